@@ -1,0 +1,297 @@
+//! Components: what can be named in a file, with typed arguments. The name in the file is the variant's name.
+//!
+//! A new component is a variant here with its arguments, one new file where it is implemented, and one line in that
+//! crate's registry.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Sets up the miners, as in the seed: how often each fails, and how often each is right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum DendritePool {
+    /// Miners that answer from a data set.
+    DummyDendritePool(DummyDendritePoolArgs),
+}
+
+/// Arguments of `DummyDendritePool`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DummyDendritePoolArgs {
+    /// The data set that miners answer from: a name, a path or `builtin`.
+    pub data_path: String,
+    /// Chance that a call is answered with nothing, by uid.
+    pub fail_rate: RateByUid,
+    /// Chance that a question is answered right, by uid.
+    pub fitness: RateByUid,
+}
+
+/// A chance by uid, 0..=1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RateByUid {
+    /// For uids that are not named.
+    pub baseline: f64,
+    /// uid → chance.
+    pub by_uid: BTreeMap<u32, f64>,
+}
+
+impl RateByUid {
+    /// The chance of this uid.
+    pub fn of(&self, uid: u32) -> f64 {
+        self.by_uid.get(&uid).copied().unwrap_or(self.baseline)
+    }
+}
+
+/// Scores uids for a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum GatingModel {
+    /// The same score for every uid, or a value by uid.
+    ConstantGatingModel(ConstantGatingArgs),
+    /// Random scores, drawn anew for each question or once for ever.
+    RandomGatingModel(RandomArgs),
+    /// Ones for the n longest of the messages it was shown, zeros for the rest.
+    LongestMessageGatingModel(NoArgs),
+    /// Not built yet: an LSTM over the question's tokens.
+    SequentialGatingModel(SequentialGatingArgs),
+    /// Not built yet: a transformer's last hidden state.
+    HuggingFaceGatingModel(HuggingFaceGatingArgs),
+    /// Not built yet: another gating model with uids masked out.
+    MaskedGatingModel(MaskedGatingArgs),
+}
+
+/// Scores completions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum RewardModel {
+    /// The same reward for every completion.
+    ConstantRewardModel(ConstantRewardArgs),
+    /// Random rewards.
+    RandomRewardModel(RandomRewardArgs),
+    /// A count over the completion's text.
+    DummyRewardModel(DummyRewardArgs),
+    /// Not built yet: the v4 GPT reward model.
+    CustomRewardModel(CustomRewardArgs),
+    /// Not built yet: a transformer with a value head.
+    HuggingFaceRewardModel(HuggingFaceRewardArgs),
+}
+
+/// The chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum SubtensorSpec {
+    /// A chain of our own, as a node.
+    DummySubtensor(DummySubtensorArgs),
+}
+
+/// The subnet's size and name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum MetagraphSpec {
+    /// So many miners, registered from the start.
+    DummyMetagraph(DummyMetagraphArgs),
+}
+
+/// What a miner does with a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args", rename_all = "snake_case")]
+pub enum BehaviourSpec {
+    /// Answers from the data set: fails with a chance, is right with a chance.
+    Honest(HonestArgs),
+}
+
+/// Arguments of the behaviour `honest`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HonestArgs {
+    /// Chance that a call is answered with nothing.
+    pub fail_rate: f64,
+    /// Chance that a question is answered right.
+    pub fitness: f64,
+}
+
+/// No arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NoArgs {}
+
+/// A vector of numbers, one a position (a uid, a completion).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args")]
+pub enum Value {
+    /// The same number everywhere.
+    ConstantValue(ConstantArgs),
+    /// Drawn anew each time it is asked for.
+    RandomValue(DistributionArgs),
+    /// Drawn once for ever.
+    FrozenRandomValue(DistributionArgs),
+    /// Even steps from `lo` to `hi`.
+    StepValue(StepArgs),
+}
+
+/// Arguments of `ConstantValue`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ConstantArgs {
+    /// The number.
+    pub value: f64,
+}
+
+/// Arguments of `StepValue`: positions `start .. start+n` of `linspace(lo, hi, length)`; past its end, `hi`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepArgs {
+    /// First number.
+    pub lo: f64,
+    /// Last number.
+    pub hi: f64,
+    /// How many, at least 1.
+    pub length: u32,
+    /// First position taken.
+    pub start: u32,
+}
+
+/// A distribution: sample·p0 + p1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DistributionArgs {
+    /// Seed of its own stream, beside the experiment's.
+    pub seed: u64,
+    /// Where samples come from.
+    pub distribution: Distribution,
+    /// Factor.
+    pub p0: f64,
+    /// Offset.
+    pub p1: f64,
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    /// 0..1, even.
+    Uniform,
+    /// Mean 0, standard deviation 1.
+    Normal,
+}
+
+/// Arguments of `ConstantGatingModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConstantGatingArgs {
+    /// A number, or a value component.
+    pub value: Value,
+}
+
+/// Arguments of `RandomGatingModel`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RandomArgs {
+    /// The first draw for ever.
+    pub frozen: bool,
+    /// The draw.
+    #[serde(flatten)]
+    pub distribution: DistributionArgs,
+}
+
+/// Arguments of `SequentialGatingModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SequentialGatingArgs {
+    /// A tokenizer's folder or name.
+    pub tokenizer_name: String,
+    /// Width of each LSTM layer; one number in a file is one layer.
+    pub hidden_size: Vec<u32>,
+    /// Width of the embedding.
+    pub embedding_dim: u32,
+    /// Outputs; `None`: the network's size.
+    pub num_uids: Option<u32>,
+}
+
+/// Arguments of `HuggingFaceGatingModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HuggingFaceGatingArgs {
+    /// A model's folder or name.
+    pub model_name: String,
+    /// Outputs.
+    pub num_uids: u32,
+}
+
+/// Arguments of `MaskedGatingModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaskedGatingArgs {
+    /// The uids masked out.
+    pub mask: Vec<u32>,
+}
+
+/// Arguments of `ConstantRewardModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConstantRewardArgs {
+    /// Reward of a completion: a number, or a value component.
+    pub forward_value: Value,
+    /// Loss of a backward; accepted, never used by the neuron.
+    pub backward_value: Value,
+}
+
+/// Arguments of `RandomRewardModel`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RandomRewardArgs {
+    /// The draw of a reward.
+    #[serde(flatten)]
+    pub distribution: DistributionArgs,
+    /// Factor of a backward's draw; accepted, never used by the neuron.
+    pub backward_p0: f64,
+    /// Offset of a backward's draw; accepted, never used by the neuron.
+    pub backward_p1: f64,
+}
+
+/// Arguments of `DummyRewardModel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DummyRewardArgs {
+    /// What is counted.
+    pub reward_type: DummyReward,
+}
+
+/// What `DummyRewardModel` counts in a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DummyReward {
+    /// Characters of the completion.
+    QuestionLength,
+    /// Characters of its longest word.
+    LongestWord,
+    /// Its words.
+    NumWords,
+}
+
+/// Arguments of `CustomRewardModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomRewardArgs {
+    /// The model's folder.
+    pub model_path: String,
+}
+
+/// Arguments of `HuggingFaceRewardModel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HuggingFaceRewardArgs {
+    /// A model's folder or name.
+    pub model_path: String,
+    /// A tokenizer's folder or name.
+    pub tokenizer_path: String,
+}
+
+/// Arguments of `DummySubtensor`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DummySubtensorArgs {
+    /// The chain's name.
+    pub network: String,
+    /// The block it starts at.
+    pub block: u64,
+    /// Blocks between two epochs, and between two settings of weights by a validator.
+    pub epoch_length: u64,
+    /// Nominators of the first validator: coldkey in ss58 → TAO.
+    pub delegated: BTreeMap<String, f64>,
+}
+
+/// Arguments of `DummyMetagraph`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DummyMetagraphArgs {
+    /// The subnet.
+    pub netuid: u16,
+    /// The chain's name.
+    pub network: String,
+    /// Miners, uids 0 … num_nodes-1.
+    pub num_nodes: u32,
+}
