@@ -1,0 +1,183 @@
+//! Who a neuron is: hotkeys and coldkeys (sr25519), and their ss58 addresses.
+//!
+//! Keys come from the experiment's seed, so the same experiment has the same keys. They guard nothing: anyone who knows
+//! the seed has them.
+
+mod ss58;
+
+pub use ss58::Ss58Error;
+
+use std::fmt;
+use std::str::FromStr;
+
+use mirror_seed::Seed;
+use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
+
+/// A public key: 32 bytes, shown as an ss58 address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
+
+/// The public key that a neuron calls, serves and sets weights with.
+pub type Hotkey = PublicKey;
+
+/// The public key that owns hotkeys and stake.
+pub type Coldkey = PublicKey;
+
+/// A key that can sign.
+#[derive(Clone)]
+pub struct SecretKey(Keypair);
+
+/// Which neuron of an experiment a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The miner of this uid.
+    Miner(u32),
+    /// The validator of this index.
+    Validator(u32),
+}
+
+impl SecretKey {
+    /// The hotkey of a neuron.
+    pub fn hotkey(seed: &Seed, owner: Owner) -> Self {
+        Self::derived(seed, "hotkey", owner)
+    }
+
+    /// The coldkey of a neuron.
+    pub fn coldkey(seed: &Seed, owner: Owner) -> Self {
+        Self::derived(seed, "coldkey", owner)
+    }
+
+    /// The half that everybody may know.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.public.to_bytes())
+    }
+
+    fn derived(seed: &Seed, kind: &str, owner: Owner) -> Self {
+        let of_kind = seed.child(kind);
+        let of_owner = match owner {
+            Owner::Miner(uid) => of_kind.numbered_child("miner", uid.into()),
+            Owner::Validator(index) => of_kind.numbered_child("validator", index.into()),
+        };
+        let secret = MiniSecretKey::from_bytes(&of_owner.bytes()).expect("a mini secret key is any 32 bytes");
+        Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SecretKey").field(&self.public()).finish()
+    }
+}
+
+impl PublicKey {
+    /// The key with these bytes. Any 32 bytes are taken; only a check of a signature tells whether they are a key.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The 32 bytes in hexadecimal, as launch descriptions have them.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// Reads what [`PublicKey::hex`] wrote.
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyError::NotHex)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<&[u8]> for PublicKey {
+    type Error = KeyError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, KeyError> {
+        bytes.try_into().map(Self).map_err(|_| KeyError::Length { length: bytes.len() })
+    }
+}
+
+/// A key could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Not 64 hexadecimal digits.
+    #[error("a key is 64 hexadecimal digits")]
+    NotHex,
+    /// Not 32 bytes.
+    #[error("a key is 32 bytes, these are {length}")]
+    Length {
+        /// Bytes given.
+        length: usize,
+    },
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&ss58::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = Ss58Error;
+
+    /// Reads an ss58 address.
+    fn from_str(address: &str) -> Result<Self, Ss58Error> {
+        ss58::decode(address).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_address_of_alice() {
+        // Substrate's development key //Alice, public in its documentation with both forms.
+        let alice = "d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d";
+        let address = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+        assert_eq!(PublicKey::from_hex(alice).map(|key| key.to_string()), Ok(address.to_owned()));
+        assert_eq!(address.parse::<PublicKey>().map(|key| key.hex()), Ok(alice.to_owned()));
+    }
+
+    #[test]
+    fn a_mini_secret_gives_the_public_key_that_substrate_gives() {
+        // The mini secret of //Alice and its public key, from `subkey inspect`'s documentation.
+        let mini = hex::decode("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a").expect("hex");
+        let secret = MiniSecretKey::from_bytes(&mini).expect("32 bytes");
+        let key = SecretKey(secret.expand_to_keypair(ExpansionMode::Ed25519));
+        assert_eq!(key.public().to_string(), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+    }
+
+    #[test]
+    fn neurons_have_keys_of_their_own() {
+        let seed = Seed::root(7);
+        let keys = [
+            SecretKey::hotkey(&seed, Owner::Miner(0)).public(),
+            SecretKey::hotkey(&seed, Owner::Miner(1)).public(),
+            SecretKey::hotkey(&seed, Owner::Validator(0)).public(),
+            SecretKey::coldkey(&seed, Owner::Miner(0)).public(),
+            SecretKey::hotkey(&Seed::root(8), Owner::Miner(0)).public(),
+        ];
+        for (i, one) in keys.iter().enumerate() {
+            assert!(keys[i + 1..].iter().all(|other| other != one));
+        }
+        assert_eq!(SecretKey::hotkey(&Seed::root(7), Owner::Miner(0)).public(), keys[0]);
+    }
+
+    #[test]
+    fn wrong_addresses_are_refused() {
+        for address in ["", "5", "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ", "0OIl", &"5".repeat(100_000)] {
+            assert!(address.parse::<PublicKey>().is_err());
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Compiles the contracts under `proto/` without a protoc on the machine: protox parses, tonic-prost-build writes Rust.
+
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new("../../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let files = protox::compile(
+        [
+            "bittensor/text_prompting.proto",
+            "mirror/v1/record.proto",
+            "mirror/v1/coordinator.proto",
+            "mirror/v1/neuron.proto",
+            "mirror/v1/subtensor.proto",
+        ],
+        [root],
+    )?;
+    tonic_prost_build::configure().compile_fds(files)?;
+    Ok(())
+}

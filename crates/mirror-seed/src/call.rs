@@ -1,0 +1,104 @@
+//! The identity of an axon call.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which call of which caller to which uid. Numbered by the caller and sent in the call's metadata, so that both ends
+/// draw about the same call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId {
+    /// The caller's public hotkey.
+    pub caller: [u8; 32],
+    /// The caller's step.
+    pub step: u64,
+    /// The forward within the step.
+    pub half: u32,
+    /// The uid that is called.
+    pub uid: u32,
+    /// Which call of this forward to this uid: 0 the forward, 1 the backward.
+    pub call: u32,
+}
+
+/// A call's numbers could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no call number: expected step.half.call, three whole numbers")]
+pub struct ParseCallIdError(String);
+
+/// The part of a call's identity that travels in the metadata: `step.half.call`. Caller and uid are known to both ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Numbers {
+    step: u64,
+    half: u32,
+    call: u32,
+}
+
+impl CallId {
+    /// What is sent in the metadata, under [`CallId::METADATA_KEY`].
+    pub fn numbers(&self) -> impl fmt::Display {
+        Numbers { step: self.step, half: self.half, call: self.call }
+    }
+
+    /// Puts an identity together at the called end: the numbers from the metadata, the caller from the request, the uid
+    /// the axon's own.
+    pub fn from_numbers(caller: [u8; 32], uid: u32, numbers: &str) -> Result<Self, ParseCallIdError> {
+        let Numbers { step, half, call } = numbers.parse()?;
+        Ok(Self { caller, step, half, uid, call })
+    }
+
+    /// Name of the metadata entry.
+    pub const METADATA_KEY: &str = "mirror-call";
+
+    pub(crate) fn bytes(&self) -> [u8; 52] {
+        let mut bytes = [0; 52];
+        bytes[..32].copy_from_slice(&self.caller);
+        bytes[32..40].copy_from_slice(&self.step.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.half.to_le_bytes());
+        bytes[44..48].copy_from_slice(&self.uid.to_le_bytes());
+        bytes[48..].copy_from_slice(&self.call.to_le_bytes());
+        bytes
+    }
+}
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.step, self.half, self.call)
+    }
+}
+
+impl FromStr for Numbers {
+    type Err = ParseCallIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCallIdError> {
+        let mut parts = text.split('.');
+        let numbers = (|| {
+            Some(Self {
+                step: parts.next()?.parse().ok()?,
+                half: parts.next()?.parse().ok()?,
+                call: parts.next()?.parse().ok()?,
+            })
+        })();
+        match (numbers, parts.next()) {
+            (Some(numbers), None) => Ok(numbers),
+            _ => Err(ParseCallIdError(text.chars().take(64).collect())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_have_the_same_identity() {
+        let sent = CallId { caller: [9; 32], step: 41, half: 1, uid: 12, call: 0 };
+        let received = CallId::from_numbers([9; 32], 12, &sent.numbers().to_string());
+        assert_eq!(received, Ok(sent));
+    }
+
+    #[test]
+    fn what_is_no_call_number_is_refused() {
+        for text in ["", "1", "1.2", "1.2.3.4", "a.b.c", "1.2.-3", "99999999999999999999.0.0"] {
+            assert!(CallId::from_numbers([0; 32], 0, text).is_err(), "{text}");
+        }
+    }
+}
