@@ -1,0 +1,203 @@
+//! Appends records to a journal.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::frame::{HEADER, Header};
+use crate::{JournalError, MAX_RECORD, reader, segment};
+
+/// Largest batch, bytes with the frames.
+pub const MAX_BATCH: usize = 256 << 20;
+
+/// What of the batch's memory is kept from one batch to the next, bytes.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// A place between two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// number of the segment, from 1
+    pub segment: u32,
+    /// bytes from the segment's beginning
+    pub offset: u64,
+}
+
+/// A journal opened for writing.
+#[derive(Debug)]
+pub struct Opened {
+    /// goes on after the last intact record
+    pub writer: Writer,
+    /// bytes of a torn tail that were cut off; 0 after a clean end
+    pub torn: u64,
+}
+
+/// The one writer of a journal. It holds a lock on the folder until it is dropped or its process ends.
+#[derive(Debug)]
+pub struct Writer {
+    dir: PathBuf,
+    /// Holds the lock, and syncs the folder's entries.
+    folder: File,
+    segment_bytes: u64,
+    file: File,
+    path: PathBuf,
+    position: Position,
+    tail: Tail,
+    buffer: Vec<u8>,
+}
+
+/// What lies behind the writer's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tail {
+    Clean,
+    /// The remains of a failed write, to be cut off before the next.
+    Ragged,
+}
+
+impl Writer {
+    /// Opens the journal in `dir`, made if it is not there, and cuts a torn tail off. A segment is full at `segment_bytes`;
+    /// it holds at least one batch, however large that is.
+    pub fn open(dir: impl Into<PathBuf>, segment_bytes: u64) -> Result<Opened, JournalError> {
+        let dir = dir.into();
+        let write_error = |source| JournalError::write(&dir, source);
+        std::fs::create_dir_all(&dir).map_err(write_error)?;
+        let folder = File::open(&dir).map_err(write_error)?;
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse { dir }),
+            Err(TryLockError::Error(source)) => return Err(JournalError::write(&dir, source)),
+        }
+        let number = segment::last(&dir)?.max(1);
+        let path = segment::path(&dir, number);
+        let file = open_segment(&path)?;
+        let (offset, torn) = reader::intact_end(&dir, number)?;
+        if torn > 0 {
+            file.set_len(offset)
+                .map_err(|source| JournalError::write(&path, source))?;
+        }
+        let writer = Self {
+            dir,
+            folder,
+            segment_bytes,
+            file,
+            path,
+            position: Position {
+                segment: number,
+                offset,
+            },
+            tail: Tail::Clean,
+            buffer: Vec::new(),
+        };
+        Ok(Opened { writer, torn })
+    }
+
+    /// Behind the last record.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Appends all of `records` or none, with one write to the operating system, and returns the position behind them.
+    ///
+    /// After an error the journal stands as before, so that the same batch may be tried again.
+    pub fn append_batch<R: AsRef<[u8]>>(
+        &mut self,
+        records: &[R],
+    ) -> Result<Position, JournalError> {
+        let size = batch_size(records)?;
+        if size == 0 {
+            return Ok(self.position);
+        }
+        if self.position.offset > 0 && self.position.offset + size as u64 > self.segment_bytes {
+            self.rotate()?;
+        }
+        self.cut_ragged_tail()?;
+        self.buffer.clear();
+        self.buffer.reserve(size);
+        for record in records {
+            let payload = record.as_ref();
+            Header::of(payload).append_to(&mut self.buffer);
+            self.buffer.extend_from_slice(payload);
+        }
+        let written = self.file.write_all_at(&self.buffer, self.position.offset);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
+        if let Err(source) = written {
+            self.tail = Tail::Ragged;
+            // Where even the cut fails, the tail stays marked and is cut before the next write.
+            let failure = JournalError::write(&self.path, source);
+            return Err(self.cut_ragged_tail().err().unwrap_or(failure));
+        }
+        self.position.offset += size as u64;
+        Ok(self.position)
+    }
+
+    /// Returns when all that was appended is on the disk.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.file
+            .sync_data()
+            .map_err(|source| JournalError::write(&self.path, source))?;
+        self.folder
+            .sync_all()
+            .map_err(|source| JournalError::write(&self.dir, source))
+    }
+
+    /// Seals the segment (synced, never written again) and begins the next. An empty one stays.
+    pub fn rotate(&mut self) -> Result<(), JournalError> {
+        if self.position.offset == 0 {
+            return Ok(());
+        }
+        self.cut_ragged_tail()?;
+        self.sync()?;
+        let number = self.position.segment + 1;
+        let path = segment::path(&self.dir, number);
+        self.file = open_segment(&path)?;
+        self.path = path;
+        self.position = Position {
+            segment: number,
+            offset: 0,
+        };
+        Ok(())
+    }
+
+    fn cut_ragged_tail(&mut self) -> Result<(), JournalError> {
+        if self.tail == Tail::Ragged {
+            self.file
+                .set_len(self.position.offset)
+                .map_err(|source| JournalError::write(&self.path, source))?;
+            self.tail = Tail::Clean;
+        }
+        Ok(())
+    }
+}
+
+fn open_segment(path: &Path) -> Result<File, JournalError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|source| JournalError::write(path, source))
+}
+
+/// Bytes of the batch with its frames.
+fn batch_size<R: AsRef<[u8]>>(records: &[R]) -> Result<usize, JournalError> {
+    let mut size = 0;
+    for record in records {
+        let bytes = record.as_ref().len();
+        if bytes > MAX_RECORD {
+            return Err(JournalError::TooLarge {
+                what: "a record",
+                bytes,
+                limit: MAX_RECORD,
+            });
+        }
+        size += HEADER + bytes;
+    }
+    if size > MAX_BATCH {
+        return Err(JournalError::TooLarge {
+            what: "a batch",
+            bytes: size,
+            limit: MAX_BATCH,
+        });
+    }
+    Ok(size)
+}

@@ -1,0 +1,315 @@
+//! What a journal promises, seen from outside.
+
+mod small_disk;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use mirror_journal::{Entry, JournalError, MAX_RECORD, Opened, Reader, Writer};
+use proptest::prelude::*;
+use small_disk::SmallDisk;
+
+const SEGMENT: u64 = 8 << 20;
+
+fn writer(dir: &Path, segment_bytes: u64) -> Writer {
+    Writer::open(dir, segment_bytes)
+        .expect("the journal opens")
+        .writer
+}
+
+/// All records, and the bytes of the torn tail.
+fn read(dir: &Path) -> Result<(Vec<Vec<u8>>, u64), JournalError> {
+    let mut reader = Reader::open(dir)?;
+    let records = reader
+        .by_ref()
+        .map(|entry| entry.map(|entry| entry.bytes))
+        .collect::<Result<_, _>>()?;
+    Ok((records, reader.torn()))
+}
+
+fn records(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn what_was_appended_is_read_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), SEGMENT);
+    journal.append_batch(&["first", "second"]).unwrap();
+    journal.append_batch(&[b""]).unwrap();
+    journal.append_batch::<&[u8]>(&[]).unwrap();
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (records(&["first", "second", ""]), 0)
+    );
+}
+
+#[test]
+fn a_journal_goes_on_where_it_was_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let behind_first = writer(dir.path(), SEGMENT)
+        .append_batch(&["first"])
+        .unwrap();
+    let Opened { mut writer, torn } = Writer::open(dir.path(), SEGMENT).unwrap();
+    assert_eq!((writer.position(), torn), (behind_first, 0));
+    writer.append_batch(&["second"]).unwrap();
+    assert_eq!(read(dir.path()).unwrap().0, records(&["first", "second"]));
+}
+
+#[test]
+fn a_full_segment_is_followed_by_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), 64);
+    let written: Vec<Vec<u8>> = (0..20u8).map(|n| vec![n; 30]).collect();
+    for record in &written {
+        journal.append_batch(&[record]).unwrap();
+    }
+    assert_eq!(
+        journal.position().segment,
+        20,
+        "two frames of 38 bytes do not fit 64"
+    );
+    assert_eq!(read(dir.path()).unwrap(), (written.clone(), 0));
+
+    let from_19: Vec<Entry> = Reader::from_segment(dir.path(), 19)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        from_19,
+        [(19, 18), (20, 19)].map(|(segment, record): (u32, usize)| Entry {
+            segment,
+            bytes: written[record].clone()
+        })
+    );
+}
+
+#[test]
+fn rotating_twice_leaves_no_empty_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), SEGMENT);
+    journal.append_batch(&["one"]).unwrap();
+    journal.rotate().unwrap();
+    journal.rotate().unwrap();
+    assert_eq!(journal.position().segment, 2);
+    assert_eq!(read(dir.path()).unwrap().0, records(&["one"]));
+}
+
+#[test]
+fn a_reader_sees_what_the_writer_has_returned_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), 100);
+    for n in 0..50usize {
+        journal.append_batch(&[n.to_le_bytes()]).unwrap();
+        assert_eq!(read(dir.path()).unwrap().0.len(), n + 1);
+    }
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = writer(dir.path(), SEGMENT);
+    assert!(matches!(
+        Writer::open(dir.path(), SEGMENT),
+        Err(JournalError::InUse { .. })
+    ));
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    writer(dir.path(), SEGMENT)
+        .append_batch(&["whole", "torn"])
+        .unwrap();
+    let segment = dir.path().join("000001.journal");
+    let size = fs::metadata(&segment).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    file.set_len(size - 1).unwrap();
+    let frame_less_a_byte = (8 + "torn".len() - 1) as u64;
+
+    assert_eq!(
+        read(dir.path()).unwrap(),
+        (records(&["whole"]), frame_less_a_byte)
+    );
+    let Opened { mut writer, torn } = Writer::open(dir.path(), SEGMENT).unwrap();
+    assert_eq!(torn, frame_less_a_byte);
+    writer.append_batch(&["next"]).unwrap();
+    assert_eq!(read(dir.path()).unwrap(), (records(&["whole", "next"]), 0));
+}
+
+#[test]
+fn damage_before_intact_records_is_an_error_that_names_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    writer(dir.path(), SEGMENT)
+        .append_batch(&["good", "harmed", "good"])
+        .unwrap();
+    let segment = dir.path().join("000001.journal");
+    let harmed = 8 + "good".len() as u64;
+    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    file.write_all_at(b"X", harmed + 8).unwrap();
+
+    let check = |error: JournalError| {
+        let place = format!("byte {harmed} of {}", segment.display());
+        assert!(error.to_string().contains(&place), "{error}");
+    };
+    check(read(dir.path()).unwrap_err());
+    check(Writer::open(dir.path(), SEGMENT).unwrap_err());
+}
+
+#[test]
+fn a_short_segment_that_is_not_the_newest_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), SEGMENT);
+    journal.append_batch(&["first"]).unwrap();
+    journal.rotate().unwrap();
+    journal.append_batch(&["second"]).unwrap();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(dir.path().join("000001.journal"))
+        .unwrap();
+    file.set_len(10).unwrap();
+    assert!(matches!(
+        read(dir.path()),
+        Err(JournalError::Corrupt { offset: 0, .. })
+    ));
+}
+
+#[test]
+fn a_missing_segment_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), 1);
+    journal.append_batch(&["1"]).unwrap();
+    journal.append_batch(&["2"]).unwrap();
+    journal.append_batch(&["3"]).unwrap();
+    fs::remove_file(dir.path().join("000002.journal")).unwrap();
+    let error = read(dir.path()).unwrap_err();
+    assert!(error.to_string().contains("000002.journal"), "{error}");
+}
+
+#[test]
+fn a_record_over_the_limit_is_refused_with_its_whole_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), SEGMENT);
+    let batch = [vec![0; 1], vec![0; MAX_RECORD + 1]];
+    assert!(matches!(
+        journal.append_batch(&batch),
+        Err(JournalError::TooLarge { .. })
+    ));
+    assert_eq!(read(dir.path()).unwrap(), (vec![], 0));
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_journal_stays_sound() {
+    let Some(disk) = SmallDisk::mount(256) else {
+        return;
+    };
+    let mut journal = writer(&disk.path().join("journal"), SEGMENT);
+    let ballast = disk.path().join("ballast");
+    fs::write(&ballast, vec![0; 128 << 10]).unwrap();
+    let batch = [vec![7u8; 1_000], vec![8u8; 2_000]];
+    let mut written = Vec::new();
+    let error = loop {
+        match journal.append_batch(&batch) {
+            Ok(_) => written.extend(batch.clone()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, JournalError::Full { .. }), "{error}");
+    assert!(!written.is_empty());
+    assert_eq!(
+        read(&disk.path().join("journal")).unwrap(),
+        (written.clone(), 0)
+    );
+
+    fs::remove_file(ballast).unwrap();
+    journal.append_batch(&batch).unwrap();
+    written.extend(batch);
+    assert_eq!(read(&disk.path().join("journal")).unwrap(), (written, 0));
+}
+
+#[test]
+fn a_read_only_folder_is_said_and_can_still_be_read() {
+    let Some(disk) = SmallDisk::mount(256) else {
+        return;
+    };
+    writer(disk.path(), SEGMENT)
+        .append_batch(&["kept"])
+        .unwrap();
+    disk.make_read_only();
+    assert!(matches!(
+        Writer::open(disk.path(), SEGMENT),
+        Err(JournalError::ReadOnly { .. })
+    ));
+    assert_eq!(read(disk.path()).unwrap().0, records(&["kept"]));
+}
+
+/// Segments of a journal holding `records`, rotated small.
+fn segments_of(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), 200);
+    for record in records {
+        journal.append_batch(&[record]).unwrap();
+    }
+    (1..=journal.position().segment)
+        .map(|n| fs::read(dir.path().join(format!("{n:06}.journal"))).unwrap())
+        .collect()
+}
+
+fn read_segments(segments: &[Vec<u8>]) -> Result<(Vec<Vec<u8>>, u64), JournalError> {
+    let dir = tempfile::tempdir().unwrap();
+    for (n, bytes) in (1..).zip(segments) {
+        fs::write(dir.path().join(format!("{n:06}.journal")), bytes).unwrap();
+    }
+    read(dir.path())
+}
+
+fn any_records() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..20)
+}
+
+proptest! {
+    #[test]
+    fn a_prefix_of_the_bytes_holds_a_prefix_of_the_records(written in any_records(), cut in any::<prop::sample::Index>()) {
+        let mut segments = segments_of(&written);
+        let mut keep = cut.index(segments.iter().map(Vec::len).sum::<usize>() + 1);
+        segments.retain_mut(|segment| {
+            let begun = keep > 0;
+            segment.truncate(keep);
+            keep -= segment.len();
+            begun
+        });
+        let (found, torn) = read_segments(&segments).unwrap();
+        prop_assert_eq!(&found[..], &written[..found.len()]);
+        let framed: usize = found.iter().map(|record| 8 + record.len()).sum();
+        let bytes: usize = segments.iter().map(Vec::len).sum();
+        prop_assert_eq!(framed as u64 + torn, bytes as u64);
+        if let Some(next) = written.get(found.len()) {
+            prop_assert!(torn < 8 + next.len() as u64, "a whole record was left out");
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_never_taken_for_a_record(
+        written in any_records(),
+        place in any::<prop::sample::Index>(),
+        change in 1..=255u8,
+    ) {
+        let mut segments = segments_of(&written);
+        let mut at = place.index(segments.iter().map(Vec::len).sum());
+        for segment in &mut segments {
+            if let Some(byte) = segment.get_mut(at) {
+                *byte ^= change;
+                break;
+            }
+            at -= segment.len();
+        }
+        match read_segments(&segments) {
+            Ok((found, torn)) => {
+                prop_assert!(torn > 0, "the harm went unnoticed");
+                prop_assert_eq!(&found[..], &written[..found.len()]);
+            }
+            Err(error) => prop_assert!(matches!(error, JournalError::Corrupt { .. }), "{}", error),
+        }
+    }
+}
