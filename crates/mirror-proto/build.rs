@@ -15,6 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ],
         [root],
     )?;
-    tonic_prost_build::configure().compile_fds(files)?;
+    tonic_prost_build::configure()
+        .bytes(".mirror.v1.Sequenced.record")
+        .compile_fds(files)?;
     Ok(())
 }

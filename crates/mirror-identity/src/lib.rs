@@ -97,7 +97,10 @@ impl TryFrom<&[u8]> for PublicKey {
     type Error = KeyError;
 
     fn try_from(bytes: &[u8]) -> Result<Self, KeyError> {
-        bytes.try_into().map(Self).map_err(|_| KeyError::Length { length: bytes.len() })
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| KeyError::Length { length: bytes.len() })
     }
 }
 
@@ -145,17 +148,27 @@ mod tests {
         // Substrate's development key //Alice, public in its documentation with both forms.
         let alice = "d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d";
         let address = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
-        assert_eq!(PublicKey::from_hex(alice).map(|key| key.to_string()), Ok(address.to_owned()));
-        assert_eq!(address.parse::<PublicKey>().map(|key| key.hex()), Ok(alice.to_owned()));
+        assert_eq!(
+            PublicKey::from_hex(alice).map(|key| key.to_string()),
+            Ok(address.to_owned())
+        );
+        assert_eq!(
+            address.parse::<PublicKey>().map(|key| key.hex()),
+            Ok(alice.to_owned())
+        );
     }
 
     #[test]
     fn a_mini_secret_gives_the_public_key_that_substrate_gives() {
         // The mini secret of //Alice and its public key, from `subkey inspect`'s documentation.
-        let mini = hex::decode("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a").expect("hex");
+        let mini =
+            hex::decode("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a").expect("hex");
         let secret = MiniSecretKey::from_bytes(&mini).expect("32 bytes");
         let key = SecretKey(secret.expand_to_keypair(ExpansionMode::Ed25519));
-        assert_eq!(key.public().to_string(), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+        assert_eq!(
+            key.public().to_string(),
+            "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+        );
     }
 
     #[test]
@@ -171,12 +184,21 @@ mod tests {
         for (i, one) in keys.iter().enumerate() {
             assert!(keys[i + 1..].iter().all(|other| other != one));
         }
-        assert_eq!(SecretKey::hotkey(&Seed::root(7), Owner::Miner(0)).public(), keys[0]);
+        assert_eq!(
+            SecretKey::hotkey(&Seed::root(7), Owner::Miner(0)).public(),
+            keys[0]
+        );
     }
 
     #[test]
     fn wrong_addresses_are_refused() {
-        for address in ["", "5", "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ", "0OIl", &"5".repeat(100_000)] {
+        for address in [
+            "",
+            "5",
+            "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ",
+            "0OIl",
+            &"5".repeat(100_000),
+        ] {
             assert!(address.parse::<PublicKey>().is_err());
         }
     }

@@ -56,6 +56,9 @@ pub(crate) fn decode(address: &str) -> Result<[u8; 32], Ss58Error> {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let hash = Blake2b512::new().chain_update(b"SS58PRE").chain_update(bytes).finalize();
+    let hash = Blake2b512::new()
+        .chain_update(b"SS58PRE")
+        .chain_update(bytes)
+        .finalize();
     [hash[0], hash[1]]
 }

@@ -1,1 +1,6 @@
-//! 
+//! Servers and channels, done once: limits, deadlines, health checking, what travels in a call's metadata, and links.
+
+pub mod channel;
+pub mod link;
+pub mod metadata;
+pub mod server;

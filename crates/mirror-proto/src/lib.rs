@@ -1,11 +1,6 @@
 //! The contracts as Rust: messages and services generated from `proto/`, and nothing else.
 
-#![allow(
-    clippy::pedantic,
-    missing_docs,
-    unreachable_pub,
-    reason = "generated code"
-)]
+#![allow(clippy::pedantic, missing_docs, unreachable_pub, reason = "generated code")]
 
 /// The axon service that Bittensor's text-prompting neurons speak.
 pub mod bittensor {

@@ -35,14 +35,24 @@ struct Numbers {
 impl CallId {
     /// What is sent in the metadata, under [`CallId::METADATA_KEY`].
     pub fn numbers(&self) -> impl fmt::Display {
-        Numbers { step: self.step, half: self.half, call: self.call }
+        Numbers {
+            step: self.step,
+            half: self.half,
+            call: self.call,
+        }
     }
 
     /// Puts an identity together at the called end: the numbers from the metadata, the caller from the request, the uid
     /// the axon's own.
     pub fn from_numbers(caller: [u8; 32], uid: u32, numbers: &str) -> Result<Self, ParseCallIdError> {
         let Numbers { step, half, call } = numbers.parse()?;
-        Ok(Self { caller, step, half, uid, call })
+        Ok(Self {
+            caller,
+            step,
+            half,
+            uid,
+            call,
+        })
     }
 
     /// Name of the metadata entry.
@@ -90,14 +100,28 @@ mod tests {
 
     #[test]
     fn both_ends_have_the_same_identity() {
-        let sent = CallId { caller: [9; 32], step: 41, half: 1, uid: 12, call: 0 };
+        let sent = CallId {
+            caller: [9; 32],
+            step: 41,
+            half: 1,
+            uid: 12,
+            call: 0,
+        };
         let received = CallId::from_numbers([9; 32], 12, &sent.numbers().to_string());
         assert_eq!(received, Ok(sent));
     }
 
     #[test]
     fn what_is_no_call_number_is_refused() {
-        for text in ["", "1", "1.2", "1.2.3.4", "a.b.c", "1.2.-3", "99999999999999999999.0.0"] {
+        for text in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "a.b.c",
+            "1.2.-3",
+            "99999999999999999999.0.0",
+        ] {
             assert!(CallId::from_numbers([0; 32], 0, text).is_err(), "{text}");
         }
     }

@@ -37,12 +37,22 @@ impl Seed {
 
     /// The child named `label` with a number: a uid, an index.
     pub fn numbered_child(&self, label: &str, number: u64) -> Self {
-        Self(hash(&[b"mirror-neuron/numbered", &self.0, &number.to_le_bytes(), label.as_bytes()]))
+        Self(hash(&[
+            b"mirror-neuron/numbered",
+            &self.0,
+            &number.to_le_bytes(),
+            label.as_bytes(),
+        ]))
     }
 
     /// The draw named `label` about one call.
     pub fn about_call(&self, label: &str, call: &CallId) -> Draw {
-        Draw(hash(&[b"mirror-neuron/call", &self.0, &call.bytes(), label.as_bytes()]))
+        Draw(hash(&[
+            b"mirror-neuron/call",
+            &self.0,
+            &call.bytes(),
+            label.as_bytes(),
+        ]))
     }
 
     /// 32 bytes of this node itself, to make a key from.
@@ -100,7 +110,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn call(uid: u32) -> CallId {
-        CallId { caller: [7; 32], step: 3, half: 1, uid, call: 0 }
+        CallId {
+            caller: [7; 32],
+            step: 3,
+            half: 1,
+            uid,
+            call: 0,
+        }
     }
 
     #[test]
@@ -108,15 +124,23 @@ mod tests {
         let seed = Seed::root(7);
         assert_ne!(seed.child("a"), seed.child("b"));
         assert_ne!(seed.numbered_child("a", 0), seed.numbered_child("a", 1));
-        assert_ne!(seed.about_call("fail", &call(1)), seed.about_call("answer", &call(1)));
-        assert_ne!(seed.about_call("fail", &call(1)), seed.about_call("fail", &call(2)));
+        assert_ne!(
+            seed.about_call("fail", &call(1)),
+            seed.about_call("answer", &call(1))
+        );
+        assert_ne!(
+            seed.about_call("fail", &call(1)),
+            seed.about_call("fail", &call(2))
+        );
         assert_eq!(seed.child("a"), Seed::root(7).child("a"));
     }
 
     #[test]
     fn chances_are_met_over_many_calls() {
         let seed = Seed::root(1);
-        let hits = (0..10_000).filter(|uid| seed.about_call("fail", &call(*uid)).happens(0.1)).count();
+        let hits = (0..10_000)
+            .filter(|uid| seed.about_call("fail", &call(*uid)).happens(0.1))
+            .count();
         // the 99.9% interval of a binomial(10_000, 0.1)
         assert!((901..=1099).contains(&hits), "{hits}");
     }

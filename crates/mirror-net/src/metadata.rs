@@ -1,0 +1,58 @@
+//! What travels in the metadata of an axon call besides the protocol's own entries: the call's numbers and its trace.
+
+use mirror_seed::CallId;
+use mirror_telemetry::TraceContext;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+
+/// Writes a call's numbers and its trace context.
+pub fn write(metadata: &mut MetadataMap, call: &CallId, trace: &TraceContext) {
+    metadata.insert(CallId::METADATA_KEY, ascii(call.numbers().to_string()));
+    metadata.insert(TraceContext::METADATA_KEY, ascii(trace.to_string()));
+}
+
+/// The call numbers that a caller sent, if it sent any.
+pub fn call_numbers(metadata: &MetadataMap) -> Option<&str> {
+    metadata.get(CallId::METADATA_KEY)?.to_str().ok()
+}
+
+/// The trace context that a caller sent; what is not one counts as none, as the specification asks.
+pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
+    metadata
+        .get(TraceContext::METADATA_KEY)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn ascii(text: String) -> MetadataValue<Ascii> {
+    text.try_into().expect("digits, dots and dashes are ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let call = CallId {
+            caller: [1; 32],
+            step: 5,
+            half: 1,
+            uid: 3,
+            call: 0,
+        };
+        let context = TraceContext::new([2; 16], [3; 8]);
+        let mut metadata = MetadataMap::new();
+        write(&mut metadata, &call, &context);
+        let numbers = call_numbers(&metadata).expect("written just now");
+        assert_eq!(CallId::from_numbers([1; 32], 3, numbers), Ok(call));
+        assert_eq!(trace(&metadata), Some(context));
+    }
+
+    #[test]
+    fn a_stranger_sends_neither() {
+        assert_eq!(call_numbers(&MetadataMap::new()), None);
+        assert_eq!(trace(&MetadataMap::new()), None);
+    }
+}

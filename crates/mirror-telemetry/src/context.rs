@@ -1,0 +1,92 @@
+//! W3C trace context (level 1): the `traceparent` entry of a call's metadata.
+
+use std::fmt;
+use std::str::FromStr;
+
+use opentelemetry::trace::{SpanId, TraceId};
+
+/// Which trace a call belongs to, and which span made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace: one step of one validator.
+    pub trace: TraceId,
+    /// The caller's span.
+    pub span: SpanId,
+}
+
+/// A `traceparent` that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected `00-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>`, not all zero")]
+pub struct ParseTraceParentError;
+
+impl TraceContext {
+    /// Name of the metadata entry.
+    pub const METADATA_KEY: &str = "traceparent";
+
+    /// A context of these identifiers.
+    pub fn new(trace: [u8; 16], span: [u8; 8]) -> Self {
+        Self {
+            trace: TraceId::from_bytes(trace),
+            span: SpanId::from_bytes(span),
+        }
+    }
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-01", self.trace, self.span)
+    }
+}
+
+impl FromStr for TraceContext {
+    type Err = ParseTraceParentError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTraceParentError> {
+        let mut parts = text.splitn(5, '-');
+        let mut part = |length: usize| {
+            let part = parts.next().filter(|part| part.len() == length)?;
+            part.bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+                .then_some(part)
+        };
+        let (Some(version), Some(trace), Some(span), Some(_flags)) = (part(2), part(32), part(16), part(2))
+        else {
+            return Err(ParseTraceParentError);
+        };
+        let trace = TraceId::from_hex(trace).map_err(|_| ParseTraceParentError)?;
+        let span = SpanId::from_hex(span).map_err(|_| ParseTraceParentError)?;
+        if version != "00" || parts.next().is_some() || trace == TraceId::INVALID || span == SpanId::INVALID {
+            return Err(ParseTraceParentError);
+        }
+        Ok(Self { trace, span })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_specification() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context: TraceContext = text.parse().expect("the specification's own example");
+        assert_eq!(context.to_string(), text);
+        assert_eq!(context.span.to_bytes()[0], 0xb7);
+    }
+
+    #[test]
+    fn what_is_no_traceparent_is_refused() {
+        for text in [
+            "",
+            "00",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(text.parse::<TraceContext>(), Err(ParseTraceParentError), "{text}");
+        }
+    }
+}
