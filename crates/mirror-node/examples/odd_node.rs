@@ -1,0 +1,36 @@
+//! A node that does what its role, a word, says: the subject of this crate's tests.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use mirror_config::launch::Launch;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    mirror_node::run(serve)
+}
+
+async fn serve(
+    launch: Launch<String>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    match launch.role.as_str() {
+        "accept" => loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                connection = listener.accept() => drop(connection?),
+            }
+        },
+        "spin" => loop {
+            std::hint::spin_loop();
+        },
+        "fail" => bail!("the role says so"),
+        "print" => {
+            println!("after the announcement");
+            Ok(())
+        }
+        other => bail!("no such role: {other}"),
+    }
+}

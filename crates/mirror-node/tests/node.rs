@@ -1,0 +1,187 @@
+//! A node as a process: what it reads, says, and how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use mirror_config::launch::{Launch, Listening};
+use rustix::process::{Pid, Signal};
+
+fn start() -> Child {
+    let tests = std::env::current_exe().expect("a test has a path");
+    let folder: PathBuf = tests
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in a folder of the target folder")
+        .into();
+    Command::new(folder.join("examples/odd_node"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example is built with the tests")
+}
+
+fn launch(role: &str) -> Launch<String> {
+    Launch {
+        node: "odd-0".to_owned(),
+        incarnation: 0,
+        parent: std::process::id(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        log: "info".to_owned(),
+        seed: 7,
+        role: role.to_owned(),
+    }
+}
+
+fn tell(child: &mut Child, launch: &Launch<String>) {
+    let mut line = serde_json::to_vec(launch).unwrap();
+    line.push(b'\n');
+    child.stdin.as_mut().unwrap().write_all(&line).unwrap();
+}
+
+fn listening(child: &mut Child) -> Listening {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Waits with the node's lifeline as it is; [`Child::wait`] alone would let go of it.
+fn wait_tied(mut child: Child) -> Output {
+    let _lifeline = child.stdin.take();
+    let status = child.wait().unwrap();
+    let mut stdout = Vec::new();
+    let mut stderr = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+    child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+#[track_caller]
+fn check_says(output: &Output, code: i32, words: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(words), "{stderr}");
+}
+
+#[test]
+fn listens_where_it_says_and_ends_on_terminate() {
+    let mut child = start();
+    tell(&mut child, &launch("accept"));
+    let Listening { address } = listening(&mut child);
+    assert_ne!(address.port(), 0);
+    TcpStream::connect(address).unwrap();
+    send(&child, Signal::TERM);
+    assert_eq!(wait_tied(child).status.code(), Some(0));
+}
+
+#[test]
+fn ends_with_its_lifeline_while_the_main_thread_is_busy() {
+    let mut child = start();
+    tell(&mut child, &launch("spin"));
+    listening(&mut child);
+    drop(child.stdin.take());
+    assert_eq!(wait_tied(child).status.signal(), Some(Signal::KILL.as_raw()));
+}
+
+#[test]
+fn ends_with_the_thread_that_started_it_even_when_stopped() {
+    let starting = std::thread::spawn(|| {
+        let mut child = start();
+        tell(&mut child, &launch("accept"));
+        listening(&mut child);
+        send(&child, Signal::STOP);
+        child
+    });
+    let child = starting.join().unwrap();
+    assert_eq!(wait_tied(child).status.signal(), Some(Signal::KILL.as_raw()));
+}
+
+#[test]
+fn a_failure_is_exit_status_1_with_the_reason() {
+    let mut child = start();
+    tell(&mut child, &launch("fail"));
+    check_says(&wait_tied(child), 1, "odd-0: the role says so");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut child = start();
+    tell(
+        &mut child,
+        &Launch {
+            listen: address,
+            ..launch("accept")
+        },
+    );
+    check_says(&wait_tied(child), 1, &format!("cannot listen on {address}"));
+}
+
+#[test]
+fn what_is_printed_after_the_announcement_goes_to_the_log() {
+    let mut child = start();
+    tell(&mut child, &launch("print"));
+    let output = wait_tied(child);
+    check_says(&output, 0, "after the announcement");
+    assert_eq!(output.stdout.lines().count(), 1);
+}
+
+#[test]
+fn a_launch_description_that_is_none_is_exit_status_2() {
+    let mut child = start();
+    child
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"{\"node\": 3}\n")
+        .unwrap();
+    check_says(&wait_tied(child), 2, "invalid type");
+}
+
+#[test]
+fn no_launch_description_is_exit_status_2() {
+    let mut child = start();
+    drop(child.stdin.take());
+    check_says(&wait_tied(child), 2, "ended before the end of its first line");
+}
+
+#[test]
+fn a_launch_description_from_another_process_is_refused() {
+    let mut child = start();
+    tell(
+        &mut child,
+        &Launch {
+            parent: 1,
+            ..launch("accept")
+        },
+    );
+    check_says(&wait_tied(child), 2, "not the parent");
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_refused() {
+    let mut child = start();
+    tell(
+        &mut child,
+        &Launch {
+            log: "mirror=loudest".to_owned(),
+            ..launch("accept")
+        },
+    );
+    check_says(&wait_tied(child), 2, "log filter `mirror=loudest`");
+}
