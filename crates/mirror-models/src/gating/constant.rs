@@ -1,0 +1,30 @@
+//! `ConstantGatingModel`: the same scores for every question.
+
+use mirror_config::component::ConstantGatingArgs;
+use mirror_seed::Seed;
+
+use super::{GatingModel, Question};
+use crate::value;
+
+/// A value by uid; with a number, the same score for all.
+pub(super) struct ConstantGatingModel {
+    args: ConstantGatingArgs,
+    seed: Seed,
+    num_nodes: usize,
+}
+
+impl ConstantGatingModel {
+    pub(super) fn new(args: ConstantGatingArgs, seed: Seed, num_nodes: usize) -> Self {
+        Self {
+            args,
+            seed,
+            num_nodes,
+        }
+    }
+}
+
+impl GatingModel for ConstantGatingModel {
+    fn scores(&mut self, question: &Question<'_>) -> Vec<f32> {
+        value::numbers(&self.args.value, self.num_nodes, &self.seed, &question.forward)
+    }
+}

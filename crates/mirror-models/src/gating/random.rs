@@ -1,0 +1,35 @@
+//! `RandomGatingModel`: random scores, drawn anew for each question or once for ever.
+
+use mirror_config::component::{RandomArgs, Value};
+use mirror_seed::Seed;
+
+use super::{GatingModel, Question};
+use crate::value;
+
+/// Scores without a reason: the control of every experiment with gating.
+pub(super) struct RandomGatingModel {
+    value: Value,
+    seed: Seed,
+    num_nodes: usize,
+}
+
+impl RandomGatingModel {
+    pub(super) fn new(args: RandomArgs, seed: Seed, num_nodes: usize) -> Self {
+        let value = if args.frozen {
+            Value::FrozenRandomValue(args.distribution)
+        } else {
+            Value::RandomValue(args.distribution)
+        };
+        Self {
+            value,
+            seed,
+            num_nodes,
+        }
+    }
+}
+
+impl GatingModel for RandomGatingModel {
+    fn scores(&mut self, question: &Question<'_>) -> Vec<f32> {
+        value::numbers(&self.value, self.num_nodes, &self.seed, &question.forward)
+    }
+}

@@ -1,0 +1,33 @@
+//! `ConstantRewardModel`: every answer is worth the same.
+
+use mirror_config::component::ConstantRewardArgs;
+use mirror_seed::Seed;
+
+use super::{Candidate, RewardModel};
+use crate::value;
+
+/// A value by position among the candidates; with a number, the same for all.
+pub(super) struct ConstantRewardModel {
+    args: ConstantRewardArgs,
+    seed: Seed,
+}
+
+impl ConstantRewardModel {
+    pub(super) fn new(args: ConstantRewardArgs, seed: Seed) -> Self {
+        Self { args, seed }
+    }
+}
+
+impl RewardModel for ConstantRewardModel {
+    fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32> {
+        let Some(first) = candidates.first() else {
+            return Vec::new();
+        };
+        value::numbers(
+            &self.args.forward_value,
+            candidates.len(),
+            &self.seed,
+            &first.call,
+        )
+    }
+}

@@ -1,0 +1,114 @@
+//! Reward models: what an answer is worth.
+
+mod constant;
+mod dummy;
+mod random;
+
+use mirror_config::component::RewardModel as Spec;
+use mirror_seed::{CallId, Seed};
+
+use crate::NotBuilt;
+
+/// A completion to be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Which call it came from: what random draws are about.
+    pub call: CallId,
+    /// The user's and assistant's messages, stripped, each followed by a blank line.
+    pub prompt: &'a str,
+    /// The completion, stripped.
+    pub completion: &'a str,
+}
+
+/// Judges completions.
+pub trait RewardModel {
+    /// A reward for each candidate, in their order.
+    fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32>;
+}
+
+/// The registry: builds the model that a file names.
+pub fn build(spec: &Spec, seed: Seed) -> Result<Box<dyn RewardModel>, NotBuilt> {
+    let not_built = |name| NotBuilt {
+        name,
+        available: "ConstantRewardModel, RandomRewardModel, DummyRewardModel",
+    };
+    Ok(match spec {
+        Spec::ConstantRewardModel(args) => Box::new(constant::ConstantRewardModel::new(args.clone(), seed)),
+        Spec::RandomRewardModel(args) => Box::new(random::RandomRewardModel::new(*args, seed)),
+        Spec::DummyRewardModel(args) => Box::new(dummy::DummyRewardModel::new(*args)),
+        Spec::CustomRewardModel(_) => return Err(not_built("CustomRewardModel")),
+        Spec::HuggingFaceRewardModel(_) => return Err(not_built("HuggingFaceRewardModel")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_config::component::{
+        ConstantArgs, ConstantRewardArgs, Distribution, DistributionArgs, DummyReward, DummyRewardArgs,
+        RandomRewardArgs, Value,
+    };
+
+    fn candidate(uid: u32, completion: &str) -> Candidate<'_> {
+        let call = CallId {
+            caller: [1; 32],
+            step: 2,
+            half: 1,
+            uid,
+            call: 0,
+        };
+        Candidate {
+            call,
+            prompt: "why?\n\n",
+            completion,
+        }
+    }
+
+    #[test]
+    fn texts_are_counted_in_characters_and_words() {
+        let text = "Zürich liegt am Zürichsee";
+        for (reward_type, expected) in [
+            (DummyReward::QuestionLength, 25.0),
+            (DummyReward::LongestWord, 9.0),
+            (DummyReward::NumWords, 4.0),
+        ] {
+            let spec = Spec::DummyRewardModel(DummyRewardArgs { reward_type });
+            let mut model = build(&spec, Seed::root(1)).expect("registered");
+            assert_eq!(
+                model.rewards(&[candidate(0, text), candidate(1, "")]),
+                [expected, 0.0]
+            );
+        }
+    }
+
+    #[test]
+    fn a_random_reward_belongs_to_its_call_whoever_else_answered() {
+        let distribution = DistributionArgs {
+            seed: 0,
+            distribution: Distribution::Uniform,
+            p0: 1.0,
+            p1: 0.0,
+        };
+        let spec = Spec::RandomRewardModel(RandomRewardArgs {
+            distribution,
+            backward_p0: 1.0,
+            backward_p1: 0.0,
+        });
+        let mut model = build(&spec, Seed::root(1)).expect("registered");
+        let both = model.rewards(&[candidate(3, "x"), candidate(4, "x")]);
+        assert_ne!(both[0], both[1]);
+        assert_eq!(model.rewards(&[candidate(4, "y")]), both[1..]);
+    }
+
+    #[test]
+    fn a_constant_reward_is_constant() {
+        let value = |value| Value::ConstantValue(ConstantArgs { value });
+        let spec = Spec::ConstantRewardModel(ConstantRewardArgs {
+            forward_value: value(0.5),
+            backward_value: value(0.0),
+        });
+        let mut model = build(&spec, Seed::root(1)).expect("registered");
+        assert_eq!(model.rewards(&[candidate(3, "x"), candidate(4, "y")]), [0.5, 0.5]);
+        assert!(model.rewards(&[]).is_empty());
+    }
+}

@@ -1,0 +1,32 @@
+//! `RandomRewardModel`: rewards without a reason.
+
+use mirror_config::component::RandomRewardArgs;
+use mirror_seed::Seed;
+
+use super::{Candidate, RewardModel};
+use crate::value;
+
+/// One draw a call, so that who else answered changes nothing.
+pub(super) struct RandomRewardModel {
+    args: RandomRewardArgs,
+    stream: Seed,
+}
+
+impl RandomRewardModel {
+    pub(super) fn new(args: RandomRewardArgs, seed: Seed) -> Self {
+        Self {
+            args,
+            stream: value::stream(&seed, &args.distribution),
+        }
+    }
+}
+
+impl RewardModel for RandomRewardModel {
+    fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32> {
+        let draw = |candidate: &Candidate<'_>| {
+            let mut generator = self.stream.about_call("reward", &candidate.call).generator();
+            value::sample(&self.args.distribution, &mut generator)
+        };
+        candidates.iter().map(draw).collect()
+    }
+}
