@@ -12,7 +12,6 @@
 //! does not arrive, and ends it in the right order.
 
 mod lifeline;
-mod logging;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -62,7 +61,7 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
         "it comes from process {}, which is not the parent of this one any more",
         launch.parent
     );
-    logging::init(&launch.log)?;
+    mirror_telemetry::init(&launch.log)?;
     Ok(launch)
 }
 

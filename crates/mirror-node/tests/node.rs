@@ -183,5 +183,5 @@ fn a_log_filter_that_is_none_is_refused() {
             ..launch("accept")
         },
     );
-    check_says(&wait_tied(child), 2, "log filter `mirror=loudest`");
+    check_says(&wait_tied(child), 2, "`mirror=loudest` is no log filter");
 }
