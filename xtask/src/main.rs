@@ -1,0 +1,288 @@
+//! The chores of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
+//!
+//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there
+//! first ([`libtorch`]), which programs the machine lacks ([`prerequisites`]), and that an
+//! experiment and the whole-system tests need the node binaries beside each other.
+
+mod libtorch;
+mod prerequisites;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::iter;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+#[cfg(not(unix))]
+compile_error!("the nodes are Unix processes: on Windows, work inside WSL");
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup             fetch libtorch once and link it to .libtorch; every command below does it too
+  run FILE [ARGS]   build the nodes and run the experiment FILE (ARGS go to `mirror run`)
+  test [ARGS]       build the nodes and run every test (ARGS go to the test runner, and leave
+                    the documentation's examples out)
+  lint              check the format, clippy's lints, and the dependencies' licences and sources
+  doc               build the documentation, warnings being errors
+  bench [NAME]      build the nodes and run every benchmark, or the one called NAME";
+
+/// The packages whose binaries make up an experiment: the coordinator and the three nodes.
+const NODES: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+
+fn main() -> ExitCode {
+    match Chore::parse(env::args_os().skip(1).collect()).and_then(Chore::perform) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Chore {
+    Help,
+    SetUp,
+    Run {
+        experiment: OsString,
+        arguments: Vec<OsString>,
+    },
+    Test {
+        arguments: Vec<OsString>,
+    },
+    Lint,
+    Document,
+    Bench {
+        name: Option<OsString>,
+    },
+}
+
+impl Chore {
+    fn parse(arguments: Vec<OsString>) -> Result<Self> {
+        let mut words = arguments.into_iter();
+        let command = words
+            .next()
+            .with_context(|| format!("a command is missing\n\n{USAGE}"))?;
+        let chore = match command.to_str() {
+            Some("help" | "--help" | "-h") => return Ok(Self::Help),
+            Some("run") => {
+                let experiment = words
+                    .next()
+                    .context("`run` needs an experiment file, such as configs/quickstart.yml")?;
+                return Ok(Self::Run {
+                    experiment,
+                    arguments: words.collect(),
+                });
+            }
+            Some("test") => {
+                return Ok(Self::Test {
+                    arguments: words.collect(),
+                });
+            }
+            Some("setup") => Self::SetUp,
+            Some("lint") => Self::Lint,
+            Some("doc") => Self::Document,
+            Some("bench") => Self::Bench { name: words.next() },
+            _ => bail!("unknown command {}\n\n{USAGE}", command.display()),
+        };
+        if let Some(unexpected) = words.next() {
+            bail!("unexpected argument {}\n\n{USAGE}", unexpected.display());
+        }
+        Ok(chore)
+    }
+
+    fn perform(self) -> Result<()> {
+        if self == Self::Help {
+            println!("{USAGE}");
+            return Ok(());
+        }
+        let checkout = Checkout::of_this_program()?;
+        prerequisites::check_compilers()?;
+        libtorch::set_up(&checkout.root)?;
+        match self {
+            Self::Help | Self::SetUp => Ok(()),
+            Self::Run {
+                experiment,
+                arguments,
+            } => checkout.run(&experiment, &arguments),
+            Self::Test { arguments } => test(&arguments),
+            Self::Lint => checkout.lint(),
+            Self::Document => document(),
+            Self::Bench { name } => bench(name.as_deref()),
+        }
+    }
+}
+
+/// The work tree whose chores are done, and where its programs are built.
+struct Checkout {
+    root: PathBuf,
+    /// The folder of release binaries, `target/release` unless cargo was told otherwise.
+    release: PathBuf,
+}
+
+impl Checkout {
+    fn of_this_program() -> Result<Self> {
+        let package = env::var_os("CARGO_MANIFEST_DIR").context("start this program as `cargo xtask`")?;
+        let root = Path::new(&package)
+            .parent()
+            .context("the xtask package lies in no workspace")?;
+        let program = env::current_exe().context("cannot tell where this program lies")?;
+        let release = program
+            .ancestors()
+            .nth(2)
+            .with_context(|| format!("{} lies in no target folder", program.display()))?
+            .join("release");
+        Ok(Self {
+            root: root.to_owned(),
+            release,
+        })
+    }
+
+    fn run(&self, experiment: &OsStr, arguments: &[OsString]) -> Result<()> {
+        build_nodes()?;
+        let mirror = self.release.join("mirror");
+        // Replaced by it, this program stands in the way of no signal and of no exit code.
+        let error = Command::new(&mirror)
+            .arg("run")
+            .arg(experiment)
+            .args(arguments)
+            .exec();
+        Err(error).with_context(|| format!("cannot start {}", mirror.display()))
+    }
+
+    fn lint(&self) -> Result<()> {
+        succeed(&mut cargo("fmt --all --check"))?;
+        succeed(&mut cargo(
+            "clippy --release --workspace --all-targets -- --deny warnings",
+        ))?;
+        if !prerequisites::on_path("cargo-deny") {
+            eprintln!(
+                "the dependencies are not checked: `cargo install --locked cargo-deny` brings what does"
+            );
+            return Ok(());
+        }
+        succeed(cargo("deny check bans licenses sources").current_dir(&self.root))
+    }
+}
+
+fn test(arguments: &[OsString]) -> Result<()> {
+    // In one go with the tests that start them, so that nodes and tests are built with the same features.
+    succeed(&mut cargo("build --release --workspace --bins --tests"))?;
+    if arguments.is_empty() {
+        succeed(&mut cargo("test --release --workspace --doc"))?;
+    }
+    let mut runner = if prerequisites::on_path("cargo-nextest") {
+        cargo("nextest run --release --workspace")
+    } else {
+        cargo("test --release --workspace --lib --bins --tests --no-fail-fast")
+    };
+    succeed(runner.args(arguments))
+}
+
+fn document() -> Result<()> {
+    let mut doc = cargo("doc --release --workspace --no-deps --document-private-items");
+    succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+fn bench(name: Option<&OsStr>) -> Result<()> {
+    build_nodes()?;
+    let mut bench = cargo("bench --package mirror-benches");
+    if let Some(name) = name {
+        bench.arg("--bench").arg(name);
+    }
+    succeed(&mut bench)
+}
+
+fn build_nodes() -> Result<()> {
+    let mut build = cargo("build --release");
+    for package in NODES {
+        build.args(["--package", package]);
+    }
+    succeed(&mut build)
+}
+
+/// A call of cargo, from its words.
+fn cargo(words: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(words.split_whitespace());
+    cargo
+}
+
+/// Runs `command` to its end with this program's terminal.
+///
+/// # Errors
+///
+/// When it cannot be started or does not exit with 0.
+fn succeed(command: &mut Command) -> Result<()> {
+    let words = iter::once(command.get_program())
+        .chain(command.get_args())
+        .take(3);
+    let said = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{said}`"))?;
+    ensure!(status.success(), "`{said}` failed ({status})");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Chore, String> {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        Chore::parse(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_follows_the_experiment_goes_to_mirror_run() {
+        assert_eq!(
+            parse("run configs/quickstart.yml --runs-dir /runs"),
+            Ok(Chore::Run {
+                experiment: "configs/quickstart.yml".into(),
+                arguments: vec!["--runs-dir".into(), "/runs".into()],
+            })
+        );
+    }
+
+    #[test]
+    fn what_follows_test_goes_to_the_test_runner() {
+        assert_eq!(
+            parse("test"),
+            Ok(Chore::Test {
+                arguments: Vec::new()
+            })
+        );
+        assert_eq!(
+            parse("test -p xtask"),
+            Ok(Chore::Test {
+                arguments: vec!["-p".into(), "xtask".into()]
+            })
+        );
+    }
+
+    #[test]
+    fn a_benchmark_may_be_named() {
+        assert_eq!(parse("bench"), Ok(Chore::Bench { name: None }));
+        assert_eq!(
+            parse("bench calls"),
+            Ok(Chore::Bench {
+                name: Some("calls".into())
+            })
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_with_the_usage() {
+        for line in ["", "tset", "lint now", "bench calls steps"] {
+            let error = parse(line).expect_err("the command line is wrong");
+            assert!(error.contains("usage: cargo xtask"), "{line}: {error}");
+        }
+        assert!(parse("run").is_err_and(|error| error.contains("experiment file")));
+    }
+}
