@@ -1,0 +1,57 @@
+//! `losses`: one row a training step of the gating model.
+
+use std::cmp::Ordering;
+
+use mirror_proto::mirror::v1::Record;
+use mirror_proto::mirror::v1::record::Kind;
+
+use super::{Row, columns, purpose_name};
+
+columns! {
+    /// The gating model's loss in one forward that trained it. The first four columns name the forward in `events`.
+    pub struct LossRow {
+        /// the validator's node name, `validator-0`
+        pub validator: String,
+        /// `query` or `by hand`
+        pub purpose: String,
+        /// step of the query, from 0
+        pub step: u64,
+        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        pub step_sub: u32,
+        /// before the step was taken, in the gating model's own measure
+        pub loss: f32,
+    }
+}
+
+impl Row for LossRow {
+    const TABLE: &'static str = "losses";
+    const ABOUT: &'static str = "one row a training step of the gating model";
+    const TIMING: &'static [&'static str] = &[];
+
+    fn read(record: &Record, rows: &mut Vec<Self>) {
+        let Some(Kind::Event(event)) = &record.kind else {
+            return;
+        };
+        rows.extend(event.gating_loss.map(|loss| Self {
+            validator: event.validator.clone(),
+            purpose: purpose_name(event.purpose),
+            step: event.step,
+            step_sub: event.step_sub,
+            loss,
+        }));
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        (self.step.cmp(&other.step))
+            .then_with(|| self.validator.cmp(&other.validator))
+            .then_with(|| self.purpose.cmp(&other.purpose))
+            .then_with(|| self.step_sub.cmp(&other.step_sub))
+    }
+
+    fn identity(&self) -> String {
+        format!(
+            "{} ({}), step {}, part {}",
+            self.validator, self.purpose, self.step, self.step_sub
+        )
+    }
+}
