@@ -194,7 +194,7 @@ fn fetch(place: &Path) -> Result<()> {
     if is_complete(place) {
         return Ok(());
     }
-    let python = prerequisites::python_with_pip()?;
+    let python = prerequisites::check_compilers_and_python()?;
     let work = place.with_added_extension("partial");
     download(python, &work, &lock)?;
     let made = unpack(python, &work, &lock)?;

@@ -102,8 +102,8 @@ impl Chore {
             return Ok(());
         }
         let checkout = Checkout::of_this_program()?;
-        prerequisites::check_compilers()?;
         libtorch::set_up(&checkout.root)?;
+        prerequisites::check_compilers()?;
         match self {
             Self::Help | Self::SetUp => Ok(()),
             Self::Run {
@@ -185,7 +185,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
 }
 
 fn document() -> Result<()> {
-    let mut doc = cargo("doc --release --workspace --no-deps --document-private-items");
+    let mut doc = cargo("doc --release --workspace --no-deps");
     succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 

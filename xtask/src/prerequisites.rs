@@ -1,10 +1,11 @@
 //! The programs that the work tree needs and a machine may lack, and how to get them.
 
 use std::env;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, ensure};
 
 const CXX: &str = "no C++ compiler (c++, g++ or clang++, or one named by CXX): \
     apt install g++, dnf install gcc-c++, pacman -S gcc, zypper install gcc-c++, xcode-select --install";
@@ -21,7 +22,6 @@ pub(crate) fn on_path(name: &str) -> bool {
 }
 
 fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
     file.metadata()
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
@@ -32,6 +32,34 @@ fn is_program(file: &Path) -> bool {
 ///
 /// All that is missing, with how to get it.
 pub(crate) fn check_compilers() -> Result<()> {
+    report(&missing_compilers())
+}
+
+/// Checks that what every build needs is there and finds the Python, with pip, that fetches libtorch.
+///
+/// # Errors
+///
+/// All that is missing, with how to get it.
+pub(crate) fn check_compilers_and_python() -> Result<&'static str> {
+    let mut missing = missing_compilers();
+    let python = python_with_pip().unwrap_or_else(|lacking| {
+        missing.push(lacking);
+        "python3"
+    });
+    report(&missing)?;
+    Ok(python)
+}
+
+fn report(missing: &[&str]) -> Result<()> {
+    ensure!(
+        missing.is_empty(),
+        "this machine lacks something:\n  {}",
+        missing.join("\n  ")
+    );
+    Ok(())
+}
+
+fn missing_compilers() -> Vec<&'static str> {
     let mut missing = Vec::new();
     if env::var_os("CXX").is_none() && !["c++", "g++", "clang++"].into_iter().any(on_path) {
         missing.push(CXX);
@@ -39,41 +67,64 @@ pub(crate) fn check_compilers() -> Result<()> {
     if !on_path("git") {
         missing.push(GIT);
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    bail!("this machine lacks something:\n  {}", missing.join("\n  "))
+    missing
 }
 
-/// The first Python 3 on the search path that has pip.
-///
-/// # Errors
-///
-/// When there is none, with how to get one.
-pub(crate) fn python_with_pip() -> Result<&'static str> {
+/// The first Python 3 on the search path that has pip, or what is lacking.
+fn python_with_pip() -> Result<&'static str, &'static str> {
     let mut lacking = PYTHON;
-    for python in ["python3", "python"].into_iter().filter(|name| on_path(name)) {
-        if !answers(
+    for python in ["python3", "python"] {
+        if !succeeds(
             python,
             &["-c", "import sys, zipfile; sys.exit(sys.version_info < (3, 6))"],
-        )? {
+        ) {
             continue;
         }
-        if answers(python, &["-m", "pip", "--version"])? {
+        if succeeds(python, &["-m", "pip", "--version"]) {
             return Ok(python);
         }
         lacking = PIP;
     }
-    bail!("libtorch is fetched with pip, and this machine lacks it:\n  {lacking}")
+    Err(lacking)
 }
 
-fn answers(program: &str, arguments: &[&str]) -> Result<bool> {
-    let status = Command::new(program)
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .with_context(|| format!("cannot start {program}"))?;
-    Ok(status.success())
+        .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+
+    #[test]
+    fn a_program_is_a_file_that_may_be_executed() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("python3");
+        assert!(!is_program(&file), "nothing is there");
+        fs::write(&file, "").expect("a file can be written");
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("permissions can be set");
+        assert!(!is_program(&file), "a file that may not be executed");
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("permissions can be set");
+        assert!(is_program(&file));
+        assert!(!is_program(folder.path()), "a folder");
+    }
+
+    #[test]
+    fn all_that_is_missing_is_said_at_once() {
+        assert!(report(&[]).is_ok());
+        let said = report(&[CXX, PIP])
+            .expect_err("two things are missing")
+            .to_string();
+        assert!(
+            said.contains("apt install g++") && said.contains("python3-pip"),
+            "{said}"
+        );
+    }
 }
