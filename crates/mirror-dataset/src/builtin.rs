@@ -1,0 +1,226 @@
+//! A data set of our own: questions made from tables of facts, so that an experiment needs no
+//! download.
+//!
+//! Each `builtin/*.tsv` is one topic. Its first lines declare tables, the next one names the
+//! columns, the rest are facts:
+//!
+//! ```text
+//! #table <tab> name <tab> question with {column} in it <tab> column of answers
+//! ```
+//!
+//! `|` stands between texts that mean the same: all of them are accepted as answers, the first one
+//! is put into questions. A `-` says that this fact is left out: it is not known, or there is more
+//! than one view of it.
+//!
+//! All answers of one [`Table`] are of one kind (a year, a capital, a symbol), so that a wrong
+//! answer that looks right can be taken from another row of the same table.
+
+use std::sync::LazyLock;
+
+use crate::Row;
+
+/// One question template with the facts that fill it.
+#[derive(Debug)]
+pub struct Table {
+    /// What the table is about; several tables turn the same facts round (`elements`).
+    pub topic: &'static str,
+    /// Unique, in kebab case (`element-symbol`).
+    pub name: &'static str,
+    /// The questions with their accepted answers.
+    pub rows: Vec<Row>,
+}
+
+/// Every table, ordered by topic.
+pub fn tables() -> &'static [Table] {
+    static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
+        TOPICS
+            .iter()
+            .flat_map(|(topic, text)| read_topic(topic, text))
+            .collect()
+    });
+    &TABLES
+}
+
+/// The rows of every table, in the order of [`tables`].
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    tables().iter().flat_map(|table| &table.rows)
+}
+
+macro_rules! topics {
+    ($($topic:literal),* $(,)?) => {
+        [$(($topic, include_str!(concat!("builtin/", $topic, ".tsv")))),*]
+    };
+}
+
+const TOPICS: [(&str, &str); 35] = topics![
+    "alphabets",
+    "anatomy",
+    "animals",
+    "books",
+    "compounds",
+    "constants",
+    "conversions",
+    "countries",
+    "deities",
+    "discoveries",
+    "elements",
+    "events",
+    "families",
+    "geography",
+    "instruments",
+    "inventions",
+    "languages",
+    "mathematics",
+    "months",
+    "moons",
+    "music",
+    "numerals",
+    "paintings",
+    "phobias",
+    "planets",
+    "polygons",
+    "prefixes",
+    "presidents",
+    "rivers",
+    "sciences",
+    "software",
+    "sports",
+    "states",
+    "units",
+    "words",
+];
+
+const ALTERNATIVES: char = '|';
+const LEFT_OUT: &str = "-";
+
+fn read_topic(topic: &'static str, text: &'static str) -> Vec<Table> {
+    let declarations = text.lines().map_while(|line| line.strip_prefix("#table\t"));
+    let mut facts = text.lines().filter(|line| !line.starts_with('#')).map(cells);
+    let columns = facts.next().expect("every topic names its columns");
+    let facts: Vec<Vec<&str>> = facts.collect();
+    declarations
+        .map(|declaration| {
+            let [name, template, answer] = cells(declaration)
+                .try_into()
+                .expect("a declaration has a name, a question and a column");
+            Table {
+                topic,
+                name,
+                rows: facts
+                    .iter()
+                    .filter_map(|fact| fill(template, answer, &columns, fact))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+fn cells(line: &'static str) -> Vec<&'static str> {
+    line.split('\t').collect()
+}
+
+/// The row that `fact` gives, unless a cell that it needs is left out.
+fn fill(template: &str, answer: &str, columns: &[&str], fact: &[&str]) -> Option<Row> {
+    let mut question = template.to_owned();
+    let mut answers = Vec::new();
+    for (column, cell) in columns.iter().zip(fact) {
+        let placeholder = format!("{{{column}}}");
+        let is_needed = *column == answer || template.contains(&placeholder);
+        if is_needed && *cell == LEFT_OUT {
+            return None;
+        }
+        let first = cell.split(ALTERNATIVES).next().unwrap_or(cell);
+        question = question.replace(&placeholder, first);
+        if *column == answer {
+            answers = cell.split(ALTERNATIVES).map(str::to_owned).collect();
+        }
+    }
+    Some(Row { question, answers })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(question: &str, accepted: &[&str]) {
+        let row = rows()
+            .find(|row| row.question == question)
+            .unwrap_or_else(|| panic!("no such question: {question}"));
+        assert_eq!(row.answers, accepted);
+    }
+
+    #[test]
+    fn there_are_enough_questions_and_no_two_alike() {
+        let distinct: HashSet<&str> = rows().map(|row| row.question.as_str()).collect();
+        assert_eq!(distinct.len(), rows().count());
+        assert!(distinct.len() >= 1000, "only {} questions", distinct.len());
+    }
+
+    #[test]
+    fn every_row_is_sound() {
+        for table in tables() {
+            for row in &table.rows {
+                assert_eq!(row.check(), Ok(()), "{}: {row:?}", table.name);
+                assert!(row.question.len() <= 200, "{row:?}");
+                assert!(!row.question.contains(['{', '}', '\t', '|']), "{row:?}");
+                let distinct: HashSet<&String> = row.answers.iter().collect();
+                assert_eq!(
+                    distinct.len(),
+                    row.answers.len(),
+                    "twice the same answer: {row:?}"
+                );
+                for answer in &row.answers {
+                    assert!(!answer.is_empty() && answer.len() <= 80, "{row:?}");
+                    assert_eq!(answer.trim(), answer, "{row:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_fact_fills_its_columns() {
+        for (topic, text) in TOPICS {
+            let widths: HashSet<usize> = text
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .map(|line| cells(line).len())
+                .collect();
+            assert_eq!(widths.len(), 1, "{topic} has lines of {widths:?} cells");
+        }
+    }
+
+    #[test]
+    fn every_table_has_its_own_name_and_wrong_answers_to_offer() {
+        let names: HashSet<&str> = tables().iter().map(|table| table.name).collect();
+        assert_eq!(names.len(), tables().len());
+        for table in tables() {
+            let answers: HashSet<&Vec<String>> = table.rows.iter().map(|row| &row.answers).collect();
+            assert!(answers.len() >= 2, "{} has one answer only", table.name);
+        }
+    }
+
+    #[test]
+    fn well_known_facts_are_right() {
+        check("What is the chemical symbol of gold?", &["Au"]);
+        check("What is the atomic number of uranium?", &["92"]);
+        check("Which chemical element has the symbol S?", &["sulfur", "sulphur"]);
+        check("What is the capital of Australia?", &["Canberra"]);
+        check("How is 1999 written in Roman numerals?", &["MCMXCIX"]);
+        check("What is the SI unit of force?", &["newton"]);
+        check("In which year did people first walk on the Moon?", &["1969"]);
+    }
+
+    #[test]
+    fn elements_are_numbered_without_a_gap() {
+        let numbers: Vec<String> = tables()
+            .iter()
+            .find(|table| table.name == "element-number")
+            .map(|table| table.rows.iter().map(|row| row.answers[0].clone()).collect())
+            .unwrap();
+        let expected: Vec<String> = (1..=118).map(|number: u32| number.to_string()).collect();
+        assert_eq!(numbers, expected);
+    }
+}

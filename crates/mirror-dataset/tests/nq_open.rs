@@ -1,0 +1,53 @@
+//! Real questions, by name, through all that the coordinator does: `nq_open` is found, read,
+//! compiled, and each row is read back. The file is not part of the project; where it is missing
+//! the test says so, and in continuous integration it must be there.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use mirror_dataset::{Dataset, Places, Request, Schema, compile_cached, resolve};
+
+const FILE: &str = "../../../shared/fixtures/data/NQ-open.dev.jsonl";
+const ROWS: usize = 3610;
+
+#[test]
+fn nq_open_is_used_by_its_name() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    let Ok(file) = fs::canonicalize(&file) else {
+        assert!(env::var_os("CI").is_none(), "{} is missing", file.display());
+        println!("skipped: there is no {}", file.display());
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("data/nq_open");
+    fs::create_dir_all(&named).unwrap();
+    symlink(&file, named.join("NQ-open.dev.jsonl")).unwrap();
+    let places = Places {
+        mirror_data: Some(folder.path().join("data")),
+        ..Places::from_variables(|_| None)
+    };
+    let request = Request {
+        path_or_name: "nq_open".to_owned(),
+        schema: Schema::default(),
+        offline: true,
+        base_dir: folder.path().to_owned(),
+    };
+
+    let resolved = resolve(&request, &places).unwrap();
+    assert_eq!(resolved.rows.len(), ROWS);
+    let first = &resolved.rows[0];
+    assert_eq!(first.question, "when was the last time anyone was on the moon");
+    assert_eq!(first.answers, ["14 December 1972 UTC", "December 1972"]);
+
+    let path = compile_cached(&resolved.rows, folder.path()).unwrap();
+    let dataset = Dataset::open(&path).unwrap();
+    assert_eq!(dataset.len() as usize, ROWS);
+    for (row, number) in resolved.rows.iter().zip(0..) {
+        assert_eq!(dataset.question(number), row.question);
+        assert!(dataset.answers(number).eq(row.answers.iter().map(String::as_str)));
+        let found = dataset.find(&row.question).unwrap();
+        assert_eq!(dataset.question(found), row.question);
+    }
+}
