@@ -11,7 +11,7 @@
 //! | records | – | question length (u32), number of answers (u32), question, then each answer with its length (u32) before it |
 //!
 //! Hash and checksums are 64-bit FNV-1a. Nothing in the file is trusted: a damaged one is refused
-//! when it is opened, or gives empty texts, but never a panic or another file's bytes.
+//! when it is opened, or gives no texts, but never a panic or another file's bytes.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -126,9 +126,9 @@ impl Dataset {
         self.header.rows
     }
 
-    /// The question of a row; empty where there is no such row or the file is damaged.
-    pub fn question(&self, row: u32) -> &str {
-        self.record(row).map_or("", |(question, _)| question)
+    /// The question of a row; none where there is no such row or the file is damaged.
+    pub fn question(&self, row: u32) -> Option<&str> {
+        self.record(row).map(|(question, _)| question)
     }
 
     /// The answers of a row; none where there is no such row or the file is damaged.
@@ -148,7 +148,7 @@ impl Dataset {
         for slot in probes(hash, self.header.slots) {
             let at = self.slots_start() + slot as usize * SLOT_BYTES;
             let row = u32_at(&self.map, at + 4)?.checked_sub(1)?;
-            if u32_at(&self.map, at)? == fingerprint(hash) && self.question(row) == question {
+            if u32_at(&self.map, at)? == fingerprint(hash) && self.question(row) == Some(question) {
                 return Some(row);
             }
         }
