@@ -1,0 +1,275 @@
+//! One running process: it is greeted, signalled, waited for, and told of when it ended, all by one task. Only the task
+//! that waits for a process signals it, so no signal can go to a process that took over its number.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitStatus;
+
+use mirror_config::launch::Listening;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{LAST_LOG, log};
+use crate::{EndedBy, Exit, Status, shim};
+
+/// Longest line that says where a node listens, bytes.
+const LONGEST_LISTENING: u64 = 4 << 10;
+
+/// Bytes of something else than that line which an error shows.
+const SHOWN: usize = 200;
+
+/// Requests to one node that wait.
+const PENDING_REQUESTS: usize = 16;
+
+/// A process and the task that tends it.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) incarnation: u32,
+    state: watch::Receiver<State>,
+    tender: Tender,
+}
+
+/// How far a process has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// It has not said where it listens.
+    Starting,
+    /// It listens there.
+    Listening(SocketAddr),
+    /// It wrote something else than where it listens.
+    Garbled(String),
+    /// It is gone.
+    Ended(Status),
+}
+
+/// What ties a process to this one.
+#[derive(Debug)]
+pub(super) enum Tie {
+    /// A node of ours: the lifeline, after its launch description, and its own death signal.
+    Own {
+        /// A line of JSON.
+        launch: Vec<u8>,
+    },
+    /// The shim with a foreign program below it: the lifeline alone, at whose end the shim ends all.
+    Shim {
+        /// Where the foreign program was told to listen.
+        address: SocketAddr,
+    },
+}
+
+/// What can be done to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Ask it to end.
+    Terminate,
+    /// End it and all that it started.
+    Kill,
+    /// Make it stand still.
+    Pause,
+    /// Let it go on.
+    Resume,
+}
+
+/// The way to the task that tends a process. The task ends with the process.
+#[derive(Debug, Clone)]
+pub(super) struct Tender {
+    requests: mpsc::Sender<(Request, oneshot::Sender<io::Result<()>>)>,
+}
+
+impl Node {
+    /// Lets a new task tend `child`.
+    pub(super) fn tend(
+        mut child: Child,
+        tie: Tie,
+        name: String,
+        incarnation: u32,
+        log: PathBuf,
+        exits: mpsc::Sender<Exit>,
+    ) -> Self {
+        let (state_sender, state) = watch::channel(State::Starting);
+        let (requests, incoming) = mpsc::channel(PENDING_REQUESTS);
+        tokio::spawn(async move {
+            let (status, ended_by) = tend(&mut child, tie, &state_sender, incoming).await;
+            state_sender.send_replace(State::Ended(status));
+            let last_log = log::last_or_reason(&log, LAST_LOG);
+            let exit = Exit {
+                node: name,
+                incarnation,
+                status,
+                ended_by,
+                last_log,
+            };
+            if let Err(mpsc::error::SendError(exit)) = exits.send(exit).await {
+                tracing::debug!(node = exit.node, %status, "ended unwatched");
+            }
+        });
+        Self {
+            incarnation,
+            state,
+            tender: Tender { requests },
+        }
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    pub(super) fn tender(&self) -> Tender {
+        self.tender.clone()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(*self.state.borrow(), State::Ended(_))
+    }
+}
+
+impl Tender {
+    /// What came of a request, or `None` when the process has ended.
+    pub(super) async fn ask(&self, request: Request) -> Option<io::Result<()>> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send((request, reply)).await.ok()?;
+        outcome.await.ok()
+    }
+}
+
+/// Tends a process until it has ended. When nobody can ask for anything any more, it is killed.
+async fn tend(
+    child: &mut Child,
+    tie: Tie,
+    state: &watch::Sender<State>,
+    mut requests: mpsc::Receiver<(Request, oneshot::Sender<io::Result<()>>)>,
+) -> (Status, EndedBy) {
+    let signals = tie.signals();
+    let stdin = child
+        .stdin
+        .take()
+        .expect("a process is started with a pipe for standard input");
+    let mut greeting = pin!(greet(stdin, child.stdout.take(), tie));
+    // Held until the process has ended, or it would end.
+    let mut lifeline = None;
+    let mut ended_by = EndedBy::Itself;
+    let mut abandoned = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = child.wait() => return (Status::of(ended), ended_by),
+            (stdin, said) = &mut greeting, if lifeline.is_none() => {
+                lifeline = Some(stdin);
+                state.send_replace(said);
+            }
+            asked = requests.recv(), if !abandoned => {
+                abandoned = asked.is_none();
+                let (request, reply) = asked.map_or((Request::Kill, None), |(request, reply)| (request, Some(reply)));
+                if matches!(request, Request::Terminate | Request::Kill) {
+                    ended_by = EndedBy::Placement;
+                }
+                let outcome = child.id().map_or(Ok(()), |pid| signals.send(pid, request));
+                match (reply, outcome) {
+                    // Whoever asked may have stopped waiting for the outcome.
+                    (Some(reply), outcome) => drop(reply.send(outcome)),
+                    (None, Err(error)) => tracing::error!(%error, "cannot kill an abandoned process"),
+                    (None, Ok(())) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Tells a process what it has to know, and hears where it listens.
+async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> (ChildStdin, State) {
+    let launch = match tie {
+        Tie::Own { launch } => launch,
+        Tie::Shim { address } => return (stdin, State::Listening(address)),
+    };
+    let stdout = stdout.expect("a node of ours is started with a pipe for standard output");
+    let said = {
+        let telling = async {
+            // A process that does not take its launch description says so, by what it writes or by its end.
+            if let Err(error) = stdin.write_all(&launch).await {
+                tracing::debug!(%error, "a node did not read its launch description");
+            }
+            pending().await
+        };
+        tokio::select! {
+            said = hear(stdout) => said,
+            never = telling => never,
+        }
+    };
+    (stdin, said)
+}
+
+async fn hear(stdout: ChildStdout) -> State {
+    let mut line = Vec::new();
+    let mut stdout = BufReader::new(stdout.take(LONGEST_LISTENING));
+    match stdout.read_until(b'\n', &mut line).await {
+        // Nothing at all: it is about to end, or it will be late.
+        Ok(0) => pending().await,
+        Ok(_) => match serde_json::from_slice(&line) {
+            Ok(Listening { address }) => State::Listening(address),
+            Err(_) => State::Garbled(String::from_utf8_lossy(&line).chars().take(SHOWN).collect()),
+        },
+        Err(error) => State::Garbled(format!("({error})")),
+    }
+}
+
+/// How requests reach a process.
+#[derive(Debug, Clone, Copy)]
+enum Signals {
+    /// To all of its process group.
+    Group,
+    /// To the shim, which passes them on to whatever the foreign program has become.
+    Shim,
+}
+
+impl Tie {
+    fn signals(&self) -> Signals {
+        match self {
+            Self::Own { .. } => Signals::Group,
+            Self::Shim { .. } => Signals::Shim,
+        }
+    }
+}
+
+impl Signals {
+    /// Carries out a request on a process that is not waited for yet, so that `pid` is still its own.
+    fn send(self, pid: u32, request: Request) -> io::Result<()> {
+        let Some(pid) = Pid::from_raw(pid.cast_signed()) else {
+            return Err(io::Error::other("a process has the number 0"));
+        };
+        match (self, request) {
+            (Self::Group, Request::Terminate) => {
+                kill_process_group(pid, Signal::TERM)?;
+                // A paused process would hear of it only when it goes on.
+                kill_process_group(pid, Signal::CONT)?;
+            }
+            (Self::Group, Request::Kill) => kill_process_group(pid, Signal::KILL)?,
+            (Self::Group, Request::Pause) => kill_process_group(pid, Signal::STOP)?,
+            (Self::Group, Request::Resume) => kill_process_group(pid, Signal::CONT)?,
+            (Self::Shim, Request::Terminate) => kill_process(pid, shim::TERMINATE)?,
+            (Self::Shim, Request::Kill) => kill_process(pid, shim::KILL)?,
+            (Self::Shim, Request::Pause) => kill_process(pid, shim::PAUSE)?,
+            (Self::Shim, Request::Resume) => kill_process(pid, shim::RESUME)?,
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn of(ended: io::Result<ExitStatus>) -> Self {
+        match ended.map(|status| (status.code(), status.signal())) {
+            Ok((Some(code), _)) => Self::Code(code),
+            Ok((None, Some(signal))) => Self::Signal(signal),
+            Ok((None, None)) => Self::Unknown,
+            Err(error) => {
+                tracing::error!(%error, "cannot wait for a process");
+                Self::Unknown
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Whether a node answers gRPC health checking. A connection alone proves nothing: the kernel accepts it also for a
+//! process that is stopped.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Time for one attempt. Below it, a machine that starts a thousand nodes at once would be asked again and again.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What one attempt brought instead of an answer that the node serves.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unready {
+    #[error("nothing accepts connections at {address}")]
+    Unreachable { address: SocketAddr },
+    #[error("it accepts connections at {address}, but gave no answer within {ATTEMPT_TIMEOUT:?}")]
+    Silent { address: SocketAddr },
+    #[error("it answered at {address} with {code:?}: {message}")]
+    Refused {
+        address: SocketAddr,
+        code: Code,
+        message: String,
+    },
+    #[error("it answered at {address} that it is {status:?}")]
+    NotServing {
+        address: SocketAddr,
+        status: ServingStatus,
+    },
+}
+
+/// Asks once. A server without a health service is taken as ready: that it says so shows that it serves.
+pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
+    let asking = async {
+        let Ok(channel) = mirror_net::channel::endpoint(address).connect().await else {
+            return Err(Unready::Unreachable { address });
+        };
+        match HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await
+        {
+            Ok(response) => match response.into_inner().status() {
+                ServingStatus::Serving => Ok(()),
+                status => Err(Unready::NotServing { address, status }),
+            },
+            Err(status) if status.code() == Code::Unimplemented => Ok(()),
+            Err(status) => Err(Unready::Refused {
+                address,
+                code: status.code(),
+                message: status.message().to_owned(),
+            }),
+        }
+    };
+    tokio::time::timeout(ATTEMPT_TIMEOUT, asking)
+        .await
+        .unwrap_or(Err(Unready::Silent { address }))
+}
