@@ -1,1 +1,68 @@
-//! 
+//! A miner: axons that answer prompts from a data set, each by its behaviour.
+//!
+//! A process holds one axon or many. They share the data set, which is mapped read-only and so shared by all miner
+//! processes of the machine. Each axon listens on a port of its own and says so to the chain before it counts as ready.
+
+pub mod axon;
+pub mod behaviour;
+mod served;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures::future::try_join_all;
+use mirror_config::launch::{AxonLaunch, Launch, MinerLaunch};
+use mirror_dataset::Dataset;
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::server::{self, Limits};
+use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
+use mirror_seed::Seed;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::axon::Axon;
+use crate::behaviour::{Prompts, Surroundings};
+
+/// Serves the axons of a launch description until `shutdown`. The first listens on `listener`, the others beside it.
+pub async fn serve(
+    launch: Launch<MinerLaunch>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Launch { incarnation, seed, role, .. } = launch;
+    let seed = Seed::root(seed);
+    let dataset = Dataset::open(&role.dataset)
+        .with_context(|| format!("cannot map the data set {}", role.dataset.display()))?;
+    let surroundings = Surroundings {
+        seed,
+        dataset: Arc::new(dataset),
+        prompts: Arc::new(Prompts { base: role.base_prompt, question: role.question_prompt }),
+    };
+    let listeners = listen(listener, role.axons.len()).await?;
+    let mut axons = Vec::with_capacity(role.axons.len());
+    for (AxonLaunch { uid, behaviour }, listener) in role.axons.into_iter().zip(listeners) {
+        let hotkey = SecretKey::hotkey(&seed, Owner::Miner(uid)).public();
+        let address = listener.local_addr().context("cannot tell where an axon listens")?;
+        let axon = Axon::new(uid, hotkey, behaviour::build(&behaviour, &surroundings));
+        axons.push((axon, listener, served::Served { hotkey, address }));
+    }
+    served::announce(role.subtensor, incarnation, axons.iter().map(|(_, _, served)| *served)).await?;
+    try_join_all(axons.into_iter().map(|(axon, listener, _)| {
+        let routes = Routes::new(TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT));
+        server::serve(listener, routes, Limits::default(), shutdown.clone().cancelled_owned())
+    }))
+    .await
+    .context("an axon stopped serving")?;
+    Ok(())
+}
+
+async fn listen(first: TcpListener, count: usize) -> anyhow::Result<Vec<TcpListener>> {
+    let mut beside = first.local_addr().context("cannot tell where the miner listens")?;
+    beside.set_port(0);
+    let mut listeners = vec![first];
+    while listeners.len() < count {
+        listeners.push(TcpListener::bind(beside).await.with_context(|| format!("cannot listen on {beside}"))?);
+    }
+    Ok(listeners)
+}

@@ -82,6 +82,11 @@ impl Draw {
         (n > 0).then(|| ((u128::from(self.word(1)) * u128::from(n)) >> 64) as u64)
     }
 
+    /// The 32 bytes themselves, to make an identifier from.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// A generator that starts at this draw.
     pub fn generator(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(self.0)

@@ -1,1 +1,82 @@
-//! 
+//! A validator: the neuron of Bittensor's text-prompting network, as a process.
+//!
+//! It asks axons through its dendrite pool, rewards what comes back, learns whom to ask, keeps a moving average of what
+//! each uid earned, and sets weights from it. What it does becomes events at the coordinator.
+
+pub mod chain;
+pub mod conversation;
+pub mod dendrite;
+pub mod learned;
+pub mod metagraph;
+pub mod neuron;
+pub mod query;
+pub mod reporter;
+pub mod service;
+pub mod weights;
+
+use anyhow::Context;
+use mirror_config::launch::{Launch, ValidatorLaunch};
+use mirror_identity::{Owner, SecretKey};
+use mirror_models::{gating, reward, torch};
+use mirror_net::link::Links;
+use mirror_net::server::{self, Limits};
+use mirror_proto::mirror::v1::Hello;
+use mirror_proto::mirror::v1::neuron_server::NeuronServer;
+use mirror_seed::Seed;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::chain::Chain;
+use crate::dendrite::DendritePool;
+use crate::metagraph::Metagraph;
+use crate::neuron::Neuron;
+use crate::service::{PreparedQuery, Service};
+use crate::weights::History;
+
+/// Serves a validator until `shutdown`.
+pub async fn serve(
+    launch: Launch<ValidatorLaunch>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Launch { node, incarnation, seed, role, .. } = launch;
+    let seed = Seed::root(seed);
+    torch::prepare(&role.device, role.neuron.torch_threads)?;
+    let hotkey = SecretKey::hotkey(&seed, Owner::Validator(role.index)).public();
+    let (subtensor, subtensor_address) = watch::channel(role.subtensor);
+    let (learned, memory) = learned::open(&role.state)?;
+    let hello = Hello { node: node.clone(), incarnation };
+    let (reporter, desk) =
+        reporter::reporter(role.coordinator, hello, subtensor, memory, role.acknowledged.as_deref())?;
+    let links = Links::new(seed, role.num_nodes, &role.links, role.time_scale)?;
+    let prepared =
+        role.query.clone().map(|query| PreparedQuery { query, questions: role.questions.clone(), learned });
+    let topk = role.neuron.training_topk;
+    let neuron = Neuron {
+        name: node,
+        seed,
+        chain: Chain::new(hotkey, subtensor_address),
+        dendrite: DendritePool::new(hotkey, seed, links),
+        gating: gating::build(&role.gating_model, seed.child("gating"), role.num_nodes, topk)?,
+        reward: reward::build(&role.reward_model, seed.child("reward"))?,
+        reporter,
+        history: History::new(role.alpha, role.neuron.max_history as usize),
+        metagraph: Metagraph::default(),
+        nominators: Vec::new(),
+        block: 0,
+        synced_block: 0,
+        epoch_block: 0,
+        resets: std::collections::BTreeSet::default(),
+        by_hand: 0,
+        launch: role,
+    };
+    let routes = Routes::new(NeuronServer::new(Service::new(neuron, prepared)));
+    let serving = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
+    let working = tokio::spawn(desk.work());
+    tokio::select! {
+        served = serving => served.context("the validator stopped serving"),
+        worked = working => worked.context("the reporter broke down")?.context("the validator cannot report"),
+    }
+}

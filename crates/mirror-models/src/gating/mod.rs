@@ -28,7 +28,7 @@ pub struct Seen {
 }
 
 /// Scores uids for questions.
-pub trait GatingModel {
+pub trait GatingModel: Send {
     /// A score for each uid of `0..num_nodes`.
     fn scores(&mut self, question: &Question<'_>) -> Vec<f32>;
 

@@ -21,7 +21,7 @@ pub struct Candidate<'a> {
 }
 
 /// Judges completions.
-pub trait RewardModel {
+pub trait RewardModel: Send {
     /// A reward for each candidate, in their order.
     fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32>;
 }

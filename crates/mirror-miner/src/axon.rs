@@ -1,0 +1,148 @@
+//! The axon: Bittensor's text-prompting service in front of a behaviour.
+//!
+//! Messages, return codes and gRPC statuses are those of the v4 protocol. Callers prove nothing yet: a call's hotkey is
+//! what the caller says.
+
+use std::time::Duration;
+
+use mirror_identity::Hotkey;
+use mirror_net::metadata;
+use mirror_proto::bittensor::text_prompting_server::TextPrompting;
+use mirror_proto::bittensor::{
+    BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
+    ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse, ReturnCode,
+};
+use mirror_seed::{CallId, Seed};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, async_trait};
+use tracing::Instrument;
+
+use crate::behaviour::{Answer, Behaviour, Call, Message};
+
+/// Messages of one conversation.
+const MOST_MESSAGES: usize = 1_024;
+
+/// Longest time that a caller may ask an axon to take.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// One axon of the subnet.
+pub struct Axon {
+    uid: u32,
+    hotkey: Hotkey,
+    behaviour: Box<dyn Behaviour>,
+}
+
+/// An answer as the protocol has it.
+struct Reply {
+    completion: String,
+    code: ReturnCode,
+    message: &'static str,
+}
+
+impl Axon {
+    /// The axon of a uid.
+    pub fn new(uid: u32, hotkey: Hotkey, behaviour: Box<dyn Behaviour>) -> Self {
+        Self { uid, hotkey, behaviour }
+    }
+
+    async fn reply(
+        &self,
+        metadata: &MetadataMap,
+        caller: &str,
+        messages: &[String],
+        timeout: f32,
+    ) -> Result<Reply, Status> {
+        let call = self.call(metadata, caller, messages)?;
+        let trace = metadata::trace(metadata).map(|context| context.trace);
+        let span = tracing::debug_span!("axon.forward", uid = self.uid, hotkey = %self.hotkey, trace = ?trace);
+        let answer = self.behaviour.answer(&call).instrument(span);
+        let timeout = Duration::try_from_secs_f32(timeout).unwrap_or_default().min(LONGEST_TIMEOUT);
+        Ok(match tokio::time::timeout(timeout, answer).await {
+            Ok(Answer::Completion(completion)) => {
+                Reply { completion, code: ReturnCode::Success, message: "Success" }
+            }
+            Ok(Answer::Nothing) => {
+                Reply { completion: String::new(), code: ReturnCode::EmptyResponse, message: "no answer" }
+            }
+            Err(_) => Reply {
+                completion: String::new(),
+                code: ReturnCode::Timeout,
+                message: "the call's own timeout passed before there was an answer",
+            },
+        })
+    }
+
+    fn call(&self, metadata: &MetadataMap, caller: &str, messages: &[String]) -> Result<Call, Status> {
+        if messages.len() > MOST_MESSAGES {
+            return Err(Status::invalid_argument(format!(
+                "{} messages in one call, at most {MOST_MESSAGES} are taken",
+                messages.len()
+            )));
+        }
+        let caller: Option<Hotkey> = caller.parse().ok();
+        let id = match (caller, metadata::call_numbers(metadata)) {
+            (Some(caller), Some(numbers)) => CallId::from_numbers(caller.bytes(), self.uid, numbers)
+                .map_err(|error| Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY)))?,
+            _ => self.stranger(messages),
+        };
+        let messages = messages.iter().enumerate().map(|(index, text)| message(index, text)).collect::<Result<_, _>>()?;
+        Ok(Call { id, caller, messages })
+    }
+
+    /// The identity of a call that brings none: made from what it says, so that the same question has the same answer.
+    fn stranger(&self, messages: &[String]) -> CallId {
+        let said = messages.iter().fold(Seed::root(0), |said, message| said.child(message));
+        CallId { caller: said.bytes(), step: 0, half: 0, uid: self.uid, call: 0 }
+    }
+}
+
+/// v4's axon fails with UNKNOWN on what is not JSON, and so does this one.
+fn message(index: usize, text: &str) -> Result<Message, Status> {
+    serde_json::from_str(text).map_err(|error| {
+        Status::unknown(format!("message {index} is not a JSON object with role and content: {error}"))
+    })
+}
+
+#[async_trait]
+impl TextPrompting for Axon {
+    async fn forward(
+        &self,
+        request: Request<ForwardTextPromptingRequest>,
+    ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let reply = self.reply(&metadata, &request.hotkey, &request.messages, request.timeout).await?;
+        Ok(Response::new(ForwardTextPromptingResponse {
+            response: reply.completion,
+            return_message: reply.message.to_owned(),
+            return_code: reply.code.into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn multi_forward(
+        &self,
+        request: Request<MultiForwardTextPromptingRequest>,
+    ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let reply = self.reply(&metadata, &request.hotkey, &request.messages, request.timeout).await?;
+        Ok(Response::new(MultiForwardTextPromptingResponse {
+            multi_completions: vec![reply.completion],
+            return_message: reply.message.to_owned(),
+            return_code: reply.code.into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn backward(
+        &self,
+        request: Request<BackwardTextPromptingRequest>,
+    ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
+        let request = request.into_inner();
+        tracing::debug!(uid = self.uid, caller = request.hotkey, rewards = ?request.rewards, "rewarded");
+        Ok(Response::new(BackwardTextPromptingResponse {
+            return_message: "Success".to_owned(),
+            return_code: ReturnCode::Success.into(),
+            ..Default::default()
+        }))
+    }
+}

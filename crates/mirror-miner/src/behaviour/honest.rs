@@ -1,0 +1,71 @@
+//! `honest`: asked for a question it gives one from the data; asked a question it gives, with chance `fitness`, a right
+//! answer, else a random one; and with chance `fail_rate` it answers nothing.
+
+use mirror_config::component::HonestArgs;
+use mirror_seed::{CallId, Draw};
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Call, Surroundings};
+
+/// A completion must be longer than 10 characters to count; spaces, which reward models strip, make up for the rest.
+const SHORTEST_COMPLETION: usize = 11;
+
+pub(super) struct Honest {
+    args: HonestArgs,
+    surroundings: Surroundings,
+}
+
+impl Honest {
+    pub(super) fn new(args: HonestArgs, surroundings: Surroundings) -> Self {
+        Self { args, surroundings }
+    }
+
+    fn draw(&self, label: &str, call: &CallId) -> Draw {
+        self.surroundings.seed.about_call(label, call)
+    }
+
+    /// A question of the data; none when there is no data.
+    fn question(&self, id: &CallId) -> Option<&str> {
+        self.surroundings.dataset.question(self.row(self.draw("question", id))?)
+    }
+
+    /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data, any
+    /// answer.
+    fn reply(&self, id: &CallId, question: &str) -> Option<&str> {
+        let known = self.surroundings.dataset.find(question.trim());
+        let row = match known {
+            Some(row) if self.draw("fitness", id).happens(self.args.fitness) => row,
+            _ => self.row(self.draw("wrong answer", id))?,
+        };
+        let count = self.surroundings.dataset.answer_count(row) as u64;
+        let which = self.draw("which answer", id).below(count)?;
+        self.surroundings.dataset.answers(row).nth(which as usize)
+    }
+
+    fn row(&self, draw: Draw) -> Option<u32> {
+        draw.below(u64::from(self.surroundings.dataset.len())).map(|row| row as u32)
+    }
+}
+
+#[async_trait]
+impl Behaviour for Honest {
+    async fn answer(&self, call: &Call) -> Answer {
+        if self.draw("fail", &call.id).happens(self.args.fail_rate) {
+            return Answer::Nothing;
+        }
+        let Some(asked) = call.messages.iter().rev().find(|message| message.role == "user") else {
+            return Answer::Nothing;
+        };
+        let text = if asked.content == self.surroundings.prompts.question {
+            self.question(&call.id)
+        } else {
+            self.reply(&call.id, &asked.content)
+        };
+        text.map_or(Answer::Nothing, |text| Answer::Completion(padded(text)))
+    }
+}
+
+fn padded(text: &str) -> String {
+    let missing = SHORTEST_COMPLETION.saturating_sub(text.chars().count());
+    format!("{text}{:missing$}", "")
+}

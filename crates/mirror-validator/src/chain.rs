@@ -1,0 +1,171 @@
+//! The validator's side of the chain: the metagraph, transactions and the block barrier.
+//!
+//! The subtensor may be killed and come back elsewhere. Every request here is made again, at the address that is known
+//! then, until it is answered or patience ends; each is such that it acts once however often it arrives.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use mirror_identity::Hotkey;
+use mirror_net::{channel, server};
+use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
+use mirror_proto::mirror::v1::{
+    BlockClosed, MetagraphRequest, NominatorsRequest, SetWeights, StepReport, Transaction, transaction,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status, Streaming};
+
+use crate::metagraph::Metagraph;
+
+/// How long the subtensor may be out of reach.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Time of one attempt at a single request.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes of a metagraph: 65,536 neurons with full rows of weights would not fit, a row of some hundred each does.
+const METAGRAPH_LIMIT: usize = 256 << 20;
+
+/// A connection to the subtensor, wherever it is.
+pub struct Chain {
+    hotkey: Hotkey,
+    address: watch::Receiver<SocketAddr>,
+    client: SubtensorClient<Channel>,
+    barrier: Option<Barrier>,
+}
+
+struct Barrier {
+    reports: mpsc::Sender<StepReport>,
+    closed: Streaming<BlockClosed>,
+}
+
+impl Chain {
+    /// A connection on behalf of `hotkey` that follows `address`.
+    pub fn new(hotkey: Hotkey, mut address: watch::Receiver<SocketAddr>) -> Self {
+        let client = client(*address.borrow_and_update());
+        Self { hotkey, address, client, barrier: None }
+    }
+
+    /// The metagraph when `block` had closed; now, when none is named.
+    pub async fn metagraph(&mut self, block: Option<u64>) -> anyhow::Result<Metagraph> {
+        let reply = self.ask("GetMetagraph", |mut client| async move {
+            client.get_metagraph(within(MetagraphRequest { block })).await
+        });
+        reply.await?.try_into()
+    }
+
+    /// Who nominates this validator, by coldkey, in rao.
+    pub async fn nominators(&mut self) -> anyhow::Result<Vec<(Vec<u8>, u64)>> {
+        let hotkey = self.hotkey.bytes().to_vec();
+        let reply = self.ask("GetNominators", |mut client| {
+            let hotkey = hotkey.clone();
+            async move { client.get_nominators(within(NominatorsRequest { hotkey })).await }
+        });
+        let nominators = reply.await?.nominators;
+        Ok(nominators.into_iter().map(|nominator| (nominator.coldkey, nominator.stake)).collect())
+    }
+
+    /// Submits weights; they apply when the next block closes. Returns the chain's refusal, empty when it took them.
+    pub async fn set_weights(&mut self, nonce: u64, weights: SetWeights) -> anyhow::Result<String> {
+        let hotkey = self.hotkey.bytes().to_vec();
+        let transaction =
+            Transaction { hotkey, nonce, call: Some(transaction::Call::SetWeights(weights)) };
+        let reply = self.ask("Submit", |mut client| {
+            let transaction = transaction.clone();
+            async move { client.submit(within(transaction)).await }
+        });
+        Ok(reply.await?.refusal)
+    }
+
+    /// Reports a finished step and waits until its block has closed, as long as the other validators take.
+    pub async fn step_done(&mut self, step: u64) -> anyhow::Result<BlockClosed> {
+        let mut unreachable_since = None;
+        loop {
+            match self.report(step).await {
+                Ok(closed) => return Ok(closed),
+                Err(status) if !is_passing(&status) => bail!("the subtensor refused the report of step {step}: {status}"),
+                Err(status) => {
+                    self.barrier = None;
+                    let since = *unreachable_since.get_or_insert_with(Instant::now);
+                    self.wait(since, &status).await.with_context(|| format!("reporting step {step}"))?;
+                }
+            }
+        }
+    }
+
+    async fn report(&mut self, step: u64) -> Result<BlockClosed, Status> {
+        let barrier = match &mut self.barrier {
+            Some(barrier) => barrier,
+            none => none.insert(join(&mut self.client).await?),
+        };
+        let report = StepReport { hotkey: self.hotkey.bytes().to_vec(), step };
+        barrier.reports.send(report).await.map_err(|_| Status::unavailable("the barrier's stream has ended"))?;
+        loop {
+            match barrier.closed.message().await? {
+                Some(closed) if closed.step == step => return Ok(closed),
+                // A block of an earlier step, told again after a new start.
+                Some(_) => {}
+                None => return Err(Status::unavailable("the barrier's stream has ended")),
+            }
+        }
+    }
+
+    async fn ask<T, F>(&mut self, what: &str, request: impl Fn(SubtensorClient<Channel>) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let since = Instant::now();
+        loop {
+            match request(self.client.clone()).await {
+                Ok(reply) => return Ok(reply.into_inner()),
+                Err(status) if !is_passing(&status) => bail!("the subtensor refused {what}: {status}"),
+                Err(status) => self.wait(since, &status).await.with_context(|| what.to_owned())?,
+            }
+        }
+    }
+
+    /// Waits for the next attempt, at the address that is known by then.
+    async fn wait(&mut self, since: Instant, status: &Status) -> anyhow::Result<()> {
+        if since.elapsed() > PATIENCE {
+            bail!("the subtensor was out of reach for {PATIENCE:?}: {status}");
+        }
+        tracing::warn!(%status, "the subtensor did not answer, trying again");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            changed = self.address.changed() => changed.context("the coordinator is gone")?,
+        }
+        self.client = client(*self.address.borrow_and_update());
+        Ok(())
+    }
+}
+
+async fn join(client: &mut SubtensorClient<Channel>) -> Result<Barrier, Status> {
+    let (reports, outgoing) = mpsc::channel(1);
+    let closed = client.steps(ReceiverStream::new(outgoing)).await?.into_inner();
+    Ok(Barrier { reports, closed })
+}
+
+fn client(address: SocketAddr) -> SubtensorClient<Channel> {
+    SubtensorClient::new(channel::lazy(address))
+        .max_decoding_message_size(METAGRAPH_LIMIT)
+        .max_encoding_message_size(server::MESSAGE_LIMIT)
+}
+
+fn within<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ATTEMPT);
+    request
+}
+
+/// Whether a failure is the connection's and may pass.
+fn is_passing(status: &Status) -> bool {
+    let transport = std::error::Error::source(status).is_some();
+    transport || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+}

@@ -1,0 +1,319 @@
+//! The dendrite pool: one channel to each axon, all chosen axons asked at once with one deadline.
+//!
+//! Everything that comes back is an axon's word: its size is bounded before it is read, its encoding is checked, and how
+//! long it takes is bounded by the deadline.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use mirror_net::link::Links;
+use mirror_net::{channel, metadata};
+use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
+use mirror_proto::bittensor::{BackwardTextPromptingRequest, ForwardTextPromptingRequest};
+use mirror_proto::mirror::v1::Outcome;
+use mirror_seed::{CallId, Seed};
+use mirror_telemetry::TraceContext;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tracing::Instrument;
+
+use crate::metagraph::Metagraph;
+
+/// Bytes of one reply; a larger one is refused before it is read.
+const REPLY_LIMIT: usize = 256 * 1024;
+
+/// Characters that a completion must exceed to count.
+const SHORTEST_COMPLETION: usize = 10;
+
+/// The version that v5.0.0 of bittensor calls itself on the wire.
+const WIRE_VERSION: i32 = 500;
+
+/// Channels to the axons of a metagraph.
+pub struct DendritePool {
+    hotkey: [u8; 32],
+    /// The same as an address, as requests carry it.
+    address: String,
+    seed: Seed,
+    links: Links,
+    axons: Vec<Option<Axon>>,
+}
+
+#[derive(Clone)]
+struct Axon {
+    address: SocketAddr,
+    client: TextPromptingClient<Channel>,
+}
+
+/// One fan-out: the same messages to several uids.
+#[derive(Debug, Clone)]
+pub struct FanOut {
+    /// Which forward asks: the identity of a call with its uid filled in.
+    pub forward: CallId,
+    /// The messages, as the wire has them.
+    pub messages: Vec<String>,
+    /// Whom.
+    pub uids: Vec<u32>,
+    /// One deadline for all.
+    pub timeout: Duration,
+}
+
+/// How one axon answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// Who.
+    pub uid: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// gRPC's status.
+    pub grpc_code: Code,
+    /// The axon's return code.
+    pub return_code: i32,
+    /// The axon's word on it, or the transport's.
+    pub return_message: String,
+    /// From asking to knowing.
+    pub latency: Duration,
+    /// What it said; empty where it said nothing.
+    pub completion: String,
+    /// Lost to real slowness.
+    pub timing_dependent: bool,
+    /// The delay that was drawn for it.
+    pub drawn_delay: Option<Duration>,
+}
+
+/// Rewards sent back to one axon.
+#[derive(Debug, Clone)]
+pub struct Backward {
+    /// Which call is rewarded.
+    pub call: CallId,
+    /// The messages that it was asked.
+    pub messages: Vec<String>,
+    /// What it answered.
+    pub completion: String,
+    /// What that was worth.
+    pub reward: f32,
+    /// Deadline.
+    pub timeout: Duration,
+}
+
+impl DendritePool {
+    /// A pool without axons.
+    pub fn new(hotkey: mirror_identity::Hotkey, seed: Seed, links: Links) -> Self {
+        Self { hotkey: hotkey.bytes(), address: hotkey.to_string(), seed, links, axons: Vec::new() }
+    }
+
+    /// Follows the metagraph: channels to axons that moved are made anew, those of axons that stopped serving are closed.
+    pub fn resync(&mut self, metagraph: &Metagraph) {
+        self.axons.resize(metagraph.neurons.len(), None);
+        for (known, neuron) in self.axons.iter_mut().zip(&metagraph.neurons) {
+            if known.as_ref().map(|axon| axon.address) != neuron.axon {
+                *known = neuron.axon.map(|address| Axon {
+                    address,
+                    client: TextPromptingClient::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
+                });
+            }
+        }
+    }
+
+    /// Asks all uids at once. Replies stand in the order of `uids`.
+    pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
+        let started = Instant::now();
+        let trace = self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..fan_out.forward }).bytes();
+        let calls = fan_out.uids.iter().enumerate().map(|(position, uid)| {
+            let call = CallId { uid: *uid, ..fan_out.forward };
+            let context = self.context(&trace, &call);
+            let span = tracing::debug_span!("dendrite.forward", uid, trace = %context.trace, span = %context.span);
+            async move { (position, self.call(call, context, fan_out, started).await) }.instrument(span)
+        });
+        let mut calls: FuturesUnordered<_> = calls.collect();
+        let mut replies = vec![None; fan_out.uids.len()];
+        while let Some((position, reply)) = calls.next().await {
+            replies[position] = Some(reply);
+        }
+        replies.into_iter().flatten().collect()
+    }
+
+    /// The trace of a forward: 16 bytes, the same for both halves of a step.
+    pub fn trace(&self, forward: &CallId) -> [u8; 16] {
+        first_bytes(&self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..*forward }).bytes())
+    }
+
+    /// Sends rewards back, all at once. Returns the axons that did not take theirs, with the reason.
+    pub async fn backward(&self, backwards: Vec<Backward>) -> Vec<(u32, Status)> {
+        let sent = backwards.into_iter().map(|backward| async move {
+            let uid = backward.call.uid;
+            self.reward(backward).await.err().map(|status| (uid, status))
+        });
+        let refused: FuturesUnordered<_> = sent.collect();
+        refused.filter_map(std::future::ready).collect().await
+    }
+
+    async fn reward(&self, backward: Backward) -> Result<(), Status> {
+        let Backward { call, messages, completion, reward, timeout } = backward;
+        let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable("serves no axon"))?;
+        let trace = self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..call }).bytes();
+        let context = self.context(&trace, &call);
+        let body = BackwardTextPromptingRequest {
+            version: WIRE_VERSION,
+            hotkey: self.address.clone(),
+            rewards: vec![reward],
+            messages,
+            response: completion,
+            timeout: timeout.as_secs_f32(),
+        };
+        let request = with_metadata(Request::new(body), &call, &context, timeout);
+        let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %context.trace);
+        let mut client = axon.client.clone();
+        let answered = tokio::time::timeout(timeout, client.backward(request).instrument(span)).await;
+        answered.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
+        Ok(())
+    }
+
+    async fn call(&self, call: CallId, context: TraceContext, fan_out: &FanOut, started: Instant) -> Reply {
+        let drawn_delay = self.links.delay(&call);
+        let ended = self.answer(&call, &context, fan_out, drawn_delay, started).await;
+        let timing_dependent = matches!(&ended, Err(End::Timeout { drawn: false }));
+        let mut reply = Reply {
+            uid: call.uid,
+            outcome: Outcome::Timeout,
+            grpc_code: Code::Ok,
+            return_code: 0,
+            return_message: String::new(),
+            latency: started.elapsed(),
+            completion: String::new(),
+            timing_dependent,
+            drawn_delay,
+        };
+        match ended {
+            Ok(response) => {
+                reply.outcome = match response.response.chars().take(SHORTEST_COMPLETION + 1).count() {
+                    0 => Outcome::Empty,
+                    1..=SHORTEST_COMPLETION => Outcome::TooShort,
+                    _ => Outcome::Success,
+                };
+                reply.return_code = response.return_code;
+                reply.return_message = response.return_message;
+                reply.completion = response.response;
+            }
+            Err(End::Timeout { .. }) => {
+                reply.grpc_code = Code::DeadlineExceeded;
+                reply.return_message = format!("no answer within {:?}", fan_out.timeout);
+            }
+            Err(End::Failed(status)) => {
+                reply.outcome = outcome(&status);
+                reply.grpc_code = status.code();
+                reply.return_message = status.message().to_owned();
+            }
+        }
+        reply
+    }
+
+    /// Waits out the drawn delay, then asks. A delay that reaches the deadline is a timeout by the numbers.
+    async fn answer(
+        &self,
+        call: &CallId,
+        context: &TraceContext,
+        fan_out: &FanOut,
+        drawn_delay: Option<Duration>,
+        started: Instant,
+    ) -> Result<mirror_proto::bittensor::ForwardTextPromptingResponse, End> {
+        let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
+        if let Some(delay) = drawn_delay {
+            if delay >= fan_out.timeout {
+                tokio::time::sleep_until(deadline).await;
+                return Err(End::Timeout { drawn: true });
+            }
+            tokio::time::sleep_until(tokio::time::Instant::from_std(started + delay)).await;
+        }
+        let axon = self.axon(call.uid).ok_or_else(|| End::Failed(Status::unavailable("serves no axon")))?;
+        match tokio::time::timeout_at(deadline, self.ask(axon, call, context, fan_out, deadline)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(status)) if is_timeout(&status) => Err(End::Timeout { drawn: false }),
+            Ok(Err(status)) => Err(End::Failed(status)),
+            Err(_) => Err(End::Timeout { drawn: false }),
+        }
+    }
+
+    /// One call, and once more when the connection it was given turned out to be dead: whether the end of a process was
+    /// noticed before the call or during it is a race, and shall make no difference.
+    async fn ask(
+        &self,
+        axon: &Axon,
+        call: &CallId,
+        context: &TraceContext,
+        fan_out: &FanOut,
+        deadline: tokio::time::Instant,
+    ) -> Result<mirror_proto::bittensor::ForwardTextPromptingResponse, Status> {
+        let request = || {
+            let body = ForwardTextPromptingRequest {
+                version: WIRE_VERSION,
+                hotkey: self.address.clone(),
+                messages: fan_out.messages.clone(),
+                timeout: fan_out.timeout.as_secs_f32(),
+            };
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            with_metadata(Request::new(body), call, context, left)
+        };
+        let mut client = axon.client.clone();
+        let first = client.forward(request()).await;
+        let answered = match first {
+            Err(status) if outcome(&status) == Outcome::Unreachable => client.forward(request()).await,
+            answered => answered,
+        };
+        answered.map(tonic::Response::into_inner)
+    }
+
+    fn axon(&self, uid: u32) -> Option<&Axon> {
+        self.axons.get(uid as usize)?.as_ref()
+    }
+
+    fn context(&self, trace: &[u8], call: &CallId) -> TraceContext {
+        let span = self.seed.about_call("span", call).bytes();
+        TraceContext::new(first_bytes(trace), first_bytes(&span))
+    }
+
+    /// The caller's hotkey.
+    pub fn hotkey(&self) -> [u8; 32] {
+        self.hotkey
+    }
+}
+
+/// Why a call brought no response.
+enum End {
+    Timeout { drawn: bool },
+    Failed(Status),
+}
+
+fn with_metadata<T>(mut request: Request<T>, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {
+    let entries = request.metadata_mut();
+    entries.insert("rpc-auth-header", MetadataValue::<Ascii>::from_static("Bittensor"));
+    entries.insert("bittensor-version", MetadataValue::<Ascii>::from(WIRE_VERSION));
+    metadata::write(entries, call, context);
+    request.set_timeout(timeout);
+    request
+}
+
+/// tonic's own word for a deadline that passed at the caller.
+fn is_timeout(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || (status.code() == Code::Cancelled && status.message() == "Timeout expired")
+}
+
+/// What a gRPC status says of a call. A status with a source was made at this end, by the transport or the decoder.
+fn outcome(status: &Status) -> Outcome {
+    let transport = std::error::Error::source(status).is_some();
+    match status.code() {
+        Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
+        Code::Internal if status.message().contains("failed to decode") => Outcome::Malformed,
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if transport => Outcome::Unreachable,
+        _ => Outcome::Refused,
+    }
+}
+
+fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut first = [0; N];
+    for (first, byte) in first.iter_mut().zip(bytes) {
+        *first = *byte;
+    }
+    first
+}

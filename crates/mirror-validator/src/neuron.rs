@@ -1,0 +1,496 @@
+//! The neuron: forward, and what follows from it.
+//!
+//! A forward is planned (whom to ask), asked (the fan-out), and settled (rewards, training, one event). The v4 core
+//! validator does the same, point for point.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mirror_config::launch::ValidatorLaunch;
+use mirror_models::gating::{GatingModel, Question, Seen};
+use mirror_models::reward::{Candidate, RewardModel};
+use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, WeightsSet, record};
+use mirror_seed::{CallId, Draw, Seed};
+use rand::seq::index;
+
+use crate::chain::Chain;
+use crate::conversation::Conversation;
+use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
+use crate::learned::Learned;
+use crate::metagraph::Metagraph;
+use crate::reporter::Reporter;
+use crate::weights::{self, History, Processed};
+
+/// Characters of an axon's own words that are recorded.
+const RECORDED_MESSAGE: usize = 256;
+
+/// Bytes of a question that are recorded.
+const RECORDED_QUESTION: usize = 64 << 10;
+
+/// Bytes of all completions of an event that are recorded; `size` tells how long each was.
+const RECORDED_COMPLETIONS: usize = 32 << 20;
+
+/// Bytes of one completion that are recorded.
+const RECORDED_COMPLETION: usize = 64 << 10;
+
+/// Numbers of calls within a forward, so that calls by hand and rewards have identities of their own.
+mod call_number {
+    pub(super) const QUERY: u32 = 0;
+    pub(super) const BY_HAND: u32 = 2;
+    /// Of the Backward that rewards a call: one more than the call's.
+    pub(super) const REWARD: u32 = 1;
+}
+
+/// A validator at work.
+pub struct Neuron {
+    /// Its launch description.
+    pub(crate) launch: ValidatorLaunch,
+    /// Its name in the run, `validator-0`.
+    pub(crate) name: String,
+    pub(crate) seed: Seed,
+    pub(crate) chain: Chain,
+    pub(crate) dendrite: DendritePool,
+    pub(crate) gating: Box<dyn GatingModel>,
+    pub(crate) reward: Box<dyn RewardModel>,
+    pub(crate) reporter: Reporter,
+    pub(crate) history: History,
+    pub(crate) metagraph: Metagraph,
+    /// Stake behind this validator's hotkey that is not its own, by coldkey, in rao.
+    pub(crate) nominators: Vec<(Vec<u8>, u64)>,
+    /// The open block, as far as it is known here.
+    pub(crate) block: u64,
+    /// Block of the metagraph in use.
+    pub(crate) synced_block: u64,
+    /// Block of the last setting of weights.
+    pub(crate) epoch_block: u64,
+    /// uids whose hotkey changed since the last event.
+    pub(crate) resets: BTreeSet<u32>,
+    /// Forwards by hand so far.
+    pub(crate) by_hand: u64,
+}
+
+/// What is asked, of how many, and what is done with the answers.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The messages.
+    pub conversation: Conversation,
+    /// The conversation asks for a question.
+    pub is_question: bool,
+    /// How many axons; `None` or -1: every serving one.
+    pub topk: Option<i64>,
+    /// Who.
+    pub choice: Choice,
+    /// What is done with the answers.
+    pub judgement: Judgement,
+    /// Deadline, seconds before scaling.
+    pub timeout: f64,
+    /// `train`, `forward` or `inference`.
+    pub method: &'static str,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Those with the highest scores.
+    BestScores,
+    /// A random sample.
+    Sample,
+}
+
+/// What is done with the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Rewards are given and remembered; models and network learn from them as told.
+    Reward {
+        /// The gating model.
+        train_gating_model: bool,
+        /// The axons.
+        train_network: bool,
+    },
+    /// The best-scored axon that said anything is believed.
+    TrustScores,
+}
+
+/// Which forward it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Which {
+    /// Who wants it.
+    pub purpose: Purpose,
+    /// Step of the query, or number of the forward by hand.
+    pub step: u64,
+    /// Forward within the step.
+    pub step_sub: u32,
+}
+
+/// A forward that is about to be asked.
+pub struct Plan {
+    ask: Ask,
+    which: Which,
+    scores: Vec<f32>,
+    fan_out: FanOut,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// What a forward came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    /// Which forward.
+    pub which: Which,
+    /// Whom it asked.
+    pub asked: Vec<u32>,
+    /// Who succeeded, with completion and reward.
+    pub succeeded: Vec<(u32, String, Option<f32>)>,
+    /// Position of the best among those who succeeded.
+    pub best: Option<usize>,
+}
+
+impl Settled {
+    /// The best completion.
+    pub fn completion(&self) -> Option<&str> {
+        self.succeeded.get(self.best?).map(|(_, completion, _)| completion.as_str())
+    }
+
+    /// Who gave the best completion.
+    pub fn best_uid(&self) -> Option<u32> {
+        self.succeeded.get(self.best?).map(|(uid, _, _)| *uid)
+    }
+}
+
+/// Whether a step goes on after an event, which decides what a restarted validator makes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The step is over with this event.
+    Always,
+    /// The step is over unless there is a best completion to go on with.
+    WithoutBest,
+    /// More events of the step follow.
+    Never,
+}
+
+impl Neuron {
+    /// Asks the network once: plan, fan-out, settlement.
+    pub async fn forward(&mut self, ask: Ask, which: Which, ends: Ends) -> anyhow::Result<Settled> {
+        let plan = self.plan(ask, which);
+        let replies = self.dendrite.forward(&plan.fan_out).await;
+        self.settle(plan, replies, ends).await
+    }
+
+    /// Asks several things at once and settles them in their order: the forwards of one step.
+    pub async fn forward_together(&mut self, asks: Vec<Ask>, step: u64) -> anyhow::Result<Vec<Settled>> {
+        let count = asks.len();
+        let plans: Vec<Plan> = (0u32..)
+            .zip(asks)
+            .map(|(step_sub, ask)| self.plan(ask, Which { purpose: Purpose::Query, step, step_sub }))
+            .collect();
+        let dendrite = &self.dendrite;
+        let replies = futures::future::join_all(plans.iter().map(|plan| dendrite.forward(&plan.fan_out))).await;
+        let mut settled = Vec::with_capacity(count);
+        for (position, (plan, replies)) in plans.into_iter().zip(replies).enumerate() {
+            let ends = if position + 1 == count { Ends::Always } else { Ends::Never };
+            settled.push(self.settle(plan, replies, ends).await?);
+        }
+        Ok(settled)
+    }
+
+    /// The next forward by hand.
+    pub fn by_hand(&mut self) -> Which {
+        self.by_hand += 1;
+        Which { purpose: Purpose::ByHand, step: self.by_hand, step_sub: 0 }
+    }
+
+    fn plan(&mut self, ask: Ask, which: Which) -> Plan {
+        let Which { purpose, step, step_sub } = which;
+        let call = if purpose == Purpose::ByHand { call_number::BY_HAND } else { call_number::QUERY };
+        let forward = CallId { caller: self.dendrite.hotkey(), step, half: step_sub, uid: 0, call };
+        let text = ask.conversation.unravelled();
+        let scores = self.gating.scores(&Question { text: &text, forward });
+        let serving: Vec<u32> = self.metagraph.serving(self.launch.num_nodes).collect();
+        let draw = self.seed.about_call("chosen uids", &forward);
+        let uids = choose(&serving, &scores, ask.topk, ask.choice, draw);
+        let timeout = Duration::try_from_secs_f64(ask.timeout * self.launch.time_scale).unwrap_or_default();
+        let fan_out = FanOut { forward, messages: ask.conversation.encoded(), uids, timeout };
+        Plan { ask, which, scores, fan_out, started: Instant::now(), started_at: SystemTime::now() }
+    }
+
+    async fn settle(&mut self, plan: Plan, replies: Vec<Reply>, ends: Ends) -> anyhow::Result<Settled> {
+        let call_time = plan.started.elapsed();
+        let judged = self.judge(&plan, &replies);
+        if let Judgement::Reward { train_network: true, .. } = plan.ask.judgement {
+            for (uid, status) in self.dendrite.backward(judged.backwards(&plan, &replies)).await {
+                tracing::warn!(uid, %status, "the axon did not take its reward");
+            }
+        }
+        let last_of_step = match ends {
+            Ends::Always => true,
+            Ends::WithoutBest => judged.best.is_none(),
+            Ends::Never => false,
+        };
+        let learned = self.learn(&plan, &replies, &judged, last_of_step);
+        let event = self.event(&plan, &replies, &judged, call_time);
+        self.reporter.report(record::Kind::Event(event), learned).await?;
+        let mut settled = Settled {
+            which: plan.which,
+            asked: plan.fan_out.uids,
+            succeeded: Vec::with_capacity(judged.successes.len()),
+            best: judged.best_success(),
+        };
+        for (position, reply) in replies.into_iter().enumerate() {
+            if judged.successes.contains(&position) {
+                settled.succeeded.push((reply.uid, reply.completion, judged.rewards[position]));
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Rewards the successful and trains the gating model on it, or believes the best-scored.
+    fn judge(&mut self, plan: &Plan, replies: &[Reply]) -> Judged {
+        let mut rewards = vec![None; replies.len()];
+        let train_gating_model = match plan.ask.judgement {
+            Judgement::Reward { train_gating_model, .. } => train_gating_model,
+            Judgement::TrustScores => {
+                // Replies stand in the order of their scores, best first.
+                let said: Vec<usize> =
+                    (0..replies.len()).filter(|position| !replies[*position].completion.is_empty()).collect();
+                return Judged { best: said.first().copied(), successes: said, rewards, gating_loss: None };
+            }
+        };
+        let successes: Vec<usize> =
+            (0..replies.len()).filter(|position| replies[*position].outcome == Outcome::Success).collect();
+        let scores: Vec<f32> = successes.iter().map(|position| plan.score(replies[*position].uid)).collect();
+        let found = if self.launch.neuron.no_reward_model {
+            scores.clone()
+        } else {
+            let prompt = plan.ask.conversation.flattened();
+            let candidates: Vec<Candidate<'_>> = successes
+                .iter()
+                .map(|position| Candidate {
+                    call: CallId { uid: replies[*position].uid, ..plan.fan_out.forward },
+                    prompt: &prompt,
+                    completion: replies[*position].completion.trim(),
+                })
+                .collect();
+            self.reward.rewards(&candidates)
+        };
+        let gating_loss = if train_gating_model { self.gating.backward(&scores, &found) } else { None };
+        for (position, reward) in successes.iter().zip(&found) {
+            rewards[*position] = Some(*reward);
+        }
+        let mut best: Option<(usize, f32)> = None;
+        for (position, reward) in successes.iter().zip(found) {
+            if best.is_none_or(|(_, highest)| reward > highest || highest.is_nan()) {
+                best = Some((*position, reward));
+            }
+        }
+        Judged { best: best.map(|(position, _)| position), successes, rewards, gating_loss }
+    }
+
+    /// Moves the averages and tells the gating model. What a query's event taught is to be remembered.
+    fn learn(&mut self, plan: &Plan, replies: &[Reply], judged: &Judged, last_of_step: bool) -> Option<Learned> {
+        let rewarded = judged.successes.iter().filter_map(|position| {
+            let reply = &replies[*position];
+            Some((reply.uid, judged.rewards[*position]?, reply.completion.chars().count() as u32))
+        });
+        let mut learned = Learned {
+            step: plan.which.step,
+            step_sub: plan.which.step_sub,
+            last_of_step,
+            resets: std::mem::take(&mut self.resets).into_iter().collect(),
+            synced_block: self.synced_block,
+            epoch_block: self.epoch_block,
+            ..Learned::default()
+        };
+        for (uid, reward, length) in rewarded {
+            learned.uids.push(uid);
+            learned.rewards.push(reward);
+            learned.lengths.push(length);
+        }
+        self.take_in(&learned);
+        (plan.which.purpose == Purpose::Query).then_some(learned)
+    }
+
+    /// What an event teaches, when it happens and when it is remembered after a new start.
+    pub(crate) fn take_in(&mut self, learned: &Learned) {
+        if !learned.uids.is_empty() || !learned.resets.is_empty() {
+            self.history.record(&learned.uids, &learned.rewards, &learned.resets);
+        }
+        let both = learned.uids.iter().zip(&learned.lengths);
+        let seen: Vec<Seen> = both.map(|(uid, length)| Seen { uid: *uid, length: *length }).collect();
+        self.gating.observe(&seen);
+    }
+
+    fn event(&self, plan: &Plan, replies: &[Reply], judged: &Judged, call_time: Duration) -> ForwardEvent {
+        let share = (RECORDED_COMPLETIONS / replies.len().max(1)).min(RECORDED_COMPLETION);
+        let calls = replies.iter().zip(&judged.rewards).map(|(reply, reward)| AxonCall {
+            uid: reply.uid,
+            outcome: reply.outcome.into(),
+            grpc_code: reply.grpc_code.into(),
+            return_code: reply.return_code,
+            return_message: reply.return_message.chars().take(RECORDED_MESSAGE).collect(),
+            latency: reply.latency.as_secs_f32(),
+            size: reply.completion.len() as u64,
+            completion: first_bytes(&reply.completion, share).to_owned(),
+            reward: *reward,
+            timing_dependent: reply.timing_dependent,
+            drawn_delay: reply.drawn_delay.map(|delay| delay.as_secs_f32()),
+        });
+        ForwardEvent {
+            validator: self.name.clone(),
+            purpose: plan.which.purpose.into(),
+            step: plan.which.step,
+            step_sub: plan.which.step_sub,
+            block: self.block,
+            metagraph_version: self.metagraph.version,
+            method: plan.ask.method.to_owned(),
+            is_question: plan.ask.is_question,
+            message: first_bytes(plan.ask.conversation.asked(), RECORDED_QUESTION).to_owned(),
+            scores: plan.scores.clone(),
+            calls: calls.collect(),
+            best: judged.best.map(|position| position as u32),
+            gating_loss: judged.gating_loss,
+            started_at: plan.started_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
+            call_time: call_time.as_secs_f64(),
+            trace_id: self.dendrite.trace(&plan.fan_out.forward).to_vec(),
+        }
+    }
+
+    /// Fetches the metagraph as it was at `block`, now when none is named, and who nominates this validator.
+    pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
+        let metagraph = self.chain.metagraph(block).await?;
+        self.resets.extend(metagraph.hotkeys_changed(&self.metagraph));
+        self.dendrite.resync(&metagraph);
+        self.synced_block = metagraph.block;
+        self.metagraph = metagraph;
+        self.nominators = self.chain.nominators().await?;
+        tracing::info!(
+            block = self.synced_block,
+            version = self.metagraph.version,
+            serving = self.metagraph.serving(self.launch.num_nodes).count(),
+            nominators = self.nominators.len(),
+            "resynced the metagraph"
+        );
+        Ok(())
+    }
+
+    /// The weights that follow from what was learned: the averages under the chain's limits.
+    pub fn compute_weights(&self) -> Processed {
+        let n = self.metagraph.neurons.len();
+        let averages = self.history.averages(n).unwrap_or_else(|| vec![1.0; n]);
+        weights::process(&averages, &self.metagraph.limits)
+    }
+
+    /// A record of weights that were set.
+    pub(crate) fn weights_record(&self, step: u64, weights: Processed, refusal: String) -> WeightsSet {
+        WeightsSet {
+            validator: self.name.clone(),
+            step,
+            block: self.block,
+            uids: weights.uids,
+            weights: weights.weights,
+            refusal,
+        }
+    }
+}
+
+impl Plan {
+    fn score(&self, uid: u32) -> f32 {
+        self.scores.get(uid as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Replies, judged: positions are those of the replies.
+struct Judged {
+    successes: Vec<usize>,
+    best: Option<usize>,
+    rewards: Vec<Option<f32>>,
+    gating_loss: Option<f32>,
+}
+
+impl Judged {
+    /// What the successful axons are told.
+    fn backwards(&self, plan: &Plan, replies: &[Reply]) -> Vec<Backward> {
+        let backward = |position: &usize| {
+            let reply = &replies[*position];
+            let call = plan.fan_out.forward.call + call_number::REWARD;
+            Some(Backward {
+                call: CallId { uid: reply.uid, call, ..plan.fan_out.forward },
+                messages: plan.fan_out.messages.clone(),
+                completion: reply.completion.clone(),
+                reward: self.rewards[*position]?,
+                timeout: plan.fan_out.timeout,
+            })
+        };
+        self.successes.iter().filter_map(backward).collect()
+    }
+
+    /// Position of the best among the successes.
+    fn best_success(&self) -> Option<usize> {
+        let best = self.best?;
+        self.successes.iter().position(|position| *position == best)
+    }
+}
+
+/// Those of `serving` who are asked: at most `topk`, best scores first (of equal scores the lower uid), or a sample.
+fn choose(serving: &[u32], scores: &[f32], topk: Option<i64>, choice: Choice, draw: Draw) -> Vec<u32> {
+    let most = topk.and_then(|topk| usize::try_from(topk).ok()).map_or(serving.len(), |topk| topk.min(serving.len()));
+    match choice {
+        Choice::BestScores => {
+            let score = |uid: &u32| scores.get(*uid as usize).copied().unwrap_or(f32::NEG_INFINITY);
+            let mut best_first = serving.to_vec();
+            best_first.sort_by(|a, b| score(b).total_cmp(&score(a)));
+            best_first.truncate(most);
+            best_first
+        }
+        Choice::Sample => {
+            let chosen = index::sample(&mut draw.generator(), serving.len(), most);
+            chosen.into_iter().filter_map(|index| serving.get(index).copied()).collect()
+        }
+    }
+}
+
+/// As much of the text's beginning as fits into so many bytes.
+fn first_bytes(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(step: u64) -> Draw {
+        let call = CallId { caller: [0; 32], step, half: 0, uid: 0, call: 0 };
+        Seed::root(1).about_call("chosen uids", &call)
+    }
+
+    #[test]
+    fn topk_is_clamped_to_those_who_serve() {
+        let scores = [0.1, 0.9, 0.5, 0.9];
+        let best = |topk| choose(&[0, 1, 2, 3], &scores, topk, Choice::BestScores, draw(0));
+        assert_eq!(best(Some(2)), [1, 3]);
+        assert_eq!(best(Some(3)), [1, 3, 2]);
+        assert_eq!(best(Some(99)), [1, 3, 2, 0]);
+        assert_eq!(best(Some(-1)), best(None));
+        assert_eq!(choose(&[], &scores, Some(2), Choice::BestScores, draw(0)), [0; 0]);
+        assert_eq!(choose(&[], &scores, None, Choice::Sample, draw(0)), [0; 0]);
+    }
+
+    #[test]
+    fn samples_are_of_those_who_serve_and_reach_everybody() {
+        let mut met = BTreeSet::new();
+        for step in 0..200 {
+            let mut chosen = choose(&[2, 5, 7, 11], &[], Some(2), Choice::Sample, draw(step));
+            assert_eq!(chosen.len(), 2);
+            chosen.dedup();
+            assert_eq!(chosen.len(), 2);
+            met.extend(chosen);
+        }
+        assert_eq!(met.into_iter().collect::<Vec<_>>(), [2, 5, 7, 11]);
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(first_bytes("aé", 2), "a");
+        assert_eq!(first_bytes("aé", 3), "aé");
+        assert_eq!(first_bytes("aé", 9), "aé");
+    }
+}

@@ -1,0 +1,330 @@
+//! The experiment's query: steps, each followed by the block barrier, the resync and, at the tempo, the weights.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
+use mirror_dataset::Dataset;
+use mirror_proto::mirror::v1::{BlockClosed, Purpose, SetWeights, WeightsSet, record};
+use tokio::sync::watch;
+
+use crate::conversation::Conversation;
+use crate::learned::Learned;
+use crate::neuron::{Ask, Choice, Ends, Judgement, Neuron, Which};
+use crate::weights::to_u16;
+
+/// Blocks between two resyncs of the metagraph.
+const RESYNC_BLOCKS: u64 = 10;
+
+/// How far a query has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Steps finished.
+    pub steps_done: u64,
+    /// Steps in all.
+    pub steps_total: u64,
+    /// Forwards that found no completion.
+    pub failed_forwards: u64,
+}
+
+/// A query at work on a neuron.
+pub struct Run<'a> {
+    neuron: &'a mut Neuron,
+    progress: &'a watch::Sender<Progress>,
+    /// When the metagraph was fetched, for chains that run on the clock.
+    synced_at: Instant,
+    /// Weights that were submitted and have not applied yet, with their nonce.
+    submitted: Option<(u64, WeightsSet)>,
+}
+
+/// Works through `query`, from where `learned` ends.
+pub async fn run(
+    neuron: &mut Neuron,
+    query: &Query,
+    questions: Option<&Path>,
+    learned: &[Learned],
+    progress: &watch::Sender<Progress>,
+) -> anyhow::Result<()> {
+    let steps = Steps::open(query, questions)?;
+    progress.send_modify(|progress| progress.steps_total = steps.count());
+    let mut run = Run { neuron, progress, synced_at: Instant::now(), submitted: None };
+    let first = run.resume(learned).await?;
+    for step in first..steps.count() {
+        run.step(&steps, step).await?;
+        run.after_step(step).await?;
+    }
+    run.close(steps.count()).await
+}
+
+/// What the steps of a query are.
+enum Steps {
+    Train(TrainArgs),
+    Forward { args: ForwardArgs, questions: Questions },
+    Inference { args: InferenceArgs, questions: Questions },
+}
+
+/// The questions of the data, so many a step.
+struct Questions {
+    dataset: Dataset,
+    chunk_size: u32,
+}
+
+impl Steps {
+    fn open(query: &Query, questions: Option<&Path>) -> anyhow::Result<Self> {
+        let open = || {
+            let path = questions.context("the query asks the questions of the data, and the launch description names none")?;
+            let dataset = Dataset::open(path).with_context(|| format!("cannot map the questions {}", path.display()))?;
+            anyhow::Ok(Questions { dataset, chunk_size: query.chunk_size.max(1) })
+        };
+        Ok(match &query.method {
+            Method::Train(args) => Self::Train(args.clone()),
+            Method::Forward(args) => Self::Forward { args: args.clone(), questions: open()? },
+            Method::Inference(args) => Self::Inference { args: args.clone(), questions: open()? },
+        })
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Train(args) => args.max_iter,
+            Self::Forward { questions, .. } | Self::Inference { questions, .. } => {
+                u64::from(questions.dataset.len().div_ceil(questions.chunk_size))
+            }
+        }
+    }
+}
+
+impl Questions {
+    fn of_step(&self, step: u64) -> impl Iterator<Item = &str> {
+        let first = step * u64::from(self.chunk_size);
+        let rows = first..(first + u64::from(self.chunk_size)).min(self.dataset.len().into());
+        rows.filter_map(|row| self.dataset.question(row as u32))
+    }
+}
+
+impl Run<'_> {
+    /// Takes in what was learned before and returns the step to go on with.
+    async fn resume(&mut self, learned: &[Learned]) -> anyhow::Result<u64> {
+        let Some(last) = learned.last() else {
+            self.resync(None).await?;
+            self.neuron.block = self.neuron.synced_block;
+            self.neuron.epoch_block = self.neuron.synced_block;
+            return Ok(0);
+        };
+        self.resync(Some(last.synced_block)).await?;
+        self.neuron.resets.clear();
+        self.neuron.epoch_block = last.epoch_block;
+        for learned in learned {
+            self.neuron.take_in(learned);
+        }
+        let done = last.step + 1;
+        tracing::info!(steps = done, "goes on with what it had learned before");
+        self.after_step(last.step).await?;
+        Ok(done)
+    }
+
+    async fn step(&mut self, steps: &Steps, step: u64) -> anyhow::Result<()> {
+        let failed = match steps {
+            Steps::Train(args) => self.train_step(args, step).await?,
+            Steps::Forward { args, questions } => {
+                let ask = |question| self.neuron.forward_ask(args, question);
+                let asks = questions.of_step(step).map(ask).collect();
+                self.together(asks, step).await?
+            }
+            Steps::Inference { args, questions } => {
+                let ask = |question| self.neuron.inference_ask(args, self.neuron.question(question));
+                let asks = questions.of_step(step).map(ask).collect();
+                self.together(asks, step).await?
+            }
+        };
+        self.progress.send_modify(|progress| progress.failed_forwards += failed);
+        Ok(())
+    }
+
+    /// A question from the network, then the best one asked of it. Returns how many of the two failed.
+    async fn train_step(&mut self, args: &TrainArgs, step: u64) -> anyhow::Result<u64> {
+        let which = |step_sub| Which { purpose: Purpose::Query, step, step_sub };
+        let ask = self.neuron.question_ask(args);
+        let question = self.neuron.forward(ask, which(0), Ends::WithoutBest).await?;
+        let Some(question) = question.completion() else {
+            return Ok(1);
+        };
+        let ask = self.neuron.answer_ask(args, question);
+        let answer = self.neuron.forward(ask, which(1), Ends::Always).await?;
+        Ok(u64::from(answer.best.is_none()))
+    }
+
+    async fn together(&mut self, asks: Vec<Ask>, step: u64) -> anyhow::Result<u64> {
+        let settled = self.neuron.forward_together(asks, step).await?;
+        Ok(settled.iter().filter(|settled| settled.best.is_none()).count() as u64)
+    }
+
+    /// The barrier, then what v4 does between two steps: resync every ten blocks, weights at the tempo.
+    async fn after_step(&mut self, step: u64) -> anyhow::Result<()> {
+        self.wait_for_block(step).await?;
+        if self.neuron.block >= self.neuron.synced_block + RESYNC_BLOCKS {
+            self.resync_now().await?;
+        }
+        if self.neuron.block >= self.neuron.epoch_block + self.epoch_length() {
+            self.resync_now().await?;
+            self.neuron.epoch_block = self.neuron.block;
+            self.submit_weights(step).await?;
+        }
+        self.progress.send_modify(|progress| progress.steps_done = step + 1);
+        Ok(())
+    }
+
+    /// Lets one more block close, in which the last weights apply, and waits until everything is acknowledged.
+    async fn close(mut self, steps: u64) -> anyhow::Result<()> {
+        self.wait_for_block(steps).await?;
+        if let Some((_, record)) = self.submitted.take() {
+            self.neuron.reporter.report(record::Kind::Weights(record), None).await?;
+        }
+        self.neuron.reporter.drained().await
+    }
+
+    async fn wait_for_block(&mut self, step: u64) -> anyhow::Result<()> {
+        match self.neuron.launch.block_time {
+            BlockTime::PerStep => {
+                let closed = self.neuron.chain.step_done(step).await?;
+                self.neuron.block = closed.block;
+                self.take_applied(&closed).await
+            }
+            BlockTime::Seconds(seconds) => {
+                let passed = self.synced_at.elapsed().as_secs_f64() / seconds;
+                self.neuron.block = self.neuron.synced_block + passed as u64;
+                Ok(())
+            }
+        }
+    }
+
+    /// The weights that applied in this block, or why they did not, become a record.
+    async fn take_applied(&mut self, closed: &BlockClosed) -> anyhow::Result<()> {
+        let submitted = self.submitted.take_if(|(nonce, _)| closed.applied.iter().any(|applied| applied.nonce == *nonce));
+        let Some((nonce, mut record)) = submitted else {
+            return Ok(());
+        };
+        if let Some(applied) = closed.applied.iter().find(|applied| applied.nonce == nonce) {
+            record.refusal.clone_from(&applied.refusal);
+        }
+        if !record.refusal.is_empty() {
+            tracing::warn!(refusal = record.refusal, "the chain did not take the weights");
+        }
+        self.neuron.reporter.report(record::Kind::Weights(record), None).await
+    }
+
+    async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
+        let weights = self.neuron.compute_weights();
+        let (uids, u16_weights) = to_u16(&weights);
+        let nonce = self.neuron.block;
+        let version_key = self.neuron.launch.neuron.version_key;
+        let set = SetWeights { uids, weights: u16_weights, version_key };
+        let refusal = self.neuron.chain.set_weights(nonce, set).await?;
+        tracing::info!(block = nonce, uids = weights.uids.len(), refusal, "set weights");
+        let record = self.neuron.weights_record(step, weights, refusal);
+        let applies_later = record.refusal.is_empty() && self.neuron.launch.block_time == BlockTime::PerStep;
+        if applies_later {
+            self.submitted = Some((nonce, record));
+            return Ok(());
+        }
+        self.neuron.reporter.report(record::Kind::Weights(record), None).await
+    }
+
+    /// The metagraph of the block that closed last; on the clock, of now.
+    async fn resync_now(&mut self) -> anyhow::Result<()> {
+        match self.neuron.launch.block_time {
+            BlockTime::PerStep => self.resync(Some(self.neuron.block)).await,
+            BlockTime::Seconds(_) => {
+                self.resync(None).await?;
+                self.neuron.block = self.neuron.synced_block;
+                Ok(())
+            }
+        }
+    }
+
+    async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
+        if block.is_some_and(|block| block == self.neuron.synced_block) {
+            return Ok(());
+        }
+        self.neuron.resync(block).await?;
+        self.synced_at = Instant::now();
+        Ok(())
+    }
+
+    fn epoch_length(&self) -> u64 {
+        let overridden = u64::try_from(self.neuron.launch.neuron.epoch_length_override).ok();
+        overridden.unwrap_or(self.neuron.metagraph.validator_epoch_length).max(1)
+    }
+}
+
+impl Neuron {
+    /// A user's question under the base prompt.
+    pub(crate) fn question(&self, text: &str) -> Conversation {
+        Conversation::question(&self.launch.neuron.base_prompt, text)
+    }
+
+    /// 'Ask a question', to the network.
+    pub(crate) fn question_ask(&self, args: &TrainArgs) -> Ask {
+        let question = self.question(&self.launch.neuron.question_prompt);
+        Ask { is_question: true, ..self.training_ask(args, question) }
+    }
+
+    /// The network's own question, back to it.
+    pub(crate) fn answer_ask(&self, args: &TrainArgs, question: &str) -> Ask {
+        self.training_ask(args, self.question(question))
+    }
+
+    fn training_ask(&self, args: &TrainArgs, conversation: Conversation) -> Ask {
+        Ask {
+            conversation,
+            is_question: false,
+            topk: Some(self.launch.neuron.training_topk.into()),
+            choice: choice(args.random_sample_uids),
+            judgement: Judgement::Reward {
+                train_gating_model: args.train_gating_model,
+                train_network: args.train_network,
+            },
+            timeout: self.launch.neuron.training_timeout,
+            method: "train",
+        }
+    }
+
+    /// One forward for a question of the data.
+    fn forward_ask(&self, args: &ForwardArgs, question: &str) -> Ask {
+        Ask {
+            conversation: self.question(question),
+            is_question: false,
+            topk: args.topk.or(Some(self.launch.neuron.training_topk.into())),
+            choice: choice(args.random_sample_uids),
+            judgement: Judgement::Reward {
+                train_gating_model: args.train_gating_model,
+                train_network: args.train_network,
+            },
+            timeout: args.timeout.unwrap_or(self.launch.neuron.training_timeout),
+            method: "forward",
+        }
+    }
+
+    /// One inference: the best-scored axons, and the completion of the best-scored or the best rewarded.
+    pub(crate) fn inference_ask(&self, args: &InferenceArgs, conversation: Conversation) -> Ask {
+        let judgement = if args.use_reward_model {
+            Judgement::Reward { train_gating_model: false, train_network: false }
+        } else {
+            Judgement::TrustScores
+        };
+        Ask {
+            conversation,
+            is_question: false,
+            topk: Some(self.launch.neuron.inference_topk.into()),
+            choice: Choice::BestScores,
+            judgement,
+            timeout: args.timeout.unwrap_or(self.launch.neuron.inference_timeout),
+            method: "inference",
+        }
+    }
+}
+
+/// The file says it with a truth value, as v4 does.
+pub(crate) fn choice(random_sample_uids: bool) -> Choice {
+    if random_sample_uids { Choice::Sample } else { Choice::BestScores }
+}

@@ -1,0 +1,238 @@
+//! The validator's service: the experiment's query, and forward, train and inference by hand.
+//!
+//! Whoever asks by hand waits for the step in progress. What is asked by hand moves the weights and the models like
+//! anything else, so a run that somebody poked at is not repeated by its seed.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use mirror_config::experiment::{InferenceArgs, Query, TrainArgs};
+use mirror_proto::mirror::v1::neuron_server::Neuron as NeuronService;
+use mirror_proto::mirror::v1::{
+    self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress, QueryRequest,
+    TrainRequest,
+};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::conversation::{Conversation, Message};
+use crate::learned::Learned;
+use crate::neuron::{Ask, Ends, Judgement, Neuron, Settled};
+use crate::query::{self, Progress, choice};
+
+/// How often progress is told.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
+
+/// Steps that may be asked for by hand at once.
+const MOST_STEPS_BY_HAND: u32 = 1_000_000;
+
+/// Messages of one conversation.
+const MOST_MESSAGES: usize = 1_024;
+
+/// Longest deadline that may be asked for, seconds.
+const LONGEST_TIMEOUT: f32 = 3_600.0;
+
+type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// A neuron behind its service.
+#[derive(Clone)]
+pub struct Service {
+    neuron: Arc<Mutex<Neuron>>,
+    query: Arc<Mutex<Option<PreparedQuery>>>,
+}
+
+/// The query of the launch description, and where to go on with it. Taken when it is started.
+pub struct PreparedQuery {
+    /// What is asked.
+    pub query: Query,
+    /// The compiled questions.
+    pub questions: Option<PathBuf>,
+    /// What earlier starts of this validator had finished.
+    pub learned: Vec<Learned>,
+}
+
+impl Service {
+    /// The service of a neuron with, perhaps, a query to work through.
+    pub fn new(neuron: Neuron, query: Option<PreparedQuery>) -> Self {
+        Self { neuron: Arc::new(Mutex::new(neuron)), query: Arc::new(Mutex::new(query)) }
+    }
+}
+
+#[async_trait]
+impl NeuronService for Service {
+    type QueryStream = Streamed<QueryProgress>;
+    type TrainStream = ReceiverStream<Result<ForwardReply, Status>>;
+
+    async fn query(&self, _request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
+        let prepared = self.query.lock().await.take();
+        let Some(PreparedQuery { query, questions, learned }) = prepared else {
+            return Err(Status::failed_precondition("there is no query, or it was started already"));
+        };
+        let (progress, mut seen) = watch::channel(Progress::default());
+        let neuron = self.neuron.clone();
+        let mut running = tokio::spawn(async move {
+            let mut neuron = neuron.lock().await;
+            query::run(&mut neuron, &query, questions.as_deref(), &learned, &progress).await
+        });
+        let (told, telling) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(PROGRESS_PAUSE);
+            loop {
+                let (message, last) = tokio::select! {
+                    ended = &mut running => (end(ended, *seen.borrow_and_update()), true),
+                    _ = ticks.tick() => (Ok(wire_progress(*seen.borrow_and_update())), false),
+                };
+                // Nobody listens any more: the query goes on all the same.
+                if told.send(message).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(telling).boxed()))
+    }
+
+    async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<ForwardReply>, Status> {
+        let request = request.into_inner();
+        let conversation = conversation(request.messages)?;
+        let mut neuron = self.neuron.lock().await;
+        let ask = Ask {
+            conversation,
+            is_question: false,
+            topk: request.topk.map(i64::from),
+            choice: choice(request.random_sample_uids),
+            judgement: Judgement::Reward {
+                train_gating_model: request.train_gating_model,
+                train_network: request.train_network,
+            },
+            timeout: timeout(request.timeout)?.unwrap_or(neuron.launch.neuron.training_timeout),
+            method: "forward",
+        };
+        by_hand(&mut neuron, ask).await.map(|settled| Response::new(reply(settled)))
+    }
+
+    async fn train(&self, request: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
+        let steps = request.into_inner().max_iter;
+        if steps > MOST_STEPS_BY_HAND {
+            return Err(Status::invalid_argument(format!("max_iter is {steps}, at most {MOST_STEPS_BY_HAND} are taken")));
+        }
+        let (told, telling) = mpsc::channel(16);
+        let neuron = self.neuron.clone();
+        tokio::spawn(async move {
+            let args = TrainArgs::default();
+            for _ in 0..steps {
+                for settled in train_step(&neuron, &args).await {
+                    let failed = settled.is_err();
+                    if told.send(settled.map(reply)).await.is_err() || failed {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(telling)))
+    }
+
+    async fn inference(&self, request: Request<InferenceRequest>) -> Result<Response<InferenceReply>, Status> {
+        let request = request.into_inner();
+        let conversation = conversation(request.messages)?;
+        let args = InferenceArgs { timeout: timeout(request.timeout)?, use_reward_model: request.use_reward_model };
+        let mut neuron = self.neuron.lock().await;
+        let ask = neuron.inference_ask(&args, conversation);
+        let settled = by_hand(&mut neuron, ask).await?;
+        Ok(Response::new(InferenceReply {
+            completion: settled.completion().unwrap_or_default().to_owned(),
+            uid: settled.best_uid(),
+            problem: problem(&settled),
+        }))
+    }
+}
+
+/// One step by hand: the question, and its answer when there was a question.
+async fn train_step(neuron: &Mutex<Neuron>, args: &TrainArgs) -> Vec<Result<Settled, Status>> {
+    let mut neuron = neuron.lock().await;
+    let ask = neuron.question_ask(args);
+    let question = by_hand(&mut neuron, ask).await;
+    let asked = question.as_ref().ok().and_then(Settled::completion).map(|text| neuron.answer_ask(args, text));
+    let mut settled = vec![question];
+    if let Some(ask) = asked {
+        settled.push(by_hand(&mut neuron, ask).await);
+    }
+    settled
+}
+
+async fn by_hand(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
+    let failed = |error: anyhow::Error| Status::internal(format!("{error:#}"));
+    if neuron.metagraph.neurons.is_empty() {
+        neuron.resync(None).await.map_err(failed)?;
+    }
+    let which = neuron.by_hand();
+    neuron.forward(ask, which, Ends::Always).await.map_err(failed)
+}
+
+fn reply(settled: Settled) -> ForwardReply {
+    let mut reply = ForwardReply {
+        completion: settled.completion().unwrap_or_default().to_owned(),
+        problem: problem(&settled),
+        step: settled.which.step,
+        step_sub: settled.which.step_sub,
+        asked_uids: settled.asked,
+        ..ForwardReply::default()
+    };
+    for (uid, completion, reward) in settled.succeeded {
+        reply.successful_uids.push(uid);
+        reply.rewards.push(reward.unwrap_or_default());
+        reply.completions.push(completion);
+    }
+    reply
+}
+
+fn problem(settled: &Settled) -> String {
+    match (settled.asked.is_empty(), settled.best) {
+        (true, _) => "no axon is serving".to_owned(),
+        (false, None) => format!("none of the {} axons asked gave a completion", settled.asked.len()),
+        (false, Some(_)) => String::new(),
+    }
+}
+
+fn conversation(messages: Vec<wire::Message>) -> Result<Conversation, Status> {
+    if messages.is_empty() || messages.len() > MOST_MESSAGES {
+        return Err(Status::invalid_argument(format!(
+            "{} messages: expected between 1 and {MOST_MESSAGES}",
+            messages.len()
+        )));
+    }
+    let messages = messages.into_iter().map(|wire::Message { role, content }| Message { role, content });
+    Ok(Conversation::new(messages.collect()))
+}
+
+fn timeout(seconds: Option<f32>) -> Result<Option<f64>, Status> {
+    match seconds {
+        Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => {
+            Err(Status::invalid_argument(format!("timeout is {seconds}: expected seconds above 0, up to {LONGEST_TIMEOUT}")))
+        }
+        seconds => Ok(seconds.map(f64::from)),
+    }
+}
+
+fn end(
+    ended: Result<anyhow::Result<()>, tokio::task::JoinError>,
+    progress: Progress,
+) -> Result<QueryProgress, Status> {
+    match ended {
+        Ok(Ok(())) => Ok(QueryProgress { finished: true, ..wire_progress(progress) }),
+        Ok(Err(error)) => Err(Status::internal(format!("{error:#}"))),
+        Err(panicked) => Err(Status::internal(format!("the query broke down: {panicked}"))),
+    }
+}
+
+fn wire_progress(progress: Progress) -> QueryProgress {
+    QueryProgress {
+        steps_done: progress.steps_done,
+        steps_total: progress.steps_total,
+        failed_forwards: progress.failed_forwards,
+        finished: false,
+    }
+}

@@ -1,0 +1,189 @@
+//! From raw weights to what the chain takes: the smallest left out, the largest cut, u16.
+//!
+//! The algorithm is bittensor 5.0.0's `process_weights_for_netuid`, `normalize_max_weight` and
+//! `convert_weights_and_uids_for_emit`, in f32 as there.
+
+/// The chain's limits on weights.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Fewest weights that may be set.
+    pub min_allowed_weights: usize,
+    /// Largest share of one weight, 0..=1.
+    pub max_weight_limit: f32,
+    /// Share of the smallest weights left out, 0..=1.
+    pub exclude_quantile: f32,
+}
+
+/// Weights as they are set: uids rising, weights beside them, sum 1.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Processed {
+    /// Whom.
+    pub uids: Vec<u32>,
+    /// How much.
+    pub weights: Vec<f32>,
+}
+
+/// torch's smallest number that v4 adds to avoid dividing by zero.
+const EPSILON: f32 = 1e-7;
+
+/// What v4 gives every uid when too few have a weight.
+const MAKEWEIGHT: f32 = 1e-5;
+
+/// Applies the chain's limits to the moving averages of uids `0..n`.
+pub fn process(averages: &[f32], limits: &Limits) -> Processed {
+    let n = averages.len();
+    let norm: f32 = averages.iter().map(|average| average.abs()).sum();
+    let raw: Vec<f32> = averages.iter().map(|average| average / norm.max(1e-12)).collect();
+    let everybody = || (0..n as u32).collect();
+    let positive: Vec<u32> = (0..n as u32).filter(|uid| raw[*uid as usize] > 0.0).collect();
+    if positive.is_empty() || n < limits.min_allowed_weights {
+        return Processed { uids: everybody(), weights: vec![1.0 / n as f32; n] };
+    }
+    if positive.len() < limits.min_allowed_weights {
+        let filled: Vec<f32> = raw.iter().map(|weight| weight.max(0.0) + MAKEWEIGHT).collect();
+        return Processed { uids: everybody(), weights: limit_largest(&filled, limits.max_weight_limit) };
+    }
+    let spare = (positive.len() - limits.min_allowed_weights) as f32 / positive.len() as f32;
+    let positive_weights: Vec<f32> = positive.iter().map(|uid| raw[*uid as usize]).collect();
+    let least = quantile(&positive_weights, limits.exclude_quantile.min(spare));
+    let kept: Vec<u32> = positive.into_iter().filter(|uid| raw[*uid as usize] >= least).collect();
+    let weights: Vec<f32> = kept.iter().map(|uid| raw[*uid as usize]).collect();
+    Processed { uids: kept, weights: limit_largest(&weights, limits.max_weight_limit) }
+}
+
+/// Weights as u16, the largest 65535; halves round to even, as Python's do. Uids whose weight rounds to zero are left
+/// out.
+pub fn to_u16(processed: &Processed) -> (Vec<u32>, Vec<u32>) {
+    let largest = processed.weights.iter().copied().fold(0.0, f32::max);
+    if largest <= 0.0 {
+        return (Vec::new(), Vec::new());
+    }
+    let scaled = processed.weights.iter().map(|weight| {
+        let scaled = f64::from(*weight) / f64::from(largest) * 65_535.0;
+        scaled.round_ties_even().clamp(0.0, 65_535.0) as u32
+    });
+    processed.uids.iter().copied().zip(scaled).filter(|(_, weight)| *weight > 0).unzip()
+}
+
+/// Quantile with linear interpolation between neighbours, as torch has it. `values` is not empty, `q` is in 0..=1.
+fn quantile(values: &[f32], q: f32) -> f32 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let position = q * (sorted.len() - 1) as f32;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + (sorted[above] - sorted[below]) * (position - position.floor())
+}
+
+/// Normalises to sum 1 with no weight above `limit`, by clipping the largest.
+fn limit_largest(weights: &[f32], limit: f32) -> Vec<f32> {
+    let count = weights.len();
+    let sum: f32 = weights.iter().sum();
+    if sum == 0.0 || count as f32 * limit <= 1.0 {
+        return vec![1.0 / count as f32; count];
+    }
+    let mut estimation: Vec<f32> = weights.iter().map(|weight| weight / sum).collect();
+    estimation.sort_by(f32::total_cmp);
+    if estimation.last().is_none_or(|largest| *largest <= limit) {
+        return weights.iter().map(|weight| weight / sum).collect();
+    }
+    let mut below = 0.0;
+    let cumulated: Vec<f32> = estimation
+        .iter()
+        .map(|weight| {
+            below += weight;
+            below
+        })
+        .collect();
+    let within = estimation.iter().zip(&cumulated).enumerate().filter(|(index, (weight, cumulated))| {
+        let clipped_there = (count - index - 1) as f32 * **weight;
+        **weight / (clipped_there + **cumulated + EPSILON) < limit
+    });
+    let within = within.count();
+    // With none within, Python's index -1 reads the last of the sums.
+    let kept_sum = cumulated[within.checked_sub(1).unwrap_or(count - 1)];
+    let cutoff_scale = (limit * kept_sum - EPSILON) / (1.0 - limit * (count - within) as f32);
+    let cutoff = cutoff_scale * sum;
+    let clipped: Vec<f32> = weights.iter().map(|weight| weight.min(cutoff)).collect();
+    let clipped_sum: f32 = clipped.iter().sum();
+    clipped.iter().map(|weight| weight / clipped_sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FREE: Limits = Limits { min_allowed_weights: 1, max_weight_limit: 1.0, exclude_quantile: 0.0 };
+
+    #[track_caller]
+    fn check(averages: &[f32], limits: Limits, uids: &[u32], weights: &[f32]) {
+        let found = process(averages, &limits);
+        assert_eq!(found.uids, uids);
+        for (found, expected) in found.weights.iter().zip(weights) {
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        assert_eq!(found.weights.len(), weights.len());
+    }
+
+    #[test]
+    fn without_limits_weights_are_normalised() {
+        check(&[0.2, 0.0, 0.6], FREE, &[0, 2], &[0.25, 0.75]);
+    }
+
+    #[test]
+    fn nothing_known_is_everybody_alike() {
+        check(&[0.0, 0.0], FREE, &[0, 1], &[0.5, 0.5]);
+        check(&[0.5, 0.0], Limits { min_allowed_weights: 3, ..FREE }, &[0, 1], &[0.5, 0.5]);
+    }
+
+    #[test]
+    fn too_few_are_filled_up_with_makeweights() {
+        let limits = Limits { min_allowed_weights: 2, ..FREE };
+        check(&[1.0, 0.0, 0.0], limits, &[0, 1, 2], &[1.0 - 2e-5, 1e-5, 1e-5]);
+    }
+
+    #[test]
+    fn the_smallest_are_left_out() {
+        // of [1, 2, 3, 4]/10 the median lies at 0.25
+        let limits = Limits { exclude_quantile: 0.5, ..FREE };
+        check(&[1.0, 2.0, 3.0, 4.0], limits, &[2, 3], &[3.0 / 7.0, 4.0 / 7.0]);
+        // no more than leaves min_allowed_weights: 1/4 at most, the quantile at 0.175 keeps three
+        let limits = Limits { min_allowed_weights: 3, ..limits };
+        check(&[1.0, 2.0, 3.0, 4.0], limits, &[1, 2, 3], &[2.0 / 9.0, 3.0 / 9.0, 4.0 / 9.0]);
+    }
+
+    #[test]
+    fn the_largest_is_cut_to_the_limit() {
+        // 0.6 is cut to c with c / (c + 0.4) = 0.5, so c = 0.4
+        let limits = Limits { max_weight_limit: 0.5, ..FREE };
+        check(&[0.6, 0.2, 0.2], limits, &[0, 1, 2], &[0.5, 0.25, 0.25]);
+        // three of at most a quarter cannot sum to one
+        check(&[0.6, 0.2, 0.2], Limits { max_weight_limit: 0.25, ..FREE }, &[0, 1, 2], &[1.0 / 3.0; 3]);
+    }
+
+    #[test]
+    fn u16_weights_are_scaled_to_the_largest() {
+        let processed = Processed { uids: vec![3, 5, 9], weights: vec![0.5, 0.25, 1e-9] };
+        assert_eq!(to_u16(&processed), (vec![3, 5], vec![65_535, 32_768]));
+        assert_eq!(to_u16(&Processed::default()), (vec![], vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn weights_sum_to_one_and_keep_the_limit(
+            averages in prop::collection::vec(0f32..1.0, 1..40),
+            min in 1usize..8,
+            limit in 0.05f32..=1.0,
+            q in 0f32..=1.0,
+        ) {
+            let limits = Limits { min_allowed_weights: min, max_weight_limit: limit, exclude_quantile: q };
+            let found = process(&averages, &limits);
+            prop_assert!((found.weights.iter().sum::<f32>() - 1.0).abs() < 1e-3);
+            prop_assert!(found.uids.is_sorted() && found.uids.len() == found.weights.len());
+            if found.weights.len() as f32 * limit > 1.0 && averages.len() >= min {
+                prop_assert!(found.weights.iter().all(|weight| *weight <= limit + 1e-3));
+            }
+        }
+    }
+}
