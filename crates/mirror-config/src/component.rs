@@ -17,6 +17,7 @@ pub enum DendritePool {
 
 /// Arguments of `DummyDendritePool`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "DummyDendritePoolKeys", into = "DummyDendritePoolKeys")]
 pub struct DummyDendritePoolArgs {
     /// The data set that miners answer from: a name, a path or `builtin`.
     pub data_path: String,
@@ -26,8 +27,46 @@ pub struct DummyDendritePoolArgs {
     pub fitness: RateByUid,
 }
 
+/// The same arguments under the seed's keys, where a baseline stands beside its map.
+#[derive(Serialize, Deserialize)]
+struct DummyDendritePoolKeys {
+    data_path: String,
+    fail_rate: BTreeMap<u32, f64>,
+    baseline_fail_rate: f64,
+    fitness: BTreeMap<u32, f64>,
+    baseline_fitness: f64,
+}
+
+impl From<DummyDendritePoolKeys> for DummyDendritePoolArgs {
+    fn from(keys: DummyDendritePoolKeys) -> Self {
+        Self {
+            data_path: keys.data_path,
+            fail_rate: RateByUid {
+                baseline: keys.baseline_fail_rate,
+                by_uid: keys.fail_rate,
+            },
+            fitness: RateByUid {
+                baseline: keys.baseline_fitness,
+                by_uid: keys.fitness,
+            },
+        }
+    }
+}
+
+impl From<DummyDendritePoolArgs> for DummyDendritePoolKeys {
+    fn from(args: DummyDendritePoolArgs) -> Self {
+        Self {
+            data_path: args.data_path,
+            fail_rate: args.fail_rate.by_uid,
+            baseline_fail_rate: args.fail_rate.baseline,
+            fitness: args.fitness.by_uid,
+            baseline_fitness: args.fitness.baseline,
+        }
+    }
+}
+
 /// A chance by uid, 0..=1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RateByUid {
     /// For uids that are not named.
     pub baseline: f64,
@@ -197,6 +236,7 @@ pub struct SequentialGatingArgs {
     /// Width of the embedding.
     pub embedding_dim: u32,
     /// Outputs; `None`: the network's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub num_uids: Option<u32>,
 }
 

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check;
 use crate::component::{BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec};
+use crate::notation;
+use crate::schema::{components, sections};
 
 /// A whole experiment. Any subset of the four sections is an experiment of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,17 +21,29 @@ pub struct Experiment {
     /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Validator, chain and miners.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
     /// The questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
     /// What the validators are asked to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<Query>,
     /// What is computed from the events.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<Analysis>,
     /// How many of what, and how they are placed.
     pub network: Network,
     /// What is broken on purpose, and when.
     pub faults: Vec<Fault>,
+}
+
+impl Experiment {
+    /// As a file with every default written out, which reads as the same experiment again.
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(self)
+            .expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
+    }
 }
 
 /// The `model` section: who plays.
@@ -54,22 +69,12 @@ pub struct Model {
 
 impl Default for Experiment {
     fn default() -> Self {
-        Self {
-            seed: 0,
-            device: "cpu".into(),
-            model: None,
-            data: None,
-            query: None,
-            analysis: None,
-            network: Network::default(),
-            faults: Vec::new(),
-        }
+        check::default_of(sections::EXPERIMENT)
     }
 }
 
 /// The validator's own settings, v4's by default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct NeuronSettings {
     /// The system prompt of every question.
     pub base_prompt: String,
@@ -97,23 +102,7 @@ pub struct NeuronSettings {
 
 impl Default for NeuronSettings {
     fn default() -> Self {
-        Self {
-            base_prompt: "You are an assistant who is glad to help. Answer with care and in detail, keep to what is \
-                          true, and say so when you do not know."
-                .into(),
-            question_prompt: "Think of a question, on any subject at all, that somebody could be asked. Reply with the \
-                              question alone."
-                .into(),
-            inference_topk: 10,
-            training_topk: 10,
-            training_timeout: 4.0,
-            inference_timeout: 10.0,
-            max_history: 100_000,
-            epoch_length_override: -1,
-            no_reward_model: false,
-            torch_threads: 1,
-            version_key: 400,
-        }
+        check::default_of(sections::NEURON)
     }
 }
 
@@ -181,7 +170,6 @@ pub enum Method {
 
 /// Arguments of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct TrainArgs {
     /// Steps.
     pub max_iter: u64,
@@ -195,15 +183,15 @@ pub struct TrainArgs {
 
 impl Default for TrainArgs {
     fn default() -> Self {
-        Self { max_iter: 1, random_sample_uids: true, train_gating_model: true, train_network: false }
+        check::default_of(components::METHOD.args("train"))
     }
 }
 
 /// Arguments of `forward`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct ForwardArgs {
     /// Axons asked; `None`: the neuron's `training_topk`; -1: every serving one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub topk: Option<i64>,
     /// Ask a random sample of the serving uids or those with the highest scores.
     pub random_sample_uids: bool,
@@ -212,28 +200,34 @@ pub struct ForwardArgs {
     /// Send the rewards back to the axons.
     pub train_network: bool,
     /// Seconds; `None`: the neuron's `training_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<f64>,
 }
 
 impl Default for ForwardArgs {
     fn default() -> Self {
-        Self { topk: None, random_sample_uids: true, train_gating_model: true, train_network: false, timeout: None }
+        check::default_of(components::METHOD.args("forward"))
     }
 }
 
 /// Arguments of `inference`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InferenceArgs {
     /// Seconds; `None`: the neuron's `inference_timeout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<f64>,
     /// Choose the completion by the reward model instead of by the score of who gave it.
     pub use_reward_model: bool,
 }
 
+impl Default for InferenceArgs {
+    fn default() -> Self {
+        check::default_of(components::METHOD.args("inference"))
+    }
+}
+
 /// The `analysis` section, by the seed's names. Features and plots are computed from the tables of a run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     /// Name of the analysis.
     pub id: String,
@@ -244,6 +238,7 @@ pub struct Analysis {
     /// y → its x columns: a scatter each.
     pub plot: BTreeMap<String, Vec<String>>,
     /// Three columns drawn in space.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_plot: Option<EmbeddingPlot>,
     /// Name → regressor.
     pub estimators: BTreeMap<String, Estimator>,
@@ -251,10 +246,17 @@ pub struct Analysis {
     pub predict: BTreeMap<String, Prediction>,
 }
 
+impl Default for Analysis {
+    fn default() -> Self {
+        check::default_of(sections::ANALYSIS)
+    }
+}
+
 /// Three columns drawn in space.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingPlot {
     /// `MinMax`, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scaler: Option<String>,
     /// x, y, z.
     pub columns: Vec<String>,
@@ -266,7 +268,6 @@ pub struct Estimator {
     /// `GradientBoostingRegressor`.
     pub name: String,
     /// scikit-learn's arguments.
-    #[serde(default)]
     pub args: BTreeMap<String, serde_yaml::Value>,
 }
 
@@ -281,7 +282,6 @@ pub struct Prediction {
 
 /// The `network` section: how many of what, and how they are placed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Network {
     /// Validators, 1..=256. Their uids follow the miners'.
     pub validators: u32,
@@ -305,23 +305,13 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self {
-            validators: 1,
-            stakes: Vec::new(),
-            block_time: BlockTime::PerStep,
-            axons_per_process: 1,
-            miners: Vec::new(),
-            restart: RestartPolicies::default(),
-            ready_timeout: 60.0,
-            time_scale: 1.0,
-            record_acknowledged: false,
-        }
+        check::default_of(sections::NETWORK)
     }
 }
 
 /// When a block closes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "BlockTimeText", into = "BlockTimeText")]
 pub enum BlockTime {
     /// When every live validator has reported its step: repeatable.
     PerStep,
@@ -329,14 +319,46 @@ pub enum BlockTime {
     Seconds(f64),
 }
 
+/// A block time as a file has it: `per_step` or seconds.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum BlockTimeText {
+    Seconds(f64),
+    Word(String),
+}
+
+impl From<BlockTime> for BlockTimeText {
+    fn from(time: BlockTime) -> Self {
+        match time {
+            BlockTime::PerStep => Self::Word("per_step".into()),
+            BlockTime::Seconds(seconds) => Self::Seconds(seconds),
+        }
+    }
+}
+
+impl TryFrom<BlockTimeText> for BlockTime {
+    type Error = String;
+
+    fn try_from(text: BlockTimeText) -> Result<Self, String> {
+        match text {
+            BlockTimeText::Seconds(seconds) => Ok(Self::Seconds(seconds)),
+            BlockTimeText::Word(word) if word == "per_step" => Ok(Self::PerStep),
+            BlockTimeText::Word(word) => Err(format!("`{word}` is no block time: `per_step` or seconds")),
+        }
+    }
+}
+
 /// A group of miners: who, and how they behave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MinerGroup {
     /// Both ends named.
+    #[serde(with = "notation::uid_text")]
     pub uids: RangeInclusive<u32>,
     /// What it does with a call; `None`: as the dendrite pool says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub behaviour: Option<BehaviourSpec>,
     /// Delay of each call to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
 }
 
@@ -351,7 +373,6 @@ pub struct Latency {
 
 /// What happens to a node that dies by itself, by role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct RestartPolicies {
     /// The chain.
     pub subtensor: RestartPolicy,
@@ -363,11 +384,7 @@ pub struct RestartPolicies {
 
 impl Default for RestartPolicies {
     fn default() -> Self {
-        Self {
-            subtensor: RestartPolicy::Restart,
-            validators: RestartPolicy::Restart,
-            miners: RestartPolicy::Leave,
-        }
+        check::default_of(sections::RESTART)
     }
 }
 
@@ -383,6 +400,7 @@ pub enum RestartPolicy {
 
 /// Something broken on purpose. In this version: a miner killed at a step and, perhaps, started again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "FaultText", into = "FaultText")]
 pub struct Fault {
     /// After the block of this step has closed, while the barrier stands still.
     pub at_step: u64,
@@ -390,6 +408,37 @@ pub struct Fault {
     pub kill: RangeInclusive<u32>,
     /// Steps until it is started again; `None`: never.
     pub restart_after_steps: Option<u64>,
+}
+
+/// A fault as a file has it: `{at: step 80, kill: uid 5, restart_after: 5 steps}`.
+#[derive(Serialize, Deserialize)]
+struct FaultText {
+    at: String,
+    kill: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart_after: Option<String>,
+}
+
+impl From<Fault> for FaultText {
+    fn from(fault: Fault) -> Self {
+        Self {
+            at: format!("step {}", fault.at_step),
+            kill: format!("uid {}", notation::write_uids(&fault.kill)),
+            restart_after: fault.restart_after_steps.map(|steps| format!("{steps} steps")),
+        }
+    }
+}
+
+impl TryFrom<FaultText> for Fault {
+    type Error = String;
+
+    fn try_from(text: FaultText) -> Result<Self, String> {
+        Ok(Self {
+            at_step: notation::step(&text.at)?,
+            kill: notation::victims(&text.kill)?,
+            restart_after_steps: text.restart_after.as_deref().map(notation::steps).transpose()?,
+        })
+    }
 }
 
 /// A result file that an analysis reads.

@@ -1,0 +1,272 @@
+//! Some things may be written in more than one way. Here they become one, before anything is checked: the shorthands
+//! of the seed's files, and those of its oldest form with a warning.
+
+use crate::problem::Finding;
+use crate::schema::components;
+use crate::tree::{Content, Entry, Node, Origin};
+
+/// Components that the oldest form of `model` had no keys for, and what stands for them.
+const OLDEST_FORM_COMPONENTS: [(&str, &str); 2] = [
+    ("dendrite_pool", "DummyDendritePool"),
+    ("gating_model", "RandomGatingModel"),
+];
+
+/// Rewrites a file's tree so that each thing is written in one way.
+pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
+    if let Some(model) = root.get_mut("model") {
+        oldest_model(model, findings);
+        if let Some(args) = model
+            .get_mut("dendrite_pool")
+            .and_then(|pool| pool.get_mut("args"))
+        {
+            rate(args, "fail_rate", "baseline_fail_rate", findings);
+            rate(args, "fitness", "baseline_fitness", findings);
+        }
+    }
+    if let Some(data) = root.get_mut("data") {
+        schema(data, findings);
+    }
+    if let Some(analysis) = root.get_mut("analysis") {
+        features(analysis, findings);
+        plots(analysis, findings);
+    }
+    if let Some(miners) = root
+        .get_mut("network")
+        .and_then(|network| network.get_mut("miners"))
+        && let Content::List(groups) = &mut miners.content
+    {
+        groups.iter_mut().for_each(behaviour);
+    }
+}
+
+/// The oldest form: `path` and no components, one reward model that the whole file is about.
+fn oldest_model(model: &mut Node, findings: &mut Vec<Finding>) {
+    let Some(path) = model.take("path") else { return };
+    findings.push(
+        Finding::warning(
+            path.key_origin,
+            "`model.path` belongs to the oldest form of these files",
+        )
+        .with_help("write it as `reward_model: {name: CustomRewardModel, args: {model_path: …}}`"),
+    );
+    if model.get("reward_model").is_none() {
+        let args = map([("model_path", path.value)], path.key_origin);
+        let name = Node::text("CustomRewardModel", path.key_origin);
+        model.put(
+            "reward_model",
+            path.key_origin,
+            map([("name", name), ("args", args)], path.key_origin),
+        );
+    }
+    for (key, component) in OLDEST_FORM_COMPONENTS {
+        if model.get(key).is_some() {
+            continue;
+        }
+        let args = match key {
+            "dendrite_pool" => map(
+                [("data_path", Node::text("builtin", path.key_origin))],
+                path.key_origin,
+            ),
+            _ => map([], path.key_origin),
+        };
+        let name = Node::text(component, path.key_origin);
+        model.put(
+            key,
+            path.key_origin,
+            map([("name", name), ("args", args)], path.key_origin),
+        );
+        findings.push(
+            Finding::warning(
+                path.key_origin,
+                format!("`model` names no `{key}`, as its oldest form; {component} is taken"),
+            )
+            .with_help(format!("name one: `{key}: {{name: {component}}}`")),
+        );
+    }
+}
+
+/// A rate is one number for all, or a map from uids beside a baseline: here always the map and the baseline.
+fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>) {
+    let Some(given) = args.get(key) else { return };
+    let origin = given.origin;
+    if given.is_map() {
+        if args.get(baseline).is_none() {
+            args.put(
+                baseline,
+                Origin::Default,
+                Node::new(Content::Integer(0), Origin::Default),
+            );
+        }
+        return;
+    }
+    if given.as_number().is_none() {
+        return;
+    }
+    let Some(number) = args.take(key) else { return };
+    if let Some(entry) = args.entry(baseline) {
+        findings.push(
+            Finding::warning(
+                entry.key_origin,
+                format!("`{baseline}` has no effect beside a `{key}` that is one number"),
+            )
+            .with_help(format!(
+                "write the number at `{baseline}`, or name uids in `{key}`"
+            )),
+        );
+    }
+    args.put(baseline, number.key_origin, number.value);
+    args.put(key, origin, map([], origin));
+}
+
+/// `schema: {train: [{row:, question: …, answer: …}]}` names two columns; they stand beside `path`.
+fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
+    let Some(Entry {
+        key_origin, value, ..
+    }) = data.take("schema")
+    else {
+        return;
+    };
+    let columns = value.get("train").and_then(|splits| splits.items().first());
+    let Some(columns) = columns.filter(|columns| columns.is_map()) else {
+        findings.push(
+            Finding::error(key_origin, "`schema` does not name the columns")
+                .with_help("write `question: …` and `answer: …` instead, or `schema: {train: [{question: …, answer: …}]}`"),
+        );
+        return;
+    };
+    for column in columns.entries() {
+        match column.key.as_str() {
+            "row" => {}
+            "question" | "answer" if data.get(&column.key).is_some() => findings.push(
+                Finding::error(
+                    column.key_origin,
+                    format!("`{}` is named in `schema` and beside it", column.key),
+                )
+                .with_help("keep one of the two"),
+            ),
+            "question" | "answer" => data.put(&column.key, column.key_origin, column.value.clone()),
+            other => findings.push(
+                Finding::error(
+                    column.key_origin,
+                    format!("unknown key `{other}` in `data.schema`"),
+                )
+                .with_help("known here: `row`, `question`, `answer`"),
+            ),
+        }
+    }
+}
+
+/// `create_features` may be a list: features of the column `message`. Its older name is `compute`.
+fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
+    if let Some(compute) = analysis.take("compute") {
+        findings.push(
+            Finding::warning(
+                compute.key_origin,
+                "`compute` belongs to the oldest form of these files",
+            )
+            .with_help("write `create_features` instead"),
+        );
+        if analysis.get("create_features").is_none() {
+            let names = compute.value.items().iter().map(oldest_feature).collect();
+            let names = Node::new(Content::List(names), compute.value.origin);
+            analysis.put("create_features", compute.key_origin, names);
+        }
+    }
+    let Some(entry) = analysis.entry("create_features") else {
+        return;
+    };
+    if matches!(entry.value.content, Content::List(_)) {
+        let (origin, names) = (entry.key_origin, entry.value.clone());
+        analysis.put("create_features", origin, map([("message", names)], origin));
+    }
+}
+
+/// A feature's name, or `embedding: {…}` of the oldest form.
+fn oldest_feature(feature: &Node) -> Node {
+    match feature.entry("embedding") {
+        Some(embedding) => Node::text("embeddings", embedding.key_origin),
+        None => feature.clone(),
+    }
+}
+
+/// `plot` may be a list of maps of one key.
+fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
+    let Some(entry) = analysis.entry("plot") else {
+        return;
+    };
+    let Content::List(maps) = &entry.value.content else {
+        return;
+    };
+    let (key_origin, origin) = (entry.key_origin, entry.value.origin);
+    findings.push(
+        Finding::warning(
+            key_origin,
+            "`plot` as a list belongs to the oldest form of these files",
+        )
+        .with_help("write a map from each y to its list of x"),
+    );
+    let mut plots: Vec<Entry> = Vec::new();
+    for single in maps {
+        if single.entries().is_empty() {
+            findings.push(Finding::error(
+                single.origin,
+                format!("{} is not a plot, as `y: [x]`", single.describe()),
+            ));
+        }
+        for plot in single.entries() {
+            match plots.iter_mut().find(|other| other.key == plot.key) {
+                Some(Entry {
+                    value:
+                        Node {
+                            content: Content::List(columns),
+                            ..
+                        },
+                    ..
+                }) => {
+                    columns.extend(plot.value.items().iter().cloned());
+                }
+                _ => plots.push(plot.clone()),
+            }
+        }
+    }
+    analysis.put("plot", key_origin, Node::new(Content::Map(plots), origin));
+}
+
+/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`.
+fn behaviour(group: &mut Node) {
+    let named = group.get("behaviour").map_or(Some("honest"), Node::as_text);
+    let Some(named) = named.map(str::to_owned) else {
+        return;
+    };
+    let known = components::BEHAVIOUR
+        .variant(&named)
+        .map_or(&[][..], |variant| variant.args);
+    let mut args = group.take("args").map(|entry| (entry.key_origin, entry.value));
+    for key in known {
+        if let Some(entry) = group.take(key.name) {
+            let (_, args) = args.get_or_insert_with(|| (entry.key_origin, map([], entry.key_origin)));
+            args.put(key.name, entry.key_origin, entry.value);
+        }
+    }
+    let Some((args_origin, args)) = args else { return };
+    let name = group.take("behaviour");
+    let (key_origin, name) = name.map_or_else(
+        || (args_origin, Node::text(named, args_origin)),
+        |entry| (entry.key_origin, entry.value),
+    );
+    let origin = name.origin;
+    group.put(
+        "behaviour",
+        key_origin,
+        map([("name", name), ("args", args)], origin),
+    );
+}
+
+fn map<const N: usize>(entries: [(&str, Node); N], origin: Origin) -> Node {
+    let entry = |(key, value): (&str, Node)| Entry {
+        key: key.to_owned(),
+        key_origin: value.origin,
+        value,
+    };
+    Node::new(Content::Map(entries.into_iter().map(entry).collect()), origin)
+}

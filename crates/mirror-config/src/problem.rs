@@ -1,0 +1,349 @@
+//! What is wrong with a file, all of it at once: where, what, and what to do.
+
+use std::fmt::{self, Display, Write};
+
+use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
+use serde::Serialize;
+
+use crate::tree::Origin;
+
+/// Problems of one file that are told; what comes after them is only counted.
+const MAX_TOLD: usize = 100;
+/// Characters of a line that the plain text shows on each side of the place.
+const AROUND: usize = 60;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file cannot be run.
+    Error,
+    /// The file can be run, but says something that has no effect, or says it in an old way.
+    Warning,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In bytes from the file's beginning.
+    pub offset: usize,
+    /// Bytes, up to the end of the line at most.
+    pub length: usize,
+}
+
+/// One thing that is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Where; `None`: in an override from the command line, which the message names, or in the file as a whole.
+    pub place: Option<Place>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// All that is wrong with a file, by place.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problems {
+    /// The file's name, as it was given.
+    pub file: String,
+    /// By place; those without one first.
+    pub problems: Vec<Problem>,
+    #[serde(skip)]
+    source: NamedSource<String>,
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let place = self.place?;
+        Some(Box::new(std::iter::once(LabeledSpan::underline((
+            place.offset,
+            place.length,
+        )))))
+    }
+}
+
+/// Says how many: `2 errors and 1 warning in quickstart.yml`.
+impl Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |severity| {
+            self.problems
+                .iter()
+                .filter(|problem| problem.severity == severity)
+                .count()
+        };
+        let counted = [
+            (count(Severity::Error), "error"),
+            (count(Severity::Warning), "warning"),
+        ];
+        let words: Vec<String> = counted
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }))
+            .collect();
+        let words = if words.is_empty() {
+            "no problem".to_owned()
+        } else {
+            words.join(" and ")
+        };
+        write!(f, "{words} in {}", self.file)
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Diagnostic for Problems {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(if self.has_errors() {
+            miette::Severity::Error
+        } else {
+            miette::Severity::Warning
+        })
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(
+            self.problems.iter().map(|problem| problem as &dyn Diagnostic),
+        ))
+    }
+}
+
+impl Problems {
+    /// Whether the file cannot be run.
+    pub fn has_errors(&self) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// For a terminal: each place with the lines around it, underlined, in colour where the terminal has it.
+    pub fn graphical(&self) -> String {
+        let mut out = String::new();
+        match GraphicalReportHandler::new().render_report(&mut out, self) {
+            Ok(()) => out,
+            // Writing to a string cannot fail, but a place outside the text would be told this way.
+            Err(fmt::Error) => self.plain(),
+        }
+    }
+
+    /// For a log or a pipe: `file:line:column: error: …`, the line with a caret under the place, and what to do.
+    pub fn plain(&self) -> String {
+        let mut out = String::new();
+        for problem in &self.problems {
+            self.write_plain(&mut out, problem)
+                .expect("a string can always be written to");
+        }
+        out
+    }
+
+    fn write_plain(&self, out: &mut String, problem: &Problem) -> fmt::Result {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        match problem.place {
+            None => writeln!(out, "{}: {severity}: {}", self.file, problem.message)?,
+            Some(place) => {
+                let (line, column) = (place.line, place.column);
+                writeln!(
+                    out,
+                    "{}:{line}:{column}: {severity}: {}",
+                    self.file, problem.message
+                )?;
+                let text = self.source.inner().split('\n').nth(line - 1).unwrap_or_default();
+                let skipped = column.saturating_sub(1 + AROUND);
+                let shown: String = text.trim_end().chars().skip(skipped).take(2 * AROUND).collect();
+                let number = line.to_string();
+                writeln!(out, "  {number} | {}", shown.replace('\t', " "))?;
+                writeln!(
+                    out,
+                    "  {:1$} | {2:3$}^",
+                    "",
+                    number.len(),
+                    "",
+                    column - 1 - skipped
+                )?;
+            }
+        }
+        if let Some(help) = &problem.help {
+            writeln!(out, "  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A problem as the checks find it: by origin, before it is placed in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    severity: Severity,
+    origin: Origin,
+    message: String,
+    help: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn error(origin: Origin, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            origin,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn warning(origin: Origin, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            origin,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// By place, then the worst first.
+    fn order(&self) -> (Option<usize>, Severity, &str) {
+        let start = match self.origin {
+            Origin::File { start, .. } => Some(start),
+            Origin::Override(_) | Origin::Default => None,
+        };
+        (start, self.severity, &self.message)
+    }
+}
+
+/// Places findings in the text, and orders them. `overrides` are named where a finding is about one.
+pub(crate) fn place(
+    file: &str,
+    text: &str,
+    overrides: &[(String, String)],
+    findings: Vec<Finding>,
+) -> Problems {
+    let mut findings = findings;
+    findings.sort_by(|a, b| a.order().cmp(&b.order()));
+    findings.dedup();
+    let untold = findings.split_off(findings.len().min(MAX_TOLD));
+    let lines = Lines::of(text);
+    let mut problems: Vec<Problem> = findings
+        .into_iter()
+        .map(|finding| {
+            let Finding {
+                severity,
+                origin,
+                mut message,
+                help,
+            } = finding;
+            if let Origin::Override(index) = origin
+                && let Some((path, value)) = overrides.get(index)
+            {
+                message = format!("override `{path}={value}`: {message}");
+            }
+            let place = match origin {
+                Origin::File { start, end } => Some(lines.place(start, end)),
+                Origin::Override(_) | Origin::Default => None,
+            };
+            Problem {
+                severity,
+                message,
+                place,
+                help,
+            }
+        })
+        .collect();
+    // Those left out are told as one, as bad as the worst of them.
+    if let Some(severity) = untold.iter().map(|finding| finding.severity).min() {
+        let message = format!("{} more problems are not shown", untold.len());
+        problems.push(Problem {
+            severity,
+            message,
+            place: None,
+            help: None,
+        });
+    }
+    let source = NamedSource::new(file, text.to_owned());
+    Problems {
+        file: file.to_owned(),
+        problems,
+        source,
+    }
+}
+
+/// Turns characters of a text into places.
+struct Lines<'a> {
+    text: &'a str,
+    /// Of each line: its first character and its first byte.
+    starts: Vec<(usize, usize)>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut starts = vec![(0, 0)];
+        for (character, (byte, c)) in text.char_indices().enumerate() {
+            if c == '\n' {
+                starts.push((character + 1, byte + 1));
+            }
+        }
+        Self { text, starts }
+    }
+
+    fn place(&self, start: usize, end: usize) -> Place {
+        let line = self.starts.partition_point(|(first, _)| *first <= start);
+        let (first_character, first_byte) = self.starts[line - 1];
+        let in_line = &self.text[first_byte..]
+            .split('\n')
+            .next()
+            .unwrap_or_default()
+            .trim_end();
+        let byte_of = |character: usize| {
+            let inside = in_line
+                .char_indices()
+                .nth(character - first_character)
+                .map_or(in_line.len(), |(byte, _)| byte);
+            first_byte + inside
+        };
+        let offset = byte_of(start);
+        let column = self.text[first_byte..offset].chars().count() + 1;
+        Place {
+            line,
+            column,
+            offset,
+            length: byte_of(end.max(start)) - offset,
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The sections of a file and their keys.
+
+use super::components::{
+    BEHAVIOUR, DENDRITE_POOL, ESTIMATOR, GATING_MODEL, METAGRAPH, METHOD, RATE, REWARD_MODEL, SEED, SUBTENSOR,
+};
+use super::{DEVICE, Key, Kind, STEP, STEPS, UIDS, VICTIMS};
+
+/// A deadline of calls.
+pub(crate) const TIMEOUT: Kind = Kind::Duration(0.001..=3_600.0);
+/// How many axons are asked at once.
+const TOPK: Kind = Kind::Integer(1..=65_536);
+const OLDEST_FORM: &str = "it belongs to the oldest form of these files";
+
+/// The whole file.
+pub static EXPERIMENT: &[Key] = &[
+    Key::new(
+        "seed",
+        SEED,
+        "0",
+        "One number from which every draw of the run comes.",
+    ),
+    Key::new("device", Kind::Notation(&DEVICE), "cpu", "Where tensors live."),
+    Key::optional(
+        "model",
+        Kind::Table(MODEL),
+        "Who plays: validator, chain and miners.",
+    ),
+    Key::optional(
+        "data",
+        Kind::Table(DATA),
+        "Where questions and answers come from.",
+    ),
+    Key::optional("query", Kind::Table(QUERY), "What the validators do."),
+    Key::optional(
+        "analysis",
+        Kind::Table(ANALYSIS),
+        "What is computed from the events.",
+    ),
+    Key::new(
+        "network",
+        Kind::Table(NETWORK),
+        "{}",
+        "How many of what, and how they are placed.",
+    ),
+    Key::new(
+        "faults",
+        Kind::List(&Kind::Table(FAULT)),
+        "[]",
+        "What is broken on purpose, and when.",
+    ),
+    Key::ignored("forward", OLDEST_FORM),
+    Key::ignored("store", OLDEST_FORM),
+    Key::ignored("entrypoint", OLDEST_FORM),
+    Key::ignored("requires", OLDEST_FORM),
+    Key::ignored("tokenizer", OLDEST_FORM),
+];
+
+/// `model`.
+pub static MODEL: &[Key] = &[
+    Key::required("id", Kind::Text, "Name of the model."),
+    Key::new(
+        "alpha",
+        RATE,
+        "0.01",
+        "Weight of the old moving average in the validator's weights.",
+    ),
+    Key::required(
+        "dendrite_pool",
+        Kind::Component(&DENDRITE_POOL),
+        "Sets up the miners.",
+    ),
+    Key::required(
+        "gating_model",
+        Kind::Component(&GATING_MODEL),
+        "Scores uids for a question.",
+    ),
+    Key::required(
+        "reward_model",
+        Kind::Component(&REWARD_MODEL),
+        "Scores completions.",
+    ),
+    Key::new(
+        "subtensor",
+        Kind::Component(&SUBTENSOR),
+        "DummySubtensor",
+        "The chain.",
+    ),
+    Key::new(
+        "metagraph",
+        Kind::Component(&METAGRAPH),
+        "DummyMetagraph",
+        "The subnet's size and name.",
+    ),
+    Key::new(
+        "neuron",
+        Kind::Table(NEURON),
+        "{}",
+        "The validator's own settings.",
+    ),
+    Key::ignored("ckpt", OLDEST_FORM),
+    Key::ignored("tokenizer", OLDEST_FORM),
+    Key::ignored("embedding", OLDEST_FORM),
+    Key::ignored("norm", OLDEST_FORM),
+];
+
+/// `model.neuron`.
+pub static NEURON: &[Key] = &[
+    Key::new(
+        "base_prompt",
+        Kind::Text,
+        "You are an assistant who is glad to help. Answer with care and in detail, keep to what is true, and say so \
+         when you do not know.",
+        "The system prompt of every question.",
+    ),
+    Key::new(
+        "question_prompt",
+        Kind::Text,
+        "Think of a question, on any subject at all, that somebody could be asked. Reply with the question alone.",
+        "What the network is asked when it shall think of a question.",
+    ),
+    Key::new(
+        "inference_topk",
+        TOPK,
+        "10",
+        "Axons asked by `inference`; left out, no more than there are.",
+    ),
+    Key::new(
+        "training_topk",
+        TOPK,
+        "10",
+        "Axons asked by a training forward; left out, no more than there are.",
+    ),
+    Key::new(
+        "training_timeout",
+        TIMEOUT,
+        "4",
+        "Deadline of a training forward.",
+    ),
+    Key::new("inference_timeout", TIMEOUT, "10", "Deadline of an inference."),
+    Key::new(
+        "max_history",
+        Kind::Integer(1..=10_000_000),
+        "100000",
+        "Events kept for the weights; the oldest leaves first.",
+    ),
+    Key::new(
+        "epoch_length_override",
+        Kind::Or("-1", &Kind::Integer(1..=1_000_000_000)),
+        "-1",
+        "Blocks between two settings of weights; -1: as the chain says.",
+    ),
+    Key::new(
+        "no_reward_model",
+        Kind::Bool,
+        "false",
+        "The scores of the answering uids are the rewards; no reward model is asked.",
+    ),
+    Key::new(
+        "torch_threads",
+        Kind::Integer(1..=1_024),
+        "1",
+        "Threads of libtorch in a validator.",
+    ),
+    Key::new("version_key", SEED, "400", "Version key of the weights."),
+];
+
+/// `data`.
+pub static DATA: &[Key] = &[
+    Key::required("id", Kind::Text, "Name of the data."),
+    Key::required(
+        "path",
+        Kind::Text,
+        "A file, a folder, a data set's name, or `builtin`.",
+    ),
+    Key::new(
+        "question",
+        Kind::Text,
+        "question",
+        "Column of the question; in the seed's files under `schema`.",
+    ),
+    Key::new(
+        "answer",
+        Kind::Text,
+        "answer",
+        "Column of the answers; in the seed's files under `schema`.",
+    ),
+    Key::new(
+        "sample",
+        Kind::Table(SAMPLE),
+        "{method: all}",
+        "Which rows take part.",
+    ),
+];
+
+/// `data.sample`.
+pub static SAMPLE: &[Key] = &[
+    Key::new(
+        "method",
+        Kind::Choice(&["all", "first", "random"]),
+        "all",
+        "Every row, the first n, or n at random.",
+    ),
+    Key::optional("n", Kind::Integer(1..=u32::MAX as i128), "Rows."),
+    Key::new("seed", SEED, "42", "Seed of the draw."),
+];
+
+/// `query`.
+pub static QUERY: &[Key] = &[
+    Key::required(
+        "id",
+        Kind::Text,
+        "Name of the query; an analysis names it in `requires`.",
+    ),
+    Key::new(
+        "chunk_size",
+        Kind::Integer(1..=65_536),
+        "1",
+        "Questions asked at once by `forward` and `inference`.",
+    ),
+    Key::new(
+        "save_interval",
+        Kind::Integer(1..=1_000_000_000),
+        "100",
+        "Kept for the seed's files; events are saved as they come.",
+    ),
+    Key::new(
+        "ignore_attr",
+        Kind::OneOrMany(&Kind::Text),
+        "[]",
+        "Columns left out of the view of the events.",
+    ),
+    Key::required("method", Kind::Component(&METHOD), "What is done."),
+    Key::ignored("message", OLDEST_FORM),
+    Key::ignored("tokenizer", OLDEST_FORM),
+    Key::ignored("requires", OLDEST_FORM),
+    Key::ignored("entrypoint", OLDEST_FORM),
+    Key::ignored("forward", OLDEST_FORM),
+    Key::ignored("store", OLDEST_FORM),
+];
+
+/// A feature of a text.
+const FEATURE: Kind = Kind::Choice(&[
+    "question_length",
+    "sentence_length",
+    "num_words",
+    "avg_word_length",
+    "median_word_length",
+    "first_word",
+    "reward_num_tokens",
+    "embeddings",
+]);
+
+/// `analysis`.
+pub static ANALYSIS: &[Key] = &[
+    Key::new("id", Kind::Text, "analysis", "Name of the analysis."),
+    Key::new(
+        "requires",
+        Kind::OneOrMany(&Kind::Text),
+        "[]",
+        "Query ids of this file, ids of runs, or paths of result files.",
+    ),
+    Key::new(
+        "create_features",
+        Kind::Map(&Kind::OneOrMany(&FEATURE)),
+        "{}",
+        "Features by the column that they are made from; a plain list is of `message`.",
+    ),
+    Key::new(
+        "plot",
+        Kind::Map(&Kind::OneOrMany(&Kind::Text)),
+        "{}",
+        "A scatter of each y over its x columns.",
+    ),
+    Key::optional(
+        "embedding_plot",
+        Kind::Table(EMBEDDING_PLOT),
+        "Three columns drawn in space.",
+    ),
+    Key::new(
+        "estimators",
+        Kind::Map(&Kind::Component(&ESTIMATOR)),
+        "{}",
+        "Regressors by name.",
+    ),
+    Key::new(
+        "predict",
+        Kind::Map(&Kind::Table(PREDICTION)),
+        "{}",
+        "By target: from what, and by which estimator.",
+    ),
+];
+
+/// `analysis.embedding_plot`.
+static EMBEDDING_PLOT: &[Key] = &[
+    Key::optional(
+        "scaler",
+        Kind::Choice(&["MinMax"]),
+        "Brings each column to 0..1; left out: none.",
+    ),
+    Key::required("columns", Kind::List(&Kind::Text), "x, y and z."),
+];
+
+/// `analysis.predict.*`.
+static PREDICTION: &[Key] = &[
+    Key::required("x", Kind::Text, "The feature."),
+    Key::required("estimator", Kind::Text, "Name of an estimator."),
+];
+
+/// `network`.
+pub static NETWORK: &[Key] = &[
+    Key::new(
+        "validators",
+        Kind::Integer(1..=256),
+        "1",
+        "How many validators there are; their uids follow the miners'.",
+    ),
+    Key::new(
+        "stakes",
+        Kind::OneOrMany(&Kind::Number(0.0..=21_000_000.0)),
+        "[]",
+        "TAO staked by each validator; the last one repeats; none: 1,000 each.",
+    ),
+    Key::new(
+        "block_time",
+        Kind::Or("per_step", &Kind::Duration(0.01..=3_600.0)),
+        "per_step",
+        "When a block closes: after each step, which repeats, or by the clock.",
+    ),
+    Key::new(
+        "axons_per_process",
+        Kind::Integer(1..=4_096),
+        "1",
+        "Axons in one miner process.",
+    ),
+    Key::new(
+        "miners",
+        Kind::List(&Kind::Table(MINERS)),
+        "[]",
+        "Miners that differ from the dendrite pool's; a later entry overrides an earlier one.",
+    ),
+    Key::new(
+        "restart",
+        Kind::Table(RESTART),
+        "{}",
+        "What happens to a node that dies by itself.",
+    ),
+    Key::new(
+        "ready_timeout",
+        Kind::Duration(0.1..=3_600.0),
+        "60",
+        "Time that a node has from its start until it answers.",
+    ),
+    Key::new(
+        "time_scale",
+        Kind::Number(0.001..=1.0),
+        "1",
+        "Shrinks every drawn delay and every deadline alike.",
+    ),
+    Key::new(
+        "record_acknowledged",
+        Kind::Bool,
+        "false",
+        "Write the identity of each acknowledged event beside the logs.",
+    ),
+];
+
+/// `network.miners[]`.
+pub static MINERS: &[Key] = &[
+    Key::required("uids", Kind::Notation(&UIDS), "Who."),
+    Key::optional(
+        "behaviour",
+        Kind::Component(&BEHAVIOUR),
+        "What it does with a call; left out: as the dendrite pool says.",
+    ),
+    Key::optional("latency", Kind::Table(LATENCY), "Delay of each call to it."),
+];
+
+/// `network.miners[].latency`.
+static LATENCY: &[Key] = &[
+    Key::required(
+        "p50",
+        Kind::Duration(0.000_001..=3_600.0),
+        "Half of the calls are faster.",
+    ),
+    Key::required(
+        "p99",
+        Kind::Duration(0.000_001..=3_600.0),
+        "99 of 100 calls are faster.",
+    ),
+];
+
+const RESTART_POLICY: Kind = Kind::Choice(&["restart", "leave"]);
+
+/// `network.restart`.
+pub static RESTART: &[Key] = &[
+    Key::new("subtensor", RESTART_POLICY, "restart", "The chain."),
+    Key::new("validators", RESTART_POLICY, "restart", "Validators."),
+    Key::new("miners", RESTART_POLICY, "leave", "Miners."),
+];
+
+/// `faults[]`.
+pub static FAULT: &[Key] = &[
+    Key::required("at", Kind::Notation(&STEP), "After the block of this step."),
+    Key::required("kill", Kind::Notation(&VICTIMS), "Who is killed."),
+    Key::optional(
+        "restart_after",
+        Kind::Notation(&STEPS),
+        "When it is started again; left out: never.",
+    ),
+];

@@ -1,0 +1,497 @@
+//! A YAML document as a tree that remembers where everything stood.
+//!
+//! `serde_yaml` stops at the first error and forgets positions, so the checks work on this tree. It takes hostile
+//! text: depth and size are bounded, and what an alias stands for counts as often as it is used.
+
+use std::collections::HashSet;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::problem::Finding;
+
+/// Collections inside collections, at most.
+const MAX_DEPTH: usize = 64;
+/// Values of a document, those behind aliases counted at each use.
+const MAX_VALUES: usize = 200_000;
+
+/// Where a value was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In the file, from one character up to another.
+    File { start: usize, end: usize },
+    /// In the override of this number.
+    Override(usize),
+    /// Nowhere: it is the schema's default.
+    Default,
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) content: Content,
+    pub(crate) origin: Origin,
+}
+
+/// What a value is.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Number(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+    /// A map whose keys were found to be uids.
+    ByUid(Vec<Entry>),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_origin: Origin,
+    pub(crate) value: Node,
+}
+
+impl Node {
+    pub(crate) fn new(content: Content, origin: Origin) -> Self {
+        Self { content, origin }
+    }
+
+    pub(crate) fn text(text: impl Into<String>, origin: Origin) -> Self {
+        Self::new(Content::Text(text.into()), origin)
+    }
+
+    /// The entry of this key, in a map.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The value of this key, in a map.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The value of this key, in a map, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.content {
+            Content::Map(entries) => entries
+                .iter_mut()
+                .find(|entry| entry.key == key)
+                .map(|entry| &mut entry.value),
+            _ => None,
+        }
+    }
+
+    /// The value at the end of a path of keys.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// Takes an entry out of a map.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Entry> {
+        let Content::Map(entries) = &mut self.content else {
+            return None;
+        };
+        let index = entries.iter().position(|entry| entry.key == key)?;
+        Some(entries.remove(index))
+    }
+
+    /// Adds an entry to a map, in place of one of the same key; on anything else it does nothing.
+    pub(crate) fn put(&mut self, key: &str, key_origin: Origin, value: Node) {
+        self.take(key);
+        if let Content::Map(entries) = &mut self.content {
+            entries.push(Entry {
+                key: key.to_owned(),
+                key_origin,
+                value,
+            });
+        }
+    }
+
+    /// The entries of a map; of anything else, none.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        match &self.content {
+            Content::Map(entries) | Content::ByUid(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; of anything else, none.
+    pub(crate) fn items(&self) -> &[Node] {
+        match &self.content {
+            Content::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        match self.content {
+            Content::Number(number) => Some(number),
+            Content::Integer(integer) => Some(integer as f64),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_u32(&self) -> Option<u32> {
+        match self.content {
+            Content::Integer(integer) => u32::try_from(integer).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.content, Content::Null)
+    }
+
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.content, Content::Map(_))
+    }
+
+    /// Says that this value and all inside it come from elsewhere.
+    pub(crate) fn relabel(&mut self, origin: Origin) {
+        self.origin = origin;
+        match &mut self.content {
+            Content::List(items) => items.iter_mut().for_each(|item| item.relabel(origin)),
+            Content::Map(entries) | Content::ByUid(entries) => {
+                for entry in entries {
+                    entry.key_origin = origin;
+                    entry.value.relabel(origin);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// This value and all inside it.
+    fn size(&self) -> usize {
+        let inside: usize = match &self.content {
+            Content::List(items) => items.iter().map(Self::size).sum(),
+            Content::Map(entries) | Content::ByUid(entries) => {
+                entries.iter().map(|entry| 1 + entry.value.size()).sum()
+            }
+            _ => 0,
+        };
+        1 + inside
+    }
+
+    /// What it is, in words, for a message.
+    pub(crate) fn describe(&self) -> String {
+        match &self.content {
+            Content::Null => "nothing".into(),
+            Content::Bool(truth) => format!("`{truth}`"),
+            Content::Integer(integer) => format!("the number {integer}"),
+            Content::Number(number) => format!("the number {number}"),
+            Content::Text(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
+            Content::Text(_) => "a long text".into(),
+            Content::List(_) => "a list".into(),
+            Content::Map(_) | Content::ByUid(_) => "a map".into(),
+        }
+    }
+
+    /// As `serde_yaml` has it, without positions.
+    pub(crate) fn into_yaml(self) -> serde_yaml::Value {
+        use serde_yaml::Value;
+        match self.content {
+            Content::Null => Value::Null,
+            Content::Bool(truth) => Value::Bool(truth),
+            Content::Integer(integer) => match (u64::try_from(integer), i64::try_from(integer)) {
+                (Ok(natural), _) => Value::from(natural),
+                (_, Ok(whole)) => Value::from(whole),
+                _ => Value::from(integer as f64),
+            },
+            Content::Number(number) => Value::from(number),
+            Content::Text(text) => Value::String(text),
+            Content::List(items) => Value::Sequence(items.into_iter().map(Self::into_yaml).collect()),
+            Content::Map(entries) => Value::Mapping(
+                entries
+                    .into_iter()
+                    .map(|entry| (Value::String(entry.key), entry.value.into_yaml()))
+                    .collect(),
+            ),
+            Content::ByUid(entries) => Value::Mapping(
+                entries
+                    .into_iter()
+                    .filter_map(|entry| {
+                        Some((
+                            Value::from(entry.key.parse::<u32>().ok()?),
+                            entry.value.into_yaml(),
+                        ))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// What an unquoted word of YAML means: nothing, a truth, a number, or itself.
+pub(crate) fn scalar(text: &str) -> Content {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Content::Null,
+        "true" | "True" | "TRUE" => return Content::Bool(true),
+        "false" | "False" | "FALSE" => return Content::Bool(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" => return Content::Number(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Content::Number(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => return Content::Number(f64::NAN),
+        _ => {}
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if let Some(natural) = natural(digits) {
+        return Content::Integer(sign * natural);
+    }
+    let looks_decimal = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+        && digits.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
+    match digits.parse::<f64>() {
+        Ok(number) if looks_decimal => Content::Number(f64::from(sign as i8) * number),
+        _ => Content::Text(text.to_owned()),
+    }
+}
+
+/// A number without a sign: decimal without leading zeros, or `0x`, `0o`, `0b` and digits. At most `u64::MAX`.
+fn natural(digits: &str) -> Option<i128> {
+    let (radix, rest) = match digits.get(..2) {
+        Some("0x") => (16, &digits[2..]),
+        Some("0o") => (8, &digits[2..]),
+        Some("0b") => (2, &digits[2..]),
+        _ if digits.len() > 1 && digits.starts_with('0') => return None,
+        _ => (10, digits),
+    };
+    let only_digits = !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix));
+    only_digits
+        .then(|| u64::from_str_radix(rest, radix).ok())
+        .flatten()
+        .map(i128::from)
+}
+
+/// Reads one document. `None` when it cannot be read at all: the last finding then says why.
+pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let step = match event {
+            Ok((event, span)) => builder.take(event, &span),
+            Err(error) => {
+                let at = error.marker().index();
+                Err(Finding::error(
+                    Origin::File {
+                        start: at,
+                        end: at + 1,
+                    },
+                    format!("this is not YAML: {}", error.info()),
+                )
+                .with_help("quote texts that hold `: `, ` #` or begin with one of `[{&*!|>%@`"))
+            }
+        };
+        if let Err(finding) = step {
+            findings.append(&mut builder.findings);
+            findings.push(finding);
+            return None;
+        }
+    }
+    findings.append(&mut builder.findings);
+    Some(
+        builder
+            .root
+            .unwrap_or(Node::new(Content::Null, Origin::File { start: 0, end: 0 })),
+    )
+}
+
+/// A collection that is still open.
+struct Open {
+    node: Node,
+    anchor: usize,
+    /// The key that waits for its value.
+    key: Option<(String, Origin)>,
+    /// Keys so far, with where they stand.
+    keys: HashSet<String>,
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    root: Option<Node>,
+    documents: usize,
+    values: usize,
+    /// By the parser's number: what each finished anchor stands for.
+    anchors: Vec<Option<Node>>,
+    findings: Vec<Finding>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Finding> {
+        let start = span.start.index();
+        let origin = Origin::File {
+            start,
+            end: span.end.index().max(start),
+        };
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(Finding::error(
+                        origin,
+                        "a second document begins here, but an experiment is one document",
+                    )
+                    .with_help("put each experiment into a file of its own"));
+                }
+                Ok(())
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse_tag(tag.is_some(), origin)?;
+                self.count(1, origin)?;
+                let content = match style {
+                    ScalarStyle::Plain => scalar(&text),
+                    _ => Content::Text(text.into_owned()),
+                };
+                if self.key_is_due() {
+                    return self.key(text_of_key(&content, span, origin)?, origin);
+                }
+                self.finish(Node::new(content, origin), anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse_tag(tag.is_some(), origin)?;
+                self.open(Content::List(Vec::new()), origin, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse_tag(tag.is_some(), origin)?;
+                self.open(Content::Map(Vec::new()), origin, anchor)
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(closed) => self.finish(closed.node, closed.anchor),
+                None => Ok(()),
+            },
+            Event::Alias(anchor) => {
+                if self.key_is_due() {
+                    return Err(Finding::error(origin, "an alias cannot be a key here")
+                        .with_help("write the key out"));
+                }
+                let meant = self.anchors.get(anchor).cloned().flatten().ok_or_else(|| {
+                    Finding::error(origin, "this alias stands inside what it names")
+                        .with_help("write the value out")
+                })?;
+                self.count(meant.size(), origin)?;
+                self.finish(meant, 0)
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn count(&mut self, more: usize, origin: Origin) -> Result<(), Finding> {
+        self.values = self.values.saturating_add(more);
+        if self.values > MAX_VALUES {
+            return Err(Finding::error(
+                origin,
+                format!("the file holds more than {MAX_VALUES} values, aliases written out"),
+            )
+            .with_help("an experiment needs a few hundred; name uids by ranges, as in `0-999`"));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, content: Content, origin: Origin, anchor: usize) -> Result<(), Finding> {
+        self.count(1, origin)?;
+        if self.key_is_due() {
+            return Err(Finding::error(
+                origin,
+                "a key must be a single word, not a list or a map",
+            ));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(Finding::error(
+                origin,
+                format!("more than {MAX_DEPTH} lists and maps inside each other"),
+            ));
+        }
+        self.open.push(Open {
+            node: Node::new(content, origin),
+            anchor,
+            key: None,
+            keys: HashSet::new(),
+        });
+        Ok(())
+    }
+
+    fn key_is_due(&self) -> bool {
+        self.open
+            .last()
+            .is_some_and(|open| open.node.is_map() && open.key.is_none())
+    }
+
+    fn key(&mut self, key: String, origin: Origin) -> Result<(), Finding> {
+        if key == "<<" {
+            return Err(Finding::error(origin, "merge keys (`<<`) are not read here")
+                .with_help("write the keys out, or use an alias for a whole value"));
+        }
+        if let Some(open) = self.open.last_mut() {
+            if !open.keys.insert(key.clone()) {
+                self.findings.push(
+                    Finding::error(origin, format!("`{key}` is written twice in the same place"))
+                        .with_help("keep one of the two"),
+                );
+            }
+            open.key = Some((key, origin));
+        }
+        Ok(())
+    }
+
+    /// Puts a finished value where it belongs.
+    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Finding> {
+        if anchor > 0 {
+            self.count(node.size(), node.origin)?;
+            if self.anchors.len() <= anchor {
+                self.anchors.resize(anchor + 1, None);
+            }
+            self.anchors[anchor] = Some(node.clone());
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut parent.node.content {
+            Content::List(items) => items.push(node),
+            Content::Map(entries) => {
+                if let Some((key, key_origin)) = parent.key.take() {
+                    entries.push(Entry {
+                        key,
+                        key_origin,
+                        value: node,
+                    });
+                }
+            }
+            _ => unreachable!("only lists and maps are opened"),
+        }
+        Ok(())
+    }
+}
+
+fn refuse_tag(tagged: bool, origin: Origin) -> Result<(), Finding> {
+    if tagged {
+        return Err(Finding::error(origin, "tags (`!name`) are not read here").with_help("leave the tag out"));
+    }
+    Ok(())
+}
+
+/// A key as it is written; nothing at all is no key.
+fn text_of_key(content: &Content, span: &Span, origin: Origin) -> Result<String, Finding> {
+    match content {
+        Content::Text(text) => Ok(text.clone()),
+        Content::Integer(integer) => Ok(integer.to_string()),
+        Content::Bool(truth) => Ok(truth.to_string()),
+        Content::Number(number) => Ok(number.to_string()),
+        _ if span.is_empty() => Err(Finding::error(origin, "a key is missing before this `:`")),
+        _ => Err(Finding::error(origin, "nothing (`~`) cannot be a key")),
+    }
+}

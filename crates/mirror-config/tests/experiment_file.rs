@@ -1,0 +1,798 @@
+//! What an experiment file may say, and what is said of one that is wrong.
+
+use std::path::{Path, PathBuf};
+
+use mirror_config::component::{
+    BehaviourSpec, DendritePool, GatingModel, HonestArgs, MetagraphSpec, RewardModel, SubtensorSpec, Value,
+};
+use mirror_config::experiment::{
+    BlockTime, Experiment, Fault, Latency, Method, Network, NeuronSettings, RestartPolicy, Sample,
+};
+use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with};
+
+/// A whole file, to be changed by each test.
+const SOUND: &str = "\
+model:
+  id: small
+  alpha: 0.01
+  dendrite_pool:
+    name: DummyDendritePool
+    args: {data_path: builtin, fail_rate: 0.1}
+  gating_model: RandomGatingModel
+  reward_model: RandomRewardModel
+  metagraph:
+    name: DummyMetagraph
+    args: {netuid: 1, num_nodes: 16}
+query:
+  id: my_query
+  method:
+    name: train
+    args: {max_iter: 10}
+";
+
+#[track_caller]
+fn sound(text: &str) -> Loaded {
+    parse(text, "sound.yml").unwrap_or_else(|problems| panic!("{}", problems.plain()))
+}
+
+#[track_caller]
+fn refused(text: &str) -> Problems {
+    match parse(text, "wrong.yml") {
+        Ok(_) => panic!("nothing was found wrong with:\n{text}"),
+        Err(problems) => problems,
+    }
+}
+
+/// Whether one error says all of these, in its message or its remedy.
+fn says(problems: &Problems, words: &[&str]) -> bool {
+    problems
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .any(|problem| {
+            let told = format!(
+                "{} {}",
+                problem.message,
+                problem.help.as_deref().unwrap_or_default()
+            );
+            words.iter().all(|word| told.contains(word))
+        })
+}
+
+/// The text has an error that says all of these.
+#[track_caller]
+fn check(text: &str, words: &[&str]) -> Problems {
+    let problems = refused(text);
+    assert!(
+        says(&problems, words),
+        "none says {words:?}:\n{}",
+        problems.plain()
+    );
+    problems
+}
+
+/// The text has exactly one problem, an error at this place.
+#[track_caller]
+fn check_at(text: &str, line: usize, column: usize, words: &[&str]) {
+    let problems = check(text, words);
+    let places: Vec<_> = problems
+        .problems
+        .iter()
+        .map(|problem| problem.place.map(|p| (p.line, p.column)))
+        .collect();
+    assert_eq!(places, [Some((line, column))], "{}", problems.plain());
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn three_errors_have_their_three_places_in_one_report() {
+    let text = SOUND
+        .replace("alpha: 0.01", "alpha: 1.5")
+        .replace("id: my_query", "idd: my_query")
+        .replace("max_iter: 10}", "max_iter: ten}");
+    let problems = refused(&text);
+    let places: Vec<_> = problems
+        .problems
+        .iter()
+        .filter_map(|problem| problem.place)
+        .collect();
+    let places: Vec<_> = places.iter().map(|place| (place.line, place.column)).collect();
+    // `query.id` is missing besides, where `query` stands.
+    assert_eq!(
+        places,
+        [(3, 10), (12, 1), (13, 3), (16, 22)],
+        "{}",
+        problems.plain()
+    );
+    assert_eq!(problems.to_string(), "4 errors in wrong.yml");
+    let plain = problems.plain();
+    assert!(
+        plain.contains("wrong.yml:3:10: error: `model.alpha` cannot be the number 1.5"),
+        "{plain}"
+    );
+    assert!(
+        plain.contains("  3 |   alpha: 1.5\n    |          ^\n"),
+        "{plain}"
+    );
+    assert!(plain.contains("did you mean `id`?"), "{plain}");
+    let graphical = problems.graphical();
+    assert!(
+        graphical.contains("wrong.yml:3:10") && graphical.contains("wrong.yml:16:22"),
+        "{graphical}"
+    );
+    let json = serde_json::to_value(&problems).unwrap();
+    assert_eq!(json["problems"][0]["place"]["line"], 3);
+    assert_eq!(json["problems"][0]["severity"], "error");
+}
+
+#[test]
+fn defaults_are_those_of_version_4() {
+    let neuron = NeuronSettings::default();
+    assert_eq!((neuron.inference_topk, neuron.training_topk), (10, 10));
+    assert_eq!((neuron.training_timeout, neuron.inference_timeout), (4.0, 10.0));
+    assert_eq!((neuron.max_history, neuron.epoch_length_override), (100_000, -1));
+    assert!(!neuron.no_reward_model);
+    let experiment = sound(SOUND).experiment;
+    let model = experiment.model.unwrap();
+    assert_eq!(model.alpha, 0.01);
+    assert_eq!(model.neuron, neuron);
+    assert_eq!(experiment.network, Network::default());
+    assert_eq!((experiment.seed, experiment.device.as_str()), (0, "cpu"));
+    let SubtensorSpec::DummySubtensor(subtensor) = model.subtensor;
+    assert_eq!(
+        (
+            subtensor.network.as_str(),
+            subtensor.block,
+            subtensor.epoch_length
+        ),
+        ("mirror", 1, 100)
+    );
+    let MetagraphSpec::DummyMetagraph(metagraph) = model.metagraph;
+    assert_eq!(metagraph.network, "finney");
+    let GatingModel::RandomGatingModel(gating) = model.gating_model else {
+        panic!()
+    };
+    assert!(!gating.frozen);
+    assert_eq!((gating.distribution.p0, gating.distribution.p1), (1.0, 0.0));
+    let Method::Train(train) = experiment.query.unwrap().method else {
+        panic!()
+    };
+    assert!(train.random_sample_uids && train.train_gating_model && !train.train_network);
+    assert_eq!(Experiment::default().network.restart.miners, RestartPolicy::Leave);
+}
+
+#[test]
+fn a_resolved_file_reads_as_the_same_experiment() {
+    let rich = format!(
+        "{SOUND}\
+seed: 18446744073709551615
+device: cuda:1
+data: {{id: d, path: '007', sample: {{method: random, n: 5}}}}
+analysis:
+  requires: [my_query]
+  create_features: [num_words]
+  plot: {{rewards: num_words}}
+  estimators: {{trees: {{name: GradientBoostingRegressor, args: {{n_estimators: 10}}}}}}
+  predict: {{rewards: {{x: num_words, estimator: trees}}}}
+  embedding_plot: {{scaler: MinMax, columns: [x, y, z]}}
+network:
+  block_time: 1.5s
+  miners: [{{uids: 0-3, fitness: 0.5, latency: {{p50: 80ms, p99: 2m}}}}, {{uids: 5, behaviour: honest}}]
+faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kill: uid 1}}]
+"
+    );
+    let files =
+        ["quickstart", "dummy", "dendrite", "subnet"].map(|name| root().join(format!("configs/{name}.yml")));
+    let files = files.map(|path| load(&path).unwrap_or_else(|problems| panic!("{}", problems.plain())));
+    for loaded in files.into_iter().chain([sound(SOUND), sound(&rich)]) {
+        let again = sound(&loaded.experiment.to_yaml());
+        assert_eq!(again.experiment, loaded.experiment);
+    }
+}
+
+#[test]
+fn our_own_files_have_no_warnings() {
+    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        let loaded = load(&path).unwrap_or_else(|problems| panic!("{}", problems.plain()));
+        assert!(loaded.warnings.problems.is_empty(), "{}", loaded.warnings.plain());
+    }
+}
+
+#[test]
+fn the_seeds_files_resolve_unmodified() {
+    let folder = root().join("../shared/fixtures/seed-configs");
+    if !folder.is_dir() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "the seed's files are not at {}",
+            folder.display()
+        );
+        eprintln!("skipped: the seed's files are not at {}", folder.display());
+        return;
+    }
+    for (name, miners, steps) in [
+        ("dummy_config", 16, 10),
+        ("dendrite_config", 16, 499),
+        ("subnet_config", 64, 99),
+        ("seq_config", 16, 10),
+    ] {
+        let loaded =
+            load(&folder.join(name).with_extension("yml")).unwrap_or_else(|e| panic!("{}", e.plain()));
+        let ignored = |argument| {
+            loaded
+                .warnings
+                .problems
+                .iter()
+                .any(|problem| problem.message.contains(argument))
+        };
+        assert!(
+            ignored("`forward_value`") && ignored("`backward_value`"),
+            "{}",
+            loaded.warnings.plain()
+        );
+        let model = loaded.experiment.model.unwrap();
+        let MetagraphSpec::DummyMetagraph(metagraph) = model.metagraph;
+        assert_eq!((metagraph.num_nodes, metagraph.netuid), (miners, 0));
+        let query = loaded.experiment.query.unwrap();
+        assert_eq!(query.ignore_attr, ["hotkeys", "block"]);
+        let Method::Train(train) = query.method else {
+            panic!()
+        };
+        assert_eq!(train.max_iter, steps);
+        let data = loaded.experiment.data.unwrap();
+        assert_eq!(
+            (data.question.as_str(), data.answer.as_str()),
+            ("question", "answer")
+        );
+        assert_eq!(data.sample, Sample::First { n: 100 });
+        let analysis = loaded.experiment.analysis.unwrap();
+        assert_eq!(analysis.create_features["message"][0], "question_length");
+        let DendritePool::DummyDendritePool(pool) = model.dendrite_pool;
+        let expected = if name == "dendrite_config" {
+            [0.0, 0.1, 0.0, 0.3]
+        } else {
+            [0.1; 4]
+        };
+        assert_eq!([0, 1, 2, 3].map(|uid| pool.fail_rate.of(uid)), expected);
+        if name == "seq_config" {
+            let GatingModel::SequentialGatingModel(gating) = model.gating_model else {
+                panic!()
+            };
+            assert_eq!((gating.hidden_size, gating.num_uids), (vec![32], None));
+        }
+    }
+}
+
+#[test]
+fn the_oldest_form_is_taken_with_warnings() {
+    let text = "\
+model: {id: gpt, path: /models/gpt, ckpt: hf_ckpt.pt, tokenizer: gpt2, embedding: wte, norm: ln_f}
+data: {id: d, path: nq_open}
+query: {id: q, message: m, store: s, forward: f, entrypoint: e, requires: [d], tokenizer: t, chunk_size: 32, method: train}
+analysis:
+  requires: [q]
+  compute: [question_length, embedding: {id: e, type: sentence, path: p}]
+  plot:
+    - rewards: [question_length]
+    - scores: [question_length]
+    - rewards: [embeddings]
+store: x
+";
+    let loaded = sound(text);
+    let RewardModel::CustomRewardModel(args) = loaded.experiment.model.unwrap().reward_model else {
+        panic!()
+    };
+    assert_eq!(args.model_path, "/models/gpt");
+    let analysis = loaded.experiment.analysis.unwrap();
+    assert_eq!(
+        analysis.create_features["message"],
+        ["question_length", "embeddings"]
+    );
+    assert_eq!(analysis.plot["rewards"], ["question_length", "embeddings"]);
+    for word in [
+        "`model.ckpt`",
+        "`query.store`",
+        "`store`",
+        "`compute`",
+        "`plot`",
+        "RandomGatingModel",
+    ] {
+        let told = loaded
+            .warnings
+            .problems
+            .iter()
+            .any(|problem| problem.message.contains(word));
+        assert!(told, "{word}: {}", loaded.warnings.plain());
+    }
+    assert!(!loaded.warnings.has_errors());
+}
+
+#[test]
+fn a_section_alone_is_an_experiment() {
+    assert!(
+        sound("analysis: {requires: [results.csv]}")
+            .experiment
+            .model
+            .is_none()
+    );
+    assert!(
+        sound("analysis: {requires: [2026-11-23T10-45-dummy-3f9a]}")
+            .experiment
+            .query
+            .is_none()
+    );
+    assert!(sound("data: {id: d, path: builtin}").experiment.data.is_some());
+    check("seed: 3", &["nothing to do", "`model`"]);
+    check("analysis: {id: a}", &["nothing to read"]);
+}
+
+#[test]
+fn what_is_not_a_file_of_sections_is_told_at_its_place() {
+    check_at("", 1, 1, &["the file is empty"]);
+    check_at("# only a comment\n\n", 1, 1, &["the file is empty"]);
+    check_at("hello", 1, 1, &["map of sections", "the text `hello`"]);
+    check_at("- model", 1, 1, &["map of sections", "a list"]);
+    check_at("model:\n  id: [1, 2\nquery: {}\n", 3, 6, &["not YAML"]);
+    check_at("model: a: b", 1, 9, &["not YAML"]);
+    check_at(
+        "data: {id: d, path: p}\n---\ndata: {}\n",
+        2,
+        1,
+        &["second document"],
+    );
+    check_at("data: !custom {id: d, path: p}", 1, 7, &["tags"]);
+    check_at("? [a]\n: b\n", 1, 3, &["a key must be a single word"]);
+    check_at("base: &b {id: d}\ndata:\n  <<: *b\n", 3, 3, &["merge keys"]);
+}
+
+#[test]
+fn a_key_written_twice_is_told_where_it_stands_again() {
+    check_at(
+        "data:\n  id: d\n  path: p\n  id: e\n",
+        4,
+        3,
+        &["`id` is written twice"],
+    );
+}
+
+#[test]
+fn unknown_names_are_told_with_the_nearest() {
+    check_at(
+        "data: {id: d, path: p}\nqurey: {}\n",
+        2,
+        1,
+        &["unknown key `qurey`", "did you mean `query`?"],
+    );
+    check_at(
+        "data: {id: d, paths: q, path: p}",
+        1,
+        15,
+        &["unknown key `paths` in `data`", "`path`"],
+    );
+    check_at(
+        &SOUND.replace("gating_model: Random", "gating_model: Randm"),
+        7,
+        17,
+        &[
+            "no gating model is called `RandmGatingModel`",
+            "did you mean `RandomGatingModel`?",
+            "`SequentialGatingModel`",
+        ],
+    );
+    check(
+        &SOUND.replace("name: train", "name: trian"),
+        &["did you mean `train`?", "`inference`"],
+    );
+    check(
+        &format!("{SOUND}  ignored_attr: []"),
+        &["did you mean `ignore_attr`?"],
+    );
+    check(
+        &SOUND.replace("name: DummyMetagraph", "nme: DummyMetagraph"),
+        &["`model.metagraph.name` is missing"],
+    );
+    check(
+        &format!("{SOUND}faults: [{{at: step 1, partition: []}}]"),
+        &["unknown key `partition`", "`kill`"],
+    );
+}
+
+#[test]
+fn an_argument_that_a_component_does_not_take_is_a_warning() {
+    let loaded = sound(&SOUND.replace("{max_iter: 10}", "{max_iter: 10, max_itr: 3}"));
+    let [warning] = loaded.warnings.problems.as_slice() else {
+        panic!("{}", loaded.warnings.plain())
+    };
+    assert_eq!(warning.severity, Severity::Warning);
+    assert!(
+        warning.message.contains("no argument `max_itr`: it is ignored"),
+        "{warning}"
+    );
+    assert_eq!(
+        warning.place.map(|place| (place.line, place.column)),
+        Some((16, 26))
+    );
+}
+
+#[test]
+fn values_out_of_range_are_told() {
+    check_at(
+        &SOUND.replace("fail_rate: 0.1", "fail_rate: 1.01"),
+        6,
+        43,
+        &["baseline_fail_rate", "0 to 1"],
+    );
+    check(
+        &SOUND.replace("fail_rate: 0.1", "fail_rate: -1"),
+        &["the number -1", "0 to 1"],
+    );
+    check(&SOUND.replace("fail_rate: 0.1", "fail_rate: .nan"), &["0 to 1"]);
+    check(
+        &SOUND.replace("fail_rate: 0.1", "fail_rate: {3: 2}"),
+        &["fail_rate.3", "0 to 1"],
+    );
+    check(
+        &SOUND.replace("fail_rate: 0.1", "fail_rate: {x: 0}"),
+        &["`x`", "is not a uid"],
+    );
+    check(
+        &SOUND.replace("fail_rate: 0.1", "fail_rate: often"),
+        &["the text `often`"],
+    );
+    check_at(
+        &SOUND.replace("num_nodes: 16", "num_nodes: 0"),
+        11,
+        34,
+        &["num_nodes", "number 0", "1 to 65536"],
+    );
+    check(
+        &SOUND.replace("num_nodes: 16", "num_nodes: 65537"),
+        &["1 to 65536"],
+    );
+    check(
+        &SOUND.replace("num_nodes: 16", "num_nodes: 65536"),
+        &["65536 miners and 1 validators"],
+    );
+    check(
+        &format!("{SOUND}network: {{validators: 0}}"),
+        &["network.validators", "1 to 256"],
+    );
+    check(&format!("{SOUND}network: {{time_scale: 0}}"), &["0.001 to 1"]);
+    check(
+        &format!("{SOUND}network: {{block_time: soon}}"),
+        &["`per_step` or a duration"],
+    );
+    check(&format!("{SOUND}seed: -1"), &["a whole number from 0"]);
+    check(&format!("{SOUND}device: gpu"), &["`cuda:N`"]);
+    check(
+        &SOUND.replace("alpha: 0.01", "neuron: {training_timeout: 0}"),
+        &["training_timeout", "0.001 to 3600"],
+    );
+    check(
+        &SOUND.replace("alpha: 0.01", "neuron: {training_timeout: 2h}"),
+        &["training_timeout"],
+    );
+    check(
+        &SOUND.replace("id: small", "id: 1.10"),
+        &["must be a text", "quotes"],
+    );
+    check(&SOUND.replace("id: small", "id:"), &["`model.id` is missing"]);
+    let latency = |text: &str| format!("{SOUND}network: {{miners: [{{uids: 1, latency: {text}}}]}}");
+    check(
+        &latency("{p50: 90ms, p99: 80ms}"),
+        &["`p99` is 0.08 s, less than `p50`, 0.09 s"],
+    );
+    check(&latency("{p50: 0, p99: 1}"), &["p50"]);
+    check(&latency("{p50: 1}"), &["p99` is missing"]);
+}
+
+#[test]
+fn more_axons_than_miners_are_refused_when_they_are_asked_for() {
+    let small = SOUND.replace("num_nodes: 16", "num_nodes: 4");
+    let neuron = sound(&small).experiment.model.unwrap().neuron;
+    assert_eq!(
+        (neuron.training_topk, neuron.inference_topk),
+        (4, 4),
+        "defaults are clamped"
+    );
+    check_at(
+        &small.replace("alpha: 0.01", "neuron: {training_topk: 5}"),
+        3,
+        27,
+        &["`training_topk` asks 5 axons, but the network has 4 miners"],
+    );
+    let forward = format!(
+        "{}data: {{id: d, path: builtin}}",
+        small.replace("name: train", "name: forward")
+    );
+    let topk = |k: &str| forward.replace("max_iter: 10", &format!("topk: {k}"));
+    sound(&topk("-1"));
+    sound(&topk("4"));
+    check(&topk("5"), &["`topk` asks 5 axons"]);
+    check(&topk("0"), &["`-1` or a whole number"]);
+}
+
+#[test]
+fn uids_outside_the_network_are_told() {
+    let network = |entry: &str| format!("{SOUND}network: {{miners: [{entry}]}}");
+    check(
+        &network("{uids: 14-16}"),
+        &["uid 14-16 is outside the network of 16 miners", "0 to 15"],
+    );
+    check(&network("{uids: 3-1}"), &["ends before it begins"]);
+    check(&network("{uids: all}"), &["`0-11`"]);
+    check(
+        &SOUND.replace("fail_rate: 0.1", "fitness: {16: 0.5}"),
+        &["uid 16 is outside"],
+    );
+    check(
+        &format!("{SOUND}faults: [{{at: step 1, kill: uid 16}}]"),
+        &["uid 16 is outside"],
+    );
+    check(
+        &format!("{SOUND}faults: [{{at: soon, kill: uid 1}}]"),
+        &["`step 80`"],
+    );
+    check(
+        &format!("{SOUND}faults: [{{at: step 1, kill: validator-0}}]"),
+        &["`uid 5`"],
+    );
+    check(
+        &format!("{SOUND}faults: [{{at: step 1, kill: uid 1, restart_after: 0 steps}}]"),
+        &["`1 step`"],
+    );
+}
+
+#[test]
+fn sections_that_need_each_other_are_told() {
+    check_at("query: {id: q, method: train}", 1, 1, &["needs a `model`"]);
+    check(
+        &SOUND.replace("name: train", "name: inference"),
+        &["`inference` needs a `data` section"],
+    );
+    check(
+        "data: {id: d, path: p, sample: {method: first}}",
+        &["how many rows"],
+    );
+    check(
+        &format!("{SOUND}analysis: {{requires: [my_qery]}}"),
+        &["`my_qery`", "did you mean `my_query`?"],
+    );
+    check(
+        "analysis: {requires: [a.csv], create_features: [num_wrods]}",
+        &["did you mean `num_words`?"],
+    );
+    check(
+        "analysis: {requires: [a.csv], plot: {rewards: [3]}}",
+        &["must be a text"],
+    );
+    check(
+        "analysis: {requires: [a.csv], predict: {rewards: {x: num_words, estimator: trees}}}",
+        &["no estimator is called `trees`"],
+    );
+    check(
+        "analysis: {requires: [a.csv], embedding_plot: {columns: [x, y]}}",
+        &["names 2 columns"],
+    );
+}
+
+#[test]
+fn one_fault_does_not_hide_or_make_others() {
+    let text = SOUND
+        .replace("num_nodes: 16", "num_nodes: none")
+        .replace("alpha: 0.01", "neuron: {training_topk: 50}");
+    check_at(&text, 11, 34, &["num_nodes"]);
+}
+
+#[test]
+fn miners_that_differ_are_named_by_range() {
+    let text = "\
+network:
+  validators: 3
+  stakes: 500
+  block_time: 250ms
+  restart: {miners: restart}
+  miners:
+    - {uids: 0-11, behaviour: honest, fitness: 0.8, fail_rate: 0.1, latency: {p50: 80ms, p99: 1.5s}}
+    - {uids: \"3\", behaviour: honest, args: {fitness: 1}}
+    - {uids: 4, behaviour: {name: honest, args: {fail_rate: 1}}}
+    - {uids: 5, latency: {p50: 1, p99: 2m}}
+faults:
+  - {at: step 8, kill: uid 5, restart_after: 5 steps}
+  - {at: step 9, kill: \"uid 3-7\"}
+";
+    let experiment = sound(&format!("{SOUND}{text}")).experiment;
+    let network = &experiment.network;
+    assert_eq!((network.validators, network.stakes.as_slice()), (3, &[500.0][..]));
+    assert_eq!(network.block_time, BlockTime::Seconds(0.25));
+    assert_eq!(
+        (network.restart.miners, network.restart.validators),
+        (RestartPolicy::Restart, RestartPolicy::Restart)
+    );
+    let honest = |fail_rate, fitness| Some(BehaviourSpec::Honest(HonestArgs { fail_rate, fitness }));
+    let miners: Vec<_> = network
+        .miners
+        .iter()
+        .map(|m| (m.uids.clone(), m.behaviour.clone(), m.latency))
+        .collect();
+    // What an entry does not say is the dendrite pool's: fail rate 0.1, fitness 0.
+    assert_eq!(
+        miners,
+        [
+            (0..=11, honest(0.1, 0.8), Some(Latency { p50: 0.08, p99: 1.5 })),
+            (3..=3, honest(0.1, 1.0), None),
+            (4..=4, honest(1.0, 0.0), None),
+            (5..=5, None, Some(Latency { p50: 1.0, p99: 120.0 })),
+        ]
+    );
+    assert_eq!(
+        experiment.faults,
+        [
+            Fault {
+                at_step: 8,
+                kill: 5..=5,
+                restart_after_steps: Some(5)
+            },
+            Fault {
+                at_step: 9,
+                kill: 3..=7,
+                restart_after_steps: None
+            },
+        ]
+    );
+    let uneven = SOUND.replace("fail_rate: 0.1", "fail_rate: {1: 0.5}");
+    check(
+        &format!("{uneven}network: {{miners: [{{uids: 0-3, fitness: 1}}]}}"),
+        &["more than one `fail_rate`"],
+    );
+}
+
+#[test]
+fn rates_are_one_number_or_by_uid() {
+    let pool = |text: &str| {
+        let text = SOUND.replace(", fail_rate: 0.1", text);
+        let DendritePool::DummyDendritePool(pool) = sound(&text).experiment.model.unwrap().dendrite_pool;
+        [pool.fail_rate.of(0), pool.fail_rate.of(1)]
+    };
+    assert_eq!(pool(""), [0.1, 0.1]);
+    assert_eq!(pool(", fail_rate: 1"), [1.0, 1.0]);
+    assert_eq!(pool(", baseline_fail_rate: 0.3"), [0.3, 0.3]);
+    assert_eq!(pool(", fail_rate: {1: 0.5}"), [0.0, 0.5]);
+    assert_eq!(pool(", fail_rate: {1: 0.5}, baseline_fail_rate: 0.2"), [0.2, 0.5]);
+}
+
+#[test]
+fn a_number_stands_for_a_constant_value() {
+    let gating = |value: &str| {
+        let model = format!("gating_model: {{name: ConstantGatingModel, args: {{value: {value}}}}}");
+        let text = SOUND.replace("gating_model: RandomGatingModel", &model);
+        let GatingModel::ConstantGatingModel(args) = sound(&text).experiment.model.unwrap().gating_model
+        else {
+            panic!()
+        };
+        args.value
+    };
+    assert_eq!(gating("2"), gating("{name: ConstantValue, args: {value: 2}}"));
+    let Value::StepValue(step) = gating("{name: StepValue, args: {hi: 3}}") else {
+        panic!()
+    };
+    assert_eq!((step.lo, step.hi, step.length, step.start), (0.0, 3.0, 10, 0));
+}
+
+#[test]
+fn the_columns_of_the_seeds_schema_are_read() {
+    let text = "data: {id: d, path: p, schema: {train: [{row: , question: q, answer: a}]}}";
+    let data = sound(text).experiment.data.unwrap();
+    assert_eq!((data.question.as_str(), data.answer.as_str()), ("q", "a"));
+    check(
+        "data: {id: d, path: p, schema: {train: []}}",
+        &["does not name the columns"],
+    );
+    check(
+        "data: {id: d, path: p, question: x, schema: {train: [{question: q}]}}",
+        &["and beside it"],
+    );
+    check(
+        "data: {id: d, path: p, schema: {train: [{question: q, answr: a}]}}",
+        &["unknown key `answr`"],
+    );
+}
+
+#[test]
+fn aliases_stand_for_what_they_name() {
+    let text =
+        "analysis:\n  requires: [a.csv]\n  plot:\n    rewards: &columns [x, y]\n    scores: *columns\n";
+    assert_eq!(
+        sound(text).experiment.analysis.unwrap().plot["scores"],
+        ["x", "y"]
+    );
+    check(
+        "data: {id: d, path: p, sample: &s {n: *s}}",
+        &["inside what it names"],
+    );
+}
+
+#[test]
+fn overrides_are_put_in_before_the_checks() {
+    let set = |overrides: &[(&str, &str)]| {
+        let overrides: Vec<_> = overrides
+            .iter()
+            .map(|(path, value)| ((*path).into(), (*value).into()))
+            .collect();
+        parse_with(SOUND, "a.yml", &overrides)
+    };
+    let loaded = set(&[
+        ("query.method.args.max_iter", "50"),
+        ("network.validators", "3"),
+        ("model.dendrite_pool.args.fail_rate", "{3: 0.5}"),
+        ("seed", "9"),
+    ]);
+    let experiment = loaded
+        .unwrap_or_else(|problems| panic!("{}", problems.plain()))
+        .experiment;
+    assert_eq!((experiment.seed, experiment.network.validators), (9, 3));
+    let Method::Train(train) = experiment.query.unwrap().method else {
+        panic!()
+    };
+    assert_eq!(train.max_iter, 50);
+
+    for (path, value, word) in [
+        ("network.validators", "0", "1 to 256"),
+        ("network.validatrs", "3", "did you mean `validators`?"),
+        ("model.gating_model.args", "{}", "nothing can be set under it"),
+        ("model..id", "x", "empty part"),
+        ("seed", "[", "not YAML"),
+        ("model.metagraph.args.num_nodes", "0", "1 to 65536"),
+    ] {
+        let problems = set(&[("seed", "1"), (path, value)]).expect_err(path);
+        assert!(
+            says(&problems, &[&format!("override `{path}={value}`"), word]),
+            "{}",
+            problems.plain()
+        );
+        assert!(problems.problems[0].place.is_none());
+    }
+    let list = [
+        ("network.miners".to_owned(), "[{uids: 1}]".to_owned()),
+        ("network.miners.0.fitness".into(), "1".into()),
+    ];
+    assert!(parse_with(SOUND, "a.yml", &list).is_ok());
+    let past = [list[0].clone(), ("network.miners.7.fitness".into(), "1".into())];
+    assert!(says(
+        &parse_with(SOUND, "a.yml", &past).unwrap_err(),
+        &["no item `7`"]
+    ));
+}
+
+#[test]
+fn places_count_characters_and_take_any_line_end() {
+    let text = "data:\r\n  id: \"köln 東京\"\r\n  path: p\r\n  größe: 3\r\n";
+    check_at(text, 4, 3, &["unknown key `größe`"]);
+    check_at(
+        "\u{feff}data: {id: \"é\", path: p, x: 1}",
+        1,
+        26,
+        &["unknown key `x`"],
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = load(&folder.path().join("none.yml")).unwrap_err();
+    assert!(says(&missing, &["cannot be read"]) && missing.problems[0].place.is_none());
+    let path = folder.path().join("latin1.yml");
+    std::fs::write(&path, b"data:\n  id: caf\xe9\n").unwrap();
+    let problems = load(&path).unwrap_err();
+    assert!(says(&problems, &["not UTF-8"]));
+    assert_eq!(
+        problems.problems[0].place.map(|place| (place.line, place.column)),
+        Some((2, 10))
+    );
+    std::fs::write(&path, vec![b'#'; 5 << 20]).unwrap();
+    assert!(says(&load(&path).unwrap_err(), &["bytes"]));
+}

@@ -1,0 +1,109 @@
+//! Text that means harm: every one is refused or read, none panics, none grows beyond its bounds.
+
+use mirror_config::{parse, parse_with};
+use proptest::prelude::*;
+
+const SAMPLE: &str = include_str!("../../../configs/quickstart.yml");
+
+#[track_caller]
+fn refused(text: &str, word: &str) {
+    let problems = parse(text, "hostile.yml").expect_err("it is refused");
+    assert!(problems.plain().contains(word), "{}", problems.plain());
+    assert!(!problems.graphical().is_empty());
+    assert!(problems.problems.len() <= 101);
+}
+
+#[test]
+fn nesting_is_bounded() {
+    refused(&format!("model: {}", "[".repeat(60_000)), "");
+    refused(
+        &format!("model: {}{}", "[".repeat(100), "]".repeat(100)),
+        "inside each other",
+    );
+    refused(
+        &format!("model: {}{}", "{a: ".repeat(100), "}".repeat(100)),
+        "inside each other",
+    );
+    let steps: String = (0..1_000)
+        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+        .collect();
+    refused(&steps, "inside each other");
+    refused(&format!("model:\n{}", "- ".repeat(10_000)), "");
+}
+
+#[test]
+fn aliases_are_counted_at_each_use() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..=9 {
+        let uses = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb += &format!("a{level}: &a{level} [{uses}]\n");
+    }
+    refused(&bomb, "more than 200000 values");
+}
+
+#[test]
+fn size_is_bounded() {
+    refused(&"#\n".repeat(3 << 20), "an experiment has at most");
+    refused(&format!("model: {}", "x".repeat(70_000)), "bytes");
+    refused(&"- 1\n".repeat(500_000), "more than 200000 values");
+    let keys: String = (0..50_000).map(|key| format!("key{key}: 1\n")).collect();
+    refused(&keys, "more problems are not shown");
+    refused(&format!("analysis: {{plot: {{{}: 3}}}}", "y".repeat(60_000)), "");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn changed_files_are_read_or_refused(
+        cuts in prop::collection::vec((0..SAMPLE.len(), 0..40_usize, "[-\\[\\]{}:,#&*!|>'\"%@` \n\tx0-9.~é]{0,8}"), 1..6)
+    ) {
+        let mut text: Vec<char> = SAMPLE.chars().collect();
+        for (at, length, insert) in cuts {
+            let start = at.min(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, insert.chars());
+        }
+        let text: String = text.into_iter().collect();
+        match parse(&text, "changed.yml") {
+            Ok(loaded) => {
+                let again = parse(&loaded.experiment.to_yaml(), "again.yml").expect("a resolved file is sound");
+                prop_assert_eq!(again.experiment, loaded.experiment);
+            }
+            Err(problems) => {
+                prop_assert!(problems.has_errors());
+                for place in problems.problems.iter().filter_map(|problem| problem.place) {
+                    prop_assert!(text.get(place.offset..place.offset + place.length).is_some());
+                }
+                prop_assert!(!problems.plain().is_empty() && !problems.graphical().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,200}|[-\\[\\]{}:,#&*!|>'\"%@` \n\ta-c0-2~]{0,200}") {
+        if let Err(problems) = parse(&text, "any.yml") {
+            prop_assert!(problems.has_errors());
+            prop_assert!(!problems.graphical().is_empty());
+        }
+    }
+
+    #[test]
+    fn any_override_is_taken_or_refused(path in "[a-z_.0]{0,30}", value in "\\PC{0,40}") {
+        if let Err(problems) = parse_with(SAMPLE, "a.yml", &[(path, value)]) {
+            prop_assert!(problems.has_errors());
+        }
+    }
+
+    /// Names of all kinds come back as they were: what YAML could take for a number or a truth is quoted.
+    #[test]
+    fn texts_survive_a_resolved_file(id in "[-0-9a-fxo+._eEnuly~ :#']{1,12}|true|007|1_0|0x1F|\\PC{1,12}") {
+        let mut experiment = parse(SAMPLE, "a.yml").expect("the quick start is sound").experiment;
+        if let Some(query) = &mut experiment.query {
+            query.id.clone_from(&id);
+        }
+        experiment.analysis = None;
+        let again = parse(&experiment.to_yaml(), "again.yml").expect("a resolved file is sound");
+        prop_assert_eq!(again.experiment, experiment);
+    }
+}
