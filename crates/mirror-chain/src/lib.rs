@@ -1,1 +1,46 @@
-//! 
+//! The chain of one subnet as a pure state machine: registry, stake, served axons, weights, blocks, a metagraph with
+//! versions, and an incentive at each tempo.
+//!
+//! There is no I/O here, no clock and no float: a [`Chain`] is a function of its [`Genesis`] and of the calls that were
+//! submitted block by block, and within a block the order in which they arrived changes nothing.
+//!
+//! ```
+//! use mirror_chain::{Axon, Call, Chain, Genesis, GenesisNeuron, Hyperparameters, Nonce, Rao, Transaction, Uid};
+//! use mirror_identity::PublicKey;
+//!
+//! let hotkey = PublicKey::from_bytes([1; 32]);
+//! let coldkey = PublicKey::from_bytes([2; 32]);
+//! let mut chain = Chain::genesis(Genesis {
+//!     neurons: vec![GenesisNeuron { hotkey, coldkey, stake: Rao(1_000), validator_permit: true }],
+//!     ..Genesis::empty(Hyperparameters::SMALL)
+//! })?;
+//! let axon = Axon { ip: "127.0.0.1".parse()?, port: 8091.try_into()? };
+//! chain.submit(Transaction { hotkey, nonce: Nonce(1), call: Call::ServeAxon(axon) })?;
+//! let closed = chain.close_block();
+//! assert!(closed.metagraph_changed);
+//! assert_eq!(chain.metagraph().neuron(Uid(0)).and_then(|neuron| neuron.axon), Some(axon));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod call;
+mod chain;
+mod genesis;
+mod hyperparameters;
+mod incentive;
+mod metagraph;
+mod pool;
+mod refusal;
+mod state_hash;
+mod units;
+mod weights;
+
+pub use call::{Axon, Call, Transaction};
+pub use chain::{Applied, Chain, ClosedBlock};
+pub use genesis::{Genesis, GenesisError, GenesisNeuron, Nomination};
+pub use hyperparameters::{Hyperparameters, MAX_UIDS};
+pub use metagraph::{HISTORY_BLOCKS, Metagraph, Neuron, NotHeld};
+pub use pool::{POOL_BYTES, REMEMBERED_TRANSACTIONS, Submitted};
+pub use refusal::Refusal;
+pub use state_hash::StateHash;
+pub use units::{Block, Nonce, Rao, Uid, Version};
+pub use weights::Weight;

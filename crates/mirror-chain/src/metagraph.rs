@@ -1,0 +1,143 @@
+//! The state of the subnet as neurons see it, and its versions over the last blocks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mirror_identity::{Coldkey, Hotkey};
+
+use crate::{Axon, Block, Hyperparameters, Rao, Uid, Version, Weight};
+
+/// Blocks, the last closed one included, whose metagraph can be asked for.
+pub const HISTORY_BLOCKS: u64 = 1_024;
+
+/// One version of the subnet's state. Neurons that did not change are shared between versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metagraph {
+    /// Rises whenever anything below changes.
+    pub version: Version,
+    /// The block with whose closing it came to be.
+    pub since: Block,
+    /// The rules.
+    pub hyperparameters: Hyperparameters,
+    /// By uid.
+    pub neurons: Vec<Arc<Neuron>>,
+}
+
+/// What the chain knows about a neuron.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neuron {
+    /// Speaks for it.
+    pub hotkey: Hotkey,
+    /// Owns it.
+    pub coldkey: Coldkey,
+    /// The owner's and the nominators' stake.
+    pub stake: Rao,
+    /// Where it serves, if it does.
+    pub axon: Option<Axon>,
+    /// May set weights for others.
+    pub validator_permit: bool,
+    /// When it set weights last; before it ever did, when it was registered.
+    pub last_update: Block,
+    /// When it was registered.
+    pub block_at_registration: Block,
+    /// As of the last epoch; 65,535 is the largest of all neurons.
+    pub incentive: u16,
+    /// What it set last, as stored: 65,535 is its largest.
+    pub weights: Arc<[Weight]>,
+}
+
+impl Metagraph {
+    /// The neuron with this uid.
+    pub fn neuron(&self, uid: Uid) -> Option<&Neuron> {
+        self.neurons.get(uid.index()).map(AsRef::as_ref)
+    }
+}
+
+/// A block whose metagraph is not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotHeld {
+    /// Not closed yet.
+    #[error("block {block} has not closed, the last that has is {last}")]
+    NotClosed {
+        /// The block asked for.
+        block: Block,
+        /// The last closed block.
+        last: Block,
+    },
+    /// Too long ago.
+    #[error("the metagraph of block {block} is not held any more, the oldest held is of block {oldest}")]
+    TooOld {
+        /// The block asked for.
+        block: Block,
+        /// The oldest block whose metagraph is held.
+        oldest: Block,
+    },
+}
+
+/// The versions of the last blocks; there is at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct History {
+    newest: Arc<Metagraph>,
+    /// Before the newest, oldest first.
+    earlier: VecDeque<Arc<Metagraph>>,
+    /// Genesis.
+    first: Block,
+}
+
+impl History {
+    pub(crate) fn new(genesis: Metagraph) -> Self {
+        Self {
+            first: genesis.since,
+            newest: Arc::new(genesis),
+            earlier: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn newest(&self) -> &Arc<Metagraph> {
+        &self.newest
+    }
+
+    pub(crate) fn push(&mut self, version: Metagraph) {
+        let previous = std::mem::replace(&mut self.newest, Arc::new(version));
+        self.earlier.push_back(previous);
+    }
+
+    /// Lets go of versions that no block reaching back from `last` has.
+    pub(crate) fn forget(&mut self, last: Block) {
+        let oldest = self.oldest(last);
+        while self.second().is_some_and(|second| second.since <= oldest) {
+            self.earlier.pop_front();
+        }
+    }
+
+    /// The version that block `block` had when it closed, where `last` is the last closed one.
+    pub(crate) fn at(&self, block: Block, last: Block) -> Result<&Arc<Metagraph>, NotHeld> {
+        if block > last {
+            return Err(NotHeld::NotClosed { block, last });
+        }
+        let oldest = self.oldest(last);
+        if block < oldest {
+            return Err(NotHeld::TooOld { block, oldest });
+        }
+        if self.newest.since <= block {
+            return Ok(&self.newest);
+        }
+        let later = self.earlier.partition_point(|version| version.since <= block);
+        let index = later
+            .checked_sub(1)
+            .expect("the oldest version is not younger than the oldest block held");
+        Ok(&self.earlier[index])
+    }
+
+    fn oldest(&self, last: Block) -> Block {
+        self.first.max(Block(last.0.saturating_sub(HISTORY_BLOCKS - 1)))
+    }
+
+    fn second(&self) -> Option<&Arc<Metagraph>> {
+        match self.earlier.len() {
+            0 => None,
+            1 => Some(&self.newest),
+            _ => self.earlier.get(1),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Transactions of the open block, and the memory of those before it that lets a repeated one be answered and not
+//! done again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mirror_identity::Hotkey;
+
+use crate::{Block, Call, Nonce, Refusal, Transaction};
+
+/// Room of a block: what its transactions take in memory, bytes.
+pub const POOL_BYTES: usize = 64 << 20;
+
+/// Transactions of closed blocks whose answers are remembered.
+pub const REMEMBERED_TRANSACTIONS: usize = 131_072;
+
+/// What a transaction takes beside its weights, bytes.
+const TRANSACTION_BYTES: usize = 128;
+
+/// The answer to a transaction that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// Taken now; it applies when this block closes.
+    Taken {
+        /// The block that is open.
+        block: Block,
+    },
+    /// The same hotkey and nonce were taken before; nothing was done.
+    Repeated {
+        /// The block that was open then.
+        block: Block,
+    },
+}
+
+impl Submitted {
+    /// The block in which it applies or has applied.
+    pub fn block(self) -> Block {
+        match self {
+            Self::Taken { block } | Self::Repeated { block } => block,
+        }
+    }
+}
+
+/// The transactions of the open block, in the order in which they will apply.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Pool {
+    calls: BTreeMap<(Hotkey, Nonce), Call>,
+    bytes: usize,
+}
+
+/// In which block transactions were taken, as far back as is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Remembered {
+    blocks: BTreeMap<(Hotkey, Nonce), Block>,
+    oldest_first: VecDeque<(Hotkey, Nonce)>,
+}
+
+impl Pool {
+    pub(crate) fn contains(&self, transaction: &Transaction) -> bool {
+        self.calls.contains_key(&(transaction.hotkey, transaction.nonce))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Takes a transaction that is not there yet.
+    pub(crate) fn take(&mut self, transaction: Transaction) -> Result<(), Refusal> {
+        let bytes = self.bytes + bytes(&transaction.call);
+        if bytes > POOL_BYTES {
+            return Err(Refusal::ExhaustsResources);
+        }
+        self.bytes = bytes;
+        self.calls
+            .insert((transaction.hotkey, transaction.nonce), transaction.call);
+        Ok(())
+    }
+
+    /// All of them, in the order (hotkey, nonce); the pool is empty after.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Transaction> + use<> {
+        let pool = std::mem::take(self);
+        pool.calls
+            .into_iter()
+            .map(|((hotkey, nonce), call)| Transaction { hotkey, nonce, call })
+    }
+
+    /// In the order in which they will apply.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Hotkey, &Nonce, &Call)> {
+        self.calls
+            .iter()
+            .map(|((hotkey, nonce), call)| (hotkey, nonce, call))
+    }
+}
+
+fn bytes(call: &Call) -> usize {
+    TRANSACTION_BYTES
+        + match call {
+            Call::Register { .. } | Call::ServeAxon(_) => 0,
+            Call::SetWeights { uids, weights, .. } => size_of_val(&uids[..]) + size_of_val(&weights[..]),
+        }
+}
+
+impl Remembered {
+    pub(crate) fn block(&self, transaction: &Transaction) -> Option<Block> {
+        self.blocks.get(&(transaction.hotkey, transaction.nonce)).copied()
+    }
+
+    pub(crate) fn remember(&mut self, hotkey: Hotkey, nonce: Nonce, block: Block) {
+        self.blocks.insert((hotkey, nonce), block);
+        self.oldest_first.push_back((hotkey, nonce));
+        while self.oldest_first.len() > REMEMBERED_TRANSACTIONS {
+            if let Some(oldest) = self.oldest_first.pop_front() {
+                self.blocks.remove(&oldest);
+            }
+        }
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Hotkey, &Nonce, Block)> {
+        self.oldest_first
+            .iter()
+            .filter_map(|(hotkey, nonce)| Some((hotkey, nonce, *self.blocks.get(&(*hotkey, *nonce))?)))
+    }
+}

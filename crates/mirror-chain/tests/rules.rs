@@ -1,0 +1,462 @@
+//! What the chain refuses and does, by the rules of Subtensor.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use mirror_chain::{
+    Applied, Axon, Block, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS, Hyperparameters,
+    Nomination, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction, Uid, Version,
+};
+use mirror_identity::PublicKey;
+
+const VALIDATOR: u8 = 2;
+
+fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+/// Two miners (uids 0 and 1) and a permitted validator (uid 2); hotkeys by uid.
+fn genesis() -> Genesis {
+    let neuron = |uid| GenesisNeuron {
+        hotkey: key(uid),
+        coldkey: key(100 + uid),
+        stake: Rao(if uid == VALIDATOR { 1_000 } else { 0 }),
+        validator_permit: uid == VALIDATOR,
+    };
+    Genesis {
+        neurons: vec![neuron(0), neuron(1), neuron(VALIDATOR)],
+        ..Genesis::empty(Hyperparameters::SMALL)
+    }
+}
+
+fn chain(change: impl FnOnce(&mut Genesis)) -> Chain {
+    let mut genesis = genesis();
+    change(&mut genesis);
+    Chain::genesis(genesis).expect("the genesis of these tests is sound")
+}
+
+fn weights(pairs: &[(u16, u16)]) -> Call {
+    Call::SetWeights {
+        uids: pairs.iter().map(|&(uid, _)| Uid(uid)).collect(),
+        weights: pairs.iter().map(|&(_, weight)| weight).collect(),
+        version_key: 0,
+    }
+}
+
+fn axon(port: u16) -> Call {
+    let port = port.try_into().expect("ports of these tests are not 0");
+    Call::ServeAxon(Axon {
+        ip: Ipv4Addr::LOCALHOST.into(),
+        port,
+    })
+}
+
+/// Submits one call by the hotkey `by` and closes the block.
+fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), Refusal> {
+    let nonce = Nonce(chain.block().0);
+    chain.submit(Transaction {
+        hotkey: key(by),
+        nonce,
+        call,
+    })?;
+    let applied = chain.close_block().applied;
+    let [Applied { outcome, .. }] = applied[..] else {
+        panic!("one transaction, not {applied:?}")
+    };
+    outcome
+}
+
+#[track_caller]
+fn check_refused(change: impl FnOnce(&mut Genesis), by: u8, call: Call, expected: Refusal) {
+    let mut chain = chain(change);
+    let before = Arc::clone(chain.metagraph());
+    assert_eq!(outcome(&mut chain, by, call), Err(expected));
+    assert_eq!(chain.metagraph(), &before);
+}
+
+#[test]
+fn weights_are_refused_by_the_chains_names() {
+    let unequal = Call::SetWeights {
+        uids: vec![Uid(0)],
+        weights: vec![1, 2],
+        version_key: 0,
+    };
+    check_refused(|_| {}, VALIDATOR, unequal, Refusal::WeightVecNotEqualSize);
+    check_refused(
+        |_| {},
+        VALIDATOR,
+        weights(&[(0, 1), (1, 1), (2, 1), (0, 1)]),
+        Refusal::TooManyUids,
+    );
+    check_refused(|_| {}, 77, weights(&[(0, 1)]), Refusal::NotRegistered);
+    let versioned = |genesis: &mut Genesis| genesis.hyperparameters.weights_version_key = 370;
+    check_refused(
+        versioned,
+        VALIDATOR,
+        weights(&[(0, 1)]),
+        Refusal::IncorrectNetworkVersionKey,
+    );
+    check_refused(|_| {}, 0, weights(&[(1, 1)]), Refusal::NoValidatorPermit);
+    check_refused(
+        |_| {},
+        VALIDATOR,
+        weights(&[(0, 1), (0, 1)]),
+        Refusal::DuplicateUids,
+    );
+    check_refused(|_| {}, VALIDATOR, weights(&[(0, 1), (3, 1)]), Refusal::InvalidUid);
+    let two_at_least = |genesis: &mut Genesis| genesis.hyperparameters.min_allowed_weights = 2;
+    check_refused(
+        two_at_least,
+        VALIDATOR,
+        weights(&[(0, 1)]),
+        Refusal::NotSettingEnoughWeights,
+    );
+    let half_at_most = |genesis: &mut Genesis| genesis.hyperparameters.max_weight_limit = 32_768;
+    check_refused(
+        half_at_most,
+        VALIDATOR,
+        weights(&[(0, 3), (1, 1)]),
+        Refusal::MaxWeightExceeded,
+    );
+}
+
+#[test]
+fn the_first_check_that_fails_names_the_refusal() {
+    // Without permit, duplicate and out of range at once: the permit comes first in the chain's order.
+    check_refused(|_| {}, 0, weights(&[(9, 1), (9, 1)]), Refusal::NoValidatorPermit);
+    check_refused(
+        |_| {},
+        VALIDATOR,
+        weights(&[(9, 1), (9, 1)]),
+        Refusal::DuplicateUids,
+    );
+}
+
+#[test]
+fn a_weight_for_oneself_alone_needs_no_permit_and_knows_no_limit() {
+    let strict = |genesis: &mut Genesis| {
+        genesis.hyperparameters.min_allowed_weights = 3;
+        genesis.hyperparameters.max_weight_limit = 1;
+    };
+    assert_eq!(outcome(&mut chain(strict), 0, weights(&[(0, 5)])), Ok(()));
+}
+
+#[test]
+fn the_rate_limit_counts_blocks() {
+    let mut chain = chain(|genesis| genesis.hyperparameters.weights_set_rate_limit = 2);
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
+    assert_eq!(
+        outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])),
+        Err(Refusal::SettingWeightsTooFast)
+    );
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
+}
+
+#[test]
+fn weights_are_stored_with_the_largest_at_65535() {
+    let mut chain = chain(|_| {});
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(1, 1), (0, 2)])), Ok(()));
+    let neuron = chain
+        .metagraph()
+        .neuron(Uid(VALIDATOR.into()))
+        .expect("uid 2 is registered");
+    let stored: Vec<_> = neuron
+        .weights
+        .iter()
+        .map(|weight| (weight.uid.0, weight.weight))
+        .collect();
+    assert_eq!(stored, [(1, 32_768), (0, 65_535)]);
+    assert_eq!(neuron.last_update, Block(1));
+}
+
+#[test]
+fn weights_that_are_all_zero_give_nobody_anything() {
+    let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 1);
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 0), (1, 0)])), Ok(()));
+    chain.close_block();
+    assert!(
+        chain
+            .metagraph()
+            .neurons
+            .iter()
+            .all(|neuron| neuron.incentive == 0)
+    );
+}
+
+#[test]
+fn registration_appends_until_the_subnet_is_full() {
+    let mut chain = chain(|genesis| genesis.hyperparameters.max_uids = 4);
+    let register = || Call::Register { coldkey: key(200) };
+    assert_eq!(outcome(&mut chain, 9, register()), Ok(()));
+    assert_eq!(chain.uid(&key(9)), Some(Uid(3)));
+    assert_eq!(
+        outcome(&mut chain, 9, register()),
+        Err(Refusal::AlreadyRegistered)
+    );
+    assert_eq!(
+        outcome(&mut chain, 10, register()),
+        Err(Refusal::NoNeuronIdAvailable)
+    );
+    let newcomer = chain.metagraph().neuron(Uid(3)).expect("uid 3 was registered");
+    assert_eq!(
+        (newcomer.block_at_registration, newcomer.stake),
+        (Block(1), Rao(0))
+    );
+}
+
+#[test]
+fn an_axon_is_served_by_neurons_at_an_address() {
+    let mut chain = chain(|_| {});
+    assert_eq!(outcome(&mut chain, 77, axon(8091)), Err(Refusal::NotRegistered));
+    let nowhere = Axon {
+        ip: Ipv4Addr::UNSPECIFIED.into(),
+        port: 8091.try_into().expect("not 0"),
+    };
+    assert_eq!(
+        outcome(&mut chain, 0, Call::ServeAxon(nowhere)),
+        Err(Refusal::InvalidIpAddress)
+    );
+    assert_eq!(chain.metagraph().version, Version(1));
+    assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
+    assert_eq!(chain.metagraph().version, Version(2));
+    // The same again is no change.
+    assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
+    assert_eq!(chain.metagraph().version, Version(2));
+}
+
+#[test]
+fn what_is_undone_within_a_block_is_no_change() {
+    let mut chain = chain(|_| {});
+    assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
+    for (nonce, port) in [(100, 8092), (101, 8091)] {
+        let transaction = Transaction {
+            hotkey: key(0),
+            nonce: Nonce(nonce),
+            call: axon(port),
+        };
+        assert_eq!(
+            chain.submit(transaction),
+            Ok(Submitted::Taken { block: Block(2) })
+        );
+    }
+    assert!(!chain.close_block().metagraph_changed);
+}
+
+#[test]
+fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
+    let mut chain = chain(|_| {});
+    let register = Transaction {
+        hotkey: key(9),
+        nonce: Nonce(5),
+        call: Call::Register { coldkey: key(200) },
+    };
+    assert_eq!(
+        chain.submit(register.clone()),
+        Ok(Submitted::Taken { block: Block(1) })
+    );
+    assert_eq!(
+        chain.submit(register.clone()),
+        Ok(Submitted::Repeated { block: Block(1) })
+    );
+    assert_eq!(chain.close_block().applied.len(), 1);
+    assert_eq!(
+        chain.submit(register.clone()),
+        Ok(Submitted::Repeated { block: Block(1) })
+    );
+    assert!(chain.close_block().applied.is_empty());
+    // A nonce that was left out is below one that was used.
+    assert_eq!(
+        chain.submit(Transaction {
+            nonce: Nonce(4),
+            ..register
+        }),
+        Err(Refusal::Stale)
+    );
+}
+
+#[test]
+fn a_block_takes_no_more_than_it_has_room_for() {
+    let mut chain = chain(|_| {});
+    let large = Call::SetWeights {
+        uids: vec![Uid(0); 65_536],
+        weights: vec![1; 65_536],
+        version_key: 0,
+    };
+    let mut refused = None;
+    for nonce in 0..10_000 {
+        let transaction = Transaction {
+            hotkey: key(0),
+            nonce: Nonce(nonce),
+            call: large.clone(),
+        };
+        if let Err(refusal) = chain.submit(transaction) {
+            refused = Some(refusal);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(Refusal::ExhaustsResources));
+    chain.close_block();
+    let transaction = Transaction {
+        hotkey: key(0),
+        nonce: Nonce(20_000),
+        call: axon(8091),
+    };
+    assert_eq!(
+        chain.submit(transaction),
+        Ok(Submitted::Taken { block: Block(2) })
+    );
+}
+
+#[test]
+fn the_epoch_falls_where_the_real_chain_has_it() {
+    // (block + netuid + 1) % (tempo + 1) == 0: with netuid 1 and tempo 3 blocks 2, 6, 10.
+    let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 3);
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
+    assert_eq!(
+        chain.metagraph().neuron(Uid(0)).map(|neuron| neuron.incentive),
+        Some(0)
+    );
+    assert!(chain.close_block().metagraph_changed);
+    assert_eq!(
+        chain.metagraph().neuron(Uid(0)).map(|neuron| neuron.incentive),
+        Some(65_535)
+    );
+    assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(1, 1)])), Ok(()));
+    let mut changed = Vec::new();
+    while chain.block() < Block(12) {
+        let closed = chain.close_block();
+        if closed.metagraph_changed {
+            changed.push(closed.block);
+        }
+    }
+    assert_eq!(changed, [Block(6)]);
+}
+
+#[test]
+fn a_tempo_of_zero_or_of_everything_never_comes() {
+    for tempo in [0, u64::MAX] {
+        let mut chain = chain(|genesis| genesis.hyperparameters.tempo = tempo);
+        assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
+        assert!((0..1_000).all(|_| !chain.close_block().metagraph_changed));
+    }
+}
+
+#[test]
+fn the_metagraph_of_past_blocks_is_held_within_a_bound() {
+    let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 0);
+    let port = |chain: &Chain, block| {
+        let metagraph = chain.metagraph_at(Block(block))?;
+        Ok(metagraph
+            .neuron(Uid(0))
+            .and_then(|neuron| neuron.axon)
+            .map(|axon| axon.port.get()))
+    };
+    assert_eq!(port(&chain, 0), Ok(None));
+    let not_closed = NotHeld::NotClosed {
+        block: Block(1),
+        last: Block(0),
+    };
+    assert_eq!(port(&chain, 1), Err(not_closed));
+    assert_eq!(outcome(&mut chain, 0, axon(1_001)), Ok(()));
+    chain.close_block();
+    assert_eq!(outcome(&mut chain, 0, axon(1_003)), Ok(()));
+    assert_eq!(
+        [0, 1, 2, 3].map(|block| port(&chain, block)),
+        [Ok(None), Ok(Some(1_001)), Ok(Some(1_001)), Ok(Some(1_003))]
+    );
+    while chain.block() < Block(HISTORY_BLOCKS + 1) {
+        chain.close_block();
+    }
+    let too_old = NotHeld::TooOld {
+        block: Block(1),
+        oldest: Block(2),
+    };
+    assert_eq!(port(&chain, 1), Err(too_old));
+    assert_eq!(
+        [2, 3, 1_000].map(|block| port(&chain, block)),
+        [Ok(Some(1_001)), Ok(Some(1_003)), Ok(Some(1_003))]
+    );
+}
+
+#[test]
+fn stake_is_by_hotkey_and_coldkey() {
+    let nomination = |coldkey, stake| Nomination {
+        hotkey: key(VALIDATOR),
+        coldkey: key(coldkey),
+        stake: Rao(stake),
+    };
+    let chain = chain(|genesis| {
+        genesis.nominations = vec![
+            nomination(200, 30),
+            nomination(50, 4),
+            nomination(200, 1),
+            nomination(7, 0),
+        ];
+    });
+    let nominators: Vec<_> = chain.nominators(&key(VALIDATOR)).collect();
+    assert_eq!(
+        nominators,
+        [(key(50), Rao(4)), (key(102), Rao(1_000)), (key(200), Rao(31))]
+    );
+    assert_eq!(
+        chain.metagraph().neuron(Uid(2)).map(|neuron| neuron.stake),
+        Some(Rao(1_035))
+    );
+    assert_eq!(chain.nominators(&key(0)).count(), 0);
+}
+
+#[test]
+fn a_genesis_that_contradicts_itself_is_refused() {
+    let refused = |change: &dyn Fn(&mut Genesis)| {
+        let mut genesis = genesis();
+        change(&mut genesis);
+        Chain::genesis(genesis).err()
+    };
+    let first_block = GenesisError::FirstBlock { block: Block(0) };
+    assert_eq!(
+        refused(&|genesis| genesis.first_block = Block(0)),
+        Some(first_block)
+    );
+    let max_uids = GenesisError::MaxUids { max_uids: 65_537 };
+    assert_eq!(
+        refused(&|genesis| genesis.hyperparameters.max_uids = 65_537),
+        Some(max_uids)
+    );
+    let too_many = GenesisError::TooManyNeurons {
+        count: 3,
+        max_uids: 2,
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.hyperparameters.max_uids = 2),
+        Some(too_many)
+    );
+    let duplicate = GenesisError::DuplicateHotkey {
+        hotkey: key(0),
+        first: 0,
+        second: 1,
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.neurons[1].hotkey = key(0)),
+        Some(duplicate)
+    );
+    let nomination = |hotkey, stake| Nomination {
+        hotkey: key(hotkey),
+        coldkey: key(9),
+        stake: Rao(stake),
+    };
+    let unknown = GenesisError::UnknownNominee {
+        hotkey: key(77),
+        coldkey: key(9),
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.nominations = vec![nomination(77, 1)]),
+        Some(unknown)
+    );
+    let overflow = GenesisError::StakeOverflow {
+        hotkey: key(VALIDATOR),
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.nominations = vec![nomination(VALIDATOR, u64::MAX)]),
+        Some(overflow)
+    );
+}
