@@ -76,6 +76,11 @@ impl Reader {
         })
     }
 
+    /// Number of the newest segment when the reader was opened; 0 where there was none.
+    pub fn newest_segment(&self) -> u32 {
+        self.last
+    }
+
     /// Bytes after the last intact record, once the iterator has ended: what a killed writer had begun to write.
     pub fn torn(&self) -> u64 {
         self.torn

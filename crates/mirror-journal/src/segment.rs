@@ -17,9 +17,7 @@ pub(crate) fn last(dir: &Path) -> Result<u32, JournalError> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(read_error)? {
         let file = PathBuf::from(entry.map_err(read_error)?.file_name());
-        let is_segment = file
-            .extension()
-            .is_some_and(|extension| extension == EXTENSION);
+        let is_segment = file.extension().is_some_and(|extension| extension == EXTENSION);
         let number = file
             .file_stem()
             .and_then(|stem| stem.to_str()?.parse::<u32>().ok());

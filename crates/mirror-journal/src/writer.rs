@@ -98,10 +98,7 @@ impl Writer {
     /// Appends all of `records` or none, with one write to the operating system, and returns the position behind them.
     ///
     /// After an error the journal stands as before, so that the same batch may be tried again.
-    pub fn append_batch<R: AsRef<[u8]>>(
-        &mut self,
-        records: &[R],
-    ) -> Result<Position, JournalError> {
+    pub fn append_batch<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<Position, JournalError> {
         let size = batch_size(records)?;
         if size == 0 {
             return Ok(self.position);

@@ -39,18 +39,13 @@ fn what_was_appended_is_read_in_its_order() {
     journal.append_batch(&["first", "second"]).unwrap();
     journal.append_batch(&[b""]).unwrap();
     journal.append_batch::<&[u8]>(&[]).unwrap();
-    assert_eq!(
-        read(dir.path()).unwrap(),
-        (records(&["first", "second", ""]), 0)
-    );
+    assert_eq!(read(dir.path()).unwrap(), (records(&["first", "second", ""]), 0));
 }
 
 #[test]
 fn a_journal_goes_on_where_it_was_left() {
     let dir = tempfile::tempdir().unwrap();
-    let behind_first = writer(dir.path(), SEGMENT)
-        .append_batch(&["first"])
-        .unwrap();
+    let behind_first = writer(dir.path(), SEGMENT).append_batch(&["first"]).unwrap();
     let Opened { mut writer, torn } = Writer::open(dir.path(), SEGMENT).unwrap();
     assert_eq!((writer.position(), torn), (behind_first, 0));
     writer.append_batch(&["second"]).unwrap();
@@ -217,10 +212,7 @@ fn a_full_disk_is_said_and_the_journal_stays_sound() {
     };
     assert!(matches!(error, JournalError::Full { .. }), "{error}");
     assert!(!written.is_empty());
-    assert_eq!(
-        read(&disk.path().join("journal")).unwrap(),
-        (written.clone(), 0)
-    );
+    assert_eq!(read(&disk.path().join("journal")).unwrap(), (written.clone(), 0));
 
     fs::remove_file(ballast).unwrap();
     journal.append_batch(&batch).unwrap();
@@ -233,9 +225,7 @@ fn a_read_only_folder_is_said_and_can_still_be_read() {
     let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
-    writer(disk.path(), SEGMENT)
-        .append_batch(&["kept"])
-        .unwrap();
+    writer(disk.path(), SEGMENT).append_batch(&["kept"]).unwrap();
     disk.make_read_only();
     assert!(matches!(
         Writer::open(disk.path(), SEGMENT),

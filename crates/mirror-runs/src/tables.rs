@@ -3,6 +3,7 @@
 //! A new table is its file here and one line in [`TABLES`].
 
 use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -10,6 +11,8 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use mirror_proto::mirror::v1::Record;
 
 use crate::cell::ColumnError;
+use crate::error::RunError;
+use crate::files;
 
 mod events;
 mod incidents;
@@ -45,6 +48,8 @@ pub struct Table {
     /// what one row is
     pub about: &'static str,
     fields: fn() -> Vec<Field>,
+    write: fn(&[Record], &str, &Path) -> Result<u64, RunError>,
+    merge: fn(Vec<PathBuf>, &str, &Path, &Path) -> Result<u64, RunError>,
 }
 
 impl Table {
@@ -53,13 +58,46 @@ impl Table {
             name: R::TABLE,
             about: R::ABOUT,
             fields: R::fields,
+            write: files::write::<R>,
+            merge: files::merge::<R>,
         }
+    }
+
+    /// The table called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        TABLES.into_iter().find(|table| table.name == name)
+    }
+
+    /// Name of its file in a run's folder and in each of its parts.
+    pub fn file_name(&self) -> String {
+        file_name(self.name)
     }
 
     /// Names and types of its columns, [`RUN_ID`] first.
     pub fn schema(&self) -> SchemaRef {
         schema((self.fields)())
     }
+
+    /// Writes what `records` hold of this table to a new file, in the table's order, and returns the number of rows.
+    pub(crate) fn write(&self, records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
+        (self.write)(records, run_id, file)
+    }
+
+    /// Writes the rows of `sources`, each in the table's order, to one file in that order, and returns their number.
+    /// What it needs in between lies in `scratch`.
+    pub(crate) fn merge(
+        &self,
+        sources: Vec<PathBuf>,
+        run_id: &str,
+        scratch: &Path,
+        file: &Path,
+    ) -> Result<u64, RunError> {
+        (self.merge)(sources, run_id, scratch, file)
+    }
+}
+
+pub(crate) fn file_name(table: &str) -> String {
+    format!("{table}.parquet")
 }
 
 pub(crate) fn schema(fields: Vec<Field>) -> SchemaRef {

@@ -30,15 +30,9 @@ impl SmallDisk {
     }
 
     /// Holds even for root, to whom permissions do not apply.
-    #[allow(
-        dead_code,
-        reason = "a test file uses the disk full, read-only or both"
-    )]
+    #[allow(dead_code, reason = "a test file uses the disk full, read-only or both")]
     pub(crate) fn make_read_only(&self) {
-        assert!(
-            mount(&["-o", "remount,ro"], self.path()),
-            "remounting read-only"
-        );
+        assert!(mount(&["-o", "remount,ro"], self.path()), "remounting read-only");
     }
 }
 

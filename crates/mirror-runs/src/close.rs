@@ -1,0 +1,112 @@
+//! The end of a run, in order or after a crash: the journal becomes tables.
+//!
+//! Each step may be cut short and done again. Until the manifest says that the run has ended, the journal holds all of
+//! it; from then on the tables do, and what is left of the journal may go.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use time::OffsetDateTime;
+
+use crate::error::RunError;
+use crate::files;
+use crate::layout::Layout;
+use crate::lock::RunLock;
+use crate::manifest::{Counts, Ended, Manifest, State, timestamp};
+use crate::parts;
+use crate::tables::TABLES;
+
+/// What [`recover`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recovery {
+    /// the run had been interrupted; all that was acknowledged is in its tables now
+    Recovered(Manifest),
+    /// the run had ended before
+    AlreadyEnded(Manifest),
+}
+
+/// Ends the run in the folder `path` whose coordinator is gone. It may itself be interrupted and run again.
+///
+/// Fails with [`RunError::GoingOn`] while somebody writes the run.
+pub fn recover(path: impl AsRef<Path>) -> Result<Recovery, RunError> {
+    let layout = Layout::new(path.as_ref());
+    // Before the lock, whose file would else be made in any folder.
+    Manifest::read(&layout)?;
+    let _lock = RunLock::take(&layout)?;
+    let manifest = Manifest::read(&layout)?;
+    if manifest.state == State::Running {
+        let finished = None;
+        let duplicates = None;
+        let manifest = make_tables(&layout, manifest, duplicates)?;
+        return end(&layout, manifest, Ended::Interrupted, finished).map(Recovery::Recovered);
+    }
+    remove_journal(&layout)?;
+    Ok(Recovery::AlreadyEnded(manifest))
+}
+
+/// Ends a run whose recorder came to its end now.
+pub(crate) fn finish(
+    layout: &Layout,
+    manifest: Manifest,
+    ended: Ended,
+    duplicates: u64,
+) -> Result<Manifest, RunError> {
+    let finished = timestamp(OffsetDateTime::now_utc());
+    let manifest = make_tables(layout, manifest, Some(duplicates))?;
+    end(layout, manifest, ended, Some(finished))
+}
+
+fn make_tables(
+    layout: &Layout,
+    mut manifest: Manifest,
+    duplicates: Option<u64>,
+) -> Result<Manifest, RunError> {
+    let folder = layout.parts();
+    fs::create_dir_all(&folder).map_err(|error| RunError::write(&folder, error))?;
+    let parts = parts::complete(layout, &manifest.id, &folder)?;
+    let mut counts = Counts {
+        duplicates,
+        ..Counts::default()
+    };
+    for part in &parts {
+        let remainder = part.remainder()?;
+        counts.skipped += remainder.skipped;
+        counts.torn_bytes += remainder.torn;
+    }
+    for table in TABLES {
+        let file = layout.table(&table);
+        let unfinished = files::unfinished(&file);
+        let sources = parts::files_of(table.name, &parts)?;
+        let rows = table.merge(sources, &manifest.id, &folder, &unfinished)?;
+        files::publish(&unfinished, &file)?;
+        counts.rows.insert(table.name.to_owned(), rows);
+    }
+    manifest.counts = counts;
+    Ok(manifest)
+}
+
+fn end(
+    layout: &Layout,
+    mut manifest: Manifest,
+    ended: Ended,
+    finished: Option<String>,
+) -> Result<Manifest, RunError> {
+    manifest.state = ended.into();
+    manifest.finished = finished;
+    manifest.write(layout)?;
+    remove_journal(layout)?;
+    Ok(manifest)
+}
+
+fn remove_journal(layout: &Layout) -> Result<(), RunError> {
+    for folder in [layout.parts(), layout.journal()] {
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(RunError::write(&folder, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

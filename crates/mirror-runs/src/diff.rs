@@ -1,0 +1,371 @@
+//! Compares two runs of the same experiment: the same events, timing apart?
+//!
+//! Decisions repeat from the same file and seed, timings do not. So the columns that tell time are left out, and a call
+//! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its rewards,
+//! its gating model and its weights follow from it. Such differences are listed apart. Forwards made by hand are counted
+//! and not compared, nor are incidents, which tell of processes. Both runs are read once, side by side.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use crate::error::RunError;
+use crate::files::Rows;
+use crate::run::Run;
+use crate::tables::{EventRow, LossRow, ResponseRow, Row, WeightRow};
+
+/// Longest value shown, characters.
+const LONGEST_VALUE: usize = 160;
+
+/// How two runs differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// rows that both runs have, by table
+    pub compared: BTreeMap<&'static str, u64>,
+    /// what nothing excuses
+    pub divergences: Sample<Divergence>,
+    /// calls that in either run were lost to real slowness
+    pub timing_dependent: Sample<String>,
+    /// differences in such calls, and in what followed from them
+    pub excused: Sample<Divergence>,
+    /// forwards made by hand, in the first run and in the second
+    pub by_hand: (u64, u64),
+}
+
+/// What two runs are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// the same in all that is compared
+    Same,
+    /// the same but for calls lost to real slowness and what followed from them
+    SameButForTiming,
+    /// different
+    Different,
+}
+
+/// The first few of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample<T> {
+    /// the first ones
+    pub first: Vec<T>,
+    /// how many there are
+    pub total: u64,
+}
+
+/// A place at which two runs differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// the table
+    pub table: &'static str,
+    /// which row, in words
+    pub row: String,
+    /// how
+    pub what: Disagreement,
+}
+
+/// How two runs differ at one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disagreement {
+    /// the second run has no such row
+    OnlyFirst,
+    /// the first run has no such row
+    OnlySecond,
+    /// both have it, with different values in a column
+    Column {
+        /// the column
+        name: &'static str,
+        /// the first run's value, shortened
+        first: String,
+        /// the second run's value, shortened
+        second: String,
+    },
+}
+
+impl Difference {
+    /// The result in a word.
+    pub fn verdict(&self) -> Verdict {
+        match (self.divergences.total, self.excused.total) {
+            (0, 0) => Verdict::Same,
+            (0, _) => Verdict::SameButForTiming,
+            _ => Verdict::Different,
+        }
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: ", self.table, self.row)?;
+        match &self.what {
+            Disagreement::OnlyFirst => f.write_str("only in the first run"),
+            Disagreement::OnlySecond => f.write_str("only in the second run"),
+            Disagreement::Column { name, first, second } => write!(f, "{name} is {first} and {second}"),
+        }
+    }
+}
+
+impl<T> Default for Sample<T> {
+    fn default() -> Self {
+        Self {
+            first: Vec::new(),
+            total: 0,
+        }
+    }
+}
+
+impl<T> Sample<T> {
+    fn add(&mut self, one: T, keep: usize) {
+        self.total += 1;
+        if self.first.len() < keep {
+            self.first.push(one);
+        }
+    }
+}
+
+/// Compares two runs and names the first `keep` differences of each kind.
+pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunError> {
+    let mut comparison = Comparison {
+        difference: Difference::default(),
+        excused_from: HashMap::new(),
+        keep,
+    };
+    // The calls come first: they tell what is excused in all the rest.
+    comparison.compare::<ResponseRow>(first, second)?;
+    comparison.difference.by_hand = comparison.compare::<EventRow>(first, second)?;
+    comparison.compare::<LossRow>(first, second)?;
+    comparison.compare::<WeightRow>(first, second)?;
+    Ok(comparison.difference)
+}
+
+/// Step and half.
+type Moment = (u64, u32);
+
+struct Comparison {
+    difference: Difference,
+    /// By validator, the moment of its first call that slowness made different.
+    excused_from: HashMap<String, Moment>,
+    keep: usize,
+}
+
+/// A table whose rows must repeat from run to run.
+trait Repeatable: Row {
+    fn validator(&self) -> &str;
+    fn moment(&self) -> Moment;
+
+    fn by_hand(&self) -> bool {
+        false
+    }
+
+    fn timing_dependent(&self) -> bool {
+        false
+    }
+
+    /// Whether a column says the same of two runs, wherever it has the same value.
+    fn repeats(&self, _other: &Self, column: &str) -> bool {
+        !Self::TIMING.contains(&column)
+    }
+}
+
+impl Repeatable for EventRow {
+    fn validator(&self) -> &str {
+        &self.validator
+    }
+
+    fn moment(&self) -> Moment {
+        (self.step, self.step_sub)
+    }
+
+    fn by_hand(&self) -> bool {
+        self.purpose == "by hand"
+    }
+}
+
+impl Repeatable for ResponseRow {
+    fn validator(&self) -> &str {
+        &self.validator
+    }
+
+    fn moment(&self) -> Moment {
+        (self.step, self.step_sub)
+    }
+
+    fn by_hand(&self) -> bool {
+        self.purpose == "by hand"
+    }
+
+    fn timing_dependent(&self) -> bool {
+        self.timing_dependent
+    }
+
+    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat.
+    fn repeats(&self, other: &Self, column: &str) -> bool {
+        let transport_failed = self.grpc_code != 0 || other.grpc_code != 0;
+        let transport_speaks = column == "return_message" && transport_failed;
+        !transport_speaks && !Self::TIMING.contains(&column)
+    }
+}
+
+impl Repeatable for LossRow {
+    fn validator(&self) -> &str {
+        &self.validator
+    }
+
+    fn moment(&self) -> Moment {
+        (self.step, self.step_sub)
+    }
+
+    fn by_hand(&self) -> bool {
+        self.purpose == "by hand"
+    }
+}
+
+impl Repeatable for WeightRow {
+    fn validator(&self) -> &str {
+        &self.validator
+    }
+
+    /// Weights follow from all of their step.
+    fn moment(&self) -> Moment {
+        (self.step, u32::MAX)
+    }
+}
+
+impl Comparison {
+    /// Returns how many rows were left out in either run because they were made by hand.
+    fn compare<R: Repeatable>(&mut self, first: &Run, second: &Run) -> Result<(u64, u64), RunError> {
+        let mut both = 0;
+        let mut by_hand = (0, 0);
+        let mut pairs = Pairs::of(first.rows::<R>()?, second.rows::<R>()?)?;
+        while let Some(pair) = pairs.next()? {
+            let (first_by_hand, second_by_hand) = pair.by_hand();
+            by_hand.0 += u64::from(first_by_hand);
+            by_hand.1 += u64::from(second_by_hand);
+            if first_by_hand || second_by_hand {
+                continue;
+            }
+            match pair {
+                Pair::First(row) => self.alone(&row, Disagreement::OnlyFirst),
+                Pair::Second(row) => self.alone(&row, Disagreement::OnlySecond),
+                Pair::Both(one, other) => {
+                    both += 1;
+                    self.together(&one, &other);
+                }
+            }
+        }
+        self.difference.compared.insert(R::TABLE, both);
+        Ok(by_hand)
+    }
+
+    fn alone<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
+        if row.timing_dependent() {
+            self.difference.timing_dependent.add(row.identity(), self.keep);
+            self.excuse(row);
+        }
+        self.tell(row, what);
+    }
+
+    fn together<R: Repeatable>(&mut self, one: &R, other: &R) {
+        let mut differing = one.differing(other);
+        differing.retain(|(column, ..)| one.repeats(other, column));
+        if one.timing_dependent() || other.timing_dependent() {
+            self.difference.timing_dependent.add(one.identity(), self.keep);
+            if !differing.is_empty() {
+                self.excuse(one);
+            }
+        }
+        for (name, first, second) in differing {
+            let what = Disagreement::Column {
+                name,
+                first: shorten(&first),
+                second: shorten(&second),
+            };
+            self.tell(one, what);
+        }
+    }
+
+    fn excuse<R: Repeatable>(&mut self, row: &R) {
+        let moment = row.moment();
+        let from = self
+            .excused_from
+            .entry(row.validator().to_owned())
+            .or_insert(moment);
+        *from = moment.min(*from);
+    }
+
+    fn tell<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
+        let from = self.excused_from.get(row.validator());
+        let sample = match from {
+            Some(from) if row.moment() >= *from => &mut self.difference.excused,
+            _ => &mut self.difference.divergences,
+        };
+        let divergence = Divergence {
+            table: R::TABLE,
+            row: row.identity(),
+            what,
+        };
+        sample.add(divergence, self.keep);
+    }
+}
+
+fn shorten(value: &str) -> String {
+    match value.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}
+
+/// The rows of two runs side by side.
+struct Pairs<R> {
+    first: Rows<R>,
+    second: Rows<R>,
+    heads: (Option<R>, Option<R>),
+}
+
+enum Pair<R> {
+    First(R),
+    Second(R),
+    Both(R, R),
+}
+
+impl<R: Repeatable> Pair<R> {
+    fn by_hand(&self) -> (bool, bool) {
+        match self {
+            Self::First(row) => (row.by_hand(), false),
+            Self::Second(row) => (false, row.by_hand()),
+            Self::Both(one, other) => (one.by_hand(), other.by_hand()),
+        }
+    }
+}
+
+impl<R: Row> Pairs<R> {
+    fn of(mut first: Rows<R>, mut second: Rows<R>) -> Result<Self, RunError> {
+        let heads = (first.next().transpose()?, second.next().transpose()?);
+        Ok(Self { first, second, heads })
+    }
+
+    fn next(&mut self) -> Result<Option<Pair<R>>, RunError> {
+        let order = match &self.heads {
+            (None, None) => return Ok(None),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => one.order(other),
+        };
+        let first = match order {
+            Ordering::Greater => None,
+            Ordering::Less | Ordering::Equal => {
+                std::mem::replace(&mut self.heads.0, self.first.next().transpose()?)
+            }
+        };
+        let second = match order {
+            Ordering::Less => None,
+            Ordering::Greater | Ordering::Equal => {
+                std::mem::replace(&mut self.heads.1, self.second.next().transpose()?)
+            }
+        };
+        Ok(match (first, second) {
+            (Some(one), Some(other)) => Some(Pair::Both(one, other)),
+            (Some(one), None) => Some(Pair::First(one)),
+            (None, Some(other)) => Some(Pair::Second(other)),
+            (None, None) => None,
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! Files of rows: written once, in their table's order, and merged.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::vec;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use mirror_proto::mirror::v1::Record;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use tempfile::TempDir;
+
+use crate::error::RunError;
+use crate::tables::{self, Row};
+
+/// Rows handed to or taken from the Parquet library at once, and the bytes of them.
+const BATCH_ROWS: usize = 1024;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// A row group is buffered whole while it is written.
+const ROW_GROUP_ROWS: usize = 128 << 10;
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// A reader holds a page of every column.
+const PAGE_BYTES: usize = 128 << 10;
+
+/// Files merged at once. More are merged in rounds, so that memory does not grow with the run.
+const FAN_IN: usize = 32;
+
+/// Writes the rows of one table among `records` to a new file, and returns their number.
+pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
+    let mut rows = Vec::new();
+    for record in records {
+        R::read(record, &mut rows);
+    }
+    rows.sort_by(R::order);
+    let mut writer = RowWriter::create(file, run_id)?;
+    for row in rows {
+        writer.push(row)?;
+    }
+    writer.finish()
+}
+
+/// Merges sorted files into a new one by way of files in `scratch`, where they are many, and returns the number of rows.
+pub(crate) fn merge<R: Row>(
+    sources: Vec<PathBuf>,
+    run_id: &str,
+    scratch: &Path,
+    file: &Path,
+) -> Result<u64, RunError> {
+    let mut writer = RowWriter::create(file, run_id)?;
+    for row in Rows::<R>::merging(sources, run_id, scratch)? {
+        writer.push(row?)?;
+    }
+    writer.finish()
+}
+
+/// Replaces a file with one that holds `bytes`, at once: whoever reads it, also after a crash, sees the old or the new.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let unfinished = unfinished(path);
+    let written = File::create(&unfinished).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| RunError::write(path, error))?;
+    publish(&unfinished, path)
+}
+
+/// Where a file or folder grows before it is given its name.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
+/// Gives a finished and synced file or folder its name, for good.
+pub(crate) fn publish(unfinished: &Path, path: &Path) -> Result<(), RunError> {
+    fs::rename(unfinished, path).map_err(|error| RunError::write(path, error))?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| RunError::write(folder, error))
+}
+
+/// Writes rows that come in their table's order.
+struct RowWriter<R> {
+    path: PathBuf,
+    run_id: String,
+    schema: SchemaRef,
+    parquet: ArrowWriter<File>,
+    batch: Vec<R>,
+    batch_bytes: usize,
+    rows: u64,
+}
+
+impl<R: Row> RowWriter<R> {
+    fn create(path: &Path, run_id: &str) -> Result<Self, RunError> {
+        let file = File::create(path).map_err(|error| RunError::write(path, error))?;
+        let schema = tables::schema(R::fields());
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .set_data_page_size_limit(PAGE_BYTES)
+            .build();
+        let parquet = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .map_err(|error| RunError::parquet(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            run_id: run_id.to_owned(),
+            schema,
+            parquet,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            rows: 0,
+        })
+    }
+
+    fn push(&mut self, row: R) -> Result<(), RunError> {
+        self.batch_bytes += row.bytes();
+        self.batch.push(row);
+        if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RunError> {
+        let run_id = StringArray::from_iter_values(std::iter::repeat_n(&self.run_id, self.batch.len()));
+        let run_id: ArrayRef = Arc::new(run_id);
+        let columns = std::iter::once(run_id).chain(R::arrays(&self.batch)).collect();
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(ParquetError::from)
+            .and_then(|batch| self.parquet.write(&batch))
+            .map_err(|error| RunError::parquet(&self.path, error))?;
+        self.rows += self.batch.len() as u64;
+        self.batch.clear();
+        self.batch_bytes = 0;
+        Ok(())
+    }
+
+    /// Returns the number of rows once they are on the disk.
+    fn finish(mut self) -> Result<u64, RunError> {
+        self.flush()?;
+        let path = self.path;
+        let file = self
+            .parquet
+            .into_inner()
+            .map_err(|error| RunError::parquet(&path, error))?;
+        file.sync_all().map_err(|error| RunError::write(&path, error))?;
+        Ok(self.rows)
+    }
+}
+
+/// The rows of one file.
+struct RowReader<R> {
+    path: PathBuf,
+    batches: ParquetRecordBatchReader,
+    batch: vec::IntoIter<R>,
+}
+
+impl<R: Row> RowReader<R> {
+    fn open(path: PathBuf) -> Result<Self, RunError> {
+        let batches = open_parquet(&path)?
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| RunError::parquet(&path, error))?;
+        Ok(Self {
+            path,
+            batches,
+            batch: Vec::new().into_iter(),
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<R>, RunError> {
+        loop {
+            if let Some(row) = self.batch.next() {
+                return Ok(Some(row));
+            }
+            let Some(batch) = self.batches.next() else {
+                return Ok(None);
+            };
+            let batch = batch.map_err(|error| RunError::parquet(&self.path, error.into()))?;
+            let rows = R::from_batch(&batch).map_err(|source| RunError::Columns {
+                path: self.path.clone(),
+                source,
+            })?;
+            self.batch = rows.into_iter();
+        }
+    }
+}
+
+fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, RunError> {
+    let file = File::open(path).map_err(|error| RunError::read(path, error))?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| RunError::parquet(path, error))
+}
+
+/// Number of rows in a file, from its footer.
+pub(crate) fn row_count(path: &Path) -> Result<u64, RunError> {
+    let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
+    Ok(u64::try_from(rows).unwrap_or(0))
+}
+
+/// An iterator over the rows of a table, in the table's order. It ends after the first error.
+pub struct Rows<R> {
+    sources: Vec<Source<R>>,
+    failed: Option<RunError>,
+    /// Where the rounds before the last put their files.
+    _rounds: Option<TempDir>,
+}
+
+struct Source<R> {
+    /// The next row.
+    head: R,
+    reader: RowReader<R>,
+}
+
+impl<R: Row> Rows<R> {
+    /// Of files that are each in the table's order. Rows that are equal in it come in the order of `files`.
+    pub(crate) fn merging(files: Vec<PathBuf>, run_id: &str, scratch: &Path) -> Result<Self, RunError> {
+        let (files, rounds) = merge_in_rounds::<R>(files, run_id, scratch)?;
+        let mut sources = Vec::with_capacity(files.len());
+        for file in files {
+            let mut reader = RowReader::open(file)?;
+            if let Some(head) = reader.next()? {
+                sources.push(Source { head, reader });
+            }
+        }
+        Ok(Self {
+            sources,
+            failed: None,
+            _rounds: rounds,
+        })
+    }
+}
+
+impl<R: Row> Iterator for Rows<R> {
+    type Item = Result<R, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            self.sources.clear();
+            return Some(Err(error));
+        }
+        let heads = self.sources.iter().enumerate();
+        // Of equal heads the first is the least.
+        let (least, _) = heads.min_by(|(_, one), (_, other)| one.head.order(&other.head))?;
+        let source = self.sources.get_mut(least)?;
+        let row = match source.reader.next() {
+            Ok(Some(next)) => std::mem::replace(&mut source.head, next),
+            Ok(None) => self.sources.remove(least).head,
+            Err(error) => {
+                self.failed = Some(error);
+                self.sources.remove(least).head
+            }
+        };
+        Some(Ok(row))
+    }
+}
+
+/// Merges neighbours until [`FAN_IN`] files or fewer are left, and returns these with the folder that some of them lie in.
+fn merge_in_rounds<R: Row>(
+    mut files: Vec<PathBuf>,
+    run_id: &str,
+    scratch: &Path,
+) -> Result<(Vec<PathBuf>, Option<TempDir>), RunError> {
+    if files.len() <= FAN_IN {
+        return Ok((files, None));
+    }
+    let folder = tempfile::tempdir_in(scratch).map_err(|error| RunError::write(scratch, error))?;
+    let mut round = 0;
+    while files.len() > FAN_IN {
+        let mut merged = Vec::new();
+        for (group, sources) in files.chunks(FAN_IN).enumerate() {
+            let file = folder.path().join(format!("{round}-{group}.parquet"));
+            merge::<R>(sources.to_vec(), run_id, folder.path(), &file)?;
+            merged.push(file);
+        }
+        files = merged;
+        round += 1;
+    }
+    Ok((files, Some(folder)))
+}
+
+/// An iterator over the batches of a table: the columns that were asked for, a thousand rows or so at a time.
+pub struct Batches {
+    files: vec::IntoIter<PathBuf>,
+    columns: Vec<String>,
+    current: Option<(PathBuf, ParquetRecordBatchReader)>,
+}
+
+impl Batches {
+    pub(crate) fn of(files: Vec<PathBuf>, columns: &[&str]) -> Self {
+        Self {
+            files: files.into_iter(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            current: None,
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>, RunError> {
+        loop {
+            if let Some((path, batches)) = &mut self.current {
+                match batches.next() {
+                    Some(batch) => {
+                        return batch
+                            .map(Some)
+                            .map_err(|error| RunError::parquet(path, error.into()));
+                    }
+                    None => self.current = None,
+                }
+            }
+            let Some(path) = self.files.next() else {
+                return Ok(None);
+            };
+            let builder = open_parquet(&path)?;
+            let columns = self.columns.iter().map(String::as_str);
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+            let batches = builder
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS)
+                .build()
+                .map_err(|error| RunError::parquet(&path, error))?;
+            self.current = Some((path, batches));
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.advance().transpose();
+        if let Some(Err(_)) = item {
+            self.current = None;
+            self.files = Vec::new().into_iter();
+        }
+        item
+    }
+}

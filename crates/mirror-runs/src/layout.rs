@@ -1,0 +1,79 @@
+//! Where each thing lies in a run's folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::tables::{self, Row, Table};
+
+/// The paths of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Of the run whose folder is `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The run's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The experiment as it was given.
+    pub fn experiment(&self) -> PathBuf {
+        self.root.join("experiment.yml")
+    }
+
+    /// The experiment with every default filled in.
+    pub fn resolved(&self) -> PathBuf {
+        self.root.join("resolved.yml")
+    }
+
+    /// What the run is and how it ended.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join("manifest.json")
+    }
+
+    /// The page that the analysis makes.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// Folder of the processes' logs.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// Log of the process called `process`.
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.logs().join(format!("{process}.log"))
+    }
+
+    /// Folder in which nodes keep what they need to be started again.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// A table of a run that has ended.
+    pub fn table(&self, table: &Table) -> PathBuf {
+        self.root.join(table.file_name())
+    }
+
+    pub(crate) fn rows<R: Row>(&self) -> PathBuf {
+        self.root.join(tables::file_name(R::TABLE))
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.root.join("parts")
+    }
+}

@@ -1,0 +1,137 @@
+//! Segments of the journal as rows: `parts/000001/` holds what `journal/000001.journal` does, a file a table.
+//!
+//! A part appears under its name all at once, whole and synced, so that a segment either has one or has none.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mirror_journal::Reader;
+use mirror_proto::mirror::v1::Record;
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::error::RunError;
+use crate::files;
+use crate::layout::Layout;
+use crate::tables::{TABLES, Table};
+
+/// What a segment held that no table shows.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Remainder {
+    /// Records of a kind that is not known here.
+    pub(crate) skipped: u64,
+    /// Bytes after the last intact record.
+    pub(crate) torn: u64,
+}
+
+/// The parts of all segments. Those that are not there yet are made in `missing`.
+pub(crate) fn complete(layout: &Layout, run_id: &str, missing: &Path) -> Result<Vec<Part>, RunError> {
+    let journal = layout.journal();
+    let newest = Reader::open(&journal)?.newest_segment();
+    let mut parts = Vec::new();
+    for segment in 1..=newest {
+        let mut part = Part::of(&layout.parts(), segment);
+        if !part.is_there()? {
+            part = Part::of(missing, segment);
+            part.make(&journal, segment, run_id)?;
+        }
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+/// The files of one table among `parts`, in the order in which their rows were recorded.
+pub(crate) fn files_of(table: &str, parts: &[Part]) -> Result<Vec<PathBuf>, RunError> {
+    let files = parts.iter().filter_map(|part| part.file(table).transpose());
+    files.collect()
+}
+
+/// A segment as rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    folder: PathBuf,
+}
+
+impl Part {
+    /// The part of `segment` among `parts`, whether or not it is there yet.
+    pub(crate) fn of(parts: &Path, segment: u32) -> Self {
+        Self {
+            folder: parts.join(format!("{segment:06}")),
+        }
+    }
+
+    fn is_there(&self) -> Result<bool, RunError> {
+        fs::exists(&self.folder).map_err(|error| RunError::read(&self.folder, error))
+    }
+
+    /// The file of `table`; none where the segment held no row of it.
+    fn file(&self, table: &str) -> Result<Option<PathBuf>, RunError> {
+        let file = self.folder.join(crate::tables::file_name(table));
+        let there = fs::exists(&file).map_err(|error| RunError::read(&file, error))?;
+        Ok(there.then_some(file))
+    }
+
+    pub(crate) fn remainder(&self) -> Result<Remainder, RunError> {
+        let path = self.remainder_file();
+        let text = fs::read_to_string(&path).map_err(|error| RunError::read(&path, error))?;
+        serde_json::from_str(&text).map_err(|source| RunError::Json { path, source })
+    }
+
+    fn remainder_file(&self) -> PathBuf {
+        self.folder.join("remainder.json")
+    }
+
+    /// Makes the part from its segment of `journal`.
+    pub(crate) fn make(&self, journal: &Path, segment: u32, run_id: &str) -> Result<(), RunError> {
+        let unfinished = Self {
+            folder: files::unfinished(&self.folder),
+        };
+        let folder = &unfinished.folder;
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(RunError::write(folder, error));
+            }
+            _ => fs::create_dir_all(folder).map_err(|error| RunError::write(folder, error))?,
+        }
+        let (records, remainder) = read_segment(journal, segment)?;
+        for table in TABLES {
+            write_table(&table, &records, run_id, folder)?;
+        }
+        let path = unfinished.remainder_file();
+        let text = serde_json::to_vec(&remainder).map_err(|source| RunError::Json {
+            path: path.clone(),
+            source,
+        })?;
+        files::replace(&path, &text)?;
+        files::publish(folder, &self.folder)
+    }
+}
+
+/// A file without a row would only be one more to open.
+fn write_table(table: &Table, records: &[Record], run_id: &str, folder: &Path) -> Result<(), RunError> {
+    let file = folder.join(table.file_name());
+    if table.write(records, run_id, &file)? == 0 {
+        fs::remove_file(&file).map_err(|error| RunError::write(&file, error))?;
+    }
+    Ok(())
+}
+
+fn read_segment(journal: &Path, segment: u32) -> Result<(Vec<Record>, Remainder), RunError> {
+    let mut reader = Reader::from_segment(journal, segment)?;
+    let mut records = Vec::new();
+    let mut remainder = Remainder::default();
+    for entry in &mut reader {
+        let entry = entry?;
+        if entry.segment != segment {
+            return Ok((records, remainder));
+        }
+        match Record::decode(entry.bytes.as_slice()) {
+            Ok(record) if record.kind.is_some() => records.push(record),
+            // Its checksum is right, so a version that knows more wrote it.
+            Ok(_) | Err(_) => remainder.skipped += 1,
+        }
+    }
+    remainder.torn = reader.torn();
+    Ok((records, remainder))
+}

@@ -1,0 +1,220 @@
+//! A writer killed with `kill -9` at any moment loses nothing that it acknowledged.
+
+mod sample;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use mirror_runs::tables::{EventRow, ResponseRow};
+use mirror_runs::{Recorder, Recovery, Run, State, recover, runs};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use sample::{event, forward, rows};
+
+/// Set for the process that is to be killed: the folder it works in.
+const VICTIM: &str = "MIRROR_TEST_VICTIM";
+
+/// Full after some dozens of events, so that segments are sealed and converted all the time.
+const SMALL_SEGMENT: u64 = 16 << 10;
+
+/// Runs the test called `name` once more, in a process of its own, as the victim.
+fn spawn_victim(name: &str, folder: &Path) -> Victim {
+    let program = std::env::current_exe().expect("a test knows its program");
+    let child = Command::new(program)
+        .args([name, "--exact", "--nocapture"])
+        .env(VICTIM, folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the test's own program starts");
+    Victim { child }
+}
+
+struct Victim {
+    child: Child,
+}
+
+impl Victim {
+    fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("the victim is our child").is_none()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("the victim can be killed");
+        self.child.wait().expect("the victim can be waited for");
+    }
+}
+
+/// Records for ever, in batches of one to eight, and writes each acknowledged step to a side file.
+fn record_until_killed(folder: &Path) {
+    let (mut recorder, _) = sample::start(&folder.join("runs"), SMALL_SEGMENT);
+    let mut side_file = File::create(folder.join("acknowledged")).unwrap();
+    let mut step = 0;
+    loop {
+        let batch: Vec<_> = (step..=step + step % 8)
+            .map(|step| event(forward("validator-0", step, 0)))
+            .collect();
+        recorder.append(&batch).unwrap();
+        step += batch.len() as u64;
+        // One write, so that the line is whole or absent.
+        side_file.write_all(format!("{step}\n").as_bytes()).unwrap();
+    }
+}
+
+/// How many events, from the first on, the victim has acknowledged.
+fn acknowledged(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("acknowledged")).unwrap_or_default();
+    text.lines().last().map_or(0, |line| line.parse().unwrap())
+}
+
+fn only_run(folder: &Path) -> PathBuf {
+    let mut found = runs(folder.join("runs")).unwrap();
+    assert_eq!(found.len(), 1);
+    found.remove(0).path
+}
+
+/// The events of steps 0 … n-1 with all their calls, each once and whole; returns n.
+#[track_caller]
+fn assert_whole(run: &Run) -> u64 {
+    let events: Vec<EventRow> = rows(run);
+    for (step, row) in (0..).zip(&events) {
+        assert_eq!(row.step, step, "an event is missing or there twice");
+        assert_eq!(row.message, forward("validator-0", step, 0).message);
+    }
+    let calls: Vec<(u64, u32)> = rows::<ResponseRow>(run)
+        .iter()
+        .map(|row| (row.step, row.position))
+        .collect();
+    let expected = (0..events.len() as u64).flat_map(|step| [(step, 0), (step, 1), (step, 2)]);
+    assert!(calls.into_iter().eq(expected), "a call is missing or there twice");
+    events.len() as u64
+}
+
+#[test]
+fn a_killed_recorder_loses_nothing_acknowledged() {
+    if let Some(folder) = std::env::var_os(VICTIM) {
+        record_until_killed(Path::new(&folder));
+    }
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    for round in 0..12 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut victim = spawn_victim("a_killed_recorder_loses_nothing_acknowledged", folder.path());
+        let enough = 1 + u64::from(rng.next_u32() % 4_000);
+        while acknowledged(folder.path()) < enough {
+            assert!(victim.is_alive(), "the victim ended by itself");
+            std::thread::yield_now();
+        }
+        let before = acknowledged(folder.path());
+        let live = Run::open(only_run(folder.path())).unwrap();
+        assert_eq!(live.state(), State::Running);
+        assert!(
+            assert_whole(&live) >= before,
+            "a reader beside the writer sees what was acknowledged"
+        );
+        victim.kill();
+
+        let path = only_run(folder.path());
+        let promised = acknowledged(folder.path());
+        let interrupted = Run::open(&path).unwrap();
+        assert_eq!(interrupted.state(), State::Interrupted);
+        let kept = assert_whole(&interrupted);
+        assert!(
+            kept >= promised,
+            "round {round}: {promised} acknowledged, {kept} kept"
+        );
+        assert!(kept <= promised + 8, "no more than the last batch was on its way");
+
+        assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
+        let recovered = Run::open(&path).unwrap();
+        assert_eq!(recovered.state(), State::Interrupted);
+        assert_eq!(assert_whole(&recovered), kept);
+
+        let Recovery::AlreadyEnded(again) = recover(&path).unwrap() else {
+            panic!("the second recovery found something to do");
+        };
+        assert_eq!(&again, recovered.manifest());
+        assert_eq!(assert_whole(&Run::open(&path).unwrap()), kept);
+    }
+}
+
+#[test]
+fn a_killed_recovery_is_done_again() {
+    if let Some(folder) = std::env::var_os(VICTIM) {
+        recover(only_run(Path::new(&folder))).unwrap();
+        return;
+    }
+    let steps = 3_000;
+    // What the recovery makes on its way, and undoes at its end.
+    let milestones = [
+        "parts/000001.tmp",
+        "parts/000009",
+        "events.parquet.tmp",
+        "responses.parquet",
+        "weights.parquet",
+        "incidents.parquet",
+        "manifest.json.tmp",
+    ];
+    let mut reached = BTreeSet::new();
+    for milestone in milestones {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut recorder, path) = sample::start(&folder.path().join("runs"), u64::MAX);
+        let batch: Vec<_> = (0..steps)
+            .map(|step| event(forward("validator-0", step, 0)))
+            .collect();
+        recorder.append(&batch).unwrap();
+        drop(recorder);
+        split_into_segments(&path.join("journal"));
+
+        let mut victim = spawn_victim("a_killed_recovery_is_done_again", folder.path());
+        while victim.is_alive() {
+            if path.join(milestone).exists() {
+                reached.insert(milestone);
+                break;
+            }
+        }
+        victim.kill();
+        recover(&path).unwrap();
+        assert_eq!(
+            assert_whole(&Run::open(&path).unwrap()),
+            steps,
+            "killed at {milestone}"
+        );
+    }
+    assert!(
+        reached.len() >= 4,
+        "killed too late everywhere but at {reached:?}"
+    );
+}
+
+/// Makes many segments of the one, none of which has a part yet.
+fn split_into_segments(journal: &Path) {
+    let segments = journal.with_file_name("segments");
+    let mut writer = mirror_journal::Writer::open(&segments, SMALL_SEGMENT)
+        .unwrap()
+        .writer;
+    for entry in mirror_journal::Reader::open(journal).unwrap() {
+        writer.append_batch(&[entry.unwrap().bytes]).unwrap();
+    }
+    fs::remove_dir_all(journal).unwrap();
+    fs::rename(segments, journal).unwrap();
+}
+
+#[test]
+fn a_torn_record_is_cut_off_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut recorder, path) = sample::start(folder.path(), Recorder::SEGMENT_BYTES);
+    recorder.append(&[event(forward("validator-0", 0, 0))]).unwrap();
+    drop(recorder);
+    let segment = path.join("journal/000001.journal");
+    let whole = fs::read(&segment).unwrap();
+    let mut file = OpenOptions::new().append(true).open(&segment).unwrap();
+    file.write_all(&whole[..whole.len() - 1]).unwrap();
+
+    let Recovery::Recovered(manifest) = recover(&path).unwrap() else {
+        panic!("the run was not ended");
+    };
+    assert_eq!(manifest.counts.torn_bytes, whole.len() as u64 - 1);
+    assert_eq!(assert_whole(&Run::open(&path).unwrap()), 1);
+}

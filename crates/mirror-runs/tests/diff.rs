@@ -1,0 +1,218 @@
+//! Two runs of the same experiment side by side.
+
+mod sample;
+
+use mirror_proto::mirror::v1::{ForwardEvent, Outcome, Purpose, Record};
+use mirror_runs::{Difference, Disagreement, Verdict, diff};
+use sample::{event, forward, run_of, weights};
+
+/// What both runs of a test are, unless one is changed: two validators, three steps of two halves, weights at the end.
+fn forwards() -> Vec<ForwardEvent> {
+    let both = |step| {
+        ["validator-0", "validator-1"]
+            .map(|validator| [forward(validator, step, 0), forward(validator, step, 1)])
+    };
+    (0..3).flat_map(both).flatten().collect()
+}
+
+fn records(forwards: &[ForwardEvent], weight: f32) -> Vec<Record> {
+    let events = forwards.iter().cloned().map(event);
+    events
+        .chain([weights("validator-0", 2, &[weight, 1.0 - weight])])
+        .collect()
+}
+
+fn compare(first: &[Record], second: &[Record]) -> Difference {
+    let runs = tempfile::tempdir().unwrap();
+    diff(&run_of(runs.path(), first), &run_of(runs.path(), second), 10).unwrap()
+}
+
+/// The second run's forwards after `change` to the one at `place`.
+fn changed(place: usize, change: impl FnOnce(&mut ForwardEvent)) -> Vec<Record> {
+    let mut forwards = forwards();
+    change(&mut forwards[place]);
+    records(&forwards, 0.5)
+}
+
+#[test]
+fn order_of_arrival_and_timing_make_no_difference() {
+    let mut second = forwards();
+    second.reverse();
+    for forward in &mut second {
+        forward.started_at += 100.0;
+        forward.call_time *= 2.0;
+        forward.trace_id = vec![1; 16];
+        forward.calls[0].latency = 0.5;
+    }
+    let difference = compare(&records(&forwards(), 0.5), &records(&second, 0.5));
+    assert_eq!(difference.verdict(), Verdict::Same, "{difference:?}");
+    let compared: Vec<_> = difference.compared.into_iter().collect();
+    assert_eq!(
+        compared,
+        [("events", 12), ("losses", 6), ("responses", 36), ("weights", 2)]
+    );
+}
+
+#[test]
+fn a_changed_value_is_named_with_its_place() {
+    let second = changed(0, |forward| forward.calls[2].reward = Some(0.900_000_1));
+    let difference = compare(&records(&forwards(), 0.5), &second);
+    assert_eq!(difference.verdict(), Verdict::Different);
+    assert_eq!(difference.divergences.total, 1);
+    assert_eq!(
+        difference.divergences.first[0].to_string(),
+        "responses: validator-0 (query), step 0, part 0, call 2: reward is 0.9 and 0.9000001"
+    );
+}
+
+#[test]
+fn weights_and_losses_are_compared_to_the_last_bit() {
+    let difference = compare(
+        &records(&forwards(), 0.5),
+        &records(&forwards(), 0.5 + f32::EPSILON),
+    );
+    let columns: Vec<_> = difference
+        .divergences
+        .first
+        .iter()
+        .map(|found| (found.table, found.row.as_str()))
+        .collect();
+    assert_eq!(
+        columns,
+        [
+            ("weights", "validator-0, step 2, uid 0"),
+            ("weights", "validator-0, step 2, uid 1")
+        ]
+    );
+
+    let loss = changed(1, |forward| forward.gating_loss = Some(0.25));
+    let difference = compare(&records(&forwards(), 0.5), &loss);
+    assert_eq!(difference.divergences.first[0].table, "losses");
+}
+
+#[test]
+fn not_a_number_is_like_another_and_zeros_differ_by_their_sign() {
+    let scores = |values: [f32; 2]| changed(0, |forward| forward.scores = values.to_vec());
+    let other_nan = f32::from_bits(f32::NAN.to_bits() | 1);
+    assert_eq!(
+        compare(&scores([f32::NAN, 0.0]), &scores([other_nan, 0.0])).verdict(),
+        Verdict::Same
+    );
+    assert_eq!(
+        compare(&scores([0.0, 0.0]), &scores([0.0, -0.0])).verdict(),
+        Verdict::Different
+    );
+}
+
+#[test]
+fn an_event_that_only_one_run_has_is_named() {
+    let mut fewer = forwards();
+    fewer.pop();
+    let difference = compare(&records(&forwards(), 0.5), &records(&fewer, 0.5));
+    assert!(
+        difference
+            .divergences
+            .first
+            .iter()
+            .all(|found| found.what == Disagreement::OnlyFirst)
+    );
+    assert_eq!(
+        difference.divergences.total,
+        1 + 3 + 1,
+        "the event, its calls, its loss"
+    );
+}
+
+#[test]
+fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
+    // validator-0 loses a call in the second half of step 1 …
+    let mut second = forwards();
+    second[5].calls[2].outcome = Outcome::Timeout.into();
+    second[5].calls[2].timing_dependent = true;
+    second[5].calls[2].reward = None;
+    second[5].best = Some(0);
+    // … so it asks something else in step 2.
+    second[8].message = "something else".to_owned();
+    let difference = compare(&records(&forwards(), 0.5), &records(&second, 0.25));
+    assert_eq!(difference.verdict(), Verdict::SameButForTiming, "{difference:?}");
+    assert_eq!(
+        difference.timing_dependent.first,
+        ["validator-0 (query), step 1, part 1, call 2"]
+    );
+    let excused: Vec<_> = difference.excused.first.iter().map(|found| found.table).collect();
+    assert_eq!(
+        excused,
+        [
+            "responses",
+            "responses",
+            "responses",
+            "events",
+            "events",
+            "weights",
+            "weights"
+        ]
+    );
+
+    // Neither what came before nor the other validator is excused.
+    for place in [0, 10] {
+        let mut third = second.clone();
+        third[place].message = "something else".to_owned();
+        let difference = compare(&records(&forwards(), 0.5), &records(&third, 0.25));
+        assert_eq!(difference.verdict(), Verdict::Different, "forward {place}");
+    }
+}
+
+#[test]
+fn the_words_of_a_failed_transport_make_no_difference_and_an_axons_do() {
+    let said = |grpc_code: i32, words: &str| {
+        changed(0, |forward| {
+            forward.calls[1].grpc_code = grpc_code;
+            forward.calls[1].return_message = words.to_owned();
+        })
+    };
+    assert_eq!(
+        compare(&said(14, "port 4000 refused"), &said(14, "port 5000 refused")).verdict(),
+        Verdict::Same
+    );
+    assert_eq!(
+        compare(&said(0, "one thing"), &said(0, "another")).verdict(),
+        Verdict::Different
+    );
+}
+
+#[test]
+fn forwards_made_by_hand_are_counted_and_not_compared() {
+    let mut by_hand = forward("validator-0", 1, 0);
+    by_hand.purpose = Purpose::ByHand.into();
+    let mut second = records(&forwards(), 0.5);
+    second.push(event(by_hand));
+    let difference = compare(&records(&forwards(), 0.5), &second);
+    assert_eq!(
+        (difference.verdict(), difference.by_hand),
+        (Verdict::Same, (0, 1))
+    );
+}
+
+#[test]
+fn only_the_first_differences_are_kept_and_all_are_counted() {
+    let mut second = forwards();
+    for forward in &mut second {
+        forward.block += 1;
+        forward.message = "é".repeat(10_000);
+    }
+    let runs = tempfile::tempdir().unwrap();
+    let first = run_of(runs.path(), &records(&forwards(), 0.5));
+    let second = run_of(runs.path(), &records(&second, 0.5));
+    let difference = diff(&first, &second, 3).unwrap();
+    assert_eq!(
+        (difference.divergences.first.len(), difference.divergences.total),
+        (3, 24)
+    );
+    assert!(
+        difference
+            .divergences
+            .first
+            .iter()
+            .all(|found| found.to_string().len() < 1_000)
+    );
+}
