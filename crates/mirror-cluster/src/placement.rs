@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use mirror_config::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 /// A place for nodes. Nodes are known by their names.
 pub trait Placement: Send + Sync {
     /// What this placement can do beyond starting and ending nodes.
     fn capabilities(&self) -> &'static [Capability];
+
+    /// A listener for the coordinator, where the nodes of this placement can reach it.
+    fn listen(&self) -> impl Future<Output = io::Result<TcpListener>> + Send;
 
     /// Starts a node. A node whose name ended before is its next incarnation.
     fn spawn(&self, node: &NodeSpec) -> impl Future<Output = Result<(), PlacementError>> + Send;
@@ -144,21 +148,22 @@ pub enum Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastLog(pub String);
 
-/// Why a placement did not do what it was told.
+/// Why a placement did not do what it was told. In each, `node` is the name of the node and `last_log` the end of its log.
 #[derive(Debug, thiserror::Error)]
-#[allow(
-    missing_docs,
-    reason = "`node` is the node's name, `last_log` the end of its log"
-)]
 pub enum PlacementError {
+    /// It cannot be called that.
     #[error("`{node}` cannot name a node: expected 1 to 64 letters, digits, `-` or `_`")]
     Name { node: String },
+    /// It was never started.
     #[error("there is no node `{node}`")]
     Unknown { node: String },
+    /// Only a node that ended can be started again.
     #[error("{node} is running already")]
     Running { node: String },
+    /// It ended before.
     #[error("{node} is not running")]
     NotRunning { node: String },
+    /// Its program could not be run.
     #[error("cannot start {node} from {program}")]
     Start {
         node: String,
@@ -166,12 +171,14 @@ pub enum PlacementError {
         program: String,
         source: io::Error,
     },
+    /// It ended before it was ready.
     #[error("{node} {status} before it was ready; {last_log}")]
     Ended {
         node: String,
         status: Status,
         last_log: LastLog,
     },
+    /// It ran all the time, but did not answer health checking.
     #[error("{node} was not ready within {timeout:?}: {reason}; {last_log}")]
     NotReady {
         node: String,
@@ -180,6 +187,7 @@ pub enum PlacementError {
         reason: String,
         last_log: LastLog,
     },
+    /// It is not a program of ours, or one of another version.
     #[error("{node} should have written the address where it listens, but wrote {written:?}; {last_log}")]
     Garbled {
         node: String,
@@ -187,10 +195,13 @@ pub enum PlacementError {
         written: String,
         last_log: LastLog,
     },
+    /// The kernel refused a signal.
     #[error("cannot send a signal to {node}")]
     Signal { node: String, source: io::Error },
+    /// It was killed and is still there.
     #[error("{node} did not end, though it was killed {waited:?} ago")]
     Endless { node: String, waited: Duration },
+    /// Its log could not be opened or read.
     #[error("cannot use the log of {node}")]
     Log { node: String, source: io::Error },
 }
