@@ -121,9 +121,9 @@ pub struct AxonLaunch {
 pub struct ValidatorLaunch {
     /// 0 for `validator-0`.
     pub index: u32,
-    /// Its uid: num_nodes + index.
+    /// Its uid: `num_nodes` + index.
     pub uid: u32,
-    /// Miners: uids 0 … num_nodes-1.
+    /// Miners: uids 0 … `num_nodes`-1.
     pub num_nodes: u32,
     /// Folder for its checkpoints; a node that finds one there continues from it.
     pub state: PathBuf,

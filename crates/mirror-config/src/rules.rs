@@ -417,7 +417,7 @@ fn rate_of(pool: &Node, rate: &str, baseline: &str, uids: &RangeInclusive<u32>) 
         named.into_iter().chain([baseline]).collect()
     };
     match rates.split_first() {
-        Some((first, rest)) if rest.iter().all(|other| other == first) => Ok(*first),
+        Some((first, rest)) if rest.iter().all(|other| other.total_cmp(first).is_eq()) => Ok(*first),
         Some(_) => Err(NotOne),
         None => Ok(baseline),
     }

@@ -311,12 +311,30 @@ pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
 
 /// A collection that is still open.
 struct Open {
-    node: Node,
+    inside: Inside,
+    origin: Origin,
     anchor: usize,
-    /// The key that waits for its value.
-    key: Option<(String, Origin)>,
-    /// Keys so far, with where they stand.
-    keys: HashSet<String>,
+}
+
+enum Inside {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<Entry>,
+        /// Those so far.
+        keys: HashSet<String>,
+        /// The key that waits for its value.
+        waiting: Option<(String, Origin)>,
+    },
+}
+
+impl Open {
+    fn close(self) -> Node {
+        let content = match self.inside {
+            Inside::List(items) => Content::List(items),
+            Inside::Map { entries, .. } => Content::Map(entries),
+        };
+        Node::new(content, self.origin)
+    }
 }
 
 #[derive(Default)]
@@ -363,14 +381,22 @@ impl Builder {
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_tag(tag.is_some(), origin)?;
-                self.open(Content::List(Vec::new()), origin, anchor)
+                self.open(Inside::List(Vec::new()), origin, anchor)
             }
             Event::MappingStart(anchor, tag) => {
                 refuse_tag(tag.is_some(), origin)?;
-                self.open(Content::Map(Vec::new()), origin, anchor)
+                let inside = Inside::Map {
+                    entries: Vec::new(),
+                    keys: HashSet::new(),
+                    waiting: None,
+                };
+                self.open(inside, origin, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(closed) => self.finish(closed.node, closed.anchor),
+                Some(open) => {
+                    let anchor = open.anchor;
+                    self.finish(open.close(), anchor)
+                }
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
@@ -379,7 +405,7 @@ impl Builder {
                         .with_help("write the key out"));
                 }
                 let meant = self.anchors.get(anchor).cloned().flatten().ok_or_else(|| {
-                    Finding::error(origin, "this alias stands inside what it names")
+                    Finding::error(origin, "this alias names a key, or what it stands inside")
                         .with_help("write the value out")
                 })?;
                 self.count(meant.size(), origin)?;
@@ -401,7 +427,7 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, content: Content, origin: Origin, anchor: usize) -> Result<(), Finding> {
+    fn open(&mut self, inside: Inside, origin: Origin, anchor: usize) -> Result<(), Finding> {
         self.count(1, origin)?;
         if self.key_is_due() {
             return Err(Finding::error(
@@ -416,18 +442,16 @@ impl Builder {
             ));
         }
         self.open.push(Open {
-            node: Node::new(content, origin),
+            inside,
+            origin,
             anchor,
-            key: None,
-            keys: HashSet::new(),
         });
         Ok(())
     }
 
     fn key_is_due(&self) -> bool {
-        self.open
-            .last()
-            .is_some_and(|open| open.node.is_map() && open.key.is_none())
+        let inside = self.open.last().map(|open| &open.inside);
+        matches!(inside, Some(Inside::Map { waiting: None, .. }))
     }
 
     fn key(&mut self, key: String, origin: Origin) -> Result<(), Finding> {
@@ -435,14 +459,15 @@ impl Builder {
             return Err(Finding::error(origin, "merge keys (`<<`) are not read here")
                 .with_help("write the keys out, or use an alias for a whole value"));
         }
-        if let Some(open) = self.open.last_mut() {
-            if !open.keys.insert(key.clone()) {
+        let inside = self.open.last_mut().map(|open| &mut open.inside);
+        if let Some(Inside::Map { keys, waiting, .. }) = inside {
+            if !keys.insert(key.clone()) {
                 self.findings.push(
                     Finding::error(origin, format!("`{key}` is written twice in the same place"))
                         .with_help("keep one of the two"),
                 );
             }
-            open.key = Some((key, origin));
+            *waiting = Some((key, origin));
         }
         Ok(())
     }
@@ -460,18 +485,15 @@ impl Builder {
             self.root = Some(node);
             return Ok(());
         };
-        match &mut parent.node.content {
-            Content::List(items) => items.push(node),
-            Content::Map(entries) => {
-                if let Some((key, key_origin)) = parent.key.take() {
-                    entries.push(Entry {
-                        key,
-                        key_origin,
-                        value: node,
-                    });
-                }
+        match &mut parent.inside {
+            Inside::List(items) => items.push(node),
+            Inside::Map { entries, waiting, .. } => {
+                entries.extend(waiting.take().map(|(key, key_origin)| Entry {
+                    key,
+                    key_origin,
+                    value: node,
+                }));
             }
-            _ => unreachable!("only lists and maps are opened"),
         }
         Ok(())
     }

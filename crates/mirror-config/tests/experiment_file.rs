@@ -1,5 +1,7 @@
 //! What an experiment file may say, and what is said of one that is wrong.
 
+#![allow(clippy::float_cmp, reason = "a number read from a text is that very number")]
+
 use std::path::{Path, PathBuf};
 
 use mirror_config::component::{
@@ -712,7 +714,7 @@ fn aliases_stand_for_what_they_name() {
     );
     check(
         "data: {id: d, path: p, sample: &s {n: *s}}",
-        &["inside what it names"],
+        &["what it stands inside"],
     );
 }
 

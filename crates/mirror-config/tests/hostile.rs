@@ -24,9 +24,7 @@ fn nesting_is_bounded() {
         &format!("model: {}{}", "{a: ".repeat(100), "}".repeat(100)),
         "inside each other",
     );
-    let steps: String = (0..1_000)
-        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-        .collect();
+    let steps: String = (0..1_000).map(|depth| " ".repeat(depth) + "a:\n").collect();
     refused(&steps, "inside each other");
     refused(&format!("model:\n{}", "- ".repeat(10_000)), "");
 }
@@ -36,7 +34,7 @@ fn aliases_are_counted_at_each_use() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..=9 {
         let uses = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{uses}]\n");
+        bomb = format!("{bomb}a{level}: &a{level} [{uses}]\n");
     }
     refused(&bomb, "more than 200000 values");
 }
@@ -46,13 +44,13 @@ fn size_is_bounded() {
     refused(&"#\n".repeat(3 << 20), "an experiment has at most");
     refused(&format!("model: {}", "x".repeat(70_000)), "bytes");
     refused(&"- 1\n".repeat(500_000), "more than 200000 values");
-    let keys: String = (0..50_000).map(|key| format!("key{key}: 1\n")).collect();
+    let keys: String = (0..50_000).map(|key| key.to_string() + ": 1\n").collect();
     refused(&keys, "more problems are not shown");
     refused(&format!("analysis: {{plot: {{{}: 3}}}}", "y".repeat(60_000)), "");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn changed_files_are_read_or_refused(
