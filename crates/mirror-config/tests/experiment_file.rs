@@ -192,6 +192,9 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
     for loaded in files.into_iter().chain([sound(SOUND), sound(&rich)]) {
         let again = sound(&loaded.experiment.to_yaml());
         assert_eq!(again.experiment, loaded.experiment);
+        // Parts of it travel to the nodes as JSON.
+        let json = serde_json::to_string(&loaded.experiment).unwrap();
+        assert_eq!(serde_json::from_str::<Experiment>(&json).unwrap(), loaded.experiment);
     }
 }
 
