@@ -207,6 +207,10 @@ impl Placement for LocalProcesses {
         &[Capability::Pause, Capability::Foreign, Capability::SharedFiles]
     }
 
+    async fn listen(&self) -> io::Result<tokio::net::TcpListener> {
+        tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+    }
+
     async fn spawn(&self, spec: &NodeSpec) -> Result<(), PlacementError> {
         let _turn = self.spawning.lock().await;
         let node = || spec.name.clone();
