@@ -14,7 +14,7 @@ use crate::files;
 use crate::layout::Layout;
 use crate::lock::RunLock;
 use crate::manifest::{Counts, Ended, Manifest, State, timestamp};
-use crate::parts;
+use crate::parts::{self, Part};
 use crate::tables::TABLES;
 
 /// What [`recover`] found.
@@ -64,7 +64,7 @@ fn make_tables(
 ) -> Result<Manifest, RunError> {
     let folder = layout.parts();
     fs::create_dir_all(&folder).map_err(|error| RunError::write(&folder, error))?;
-    let parts = parts::complete(layout, &manifest.id, &folder)?;
+    let parts = parts::complete(layout, |segment| Part::publish(layout, segment, &manifest.id))?;
     let mut counts = Counts {
         duplicates,
         ..Counts::default()

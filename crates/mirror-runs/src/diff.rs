@@ -12,7 +12,7 @@ use std::fmt;
 use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
-use crate::tables::{EventRow, LossRow, ResponseRow, Row, WeightRow};
+use crate::tables::{BY_HAND, EventRow, LossRow, ResponseRow, Row, WeightRow};
 
 /// Longest value shown, characters.
 const LONGEST_VALUE: usize = 160;
@@ -175,7 +175,7 @@ impl Repeatable for EventRow {
     }
 
     fn by_hand(&self) -> bool {
-        self.purpose == "by hand"
+        self.purpose == BY_HAND
     }
 }
 
@@ -189,7 +189,7 @@ impl Repeatable for ResponseRow {
     }
 
     fn by_hand(&self) -> bool {
-        self.purpose == "by hand"
+        self.purpose == BY_HAND
     }
 
     fn timing_dependent(&self) -> bool {
@@ -214,7 +214,7 @@ impl Repeatable for LossRow {
     }
 
     fn by_hand(&self) -> bool {
-        self.purpose == "by hand"
+        self.purpose == BY_HAND
     }
 }
 

@@ -63,7 +63,8 @@ impl RunDirectory {
         let (id, folder) = make_folder(runs_dir, created, &run.experiment)?;
         let layout = Layout::new(&folder);
         let manifest = Manifest::begin(id, created, run);
-        match fill(&layout, &manifest, run) {
+        let filled = fill(&layout, &manifest, run).and_then(|lock| files::sync(runs_dir).map(|()| lock));
+        match filled {
             Ok(lock) => Ok(Self {
                 layout,
                 manifest,

@@ -165,6 +165,9 @@ impl RunError {
 
     /// Whether a file was not where it was looked for.
     pub(crate) fn is_absence(&self) -> bool {
+        if matches!(self, Self::Journal(JournalError::Missing { .. })) {
+            return true;
+        }
         let mut cause: Option<&(dyn Error + 'static)> = Some(self);
         while let Some(error) = cause {
             if let Some(io) = error.downcast_ref::<io::Error>() {

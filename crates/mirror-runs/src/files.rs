@@ -1,7 +1,6 @@
 //! Files of rows: written once, in their table's order, and merged.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -33,11 +32,14 @@ const PAGE_BYTES: usize = 128 << 10;
 /// Files merged at once. More are merged in rounds, so that memory does not grow with the run.
 const FAN_IN: usize = 32;
 
-/// Writes the rows of one table among `records` to a new file, and returns their number.
+/// Writes the rows of one table among `records` to a new file, and returns their number. Without rows there is no file.
 pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
     let mut rows = Vec::new();
     for record in records {
         R::read(record, &mut rows);
+    }
+    if rows.is_empty() {
+        return Ok(0);
     }
     rows.sort_by(R::order);
     let mut writer = RowWriter::create(file, run_id)?;
@@ -64,11 +66,7 @@ pub(crate) fn merge<R: Row>(
 /// Replaces a file with one that holds `bytes`, at once: whoever reads it, also after a crash, sees the old or the new.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let unfinished = unfinished(path);
-    let written = File::create(&unfinished).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|error| RunError::write(path, error))?;
+    fs::write(&unfinished, bytes).map_err(|error| RunError::write(path, error))?;
     publish(&unfinished, path)
 }
 
@@ -79,16 +77,18 @@ pub(crate) fn unfinished(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Gives a finished and synced file or folder its name, for good.
+/// Gives a finished file or folder its name, for good. The files in a folder are synced before.
 pub(crate) fn publish(unfinished: &Path, path: &Path) -> Result<(), RunError> {
+    sync(unfinished)?;
     fs::rename(unfinished, path).map_err(|error| RunError::write(path, error))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    path.parent().map_or(Ok(()), sync)
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), RunError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| RunError::write(folder, error))
+/// Returns when a file's bytes, or a folder's entries, are on the disk.
+pub(crate) fn sync(path: &Path) -> Result<(), RunError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| RunError::write(path, error))
 }
 
 /// Writes rows that come in their table's order.
@@ -148,15 +148,13 @@ impl<R: Row> RowWriter<R> {
         Ok(())
     }
 
-    /// Returns the number of rows once they are on the disk.
+    /// Returns the number of rows.
     fn finish(mut self) -> Result<u64, RunError> {
         self.flush()?;
         let path = self.path;
-        let file = self
-            .parquet
-            .into_inner()
+        self.parquet
+            .close()
             .map_err(|error| RunError::parquet(&path, error))?;
-        file.sync_all().map_err(|error| RunError::write(&path, error))?;
         Ok(self.rows)
     }
 }
@@ -207,7 +205,7 @@ fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Ru
 /// Number of rows in a file, from its footer.
 pub(crate) fn row_count(path: &Path) -> Result<u64, RunError> {
     let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
-    Ok(u64::try_from(rows).unwrap_or(0))
+    u64::try_from(rows).map_err(|error| RunError::parquet(path, ParquetError::External(error.into())))
 }
 
 /// An iterator over the rows of a table, in the table's order. It ends after the first error.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RunError;
 use crate::files;
 use crate::layout::Layout;
-use crate::tables::{TABLES, Table};
+use crate::tables::TABLES;
 
 /// What a segment held that no table shows.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -25,18 +25,16 @@ pub(crate) struct Remainder {
     pub(crate) torn: u64,
 }
 
-/// The parts of all segments. Those that are not there yet are made in `missing`.
-pub(crate) fn complete(layout: &Layout, run_id: &str, missing: &Path) -> Result<Vec<Part>, RunError> {
-    let journal = layout.journal();
-    let newest = Reader::open(&journal)?.newest_segment();
+/// The parts of all segments, those that are not there yet by `make`.
+pub(crate) fn complete(
+    layout: &Layout,
+    make: impl Fn(u32) -> Result<Part, RunError>,
+) -> Result<Vec<Part>, RunError> {
+    let newest = Reader::open(layout.journal())?.newest_segment();
     let mut parts = Vec::new();
     for segment in 1..=newest {
-        let mut part = Part::of(&layout.parts(), segment);
-        if !part.is_there()? {
-            part = Part::of(missing, segment);
-            part.make(&journal, segment, run_id)?;
-        }
-        parts.push(part);
+        let part = Part::of(&layout.parts(), segment);
+        parts.push(if part.is_there()? { part } else { make(segment)? });
     }
     Ok(parts)
 }
@@ -55,7 +53,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// The part of `segment` among `parts`, whether or not it is there yet.
-    pub(crate) fn of(parts: &Path, segment: u32) -> Self {
+    fn of(parts: &Path, segment: u32) -> Self {
         Self {
             folder: parts.join(format!("{segment:06}")),
         }
@@ -82,39 +80,58 @@ impl Part {
         self.folder.join("remainder.json")
     }
 
-    /// Makes the part from its segment of `journal`.
-    pub(crate) fn make(&self, journal: &Path, segment: u32, run_id: &str) -> Result<(), RunError> {
+    /// Makes the part of a segment for the run to keep.
+    pub(crate) fn publish(layout: &Layout, segment: u32, run_id: &str) -> Result<Self, RunError> {
+        let part = Self::of(&layout.parts(), segment);
         let unfinished = Self {
-            folder: files::unfinished(&self.folder),
+            folder: files::unfinished(&part.folder),
         };
-        let folder = &unfinished.folder;
-        match fs::remove_dir_all(folder) {
+        match fs::remove_dir_all(&unfinished.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(RunError::write(folder, error));
+                return Err(RunError::write(&unfinished.folder, error));
             }
-            _ => fs::create_dir_all(folder).map_err(|error| RunError::write(folder, error))?,
+            _ => {}
         }
-        let (records, remainder) = read_segment(journal, segment)?;
+        for file in unfinished.write(layout, segment, run_id)? {
+            files::sync(&file)?;
+        }
+        files::publish(&unfinished.folder, &part.folder)?;
+        Ok(part)
+    }
+
+    /// Makes the part of a segment in `scratch`, to be read and thrown away.
+    pub(crate) fn borrow(
+        layout: &Layout,
+        segment: u32,
+        run_id: &str,
+        scratch: &Path,
+    ) -> Result<Self, RunError> {
+        let part = Self::of(scratch, segment);
+        part.write(layout, segment, run_id)?;
+        Ok(part)
+    }
+
+    /// Writes the part's folder and returns its files.
+    fn write(&self, layout: &Layout, segment: u32, run_id: &str) -> Result<Vec<PathBuf>, RunError> {
+        let (records, remainder) = read_segment(&layout.journal(), segment)?;
+        fs::create_dir_all(&self.folder).map_err(|error| RunError::write(&self.folder, error))?;
+        let mut written = Vec::new();
         for table in TABLES {
-            write_table(&table, &records, run_id, folder)?;
+            let file = self.folder.join(table.file_name());
+            // A file without a row would only be one more to open.
+            if table.write(&records, run_id, &file)? > 0 {
+                written.push(file);
+            }
         }
-        let path = unfinished.remainder_file();
+        let path = self.remainder_file();
         let text = serde_json::to_vec(&remainder).map_err(|source| RunError::Json {
             path: path.clone(),
             source,
         })?;
-        files::replace(&path, &text)?;
-        files::publish(folder, &self.folder)
+        fs::write(&path, text).map_err(|error| RunError::write(&path, error))?;
+        written.push(path);
+        Ok(written)
     }
-}
-
-/// A file without a row would only be one more to open.
-fn write_table(table: &Table, records: &[Record], run_id: &str, folder: &Path) -> Result<(), RunError> {
-    let file = folder.join(table.file_name());
-    if table.write(records, run_id, &file)? == 0 {
-        fs::remove_file(&file).map_err(|error| RunError::write(&file, error))?;
-    }
-    Ok(())
 }
 
 fn read_segment(journal: &Path, segment: u32) -> Result<(Vec<Record>, Remainder), RunError> {

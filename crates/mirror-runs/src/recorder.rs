@@ -126,12 +126,11 @@ struct Converter {
 impl Converter {
     fn start(layout: &Layout, run_id: &str) -> Result<Self, RunError> {
         let (sealed, segments) = mpsc::channel::<u32>();
-        let journal = layout.journal();
-        let parts = layout.parts();
+        let its_layout = layout.clone();
         let run_id = run_id.to_owned();
         let convert_all = move || {
             for segment in segments {
-                if let Err(error) = Part::of(&parts, segment).make(&journal, segment, &run_id) {
+                if let Err(error) = Part::publish(&its_layout, segment, &run_id) {
                     // The journal still holds it, and the end of the run makes every part that is missing.
                     tracing::warn!(segment, %error, "a segment of the journal is converted later");
                 }

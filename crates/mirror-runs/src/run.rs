@@ -12,7 +12,8 @@ use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
 use crate::tables::{Row, Table};
 
-/// A run opened for reading. Of one that goes on it shows what was recorded until it was opened.
+/// A run opened for reading. Of one that goes on it shows what was recorded until it was opened; should that run end, its
+/// rows have moved, and it must be opened anew.
 #[derive(Debug)]
 pub struct Run {
     layout: Layout,
@@ -103,7 +104,7 @@ impl Run {
     }
 
     /// The Parquet files that hold a table together, each with the column `run_id`. They are there as long as this `Run`,
-    /// unless the run goes on and ends meanwhile.
+    /// unless the run went on when it was opened and has ended since.
     pub fn table_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
         match &self.rows {
             Stored::Tables => Ok(vec![self.layout.table(table)]),
@@ -114,7 +115,9 @@ impl Run {
 
 fn in_parts(layout: &Layout, manifest: &Manifest) -> Result<Stored, RunError> {
     let scratch = tempfile::tempdir().map_err(|error| RunError::write(&std::env::temp_dir(), error))?;
-    let parts = parts::complete(layout, &manifest.id, scratch.path())?;
+    let parts = parts::complete(layout, |segment| {
+        Part::borrow(layout, segment, &manifest.id, scratch.path())
+    })?;
     Ok(Stored::Parts { parts, scratch })
 }
 

@@ -24,7 +24,7 @@ mod weights;
 pub use events::EventRow;
 pub use incidents::IncidentRow;
 pub use losses::LossRow;
-pub use names::{outcome_name, purpose_name};
+pub use names::{BY_HAND, SUCCESS, outcome_name, purpose_name};
 pub use responses::ResponseRow;
 pub use weights::WeightRow;
 
@@ -79,6 +79,7 @@ impl Table {
     }
 
     /// Writes what `records` hold of this table to a new file, in the table's order, and returns the number of rows.
+    /// Without rows there is no file.
     pub(crate) fn write(&self, records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
         (self.write)(records, run_id, file)
     }

@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
-use crate::tables::{EventRow, ResponseRow, Row};
+use crate::tables::{EventRow, ResponseRow, Row, SUCCESS};
 
 /// One forward with its calls.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,7 +179,7 @@ impl Iterator for Events {
 
 impl Event {
     fn join(event: EventRow, calls: Vec<ResponseRow>) -> Self {
-        let succeeded = || calls.iter().filter(|call| call.outcome == "success");
+        let succeeded = || calls.iter().filter(|call| call.outcome == SUCCESS);
         let best = succeeded().find(|call| Some(call.uid) == event.best_uid);
         Self {
             completion: best.map(|call| call.completion.clone()),

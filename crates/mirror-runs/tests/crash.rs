@@ -18,7 +18,7 @@ use sample::{event, forward, rows};
 const VICTIM: &str = "MIRROR_TEST_VICTIM";
 
 /// Full after some dozens of events, so that segments are sealed and converted all the time.
-const SMALL_SEGMENT: u64 = 16 << 10;
+const SMALL_SEGMENT: u64 = 32 << 10;
 
 /// Runs the test called `name` once more, in a process of its own, as the victim.
 fn spawn_victim(name: &str, folder: &Path) -> Victim {
@@ -40,19 +40,22 @@ impl Victim {
     fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("the victim is our child").is_none()
     }
+}
 
-    fn kill(mut self) {
+/// With `kill -9`; also where an assertion failed before.
+impl Drop for Victim {
+    fn drop(&mut self) {
         self.child.kill().expect("the victim can be killed");
         self.child.wait().expect("the victim can be waited for");
     }
 }
 
-/// Records for ever, in batches of one to eight, and writes each acknowledged step to a side file.
+/// Records until it is killed, or far longer than any test waits, in batches of one to eight, and writes each acknowledged step to a side file.
 fn record_until_killed(folder: &Path) {
     let (mut recorder, _) = sample::start(&folder.join("runs"), SMALL_SEGMENT);
     let mut side_file = File::create(folder.join("acknowledged")).unwrap();
     let mut step = 0;
-    loop {
+    while step < 1_000_000 {
         let batch: Vec<_> = (step..=step + step % 8)
             .map(|step| event(forward("validator-0", step, 0)))
             .collect();
@@ -95,13 +98,13 @@ fn assert_whole(run: &Run) -> u64 {
 #[test]
 fn a_killed_recorder_loses_nothing_acknowledged() {
     if let Some(folder) = std::env::var_os(VICTIM) {
-        record_until_killed(Path::new(&folder));
+        return record_until_killed(Path::new(&folder));
     }
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     for round in 0..12 {
         let folder = tempfile::tempdir().unwrap();
         let mut victim = spawn_victim("a_killed_recorder_loses_nothing_acknowledged", folder.path());
-        let enough = 1 + u64::from(rng.next_u32() % 4_000);
+        let enough = 1 + u64::from(rng.next_u32() % 3_000);
         while acknowledged(folder.path()) < enough {
             assert!(victim.is_alive(), "the victim ended by itself");
             std::thread::yield_now();
@@ -113,7 +116,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
             assert_whole(&live) >= before,
             "a reader beside the writer sees what was acknowledged"
         );
-        victim.kill();
+        drop(victim);
 
         let path = only_run(folder.path());
         let promised = acknowledged(folder.path());
@@ -145,7 +148,7 @@ fn a_killed_recovery_is_done_again() {
         recover(only_run(Path::new(&folder))).unwrap();
         return;
     }
-    let steps = 3_000;
+    let steps = 1_500;
     // What the recovery makes on its way, and undoes at its end.
     let milestones = [
         "parts/000001.tmp",
@@ -174,7 +177,7 @@ fn a_killed_recovery_is_done_again() {
                 break;
             }
         }
-        victim.kill();
+        drop(victim);
         recover(&path).unwrap();
         assert_eq!(
             assert_whole(&Run::open(&path).unwrap()),

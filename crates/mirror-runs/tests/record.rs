@@ -2,12 +2,14 @@
 
 mod sample;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use mirror_journal::Writer;
 use mirror_proto::mirror::v1::Record;
 use mirror_runs::tables::{EventRow, IncidentRow, LossRow, RUN_ID, ResponseRow, TABLES, Table, WeightRow};
 use mirror_runs::{Appended, Ended, Recorder, Recovery, Run, RunError, State, recover};
+use proptest::prelude::*;
 use sample::{barrier, event, forward, incident, new_run, rows, run_of, start, weights};
 
 #[test]
@@ -318,4 +320,34 @@ fn a_new_run_keeps_what_it_was_made_of() {
     );
     drop(recorder);
     assert_eq!(Run::open(&path).unwrap().state(), State::Interrupted);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn however_records_come_each_is_there_once(
+        sent in prop::collection::vec((0..3u8, 0..40u64, 0..2u32), 0..120),
+        batch in 1..20usize,
+        segment_bytes in 200..20_000u64,
+        ended in any::<bool>(),
+    ) {
+        let runs = tempfile::tempdir().unwrap();
+        let (mut recorder, path) = start(runs.path(), segment_bytes);
+        let name = |validator: u8| format!("validator-{validator}");
+        for places in sent.chunks(batch) {
+            let records: Vec<Record> =
+                places.iter().map(|&(validator, step, sub)| event(forward(&name(validator), step, sub))).collect();
+            recorder.append(&records).unwrap();
+        }
+        if ended {
+            recorder.finish(Ended::Done).unwrap();
+        } else {
+            drop(recorder);
+            recover(&path).unwrap();
+        }
+        let kept = rows::<EventRow>(&Run::open(&path).unwrap()).into_iter();
+        let expected: BTreeSet<_> = sent.iter().map(|&(validator, step, sub)| (step, name(validator), sub)).collect();
+        prop_assert!(kept.map(|row| (row.step, row.validator, row.step_sub)).eq(expected));
+    }
 }

@@ -2,6 +2,12 @@
 
 use mirror_proto::mirror::v1::{Outcome, Purpose};
 
+/// The column `outcome` of a call that was answered well.
+pub const SUCCESS: &str = "success";
+
+/// The column `purpose` of a forward that somebody asked a running validator for.
+pub const BY_HAND: &str = "by hand";
+
 /// How a call ended, as the column `outcome` has it; a number that a newer version gave a meaning stays a number.
 pub fn outcome_name(outcome: i32) -> String {
     let Ok(known) = Outcome::try_from(outcome) else {
@@ -9,7 +15,7 @@ pub fn outcome_name(outcome: i32) -> String {
     };
     match known {
         Outcome::Unspecified => "unspecified",
-        Outcome::Success => "success",
+        Outcome::Success => SUCCESS,
         Outcome::Empty => "empty",
         Outcome::TooShort => "too short",
         Outcome::Timeout => "timeout",
@@ -29,7 +35,7 @@ pub fn purpose_name(purpose: i32) -> String {
     match known {
         Purpose::Unspecified => "unspecified",
         Purpose::Query => "query",
-        Purpose::ByHand => "by hand",
+        Purpose::ByHand => BY_HAND,
     }
     .to_owned()
 }
