@@ -10,7 +10,8 @@ use mirror_net::metadata;
 use mirror_proto::bittensor::text_prompting_server::TextPrompting;
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
-    ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse, ReturnCode,
+    ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
+    ReturnCode,
 };
 use mirror_seed::{CallId, Seed};
 use tonic::metadata::MetadataMap;
@@ -42,7 +43,11 @@ struct Reply {
 impl Axon {
     /// The axon of a uid.
     pub fn new(uid: u32, hotkey: Hotkey, behaviour: Box<dyn Behaviour>) -> Self {
-        Self { uid, hotkey, behaviour }
+        Self {
+            uid,
+            hotkey,
+            behaviour,
+        }
     }
 
     async fn reply(
@@ -54,16 +59,23 @@ impl Axon {
     ) -> Result<Reply, Status> {
         let call = self.call(metadata, caller, messages)?;
         let trace = metadata::trace(metadata).map(|context| context.trace);
-        let span = tracing::debug_span!("axon.forward", uid = self.uid, hotkey = %self.hotkey, trace = ?trace);
+        let span =
+            tracing::debug_span!("axon.forward", uid = self.uid, hotkey = %self.hotkey, trace = ?trace);
         let answer = self.behaviour.answer(&call).instrument(span);
-        let timeout = Duration::try_from_secs_f32(timeout).unwrap_or_default().min(LONGEST_TIMEOUT);
+        let timeout = Duration::try_from_secs_f32(timeout)
+            .unwrap_or_default()
+            .min(LONGEST_TIMEOUT);
         Ok(match tokio::time::timeout(timeout, answer).await {
-            Ok(Answer::Completion(completion)) => {
-                Reply { completion, code: ReturnCode::Success, message: "Success" }
-            }
-            Ok(Answer::Nothing) => {
-                Reply { completion: String::new(), code: ReturnCode::EmptyResponse, message: "no answer" }
-            }
+            Ok(Answer::Completion(completion)) => Reply {
+                completion,
+                code: ReturnCode::Success,
+                message: "Success",
+            },
+            Ok(Answer::Nothing) => Reply {
+                completion: String::new(),
+                code: ReturnCode::EmptyResponse,
+                message: "no answer",
+            },
             Err(_) => Reply {
                 completion: String::new(),
                 code: ReturnCode::Timeout,
@@ -82,24 +94,40 @@ impl Axon {
         let caller: Option<Hotkey> = caller.parse().ok();
         let id = match (caller, metadata::call_numbers(metadata)) {
             (Some(caller), Some(numbers)) => CallId::from_numbers(caller.bytes(), self.uid, numbers)
-                .map_err(|error| Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY)))?,
+                .map_err(|error| {
+                    Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY))
+                })?,
             _ => self.stranger(messages),
         };
-        let messages = messages.iter().enumerate().map(|(index, text)| message(index, text)).collect::<Result<_, _>>()?;
+        let messages = messages
+            .iter()
+            .enumerate()
+            .map(|(index, text)| message(index, text))
+            .collect::<Result<_, _>>()?;
         Ok(Call { id, caller, messages })
     }
 
     /// The identity of a call that brings none: made from what it says, so that the same question has the same answer.
     fn stranger(&self, messages: &[String]) -> CallId {
-        let said = messages.iter().fold(Seed::root(0), |said, message| said.child(message));
-        CallId { caller: said.bytes(), step: 0, half: 0, uid: self.uid, call: 0 }
+        let said = messages
+            .iter()
+            .fold(Seed::root(0), |said, message| said.child(message));
+        CallId {
+            caller: said.bytes(),
+            step: 0,
+            half: 0,
+            uid: self.uid,
+            call: 0,
+        }
     }
 }
 
 /// v4's axon fails with UNKNOWN on what is not JSON, and so does this one.
 fn message(index: usize, text: &str) -> Result<Message, Status> {
     serde_json::from_str(text).map_err(|error| {
-        Status::unknown(format!("message {index} is not a JSON object with role and content: {error}"))
+        Status::unknown(format!(
+            "message {index} is not a JSON object with role and content: {error}"
+        ))
     })
 }
 
@@ -110,7 +138,9 @@ impl TextPrompting for Axon {
         request: Request<ForwardTextPromptingRequest>,
     ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let reply = self.reply(&metadata, &request.hotkey, &request.messages, request.timeout).await?;
+        let reply = self
+            .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
+            .await?;
         Ok(Response::new(ForwardTextPromptingResponse {
             response: reply.completion,
             return_message: reply.message.to_owned(),
@@ -124,7 +154,9 @@ impl TextPrompting for Axon {
         request: Request<MultiForwardTextPromptingRequest>,
     ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let reply = self.reply(&metadata, &request.hotkey, &request.messages, request.timeout).await?;
+        let reply = self
+            .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
+            .await?;
         Ok(Response::new(MultiForwardTextPromptingResponse {
             multi_completions: vec![reply.completion],
             return_message: reply.message.to_owned(),

@@ -30,27 +30,48 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Launch { incarnation, seed, role, .. } = launch;
+    let Launch {
+        incarnation,
+        seed,
+        role,
+        ..
+    } = launch;
     let seed = Seed::root(seed);
     let dataset = Dataset::open(&role.dataset)
         .with_context(|| format!("cannot map the data set {}", role.dataset.display()))?;
     let surroundings = Surroundings {
         seed,
         dataset: Arc::new(dataset),
-        prompts: Arc::new(Prompts { base: role.base_prompt, question: role.question_prompt }),
+        prompts: Arc::new(Prompts {
+            base: role.base_prompt,
+            question: role.question_prompt,
+        }),
     };
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     for (AxonLaunch { uid, behaviour }, listener) in role.axons.into_iter().zip(listeners) {
         let hotkey = SecretKey::hotkey(&seed, Owner::Miner(uid)).public();
-        let address = listener.local_addr().context("cannot tell where an axon listens")?;
+        let address = listener
+            .local_addr()
+            .context("cannot tell where an axon listens")?;
         let axon = Axon::new(uid, hotkey, behaviour::build(&behaviour, &surroundings));
         axons.push((axon, listener, served::Served { hotkey, address }));
     }
-    served::announce(role.subtensor, incarnation, axons.iter().map(|(_, _, served)| *served)).await?;
+    served::announce(
+        role.subtensor,
+        incarnation,
+        axons.iter().map(|(_, _, served)| *served),
+    )
+    .await?;
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes = Routes::new(TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT));
-        server::serve(listener, routes, Limits::default(), shutdown.clone().cancelled_owned())
+        let routes =
+            Routes::new(TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT));
+        server::serve(
+            listener,
+            routes,
+            Limits::default(),
+            shutdown.clone().cancelled_owned(),
+        )
     }))
     .await
     .context("an axon stopped serving")?;
@@ -58,11 +79,17 @@ pub async fn serve(
 }
 
 async fn listen(first: TcpListener, count: usize) -> anyhow::Result<Vec<TcpListener>> {
-    let mut beside = first.local_addr().context("cannot tell where the miner listens")?;
+    let mut beside = first
+        .local_addr()
+        .context("cannot tell where the miner listens")?;
     beside.set_port(0);
     let mut listeners = vec![first];
     while listeners.len() < count {
-        listeners.push(TcpListener::bind(beside).await.with_context(|| format!("cannot listen on {beside}"))?);
+        listeners.push(
+            TcpListener::bind(beside)
+                .await
+                .with_context(|| format!("cannot listen on {beside}"))?,
+        );
     }
     Ok(listeners)
 }

@@ -46,7 +46,10 @@ pub(crate) async fn announce(
         let refusal = submitted
             .await
             .with_context(|| format!("the subtensor at {subtensor} did not answer within {PATIENCE:?}"))?;
-        ensure!(refusal.is_empty(), "the subtensor refused serve_axon of {hotkey}: {refusal}");
+        ensure!(
+            refusal.is_empty(),
+            "the subtensor refused serve_axon of {hotkey}: {refusal}"
+        );
     }
     Ok(())
 }

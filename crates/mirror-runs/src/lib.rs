@@ -40,5 +40,5 @@ pub use error::RunError;
 pub use files::{Batches, Rows};
 pub use layout::Layout;
 pub use manifest::{Counts, Ended, Host, Manifest, State};
-pub use recorder::{Appended, Recorder};
+pub use recorder::{Appended, Encoded, Recorder};
 pub use run::Run;

@@ -5,7 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use mirror_journal::Writer;
 use mirror_proto::mirror::v1::Record;
-use prost::Message;
+use prost::bytes::Bytes;
+use prost::{DecodeError, Message};
 
 use crate::close;
 use crate::directory::RunDirectory;
@@ -31,6 +32,32 @@ pub struct Recorder {
     /// Comes to its end before the lock falls.
     converter: Converter,
     _lock: RunLock,
+}
+
+/// A record and how it is written, so that what came over a wire is not encoded again.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    record: Record,
+    bytes: Bytes,
+}
+
+impl Encoded {
+    /// Reads a record as it came. It is written as these very bytes.
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        Ok(Self {
+            record: Record::decode(bytes.clone())?,
+            bytes,
+        })
+    }
+}
+
+impl From<&Record> for Encoded {
+    fn from(record: &Record) -> Self {
+        Self {
+            record: record.clone(),
+            bytes: record.encode_to_vec().into(),
+        }
+    }
 }
 
 /// What became of a batch.
@@ -70,17 +97,23 @@ impl Recorder {
 
     /// Writes `records`, but not those that were written before. When it returns, all of them may be acknowledged: they
     /// are with the operating system. After an error none of the batch is written, and it may be tried again.
-    pub fn append(&mut self, records: &[Record]) -> Result<Appended, RunError> {
-        let mut identities = Vec::with_capacity(records.len());
-        let mut encoded = Vec::with_capacity(records.len());
+    pub fn append(
+        &mut self,
+        records: impl IntoIterator<Item: Into<Encoded>>,
+    ) -> Result<Appended, RunError> {
+        let mut identities = Vec::new();
+        let mut encoded = Vec::new();
+        let mut duplicates = 0;
         for record in records {
-            if let Some(identity) = Identity::of(record) {
+            let record: Encoded = record.into();
+            if let Some(identity) = Identity::of(&record.record) {
                 if !self.seen.note(&identity) {
+                    duplicates += 1;
                     continue;
                 }
                 identities.push(identity);
             }
-            encoded.push(record.encode_to_vec());
+            encoded.push(record.bytes);
         }
         if let Err(error) = self.writer.append_batch(&encoded) {
             for identity in &identities {
@@ -95,7 +128,7 @@ impl Recorder {
         }
         let appended = Appended {
             written: encoded.len(),
-            duplicates: records.len() - encoded.len(),
+            duplicates,
         };
         self.duplicates += appended.duplicates as u64;
         Ok(appended)

@@ -31,11 +31,13 @@ impl Seed {
     }
 
     /// The child named `label`. Equal labels give equal children.
+    #[must_use]
     pub fn child(&self, label: &str) -> Self {
         Self(hash(&[b"mirror-neuron/child", &self.0, label.as_bytes()]))
     }
 
     /// The child named `label` with a number: a uid, an index.
+    #[must_use]
     pub fn numbered_child(&self, label: &str, number: u64) -> Self {
         Self(hash(&[
             b"mirror-neuron/numbered",

@@ -50,7 +50,12 @@ impl Chain {
     /// A connection on behalf of `hotkey` that follows `address`.
     pub fn new(hotkey: Hotkey, mut address: watch::Receiver<SocketAddr>) -> Self {
         let client = client(*address.borrow_and_update());
-        Self { hotkey, address, client, barrier: None }
+        Self {
+            hotkey,
+            address,
+            client,
+            barrier: None,
+        }
     }
 
     /// The metagraph when `block` had closed; now, when none is named.
@@ -69,14 +74,20 @@ impl Chain {
             async move { client.get_nominators(within(NominatorsRequest { hotkey })).await }
         });
         let nominators = reply.await?.nominators;
-        Ok(nominators.into_iter().map(|nominator| (nominator.coldkey, nominator.stake)).collect())
+        Ok(nominators
+            .into_iter()
+            .map(|nominator| (nominator.coldkey, nominator.stake))
+            .collect())
     }
 
     /// Submits weights; they apply when the next block closes. Returns the chain's refusal, empty when it took them.
     pub async fn set_weights(&mut self, nonce: u64, weights: SetWeights) -> anyhow::Result<String> {
         let hotkey = self.hotkey.bytes().to_vec();
-        let transaction =
-            Transaction { hotkey, nonce, call: Some(transaction::Call::SetWeights(weights)) };
+        let transaction = Transaction {
+            hotkey,
+            nonce,
+            call: Some(transaction::Call::SetWeights(weights)),
+        };
         let reply = self.ask("Submit", |mut client| {
             let transaction = transaction.clone();
             async move { client.submit(within(transaction)).await }
@@ -90,11 +101,15 @@ impl Chain {
         loop {
             match self.report(step).await {
                 Ok(closed) => return Ok(closed),
-                Err(status) if !is_passing(&status) => bail!("the subtensor refused the report of step {step}: {status}"),
+                Err(status) if !is_passing(&status) => {
+                    bail!("the subtensor refused the report of step {step}: {status}")
+                }
                 Err(status) => {
                     self.barrier = None;
                     let since = *unreachable_since.get_or_insert_with(Instant::now);
-                    self.wait(since, &status).await.with_context(|| format!("reporting step {step}"))?;
+                    self.wait(since, &status)
+                        .await
+                        .with_context(|| format!("reporting step {step}"))?;
                 }
             }
         }
@@ -105,8 +120,15 @@ impl Chain {
             Some(barrier) => barrier,
             none => none.insert(join(&mut self.client).await?),
         };
-        let report = StepReport { hotkey: self.hotkey.bytes().to_vec(), step };
-        barrier.reports.send(report).await.map_err(|_| Status::unavailable("the barrier's stream has ended"))?;
+        let report = StepReport {
+            hotkey: self.hotkey.bytes().to_vec(),
+            step,
+        };
+        barrier
+            .reports
+            .send(report)
+            .await
+            .map_err(|_| Status::unavailable("the barrier's stream has ended"))?;
         loop {
             match barrier.closed.message().await? {
                 Some(closed) if closed.step == step => return Ok(closed),
@@ -117,7 +139,11 @@ impl Chain {
         }
     }
 
-    async fn ask<T, F>(&mut self, what: &str, request: impl Fn(SubtensorClient<Channel>) -> F) -> anyhow::Result<T>
+    async fn ask<T, F>(
+        &mut self,
+        what: &str,
+        request: impl Fn(SubtensorClient<Channel>) -> F,
+    ) -> anyhow::Result<T>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
@@ -167,5 +193,9 @@ fn within<T>(message: T) -> Request<T> {
 /// Whether a failure is the connection's and may pass.
 fn is_passing(status: &Status) -> bool {
     let transport = std::error::Error::source(status).is_some();
-    transport || matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+    transport
+        || matches!(
+            status.code(),
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
+        )
 }

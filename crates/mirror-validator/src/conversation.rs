@@ -26,7 +26,10 @@ impl Conversation {
 
     /// A system prompt and a user's message.
     pub fn question(system: &str, user: &str) -> Self {
-        let message = |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
+        let message = |role: &str, content: &str| Message {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        };
         Self(vec![message("system", system), message("user", user)])
     }
 
@@ -37,13 +40,18 @@ impl Conversation {
 
     /// `role: message` lines, for the gating model.
     pub fn unravelled(&self) -> String {
-        self.0.iter().map(|Message { role, content }| format!("{role}: {content}\n")).collect()
+        self.0
+            .iter()
+            .map(|Message { role, content }| format!("{role}: {content}\n"))
+            .collect()
     }
 
     /// The messages but the system's, stripped, each followed by a blank line, for the reward model.
     pub fn flattened(&self) -> String {
         let spoken = self.0.iter().filter(|message| message.role != "system");
-        spoken.map(|message| format!("{}\n\n", message.content.trim())).collect()
+        spoken
+            .map(|message| format!("{}\n\n", message.content.trim()))
+            .collect()
     }
 
     /// Each message as Python's `json.dumps` writes it, for the wire.
@@ -54,8 +62,11 @@ impl Conversation {
 
 fn python_json(message: &Message) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PythonFormatter(CompactFormatter));
-    message.serialize(&mut serializer).expect("strings always serialise, and a vector takes every byte");
+    let mut serializer =
+        serde_json::Serializer::with_formatter(&mut bytes, PythonFormatter(CompactFormatter));
+    message
+        .serialize(&mut serializer)
+        .expect("strings always serialise, and a vector takes every byte");
     String::from_utf8(bytes).expect("the formatter writes ASCII")
 }
 
@@ -76,19 +87,30 @@ impl Formatter for PythonFormatter {
         writer.write_all(b": ")
     }
 
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         for piece in fragment.split_inclusive(is_escaped) {
             let escaped = piece.chars().next_back().filter(|last| is_escaped(*last));
             let plain = piece.len() - escaped.map_or(0, char::len_utf8);
             writer.write_all(&piece.as_bytes()[..plain])?;
-            for unit in escaped.into_iter().flat_map(|character| character.encode_utf16(&mut [0; 2]).to_vec()) {
+            for unit in escaped
+                .into_iter()
+                .flat_map(|character| character.encode_utf16(&mut [0; 2]).to_vec())
+            {
                 write!(writer, "\\u{unit:04x}")?;
             }
         }
         Ok(())
     }
 
-    fn write_char_escape<W: io::Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+    fn write_char_escape<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
         self.0.write_char_escape(writer, escape)
     }
 }

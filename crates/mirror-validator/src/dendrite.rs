@@ -100,7 +100,13 @@ pub struct Backward {
 impl DendritePool {
     /// A pool without axons.
     pub fn new(hotkey: mirror_identity::Hotkey, seed: Seed, links: Links) -> Self {
-        Self { hotkey: hotkey.bytes(), address: hotkey.to_string(), seed, links, axons: Vec::new() }
+        Self {
+            hotkey: hotkey.bytes(),
+            address: hotkey.to_string(),
+            seed,
+            links,
+            axons: Vec::new(),
+        }
     }
 
     /// Follows the metagraph: channels to axons that moved are made anew, those of axons that stopped serving are closed.
@@ -110,7 +116,8 @@ impl DendritePool {
             if known.as_ref().map(|axon| axon.address) != neuron.axon {
                 *known = neuron.axon.map(|address| Axon {
                     address,
-                    client: TextPromptingClient::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
+                    client: TextPromptingClient::new(channel::lazy(address))
+                        .max_decoding_message_size(REPLY_LIMIT),
                 });
             }
         }
@@ -119,11 +126,26 @@ impl DendritePool {
     /// Asks all uids at once. Replies stand in the order of `uids`.
     pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
         let started = Instant::now();
-        let trace = self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..fan_out.forward }).bytes();
+        let trace = self
+            .seed
+            .about_call(
+                "trace",
+                &CallId {
+                    half: 0,
+                    uid: 0,
+                    call: 0,
+                    ..fan_out.forward
+                },
+            )
+            .bytes();
         let calls = fan_out.uids.iter().enumerate().map(|(position, uid)| {
-            let call = CallId { uid: *uid, ..fan_out.forward };
+            let call = CallId {
+                uid: *uid,
+                ..fan_out.forward
+            };
             let context = self.context(&trace, &call);
-            let span = tracing::debug_span!("dendrite.forward", uid, trace = %context.trace, span = %context.span);
+            let span =
+                tracing::debug_span!("dendrite.forward", uid, trace = %context.trace, span = %context.span);
             async move { (position, self.call(call, context, fan_out, started).await) }.instrument(span)
         });
         let mut calls: FuturesUnordered<_> = calls.collect();
@@ -136,7 +158,20 @@ impl DendritePool {
 
     /// The trace of a forward: 16 bytes, the same for both halves of a step.
     pub fn trace(&self, forward: &CallId) -> [u8; 16] {
-        first_bytes(&self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..*forward }).bytes())
+        first_bytes(
+            &self
+                .seed
+                .about_call(
+                    "trace",
+                    &CallId {
+                        half: 0,
+                        uid: 0,
+                        call: 0,
+                        ..*forward
+                    },
+                )
+                .bytes(),
+        )
     }
 
     /// Sends rewards back, all at once. Returns the axons that did not take theirs, with the reason.
@@ -150,9 +185,28 @@ impl DendritePool {
     }
 
     async fn reward(&self, backward: Backward) -> Result<(), Status> {
-        let Backward { call, messages, completion, reward, timeout } = backward;
-        let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable("serves no axon"))?;
-        let trace = self.seed.about_call("trace", &CallId { half: 0, uid: 0, call: 0, ..call }).bytes();
+        let Backward {
+            call,
+            messages,
+            completion,
+            reward,
+            timeout,
+        } = backward;
+        let axon = self
+            .axon(call.uid)
+            .ok_or_else(|| Status::unavailable("serves no axon"))?;
+        let trace = self
+            .seed
+            .about_call(
+                "trace",
+                &CallId {
+                    half: 0,
+                    uid: 0,
+                    call: 0,
+                    ..call
+                },
+            )
+            .bytes();
         let context = self.context(&trace, &call);
         let body = BackwardTextPromptingRequest {
             version: WIRE_VERSION,
@@ -226,7 +280,9 @@ impl DendritePool {
             }
             tokio::time::sleep_until(tokio::time::Instant::from_std(started + delay)).await;
         }
-        let axon = self.axon(call.uid).ok_or_else(|| End::Failed(Status::unavailable("serves no axon")))?;
+        let axon = self
+            .axon(call.uid)
+            .ok_or_else(|| End::Failed(Status::unavailable("serves no axon")))?;
         match tokio::time::timeout_at(deadline, self.ask(axon, call, context, fan_out, deadline)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(status)) if is_timeout(&status) => Err(End::Timeout { drawn: false }),
@@ -285,9 +341,17 @@ enum End {
     Failed(Status),
 }
 
-fn with_metadata<T>(mut request: Request<T>, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {
+fn with_metadata<T>(
+    mut request: Request<T>,
+    call: &CallId,
+    context: &TraceContext,
+    timeout: Duration,
+) -> Request<T> {
     let entries = request.metadata_mut();
-    entries.insert("rpc-auth-header", MetadataValue::<Ascii>::from_static("Bittensor"));
+    entries.insert(
+        "rpc-auth-header",
+        MetadataValue::<Ascii>::from_static("Bittensor"),
+    );
     entries.insert("bittensor-version", MetadataValue::<Ascii>::from(WIRE_VERSION));
     metadata::write(entries, call, context);
     request.set_timeout(timeout);
@@ -296,7 +360,8 @@ fn with_metadata<T>(mut request: Request<T>, call: &CallId, context: &TraceConte
 
 /// tonic's own word for a deadline that passed at the caller.
 fn is_timeout(status: &Status) -> bool {
-    status.code() == Code::DeadlineExceeded || (status.code() == Code::Cancelled && status.message() == "Timeout expired")
+    status.code() == Code::DeadlineExceeded
+        || (status.code() == Code::Cancelled && status.message() == "Timeout expired")
 }
 
 /// What a gRPC status says of a call. A status with a source was made at this end, by the transport or the decoder.
@@ -305,7 +370,9 @@ fn outcome(status: &Status) -> Outcome {
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
         Code::Internal if status.message().contains("failed to decode") => Outcome::Malformed,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if transport => Outcome::Unreachable,
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if transport => {
+            Outcome::Unreachable
+        }
         _ => Outcome::Refused,
     }
 }

@@ -75,7 +75,12 @@ mod tests {
     use super::*;
 
     fn learned(step: u64, step_sub: u32, last_of_step: bool) -> Learned {
-        Learned { step, step_sub, last_of_step, ..Learned::default() }
+        Learned {
+            step,
+            step_sub,
+            last_of_step,
+            ..Learned::default()
+        }
     }
 
     #[test]
@@ -88,7 +93,10 @@ mod tests {
         };
         let found = || -> Vec<(u64, u32)> {
             let (found, _) = open(folder.path()).expect("opens");
-            found.iter().map(|learned| (learned.step, learned.step_sub)).collect()
+            found
+                .iter()
+                .map(|learned| (learned.step, learned.step_sub))
+                .collect()
         };
         assert_eq!(found(), []);
         write(&[learned(0, 0, false), learned(0, 1, true), learned(1, 0, false)]);

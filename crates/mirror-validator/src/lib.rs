@@ -41,18 +41,35 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Launch { node, incarnation, seed, role, .. } = launch;
+    let Launch {
+        node,
+        incarnation,
+        seed,
+        role,
+        ..
+    } = launch;
     let seed = Seed::root(seed);
     torch::prepare(&role.device, role.neuron.torch_threads)?;
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(role.index)).public();
     let (subtensor, subtensor_address) = watch::channel(role.subtensor);
     let (learned, memory) = learned::open(&role.state)?;
-    let hello = Hello { node: node.clone(), incarnation };
-    let (reporter, desk) =
-        reporter::reporter(role.coordinator, hello, subtensor, memory, role.acknowledged.as_deref())?;
+    let hello = Hello {
+        node: node.clone(),
+        incarnation,
+    };
+    let (reporter, desk) = reporter::reporter(
+        role.coordinator,
+        hello,
+        subtensor,
+        memory,
+        role.acknowledged.as_deref(),
+    )?;
     let links = Links::new(seed, role.num_nodes, &role.links, role.time_scale)?;
-    let prepared =
-        role.query.clone().map(|query| PreparedQuery { query, questions: role.questions.clone(), learned });
+    let prepared = role.query.clone().map(|query| PreparedQuery {
+        query,
+        questions: role.questions.clone(),
+        learned,
+    });
     let topk = role.neuron.training_topk;
     let neuron = Neuron {
         name: node,
@@ -69,7 +86,8 @@ pub async fn serve(
         synced_block: 0,
         epoch_block: 0,
         resets: std::collections::BTreeSet::default(),
-        by_hand: 0,
+        // The coordinator knows forwards by hand by their number, so a new start must not count from the same one again.
+        by_hand: u64::from(incarnation) << 32,
         launch: role,
     };
     let routes = Routes::new(NeuronServer::new(Service::new(neuron, prepared)));

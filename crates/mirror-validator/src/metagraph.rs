@@ -41,7 +41,11 @@ impl Metagraph {
     /// uids whose hotkey is another one than in `before`.
     pub fn hotkeys_changed(&self, before: &Self) -> Vec<u32> {
         let both = self.neurons.iter().zip(&before.neurons);
-        (0u32..).zip(both).filter(|(_, (now, then))| now.hotkey != then.hotkey).map(|(uid, _)| uid).collect()
+        (0u32..)
+            .zip(both)
+            .filter(|(_, (now, then))| now.hotkey != then.hotkey)
+            .map(|(uid, _)| uid)
+            .collect()
     }
 }
 
@@ -49,12 +53,18 @@ impl TryFrom<wire::Metagraph> for Metagraph {
     type Error = anyhow::Error;
 
     fn try_from(metagraph: wire::Metagraph) -> anyhow::Result<Self> {
-        let hyperparameters = metagraph.hyperparameters.context("the metagraph has no hyperparameters")?;
+        let hyperparameters = metagraph
+            .hyperparameters
+            .context("the metagraph has no hyperparameters")?;
         let share = |u16_share: u32| u16_share as f32 / 65_535.0;
         let neurons = metagraph.neurons.iter().map(|neuron| {
             let hotkey = neuron.hotkey.as_slice().try_into();
-            let hotkey = hotkey.with_context(|| format!("the hotkey of uid {} is not 32 bytes", neuron.uid))?;
-            Ok(Neuron { hotkey, axon: axon(neuron)? })
+            let hotkey =
+                hotkey.with_context(|| format!("the hotkey of uid {} is not 32 bytes", neuron.uid))?;
+            Ok(Neuron {
+                hotkey,
+                axon: axon(neuron)?,
+            })
         });
         Ok(Self {
             version: metagraph.version,
@@ -74,7 +84,11 @@ fn axon(neuron: &wire::NeuronInfo) -> anyhow::Result<Option<SocketAddr>> {
     if neuron.ip.is_empty() {
         return Ok(None);
     }
-    let ip: IpAddr = neuron.ip.parse().with_context(|| format!("the ip of uid {} is `{}`", neuron.uid, neuron.ip))?;
-    let port = u16::try_from(neuron.port).with_context(|| format!("the port of uid {} is {}", neuron.uid, neuron.port))?;
+    let ip: IpAddr = neuron
+        .ip
+        .parse()
+        .with_context(|| format!("the ip of uid {} is `{}`", neuron.uid, neuron.ip))?;
+    let port = u16::try_from(neuron.port)
+        .with_context(|| format!("the port of uid {} is {}", neuron.uid, neuron.port))?;
     Ok(Some(SocketAddr::new(ip, port)))
 }

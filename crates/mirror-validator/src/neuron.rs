@@ -148,7 +148,9 @@ pub struct Settled {
 impl Settled {
     /// The best completion.
     pub fn completion(&self) -> Option<&str> {
-        self.succeeded.get(self.best?).map(|(_, completion, _)| completion.as_str())
+        self.succeeded
+            .get(self.best?)
+            .map(|(_, completion, _)| completion.as_str())
     }
 
     /// Who gave the best completion.
@@ -181,13 +183,27 @@ impl Neuron {
         let count = asks.len();
         let plans: Vec<Plan> = (0u32..)
             .zip(asks)
-            .map(|(step_sub, ask)| self.plan(ask, Which { purpose: Purpose::Query, step, step_sub }))
+            .map(|(step_sub, ask)| {
+                self.plan(
+                    ask,
+                    Which {
+                        purpose: Purpose::Query,
+                        step,
+                        step_sub,
+                    },
+                )
+            })
             .collect();
         let dendrite = &self.dendrite;
-        let replies = futures::future::join_all(plans.iter().map(|plan| dendrite.forward(&plan.fan_out))).await;
+        let replies =
+            futures::future::join_all(plans.iter().map(|plan| dendrite.forward(&plan.fan_out))).await;
         let mut settled = Vec::with_capacity(count);
         for (position, (plan, replies)) in plans.into_iter().zip(replies).enumerate() {
-            let ends = if position + 1 == count { Ends::Always } else { Ends::Never };
+            let ends = if position + 1 == count {
+                Ends::Always
+            } else {
+                Ends::Never
+            };
             settled.push(self.settle(plan, replies, ends).await?);
         }
         Ok(settled)
@@ -196,27 +212,60 @@ impl Neuron {
     /// The next forward by hand.
     pub fn by_hand(&mut self) -> Which {
         self.by_hand += 1;
-        Which { purpose: Purpose::ByHand, step: self.by_hand, step_sub: 0 }
+        Which {
+            purpose: Purpose::ByHand,
+            step: self.by_hand,
+            step_sub: 0,
+        }
     }
 
     fn plan(&mut self, ask: Ask, which: Which) -> Plan {
-        let Which { purpose, step, step_sub } = which;
-        let call = if purpose == Purpose::ByHand { call_number::BY_HAND } else { call_number::QUERY };
-        let forward = CallId { caller: self.dendrite.hotkey(), step, half: step_sub, uid: 0, call };
+        let Which {
+            purpose,
+            step,
+            step_sub,
+        } = which;
+        let call = if purpose == Purpose::ByHand {
+            call_number::BY_HAND
+        } else {
+            call_number::QUERY
+        };
+        let forward = CallId {
+            caller: self.dendrite.hotkey(),
+            step,
+            half: step_sub,
+            uid: 0,
+            call,
+        };
         let text = ask.conversation.unravelled();
         let scores = self.gating.scores(&Question { text: &text, forward });
         let serving: Vec<u32> = self.metagraph.serving(self.launch.num_nodes).collect();
         let draw = self.seed.about_call("chosen uids", &forward);
         let uids = choose(&serving, &scores, ask.topk, ask.choice, draw);
         let timeout = Duration::try_from_secs_f64(ask.timeout * self.launch.time_scale).unwrap_or_default();
-        let fan_out = FanOut { forward, messages: ask.conversation.encoded(), uids, timeout };
-        Plan { ask, which, scores, fan_out, started: Instant::now(), started_at: SystemTime::now() }
+        let fan_out = FanOut {
+            forward,
+            messages: ask.conversation.encoded(),
+            uids,
+            timeout,
+        };
+        Plan {
+            ask,
+            which,
+            scores,
+            fan_out,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }
     }
 
     async fn settle(&mut self, plan: Plan, replies: Vec<Reply>, ends: Ends) -> anyhow::Result<Settled> {
         let call_time = plan.started.elapsed();
         let judged = self.judge(&plan, &replies);
-        if let Judgement::Reward { train_network: true, .. } = plan.ask.judgement {
+        if let Judgement::Reward {
+            train_network: true, ..
+        } = plan.ask.judgement
+        {
             for (uid, status) in self.dendrite.backward(judged.backwards(&plan, &replies)).await {
                 tracing::warn!(uid, %status, "the axon did not take its reward");
             }
@@ -237,7 +286,9 @@ impl Neuron {
         };
         for (position, reply) in replies.into_iter().enumerate() {
             if judged.successes.contains(&position) {
-                settled.succeeded.push((reply.uid, reply.completion, judged.rewards[position]));
+                settled
+                    .succeeded
+                    .push((reply.uid, reply.completion, judged.rewards[position]));
             }
         }
         Ok(settled)
@@ -247,17 +298,29 @@ impl Neuron {
     fn judge(&mut self, plan: &Plan, replies: &[Reply]) -> Judged {
         let mut rewards = vec![None; replies.len()];
         let train_gating_model = match plan.ask.judgement {
-            Judgement::Reward { train_gating_model, .. } => train_gating_model,
+            Judgement::Reward {
+                train_gating_model, ..
+            } => train_gating_model,
             Judgement::TrustScores => {
                 // Replies stand in the order of their scores, best first.
-                let said: Vec<usize> =
-                    (0..replies.len()).filter(|position| !replies[*position].completion.is_empty()).collect();
-                return Judged { best: said.first().copied(), successes: said, rewards, gating_loss: None };
+                let said: Vec<usize> = (0..replies.len())
+                    .filter(|position| !replies[*position].completion.is_empty())
+                    .collect();
+                return Judged {
+                    best: said.first().copied(),
+                    successes: said,
+                    rewards,
+                    gating_loss: None,
+                };
             }
         };
-        let successes: Vec<usize> =
-            (0..replies.len()).filter(|position| replies[*position].outcome == Outcome::Success).collect();
-        let scores: Vec<f32> = successes.iter().map(|position| plan.score(replies[*position].uid)).collect();
+        let successes: Vec<usize> = (0..replies.len())
+            .filter(|position| replies[*position].outcome == Outcome::Success)
+            .collect();
+        let scores: Vec<f32> = successes
+            .iter()
+            .map(|position| plan.score(replies[*position].uid))
+            .collect();
         let found = if self.launch.neuron.no_reward_model {
             scores.clone()
         } else {
@@ -265,14 +328,21 @@ impl Neuron {
             let candidates: Vec<Candidate<'_>> = successes
                 .iter()
                 .map(|position| Candidate {
-                    call: CallId { uid: replies[*position].uid, ..plan.fan_out.forward },
+                    call: CallId {
+                        uid: replies[*position].uid,
+                        ..plan.fan_out.forward
+                    },
                     prompt: &prompt,
                     completion: replies[*position].completion.trim(),
                 })
                 .collect();
             self.reward.rewards(&candidates)
         };
-        let gating_loss = if train_gating_model { self.gating.backward(&scores, &found) } else { None };
+        let gating_loss = if train_gating_model {
+            self.gating.backward(&scores, &found)
+        } else {
+            None
+        };
         for (position, reward) in successes.iter().zip(&found) {
             rewards[*position] = Some(*reward);
         }
@@ -282,14 +352,29 @@ impl Neuron {
                 best = Some((*position, reward));
             }
         }
-        Judged { best: best.map(|(position, _)| position), successes, rewards, gating_loss }
+        Judged {
+            best: best.map(|(position, _)| position),
+            successes,
+            rewards,
+            gating_loss,
+        }
     }
 
     /// Moves the averages and tells the gating model. What a query's event taught is to be remembered.
-    fn learn(&mut self, plan: &Plan, replies: &[Reply], judged: &Judged, last_of_step: bool) -> Option<Learned> {
+    fn learn(
+        &mut self,
+        plan: &Plan,
+        replies: &[Reply],
+        judged: &Judged,
+        last_of_step: bool,
+    ) -> Option<Learned> {
         let rewarded = judged.successes.iter().filter_map(|position| {
             let reply = &replies[*position];
-            Some((reply.uid, judged.rewards[*position]?, reply.completion.chars().count() as u32))
+            Some((
+                reply.uid,
+                judged.rewards[*position]?,
+                reply.completion.chars().count() as u32,
+            ))
         });
         let mut learned = Learned {
             step: plan.which.step,
@@ -312,28 +397,37 @@ impl Neuron {
     /// What an event teaches, when it happens and when it is remembered after a new start.
     pub(crate) fn take_in(&mut self, learned: &Learned) {
         if !learned.uids.is_empty() || !learned.resets.is_empty() {
-            self.history.record(&learned.uids, &learned.rewards, &learned.resets);
+            self.history
+                .record(&learned.uids, &learned.rewards, &learned.resets);
         }
         let both = learned.uids.iter().zip(&learned.lengths);
-        let seen: Vec<Seen> = both.map(|(uid, length)| Seen { uid: *uid, length: *length }).collect();
+        let seen: Vec<Seen> = both
+            .map(|(uid, length)| Seen {
+                uid: *uid,
+                length: *length,
+            })
+            .collect();
         self.gating.observe(&seen);
     }
 
     fn event(&self, plan: &Plan, replies: &[Reply], judged: &Judged, call_time: Duration) -> ForwardEvent {
         let share = (RECORDED_COMPLETIONS / replies.len().max(1)).min(RECORDED_COMPLETION);
-        let calls = replies.iter().zip(&judged.rewards).map(|(reply, reward)| AxonCall {
-            uid: reply.uid,
-            outcome: reply.outcome.into(),
-            grpc_code: reply.grpc_code.into(),
-            return_code: reply.return_code,
-            return_message: reply.return_message.chars().take(RECORDED_MESSAGE).collect(),
-            latency: reply.latency.as_secs_f32(),
-            size: reply.completion.len() as u64,
-            completion: first_bytes(&reply.completion, share).to_owned(),
-            reward: *reward,
-            timing_dependent: reply.timing_dependent,
-            drawn_delay: reply.drawn_delay.map(|delay| delay.as_secs_f32()),
-        });
+        let calls = replies
+            .iter()
+            .zip(&judged.rewards)
+            .map(|(reply, reward)| AxonCall {
+                uid: reply.uid,
+                outcome: reply.outcome.into(),
+                grpc_code: reply.grpc_code.into(),
+                return_code: reply.return_code,
+                return_message: reply.return_message.chars().take(RECORDED_MESSAGE).collect(),
+                latency: reply.latency.as_secs_f32(),
+                size: reply.completion.len() as u64,
+                completion: first_bytes(&reply.completion, share).to_owned(),
+                reward: *reward,
+                timing_dependent: reply.timing_dependent,
+                drawn_delay: reply.drawn_delay.map(|delay| delay.as_secs_f32()),
+            });
         ForwardEvent {
             validator: self.name.clone(),
             purpose: plan.which.purpose.into(),
@@ -348,7 +442,10 @@ impl Neuron {
             calls: calls.collect(),
             best: judged.best.map(|position| position as u32),
             gating_loss: judged.gating_loss,
-            started_at: plan.started_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
+            started_at: plan
+                .started_at
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
             call_time: call_time.as_secs_f64(),
             trace_id: self.dendrite.trace(&plan.fan_out.forward).to_vec(),
         }
@@ -413,7 +510,11 @@ impl Judged {
             let reply = &replies[*position];
             let call = plan.fan_out.forward.call + call_number::REWARD;
             Some(Backward {
-                call: CallId { uid: reply.uid, call, ..plan.fan_out.forward },
+                call: CallId {
+                    uid: reply.uid,
+                    call,
+                    ..plan.fan_out.forward
+                },
                 messages: plan.fan_out.messages.clone(),
                 completion: reply.completion.clone(),
                 reward: self.rewards[*position]?,
@@ -432,7 +533,9 @@ impl Judged {
 
 /// Those of `serving` who are asked: at most `topk`, best scores first (of equal scores the lower uid), or a sample.
 fn choose(serving: &[u32], scores: &[f32], topk: Option<i64>, choice: Choice, draw: Draw) -> Vec<u32> {
-    let most = topk.and_then(|topk| usize::try_from(topk).ok()).map_or(serving.len(), |topk| topk.min(serving.len()));
+    let most = topk
+        .and_then(|topk| usize::try_from(topk).ok())
+        .map_or(serving.len(), |topk| topk.min(serving.len()));
     match choice {
         Choice::BestScores => {
             let score = |uid: &u32| scores.get(*uid as usize).copied().unwrap_or(f32::NEG_INFINITY);
@@ -443,7 +546,10 @@ fn choose(serving: &[u32], scores: &[f32], topk: Option<i64>, choice: Choice, dr
         }
         Choice::Sample => {
             let chosen = index::sample(&mut draw.generator(), serving.len(), most);
-            chosen.into_iter().filter_map(|index| serving.get(index).copied()).collect()
+            chosen
+                .into_iter()
+                .filter_map(|index| serving.get(index).copied())
+                .collect()
         }
     }
 }
@@ -458,7 +564,13 @@ mod tests {
     use super::*;
 
     fn draw(step: u64) -> Draw {
-        let call = CallId { caller: [0; 32], step, half: 0, uid: 0, call: 0 };
+        let call = CallId {
+            caller: [0; 32],
+            step,
+            half: 0,
+            uid: 0,
+            call: 0,
+        };
         Seed::root(1).about_call("chosen uids", &call)
     }
 

@@ -48,7 +48,12 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let steps = Steps::open(query, questions)?;
     progress.send_modify(|progress| progress.steps_total = steps.count());
-    let mut run = Run { neuron, progress, synced_at: Instant::now(), submitted: None };
+    let mut run = Run {
+        neuron,
+        progress,
+        synced_at: Instant::now(),
+        submitted: None,
+    };
     let first = run.resume(learned).await?;
     for step in first..steps.count() {
         run.step(&steps, step).await?;
@@ -60,8 +65,14 @@ pub async fn run(
 /// What the steps of a query are.
 enum Steps {
     Train(TrainArgs),
-    Forward { args: ForwardArgs, questions: Questions },
-    Inference { args: InferenceArgs, questions: Questions },
+    Forward {
+        args: ForwardArgs,
+        questions: Questions,
+    },
+    Inference {
+        args: InferenceArgs,
+        questions: Questions,
+    },
 }
 
 /// The questions of the data, so many a step.
@@ -73,14 +84,25 @@ struct Questions {
 impl Steps {
     fn open(query: &Query, questions: Option<&Path>) -> anyhow::Result<Self> {
         let open = || {
-            let path = questions.context("the query asks the questions of the data, and the launch description names none")?;
-            let dataset = Dataset::open(path).with_context(|| format!("cannot map the questions {}", path.display()))?;
-            anyhow::Ok(Questions { dataset, chunk_size: query.chunk_size.max(1) })
+            let path = questions
+                .context("the query asks the questions of the data, and the launch description names none")?;
+            let dataset = Dataset::open(path)
+                .with_context(|| format!("cannot map the questions {}", path.display()))?;
+            anyhow::Ok(Questions {
+                dataset,
+                chunk_size: query.chunk_size.max(1),
+            })
         };
         Ok(match &query.method {
             Method::Train(args) => Self::Train(args.clone()),
-            Method::Forward(args) => Self::Forward { args: args.clone(), questions: open()? },
-            Method::Inference(args) => Self::Inference { args: args.clone(), questions: open()? },
+            Method::Forward(args) => Self::Forward {
+                args: args.clone(),
+                questions: open()?,
+            },
+            Method::Inference(args) => Self::Inference {
+                args: args.clone(),
+                questions: open()?,
+            },
         })
     }
 
@@ -137,13 +159,18 @@ impl Run<'_> {
                 self.together(asks, step).await?
             }
         };
-        self.progress.send_modify(|progress| progress.failed_forwards += failed);
+        self.progress
+            .send_modify(|progress| progress.failed_forwards += failed);
         Ok(())
     }
 
     /// A question from the network, then the best one asked of it. Returns how many of the two failed.
     async fn train_step(&mut self, args: &TrainArgs, step: u64) -> anyhow::Result<u64> {
-        let which = |step_sub| Which { purpose: Purpose::Query, step, step_sub };
+        let which = |step_sub| Which {
+            purpose: Purpose::Query,
+            step,
+            step_sub,
+        };
         let ask = self.neuron.question_ask(args);
         let question = self.neuron.forward(ask, which(0), Ends::WithoutBest).await?;
         let Some(question) = question.completion() else {
@@ -170,7 +197,8 @@ impl Run<'_> {
             self.neuron.epoch_block = self.neuron.block;
             self.submit_weights(step).await?;
         }
-        self.progress.send_modify(|progress| progress.steps_done = step + 1);
+        self.progress
+            .send_modify(|progress| progress.steps_done = step + 1);
         Ok(())
     }
 
@@ -178,7 +206,10 @@ impl Run<'_> {
     async fn close(mut self, steps: u64) -> anyhow::Result<()> {
         self.wait_for_block(steps).await?;
         if let Some((_, record)) = self.submitted.take() {
-            self.neuron.reporter.report(record::Kind::Weights(record), None).await?;
+            self.neuron
+                .reporter
+                .report(record::Kind::Weights(record), None)
+                .await?;
         }
         self.neuron.reporter.drained().await
     }
@@ -200,7 +231,9 @@ impl Run<'_> {
 
     /// The weights that applied in this block, or why they did not, become a record.
     async fn take_applied(&mut self, closed: &BlockClosed) -> anyhow::Result<()> {
-        let submitted = self.submitted.take_if(|(nonce, _)| closed.applied.iter().any(|applied| applied.nonce == *nonce));
+        let submitted = self
+            .submitted
+            .take_if(|(nonce, _)| closed.applied.iter().any(|applied| applied.nonce == *nonce));
         let Some((nonce, mut record)) = submitted else {
             return Ok(());
         };
@@ -210,7 +243,10 @@ impl Run<'_> {
         if !record.refusal.is_empty() {
             tracing::warn!(refusal = record.refusal, "the chain did not take the weights");
         }
-        self.neuron.reporter.report(record::Kind::Weights(record), None).await
+        self.neuron
+            .reporter
+            .report(record::Kind::Weights(record), None)
+            .await
     }
 
     async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
@@ -218,7 +254,11 @@ impl Run<'_> {
         let (uids, u16_weights) = to_u16(&weights);
         let nonce = self.neuron.block;
         let version_key = self.neuron.launch.neuron.version_key;
-        let set = SetWeights { uids, weights: u16_weights, version_key };
+        let set = SetWeights {
+            uids,
+            weights: u16_weights,
+            version_key,
+        };
         let refusal = self.neuron.chain.set_weights(nonce, set).await?;
         tracing::info!(block = nonce, uids = weights.uids.len(), refusal, "set weights");
         let record = self.neuron.weights_record(step, weights, refusal);
@@ -227,7 +267,10 @@ impl Run<'_> {
             self.submitted = Some((nonce, record));
             return Ok(());
         }
-        self.neuron.reporter.report(record::Kind::Weights(record), None).await
+        self.neuron
+            .reporter
+            .report(record::Kind::Weights(record), None)
+            .await
     }
 
     /// The metagraph of the block that closed last; on the clock, of now.
@@ -253,7 +296,9 @@ impl Run<'_> {
 
     fn epoch_length(&self) -> u64 {
         let overridden = u64::try_from(self.neuron.launch.neuron.epoch_length_override).ok();
-        overridden.unwrap_or(self.neuron.metagraph.validator_epoch_length).max(1)
+        overridden
+            .unwrap_or(self.neuron.metagraph.validator_epoch_length)
+            .max(1)
     }
 }
 
@@ -266,7 +311,10 @@ impl Neuron {
     /// 'Ask a question', to the network.
     pub(crate) fn question_ask(&self, args: &TrainArgs) -> Ask {
         let question = self.question(&self.launch.neuron.question_prompt);
-        Ask { is_question: true, ..self.training_ask(args, question) }
+        Ask {
+            is_question: true,
+            ..self.training_ask(args, question)
+        }
     }
 
     /// The network's own question, back to it.
@@ -308,7 +356,10 @@ impl Neuron {
     /// One inference: the best-scored axons, and the completion of the best-scored or the best rewarded.
     pub(crate) fn inference_ask(&self, args: &InferenceArgs, conversation: Conversation) -> Ask {
         let judgement = if args.use_reward_model {
-            Judgement::Reward { train_gating_model: false, train_network: false }
+            Judgement::Reward {
+                train_gating_model: false,
+                train_network: false,
+            }
         } else {
             Judgement::TrustScores
         };
@@ -326,5 +377,9 @@ impl Neuron {
 
 /// The file says it with a truth value, as v4 does.
 pub(crate) fn choice(random_sample_uids: bool) -> Choice {
-    if random_sample_uids { Choice::Sample } else { Choice::BestScores }
+    if random_sample_uids {
+        Choice::Sample
+    } else {
+        Choice::BestScores
+    }
 }

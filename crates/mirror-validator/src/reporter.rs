@@ -99,14 +99,28 @@ impl Reporter {
     pub async fn report(&self, kind: record::Kind, learned: Option<Learned>) -> anyhow::Result<()> {
         let identity = identity(&kind);
         let encoded = Record { kind: Some(kind) }.encode_to_vec();
-        self.room.acquire().await.context("the reporter has stopped")?.forget();
-        let sent = self.outgoing.send(Outgoing { encoded, identity, learned }).await;
+        self.room
+            .acquire()
+            .await
+            .context("the reporter has stopped")?
+            .forget();
+        let sent = self
+            .outgoing
+            .send(Outgoing {
+                encoded,
+                identity,
+                learned,
+            })
+            .await;
         sent.map_err(|_| anyhow!("the reporter has stopped"))
     }
 
     /// Waits until everything reported so far is acknowledged.
     pub async fn drained(&self) -> anyhow::Result<()> {
-        self.room.acquire_many(MOST_UNACKNOWLEDGED).await.context("the reporter has stopped")?;
+        self.room
+            .acquire_many(MOST_UNACKNOWLEDGED)
+            .await
+            .context("the reporter has stopped")?;
         Ok(())
     }
 }
@@ -137,7 +151,11 @@ impl Desk {
     /// Opens the stream, says hello, and sends again what was not acknowledged.
     async fn connect(&mut self) -> anyhow::Result<(mpsc::Sender<NodeReport>, Streaming<Directive>)> {
         let (reports, outgoing) = mpsc::channel(MOST_UNACKNOWLEDGED as usize + 1);
-        reports.send(NodeReport { report: Some(node_report::Report::Hello(self.hello.clone())) }).await?;
+        reports
+            .send(NodeReport {
+                report: Some(node_report::Report::Hello(self.hello.clone())),
+            })
+            .await?;
         for pending in &self.sent {
             reports.send(pending.report()).await?;
         }
@@ -182,7 +200,9 @@ impl Desk {
         match directive {
             directive::Directive::Acknowledged(sequence) => self.acknowledge(sequence),
             directive::Directive::SubtensorAddress(text) => {
-                let address = text.parse().with_context(|| format!("the subtensor is said to be at `{text}`"))?;
+                let address = text
+                    .parse()
+                    .with_context(|| format!("the subtensor is said to be at `{text}`"))?;
                 self.subtensor.send_replace(address);
                 Ok(())
             }
@@ -190,19 +210,32 @@ impl Desk {
     }
 
     fn acknowledge(&mut self, sequence: u64) -> anyhow::Result<()> {
-        let count = self.sent.iter().take_while(|pending| pending.sequence <= sequence).count();
+        let count = self
+            .sent
+            .iter()
+            .take_while(|pending| pending.sequence <= sequence)
+            .count();
         if count == 0 {
-            bail!("the coordinator acknowledged record {sequence}, which was not sent or acknowledged before");
+            bail!(
+                "the coordinator acknowledged record {sequence}, which was not sent or acknowledged before"
+            );
         }
         let acknowledged: Vec<Pending> = self.sent.drain(..count).collect();
-        let identities = acknowledged.iter().filter_map(|pending| pending.outgoing.identity.as_deref());
+        let identities = acknowledged
+            .iter()
+            .filter_map(|pending| pending.outgoing.identity.as_deref());
         if let Some(file) = &mut self.acknowledged {
             let lines: String = identities.map(|identity| format!("{identity}\n")).collect();
-            file.write_all(lines.as_bytes()).context("cannot write down what was acknowledged")?;
+            file.write_all(lines.as_bytes())
+                .context("cannot write down what was acknowledged")?;
         }
-        let learned = acknowledged.iter().filter_map(|pending| pending.outgoing.learned.as_ref());
+        let learned = acknowledged
+            .iter()
+            .filter_map(|pending| pending.outgoing.learned.as_ref());
         let learned: Vec<Vec<u8>> = learned.map(Message::encode_to_vec).collect();
-        self.memory.append_batch(&learned).context("cannot remember what was learned")?;
+        self.memory
+            .append_batch(&learned)
+            .context("cannot remember what was learned")?;
         self.room.add_permits(count);
         Ok(())
     }
@@ -212,7 +245,10 @@ impl Pending {
     fn report(&self) -> NodeReport {
         let record = self.outgoing.encoded.clone().into();
         NodeReport {
-            report: Some(node_report::Report::Record(Sequenced { sequence: self.sequence, record })),
+            report: Some(node_report::Report::Record(Sequenced {
+                sequence: self.sequence,
+                record,
+            })),
         }
     }
 }
@@ -227,8 +263,15 @@ enum Ended {
 fn identity(kind: &record::Kind) -> Option<String> {
     match kind {
         record::Kind::Event(event) => {
-            let purpose = if event.purpose() == Purpose::ByHand { "by_hand" } else { "query" };
-            Some(format!("{} {purpose} {} {}", event.validator, event.step, event.step_sub))
+            let purpose = if event.purpose() == Purpose::ByHand {
+                "by_hand"
+            } else {
+                "query"
+            };
+            Some(format!(
+                "{} {purpose} {} {}",
+                event.validator, event.step, event.step_sub
+            ))
         }
         _ => None,
     }

@@ -12,8 +12,8 @@ use futures::{Stream, StreamExt};
 use mirror_config::experiment::{InferenceArgs, Query, TrainArgs};
 use mirror_proto::mirror::v1::neuron_server::Neuron as NeuronService;
 use mirror_proto::mirror::v1::{
-    self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress, QueryRequest,
-    TrainRequest,
+    self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress,
+    QueryRequest, TrainRequest,
 };
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -58,7 +58,10 @@ pub struct PreparedQuery {
 impl Service {
     /// The service of a neuron with, perhaps, a query to work through.
     pub fn new(neuron: Neuron, query: Option<PreparedQuery>) -> Self {
-        Self { neuron: Arc::new(Mutex::new(neuron)), query: Arc::new(Mutex::new(query)) }
+        Self {
+            neuron: Arc::new(Mutex::new(neuron)),
+            query: Arc::new(Mutex::new(query)),
+        }
     }
 }
 
@@ -69,8 +72,15 @@ impl NeuronService for Service {
 
     async fn query(&self, _request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let prepared = self.query.lock().await.take();
-        let Some(PreparedQuery { query, questions, learned }) = prepared else {
-            return Err(Status::failed_precondition("there is no query, or it was started already"));
+        let Some(PreparedQuery {
+            query,
+            questions,
+            learned,
+        }) = prepared
+        else {
+            return Err(Status::failed_precondition(
+                "there is no query, or it was started already",
+            ));
         };
         let (progress, mut seen) = watch::channel(Progress::default());
         let neuron = self.neuron.clone();
@@ -111,13 +121,17 @@ impl NeuronService for Service {
             timeout: timeout(request.timeout)?.unwrap_or(neuron.launch.neuron.training_timeout),
             method: "forward",
         };
-        by_hand(&mut neuron, ask).await.map(|settled| Response::new(reply(settled)))
+        by_hand(&mut neuron, ask)
+            .await
+            .map(|settled| Response::new(reply(settled)))
     }
 
     async fn train(&self, request: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
         let steps = request.into_inner().max_iter;
         if steps > MOST_STEPS_BY_HAND {
-            return Err(Status::invalid_argument(format!("max_iter is {steps}, at most {MOST_STEPS_BY_HAND} are taken")));
+            return Err(Status::invalid_argument(format!(
+                "max_iter is {steps}, at most {MOST_STEPS_BY_HAND} are taken"
+            )));
         }
         let (told, telling) = mpsc::channel(16);
         let neuron = self.neuron.clone();
@@ -135,10 +149,16 @@ impl NeuronService for Service {
         Ok(Response::new(ReceiverStream::new(telling)))
     }
 
-    async fn inference(&self, request: Request<InferenceRequest>) -> Result<Response<InferenceReply>, Status> {
+    async fn inference(
+        &self,
+        request: Request<InferenceRequest>,
+    ) -> Result<Response<InferenceReply>, Status> {
         let request = request.into_inner();
         let conversation = conversation(request.messages)?;
-        let args = InferenceArgs { timeout: timeout(request.timeout)?, use_reward_model: request.use_reward_model };
+        let args = InferenceArgs {
+            timeout: timeout(request.timeout)?,
+            use_reward_model: request.use_reward_model,
+        };
         let mut neuron = self.neuron.lock().await;
         let ask = neuron.inference_ask(&args, conversation);
         let settled = by_hand(&mut neuron, ask).await?;
@@ -155,7 +175,11 @@ async fn train_step(neuron: &Mutex<Neuron>, args: &TrainArgs) -> Vec<Result<Sett
     let mut neuron = neuron.lock().await;
     let ask = neuron.question_ask(args);
     let question = by_hand(&mut neuron, ask).await;
-    let asked = question.as_ref().ok().and_then(Settled::completion).map(|text| neuron.answer_ask(args, text));
+    let asked = question
+        .as_ref()
+        .ok()
+        .and_then(Settled::completion)
+        .map(|text| neuron.answer_ask(args, text));
     let mut settled = vec![question];
     if let Some(ask) = asked {
         settled.push(by_hand(&mut neuron, ask).await);
@@ -192,7 +216,10 @@ fn reply(settled: Settled) -> ForwardReply {
 fn problem(settled: &Settled) -> String {
     match (settled.asked.is_empty(), settled.best) {
         (true, _) => "no axon is serving".to_owned(),
-        (false, None) => format!("none of the {} axons asked gave a completion", settled.asked.len()),
+        (false, None) => format!(
+            "none of the {} axons asked gave a completion",
+            settled.asked.len()
+        ),
         (false, Some(_)) => String::new(),
     }
 }
@@ -204,15 +231,17 @@ fn conversation(messages: Vec<wire::Message>) -> Result<Conversation, Status> {
             messages.len()
         )));
     }
-    let messages = messages.into_iter().map(|wire::Message { role, content }| Message { role, content });
+    let messages = messages
+        .into_iter()
+        .map(|wire::Message { role, content }| Message { role, content });
     Ok(Conversation::new(messages.collect()))
 }
 
 fn timeout(seconds: Option<f32>) -> Result<Option<f64>, Status> {
     match seconds {
-        Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => {
-            Err(Status::invalid_argument(format!("timeout is {seconds}: expected seconds above 0, up to {LONGEST_TIMEOUT}")))
-        }
+        Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => Err(Status::invalid_argument(
+            format!("timeout is {seconds}: expected seconds above 0, up to {LONGEST_TIMEOUT}"),
+        )),
         seconds => Ok(seconds.map(f64::from)),
     }
 }
@@ -222,7 +251,10 @@ fn end(
     progress: Progress,
 ) -> Result<QueryProgress, Status> {
     match ended {
-        Ok(Ok(())) => Ok(QueryProgress { finished: true, ..wire_progress(progress) }),
+        Ok(Ok(())) => Ok(QueryProgress {
+            finished: true,
+            ..wire_progress(progress)
+        }),
         Ok(Err(error)) => Err(Status::internal(format!("{error:#}"))),
         Err(panicked) => Err(Status::internal(format!("the query broke down: {panicked}"))),
     }

@@ -26,7 +26,9 @@ impl Honest {
 
     /// A question of the data; none when there is no data.
     fn question(&self, id: &CallId) -> Option<&str> {
-        self.surroundings.dataset.question(self.row(self.draw("question", id))?)
+        self.surroundings
+            .dataset
+            .question(self.row(self.draw("question", id))?)
     }
 
     /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data, any
@@ -43,7 +45,8 @@ impl Honest {
     }
 
     fn row(&self, draw: Draw) -> Option<u32> {
-        draw.below(u64::from(self.surroundings.dataset.len())).map(|row| row as u32)
+        draw.below(u64::from(self.surroundings.dataset.len()))
+            .map(|row| row as u32)
     }
 }
 

@@ -42,7 +42,13 @@ struct Average {
 impl History {
     /// An empty history. `alpha` is the weight of the old average, 0..=1; at most `most_events` events count.
     pub fn new(alpha: f64, most_events: usize) -> Self {
-        Self { alpha, most_events: most_events.max(1), next: 0, events: VecDeque::new(), uids: Vec::new() }
+        Self {
+            alpha,
+            most_events: most_events.max(1),
+            next: 0,
+            events: VecDeque::new(),
+            uids: Vec::new(),
+        }
     }
 
     /// Takes in an event: `rewards` beside the `uids` that succeeded. Then the averages of `resets` start again, which
@@ -50,8 +56,11 @@ impl History {
     pub fn record(&mut self, uids: &[u32], rewards: &[f32], resets: &[Reset]) {
         let number = self.next;
         self.next += 1;
-        let shares: Vec<Share> =
-            uids.iter().zip(softmax(rewards)).map(|(uid, share)| Share { uid: *uid, share }).collect();
+        let shares: Vec<Share> = uids
+            .iter()
+            .zip(softmax(rewards))
+            .map(|(uid, share)| Share { uid: *uid, share })
+            .collect();
         for Share { uid, share } in &shares {
             let alpha = self.alpha;
             let average = self.average(*uid);
@@ -60,7 +69,10 @@ impl History {
         }
         self.events.push_back(shares);
         for uid in resets {
-            *self.average(*uid) = Average { since: number + 1, ..Average::default() };
+            *self.average(*uid) = Average {
+                since: number + 1,
+                ..Average::default()
+            };
         }
         if self.events.len() > self.most_events {
             self.forget_oldest();
@@ -78,7 +90,9 @@ impl History {
 
     fn forget_oldest(&mut self) {
         let oldest = self.next - self.events.len() as u64;
-        let Some(shares) = self.events.pop_front() else { return };
+        let Some(shares) = self.events.pop_front() else {
+            return;
+        };
         for Share { uid, share } in shares {
             let alpha = self.alpha;
             let average = self.average(uid);
@@ -148,15 +162,17 @@ mod tests {
 
     fn event(n: u32) -> impl Strategy<Value = Event> {
         let resets = prop::collection::vec(0..n, 0..2);
-        (prop::sample::subsequence((0..n).collect::<Vec<_>>(), 0..=n as usize), resets).prop_flat_map(
-            |(uids, resets)| {
+        (
+            prop::sample::subsequence((0..n).collect::<Vec<_>>(), 0..=n as usize),
+            resets,
+        )
+            .prop_flat_map(|(uids, resets)| {
                 prop::collection::vec(-3f32..3.0, uids.len()).prop_map(move |rewards| Event {
                     uids: uids.clone(),
                     rewards,
                     resets: resets.clone(),
                 })
-            },
-        )
+            })
     }
 
     proptest! {

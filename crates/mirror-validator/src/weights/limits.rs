@@ -37,18 +37,30 @@ pub fn process(averages: &[f32], limits: &Limits) -> Processed {
     let everybody = || (0..n as u32).collect();
     let positive: Vec<u32> = (0..n as u32).filter(|uid| raw[*uid as usize] > 0.0).collect();
     if positive.is_empty() || n < limits.min_allowed_weights {
-        return Processed { uids: everybody(), weights: vec![1.0 / n as f32; n] };
+        return Processed {
+            uids: everybody(),
+            weights: vec![1.0 / n as f32; n],
+        };
     }
     if positive.len() < limits.min_allowed_weights {
         let filled: Vec<f32> = raw.iter().map(|weight| weight.max(0.0) + MAKEWEIGHT).collect();
-        return Processed { uids: everybody(), weights: limit_largest(&filled, limits.max_weight_limit) };
+        return Processed {
+            uids: everybody(),
+            weights: limit_largest(&filled, limits.max_weight_limit),
+        };
     }
     let spare = (positive.len() - limits.min_allowed_weights) as f32 / positive.len() as f32;
     let positive_weights: Vec<f32> = positive.iter().map(|uid| raw[*uid as usize]).collect();
     let least = quantile(&positive_weights, limits.exclude_quantile.min(spare));
-    let kept: Vec<u32> = positive.into_iter().filter(|uid| raw[*uid as usize] >= least).collect();
+    let kept: Vec<u32> = positive
+        .into_iter()
+        .filter(|uid| raw[*uid as usize] >= least)
+        .collect();
     let weights: Vec<f32> = kept.iter().map(|uid| raw[*uid as usize]).collect();
-    Processed { uids: kept, weights: limit_largest(&weights, limits.max_weight_limit) }
+    Processed {
+        uids: kept,
+        weights: limit_largest(&weights, limits.max_weight_limit),
+    }
 }
 
 /// Weights as u16, the largest 65535; halves round to even, as Python's do. Uids whose weight rounds to zero are left
@@ -62,7 +74,13 @@ pub fn to_u16(processed: &Processed) -> (Vec<u32>, Vec<u32>) {
         let scaled = f64::from(*weight) / f64::from(largest) * 65_535.0;
         scaled.round_ties_even().clamp(0.0, 65_535.0) as u32
     });
-    processed.uids.iter().copied().zip(scaled).filter(|(_, weight)| *weight > 0).unzip()
+    processed
+        .uids
+        .iter()
+        .copied()
+        .zip(scaled)
+        .filter(|(_, weight)| *weight > 0)
+        .unzip()
 }
 
 /// Quantile with linear interpolation between neighbours, as torch has it. `values` is not empty, `q` is in 0..=1.
@@ -95,10 +113,14 @@ fn limit_largest(weights: &[f32], limit: f32) -> Vec<f32> {
             below
         })
         .collect();
-    let within = estimation.iter().zip(&cumulated).enumerate().filter(|(index, (weight, cumulated))| {
-        let clipped_there = (count - index - 1) as f32 * **weight;
-        **weight / (clipped_there + **cumulated + EPSILON) < limit
-    });
+    let within = estimation
+        .iter()
+        .zip(&cumulated)
+        .enumerate()
+        .filter(|(index, (weight, cumulated))| {
+            let clipped_there = (count - index - 1) as f32 * **weight;
+            **weight / (clipped_there + **cumulated + EPSILON) < limit
+        });
     let within = within.count();
     // With none within, Python's index -1 reads the last of the sums.
     let kept_sum = cumulated[within.checked_sub(1).unwrap_or(count - 1)];
@@ -114,7 +136,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FREE: Limits = Limits { min_allowed_weights: 1, max_weight_limit: 1.0, exclude_quantile: 0.0 };
+    const FREE: Limits = Limits {
+        min_allowed_weights: 1,
+        max_weight_limit: 1.0,
+        exclude_quantile: 0.0,
+    };
 
     #[track_caller]
     fn check(averages: &[f32], limits: Limits, uids: &[u32], weights: &[f32]) {
@@ -134,37 +160,73 @@ mod tests {
     #[test]
     fn nothing_known_is_everybody_alike() {
         check(&[0.0, 0.0], FREE, &[0, 1], &[0.5, 0.5]);
-        check(&[0.5, 0.0], Limits { min_allowed_weights: 3, ..FREE }, &[0, 1], &[0.5, 0.5]);
+        check(
+            &[0.5, 0.0],
+            Limits {
+                min_allowed_weights: 3,
+                ..FREE
+            },
+            &[0, 1],
+            &[0.5, 0.5],
+        );
     }
 
     #[test]
     fn too_few_are_filled_up_with_makeweights() {
-        let limits = Limits { min_allowed_weights: 2, ..FREE };
+        let limits = Limits {
+            min_allowed_weights: 2,
+            ..FREE
+        };
         check(&[1.0, 0.0, 0.0], limits, &[0, 1, 2], &[1.0 - 2e-5, 1e-5, 1e-5]);
     }
 
     #[test]
     fn the_smallest_are_left_out() {
         // of [1, 2, 3, 4]/10 the median lies at 0.25
-        let limits = Limits { exclude_quantile: 0.5, ..FREE };
+        let limits = Limits {
+            exclude_quantile: 0.5,
+            ..FREE
+        };
         check(&[1.0, 2.0, 3.0, 4.0], limits, &[2, 3], &[3.0 / 7.0, 4.0 / 7.0]);
         // no more than leaves min_allowed_weights: 1/4 at most, the quantile at 0.175 keeps three
-        let limits = Limits { min_allowed_weights: 3, ..limits };
-        check(&[1.0, 2.0, 3.0, 4.0], limits, &[1, 2, 3], &[2.0 / 9.0, 3.0 / 9.0, 4.0 / 9.0]);
+        let limits = Limits {
+            min_allowed_weights: 3,
+            ..limits
+        };
+        check(
+            &[1.0, 2.0, 3.0, 4.0],
+            limits,
+            &[1, 2, 3],
+            &[2.0 / 9.0, 3.0 / 9.0, 4.0 / 9.0],
+        );
     }
 
     #[test]
     fn the_largest_is_cut_to_the_limit() {
         // 0.6 is cut to c with c / (c + 0.4) = 0.5, so c = 0.4
-        let limits = Limits { max_weight_limit: 0.5, ..FREE };
+        let limits = Limits {
+            max_weight_limit: 0.5,
+            ..FREE
+        };
         check(&[0.6, 0.2, 0.2], limits, &[0, 1, 2], &[0.5, 0.25, 0.25]);
         // three of at most a quarter cannot sum to one
-        check(&[0.6, 0.2, 0.2], Limits { max_weight_limit: 0.25, ..FREE }, &[0, 1, 2], &[1.0 / 3.0; 3]);
+        check(
+            &[0.6, 0.2, 0.2],
+            Limits {
+                max_weight_limit: 0.25,
+                ..FREE
+            },
+            &[0, 1, 2],
+            &[1.0 / 3.0; 3],
+        );
     }
 
     #[test]
     fn u16_weights_are_scaled_to_the_largest() {
-        let processed = Processed { uids: vec![3, 5, 9], weights: vec![0.5, 0.25, 1e-9] };
+        let processed = Processed {
+            uids: vec![3, 5, 9],
+            weights: vec![0.5, 0.25, 1e-9],
+        };
         assert_eq!(to_u16(&processed), (vec![3, 5], vec![65_535, 32_768]));
         assert_eq!(to_u16(&Processed::default()), (vec![], vec![]));
     }

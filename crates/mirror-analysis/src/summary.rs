@@ -1,0 +1,216 @@
+//! The table of uids and the totals of a run.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::moments::Moments;
+use crate::outcome::OutcomeCounts;
+use crate::run_data::RunData;
+use crate::tally::UidTally;
+
+/// What the chain's metagraph knows of a uid, and the run's tables do not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// whose
+    pub uid: u32,
+    /// what it is, in the experiment's word: its behaviour or the name of its group
+    pub group: Option<String>,
+    /// the chain's, in its own measure
+    pub incentive: Option<f64>,
+}
+
+/// A run in one table and a few numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// one a uid, best paid first
+    pub uids: Vec<UidRow>,
+    /// what the rows are ordered by
+    pub pay: Pay,
+    /// of the whole run
+    pub totals: Totals,
+}
+
+/// What one uid did and got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UidRow {
+    /// whose row
+    pub uid: u32,
+    /// its behaviour or group, where it is known
+    pub group: Option<String>,
+    /// how its calls ended
+    pub outcomes: OutcomeCounts,
+    /// mean reward of its successful calls; none where no call got one
+    pub mean_reward: Option<f64>,
+    /// the rewards' standard deviation; none of fewer than two
+    pub reward_deviation: Option<f64>,
+    /// mean over the validators of the last weights that the chain took from each; none where it took none
+    pub weight: Option<f64>,
+    /// the chain's, where it is known
+    pub incentive: Option<f64>,
+    /// seconds a call, those that failed included; none where it was never called
+    pub mean_call_time: Option<f64>,
+}
+
+impl UidRow {
+    /// Number of all calls to it.
+    pub fn calls(&self) -> u64 {
+        self.outcomes.calls()
+    }
+
+    /// Number of calls that it answered with a completion that counts.
+    pub fn successes(&self) -> u64 {
+        self.outcomes.successes()
+    }
+
+    /// Successes among calls, 0 … 1; none where it was never called.
+    pub fn success_rate(&self) -> Option<f64> {
+        share(self.successes(), self.calls())
+    }
+}
+
+/// What "paid" means in a run: the first of these that any uid has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pay {
+    /// the chain's incentive
+    Incentive,
+    /// the weights that validators set
+    Weight,
+    /// the mean reward
+    Reward,
+}
+
+impl Pay {
+    /// In the words of a table's heading.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incentive => "incentive",
+            Self::Weight => "weight",
+            Self::Reward => "mean reward",
+        }
+    }
+
+    /// A uid's pay; none where it has none.
+    pub fn of(self, row: &UidRow) -> Option<f64> {
+        match self {
+            Self::Incentive => row.incentive,
+            Self::Weight => row.weight,
+            Self::Reward => row.mean_reward,
+        }
+    }
+}
+
+/// A run in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Totals {
+    /// the experiment's forwards
+    pub events: u64,
+    /// forwards in which no call succeeded
+    pub failed_events: u64,
+    /// forwards that somebody made by hand; they count in nothing else
+    pub by_hand: u64,
+    /// number of the last step and one
+    pub steps: u64,
+    /// who made the forwards
+    pub validators: usize,
+    /// how all calls ended
+    pub outcomes: OutcomeCounts,
+    /// of all rewards that are finite numbers
+    pub mean_reward: Option<f64>,
+    /// successful calls whose reward is no finite number
+    pub unusable_rewards: u64,
+    /// calls lost to real slowness, which another run may not lose
+    pub timing_dependent: u64,
+    /// settings of weights that the chain took
+    pub weights_set: u64,
+    /// settings of weights that the chain refused
+    pub weights_refused: u64,
+    /// things that happened to nodes
+    pub incidents: u64,
+    /// seconds from the first forward's start to the last one's end
+    pub duration: Option<f64>,
+}
+
+impl Totals {
+    /// Successes among all calls, 0 … 1; none where there was no call.
+    pub fn success_rate(&self) -> Option<f64> {
+        share(self.outcomes.successes(), self.outcomes.calls())
+    }
+
+    /// Steps a second; none where nothing took any time.
+    pub fn step_rate(&self) -> Option<f64> {
+        let seconds = self.duration.filter(|&seconds| seconds > 0.0)?;
+        Some(self.steps as f64 / seconds)
+    }
+}
+
+impl Summary {
+    /// Of a run, with what the metagraph knows. A uid has a row when the run or a standing names it.
+    pub fn of(data: &RunData, standings: &[Standing]) -> Self {
+        let standings: BTreeMap<u32, &Standing> = standings
+            .iter()
+            .map(|standing| (standing.uid, standing))
+            .collect();
+        let uids: BTreeSet<u32> = data.uids.keys().chain(standings.keys()).copied().collect();
+        let row = |uid| {
+            let standing = standings.get(&uid).copied();
+            uid_row(data, uid, standing)
+        };
+        let mut uids: Vec<UidRow> = uids.into_iter().map(row).collect();
+        let pay = [Pay::Incentive, Pay::Weight]
+            .into_iter()
+            .find(|pay| uids.iter().any(|row| pay.of(row).is_some_and(|paid| paid > 0.0)))
+            .unwrap_or(Pay::Reward);
+        // The sort is stable: who is paid the same stays in the order of uids.
+        uids.sort_by(|one, other| falling(pay.of(one), pay.of(other)));
+        Self {
+            uids,
+            pay,
+            totals: totals(data),
+        }
+    }
+}
+
+fn uid_row(data: &RunData, uid: u32, standing: Option<&Standing>) -> UidRow {
+    let tally = data.uids.get(&uid);
+    let rewards = tally.map_or_else(Moments::default, |tally| tally.rewards);
+    UidRow {
+        uid,
+        group: standing.and_then(|standing| standing.group.clone()),
+        outcomes: tally.map_or_else(OutcomeCounts::default, |tally| tally.outcomes),
+        mean_reward: rewards.mean(),
+        reward_deviation: rewards.deviation(),
+        weight: data.weights.last_mean(uid),
+        incentive: standing.and_then(|standing| standing.incentive.filter(|paid| paid.is_finite())),
+        mean_call_time: tally.and_then(|tally: &UidTally| tally.call_time.mean()),
+    }
+}
+
+fn totals(data: &RunData) -> Totals {
+    Totals {
+        events: data.events.count,
+        failed_events: data.events.failed,
+        by_hand: data.events.by_hand,
+        steps: data.events.steps,
+        validators: data.events.validators.len(),
+        outcomes: data.outcomes(),
+        mean_reward: data.rewards.mean(),
+        unusable_rewards: data.unusable_rewards,
+        timing_dependent: data.timing_dependent,
+        weights_set: data.weights.set,
+        weights_refused: data.weights.refused,
+        incidents: data.incidents.count(),
+        duration: data.events.duration(),
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Greatest first, none last.
+fn falling(one: Option<f64>, other: Option<f64>) -> Ordering {
+    let known = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
+    known(other).total_cmp(&known(one))
+}

@@ -1,0 +1,66 @@
+//! `mirror report`: the report of a run, made again from its tables.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Args;
+use mirror_analysis::{RunData, Summary, write_report};
+use mirror_runs::Run;
+
+use super::{RunsDir, Status, place};
+use crate::coordinator::standing;
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// The run: an id or its beginning, `last`, or a path
+    run: String,
+    #[command(flatten)]
+    runs_dir: RunsDir,
+}
+
+pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
+    write(&place::run(&arguments.runs_dir.runs_dir, &arguments.run)?)?;
+    Ok(Status::Done)
+}
+
+/// The reports of the runs that an analysis requires, each by an id, a path, or the query's name in its newest run.
+pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Result<Status> {
+    if requires.is_empty() {
+        bail!(
+            "the analysis requires no run: name a query's id, a run's id or a path under `analysis.requires`"
+        );
+    }
+    for required in requires {
+        let path = match newest_of_query(runs_dir, required)? {
+            Some(path) => path,
+            None => place::run(runs_dir, required)?,
+        };
+        write(&path)?;
+    }
+    Ok(Status::Done)
+}
+
+fn write(path: &Path) -> anyhow::Result<()> {
+    let run = Run::open(path)?;
+    let data = RunData::read(&run)?;
+    let summary = Summary::of(&data, &standing::load(run.layout())?);
+    write_report(&data, &summary, run.layout())?;
+    writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
+    Ok(())
+}
+
+/// The newest run whose query has this id.
+fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<std::path::PathBuf>> {
+    for listed in mirror_runs::runs(runs_dir)? {
+        let resolved = mirror_runs::Layout::new(&listed.path).resolved();
+        // A run whose experiment cannot be read is not the one that is meant.
+        let Ok(loaded) = mirror_config::load(&resolved) else {
+            continue;
+        };
+        if loaded.experiment.query.is_some_and(|query| query.id == id) {
+            return Ok(Some(listed.path));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,199 @@
+//! `mirror runs`: what runs there are, what is in one, whether two are the same, and what a killed coordinator left.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand, ValueEnum};
+use mirror_analysis::{RunData, Summary};
+use mirror_runs::{Recovery, Run, Verdict, diff, recover, view};
+
+use super::{RunsDir, Status, place};
+use crate::coordinator::standing;
+
+/// Differences that are shown of each kind.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArguments {
+    #[command(flatten)]
+    runs_dir: RunsDir,
+    #[command(subcommand)]
+    command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunsCommand {
+    /// Lists the runs, newest first
+    List {
+        /// Prints the list as JSON, one run a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a run: what it is, how it ended, how its uids stand
+    Show {
+        /// An id or its beginning, `last`, or a path
+        run: String,
+        /// Prints its events instead, in the seed's columns, as the experiment's `ignore_attr` leaves them
+        #[arg(long, value_name = "FORMAT")]
+        events: Option<Format>,
+        /// Prints its manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compares two runs; exit status 1 when they differ in more than timing
+    Diff {
+        /// An id or its beginning, `last`, or a path
+        first: String,
+        /// Likewise
+        second: String,
+    },
+    /// Ends a run whose coordinator was killed: its journal becomes tables
+    Recover {
+        /// An id or its beginning, `last`, or a path
+        run: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Csv,
+    Jsonl,
+}
+
+pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
+    let open = |wanted: &str| anyhow::Ok(Run::open(place::run(&arguments.runs_dir.runs_dir, wanted)?)?);
+    match &arguments.command {
+        RunsCommand::List { json } => list(arguments, *json),
+        RunsCommand::Show {
+            run,
+            events: Some(format),
+            ..
+        } => events(&open(run)?, *format),
+        RunsCommand::Show {
+            run,
+            events: None,
+            json,
+        } => show(&open(run)?, *json),
+        RunsCommand::Diff { first, second } => compare(&open(first)?, &open(second)?),
+        RunsCommand::Recover { run } => {
+            let path = place::run(&arguments.runs_dir.runs_dir, run)?;
+            let (word, manifest) = match recover(&path)? {
+                Recovery::Recovered(manifest) => ("recovered", manifest),
+                Recovery::AlreadyEnded(manifest) => ("had ended before", manifest),
+            };
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{} {word}", manifest.id)?;
+            for (table, rows) in &manifest.counts.rows {
+                writeln!(out, "  {rows:>10} {table}")?;
+            }
+            Ok(Status::Done)
+        }
+    }
+}
+
+fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
+    let mut out = std::io::stdout().lock();
+    for listed in mirror_runs::runs(&arguments.runs_dir.runs_dir)? {
+        match (&listed.run, json) {
+            (Ok((manifest, state)), true) => {
+                let line = serde_json::json!({ "id": listed.id, "state": state, "manifest": manifest });
+                writeln!(out, "{line}")?;
+            }
+            (Ok((manifest, state)), false) => {
+                let state = serde_json::to_value(state)?;
+                let events = manifest.counts.rows.get("events").copied().unwrap_or_default();
+                let tags = manifest.tags.join(" ");
+                let state = state.as_str().unwrap_or_default();
+                writeln!(out, "{:<50} {state:<12} {events:>9} events  {tags}", listed.id)?;
+            }
+            (Err(error), true) => {
+                writeln!(
+                    out,
+                    "{}",
+                    serde_json::json!({ "id": listed.id, "problem": error.to_string() })
+                )?;
+            }
+            (Err(error), false) => writeln!(out, "{:<50} unreadable: {error}", listed.id)?,
+        }
+    }
+    Ok(Status::Done)
+}
+
+fn show(run: &Run, json: bool) -> anyhow::Result<Status> {
+    let mut out = std::io::stdout().lock();
+    let manifest = run.manifest();
+    if json {
+        serde_json::to_writer_pretty(&mut out, manifest)?;
+        writeln!(out)?;
+        return Ok(Status::Done);
+    }
+    let state = serde_json::to_value(run.state())?;
+    writeln!(
+        out,
+        "{}  {}  seed {}",
+        manifest.id,
+        state.as_str().unwrap_or_default(),
+        manifest.seed
+    )?;
+    writeln!(
+        out,
+        "made {} ended {}",
+        manifest.created,
+        manifest.finished.as_deref().unwrap_or("-")
+    )?;
+    let summary = Summary::of(&RunData::read(run)?, &standing::load(run.layout())?);
+    writeln!(out, "{}", summary.table())?;
+    Ok(Status::Done)
+}
+
+fn events(run: &Run, format: Format) -> anyhow::Result<Status> {
+    let ignored = mirror_config::load(&run.layout().resolved()).map(|loaded| loaded.experiment.query);
+    let ignored = ignored
+        .ok()
+        .flatten()
+        .map(|query| query.ignore_attr)
+        .unwrap_or_default();
+    let columns = view::columns(&ignored);
+    let out = std::io::stdout().lock();
+    match format {
+        Format::Csv => view::write_csv(run, &columns, out)?,
+        Format::Jsonl => view::write_json_lines(run, &columns, out)?,
+    }
+    Ok(Status::Done)
+}
+
+fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
+    let difference = diff(first, second, SHOWN)?;
+    let mut out = std::io::stdout().lock();
+    for (table, rows) in &difference.compared {
+        writeln!(out, "{rows:>10} {table} in both")?;
+    }
+    if difference.timing_dependent.total > 0 {
+        writeln!(
+            out,
+            "{} calls were lost to real slowness:",
+            difference.timing_dependent.total
+        )?;
+        for call in &difference.timing_dependent.first {
+            writeln!(out, "  {call}")?;
+        }
+    }
+    if difference.excused.total > 0 {
+        writeln!(out, "{} differences follow from them", difference.excused.total)?;
+    }
+    for divergence in &difference.divergences.first {
+        writeln!(out, "  {divergence}")?;
+    }
+    let (word, status) = match difference.verdict() {
+        Verdict::Same => ("the same events", Status::Done),
+        Verdict::SameButForTiming => (
+            "the same events, but for calls lost to real slowness",
+            Status::Done,
+        ),
+        Verdict::Different => ("different", Status::Failed),
+    };
+    match difference.divergences.total {
+        0 => writeln!(out, "{word}")?,
+        total => writeln!(out, "{word}: {total} differences")?,
+    }
+    Ok(status)
+}

@@ -1,0 +1,110 @@
+//! The data of an experiment, found, sampled and compiled before any process starts.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use mirror_config::component::DendritePool;
+use mirror_config::experiment::{self, Experiment};
+use mirror_dataset::{Places, Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
+
+/// Compiled data sets and where they came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the miners answer from.
+    pub answers: PathBuf,
+    /// The questions of the `data` section; `None` where there is no such section.
+    pub questions: Option<PathBuf>,
+    /// A line each, for the log: what was found where.
+    pub origins: Vec<String>,
+}
+
+/// Whether data may be fetched from the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// It may.
+    Allowed,
+    /// `--offline`.
+    Forbidden,
+}
+
+/// Finds, samples and compiles what the experiment names. Relative paths are read from `base`. Compiled data is kept in
+/// the user's cache, or in `fallback` where there is none.
+pub fn prepare(
+    experiment: &Experiment,
+    base: &Path,
+    fallback: &Path,
+    network: Network,
+) -> anyhow::Result<Prepared> {
+    let places = Places::from_env();
+    let cache = places
+        .cache
+        .clone()
+        .unwrap_or_else(|| fallback.to_owned())
+        .join("datasets");
+    let find = |path: &str, schema: Schema| -> anyhow::Result<Resolved> {
+        let offline = network == Network::Forbidden;
+        let request = Request {
+            path_or_name: path.to_owned(),
+            schema,
+            offline,
+            base_dir: base.to_owned(),
+        };
+        Ok(resolve(&request, &places)?)
+    };
+    let keep = |rows: &[Row]| compile_cached(rows, &cache).context("cannot compile the data set");
+    let mut origins = Vec::new();
+    let mut questions = None;
+    let mut answers = None;
+    if let Some(data) = &experiment.data {
+        let schema = Schema {
+            question: data.question.clone(),
+            answer: data.answer.clone(),
+        };
+        let found = find(&data.path, schema).with_context(|| format!("data `{}`", data.id))?;
+        let all = found.rows.len();
+        if pool_path(experiment) == Some(&data.path) {
+            answers = Some(keep(&found.rows)?);
+        }
+        let rows = sample(data.sample)?
+            .apply(found.rows)
+            .with_context(|| format!("data `{}`", data.id))?;
+        origins.push(format!("{} of {all} questions from {}", rows.len(), found.origin));
+        questions = Some(keep(&rows)?);
+    }
+    let answers = match (answers, pool_path(experiment)) {
+        (Some(answers), _) => answers,
+        (None, Some(path)) => {
+            let found = find(path, Schema::default()).context("the miners' data set")?;
+            origins.push(format!(
+                "miners answer from {} rows of {}",
+                found.rows.len(),
+                found.origin
+            ));
+            keep(&found.rows)?
+        }
+        (None, None) => questions.clone().context("the experiment names no data")?,
+    };
+    Ok(Prepared {
+        answers,
+        questions,
+        origins,
+    })
+}
+
+fn pool_path(experiment: &Experiment) -> Option<&String> {
+    let DendritePool::DummyDendritePool(pool) = &experiment.model.as_ref()?.dendrite_pool;
+    Some(&pool.data_path)
+}
+
+fn sample(sample: experiment::Sample) -> anyhow::Result<Sample> {
+    let rows = |n: u32| -> anyhow::Result<NonZeroUsize> {
+        ensure!(n > 0, "a sample of 0 rows was asked for");
+        Ok(NonZeroUsize::new(n as usize).expect("more than none"))
+    };
+    Ok(match sample {
+        experiment::Sample::All => Sample::All,
+        experiment::Sample::First { n } => Sample::First(rows(n)?),
+        experiment::Sample::Random { n, seed } => Sample::Random { n: rows(n)?, seed },
+    })
+}

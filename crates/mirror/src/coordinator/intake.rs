@@ -1,0 +1,211 @@
+//! Takes in what nodes report. Records go to the run's journal in batches; when a batch is with the operating system, its
+//! senders are told.
+//!
+//! One thread owns the journal. What arrives within [`GATHER`] is written together: acknowledgements are due within
+//! 100 ms, and fewer wake-ups leave more of the machine to the network that is measured.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use futures::{Stream, StreamExt, stream};
+use mirror_proto::mirror::v1::coordinator_server::Coordinator;
+use mirror_proto::mirror::v1::{Directive, NodeIncident, NodeReport, Record, directive, node_report, record};
+use mirror_runs::{Encoded, Ended, Manifest, Recorder};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+/// How long records are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Records that wait to be written; then the streams wait.
+const WAITING: usize = 8_192;
+
+/// How often the journal is synced to the disk.
+const SYNC: Duration = Duration::from_secs(1);
+
+/// Reports taken from a stream at once.
+const CHUNK: usize = 256;
+
+/// Where records are sent to be written.
+#[derive(Clone)]
+pub(super) struct Intake {
+    records: mpsc::Sender<Arrived>,
+    /// Where the subtensor is, for those who connect and those who listen.
+    subtensor: watch::Receiver<SocketAddr>,
+}
+
+/// The thread that owns the journal.
+pub(super) struct Clerk {
+    thread: JoinHandle<anyhow::Result<Recorder>>,
+    /// Resolves when the clerk has stopped by itself: the journal cannot be written.
+    pub(super) stopped: oneshot::Receiver<()>,
+}
+
+/// Records of one sender, and where to tell that they are written.
+struct Arrived {
+    records: Vec<Encoded>,
+    written: Written,
+}
+
+enum Written {
+    /// A stream is told up to which number.
+    Acknowledge(watch::Sender<u64>, u64),
+    /// The coordinator's own.
+    Nobody,
+}
+
+/// Starts the clerk on a run.
+pub(super) fn start(
+    recorder: Recorder,
+    subtensor: watch::Receiver<SocketAddr>,
+) -> anyhow::Result<(Intake, Clerk)> {
+    let (records, waiting) = mpsc::channel(WAITING);
+    let (stopping, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("clerk".to_owned())
+        .spawn(move || {
+            let outcome = write(recorder, waiting);
+            // The coordinator may have stopped listening: it is waiting for this thread then.
+            let _ = stopping.send(());
+            outcome
+        });
+    let thread = thread.context("cannot start the thread that writes the journal")?;
+    Ok((Intake { records, subtensor }, Clerk { thread, stopped }))
+}
+
+impl Intake {
+    /// Writes an incident down.
+    pub(super) async fn incident(&self, incident: NodeIncident) -> anyhow::Result<()> {
+        let record = Record {
+            kind: Some(record::Kind::Incident(incident)),
+        };
+        let arrived = Arrived {
+            records: vec![Encoded::from(&record)],
+            written: Written::Nobody,
+        };
+        self.records
+            .send(arrived)
+            .await
+            .map_err(|_| anyhow!("the journal is closed"))
+    }
+}
+
+impl Clerk {
+    /// Waits until everything is written, and ends the run. Every [`Intake`] must be gone by then.
+    pub(super) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
+        let recorder = self
+            .thread
+            .join()
+            .map_err(|_| anyhow!("the thread that writes the journal broke down"))??;
+        Ok(recorder.finish(ended)?)
+    }
+}
+
+fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow::Result<Recorder> {
+    let mut synced = Instant::now();
+    let mut batch = Vec::new();
+    while let Some(first) = waiting.blocking_recv() {
+        std::thread::sleep(GATHER);
+        let mut told = vec![first.written];
+        batch.extend(first.records);
+        while let Ok(next) = waiting.try_recv() {
+            batch.extend(next.records);
+            told.push(next.written);
+        }
+        recorder
+            .append(batch.drain(..))
+            .context("cannot write the journal of the run")?;
+        for written in told {
+            if let Written::Acknowledge(sender, number) = written {
+                sender.send_replace(number);
+            }
+        }
+        if synced.elapsed() >= SYNC {
+            recorder.sync().context("cannot write the journal of the run")?;
+            synced = Instant::now();
+        }
+    }
+    Ok(recorder)
+}
+
+#[async_trait]
+impl Coordinator for Intake {
+    type ReportStream = Pin<Box<dyn Stream<Item = Result<Directive, Status>> + Send>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<NodeReport>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let mut reports = request.into_inner();
+        let hello = match reports.message().await? {
+            Some(NodeReport {
+                report: Some(node_report::Report::Hello(hello)),
+            }) => hello,
+            _ => return Err(Status::invalid_argument("the first report must be a hello")),
+        };
+        tracing::debug!(node = hello.node, incarnation = hello.incarnation, "reports");
+        let (acknowledged, acknowledgements) = watch::channel(0);
+        tokio::spawn(forward(reports, self.records.clone(), acknowledged, hello.node));
+        let acknowledgements =
+            WatchStream::from_changes(acknowledgements).map(directive::Directive::Acknowledged);
+        let moves = WatchStream::from_changes(self.subtensor.clone())
+            .map(|address| directive::Directive::SubtensorAddress(address.to_string()));
+        let directives = stream::select(acknowledgements, moves);
+        Ok(Response::new(Box::pin(directives.map(|directive| {
+            Ok(Directive {
+                directive: Some(directive),
+            })
+        }))))
+    }
+}
+
+/// Passes a node's reports on until its stream ends.
+async fn forward(
+    reports: Streaming<NodeReport>,
+    records: mpsc::Sender<Arrived>,
+    acknowledged: watch::Sender<u64>,
+    node: String,
+) {
+    let mut chunks = reports.ready_chunks(CHUNK);
+    while let Some(chunk) = chunks.next().await {
+        let mut batch = Vec::with_capacity(chunk.len());
+        let mut last = 0;
+        for report in chunk {
+            match read(report) {
+                Ok((sequence, record)) => {
+                    last = sequence;
+                    batch.push(record);
+                }
+                Err(error) => {
+                    tracing::warn!(node, %error, "a stream of reports ended");
+                    return;
+                }
+            }
+        }
+        let written = Written::Acknowledge(acknowledged.clone(), last);
+        if records
+            .send(Arrived {
+                records: batch,
+                written,
+            })
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn read(report: Result<NodeReport, Status>) -> anyhow::Result<(u64, Encoded)> {
+    match report?.report {
+        Some(node_report::Report::Record(sequenced)) => {
+            let record = Encoded::decode(sequenced.record).context("a record cannot be read")?;
+            Ok((sequenced.sequence, record))
+        }
+        _ => Err(anyhow!("a report is no record")),
+    }
+}
