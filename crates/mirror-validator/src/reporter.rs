@@ -117,10 +117,8 @@ impl Reporter {
 
     /// Waits until everything reported so far is acknowledged.
     pub async fn drained(&self) -> anyhow::Result<()> {
-        self.room
-            .acquire_many(MOST_UNACKNOWLEDGED)
-            .await
-            .context("the reporter has stopped")?;
+        let all = self.room.acquire_many(MOST_UNACKNOWLEDGED).await;
+        drop(all.context("the reporter has stopped")?);
         Ok(())
     }
 }

@@ -181,7 +181,7 @@ async fn forward(
                     batch.push(record);
                 }
                 Err(error) => {
-                    tracing::warn!(node, %error, "a stream of reports ended");
+                    tracing::debug!(node, %error, "a stream of reports ended");
                     return;
                 }
             }
