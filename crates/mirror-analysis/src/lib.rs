@@ -1,1 +1,31 @@
-//! 
+//! From a run's tables to an answer: who was asked, who answered, who was paid, what broke.
+//!
+//! [`RunData::read`] goes through the tables once, batch by batch, and keeps what is bounded by the number of uids: counts,
+//! means, and series over time that grow coarser instead of longer. [`Summary::of`] makes the table of uids from it, for
+//! the terminal and the report; [`write_report`] makes the page, with every plot of [`plots::PLOTS`].
+
+mod columns;
+mod error;
+mod exchange;
+mod moments;
+mod numbers;
+mod outcome;
+pub mod plots;
+mod report;
+mod run_data;
+mod series;
+mod summary;
+mod table;
+mod tally;
+mod weights;
+
+pub use error::AnalysisError;
+pub use exchange::Exchange;
+pub use moments::{Mean, Moments, Range};
+pub use outcome::{OUTCOMES, Outcome, OutcomeCounts};
+pub use report::{render_report, write_report};
+pub use run_data::{Events, Incidents, RunData};
+pub use series::{Absorb, Series};
+pub use summary::{Pay, Standing, Summary, Totals, UidRow};
+pub use tally::UidTally;
+pub use weights::Weights;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::moments::Moments;
+use crate::numbers::{count, counted};
 use crate::outcome::OutcomeCounts;
 use crate::run_data::RunData;
 use crate::tally::UidTally;
@@ -136,6 +137,24 @@ impl Totals {
     /// Successes among all calls, 0 … 1; none where there was no call.
     pub fn success_rate(&self) -> Option<f64> {
         share(self.outcomes.successes(), self.outcomes.calls())
+    }
+
+    /// How all calls ended, as a sentence without its full stop.
+    pub fn calls_in_words(&self) -> String {
+        let calls = self.outcomes.calls();
+        let all = counted(calls, "call", "calls");
+        let failures: Vec<String> = self
+            .outcomes
+            .failures()
+            .map(|(outcome, calls)| format!("{} {}", count(calls), outcome.name))
+            .collect();
+        let failures = failures.join(", ");
+        match self.outcomes.successes() {
+            _ if calls == 0 => "no uid was called".to_owned(),
+            0 => format!("none of {all} succeeded: {failures}"),
+            successes if successes == calls => format!("{all} made, and every one succeeded"),
+            successes => format!("{} of {all} succeeded; the others: {failures}", count(successes)),
+        }
     }
 
     /// Steps a second; none where nothing took any time.

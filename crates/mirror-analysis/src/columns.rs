@@ -1,0 +1,27 @@
+//! Tables batch by batch, and the columns of a batch as typed arrays.
+
+use arrow_array::{Array, RecordBatch};
+use mirror_runs::tables::{Row, Table};
+use mirror_runs::{Batches, Run};
+
+use crate::error::AnalysisError;
+
+/// `columns` of table `R`, batch by batch.
+pub(crate) fn batches<R: Row>(run: &Run, columns: &[&str]) -> Result<Batches, AnalysisError> {
+    let table = Table::named(R::TABLE).expect("every type of row is that of a table");
+    Ok(run.batches(&table, columns)?)
+}
+
+/// The column `column` of a batch of table `R`.
+pub(crate) fn column<'a, R: Row, A: Array + 'static>(
+    batch: &'a RecordBatch,
+    column: &'static str,
+) -> Result<&'a A, AnalysisError> {
+    batch
+        .column_by_name(column)
+        .and_then(|array| array.as_any().downcast_ref::<A>())
+        .ok_or(AnalysisError::Column {
+            table: R::TABLE,
+            column,
+        })
+}

@@ -1,0 +1,100 @@
+//! Some of what was said: the completions that the reward model liked best, each with what was asked.
+
+use arrow_array::{RecordBatch, StringArray, UInt32Array, UInt64Array};
+use mirror_runs::Run;
+use mirror_runs::tables::EventRow;
+
+use crate::columns::{batches, column};
+use crate::error::AnalysisError;
+use crate::numbers::shortened;
+use crate::run_data::QUERY;
+
+/// Kept of a run.
+const KEPT: usize = 5;
+
+/// Characters kept of a text.
+const LONGEST: usize = 600;
+
+/// One completion and what it answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// whose question, `validator-0`
+    pub validator: String,
+    /// step of the query, from 0
+    pub step: u64,
+    /// part of the step, from 0
+    pub step_sub: u32,
+    /// who answered
+    pub uid: u32,
+    /// the reward model's word
+    pub reward: f64,
+    /// what was asked, shortened
+    pub message: String,
+    /// what was answered, shortened
+    pub completion: String,
+}
+
+/// The best completions, no text twice, best first; of equals, the one that came first.
+#[derive(Debug, Default)]
+pub(crate) struct BestExchanges {
+    best: Vec<Exchange>,
+}
+
+impl BestExchanges {
+    /// Whether a completion with this reward would be kept, its text aside.
+    pub(crate) fn would_keep(&self, reward: f64) -> bool {
+        match self.best.last() {
+            Some(worst) if self.best.len() == KEPT => reward > worst.reward,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn offer(&mut self, mut exchange: Exchange) {
+        exchange.completion = shortened(&exchange.completion, LONGEST);
+        let same = self
+            .best
+            .iter()
+            .position(|kept| kept.completion == exchange.completion);
+        if let Some(same) = same {
+            if self.best[same].reward >= exchange.reward {
+                return;
+            }
+            self.best.remove(same);
+        }
+        let place = self.best.partition_point(|kept| kept.reward >= exchange.reward);
+        self.best.insert(place, exchange);
+        self.best.truncate(KEPT);
+    }
+
+    /// Looks up what was asked.
+    pub(crate) fn with_messages(mut self, run: &Run) -> Result<Vec<Exchange>, AnalysisError> {
+        if self.best.is_empty() {
+            return Ok(self.best);
+        }
+        let columns = ["validator", "purpose", "step", "step_sub", "message"];
+        for batch in batches::<EventRow>(run, &columns)? {
+            self.find_messages(&batch?)?;
+        }
+        Ok(self.best)
+    }
+
+    fn find_messages(&mut self, batch: &RecordBatch) -> Result<(), AnalysisError> {
+        let validator: &StringArray = column::<EventRow, _>(batch, "validator")?;
+        let purpose: &StringArray = column::<EventRow, _>(batch, "purpose")?;
+        let step: &UInt64Array = column::<EventRow, _>(batch, "step")?;
+        let step_sub: &UInt32Array = column::<EventRow, _>(batch, "step_sub")?;
+        let message: &StringArray = column::<EventRow, _>(batch, "message")?;
+        for row in 0..batch.num_rows() {
+            for exchange in &mut self.best {
+                let asked = exchange.step == step.value(row)
+                    && exchange.step_sub == step_sub.value(row)
+                    && exchange.validator == validator.value(row)
+                    && purpose.value(row) == QUERY;
+                if asked {
+                    exchange.message = shortened(message.value(row), LONGEST);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! How numbers are written for people, the same in the terminal and on the page.
+
+/// `12,345`.
+pub(crate) fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 call`, `2 calls`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{} {noun}", count(number))
+}
+
+/// A share of one as `97.5%`. Only all is 100%, only none is 0%.
+pub(crate) fn percent(share: f64) -> String {
+    if share > 0.9995 && share < 1.0 {
+        return ">99.9%".to_owned();
+    }
+    if share > 0.0 && share < 0.0005 {
+        return "<0.1%".to_owned();
+    }
+    format!("{:.1}%", share * 100.0)
+}
+
+/// A reward or a weight: four digits after the point where they say something.
+pub(crate) fn value(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-3..1e5).contains(&size) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// Seconds as milliseconds without their unit, for a column that names it.
+pub(crate) fn milliseconds(seconds: f64) -> String {
+    format!("{:.2}", seconds * 1e3)
+}
+
+/// `840 µs`, `12.4 ms`, `3.2 s`, `2 min 5 s`, `1 h 12 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else if seconds < 3600.0 {
+        format!(
+            "{:.0} min {:.0} s",
+            (seconds / 60.0).floor(),
+            (seconds % 60.0).floor()
+        )
+    } else {
+        let minutes = (seconds % 3600.0 / 60.0).floor();
+        format!("{:.0} h {minutes:.0} min", (seconds / 3600.0).floor())
+    }
+}
+
+/// The first `longest` characters, and a mark where there are more.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `value` to five significant digits, which is more than a plot shows and less than a file needs.
+pub(crate) fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let digits = 4 - value.abs().log10().floor() as i32;
+    let scale = 10_f64.powi(digits);
+    let rounded = (value * scale).round() / scale;
+    if rounded.is_finite() { rounded } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let check = |written: String, expected: &str| assert_eq!(written, expected);
+        check(count(0), "0");
+        check(count(999), "999");
+        check(count(1_234_567), "1,234,567");
+        check(counted(1, "call", "calls"), "1 call");
+        check(counted(0, "call", "calls"), "0 calls");
+        check(percent(1.0), "100.0%");
+        check(percent(0.99996), ">99.9%");
+        check(percent(0.00001), "<0.1%");
+        check(percent(0.0), "0.0%");
+        check(value(0.25), "0.2500");
+        check(value(-1e-7), "-1.000e-7");
+        check(value(0.0), "0.0000");
+        check(duration(0.000_84), "840 µs");
+        check(duration(0.0124), "12.4 ms");
+        check(duration(3.2), "3.2 s");
+        check(duration(125.9), "2 min 5 s");
+        check(duration(4320.0), "1 h 12 min");
+        check(shortened("héllo", 2), "hé…");
+        check(shortened("héllo", 5), "héllo");
+    }
+
+    #[test]
+    fn rounding_keeps_five_digits() {
+        let check =
+            |value: f64, expected: f64| assert!((rounded(value) - expected).abs() < expected.abs() * 1e-12);
+        check(0.123_456_789, 0.123_46);
+        check(-98_765_432.0, -98_765_000.0);
+        check(1e-300, 1e-300);
+        assert!(rounded(f64::MAX).is_finite());
+    }
+}

@@ -1,0 +1,190 @@
+//! The plots of the report. A new one is its file here and one line in [`PLOTS`].
+
+use std::collections::BTreeMap;
+
+use plotly::common::{ColorBar, ColorScale, ColorScalePalette, Title};
+use plotly::layout::{Axis, AxisRange, AxisType, Layout};
+use plotly::{HeatMap, Plot as Chart};
+
+use crate::moments::Mean;
+use crate::numbers::{counted, rounded};
+use crate::run_data::RunData;
+use crate::series::{Series, middle};
+use crate::tally::UidTally;
+
+mod average_reward;
+mod call_time;
+mod calls_by_uid;
+mod outcomes_by_uid;
+mod rewards_by_uid;
+mod weights_by_uid;
+
+/// Every plot, in the order of the report.
+pub const PLOTS: [&dyn Plot; 6] = [
+    &rewards_by_uid::RewardsByUid,
+    &average_reward::AverageReward,
+    &calls_by_uid::CallsByUid,
+    &outcomes_by_uid::OutcomesByUid,
+    &call_time::CallTime,
+    &weights_by_uid::WeightsByUid,
+];
+
+/// A plot that any run can be asked for.
+pub trait Plot: Sync {
+    /// Its name in files and links: small letters and underscores.
+    fn name(&self) -> &'static str;
+    /// Its heading.
+    fn title(&self) -> &'static str;
+    /// What it shows and how to read it, in one or two sentences.
+    fn explain(&self) -> &'static str;
+    /// Draws it, if the run has what it shows.
+    fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw>;
+}
+
+/// Why a run has no such plot: `no call got a reward`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingToDraw(pub &'static str);
+
+/// A drawn plot.
+#[derive(Clone)]
+pub struct Figure {
+    /// the traces and the axes; colours of text and ground are the page's
+    pub chart: Chart,
+    /// pixels
+    pub height: u32,
+    /// what it shows of this run, for those who cannot see it
+    pub alternative: String,
+    /// what was done to the data to fit it in; empty where nothing
+    pub note: String,
+}
+
+/// Colour of what a plot is about.
+const MAIN: &str = "#3b7dd8";
+
+/// Colour of what stands behind it.
+const BEHIND: &str = "rgba(140, 150, 165, 0.45)";
+
+/// Height of a plot with a bar a uid, pixels.
+const BARS_HEIGHT: u32 = 340;
+
+/// Cells of a heat map, at most; beyond, its columns are merged.
+const CELLS: usize = 40_000;
+
+/// An axis of uids, each in a place of its own, whatever its number.
+fn uid_axis() -> Axis {
+    Axis::new()
+        .title(Title::with_text("uid"))
+        .type_(AxisType::Category)
+        .auto_margin(true)
+        .show_grid(false)
+}
+
+fn axis(title: &str) -> Axis {
+    Axis::new().title(Title::with_text(title)).auto_margin(true)
+}
+
+fn uid_labels<'a>(uids: impl Iterator<Item = &'a u32>) -> Vec<String> {
+    uids.map(u32::to_string).collect()
+}
+
+fn chart(layout: Layout) -> Chart {
+    let mut chart = Chart::new();
+    chart.set_layout(layout);
+    chart
+}
+
+/// What becomes of a column with nothing in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gaps {
+    /// It stays, blank.
+    Kept,
+    /// It goes, and the columns left stand side by side.
+    Closed,
+}
+
+/// What a heat map of uids over time is of.
+struct Heat {
+    /// What a cell holds: `mean reward`.
+    value: &'static str,
+    /// What time is counted in: `iteration`.
+    position: &'static str,
+    /// What becomes of times at which no uid has a value.
+    gaps: Gaps,
+    /// How an empty cell comes about: `was not asked or did not answer`.
+    blank: &'static str,
+}
+
+/// A row a uid, a column a bin of time, blank where there is nothing.
+fn heat_map(data: &RunData, of: fn(&UidTally) -> &Series<Mean>, heat: &Heat) -> Option<Figure> {
+    let series: BTreeMap<u32, &Series<Mean>> =
+        data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect();
+    let mut width = series.values().map(|series| series.width()).max()?;
+    let rows = loop {
+        let rows: Vec<Vec<Mean>> = series.values().map(|series| series.widened(width)).collect();
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        if columns <= 1 || columns * rows.len() <= CELLS {
+            break rows;
+        }
+        width *= 2;
+    };
+    let cell = |row: &Vec<Mean>, column: usize| row.get(column).and_then(Mean::mean).map(rounded);
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let mut columns: Vec<usize> = (0..longest).collect();
+    if heat.gaps == Gaps::Closed {
+        columns.retain(|&column| rows.iter().any(|row| cell(row, column).is_some()));
+    }
+    if columns.is_empty() {
+        return None;
+    }
+    let z: Vec<Vec<Option<f64>>> = rows
+        .iter()
+        .map(|row| columns.iter().map(|&column| cell(row, column)).collect())
+        .collect();
+    let x: Vec<f64> = columns
+        .iter()
+        .map(|&column| middle(column as u64, width))
+        .collect();
+    let trace = HeatMap::new(x, uid_labels(series.keys()), z)
+        .color_scale(ColorScale::Palette(ColorScalePalette::Viridis))
+        .color_bar(
+            ColorBar::new()
+                .title(Title::with_text(heat.value))
+                .thickness(14)
+                .outline_width(0),
+        )
+        .hover_on_gaps(false)
+        .hover_template(format!(
+            "uid %{{y}}<br>{} %{{x}}<br>{} %{{z:.4g}}<extra></extra>",
+            heat.position, heat.value
+        ));
+    let time_axis = axis(heat.position).show_grid(false).zero_line(false);
+    // The first uid on top, as in a table.
+    let uids = AxisRange::new(series.len() as f64 - 0.5, -0.5);
+    let layout = Layout::new()
+        .x_axis(match heat.gaps {
+            Gaps::Kept => time_axis,
+            Gaps::Closed => time_axis.type_(AxisType::Category),
+        })
+        .y_axis(uid_axis().range(uids));
+    let mut chart = chart(layout);
+    chart.add_trace(trace);
+    let note = if width == 1 {
+        format!("Blank: the uid {}.", heat.blank)
+    } else {
+        format!(
+            "Each column is the mean over {width} {}s. Blank: the uid {}.",
+            heat.position, heat.blank
+        )
+    };
+    Some(Figure {
+        chart,
+        height: (120 + 18 * series.len() as u32).clamp(260, 720),
+        alternative: format!(
+            "Heat map of the {} of {} over {}.",
+            heat.value,
+            counted(series.len() as u64, "uid", "uids"),
+            counted(columns.len() as u64, "column of time", "columns of time")
+        ),
+        note,
+    })
+}

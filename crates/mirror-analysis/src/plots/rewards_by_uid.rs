@@ -1,0 +1,34 @@
+//! Rewards by uid over time.
+
+use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
+use crate::run_data::RunData;
+
+pub(super) struct RewardsByUid;
+
+impl Plot for RewardsByUid {
+    fn name(&self) -> &'static str {
+        "rewards_by_uid"
+    }
+
+    fn title(&self) -> &'static str {
+        "Rewards by uid over time"
+    }
+
+    fn explain(&self) -> &'static str {
+        "The mean reward of each uid in each iteration. A training step is two iterations: the question, then its \
+         answer. With several validators, the mean over them."
+    }
+
+    fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
+        let heat = Heat {
+            value: "reward",
+            position: "iteration",
+            gaps: Gaps::Kept,
+            blank: "was not asked, or got no reward",
+        };
+        if data.rewards.count() == 0 {
+            return Err(NothingToDraw("no call got a reward"));
+        }
+        heat_map(data, |tally| &tally.rewards_over_time, &heat).ok_or(NothingToDraw("no uid was called"))
+    }
+}

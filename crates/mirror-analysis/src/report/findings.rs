@@ -1,0 +1,177 @@
+//! The run in sentences: what ran, who was paid, what failed, what broke.
+
+use mirror_runs::State;
+
+use crate::numbers::{count, counted, duration, value};
+use crate::run_data::RunData;
+use crate::summary::{Pay, Summary, UidRow};
+
+/// One sentence on top of the page.
+pub(super) struct Finding {
+    /// `plain`, or `warning` for what somebody should look at.
+    pub(super) class: &'static str,
+    pub(super) text: String,
+}
+
+fn plain(text: String) -> Finding {
+    Finding { class: "plain", text }
+}
+
+fn warning(text: String) -> Finding {
+    Finding {
+        class: "warning",
+        text,
+    }
+}
+
+pub(super) fn findings(data: &RunData, summary: &Summary) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(how_it_stands(data.state));
+    findings.push(what_ran(data, summary));
+    findings.extend(who_was_paid(summary));
+    findings.extend(what_failed(summary));
+    findings.extend(what_broke(data));
+    findings.extend(what_was_lost(data));
+    findings
+}
+
+fn how_it_stands(state: State) -> Option<Finding> {
+    let text = match state {
+        State::Done => return None,
+        State::Running => "This run goes on: the report shows what it had recorded when the report was made.",
+        State::Interrupted => "This run was interrupted: the report shows what it had recorded until then.",
+        State::Failed => "This run gave up: the report shows what it had recorded until then.",
+    };
+    Some(warning(text.to_owned()))
+}
+
+fn what_ran(data: &RunData, summary: &Summary) -> Finding {
+    let totals = &summary.totals;
+    if totals.events == 0 {
+        return warning("No event was recorded: there is nothing to analyse.".to_owned());
+    }
+    let duration = totals
+        .duration
+        .map_or_else(String::new, |seconds| format!(", in {}", duration(seconds)));
+    plain(format!(
+        "{} made {} in {}{duration}, with seed {}.",
+        counted(totals.validators as u64, "validator", "validators"),
+        counted(totals.events, "event", "events"),
+        counted(totals.steps, "step", "steps"),
+        data.manifest.seed,
+    ))
+}
+
+fn who_was_paid(summary: &Summary) -> Option<Finding> {
+    let pay = summary.pay;
+    let best = summary.uids.first()?;
+    let paid = pay.of(best)?;
+    let worst = summary
+        .uids
+        .iter()
+        .rev()
+        .find_map(|row| Some((row, pay.of(row)?)));
+    let worst = match worst {
+        Some((worst, least)) if worst.uid != best.uid => {
+            format!(", worst {} with {}", name(worst), value(least))
+        }
+        _ => String::new(),
+    };
+    let why = match pay {
+        Pay::Incentive | Pay::Weight => "",
+        Pay::Reward => " The chain took no weights, so that pay here means the mean reward.",
+    };
+    Some(plain(format!(
+        "Best paid was {} with {} {}{worst}.{why}",
+        name(best),
+        pay.name(),
+        value(paid)
+    )))
+}
+
+fn name(row: &UidRow) -> String {
+    match &row.group {
+        Some(group) => format!("uid {} ({group})", row.uid),
+        None => format!("uid {}", row.uid),
+    }
+}
+
+fn what_failed(summary: &Summary) -> Vec<Finding> {
+    let totals = &summary.totals;
+    let mut findings = Vec::new();
+    if totals.outcomes.calls() > 0 {
+        let words = sentence(&totals.calls_in_words());
+        findings.push(match totals.outcomes.successes() {
+            0 => warning(words),
+            _ => plain(words),
+        });
+    }
+    if totals.failed_events > 0 {
+        findings.push(warning(format!(
+            "In {} no uid gave a completion that counts.",
+            counted(totals.failed_events, "event", "events")
+        )));
+    }
+    if totals.unusable_rewards > 0 {
+        findings.push(warning(format!(
+            "The reward model gave {} that are no finite numbers; they are left out of every mean.",
+            counted(totals.unusable_rewards, "reward", "rewards")
+        )));
+    }
+    if totals.weights_refused > 0 {
+        findings.push(warning(format!(
+            "The chain refused {} and took {}.",
+            counted(
+                totals.weights_refused,
+                "setting of weights",
+                "settings of weights"
+            ),
+            count(totals.weights_set)
+        )));
+    }
+    if totals.timing_dependent > 0 {
+        findings.push(warning(format!(
+            "{} lost to the machine's own slowness, not to a drawn delay: another run of the same file may see \
+             another outcome.",
+            counted(totals.timing_dependent, "call was", "calls were")
+        )));
+    }
+    if totals.by_hand > 0 {
+        findings.push(plain(format!(
+            "{} made by hand while the run went on; they are left out here.",
+            counted(totals.by_hand, "forward was", "forwards were")
+        )));
+    }
+    findings
+}
+
+/// With a capital and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let capital = letters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", capital.unwrap_or_default(), letters.as_str())
+}
+
+fn what_broke(data: &RunData) -> Option<Finding> {
+    let kinds: Vec<String> = data
+        .incidents
+        .counts
+        .iter()
+        .map(|(what, times)| format!("{} {what}", count(*times)))
+        .collect();
+    let incidents = data.incidents.count();
+    (incidents > 0).then(|| {
+        let text = counted(incidents, "incident", "incidents");
+        warning(format!("{text} with nodes: {}.", kinds.join(", ")))
+    })
+}
+
+fn what_was_lost(data: &RunData) -> Option<Finding> {
+    let counts = &data.manifest.counts;
+    (counts.skipped > 0).then(|| {
+        warning(format!(
+            "{} of a kind that the version which ended the run did not know: they are in no table.",
+            counted(counts.skipped, "record was", "records were")
+        ))
+    })
+}

@@ -1,0 +1,242 @@
+//! The page: what stands on it, what does not get onto it, how large it grows.
+
+mod made_up;
+
+use made_up::{event, failure, incident, recorded, recorded_in, success, training, with_calls};
+use mirror_analysis::{RunData, Summary, plots, render_report, write_report};
+use mirror_proto::mirror::v1::{Outcome, Record};
+
+/// The page of a run, and its part before the scripts.
+struct Page {
+    html: String,
+    text: String,
+    summary: Summary,
+}
+
+fn page(records: &[Record]) -> Page {
+    let data = RunData::read(&recorded(records).run).unwrap();
+    let summary = Summary::of(&data, &[]);
+    let html = render_report(&data, &summary, "seed: 7\n").unwrap();
+    let text = html
+        .split("<script")
+        .next()
+        .expect("there is a first part")
+        .to_owned();
+    Page { html, text, summary }
+}
+
+const BREAKING: &str =
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- \u{2028} {{ title }}";
+
+#[test]
+fn the_page_shows_every_number_of_the_table() {
+    let page = page(&training(40, 16));
+    for word in page
+        .summary
+        .table()
+        .split_whitespace()
+        .filter(|word| word.chars().any(char::is_numeric))
+    {
+        assert!(page.text.contains(word), "{word} is not on the page");
+    }
+    assert_eq!(
+        page.text.matches("<th scope=\"row\" class=\"number\"").count(),
+        16,
+        "a row a uid"
+    );
+}
+
+#[test]
+fn the_page_has_a_place_and_a_chart_for_every_plot() {
+    let page = page(&training(40, 16));
+    let figures = embedded_figures(&page.html);
+    assert_eq!(figures.len(), plots::PLOTS.len());
+    for plot in plots::PLOTS {
+        assert!(
+            page.text
+                .contains(&format!("id=\"plot-{}\" role=\"img\" aria-label=", plot.name()))
+        );
+        let figure = figures.iter().find(|figure| figure["name"] == plot.name());
+        let traces = figure.and_then(|figure| figure["chart"]["data"].as_array());
+        assert!(
+            traces.is_some_and(|traces| !traces.is_empty()),
+            "{} is not drawn",
+            plot.name()
+        );
+    }
+}
+
+fn embedded_figures(html: &str) -> Vec<serde_json::Value> {
+    let (_, after) = html
+        .split_once("id=\"figures\">")
+        .expect("the figures are embedded");
+    let (json, _) = after.split_once("</script>").expect("they end");
+    serde_json::from_str(json).expect("they are JSON")
+}
+
+#[test]
+fn a_cell_of_the_heat_map_is_blank_where_a_uid_was_not_asked() {
+    let page = page(&[
+        with_calls(event(0, 0), vec![success(0, 1.0, 0.1)]),
+        with_calls(event(0, 1), vec![success(3, 0.5, 0.1)]),
+    ]);
+    let figures = embedded_figures(&page.html);
+    let heat = &figures[0]["chart"]["data"][0];
+    assert_eq!(heat["type"], "heatmap");
+    assert_eq!(heat["y"], serde_json::json!(["0", "3"]));
+    assert_eq!(heat["z"], serde_json::json!([[1.0, null], [null, 0.5]]));
+}
+
+#[test]
+fn texts_of_a_run_are_shown_and_never_run() {
+    let mut hostile = success(0, 1.0, 0.1);
+    hostile.completion = BREAKING.to_owned();
+    let mut question = event(0, 0);
+    question.message = BREAKING.to_owned();
+    question.validator = BREAKING.to_owned();
+    let records = [
+        with_calls(question, vec![hostile]),
+        incident(BREAKING, BREAKING, BREAKING, 0, BREAKING),
+    ];
+    let recorded = recorded(&records);
+    let data = RunData::read(&recorded.run).unwrap();
+    let summary = Summary::of(&data, &[]);
+    let benign = page(&training(2, 4)).html;
+    let html = render_report(&data, &summary, BREAKING).unwrap();
+
+    assert!(!html.contains("alert(1)</script>"));
+    assert!(!html.contains("<img"));
+    for tag in ["<script", "</script", "<!--"] {
+        assert_eq!(html.matches(tag).count(), benign.matches(tag).count(), "{tag}");
+    }
+    let shown = html.matches("&#60;/script&#62;&#60;script&#62;alert(1)").count();
+    // Question, completion, the validator's name twice, four of the incident and one of its kind's count, the experiment.
+    assert_eq!(shown, 10);
+}
+
+#[test]
+fn the_page_asks_the_network_for_nothing() {
+    let page = page(&training(40, 16));
+    assert!(
+        page.html.contains("default-src 'none'"),
+        "the browser is told to load nothing"
+    );
+    // What is ours, without the library's own text.
+    let (ours, _) = page
+        .html
+        .split_once("id=\"library\"")
+        .expect("the library comes last");
+    for remote in ["http://", "https://", "src=", "<link", "@import", "url("] {
+        assert!(!ours.contains(remote), "{remote} on the page");
+    }
+}
+
+#[test]
+fn the_text_comes_before_the_scripts_and_the_library_once() {
+    let page = page(&training(40, 16));
+    assert!(
+        page.text.len() < 100_000,
+        "{} bytes before the first script",
+        page.text.len()
+    );
+    assert!(page.text.contains("</main>"));
+    assert_eq!(page.html.matches("* plotly.js v").count(), 1);
+    assert!(page.html.len() < 6 << 20, "{} bytes", page.html.len());
+}
+
+#[test]
+fn a_run_four_times_as_long_has_a_page_as_large() {
+    let size = |steps| page(&training(steps, 64)).html.len();
+    let short = size(1_250);
+    let long = size(5_000);
+    assert!(
+        long < short + short / 20,
+        "5,000 events: {short} bytes, 20,000 events: {long} bytes"
+    );
+    assert!(long < 6 << 20, "{long} bytes");
+}
+
+#[test]
+fn a_run_with_nothing_to_show_is_a_page_that_says_so() {
+    let failed = vec![
+        failure(0, Outcome::Timeout, 4.0),
+        failure(1, Outcome::Unreachable, 0.1),
+    ];
+    let unusable = vec![success(0, f32::NAN, 0.1)];
+    let check = |records: &[Record], sentences: &[&str]| {
+        let page = page(records);
+        for sentence in sentences {
+            assert!(page.text.contains(sentence), "{sentence:?} is not on the page");
+        }
+        assert!(page.html.ends_with("</html>") || page.html.ends_with("</html>\n"));
+        assert!(!page.text.contains("NaN"), "no number is no number");
+    };
+    check(
+        &[],
+        &[
+            "No event was recorded",
+            "No uid was called.",
+            "Nothing to draw: no call got a reward.",
+            "Nothing to draw: there was no forward.",
+        ],
+    );
+    check(
+        &[with_calls(event(0, 0), failed)],
+        &[
+            "None of 2 calls succeeded: 1 timeout, 1 unreachable.",
+            "In 1 event no uid gave a completion that counts.",
+            "Nothing to draw: no call got a reward.",
+        ],
+    );
+    check(
+        &[with_calls(event(0, 0), Vec::new())],
+        &["1 validator made 1 event in 1 step", "No uid was called."],
+    );
+    check(
+        &[with_calls(event(0, 0), unusable)],
+        &[
+            "The reward model gave 1 reward that",
+            "1 call made, and every one succeeded.",
+        ],
+    );
+    check(
+        &[with_calls(event(0, 0), vec![success(7, 0.25, 0.1)])],
+        &[
+            "Best paid was uid 7 with mean reward 0.2500.",
+            "no validator set weights",
+        ],
+    );
+}
+
+#[test]
+fn a_run_that_was_interrupted_is_shown_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = recorded_in(folder.path(), &training(3, 4));
+    let manifest = run.layout().manifest();
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"done\"", "\"interrupted\"")).unwrap();
+    let run = mirror_runs::Run::open(run.layout().root()).unwrap();
+    let data = RunData::read(&run).unwrap();
+    let html = render_report(&data, &Summary::of(&data, &[]), "").unwrap();
+    assert!(html.contains("This run was interrupted"));
+}
+
+#[test]
+fn the_report_is_written_beside_the_tables_with_the_experiment_in_it() {
+    let recorded = recorded(&training(3, 4));
+    let data = RunData::read(&recorded.run).unwrap();
+    let summary = Summary::of(&data, &[]);
+    let layout = recorded.run.layout();
+    write_report(&data, &summary, layout).unwrap();
+    let html = std::fs::read_to_string(layout.report()).unwrap();
+    assert!(html.contains("<pre>seed: 7\nmodel:"));
+    let leftovers = std::fs::read_dir(layout.root()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".tmp")
+    });
+    assert_eq!(leftovers.count(), 0);
+
+    std::fs::remove_dir_all(layout.root()).unwrap();
+    let error = write_report(&data, &summary, layout).unwrap_err();
+    assert!(error.to_string().contains("report.html"), "{error}");
+}

@@ -1,0 +1,220 @@
+//! The table of uids and the totals of runs small enough to reckon by hand.
+
+mod made_up;
+
+use made_up::{event, failure, incident, recorded, success, training, weights, with_calls};
+use mirror_analysis::{Pay, RunData, Standing, Summary};
+use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{Outcome, Purpose, Record};
+
+fn read(records: &[Record]) -> RunData {
+    RunData::read(&recorded(records).run).unwrap()
+}
+
+#[track_caller]
+fn near(found: Option<f64>, expected: f64) {
+    let found = found.expect("there is a value");
+    assert!(
+        (found - expected).abs() < 1e-6,
+        "{found} where {expected} belongs"
+    );
+}
+
+/// Three events: uid 0 answers twice, uid 1 never, uid 2 too briefly; weights of two validators and one refused setting.
+fn tiny() -> Vec<Record> {
+    let mut slow = failure(1, Outcome::Timeout, 0.4);
+    slow.timing_dependent = true;
+    vec![
+        with_calls(
+            event(0, 0),
+            vec![success(0, 1.0, 0.1), failure(1, Outcome::Timeout, 0.4)],
+        ),
+        with_calls(
+            event(0, 1),
+            vec![success(0, 3.0, 0.3), failure(2, Outcome::TooShort, 0.2)],
+        ),
+        with_calls(event(1, 0), vec![slow]),
+        weights("validator-0", 0, &[(0, 1.0), (2, 0.0)], ""),
+        weights("validator-0", 1, &[(0, 0.75), (1, 0.25)], ""),
+        weights("validator-0", 2, &[(2, 1.0)], "too soon after the last"),
+        weights("validator-1", 1, &[(0, 0.5), (1, 0.5)], ""),
+        incident("miner-1", "exited", "status 1", 0, ""),
+    ]
+}
+
+#[test]
+fn a_tiny_run_has_the_numbers_that_a_hand_reckons() {
+    let summary = Summary::of(&read(&tiny()), &[]);
+
+    assert_eq!(summary.pay, Pay::Weight);
+    let uids: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
+    assert_eq!(uids, [0, 1, 2], "best paid first");
+
+    let [first, second, third] = &summary.uids[..] else {
+        panic!("three uids were called");
+    };
+    assert_eq!((first.calls(), first.successes()), (2, 2));
+    near(first.success_rate(), 1.0);
+    near(first.mean_reward, 2.0);
+    near(first.reward_deviation, std::f64::consts::SQRT_2);
+    near(first.weight, 0.625);
+    near(first.mean_call_time, 0.2);
+
+    assert_eq!((second.calls(), second.successes()), (2, 0));
+    near(second.success_rate(), 0.0);
+    assert_eq!(second.mean_reward, None);
+    near(second.weight, 0.375);
+    near(second.mean_call_time, 0.4);
+    let failures: Vec<_> = second
+        .outcomes
+        .failures()
+        .map(|(kind, calls)| (kind.name, calls))
+        .collect();
+    assert_eq!(failures, [("timeout", 2)]);
+
+    assert_eq!((third.calls(), third.successes()), (1, 0));
+    near(third.weight, 0.0);
+    assert_eq!(third.reward_deviation, None);
+
+    let totals = &summary.totals;
+    assert_eq!((totals.events, totals.failed_events, totals.steps), (3, 1, 2));
+    assert_eq!((totals.validators, totals.incidents), (1, 1));
+    assert_eq!((totals.weights_set, totals.weights_refused), (3, 1));
+    assert_eq!((totals.timing_dependent, totals.unusable_rewards), (1, 0));
+    assert_eq!((totals.outcomes.calls(), totals.outcomes.successes()), (5, 2));
+    near(totals.mean_reward, 2.0);
+    // From the start of step 0 to half a second after that of step 1.
+    near(totals.duration, 1.5);
+    near(totals.step_rate(), 2.0 / 1.5);
+}
+
+#[test]
+fn the_metagraph_names_groups_incentives_and_uids_that_were_never_called() {
+    let standing = |uid, group: &str, incentive| Standing {
+        uid,
+        group: Some(group.to_owned()),
+        incentive: Some(incentive),
+    };
+    let standings = [
+        standing(0, "honest", 0.1),
+        standing(1, "copycat", 0.9),
+        standing(9, "late", 0.0),
+    ];
+    let summary = Summary::of(&read(&tiny()), &standings);
+    assert_eq!(summary.pay, Pay::Incentive);
+    let order: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
+    assert_eq!(order, [1, 0, 9, 2], "by incentive, who has none last");
+    let late = &summary.uids[2];
+    assert_eq!(
+        (late.calls(), late.success_rate(), late.mean_call_time),
+        (0, None, None)
+    );
+    assert!(summary.table().contains("copycat"));
+}
+
+#[test]
+fn a_forward_made_by_hand_is_counted_and_left_out() {
+    let mut by_hand = event(5, 0);
+    by_hand.purpose = Purpose::ByHand.into();
+    let mut records = tiny();
+    records.push(with_calls(by_hand, vec![success(0, 100.0, 0.1)]));
+    let summary = Summary::of(&read(&records), &[]);
+    let mut without = Summary::of(&read(&tiny()), &[]);
+    assert_eq!(summary.totals.by_hand, 1);
+    without.totals.by_hand = 1;
+    assert_eq!(summary, without);
+}
+
+#[test]
+fn rewards_that_are_no_numbers_are_counted_and_left_out_of_means() {
+    let calls = vec![
+        success(0, f32::NAN, 0.1),
+        success(1, f32::INFINITY, 0.1),
+        success(2, 0.5, 0.1),
+    ];
+    let summary = Summary::of(&read(&[with_calls(event(0, 0), calls)]), &[]);
+    assert_eq!(summary.totals.unusable_rewards, 2);
+    near(summary.totals.mean_reward, 0.5);
+    assert_eq!(summary.uids[0].uid, 2);
+    assert_eq!(summary.uids[1].mean_reward, None);
+    assert_eq!(summary.uids[1].successes(), 1, "the call itself succeeded");
+}
+
+#[test]
+fn an_outcome_that_is_not_known_is_counted_as_a_call() {
+    let Record {
+        kind: Some(Kind::Event(mut strange)),
+    } = with_calls(event(0, 0), vec![failure(0, Outcome::Empty, 0.1)])
+    else {
+        panic!("an event was made");
+    };
+    strange.calls[0].outcome = 99;
+    let record = Record {
+        kind: Some(Kind::Event(strange)),
+    };
+    let summary = Summary::of(&read(&[record]), &[]);
+    assert_eq!((summary.uids[0].calls(), summary.uids[0].successes()), (1, 0));
+}
+
+#[test]
+fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a_large_one() {
+    let rows = |table: &str| {
+        let first_word = |line: &str| line.split_whitespace().next().map(str::to_owned);
+        let uids = table
+            .lines()
+            .filter_map(first_word)
+            .filter(|word| word.parse::<u32>().is_ok());
+        uids.count()
+    };
+    let standings: Vec<Standing> = (0..40)
+        .map(|uid| Standing {
+            uid,
+            ..Standing::default()
+        })
+        .collect();
+    let small = Summary::of(&read(&tiny()), &standings).table();
+    assert_eq!(rows(&small), 40 + 1, "{small}");
+    assert!(small.ends_with("\n2 of 5 calls succeeded; the others: 1 too short, 2 timeout\n"));
+
+    let standings: Vec<Standing> = (0..256)
+        .map(|uid| Standing {
+            uid,
+            ..Standing::default()
+        })
+        .collect();
+    let large = Summary::of(&read(&tiny()), &standings).table();
+    // The two lines below it begin with a number as well.
+    assert_eq!(rows(&large), 30 + 2, "{large}");
+    assert!(
+        large.contains("\n226 of 256 uids are left out, between the 15 best and the 15 worst by weight\n"),
+        "{large}"
+    );
+}
+
+#[test]
+fn the_tables_numbers_stand_below_each_other() {
+    let table = Summary::of(&read(&training(40, 16)), &[]).table();
+    let column_end = |title: &str| {
+        let heading = table.lines().next().expect("there is a heading");
+        let start = heading.find(title).expect("the column has a heading") + title.len();
+        heading[..start].chars().count()
+    };
+    for title in ["calls", "success rate", "mean reward", "weight"] {
+        let end = column_end(title);
+        for line in table.lines().skip(2).take_while(|line| !line.is_empty()) {
+            let characters: Vec<char> = line.chars().collect();
+            assert!(
+                !characters[end - 1].is_whitespace() && characters.get(end).is_none_or(|c| c.is_whitespace()),
+                "{title} does not end at {end} in:\n{table}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_run_has_no_table_and_says_so() {
+    let summary = Summary::of(&read(&[]), &[]);
+    assert!(summary.uids.is_empty());
+    assert_eq!(summary.totals.success_rate(), None);
+    assert_eq!(summary.table(), "no uid was called\n");
+}
