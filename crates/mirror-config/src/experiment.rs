@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::check;
 use crate::component::{BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec};
 use crate::notation;
-use crate::schema::{components, sections};
+use crate::schema::{Family, Readiness, components, sections};
 
 /// A whole experiment. Any subset of the four sections is an experiment of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,29 @@ pub struct Model {
 impl Default for Experiment {
     fn default() -> Self {
         check::default_of(sections::EXPERIMENT)
+    }
+}
+
+impl Model {
+    /// Names of its components that a file may name but that cannot run in this version.
+    pub fn planned(&self) -> Vec<String> {
+        let families = [
+            (
+                &components::GATING_MODEL,
+                serde_yaml::to_value(&self.gating_model),
+            ),
+            (
+                &components::REWARD_MODEL,
+                serde_yaml::to_value(&self.reward_model),
+            ),
+        ];
+        let name = |(family, component): (&'static Family, serde_yaml::Result<serde_yaml::Value>)| {
+            let component = component.expect("a component is a map of texts, numbers and lists");
+            let name = component.get("name")?.as_str()?.to_owned();
+            let planned = family.variant(&name)?.readiness == Readiness::Planned;
+            planned.then_some(name)
+        };
+        families.into_iter().filter_map(name).collect()
     }
 }
 

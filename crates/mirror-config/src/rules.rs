@@ -29,6 +29,7 @@ pub(crate) fn check(given: &Node, resolved: &mut Node, findings: &mut Vec<Findin
     network(resolved, &mut found);
     latencies(resolved, &mut found);
     faults_in_time(resolved, &mut found);
+    faults_need_steps(resolved, &mut found);
     clamp_topk(resolved);
     inherit_rates(resolved, &mut found);
     findings.append(&mut found);
@@ -328,6 +329,26 @@ fn faults_in_time(resolved: &Node, found: &mut Vec<Finding>) {
                 .with_help("name an earlier step, or raise `max_iter`"),
             );
         }
+    }
+}
+
+/// A fault happens while the block barrier stands still, and a chain on the clock has no barrier.
+fn faults_need_steps(resolved: &Node, found: &mut Vec<Finding>) {
+    let per_step = resolved
+        .at(&["network", "block_time"])
+        .and_then(Node::as_text)
+        .is_none_or(|block_time| block_time == "per_step");
+    let first = resolved.get("faults").and_then(|faults| faults.items().first());
+    if let Some(fault) = first
+        && !per_step
+    {
+        found.push(
+            Finding::error(
+                fault.origin,
+                "faults are scheduled by steps, and `network.block_time` is a duration",
+            )
+            .with_help("use `block_time: per_step`"),
+        );
     }
 }
 

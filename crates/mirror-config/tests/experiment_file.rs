@@ -194,7 +194,10 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
         assert_eq!(again.experiment, loaded.experiment);
         // Parts of it travel to the nodes as JSON.
         let json = serde_json::to_string(&loaded.experiment).unwrap();
-        assert_eq!(serde_json::from_str::<Experiment>(&json).unwrap(), loaded.experiment);
+        assert_eq!(
+            serde_json::from_str::<Experiment>(&json).unwrap(),
+            loaded.experiment
+        );
     }
 }
 

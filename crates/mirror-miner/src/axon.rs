@@ -24,7 +24,7 @@ use crate::behaviour::{Answer, Behaviour, Call, Message};
 const MOST_MESSAGES: usize = 1_024;
 
 /// Longest time that a caller may ask an axon to take.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3_600);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// One axon of the subnet.
 pub struct Axon {

@@ -15,6 +15,7 @@ use mirror_config::launch::{AxonLaunch, Launch, MinerLaunch};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::server::{self, Limits};
+use mirror_net::tracer::Tracer;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
 use mirror_seed::Seed;
 use tokio::net::TcpListener;
@@ -31,6 +32,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let Launch {
+        node,
         incarnation,
         seed,
         role,
@@ -59,6 +61,7 @@ pub async fn serve(
     }
     served::announce(
         role.subtensor,
+        &Tracer::new(&seed, &node, incarnation),
         incarnation,
         axons.iter().map(|(_, _, served)| *served),
     )

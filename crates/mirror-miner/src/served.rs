@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use mirror_identity::Hotkey;
-use mirror_net::channel;
+use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::{ServeAxon, Transaction, transaction};
 
@@ -29,10 +29,11 @@ pub(crate) struct Served {
 /// made again and acts once.
 pub(crate) async fn announce(
     subtensor: SocketAddr,
+    tracer: &Tracer,
     incarnation: u32,
     axons: impl Iterator<Item = Served>,
 ) -> anyhow::Result<()> {
-    let mut client = SubtensorClient::new(channel::lazy(subtensor));
+    let mut client = SubtensorClient::new(tracer.channel(subtensor));
     for Served { hotkey, address } in axons {
         let transaction = Transaction {
             hotkey: hotkey.bytes().to_vec(),
@@ -54,7 +55,7 @@ pub(crate) async fn announce(
     Ok(())
 }
 
-async fn submit(client: &mut SubtensorClient<tonic::transport::Channel>, transaction: Transaction) -> String {
+async fn submit(client: &mut SubtensorClient<Traced>, transaction: Transaction) -> String {
     loop {
         let mut request = tonic::Request::new(transaction.clone());
         request.set_timeout(ATTEMPT);

@@ -5,7 +5,9 @@ pub fn softmax(values: &[f32]) -> Vec<f32> {
     let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut shares: Vec<f32> = values.iter().map(|value| (value - largest).exp()).collect();
     let sum: f32 = shares.iter().sum();
-    shares.iter_mut().for_each(|share| *share /= sum);
+    for share in &mut shares {
+        *share /= sum;
+    }
     shares
 }
 

@@ -4,3 +4,4 @@ pub mod channel;
 pub mod link;
 pub mod metadata;
 pub mod server;
+pub mod tracer;

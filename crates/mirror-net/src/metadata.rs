@@ -1,4 +1,4 @@
-//! What travels in the metadata of an axon call besides the protocol's own entries: the call's numbers and its trace.
+//! What travels in the metadata of a call besides the protocol's own entries: an axon call's numbers, and the trace.
 
 use mirror_seed::CallId;
 use mirror_telemetry::TraceContext;
@@ -7,6 +7,11 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 /// Writes a call's numbers and its trace context.
 pub fn write(metadata: &mut MetadataMap, call: &CallId, trace: &TraceContext) {
     metadata.insert(CallId::METADATA_KEY, ascii(call.numbers().to_string()));
+    write_trace(metadata, trace);
+}
+
+/// Writes a trace context alone.
+pub fn write_trace(metadata: &mut MetadataMap, trace: &TraceContext) {
     metadata.insert(TraceContext::METADATA_KEY, ascii(trace.to_string()));
 }
 

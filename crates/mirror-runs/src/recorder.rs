@@ -49,6 +49,11 @@ impl Encoded {
             bytes,
         })
     }
+
+    /// Bytes of it in the journal, without the frame.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl From<&Record> for Encoded {

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use mirror_identity::Hotkey;
-use mirror_net::{channel, server};
+use mirror_net::server;
+use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::{
     BlockClosed, MetagraphRequest, NominatorsRequest, SetWeights, StepReport, Transaction, transaction,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::metagraph::Metagraph;
@@ -36,8 +36,9 @@ const METAGRAPH_LIMIT: usize = 256 << 20;
 /// A connection to the subtensor, wherever it is.
 pub struct Chain {
     hotkey: Hotkey,
+    tracer: Tracer,
     address: watch::Receiver<SocketAddr>,
-    client: SubtensorClient<Channel>,
+    client: SubtensorClient<Traced>,
     barrier: Option<Barrier>,
 }
 
@@ -48,10 +49,11 @@ struct Barrier {
 
 impl Chain {
     /// A connection on behalf of `hotkey` that follows `address`.
-    pub fn new(hotkey: Hotkey, mut address: watch::Receiver<SocketAddr>) -> Self {
-        let client = client(*address.borrow_and_update());
+    pub fn new(hotkey: Hotkey, tracer: Tracer, mut address: watch::Receiver<SocketAddr>) -> Self {
+        let client = client(&tracer, *address.borrow_and_update());
         Self {
             hotkey,
+            tracer,
             address,
             client,
             barrier: None,
@@ -97,7 +99,7 @@ impl Chain {
 
     /// Reports a finished step and waits until its block has closed, as long as the other validators take.
     pub async fn step_done(&mut self, step: u64) -> anyhow::Result<BlockClosed> {
-        let mut unreachable_since = None;
+        let mut unreachable_since = Instant::now();
         loop {
             match self.report(step).await {
                 Ok(closed) => return Ok(closed),
@@ -105,9 +107,11 @@ impl Chain {
                     bail!("the subtensor refused the report of step {step}: {status}")
                 }
                 Err(status) => {
-                    self.barrier = None;
-                    let since = *unreachable_since.get_or_insert_with(Instant::now);
-                    self.wait(since, &status)
+                    // A barrier that had been joined was in reach until now, however long that is ago.
+                    if self.barrier.take().is_some() {
+                        unreachable_since = Instant::now();
+                    }
+                    self.wait(unreachable_since, &status)
                         .await
                         .with_context(|| format!("reporting step {step}"))?;
                 }
@@ -142,7 +146,7 @@ impl Chain {
     async fn ask<T, F>(
         &mut self,
         what: &str,
-        request: impl Fn(SubtensorClient<Channel>) -> F,
+        request: impl Fn(SubtensorClient<Traced>) -> F,
     ) -> anyhow::Result<T>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -167,19 +171,19 @@ impl Chain {
             () = tokio::time::sleep(PAUSE) => {}
             changed = self.address.changed() => changed.context("the coordinator is gone")?,
         }
-        self.client = client(*self.address.borrow_and_update());
+        self.client = client(&self.tracer, *self.address.borrow_and_update());
         Ok(())
     }
 }
 
-async fn join(client: &mut SubtensorClient<Channel>) -> Result<Barrier, Status> {
+async fn join(client: &mut SubtensorClient<Traced>) -> Result<Barrier, Status> {
     let (reports, outgoing) = mpsc::channel(1);
     let closed = client.steps(ReceiverStream::new(outgoing)).await?.into_inner();
     Ok(Barrier { reports, closed })
 }
 
-fn client(address: SocketAddr) -> SubtensorClient<Channel> {
-    SubtensorClient::new(channel::lazy(address))
+fn client(tracer: &Tracer, address: SocketAddr) -> SubtensorClient<Traced> {
+    SubtensorClient::new(tracer.channel(address))
         .max_decoding_message_size(METAGRAPH_LIMIT)
         .max_encoding_message_size(server::MESSAGE_LIMIT)
 }

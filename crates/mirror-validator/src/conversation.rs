@@ -40,17 +40,18 @@ impl Conversation {
 
     /// `role: message` lines, for the gating model.
     pub fn unravelled(&self) -> String {
-        self.0
+        let lines = self
+            .0
             .iter()
-            .map(|Message { role, content }| format!("{role}: {content}\n"))
-            .collect()
+            .flat_map(|Message { role, content }| [role, ": ", content, "\n"]);
+        lines.collect()
     }
 
     /// The messages but the system's, stripped, each followed by a blank line, for the reward model.
     pub fn flattened(&self) -> String {
         let spoken = self.0.iter().filter(|message| message.role != "system");
         spoken
-            .map(|message| format!("{}\n\n", message.content.trim()))
+            .flat_map(|message| [message.content.trim(), "\n\n"])
             .collect()
     }
 

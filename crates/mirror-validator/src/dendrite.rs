@@ -257,7 +257,7 @@ impl DendritePool {
             Err(End::Failed(status)) => {
                 reply.outcome = outcome(&status);
                 reply.grpc_code = status.code();
-                reply.return_message = status.message().to_owned();
+                status.message().clone_into(&mut reply.return_message);
             }
         }
         reply

@@ -20,6 +20,7 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_models::{gating, reward, torch};
 use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
+use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
@@ -52,6 +53,7 @@ pub async fn serve(
     torch::prepare(&role.device, role.neuron.torch_threads)?;
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(role.index)).public();
     let (subtensor, subtensor_address) = watch::channel(role.subtensor);
+    let tracer = Tracer::new(&seed, &node, incarnation);
     let (learned, memory) = learned::open(&role.state)?;
     let hello = Hello {
         node: node.clone(),
@@ -59,6 +61,7 @@ pub async fn serve(
     };
     let (reporter, desk) = reporter::reporter(
         role.coordinator,
+        tracer.clone(),
         hello,
         subtensor,
         memory,
@@ -74,7 +77,7 @@ pub async fn serve(
     let neuron = Neuron {
         name: node,
         seed,
-        chain: Chain::new(hotkey, subtensor_address),
+        chain: Chain::new(hotkey, tracer, subtensor_address),
         dendrite: DendritePool::new(hotkey, seed, links),
         gating: gating::build(&role.gating_model, seed.child("gating"), role.num_nodes, topk)?,
         reward: reward::build(&role.reward_model, seed.child("reward"))?,

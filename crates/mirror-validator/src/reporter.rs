@@ -13,20 +13,24 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use mirror_journal::Writer;
-use mirror_net::channel;
+use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::coordinator_client::CoordinatorClient;
 use mirror_proto::mirror::v1::{
     Directive, Hello, NodeReport, Purpose, Record, Sequenced, directive, node_report, record,
 };
 use prost::Message;
+use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::learned::Learned;
 
-/// Records that may be unacknowledged.
+/// Records that may be unacknowledged; a large one counts as several.
 const MOST_UNACKNOWLEDGED: u32 = 1_024;
+
+/// Bytes by which a record counts as one more.
+const ROOM: usize = 64 << 10;
 
 /// Pause before a broken stream is opened again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,7 +44,9 @@ pub struct Reporter {
 
 /// A record, and what is written down once it is acknowledged.
 struct Outgoing {
-    encoded: Vec<u8>,
+    encoded: Bytes,
+    /// As how many records it counts.
+    room: u32,
     identity: Option<String>,
     learned: Option<Learned>,
 }
@@ -53,6 +59,7 @@ struct Pending {
 /// What the reporting task owns.
 pub struct Desk {
     coordinator: SocketAddr,
+    tracer: Tracer,
     hello: Hello,
     /// The subtensor's address, as the coordinator tells it.
     subtensor: watch::Sender<SocketAddr>,
@@ -69,6 +76,7 @@ pub struct Desk {
 /// A reporter and the desk that it reports to; [`Desk::work`] is to be run beside it.
 pub fn reporter(
     coordinator: SocketAddr,
+    tracer: Tracer,
     hello: Hello,
     subtensor: watch::Sender<SocketAddr>,
     memory: Writer,
@@ -82,6 +90,7 @@ pub fn reporter(
     let room = Arc::new(Semaphore::new(MOST_UNACKNOWLEDGED as usize));
     let desk = Desk {
         coordinator,
+        tracer,
         hello,
         subtensor,
         memory,
@@ -98,9 +107,10 @@ impl Reporter {
     /// Reports a record; waits while too many are unacknowledged. `learned` is remembered once it is acknowledged.
     pub async fn report(&self, kind: record::Kind, learned: Option<Learned>) -> anyhow::Result<()> {
         let identity = identity(&kind);
-        let encoded = Record { kind: Some(kind) }.encode_to_vec();
+        let encoded: Bytes = Record { kind: Some(kind) }.encode_to_vec().into();
+        let room = (1 + encoded.len() / ROOM).min(MOST_UNACKNOWLEDGED as usize) as u32;
         self.room
-            .acquire()
+            .acquire_many(room)
             .await
             .context("the reporter has stopped")?
             .forget();
@@ -108,6 +118,7 @@ impl Reporter {
             .outgoing
             .send(Outgoing {
                 encoded,
+                room,
                 identity,
                 learned,
             })
@@ -157,7 +168,7 @@ impl Desk {
         for pending in &self.sent {
             reports.send(pending.report()).await?;
         }
-        let mut client = CoordinatorClient::new(channel::lazy(self.coordinator));
+        let mut client = CoordinatorClient::new(self.tracer.channel(self.coordinator));
         let directives = client.report(ReceiverStream::new(outgoing)).await?.into_inner();
         Ok((reports, directives))
     }
@@ -223,7 +234,7 @@ impl Desk {
             .iter()
             .filter_map(|pending| pending.outgoing.identity.as_deref());
         if let Some(file) = &mut self.acknowledged {
-            let lines: String = identities.map(|identity| format!("{identity}\n")).collect();
+            let lines: String = identities.flat_map(|identity| [identity, "\n"]).collect();
             file.write_all(lines.as_bytes())
                 .context("cannot write down what was acknowledged")?;
         }
@@ -234,14 +245,15 @@ impl Desk {
         self.memory
             .append_batch(&learned)
             .context("cannot remember what was learned")?;
-        self.room.add_permits(count);
+        let room: u32 = acknowledged.iter().map(|pending| pending.outgoing.room).sum();
+        self.room.add_permits(room as usize);
         Ok(())
     }
 }
 
 impl Pending {
     fn report(&self) -> NodeReport {
-        let record = self.outgoing.encoded.clone().into();
+        let record = self.outgoing.encoded.clone();
         NodeReport {
             report: Some(node_report::Report::Record(Sequenced {
                 sequence: self.sequence,

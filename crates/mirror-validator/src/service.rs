@@ -105,6 +105,7 @@ impl NeuronService for Service {
         Ok(Response::new(ReceiverStream::new(telling).boxed()))
     }
 
+    #[tracing::instrument(name = "neuron.forward", level = "debug", skip_all)]
     async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<ForwardReply>, Status> {
         let request = request.into_inner();
         let conversation = conversation(request.messages)?;
@@ -126,6 +127,7 @@ impl NeuronService for Service {
             .map(|settled| Response::new(reply(settled)))
     }
 
+    #[tracing::instrument(name = "neuron.train", level = "debug", skip_all)]
     async fn train(&self, request: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
         let steps = request.into_inner().max_iter;
         if steps > MOST_STEPS_BY_HAND {
@@ -149,6 +151,7 @@ impl NeuronService for Service {
         Ok(Response::new(ReceiverStream::new(telling)))
     }
 
+    #[tracing::instrument(name = "neuron.inference", level = "debug", skip_all)]
     async fn inference(
         &self,
         request: Request<InferenceRequest>,

@@ -9,7 +9,7 @@ use clap::Args;
 use mirror_analysis::{RunData, Summary, write_report};
 use mirror_cluster::local::LocalProcesses;
 use mirror_config::Loaded;
-use mirror_config::experiment::Experiment;
+use mirror_config::experiment::{Experiment, Model};
 use mirror_runs::{Ended, Layout, Manifest, NewRun, Recorder, Run, RunDirectory};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +59,14 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     };
     show(&loaded.warnings);
     let experiment = &loaded.experiment;
+    let planned: Vec<String> = experiment.model.iter().flat_map(Model::planned).collect();
+    if experiment.query.is_some() && !planned.is_empty() {
+        eprintln!(
+            "{} cannot run in this version; `mirror components` lists those that can",
+            planned.join(", ")
+        );
+        return Ok(Status::Misused);
+    }
     match (&experiment.model, &experiment.query, &experiment.analysis) {
         (Some(_), Some(_), _) => run_network(arguments, &loaded),
         (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_config::component::{
     BehaviourSpec, DendritePool, DummyMetagraphArgs, DummySubtensorArgs, HonestArgs, MetagraphSpec,
@@ -35,28 +36,30 @@ pub(super) struct Blueprint {
     experiment: Experiment,
     layout: Layout,
     data: Prepared,
+    nominations: Vec<GenesisNomination>,
 }
 
 /// Name of the chain's node.
 pub(super) const SUBTENSOR: &str = "subtensor";
 
 impl Blueprint {
-    /// The blueprint of an experiment with a model.
+    /// The blueprint of an experiment with a model. Fails where the file names a coldkey that is none.
     pub(super) fn new(
         experiment: &Experiment,
         model: &Model,
         layout: &Layout,
         data: Prepared,
         log: &str,
-    ) -> Self {
-        Self {
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
             seed: experiment.seed,
             log: log.to_owned(),
+            nominations: nominations(model, experiment.seed)?,
             model: model.clone(),
             experiment: experiment.clone(),
             layout: layout.clone(),
             data,
-        }
+        })
     }
 
     /// The chain.
@@ -219,7 +222,7 @@ impl Blueprint {
             max_weight_limit: u16::MAX,
             validator_exclude_quantile: 0,
             neurons: miners.chain(validators).collect(),
-            nominations: self.nominations(),
+            nominations: self.nominations.clone(),
         }
     }
 
@@ -233,29 +236,16 @@ impl Blueprint {
         (tao * RAO) as u64
     }
 
-    fn nominations(&self) -> Vec<GenesisNomination> {
-        let hotkey = self.validator_hotkey(0).hex();
-        let nomination = |(address, tao): (&String, &f64)| {
-            let coldkey: Coldkey = address.parse().ok()?;
-            Some(GenesisNomination {
-                hotkey: hotkey.clone(),
-                coldkey: coldkey.hex(),
-                stake: (tao * RAO) as u64,
-            })
-        };
-        self.chain().delegated.iter().filter_map(nomination).collect()
-    }
-
     /// As the last group that names the uid says, else as the dendrite pool does.
     fn behaviour(&self, uid: u32) -> BehaviourSpec {
         let DendritePool::DummyDendritePool(pool) = &self.model.dendrite_pool;
-        let groups = self
+        let mut groups = self
             .network()
             .miners
             .iter()
             .rev()
             .filter(|group| group.uids.contains(&uid));
-        let named = groups.filter_map(|group| group.behaviour.clone()).next();
+        let named = groups.find_map(|group| group.behaviour.clone());
         named.unwrap_or_else(|| {
             BehaviourSpec::Honest(HonestArgs {
                 fail_rate: pool.fail_rate.of(uid),
@@ -276,6 +266,25 @@ impl Blueprint {
             .filter_map(|group| Some(link(&group.uids, group.latency?)))
             .collect()
     }
+}
+
+/// Stake that others' coldkeys gave to the first validator.
+fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
+    let SubtensorSpec::DummySubtensor(chain) = &model.subtensor;
+    let hotkey = SecretKey::hotkey(&Seed::root(seed), Owner::Validator(0))
+        .public()
+        .hex();
+    let nomination = |(address, tao): (&String, &f64)| {
+        let coldkey: Coldkey = address
+            .parse()
+            .with_context(|| format!("`{address}`, under `delegated`, is no coldkey"))?;
+        Ok(GenesisNomination {
+            hotkey: hotkey.clone(),
+            coldkey: coldkey.hex(),
+            stake: (tao * RAO) as u64,
+        })
+    };
+    chain.delegated.iter().map(nomination).collect()
 }
 
 /// `validator-0`.

@@ -15,8 +15,8 @@ use mirror_analysis::Standing;
 use mirror_cluster::supervise::{Decision, Supervisor};
 use mirror_cluster::{EndedBy, Exit, NodeSpec, Placement, PlacementError, fleet};
 use mirror_config::experiment::{Experiment, Model, RestartPolicy};
-use mirror_net::channel;
 use mirror_net::server::{self, Limits};
+use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
@@ -26,6 +26,7 @@ use mirror_proto::mirror::v1::{
     RetireRequest,
 };
 use mirror_runs::{Ended, Manifest, Recorder};
+use mirror_seed::Seed;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -95,6 +96,7 @@ struct Conductor<P> {
     intake: Intake,
     coordinator: SocketAddr,
     subtensor: watch::Sender<SocketAddr>,
+    tracer: Tracer,
     supervisor: Supervisor,
     notices: mpsc::Sender<Notice>,
     progress: Progress,
@@ -124,7 +126,7 @@ pub async fn run<P: Placement + 'static>(
     options: Options,
 ) -> anyhow::Result<Finished> {
     let placement = Arc::new(placement);
-    let blueprint = Blueprint::new(experiment, model, recorder.layout(), data, &options.log);
+    let blueprint = Blueprint::new(experiment, model, recorder.layout(), data, &options.log)?;
     let listener = placement
         .listen()
         .await
@@ -142,7 +144,7 @@ pub async fn run<P: Placement + 'static>(
         Limits::default(),
         closing.clone().cancelled_owned(),
     ));
-    let (notices, mut noticed) = mpsc::channel(256);
+    let (notices, mut incoming) = mpsc::channel(256);
     let mut conductor = Conductor {
         placement,
         ready_timeout: Duration::from_secs_f64(blueprint.network().ready_timeout),
@@ -151,6 +153,7 @@ pub async fn run<P: Placement + 'static>(
         intake,
         coordinator,
         subtensor,
+        tracer: Tracer::new(&Seed::root(experiment.seed), "coordinator", 0),
         supervisor: Supervisor::default(),
         notices,
         progress: if options.progress {
@@ -163,7 +166,7 @@ pub async fn run<P: Placement + 'static>(
         incarnations: BTreeMap::new(),
     };
     let outcome = tokio::select! {
-        outcome = conductor.conduct(&mut exits, &mut noticed, &mut clerk) => outcome.map_err(Stopped::Failed),
+        outcome = conductor.conduct(&mut exits, &mut incoming, &mut clerk) => outcome.map_err(Stopped::Failed),
         () = options.stop.cancelled() => Err(Stopped::ByUser),
     };
     conductor.progress.finish();
@@ -200,7 +203,7 @@ impl<P: Placement + 'static> Conductor<P> {
     async fn conduct(
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
-        noticed: &mut mpsc::Receiver<Notice>,
+        notices: &mut mpsc::Receiver<Notice>,
         clerk: &mut Clerk,
     ) -> anyhow::Result<()> {
         self.start().await?;
@@ -208,7 +211,7 @@ impl<P: Placement + 'static> Conductor<P> {
         while !self.working.is_empty() {
             tokio::select! {
                 Some(exit) = exits.recv() => self.exited(exit).await?,
-                Some(notice) = noticed.recv() => self.noticed(notice).await?,
+                Some(notice) = notices.recv() => self.noticed(notice).await?,
                 _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
             }
         }
@@ -229,7 +232,7 @@ impl<P: Placement + 'static> Conductor<P> {
         self.subtensor.send_replace(subtensor);
         start(self.blueprint.miners(subtensor)).await?;
         start(self.blueprint.validators(subtensor, self.coordinator)).await?;
-        control(subtensor, |mut client| async move {
+        control(&self.tracer, subtensor, |mut client| async move {
             client.begin(BeginRequest {}).await
         })
         .await?;
@@ -242,11 +245,11 @@ impl<P: Placement + 'static> Conductor<P> {
 
     /// Has a validator work through its query, beside.
     fn query(&self, index: u32) {
-        let notices = self.notices.clone();
+        let (tracer, notices) = (self.tracer.clone(), self.notices.clone());
         let address = self.placement.address(&blueprint::validator_name(index));
         tokio::spawn(async move {
             let last = match address {
-                Some(address) => follow_query(index, address, &notices).await,
+                Some(address) => follow_query(index, &tracer, address, &notices).await,
                 None => Notice::QueryBroke(index),
             };
             // The conductor may have ended by now; then nobody needs to know.
@@ -345,7 +348,7 @@ impl<P: Placement + 'static> Conductor<P> {
         if name == SUBTENSOR {
             self.subtensor.send_replace(address);
             // A chain that runs on the clock has lost its clock.
-            control(address, |mut client| async move {
+            control(&self.tracer, address, |mut client| async move {
                 client.begin(BeginRequest {}).await
             })
             .await?;
@@ -371,7 +374,7 @@ impl<P: Placement + 'static> Conductor<P> {
             reason: reason.to_owned(),
         };
         let address = *self.subtensor.borrow();
-        control(address, |mut client| {
+        control(&self.tracer, address, |mut client| {
             let request = request.clone();
             async move { client.retire(request).await }
         })
@@ -384,11 +387,12 @@ impl<P: Placement + 'static> Conductor<P> {
         let Some(step) = self.holds.keys().next().copied() else {
             return;
         };
+        let tracer = self.tracer.clone();
         let (notices, mut subtensor) = (self.notices.clone(), self.subtensor.subscribe());
         tokio::spawn(async move {
             let notice = loop {
                 let address = *subtensor.borrow_and_update();
-                let mut client = SubtensorControlClient::new(channel::lazy(address));
+                let mut client = SubtensorControlClient::new(tracer.channel(address));
                 match client.await_hold(HoldRequest { step }).await {
                     Ok(_) => break Notice::Held(step),
                     Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
@@ -433,7 +437,7 @@ impl<P: Placement + 'static> Conductor<P> {
             )
             .await?;
         }
-        control(address, |mut client| async move {
+        control(&self.tracer, address, |mut client| async move {
             client.release(HoldRequest { step }).await
         })
         .await?;
@@ -488,7 +492,7 @@ impl<P: Placement + 'static> Conductor<P> {
     /// How the miners stand by the chain's last word.
     async fn standings(&self) -> Vec<Standing> {
         let address = *self.subtensor.borrow();
-        let metagraph = match last_metagraph(address).await {
+        let metagraph = match last_metagraph(&self.tracer, address).await {
             Ok(metagraph) => metagraph,
             Err(error) => {
                 tracing::warn!(%error, "the last weights are not known");
@@ -532,8 +536,13 @@ async fn start_one<P: Placement>(
     placement.ready(&node.name, timeout).await
 }
 
-async fn follow_query(index: u32, address: SocketAddr, notices: &mpsc::Sender<Notice>) -> Notice {
-    let mut client = NeuronClient::new(channel::lazy(address));
+async fn follow_query(
+    index: u32,
+    tracer: &Tracer,
+    address: SocketAddr,
+    notices: &mpsc::Sender<Notice>,
+) -> Notice {
+    let mut client = NeuronClient::new(tracer.channel(address));
     let ended = |status: Status| {
         if is_passing(&status) {
             Notice::QueryBroke(index)
@@ -561,13 +570,14 @@ async fn follow_query(index: u32, address: SocketAddr, notices: &mpsc::Sender<No
 
 /// Asks the subtensor for something, again while it is out of reach.
 async fn control<T, F>(
+    tracer: &Tracer,
     address: SocketAddr,
-    request: impl Fn(SubtensorControlClient<tonic::transport::Channel>) -> F,
+    request: impl Fn(SubtensorControlClient<Traced>) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = Result<tonic::Response<T>, Status>>,
 {
-    let client = SubtensorControlClient::new(channel::lazy(address));
+    let client = SubtensorControlClient::new(tracer.channel(address));
     let asking = async {
         loop {
             match request(client.clone()).await {
@@ -582,8 +592,8 @@ where
         .with_context(|| format!("the subtensor at {address} did not answer within {CONTROL_PATIENCE:?}"))?
 }
 
-async fn last_metagraph(address: SocketAddr) -> anyhow::Result<Metagraph> {
-    let mut client = SubtensorClient::new(channel::lazy(address)).max_decoding_message_size(METAGRAPH_LIMIT);
+async fn last_metagraph(tracer: &Tracer, address: SocketAddr) -> anyhow::Result<Metagraph> {
+    let mut client = SubtensorClient::new(tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
     let mut request = tonic::Request::new(MetagraphRequest { block: None });
     request.set_timeout(CONTROL_PATIENCE);
     Ok(client.get_metagraph(request).await?.into_inner())

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::{Stream, StreamExt, stream};
@@ -17,12 +17,16 @@ use mirror_runs::{Encoded, Ended, Manifest, Recorder};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::Instrument;
 
 /// How long records are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Records that wait to be written; then the streams wait.
 const WAITING: usize = 8_192;
+
+/// Bytes from which a batch takes in no more.
+const LARGEST_BATCH: usize = 32 << 20;
 
 /// How often the journal is synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
@@ -40,15 +44,20 @@ pub(super) struct Intake {
 
 /// The thread that owns the journal.
 pub(super) struct Clerk {
+    records: mpsc::Sender<Arrived>,
     thread: JoinHandle<anyhow::Result<Recorder>>,
     /// Resolves when the clerk has stopped by itself: the journal cannot be written.
     pub(super) stopped: oneshot::Receiver<()>,
 }
 
-/// Records of one sender, and where to tell that they are written.
-struct Arrived {
-    records: Vec<Encoded>,
-    written: Written,
+/// What the clerk is given.
+enum Arrived {
+    /// Records of one sender, and where to tell that they are written.
+    Records(Vec<Encoded>, Written),
+    /// A second has passed.
+    Sync,
+    /// Nothing more is to come.
+    Close,
 }
 
 enum Written {
@@ -74,7 +83,19 @@ pub(super) fn start(
             outcome
         });
     let thread = thread.context("cannot start the thread that writes the journal")?;
-    Ok((Intake { records, subtensor }, Clerk { thread, stopped }))
+    tokio::spawn(remind(records.clone()));
+    let intake = Intake {
+        records: records.clone(),
+        subtensor,
+    };
+    Ok((
+        intake,
+        Clerk {
+            records,
+            thread,
+            stopped,
+        },
+    ))
 }
 
 impl Intake {
@@ -83,20 +104,18 @@ impl Intake {
         let record = Record {
             kind: Some(record::Kind::Incident(incident)),
         };
-        let arrived = Arrived {
-            records: vec![Encoded::from(&record)],
-            written: Written::Nobody,
-        };
         self.records
-            .send(arrived)
+            .send(Arrived::Records(vec![Encoded::from(&record)], Written::Nobody))
             .await
             .map_err(|_| anyhow!("the journal is closed"))
     }
 }
 
 impl Clerk {
-    /// Waits until everything is written, and ends the run. Every [`Intake`] must be gone by then.
+    /// Waits until everything that has arrived is written, and ends the run. Blocks.
     pub(super) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
+        // A clerk that has stopped by itself takes nothing any more; its thread says why.
+        let _ = self.records.blocking_send(Arrived::Close);
         let recorder = self
             .thread
             .join()
@@ -106,30 +125,70 @@ impl Clerk {
 }
 
 fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow::Result<Recorder> {
-    let mut synced = Instant::now();
-    let mut batch = Vec::new();
+    let mut batch = Batch::default();
     while let Some(first) = waiting.blocking_recv() {
-        std::thread::sleep(GATHER);
-        let mut told = vec![first.written];
-        batch.extend(first.records);
-        while let Ok(next) = waiting.try_recv() {
-            batch.extend(next.records);
-            told.push(next.written);
+        if matches!(first, Arrived::Records(..)) {
+            std::thread::sleep(GATHER);
+        }
+        batch.take(first);
+        while batch.bytes < LARGEST_BATCH
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.take(next);
         }
         recorder
-            .append(batch.drain(..))
+            .append(batch.records.drain(..))
             .context("cannot write the journal of the run")?;
-        for written in told {
-            if let Written::Acknowledge(sender, number) = written {
-                sender.send_replace(number);
-            }
+        for (sender, number) in batch.told.drain(..) {
+            sender.send_replace(number);
         }
-        if synced.elapsed() >= SYNC {
+        if batch.sync {
             recorder.sync().context("cannot write the journal of the run")?;
-            synced = Instant::now();
         }
+        if batch.close {
+            waiting.close();
+        }
+        batch = Batch {
+            records: batch.records,
+            told: batch.told,
+            ..Batch::default()
+        };
     }
     Ok(recorder)
+}
+
+/// What is written together.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Encoded>,
+    bytes: usize,
+    told: Vec<(watch::Sender<u64>, u64)>,
+    sync: bool,
+    close: bool,
+}
+
+impl Batch {
+    fn take(&mut self, arrived: Arrived) {
+        match arrived {
+            Arrived::Records(records, written) => {
+                self.bytes += records.iter().map(Encoded::size).sum::<usize>();
+                self.records.extend(records);
+                if let Written::Acknowledge(sender, number) = written {
+                    self.told.push((sender, number));
+                }
+            }
+            Arrived::Sync => self.sync = true,
+            Arrived::Close => self.close = true,
+        }
+    }
+}
+
+/// Has the journal synced each second, until the clerk is gone.
+async fn remind(records: mpsc::Sender<Arrived>) {
+    let mut seconds = tokio::time::interval(SYNC);
+    while records.send(Arrived::Sync).await.is_ok() {
+        seconds.tick().await;
+    }
 }
 
 #[async_trait]
@@ -141,15 +200,20 @@ impl Coordinator for Intake {
         request: Request<Streaming<NodeReport>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let mut reports = request.into_inner();
-        let hello = match reports.message().await? {
-            Some(NodeReport {
-                report: Some(node_report::Report::Hello(hello)),
-            }) => hello,
-            _ => return Err(Status::invalid_argument("the first report must be a hello")),
+        let Some(NodeReport {
+            report: Some(node_report::Report::Hello(hello)),
+        }) = reports.message().await?
+        else {
+            return Err(Status::invalid_argument("the first report must be a hello"));
         };
-        tracing::debug!(node = hello.node, incarnation = hello.incarnation, "reports");
+        let span = tracing::debug_span!(
+            "coordinator.report",
+            node = hello.node,
+            incarnation = hello.incarnation
+        );
         let (acknowledged, acknowledgements) = watch::channel(0);
-        tokio::spawn(forward(reports, self.records.clone(), acknowledged, hello.node));
+        let forwarding = forward(reports, self.records.clone(), acknowledged, hello.node);
+        tokio::spawn(forwarding.instrument(span));
         let acknowledgements =
             WatchStream::from_changes(acknowledgements).map(directive::Directive::Acknowledged);
         let moves = WatchStream::from_changes(self.subtensor.clone())
@@ -187,14 +251,7 @@ async fn forward(
             }
         }
         let written = Written::Acknowledge(acknowledged.clone(), last);
-        if records
-            .send(Arrived {
-                records: batch,
-                written,
-            })
-            .await
-            .is_err()
-        {
+        if records.send(Arrived::Records(batch, written)).await.is_err() {
             return;
         }
     }

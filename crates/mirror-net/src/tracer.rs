@@ -1,0 +1,85 @@
+//! Trace contexts for calls that have no identity of their own: those between our own services.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mirror_seed::Seed;
+use mirror_telemetry::TraceContext;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::{channel, metadata};
+
+/// A channel whose calls carry their trace context.
+pub type Traced = InterceptedService<Channel, Tracer>;
+
+/// Gives each call of one caller a span of its own in one trace.
+#[derive(Debug, Clone)]
+pub struct Tracer(Arc<Spans>);
+
+#[derive(Debug)]
+struct Spans {
+    seed: Seed,
+    trace: [u8; 16],
+    next: AtomicU64,
+}
+
+impl Tracer {
+    /// The tracer of a caller: a node's name, and how often it was started before.
+    pub fn new(seed: &Seed, caller: &str, incarnation: u32) -> Self {
+        let seed = seed.child("tracer").numbered_child(caller, incarnation.into());
+        let mut trace = [0; 16];
+        trace.copy_from_slice(&seed.bytes()[..16]);
+        Self(Arc::new(Spans {
+            seed,
+            trace,
+            next: AtomicU64::new(0),
+        }))
+    }
+
+    /// A channel to `address` that connects at its first call, and again after a break.
+    pub fn channel(&self, address: SocketAddr) -> Traced {
+        InterceptedService::new(channel::lazy(address), self.clone())
+    }
+
+    fn context(&self) -> TraceContext {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let mut span = [0; 8];
+        span.copy_from_slice(&self.0.seed.numbered_child("span", number).bytes()[..8]);
+        TraceContext::new(self.0.trace, span)
+    }
+}
+
+impl Interceptor for Tracer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        metadata::write_trace(request.metadata_mut(), &self.context());
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_share_a_trace_and_have_spans_of_their_own() {
+        let tracer = Tracer::new(&Seed::root(1), "validator-0", 0);
+        let sent = |tracer: &Tracer| {
+            let request = tracer
+                .clone()
+                .call(Request::new(()))
+                .expect("a tracer refuses nothing");
+            metadata::trace(request.metadata()).expect("written just now")
+        };
+        let (first, second) = (sent(&tracer), sent(&tracer));
+        assert_eq!(first.trace, second.trace);
+        assert_ne!(first.span, second.span);
+        assert_ne!(
+            sent(&Tracer::new(&Seed::root(1), "validator-0", 1)).trace,
+            first.trace
+        );
+    }
+}
