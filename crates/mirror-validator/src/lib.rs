@@ -53,6 +53,8 @@ pub async fn serve(
     torch::prepare(&role.device, role.neuron.torch_threads)?;
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(role.index)).public();
     let (subtensor, subtensor_address) = watch::channel(role.subtensor);
+    // Each validator has a stream of its own; draws about calls name the caller anyway.
+    let own = seed.numbered_child("validator", role.index.into());
     let tracer = Tracer::new(&seed, &node, incarnation);
     let (learned, memory) = learned::open(&role.state)?;
     let hello = Hello {
@@ -79,8 +81,8 @@ pub async fn serve(
         seed,
         chain: Chain::new(hotkey, tracer, subtensor_address),
         dendrite: DendritePool::new(hotkey, seed, links),
-        gating: gating::build(&role.gating_model, seed.child("gating"), role.num_nodes, topk)?,
-        reward: reward::build(&role.reward_model, seed.child("reward"))?,
+        gating: gating::build(&role.gating_model, own.child("gating"), role.num_nodes, topk)?,
+        reward: reward::build(&role.reward_model, own.child("reward"))?,
         reporter,
         history: History::new(role.alpha, role.neuron.max_history as usize),
         metagraph: Metagraph::default(),

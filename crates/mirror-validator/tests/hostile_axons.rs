@@ -1,0 +1,601 @@
+//! The dendrite pool against axons that lie, stall, break off and send what they should not.
+//!
+//! Each axon is a real HTTP/2 server on a port of its own, whose answers are made byte by byte.
+
+use std::convert::Infallible;
+use std::future::{Future, pending, ready};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
+use http::{Request, Response};
+use mirror_config::experiment::Latency;
+use mirror_config::launch::LinkLaunch;
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::link::Links;
+use mirror_net::server::{self, Limits};
+use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
+use mirror_proto::mirror::v1::Outcome;
+use mirror_seed::{CallId, Seed};
+use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
+use mirror_validator::metagraph::{Metagraph, Neuron};
+use prost::Message;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tonic::Code;
+use tonic::service::{AxumBody, AxumRouter, Routes};
+
+/// A deadline that no test waits for.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A deadline that a test waits for.
+const SHORT: Duration = Duration::from_millis(200);
+
+const SAID: &str = "The Loire is the longest river of France.";
+
+// --- axons ---
+
+/// An axon that answers every request with what `answer` makes of it.
+async fn axon<A, F>(answer: A) -> SocketAddr
+where
+    A: Fn(Request<AxumBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<AxumBody>> + Send + 'static,
+{
+    let listener = listener().await;
+    let address = listener.local_addr().expect("it listens");
+    serve(listener, answer);
+    address
+}
+
+fn serve<A, F>(listener: TcpListener, answer: A)
+where
+    A: Fn(Request<AxumBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<AxumBody>> + Send + 'static,
+{
+    let routes = Routes::from(AxumRouter::new().fallback(answer));
+    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("loopback has a free port")
+}
+
+/// A gRPC message as it travels: not compressed, its length, its bytes.
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = vec![0];
+    frame.extend((message.len() as u32).to_be_bytes());
+    frame.extend(message);
+    frame.into()
+}
+
+fn response(body: AxumBody) -> Response<AxumBody> {
+    Response::builder()
+        .header("content-type", "application/grpc")
+        .body(body)
+        .expect("a sound header")
+}
+
+fn message(bytes: &[u8]) -> Response<AxumBody> {
+    response(framed(bytes).into())
+}
+
+fn completion(text: &str) -> Response<AxumBody> {
+    coded(text, ReturnCode::Success)
+}
+
+fn coded(text: &str, code: ReturnCode) -> Response<AxumBody> {
+    let said = ForwardTextPromptingResponse {
+        response: text.to_owned(),
+        return_code: code.into(),
+        ..Default::default()
+    };
+    message(&said.encode_to_vec())
+}
+
+/// What a server sends that fails a call before it says anything.
+fn status(code: i32, words: &str) -> Response<AxumBody> {
+    let mut response = response(AxumBody::empty());
+    let headers = response.headers_mut();
+    headers.insert("grpc-status", code.into());
+    headers.insert("grpc-message", words.parse().expect("a sound header"));
+    response
+}
+
+// --- the pool ---
+
+fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
+    let seed = Seed::root(1);
+    let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
+    let links = Links::new(seed, axons.len() as u32, links, 1.0).expect("sound latencies");
+    let mut pool = DendritePool::new(hotkey, seed, links);
+    let neuron = |axon: &Option<SocketAddr>| Neuron {
+        hotkey: [0; 32],
+        axon: *axon,
+    };
+    pool.resync(&Metagraph {
+        neurons: axons.iter().map(neuron).collect(),
+        ..Metagraph::default()
+    });
+    pool
+}
+
+fn fan_out(pool: &DendritePool, uids: &[u32], timeout: Duration) -> FanOut {
+    FanOut {
+        forward: CallId {
+            caller: pool.hotkey(),
+            step: 7,
+            half: 1,
+            uid: 0,
+            call: 0,
+        },
+        messages: vec![r#"{"role": "user", "content": "Which river?"}"#.to_owned()],
+        uids: uids.to_vec(),
+        timeout,
+    }
+}
+
+/// Asks one axon once.
+async fn ask(address: SocketAddr, timeout: Duration) -> Reply {
+    let pool = pool(&[Some(address)], &[]);
+    let mut replies = pool.forward(&fan_out(&pool, &[0], timeout)).await;
+    assert_eq!(replies.len(), 1);
+    replies.remove(0)
+}
+
+/// How a call of an axon that always answers so ends.
+async fn ending(answer: impl Fn() -> Response<AxumBody> + Clone + Send + Sync + 'static) -> Reply {
+    let address = axon(move |_| ready(answer())).await;
+    ask(address, LONG).await
+}
+
+// --- what is said ---
+
+#[tokio::test]
+async fn a_completion_counts_above_ten_characters_and_spaces_are_characters() {
+    for (said, outcome) in [
+        ("", Outcome::Empty),
+        ("ten chars.", Outcome::TooShort),
+        ("ten chars..", Outcome::Success),
+        // ten characters of two bytes each
+        ("éééééééééé", Outcome::TooShort),
+        ("ééééééééééé", Outcome::Success),
+        ("          ", Outcome::TooShort),
+        ("           ", Outcome::Success),
+    ] {
+        let reply = ending(move || completion(said)).await;
+        assert_eq!(reply.outcome, outcome, "{said:?}");
+        assert_eq!((reply.grpc_code, reply.completion.as_str()), (Code::Ok, said));
+    }
+}
+
+/// v4 looks at the completion and never at the return code.
+#[tokio::test]
+async fn a_return_code_takes_nothing_from_a_completion() {
+    let reply = ending(|| coded(SAID, ReturnCode::UnknownException)).await;
+    assert_eq!(reply.outcome, Outcome::Success);
+    assert_eq!(reply.return_code, 22);
+    assert_eq!(reply.completion, SAID);
+}
+
+#[tokio::test]
+async fn what_is_no_reply_is_malformed() {
+    let unreadable: [(&str, Response<AxumBody>); 6] = [
+        (
+            "field 3 a string of invalid UTF-8",
+            message(&[0x1a, 2, 0xc3, 0x28]),
+        ),
+        ("field 3 a number", message(&[0x18, 1])),
+        ("field 3 longer than the message", message(&[0x1a, 100, b'a'])),
+        (
+            "half of a frame",
+            response(framed(SAID.as_bytes()).slice(..10).into()),
+        ),
+        ("no frame at all", response(AxumBody::from("<html>hello</html>"))),
+        ("nothing", response(AxumBody::empty())),
+    ];
+    for (what, answer) in unreadable {
+        let answer = Arc::new(std::sync::Mutex::new(Some(answer)));
+        let reply = ending(move || {
+            answer
+                .lock()
+                .expect("no test panics in it")
+                .take()
+                .expect("asked once")
+        })
+        .await;
+        assert_eq!(reply.outcome, Outcome::Malformed, "{what}: {reply:?}");
+        assert_eq!(reply.grpc_code, Code::Internal, "{what}");
+        assert_eq!(reply.completion, "", "{what}");
+        assert!(!reply.timing_dependent, "{what}");
+    }
+}
+
+/// The length that the frame announces is enough to refuse it.
+#[tokio::test]
+async fn a_completion_of_100_megabytes_is_refused_before_it_is_read() {
+    const SIZE: usize = 100_000_000;
+    let left = Arc::new(AtomicUsize::new(0));
+    let leaving = left.clone();
+    let address = axon(move |_| {
+        let leaving = leaving.clone();
+        let mut head = vec![0];
+        head.extend((SIZE as u32).to_be_bytes());
+        let piece = Bytes::from(vec![b' '; 16 << 10]);
+        let pieces = stream::repeat(piece)
+            .take(SIZE / (16 << 10))
+            .inspect(move |piece| {
+                leaving.fetch_add(piece.len(), Ordering::Relaxed);
+            });
+        let body = stream::once(ready(Bytes::from(head)))
+            .chain(pieces)
+            .map(Ok::<_, Infallible>);
+        ready(response(AxumBody::from_stream(body)))
+    })
+    .await;
+    let before = peak_memory();
+    let reply = ask(address, LONG).await;
+    assert_eq!(reply.outcome, Outcome::Oversized);
+    assert_eq!(reply.grpc_code, Code::OutOfRange);
+    assert_eq!(reply.completion, "");
+    // no more than HTTP/2 lets travel unasked
+    let left = left.load(Ordering::Relaxed);
+    assert!(left < SIZE / 10, "{left} bytes left the axon");
+    let grown = peak_memory() - before;
+    assert!(grown < SIZE / 2, "the process grew by {grown} bytes");
+}
+
+/// Bytes that this process ever had in memory.
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    1024 * kilobytes
+        .and_then(|number| number.parse::<usize>().ok())
+        .expect("a number")
+}
+
+// --- how it fails ---
+
+#[tokio::test]
+async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
+    for code in 1..=16 {
+        let reply = ending(move || status(code, "go away")).await;
+        assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
+        assert_eq!(reply.grpc_code, Code::from_i32(code));
+        assert_eq!(reply.return_message, "go away");
+        assert!(!reply.timing_dependent, "{reply:?}");
+    }
+}
+
+/// An axon that claims a deadline that has not passed cannot have its failure excused as slowness.
+#[tokio::test]
+async fn an_axons_word_does_not_make_a_timeout() {
+    for (code, words) in [(4, "too slow, sorry"), (1, "Timeout expired")] {
+        let reply = ending(move || status(code, words)).await;
+        assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
+        assert!(!reply.timing_dependent, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_many_words_is_not_read() {
+    let reply = ending(|| status(13, &"x".repeat(1 << 20))).await;
+    assert_ne!(reply.outcome, Outcome::Success);
+    assert!(reply.return_message.len() < 64 << 10);
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_at_the_deadline() {
+    let address = axon(|_| pending()).await;
+    let reply = ask(address, SHORT).await;
+    assert_eq!(reply.outcome, Outcome::Timeout);
+    assert_eq!(reply.grpc_code, Code::DeadlineExceeded);
+    assert!(reply.timing_dependent);
+    assert_eq!(reply.drawn_delay, None);
+}
+
+/// Neither the headers nor a trickle of bytes buys time.
+#[tokio::test]
+async fn a_reply_that_drips_past_the_deadline_is_a_timeout() {
+    let address = axon(|_| {
+        let drops = stream::unfold((), |()| async {
+            tokio::time::sleep(SHORT / 20).await;
+            Some((Bytes::from_static(b" "), ()))
+        });
+        let head = Bytes::from_static(&[0, 0, 0, 255, 255]);
+        let body = stream::once(ready(head)).chain(drops).map(Ok::<_, Infallible>);
+        ready(response(AxumBody::from_stream(body)))
+    })
+    .await;
+    let reply = ask(address, SHORT).await;
+    assert_eq!(reply.outcome, Outcome::Timeout);
+    assert!(reply.timing_dependent);
+    assert_eq!(reply.completion, "");
+}
+
+#[tokio::test]
+async fn a_reply_that_breaks_off_is_unreachable() {
+    let address = axon(|_| {
+        let half = framed(SAID.as_bytes()).slice(..20);
+        let body = stream::iter([Ok(half), Err(std::io::Error::other("the axon is gone"))]);
+        ready(response(AxumBody::from_stream(body)))
+    })
+    .await;
+    let reply = ask(address, LONG).await;
+    assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
+    assert!(!reply.timing_dependent);
+}
+
+#[tokio::test]
+async fn connections_that_close_at_every_call_are_unreachable() {
+    let listener = listener().await;
+    let address = listener.local_addr().expect("it listens");
+    tokio::spawn(async move { while close_first(&listener).await {} });
+    let reply = ask(address, LONG).await;
+    assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
+}
+
+/// Whether a connection was seen to be dead before the call or during it makes no difference.
+#[tokio::test]
+async fn a_connection_that_closes_once_is_made_again() {
+    let listener = listener().await;
+    let address = listener.local_addr().expect("it listens");
+    tokio::spawn(async move {
+        assert!(close_first(&listener).await);
+        serve(listener, |_| ready(completion(SAID)));
+    });
+    let reply = ask(address, LONG).await;
+    assert_eq!(reply.outcome, Outcome::Success, "{reply:?}");
+}
+
+/// Takes a connection, waits for the call on it, and hangs up. `false` when nobody can connect any more.
+async fn close_first(listener: &TcpListener) -> bool {
+    let Ok((mut connection, _)) = listener.accept().await else {
+        return false;
+    };
+    connection.read(&mut [0; 1024]).await.is_ok()
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_unreachable() {
+    let address = listener().await.local_addr().expect("it listened");
+    let reply = ask(address, LONG).await;
+    assert_eq!(reply.outcome, Outcome::Unreachable);
+    assert_eq!(reply.grpc_code, Code::Unavailable);
+}
+
+#[tokio::test]
+async fn who_serves_no_axon_is_unreachable() {
+    let pool = pool(&[None], &[]);
+    let replies = pool.forward(&fan_out(&pool, &[0, 9], LONG)).await;
+    for reply in replies {
+        assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
+        assert_eq!(reply.return_message, "serves no axon");
+    }
+}
+
+// --- drawn delays ---
+
+fn delayed(seconds: f64) -> LinkLaunch {
+    LinkLaunch {
+        first_uid: 0,
+        last_uid: 0,
+        latency: Latency {
+            p50: seconds,
+            p99: seconds,
+        },
+    }
+}
+
+/// The numbers decide, so another run has the same timeout: it does not depend on timing, and the axon is not asked.
+#[tokio::test]
+async fn a_drawn_delay_over_the_deadline_is_a_timeout_that_repeats() {
+    let (asked, mut heard) = mpsc::unbounded_channel();
+    let address = axon(move |_| {
+        asked.send(()).expect("the test listens");
+        ready(completion(SAID))
+    })
+    .await;
+    let pool = pool(&[Some(address)], &[delayed(100.0)]);
+    let replies = pool.forward(&fan_out(&pool, &[0], SHORT)).await;
+    let [reply] = replies.as_slice() else {
+        panic!("{replies:?}")
+    };
+    assert_eq!(reply.outcome, Outcome::Timeout);
+    assert!(!reply.timing_dependent);
+    let delay = reply.drawn_delay.expect("the link has a delay");
+    assert!((delay.as_secs_f64() - 100.0).abs() < 1e-6, "{delay:?}");
+    assert!(heard.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_drawn_delay_within_the_deadline_is_waited_out() {
+    let address = axon(|_| ready(completion(SAID))).await;
+    let pool = pool(&[Some(address)], &[delayed(0.05)]);
+    let replies = pool.forward(&fan_out(&pool, &[0], LONG)).await;
+    let [reply] = replies.as_slice() else {
+        panic!("{replies:?}")
+    };
+    assert_eq!(reply.outcome, Outcome::Success);
+    let delay = reply.drawn_delay.expect("the link has a delay");
+    assert!(reply.latency >= delay, "{reply:?}");
+}
+
+// --- what travels ---
+
+#[tokio::test]
+async fn a_call_carries_its_deadline_its_trace_and_its_numbers() {
+    let (asked, mut heard) = mpsc::unbounded_channel();
+    let address = axon(move |request| {
+        asked.send(request).expect("the test listens");
+        ready(completion(SAID))
+    })
+    .await;
+    let pool = pool(&[None, None, Some(address)], &[]);
+    let fan_out = fan_out(&pool, &[2], LONG);
+    pool.forward(&fan_out).await;
+    let request = heard.recv().await.expect("the axon was asked");
+    assert_eq!(request.uri().path(), "/TextPrompting/Forward");
+    let header = |name| request.headers()[name].to_str().expect("text").to_owned();
+    assert_eq!(header("rpc-auth-header"), "Bittensor");
+    assert_eq!(header("bittensor-version"), "500");
+    assert_eq!(header("mirror-call"), "7.1.0");
+
+    let timeout = grpc_timeout(&header("grpc-timeout"));
+    assert!(timeout > LONG / 2 && timeout <= LONG, "{timeout:?}");
+
+    // W3C trace context: version, trace, span, flags, in lower-case hexadecimal, neither identifier zero
+    let parent = header("traceparent");
+    let parts: Vec<&str> = parent.split('-').collect();
+    assert_eq!(
+        parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+        [2, 32, 16, 2]
+    );
+    assert!(
+        parent
+            .chars()
+            .all(|c| c == '-' || matches!(c, '0'..='9' | 'a'..='f')),
+        "{parent}"
+    );
+    assert_eq!(parts[0], "00");
+    assert!(parts[1..3].iter().all(|id| id.contains(|c| c != '0')), "{parent}");
+    let trace: String = pool
+        .trace(&fan_out.forward)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(parts[1], trace);
+
+    let body = request.into_body().into_data_stream();
+    let body: Vec<Bytes> = body
+        .map(|piece| piece.expect("the pool sends it all"))
+        .collect()
+        .await;
+    let body = ForwardTextPromptingRequest::decode(&body.concat()[5..]).expect("the v4 message");
+    let hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
+    assert_eq!(body.hotkey, hotkey.to_string());
+    assert_eq!(body.messages, fan_out.messages);
+    assert!((body.timeout - LONG.as_secs_f32()).abs() < 1e-3);
+}
+
+/// Both halves of a step are one trace, each call in it is a span of its own, and the next step is another trace.
+#[tokio::test]
+async fn a_step_is_a_trace_and_a_call_a_span() {
+    let (asked, mut heard) = mpsc::unbounded_channel();
+    let address = axon(move |request| {
+        asked.send(request).expect("the test listens");
+        ready(completion(SAID))
+    })
+    .await;
+    let pool = pool(&[Some(address)], &[]);
+    let mut parents = Vec::new();
+    for (step, half) in [(7, 0), (7, 1), (8, 0), (7, 0)] {
+        let mut fan_out = fan_out(&pool, &[0], LONG);
+        (fan_out.forward.step, fan_out.forward.half) = (step, half);
+        pool.forward(&fan_out).await;
+        let request = heard.recv().await.expect("the axon was asked");
+        let parent = request.headers()["traceparent"]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        parents.push((parent[3..35].to_owned(), parent[36..52].to_owned()));
+    }
+    let [question, answer, next, again] = parents.as_slice() else {
+        panic!("{parents:?}")
+    };
+    assert_eq!(question.0, answer.0);
+    assert_ne!(question.1, answer.1);
+    assert_ne!(question.0, next.0);
+    assert_eq!(question, again);
+}
+
+/// A gRPC timeout: at most eight digits and a unit.
+fn grpc_timeout(text: &str) -> Duration {
+    let (digits, unit) = text.split_at(text.len() - 1);
+    assert!((1..=8).contains(&digits.len()), "{text}");
+    let number: u64 = digits.parse().expect("digits");
+    match unit {
+        "n" => Duration::from_nanos(number),
+        "u" => Duration::from_micros(number),
+        "m" => Duration::from_millis(number),
+        "S" => Duration::from_secs(number),
+        other => panic!("the unit {other} of {text} is too coarse"),
+    }
+}
+
+// --- many at once ---
+
+/// The first axon answers only after the last was asked: one after the other they would wait for ever.
+#[tokio::test]
+async fn all_axons_are_asked_at_once_and_replies_stand_in_the_order_of_the_uids() {
+    let (tell, told) = watch::channel(false);
+    let waiting = axon(move |_| {
+        let mut told = told.clone();
+        async move {
+            told.wait_for(|told| *told).await.expect("the last axon lives");
+            completion("I have waited for it")
+        }
+    })
+    .await;
+    let telling = axon(move |_| {
+        tell.send_replace(true);
+        ready(completion("Nobody waits any more"))
+    })
+    .await;
+    let silent = axon(|_| pending()).await;
+    let refusing = axon(|_| ready(status(7, "not you"))).await;
+    let pool = pool(&[Some(telling), Some(silent), Some(refusing), Some(waiting)], &[]);
+    let replies = pool
+        .forward(&fan_out(&pool, &[3, 1, 2, 0], Duration::from_secs(2)))
+        .await;
+    let found: Vec<(u32, Outcome)> = replies.iter().map(|reply| (reply.uid, reply.outcome)).collect();
+    let expected = [
+        (3, Outcome::Success),
+        (1, Outcome::Timeout),
+        (2, Outcome::Refused),
+        (0, Outcome::Success),
+    ];
+    assert_eq!(found, expected);
+}
+
+/// A thousand calls on one connection, of which a server takes some hundred at a time.
+#[tokio::test]
+async fn many_calls_of_one_axon_find_their_replies() {
+    let address = axon(|_| ready(completion(SAID))).await;
+    let pool = pool(&[Some(address)], &[]);
+    let replies = pool.forward(&fan_out(&pool, &[0; 1_000], LONG)).await;
+    assert_eq!(replies.len(), 1_000);
+    assert!(replies.iter().all(|reply| reply.outcome == Outcome::Success));
+}
+
+// --- rewards ---
+
+#[tokio::test]
+async fn rewards_that_are_not_taken_are_told_and_hold_nobody_up() {
+    let taking = axon(|_| ready(message(&[]))).await;
+    let silent = axon(|_| pending()).await;
+    let refusing = axon(|_| ready(status(12, "no rewards here"))).await;
+    let pool = pool(&[Some(taking), Some(silent), Some(refusing), None], &[]);
+    let backward = |uid| Backward {
+        call: CallId {
+            uid,
+            call: 1,
+            ..fan_out(&pool, &[], SHORT).forward
+        },
+        messages: Vec::new(),
+        completion: SAID.to_owned(),
+        reward: 0.5,
+        timeout: SHORT,
+    };
+    let mut failed = pool.backward((0..4).map(backward).collect()).boxed().await;
+    failed.sort_by_key(|(uid, _)| *uid);
+    let failed: Vec<(u32, Code)> = failed.iter().map(|(uid, status)| (*uid, status.code())).collect();
+    assert_eq!(failed[1..], [(2, Code::Unimplemented), (3, Code::Unavailable)]);
+    assert_eq!(failed[0].0, 1);
+}
