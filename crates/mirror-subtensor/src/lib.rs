@@ -1,1 +1,56 @@
-//! 
+//! The chain as a node: [`mirror_chain::Chain`] behind gRPC, with a log that makes what was acknowledged durable.
+//!
+//! One task owns the chain, the barrier and the log; calls reach it through a channel and are worked off in batches.
+//! What a batch changed is in the log, by one write to the operating system, before any of it is answered. A node that
+//! finds a log where its launch description says continues from it: the genesis is the log's first record, and
+//! replaying the others leads to the state that was acknowledged last.
+//!
+//! With `block_time: per_step` blocks close at the validators' barrier, else by the clock. The clock starts
+//! with `Begin`, or with the node if that has begun before, and never catches up: blocks are at least the block time
+//! apart.
+
+mod barrier;
+mod launch;
+mod ledger;
+mod log;
+mod node;
+mod service;
+mod wire;
+
+use anyhow::Context;
+use mirror_config::launch::SubtensorLaunch;
+use mirror_net::server::{self, Limits};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in `launch.state`.
+///
+/// # Errors
+/// A launch description that contradicts itself, a log that is damaged or of another genesis, and a log that cannot be
+/// written any more: the node ends rather than acknowledge what it cannot keep.
+pub async fn serve(
+    listener: TcpListener,
+    launch: SubtensorLaunch,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let clock = launch::clock(&launch)?;
+    let (ledger, log) = log::open(&launch)?;
+    tracing::info!(
+        block = ledger.chain().block().0,
+        neurons = ledger.chain().metagraph().neurons.len(),
+        state = %ledger.chain().state_hash(),
+        "the chain stands"
+    );
+    let ending = shutdown.child_token();
+    let (handle, node) = node::new(ledger, log, clock);
+    let routes = service::routes(handle, ending.clone());
+    let ends_the_server = ending.clone().drop_guard();
+    let node = tokio::spawn(async move {
+        let _ends_the_server = ends_the_server;
+        node.run().await
+    });
+    server::serve(listener, routes, Limits::default(), ending.cancelled_owned())
+        .await
+        .context("cannot serve")?;
+    node.await.context("the node's task failed")?
+}

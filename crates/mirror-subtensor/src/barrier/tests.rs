@@ -1,0 +1,111 @@
+//! The barrier without a chain: blocks are numbered as the steps are.
+
+use super::*;
+
+fn hotkey(number: u8) -> Hotkey {
+    Hotkey::from_bytes([number; 32])
+}
+
+fn barrier(members: u8) -> Barrier {
+    Barrier::new((0..members).map(hotkey), [2])
+}
+
+/// Closes the open step, which must be `step`; gives who joined.
+#[track_caller]
+fn close(barrier: &mut Barrier, step: u64) -> Vec<Hotkey> {
+    assert_eq!(barrier.complete(), Some(step));
+    let joined = barrier.joining();
+    let block = ClosedBlock {
+        block: Block(step),
+        applied: Vec::new(),
+        metagraph_changed: false,
+    };
+    barrier.close(step, &block, Version(1), &joined);
+    joined
+}
+
+#[track_caller]
+fn report_waits(barrier: &mut Barrier, members: impl IntoIterator<Item = u8>, step: u64) {
+    for member in members {
+        assert_eq!(barrier.report(&hotkey(member), step), Ok(Report::Waits));
+    }
+}
+
+#[test]
+fn a_step_is_complete_when_everybody_has_reported_it() {
+    let mut barrier = barrier(2);
+    assert_eq!(barrier.complete(), None);
+    report_waits(&mut barrier, [0, 0], 5);
+    assert_eq!(barrier.complete(), None);
+    report_waits(&mut barrier, [1], 5);
+    close(&mut barrier, 5);
+    assert_eq!(barrier.complete(), None);
+    assert!(matches!(barrier.report(&hotkey(0), 5), Ok(Report::Closed(closed)) if closed.step == 5));
+    assert_eq!(
+        barrier.report(&hotkey(0), 4),
+        Err(BarrierError::TooOld { step: 4, oldest: 5 })
+    );
+    assert_eq!(
+        barrier.report(&hotkey(0), 7),
+        Err(BarrierError::Ahead { step: 7, open: 6 })
+    );
+    assert_eq!(
+        barrier.report(&hotkey(9), 6),
+        Err(BarrierError::UnknownMember { hotkey: hotkey(9) })
+    );
+}
+
+#[test]
+fn a_retired_member_joins_with_the_open_step_and_is_waited_for_from_the_next() {
+    let mut barrier = barrier(2);
+    report_waits(&mut barrier, [0], 0);
+    assert_eq!(barrier.retire(&hotkey(1), Block(0)), Ok(Block(0)));
+    assert_eq!(close(&mut barrier, 0), []);
+    report_waits(&mut barrier, [1], 1);
+    // It holds nothing up by joining, nor does it close a step alone.
+    assert_eq!(barrier.complete(), None);
+    report_waits(&mut barrier, [0], 1);
+    assert_eq!(close(&mut barrier, 1), [hotkey(1)]);
+    report_waits(&mut barrier, [0], 2);
+    assert_eq!(barrier.complete(), None);
+    report_waits(&mut barrier, [1], 2);
+    assert_eq!(close(&mut barrier, 2), []);
+}
+
+#[test]
+fn where_all_are_retired_nothing_closes_until_one_reports() {
+    let mut barrier = barrier(2);
+    report_waits(&mut barrier, [0], 0);
+    for member in [0, 1] {
+        assert_eq!(barrier.retire(&hotkey(member), Block(0)), Ok(Block(0)));
+    }
+    assert_eq!(barrier.complete(), None);
+    report_waits(&mut barrier, [1], 0);
+    assert_eq!(close(&mut barrier, 0), [hotkey(1)]);
+    report_waits(&mut barrier, [1], 1);
+    close(&mut barrier, 1);
+    // The other is out since block 0, however often one asks.
+    assert_eq!(barrier.retire(&hotkey(0), Block(2)), Ok(Block(0)));
+}
+
+#[test]
+fn a_hold_stands_until_it_is_released() {
+    let mut barrier = barrier(1);
+    report_waits(&mut barrier, [0], 1);
+    close(&mut barrier, 1);
+    assert_eq!(barrier.release(2), Err(BarrierError::NotStanding { step: 2 }));
+    assert_eq!(barrier.release(3), Err(BarrierError::NoHold { step: 3 }));
+    report_waits(&mut barrier, [0], 2);
+    close(&mut barrier, 2);
+    assert_eq!(barrier.hold(2), Ok(Hold::Standing(Block(2))));
+    // Who reports the step again waits too, and a report of the next step closes nothing.
+    report_waits(&mut barrier, [0], 2);
+    report_waits(&mut barrier, [0], 3);
+    assert_eq!(barrier.complete(), None);
+    assert!(matches!(barrier.report(&hotkey(0), 1), Ok(Report::Closed(_))));
+    for _ in 0..2 {
+        assert_eq!(barrier.release(2), Ok(Block(2)));
+    }
+    assert_eq!(barrier.hold(2), Ok(Hold::Released(Block(2))));
+    close(&mut barrier, 3);
+}

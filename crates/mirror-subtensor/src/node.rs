@@ -1,0 +1,488 @@
+//! The task that owns the ledger and its log, and the handle by which calls reach it.
+//!
+//! It works in batches: all calls that are waiting change the ledger, then the log is written once, then they are
+//! answered. So a block costs one write, however many reported and submitted for it.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use mirror_chain::{Block, ClosedBlock, Metagraph, NotHeld, Rao, Refusal, Submitted, Transaction};
+use mirror_identity::{Coldkey, Hotkey};
+use mirror_proto::mirror::v1 as proto;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+
+use crate::barrier::{BarrierError, Hold, Report};
+use crate::ledger::Ledger;
+use crate::log::{Change, Log, Retired, StepClosed};
+use crate::wire;
+
+/// Calls that may wait for the task; more wait in their connections.
+const WAITING_CALLS: usize = 1_024;
+
+/// Most calls worked off before the log is written and they are answered.
+const BATCH: usize = 256;
+
+/// Time between two times that the log is brought to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How calls reach the task.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    calls: mpsc::Sender<Call>,
+    current: watch::Receiver<Current>,
+}
+
+/// The task.
+pub(crate) struct Node {
+    ledger: Ledger,
+    log: Log,
+    calls: mpsc::Receiver<Call>,
+    current: watch::Sender<Current>,
+    /// Time between two blocks, where it is not a barrier that closes them.
+    clock: Option<Duration>,
+    /// Who waits for the block of which step.
+    reports: BTreeMap<Hotkey, WaitingReport>,
+    /// Who waits for the hold after which step.
+    holds: Vec<(u64, Reply<Block>)>,
+    /// What is sent once the log is written.
+    answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// The last closed block and its metagraph.
+#[derive(Clone)]
+pub(crate) struct Current {
+    block: Block,
+    metagraph: Arc<Version>,
+}
+
+/// A version of the metagraph, and its message once somebody has asked for it.
+struct Version {
+    metagraph: Arc<Metagraph>,
+    message: OnceLock<proto::Metagraph>,
+}
+
+/// Why a call has no other answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Barrier(#[from] BarrierError),
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
+    #[error("blocks close by the clock here, there is no barrier")]
+    ByTheClock,
+    #[error("the same validator has reported by another stream")]
+    ReportedElsewhere,
+    #[error("the validator was taken out of the barrier, and joins it again when it reports again")]
+    Retired,
+    #[error("the node is ending")]
+    Ending,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, CallError>>;
+
+struct WaitingReport {
+    step: u64,
+    reply: Reply<proto::BlockClosed>,
+}
+
+/// What was submitted, the block that was open, and what came of it.
+pub(crate) struct SubmitAnswer {
+    pub(crate) open: Block,
+    pub(crate) submitted: Result<Submitted, Refusal>,
+}
+
+enum Call {
+    Submit {
+        message: proto::Transaction,
+        transaction: Transaction,
+        reply: Reply<SubmitAnswer>,
+    },
+    Report {
+        hotkey: Hotkey,
+        step: u64,
+        reply: Reply<proto::BlockClosed>,
+    },
+    MetagraphAt {
+        block: Block,
+        reply: Reply<Arc<Metagraph>>,
+    },
+    Nominators {
+        hotkey: Hotkey,
+        reply: Reply<Vec<(Coldkey, Rao)>>,
+    },
+    Begin {
+        reply: Reply<Block>,
+    },
+    Retire {
+        hotkey: Hotkey,
+        reason: String,
+        reply: Reply<Block>,
+    },
+    AwaitHold {
+        step: u64,
+        reply: Reply<Block>,
+    },
+    Release {
+        step: u64,
+        reply: Reply<Block>,
+    },
+}
+
+/// The task for a ledger, to be run, and a handle to it.
+pub(crate) fn new(ledger: Ledger, log: Log, clock: Option<Duration>) -> (Handle, Node) {
+    let (sender, calls) = mpsc::channel(WAITING_CALLS);
+    let (current, watched) = watch::channel(Current::of(&ledger));
+    let node = Node {
+        ledger,
+        log,
+        calls,
+        current,
+        clock,
+        reports: BTreeMap::new(),
+        holds: Vec::new(),
+        answers: Vec::new(),
+    };
+    (
+        Handle {
+            calls: sender,
+            current: watched,
+        },
+        node,
+    )
+}
+
+impl Handle {
+    pub(crate) async fn submit(
+        &self,
+        message: proto::Transaction,
+        transaction: Transaction,
+    ) -> Result<SubmitAnswer, CallError> {
+        self.ask(|reply| Call::Submit {
+            message,
+            transaction,
+            reply,
+        })
+        .await
+    }
+
+    pub(crate) async fn report(&self, hotkey: Hotkey, step: u64) -> Result<proto::BlockClosed, CallError> {
+        self.ask(|reply| Call::Report { hotkey, step, reply }).await
+    }
+
+    pub(crate) async fn metagraph_at(&self, block: Block) -> Result<Arc<Metagraph>, CallError> {
+        self.ask(|reply| Call::MetagraphAt { block, reply }).await
+    }
+
+    pub(crate) async fn nominators(&self, hotkey: Hotkey) -> Result<Vec<(Coldkey, Rao)>, CallError> {
+        self.ask(|reply| Call::Nominators { hotkey, reply }).await
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Block, CallError> {
+        self.ask(|reply| Call::Begin { reply }).await
+    }
+
+    pub(crate) async fn retire(&self, hotkey: Hotkey, reason: String) -> Result<Block, CallError> {
+        self.ask(|reply| Call::Retire {
+            hotkey,
+            reason,
+            reply,
+        })
+        .await
+    }
+
+    pub(crate) async fn await_hold(&self, step: u64) -> Result<Block, CallError> {
+        self.ask(|reply| Call::AwaitHold { step, reply }).await
+    }
+
+    pub(crate) async fn release(&self, step: u64) -> Result<Block, CallError> {
+        self.ask(|reply| Call::Release { step, reply }).await
+    }
+
+    /// The metagraph now; notified when its version changes.
+    pub(crate) fn current(&self) -> watch::Receiver<Current> {
+        self.current.clone()
+    }
+
+    async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, CallError> {
+        let (reply, answer) = oneshot::channel();
+        self.calls
+            .send(call(reply))
+            .await
+            .map_err(|_| CallError::Ending)?;
+        answer.await.map_err(|_| CallError::Ending)?
+    }
+}
+
+impl Current {
+    /// As the contract has it.
+    pub(crate) fn message(&self) -> proto::Metagraph {
+        let Version { metagraph, message } = &*self.metagraph;
+        let message = message.get_or_init(|| wire::metagraph(metagraph, metagraph.since));
+        proto::Metagraph {
+            block: self.block.0,
+            ..message.clone()
+        }
+    }
+
+    fn of(ledger: &Ledger) -> Self {
+        Self {
+            block: ledger.chain().block(),
+            metagraph: Arc::new(Version {
+                metagraph: Arc::clone(ledger.chain().metagraph()),
+                message: OnceLock::new(),
+            }),
+        }
+    }
+}
+
+impl Node {
+    /// Runs until every handle is gone.
+    ///
+    /// # Errors
+    /// The log cannot be written.
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut sync = interval(SYNC_INTERVAL);
+        sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clock = None;
+        loop {
+            if clock.is_none() && self.ledger.has_begun() {
+                clock = self.clock.map(start_clock);
+            }
+            tokio::select! {
+                received = self.calls.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                    for call in batch.drain(..) {
+                        self.work_off(call);
+                    }
+                }
+                () = tick(&mut clock) => {
+                    self.close();
+                }
+                _ = sync.tick() => self.log.sync().context("the log cannot be brought to the disk")?,
+            }
+            self.acknowledge()?;
+        }
+        self.log.sync().context("the log cannot be brought to the disk")
+    }
+
+    fn work_off(&mut self, call: Call) {
+        match call {
+            Call::Submit {
+                message,
+                transaction,
+                reply,
+            } => {
+                let answer = self.submit(message, transaction);
+                self.answer(reply, Ok(answer));
+            }
+            Call::Report { hotkey, step, reply } => self.report(hotkey, step, reply),
+            Call::MetagraphAt { block, reply } => {
+                let metagraph = self.ledger.chain().metagraph_at(block).cloned();
+                self.answer(reply, metagraph.map_err(CallError::from));
+            }
+            Call::Nominators { hotkey, reply } => {
+                let nominators = self.ledger.chain().nominators(&hotkey).collect();
+                self.answer(reply, Ok(nominators));
+            }
+            Call::Begin { reply } => {
+                if !self.ledger.has_begun() {
+                    self.close();
+                    self.close_complete_step();
+                }
+                self.answer(reply, Ok(self.ledger.first_block()));
+            }
+            Call::Retire {
+                hotkey,
+                reason,
+                reply,
+            } => {
+                let retired = self.retire(hotkey, reason);
+                self.answer(reply, retired);
+            }
+            Call::AwaitHold { step, reply } => self.await_hold(step, reply),
+            Call::Release { step, reply } => {
+                let released = self.release(step);
+                self.answer(reply, released);
+            }
+        }
+    }
+
+    fn submit(&mut self, message: proto::Transaction, transaction: Transaction) -> SubmitAnswer {
+        let open = self.ledger.chain().open_block();
+        let submitted = self.ledger.submit(transaction);
+        if let Ok(Submitted::Taken { .. }) = submitted {
+            self.log.push(Change::Submitted(message));
+        }
+        SubmitAnswer { open, submitted }
+    }
+
+    fn report(&mut self, hotkey: Hotkey, step: u64, reply: Reply<proto::BlockClosed>) {
+        if self.clock.is_some() {
+            return self.answer(reply, Err(CallError::ByTheClock));
+        }
+        match self.ledger.report(&hotkey, step) {
+            Ok(Report::Closed(closed)) => {
+                let closed = wire::block_closed(closed, &hotkey);
+                self.answer(reply, Ok(closed));
+            }
+            Ok(Report::Waits) => {
+                if let Some(earlier) = self.reports.insert(hotkey, WaitingReport { step, reply }) {
+                    self.answer(earlier.reply, Err(CallError::ReportedElsewhere));
+                }
+                self.close_complete_step();
+            }
+            Err(error) => self.answer(reply, Err(error.into())),
+        }
+    }
+
+    fn retire(&mut self, hotkey: Hotkey, reason: String) -> Result<Block, CallError> {
+        if self.clock.is_some() {
+            return Err(CallError::ByTheClock);
+        }
+        let open = self.ledger.chain().open_block();
+        let block = self.ledger.retire(&hotkey)?;
+        if block == open {
+            tracing::info!(%hotkey, reason, block = block.0, "taken out of the barrier");
+            self.log.push(Change::Retired(Retired {
+                hotkey: hotkey.bytes().to_vec(),
+                reason,
+            }));
+        }
+        if let Some(waiting) = self.reports.remove(&hotkey) {
+            self.answer(waiting.reply, Err(CallError::Retired));
+        }
+        self.close_complete_step();
+        Ok(block)
+    }
+
+    fn await_hold(&mut self, step: u64, reply: Reply<Block>) {
+        match self.ledger.hold(step) {
+            Ok(Hold::Standing(block) | Hold::Released(block)) => self.answer(reply, Ok(block)),
+            Ok(Hold::Ahead) => {
+                self.holds.retain(|(_, waiting)| !waiting.is_closed());
+                self.holds.push((step, reply));
+            }
+            Err(error) => self.answer(reply, Err(error.into())),
+        }
+    }
+
+    fn release(&mut self, step: u64) -> Result<Block, CallError> {
+        let before = self.ledger.hold(step)?;
+        let block = self.ledger.release(step)?;
+        if let Hold::Standing(_) = before {
+            self.log.push(Change::Released(step));
+            self.answer_reports();
+            self.close_complete_step();
+        }
+        Ok(block)
+    }
+
+    fn close(&mut self) {
+        let closed = self.ledger.close();
+        self.log.push(Change::Closed(closed.block.0));
+        trace_refusals(&closed);
+    }
+
+    fn close_complete_step(&mut self) {
+        let Some((step, joined)) = self.ledger.complete_step() else {
+            return;
+        };
+        let closed = self.ledger.close_step(step, &joined);
+        for hotkey in &joined {
+            tracing::info!(%hotkey, step, block = closed.block.0, "takes part in the barrier again");
+        }
+        self.log.push(Change::StepClosed(StepClosed {
+            block: closed.block.0,
+            step,
+            joined: joined.iter().map(|hotkey| hotkey.bytes().to_vec()).collect(),
+        }));
+        trace_refusals(&closed);
+        self.answer_reports();
+        for (_, reply) in self
+            .holds
+            .extract_if(.., |(hold, _)| *hold == step)
+            .collect::<Vec<_>>()
+        {
+            self.answer(reply, Ok(closed.block));
+        }
+    }
+
+    /// Answers the reports of the step whose block closed last, unless a hold stands after it.
+    fn answer_reports(&mut self) {
+        let Some(closed) = self.ledger.answered_step() else {
+            return;
+        };
+        let answered = self
+            .reports
+            .extract_if(.., |_, report| report.step == closed.step);
+        for (hotkey, WaitingReport { reply, .. }) in answered {
+            let message = wire::block_closed(closed, &hotkey);
+            self.answers.push(answer(reply, Ok(message)));
+        }
+    }
+
+    fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, value: Result<T, CallError>) {
+        self.answers.push(answer(reply, value));
+    }
+
+    /// Makes durable what the batch changed, then answers it.
+    fn acknowledge(&mut self) -> anyhow::Result<()> {
+        self.log
+            .commit()
+            .context("the log cannot be written, and what it does not hold cannot be acknowledged")?;
+        let chain = self.ledger.chain();
+        self.current.send_if_modified(|current| {
+            current.block = chain.block();
+            let changed = !Arc::ptr_eq(&current.metagraph.metagraph, chain.metagraph());
+            if changed {
+                *current = Current::of(&self.ledger);
+            }
+            changed
+        });
+        for answer in self.answers.drain(..) {
+            answer();
+        }
+        Ok(())
+    }
+}
+
+fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, CallError>) -> Box<dyn FnOnce() + Send> {
+    // Whoever asked may have gone, and needs no answer then.
+    Box::new(move || drop(reply.send(value)))
+}
+
+fn start_clock(block_time: Duration) -> Interval {
+    let mut clock = interval_at(Instant::now() + block_time, block_time);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+async fn tick(clock: &mut Option<Interval>) {
+    match clock {
+        Some(clock) => {
+            clock.tick().await;
+        }
+        None => pending().await,
+    }
+}
+
+fn trace_refusals(closed: &ClosedBlock) {
+    for applied in &closed.applied {
+        if let Err(refusal) = applied.outcome {
+            tracing::warn!(
+                hotkey = %applied.hotkey,
+                nonce = applied.nonce.0,
+                block = closed.block.0,
+                refusal = refusal.name(),
+                "a transaction did not take effect: {refusal}"
+            );
+        }
+    }
+}

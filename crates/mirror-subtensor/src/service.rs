@@ -1,0 +1,208 @@
+//! The two services of the contract, `Subtensor` for neurons and `SubtensorControl` for the coordinator: messages in,
+//! checked, to the task, and its answers out.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use mirror_chain::{Block, NotHeld};
+use mirror_net::server::MESSAGE_LIMIT;
+use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
+use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
+use mirror_proto::mirror::v1::{
+    BeginReply, BeginRequest, BlockClosed, HoldReply, HoldRequest, Metagraph, MetagraphRequest, Nominators,
+    NominatorsRequest, RetireReply, RetireRequest, StepReport, SubmitReply, Transaction, WatchRequest,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::instrument;
+
+use crate::barrier::BarrierError;
+use crate::node::{CallError, Handle};
+use crate::wire::{self, Malformed};
+
+/// Streams of the metagraph at a time.
+const WATCHERS: usize = 8_192;
+
+/// Longest reason for a retirement, bytes.
+const REASON_BYTES: usize = 1_024;
+
+#[derive(Clone)]
+struct Service {
+    node: Handle,
+    /// Ends what would wait or stream for ever.
+    ending: CancellationToken,
+    watchers: Arc<Semaphore>,
+}
+
+/// The services of a node; their streams end when `ending` is cancelled.
+pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
+    let service = Service {
+        node,
+        ending,
+        watchers: Arc::new(Semaphore::new(WATCHERS)),
+    };
+    let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+    let control = SubtensorControlServer::new(service).max_decoding_message_size(MESSAGE_LIMIT);
+    Routes::new(subtensor).add_service(control)
+}
+
+#[tonic::async_trait]
+impl Subtensor for Service {
+    #[instrument(level = "debug", skip_all)]
+    async fn submit(&self, request: Request<Transaction>) -> Result<Response<SubmitReply>, Status> {
+        let message = request.into_inner();
+        let transaction = wire::transaction(&message)?;
+        let answer = self.node.submit(message, transaction).await?;
+        let reply = match answer.submitted {
+            Ok(submitted) => SubmitReply {
+                refusal: String::new(),
+                block: submitted.block().0,
+            },
+            Err(refusal) => SubmitReply {
+                refusal: refusal.name().to_owned(),
+                block: answer.open.0,
+            },
+        };
+        Ok(Response::new(reply))
+    }
+
+    type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
+
+    #[instrument(level = "debug", skip_all)]
+    async fn steps(
+        &self,
+        request: Request<Streaming<StepReport>>,
+    ) -> Result<Response<Self::StepsStream>, Status> {
+        // One report is answered before the next is read: a stream has at most one that waits.
+        let state = (self.node.clone(), request.into_inner());
+        let answers = stream::try_unfold(state, async |(node, mut reports)| {
+            let Some(report) = reports.message().await? else {
+                return Ok(None);
+            };
+            let closed = report_step(&node, &report).await?;
+            Ok(Some((closed, (node, reports))))
+        });
+        Ok(Response::new(self.until_the_end(answers.boxed())))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
+        let metagraph = match request.into_inner().block {
+            None => self.node.current().borrow().message(),
+            Some(block) => {
+                let metagraph = self.node.metagraph_at(Block(block)).await?;
+                wire::metagraph(&metagraph, Block(block))
+            }
+        };
+        Ok(Response::new(metagraph))
+    }
+
+    type WatchMetagraphStream = BoxStream<'static, Result<Metagraph, Status>>;
+
+    #[instrument(level = "debug", skip_all)]
+    async fn watch_metagraph(
+        &self,
+        _request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
+        let place = Arc::clone(&self.watchers).try_acquire_owned();
+        let place = place.map_err(|_| {
+            Status::resource_exhausted(format!("{WATCHERS} streams watch the metagraph already"))
+        })?;
+        let mut current = self.node.current();
+        current.mark_changed();
+        let versions = stream::unfold((current, place), async |(mut current, place)| {
+            // An error means that the node has ended, and the stream with it.
+            current.changed().await.ok()?;
+            let message = current.borrow_and_update().message();
+            Some((Ok(message), (current, place)))
+        });
+        Ok(Response::new(self.until_the_end(versions.boxed())))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_nominators(
+        &self,
+        request: Request<NominatorsRequest>,
+    ) -> Result<Response<Nominators>, Status> {
+        let hotkey = wire::key("hotkey", &request.into_inner().hotkey)?;
+        let nominators = self.node.nominators(hotkey).await?;
+        Ok(Response::new(wire::nominators(nominators)))
+    }
+}
+
+#[tonic::async_trait]
+impl SubtensorControl for Service {
+    #[instrument(level = "debug", skip_all)]
+    async fn begin(&self, _request: Request<BeginRequest>) -> Result<Response<BeginReply>, Status> {
+        let block = self.node.begin().await?;
+        Ok(Response::new(BeginReply { block: block.0 }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn retire(&self, request: Request<RetireRequest>) -> Result<Response<RetireReply>, Status> {
+        let RetireRequest { hotkey, reason } = request.into_inner();
+        let hotkey = wire::key("hotkey", &hotkey)?;
+        if reason.len() > REASON_BYTES {
+            return Err(Status::invalid_argument(format!(
+                "the reason is longer than {REASON_BYTES} bytes"
+            )));
+        }
+        let block = self.node.retire(hotkey, reason).await?;
+        Ok(Response::new(RetireReply { block: block.0 }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn await_hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
+        let block = tokio::select! {
+            block = self.node.await_hold(request.into_inner().step) => block?,
+            () = self.ending.cancelled() => return Err(CallError::Ending.into()),
+        };
+        Ok(Response::new(HoldReply { block: block.0 }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn release(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
+        let block = self.node.release(request.into_inner().step).await?;
+        Ok(Response::new(HoldReply { block: block.0 }))
+    }
+}
+
+impl Service {
+    fn until_the_end<T: 'static>(&self, stream: BoxStream<'static, T>) -> BoxStream<'static, T> {
+        stream.take_until(self.ending.clone().cancelled_owned()).boxed()
+    }
+}
+
+#[instrument(level = "debug", skip_all, fields(step = report.step))]
+async fn report_step(node: &Handle, report: &StepReport) -> Result<BlockClosed, Status> {
+    let hotkey = wire::key("hotkey", &report.hotkey)?;
+    Ok(node.report(hotkey, report.step).await?)
+}
+
+impl From<Malformed> for Status {
+    fn from(error: Malformed) -> Self {
+        Self::invalid_argument(error.to_string())
+    }
+}
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        match error {
+            CallError::Barrier(BarrierError::UnknownMember { .. } | BarrierError::NoHold { .. }) => {
+                Self::not_found(message)
+            }
+            CallError::Barrier(BarrierError::TooOld { .. }) | CallError::NotHeld(NotHeld::TooOld { .. }) => {
+                Self::out_of_range(message)
+            }
+            CallError::Barrier(BarrierError::Ahead { .. } | BarrierError::NotStanding { .. })
+            | CallError::NotHeld(NotHeld::NotClosed { .. })
+            | CallError::ByTheClock => Self::failed_precondition(message),
+            CallError::ReportedElsewhere | CallError::Retired => Self::aborted(message),
+            CallError::Ending => Self::unavailable(message),
+        }
+    }
+}

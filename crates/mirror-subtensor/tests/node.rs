@@ -1,0 +1,727 @@
+//! The node over gRPC, in this process.
+
+mod network;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+
+use futures::future::select;
+use mirror_config::experiment::BlockTime;
+use mirror_config::launch::SubtensorLaunch;
+use mirror_identity::PublicKey;
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{
+    Applied, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NominatorsRequest, Register,
+    RetireRequest, ServeAxon, SetWeights, Transaction, WatchRequest, Weight,
+};
+use network::{Clients, MINERS, Steps, coldkey, connect, hotkey, launch, serve_axon, set_weights};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+/// A node that runs, and clients of it.
+struct Running {
+    clients: Clients,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    async fn start(launch: SubtensorLaunch) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a port");
+        let address = listener.local_addr().expect("it is bound");
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(mirror_subtensor::serve(listener, launch, shutdown.clone()));
+        let clients = connect(address).await.expect("the node listens");
+        Self {
+            clients,
+            address,
+            shutdown,
+            served,
+        }
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.served
+            .await
+            .expect("the node does not panic")
+            .expect("the node ends well");
+    }
+
+    async fn begin(&mut self) -> u64 {
+        self.clients
+            .control
+            .begin(BeginRequest {})
+            .await
+            .expect("begins")
+            .into_inner()
+            .block
+    }
+
+    async fn steps(&mut self, uid: u8) -> Steps {
+        Steps::open(&mut self.clients.subtensor, hotkey(uid))
+            .await
+            .expect("streams open")
+    }
+
+    /// The refusal, empty where there is none, and the block.
+    async fn submit(&mut self, transaction: Transaction) -> Result<(String, u64), Status> {
+        let reply = self.clients.subtensor.submit(transaction).await?.into_inner();
+        Ok((reply.refusal, reply.block))
+    }
+
+    async fn metagraph(&mut self) -> Metagraph {
+        self.metagraph_at(None).await.expect("there is always one")
+    }
+
+    async fn metagraph_at(&mut self, block: Option<u64>) -> Result<Metagraph, Status> {
+        Ok(self
+            .clients
+            .subtensor
+            .get_metagraph(MetagraphRequest { block })
+            .await?
+            .into_inner())
+    }
+
+    async fn retire(&mut self, uid: u8) -> u64 {
+        let request = RetireRequest {
+            hotkey: hotkey(uid).bytes().to_vec(),
+            reason: "it died".to_owned(),
+        };
+        self.clients
+            .control
+            .retire(request)
+            .await
+            .expect("members can be retired")
+            .into_inner()
+            .block
+    }
+
+    async fn release(&mut self, step: u64) -> Result<u64, Status> {
+        Ok(self
+            .clients
+            .control
+            .release(HoldRequest { step })
+            .await?
+            .into_inner()
+            .block)
+    }
+
+    async fn await_hold(&mut self, step: u64) -> Result<u64, Status> {
+        Ok(self
+            .clients
+            .control
+            .await_hold(HoldRequest { step })
+            .await?
+            .into_inner()
+            .block)
+    }
+}
+
+fn state() -> TempDir {
+    tempfile::tempdir().expect("there is a place for temporary files")
+}
+
+/// Reports `step` for all streams at once; gives the number of the block, the same for all.
+async fn report_all<const N: usize>(streams: [&mut Steps; N], step: u64) -> u64 {
+    let reports = streams.map(|stream| stream.report(step));
+    let closed = futures::future::try_join_all(reports)
+        .await
+        .expect("the step closes");
+    assert!(
+        closed
+            .iter()
+            .all(|block| (block.block, block.step) == (closed[0].block, step))
+    );
+    closed[0].block
+}
+
+#[tokio::test]
+async fn a_block_closes_when_all_three_validators_have_reported() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 3)).await;
+    assert_eq!(
+        node.submit(serve_axon(0, 1, 8091)).await.expect("sound"),
+        (String::new(), 1)
+    );
+    assert_eq!(node.metagraph().await.neurons[0].ip, "");
+    assert_eq!((node.begin().await, node.begin().await), (1, 1));
+    let metagraph = node.metagraph().await;
+    assert_eq!((metagraph.block, metagraph.version), (1, 2));
+    assert_eq!(
+        (&metagraph.neurons[0].ip[..], metagraph.neurons[0].port),
+        ("127.0.0.1", 8091)
+    );
+
+    let (mut a, mut b, mut c) = (node.steps(2).await, node.steps(3).await, node.steps(4).await);
+    for step in 0..3 {
+        let uid_weights = [Weight { uid: 0, weight: 1 }, Weight { uid: 9, weight: 1 }];
+        let nonce = step + 1;
+        node.submit(set_weights(2, nonce, &uid_weights[..1]))
+            .await
+            .expect("sound");
+        node.submit(set_weights(3, nonce, &uid_weights))
+            .await
+            .expect("sound");
+        let (a, b, c) = tokio::join!(a.report(step), b.report(step), c.report(step));
+        let (a, b, c) = (a.expect("closes"), b.expect("closes"), c.expect("closes"));
+        assert_eq!((a.block, a.step), (step + 2, step));
+        assert_eq!(
+            a.applied,
+            [Applied {
+                nonce,
+                refusal: String::new()
+            }]
+        );
+        assert_eq!(
+            b.applied,
+            [Applied {
+                nonce,
+                refusal: "InvalidUid".to_owned()
+            }]
+        );
+        assert_eq!(c.applied, []);
+        assert_eq!((b.block, c.block), (a.block, a.block));
+        assert_eq!(
+            (b.metagraph_version, c.metagraph_version),
+            (a.metagraph_version, a.metagraph_version)
+        );
+    }
+    // The epochs of netuid 1 with tempo 4 fall on blocks 3, 8, …: uid 0 has all the weight.
+    let incentives: Vec<_> = node
+        .metagraph()
+        .await
+        .neurons
+        .iter()
+        .map(|neuron| neuron.incentive)
+        .collect();
+    assert_eq!(incentives, [65_535, 0, 0, 0, 0]);
+    drop((a, b, c));
+    node.end().await;
+}
+
+#[tokio::test]
+async fn steps_may_be_counted_from_one() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    node.begin().await;
+    let mut a = node.steps(2).await;
+    assert_eq!(report_all([&mut a], 1).await, 2);
+    assert_eq!(report_all([&mut a], 2).await, 3);
+}
+
+#[tokio::test]
+async fn a_validator_that_comes_back_hears_of_closed_steps_again() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 2)).await;
+    node.begin().await;
+    let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
+    node.submit(set_weights(2, 1, &[Weight { uid: 1, weight: 5 }]))
+        .await
+        .expect("sound");
+    report_all([&mut a, &mut b], 0).await;
+    report_all([&mut a, &mut b], 1).await;
+    // It dies with its stream, which retires nobody: its partner's report waits.
+    drop(a);
+    let waiting = tokio::spawn(async move { (b.report(2).await, b) });
+    let mut again = node.steps(2).await;
+    let first = again.report(0).await.expect("closed before");
+    assert_eq!((first.block, first.step), (2, 0));
+    assert_eq!(
+        first.applied,
+        [Applied {
+            nonce: 1,
+            refusal: String::new()
+        }]
+    );
+    assert_eq!(again.report(1).await.expect("closed before").block, 3);
+    assert!(!waiting.is_finished());
+    assert_eq!(again.report(2).await.expect("closes now").block, 4);
+    let (heard, _) = waiting.await.expect("no panic");
+    assert_eq!(heard.expect("closes now").block, 4);
+}
+
+#[tokio::test]
+async fn of_two_streams_of_a_validator_the_later_report_counts() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 2)).await;
+    node.begin().await;
+    let (mut one, mut two, mut partner) = (node.steps(2).await, node.steps(2).await, node.steps(3).await);
+    let (by_one, by_two) = (pin!(one.report(0)), pin!(two.report(0)));
+    let (superseded, counts) = select(by_one, by_two).await.factor_first();
+    assert_eq!(
+        superseded.expect_err("the other came later").code(),
+        Code::Aborted
+    );
+    let (closed, of_partner) = tokio::join!(counts, partner.report(0));
+    assert_eq!(
+        (closed.expect("closes").block, of_partner.expect("closes").block),
+        (2, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_retired_validator_is_not_waited_for_until_it_reports_again() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 3)).await;
+    node.begin().await;
+    let (mut a, mut b, mut c) = (node.steps(2).await, node.steps(3).await, node.steps(4).await);
+    report_all([&mut a, &mut b, &mut c], 0).await;
+    drop(c);
+    // The block that waits for uid 4 alone closes with its retirement.
+    let (closed, retired) = tokio::join!(report_all([&mut a, &mut b], 1), node.retire(4));
+    assert_eq!((closed, retired), (3, 3));
+    assert_eq!(node.retire(4).await, 3);
+    assert_eq!(report_all([&mut a, &mut b], 2).await, 4);
+    // Back again: it catches up with what has closed.
+    let mut c = node.steps(4).await;
+    assert_eq!(c.report(1).await.expect("closed before").block, 3);
+    assert_eq!(c.report(2).await.expect("closed before").block, 4);
+    assert_eq!(report_all([&mut a, &mut b, &mut c], 3).await, 5);
+    assert_eq!(report_all([&mut a, &mut b, &mut c], 4).await, 6);
+}
+
+#[tokio::test]
+async fn what_is_submitted_during_a_hold_is_there_with_the_next_block() {
+    let state = state();
+    let mut launch = launch(state.path(), 2);
+    launch.holds = vec![1];
+    let mut node = Running::start(launch.clone()).await;
+    node.begin().await;
+    let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
+    report_all([&mut a, &mut b], 0).await;
+    assert_eq!(
+        node.release(1).await.expect_err("not yet").code(),
+        Code::FailedPrecondition
+    );
+    assert_eq!(node.release(2).await.expect_err("no hold").code(), Code::NotFound);
+    assert_eq!(
+        node.await_hold(2).await.expect_err("no hold").code(),
+        Code::NotFound
+    );
+
+    let held = tokio::spawn(async move { report_all([&mut a, &mut b], 1).await });
+    assert_eq!(node.await_hold(1).await.expect("it comes"), 3);
+    assert_eq!(node.metagraph().await.block, 3);
+    assert!(!held.is_finished());
+    // The node may die while the barrier stands; the validators and the coordinator ask again.
+    held.abort();
+    node.end().await;
+    let mut node = Running::start(launch).await;
+    assert_eq!(node.await_hold(1).await.expect("it stands still"), 3);
+    let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
+    let held = tokio::spawn(async move { (report_all([&mut a, &mut b], 1).await, a, b) });
+    node.submit(serve_axon(1, 1, 9_999)).await.expect("sound");
+    assert_eq!(node.metagraph().await.neurons[1].port, 0);
+    assert_eq!(
+        (
+            node.release(1).await.expect("stands"),
+            node.release(1).await.expect("again")
+        ),
+        (3, 3)
+    );
+    let (block, mut a, mut b) = held.await.expect("no panic");
+    assert_eq!(block, 3);
+    assert_eq!(report_all([&mut a, &mut b], 2).await, 4);
+    assert_eq!(node.metagraph_at(Some(3)).await.expect("held").neurons[1].port, 0);
+    assert_eq!(
+        node.metagraph_at(Some(4)).await.expect("held").neurons[1].port,
+        9_999
+    );
+    assert_eq!(node.await_hold(1).await.expect("gone by"), 3);
+}
+
+#[tokio::test]
+async fn a_transaction_that_arrives_twice_acts_once() {
+    let state = state();
+    let launch = launch(state.path(), 1);
+    let mut node = Running::start(launch.clone()).await;
+    let register = Transaction {
+        hotkey: hotkey(50).bytes().to_vec(),
+        nonce: 1,
+        call: Some(Call::Register(Register {
+            coldkey: coldkey(50).bytes().to_vec(),
+        })),
+    };
+    assert_eq!(
+        node.submit(register.clone()).await.expect("sound"),
+        (String::new(), 1)
+    );
+    assert_eq!(
+        node.submit(register.clone()).await.expect("sound"),
+        (String::new(), 1)
+    );
+    node.begin().await;
+    assert_eq!(
+        node.submit(register.clone()).await.expect("sound"),
+        (String::new(), 1)
+    );
+    node.end().await;
+    let mut node = Running::start(launch).await;
+    assert_eq!(
+        node.submit(register.clone()).await.expect("sound"),
+        (String::new(), 1)
+    );
+    let below = Transaction { nonce: 0, ..register };
+    assert_eq!(node.submit(below).await.expect("sound"), ("Stale".to_owned(), 2));
+    assert_eq!(node.metagraph().await.neurons.len(), usize::from(MINERS) + 2);
+}
+
+#[tokio::test]
+async fn the_metagraph_is_watched() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    let mut versions = node
+        .clients
+        .subtensor
+        .watch_metagraph(WatchRequest {})
+        .await
+        .expect("streams")
+        .into_inner();
+    let first = versions
+        .message()
+        .await
+        .expect("sound")
+        .expect("there is one now");
+    assert_eq!((first.version, first.block), (1, 0));
+    node.begin().await;
+    let mut a = node.steps(2).await;
+    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    report_all([&mut a], 0).await;
+    let second = versions.message().await.expect("sound").expect("it changed");
+    assert_eq!(
+        (second.version, second.block, second.neurons[0].port),
+        (2, 2, 8091)
+    );
+    assert_eq!(node.metagraph().await, second);
+    assert_eq!(node.metagraph_at(Some(1)).await.expect("held").version, 1);
+    drop(a);
+    node.end().await;
+    assert!(versions.message().await.expect("ends in order").is_none());
+}
+
+#[tokio::test]
+async fn nominators_are_told_by_coldkey() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    let request = NominatorsRequest {
+        hotkey: hotkey(2).bytes().to_vec(),
+    };
+    let nominators = node
+        .clients
+        .subtensor
+        .get_nominators(request)
+        .await
+        .expect("sound")
+        .into_inner()
+        .nominators;
+    let nominators: Vec<_> = nominators
+        .iter()
+        .map(|nominator| (&nominator.coldkey[..], nominator.stake))
+        .collect();
+    assert_eq!(
+        nominators,
+        [(&coldkey(0).bytes()[..], 7), (&coldkey(2).bytes()[..], 1_000)]
+    );
+    assert_eq!(node.metagraph().await.neurons[2].stake, 1_007);
+}
+
+#[tokio::test]
+async fn the_clock_closes_blocks_once_it_has_begun() {
+    let state = state();
+    let mut launch = launch(state.path(), 1);
+    launch.block_time = BlockTime::Seconds(0.001);
+    let mut node = Running::start(launch.clone()).await;
+    let mut versions = node
+        .clients
+        .subtensor
+        .watch_metagraph(WatchRequest {})
+        .await
+        .expect("streams")
+        .into_inner();
+    versions
+        .message()
+        .await
+        .expect("sound")
+        .expect("there is one now");
+    assert_eq!(node.metagraph().await.block, 0);
+    node.begin().await;
+    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    let changed = versions
+        .message()
+        .await
+        .expect("sound")
+        .expect("a block closes by itself");
+    assert_eq!(changed.neurons[0].port, 8091);
+    let mut steps = node.steps(2).await;
+    assert_eq!(
+        steps.report(0).await.expect_err("no barrier").code(),
+        Code::FailedPrecondition
+    );
+    drop(steps);
+    node.end().await;
+    // Started again, it goes on without being told to.
+    let mut node = Running::start(launch).await;
+    let mut versions = node
+        .clients
+        .subtensor
+        .watch_metagraph(WatchRequest {})
+        .await
+        .expect("streams")
+        .into_inner();
+    let before = versions
+        .message()
+        .await
+        .expect("sound")
+        .expect("there is one now");
+    assert!(before.block >= changed.block);
+    node.submit(serve_axon(0, 2, 8092)).await.expect("sound");
+    let after = versions
+        .message()
+        .await
+        .expect("sound")
+        .expect("a block closes by itself");
+    assert_eq!(after.neurons[0].port, 8092);
+    drop(versions);
+    node.end().await;
+}
+
+#[tokio::test]
+async fn health_checking_is_answered() {
+    let state = state();
+    let node = Running::start(launch(state.path(), 1)).await;
+    let channel = Channel::from_shared(format!("http://{}", node.address)).expect("a URI");
+    let mut health = HealthClient::new(channel.connect().await.expect("the node listens"));
+    let answer = health
+        .check(HealthCheckRequest::default())
+        .await
+        .expect("healthy")
+        .into_inner();
+    assert_eq!(answer.status, 1);
+}
+
+#[tokio::test]
+async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    let of = |call| Transaction {
+        call,
+        ..serve_axon(0, 1, 1)
+    };
+    let axon = |ip: &str, port| {
+        of(Some(Call::ServeAxon(ServeAxon {
+            ip: ip.to_owned(),
+            port,
+        })))
+    };
+    let set = |uids, weights| {
+        of(Some(Call::SetWeights(SetWeights {
+            uids,
+            weights,
+            version_key: 0,
+        })))
+    };
+    let malformed = [
+        Transaction {
+            hotkey: vec![1; 31],
+            ..serve_axon(0, 1, 1)
+        },
+        Transaction {
+            hotkey: vec![1; 1_000_000],
+            ..serve_axon(0, 1, 1)
+        },
+        Transaction {
+            hotkey: Vec::new(),
+            ..serve_axon(0, 1, 1)
+        },
+        of(None),
+        of(Some(Call::Register(Register { coldkey: vec![0; 33] }))),
+        axon("", 1),
+        axon("localhost", 1),
+        axon("127.0.0.1", 0),
+        axon("127.0.0.1", 65_536),
+        axon(&"1".repeat(1_000_000), 1),
+        set(vec![0; 65_537], vec![1; 65_537]),
+        set(vec![65_536], vec![1]),
+        set(vec![0], vec![65_536]),
+    ];
+    for transaction in malformed {
+        assert_eq!(
+            node.submit(transaction).await.expect_err("nonsense").code(),
+            Code::InvalidArgument
+        );
+    }
+    let too_long = set(vec![60_000; 1_000_000], vec![60_000; 1_000_000]);
+    assert_eq!(
+        node.submit(too_long).await.expect_err("over 4 MiB").code(),
+        Code::OutOfRange
+    );
+
+    node.begin().await;
+    let nobody = PublicKey::from_bytes([77; 32]);
+    let mut stranger = Steps::open(&mut node.clients.subtensor, nobody)
+        .await
+        .expect("streams open");
+    let unknown = stranger.report(0).await.expect_err("no member");
+    assert_eq!(
+        (unknown.code(), unknown.message()),
+        (
+            Code::NotFound,
+            &*format!("hotkey {nobody} takes no part in the barrier")
+        )
+    );
+    let mut member = node.steps(2).await;
+    report_all([&mut member], 0).await;
+    assert_eq!(
+        member.report(7).await.expect_err("ahead").code(),
+        Code::FailedPrecondition
+    );
+    assert_eq!(
+        node.metagraph_at(Some(3)).await.expect_err("to come").code(),
+        Code::FailedPrecondition
+    );
+    assert_eq!(
+        node.metagraph_at(Some(u64::MAX))
+            .await
+            .expect_err("to come")
+            .code(),
+        Code::FailedPrecondition
+    );
+    let short = NominatorsRequest { hotkey: vec![1] };
+    let refused = node
+        .clients
+        .subtensor
+        .get_nominators(short)
+        .await
+        .expect_err("no key");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let reason = RetireRequest {
+        hotkey: hotkey(2).bytes().to_vec(),
+        reason: "x".repeat(1_025),
+    };
+    assert_eq!(
+        node.clients
+            .control
+            .retire(reason)
+            .await
+            .expect_err("too long")
+            .code(),
+        Code::InvalidArgument
+    );
+    assert_eq!(node.metagraph().await.version, 1);
+}
+
+#[tokio::test]
+async fn steps_closed_long_ago_are_not_answered_any_more() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    node.begin().await;
+    let mut a = node.steps(2).await;
+    for step in 0..1_025 {
+        report_all([&mut a], step).await;
+    }
+    assert_eq!(a.report(1).await.expect("the oldest").block, 3);
+    let forgotten = a.report(0).await.expect_err("forgotten");
+    assert_eq!(forgotten.code(), Code::OutOfRange);
+}
+
+/// Why a node with this launch description does not serve.
+async fn refused(launch: SubtensorLaunch) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback has a port");
+    let error = mirror_subtensor::serve(listener, launch, CancellationToken::new()).await;
+    format!("{:#}", error.expect_err("the node refuses to serve"))
+}
+
+#[track_caller]
+fn assert_says(message: &str, words: &str) {
+    assert!(message.contains(words), "expected `{words}` in: {message}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_this_chains_is_refused() {
+    let state = state();
+    let node = Running::start(launch(state.path(), 1)).await;
+    // While it runs the log is its own.
+    assert_says(
+        &refused(launch(state.path(), 1)).await,
+        "written by another process",
+    );
+    node.end().await;
+    assert_says(&refused(launch(state.path(), 2)).await, "another genesis");
+    let holds = SubtensorLaunch {
+        holds: vec![3],
+        ..launch(state.path(), 1)
+    };
+    assert_says(&refused(holds).await, "another genesis");
+
+    let foreign = tempfile::tempdir().expect("there is a place for temporary files");
+    write_journal(foreign.path(), &[b"a row of something else"]);
+    assert_says(&refused(launch(foreign.path(), 1)).await, "not a chain's");
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_refused_and_a_torn_end_is_cut_off() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    node.begin().await;
+    node.end().await;
+    let segment = state.path().join("000001.journal");
+    let whole = std::fs::read(&segment).expect("the node wrote it");
+
+    std::fs::write(&segment, &whole[..whole.len() - 1]).expect("it can be written");
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    assert_eq!(node.metagraph().await.block, 0);
+    assert_eq!(node.begin().await, 1);
+    assert_eq!(node.metagraph().await.neurons[0].port, 8091);
+    node.end().await;
+
+    let mut damaged = whole;
+    damaged[20] ^= 1;
+    std::fs::write(&segment, &damaged).expect("it can be written");
+    assert_says(&refused(launch(state.path(), 1)).await, "damaged");
+}
+
+#[tokio::test]
+async fn a_launch_description_that_contradicts_itself_is_refused() {
+    let state = state();
+    let with = |change: &dyn Fn(&mut SubtensorLaunch)| {
+        let mut launch = launch(state.path(), 1);
+        change(&mut launch);
+        refused(launch)
+    };
+    let message = with(&|launch| launch.barrier[0] = "7f".to_owned()).await;
+    assert_says(
+        &message,
+        "member 0 of the barrier: a key is 64 hexadecimal digits",
+    );
+    let message = with(&|launch| launch.genesis.neurons[1].coldkey = String::new()).await;
+    assert_says(&message, "coldkey of uid 1");
+    let message = with(&|launch| launch.genesis.neurons[1] = launch.genesis.neurons[0].clone()).await;
+    assert_says(&message, "neurons 0 and 1 have the same hotkey");
+    let message = with(&|launch| launch.genesis.block = 0).await;
+    assert_says(&message, "the first block is numbered 1 to");
+    for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+        let message = with(&|launch| launch.block_time = BlockTime::Seconds(seconds)).await;
+        assert_says(&message, "expected 0.001 or more");
+    }
+}
+
+fn write_journal(folder: &Path, records: &[&[u8]]) {
+    let mut writer = mirror_journal::Writer::open(folder, 1 << 20)
+        .expect("the folder is new")
+        .writer;
+    writer.append_batch(records).expect("there is room");
+}
