@@ -27,6 +27,17 @@ const REPLY_LIMIT: usize = 256 * 1024;
 /// Characters that a completion must exceed to count.
 const SHORTEST_COMPLETION: usize = 10;
 
+/// How tonic begins to say that a reply is no message: wrong protobuf or UTF-8, no frame, half a frame, nothing at all.
+const UNREADABLE: [&str; 4] = [
+    "failed to decode",
+    "protocol error",
+    "Unexpected EOF",
+    "Missing response message",
+];
+
+/// Of a uid whose axon is not known.
+const UNSERVED: &str = "serves no axon";
+
 /// The version that v5.0.0 of bittensor calls itself on the wire.
 const WIRE_VERSION: i32 = 500;
 
@@ -192,9 +203,7 @@ impl DendritePool {
             reward,
             timeout,
         } = backward;
-        let axon = self
-            .axon(call.uid)
-            .ok_or_else(|| Status::unavailable("serves no axon"))?;
+        let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable(UNSERVED))?;
         let trace = self
             .seed
             .about_call(
@@ -254,6 +263,11 @@ impl DendritePool {
                 reply.grpc_code = Code::DeadlineExceeded;
                 reply.return_message = format!("no answer within {:?}", fan_out.timeout);
             }
+            Err(End::Unserved) => {
+                reply.outcome = Outcome::Unreachable;
+                reply.grpc_code = Code::Unavailable;
+                UNSERVED.clone_into(&mut reply.return_message);
+            }
             Err(End::Failed(status)) => {
                 reply.outcome = outcome(&status);
                 reply.grpc_code = status.code();
@@ -280,12 +294,10 @@ impl DendritePool {
             }
             tokio::time::sleep_until(tokio::time::Instant::from_std(started + delay)).await;
         }
-        let axon = self
-            .axon(call.uid)
-            .ok_or_else(|| End::Failed(Status::unavailable("serves no axon")))?;
+        let axon = self.axon(call.uid).ok_or(End::Unserved)?;
         match tokio::time::timeout_at(deadline, self.ask(axon, call, context, fan_out, deadline)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(status)) if is_timeout(&status) => Err(End::Timeout { drawn: false }),
+            Ok(Err(status)) if is_timeout(&status, deadline) => Err(End::Timeout { drawn: false }),
             Ok(Err(status)) => Err(End::Failed(status)),
             Err(_) => Err(End::Timeout { drawn: false }),
         }
@@ -338,6 +350,7 @@ impl DendritePool {
 /// Why a call brought no response.
 enum End {
     Timeout { drawn: bool },
+    Unserved,
     Failed(Status),
 }
 
@@ -358,19 +371,25 @@ fn with_metadata<T>(
     request
 }
 
-/// tonic's own word for a deadline that passed at the caller.
-fn is_timeout(status: &Status) -> bool {
-    status.code() == Code::DeadlineExceeded
-        || (status.code() == Code::Cancelled && status.message() == "Timeout expired")
+/// Whether the deadline passed. Until it has, only this end's word counts: an axon that claims it has refused.
+fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
+    let says_so = status.code() == Code::DeadlineExceeded
+        || (status.code() == Code::Cancelled && status.message() == "Timeout expired");
+    says_so && (is_own(status) || tokio::time::Instant::now() >= deadline)
 }
 
-/// What a gRPC status says of a call. A status with a source was made at this end, by the transport or the decoder.
+/// Whether a status was made at this end, by the transport, and not sent by the axon.
+fn is_own(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
+/// What a gRPC status says of a call.
 fn outcome(status: &Status) -> Outcome {
-    let transport = std::error::Error::source(status).is_some();
+    let is_unreadable = || UNREADABLE.iter().any(|words| status.message().starts_with(words));
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
-        Code::Internal if status.message().contains("failed to decode") => Outcome::Malformed,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if transport => {
+        Code::Internal | Code::Unknown if is_unreadable() => Outcome::Malformed,
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if is_own(status) => {
             Outcome::Unreachable
         }
         _ => Outcome::Refused,
