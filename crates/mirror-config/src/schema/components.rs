@@ -232,7 +232,7 @@ pub static SUBTENSOR: Family = Family {
             Key::new("network", Kind::Text, "mirror", "The chain's name."),
             Key::new(
                 "block",
-                Kind::Integer(0..=u32::MAX as i128),
+                Kind::Integer(1..=u32::MAX as i128),
                 "1",
                 "The block it starts at.",
             ),
