@@ -24,6 +24,7 @@
 
 mod call;
 mod chain;
+pub mod epoch;
 mod genesis;
 mod hyperparameters;
 mod incentive;

@@ -1,0 +1,160 @@
+//! Bonds: what validators have in neurons for having given them weight early, and the dividends on them.
+
+use super::matrix::{Matrix, normalised, row_within};
+use super::{Bond, Bonds, I32F32, Neuron, Rules, Today, Variant, liquid_alpha};
+use crate::Uid;
+
+/// A moving average that keeps all of the old.
+pub(super) const WHOLE_MOVING_AVERAGE: u64 = 1_000_000;
+
+/// The bonds after an epoch, as they are stored, and what they pay.
+pub(super) struct Moved {
+    pub(super) bonds: Matrix,
+    /// By uid, its share of all dividends.
+    pub(super) dividends: Vec<I32F32>,
+}
+
+/// What moves bonds.
+pub(super) struct Given<'a> {
+    /// The weights that bonds are made from.
+    pub(super) weights: Matrix,
+    pub(super) consensus: &'a [I32F32],
+    pub(super) active_stake: &'a [I32F32],
+    pub(super) incentive: &'a [I32F32],
+}
+
+/// Bonds moved by the rules.
+pub(super) fn moved(neurons: &[Neuron<'_>], rules: &Rules, given: Given<'_>) -> Moved {
+    let rate = moving_average_rate(rules.bonds_moving_average);
+    match &rules.variant {
+        Variant::Today(Today {
+            bonds: Bonds::Yuma3(liquid_alpha),
+            ..
+        }) => {
+            let stored = stored(neurons, rules, |bond, _| I32F32::from_u16_share(bond));
+            let agreed = given.consensus.iter().any(|&weight| weight != I32F32::ZERO);
+            let bonds = match liquid_alpha.filter(|_| agreed) {
+                Some(parameters) => liquid_alpha::moved(&given.weights, &stored, given.consensus, parameters),
+                None => moving_average(&given.weights, &stored, rate),
+            };
+            yuma3_dividends(bonds, &given)
+        }
+        Variant::Classic | Variant::Today(_) => {
+            let stored = stored(neurons, rules, |bond, column| I32F32::ratio(bond.into(), column));
+            proportional(given, &stored, rate)
+        }
+    }
+}
+
+/// Bonds as shares of their column, moved towards what each validator gives with its stake.
+fn proportional(given: Given<'_>, stored: &Matrix, rate: I32F32) -> Moved {
+    let bought = given
+        .weights
+        .map(|from, _, weight| weight.times(given.active_stake[from]))
+        .column_normalised();
+    let bonds = moving_average(&bought, stored, rate).column_normalised();
+    let dividends = normalised(bonds.row_sums_by(given.incentive));
+    Moved {
+        bonds: bonds.column_upscaled(),
+        dividends,
+    }
+}
+
+/// Dividends by stake and by the share of each column; the bonds are stored as they are.
+fn yuma3_dividends(bonds: Matrix, given: &Given<'_>) -> Moved {
+    let shares = bonds.clone().column_normalised();
+    let earned = shares.row_sums_by(given.incentive);
+    let by_stake = earned.iter().zip(given.active_stake);
+    let dividends = normalised(by_stake.map(|(sum, &stake)| sum.times(stake)).collect());
+    Moved { bonds, dividends }
+}
+
+/// The stored bonds that still refer to whom they were made for, each made a number from what is stored and the sum of
+/// its column.
+fn stored(neurons: &[Neuron<'_>], rules: &Rules, number: impl Fn(u16, u64) -> I32F32) -> Matrix {
+    let last_epoch = match &rules.variant {
+        Variant::Classic => None,
+        Variant::Today(today) => Some(match today.last_epoch {
+            Some(block) => block.0.saturating_add(1),
+            None => rules.block.0.saturating_sub(today.tempo),
+        }),
+    };
+    let valid = |from: &Neuron<'_>, bond: &Bond| {
+        let made_before = last_epoch.unwrap_or(from.last_update.0);
+        made_before > neurons[bond.uid.index()].block_at_registration.0
+    };
+    let mut columns = vec![0_u64; neurons.len()];
+    for neuron in neurons {
+        for bond in neuron.bonds.iter().filter(|bond| valid(neuron, bond)) {
+            columns[bond.uid.index()] += u64::from(bond.bond);
+        }
+    }
+    let row = |neuron: &Neuron<'_>| {
+        let valid = neuron.bonds.iter().filter(|bond| valid(neuron, bond));
+        let numbers = valid.map(|bond| (bond.uid, number(bond.bond, columns[bond.uid.index()])));
+        row_within(neuron.bonds.len(), numbers)
+    };
+    Matrix {
+        rows: neurons.iter().map(row).collect(),
+    }
+}
+
+/// The weight of the new in the moving average.
+fn moving_average_rate(kept: u64) -> I32F32 {
+    I32F32::ONE - I32F32::ratio(kept, WHOLE_MOVING_AVERAGE)
+}
+
+/// `rate` of the new and the rest of the old, each rounded down; by uid and without zeros.
+fn moving_average(new: &Matrix, old: &Matrix, rate: I32F32) -> Matrix {
+    let kept = I32F32::ONE - rate;
+    let mut sums = vec![I32F32::ZERO; new.rows.len()];
+    let rows = new.rows.iter().zip(&old.rows).map(|(new, old)| {
+        if new.is_empty() && old.is_empty() {
+            return Vec::new();
+        }
+        for &(uid, value) in new {
+            sums[uid.index()] = rate.times(value);
+        }
+        for &(uid, value) in old {
+            let sum = &mut sums[uid.index()];
+            *sum = *sum + kept.times(value);
+        }
+        let by_uid = (0..).map(Uid).zip(&mut sums);
+        let taken = by_uid.map(|(uid, sum)| (uid, std::mem::take(sum)));
+        row_within(
+            new.len() + old.len(),
+            taken.filter(|&(_, value)| value > I32F32::ZERO),
+        )
+    });
+    Matrix { rows: rows.collect() }
+}
+
+/// The bonds as the chain keeps them: of those who may validate next; of those who no longer may, none. In 2023 the row of
+/// one who neither may nor might was left alone.
+pub(super) fn kept(
+    bonds: &Matrix,
+    neurons: &[Neuron<'_>],
+    next_permits: &[bool],
+    variant: &Variant,
+) -> Vec<Vec<Bond>> {
+    let row = |((row, neuron), &permitted): ((&Vec<_>, &Neuron<'_>), &bool)| {
+        if permitted {
+            let stored = |&(uid, value): &(_, I32F32)| Bond {
+                uid,
+                bond: value.to_u16_share(),
+            };
+            row.iter().map(stored).collect()
+        } else if *variant == Variant::Classic && !neuron.validator_permit {
+            neuron.bonds.to_vec()
+        } else {
+            Vec::new()
+        }
+    };
+    bonds
+        .rows
+        .iter()
+        .zip(neurons)
+        .zip(next_permits)
+        .map(row)
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! Liquid alpha: a rate for each pair, by how far weight, bond and consensus are apart.
+
+use super::matrix::{Entry, Matrix, row_within};
+use super::{I32F32, LiquidAlpha};
+
+/// Bonds moved towards weights, each at its own rate. Only neurons with an entry among the weights, be it 0, keep a bond.
+///
+/// Upstream finds a rate for every pair of uids. Here one is found for those with a weight alone, no other being used.
+pub(super) fn moved(
+    weights: &Matrix,
+    bonds: &Matrix,
+    consensus: &[I32F32],
+    parameters: LiquidAlpha,
+) -> Matrix {
+    let sigmoid = Sigmoid::new(parameters);
+    // The bonds of one row by uid; of each, what it counts for in finding the rate as well.
+    let mut held = vec![Held::default(); consensus.len()];
+    let mut rates = Vec::new();
+    let rows = weights.rows.iter().zip(&bonds.rows).map(|(weights, bonds)| {
+        for ((uid, bond), seen) in in_sight(bonds) {
+            held[uid.index()] = Held { bond, seen };
+        }
+        let distances = in_sight(weights)
+            .map(|((uid, _), seen)| distance(consensus[uid.index()], seen, held[uid.index()].seen));
+        rates.clear();
+        rates.extend(distances);
+        sigmoid.rates_of(&mut rates);
+        let moved = weights.iter().zip(&rates).filter_map(|(&(uid, weight), &rate)| {
+            let kept = (I32F32::ONE - rate).times(held[uid.index()].bond);
+            let bond = (kept + rate.times(weight)).min(I32F32::ONE);
+            (bond > I32F32::ZERO).then_some((uid, bond))
+        });
+        let moved = row_within(weights.len(), moved);
+        for &(uid, _) in bonds {
+            held[uid.index()] = Held::default();
+        }
+        moved
+    });
+    Matrix { rows: rows.collect() }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    bond: I32F32,
+    seen: I32F32,
+}
+
+/// Each entry with what upstream takes it for when it finds the rate: it walks the row once along rising uids, so an
+/// entry that comes after one of a higher uid is passed over, as 0.
+fn in_sight(row: &[Entry]) -> impl Iterator<Item = (Entry, I32F32)> {
+    row.iter().scan(None, |highest, &(uid, value)| {
+        let passed_over = *highest > Some(uid);
+        *highest = (*highest).max(Some(uid));
+        Some(((uid, value), if passed_over { I32F32::ZERO } else { value }))
+    })
+}
+
+/// How far a pair is apart, 0..=1. Buying, where the weight is not below the bond, by how much the weight is above the
+/// consensus; selling, by how much the bond is above the weight.
+fn distance(consensus: I32F32, weight: I32F32, bond: I32F32) -> I32F32 {
+    let distance = if weight >= bond {
+        weight - consensus
+    } else {
+        bond - weight
+    };
+    distance.clamp(I32F32::ZERO, I32F32::ONE)
+}
+
+/// From a distance to a rate.
+struct Sigmoid {
+    low: I32F32,
+    high: I32F32,
+    /// The factor of the exponent.
+    slope: I32F32,
+    /// The rate at no distance, at which every pair is whose weight was clipped and whose bond is not above it.
+    at_zero: I32F32,
+}
+
+/// Rates that are found at once.
+const AT_ONCE: usize = 4;
+
+impl Sigmoid {
+    fn new(parameters: LiquidAlpha) -> Self {
+        let mut sigmoid = Self {
+            low: I32F32::from_u16_share(parameters.low),
+            high: I32F32::from_u16_share(parameters.high),
+            slope: I32F32::whole(parameters.steepness.into()).over(I32F32::whole(-100)),
+            at_zero: I32F32::ZERO,
+        };
+        [sigmoid.at_zero] = sigmoid.at([I32F32::ZERO]);
+        sigmoid
+    }
+
+    /// Puts the rate in the place of each distance.
+    fn rates_of(&self, distances: &mut [I32F32]) {
+        let (together, rest) = distances.as_chunks_mut::<AT_ONCE>();
+        for distances in together {
+            *distances = if distances.iter().all(|&distance| distance == I32F32::ZERO) {
+                [self.at_zero; AT_ONCE]
+            } else {
+                self.at(*distances)
+            };
+        }
+        for distance in rest {
+            [*distance] = self.at([*distance]);
+        }
+    }
+
+    fn at<const N: usize>(&self, distances: [I32F32; N]) -> [I32F32; N] {
+        let exponents = distances.map(|distance| self.slope.times(distance - I32F32::HALF));
+        I32F32::exp_within_20(exponents).map(|exponential| {
+            let sigmoid = (I32F32::ONE + exponential).inverse();
+            (self.low + sigmoid.times(self.high - self.low)).clamp(self.low, self.high)
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! The reference vectors: epochs whose results are asserted in the real chain's own tests, or were computed by its own
+//! code. Every integer must be met, and every number that the chain's tests assert.
+
+use std::path::Path;
+
+use mirror_chain::epoch::case::{Algorithm, Case, Outputs};
+use serde::Deserialize;
+use serde_json::Value;
+
+const ALGORITHMS: [(&str, Algorithm); 2] = [("v001", Algorithm::Classic), ("head", Algorithm::Today)];
+
+#[derive(Deserialize)]
+struct Vectors {
+    cases: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    #[serde(flatten)]
+    case: Case,
+    literal: Vec<Literal>,
+}
+
+/// What a test of the real chain asserts.
+#[derive(Deserialize)]
+struct Literal {
+    path: Vec<Value>,
+    value: f64,
+    tol: f64,
+    variants: Vec<String>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/yuma/yuma_vectors.json");
+    let text = std::fs::read_to_string(&path).expect("the vectors lie in tests/fixtures");
+    let vectors: Vectors = serde_json::from_str(&text).expect("the vectors are in their own form");
+    vectors.cases
+}
+
+#[test]
+fn every_vector_is_met() {
+    let mut met = 0;
+    for Vector { case, .. } in vectors() {
+        for (key, algorithm) in ALGORITHMS {
+            let Some(expected) = case.expected(algorithm) else {
+                continue;
+            };
+            let outputs = case.compute(algorithm).expect("the inputs are sound");
+            let differences = outputs.differences(expected);
+            assert!(
+                differences.is_empty(),
+                "{} {key}: {}",
+                case.name,
+                differences
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            );
+            met += 1;
+        }
+    }
+    // 57 cases of today's variant, 25 of them of the classic one too.
+    assert_eq!(met, 57 + 25);
+}
+
+#[test]
+fn everything_that_the_real_chains_tests_assert_holds() {
+    let mut held = 0;
+    for Vector { case, literal } in vectors() {
+        for (key, algorithm) in ALGORITHMS {
+            let literals: Vec<&Literal> = literal
+                .iter()
+                .filter(|literal| literal.variants.iter().any(|variant| variant == key))
+                .collect();
+            if literals.is_empty() {
+                continue;
+            }
+            let outputs = case.compute(algorithm).expect("the inputs are sound");
+            for literal in literals {
+                let found = at(&outputs, &literal.path);
+                assert!(
+                    (found - literal.value).abs() <= literal.tol,
+                    "{} {key} {:?}: expected {} ± {}, computed {found}",
+                    case.name,
+                    literal.path,
+                    literal.value,
+                    literal.tol
+                );
+                held += 1;
+            }
+        }
+    }
+    // As many as the vectors say the real chain's code met, over all cases.
+    assert_eq!(held, 650);
+}
+
+/// The number at a path such as `["bonds", 3, 7]`, or `["bonds/65535", 3, 7]` for it as a share; a bond that is not there
+/// is 0.
+fn at(outputs: &Outputs, path: &[Value]) -> f64 {
+    let name = path[0].as_str().expect("a path begins with a name");
+    let index = |place: usize| path[place].as_u64().expect("a uid") as usize;
+    let bond = || {
+        let row = &outputs.bonds[index(1)];
+        let uid = index(2);
+        let bond = row.iter().find(|&&(to, _)| usize::from(to) == uid);
+        bond.map_or(0.0, |&(_, bond)| f64::from(bond))
+    };
+    match name {
+        "bonds" => bond(),
+        "bonds/65535" => bond() / 65_535.0,
+        "consensus" => outputs.consensus[index(1)].into(),
+        "incentive" => outputs.incentive[index(1)].into(),
+        "dividends" => outputs.dividends[index(1)].into(),
+        "dividends_u16/65535" => f64::from(outputs.dividends[index(1)]) / 65_535.0,
+        "emission" => outputs.emission[index(1)] as f64,
+        other => panic!("{other} is not among what the real chain's tests assert"),
+    }
+}
