@@ -243,7 +243,11 @@ impl Placement for LocalProcesses {
             .stdout(stdout)
             .stderr(log_file)
             .process_group(0);
-        let child = self.spawner.spawn(command).await.map_err(failed(program))?;
+        let child = self
+            .spawner
+            .spawn(command, tie.signals())
+            .await
+            .map_err(failed(program))?;
         let started = Node::tend(
             child,
             tie,

@@ -2,46 +2,80 @@
 //! process of that thread: a thread of a runtime's pool would take its nodes with it when it is idle for long.
 
 use std::io;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
+use super::tending::{Request, Signals};
+
 /// Starts processes on a thread that lives as long as this does. They die with it.
 #[derive(Debug)]
 pub(super) struct Spawner {
-    orders: SyncSender<Order>,
+    orders: Sender<Order>,
 }
 
 #[derive(Debug)]
 struct Order {
     command: Command,
-    reply: oneshot::Sender<io::Result<Child>>,
+    signals: Signals,
+    reply: oneshot::Sender<io::Result<Started>>,
+}
+
+/// A process that was started and that nobody tends yet. It is killed if nobody comes to.
+#[derive(Debug)]
+struct Started {
+    child: Option<Child>,
+    signals: Signals,
 }
 
 impl Spawner {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::current();
-        // Orders come one at a time, see `LocalProcesses::spawning`.
-        let (orders, incoming) = mpsc::sync_channel::<Order>(1);
+        // Orders come one at a time, see `LocalProcesses::spawning`; only those cut short may still wait here.
+        let (orders, incoming) = mpsc::channel::<Order>();
         thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _context = runtime.enter();
-            for Order { mut command, reply } in incoming {
-                if reply.send(command.spawn()).is_err() {
-                    tracing::debug!("nobody waits for a process any more; it ends with its standard input");
-                }
+            for Order {
+                mut command,
+                signals,
+                reply,
+            } in incoming
+            {
+                let started = command.spawn().map(|child| Started {
+                    child: Some(child),
+                    signals,
+                });
+                // Who does not wait any more lets go of what was started.
+                drop(reply.send(started));
             }
         })?;
         Ok(Self { orders })
     }
 
-    pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
-        let (reply, child) = oneshot::channel();
+    /// Starts a process that heeds `signals`. Cut short, it leaves none behind.
+    pub(super) async fn spawn(&self, command: Command, signals: Signals) -> io::Result<Child> {
+        let (reply, started) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts processes is gone");
         self.orders
-            .try_send(Order { command, reply })
+            .send(Order {
+                command,
+                signals,
+                reply,
+            })
             .map_err(|_| gone())?;
-        child.await.map_err(|_| gone())?
+        let mut started = started.await.map_err(|_| gone())??;
+        started.child.take().ok_or_else(gone)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.as_ref().and_then(Child::id)
+            && let Err(error) = self.signals.send(pid, Request::Kill)
+        {
+            tracing::error!(%error, "cannot kill a process that nobody waits for");
+        }
     }
 }

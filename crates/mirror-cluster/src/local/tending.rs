@@ -220,7 +220,7 @@ async fn hear(stdout: ChildStdout) -> State {
 
 /// How requests reach a process.
 #[derive(Debug, Clone, Copy)]
-enum Signals {
+pub(super) enum Signals {
     /// To all of its process group.
     Group,
     /// To the shim, which passes them on to whatever the foreign program has become.
@@ -228,7 +228,7 @@ enum Signals {
 }
 
 impl Tie {
-    fn signals(&self) -> Signals {
+    pub(super) fn signals(&self) -> Signals {
         match self {
             Self::Own { .. } => Signals::Group,
             Self::Shim { .. } => Signals::Shim,
@@ -238,7 +238,7 @@ impl Tie {
 
 impl Signals {
     /// Carries out a request on a process that is not waited for yet, so that `pid` is still its own.
-    fn send(self, pid: u32, request: Request) -> io::Result<()> {
+    pub(super) fn send(self, pid: u32, request: Request) -> io::Result<()> {
         let Some(pid) = Pid::from_raw(pid.cast_signed()) else {
             return Err(io::Error::other("a process has the number 0"));
         };

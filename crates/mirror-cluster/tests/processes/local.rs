@@ -1,11 +1,14 @@
 //! Nodes as processes of this machine.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{
-    LONG, PATIENCE, Place, Running, all_started, binaries, eventually, foreign, node, place, place_with,
-    program, remaining,
+    LONG, PATIENCE, Place, Running, all_started, binaries, eventually, foreign, logging_to, node, place,
+    place_with, program, remaining,
 };
 use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::Binaries;
@@ -21,6 +24,32 @@ const SHORT: Duration = Duration::from_millis(50);
 async fn start(place: &Place, name: &str) {
     place.placement.spawn(&node(name)).await.unwrap();
     place.placement.ready(name, PATIENCE).await.unwrap();
+}
+
+/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one heeds
+/// neither its lifeline nor its parent's death.
+#[tokio::test]
+async fn a_start_that_is_cut_short_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hanger_on = folder.path().join("hanger-on");
+    fs::write(&hanger_on, "#!/bin/sh\nexec sleep 3600\n").unwrap();
+    fs::set_permissions(&hanger_on, fs::Permissions::from_mode(0o755)).unwrap();
+    let place = place_with(Binaries {
+        miner: hanger_on,
+        ..binaries()
+    });
+    let cut_short = node("cut-short");
+    {
+        let mut spawning = pin!(place.placement.spawn(&cut_short));
+        assert!(futures::poll!(&mut spawning).is_pending());
+    }
+    // Processes are started one after the other, so the first one was started when this one is.
+    place.placement.spawn(&node("whole")).await.unwrap();
+    eventually("one process is left", || {
+        logging_to(place.folder.path()).len() == 1
+    });
+    place.placement.kill("whole").await.unwrap();
+    assert!(logging_to(place.folder.path()).is_empty());
 }
 
 #[tokio::test]
