@@ -254,7 +254,7 @@ impl Default for InferenceArgs {
 pub struct Analysis {
     /// Name of the analysis.
     pub id: String,
-    /// Query ids of this file, ids of runs, or paths of result files.
+    /// Ids of queries, ids of runs, or paths of result files.
     pub requires: Vec<String>,
     /// Column of text → names of the features made from it.
     pub create_features: BTreeMap<String, Vec<String>>,

@@ -110,19 +110,17 @@ fn analysis(given: &Node, resolved: &Node, found: &mut Vec<Finding>) {
     }
     for required in requires {
         let Some(name) = required.as_text() else { continue };
-        if query != Some(name) && !names_a_result(name) && (query.is_some() || !has_query) {
-            let known: Vec<&str> = query.into_iter().collect();
-            let help = if known.is_empty() {
-                "a path has a `/` or an ending".to_owned()
-            } else {
-                suggest(name, &known)
-            };
+        // Without a query here, a name is that of a query whose run came before.
+        if let Some(query) = query
+            && query != name
+            && !names_a_result(name)
+        {
             found.push(
                 Finding::error(
                     required.origin,
                     format!("`{name}` is no query of this file, no run's id and no path of a result file"),
                 )
-                .with_help(help),
+                .with_help(suggest(name, &[query])),
             );
         }
     }

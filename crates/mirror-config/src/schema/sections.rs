@@ -257,7 +257,7 @@ pub static ANALYSIS: &[Key] = &[
         "requires",
         Kind::OneOrMany(&Kind::Text),
         "[]",
-        "Query ids of this file, ids of runs, or paths of result files.",
+        "Ids of queries, ids of runs, or paths of result files.",
     ),
     Key::new(
         "create_features",
