@@ -80,6 +80,7 @@ fn listen_and_serve<R>(
             .with_context(|| format!("cannot listen on {}", launch.listen))?;
         let address = listener.local_addr().context("cannot tell where it listens")?;
         announce(address).context("cannot say where it listens")?;
+        tracing::info!(%address, "listens");
         serve(launch, listener, shutdown).await
     });
     // Native work that is still going on in the background shall not hold the process.
