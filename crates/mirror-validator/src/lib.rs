@@ -95,11 +95,20 @@ pub async fn serve(
         by_hand: u64::from(incarnation) << 32,
         launch: role,
     };
-    let routes = Routes::new(NeuronServer::new(Service::new(neuron, prepared)));
-    let serving = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
+    let last_words = neuron.reporter.clone();
+    let routes = Routes::new(NeuronServer::new(Service::new(
+        neuron,
+        prepared,
+        shutdown.clone(),
+    )));
+    let serving = async {
+        let served = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
+        served.await.context("the validator stopped serving")?;
+        last_words.drained().await
+    };
     let working = tokio::spawn(desk.work());
     tokio::select! {
-        served = serving => served.context("the validator stopped serving"),
+        served = serving => served,
         worked = working => worked.context("the reporter broke down")?.context("the validator cannot report"),
     }
 }

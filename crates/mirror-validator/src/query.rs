@@ -7,7 +7,7 @@ use anyhow::Context;
 use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::{BlockClosed, Purpose, SetWeights, WeightsSet, record};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;
 use crate::learned::Learned;
@@ -28,19 +28,24 @@ pub struct Progress {
     pub failed_forwards: u64,
 }
 
-/// A query at work on a neuron.
-pub struct Run<'a> {
+/// A query at work on a neuron, for as long as it has the neuron to itself.
+struct Run<'a> {
     neuron: &'a mut Neuron,
     progress: &'a watch::Sender<Progress>,
+    kept: &'a mut Kept,
+}
+
+/// What a query keeps from one step to the next.
+struct Kept {
     /// When the metagraph was fetched, for chains that run on the clock.
     synced_at: Instant,
     /// Weights that were submitted and have not applied yet, with their nonce.
     submitted: Option<(u64, WeightsSet)>,
 }
 
-/// Works through `query`, from where `learned` ends.
+/// Works through `query`, from where `learned` ends. Between two steps the neuron is free for whoever waits for it.
 pub async fn run(
-    neuron: &mut Neuron,
+    neuron: &Mutex<Neuron>,
     query: &Query,
     questions: Option<&Path>,
     learned: &[Learned],
@@ -48,18 +53,38 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let steps = Steps::open(query, questions)?;
     progress.send_modify(|progress| progress.steps_total = steps.count());
-    let mut run = Run {
-        neuron,
-        progress,
+    let mut kept = Kept {
         synced_at: Instant::now(),
         submitted: None,
     };
-    let first = run.resume(learned).await?;
+    let first = {
+        let neuron = &mut neuron.lock().await;
+        Run {
+            neuron,
+            progress,
+            kept: &mut kept,
+        }
+        .resume(learned)
+        .await?
+    };
     for step in first..steps.count() {
+        let neuron = &mut neuron.lock().await;
+        let mut run = Run {
+            neuron,
+            progress,
+            kept: &mut kept,
+        };
         run.step(&steps, step).await?;
         run.after_step(step).await?;
     }
-    run.close(steps.count()).await
+    let neuron = &mut neuron.lock().await;
+    Run {
+        neuron,
+        progress,
+        kept: &mut kept,
+    }
+    .close(steps.count())
+    .await
 }
 
 /// What the steps of a query are.
@@ -205,7 +230,7 @@ impl Run<'_> {
     /// Lets one more block close, in which the last weights apply, and waits until everything is acknowledged.
     async fn close(mut self, steps: u64) -> anyhow::Result<()> {
         self.wait_for_block(steps).await?;
-        if let Some((_, record)) = self.submitted.take() {
+        if let Some((_, record)) = self.kept.submitted.take() {
             self.neuron
                 .reporter
                 .report(record::Kind::Weights(record), None)
@@ -222,7 +247,7 @@ impl Run<'_> {
                 self.take_applied(&closed).await
             }
             BlockTime::Seconds(seconds) => {
-                let passed = self.synced_at.elapsed().as_secs_f64() / seconds;
+                let passed = self.kept.synced_at.elapsed().as_secs_f64() / seconds;
                 self.neuron.block = self.neuron.synced_block + passed as u64;
                 Ok(())
             }
@@ -232,6 +257,7 @@ impl Run<'_> {
     /// The weights that applied in this block, or why they did not, become a record.
     async fn take_applied(&mut self, closed: &BlockClosed) -> anyhow::Result<()> {
         let submitted = self
+            .kept
             .submitted
             .take_if(|(nonce, _)| closed.applied.iter().any(|applied| applied.nonce == *nonce));
         let Some((nonce, mut record)) = submitted else {
@@ -264,7 +290,7 @@ impl Run<'_> {
         let record = self.neuron.weights_record(step, weights, refusal);
         let applies_later = record.refusal.is_empty() && self.neuron.launch.block_time == BlockTime::PerStep;
         if applies_later {
-            self.submitted = Some((nonce, record));
+            self.kept.submitted = Some((nonce, record));
             return Ok(());
         }
         self.neuron
@@ -290,7 +316,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.neuron.resync(block).await?;
-        self.synced_at = Instant::now();
+        self.kept.synced_at = Instant::now();
         Ok(())
     }
 

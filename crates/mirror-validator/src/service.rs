@@ -17,6 +17,7 @@ use mirror_proto::mirror::v1::{
 };
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::conversation::{Conversation, Message};
@@ -43,6 +44,8 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Service {
     neuron: Arc<Mutex<Neuron>>,
     query: Arc<Mutex<Option<PreparedQuery>>>,
+    /// Ends the streams: a server that shuts down waits for them.
+    shutdown: CancellationToken,
 }
 
 /// The query of the launch description, and where to go on with it. Taken when it is started.
@@ -56,11 +59,13 @@ pub struct PreparedQuery {
 }
 
 impl Service {
-    /// The service of a neuron with, perhaps, a query to work through.
-    pub fn new(neuron: Neuron, query: Option<PreparedQuery>) -> Self {
+    /// The service of a neuron with, perhaps, a query to work through. What goes on when `shutdown` is cancelled is left
+    /// where it is.
+    pub fn new(neuron: Neuron, query: Option<PreparedQuery>, shutdown: CancellationToken) -> Self {
         Self {
             neuron: Arc::new(Mutex::new(neuron)),
             query: Arc::new(Mutex::new(query)),
+            shutdown,
         }
     }
 }
@@ -85,9 +90,9 @@ impl NeuronService for Service {
         let (progress, mut seen) = watch::channel(Progress::default());
         let neuron = self.neuron.clone();
         let mut running = tokio::spawn(async move {
-            let mut neuron = neuron.lock().await;
-            query::run(&mut neuron, &query, questions.as_deref(), &learned, &progress).await
+            query::run(&neuron, &query, questions.as_deref(), &learned, &progress).await
         });
+        let shutdown = self.shutdown.clone();
         let (told, telling) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(PROGRESS_PAUSE);
@@ -95,6 +100,7 @@ impl NeuronService for Service {
                 let (message, last) = tokio::select! {
                     ended = &mut running => (end(ended, *seen.borrow_and_update()), true),
                     _ = ticks.tick() => (Ok(wire_progress(*seen.borrow_and_update())), false),
+                    () = shutdown.cancelled() => return running.abort(),
                 };
                 // Nobody listens any more: the query goes on all the same.
                 if told.send(message).await.is_err() || last {
@@ -137,7 +143,7 @@ impl NeuronService for Service {
         }
         let (told, telling) = mpsc::channel(16);
         let neuron = self.neuron.clone();
-        tokio::spawn(async move {
+        let training = async move {
             let args = TrainArgs::default();
             for _ in 0..steps {
                 for settled in train_step(&neuron, &args).await {
@@ -147,7 +153,8 @@ impl NeuronService for Service {
                     }
                 }
             }
-        });
+        };
+        tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(training));
         Ok(Response::new(ReceiverStream::new(telling)))
     }
 
