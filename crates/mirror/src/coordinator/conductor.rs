@@ -22,8 +22,8 @@ use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
-    BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress, QueryRequest,
-    RetireRequest,
+    BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
+    QueryRequest, RetireRequest, record,
 };
 use mirror_runs::{Ended, Manifest, Recorder};
 use mirror_seed::Seed;
@@ -374,12 +374,18 @@ impl<P: Placement + 'static> Conductor<P> {
             reason: reason.to_owned(),
         };
         let address = *self.subtensor.borrow();
-        control(&self.tracer, address, |mut client| {
+        let retired = control(&self.tracer, address, |mut client| {
             let request = request.clone();
             async move { client.retire(request).await }
         })
         .await?;
-        Ok(())
+        let change = BarrierChange {
+            validator: name.to_owned(),
+            block: retired.block,
+            what: "retired".to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.intake.record(record::Kind::Barrier(change)).await
     }
 
     /// Waits, beside, until the barrier stands still at the next step of the schedule.
@@ -486,7 +492,7 @@ impl<P: Placement + 'static> Conductor<P> {
             incarnation: self.incarnations.get(node).copied().unwrap_or_default(),
             last_log,
         };
-        self.intake.incident(incident).await
+        self.intake.record(record::Kind::Incident(incident)).await
     }
 
     /// How the miners stand by the chain's last word.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures::{Stream, StreamExt, stream};
 use mirror_proto::mirror::v1::coordinator_server::Coordinator;
-use mirror_proto::mirror::v1::{Directive, NodeIncident, NodeReport, Record, directive, node_report, record};
+use mirror_proto::mirror::v1::{Directive, NodeReport, Record, directive, node_report, record};
 use mirror_runs::{Encoded, Ended, Manifest, Recorder};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
@@ -99,11 +99,9 @@ pub(super) fn start(
 }
 
 impl Intake {
-    /// Writes an incident down.
-    pub(super) async fn incident(&self, incident: NodeIncident) -> anyhow::Result<()> {
-        let record = Record {
-            kind: Some(record::Kind::Incident(incident)),
-        };
+    /// Writes down what the coordinator itself knows.
+    pub(super) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
+        let record = Record { kind: Some(kind) };
         self.records
             .send(Arrived::Records(vec![Encoded::from(&record)], Written::Nobody))
             .await
