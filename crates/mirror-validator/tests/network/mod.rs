@@ -1,0 +1,442 @@
+//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report, and a
+//! coordinator that the test plays itself.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures::stream;
+use mirror_config::component::{
+    ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
+};
+use mirror_config::experiment::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
+use mirror_config::launch::{Launch, ValidatorLaunch};
+use mirror_net::channel;
+use mirror_net::server::{self, Limits};
+use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
+use mirror_proto::bittensor::{
+    BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
+    ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
+};
+use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServer};
+use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
+use mirror_proto::mirror::v1::{
+    Applied, BlockClosed, Directive, Hyperparameters, Metagraph, MetagraphRequest, NeuronInfo, NodeReport,
+    Nominators, NominatorsRequest, QueryProgress, QueryRequest, Record, Sequenced, StepReport, SubmitReply,
+    Transaction, WatchRequest, directive, node_report, record,
+};
+use prost::Message;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+/// Block that is open when a validator starts.
+pub(crate) const FIRST_BLOCK: u64 = 1;
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.expect("loopback has a free port");
+    let address = listener.local_addr().expect("it listens");
+    (listener, address)
+}
+
+async fn serve(routes: Routes) -> SocketAddr {
+    let (listener, address) = listener().await;
+    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
+    address
+}
+
+// --- axons ---
+
+/// What an axon says to what it is asked last.
+pub(crate) type Says = fn(&str) -> &'static str;
+
+struct Axon {
+    says: Says,
+    rewards: mpsc::UnboundedSender<f32>,
+}
+
+#[async_trait]
+impl TextPrompting for Axon {
+    async fn forward(
+        &self,
+        request: Request<ForwardTextPromptingRequest>,
+    ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
+        let messages = request.into_inner().messages;
+        let last = messages
+            .last()
+            .ok_or_else(|| Status::invalid_argument("nothing asked"))?;
+        let last: serde_json::Value = serde_json::from_str(last).expect("a validator sends JSON");
+        let response = (self.says)(last["content"].as_str().expect("with a content")).to_owned();
+        Ok(Response::new(ForwardTextPromptingResponse {
+            response,
+            ..Default::default()
+        }))
+    }
+
+    async fn multi_forward(
+        &self,
+        _: Request<MultiForwardTextPromptingRequest>,
+    ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
+        Err(Status::unimplemented("validators do not ask so"))
+    }
+
+    async fn backward(
+        &self,
+        request: Request<BackwardTextPromptingRequest>,
+    ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
+        for reward in request.into_inner().rewards {
+            self.rewards
+                .send(reward)
+                .map_err(|_| Status::unavailable("the test is over"))?;
+        }
+        Ok(Response::new(BackwardTextPromptingResponse::default()))
+    }
+}
+
+// --- the chain ---
+
+/// A chain that closes a block at each report of a step.
+#[derive(Clone, Default)]
+pub(crate) struct Chain(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    axons: Vec<Option<SocketAddr>>,
+    /// A uid that has another hotkey from a block on.
+    pub(crate) newcomer: Option<(usize, u64)>,
+    /// Blocks between two settings of weights.
+    pub(crate) epoch_length: u64,
+    /// Why the next weights are refused when their block closes.
+    pub(crate) refusal: String,
+    block: u64,
+    waiting: Vec<Transaction>,
+    /// Blocks whose metagraphs were asked for.
+    pub(crate) asked: Vec<Option<u64>>,
+    /// Transactions that applied, with their block.
+    pub(crate) applied: Vec<(u64, Transaction)>,
+}
+
+impl Chain {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics in it")
+    }
+
+    fn close_block(&self, report: &StepReport) -> BlockClosed {
+        let mut state = self.state();
+        state.block += 1;
+        let block = state.block;
+        let refusal = state.refusal.clone();
+        let applied = std::mem::take(&mut state.waiting);
+        let told = applied.iter().map(|transaction| Applied {
+            nonce: transaction.nonce,
+            refusal: refusal.clone(),
+        });
+        let told = told.collect();
+        state
+            .applied
+            .extend(applied.into_iter().map(|transaction| (block, transaction)));
+        BlockClosed {
+            block,
+            step: report.step,
+            metagraph_version: 1,
+            applied: told,
+        }
+    }
+}
+
+#[async_trait]
+impl Subtensor for Chain {
+    type StepsStream = UnboundedReceiverStream<Result<BlockClosed, Status>>;
+    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
+
+    async fn submit(&self, request: Request<Transaction>) -> Result<Response<SubmitReply>, Status> {
+        self.state().waiting.push(request.into_inner());
+        Ok(Response::new(SubmitReply::default()))
+    }
+
+    async fn steps(
+        &self,
+        request: Request<Streaming<StepReport>>,
+    ) -> Result<Response<Self::StepsStream>, Status> {
+        let mut reports = request.into_inner();
+        let (tell, told) = mpsc::unbounded_channel();
+        let chain = self.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(report)) = reports.message().await {
+                if tell.send(Ok(chain.close_block(&report))).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(UnboundedReceiverStream::new(told)))
+    }
+
+    async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
+        let mut state = self.state();
+        let block = request.into_inner().block;
+        state.asked.push(block);
+        let block_told = block.unwrap_or(state.block);
+        let newcomer = state.newcomer.filter(|(_, from)| block_told >= *from);
+        let neurons = state.axons.iter().enumerate().map(|(uid, axon)| {
+            let is_new = newcomer.is_some_and(|(newcomer, _)| newcomer == uid);
+            NeuronInfo {
+                uid: uid as u32,
+                hotkey: vec![if is_new { 99 } else { uid as u8 }; 32],
+                ip: axon.map(|axon| axon.ip().to_string()).unwrap_or_default(),
+                port: axon.map(|axon| axon.port().into()).unwrap_or_default(),
+                ..NeuronInfo::default()
+            }
+        });
+        let hyperparameters = Hyperparameters {
+            tempo: state.epoch_length,
+            min_allowed_weights: 1,
+            max_weight_limit: 65_535,
+            validator_exclude_quantile: 0,
+            validator_epoch_length: state.epoch_length,
+        };
+        Ok(Response::new(Metagraph {
+            version: 1,
+            block: block_told,
+            hyperparameters: Some(hyperparameters),
+            neurons: neurons.collect(),
+        }))
+    }
+
+    async fn watch_metagraph(
+        &self,
+        _: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
+        Err(Status::unimplemented("validators do not watch"))
+    }
+
+    async fn get_nominators(&self, _: Request<NominatorsRequest>) -> Result<Response<Nominators>, Status> {
+        Ok(Response::new(Nominators::default()))
+    }
+}
+
+// --- the coordinator ---
+
+/// A stream that a node has opened. Dropped, it is broken.
+pub(crate) struct Session {
+    reports: Streaming<NodeReport>,
+    directives: mpsc::Sender<Result<Directive, Status>>,
+}
+
+struct Sessions(mpsc::UnboundedSender<Session>);
+
+#[async_trait]
+impl Coordinator for Sessions {
+    type ReportStream = ReceiverStream<Result<Directive, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<NodeReport>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let (directives, told) = mpsc::channel(16);
+        let session = Session {
+            reports: request.into_inner(),
+            directives,
+        };
+        self.0
+            .send(session)
+            .map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(told)))
+    }
+}
+
+/// Where a coordinator listens, and the streams that are opened to it.
+pub(crate) async fn coordinator() -> (SocketAddr, mpsc::UnboundedReceiver<Session>) {
+    let (opened, sessions) = mpsc::unbounded_channel();
+    let address = serve(Routes::new(CoordinatorServer::new(Sessions(opened)))).await;
+    (address, sessions)
+}
+
+impl Session {
+    /// The next report; `None` when the node has gone.
+    pub(crate) async fn next(&mut self) -> Option<node_report::Report> {
+        let report = self.reports.message().await.ok()??;
+        Some(report.report.expect("a report reports something"))
+    }
+
+    /// The next report, which is a record.
+    pub(crate) async fn record(&mut self) -> Sequenced {
+        match self.next().await {
+            Some(node_report::Report::Record(record)) => record,
+            other => panic!("{other:?} is no record"),
+        }
+    }
+
+    pub(crate) async fn acknowledge(&self, sequence: u64) {
+        let directive = Some(directive::Directive::Acknowledged(sequence));
+        let told = self.directives.send(Ok(Directive { directive })).await;
+        told.expect("the node listens");
+    }
+}
+
+// --- the validator ---
+
+/// A validator with what stands around it.
+pub(crate) struct Network {
+    pub(crate) chain: Chain,
+    pub(crate) client: NeuronClient<Channel>,
+    /// What was reported, in its order; each was acknowledged.
+    pub(crate) records: mpsc::UnboundedReceiver<record::Kind>,
+    /// Rewards that axons were told.
+    pub(crate) rewards: mpsc::UnboundedReceiver<f32>,
+    _state: TempDir,
+}
+
+impl Network {
+    /// A validator and one axon for each of `says`; `None` serves none. `shape` changes what the validator is told.
+    pub(crate) async fn start(says: &[Option<Says>], shape: impl FnOnce(&mut ValidatorLaunch)) -> Self {
+        let (told, rewards) = mpsc::unbounded_channel();
+        let mut axons = Vec::new();
+        for says in says {
+            axons.push(match says {
+                Some(says) => {
+                    let axon = Axon {
+                        says: *says,
+                        rewards: told.clone(),
+                    };
+                    Some(serve(Routes::new(TextPromptingServer::new(axon))).await)
+                }
+                None => None,
+            });
+        }
+        let chain = Chain::default();
+        {
+            let mut state = chain.state();
+            state.axons = axons;
+            state.axons.push(None);
+            state.block = FIRST_BLOCK;
+            state.epoch_length = 1_000;
+        }
+        let subtensor = serve(Routes::new(SubtensorServer::new(chain.clone()))).await;
+        let (coordinator, mut sessions) = coordinator().await;
+        let (collected, records) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(mut session) = sessions.recv().await {
+                while let Some(report) = session.next().await {
+                    let node_report::Report::Record(Sequenced { sequence, record }) = report else {
+                        continue;
+                    };
+                    let record = Record::decode(record).expect("a validator reports records");
+                    if collected.send(record.kind.expect("of a kind")).is_err() {
+                        return;
+                    }
+                    session.acknowledge(sequence).await;
+                }
+            }
+        });
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let mut role = launch(says.len() as u32, state.path(), subtensor, coordinator);
+        shape(&mut role);
+        let (listener, address) = listener().await;
+        let launch = Launch {
+            node: "validator-0".to_owned(),
+            incarnation: 0,
+            parent: std::process::id(),
+            listen: address,
+            log: "warn".to_owned(),
+            seed: 5,
+            role,
+        };
+        tokio::spawn(mirror_validator::serve(
+            launch,
+            listener,
+            CancellationToken::new(),
+        ));
+        Self {
+            chain,
+            client: NeuronClient::new(channel::lazy(address)),
+            records,
+            rewards,
+            _state: state,
+        }
+    }
+
+    /// Has the query worked through, and gives its last progress and all that was reported.
+    pub(crate) async fn query(&mut self) -> (QueryProgress, Vec<record::Kind>) {
+        let progress = self.client.query(QueryRequest {}).await.expect("it has a query");
+        let mut progress = progress.into_inner();
+        let mut last = QueryProgress::default();
+        while let Some(next) = progress.message().await.expect("the query goes well") {
+            last = next;
+        }
+        assert!(last.finished, "{last:?}");
+        let mut records = Vec::new();
+        // Everything is acknowledged when a query is over, and was collected before that.
+        while let Ok(record) = self.records.try_recv() {
+            records.push(record);
+        }
+        (last, records)
+    }
+}
+
+/// Rising scores by uid; a reward for each character.
+fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketAddr) -> ValidatorLaunch {
+    let scores = StepArgs {
+        lo: 0.0,
+        hi: 1.0,
+        length: miners.max(1),
+        start: 0,
+    };
+    ValidatorLaunch {
+        index: 0,
+        uid: miners,
+        num_nodes: miners,
+        state: state.to_owned(),
+        subtensor,
+        coordinator,
+        device: "cpu".to_owned(),
+        alpha: 0.01,
+        neuron: NeuronSettings {
+            training_timeout: 30.0,
+            inference_timeout: 30.0,
+            ..NeuronSettings::default()
+        },
+        gating_model: GatingModel::ConstantGatingModel(mirror_config::component::ConstantGatingArgs {
+            value: Value::StepValue(scores),
+        }),
+        reward_model: RewardModel::DummyRewardModel(DummyRewardArgs {
+            reward_type: DummyReward::QuestionLength,
+        }),
+        query: None,
+        questions: None,
+        block_time: BlockTime::PerStep,
+        links: Vec::new(),
+        time_scale: 1.0,
+        acknowledged: None,
+    }
+}
+
+/// The same reward for every completion.
+pub(crate) fn equal_rewards() -> RewardModel {
+    let value = |value| Value::ConstantValue(ConstantArgs { value });
+    RewardModel::ConstantRewardModel(ConstantRewardArgs {
+        forward_value: value(1.0),
+        backward_value: value(0.0),
+    })
+}
+
+/// A query of so many training steps.
+pub(crate) fn train(steps: u64, args: &TrainArgs) -> Query {
+    Query {
+        id: "training".to_owned(),
+        chunk_size: 1,
+        save_interval: 100,
+        ignore_attr: Vec::new(),
+        method: Method::Train(TrainArgs {
+            max_iter: steps,
+            ..args.clone()
+        }),
+    }
+}
