@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the exit statuses. 0: done; 1: the run failed, or two runs differ; 2: the file
 //! or the command line is wrong.
 
+mod chain;
 mod check;
 mod components;
 mod place;
@@ -35,6 +36,8 @@ enum Command {
     Runs(runs::RunsArguments),
     /// Writes the report of a run again
     Report(report::ReportArguments),
+    /// Computes an epoch of the chain from its inputs
+    Chain(chain::ChainArguments),
 }
 
 /// Where runs lie.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Components(arguments) => components::components(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Chain(arguments) => chain::chain(&arguments),
     };
     match outcome {
         Ok(status) => status.into(),
