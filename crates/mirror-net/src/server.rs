@@ -3,19 +3,24 @@
 use std::future::Future;
 use std::time::Duration;
 
+use mirror_telemetry::TraceContext;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
+/// Silence after which a peer is asked whether it is there.
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time that a peer has to answer that: one that stands still is given up.
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// What a server takes at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Calls in progress on one connection; more wait.
     pub calls_per_connection: usize,
-    /// Time that a peer has to answer a keep-alive ping.
-    pub keepalive_timeout: Duration,
 }
 
 /// Bytes of one message, both ways, unless a service says otherwise: gRPC's own default.
@@ -26,7 +31,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls_per_connection: 400,
-            keepalive_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -45,8 +49,19 @@ pub async fn serve(
     routes = routes.add_service(health_service);
     Server::builder()
         .concurrency_limit_per_connection(limits.calls_per_connection)
-        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .trace_fn(span)
         .add_routes(routes)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
         .await
+}
+
+/// The span of a call that comes in, with the trace that its caller says it belongs to.
+fn span<B>(request: &http::Request<B>) -> tracing::Span {
+    let trace = request
+        .headers()
+        .get(TraceContext::METADATA_KEY)
+        .and_then(|value| value.to_str().ok());
+    tracing::debug_span!("served", call = request.uri().path(), traceparent = trace)
 }

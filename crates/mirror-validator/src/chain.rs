@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use mirror_identity::Hotkey;
+use mirror_net::channel::is_passing;
 use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
@@ -17,7 +18,7 @@ use mirror_proto::mirror::v1::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use crate::metagraph::Metagraph;
 
@@ -192,14 +193,4 @@ fn within<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(ATTEMPT);
     request
-}
-
-/// Whether a failure is the connection's and may pass.
-fn is_passing(status: &Status) -> bool {
-    let transport = std::error::Error::source(status).is_some();
-    transport
-        || matches!(
-            status.code(),
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
-        )
 }

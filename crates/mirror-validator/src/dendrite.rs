@@ -137,18 +137,7 @@ impl DendritePool {
     /// Asks all uids at once. Replies stand in the order of `uids`.
     pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
         let started = Instant::now();
-        let trace = self
-            .seed
-            .about_call(
-                "trace",
-                &CallId {
-                    half: 0,
-                    uid: 0,
-                    call: 0,
-                    ..fan_out.forward
-                },
-            )
-            .bytes();
+        let trace = self.trace(&fan_out.forward);
         let calls = fan_out.uids.iter().enumerate().map(|(position, uid)| {
             let call = CallId {
                 uid: *uid,
@@ -167,22 +156,16 @@ impl DendritePool {
         replies.into_iter().flatten().collect()
     }
 
-    /// The trace of a forward: 16 bytes, the same for both halves of a step.
-    pub fn trace(&self, forward: &CallId) -> [u8; 16] {
-        first_bytes(
-            &self
-                .seed
-                .about_call(
-                    "trace",
-                    &CallId {
-                        half: 0,
-                        uid: 0,
-                        call: 0,
-                        ..*forward
-                    },
-                )
-                .bytes(),
-        )
+    /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
+    pub fn trace(&self, call: &CallId) -> [u8; 16] {
+        // A forward's number is even, its reward's one more.
+        let step = CallId {
+            half: 0,
+            uid: 0,
+            call: call.call & !1,
+            ..*call
+        };
+        first_bytes(&self.seed.about_call("trace", &step).bytes())
     }
 
     /// Sends rewards back, all at once. Returns the axons that did not take theirs, with the reason.
@@ -204,18 +187,7 @@ impl DendritePool {
             timeout,
         } = backward;
         let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable(UNSERVED))?;
-        let trace = self
-            .seed
-            .about_call(
-                "trace",
-                &CallId {
-                    half: 0,
-                    uid: 0,
-                    call: 0,
-                    ..call
-                },
-            )
-            .bytes();
+        let trace = self.trace(&call);
         let context = self.context(&trace, &call);
         let body = BackwardTextPromptingRequest {
             version: WIRE_VERSION,
@@ -336,9 +308,9 @@ impl DendritePool {
         self.axons.get(uid as usize)?.as_ref()
     }
 
-    fn context(&self, trace: &[u8], call: &CallId) -> TraceContext {
+    fn context(&self, trace: &[u8; 16], call: &CallId) -> TraceContext {
         let span = self.seed.about_call("span", call).bytes();
-        TraceContext::new(first_bytes(trace), first_bytes(&span))
+        TraceContext::new(*trace, first_bytes(&span))
     }
 
     /// The caller's hotkey.
@@ -375,12 +347,7 @@ fn with_metadata<T>(
 fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
     let says_so = status.code() == Code::DeadlineExceeded
         || (status.code() == Code::Cancelled && status.message() == "Timeout expired");
-    says_so && (is_own(status) || tokio::time::Instant::now() >= deadline)
-}
-
-/// Whether a status was made at this end, by the transport, and not sent by the axon.
-fn is_own(status: &Status) -> bool {
-    std::error::Error::source(status).is_some()
+    says_so && (channel::is_own(status) || tokio::time::Instant::now() >= deadline)
 }
 
 /// What a gRPC status says of a call.
@@ -389,7 +356,7 @@ fn outcome(status: &Status) -> Outcome {
     match status.code() {
         Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
         Code::Internal | Code::Unknown if is_unreadable() => Outcome::Malformed,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if is_own(status) => {
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if channel::is_own(status) => {
             Outcome::Unreachable
         }
         _ => Outcome::Refused,

@@ -14,6 +14,8 @@ pub mod reporter;
 pub mod service;
 pub mod weights;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use mirror_config::launch::{Launch, ValidatorLaunch};
 use mirror_identity::{Owner, SecretKey};
@@ -35,6 +37,9 @@ use crate::metagraph::Metagraph;
 use crate::neuron::Neuron;
 use crate::service::{PreparedQuery, Service};
 use crate::weights::History;
+
+/// Time that the coordinator has to acknowledge the records of a validator that ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves a validator until `shutdown`.
 pub async fn serve(
@@ -104,7 +109,8 @@ pub async fn serve(
     let serving = async {
         let served = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
         served.await.context("the validator stopped serving")?;
-        last_words.drained().await
+        let heard = tokio::time::timeout(LAST_WORDS, last_words.drained()).await;
+        heard.context("the coordinator did not acknowledge the last records")?
     };
     let working = tokio::spawn(desk.work());
     tokio::select! {

@@ -107,8 +107,10 @@ pub enum Judgement {
         /// The axons.
         train_network: bool,
     },
-    /// The best-scored axon that said anything is believed.
+    /// The best-scored axon that said anything is believed. Nothing is learned.
     TrustScores,
+    /// The best-rewarded of those that said anything is believed. Nothing is learned.
+    TrustRewards,
 }
 
 /// Which forward it is.
@@ -174,8 +176,8 @@ impl Neuron {
     /// Asks the network once: plan, fan-out, settlement.
     pub async fn forward(&mut self, ask: Ask, which: Which, ends: Ends) -> anyhow::Result<Settled> {
         let plan = self.plan(ask, which);
-        let replies = self.dendrite.forward(&plan.fan_out).await;
-        self.settle(plan, replies, ends).await
+        let answered = plan.ask(&self.dendrite).await;
+        self.settle(plan, answered, ends).await
     }
 
     /// Asks several things at once and settles them in their order: the forwards of one step.
@@ -195,21 +197,20 @@ impl Neuron {
             })
             .collect();
         let dendrite = &self.dendrite;
-        let replies =
-            futures::future::join_all(plans.iter().map(|plan| dendrite.forward(&plan.fan_out))).await;
+        let answered = futures::future::join_all(plans.iter().map(|plan| plan.ask(dendrite))).await;
         let mut settled = Vec::with_capacity(count);
-        for (position, (plan, replies)) in plans.into_iter().zip(replies).enumerate() {
+        for (position, (plan, answered)) in plans.into_iter().zip(answered).enumerate() {
             let ends = if position + 1 == count {
                 Ends::Always
             } else {
                 Ends::Never
             };
-            settled.push(self.settle(plan, replies, ends).await?);
+            settled.push(self.settle(plan, answered, ends).await?);
         }
         Ok(settled)
     }
 
-    /// The next forward by hand.
+    /// The first forward of the next step by hand.
     pub fn by_hand(&mut self) -> Which {
         self.by_hand += 1;
         Which {
@@ -259,8 +260,8 @@ impl Neuron {
         }
     }
 
-    async fn settle(&mut self, plan: Plan, replies: Vec<Reply>, ends: Ends) -> anyhow::Result<Settled> {
-        let call_time = plan.started.elapsed();
+    async fn settle(&mut self, plan: Plan, answered: Answered, ends: Ends) -> anyhow::Result<Settled> {
+        let Answered { replies, call_time } = answered;
         let judged = self.judge(&plan, &replies);
         if let Judgement::Reward {
             train_network: true, ..
@@ -294,70 +295,54 @@ impl Neuron {
         Ok(settled)
     }
 
-    /// Rewards the successful and trains the gating model on it, or believes the best-scored.
+    /// Whose completions count, what they are worth, and which is the best.
     fn judge(&mut self, plan: &Plan, replies: &[Reply]) -> Judged {
-        let mut rewards = vec![None; replies.len()];
-        let train_gating_model = match plan.ask.judgement {
+        let positions = |counts: fn(&Reply) -> bool| -> Vec<usize> {
+            (0..replies.len())
+                .filter(|position| counts(&replies[*position]))
+                .collect()
+        };
+        let said_anything = |reply: &Reply| !reply.completion.is_empty();
+        match plan.ask.judgement {
+            Judgement::TrustScores => Judged::by_score(positions(said_anything), replies.len()),
+            Judgement::TrustRewards => {
+                let successes = positions(said_anything);
+                let rewards = self.rewards(plan, replies, &successes);
+                Judged::by_reward(successes, &rewards, replies.len())
+            }
             Judgement::Reward {
                 train_gating_model, ..
-            } => train_gating_model,
-            Judgement::TrustScores => {
-                // Replies stand in the order of their scores, best first.
-                let said: Vec<usize> = (0..replies.len())
-                    .filter(|position| !replies[*position].completion.is_empty())
-                    .collect();
-                return Judged {
-                    best: said.first().copied(),
-                    successes: said,
-                    rewards,
-                    gating_loss: None,
-                };
-            }
-        };
-        let successes: Vec<usize> = (0..replies.len())
-            .filter(|position| replies[*position].outcome == Outcome::Success)
-            .collect();
-        let scores: Vec<f32> = successes
-            .iter()
-            .map(|position| plan.score(replies[*position].uid))
-            .collect();
-        let found = if self.launch.neuron.no_reward_model {
-            scores.clone()
-        } else {
-            let prompt = plan.ask.conversation.flattened();
-            let candidates: Vec<Candidate<'_>> = successes
-                .iter()
-                .map(|position| Candidate {
-                    call: CallId {
-                        uid: replies[*position].uid,
-                        ..plan.fan_out.forward
-                    },
-                    prompt: &prompt,
-                    completion: replies[*position].completion.trim(),
-                })
-                .collect();
-            self.reward.rewards(&candidates)
-        };
-        let gating_loss = if train_gating_model {
-            self.gating.backward(&scores, &found)
-        } else {
-            None
-        };
-        for (position, reward) in successes.iter().zip(&found) {
-            rewards[*position] = Some(*reward);
-        }
-        let mut best: Option<(usize, f32)> = None;
-        for (position, reward) in successes.iter().zip(found) {
-            if best.is_none_or(|(_, highest)| reward > highest || highest.is_nan()) {
-                best = Some((*position, reward));
+            } => {
+                let successes = positions(|reply| reply.outcome == Outcome::Success);
+                let rewards = self.rewards(plan, replies, &successes);
+                let scores = plan.scores_of(replies, &successes);
+                let gating_loss = train_gating_model
+                    .then(|| self.gating.backward(&scores, &rewards))
+                    .flatten();
+                Judged {
+                    gating_loss,
+                    ..Judged::by_reward(successes, &rewards, replies.len())
+                }
             }
         }
-        Judged {
-            best: best.map(|(position, _)| position),
-            successes,
-            rewards,
-            gating_loss,
+    }
+
+    /// Rewards of the replies at `positions`, in their order.
+    fn rewards(&mut self, plan: &Plan, replies: &[Reply], positions: &[usize]) -> Vec<f32> {
+        if self.launch.neuron.no_reward_model {
+            return plan.scores_of(replies, positions);
         }
+        let prompt = plan.ask.conversation.flattened();
+        let candidate = |position: &usize| Candidate {
+            call: CallId {
+                uid: replies[*position].uid,
+                ..plan.fan_out.forward
+            },
+            prompt: &prompt,
+            completion: replies[*position].completion.trim(),
+        };
+        let candidates: Vec<Candidate<'_>> = positions.iter().map(candidate).collect();
+        self.reward.rewards(&candidates)
     }
 
     /// Moves the averages and tells the gating model. What a query's event taught is to be remembered.
@@ -368,35 +353,36 @@ impl Neuron {
         judged: &Judged,
         last_of_step: bool,
     ) -> Option<Learned> {
-        let rewarded = judged.successes.iter().filter_map(|position| {
-            let reply = &replies[*position];
-            Some((
-                reply.uid,
-                judged.rewards[*position]?,
-                reply.completion.chars().count() as u32,
-            ))
-        });
         let mut learned = Learned {
             step: plan.which.step,
             step_sub: plan.which.step_sub,
             last_of_step,
-            resets: std::mem::take(&mut self.resets).into_iter().collect(),
             synced_block: self.synced_block,
             epoch_block: self.epoch_block,
             ..Learned::default()
         };
-        for (uid, reward, length) in rewarded {
-            learned.uids.push(uid);
-            learned.rewards.push(reward);
-            learned.lengths.push(length);
+        if matches!(plan.ask.judgement, Judgement::Reward { .. }) {
+            for position in &judged.successes {
+                let reply = &replies[*position];
+                if let Some(reward) = judged.rewards[*position] {
+                    learned.uids.push(reply.uid);
+                    learned.rewards.push(reward);
+                    learned.lengths.push(reply.completion.chars().count() as u32);
+                }
+            }
+        }
+        let of_query = plan.which.purpose == Purpose::Query;
+        // v4 notices changed hotkeys between two events of its history, which holds successes only.
+        if of_query && !learned.uids.is_empty() {
+            learned.resets = std::mem::take(&mut self.resets).into_iter().collect();
         }
         self.take_in(&learned);
-        (plan.which.purpose == Purpose::Query).then_some(learned)
+        of_query.then_some(learned)
     }
 
     /// What an event teaches, when it happens and when it is remembered after a new start.
     pub(crate) fn take_in(&mut self, learned: &Learned) {
-        if !learned.uids.is_empty() || !learned.resets.is_empty() {
+        if !learned.uids.is_empty() {
             self.history
                 .record(&learned.uids, &learned.rewards, &learned.resets);
         }
@@ -489,7 +475,29 @@ impl Neuron {
     }
 }
 
+/// What came back, and how long it took until the last reply.
+struct Answered {
+    replies: Vec<Reply>,
+    call_time: Duration,
+}
+
 impl Plan {
+    async fn ask(&self, dendrite: &DendritePool) -> Answered {
+        let replies = dendrite.forward(&self.fan_out).await;
+        Answered {
+            replies,
+            call_time: self.started.elapsed(),
+        }
+    }
+
+    /// The gating model's scores of those who replied at `positions`.
+    fn scores_of(&self, replies: &[Reply], positions: &[usize]) -> Vec<f32> {
+        positions
+            .iter()
+            .map(|position| self.score(replies[*position].uid))
+            .collect()
+    }
+
     fn score(&self, uid: u32) -> f32 {
         self.scores.get(uid as usize).copied().unwrap_or_default()
     }
@@ -504,6 +512,34 @@ struct Judged {
 }
 
 impl Judged {
+    /// Replies stand in the order of their scores, so the first success is the best.
+    fn by_score(successes: Vec<usize>, replies: usize) -> Self {
+        Self {
+            best: successes.first().copied(),
+            successes,
+            rewards: vec![None; replies],
+            gating_loss: None,
+        }
+    }
+
+    /// `found` are the rewards of the successes. A reward that is no number is never the best while there is one.
+    fn by_reward(successes: Vec<usize>, found: &[f32], replies: usize) -> Self {
+        let mut rewards = vec![None; replies];
+        let mut best: Option<(usize, f32)> = None;
+        for (position, reward) in successes.iter().zip(found) {
+            rewards[*position] = Some(*reward);
+            if best.is_none_or(|(_, highest)| *reward > highest || highest.is_nan()) {
+                best = Some((*position, *reward));
+            }
+        }
+        Self {
+            best: best.map(|(position, _)| position),
+            successes,
+            rewards,
+            gating_loss: None,
+        }
+    }
+
     /// What the successful axons are told.
     fn backwards(&self, plan: &Plan, replies: &[Reply]) -> Vec<Backward> {
         let backward = |position: &usize| {

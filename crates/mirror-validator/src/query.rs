@@ -158,16 +158,40 @@ impl Run<'_> {
             self.neuron.epoch_block = self.neuron.synced_block;
             return Ok(0);
         };
-        self.resync(Some(last.synced_block)).await?;
+        self.resync(self.on_the_barrier(last.synced_block)).await?;
         self.neuron.resets.clear();
-        self.neuron.epoch_block = last.epoch_block;
+        let mut before: Option<&Learned> = None;
         for learned in learned {
+            if let Some(before) = before
+                && learned.epoch_block > before.epoch_block
+                && learned.step == last.step
+            {
+                self.remember_submitted(before.step, learned.epoch_block);
+            }
             self.neuron.take_in(learned);
+            before = Some(learned);
         }
+        self.neuron.epoch_block = last.epoch_block;
         let done = last.step + 1;
         tracing::info!(steps = done, "goes on with what it had learned before");
         self.after_step(last.step).await?;
         Ok(done)
+    }
+
+    /// The weights that were submitted after `step`, by what had been learned until then. They apply in the block of the
+    /// next step, so whether they did may not have been told yet; a second telling of it is recognised.
+    fn remember_submitted(&mut self, step: u64, block: u64) {
+        let weights = self.neuron.compute_weights();
+        let record = WeightsSet {
+            block,
+            ..self.neuron.weights_record(step, weights, String::new())
+        };
+        self.kept.submitted = Some((block, record));
+    }
+
+    /// The block itself where blocks wait for steps; the clock has moved on, and its metagraph is the one of now.
+    fn on_the_barrier(&self, block: u64) -> Option<u64> {
+        (self.neuron.launch.block_time == BlockTime::PerStep).then_some(block)
     }
 
     async fn step(&mut self, steps: &Steps, step: u64) -> anyhow::Result<()> {
@@ -334,6 +358,14 @@ impl Neuron {
         Conversation::question(&self.launch.neuron.base_prompt, text)
     }
 
+    /// Those of the query where it trains, else the defaults.
+    pub(crate) fn train_args(&self) -> TrainArgs {
+        match self.launch.query.as_ref().map(|query| &query.method) {
+            Some(Method::Train(args)) => args.clone(),
+            _ => TrainArgs::default(),
+        }
+    }
+
     /// 'Ask a question', to the network.
     pub(crate) fn question_ask(&self, args: &TrainArgs) -> Ask {
         let question = self.question(&self.launch.neuron.question_prompt);
@@ -382,10 +414,7 @@ impl Neuron {
     /// One inference: the best-scored axons, and the completion of the best-scored or the best rewarded.
     pub(crate) fn inference_ask(&self, args: &InferenceArgs, conversation: Conversation) -> Ask {
         let judgement = if args.use_reward_model {
-            Judgement::Reward {
-                train_gating_model: false,
-                train_network: false,
-            }
+            Judgement::TrustRewards
         } else {
             Judgement::TrustScores
         };

@@ -4,12 +4,10 @@
 //! anything else, so a run that somebody poked at is not repeated by its seed.
 
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use mirror_config::experiment::{InferenceArgs, Query, TrainArgs};
+use mirror_config::experiment::{InferenceArgs, Query};
 use mirror_proto::mirror::v1::neuron_server::Neuron as NeuronService;
 use mirror_proto::mirror::v1::{
     self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress,
@@ -22,7 +20,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::conversation::{Conversation, Message};
 use crate::learned::Learned;
-use crate::neuron::{Ask, Ends, Judgement, Neuron, Settled};
+use crate::neuron::{Ask, Ends, Judgement, Neuron, Settled, Which};
 use crate::query::{self, Progress, choice};
 
 /// How often progress is told.
@@ -37,13 +35,11 @@ const MOST_MESSAGES: usize = 1_024;
 /// Longest deadline that may be asked for, seconds.
 const LONGEST_TIMEOUT: f32 = 3_600.0;
 
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 /// A neuron behind its service.
 #[derive(Clone)]
 pub struct Service {
     neuron: Arc<Mutex<Neuron>>,
-    query: Arc<Mutex<Option<PreparedQuery>>>,
+    query: Arc<Mutex<QueryState>>,
     /// Ends the streams: a server that shuts down waits for them.
     shutdown: CancellationToken,
 }
@@ -64,51 +60,98 @@ impl Service {
     pub fn new(neuron: Neuron, query: Option<PreparedQuery>, shutdown: CancellationToken) -> Self {
         Self {
             neuron: Arc::new(Mutex::new(neuron)),
-            query: Arc::new(Mutex::new(query)),
+            query: Arc::new(Mutex::new(query.map_or(QueryState::None, QueryState::Prepared))),
             shutdown,
         }
     }
 }
 
+enum QueryState {
+    /// There is nothing to work through.
+    None,
+    Prepared(PreparedQuery),
+    Running(Running),
+}
+
+/// A query at work, or over: who lost the stream may ask again.
+#[derive(Clone)]
+struct Running {
+    progress: watch::Receiver<Progress>,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+}
+
+impl Service {
+    /// The query, started when this is the first to ask for it.
+    async fn running(&self) -> Result<Running, Status> {
+        let mut state = self.query.lock().await;
+        match std::mem::replace(&mut *state, QueryState::None) {
+            QueryState::None => Err(Status::failed_precondition("this validator was given no query")),
+            QueryState::Prepared(prepared) => {
+                let running = self.start(prepared);
+                *state = QueryState::Running(running.clone());
+                Ok(running)
+            }
+            QueryState::Running(running) => {
+                *state = QueryState::Running(running.clone());
+                Ok(running)
+            }
+        }
+    }
+
+    fn start(&self, prepared: PreparedQuery) -> Running {
+        let (told, progress) = watch::channel(Progress::default());
+        let (ending, ended) = watch::channel(None);
+        let (neuron, shutdown) = (self.neuron.clone(), self.shutdown.clone());
+        tokio::spawn(async move {
+            let PreparedQuery {
+                query,
+                questions,
+                learned,
+            } = prepared;
+            let working = query::run(&neuron, &query, questions.as_deref(), &learned, &told);
+            if let Some(outcome) = shutdown.run_until_cancelled(working).await {
+                ending.send_replace(Some(outcome.map_err(|error| format!("{error:#}"))));
+            }
+        });
+        Running { progress, ended }
+    }
+}
+
 #[async_trait]
 impl NeuronService for Service {
-    type QueryStream = Streamed<QueryProgress>;
+    type QueryStream = ReceiverStream<Result<QueryProgress, Status>>;
     type TrainStream = ReceiverStream<Result<ForwardReply, Status>>;
 
     async fn query(&self, _request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
-        let prepared = self.query.lock().await.take();
-        let Some(PreparedQuery {
-            query,
-            questions,
-            learned,
-        }) = prepared
-        else {
-            return Err(Status::failed_precondition(
-                "there is no query, or it was started already",
-            ));
-        };
-        let (progress, mut seen) = watch::channel(Progress::default());
-        let neuron = self.neuron.clone();
-        let mut running = tokio::spawn(async move {
-            query::run(&neuron, &query, questions.as_deref(), &learned, &progress).await
-        });
+        let mut running = self.running().await?;
         let shutdown = self.shutdown.clone();
         let (told, telling) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(PROGRESS_PAUSE);
             loop {
-                let (message, last) = tokio::select! {
-                    ended = &mut running => (end(ended, *seen.borrow_and_update()), true),
-                    _ = ticks.tick() => (Ok(wire_progress(*seen.borrow_and_update())), false),
-                    () = shutdown.cancelled() => return running.abort(),
+                let ended = running.ended.borrow_and_update().clone();
+                let progress = *running.progress.borrow_and_update();
+                let last = ended.is_some();
+                let message = match ended {
+                    None => Ok(wire_progress(progress)),
+                    Some(Ok(())) => Ok(QueryProgress {
+                        finished: true,
+                        ..wire_progress(progress)
+                    }),
+                    Some(Err(reason)) => Err(Status::internal(reason)),
                 };
                 // Nobody listens any more: the query goes on all the same.
                 if told.send(message).await.is_err() || last {
                     return;
                 }
+                tokio::select! {
+                    _ = running.ended.changed() => {}
+                    _ = ticks.tick() => {}
+                    () = shutdown.cancelled() => return,
+                }
             }
         });
-        Ok(Response::new(ReceiverStream::new(telling).boxed()))
+        Ok(Response::new(ReceiverStream::new(telling)))
     }
 
     #[tracing::instrument(name = "neuron.forward", level = "debug", skip_all)]
@@ -144,9 +187,8 @@ impl NeuronService for Service {
         let (told, telling) = mpsc::channel(16);
         let neuron = self.neuron.clone();
         let training = async move {
-            let args = TrainArgs::default();
             for _ in 0..steps {
-                for settled in train_step(&neuron, &args).await {
+                for settled in train_step(&neuron).await {
                     let failed = settled.is_err();
                     if told.send(settled.map(reply)).await.is_err() || failed {
                         return;
@@ -181,29 +223,33 @@ impl NeuronService for Service {
 }
 
 /// One step by hand: the question, and its answer when there was a question.
-async fn train_step(neuron: &Mutex<Neuron>, args: &TrainArgs) -> Vec<Result<Settled, Status>> {
+async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<Settled, Status>> {
     let mut neuron = neuron.lock().await;
-    let ask = neuron.question_ask(args);
+    let args = neuron.train_args();
+    let ask = neuron.question_ask(&args);
     let question = by_hand(&mut neuron, ask).await;
     let asked = question
         .as_ref()
         .ok()
-        .and_then(Settled::completion)
-        .map(|text| neuron.answer_ask(args, text));
+        .and_then(|question| Some((question.which, neuron.answer_ask(&args, question.completion()?))));
     let mut settled = vec![question];
-    if let Some(ask) = asked {
-        settled.push(by_hand(&mut neuron, ask).await);
+    if let Some((which, ask)) = asked {
+        let which = Which { step_sub: 1, ..which };
+        settled.push(neuron.forward(ask, which, Ends::Always).await.map_err(failed));
     }
     settled
 }
 
 async fn by_hand(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
-    let failed = |error: anyhow::Error| Status::internal(format!("{error:#}"));
     if neuron.metagraph.neurons.is_empty() {
         neuron.resync(None).await.map_err(failed)?;
     }
     let which = neuron.by_hand();
     neuron.forward(ask, which, Ends::Always).await.map_err(failed)
+}
+
+fn failed(error: anyhow::Error) -> Status {
+    Status::internal(format!("{error:#}"))
 }
 
 fn reply(settled: Settled) -> ForwardReply {
@@ -253,20 +299,6 @@ fn timeout(seconds: Option<f32>) -> Result<Option<f64>, Status> {
             format!("timeout is {seconds}: expected seconds above 0, up to {LONGEST_TIMEOUT}"),
         )),
         seconds => Ok(seconds.map(f64::from)),
-    }
-}
-
-fn end(
-    ended: Result<anyhow::Result<()>, tokio::task::JoinError>,
-    progress: Progress,
-) -> Result<QueryProgress, Status> {
-    match ended {
-        Ok(Ok(())) => Ok(QueryProgress {
-            finished: true,
-            ..wire_progress(progress)
-        }),
-        Ok(Err(error)) => Err(Status::internal(format!("{error:#}"))),
-        Err(panicked) => Err(Status::internal(format!("the query broke down: {panicked}"))),
     }
 }
 
