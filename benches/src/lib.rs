@@ -1,1 +1,21 @@
-//! 
+//! Benchmarks. Each measures the network beside a reference, both in the same run and in turns, and prints the ratio: what
+//! a machine does to both cancels out, what it does to one number alone does not. Nothing here asserts a time.
+//!
+//! | benchmark | what is measured | reference |
+//! |---|---|---|
+//! | `axon_calls` | calls through the validator's dendrite pool to miner processes | bare tonic, as many processes |
+//! | `training_steps` | steps of `mirror run` with all that a step does | the same two fan-outs in bare tonic, nothing else |
+//! | `processes` | memory and start of many miner processes, and runs of many | bare tonic, as many processes |
+//! | `long_run` | CPU time and memory of a step, from the first to the last of 100,000 events | the run's own mean |
+
+pub mod bare;
+pub mod figures;
+pub mod network;
+pub mod process;
+pub mod run;
+
+/// The contract of the reference.
+mod echo {
+    #![allow(unreachable_pub, clippy::pedantic, reason = "generated")]
+    tonic::include_proto!("mirror.bench");
+}

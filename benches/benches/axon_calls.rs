@@ -1,0 +1,164 @@
+//! Calls a second through the validator's dendrite pool to miner processes, beside a bare tonic echo over as many
+//! processes, each at its best number in flight.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use mirror_benches::bare::Servers;
+use mirror_benches::figures::{self, Pair};
+use mirror_benches::network::{Data, Network, SEED};
+use mirror_config::experiment::NeuronSettings;
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::link::Links;
+use mirror_proto::mirror::v1::Outcome;
+use mirror_seed::{CallId, Seed};
+use mirror_validator::conversation::Conversation;
+use mirror_validator::dendrite::{DendritePool, FanOut};
+use mirror_validator::metagraph::{Metagraph, Neuron};
+
+/// Processes, one axon each.
+const PROCESSES: [u32; 4] = [1, 16, 64, 256];
+
+/// Numbers in flight that are tried.
+const IN_FLIGHT: [usize; 6] = [4, 8, 16, 32, 64, 128];
+
+/// Time of a trial, and of one half of a pair.
+const TRIAL: Duration = Duration::from_millis(400);
+const MEASURE: Duration = Duration::from_millis(1_200);
+
+/// Pairs measured at the best numbers in flight.
+const PAIRS: usize = 7;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let folder = tempfile::tempdir()?;
+    let data = Data::prepare(folder.path())?;
+    figures::head(
+        "axon calls through the dendrite pool, beside bare tonic",
+        "calls/s",
+    );
+    for processes in PROCESSES {
+        runtime.block_on(measure(processes, &data))?;
+    }
+    Ok(())
+}
+
+async fn measure(processes: u32, data: &Data) -> anyhow::Result<()> {
+    let network = Network::start(processes, data).await?;
+    let caller = Caller::new(&network.start_miners(processes).await?)?;
+    let bare = Servers::start(env!("CARGO_BIN_EXE_bare-echo"), processes as usize, 1).await?;
+    let (mut ours, mut reference) = (Best::default(), Best::default());
+    for in_flight in IN_FLIGHT {
+        ours.note(in_flight, caller.calls_per_second(in_flight, TRIAL).await?);
+        reference.note(in_flight, bare.calls_per_second(in_flight, TRIAL).await?);
+    }
+    let mut pairs = Vec::with_capacity(PAIRS);
+    for _ in 0..PAIRS {
+        pairs.push(Pair {
+            ours: caller.calls_per_second(ours.in_flight, MEASURE).await?,
+            reference: bare.calls_per_second(reference.in_flight, MEASURE).await?,
+        });
+    }
+    let what = format!(
+        "{processes} processes, {} in flight (reference {})",
+        ours.in_flight, reference.in_flight
+    );
+    figures::line(&what, &pairs);
+    network.end(processes).await
+}
+
+/// The number in flight that went best.
+#[derive(Default)]
+struct Best {
+    in_flight: usize,
+    rate: f64,
+}
+
+impl Best {
+    fn note(&mut self, in_flight: usize, rate: f64) {
+        if rate > self.rate {
+            *self = Self { in_flight, rate };
+        }
+    }
+}
+
+/// A validator's dendrite pool, without the validator.
+struct Caller {
+    pool: DendritePool,
+    hotkey: [u8; 32],
+    axons: u32,
+    /// 'Ask a question', as the wire has it.
+    messages: Vec<String>,
+}
+
+impl Caller {
+    fn new(axons: &[SocketAddr]) -> anyhow::Result<Self> {
+        let seed = Seed::root(SEED);
+        let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
+        let links = Links::new(seed, axons.len() as u32, &[], 1.0)?;
+        let mut pool = DendritePool::new(hotkey, seed, links);
+        pool.resync(&Metagraph {
+            neurons: axons
+                .iter()
+                .map(|address| Neuron {
+                    hotkey: [0; 32],
+                    axon: Some(*address),
+                })
+                .collect(),
+            ..Metagraph::default()
+        });
+        let prompts = NeuronSettings::default();
+        Ok(Self {
+            pool,
+            hotkey: hotkey.bytes(),
+            axons: axons.len() as u32,
+            messages: Conversation::question(&prompts.base_prompt, &prompts.question_prompt).encoded(),
+        })
+    }
+
+    /// Calls a second with so many in flight for so long: fan-outs as wide as the network allows, and several of them
+    /// where it is smaller than that.
+    async fn calls_per_second(&self, in_flight: usize, time: Duration) -> anyhow::Result<f64> {
+        let width = self.axons.min(in_flight as u32);
+        let fan_outs = in_flight as u32 / width;
+        let started = Instant::now();
+        let workers = (0..fan_outs).map(async |worker| {
+            let mut calls = 0;
+            for step in 0.. {
+                if started.elapsed() >= time {
+                    break;
+                }
+                let first = (worker + step as u32 * fan_outs) * width;
+                let fan_out = FanOut {
+                    forward: CallId {
+                        caller: self.hotkey,
+                        step,
+                        half: worker,
+                        uid: 0,
+                        call: 0,
+                    },
+                    messages: self.messages.clone(),
+                    uids: (first..first + width).map(|uid| uid % self.axons).collect(),
+                    timeout: TIMEOUT,
+                };
+                for reply in self.pool.forward(&fan_out).await {
+                    anyhow::ensure!(
+                        reply.outcome == Outcome::Success,
+                        "a call came to {:?}: {}",
+                        reply.outcome,
+                        reply.return_message
+                    );
+                    calls += 1;
+                }
+            }
+            Ok(calls)
+        });
+        let calls = join_all(workers).await.into_iter().sum::<anyhow::Result<u64>>()?;
+        Ok(calls as f64 / started.elapsed().as_secs_f64())
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of 100,000
+//! events, in ten windows.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use mirror_benches::figures::{Slope, WINDOWS};
+use mirror_benches::process;
+use mirror_benches::run::{Experiment, Run};
+
+/// Events of the run, two a step.
+const EVENTS: usize = 100_000;
+
+/// Time that the run may take.
+const LIMIT: Duration = Duration::from_secs(350);
+
+/// Pause between two looks at how far the run has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Programs whose memory is followed.
+const FOLLOWED: [&str; 3] = ["mirror", "mirror-validator", "mirror-subtensor"];
+
+/// The processes of the run at a moment.
+struct Moment {
+    events: usize,
+    /// CPU time of all, so far.
+    cpu: Duration,
+    /// Proportional memory by program, bytes.
+    memory: BTreeMap<&'static str, u64>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let experiment = Experiment {
+        miners: 16,
+        axons_per_process: 1,
+        topk: 10,
+        steps: EVENTS as u64 / 2,
+    };
+    let started = Instant::now();
+    let mut run = experiment.start()?;
+    let moments = watch(&mut run, started + LIMIT)?;
+    let ended = run.end(LIMIT.saturating_sub(started.elapsed()))?;
+    let cpu: Vec<f64> = moments
+        .windows(2)
+        .map(|ends| {
+            let steps = (ends[1].events - ends[0].events) as f64 / 2.0;
+            ends[1].cpu.saturating_sub(ends[0].cpu).as_secs_f64() * 1e6 / steps
+        })
+        .collect();
+    println!(
+        "\n{EVENTS} events in {WINDOWS} windows, {:.0} steps/s",
+        ended.steps_per_second
+    );
+    tell("CPU time of a step, all processes, µs", &cpu)?;
+    for program in FOLLOWED {
+        let memory: Vec<f64> = moments[1..]
+            .iter()
+            .map(|moment| moment.memory.get(program).copied().unwrap_or_default() as f64 / f64::from(1 << 20))
+            .collect();
+        tell(&format!("memory of {program}, MiB"), &memory)?;
+    }
+    Ok(())
+}
+
+/// The run at the beginning and at the end of each window.
+fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
+    let mut acknowledged = Acknowledged::default();
+    let mut moments = Vec::with_capacity(WINDOWS + 1);
+    while moments.len() <= WINDOWS {
+        ensure!(run.is_running()?, "the run ended before its last event");
+        ensure!(Instant::now() < deadline, "the run did not end within {LIMIT:?}");
+        let events = acknowledged.count(run)?;
+        // The first window begins with the first event that is seen.
+        if events >= (EVENTS / WINDOWS * moments.len()).max(1) {
+            moments.push(Moment::now(run, events)?);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(moments)
+}
+
+/// The validator's list of acknowledged events, as far as it was read.
+#[derive(Default)]
+struct Acknowledged {
+    file: Option<BufReader<File>>,
+    events: usize,
+}
+
+impl Acknowledged {
+    fn count(&mut self, run: &Run) -> anyhow::Result<usize> {
+        if self.file.is_none() {
+            self.file = run
+                .acknowledged()
+                .map(File::open)
+                .transpose()?
+                .map(BufReader::new);
+        }
+        if let Some(file) = &mut self.file {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            self.events += text.matches('\n').count();
+        }
+        Ok(self.events)
+    }
+}
+
+impl Moment {
+    fn now(run: &Run, events: usize) -> anyhow::Result<Self> {
+        let mut moment = Self {
+            events,
+            cpu: Duration::ZERO,
+            memory: BTreeMap::new(),
+        };
+        let mut processes = process::children(run.coordinator())?;
+        processes.push(run.coordinator());
+        for id in processes {
+            moment.cpu += process::cpu_time(id)?;
+            let program = process::program(id)?;
+            // The kernel cuts names at 15 bytes.
+            if let Some(followed) = FOLLOWED
+                .iter()
+                .find(|followed| followed[..followed.len().min(15)] == program)
+            {
+                moment.memory.insert(followed, process::proportional_memory(id)?);
+            }
+        }
+        Ok(moment)
+    }
+}
+
+fn tell(what: &str, windows: &[f64]) -> anyhow::Result<()> {
+    let windows: &[f64; WINDOWS] = windows.try_into().context("a window is missing")?;
+    let mean = windows.iter().sum::<f64>() / WINDOWS as f64;
+    println!("{what}: {mean:.1}, rise over the run {}", Slope::of(windows));
+    println!("    {}", windows.map(|window| format!("{window:.1}")).join(" "));
+    Ok(())
+}

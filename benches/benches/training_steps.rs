@@ -1,0 +1,73 @@
+//! Training steps a second of whole runs, with all that a step does, beside bare tonic that makes the same two fan-outs to
+//! ten, one after the other, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use mirror_benches::bare::Servers;
+use mirror_benches::figures::{self, Pair};
+use mirror_benches::run::Experiment;
+use mirror_seed::Seed;
+use rand::seq::index;
+
+/// Axons asked by each half of a step.
+const TOPK: u32 = 10;
+
+/// Miners, axons a process, steps of a run, pairs.
+const NETWORKS: [(u32, u32, u64, usize); 3] =
+    [(16, 1, 3_000, 5), (1_024, 64, 1_500, 3), (1_024, 128, 1_500, 3)];
+
+/// Time that the reference is measured.
+const MEASURE: Duration = Duration::from_secs(2);
+
+/// Time that a run may take.
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    figures::head(
+        "training steps, topk 10, beside the same two fan-outs in bare tonic",
+        "steps/s",
+    );
+    for (miners, axons_per_process, steps, pairs) in NETWORKS {
+        let experiment = Experiment {
+            miners,
+            axons_per_process,
+            topk: TOPK,
+            steps,
+        };
+        let processes = miners / axons_per_process;
+        let bare = runtime.block_on(Servers::start(
+            env!("CARGO_BIN_EXE_bare-echo"),
+            processes as usize,
+            axons_per_process as usize,
+        ))?;
+        let measured: Vec<Pair> = (0..pairs)
+            .map(|_| {
+                Ok(Pair {
+                    ours: experiment.start()?.end(LIMIT)?.steps_per_second,
+                    reference: runtime.block_on(two_fan_outs(&bare, miners))?,
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        figures::line(&format!("{miners} miners in {processes} processes"), &measured);
+    }
+    println!("the seed, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024");
+    Ok(())
+}
+
+/// Steps a second of nothing but two fan-outs, the second after the first.
+async fn two_fan_outs(bare: &Servers, miners: u32) -> anyhow::Result<f64> {
+    let mut generator = Seed::root(1).generator();
+    let started = Instant::now();
+    let mut steps = 0_u64;
+    while started.elapsed() < MEASURE {
+        for _ in 0..2 {
+            let chosen = index::sample(&mut generator, miners as usize, TOPK as usize);
+            bare.ask(&chosen.into_vec()).await?;
+        }
+        steps += 1;
+    }
+    Ok(steps as f64 / started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,153 @@
+//! The reference: a unary echo of 32 bytes in bare tonic, in as many processes and on as many ports as what it stands
+//! beside. Servers and caller run on one thread each, without Nagle's delay.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures::future::{join_all, try_join_all};
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::echo::Payload;
+use crate::echo::echo_client::EchoClient;
+use crate::echo::echo_server::{Echo, EchoServer};
+
+/// Bytes there and back.
+const PAYLOAD: usize = 32;
+
+struct Mirror;
+
+#[async_trait]
+impl Echo for Mirror {
+    async fn unary(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+/// Serves on so many ports until standard input ends.
+pub fn serve(ports: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listeners = try_join_all((0..ports).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))).await?;
+        let mut stdout = std::io::stdout().lock();
+        for listener in &listeners {
+            write!(stdout, "{} ", listener.local_addr()?.port())?;
+        }
+        writeln!(stdout)?;
+        drop(stdout);
+        for listener in listeners {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            tokio::spawn(
+                Server::builder()
+                    .add_service(EchoServer::new(Mirror))
+                    .serve_with_incoming(incoming),
+            );
+        }
+        let input_ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        input_ended.await??;
+        Ok(())
+    })
+}
+
+/// Running reference servers; they end when this is dropped.
+pub struct Servers {
+    processes: Vec<Child>,
+    clients: Vec<EchoClient<Channel>>,
+}
+
+impl Servers {
+    /// Starts `processes` of the program `bare-echo` with `ports` each and waits until every port has answered a call.
+    pub async fn start(program: &str, processes: usize, ports: usize) -> anyhow::Result<Self> {
+        let mut servers = Self {
+            processes: Vec::with_capacity(processes),
+            clients: Vec::with_capacity(processes * ports),
+        };
+        for _ in 0..processes {
+            let child = Command::new(program)
+                .arg(ports.to_string())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn();
+            let child = child.with_context(|| format!("cannot start {program}"))?;
+            servers.processes.push(child);
+        }
+        for child in &mut servers.processes {
+            let mut line = String::new();
+            let stdout = child.stdout.take().context("standard output is a pipe")?;
+            BufReader::new(stdout).read_line(&mut line)?;
+            for port in line.split_whitespace() {
+                let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?
+                    .tcp_nodelay(true)
+                    .connect_lazy();
+                servers.clients.push(EchoClient::new(channel));
+            }
+        }
+        ensure!(
+            servers.clients.len() == processes * ports,
+            "a reference server did not start"
+        );
+        servers
+            .ask(&(0..servers.clients.len()).collect::<Vec<_>>())
+            .await?;
+        Ok(servers)
+    }
+
+    /// Process ids.
+    pub fn ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Child::id).collect()
+    }
+
+    /// Asks some servers at once and waits for all answers.
+    pub async fn ask(&self, chosen: &[usize]) -> anyhow::Result<()> {
+        try_join_all(chosen.iter().map(|server| call(self.clients[*server].clone()))).await?;
+        Ok(())
+    }
+
+    /// Calls a second, over all servers in turn, with so many in flight for so long.
+    pub async fn calls_per_second(&self, in_flight: usize, time: Duration) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let workers = (0..in_flight).map(async |first| {
+            let mut calls = 0_u64;
+            for turn in 0.. {
+                if started.elapsed() >= time {
+                    break;
+                }
+                let server = (first + turn * in_flight) % self.clients.len();
+                call(self.clients[server].clone()).await?;
+                calls += 1;
+            }
+            anyhow::Ok(calls)
+        });
+        let calls = join_all(workers).await.into_iter().sum::<anyhow::Result<u64>>()?;
+        Ok(calls as f64 / started.elapsed().as_secs_f64())
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for child in &mut self.processes {
+            child.stdin = None;
+        }
+        for child in &mut self.processes {
+            if let Err(error) = child.wait() {
+                eprintln!("cannot wait for a reference server: {error}");
+            }
+        }
+    }
+}
+
+async fn call(mut client: EchoClient<Channel>) -> anyhow::Result<()> {
+    let payload = Payload {
+        data: vec![7; PAYLOAD],
+    };
+    let echoed = client.unary(payload).await?.into_inner();
+    ensure!(echoed.data.len() == PAYLOAD, "the echo is another");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! A subtensor and miners as processes, without a coordinator: what a dendrite pool calls.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use mirror_cluster::local::{Binaries, LocalProcesses};
+use mirror_cluster::{NodeSpec, Program, Role, fleet};
+use mirror_config::component::{BehaviourSpec, HonestArgs};
+use mirror_config::experiment::{BlockTime, NeuronSettings};
+use mirror_config::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
+use mirror_dataset::{Places, Request, Schema, compile_cached, resolve};
+use mirror_identity::{Owner, SecretKey};
+use mirror_seed::Seed;
+use tokio_util::sync::CancellationToken;
+
+/// Seed of the miners' keys and draws.
+pub const SEED: u64 = 7;
+
+/// Time for a node to become ready, and to end.
+const READY: Duration = Duration::from_mins(1);
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A subtensor, and the nodes that were started beside it.
+pub struct Network {
+    placement: LocalProcesses,
+    folder: tempfile::TempDir,
+    subtensor: SocketAddr,
+    dataset: PathBuf,
+}
+
+/// A compiled data set, and what it is.
+pub struct Data {
+    /// `nq_open, 3610 rows`
+    pub origin: String,
+    path: PathBuf,
+}
+
+impl Data {
+    /// `nq_open`, where `$MIRROR_DATA` or a cache has it, else `builtin`; compiled into `folder`.
+    pub fn prepare(folder: &Path) -> anyhow::Result<Self> {
+        let request = |name: &str| Request {
+            path_or_name: name.to_owned(),
+            schema: Schema::default(),
+            offline: true,
+            base_dir: folder.to_owned(),
+        };
+        let places = Places::from_env();
+        let (name, found) = match resolve(&request("nq_open"), &places) {
+            Ok(found) => ("nq_open", found),
+            Err(_) => ("builtin", resolve(&request("builtin"), &places)?),
+        };
+        Ok(Self {
+            origin: format!("{name}, {} rows", found.rows.len()),
+            path: compile_cached(&found.rows, folder)?,
+        })
+    }
+}
+
+impl Network {
+    /// Starts a subtensor on which so many miners are registered.
+    pub async fn start(miners: u32, data: &Data) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let binaries = Binaries::in_folder(&release_folder()?);
+        let (placement, _) = LocalProcesses::new(binaries, folder.path().join("logs"))?;
+        let seed = Seed::root(SEED);
+        let neuron = |uid| GenesisNeuron {
+            hotkey: SecretKey::hotkey(&seed, Owner::Miner(uid)).public().hex(),
+            coldkey: SecretKey::coldkey(&seed, Owner::Miner(uid)).public().hex(),
+            stake: 0,
+            validator_permit: false,
+        };
+        let subtensor = SubtensorLaunch {
+            state: folder.path().join("subtensor"),
+            genesis: GenesisLaunch {
+                netuid: 1,
+                block: 1,
+                tempo: 100,
+                validator_epoch_length: 100,
+                min_allowed_weights: 1,
+                max_weight_limit: u16::MAX,
+                validator_exclude_quantile: 0,
+                neurons: (0..miners).map(neuron).collect(),
+                nominations: Vec::new(),
+            },
+            block_time: BlockTime::PerStep,
+            barrier: Vec::new(),
+            holds: Vec::new(),
+        };
+        let node = node("subtensor", Role::Subtensor(subtensor));
+        let addresses = fleet::start_all(&placement, &[node], READY).await?;
+        Ok(Self {
+            placement,
+            folder,
+            subtensor: *addresses.first().context("the subtensor has no address")?,
+            dataset: data.path.clone(),
+        })
+    }
+
+    /// Starts the miners of uids `0..miners`, an axon a process, and returns their addresses once all are ready.
+    pub async fn start_miners(&self, miners: u32) -> anyhow::Result<Vec<SocketAddr>> {
+        let prompts = NeuronSettings::default();
+        let nodes: Vec<NodeSpec> = (0..miners)
+            .map(|uid| {
+                let honest = HonestArgs {
+                    fail_rate: 0.0,
+                    fitness: 1.0,
+                };
+                let launch = MinerLaunch {
+                    axons: vec![AxonLaunch {
+                        uid,
+                        behaviour: BehaviourSpec::Honest(honest),
+                    }],
+                    dataset: self.dataset.clone(),
+                    base_prompt: prompts.base_prompt.clone(),
+                    question_prompt: prompts.question_prompt.clone(),
+                    subtensor: self.subtensor,
+                };
+                node(&format!("miner-{uid}"), Role::Miner(launch))
+            })
+            .collect();
+        Ok(fleet::start_all(&self.placement, &nodes, READY).await?)
+    }
+
+    /// Ends miners `0..miners`, then the subtensor.
+    pub async fn end(self, miners: u32) -> anyhow::Result<()> {
+        let waves = [
+            (0..miners).map(|uid| format!("miner-{uid}")).collect(),
+            vec!["subtensor".to_owned()],
+        ];
+        let failures = fleet::stop_in_order(&self.placement, &waves, GRACE, &CancellationToken::new()).await;
+        self.folder.close()?;
+        failures
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+/// The folder that the nodes' binaries are built into: that of the benchmark's own folder `deps`.
+pub fn release_folder() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program
+        .ancestors()
+        .nth(2)
+        .context("the benchmark lies in no target folder")?;
+    Ok(folder.to_owned())
+}
+
+fn node(name: &str, role: Role) -> NodeSpec {
+    NodeSpec {
+        name: name.to_owned(),
+        program: Program::Ours {
+            log: "warn".to_owned(),
+            seed: SEED,
+            role,
+        },
+    }
+}

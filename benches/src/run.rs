@@ -1,0 +1,163 @@
+//! Whole runs: `mirror run` on an experiment that is written for the occasion.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::{network, process};
+
+/// Environment variable that marks all processes of a run.
+const MARK: &str = "MIRROR_BENCHMARK_RUN";
+
+/// An experiment: dummy models that train on miners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experiment {
+    /// Miners.
+    pub miners: u32,
+    /// Axons a process.
+    pub axons_per_process: u32,
+    /// Axons asked by a forward.
+    pub topk: u32,
+    /// Training steps.
+    pub steps: u64,
+}
+
+/// A run in progress. Dropped before its end, it is killed, and its nodes with it.
+pub struct Run {
+    experiment: Experiment,
+    folder: tempfile::TempDir,
+    child: Child,
+    mark: String,
+}
+
+/// A run that ended well and left nothing behind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ended {
+    /// From the first step to the last, a second.
+    pub steps_per_second: f64,
+}
+
+impl Experiment {
+    /// The file. Every choice that it does not make is the default.
+    fn yaml(&self) -> String {
+        let Self {
+            miners,
+            axons_per_process,
+            topk,
+            steps,
+        } = self;
+        format!(
+            "model:
+  id: dummy
+  dendrite_pool: {{ name: DummyDendritePool, args: {{ data_path: builtin, fail_rate: 0 }} }}
+  gating_model: {{ name: RandomGatingModel, args: {{ frozen: true, distribution: uniform }} }}
+  reward_model: RandomRewardModel
+  subtensor: {{ name: DummySubtensor, args: {{ epoch_length: 10 }} }}
+  metagraph: {{ name: DummyMetagraph, args: {{ num_nodes: {miners} }} }}
+  neuron: {{ training_topk: {topk} }}
+query:
+  id: steps
+  method: {{ name: train, args: {{ max_iter: {steps} }} }}
+network:
+  axons_per_process: {axons_per_process}
+  record_acknowledged: true
+"
+        )
+    }
+
+    /// Starts a run of it.
+    pub fn start(self) -> anyhow::Result<Run> {
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let file = folder.path().join("benchmark.yml");
+        std::fs::write(&file, self.yaml())?;
+        let mark = format!("{}-{}", std::process::id(), folder.path().display());
+        let mirror = network::release_folder()?.join("mirror");
+        let child = Command::new(&mirror)
+            .arg("run")
+            .arg(file)
+            .arg("--runs-dir")
+            .arg(folder.path().join("runs"))
+            .env(MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(folder.path().join("stderr"))?)
+            .spawn()
+            .with_context(|| format!("cannot start {}", mirror.display()))?;
+        Ok(Run {
+            experiment: self,
+            folder,
+            child,
+            mark,
+        })
+    }
+}
+
+impl Run {
+    /// The coordinator's process.
+    pub fn coordinator(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where the validator writes down what was acknowledged, a line an event, once it has begun to.
+    pub fn acknowledged(&self) -> Option<PathBuf> {
+        let mut runs = self.folder.path().join("runs").read_dir().ok()?;
+        let file = runs.next()?.ok()?.path().join("logs/validator-0.acknowledged");
+        file.exists().then_some(file)
+    }
+
+    /// Whether the coordinator is still there.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits for the end: within `limit`, with exit status 0, with every step made, and no process left.
+    pub fn end(mut self, limit: Duration) -> anyhow::Result<Ended> {
+        let deadline = Instant::now() + limit;
+        while self.is_running()? {
+            ensure!(Instant::now() < deadline, "a run did not end within {limit:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!(
+                "a run ended with {status}: {}",
+                last_line(&self.folder.path().join("stderr"))?
+            );
+        }
+        let left = process::with_environment(&format!("{MARK}={}", self.mark))?;
+        ensure!(left.is_empty(), "a run left processes behind: {left:?}");
+        let mut said = String::new();
+        let mut stdout = self.child.stdout.take().context("standard output is a pipe")?;
+        stdout.read_to_string(&mut said)?;
+        let steps = self.experiment.steps;
+        let rate = said
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(&format!("{steps} steps, "))?
+                    .strip_suffix(" steps a second")
+            })
+            .and_then(|line| line.rsplit(' ').next())
+            .with_context(|| format!("a run did not say how fast its {steps} steps were"))?;
+        Ok(Ended {
+            steps_per_second: rate.parse()?,
+        })
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Its nodes end with it. One that has ended already needs no killing.
+        let _ = self.child.kill();
+        if let Err(error) = self.child.wait() {
+            eprintln!("cannot wait for a run: {error}");
+        }
+    }
+}
+
+fn last_line(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)?;
+    Ok(text.lines().next_back().unwrap_or("it said nothing").to_owned())
+}
