@@ -64,6 +64,18 @@ enum Status {
     Misused,
 }
 
+/// The file or the command line names something that is not there or cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct Misuse(anyhow::Error);
+
+impl Misuse {
+    /// Marks an error as one of the user's making.
+    fn of(error: impl Into<anyhow::Error>) -> Self {
+        Self(error.into())
+    }
+}
+
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         match status {
@@ -91,7 +103,12 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            let status = if error.is::<Misuse>() {
+                Status::Misused
+            } else {
+                Status::Failed
+            };
+            status.into()
         }
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mirror_analysis::{RunData, Summary, write_report};
+use mirror_analysis::{RunData, Standing, Summary, write_report};
 use mirror_cluster::local::LocalProcesses;
 use mirror_config::Loaded;
 use mirror_config::experiment::{Experiment, Model};
-use mirror_runs::{Ended, Layout, Manifest, NewRun, Recorder, Run, RunDirectory};
+use mirror_runs::{Ended, Layout, NewRun, Recorder, Run, RunDirectory};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
-use super::{RunsDir, Status, place, report};
-use crate::coordinator::{self, Network, Options, Prepared, base_of, standing};
+use super::{Misuse, RunsDir, Status, place, report};
+use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of, standing};
+
+/// Time between the second interrupt and the end of this program, whatever it is doing.
+const LAST_CHANCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -95,49 +99,17 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
         base_of(&arguments.file),
         &arguments.runs_dir.runs_dir,
         network,
-    )?;
+    )
+    .map_err(Misuse::of)?;
     if !arguments.json {
         data.origins.iter().for_each(|origin| eprintln!("{origin}"));
     }
     let run = RunDirectory::create(&arguments.runs_dir.runs_dir, &new_run(arguments, loaded))?;
     let layout = run.layout().clone();
-    let finished = conduct(arguments, &loaded.experiment, data, run, binaries)?;
-    standing::save(&finished.standings, &layout)?;
-    let run = Run::open(layout.root())?;
-    let run_data = RunData::read(&run)?;
-    let summary = Summary::of(&run_data, &finished.standings);
-    write_report(&run_data, &summary, &layout)?;
-    tell(
-        arguments,
-        &layout,
-        &finished.manifest,
-        finished.reason.as_deref(),
-        &summary,
-    )?;
-    Ok(if finished.reason.is_none() {
-        Status::Done
-    } else {
-        Status::Failed
-    })
-}
-
-fn conduct(
-    arguments: &RunArguments,
-    experiment: &Experiment,
-    data: Prepared,
-    run: RunDirectory,
-    binaries: mirror_cluster::local::Binaries,
-) -> anyhow::Result<coordinator::Finished> {
-    let Some(model) = &experiment.model else {
-        bail!("the experiment has no model")
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let (placement, exits) =
-            LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
-        let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;
         let (stop, now) = (CancellationToken::new(), CancellationToken::new());
         let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
         let options = Options {
@@ -146,19 +118,52 @@ fn conduct(
             now,
             progress: !arguments.json,
         };
-        let finished = coordinator::run(experiment, model, data, recorder, placement, exits, options).await;
+        let finished = conduct(&loaded.experiment, data, run, binaries, options).await?;
+        let (its_layout, standings) = (layout.clone(), finished.standings.clone());
+        let summary = tokio::task::spawn_blocking(move || summarise(&its_layout, &standings)).await??;
         interrupts.abort();
-        finished
+        tell(arguments, &layout, &finished, &summary)?;
+        Ok(if finished.reason.is_none() {
+            Status::Done
+        } else {
+            Status::Failed
+        })
     })
+}
+
+async fn conduct(
+    experiment: &Experiment,
+    data: Prepared,
+    run: RunDirectory,
+    binaries: mirror_cluster::local::Binaries,
+    options: Options,
+) -> anyhow::Result<Finished> {
+    let Some(model) = &experiment.model else {
+        bail!("the experiment has no model")
+    };
+    let (placement, exits) =
+        LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
+    let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;
+    coordinator::run(experiment, model, data, recorder, placement, exits, options).await
+}
+
+/// Writes the report of a run that has ended, and keeps what the chain knew.
+fn summarise(layout: &Layout, standings: &[Standing]) -> anyhow::Result<Summary> {
+    standing::save(standings, layout)?;
+    let data = RunData::read(&Run::open(layout.root())?)?;
+    let summary = Summary::of(&data, standings);
+    write_report(&data, &summary, layout)?;
+    Ok(summary)
 }
 
 /// The first Ctrl-C or SIGTERM ends the run in order, the second at once.
 async fn watch_interrupts(stop: CancellationToken, now: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    for (token, word) in [
+    let words = [
         (stop, "ending the run in order; once more ends it at once"),
         (now, "ending at once"),
-    ] {
+    ];
+    for (token, word) in words {
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted?,
             _ = terminate.recv() => {}
@@ -166,7 +171,10 @@ async fn watch_interrupts(stop: CancellationToken, now: CancellationToken) -> an
         eprintln!("{word}");
         token.cancel();
     }
-    Ok(())
+    // The nodes are being killed. What still goes on after that is the writing of tables and of the report.
+    tokio::time::sleep(LAST_CHANCE).await;
+    eprintln!("the run is left as it is; `mirror runs recover` makes its tables, `mirror report` its report");
+    std::process::exit(1);
 }
 
 fn new_run(arguments: &RunArguments, loaded: &Loaded) -> NewRun {
@@ -194,16 +202,22 @@ fn stem(file: &Path) -> Option<String> {
 fn tell(
     arguments: &RunArguments,
     layout: &Layout,
-    manifest: &Manifest,
-    reason: Option<&str>,
+    finished: &Finished,
     summary: &Summary,
 ) -> anyhow::Result<()> {
+    let Finished {
+        manifest,
+        reason,
+        never_came,
+        ..
+    } = finished;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let result = serde_json::json!({
             "run": manifest.id,
             "state": manifest.state,
             "reason": reason,
+            "never_came": never_came,
             "folder": layout.root(),
             "report": layout.report(),
             "counts": manifest.counts,
@@ -226,6 +240,10 @@ fn tell(
             "failed"
         };
         eprintln!("the run {word}: {reason}");
+    } else {
+        for step in never_came {
+            eprintln!("what the schedule has at step {step} did not happen: the step never came");
+        }
     }
     writeln!(out, "run    {}", layout.root().display())?;
     writeln!(out, "report {}", layout.report().display())?;

@@ -33,7 +33,7 @@ enum RunsCommand {
         /// An id or its beginning, `last`, or a path
         run: String,
         /// Prints its events instead, in the seed's columns, as the experiment's `ignore_attr` leaves them
-        #[arg(long, value_name = "FORMAT")]
+        #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
         events: Option<Format>,
         /// Prints its manifest as JSON
         #[arg(long)]
@@ -100,7 +100,12 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
             }
             (Ok((manifest, state)), false) => {
                 let state = serde_json::to_value(state)?;
-                let events = manifest.counts.rows.get("events").copied().unwrap_or_default();
+                // Counted when a run ends.
+                let events = manifest
+                    .counts
+                    .rows
+                    .get("events")
+                    .map_or("-".to_owned(), u64::to_string);
                 let tags = manifest.tags.join(" ");
                 let state = state.as_str().unwrap_or_default();
                 writeln!(out, "{:<50} {state:<12} {events:>9} events  {tags}", listed.id)?;

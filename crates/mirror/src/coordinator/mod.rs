@@ -3,6 +3,7 @@
 
 mod blueprint;
 mod conductor;
+mod crew;
 mod data;
 mod intake;
 mod progress;

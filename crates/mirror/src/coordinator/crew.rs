@@ -1,0 +1,248 @@
+//! What the conductor has done beside it: single errands at the nodes, each of which takes its time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use mirror_cluster::{NodeSpec, Placement, PlacementError};
+use mirror_net::channel::is_passing;
+use mirror_net::tracer::{Traced, Tracer};
+use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
+use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
+use mirror_proto::mirror::v1::{
+    BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
+    QueryRequest, RetireRequest, record,
+};
+use tokio::sync::{mpsc, watch};
+use tonic::{Response, Status};
+
+use super::blueprint::{self, Blueprint};
+use super::intake::Intake;
+use super::schedule::Hold;
+
+/// How long the subtensor may take for what the coordinator asks of it, a restart of it included.
+const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Pause between two attempts to reach a node.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of the last metagraph.
+const METAGRAPH_LIMIT: usize = 256 << 20;
+
+/// What an errand needs.
+pub(super) struct Crew<P> {
+    pub(super) placement: Arc<P>,
+    pub(super) blueprint: Arc<Blueprint>,
+    pub(super) intake: Intake,
+    pub(super) tracer: Tracer,
+    /// Where the subtensor is.
+    pub(super) subtensor: watch::Receiver<SocketAddr>,
+    pub(super) ready_timeout: Duration,
+    /// How often each node was started before.
+    pub(super) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
+}
+
+impl<P> Clone for Crew<P> {
+    fn clone(&self) -> Self {
+        Self {
+            placement: self.placement.clone(),
+            blueprint: self.blueprint.clone(),
+            intake: self.intake.clone(),
+            tracer: self.tracer.clone(),
+            subtensor: self.subtensor.clone(),
+            ready_timeout: self.ready_timeout,
+            incarnations: self.incarnations.clone(),
+        }
+    }
+}
+
+/// How the following of a query ended.
+pub(super) enum Followed {
+    /// The query is over.
+    Done,
+    /// The validator refused it, or failed in it.
+    Failed(Status),
+    /// The validator is gone; the placement tells of its end.
+    Gone,
+}
+
+impl<P: Placement> Crew<P> {
+    /// Starts a node and waits until it is ready.
+    pub(super) async fn start(&self, node: &NodeSpec) -> Result<SocketAddr, PlacementError> {
+        self.placement.spawn(node).await?;
+        self.placement.ready(&node.name, self.ready_timeout).await
+    }
+
+    /// Writes down what happened to a node.
+    pub(super) async fn incident(
+        &self,
+        node: &str,
+        what: &str,
+        detail: String,
+        last_log: String,
+    ) -> anyhow::Result<()> {
+        let incarnation = self.incarnations().get(node).copied().unwrap_or_default();
+        let incident = NodeIncident {
+            node: node.to_owned(),
+            what: what.to_owned(),
+            detail,
+            at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
+            incarnation,
+            last_log,
+        };
+        self.intake.record(record::Kind::Incident(incident)).await
+    }
+
+    /// Notes that a node was started again, and writes it down.
+    pub(super) async fn restarted(&self, node: &str, detail: String) -> anyhow::Result<()> {
+        *self.incarnations().entry(node.to_owned()).or_default() += 1;
+        self.incident(node, "restarted", detail, String::new()).await
+    }
+
+    fn incarnations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
+        self.incarnations
+            .lock()
+            .expect("nobody panics while holding the incarnations")
+    }
+
+    /// Has the chain begin: the first block, and the clock where there is one.
+    pub(super) async fn begin(&self) -> anyhow::Result<()> {
+        self.control(|mut client| async move { client.begin(BeginRequest {}).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a validator out of the barrier for good.
+    pub(super) async fn retire(&self, index: u32, reason: String) -> anyhow::Result<()> {
+        let request = RetireRequest {
+            hotkey: self.blueprint.validator_hotkey(index).bytes().to_vec(),
+            reason: reason.clone(),
+        };
+        let retired = self
+            .control(|mut client| {
+                let request = request.clone();
+                async move { client.retire(request).await }
+            })
+            .await?;
+        let change = BarrierChange {
+            validator: blueprint::validator_name(index),
+            block: retired.block,
+            what: "retired".to_owned(),
+            reason,
+        };
+        self.intake.record(record::Kind::Barrier(change)).await
+    }
+
+    /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on.
+    pub(super) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<()> {
+        self.await_hold(step).await?;
+        for name in self.processes(&hold.kill) {
+            if self.placement.address(&name).is_none() {
+                continue;
+            }
+            self.placement.kill(&name).await?;
+            let detail = format!("by the schedule, after step {step}");
+            self.incident(&name, "killed", detail, String::new()).await?;
+        }
+        let address = *self.subtensor.borrow();
+        let firsts: BTreeSet<u32> = hold
+            .restart
+            .iter()
+            .map(|uid| *self.blueprint.process_of(*uid).start())
+            .collect();
+        for first in firsts {
+            let node = self.blueprint.miner(first, address);
+            if self.placement.address(&node.name).is_some() {
+                continue;
+            }
+            self.start(&node).await?;
+            self.restarted(&node.name, format!("by the schedule, after step {step}"))
+                .await?;
+        }
+        self.control(|mut client| async move { client.release(HoldRequest { step }).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Names of the processes that these uids live in.
+    pub(super) fn processes(&self, uids: &BTreeSet<u32>) -> BTreeSet<String> {
+        uids.iter()
+            .map(|uid| blueprint::miner_name(&self.blueprint.process_of(*uid)))
+            .collect()
+    }
+
+    async fn await_hold(&self, step: u64) -> anyhow::Result<()> {
+        loop {
+            let mut client = SubtensorControlClient::new(self.tracer.channel(*self.subtensor.borrow()));
+            match client.await_hold(HoldRequest { step }).await {
+                Ok(_) => return Ok(()),
+                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                Err(status) => bail!("the subtensor refused the hold after step {step}: {status}"),
+            }
+        }
+    }
+
+    /// Follows a validator through its query, and asks again when the stream breaks while the validator lives.
+    pub(super) async fn follow_query(&self, index: u32, progress: mpsc::Sender<QueryProgress>) -> Followed {
+        let name = blueprint::validator_name(index);
+        while let Some(address) = self.placement.address(&name) {
+            let mut client = NeuronClient::new(self.tracer.channel(address));
+            match follow(&mut client, &progress).await {
+                Ok(()) => return Followed::Done,
+                Err(status) if !is_passing(&status) => return Followed::Failed(status),
+                Err(status) => tracing::debug!(name, %status, "the stream of a query broke"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Followed::Gone
+    }
+
+    /// The metagraph now.
+    pub(super) async fn metagraph(&self) -> anyhow::Result<Metagraph> {
+        let address = *self.subtensor.borrow();
+        let mut client =
+            SubtensorClient::new(self.tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
+        let mut request = tonic::Request::new(MetagraphRequest { block: None });
+        request.set_timeout(CONTROL_PATIENCE);
+        Ok(client.get_metagraph(request).await?.into_inner())
+    }
+
+    /// Asks the subtensor for something, again while it is out of reach, wherever it is by then.
+    async fn control<T, F>(&self, request: impl Fn(SubtensorControlClient<Traced>) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let asking = async {
+            loop {
+                let address = *self.subtensor.borrow();
+                match request(SubtensorControlClient::new(self.tracer.channel(address))).await {
+                    Ok(response) => return Ok(response.into_inner()),
+                    Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
+                    Err(status) => bail!("the subtensor refused: {status}"),
+                }
+            }
+        };
+        tokio::time::timeout(CONTROL_PATIENCE, asking)
+            .await
+            .with_context(|| format!("the subtensor did not answer within {CONTROL_PATIENCE:?}"))?
+    }
+}
+
+async fn follow(
+    client: &mut NeuronClient<Traced>,
+    progress: &mpsc::Sender<QueryProgress>,
+) -> Result<(), Status> {
+    let mut told = client.query(QueryRequest {}).await?.into_inner();
+    while let Some(message) = told.message().await? {
+        let finished = message.finished;
+        if progress.send(message).await.is_err() || finished {
+            return Ok(());
+        }
+    }
+    Err(Status::unavailable("the stream ended before the query did"))
+}
