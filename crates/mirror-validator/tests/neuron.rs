@@ -169,19 +169,29 @@ async fn axons_are_told_their_rewards_when_the_network_is_trained() {
     assert_eq!(told, [QUESTION.len() as f32, ANSWER.len() as f32]);
 }
 
+/// Who lost the stream of a query may ask for it again; that starts nothing anew.
 #[tokio::test]
-async fn a_query_is_worked_through_once() {
+async fn a_query_is_worked_through_once_however_often_it_is_asked_for() {
     let mut network = Network::start(&[Some(HONEST)], |launch| {
         launch.query = Some(train(1, &TrainArgs::default()));
     })
     .await;
-    network.query().await;
-    let again = network
+    let (first, records) = network.query().await;
+    assert_eq!(events(records).len(), 2);
+    let (again, records) = network.query().await;
+    assert_eq!(again, first);
+    assert_eq!(records, []);
+}
+
+#[tokio::test]
+async fn without_a_query_there_is_nothing_to_work_through() {
+    let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
+    let status = network
         .client
         .query(QueryRequest {})
         .await
-        .expect_err("it is over");
-    assert_eq!(again.code(), Code::FailedPrecondition);
+        .expect_err("it has none");
+    assert_eq!(status.code(), Code::FailedPrecondition);
 }
 
 // --- by hand ---
@@ -229,9 +239,9 @@ async fn forwards_by_hand_are_events_with_numbers_of_their_own() {
             panic!("no event")
         };
         assert_eq!(event.purpose(), Purpose::ByHand);
-        numbers.push(event.step);
+        numbers.push((event.step, event.step_sub));
     }
-    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert_eq!(numbers, [(1, 0), (1, 1), (2, 0), (2, 1)]);
 }
 
 #[tokio::test]
