@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -254,7 +253,7 @@ impl Default for InferenceArgs {
 pub struct Analysis {
     /// Name of the analysis.
     pub id: String,
-    /// Ids of queries, ids of runs, or paths of result files.
+    /// Ids of queries, ids of runs, or paths of runs.
     pub requires: Vec<String>,
     /// Column of text → names of the features made from it.
     pub create_features: BTreeMap<String, Vec<String>>,
@@ -463,6 +462,3 @@ impl TryFrom<FaultText> for Fault {
         })
     }
 }
-
-/// A result file that an analysis reads.
-pub type ResultFile = PathBuf;

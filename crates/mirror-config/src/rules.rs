@@ -105,7 +105,7 @@ fn analysis(given: &Node, resolved: &Node, found: &mut Vec<Finding>) {
                 key_origin,
                 "`analysis` has nothing to read: no `query` in this file, and nothing in `requires`",
             )
-            .with_help("name a run or a result file, as in `requires: [results.csv]`"),
+            .with_help("name a run, as in `requires: [last]`"),
         );
     }
     for required in requires {
@@ -118,7 +118,7 @@ fn analysis(given: &Node, resolved: &Node, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error(
                     required.origin,
-                    format!("`{name}` is no query of this file, no run's id and no path of a result file"),
+                    format!("`{name}` is no query of this file, no run's id and no path of a run"),
                 )
                 .with_help(suggest(name, &[query])),
             );

@@ -322,7 +322,7 @@ store: x
 #[test]
 fn a_section_alone_is_an_experiment() {
     assert!(
-        sound("analysis: {requires: [results.csv]}")
+        sound("analysis: {requires: [runs/2026-11-23T10-45-02-dummy-3f9a]}")
             .experiment
             .model
             .is_none()

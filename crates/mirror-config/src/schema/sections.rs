@@ -257,7 +257,7 @@ pub static ANALYSIS: &[Key] = &[
         "requires",
         Kind::OneOrMany(&Kind::Text),
         "[]",
-        "Ids of queries, ids of runs, or paths of result files.",
+        "Ids of queries, ids of runs, or paths of runs.",
     ),
     Key::new(
         "create_features",
