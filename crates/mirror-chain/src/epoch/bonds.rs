@@ -62,8 +62,7 @@ fn proportional(given: Given<'_>, stored: &Matrix, rate: I32F32) -> Moved {
 
 /// Dividends by stake and by the share of each column; the bonds are stored as they are.
 fn yuma3_dividends(bonds: Matrix, given: &Given<'_>) -> Moved {
-    let shares = bonds.clone().column_normalised();
-    let earned = shares.row_sums_by(given.incentive);
+    let earned = bonds.row_sums_of_column_shares_by(given.incentive);
     let by_stake = earned.iter().zip(given.active_stake);
     let dividends = normalised(by_stake.map(|(sum, &stake)| sum.times(stake)).collect());
     Moved { bonds, dividends }

@@ -1,5 +1,7 @@
 //! Sparse matrices of shares: a row a neuron, in it the uids that it has an entry for.
 
+use std::ops::Add;
+
 use super::I32F32;
 use crate::Uid;
 
@@ -51,10 +53,21 @@ impl Matrix {
         self.rows.iter().map(sum).collect()
     }
 
+    /// As [`Matrix::row_sums_by`], of the entries' shares in the sums of their columns.
+    pub(super) fn row_sums_of_column_shares_by(&self, shares: &[I32F32]) -> Vec<I32F32> {
+        let sums = self.column_sums();
+        let part = |&(uid, value): &Entry| value.over(sums[uid.index()]).times(shares[uid.index()]);
+        self.rows.iter().map(|row| row.iter().map(part).sum()).collect()
+    }
+
     /// Each column divided by its sum; one that sums to 0 stays.
     pub(super) fn column_normalised(self) -> Self {
-        let sums = self.columns_folded(std::ops::Add::add);
+        let sums = self.column_sums();
         self.columns_over(&sums)
+    }
+
+    fn column_sums(&self) -> Vec<I32F32> {
+        self.columns_folded(Add::add)
     }
 
     /// Each column divided by its largest entry; one of zeros stays.
