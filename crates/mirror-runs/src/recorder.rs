@@ -102,10 +102,7 @@ impl Recorder {
 
     /// Writes `records`, but not those that were written before. When it returns, all of them may be acknowledged: they
     /// are with the operating system. After an error none of the batch is written, and it may be tried again.
-    pub fn append(
-        &mut self,
-        records: impl IntoIterator<Item: Into<Encoded>>,
-    ) -> Result<Appended, RunError> {
+    pub fn append(&mut self, records: impl IntoIterator<Item: Into<Encoded>>) -> Result<Appended, RunError> {
         let mut identities = Vec::new();
         let mut encoded = Vec::new();
         let mut duplicates = 0;

@@ -248,6 +248,7 @@ async fn by_hand(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
     neuron.forward(ask, which, Ends::Always).await.map_err(failed)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
 fn failed(error: anyhow::Error) -> Status {
     Status::internal(format!("{error:#}"))
 }
