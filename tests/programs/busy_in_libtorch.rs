@@ -1,0 +1,32 @@
+//! A node whose main thread is in native code and does not come back: it multiplies matrices in libtorch for ever. It says
+//! `busy` in its log once it has begun.
+
+use std::process::ExitCode;
+
+use mirror_config::launch::Launch;
+use mirror_models::torch;
+use serde::de::IgnoredAny;
+use tch::{Device, Kind, Tensor};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Rows and columns: one product takes longer than any look at the clock.
+const SIZE: i64 = 2_048;
+
+fn main() -> ExitCode {
+    mirror_node::run(serve)
+}
+
+async fn serve(
+    _launch: Launch<IgnoredAny>,
+    _listener: TcpListener,
+    _shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    torch::prepare("cpu", 1)?;
+    let matrix = Tensor::eye(SIZE, (Kind::Float, Device::Cpu));
+    let mut product = matrix.copy();
+    eprintln!("busy");
+    loop {
+        product = product.f_matmul(&matrix)?;
+    }
+}

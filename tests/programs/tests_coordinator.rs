@@ -1,0 +1,106 @@
+//! A coordinator for tests, to be killed: it starts a chain and lets it stand still, a node that is busy in libtorch,
+//! and a foreign program with a family; says `started`; and waits.
+//!
+//! Its arguments: a folder for logs and state, and the folder of the project's programs.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use mirror_cluster::local::{Binaries, LocalProcesses};
+use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
+use mirror_config::experiment::BlockTime;
+use mirror_config::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Bytes of a log that are looked at.
+const LOG: u64 = 4 << 10;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let folder = arguments.next().context("a folder for logs and state")?;
+    let programs = arguments.next().context("the folder of the project's programs")?;
+    let busy = std::env::current_exe()?.with_file_name("busy_in_libtorch");
+    let binaries = Binaries {
+        miner: busy,
+        ..Binaries::in_folder(&programs)
+    };
+    let (placement, _exits) = LocalProcesses::new(binaries, folder.join("logs"))?;
+    placement
+        .spawn(&ours("subtensor", chain(folder.join("state"))))
+        .await?;
+    placement.ready("subtensor", TIMEOUT).await?;
+    placement.pause("subtensor").await?;
+    placement.spawn(&ours("busy", busy_node())).await?;
+    while !placement.logs("busy", LOG)?.0.contains("busy\n") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    placement.spawn(&family()).await?;
+    println!("started");
+    // It is ended by force.
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn ours(name: &str, role: Role) -> NodeSpec {
+    let program = Program::Ours {
+        log: "info".to_owned(),
+        seed: 7,
+        role,
+    };
+    NodeSpec {
+        name: name.to_owned(),
+        program,
+    }
+}
+
+/// A chain on which nobody is registered.
+fn chain(state: PathBuf) -> Role {
+    let genesis = GenesisLaunch {
+        netuid: 1,
+        block: 1,
+        tempo: 10,
+        validator_epoch_length: 10,
+        min_allowed_weights: 1,
+        max_weight_limit: u16::MAX,
+        validator_exclude_quantile: 0,
+        neurons: Vec::new(),
+        nominations: Vec::new(),
+    };
+    Role::Subtensor(SubtensorLaunch {
+        state,
+        genesis,
+        block_time: BlockTime::PerStep,
+        barrier: Vec::new(),
+        holds: Vec::new(),
+    })
+}
+
+/// What the busy node is told; it does not look at it.
+fn busy_node() -> Role {
+    Role::Miner(MinerLaunch {
+        axons: Vec::new(),
+        dataset: PathBuf::new(),
+        base_prompt: String::new(),
+        question_prompt: String::new(),
+        subtensor: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+    })
+}
+
+/// A shell that does not heed SIGTERM, with an orphan and children in sessions of their own: four commands that sleep.
+fn family() -> NodeSpec {
+    let script =
+        "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600; :' &); setsid sleep 3600 & sleep 3600; :";
+    let program = ForeignProgram {
+        program: "/bin/sh".to_owned(),
+        arguments: vec!["-c".to_owned(), script.to_owned()],
+    };
+    NodeSpec {
+        name: "family".to_owned(),
+        program: Program::Foreign(program),
+    }
+}

@@ -1,0 +1,160 @@
+//! What a validator was told is recorded, is recorded: once, and whole, however the coordinator ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mirror_runs::Run;
+use mirror_runs::tables::{EventRow, ResponseRow};
+use mirror_seed::Seed;
+use mirror_tests::{Laboratory, acknowledged, logging_below, rows, within};
+use rustix::process::Signal;
+
+use crate::experiment::{ASKED, TRAINING};
+
+/// Coordinators that are killed.
+const KILLS: u64 = 20;
+
+/// A killed coordinator's nodes shall be gone within a second; a machine that is busy with other things may need more.
+const GONE: Duration = Duration::from_secs(5);
+
+/// Kills the coordinator at a random moment, twenty times, five of them counted from its beginning and the others from the
+/// first acknowledged event, and each time finds every acknowledged event in the tables
+/// that `mirror runs recover` makes of what is left, once, with all its calls.
+///
+/// The moments come from a seed that is printed; `MIRROR_TEST_SEED` sets it.
+#[test]
+fn nothing_acknowledged_is_lost_torn_or_doubled() {
+    let seed = seed();
+    println!("MIRROR_TEST_SEED={seed}");
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("endless.yml", TRAINING);
+    let mut longest = (Duration::ZERO, Vec::new());
+    let mut told = 0;
+    for kill in 0..KILLS {
+        let moment = moment(seed, kill);
+        let mut going = laboratory.start_run(
+            file,
+            &["query.method.args.max_iter=1000000", "network.validators=2"],
+        );
+        let folder = going.folder();
+        if kill % 4 > 0 {
+            going.until_acknowledged("validator-0", 1);
+        }
+        thread::sleep(moment);
+        let killed = Instant::now();
+        going.send(Signal::KILL);
+        let mut last = Vec::new();
+        within(GONE, "no process is left", || {
+            let left = logging_below(laboratory.path());
+            if left.is_empty() {
+                return Some(());
+            }
+            last = left;
+            None
+        });
+        longest = longest.max((
+            killed.elapsed(),
+            last.into_iter().map(|process| process.program).collect(),
+        ));
+        assert_eq!(going.ends().status, None, "it was killed after {moment:?}");
+
+        assert_eq!(state(&laboratory, &folder), "interrupted");
+        let id = folder
+            .file_name()
+            .and_then(|id| id.to_str())
+            .expect("a run's id is text");
+        let recovered = laboratory.mirror(&["runs", "recover", id]);
+        assert_eq!(recovered.status, Some(0), "{recovered:?}");
+        told += compare(&folder);
+        let again = laboratory.mirror(&["runs", "recover", id]);
+        assert_eq!(again.status, Some(0), "{again:?}");
+        assert!(again.out.contains("had ended before"), "{again:?}");
+        assert_eq!(state(&laboratory, &folder), "interrupted");
+    }
+    println!(
+        "{told} events were acknowledged; the last processes after a kill, and after how long: {longest:?}"
+    );
+    assert!(
+        told > 0,
+        "no coordinator lived long enough to acknowledge anything"
+    );
+}
+
+/// Compares what two validators were told with the tables; returns how many events they were told of.
+#[track_caller]
+fn compare(folder: &Path) -> usize {
+    let run = Run::open(folder).expect("a recovered run opens");
+    let mut recorded = BTreeMap::new();
+    for event in rows::<EventRow>(&run) {
+        let identity = format!(
+            "{} {} {} {}",
+            event.validator, event.purpose, event.step, event.step_sub
+        );
+        *recorded.entry(identity).or_insert(0) += 1;
+    }
+    let twice: Vec<_> = recorded.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "recorded twice: {twice:?}");
+
+    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    for call in rows::<ResponseRow>(&run) {
+        let identity = format!(
+            "{} {} {} {}",
+            call.validator, call.purpose, call.step, call.step_sub
+        );
+        *calls.entry(identity).or_default() += 1;
+    }
+    let whole: BTreeMap<String, usize> = recorded
+        .keys()
+        .map(|identity| (identity.clone(), ASKED))
+        .collect();
+    assert_eq!(
+        calls, whole,
+        "each event with all its calls, and no call without its event"
+    );
+
+    let told: Vec<String> = ["validator-0", "validator-1"]
+        .into_iter()
+        .flat_map(|validator| acknowledged(folder, validator))
+        .collect();
+    let distinct: BTreeSet<&String> = told.iter().collect();
+    assert_eq!(distinct.len(), told.len(), "acknowledged twice");
+    let missing: Vec<_> = distinct
+        .into_iter()
+        .filter(|identity| !recorded.contains_key(*identity))
+        .collect();
+    assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
+    told.len()
+}
+
+/// How `mirror runs list` says that a run stands.
+#[track_caller]
+fn state(laboratory: &Laboratory, folder: &Path) -> String {
+    let listed = laboratory.mirror(&["runs", "list", "--json"]);
+    assert_eq!(listed.status, Some(0), "{listed:?}");
+    let runs = listed
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a run is a line of JSON"));
+    let id = folder.file_name().and_then(|id| id.to_str());
+    let mut this = runs.filter(|run| run["id"].as_str() == id);
+    let run = this.next().expect("the run is listed");
+    run["state"].as_str().expect("a state is a word").to_owned()
+}
+
+fn seed() -> u64 {
+    if let Ok(seed) = std::env::var("MIRROR_TEST_SEED") {
+        return seed.parse().expect("MIRROR_TEST_SEED is a number");
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("it is later than 1970");
+    now.as_nanos() as u64
+}
+
+/// How long a run may go on: up to 0.65 s.
+fn moment(seed: u64, kill: u64) -> Duration {
+    let [low, high, ..] = Seed::root(seed).numbered_child("moment", kill).bytes();
+    Duration::from_micros(10 * u64::from(u16::from_le_bytes([low, high])))
+}

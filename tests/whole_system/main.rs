@@ -1,0 +1,13 @@
+//! The whole system: real programs, real processes, real sockets, and what a user sees of them.
+
+mod acknowledged;
+mod bad_input;
+mod commands;
+mod ending;
+mod experiment;
+mod network;
+mod repeats;
+mod restarts;
+mod seed_files;
+#[path = "../../crates/mirror-journal/tests/small_disk/mod.rs"]
+mod small_disk;

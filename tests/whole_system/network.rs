@@ -1,0 +1,167 @@
+//! A validator answers by hand while its run goes on.
+
+use std::fs;
+
+use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::{
+    ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, Message, TrainRequest,
+};
+use mirror_runs::tables::{BY_HAND, EventRow};
+use mirror_runs::{Layout, Run};
+use mirror_tests::{Going, Laboratory, eventually, rows};
+use rustix::process::Signal;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::experiment::TRAINING;
+
+/// Where a node listens, by its log.
+fn address(going: &mut Going, node: &str) -> String {
+    let log = Layout::new(going.folder()).log(node);
+    eventually("it says where it listens", || {
+        let text = fs::read_to_string(&log).ok()?;
+        let (_, after) = text.split_once("listens address=")?;
+        Some(after.split_ascii_whitespace().next()?.to_owned())
+    })
+}
+
+fn question(text: &str) -> Vec<Message> {
+    let message = Message {
+        role: "user".to_owned(),
+        content: text.to_owned(),
+    };
+    vec![message]
+}
+
+/// Has a client do something, and lets it go with its connection.
+fn with_client<T>(address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channel>) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let client = NeuronClient::connect(format!("http://{address}")).await;
+        work(&mut client.expect("the validator is reached")).await
+    })
+}
+
+/// What a client got by hand: a forward, the halves of two training steps, an inference.
+struct Got {
+    forward: ForwardReply,
+    training: Vec<ForwardReply>,
+    inference: InferenceReply,
+}
+
+async fn ask(client: &mut NeuronClient<Channel>) -> Result<Got, tonic::Status> {
+    let forward = ForwardRequest {
+        messages: question("what is the symbol of iron"),
+        topk: Some(3),
+        random_sample_uids: true,
+        train_gating_model: false,
+        train_network: true,
+        timeout: Some(10.0),
+    };
+    let inference = InferenceRequest {
+        messages: question("what is the symbol of gold"),
+        timeout: Some(10.0),
+        use_reward_model: false,
+    };
+    let forward = client.forward(forward).await?.into_inner();
+    let mut halves = client.train(TrainRequest { max_iter: 2 }).await?.into_inner();
+    let mut training = Vec::new();
+    while let Some(half) = halves.message().await? {
+        training.push(half);
+    }
+    let inference = client.inference(inference).await?.into_inner();
+    Ok(Got {
+        forward,
+        training,
+        inference,
+    })
+}
+
+/// Forward, Train and Inference by hand get their turn between two steps of an endless query, and are recorded as what
+/// they are.
+#[test]
+fn a_validator_answers_by_hand_while_its_query_goes_on() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("endless.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &["query.method.args.max_iter=1000000", "network.validators=2"],
+    );
+    let folder = going.folder();
+    going.until_acknowledged("validator-0", 20);
+    let address = address(&mut going, "validator-0");
+    let Got {
+        forward,
+        training,
+        inference,
+    } = with_client(&address, ask).expect("the validator answers");
+    assert_eq!(forward.asked_uids.len(), 3, "{forward:?}");
+    for half in training.iter().chain([&forward]) {
+        assert_eq!(half.successful_uids.len(), half.rewards.len(), "{half:?}");
+        assert_eq!(half.successful_uids.len(), half.completions.len(), "{half:?}");
+        assert!(
+            half.successful_uids
+                .iter()
+                .all(|uid| half.asked_uids.contains(uid)),
+            "{half:?}"
+        );
+        assert_eq!(
+            half.completion.is_empty(),
+            half.successful_uids.is_empty(),
+            "{half:?}"
+        );
+        assert_eq!(half.completion.is_empty(), !half.problem.is_empty(), "{half:?}");
+    }
+    assert!((2..=4).contains(&training.len()), "{training:?}");
+    assert_eq!(
+        inference.completion.is_empty(),
+        inference.uid.is_none(),
+        "{inference:?}"
+    );
+
+    going.until_acknowledged("validator-0", 200);
+    going.send(Signal::INT);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let events: Vec<EventRow> = rows(&Run::open(folder).expect("the run opens"));
+    let by_hand = |method: &str| {
+        let of_method = events
+            .iter()
+            .filter(|event| event.purpose == BY_HAND && event.method == method);
+        of_method
+            .inspect(|event| assert_eq!(event.validator, "validator-0"))
+            .count()
+    };
+    assert_eq!(
+        (by_hand("forward"), by_hand("train"), by_hand("inference")),
+        (1, training.len(), 1)
+    );
+}
+
+/// What makes no sense is refused with the reason, and the run goes on.
+#[test]
+fn a_senseless_call_by_hand_is_refused() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("endless.yml", TRAINING);
+    let mut going = laboratory.start_run(file, &["query.method.args.max_iter=1000000"]);
+    going.until_acknowledged("validator-0", 20);
+    let address = address(&mut going, "validator-0");
+    let nothing = with_client(&address, async |client| {
+        client.forward(ForwardRequest::default()).await
+    });
+    let nothing = nothing.expect_err("there is no message");
+    assert_eq!(nothing.code(), Code::InvalidArgument, "{nothing}");
+    let timeless = InferenceRequest {
+        messages: question("when"),
+        timeout: Some(f32::NAN),
+        ..InferenceRequest::default()
+    };
+    let timeless = with_client(&address, async |client| client.inference(timeless).await);
+    let timeless = timeless.expect_err("that is no time");
+    assert_eq!(timeless.code(), Code::InvalidArgument, "{timeless}");
+    assert!(timeless.message().contains("timeout"), "{timeless}");
+
+    going.until_acknowledged("validator-0", 100);
+    going.send(Signal::INT);
+    assert_eq!(going.ends().status, Some(1));
+}

@@ -1,0 +1,87 @@
+//! The same file and the same seed: the same events, whatever goes wrong on the way and however the miners are packed.
+
+use mirror_runs::tables::{ResponseRow, SUCCESS};
+use mirror_tests::{Laboratory, rows};
+
+use crate::experiment::TRAINING;
+
+/// The settings under which a run has most reasons not to repeat: three validators, drawn delays of which some are
+/// longer than the deadline, and a miner that is killed at a step and started again at another.
+const TROUBLED: [&str; 6] = [
+    "query.method.args.max_iter=55",
+    "network.validators=3",
+    "network.stakes=[2000, 1000, 500]",
+    "model.neuron.training_timeout=200ms",
+    "network.miners=[{uids: 0-3, latency: {p50: 1ms, p99: 150ms}}]",
+    "faults=[{at: step 20, kill: uid 5, restart_after: 15 steps}]",
+];
+
+/// Asks the questions of the data in chunks of four, so the last chunk is not full.
+const CHUNKED: [&str; 3] = [
+    "data={id: facts, path: builtin, sample: {method: random, n: 30, seed: 3}}",
+    "query.chunk_size=4",
+    "network.validators=2",
+];
+
+/// Two runs of a troubled network have the same events; one from another seed has others.
+#[test]
+fn a_troubled_run_repeats_from_its_seed() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("troubled.yml", TRAINING);
+    let first = laboratory.done(file, &TROUBLED);
+    the_trouble_is_where_the_file_says(&rows(&first));
+    let second = laboratory.done(file, &TROUBLED);
+    let same = laboratory.diff(&first, &second);
+    assert_eq!(same.status, Some(0), "{same:?}");
+    assert!(same.out.contains("the same events"), "{same:?}");
+
+    let other = laboratory.done(file, &[&TROUBLED[..], &["seed=8"]].concat());
+    let different = laboratory.diff(&first, &other);
+    assert_eq!(different.status, Some(1), "{different:?}");
+    assert!(different.out.contains("different:"), "{different:?}");
+}
+
+/// The killed miner is out of reach for fifteen steps, then until the validators look at the metagraph again, which they
+/// do every ten blocks. Calls fail by chance, and delays are drawn for those miners that have them.
+#[track_caller]
+fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
+    for call in calls.iter().filter(|call| !call.timing_dependent) {
+        let dead = call.uid == 5 && (21..=35).contains(&call.step);
+        let coming_back = call.uid == 5 && (36..=45).contains(&call.step);
+        if !coming_back {
+            assert_eq!(call.outcome == "unreachable", dead, "{call:?}");
+        }
+        assert_eq!(call.drawn_delay.is_some(), call.uid <= 3, "{call:?}");
+    }
+    for outcome in [SUCCESS, "empty", "timeout"] {
+        assert!(
+            calls.iter().any(|call| call.outcome == outcome),
+            "no call ended as {outcome}"
+        );
+    }
+}
+
+/// Eight miner processes of one axon each and two of four each make the same network.
+#[test]
+fn packing_axons_changes_no_event() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("packed.yml", TRAINING);
+    let single = laboratory.done(file, &["network.validators=2"]);
+    let packed = laboratory.done(file, &["network.validators=2", "network.axons_per_process=4"]);
+    let same = laboratory.diff(&single, &packed);
+    assert_eq!(same.status, Some(0), "{same:?}");
+}
+
+/// `forward` and `inference` ask a chunk of questions at once, and repeat all the same.
+#[test]
+fn chunks_of_questions_repeat() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("chunked.yml", TRAINING);
+    for method in ["query.method=forward", "query.method=inference"] {
+        let settings = [&CHUNKED[..], &[method]].concat();
+        let (first, second) = (laboratory.done(file, &settings), laboratory.done(file, &settings));
+        assert_eq!(first.manifest().counts.rows["events"], 2 * 30, "{method}");
+        let same = laboratory.diff(&first, &second);
+        assert_eq!(same.status, Some(0), "{method}: {same:?}");
+    }
+}

@@ -1,0 +1,197 @@
+//! Nodes that die by themselves, and what the file says shall become of them. The run never ends or hangs in silence.
+
+use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, SUCCESS};
+use mirror_runs::{Run, State};
+use mirror_tests::{Going, Laboratory, acknowledged, rows};
+use rustix::process::Signal;
+
+use crate::experiment::TRAINING;
+
+/// Long enough to be killed in twice, with two validators.
+const LONG: [&str; 2] = ["query.method.args.max_iter=400", "network.validators=2"];
+
+/// What became known of a node, in its order.
+fn incidents(run: &Run, node: &str) -> Vec<String> {
+    let rows: Vec<IncidentRow> = rows(run);
+    let of_node = rows.into_iter().filter(|incident| incident.node == node);
+    of_node.map(|incident| incident.what).collect()
+}
+
+/// Kills a node by force once the first validator has so many acknowledged events, and waits until it is dead.
+#[track_caller]
+fn kill(going: &mut Going, name: &str, events: usize) {
+    going.until_acknowledged("validator-0", events);
+    let node = going.node(name);
+    node.send(Signal::KILL);
+    mirror_tests::eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
+}
+
+/// The run comes to its end although `killed` was killed twice, says so, and has the events of an undisturbed one.
+#[track_caller]
+fn twice_killed_and_the_same_events(killed: &str) {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let undisturbed = laboratory.done(file, &LONG);
+
+    let mut going = laboratory.start_run(file, &LONG);
+    let folder = going.folder();
+    kill(&mut going, killed, 100);
+    kill(&mut going, killed, 300);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let disturbed = Run::open(folder).expect("the run opens");
+    assert_eq!(
+        incidents(&disturbed, killed),
+        ["exited", "restarted", "exited", "restarted"]
+    );
+    let same = laboratory.diff(&undisturbed, &disturbed);
+    assert_eq!(same.status, Some(0), "{same:?}");
+    assert_eq!(acknowledged(disturbed.layout().root(), "validator-0").len(), 800);
+}
+
+/// A validator goes on from what it had learned: its gating model, its history, its place in the query.
+#[test]
+fn a_killed_validator_goes_on_where_it_was() {
+    twice_killed_and_the_same_events("validator-1");
+}
+
+/// The chain goes on from its log: same blocks, same metagraph versions.
+#[test]
+fn a_killed_subtensor_goes_on_where_it_was() {
+    twice_killed_and_the_same_events("subtensor");
+}
+
+/// A miner is left dead unless the file says otherwise. The others go on, and calls to it show that it is gone.
+#[test]
+fn a_killed_miner_is_left_dead() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let mut going = laboratory.start_run(file, &LONG);
+    let folder = going.folder();
+    kill(&mut going, "miner-3", 200);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(run.state(), State::Done);
+    assert_eq!(incidents(&run, "miner-3"), ["exited", "left"]);
+    let mut calls: Vec<ResponseRow> = rows(&run);
+    calls.retain(|call| call.uid == 3 && call.validator == "validator-0");
+    let dead = calls.iter().position(|call| call.outcome == "unreachable");
+    let (before, after) = calls.split_at(dead.expect("a call found it dead"));
+    assert!(before.iter().any(|call| call.outcome == SUCCESS));
+    assert!(
+        after.iter().all(|call| call.outcome == "unreachable"),
+        "{after:?}"
+    );
+}
+
+/// `restart: {miners: restart}` brings it back, at another port, and validators find it there.
+#[test]
+fn a_killed_miner_comes_back_where_the_file_says_so() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &[
+            &LONG[..],
+            &[
+                "network.restart={miners: restart}",
+                "query.method.args.max_iter=1000",
+            ],
+        ]
+        .concat(),
+    );
+    let folder = going.folder();
+    kill(&mut going, "miner-3", 200);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(incidents(&run, "miner-3"), ["exited", "restarted"]);
+    let mut calls: Vec<ResponseRow> = rows(&run);
+    calls.retain(|call| call.uid == 3);
+    let dead = calls.iter().position(|call| call.outcome == "unreachable");
+    let after = dead.map_or(&calls[..], |dead| &calls[dead..]);
+    assert!(
+        after.iter().any(|call| call.outcome == SUCCESS),
+        "it never answered again"
+    );
+    assert!(
+        calls
+            .iter()
+            .rev()
+            .take(10)
+            .all(|call| call.outcome != "unreachable")
+    );
+}
+
+/// With the policy `leave` the barrier goes on without a dead validator, and the run says from which block on.
+#[test]
+fn the_others_finish_without_a_validator_that_is_left_dead() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &[&LONG[..], &["network.restart={validators: leave}"]].concat(),
+    );
+    let folder = going.folder();
+    kill(&mut going, "validator-1", 200);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(incidents(&run, "validator-1"), ["exited", "left", "retired"]);
+    let events: Vec<EventRow> = rows(&run);
+    let last_step = |validator| {
+        let of_validator = events.iter().filter(|event| event.validator == validator);
+        of_validator.map(|event| event.step).max()
+    };
+    assert_eq!(last_step("validator-0"), Some(399));
+    assert!(last_step("validator-1") < Some(399));
+}
+
+/// A run without validators is over, and has failed.
+#[test]
+fn a_run_whose_validators_all_died_has_failed() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &[&LONG[..], &["network.restart={validators: leave}"]].concat(),
+    );
+    let folder = going.folder();
+    going.until_acknowledged("validator-0", 100);
+    let validators = [going.node("validator-0"), going.node("validator-1")];
+    for validator in validators {
+        validator.send(Signal::KILL);
+    }
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(
+        ended
+            .err
+            .contains("the run failed: no validator came to the end of its query"),
+        "{ended:?}"
+    );
+    assert_eq!(Run::open(folder).expect("the run opens").state(), State::Failed);
+}
+
+/// A network without its chain is over, and has failed.
+#[test]
+fn a_run_whose_subtensor_is_left_dead_has_failed() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("long.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &[&LONG[..], &["network.restart={subtensor: leave}"]].concat(),
+    );
+    let folder = going.folder();
+    kill(&mut going, "subtensor", 100);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(
+        ended.err.contains("the run failed: the subtensor is gone"),
+        "{ended:?}"
+    );
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(run.state(), State::Failed);
+    assert_eq!(incidents(&run, "subtensor"), ["exited", "left"]);
+}

@@ -1,0 +1,158 @@
+//! The seed project's own experiment files, unmodified. They are not part of this project; where they are missing the
+//! tests say so, and in continuous integration they must be there.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use mirror_runs::Run;
+use mirror_runs::tables::{EventRow, ResponseRow, SUCCESS};
+use mirror_tests::{Laboratory, rows};
+
+/// Beside this project.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+
+/// A laboratory with the seed's data under its name, and the path of one of its files. `None`, said aloud: they are not
+/// here.
+fn seed_file(name: &str) -> Option<(Laboratory, String)> {
+    let Ok(fixtures) = fs::canonicalize(FIXTURES) else {
+        assert!(env::var_os("CI").is_none(), "{FIXTURES} is missing");
+        println!("skipped: there is no {FIXTURES}");
+        return None;
+    };
+    let mut laboratory = Laboratory::new();
+    let data = laboratory.path().join("data");
+    fs::create_dir_all(data.join("nq_open")).expect("a folder for the data");
+    let questions = "NQ-open.dev.jsonl";
+    symlink(
+        fixtures.join("data").join(questions),
+        data.join("nq_open").join(questions),
+    )
+    .expect("a link to the data");
+    laboratory.set("MIRROR_DATA", data);
+    let file: PathBuf = fixtures.join("seed-configs").join(name);
+    Some((laboratory, file.display().to_string()))
+}
+
+/// What holds of every training: each step has its question, and its answer where the question found a completion; a
+/// call succeeds with a completion longer than ten characters; ten axons are asked.
+#[track_caller]
+fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
+    let events: Vec<EventRow> = rows(run);
+    let mut expected = Vec::new();
+    for step in 0..steps {
+        let question = events
+            .iter()
+            .find(|event| (event.step, event.step_sub) == (step, 0));
+        let question = question.unwrap_or_else(|| panic!("step {step} has no question"));
+        expected.push((step, 0, true));
+        expected.extend(question.best_uid.map(|_| (step, 1, false)));
+    }
+    let halves: Vec<_> = events
+        .iter()
+        .map(|event| (event.step, event.step_sub, event.is_question))
+        .collect();
+    assert_eq!(halves, expected);
+    assert!(
+        events
+            .iter()
+            .all(|event| event.scores.len() == miners && event.method == "train")
+    );
+
+    let calls: Vec<ResponseRow> = rows(run);
+    assert_eq!(calls.len(), 10 * events.len());
+    for call in &calls {
+        let counts = call.completion.chars().count() > 10;
+        assert_eq!(call.outcome == SUCCESS, counts, "{call:?}");
+    }
+    calls
+}
+
+/// `dummy_config.yml`: ten steps, sixteen miners.
+#[test]
+fn the_dummy_file_runs() {
+    let Some((laboratory, file)) = seed_file("dummy_config.yml") else {
+        return;
+    };
+    is_a_training(&laboratory.done(&file, &[]), 10, 16);
+}
+
+/// `subnet_config.yml`: 99 steps, 64 miners.
+#[test]
+fn the_subnet_file_runs() {
+    let Some((laboratory, file)) = seed_file("subnet_config.yml") else {
+        return;
+    };
+    is_a_training(&laboratory.done(&file, &[]), 99, 64);
+}
+
+/// `dendrite_config.yml`: 499 steps; the miners fail as often as the file says, and uid 7 always.
+#[test]
+fn the_dendrite_file_runs_and_miners_fail_as_often_as_it_says() {
+    let Some((laboratory, file)) = seed_file("dendrite_config.yml") else {
+        return;
+    };
+    let calls = is_a_training(&laboratory.done(&file, &[]), 499, 16);
+    for (uid, fail_rate) in (0..16).map(|uid| (uid, named_fail_rate(uid))) {
+        let of_uid: Vec<_> = calls.iter().filter(|call| call.uid == uid).collect();
+        let succeeded = of_uid.iter().filter(|call| call.outcome == SUCCESS).count();
+        assert!(
+            of_uid.len() > 400,
+            "uid {uid} was asked {} times in 998 forwards",
+            of_uid.len()
+        );
+        assert!(
+            is_plausible(succeeded, of_uid.len(), 1.0 - fail_rate),
+            "uid {uid} fails at {fail_rate}, and {succeeded} of {} calls succeeded",
+            of_uid.len()
+        );
+    }
+}
+
+/// As the file says; baseline 0.
+fn named_fail_rate(uid: u32) -> f64 {
+    match uid {
+        1 => 0.1,
+        3 => 0.3,
+        5 => 0.5,
+        7 => 1.0,
+        _ => 0.0,
+    }
+}
+
+/// Whether `successes` of `trials` lies within the central 99.9% of the binomial distribution: each tail from there on
+/// has more than 0.05%.
+fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
+    // The distribution after no trial, then after each, from the one before.
+    let mut mass = vec![0.0; trials + 1];
+    mass[0] = 1.0;
+    for trial in 1..=trials {
+        for count in (1..=trial).rev() {
+            mass[count] = mass[count] * (1.0 - rate) + mass[count - 1] * rate;
+        }
+        mass[0] *= 1.0 - rate;
+    }
+    let lower: f64 = mass[..=successes].iter().sum();
+    let upper: f64 = mass[successes..].iter().sum();
+    lower > 0.000_5 && upper > 0.000_5
+}
+
+/// `seq_config.yml` is sound, and asks for a gating model that this version does not have: it says which.
+#[test]
+fn the_file_of_a_planned_model_is_sound_and_refused_by_name() {
+    let Some((laboratory, file)) = seed_file("seq_config.yml") else {
+        return;
+    };
+    let checked = laboratory.mirror(&["check", &file]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    let refused = laboratory.mirror(&["run", &file, "--offline"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(
+        refused
+            .err
+            .contains("SequentialGatingModel cannot run in this version"),
+        "{refused:?}"
+    );
+    assert!(!Path::exists(&laboratory.runs_dir()), "nothing was begun");
+}
