@@ -130,7 +130,7 @@ impl I32F32 {
 /// 1 + x + x²/2! + … + x³¹/31! for each x up to 20, each term made from the one before, rounded down after its product
 /// and after its quotient. No product and no sum reaches 2³¹.
 fn exp_series<const N: usize>(numbers: [u64; N]) -> [u64; N] {
-    const QUOTIENTS: [Quotient; 30] = {
+    static QUOTIENTS: [Quotient; 30] = {
         let mut quotients = [Quotient::by(2); 30];
         let mut i = 0;
         while i < quotients.len() {
@@ -141,7 +141,7 @@ fn exp_series<const N: usize>(numbers: [u64; N]) -> [u64; N] {
     };
     let mut sums = numbers.map(|number| (1 << FRACTION) + number);
     let mut terms = numbers;
-    for quotient in QUOTIENTS {
+    for quotient in &QUOTIENTS {
         for ((sum, term), number) in sums.iter_mut().zip(&mut terms).zip(numbers) {
             // Shifted so that the upper half of the product has 32 bits after the point.
             *term = quotient.of(upper_half(*term << 5, number << 27));
