@@ -76,7 +76,7 @@ pub struct Appended {
 
 impl Recorder {
     /// A usual size of the journal's segments, bytes: some seconds of a busy run.
-    pub const SEGMENT_BYTES: u64 = 8 << 20;
+    pub const SEGMENT_BYTES: u64 = 2 << 20;
 
     /// Begins to record. A segment of the journal is full, and becomes rows, at `segment_bytes`.
     pub fn start(run: RunDirectory, segment_bytes: u64) -> Result<Self, RunError> {

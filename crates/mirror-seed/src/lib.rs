@@ -27,34 +27,24 @@ pub struct Draw([u8; 32]);
 impl Seed {
     /// The root of the tree: the experiment's one number.
     pub fn root(number: u64) -> Self {
-        Self(hash(&[b"mirror-neuron/root", &number.to_le_bytes()]))
+        Self(hash(Kind::Root, &[&number.to_le_bytes()], ""))
     }
 
     /// The child named `label`. Equal labels give equal children.
     #[must_use]
     pub fn child(&self, label: &str) -> Self {
-        Self(hash(&[b"mirror-neuron/child", &self.0, label.as_bytes()]))
+        Self(hash(Kind::Child, &[&self.0], label))
     }
 
     /// The child named `label` with a number: a uid, an index.
     #[must_use]
     pub fn numbered_child(&self, label: &str, number: u64) -> Self {
-        Self(hash(&[
-            b"mirror-neuron/numbered",
-            &self.0,
-            &number.to_le_bytes(),
-            label.as_bytes(),
-        ]))
+        Self(hash(Kind::Numbered, &[&self.0, &number.to_le_bytes()], label))
     }
 
     /// The draw named `label` about one call.
     pub fn about_call(&self, label: &str, call: &CallId) -> Draw {
-        Draw(hash(&[
-            b"mirror-neuron/call",
-            &self.0,
-            &call.bytes(),
-            label.as_bytes(),
-        ]))
+        Draw(hash(Kind::Call, &[&self.0, &call.bytes()], label))
     }
 
     /// 32 bytes of this node itself, to make a key from.
@@ -101,13 +91,24 @@ impl Draw {
     }
 }
 
-/// BLAKE2b-256 over the parts, each with its length before it, so that no two lists of parts read alike.
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
+/// What a hash is for. Each kind has parts of the same lengths, so that no two inputs read alike.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Root = 0,
+    Child = 1,
+    Numbered = 2,
+    Call = 3,
+}
+
+/// BLAKE2b-256 over the kind, its parts and the label. With a label of at most 43 bytes even a draw about a call is one
+/// block of the hash.
+fn hash(kind: Kind, parts: &[&[u8]], label: &str) -> [u8; 32] {
     let mut hasher = Blake2b::<U32>::new();
+    hasher.update([kind as u8]);
     for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
+    hasher.update(label);
     hasher.finalize().into()
 }
 

@@ -10,7 +10,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use mirror_net::link::Links;
 use mirror_net::{channel, metadata};
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
-use mirror_proto::bittensor::{BackwardTextPromptingRequest, ForwardTextPromptingRequest};
+use mirror_proto::bittensor::{
+    BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse,
+};
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
@@ -134,26 +136,58 @@ impl DendritePool {
         }
     }
 
-    /// Asks all uids at once. Replies stand in the order of `uids`.
+    /// Asks all uids at once, with one deadline. Replies stand in the order of `uids`.
+    ///
+    /// A drawn delay that reaches the deadline is a timeout by the numbers: such a call is not made.
     pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
         let started = Instant::now();
+        let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
         let trace = self.trace(&fan_out.forward);
-        let calls = fan_out.uids.iter().enumerate().map(|(position, uid)| {
+        let mut replies: Vec<Reply> = Vec::with_capacity(fan_out.uids.len());
+        let mut calls = FuturesUnordered::new();
+        let mut too_late = false;
+        for (position, uid) in fan_out.uids.iter().enumerate() {
             let call = CallId {
                 uid: *uid,
                 ..fan_out.forward
             };
+            let drawn_delay = self.links.delay(&call);
+            let reaches_deadline = drawn_delay.is_some_and(|delay| delay >= fan_out.timeout);
+            replies.push(Reply::none_in_time(*uid, fan_out.timeout, drawn_delay));
+            if reaches_deadline {
+                too_late = true;
+                continue;
+            }
             let context = self.context(&trace, &call);
             let span =
                 tracing::debug_span!("dendrite.forward", uid, trace = %context.trace, span = %context.span);
-            async move { (position, self.call(call, context, fan_out, started).await) }.instrument(span)
-        });
-        let mut calls: FuturesUnordered<_> = calls.collect();
-        let mut replies = vec![None; fan_out.uids.len()];
-        while let Some((position, reply)) = calls.next().await {
-            replies[position] = Some(reply);
+            let starts = drawn_delay.map(|delay| tokio::time::Instant::from_std(started + delay));
+            let answer = async move {
+                if let Some(starts) = starts {
+                    tokio::time::sleep_until(starts).await;
+                }
+                (position, self.answer(&call, &context, fan_out, deadline).await)
+            };
+            calls.push(answer.instrument(span));
         }
-        replies.into_iter().flatten().collect()
+        let clock = tokio::time::sleep_until(deadline);
+        tokio::pin!(clock);
+        while too_late || !calls.is_empty() {
+            tokio::select! {
+                biased;
+                Some((position, ended)) = calls.next(), if !calls.is_empty() => {
+                    replies[position].end(ended, started.elapsed());
+                }
+                () = &mut clock => break,
+            }
+        }
+        for reply in replies
+            .iter_mut()
+            .filter(|reply| reply.outcome == Outcome::Timeout)
+        {
+            reply.return_message = format!("no answer within {:?}", fan_out.timeout);
+        }
+        replies
     }
 
     /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
@@ -205,73 +239,18 @@ impl DendritePool {
         Ok(())
     }
 
-    async fn call(&self, call: CallId, context: TraceContext, fan_out: &FanOut, started: Instant) -> Reply {
-        let drawn_delay = self.links.delay(&call);
-        let ended = self.answer(&call, &context, fan_out, drawn_delay, started).await;
-        let timing_dependent = matches!(&ended, Err(End::Timeout { drawn: false }));
-        let mut reply = Reply {
-            uid: call.uid,
-            outcome: Outcome::Timeout,
-            grpc_code: Code::Ok,
-            return_code: 0,
-            return_message: String::new(),
-            latency: started.elapsed(),
-            completion: String::new(),
-            timing_dependent,
-            drawn_delay,
-        };
-        match ended {
-            Ok(response) => {
-                reply.outcome = match response.response.chars().take(SHORTEST_COMPLETION + 1).count() {
-                    0 => Outcome::Empty,
-                    1..=SHORTEST_COMPLETION => Outcome::TooShort,
-                    _ => Outcome::Success,
-                };
-                reply.return_code = response.return_code;
-                reply.return_message = response.return_message;
-                reply.completion = response.response;
-            }
-            Err(End::Timeout { .. }) => {
-                reply.grpc_code = Code::DeadlineExceeded;
-                reply.return_message = format!("no answer within {:?}", fan_out.timeout);
-            }
-            Err(End::Unserved) => {
-                reply.outcome = Outcome::Unreachable;
-                reply.grpc_code = Code::Unavailable;
-                UNSERVED.clone_into(&mut reply.return_message);
-            }
-            Err(End::Failed(status)) => {
-                reply.outcome = outcome(&status);
-                reply.grpc_code = status.code();
-                status.message().clone_into(&mut reply.return_message);
-            }
-        }
-        reply
-    }
-
-    /// Waits out the drawn delay, then asks. A delay that reaches the deadline is a timeout by the numbers.
     async fn answer(
         &self,
         call: &CallId,
         context: &TraceContext,
         fan_out: &FanOut,
-        drawn_delay: Option<Duration>,
-        started: Instant,
-    ) -> Result<mirror_proto::bittensor::ForwardTextPromptingResponse, End> {
-        let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
-        if let Some(delay) = drawn_delay {
-            if delay >= fan_out.timeout {
-                tokio::time::sleep_until(deadline).await;
-                return Err(End::Timeout { drawn: true });
-            }
-            tokio::time::sleep_until(tokio::time::Instant::from_std(started + delay)).await;
-        }
+        deadline: tokio::time::Instant,
+    ) -> Result<ForwardTextPromptingResponse, End> {
         let axon = self.axon(call.uid).ok_or(End::Unserved)?;
-        match tokio::time::timeout_at(deadline, self.ask(axon, call, context, fan_out, deadline)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(status)) if is_timeout(&status, deadline) => Err(End::Timeout { drawn: false }),
-            Ok(Err(status)) => Err(End::Failed(status)),
-            Err(_) => Err(End::Timeout { drawn: false }),
+        match self.ask(axon, call, context, fan_out, deadline).await {
+            Ok(response) => Ok(response),
+            Err(status) if is_timeout(&status, deadline) => Err(End::Timeout),
+            Err(status) => Err(End::Failed(status)),
         }
     }
 
@@ -284,7 +263,7 @@ impl DendritePool {
         context: &TraceContext,
         fan_out: &FanOut,
         deadline: tokio::time::Instant,
-    ) -> Result<mirror_proto::bittensor::ForwardTextPromptingResponse, Status> {
+    ) -> Result<ForwardTextPromptingResponse, Status> {
         let request = || {
             let body = ForwardTextPromptingRequest {
                 version: WIRE_VERSION,
@@ -319,9 +298,57 @@ impl DendritePool {
     }
 }
 
+impl Reply {
+    /// What a call came to that nobody answered before the deadline. Unless its own drawn delay kept it so long, another
+    /// run may see another outcome.
+    fn none_in_time(uid: u32, timeout: Duration, drawn_delay: Option<Duration>) -> Self {
+        Self {
+            uid,
+            outcome: Outcome::Timeout,
+            grpc_code: Code::DeadlineExceeded,
+            return_code: 0,
+            return_message: String::new(),
+            latency: timeout,
+            completion: String::new(),
+            timing_dependent: drawn_delay.is_none_or(|delay| delay < timeout),
+            drawn_delay,
+        }
+    }
+
+    /// Takes in what came before the deadline.
+    fn end(&mut self, ended: Result<ForwardTextPromptingResponse, End>, latency: Duration) {
+        self.latency = latency;
+        self.timing_dependent = matches!(ended, Err(End::Timeout));
+        match ended {
+            Ok(response) => {
+                self.outcome = match response.response.chars().take(SHORTEST_COMPLETION + 1).count() {
+                    0 => Outcome::Empty,
+                    1..=SHORTEST_COMPLETION => Outcome::TooShort,
+                    _ => Outcome::Success,
+                };
+                self.grpc_code = Code::Ok;
+                self.return_code = response.return_code;
+                self.return_message = response.return_message;
+                self.completion = response.response;
+            }
+            Err(End::Timeout) => {}
+            Err(End::Unserved) => {
+                self.outcome = Outcome::Unreachable;
+                self.grpc_code = Code::Unavailable;
+                UNSERVED.clone_into(&mut self.return_message);
+            }
+            Err(End::Failed(status)) => {
+                self.outcome = outcome(&status);
+                self.grpc_code = status.code();
+                status.message().clone_into(&mut self.return_message);
+            }
+        }
+    }
+}
+
 /// Why a call brought no response.
 enum End {
-    Timeout { drawn: bool },
+    Timeout,
     Unserved,
     Failed(Status),
 }

@@ -1,9 +1,9 @@
-//! The moving average of normalised rewards, kept up to date event by event.
+//! The moving average of normalised rewards over a bounded history of events.
 //!
 //! v4 folds its whole history at each epoch: every event's rewards go through a softmax, are scattered over the uids and
 //! mixed in by `ma = alpha·ma + (1-alpha)·share`. A uid's average only changes with the events that it was in, so it is
-//! `(1-alpha)·Σ alpha^j·share` over its own events, newest first, and an event that leaves the bounded history takes away
-//! one term of that sum. A step costs as much as it has uids, whatever the history holds.
+//! `(1-alpha)·Σ alpha^j·share` over its own events, newest first. Terms beyond the first few cannot be seen in f32, so a
+//! uid keeps those few alone: an event costs as much as it has uids, and memory does not grow with the run.
 
 use std::collections::VecDeque;
 
@@ -12,41 +12,42 @@ use mirror_models::softmax::softmax;
 /// A uid whose hotkey changed since the event before: its average starts again.
 pub type Reset = u32;
 
-/// The moving averages of all uids over a bounded history.
+/// Terms whose factor is smaller than this are left out; f32 tells numbers apart down to 1e-7 of the larger.
+const SMALLEST_FACTOR: f64 = 1e-20;
+
+/// The moving averages of all uids.
 #[derive(Debug, Clone)]
 pub struct History {
     alpha: f64,
-    most_events: usize,
+    most_events: u64,
+    most_terms: usize,
     /// Number of the next event.
     next: u64,
-    events: VecDeque<Vec<Share>>,
-    uids: Vec<Average>,
+    /// By uid, oldest first.
+    uids: Vec<VecDeque<Term>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Share {
-    uid: u32,
+struct Term {
+    event: u64,
     share: f32,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Average {
-    /// The moving average, in f64 so that taking terms away leaves no trace in f32.
-    value: f64,
-    /// Events of the history that are part of it.
-    events: u32,
-    /// The first event that may be part of it.
-    since: u64,
 }
 
 impl History {
     /// An empty history. `alpha` is the weight of the old average, 0..=1; at most `most_events` events count.
     pub fn new(alpha: f64, most_events: usize) -> Self {
+        let most_events = most_events.max(1);
+        let visible = SMALLEST_FACTOR.ln() / alpha.ln();
+        let most_terms = if visible.is_finite() {
+            visible.ceil() as usize + 1
+        } else {
+            most_events
+        };
         Self {
             alpha,
-            most_events: most_events.max(1),
+            most_events: most_events as u64,
+            most_terms: most_terms.clamp(1, most_events),
             next: 0,
-            events: VecDeque::new(),
             uids: Vec::new(),
         }
     }
@@ -54,64 +55,40 @@ impl History {
     /// Takes in an event: `rewards` beside the `uids` that succeeded. Then the averages of `resets` start again, which
     /// also wipes what a newcomer has just earned, as in v4.
     pub fn record(&mut self, uids: &[u32], rewards: &[f32], resets: &[Reset]) {
-        let number = self.next;
+        let event = self.next;
         self.next += 1;
-        let shares: Vec<Share> = uids
-            .iter()
-            .zip(softmax(rewards))
-            .map(|(uid, share)| Share { uid: *uid, share })
-            .collect();
-        for Share { uid, share } in &shares {
-            let alpha = self.alpha;
-            let average = self.average(*uid);
-            average.value = alpha * average.value + (1.0 - alpha) * f64::from(*share);
-            average.events += 1;
+        for (uid, share) in uids.iter().zip(softmax(rewards)) {
+            let most_terms = self.most_terms;
+            let terms = self.terms(*uid);
+            terms.push_back(Term { event, share });
+            if terms.len() > most_terms {
+                terms.pop_front();
+            }
         }
-        self.events.push_back(shares);
         for uid in resets {
-            *self.average(*uid) = Average {
-                since: number + 1,
-                ..Average::default()
-            };
-        }
-        if self.events.len() > self.most_events {
-            self.forget_oldest();
+            self.terms(*uid).clear();
         }
     }
 
     /// The moving averages of uids `0..n`; `None` while there is no history.
     pub fn averages(&self, n: usize) -> Option<Vec<f32>> {
-        if self.events.is_empty() {
+        if self.next == 0 {
             return None;
         }
-        let known = self.uids.iter().map(|average| average.value as f32);
+        let oldest = self.next.saturating_sub(self.most_events);
+        let average = |terms: &VecDeque<Term>| {
+            let kept = terms.iter().filter(|term| term.event >= oldest);
+            let mixed = |old, term: &Term| self.alpha * old + (1.0 - self.alpha) * f64::from(term.share);
+            kept.fold(0.0, mixed) as f32
+        };
+        let known = self.uids.iter().map(average);
         Some(known.chain(std::iter::repeat(0.0)).take(n).collect())
     }
 
-    fn forget_oldest(&mut self) {
-        let oldest = self.next - self.events.len() as u64;
-        let Some(shares) = self.events.pop_front() else {
-            return;
-        };
-        for Share { uid, share } in shares {
-            let alpha = self.alpha;
-            let average = self.average(uid);
-            if average.since > oldest {
-                continue;
-            }
-            average.events = average.events.saturating_sub(1);
-            average.value = if average.events == 0 {
-                0.0
-            } else {
-                average.value - (1.0 - alpha) * alpha.powf(f64::from(average.events)) * f64::from(share)
-            };
-        }
-    }
-
-    fn average(&mut self, uid: u32) -> &mut Average {
+    fn terms(&mut self, uid: u32) -> &mut VecDeque<Term> {
         let index = uid as usize;
         if index >= self.uids.len() {
-            self.uids.resize(index + 1, Average::default());
+            self.uids.resize(index + 1, VecDeque::new());
         }
         &mut self.uids[index]
     }
