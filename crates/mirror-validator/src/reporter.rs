@@ -1,6 +1,6 @@
 //! Reports to the coordinator: one long stream, every record kept until it is acknowledged.
 //!
-//! A node holds at most [`MOST_UNACKNOWLEDGED`] records; then it waits. A broken stream is opened again and what was not
+//! A node holds at most 1,024 records; then it waits. A broken stream is opened again and what was not
 //! acknowledged is sent again: the coordinator recognises what it has.
 
 use std::collections::VecDeque;
