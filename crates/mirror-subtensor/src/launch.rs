@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Genesis, GenesisNeuron, Hyperparameters, MAX_UIDS, Nomination, Rao};
+use mirror_chain::{Balance, Block, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner};
 use mirror_config::experiment::BlockTime;
-use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
+use mirror_config::launch::{ChainPreset, GenesisLaunch, SubtensorLaunch};
 use mirror_identity::{Hotkey, PublicKey};
 
 /// The shortest time between two blocks by the clock.
@@ -38,6 +38,8 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             coldkey: key(&neuron.coldkey, || format!("coldkey of uid {uid}"))?,
             stake: Rao(neuron.stake),
             validator_permit: neuron.validator_permit,
+            weights: Vec::new(),
+            bonds: Vec::new(),
         })
     });
     let nominations = launch.nominations.iter().enumerate().map(|(i, nomination)| {
@@ -47,22 +49,39 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             stake: Rao(nomination.stake),
         })
     });
+    let balances = launch.balances.iter().enumerate().map(|(i, balance)| {
+        Ok(Balance {
+            coldkey: key(&balance.coldkey, || format!("coldkey of balance {i}"))?,
+            free: Rao(balance.free),
+        })
+    });
+    let owner = launch.owner.as_ref().map(|owner| {
+        anyhow::Ok(SubnetOwner {
+            hotkey: key(&owner.hotkey, || "hotkey of the owner".to_owned())?,
+            coldkey: key(&owner.coldkey, || "coldkey of the owner".to_owned())?,
+        })
+    });
     Ok(Genesis {
         netuid: launch.netuid,
         first_block: Block(launch.block),
-        hyperparameters: Hyperparameters {
-            tempo: launch.tempo,
-            validator_epoch_length: launch.validator_epoch_length,
-            min_allowed_weights: launch.min_allowed_weights,
-            max_weight_limit: launch.max_weight_limit,
-            validator_exclude_quantile: launch.validator_exclude_quantile,
-            weights_set_rate_limit: 0,
-            weights_version_key: 0,
-            max_uids: MAX_UIDS,
-        },
+        hyperparameters: hyperparameters(launch)?,
+        owner: owner.transpose()?,
         neurons: neurons.collect::<anyhow::Result<_>>()?,
         nominations: nominations.collect::<anyhow::Result<_>>()?,
+        balances: balances.collect::<anyhow::Result<_>>()?,
     })
+}
+
+fn hyperparameters(launch: &GenesisLaunch) -> anyhow::Result<Hyperparameters> {
+    let mut rules = match launch.rules {
+        ChainPreset::Small => Hyperparameters::SMALL,
+        ChainPreset::Classic => Hyperparameters::CLASSIC,
+        ChainPreset::Today => Hyperparameters::TODAY,
+    };
+    for (name, &value) in &launch.hyperparameters {
+        rules.set(name, value)?;
+    }
+    Ok(rules)
 }
 
 fn key(hex: &str, whose: impl FnOnce() -> String) -> anyhow::Result<PublicKey> {

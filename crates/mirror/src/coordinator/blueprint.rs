@@ -12,8 +12,8 @@ use mirror_config::component::{
 };
 use mirror_config::experiment::{Experiment, Fault, Latency, Model, Network};
 use mirror_config::launch::{
-    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch, SubtensorLaunch,
-    ValidatorLaunch,
+    AxonLaunch, ChainPreset, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch,
+    SubtensorLaunch, ValidatorLaunch,
 };
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
@@ -216,13 +216,14 @@ impl Blueprint {
         GenesisLaunch {
             netuid: self.metagraph().netuid,
             block: self.chain().block,
-            tempo: self.chain().epoch_length,
-            validator_epoch_length: self.chain().epoch_length,
-            min_allowed_weights: 1,
-            max_weight_limit: u16::MAX,
-            validator_exclude_quantile: 0,
+            rules: ChainPreset::Small,
+            hyperparameters: ["tempo", "validator_epoch_length"]
+                .map(|name| (name.to_owned(), self.chain().epoch_length))
+                .into(),
+            owner: None,
             neurons: miners.chain(validators).collect(),
             nominations: self.nominations.clone(),
+            balances: Vec::new(),
         }
     }
 
