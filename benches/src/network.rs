@@ -9,10 +9,8 @@ use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role, fleet};
 use mirror_config::component::{BehaviourSpec, HonestArgs};
-use mirror_config::experiment::{BlockTime, NeuronSettings};
-use mirror_config::launch::{
-    AxonLaunch, ChainPreset, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch,
-};
+use mirror_config::experiment::{BlockTime, ChainPreset, NeuronSettings};
+use mirror_config::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
 use mirror_dataset::{Places, Request, Schema, compile_cached, resolve};
 use mirror_identity::{Owner, SecretKey};
 use mirror_seed::Seed;

@@ -40,21 +40,16 @@ macro_rules! hyperparameters {
                 [$((stringify!($name), self.$name.number())),+].into_iter()
             }
 
-            /// Gives the one of this name another value. Nothing has changed after an error.
-            pub fn set(&mut self, name: &str, value: u64) -> Result<(), HyperparameterError> {
-                let out_of_bounds = || HyperparameterError::ValueNotInBounds { name: name.to_owned(), value };
-                let mut changed = self.clone();
+            /// The same but for the one of this name. Whether they go together is not looked at.
+            fn with(mut self, name: &str, value: u64) -> Result<Self, HyperparameterError> {
                 match name {
                     $(stringify!($name) => {
-                        changed.$name = <$type>::of_number(value).ok_or_else(out_of_bounds)?;
+                        let value = <$type>::of_number(value).ok_or_else(|| out_of_bounds(name, value))?;
+                        self.$name = value;
                     })+
                     _ => return Err(HyperparameterError::UnknownName { name: name.to_owned() }),
                 }
-                if !changed.is_sound() {
-                    return Err(out_of_bounds());
-                }
-                *self = changed;
-                Ok(())
+                Ok(self)
             }
         }
     };
@@ -67,8 +62,8 @@ hyperparameters! {
     tempo: u64,
     /// Minted each block until half of all TAO is issued, then half of it, and so on.
     block_emission: Rao,
-    /// A threshold of stake just under one half, 65,535 is all: consensus is the largest weight that more than the rest
-    /// of the stake gives.
+    /// Share of the stake that makes a consensus, 65,535 is all: of a neuron's weights it is the largest that so much of
+    /// the stake gives.
     kappa: u16,
     /// Blocks without new weights after which a validator does not count.
     activity_cutoff: u64,
@@ -83,9 +78,9 @@ hyperparameters! {
     /// How far bonds follow the clipped weights rather than the weights as set, 65,535 is fully;
     /// [`Today`](RuleSet::Today) alone.
     bonds_penalty: u16,
-    /// The third body of the epoch; [`Today`](RuleSet::Today) alone.
+    /// Whether bonds move by pair, as in Yuma 3; [`Today`](RuleSet::Today) alone.
     yuma3_on: bool,
-    /// A moving average by pair, where [`yuma3_on`](Self::yuma3_on).
+    /// Whether each pair has a rate of its own, where [`yuma3_on`](Self::yuma3_on).
     liquid_alpha_on: bool,
     /// The smallest share of new bonds under liquid alpha, 65,535 is all.
     alpha_low: u16,
@@ -165,7 +160,33 @@ pub enum HyperparameterError {
     },
 }
 
+fn out_of_bounds(name: &str, value: u64) -> HyperparameterError {
+    HyperparameterError::ValueNotInBounds {
+        name: name.to_owned(),
+        value,
+    }
+}
+
 impl Hyperparameters {
+    /// Gives the one of this name another value. Nothing has changed after an error.
+    pub fn set(&mut self, name: &str, value: u64) -> Result<(), HyperparameterError> {
+        let changed = self.clone().with(name, value)?;
+        if !changed.is_sound() {
+            return Err(out_of_bounds(name, value));
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// The same but for those of these names. Only a [`Genesis`](crate::Genesis) looks at whether they go together.
+    pub fn with_all<'a>(
+        self,
+        values: impl IntoIterator<Item = (&'a str, u64)>,
+    ) -> Result<Self, HyperparameterError> {
+        let mut values = values.into_iter();
+        values.try_fold(self, |rules, (name, value)| rules.with(name, value))
+    }
+
     /// Rules for a small network of a laboratory: those of 2023, but that nothing is limited except by the width of the
     /// numbers, that a registration costs nothing, and that an epoch comes each 100 blocks.
     pub const SMALL: Self = Self {
@@ -385,6 +406,15 @@ mod tests {
             Err(HyperparameterError::UnknownName { .. })
         ));
         assert_eq!(rules, Hyperparameters::SMALL);
+    }
+
+    #[test]
+    fn several_are_changed_in_any_order() {
+        // Each alone would stand above the other's old value.
+        let rules = Hyperparameters::CLASSIC.with_all([("alpha_high", 30_000), ("alpha_low", 10_000)]);
+        let rules = rules.expect("they are in range");
+        assert!(rules.is_sound());
+        assert_eq!((rules.alpha_low, rules.alpha_high), (10_000, 30_000));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::component::{BehaviourSpec, GatingModel, RewardModel};
-use crate::experiment::{BlockTime, Latency, NeuronSettings, Query};
+use crate::experiment::{BlockTime, ChainPreset, Latency, NeuronSettings, Query};
 
 /// What every node is told, and what its role is told besides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,18 +65,6 @@ pub struct GenesisLaunch {
     pub nominations: Vec<GenesisNomination>,
     /// What coldkeys have free to use.
     pub balances: Vec<GenesisBalance>,
-}
-
-/// Sets of the chain's rules by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChainPreset {
-    /// For a small network of a laboratory: nothing is limited.
-    Small,
-    /// As the real chain had them in 2023.
-    Classic,
-    /// As the real chain has them in 2026.
-    Today,
 }
 
 /// Whose the subnet is.

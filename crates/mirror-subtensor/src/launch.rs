@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use mirror_chain::{Balance, Block, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner};
-use mirror_config::experiment::BlockTime;
-use mirror_config::launch::{ChainPreset, GenesisLaunch, SubtensorLaunch};
+use mirror_config::experiment::{BlockTime, ChainPreset};
+use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::{Hotkey, PublicKey};
 
 /// The shortest time between two blocks by the clock.
@@ -73,17 +73,39 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
 }
 
 fn hyperparameters(launch: &GenesisLaunch) -> anyhow::Result<Hyperparameters> {
-    let mut rules = match launch.rules {
+    let preset = match launch.rules {
         ChainPreset::Small => Hyperparameters::SMALL,
         ChainPreset::Classic => Hyperparameters::CLASSIC,
         ChainPreset::Today => Hyperparameters::TODAY,
     };
-    for (name, &value) in &launch.hyperparameters {
-        rules.set(name, value)?;
-    }
-    Ok(rules)
+    let changed = launch.hyperparameters.iter();
+    Ok(preset.with_all(changed.map(|(name, &value)| (name.as_str(), value)))?)
 }
 
 fn key(hex: &str, whose: impl FnOnce() -> String) -> anyhow::Result<PublicKey> {
     PublicKey::from_hex(hex).with_context(whose)
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_config::schema::{Kind, sections};
+
+    use super::*;
+
+    #[test]
+    fn a_file_can_name_what_the_chain_has_within_its_bounds() {
+        let names: Vec<_> = sections::HYPERPARAMETERS.iter().map(|key| key.name).collect();
+        let ours = Hyperparameters::NAMES.iter().filter(|&&name| name != "rule_set");
+        assert_eq!(names, ours.copied().collect::<Vec<_>>());
+        for key in sections::HYPERPARAMETERS {
+            let Kind::Integer(range) = &key.kind else {
+                panic!("{} is no whole number", key.name)
+            };
+            for bound in [range.start(), range.end()] {
+                let value = u64::try_from(*bound).expect("the chain's numbers have 64 bits");
+                let rules = Hyperparameters::CLASSIC.with_all([(key.name, value)]);
+                assert!(rules.is_ok(), "{} {value}", key.name);
+            }
+        }
+    }
 }

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use mirror_config::experiment::BlockTime;
+use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{
-    ChainPreset, GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner,
-    SubtensorLaunch,
+    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, SubtensorLaunch,
 };
 use mirror_identity::PublicKey;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;

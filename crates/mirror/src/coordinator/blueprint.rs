@@ -1,5 +1,6 @@
 //! The blueprint of a network: an experiment, turned into the launch descriptions of its nodes. Pure.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,10 +11,10 @@ use mirror_config::component::{
     BehaviourSpec, DendritePool, DummyMetagraphArgs, DummySubtensorArgs, HonestArgs, MetagraphSpec,
     SubtensorSpec,
 };
-use mirror_config::experiment::{Experiment, Fault, Latency, Model, Network};
+use mirror_config::experiment::{ChainPreset, Experiment, Fault, Latency, Model, Network};
 use mirror_config::launch::{
-    AxonLaunch, ChainPreset, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch,
-    SubtensorLaunch, ValidatorLaunch,
+    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch, SubtensorLaunch,
+    ValidatorLaunch,
 };
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
@@ -201,7 +202,7 @@ impl Blueprint {
         args
     }
 
-    /// The preset `small`: nothing limits the weights, and the validators are staked and permitted from the start.
+    /// The validators are staked and permitted from the start.
     fn genesis(&self) -> GenesisLaunch {
         let seed = Seed::root(self.seed);
         let neuron = |owner, stake, validator_permit| GenesisNeuron {
@@ -216,15 +217,25 @@ impl Blueprint {
         GenesisLaunch {
             netuid: self.metagraph().netuid,
             block: self.chain().block,
-            rules: ChainPreset::Small,
-            hyperparameters: ["tempo", "validator_epoch_length"]
-                .map(|name| (name.to_owned(), self.chain().epoch_length))
-                .into(),
+            rules: self.network().chain,
+            hyperparameters: self.hyperparameters(),
             owner: None,
             neurons: miners.chain(validators).collect(),
             nominations: self.nominations.clone(),
             balances: Vec::new(),
         }
+    }
+
+    /// What the file says, and in a small network the epochs' length, which the component has.
+    fn hyperparameters(&self) -> BTreeMap<String, u64> {
+        let mut hyperparameters = match self.network().chain {
+            ChainPreset::Small => ["tempo", "validator_epoch_length"]
+                .map(|name| (name.to_owned(), self.chain().epoch_length))
+                .into(),
+            ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
+        };
+        hyperparameters.extend(self.network().hyperparameters.clone());
+        hyperparameters
     }
 
     fn stake(&self, index: u32) -> u64 {
