@@ -88,7 +88,7 @@ impl Network {
             barrier: Vec::new(),
             holds: Vec::new(),
         };
-        let node = node("subtensor", Role::Subtensor(subtensor));
+        let node = node("subtensor", Role::Subtensor(Box::new(subtensor)));
         let addresses = fleet::start_all(&placement, &[node], READY).await?;
         Ok(Self {
             placement,

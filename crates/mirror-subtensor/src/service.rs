@@ -157,11 +157,11 @@ impl SubtensorAccounts for Service {
     async fn get_balance(&self, request: Request<BalanceRequest>) -> Result<Response<Balance>, Status> {
         let coldkey = wire::key("coldkey", &request.into_inner().coldkey)?;
         let balance = self.node.read(move |chain| {
-            let own = chain.stakes().filter(|&(_, owner, _)| owner == coldkey);
-            Balance {
-                free: chain.balance(&coldkey).0,
-                staked: own.map(|(_, _, stake)| stake.0).sum(),
-            }
+            let stakes = chain.stakes().filter(|&(_, owner, _)| owner == coldkey);
+            wire::balance(
+                chain.balance(&coldkey),
+                stakes.map(|(hotkey, _, stake)| (hotkey, stake)),
+            )
         });
         Ok(Response::new(balance.await?))
     }

@@ -271,6 +271,20 @@ pub(crate) fn delegates(delegates: impl Iterator<Item = (Hotkey, u16)>) -> proto
     }
 }
 
+pub(crate) fn balance(free: Rao, stakes: impl Iterator<Item = (Hotkey, Rao)>) -> proto::Balance {
+    let stakes: Vec<_> = stakes
+        .map(|(hotkey, amount)| proto::Stake {
+            hotkey: hotkey.bytes().to_vec(),
+            amount: amount.0,
+        })
+        .collect();
+    proto::Balance {
+        free: free.0,
+        staked: stakes.iter().map(|stake| stake.amount).sum(),
+        stakes,
+    }
+}
+
 pub(crate) fn issuance(issuance: &Issuance, burn: Rao) -> proto::Issuance {
     proto::Issuance {
         total: issuance.total().0,

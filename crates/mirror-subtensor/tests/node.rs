@@ -15,7 +15,7 @@ use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     Applied, BalanceRequest, BecomeDelegate, BeginRequest, DelegatesRequest, HoldRequest, Hyperparameter,
     IssuanceRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest, Register, RetireRequest,
-    ServeAxon, SetHyperparameter, SetWeights, Transaction, WatchRequest, Weight,
+    ServeAxon, SetHyperparameter, SetWeights, Stake, Transaction, WatchRequest, Weight,
 };
 use network::{Clients, MINERS, OWNER, Steps, coldkey, connect, hotkey, launch, serve_axon, set_weights};
 use tempfile::TempDir;
@@ -480,6 +480,11 @@ async fn money_moves_and_is_told_of() {
     };
     let balance = accounts.get_balance(request).await.expect("sound").into_inner();
     assert_eq!((balance.free, balance.staked), (6_000, 4_000));
+    let staked_with = Stake {
+        hotkey: hotkey(0).bytes().to_vec(),
+        amount: 4_000,
+    };
+    assert_eq!(balance.stakes, [staked_with]);
     let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("sound");
     let delegates: Vec<_> = delegates
         .into_inner()

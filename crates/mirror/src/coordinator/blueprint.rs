@@ -67,7 +67,7 @@ impl Blueprint {
     pub(super) fn subtensor(&self) -> NodeSpec {
         self.node(
             SUBTENSOR.to_owned(),
-            Role::Subtensor(SubtensorLaunch {
+            Role::Subtensor(Box::new(SubtensorLaunch {
                 state: self.state(SUBTENSOR),
                 genesis: self.genesis(),
                 block_time: self.network().block_time,
@@ -75,7 +75,7 @@ impl Blueprint {
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
                 holds: super::schedule::holds(&self.experiment.faults),
-            }),
+            })),
         )
     }
 
