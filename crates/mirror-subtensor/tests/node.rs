@@ -547,6 +547,8 @@ async fn the_clock_closes_blocks_once_it_has_begun() {
     let state = state();
     let mut launch = launch(state.path(), 1);
     launch.block_time = BlockTime::Seconds(0.001);
+    // Epochs pay, and make versions of their own.
+    launch.genesis.hyperparameters.insert("tempo".to_owned(), 0);
     let mut node = Running::start(launch.clone()).await;
     let mut versions = node
         .clients
