@@ -1,5 +1,6 @@
 //! A subtensor and miners as processes, without a coordinator: what a dendrite pool calls.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role, fleet};
 use mirror_config::component::{BehaviourSpec, HonestArgs};
-use mirror_config::experiment::{BlockTime, NeuronSettings};
+use mirror_config::experiment::{BlockTime, ChainPreset, NeuronSettings};
 use mirror_config::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
 use mirror_dataset::{Places, Request, Schema, compile_cached, resolve};
 use mirror_identity::{Owner, SecretKey};
@@ -76,19 +77,18 @@ impl Network {
             genesis: GenesisLaunch {
                 netuid: 1,
                 block: 1,
-                tempo: 100,
-                validator_epoch_length: 100,
-                min_allowed_weights: 1,
-                max_weight_limit: u16::MAX,
-                validator_exclude_quantile: 0,
+                rules: ChainPreset::Small,
+                hyperparameters: BTreeMap::new(),
+                owner: None,
                 neurons: (0..miners).map(neuron).collect(),
                 nominations: Vec::new(),
+                balances: Vec::new(),
             },
             block_time: BlockTime::PerStep,
             barrier: Vec::new(),
             holds: Vec::new(),
         };
-        let node = node("subtensor", Role::Subtensor(subtensor));
+        let node = node("subtensor", Role::Subtensor(Box::new(subtensor)));
         let addresses = fleet::start_all(&placement, &[node], READY).await?;
         Ok(Self {
             placement,

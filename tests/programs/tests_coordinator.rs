@@ -3,6 +3,7 @@
 //!
 //! Its arguments: a folder for logs and state, and the folder of the project's programs.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
-use mirror_config::experiment::BlockTime;
+use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -63,21 +64,20 @@ fn chain(state: PathBuf) -> Role {
     let genesis = GenesisLaunch {
         netuid: 1,
         block: 1,
-        tempo: 10,
-        validator_epoch_length: 10,
-        min_allowed_weights: 1,
-        max_weight_limit: u16::MAX,
-        validator_exclude_quantile: 0,
+        rules: ChainPreset::Small,
+        hyperparameters: BTreeMap::new(),
+        owner: None,
         neurons: Vec::new(),
         nominations: Vec::new(),
+        balances: Vec::new(),
     };
-    Role::Subtensor(SubtensorLaunch {
+    Role::Subtensor(Box::new(SubtensorLaunch {
         state,
         genesis,
         block_time: BlockTime::PerStep,
         barrier: Vec::new(),
         holds: Vec::new(),
-    })
+    }))
 }
 
 /// What the busy node is told; it does not look at it.

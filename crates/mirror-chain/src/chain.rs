@@ -1,30 +1,24 @@
 //! The state machine: transactions go into the open block, and closing it applies them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mirror_identity::{Coldkey, Hotkey};
+use mirror_identity::{Coldkey, Hotkey, PublicKey};
 
-use crate::incentive::incentive;
 use crate::metagraph::History;
 use crate::pool::{Pool, Remembered};
-use crate::weights::{Setter, check_lengths, checked_row};
+use crate::state::State;
 use crate::{
-    Axon, Block, Call, Genesis, GenesisError, GenesisNeuron, MAX_UIDS, Metagraph, Neuron, Nomination, Nonce,
-    NotHeld, Rao, Refusal, Submitted, Transaction, Uid, Version,
+    Block, Genesis, GenesisError, Issuance, Metagraph, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction,
+    Uid, Version,
 };
 
 /// The chain of one subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    pub(crate) netuid: u16,
     /// The last closed block.
     pub(crate) closed: Block,
     pub(crate) history: History,
-    pub(crate) uids: BTreeMap<Hotkey, Uid>,
-    pub(crate) stake: BTreeMap<(Hotkey, Coldkey), Rao>,
-    /// The highest nonce that applied, by uid.
-    pub(crate) spent: Vec<Option<Nonce>>,
+    pub(crate) state: State,
     pub(crate) pool: Pool,
     pub(crate) remembered: Remembered,
 }
@@ -34,8 +28,10 @@ pub struct Chain {
 pub struct ClosedBlock {
     /// Its number.
     pub block: Block,
-    /// Its transactions, in the order (hotkey, nonce).
+    /// Its transactions, in the order (signer, nonce).
     pub applied: Vec<Applied>,
+    /// Whether an epoch came with it.
+    pub epoch: bool,
     /// Whether the metagraph has a new version.
     pub metagraph_changed: bool,
 }
@@ -44,80 +40,37 @@ pub struct ClosedBlock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// Whom it spoke for.
-    pub hotkey: Hotkey,
-    /// Which of the hotkey's it was.
+    pub signer: PublicKey,
+    /// Which of the signer's it was.
     pub nonce: Nonce,
     /// Whether it took effect, or why not.
     pub outcome: Result<(), Refusal>,
 }
 
-/// The neurons while a block closes.
-struct Closing<'chain> {
-    block: Block,
-    before: Arc<Metagraph>,
-    /// By uid.
-    neurons: Vec<Arc<Neuron>>,
-    uids: &'chain mut BTreeMap<Hotkey, Uid>,
-}
-
 impl Chain {
     /// The chain before its first block. Its metagraph has version 1 and is that of the block before the first.
     pub fn genesis(genesis: Genesis) -> Result<Self, GenesisError> {
-        let Genesis {
-            netuid,
-            first_block,
-            hyperparameters,
-            neurons,
-            nominations,
-        } = genesis;
-        let closed = match first_block.0 {
-            1..=0xFFFF_FFFF => Block(first_block.0 - 1),
-            _ => return Err(GenesisError::FirstBlock { block: first_block }),
-        };
-        let max_uids = hyperparameters.max_uids;
-        if !(1..=MAX_UIDS).contains(&max_uids) {
-            return Err(GenesisError::MaxUids { max_uids });
-        }
-        if neurons.len() as u64 > max_uids.into() {
-            return Err(GenesisError::TooManyNeurons {
-                count: neurons.len(),
-                max_uids,
-            });
-        }
-        let uids = uids_of(&neurons)?;
-        let (stake, totals) = stakes_of(&neurons, &nominations, &uids)?;
-        let spent = vec![None; neurons.len()];
-        let neurons = neurons.into_iter().zip(totals).map(|(neuron, total)| {
-            let registered = registered(neuron.hotkey, neuron.coldkey, closed);
-            Arc::new(Neuron {
-                stake: total,
-                validator_permit: neuron.validator_permit,
-                ..registered
-            })
-        });
+        let (state, closed) = genesis.state()?;
         let history = History::new(Metagraph {
             version: Version(1),
             since: closed,
-            hyperparameters,
-            neurons: neurons.collect(),
+            hyperparameters: state.rules.clone(),
+            neurons: state.neurons.clone(),
         });
         Ok(Self {
-            netuid,
             closed,
             history,
-            uids,
-            stake,
-            spent,
+            state,
             pool: Pool::default(),
             remembered: Remembered::default(),
         })
     }
 
-    /// Takes a transaction into the open block. The same hotkey and nonce again change nothing and are answered with the
+    /// Takes a transaction into the open block. The same signer and nonce again change nothing and are answered with the
     /// block they were taken in before.
     ///
     /// # Errors
-    /// [`Refusal::Stale`] for a nonce not above those of the hotkey's closed blocks whose answer is no longer
+    /// [`Refusal::Stale`] for a nonce not above those of the signer's closed blocks whose answer is no longer
     /// remembered, [`Refusal::ExhaustsResources`] for a full block. All other refusals come with the block's closing.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, Refusal> {
         if self.pool.contains(&transaction) {
@@ -128,7 +81,7 @@ impl Chain {
         if let Some(block) = self.remembered.block(&transaction) {
             return Ok(Submitted::Repeated { block });
         }
-        if self.spent_nonce(&transaction.hotkey) >= Some(transaction.nonce) {
+        if self.state.spent.get(&transaction.signer) >= Some(&transaction.nonce) {
             return Err(Refusal::Stale);
         }
         self.pool.take(transaction)?;
@@ -137,53 +90,55 @@ impl Chain {
         })
     }
 
-    /// Closes the open block: applies its transactions in the order (hotkey, nonce), then runs the epoch if one is due.
+    /// Closes the open block: applies its transactions in the order (signer, nonce), mints its reward, then runs the
+    /// epoch if one is due. (The real chain does the last two before a block's transactions, so that here an epoch sees
+    /// what was said in its own block.)
     pub fn close_block(&mut self) -> ClosedBlock {
         let block = self.open_block();
-        let before = Arc::clone(self.history.newest());
         self.closed = block;
         self.history.forget(block);
-        let epoch_is_due = epoch_is_due(block, self.netuid, before.hyperparameters.tempo);
-        if self.pool.is_empty() && !epoch_is_due {
-            return ClosedBlock {
-                block,
-                applied: Vec::new(),
-                metagraph_changed: false,
-            };
-        }
-        let mut closing = Closing {
-            block,
-            neurons: before.neurons.clone(),
-            before,
-            uids: &mut self.uids,
-        };
+        let state = &mut self.state;
+        state.registrations.begin_block(&state.rules, block);
         let mut applied = Vec::new();
-        for Transaction { hotkey, nonce, call } in self.pool.drain() {
-            let outcome = closing.apply(hotkey, call);
-            self.remembered.remember(hotkey, nonce, block);
-            self.spent.resize(closing.neurons.len(), None);
-            if let Some(uid) = closing.uids.get(&hotkey) {
-                self.spent[uid.index()] = Some(nonce);
-            }
+        for transaction in self.pool.drain() {
+            let Transaction { signer, nonce, .. } = transaction;
+            let outcome = state.apply(transaction, block);
+            self.remembered.remember(signer, nonce, block);
             applied.push(Applied {
-                hotkey,
+                signer,
                 nonce,
                 outcome,
             });
         }
-        if epoch_is_due {
-            closing.run_epoch();
+        state.accounts.mint_block_reward(state.rules.block_emission);
+        let epoch = epoch_is_due(block, state.netuid, state.rules.tempo);
+        if epoch {
+            state.run_epoch(block);
         }
-        let changed = closing.changed();
-        let metagraph_changed = changed.is_some();
-        if let Some(version) = changed {
-            self.history.push(version);
-        }
+        let metagraph_changed = self.keep_version(block);
         ClosedBlock {
             block,
             applied,
+            epoch,
             metagraph_changed,
         }
+    }
+
+    /// Makes the next version of the metagraph, if anything is not as it was.
+    fn keep_version(&mut self, block: Block) -> bool {
+        let before = self.history.newest();
+        // Neurons that nobody touched are the same allocation, which makes this cheap.
+        let changed = self.state.neurons != before.neurons || self.state.rules != before.hyperparameters;
+        if changed {
+            let version = Metagraph {
+                version: before.version.next(),
+                since: block,
+                hyperparameters: self.state.rules.clone(),
+                neurons: self.state.neurons.clone(),
+            };
+            self.history.push(version);
+        }
+        changed
     }
 
     /// The last closed block; before the first, the one before it.
@@ -208,182 +163,50 @@ impl Chain {
 
     /// The uid of a hotkey.
     pub fn uid(&self, hotkey: &Hotkey) -> Option<Uid> {
-        self.uids.get(hotkey).copied()
+        self.state.uids.get(hotkey).copied()
     }
 
-    /// Whose stake a hotkey has, its owner's among them, and how much; in the order of coldkeys.
+    /// Whose stake a hotkey has, its owner's among them, and how much; in the order of coldkeys. A hotkey can have stake
+    /// that is a neuron no longer.
     pub fn nominators(&self, hotkey: &Hotkey) -> impl Iterator<Item = (Coldkey, Rao)> {
-        let first = (*hotkey, Coldkey::from_bytes([0; 32]));
-        let last = (*hotkey, Coldkey::from_bytes([u8::MAX; 32]));
-        self.stake
-            .range(first..=last)
-            .map(|((_, coldkey), &stake)| (*coldkey, stake))
+        self.state.accounts.nominators(*hotkey)
     }
 
-    fn spent_nonce(&self, hotkey: &Hotkey) -> Option<Nonce> {
-        *self.spent.get(self.uid(hotkey)?.index())?
-    }
-}
-
-impl Closing<'_> {
-    fn apply(&mut self, hotkey: Hotkey, call: Call) -> Result<(), Refusal> {
-        match call {
-            Call::Register { coldkey } => self.register(hotkey, coldkey),
-            Call::ServeAxon(axon) => self.serve_axon(&hotkey, axon),
-            Call::SetWeights {
-                uids,
-                weights,
-                version_key,
-            } => self.set_weights(&hotkey, &uids, &weights, version_key),
-        }
+    /// Who takes stake from others, and what share of their dividends each keeps, 65,535 is all; in the order of
+    /// hotkeys.
+    pub fn delegates(&self) -> impl Iterator<Item = (Hotkey, u16)> {
+        self.state.takes.iter().map(|(&hotkey, &take)| (hotkey, take))
     }
 
-    fn register(&mut self, hotkey: Hotkey, coldkey: Coldkey) -> Result<(), Refusal> {
-        if self.uids.contains_key(&hotkey) {
-            return Err(Refusal::AlreadyRegistered);
-        }
-        if self.neurons.len() as u64 >= self.before.hyperparameters.max_uids.into() {
-            return Err(Refusal::NoNeuronIdAvailable);
-        }
-        let uid = u16::try_from(self.neurons.len())
-            .expect("there are fewer neurons than max_uids, which is at most 65,536");
-        self.uids.insert(hotkey, Uid(uid));
-        self.neurons
-            .push(Arc::new(registered(hotkey, coldkey, self.block)));
-        Ok(())
+    /// What a coldkey has free to use.
+    pub fn balance(&self, coldkey: &Coldkey) -> Rao {
+        self.state.accounts.balance(coldkey)
     }
 
-    fn serve_axon(&mut self, hotkey: &Hotkey, axon: Axon) -> Result<(), Refusal> {
-        let neuron = self.neuron_mut(hotkey)?;
-        if axon.ip.is_unspecified() || axon.ip.is_multicast() {
-            return Err(Refusal::InvalidIpAddress);
-        }
-        if neuron.axon != Some(axon) {
-            Arc::make_mut(neuron).axon = Some(axon);
-        }
-        Ok(())
+    /// All that coldkeys have free to use, in their order; none has nothing.
+    pub fn balances(&self) -> impl Iterator<Item = (Coldkey, Rao)> {
+        let balances = self.state.accounts.balances().iter();
+        balances.map(|(&coldkey, &free)| (coldkey, free))
     }
 
-    fn set_weights(
-        &mut self,
-        hotkey: &Hotkey,
-        uids: &[Uid],
-        weights: &[u16],
-        version_key: u64,
-    ) -> Result<(), Refusal> {
-        let neurons = self.neurons.len();
-        check_lengths(uids, weights, neurons)?;
-        let uid = *self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
-        let block = self.block;
-        let before = Arc::clone(&self.before);
-        let neuron = self.neuron_mut(hotkey)?;
-        let setter = Setter {
-            uid,
-            validator_permit: neuron.validator_permit,
-            last_update: neuron.last_update,
-            block,
-        };
-        let row = checked_row(
-            uids,
-            weights,
-            version_key,
-            &setter,
-            neurons,
-            &before.hyperparameters,
-        )?;
-        let neuron = Arc::make_mut(neuron);
-        neuron.weights = row.into();
-        neuron.last_update = block;
-        Ok(())
+    /// All that coldkeys have staked with hotkeys, in the order (hotkey, coldkey); none has nothing.
+    pub fn stakes(&self) -> impl Iterator<Item = (Hotkey, Coldkey, Rao)> {
+        let stakes = self.state.accounts.stakes().iter();
+        stakes.map(|(&(hotkey, coldkey), &stake)| (hotkey, coldkey, stake))
     }
 
-    fn run_epoch(&mut self) {
-        let incentives = incentive(&self.neurons);
-        for (neuron, incentive) in self.neurons.iter_mut().zip(incentives) {
-            if neuron.incentive != incentive {
-                Arc::make_mut(neuron).incentive = incentive;
-            }
-        }
+    /// Where all coins have come from and gone to.
+    pub fn issuance(&self) -> Issuance {
+        self.state.accounts.issuance()
     }
 
-    fn neuron_mut(&mut self, hotkey: &Hotkey) -> Result<&mut Arc<Neuron>, Refusal> {
-        let uid = self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
-        self.neurons.get_mut(uid.index()).ok_or(Refusal::NotRegistered)
-    }
-
-    /// The next version of the metagraph, if anything is not as it was.
-    fn changed(self) -> Option<Metagraph> {
-        // Neurons that nobody touched are the same allocation, which makes this cheap.
-        (self.neurons != self.before.neurons).then(|| Metagraph {
-            version: self.before.version.next(),
-            since: self.block,
-            hyperparameters: self.before.hyperparameters.clone(),
-            neurons: self.neurons,
-        })
+    /// What a registration costs in the open block, unless others come before.
+    pub fn burn(&self) -> Rao {
+        self.state.registrations.burn
     }
 }
 
 /// Epochs fall on blocks as they do on the real chain: each `tempo + 1` blocks, shifted by the number of the subnet.
 fn epoch_is_due(block: Block, netuid: u16, tempo: u64) -> bool {
     tempo != 0 && (block.0 + u64::from(netuid) + 1).is_multiple_of(tempo.saturating_add(1))
-}
-
-fn registered(hotkey: Hotkey, coldkey: Coldkey, block: Block) -> Neuron {
-    Neuron {
-        hotkey,
-        coldkey,
-        stake: Rao(0),
-        axon: None,
-        validator_permit: false,
-        last_update: block,
-        block_at_registration: block,
-        incentive: 0,
-        weights: Arc::new([]),
-    }
-}
-
-fn uids_of(neurons: &[GenesisNeuron]) -> Result<BTreeMap<Hotkey, Uid>, GenesisError> {
-    let mut uids = BTreeMap::new();
-    for (uid, neuron) in (0..=u16::MAX).map(Uid).zip(neurons) {
-        if let Some(first) = uids.insert(neuron.hotkey, uid) {
-            let hotkey = neuron.hotkey;
-            return Err(GenesisError::DuplicateHotkey {
-                hotkey,
-                first: first.index(),
-                second: uid.index(),
-            });
-        }
-    }
-    Ok(uids)
-}
-
-type Stakes = BTreeMap<(Hotkey, Coldkey), Rao>;
-
-/// The stake by hotkey and coldkey, without what is 0, and the total by uid.
-fn stakes_of(
-    neurons: &[GenesisNeuron],
-    nominations: &[Nomination],
-    uids: &BTreeMap<Hotkey, Uid>,
-) -> Result<(Stakes, Vec<Rao>), GenesisError> {
-    let own = neurons
-        .iter()
-        .map(|neuron| (neuron.hotkey, neuron.coldkey, neuron.stake));
-    let given = nominations
-        .iter()
-        .map(|nomination| (nomination.hotkey, nomination.coldkey, nomination.stake));
-    let mut stakes = Stakes::new();
-    let mut totals = vec![Rao(0); neurons.len()];
-    for (hotkey, coldkey, Rao(amount)) in own.chain(given) {
-        let total = uids.get(&hotkey).and_then(|uid| totals.get_mut(uid.index()));
-        let total = total.ok_or(GenesisError::UnknownNominee { hotkey, coldkey })?;
-        total.0 = total
-            .0
-            .checked_add(amount)
-            .ok_or(GenesisError::StakeOverflow { hotkey })?;
-        if amount > 0 {
-            // A part of the total, which did not overflow.
-            stakes.entry((hotkey, coldkey)).or_default().0 += amount;
-        }
-    }
-    Ok((stakes, totals))
 }

@@ -1,5 +1,5 @@
-//! The chain of one subnet as a pure state machine: registry, stake, served axons, weights, blocks, a metagraph with
-//! versions, and an incentive at each tempo.
+//! The chain of one subnet as a pure state machine: who is in it, who has how much, what neurons say of each other, and
+//! what the epoch pays each for it; blocks, and a metagraph with versions.
 //!
 //! There is no I/O here, no clock and no float: a [`Chain`] is a function of its [`Genesis`] and of the calls that were
 //! submitted block by block, and within a block the order in which they arrived changes nothing.
@@ -11,34 +11,50 @@
 //! let hotkey = PublicKey::from_bytes([1; 32]);
 //! let coldkey = PublicKey::from_bytes([2; 32]);
 //! let mut chain = Chain::genesis(Genesis {
-//!     neurons: vec![GenesisNeuron { hotkey, coldkey, stake: Rao(1_000), validator_permit: true }],
+//!     neurons: vec![GenesisNeuron {
+//!         hotkey,
+//!         coldkey,
+//!         stake: Rao(1_000),
+//!         validator_permit: true,
+//!         weights: Vec::new(),
+//!         bonds: Vec::new(),
+//!     }],
 //!     ..Genesis::empty(Hyperparameters::SMALL)
 //! })?;
 //! let axon = Axon { ip: "127.0.0.1".parse()?, port: 8091.try_into()? };
-//! chain.submit(Transaction { hotkey, nonce: Nonce(1), call: Call::ServeAxon(axon) })?;
+//! chain.submit(Transaction { signer: hotkey, nonce: Nonce(1), call: Call::ServeAxon(axon) })?;
 //! let closed = chain.close_block();
 //! assert!(closed.metagraph_changed);
 //! assert_eq!(chain.metagraph().neuron(Uid(0)).and_then(|neuron| neuron.axon), Some(axon));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accounts;
 mod call;
 mod chain;
+mod commitment;
 pub mod epoch;
 mod genesis;
 mod hyperparameters;
-mod incentive;
 mod metagraph;
+mod payment;
 mod pool;
 mod refusal;
+mod registration;
+mod serving;
+mod staking;
+mod state;
 mod state_hash;
 mod units;
 mod weights;
 
-pub use call::{Axon, Call, Transaction};
+pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_GENESIS_ISSUANCE, TOTAL_SUPPLY};
+pub use call::{Axon, Call, Transaction, Weights};
 pub use chain::{Applied, Chain, ClosedBlock};
-pub use genesis::{Genesis, GenesisError, GenesisNeuron, Nomination};
-pub use hyperparameters::{Hyperparameters, MAX_UIDS};
+pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS};
+pub use epoch::Bond;
+pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
+pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};
 pub use metagraph::{HISTORY_BLOCKS, Metagraph, Neuron, NotHeld};
 pub use pool::{POOL_BYTES, REMEMBERED_TRANSACTIONS, Submitted};
 pub use refusal::Refusal;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey};
 
+use crate::epoch::Bond;
 use crate::{Axon, Block, Hyperparameters, Rao, Uid, Version, Weight};
 
 /// Blocks, the last closed one included, whose metagraph can be asked for.
@@ -24,6 +25,8 @@ pub struct Metagraph {
 }
 
 /// What the chain knows about a neuron.
+///
+/// Shares are u16, 65,535 is 1. What is of the last epoch is 0 before a neuron's first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neuron {
     /// Speaks for it.
@@ -32,18 +35,68 @@ pub struct Neuron {
     pub coldkey: Coldkey,
     /// The owner's and the nominators' stake.
     pub stake: Rao,
+    /// Whose the stake is, its owner's among them; in the order of coldkeys.
+    pub nominators: Arc<[(Coldkey, Rao)]>,
     /// Where it serves, if it does.
     pub axon: Option<Axon>,
+    /// Where its figures are served, if they are.
+    pub prometheus: Option<Axon>,
     /// May set weights for others.
     pub validator_permit: bool,
-    /// When it set weights last; before it ever did, when it was registered.
+    /// When it set weights last, or committed to some; before it ever did, when it was registered.
     pub last_update: Block,
     /// When it was registered.
     pub block_at_registration: Block,
-    /// As of the last epoch; 65,535 is the largest of all neurons.
+    /// As of the last epoch: whether it had set weights within the activity cutoff; a newcomer has.
+    pub active: bool,
+    /// As of the last epoch, where the rules still have it: the same as its incentive.
+    pub rank: u16,
+    /// As of the last epoch, where the rules still have it: what part of the weights given to it was within consensus.
+    pub trust: u16,
+    /// As of the last epoch: the weight that validators agree on for it.
+    pub consensus: u16,
+    /// As of the last epoch: its share of what is paid for what was given to it.
     pub incentive: u16,
+    /// As of the last epoch: its share of what is paid for what it gave.
+    pub dividends: u16,
+    /// As of the last epoch: what part of the weights that it gave was within consensus.
+    pub validator_trust: u16,
+    /// As of the last epoch: what it was paid.
+    pub emission: Rao,
+    /// As of the last epoch, where the rules still have it: who has the lowest is replaced first.
+    pub pruning_score: u16,
     /// What it set last, as stored: 65,535 is its largest.
     pub weights: Arc<[Weight]>,
+    /// As of the last epoch: what it has in others.
+    pub bonds: Arc<[Bond]>,
+}
+
+impl Neuron {
+    /// One that has just joined.
+    pub(crate) fn registered(hotkey: Hotkey, coldkey: Coldkey, block: Block) -> Self {
+        Self {
+            hotkey,
+            coldkey,
+            stake: Rao(0),
+            nominators: Arc::new([]),
+            axon: None,
+            prometheus: None,
+            validator_permit: false,
+            last_update: block,
+            block_at_registration: block,
+            active: true,
+            rank: 0,
+            trust: 0,
+            consensus: 0,
+            incentive: 0,
+            dividends: 0,
+            validator_trust: 0,
+            emission: Rao(0),
+            pruning_score: 0,
+            weights: Arc::new([]),
+            bonds: Arc::new([]),
+        }
+    }
 }
 
 impl Metagraph {

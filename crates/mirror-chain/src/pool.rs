@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mirror_identity::Hotkey;
+use mirror_identity::PublicKey;
 
-use crate::{Block, Call, Nonce, Refusal, Transaction};
+use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
 
 /// Room of a block: what its transactions take in memory, bytes.
 pub const POOL_BYTES: usize = 64 << 20;
@@ -13,7 +13,7 @@ pub const POOL_BYTES: usize = 64 << 20;
 /// Transactions of closed blocks whose answers are remembered.
 pub const REMEMBERED_TRANSACTIONS: usize = 131_072;
 
-/// What a transaction takes beside its weights, bytes.
+/// What a transaction takes beside what has no fixed length, bytes.
 const TRANSACTION_BYTES: usize = 128;
 
 /// The answer to a transaction that was taken.
@@ -24,7 +24,7 @@ pub enum Submitted {
         /// The block that is open.
         block: Block,
     },
-    /// The same hotkey and nonce were taken before; nothing was done.
+    /// The same signer and nonce were taken before; nothing was done.
     Repeated {
         /// The block that was open then.
         block: Block,
@@ -43,24 +43,20 @@ impl Submitted {
 /// The transactions of the open block, in the order in which they will apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Pool {
-    calls: BTreeMap<(Hotkey, Nonce), Call>,
+    calls: BTreeMap<(PublicKey, Nonce), Call>,
     bytes: usize,
 }
 
 /// In which block transactions were taken, as far back as is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Remembered {
-    blocks: BTreeMap<(Hotkey, Nonce), Block>,
-    oldest_first: VecDeque<(Hotkey, Nonce)>,
+    blocks: BTreeMap<(PublicKey, Nonce), Block>,
+    oldest_first: VecDeque<(PublicKey, Nonce)>,
 }
 
 impl Pool {
     pub(crate) fn contains(&self, transaction: &Transaction) -> bool {
-        self.calls.contains_key(&(transaction.hotkey, transaction.nonce))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.contains_key(&(transaction.signer, transaction.nonce))
     }
 
     /// Takes a transaction that is not there yet.
@@ -71,42 +67,56 @@ impl Pool {
         }
         self.bytes = bytes;
         self.calls
-            .insert((transaction.hotkey, transaction.nonce), transaction.call);
+            .insert((transaction.signer, transaction.nonce), transaction.call);
         Ok(())
     }
 
-    /// All of them, in the order (hotkey, nonce); the pool is empty after.
+    /// All of them, in the order (signer, nonce); the pool is empty after.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Transaction> + use<> {
         let pool = std::mem::take(self);
         pool.calls
             .into_iter()
-            .map(|((hotkey, nonce), call)| Transaction { hotkey, nonce, call })
+            .map(|((signer, nonce), call)| Transaction { signer, nonce, call })
     }
 
     /// In the order in which they will apply.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Hotkey, &Nonce, &Call)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Call)> {
         self.calls
             .iter()
-            .map(|((hotkey, nonce), call)| (hotkey, nonce, call))
+            .map(|((signer, nonce), call)| (signer, nonce, call))
     }
 }
 
 fn bytes(call: &Call) -> usize {
     TRANSACTION_BYTES
         + match call {
-            Call::Register { .. } | Call::ServeAxon(_) => 0,
-            Call::SetWeights { uids, weights, .. } => size_of_val(&uids[..]) + size_of_val(&weights[..]),
+            Call::SetWeights(weights) => weights_bytes(weights),
+            Call::RevealWeights { weights, salt } => weights_bytes(weights) + size_of_val(&salt[..]),
+            Call::SetHyperparameter { name, .. } => name.len(),
+            Call::Register { .. }
+            | Call::BurnedRegister { .. }
+            | Call::ServeAxon(_)
+            | Call::ServePrometheus(_)
+            | Call::CommitWeights(_)
+            | Call::AddStake { .. }
+            | Call::RemoveStake { .. }
+            | Call::BecomeDelegate { .. }
+            | Call::Transfer { .. } => 0,
         }
+}
+
+fn weights_bytes(Weights { uids, weights, .. }: &Weights) -> usize {
+    size_of_val(&uids[..]) + size_of_val(&weights[..])
 }
 
 impl Remembered {
     pub(crate) fn block(&self, transaction: &Transaction) -> Option<Block> {
-        self.blocks.get(&(transaction.hotkey, transaction.nonce)).copied()
+        self.blocks.get(&(transaction.signer, transaction.nonce)).copied()
     }
 
-    pub(crate) fn remember(&mut self, hotkey: Hotkey, nonce: Nonce, block: Block) {
-        self.blocks.insert((hotkey, nonce), block);
-        self.oldest_first.push_back((hotkey, nonce));
+    pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, block: Block) {
+        self.blocks.insert((signer, nonce), block);
+        self.oldest_first.push_back((signer, nonce));
         while self.oldest_first.len() > REMEMBERED_TRANSACTIONS {
             if let Some(oldest) = self.oldest_first.pop_front() {
                 self.blocks.remove(&oldest);
@@ -115,9 +125,9 @@ impl Remembered {
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Hotkey, &Nonce, Block)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, Block)> {
         self.oldest_first
             .iter()
-            .filter_map(|(hotkey, nonce)| Some((hotkey, nonce, *self.blocks.get(&(*hotkey, *nonce))?)))
+            .filter_map(|(signer, nonce)| Some((signer, nonce, *self.blocks.get(&(*signer, *nonce))?)))
     }
 }

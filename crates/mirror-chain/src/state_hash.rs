@@ -1,15 +1,18 @@
 //! A short name for a whole state, to compare two chains that are not in one place.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest};
+use mirror_identity::PublicKey;
 
-use crate::{Call, Chain, Hyperparameters, Neuron, Weight};
+use crate::registration::Registrations;
+use crate::{Axon, Bond, Call, Chain, Hyperparameters, Issuance, Neuron, Weight, Weights};
 
-/// BLAKE2b-256 of all that decides how a chain goes on: metagraph, stake, nonces, the open block, and the answers that
-/// are remembered. Earlier versions of the metagraph are not in it.
+/// BLAKE2b-256 of all that decides how a chain goes on: neurons, rules, accounts, nonces, the open block, and the
+/// answers that are remembered. Earlier versions of the metagraph are not in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StateHash([u8; 32]);
 
@@ -29,32 +32,54 @@ impl Chain {
     /// The hash of the state. Takes time in proportion to the state.
     pub fn state_hash(&self) -> StateHash {
         let mut hasher = Hasher(Blake2b::new());
-        hasher.number(self.netuid);
+        let state = &self.state;
+        hasher.number(state.netuid);
         hasher.number(self.closed.0);
-        let metagraph = self.metagraph();
-        hasher.number(metagraph.version.0);
-        hasher.number(metagraph.since.0);
-        hasher.hyperparameters(&metagraph.hyperparameters);
-        hasher.count(metagraph.neurons.len());
-        for (neuron, spent) in metagraph.neurons.iter().zip(&self.spent) {
-            hasher.neuron(neuron);
-            hasher.count(spent.iter().len());
-            hasher.number(spent.map_or(0, |nonce| nonce.0));
+        hasher.number(self.metagraph().version.0);
+        hasher.number(self.metagraph().since.0);
+        hasher.count(state.owner.iter().len());
+        if let Some(owner) = &state.owner {
+            hasher.bytes(&owner.coldkey.bytes());
+            hasher.bytes(&owner.hotkey.bytes());
         }
-        hasher.count(self.stake.len());
-        for ((hotkey, coldkey), stake) in &self.stake {
+        hasher.hyperparameters(&state.rules);
+        hasher.count(state.neurons.len());
+        for neuron in &state.neurons {
+            hasher.neuron(neuron);
+        }
+        hasher.map(&state.owners, |hasher, coldkey| hasher.bytes(&coldkey.bytes()));
+        hasher.map(&state.takes, |hasher, &take| hasher.number(take));
+        hasher.map(state.accounts.balances(), |hasher, free| hasher.number(free.0));
+        hasher.count(state.accounts.stakes().len());
+        for ((hotkey, coldkey), stake) in state.accounts.stakes() {
             hasher.bytes(&hotkey.bytes());
             hasher.bytes(&coldkey.bytes());
             hasher.number(stake.0);
         }
+        hasher.issuance(&state.accounts.issuance());
+        hasher.registrations(&state.registrations);
+        hasher.map(&state.commits, |hasher, commits| {
+            hasher.count(commits.iter().len());
+            for (block, commitment) in commits.iter() {
+                hasher.number(block.0);
+                hasher.bytes(&commitment.0);
+            }
+        });
+        for served in state.served.blocks() {
+            hasher.map(served, |hasher, block| hasher.number(block.0));
+        }
+        hasher.map(&state.stake_moved, |hasher, block| hasher.number(block.0));
+        hasher.count(state.last_epoch.iter().len());
+        hasher.number(state.last_epoch.map_or(0, |block| block.0));
+        hasher.map(&state.spent, |hasher, nonce| hasher.number(nonce.0));
         hasher.count(self.pool.iter().count());
-        for (hotkey, nonce, call) in self.pool.iter() {
-            hasher.bytes(&hotkey.bytes());
+        for (signer, nonce, call) in self.pool.iter() {
+            hasher.bytes(&signer.bytes());
             hasher.number(nonce.0);
             hasher.call(call);
         }
-        for (hotkey, nonce, block) in self.remembered.iter() {
-            hasher.bytes(&hotkey.bytes());
+        for (signer, nonce, block) in self.remembered.iter() {
+            hasher.bytes(&signer.bytes());
             hasher.number(nonce.0);
             hasher.number(block.0);
         }
@@ -78,40 +103,69 @@ impl Hasher {
         self.number(count as u64);
     }
 
+    fn map<T>(&mut self, map: &BTreeMap<PublicKey, T>, value: impl Fn(&mut Self, &T)) {
+        self.count(map.len());
+        for (key, mapped) in map {
+            self.bytes(&key.bytes());
+            value(self, mapped);
+        }
+    }
+
     fn hyperparameters(&mut self, rules: &Hyperparameters) {
-        self.number(rules.tempo);
-        self.number(rules.validator_epoch_length);
-        self.number(rules.min_allowed_weights);
-        self.number(rules.max_weight_limit);
-        self.number(rules.validator_exclude_quantile);
-        self.number(rules.weights_set_rate_limit);
-        self.number(rules.weights_version_key);
-        self.number(rules.max_uids);
+        for (_, value) in rules.entries() {
+            self.number(value);
+        }
+    }
+
+    fn issuance(&mut self, issuance: &Issuance) {
+        self.number(issuance.genesis.0);
+        self.number(issuance.minted.0);
+        self.number(issuance.pending.0);
+        self.number(issuance.lapsed.0);
+        self.number(issuance.burned.0);
+    }
+
+    fn registrations(&mut self, registrations: &Registrations) {
+        self.number(registrations.burn.0);
+        self.number(registrations.this_block);
+        self.number(registrations.this_interval);
+        self.number(registrations.since.0);
     }
 
     fn neuron(&mut self, neuron: &Neuron) {
         self.bytes(&neuron.hotkey.bytes());
         self.bytes(&neuron.coldkey.bytes());
-        self.number(neuron.stake.0);
-        match neuron.axon {
-            None => self.count(0),
-            Some(axon) => {
-                self.count(1);
-                self.axon(axon.ip, axon.port.get());
+        for served in [neuron.axon, neuron.prometheus] {
+            self.count(served.iter().len());
+            if let Some(axon) = served {
+                self.axon(axon);
             }
         }
         self.number(neuron.validator_permit);
         self.number(neuron.last_update.0);
         self.number(neuron.block_at_registration.0);
+        self.number(neuron.active);
+        self.number(neuron.rank);
+        self.number(neuron.trust);
+        self.number(neuron.consensus);
         self.number(neuron.incentive);
+        self.number(neuron.dividends);
+        self.number(neuron.validator_trust);
+        self.number(neuron.emission.0);
+        self.number(neuron.pruning_score);
         self.count(neuron.weights.len());
         for Weight { uid, weight } in neuron.weights.iter() {
             self.number(uid.0);
             self.number(*weight);
         }
+        self.count(neuron.bonds.len());
+        for Bond { uid, bond } in neuron.bonds.iter() {
+            self.number(uid.0);
+            self.number(*bond);
+        }
     }
 
-    fn axon(&mut self, ip: IpAddr, port: u16) {
+    fn axon(&mut self, Axon { ip, port }: Axon) {
         match ip {
             IpAddr::V4(ip) => {
                 self.number(4_u8);
@@ -122,7 +176,7 @@ impl Hasher {
                 self.bytes(&ip.octets());
             }
         }
-        self.number(port);
+        self.number(port.get());
     }
 
     fn call(&mut self, call: &Call) {
@@ -133,24 +187,71 @@ impl Hasher {
             }
             Call::ServeAxon(axon) => {
                 self.number(1_u8);
-                self.axon(axon.ip, axon.port.get());
+                self.axon(*axon);
             }
-            Call::SetWeights {
-                uids,
-                weights,
-                version_key,
-            } => {
+            Call::SetWeights(weights) => {
                 self.number(2_u8);
-                self.count(uids.len());
-                for uid in uids {
-                    self.number(uid.0);
+                self.weights(weights);
+            }
+            Call::BurnedRegister { hotkey } => {
+                self.number(3_u8);
+                self.bytes(&hotkey.bytes());
+            }
+            Call::ServePrometheus(axon) => {
+                self.number(4_u8);
+                self.axon(*axon);
+            }
+            Call::CommitWeights(commitment) => {
+                self.number(5_u8);
+                self.bytes(&commitment.0);
+            }
+            Call::RevealWeights { weights, salt } => {
+                self.number(6_u8);
+                self.weights(weights);
+                self.count(salt.len());
+                for &number in salt {
+                    self.number(number);
                 }
-                self.count(weights.len());
-                for &weight in weights {
-                    self.number(weight);
-                }
-                self.number(*version_key);
+            }
+            Call::AddStake { hotkey, amount } => {
+                self.number(7_u8);
+                self.bytes(&hotkey.bytes());
+                self.number(amount.0);
+            }
+            Call::RemoveStake { hotkey, amount } => {
+                self.number(8_u8);
+                self.bytes(&hotkey.bytes());
+                self.number(amount.0);
+            }
+            Call::BecomeDelegate { hotkey, take } => {
+                self.number(9_u8);
+                self.bytes(&hotkey.bytes());
+                self.count(take.iter().len());
+                self.number(take.unwrap_or(0));
+            }
+            Call::Transfer { to, amount } => {
+                self.number(10_u8);
+                self.bytes(&to.bytes());
+                self.number(amount.0);
+            }
+            Call::SetHyperparameter { name, value } => {
+                self.number(11_u8);
+                self.count(name.len());
+                self.bytes(name.as_bytes());
+                self.number(*value);
             }
         }
+    }
+
+    fn weights(&mut self, set: &Weights) {
+        self.count(set.uids.len());
+        for uid in &set.uids {
+            self.number(uid.0);
+        }
+        self.count(set.weights.len());
+        for &weight in &set.weights {
+            self.number(weight);
+        }
+        self.number(set.version_key);
     }
 }

@@ -22,6 +22,11 @@ pub struct Nonce(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
 
+impl Rao {
+    /// One TAO.
+    pub const TAO: u64 = 1_000_000_000;
+}
+
 impl Uid {
     /// The place in a list by uid.
     pub fn index(self) -> usize {

@@ -2,8 +2,14 @@
 //! point).
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
-use crate::{Block, Hyperparameters, Refusal, Uid};
+use mirror_identity::Hotkey;
+
+use crate::commitment::Commitment;
+use crate::state::State;
+use crate::{Block, Refusal, RuleSet, Uid, Weights};
 
 /// What a neuron says another is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,63 +20,142 @@ pub struct Weight {
     pub weight: u16,
 }
 
-/// Who sets weights, and when.
-pub(crate) struct Setter {
-    pub(crate) uid: Uid,
-    pub(crate) validator_permit: bool,
-    pub(crate) last_update: Block,
-    /// The block in which they are set.
-    pub(crate) block: Block,
+/// Whether weights must keep the distance in time of the rate limit: what was committed to has done so before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Limited,
+    Committed,
 }
 
-/// The checks that need no registration.
-pub(crate) fn check_lengths(uids: &[Uid], weights: &[u16], neurons: usize) -> Result<(), Refusal> {
-    if uids.len() != weights.len() {
-        return Err(Refusal::WeightVecNotEqualSize);
+impl State {
+    /// Weights in the open.
+    pub(crate) fn set_weights(
+        &mut self,
+        hotkey: &Hotkey,
+        weights: &Weights,
+        block: Block,
+    ) -> Result<(), Refusal> {
+        if self.rules.commit_reveal_weights_enabled {
+            return Err(Refusal::CommitRevealEnabled);
+        }
+        let row = self.checked_row(hotkey, weights, Pace::Limited, block)?;
+        let neuron = Arc::make_mut(self.neuron_mut(hotkey)?);
+        neuron.weights = row;
+        neuron.last_update = block;
+        Ok(())
     }
-    if uids.len() > neurons {
-        return Err(Refusal::TooManyUids);
-    }
-    Ok(())
-}
 
-/// The other checks, after [`check_lengths`]; gives the row as it is stored: the largest weight upscaled to 65,535.
-///
-/// Weights that are all zero pass, as they do on the real chain: a row that gives nobody anything.
-pub(crate) fn checked_row(
-    uids: &[Uid],
-    weights: &[u16],
-    version_key: u64,
-    setter: &Setter,
-    neurons: usize,
-    rules: &Hyperparameters,
-) -> Result<Vec<Weight>, Refusal> {
-    if version_key < rules.weights_version_key {
-        return Err(Refusal::IncorrectNetworkVersionKey);
+    /// Weights that cannot be read yet.
+    pub(crate) fn commit_weights(
+        &mut self,
+        hotkey: &Hotkey,
+        commitment: Commitment,
+        block: Block,
+    ) -> Result<(), Refusal> {
+        if !self.rules.commit_reveal_weights_enabled {
+            return Err(Refusal::CommitRevealDisabled);
+        }
+        let uid = *self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
+        self.check_rate(uid, block)
+            .map_err(|_| Refusal::CommittingWeightsTooFast)?;
+        let period = self.reveal_period();
+        let commits = self.commits.entry(*hotkey).or_default();
+        commits.commit(commitment, block, period)?;
+        Arc::make_mut(self.neuron_mut(hotkey)?).last_update = block;
+        Ok(())
     }
-    let since_last = setter.block.0.saturating_sub(setter.last_update.0);
-    if setter.last_update.0 != 0 && since_last < rules.weights_set_rate_limit {
-        return Err(Refusal::SettingWeightsTooFast);
+
+    /// What was committed to. The commitment stays if the weights are refused.
+    pub(crate) fn reveal_weights(
+        &mut self,
+        hotkey: &Hotkey,
+        weights: &Weights,
+        salt: &[u16],
+        block: Block,
+    ) -> Result<(), Refusal> {
+        if !self.rules.commit_reveal_weights_enabled {
+            return Err(Refusal::CommitRevealDisabled);
+        }
+        let commits = self.commits.get(hotkey).ok_or(Refusal::NoWeightsCommitFound)?;
+        let commitment = Commitment::new(hotkey, self.netuid, weights, salt);
+        let place = commits.revealable(commitment, block, self.reveal_period())?;
+        let row = self.checked_row(hotkey, weights, Pace::Committed, block)?;
+        Arc::make_mut(self.neuron_mut(hotkey)?).weights = row;
+        if let Entry::Occupied(mut commits) = self.commits.entry(*hotkey) {
+            commits.get_mut().forget_to(place);
+            if commits.get().is_empty() {
+                commits.remove();
+            }
+        }
+        Ok(())
     }
-    let only_for_itself = uids == [setter.uid];
-    if !only_for_itself && !setter.validator_permit {
-        return Err(Refusal::NoValidatorPermit);
+
+    /// All checks, in the real chain's order; gives the row as it is stored: the largest weight upscaled to 65,535.
+    ///
+    /// Weights that are all zero pass, as they do on the real chain: a row that gives nobody anything.
+    fn checked_row(
+        &self,
+        hotkey: &Hotkey,
+        set: &Weights,
+        pace: Pace,
+        block: Block,
+    ) -> Result<Arc<[Weight]>, Refusal> {
+        let Weights {
+            uids,
+            weights,
+            version_key,
+        } = set;
+        let rules = &self.rules;
+        if uids.len() != weights.len() {
+            return Err(Refusal::WeightVecNotEqualSize);
+        }
+        if uids.len() > self.neurons.len() {
+            return Err(Refusal::TooManyUids);
+        }
+        let uid = *self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
+        let setter = self.neurons.get(uid.index()).ok_or(Refusal::NotRegistered)?;
+        if rules.rule_set == RuleSet::Today
+            && setter.stake < rules.stake_threshold
+            && self.owner_uid() != Some(uid)
+        {
+            return Err(Refusal::NotEnoughStakeToSetWeights);
+        }
+        if *version_key < rules.weights_version_key {
+            return Err(Refusal::IncorrectNetworkVersionKey);
+        }
+        if pace == Pace::Limited {
+            self.check_rate(uid, block)?;
+        }
+        let only_for_itself = *uids == [uid];
+        if !only_for_itself && !setter.validator_permit {
+            return Err(Refusal::NoValidatorPermit);
+        }
+        if uids.iter().collect::<BTreeSet<_>>().len() < uids.len() {
+            return Err(Refusal::DuplicateUids);
+        }
+        if uids.iter().any(|uid| uid.index() >= self.neurons.len()) {
+            return Err(Refusal::InvalidUid);
+        }
+        if !only_for_itself && uids.len() < rules.min_allowed_weights.into() {
+            return Err(Refusal::NotSettingEnoughWeights);
+        }
+        let upscaled = max_upscaled(weights);
+        let limit = share(rules.max_weight_limit.into(), u16::MAX.into());
+        if !only_for_itself && largest_share(&upscaled) > limit {
+            return Err(Refusal::MaxWeightExceeded);
+        }
+        let row = uids.iter().zip(upscaled);
+        Ok(row.map(|(&uid, weight)| Weight { uid, weight }).collect())
     }
-    if uids.iter().collect::<BTreeSet<_>>().len() < uids.len() {
-        return Err(Refusal::DuplicateUids);
+
+    fn check_rate(&self, uid: Uid, block: Block) -> Result<(), Refusal> {
+        let setter = self.neurons.get(uid.index()).ok_or(Refusal::NotRegistered)?;
+        let since_last = block.0.saturating_sub(setter.last_update.0);
+        if setter.last_update.0 != 0 && since_last < self.rules.weights_set_rate_limit {
+            return Err(Refusal::SettingWeightsTooFast);
+        }
+        Ok(())
     }
-    if uids.iter().any(|uid| uid.index() >= neurons) {
-        return Err(Refusal::InvalidUid);
-    }
-    if !only_for_itself && uids.len() < rules.min_allowed_weights.into() {
-        return Err(Refusal::NotSettingEnoughWeights);
-    }
-    let upscaled = max_upscaled(weights);
-    if !only_for_itself && largest_share(&upscaled) > share(rules.max_weight_limit.into(), u16::MAX.into()) {
-        return Err(Refusal::MaxWeightExceeded);
-    }
-    let row = uids.iter().zip(upscaled);
-    Ok(row.map(|(&uid, weight)| Weight { uid, weight }).collect())
 }
 
 /// Scales so that the largest is 65,535, rounding half up. Above half the range the chain multiplies by a factor that

@@ -1,82 +1,198 @@
 //! What holds for every history of calls.
 
+mod subnet;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use mirror_chain::{
-    Axon, Call, Chain, Genesis, GenesisNeuron, Hyperparameters, Nonce, Rao, Refusal, Transaction, Uid,
+    Axon, Call, Chain, Commitment, Genesis, GenesisNeuron, Hyperparameters, Nomination, Nonce, Rao, Refusal,
+    RuleSet, Transaction, Uid, Weights,
 };
 use mirror_identity::PublicKey;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use subnet::{balance, coldkey, hotkey, owner};
 
 const NEURONS: u8 = 6;
 const MAX_UIDS: u32 = 10;
 
-fn key(number: u8) -> PublicKey {
-    PublicKey::from_bytes([number; 32])
-}
+/// Hotkeys and coldkeys of histories are numbered 0..KEYS.
+const KEYS: u8 = 14;
 
-fn chain() -> Chain {
-    let neuron = |uid| GenesisNeuron {
-        hotkey: key(uid),
-        coldkey: key(100 + uid),
-        stake: Rao(u64::from(uid) * 1_000_000_007),
-        validator_permit: uid >= NEURONS / 2,
+fn genesis(rule_set: RuleSet) -> Genesis {
+    let neuron = |number: u8| GenesisNeuron {
+        hotkey: hotkey(number),
+        coldkey: coldkey(number),
+        stake: Rao(u64::from(number) * 1_000_000_007),
+        validator_permit: number >= NEURONS / 2,
+        weights: Vec::new(),
+        bonds: Vec::new(),
     };
     let hyperparameters = Hyperparameters {
+        rule_set,
         tempo: 4,
         max_weight_limit: 50_000,
-        max_uids: MAX_UIDS,
+        max_allowed_uids: MAX_UIDS,
+        max_allowed_validators: 4,
+        immunity_period: 3,
+        min_non_immune_uids: 2,
+        burn: Rao(10_000),
+        min_burn: Rao(1_000),
+        max_registrations_per_block: 3,
+        target_registrations_per_interval: 3,
+        adjustment_interval: 5,
         ..Hyperparameters::SMALL
     };
-    Chain::genesis(Genesis {
+    Genesis {
+        owner: Some(owner(1)),
         neurons: (0..NEURONS).map(neuron).collect(),
+        nominations: vec![Nomination {
+            hotkey: hotkey(5),
+            coldkey: coldkey(7),
+            stake: Rao(999_999_937),
+        }],
+        balances: (0..KEYS).map(|number| balance(number, 3_000_000)).collect(),
         ..Genesis::empty(hyperparameters)
-    })
-    .expect("the genesis of these tests is sound")
+    }
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn chain(rule_set: RuleSet) -> Chain {
+    Chain::genesis(genesis(rule_set)).expect("the genesis of these tests is sound")
+}
+
+fn rule_set() -> impl Strategy<Value = RuleSet> {
+    prop_oneof![Just(RuleSet::Classic), Just(RuleSet::Today)]
+}
+
+fn weights() -> impl Strategy<Value = Weights> {
     let weight = (0..12_u16, any::<u16>());
+    (prop::collection::vec(weight, 0..8), 0..12_usize).prop_map(|(pairs, cut)| Weights {
+        uids: pairs.iter().map(|&(uid, _)| Uid(uid)).collect(),
+        weights: pairs.iter().map(|&(_, weight)| weight).skip(cut / 11).collect(),
+        version_key: 0,
+    })
+}
+
+/// One of few, so that some of what was committed to is revealed.
+fn secret() -> impl Strategy<Value = Weights> {
+    (0..3_u16).prop_map(|uid| subnet::row(&[(uid, 1), (uid + 1, 1), (uid + 2, 1)]))
+}
+
+/// Amounts of every size, most such that they can be moved.
+fn amount() -> impl Strategy<Value = Rao> {
     prop_oneof![
-        any::<u8>().prop_map(|number| Call::Register { coldkey: key(number) }),
-        (0..3_u8, 1..4_u16).prop_map(|(ip, port)| {
-            let port = port.try_into().expect("the range begins at 1");
-            Call::ServeAxon(Axon {
-                ip: Ipv4Addr::new(ip, 0, 0, 0).into(),
-                port,
-            })
-        }),
-        (prop::collection::vec(weight, 0..8), 0..3_usize).prop_map(|(pairs, cut)| Call::SetWeights {
-            uids: pairs.iter().map(|&(uid, _)| Uid(uid)).collect(),
-            weights: pairs.iter().map(|&(_, weight)| weight).skip(cut / 2).collect(),
-            version_key: 0,
-        }),
+        Just(0),
+        1..1_000_u64,
+        1_000..2_000_000_u64,
+        any::<u64>(),
+        Just(u64::MAX)
+    ]
+    .prop_map(Rao)
+}
+
+/// A value that keeps the epochs coming, mostly.
+fn set_hyperparameter() -> impl Strategy<Value = Call> {
+    let set = |name: &'static str, values: std::ops::RangeInclusive<u64>| {
+        values.prop_map(move |value| Call::SetHyperparameter {
+            name: name.to_owned(),
+            value,
+        })
+    };
+    let anything = (any::<Index>(), any::<u64>()).prop_map(|(index, value)| Call::SetHyperparameter {
+        name: (*index.get(Hyperparameters::NAMES)).to_owned(),
+        value,
+    });
+    prop_oneof![
+        set("tempo", 0..=6),
+        set("max_allowed_uids", 0..=u64::from(MAX_UIDS)),
+        set("rule_set", 0..=2),
+        set("yuma3_on", 0..=1),
+        set("liquid_alpha_on", 0..=1),
+        set("commit_reveal_weights_enabled", 0..=1),
+        set("commit_reveal_period", 0..=2),
+        set("activity_cutoff", 0..=20),
+        set("kappa", 0..=65_535),
+        set("bonds_penalty", 0..=65_535),
+        set("bonds_moving_average", 0..=1_000_000),
+        set("immunity_period", 0..=10),
+        set("nominator_min_required_stake", 0..=10_000),
+        set("block_emission", 0..=2_000_000_000),
+        anything,
     ]
 }
 
+/// A key's transaction: of its hotkey, or of its coldkey.
 fn transaction() -> impl Strategy<Value = Transaction> {
-    (0..14_u8, 0..40_u64, call()).prop_map(|(hotkey, nonce, call)| Transaction {
-        hotkey: key(hotkey),
-        nonce: Nonce(nonce),
-        call,
+    let key = || 0..KEYS;
+    let axon = (0..3_u8, 1..4_u16).prop_map(|(ip, port)| Axon {
+        ip: Ipv4Addr::new(ip, 0, 0, 0).into(),
+        port: port.try_into().expect("the range begins at 1"),
+    });
+    let of_hotkey = prop_oneof![
+        2 => key().prop_map(|number| Call::Register { coldkey: coldkey(number) }),
+        1 => axon.clone().prop_map(Call::ServeAxon),
+        1 => axon.prop_map(Call::ServePrometheus),
+        4 => weights().prop_map(Call::SetWeights),
+        1 => secret().prop_map(|weights| Call::RevealWeights { weights, salt: vec![7] }),
+    ];
+    let of_coldkey = prop_oneof![
+        2 => key().prop_map(|number| Call::BurnedRegister { hotkey: hotkey(number) }),
+        3 => (key(), amount()).prop_map(|(number, amount)| Call::AddStake { hotkey: hotkey(number), amount }),
+        3 => (key(), amount()).prop_map(|(number, amount)| Call::RemoveStake { hotkey: hotkey(number), amount }),
+        1 => (key(), prop::option::of(any::<u16>())).prop_map(|(number, take)| Call::BecomeDelegate {
+            hotkey: hotkey(number),
+            take,
+        }),
+        2 => (key(), amount()).prop_map(|(number, amount)| Call::Transfer { to: coldkey(number), amount }),
+        1 => set_hyperparameter(),
+    ];
+    let by_hotkey = (key(), of_hotkey).prop_map(|(number, call)| (hotkey(number), call));
+    let commit = (key(), secret()).prop_map(|(number, weights)| {
+        let commitment = Commitment::new(&hotkey(number), 1, &weights, &[7]);
+        (hotkey(number), Call::CommitWeights(commitment))
+    });
+    let by_coldkey = (key(), of_coldkey).prop_map(|(number, call)| {
+        // Only the owner's are not all refused.
+        let number = if let Call::SetHyperparameter { .. } = call {
+            number % 2
+        } else {
+            number
+        };
+        (coldkey(number), call)
+    });
+    let nonce = 0..400_u64;
+    (prop_oneof![8 => by_hotkey, 1 => commit, 8 => by_coldkey], nonce).prop_map(|((signer, call), nonce)| {
+        Transaction {
+            signer,
+            nonce: Nonce(nonce),
+            call,
+        }
     })
 }
 
-/// Transactions of one block, no two with the same hotkey and nonce: of such the first counts, so their order matters.
+/// Transactions of one block, no two with the same signer and nonce: of such the first counts, so their order matters.
 fn block() -> impl Strategy<Value = Vec<Transaction>> {
-    prop::collection::vec(transaction(), 0..8).prop_map(|transactions| {
+    prop::collection::vec(transaction(), 0..80).prop_map(|transactions| {
         let by_identity: BTreeMap<_, _> = transactions
             .into_iter()
-            .map(|transaction| ((transaction.hotkey, transaction.nonce), transaction))
+            .map(|transaction| ((transaction.signer, transaction.nonce), transaction))
             .collect();
         by_identity.into_values().collect()
     })
 }
 
+/// The transactions of each block; their nonces rise from block to block, so that most are not stale.
 fn history() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
-    prop::collection::vec(block(), 0..30)
+    prop::collection::vec(block(), 0..50).prop_map(|mut blocks| {
+        for (number, transactions) in (0..).zip(&mut blocks) {
+            for transaction in transactions {
+                transaction.nonce.0 += 300 * number;
+            }
+        }
+        blocks
+    })
 }
 
 fn submit_all(chain: &mut Chain, transactions: impl IntoIterator<Item = Transaction>) {
@@ -86,13 +202,53 @@ fn submit_all(chain: &mut Chain, transactions: impl IntoIterator<Item = Transact
     }
 }
 
+/// Every coin is somewhere, and came from somewhere.
+fn check_conservation(chain: &Chain) -> Result<(), TestCaseError> {
+    let issuance = chain.issuance();
+    let free: u64 = chain.balances().map(|(_, free)| free.0).sum();
+    let staked: u64 = chain.stakes().map(|(_, _, stake)| stake.0).sum();
+    prop_assert_eq!(free + staked + issuance.pending.0, issuance.total().0);
+    prop_assert_eq!(
+        issuance.minted.0,
+        issuance.paid().0 + issuance.pending.0 + issuance.lapsed.0
+    );
+    prop_assert!(chain.balances().all(|(_, free)| free > Rao(0)));
+    prop_assert!(chain.stakes().all(|(_, _, stake)| stake > Rao(0)));
+    Ok(())
+}
+
+fn check_registry(chain: &Chain) -> Result<(), TestCaseError> {
+    let metagraph = chain.metagraph();
+    let neurons = metagraph.neurons.len();
+    prop_assert!(neurons <= metagraph.hyperparameters.max_allowed_uids as usize);
+    for (uid, neuron) in (0..).map(Uid).zip(&metagraph.neurons) {
+        prop_assert_eq!(chain.uid(&neuron.hotkey), Some(uid));
+        prop_assert!(neuron.weights.iter().all(|weight| weight.uid.index() < neurons));
+        prop_assert!(neuron.bonds.iter().all(|bond| bond.uid.index() < neurons));
+        let largest = neuron.weights.iter().map(|weight| weight.weight).max();
+        prop_assert!(matches!(largest, None | Some(0 | u16::MAX)));
+        let nominators: Vec<_> = chain.nominators(&neuron.hotkey).collect();
+        prop_assert_eq!(&*neuron.nominators, &nominators[..]);
+        let stake: u64 = nominators.iter().map(|(_, stake)| stake.0).sum();
+        prop_assert_eq!(neuron.stake, Rao(stake));
+    }
+    let hotkeys: std::collections::BTreeSet<PublicKey> =
+        metagraph.neurons.iter().map(|neuron| neuron.hotkey).collect();
+    prop_assert_eq!(hotkeys.len(), neurons);
+    Ok(())
+}
+
 proptest! {
+    // Each history has some thousand calls.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn the_order_of_arrival_within_a_block_changes_nothing(
+        rule_set in rule_set(),
         history in history(),
         swaps in prop::collection::vec((any::<Index>(), any::<Index>()), 16),
     ) {
-        let (mut one, mut other) = (chain(), chain());
+        let (mut one, mut other) = (chain(rule_set), chain(rule_set));
         for transactions in history {
             let mut shuffled = transactions.clone();
             if !shuffled.is_empty() {
@@ -110,8 +266,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_submitted_twice_acts_once(history in history(), again in any::<Index>()) {
-        let (mut once, mut twice) = (chain(), chain());
+    fn what_is_submitted_twice_acts_once(rule_set in rule_set(), history in history(), again in any::<Index>()) {
+        let (mut once, mut twice) = (chain(rule_set), chain(rule_set));
         let mut sent = Vec::new();
         for transactions in history {
             sent.extend(transactions.iter().cloned());
@@ -128,35 +284,55 @@ proptest! {
     }
 
     #[test]
-    fn invariants_hold_after_each_block(history in history()) {
-        let mut chain = chain();
+    fn invariants_hold_after_each_block(rule_set in rule_set(), history in history()) {
+        let mut chain = chain(rule_set);
         let genesis = chain.clone();
+        check_conservation(&chain)?;
+        check_registry(&chain)?;
         for transactions in history {
-            let before = std::sync::Arc::clone(chain.metagraph());
+            let before = Arc::clone(chain.metagraph());
             let block_before = chain.block();
             submit_all(&mut chain, transactions);
             let closed = chain.close_block();
-            let metagraph = chain.metagraph();
+            let metagraph = Arc::clone(chain.metagraph());
             prop_assert_eq!(closed.block, block_before.next());
             // The version rises with a change, and only with one.
-            let changed = metagraph.neurons != before.neurons;
+            let changed =
+                metagraph.neurons != before.neurons || metagraph.hyperparameters != before.hyperparameters;
             prop_assert_eq!(closed.metagraph_changed, changed);
             prop_assert_eq!(metagraph.version.0, before.version.0 + u64::from(changed));
-            prop_assert_eq!(&metagraph.hyperparameters, &before.hyperparameters);
-            // uids have no gap, every hotkey has its own, nobody leaves.
-            prop_assert!(metagraph.neurons.len() <= MAX_UIDS as usize);
             prop_assert!(metagraph.neurons.len() >= before.neurons.len());
-            for (uid, neuron) in (0..).map(Uid).zip(&metagraph.neurons) {
-                prop_assert_eq!(chain.uid(&neuron.hotkey), Some(uid));
-                prop_assert!(neuron.weights.iter().all(|weight| weight.uid.index() < metagraph.neurons.len()));
-                let largest = neuron.weights.iter().map(|weight| weight.weight).max();
-                prop_assert!(matches!(largest, None | Some(0 | u16::MAX)));
-                let stake: u64 = chain.nominators(&neuron.hotkey).map(|(_, stake)| stake.0).sum();
-                prop_assert_eq!(neuron.stake, Rao(stake));
+            check_conservation(&chain)?;
+            check_registry(&chain)?;
+            if closed.epoch {
+                prop_assert_eq!(chain.issuance().pending, Rao(0));
             }
             // The past does not change.
             prop_assert_eq!(chain.metagraph_at(block_before), Ok(&before));
         }
         prop_assert_eq!(chain.metagraph_at(genesis.block()), Ok(genesis.metagraph()));
+    }
+
+    #[test]
+    fn a_refused_call_changes_nothing_but_its_nonce(rule_set in rule_set(), history in history()) {
+        // Without the refused calls the same history comes to the same accounts and the same neurons.
+        let (mut all, mut only_good) = (chain(rule_set), chain(rule_set));
+        for transactions in history {
+            submit_all(&mut all, transactions.clone());
+            let closed = all.close_block();
+            let good = transactions.into_iter().filter(|transaction| {
+                closed.applied.iter().any(|applied| {
+                    (applied.signer, applied.nonce) == (transaction.signer, transaction.nonce)
+                        && applied.outcome.is_ok()
+                })
+            });
+            submit_all(&mut only_good, good);
+            only_good.close_block();
+            prop_assert_eq!(all.metagraph(), only_good.metagraph());
+            prop_assert!(all.balances().eq(only_good.balances()));
+            prop_assert!(all.stakes().eq(only_good.stakes()));
+            prop_assert_eq!(all.issuance(), only_good.issuance());
+            prop_assert_eq!(all.burn(), only_good.burn());
+        }
     }
 }

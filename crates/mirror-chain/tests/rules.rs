@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use mirror_chain::{
-    Applied, Axon, Block, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS, Hyperparameters,
-    Nomination, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction, Uid, Version,
+    Applied, Axon, Block, Bond, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS,
+    Hyperparameters, Nomination, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction, Uid, Version, Weight,
+    Weights,
 };
 use mirror_identity::PublicKey;
 
@@ -22,6 +23,8 @@ fn genesis() -> Genesis {
         coldkey: key(100 + uid),
         stake: Rao(if uid == VALIDATOR { 1_000 } else { 0 }),
         validator_permit: uid == VALIDATOR,
+        weights: Vec::new(),
+        bonds: Vec::new(),
     };
     Genesis {
         neurons: vec![neuron(0), neuron(1), neuron(VALIDATOR)],
@@ -35,12 +38,16 @@ fn chain(change: impl FnOnce(&mut Genesis)) -> Chain {
     Chain::genesis(genesis).expect("the genesis of these tests is sound")
 }
 
-fn weights(pairs: &[(u16, u16)]) -> Call {
-    Call::SetWeights {
+fn row(pairs: &[(u16, u16)]) -> Weights {
+    Weights {
         uids: pairs.iter().map(|&(uid, _)| Uid(uid)).collect(),
         weights: pairs.iter().map(|&(_, weight)| weight).collect(),
         version_key: 0,
     }
+}
+
+fn weights(pairs: &[(u16, u16)]) -> Call {
+    Call::SetWeights(row(pairs))
 }
 
 fn axon(port: u16) -> Call {
@@ -55,7 +62,7 @@ fn axon(port: u16) -> Call {
 fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), Refusal> {
     let nonce = Nonce(chain.block().0);
     chain.submit(Transaction {
-        hotkey: key(by),
+        signer: key(by),
         nonce,
         call,
     })?;
@@ -76,11 +83,11 @@ fn check_refused(change: impl FnOnce(&mut Genesis), by: u8, call: Call, expected
 
 #[test]
 fn weights_are_refused_by_the_chains_names() {
-    let unequal = Call::SetWeights {
+    let unequal = Call::SetWeights(Weights {
         uids: vec![Uid(0)],
         weights: vec![1, 2],
         version_key: 0,
-    };
+    });
     check_refused(|_| {}, VALIDATOR, unequal, Refusal::WeightVecNotEqualSize);
     check_refused(
         |_| {},
@@ -184,27 +191,6 @@ fn weights_that_are_all_zero_give_nobody_anything() {
 }
 
 #[test]
-fn registration_appends_until_the_subnet_is_full() {
-    let mut chain = chain(|genesis| genesis.hyperparameters.max_uids = 4);
-    let register = || Call::Register { coldkey: key(200) };
-    assert_eq!(outcome(&mut chain, 9, register()), Ok(()));
-    assert_eq!(chain.uid(&key(9)), Some(Uid(3)));
-    assert_eq!(
-        outcome(&mut chain, 9, register()),
-        Err(Refusal::AlreadyRegistered)
-    );
-    assert_eq!(
-        outcome(&mut chain, 10, register()),
-        Err(Refusal::NoNeuronIdAvailable)
-    );
-    let newcomer = chain.metagraph().neuron(Uid(3)).expect("uid 3 was registered");
-    assert_eq!(
-        (newcomer.block_at_registration, newcomer.stake),
-        (Block(1), Rao(0))
-    );
-}
-
-#[test]
 fn an_axon_is_served_by_neurons_at_an_address() {
     let mut chain = chain(|_| {});
     assert_eq!(outcome(&mut chain, 77, axon(8091)), Err(Refusal::NotRegistered));
@@ -230,7 +216,7 @@ fn what_is_undone_within_a_block_is_no_change() {
     assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
     for (nonce, port) in [(100, 8092), (101, 8091)] {
         let transaction = Transaction {
-            hotkey: key(0),
+            signer: key(0),
             nonce: Nonce(nonce),
             call: axon(port),
         };
@@ -246,7 +232,7 @@ fn what_is_undone_within_a_block_is_no_change() {
 fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
     let mut chain = chain(|_| {});
     let register = Transaction {
-        hotkey: key(9),
+        signer: key(9),
         nonce: Nonce(5),
         call: Call::Register { coldkey: key(200) },
     };
@@ -277,15 +263,15 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
 #[test]
 fn a_block_takes_no_more_than_it_has_room_for() {
     let mut chain = chain(|_| {});
-    let large = Call::SetWeights {
+    let large = Call::SetWeights(Weights {
         uids: vec![Uid(0); 65_536],
         weights: vec![1; 65_536],
         version_key: 0,
-    };
+    });
     let mut refused = None;
     for nonce in 0..10_000 {
         let transaction = Transaction {
-            hotkey: key(0),
+            signer: key(0),
             nonce: Nonce(nonce),
             call: large.clone(),
         };
@@ -297,7 +283,7 @@ fn a_block_takes_no_more_than_it_has_room_for() {
     assert_eq!(refused, Some(Refusal::ExhaustsResources));
     chain.close_block();
     let transaction = Transaction {
-        hotkey: key(0),
+        signer: key(0),
         nonce: Nonce(20_000),
         call: axon(8091),
     };
@@ -322,14 +308,14 @@ fn the_epoch_falls_where_the_real_chain_has_it() {
         Some(65_535)
     );
     assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(1, 1)])), Ok(()));
-    let mut changed = Vec::new();
+    let mut epochs = Vec::new();
     while chain.block() < Block(12) {
         let closed = chain.close_block();
-        if closed.metagraph_changed {
-            changed.push(closed.block);
+        if closed.epoch {
+            epochs.push(closed.block);
         }
     }
-    assert_eq!(changed, [Block(6)]);
+    assert_eq!(epochs, [Block(6), Block(10)]);
 }
 
 #[test]
@@ -417,17 +403,16 @@ fn a_genesis_that_contradicts_itself_is_refused() {
         refused(&|genesis| genesis.first_block = Block(0)),
         Some(first_block)
     );
-    let max_uids = GenesisError::MaxUids { max_uids: 65_537 };
     assert_eq!(
-        refused(&|genesis| genesis.hyperparameters.max_uids = 65_537),
-        Some(max_uids)
+        refused(&|genesis| genesis.hyperparameters.max_allowed_uids = 65_537),
+        Some(GenesisError::Hyperparameters)
     );
     let too_many = GenesisError::TooManyNeurons {
         count: 3,
-        max_uids: 2,
+        max_allowed_uids: 2,
     };
     assert_eq!(
-        refused(&|genesis| genesis.hyperparameters.max_uids = 2),
+        refused(&|genesis| genesis.hyperparameters.max_allowed_uids = 2),
         Some(too_many)
     );
     let duplicate = GenesisError::DuplicateHotkey {
@@ -452,11 +437,31 @@ fn a_genesis_that_contradicts_itself_is_refused() {
         refused(&|genesis| genesis.nominations = vec![nomination(77, 1)]),
         Some(unknown)
     );
-    let overflow = GenesisError::StakeOverflow {
-        hotkey: key(VALIDATOR),
-    };
     assert_eq!(
         refused(&|genesis| genesis.nominations = vec![nomination(VALIDATOR, u64::MAX)]),
-        Some(overflow)
+        Some(GenesisError::TooManyCoins)
+    );
+    let unknown = GenesisError::UnknownUid {
+        what: "weights",
+        from: 1,
+        uid: Uid(3),
+    };
+    let weight = |uid| Weight {
+        uid: Uid(uid),
+        weight: 1,
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.neurons[1].weights = vec![weight(3)]),
+        Some(unknown)
+    );
+    let bond = Bond { uid: Uid(0), bond: 1 };
+    let repeated = GenesisError::RepeatedUid {
+        what: "bonds",
+        from: 2,
+        uid: Uid(0),
+    };
+    assert_eq!(
+        refused(&|genesis| genesis.neurons[2].bonds = vec![bond, bond]),
+        Some(repeated)
     );
 }

@@ -93,7 +93,7 @@ pub enum Program {
 #[serde(untagged)]
 pub enum Role {
     /// The chain.
-    Subtensor(SubtensorLaunch),
+    Subtensor(Box<SubtensorLaunch>),
     /// A miner.
     Miner(MinerLaunch),
     /// A validator.

@@ -311,6 +311,10 @@ pub struct Network {
     pub stakes: Vec<f64>,
     /// When a block closes.
     pub block_time: BlockTime,
+    /// The chain's rules.
+    pub chain: ChainPreset,
+    /// Rules that are other numbers than the preset's, by the chain's names.
+    pub hyperparameters: BTreeMap<String, u64>,
     /// Axons in one miner process, 1..=4096.
     pub axons_per_process: u32,
     /// Miners that differ from the dendrite pool's; a later entry overrides an earlier one.
@@ -329,6 +333,18 @@ impl Default for Network {
     fn default() -> Self {
         check::default_of(sections::NETWORK)
     }
+}
+
+/// Sets of the chain's rules by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChainPreset {
+    /// For a small network of a laboratory: nothing is limited.
+    Small,
+    /// As the real chain had them in 2023.
+    Classic,
+    /// As the real chain has them in 2026.
+    Today,
 }
 
 /// When a block closes.

@@ -3,13 +3,14 @@
 //! The coordinator writes them, the node binaries read them. After the line the pipe stays open: it is the node's
 //! lifeline, and its end means that the coordinator is gone.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::component::{BehaviourSpec, GatingModel, RewardModel};
-use crate::experiment::{BlockTime, Latency, NeuronSettings, Query};
+use crate::experiment::{BlockTime, ChainPreset, Latency, NeuronSettings, Query};
 
 /// What every node is told, and what its role is told besides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,20 +53,36 @@ pub struct GenesisLaunch {
     pub netuid: u16,
     /// Number of the first block.
     pub block: u64,
-    /// Blocks between two epochs.
-    pub tempo: u64,
-    /// Blocks between two settings of weights by a validator.
-    pub validator_epoch_length: u64,
-    /// Fewest weights that may be set.
-    pub min_allowed_weights: u16,
-    /// Largest share of one weight, 65535 is all.
-    pub max_weight_limit: u16,
-    /// Share of the smallest weights left out by validators, 65535 is 1.
-    pub validator_exclude_quantile: u16,
+    /// The rules but for those below.
+    pub rules: ChainPreset,
+    /// Rules that differ, by the chain's names.
+    pub hyperparameters: BTreeMap<String, u64>,
+    /// Who may change the rules, if anybody may.
+    pub owner: Option<GenesisOwner>,
     /// By uid from 0, without gaps.
     pub neurons: Vec<GenesisNeuron>,
     /// Nominations beside the neurons' own stake.
     pub nominations: Vec<GenesisNomination>,
+    /// What coldkeys have free to use.
+    pub balances: Vec<GenesisBalance>,
+}
+
+/// Whose the subnet is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenesisOwner {
+    /// 32 bytes in hexadecimal.
+    pub hotkey: String,
+    /// 32 bytes in hexadecimal.
+    pub coldkey: String,
+}
+
+/// What a coldkey has free to use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenesisBalance {
+    /// 32 bytes in hexadecimal.
+    pub coldkey: String,
+    /// Rao.
+    pub free: u64,
 }
 
 /// A neuron that is registered from the start.

@@ -8,7 +8,8 @@ use mirror_config::component::{
     BehaviourSpec, DendritePool, GatingModel, HonestArgs, MetagraphSpec, RewardModel, SubtensorSpec, Value,
 };
 use mirror_config::experiment::{
-    BlockTime, Experiment, Fault, Latency, Method, Network, NeuronSettings, RestartPolicy, Sample,
+    BlockTime, ChainPreset, Experiment, Fault, Latency, Method, Network, NeuronSettings, RestartPolicy,
+    Sample,
 };
 use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with};
 
@@ -603,6 +604,8 @@ network:
   validators: 3
   stakes: 500
   block_time: 250ms
+  chain: classic
+  hyperparameters: {tempo: 49, min_allowed_weights: 2}
   restart: {miners: restart}
   miners:
     - {uids: 0-11, behaviour: honest, fitness: 0.8, fail_rate: 0.1, latency: {p50: 80ms, p99: 1.5s}}
@@ -617,6 +620,11 @@ faults:
     let network = &experiment.network;
     assert_eq!((network.validators, network.stakes.as_slice()), (3, &[500.0][..]));
     assert_eq!(network.block_time, BlockTime::Seconds(0.25));
+    assert_eq!(network.chain, ChainPreset::Classic);
+    assert_eq!(
+        network.hyperparameters,
+        [("min_allowed_weights".to_owned(), 2), ("tempo".to_owned(), 49)].into()
+    );
     assert_eq!(
         (network.restart.miners, network.restart.validators),
         (RestartPolicy::Restart, RestartPolicy::Restart)

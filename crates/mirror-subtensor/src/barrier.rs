@@ -176,7 +176,7 @@ impl Barrier {
         let of_members = block
             .applied
             .iter()
-            .filter(|applied| self.members.contains_key(&applied.hotkey));
+            .filter(|applied| self.members.contains_key(&applied.signer));
         self.closed.push_back(ClosedStep {
             step,
             block: block.block,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Genesis, GenesisNeuron, Hyperparameters, MAX_UIDS, Nomination, Rao};
-use mirror_config::experiment::BlockTime;
+use mirror_chain::{Balance, Block, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner};
+use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::{Hotkey, PublicKey};
 
@@ -38,6 +38,8 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             coldkey: key(&neuron.coldkey, || format!("coldkey of uid {uid}"))?,
             stake: Rao(neuron.stake),
             validator_permit: neuron.validator_permit,
+            weights: Vec::new(),
+            bonds: Vec::new(),
         })
     });
     let nominations = launch.nominations.iter().enumerate().map(|(i, nomination)| {
@@ -47,24 +49,63 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             stake: Rao(nomination.stake),
         })
     });
+    let balances = launch.balances.iter().enumerate().map(|(i, balance)| {
+        Ok(Balance {
+            coldkey: key(&balance.coldkey, || format!("coldkey of balance {i}"))?,
+            free: Rao(balance.free),
+        })
+    });
+    let owner = launch.owner.as_ref().map(|owner| {
+        anyhow::Ok(SubnetOwner {
+            hotkey: key(&owner.hotkey, || "hotkey of the owner".to_owned())?,
+            coldkey: key(&owner.coldkey, || "coldkey of the owner".to_owned())?,
+        })
+    });
     Ok(Genesis {
         netuid: launch.netuid,
         first_block: Block(launch.block),
-        hyperparameters: Hyperparameters {
-            tempo: launch.tempo,
-            validator_epoch_length: launch.validator_epoch_length,
-            min_allowed_weights: launch.min_allowed_weights,
-            max_weight_limit: launch.max_weight_limit,
-            validator_exclude_quantile: launch.validator_exclude_quantile,
-            weights_set_rate_limit: 0,
-            weights_version_key: 0,
-            max_uids: MAX_UIDS,
-        },
+        hyperparameters: hyperparameters(launch)?,
+        owner: owner.transpose()?,
         neurons: neurons.collect::<anyhow::Result<_>>()?,
         nominations: nominations.collect::<anyhow::Result<_>>()?,
+        balances: balances.collect::<anyhow::Result<_>>()?,
     })
+}
+
+fn hyperparameters(launch: &GenesisLaunch) -> anyhow::Result<Hyperparameters> {
+    let preset = match launch.rules {
+        ChainPreset::Small => Hyperparameters::SMALL,
+        ChainPreset::Classic => Hyperparameters::CLASSIC,
+        ChainPreset::Today => Hyperparameters::TODAY,
+    };
+    let changed = launch.hyperparameters.iter();
+    Ok(preset.with_all(changed.map(|(name, &value)| (name.as_str(), value)))?)
 }
 
 fn key(hex: &str, whose: impl FnOnce() -> String) -> anyhow::Result<PublicKey> {
     PublicKey::from_hex(hex).with_context(whose)
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_config::schema::{Kind, sections};
+
+    use super::*;
+
+    #[test]
+    fn a_file_can_name_what_the_chain_has_within_its_bounds() {
+        let names: Vec<_> = sections::HYPERPARAMETERS.iter().map(|key| key.name).collect();
+        let ours = Hyperparameters::NAMES.iter().filter(|&&name| name != "rule_set");
+        assert_eq!(names, ours.copied().collect::<Vec<_>>());
+        for key in sections::HYPERPARAMETERS {
+            let Kind::Integer(range) = &key.kind else {
+                panic!("{} is no whole number", key.name)
+            };
+            for bound in [range.start(), range.end()] {
+                let value = u64::try_from(*bound).expect("the chain's numbers have 64 bits");
+                let rules = Hyperparameters::CLASSIC.with_all([(key.name, value)]);
+                assert!(rules.is_ok(), "{} {value}", key.name);
+            }
+        }
+    }
 }

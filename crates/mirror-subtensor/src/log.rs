@@ -20,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::{launch, wire};
 
 /// The form of the records below. A log of another form is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Size at which a segment of the journal is full, bytes.
 const SEGMENT_BYTES: u64 = 64 << 20;

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, ClosedBlock, Metagraph, NotHeld, Rao, Refusal, Submitted, Transaction};
-use mirror_identity::{Coldkey, Hotkey};
+use mirror_chain::{Block, Chain, ClosedBlock, Metagraph, NotHeld, Refusal, Submitted, Transaction};
+use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 use crate::barrier::{BarrierError, Hold, Report};
 use crate::ledger::Ledger;
 use crate::log::{Change, Log, Retired, StepClosed};
-use crate::wire;
+use crate::wire::{self, Detail};
 
 /// Calls that may wait for the task; more wait in their connections.
 const WAITING_CALLS: usize = 1_024;
@@ -48,8 +48,7 @@ pub(crate) struct Node {
     reports: BTreeMap<Hotkey, WaitingReport>,
     /// Who waits for the hold after which step.
     holds: Vec<(u64, Reply<Block>)>,
-    /// What is sent once the log is written.
-    answers: Vec<Box<dyn FnOnce() + Send>>,
+    answers: Vec<Answer>,
 }
 
 /// The last closed block and its metagraph.
@@ -59,10 +58,11 @@ pub(crate) struct Current {
     metagraph: Arc<Version>,
 }
 
-/// A version of the metagraph, and its message once somebody has asked for it.
+/// A version of the metagraph, and its messages once somebody has asked for them.
 struct Version {
     metagraph: Arc<Metagraph>,
-    message: OnceLock<proto::Metagraph>,
+    full: OnceLock<proto::Metagraph>,
+    lite: OnceLock<proto::Metagraph>,
 }
 
 /// Why a call has no other answer.
@@ -83,6 +83,12 @@ pub(crate) enum CallError {
 }
 
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
+
+/// What is sent once the log is written.
+type Answer = Box<dyn FnOnce() + Send>;
+
+/// Looks something up, and answers with it.
+type Read = dyn FnOnce(&Chain) -> Answer + Send;
 
 struct WaitingReport {
     step: u64,
@@ -106,14 +112,7 @@ enum Call {
         step: u64,
         reply: Reply<proto::BlockClosed>,
     },
-    MetagraphAt {
-        block: Block,
-        reply: Reply<Arc<Metagraph>>,
-    },
-    Nominators {
-        hotkey: Hotkey,
-        reply: Reply<Vec<(Coldkey, Rao)>>,
-    },
+    Read(Box<Read>),
     Begin {
         reply: Reply<Block>,
     },
@@ -173,12 +172,13 @@ impl Handle {
         self.ask(|reply| Call::Report { hotkey, step, reply }).await
     }
 
-    pub(crate) async fn metagraph_at(&self, block: Block) -> Result<Arc<Metagraph>, CallError> {
-        self.ask(|reply| Call::MetagraphAt { block, reply }).await
-    }
-
-    pub(crate) async fn nominators(&self, hotkey: Hotkey) -> Result<Vec<(Coldkey, Rao)>, CallError> {
-        self.ask(|reply| Call::Nominators { hotkey, reply }).await
+    /// Looks something up in the chain as it is now.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Chain) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        self.ask(|reply| Call::Read(Box::new(move |chain| answer(reply, Ok(read(chain))))))
+            .await
     }
 
     pub(crate) async fn begin(&self) -> Result<Block, CallError> {
@@ -219,9 +219,17 @@ impl Handle {
 
 impl Current {
     /// As the contract has it.
-    pub(crate) fn message(&self) -> proto::Metagraph {
-        let Version { metagraph, message } = &*self.metagraph;
-        let message = message.get_or_init(|| wire::metagraph(metagraph, metagraph.since));
+    pub(crate) fn message(&self, detail: Detail) -> proto::Metagraph {
+        let Version {
+            metagraph,
+            full,
+            lite,
+        } = &*self.metagraph;
+        let message = match detail {
+            Detail::Full => full,
+            Detail::Lite => lite,
+        };
+        let message = message.get_or_init(|| wire::metagraph(metagraph, metagraph.since, detail));
         proto::Metagraph {
             block: self.block.0,
             ..message.clone()
@@ -233,7 +241,8 @@ impl Current {
             block: ledger.chain().block(),
             metagraph: Arc::new(Version {
                 metagraph: Arc::clone(ledger.chain().metagraph()),
-                message: OnceLock::new(),
+                full: OnceLock::new(),
+                lite: OnceLock::new(),
             }),
         }
     }
@@ -283,14 +292,7 @@ impl Node {
                 self.answer(reply, Ok(answer));
             }
             Call::Report { hotkey, step, reply } => self.report(hotkey, step, reply),
-            Call::MetagraphAt { block, reply } => {
-                let metagraph = self.ledger.chain().metagraph_at(block).cloned();
-                self.answer(reply, metagraph.map_err(CallError::from));
-            }
-            Call::Nominators { hotkey, reply } => {
-                let nominators = self.ledger.chain().nominators(&hotkey).collect();
-                self.answer(reply, Ok(nominators));
-            }
+            Call::Read(read) => self.answers.push(read(self.ledger.chain())),
             Call::Begin { reply } => {
                 if !self.ledger.has_begun() {
                     self.close();
@@ -453,7 +455,7 @@ impl Node {
     }
 }
 
-fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, CallError>) -> Box<dyn FnOnce() + Send> {
+fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, CallError>) -> Answer {
     // Whoever asked may have gone, and needs no answer then.
     Box::new(move || drop(reply.send(value)))
 }
@@ -477,7 +479,7 @@ fn trace_refusals(closed: &ClosedBlock) {
     for applied in &closed.applied {
         if let Err(refusal) = applied.outcome {
             tracing::warn!(
-                hotkey = %applied.hotkey,
+                key = %applied.signer,
                 nonce = applied.nonce.0,
                 block = closed.block.0,
                 refusal = refusal.name(),

@@ -1,5 +1,5 @@
-//! The two services of the contract, `Subtensor` for neurons and `SubtensorControl` for the coordinator: messages in,
-//! checked, to the task, and its answers out.
+//! The services of the contract, `Subtensor` for neurons, `SubtensorAccounts` for who looks on and `SubtensorControl` for
+//! the coordinator: messages in, checked, to the task, and its answers out.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mirror_chain::{Block, NotHeld};
 use mirror_net::server::MESSAGE_LIMIT;
+use mirror_proto::mirror::v1::subtensor_accounts_server::{SubtensorAccounts, SubtensorAccountsServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    BeginReply, BeginRequest, BlockClosed, HoldReply, HoldRequest, Metagraph, MetagraphRequest, Nominators,
-    NominatorsRequest, RetireReply, RetireRequest, StepReport, SubmitReply, Transaction, WatchRequest,
+    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, Delegates, DelegatesRequest, HoldReply,
+    HoldRequest, Issuance, IssuanceRequest, Metagraph, MetagraphRequest, Nominators, NominatorsRequest,
+    RetireReply, RetireRequest, StepReport, SubmitReply, Transaction, WatchRequest,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +23,7 @@ use tracing::instrument;
 
 use crate::barrier::BarrierError;
 use crate::node::{CallError, Handle};
-use crate::wire::{self, Malformed};
+use crate::wire::{self, Detail, Malformed};
 
 /// Streams of the metagraph at a time.
 const WATCHERS: usize = 8_192;
@@ -45,8 +47,9 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
         watchers: Arc::new(Semaphore::new(WATCHERS)),
     };
     let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+    let accounts = SubtensorAccountsServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let control = SubtensorControlServer::new(service).max_decoding_message_size(MESSAGE_LIMIT);
-    Routes::new(subtensor).add_service(control)
+    Routes::new(subtensor).add_service(accounts).add_service(control)
 }
 
 #[tonic::async_trait]
@@ -90,11 +93,13 @@ impl Subtensor for Service {
 
     #[instrument(level = "debug", skip_all)]
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
-        let metagraph = match request.into_inner().block {
-            None => self.node.current().borrow().message(),
+        let MetagraphRequest { block, lite } = request.into_inner();
+        let metagraph = match block.map(Block) {
+            None => self.node.current().borrow().message(detail(lite)),
             Some(block) => {
-                let metagraph = self.node.metagraph_at(Block(block)).await?;
-                wire::metagraph(&metagraph, Block(block))
+                let metagraph = self.node.read(move |chain| chain.metagraph_at(block).cloned());
+                let metagraph = metagraph.await?.map_err(CallError::from)?;
+                wire::metagraph(&metagraph, block, detail(lite))
             }
         };
         Ok(Response::new(metagraph))
@@ -105,19 +110,21 @@ impl Subtensor for Service {
     #[instrument(level = "debug", skip_all)]
     async fn watch_metagraph(
         &self,
-        _request: Request<WatchRequest>,
+        request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
         let place = Arc::clone(&self.watchers).try_acquire_owned();
         let place = place.map_err(|_| {
             Status::resource_exhausted(format!("{WATCHERS} streams watch the metagraph already"))
         })?;
+        let detail = detail(request.into_inner().lite);
         let mut current = self.node.current();
         current.mark_changed();
-        let versions = stream::unfold((current, place), async |(mut current, place)| {
+        let state = (current, detail, place);
+        let versions = stream::unfold(state, async |(mut current, detail, place)| {
             // An error means that the node has ended, and the stream with it.
             current.changed().await.ok()?;
-            let message = current.borrow_and_update().message();
-            Some((Ok(message), (current, place)))
+            let message = current.borrow_and_update().message(detail);
+            Some((Ok(message), (current, detail, place)))
         });
         Ok(Response::new(self.until_the_end(versions.boxed())))
     }
@@ -128,8 +135,43 @@ impl Subtensor for Service {
         request: Request<NominatorsRequest>,
     ) -> Result<Response<Nominators>, Status> {
         let hotkey = wire::key("hotkey", &request.into_inner().hotkey)?;
-        let nominators = self.node.nominators(hotkey).await?;
-        Ok(Response::new(wire::nominators(nominators)))
+        let nominators = self
+            .node
+            .read(move |chain| chain.nominators(&hotkey).collect::<Vec<_>>());
+        Ok(Response::new(wire::nominators(&nominators.await?)))
+    }
+}
+
+#[tonic::async_trait]
+impl SubtensorAccounts for Service {
+    #[instrument(level = "debug", skip_all)]
+    async fn get_delegates(
+        &self,
+        _request: Request<DelegatesRequest>,
+    ) -> Result<Response<Delegates>, Status> {
+        let delegates = self.node.read(|chain| wire::delegates(chain.delegates()));
+        Ok(Response::new(delegates.await?))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_balance(&self, request: Request<BalanceRequest>) -> Result<Response<Balance>, Status> {
+        let coldkey = wire::key("coldkey", &request.into_inner().coldkey)?;
+        let balance = self.node.read(move |chain| {
+            let stakes = chain.stakes().filter(|&(_, owner, _)| owner == coldkey);
+            wire::balance(
+                chain.balance(&coldkey),
+                stakes.map(|(hotkey, _, stake)| (hotkey, stake)),
+            )
+        });
+        Ok(Response::new(balance.await?))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_issuance(&self, _request: Request<IssuanceRequest>) -> Result<Response<Issuance>, Status> {
+        let issuance = self
+            .node
+            .read(|chain| wire::issuance(&chain.issuance(), chain.burn()));
+        Ok(Response::new(issuance.await?))
     }
 }
 
@@ -174,6 +216,10 @@ impl Service {
     fn until_the_end<T: 'static>(&self, stream: BoxStream<'static, T>) -> BoxStream<'static, T> {
         stream.take_until(self.ending.clone().cancelled_owned()).boxed()
     }
+}
+
+fn detail(lite: bool) -> Detail {
+    if lite { Detail::Lite } else { Detail::Full }
 }
 
 #[instrument(level = "debug", skip_all, fields(step = report.step))]

@@ -3,63 +3,147 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use mirror_chain::{Applied, Axon, Block, Call, MAX_UIDS, Metagraph, Neuron, Nonce, Rao, Transaction, Uid};
-use mirror_identity::{Coldkey, PublicKey};
+use mirror_chain::{
+    Applied, Axon, Block, Call, Commitment, Hyperparameters, Issuance, MAX_UIDS, Metagraph, Neuron, Nonce,
+    Rao, Transaction, Uid, Weights,
+};
+use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use mirror_proto::mirror::v1 as proto;
 
 use crate::barrier::ClosedStep;
 
+/// Longest name of a hyperparameter, bytes.
+const NAME_BYTES: usize = 64;
+
+/// Longest salt of a commitment, numbers.
+const SALT_NUMBERS: usize = 256;
+
 /// A message that says nothing sensible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    #[error("{field} has {length} bytes, and a key is 32")]
+    #[error("{field} has {length} bytes, and it is 32")]
     Key { field: &'static str, length: usize },
     #[error("the transaction has no call")]
     NoCall,
+    #[error("the reveal has no weights")]
+    NoWeights,
     #[error("ip is no IPv4 or IPv6 address")]
     Ip,
     #[error("port {port} is not 1 to 65535")]
     Port { port: u32 },
-    #[error("there are {count} {field}, and a subnet has at most {MAX_UIDS} neurons")]
-    TooMany { field: &'static str, count: usize },
+    #[error("there are {count} {field}, and at most {most}")]
+    TooMany {
+        field: &'static str,
+        count: usize,
+        most: usize,
+    },
     #[error("{field} holds {value}, which is more than 65535")]
     TooLarge { field: &'static str, value: u32 },
+    #[error("the name has {length} bytes, and none has more than {NAME_BYTES}")]
+    Name { length: usize },
+}
+
+/// How much of a metagraph is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Full,
+    /// Without weights and bonds.
+    Lite,
 }
 
 pub(crate) fn transaction(message: &proto::Transaction) -> Result<Transaction, Malformed> {
     Ok(Transaction {
-        hotkey: key("hotkey", &message.hotkey)?,
+        signer: key("hotkey", &message.hotkey)?,
         nonce: Nonce(message.nonce),
         call: call(message.call.as_ref().ok_or(Malformed::NoCall)?)?,
     })
 }
 
 fn call(message: &proto::transaction::Call) -> Result<Call, Malformed> {
-    match message {
-        proto::transaction::Call::Register(register) => {
-            let coldkey = key("coldkey", &register.coldkey)?;
-            Ok(Call::Register { coldkey })
+    use proto::transaction::Call as Message;
+    Ok(match message {
+        Message::Register(register) => Call::Register {
+            coldkey: key("coldkey", &register.coldkey)?,
+        },
+        Message::BurnedRegister(register) => Call::BurnedRegister {
+            hotkey: key("hotkey of the call", &register.hotkey)?,
+        },
+        Message::ServeAxon(address) => Call::ServeAxon(axon(address)?),
+        Message::ServePrometheus(address) => Call::ServePrometheus(axon(address)?),
+        Message::SetWeights(set) => Call::SetWeights(weights(set)?),
+        Message::CommitWeights(commit) => {
+            let commitment = <[u8; 32]>::try_from(&commit.commitment[..]);
+            let commitment = commitment.map_err(|_| Malformed::Key {
+                field: "commitment",
+                length: commit.commitment.len(),
+            })?;
+            Call::CommitWeights(Commitment(commitment))
         }
-        proto::transaction::Call::ServeAxon(axon) => {
-            let ip: IpAddr = axon.ip.parse().map_err(|_| Malformed::Ip)?;
-            let port = u16::try_from(axon.port).ok().and_then(NonZeroU16::new);
-            let port = port.ok_or(Malformed::Port { port: axon.port })?;
-            Ok(Call::ServeAxon(Axon { ip, port }))
+        Message::RevealWeights(reveal) => Call::RevealWeights {
+            weights: weights(reveal.weights.as_ref().ok_or(Malformed::NoWeights)?)?,
+            salt: numbers("salt", &reveal.salt, SALT_NUMBERS)?.collect(),
+        },
+        Message::AddStake(stake) => Call::AddStake {
+            hotkey: key("hotkey of the call", &stake.hotkey)?,
+            amount: Rao(stake.amount),
+        },
+        Message::RemoveStake(stake) => Call::RemoveStake {
+            hotkey: key("hotkey of the call", &stake.hotkey)?,
+            amount: Rao(stake.amount),
+        },
+        Message::BecomeDelegate(delegate) => Call::BecomeDelegate {
+            hotkey: key("hotkey of the call", &delegate.hotkey)?,
+            take: delegate.take.map(|take| number("take", take)).transpose()?,
+        },
+        Message::Transfer(transfer) => Call::Transfer {
+            to: key("to", &transfer.to)?,
+            amount: Rao(transfer.amount),
+        },
+        Message::SetHyperparameter(set) => {
+            let length = set.name.len();
+            if length > NAME_BYTES {
+                return Err(Malformed::Name { length });
+            }
+            Call::SetHyperparameter {
+                name: set.name.clone(),
+                value: set.value,
+            }
         }
-        proto::transaction::Call::SetWeights(set) => Ok(Call::SetWeights {
-            uids: numbers("uids", &set.uids)?.map(Uid).collect(),
-            weights: numbers("weights", &set.weights)?.collect(),
-            version_key: set.version_key,
-        }),
-    }
+    })
+}
+
+fn axon(message: &proto::ServeAxon) -> Result<Axon, Malformed> {
+    let ip: IpAddr = message.ip.parse().map_err(|_| Malformed::Ip)?;
+    let port = u16::try_from(message.port).ok().and_then(NonZeroU16::new);
+    let port = port.ok_or(Malformed::Port { port: message.port })?;
+    Ok(Axon { ip, port })
+}
+
+fn weights(message: &proto::SetWeights) -> Result<Weights, Malformed> {
+    Ok(Weights {
+        uids: numbers("uids", &message.uids, MAX_UIDS as usize)?
+            .map(Uid)
+            .collect(),
+        weights: numbers("weights", &message.weights, MAX_UIDS as usize)?.collect(),
+        version_key: message.version_key,
+    })
+}
+
+fn number(field: &'static str, value: u32) -> Result<u16, Malformed> {
+    u16::try_from(value).map_err(|_| Malformed::TooLarge { field, value })
 }
 
 /// Checks all before anything is made of them.
-fn numbers(field: &'static str, numbers: &[u32]) -> Result<impl Iterator<Item = u16>, Malformed> {
-    if numbers.len() > MAX_UIDS as usize {
+fn numbers(
+    field: &'static str,
+    numbers: &[u32],
+    most: usize,
+) -> Result<impl Iterator<Item = u16>, Malformed> {
+    if numbers.len() > most {
         return Err(Malformed::TooMany {
             field,
             count: numbers.len(),
+            most,
         });
     }
     if let Some(&value) = numbers.iter().find(|&&number| u16::try_from(number).is_err()) {
@@ -77,7 +161,7 @@ pub(crate) fn key(field: &'static str, bytes: &[u8]) -> Result<PublicKey, Malfor
 
 /// A closed step as the validator `hotkey` hears of it.
 pub(crate) fn block_closed(closed: &ClosedStep, hotkey: &PublicKey) -> proto::BlockClosed {
-    let own = closed.applied.iter().filter(|applied| applied.hotkey == *hotkey);
+    let own = closed.applied.iter().filter(|applied| applied.signer == *hotkey);
     let applied = own.map(|Applied { nonce, outcome, .. }| proto::Applied {
         nonce: nonce.0,
         refusal: outcome.err().map_or("", |refusal| refusal.name()).to_owned(),
@@ -91,51 +175,127 @@ pub(crate) fn block_closed(closed: &ClosedStep, hotkey: &PublicKey) -> proto::Bl
 }
 
 /// The metagraph as of `block`.
-pub(crate) fn metagraph(metagraph: &Metagraph, block: Block) -> proto::Metagraph {
-    let rules = &metagraph.hyperparameters;
+pub(crate) fn metagraph(metagraph: &Metagraph, block: Block, detail: Detail) -> proto::Metagraph {
+    let neurons = (0..).zip(&metagraph.neurons);
     proto::Metagraph {
         version: metagraph.version.0,
         block: block.0,
-        hyperparameters: Some(proto::Hyperparameters {
-            tempo: rules.tempo,
-            min_allowed_weights: rules.min_allowed_weights.into(),
-            max_weight_limit: rules.max_weight_limit.into(),
-            validator_exclude_quantile: rules.validator_exclude_quantile.into(),
-            validator_epoch_length: rules.validator_epoch_length,
-        }),
-        neurons: (0..)
-            .zip(&metagraph.neurons)
-            .map(|(uid, of)| neuron(uid, of))
-            .collect(),
+        hyperparameters: Some(hyperparameters(&metagraph.hyperparameters)),
+        neurons: neurons.map(|(uid, of)| neuron(uid, of, detail)).collect(),
     }
 }
 
-fn neuron(uid: u32, neuron: &Neuron) -> proto::NeuronInfo {
+fn hyperparameters(rules: &Hyperparameters) -> proto::Hyperparameters {
+    let all = rules.entries().map(|(name, value)| proto::Hyperparameter {
+        name: name.to_owned(),
+        value,
+    });
+    proto::Hyperparameters {
+        tempo: rules.tempo,
+        min_allowed_weights: rules.min_allowed_weights.into(),
+        max_weight_limit: rules.max_weight_limit.into(),
+        validator_exclude_quantile: rules.validator_exclude_quantile.into(),
+        validator_epoch_length: rules.validator_epoch_length,
+        all: all.collect(),
+    }
+}
+
+fn neuron(uid: u32, neuron: &Neuron, detail: Detail) -> proto::NeuronInfo {
     let weights = neuron.weights.iter().map(|weight| proto::Weight {
         uid: weight.uid.0.into(),
         weight: weight.weight.into(),
     });
+    let bonds = neuron.bonds.iter().map(|bond| proto::Bond {
+        uid: bond.uid.0.into(),
+        bond: bond.bond.into(),
+    });
+    let (weights, bonds) = match detail {
+        Detail::Full => (weights.collect(), bonds.collect()),
+        Detail::Lite => (Vec::new(), Vec::new()),
+    };
+    let (ip, port) = address(neuron.axon);
+    let (prometheus_ip, prometheus_port) = address(neuron.prometheus);
     proto::NeuronInfo {
         uid,
         hotkey: neuron.hotkey.bytes().to_vec(),
         coldkey: neuron.coldkey.bytes().to_vec(),
         stake: neuron.stake.0,
-        ip: neuron.axon.map_or_else(String::new, |axon| axon.ip.to_string()),
-        port: neuron.axon.map_or(0, |axon| axon.port.get().into()),
+        ip,
+        port,
         validator_permit: neuron.validator_permit,
         last_update: neuron.last_update.0,
         block_at_registration: neuron.block_at_registration.0,
         incentive: neuron.incentive.into(),
-        weights: weights.collect(),
+        weights,
+        rank: neuron.rank.into(),
+        trust: neuron.trust.into(),
+        consensus: neuron.consensus.into(),
+        dividends: neuron.dividends.into(),
+        validator_trust: neuron.validator_trust.into(),
+        emission: neuron.emission.0,
+        pruning_score: neuron.pruning_score.into(),
+        active: neuron.active,
+        bonds,
+        nominators: neuron.nominators.iter().map(nominator).collect(),
+        prometheus_ip,
+        prometheus_port,
     }
 }
 
-pub(crate) fn nominators(nominators: Vec<(Coldkey, Rao)>) -> proto::Nominators {
-    let nominators = nominators.into_iter().map(|(coldkey, stake)| proto::Nominator {
+fn address(axon: Option<Axon>) -> (String, u32) {
+    axon.map_or_else(Default::default, |axon| {
+        (axon.ip.to_string(), axon.port.get().into())
+    })
+}
+
+fn nominator(&(coldkey, stake): &(Coldkey, Rao)) -> proto::Nominator {
+    proto::Nominator {
         coldkey: coldkey.bytes().to_vec(),
         stake: stake.0,
-    });
-    proto::Nominators {
-        nominators: nominators.collect(),
     }
 }
+
+pub(crate) fn nominators(nominators: &[(Coldkey, Rao)]) -> proto::Nominators {
+    proto::Nominators {
+        nominators: nominators.iter().map(nominator).collect(),
+    }
+}
+
+pub(crate) fn delegates(delegates: impl Iterator<Item = (Hotkey, u16)>) -> proto::Delegates {
+    let delegates = delegates.map(|(hotkey, take)| proto::Delegate {
+        hotkey: hotkey.bytes().to_vec(),
+        take: take.into(),
+    });
+    proto::Delegates {
+        delegates: delegates.collect(),
+    }
+}
+
+pub(crate) fn balance(free: Rao, stakes: impl Iterator<Item = (Hotkey, Rao)>) -> proto::Balance {
+    let stakes: Vec<_> = stakes
+        .map(|(hotkey, amount)| proto::Stake {
+            hotkey: hotkey.bytes().to_vec(),
+            amount: amount.0,
+        })
+        .collect();
+    proto::Balance {
+        free: free.0,
+        staked: stakes.iter().map(|stake| stake.amount).sum(),
+        stakes,
+    }
+}
+
+pub(crate) fn issuance(issuance: &Issuance, burn: Rao) -> proto::Issuance {
+    proto::Issuance {
+        total: issuance.total().0,
+        genesis: issuance.genesis.0,
+        minted: issuance.minted.0,
+        pending: issuance.pending.0,
+        lapsed: issuance.lapsed.0,
+        burned: issuance.burned.0,
+        burn: burn.0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,10 @@ fn port(step: u64) -> u16 {
 
 async fn final_metagraph(address: SocketAddr) -> Metagraph {
     let mut clients = connect(address).await.expect("the node listens");
-    let request = MetagraphRequest { block: None };
+    let request = MetagraphRequest {
+        block: None,
+        lite: false,
+    };
     clients
         .subtensor
         .get_metagraph(request)

@@ -10,12 +10,14 @@ use futures::future::select;
 use mirror_config::experiment::BlockTime;
 use mirror_config::launch::SubtensorLaunch;
 use mirror_identity::PublicKey;
+use mirror_proto::mirror::v1::subtensor_accounts_client::SubtensorAccountsClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    Applied, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NominatorsRequest, Register,
-    RetireRequest, ServeAxon, SetWeights, Transaction, WatchRequest, Weight,
+    Applied, BalanceRequest, BecomeDelegate, BeginRequest, DelegatesRequest, HoldRequest, Hyperparameter,
+    IssuanceRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest, Register, RetireRequest,
+    ServeAxon, SetHyperparameter, SetWeights, Stake, Transaction, WatchRequest, Weight,
 };
-use network::{Clients, MINERS, Steps, coldkey, connect, hotkey, launch, serve_axon, set_weights};
+use network::{Clients, MINERS, OWNER, Steps, coldkey, connect, hotkey, launch, serve_axon, set_weights};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -88,7 +90,7 @@ impl Running {
         Ok(self
             .clients
             .subtensor
-            .get_metagraph(MetagraphRequest { block })
+            .get_metagraph(MetagraphRequest { block, lite: false })
             .await?
             .into_inner())
     }
@@ -173,6 +175,9 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
         node.submit(set_weights(3, nonce, &uid_weights))
             .await
             .expect("sound");
+        node.submit(set_weights(4, nonce, &uid_weights[..1]))
+            .await
+            .expect("sound");
         let (a, b, c) = tokio::join!(a.report(step), b.report(step), c.report(step));
         let (a, b, c) = (a.expect("closes"), b.expect("closes"), c.expect("closes"));
         assert_eq!((a.block, a.step), (step + 2, step));
@@ -190,14 +195,14 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
                 refusal: "InvalidUid".to_owned()
             }]
         );
-        assert_eq!(c.applied, []);
+        assert_eq!(c.applied, a.applied);
         assert_eq!((b.block, c.block), (a.block, a.block));
         assert_eq!(
             (b.metagraph_version, c.metagraph_version),
             (a.metagraph_version, a.metagraph_version)
         );
     }
-    // The epochs of netuid 1 with tempo 4 fall on blocks 3, 8, …: uid 0 has all the weight.
+    // The epochs of netuid 1 with tempo 4 fall on blocks 3, 8, …: two thirds of the stake give uid 0 all.
     let incentives: Vec<_> = node
         .metagraph()
         .await
@@ -384,7 +389,7 @@ async fn the_metagraph_is_watched() {
     let mut versions = node
         .clients
         .subtensor
-        .watch_metagraph(WatchRequest {})
+        .watch_metagraph(WatchRequest { lite: false })
         .await
         .expect("streams")
         .into_inner();
@@ -437,15 +442,118 @@ async fn nominators_are_told_by_coldkey() {
 }
 
 #[tokio::test]
+async fn money_moves_and_is_told_of() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    let by = |key: PublicKey, nonce, call| Transaction {
+        hotkey: key.bytes().to_vec(),
+        nonce,
+        call: Some(call),
+    };
+    let take = BecomeDelegate {
+        hotkey: hotkey(0).bytes().to_vec(),
+        take: Some(6_553),
+    };
+    let added = MoveStake {
+        hotkey: hotkey(0).bytes().to_vec(),
+        amount: 4_000,
+    };
+    let tempo = SetHyperparameter {
+        name: "tempo".to_owned(),
+        value: 9,
+    };
+    // Stake goes to a delegate: in the first block, because the coldkeys of uids apply before the owner's.
+    for transaction in [
+        by(coldkey(OWNER), 1, Call::AddStake(added)),
+        by(coldkey(OWNER), 2, Call::SetHyperparameter(tempo)),
+        by(coldkey(0), 1, Call::BecomeDelegate(take)),
+    ] {
+        node.submit(transaction).await.expect("sound");
+    }
+    node.begin().await;
+
+    let mut accounts = SubtensorAccountsClient::connect(format!("http://{}", node.address))
+        .await
+        .expect("the node listens");
+    let request = BalanceRequest {
+        coldkey: coldkey(OWNER).bytes().to_vec(),
+    };
+    let balance = accounts.get_balance(request).await.expect("sound").into_inner();
+    assert_eq!((balance.free, balance.staked), (6_000, 4_000));
+    let staked_with = Stake {
+        hotkey: hotkey(0).bytes().to_vec(),
+        amount: 4_000,
+    };
+    assert_eq!(balance.stakes, [staked_with]);
+    let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("sound");
+    let delegates: Vec<_> = delegates
+        .into_inner()
+        .delegates
+        .into_iter()
+        .map(|delegate| (delegate.hotkey, delegate.take))
+        .collect();
+    assert_eq!(
+        delegates,
+        [
+            (hotkey(0).bytes().to_vec(), 6_553),
+            // Nominated from the start, at the default of 18 %.
+            (hotkey(2).bytes().to_vec(), 11_796)
+        ]
+    );
+    let issuance = accounts
+        .get_issuance(IssuanceRequest {})
+        .await
+        .expect("sound")
+        .into_inner();
+    assert_eq!(
+        (issuance.genesis, issuance.minted, issuance.pending),
+        (11_007, 1_000_000_000, 1_000_000_000)
+    );
+    assert_eq!(issuance.total, 1_000_011_007);
+    let metagraph = node.metagraph().await;
+    let rules = metagraph.hyperparameters.expect("it has rules");
+    assert_eq!(rules.tempo, 9);
+    assert!(rules.all.contains(&Hyperparameter {
+        name: "tempo".to_owned(),
+        value: 9
+    }));
+    assert_eq!(metagraph.neurons[0].nominators.len(), 1);
+    node.end().await;
+}
+
+#[tokio::test]
+async fn a_lite_metagraph_leaves_out_what_neurons_say_of_each_other() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    node.submit(set_weights(2, 1, &[Weight { uid: 1, weight: 5 }]))
+        .await
+        .expect("sound");
+    node.begin().await;
+    for (block, lite, weights) in [
+        (None, false, 1),
+        (Some(1), false, 1),
+        (None, true, 0),
+        (Some(1), true, 0),
+    ] {
+        let request = MetagraphRequest { block, lite };
+        let metagraph = node.clients.subtensor.get_metagraph(request).await.expect("held");
+        assert_eq!(metagraph.into_inner().neurons[2].weights.len(), weights);
+    }
+    node.end().await;
+}
+
+#[tokio::test]
 async fn the_clock_closes_blocks_once_it_has_begun() {
     let state = state();
     let mut launch = launch(state.path(), 1);
     launch.block_time = BlockTime::Seconds(0.001);
+    // Epochs pay, and make versions of their own.
+    launch.genesis.hyperparameters.insert("tempo".to_owned(), 0);
     let mut node = Running::start(launch.clone()).await;
     let mut versions = node
         .clients
         .subtensor
-        .watch_metagraph(WatchRequest {})
+        .watch_metagraph(WatchRequest { lite: false })
         .await
         .expect("streams")
         .into_inner();
@@ -475,7 +583,7 @@ async fn the_clock_closes_blocks_once_it_has_begun() {
     let mut versions = node
         .clients
         .subtensor
-        .watch_metagraph(WatchRequest {})
+        .watch_metagraph(WatchRequest { lite: false })
         .await
         .expect("streams")
         .into_inner();
@@ -711,6 +819,17 @@ async fn a_launch_description_that_contradicts_itself_is_refused() {
     assert_says(&message, "coldkey of uid 1");
     let message = with(&|launch| launch.genesis.neurons[1] = launch.genesis.neurons[0].clone()).await;
     assert_says(&message, "neurons 0 and 1 have the same hotkey");
+    let message = with(&|launch| {
+        launch.genesis.hyperparameters.insert("temp".to_owned(), 1);
+    });
+    assert_says(&message.await, "there is no hyperparameter `temp`");
+    let message = with(&|launch| {
+        launch
+            .genesis
+            .hyperparameters
+            .insert("max_allowed_uids".to_owned(), 0);
+    });
+    assert_says(&message.await, "max_allowed_uids is 1 to 65536");
     let message = with(&|launch| launch.genesis.block = 0).await;
     assert_says(&message, "the first block is numbered 1 to");
     for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {

@@ -64,7 +64,8 @@ impl Chain {
     /// The metagraph when `block` had closed; now, when none is named.
     pub async fn metagraph(&mut self, block: Option<u64>) -> anyhow::Result<Metagraph> {
         let reply = self.ask("GetMetagraph", |mut client| async move {
-            client.get_metagraph(within(MetagraphRequest { block })).await
+            let request = MetagraphRequest { block, lite: true };
+            client.get_metagraph(within(request)).await
         });
         reply.await?.try_into()
     }

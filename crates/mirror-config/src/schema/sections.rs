@@ -327,6 +327,18 @@ pub static NETWORK: &[Key] = &[
         "When a block closes: after each step, which repeats, or by the clock.",
     ),
     Key::new(
+        "chain",
+        Kind::Choice(&["small", "classic", "today"]),
+        "small",
+        "The chain's rules: without limits, of 2023, or of 2026.",
+    ),
+    Key::new(
+        "hyperparameters",
+        Kind::Table(HYPERPARAMETERS),
+        "{}",
+        "Which of these rules are other numbers.",
+    ),
+    Key::new(
         "axons_per_process",
         Kind::Integer(1..=4_096),
         "1",
@@ -361,6 +373,201 @@ pub static NETWORK: &[Key] = &[
         Kind::Bool,
         "false",
         "Write the identity of each acknowledged event beside the logs.",
+    ),
+];
+
+/// `network.hyperparameters`: the chain's, by its names.
+pub static HYPERPARAMETERS: &[Key] = &[
+    Key::optional(
+        "tempo",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks between two epochs, the epoch's own not counted; 0: no epoch ever.",
+    ),
+    Key::optional(
+        "block_emission",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Minted each block until half of all TAO is issued, then half of it, and so on; rao.",
+    ),
+    Key::optional(
+        "kappa",
+        Kind::Integer(0..=65_535),
+        "Share of the stake that makes a consensus, 65,535 is all.",
+    ),
+    Key::optional(
+        "activity_cutoff",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks without new weights after which a validator does not count; `classic` and `small`.",
+    ),
+    Key::optional(
+        "activity_cutoff_factor",
+        Kind::Integer(0..=1_000_000),
+        "The activity cutoff in thousandths of the tempo; `today` alone.",
+    ),
+    Key::optional(
+        "max_allowed_validators",
+        Kind::Integer(0..=65_535),
+        "Most neurons with a validator permit.",
+    ),
+    Key::optional(
+        "stake_threshold",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Stake below which a neuron counts as without any, and may not set weights; `today` alone; rao.",
+    ),
+    Key::optional(
+        "bonds_moving_average",
+        Kind::Integer(0..=1_000_000),
+        "Share of the old bonds in the new, millionths.",
+    ),
+    Key::optional(
+        "bonds_penalty",
+        Kind::Integer(0..=65_535),
+        "How far bonds follow the clipped weights rather than the weights as set, 65,535 is fully; `today` alone.",
+    ),
+    Key::optional(
+        "yuma3_on",
+        Kind::Integer(0..=1),
+        "Whether bonds move by pair, as in Yuma 3; `today` alone; 1 is yes.",
+    ),
+    Key::optional(
+        "liquid_alpha_on",
+        Kind::Integer(0..=1),
+        "Whether each pair has a rate of its own, where `yuma3_on`; 1 is yes.",
+    ),
+    Key::optional(
+        "alpha_low",
+        Kind::Integer(0..=65_535),
+        "The smallest share of new bonds under liquid alpha, 65,535 is all.",
+    ),
+    Key::optional(
+        "alpha_high",
+        Kind::Integer(0..=65_535),
+        "The largest share of new bonds under liquid alpha, 65,535 is all.",
+    ),
+    Key::optional(
+        "alpha_sigmoid_steepness",
+        Kind::Integer(0..=32_767),
+        "How steep liquid alpha is between the two, hundredths, at most 32,767.",
+    ),
+    Key::optional(
+        "validator_epoch_length",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks between two settings of weights by a validator; the validators keep it.",
+    ),
+    Key::optional(
+        "validator_exclude_quantile",
+        Kind::Integer(0..=65_535),
+        "Share of the smallest weights that validators leave out; 65,535 is 1; the validators keep it.",
+    ),
+    Key::optional(
+        "min_allowed_weights",
+        Kind::Integer(0..=65_535),
+        "Fewest weights that may be set at once.",
+    ),
+    Key::optional(
+        "max_weight_limit",
+        Kind::Integer(0..=65_535),
+        "Largest share of one weight among those set together; 65,535 is all.",
+    ),
+    Key::optional(
+        "weights_set_rate_limit",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks that must lie between two settings of weights by one hotkey.",
+    ),
+    Key::optional(
+        "weights_version_key",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Smallest version key with which weights may be set; 0: any.",
+    ),
+    Key::optional(
+        "commit_reveal_weights_enabled",
+        Kind::Integer(0..=1),
+        "Whether weights are committed to first and revealed later, and cannot be set at once; 1 is yes.",
+    ),
+    Key::optional(
+        "commit_reveal_period",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Epochs from a commitment to its reveal.",
+    ),
+    Key::optional(
+        "serving_rate_limit",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks that must lie between two announcements of an axon by one hotkey.",
+    ),
+    Key::optional(
+        "tx_rate_limit",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks that must lie between two moves of stake by one coldkey.",
+    ),
+    Key::optional(
+        "nominator_min_required_stake",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Least stake that a nominator may have with a hotkey; rao.",
+    ),
+    Key::optional(
+        "default_take",
+        Kind::Integer(0..=65_535),
+        "What a delegate keeps of its nominators' dividends if it does not say, and at most; 65,535 is all.",
+    ),
+    Key::optional("max_allowed_uids", Kind::Integer(1..=65_536), "Most neurons."),
+    Key::optional(
+        "immunity_period",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks after its registration in which a neuron is not replaced while others can be.",
+    ),
+    Key::optional(
+        "min_non_immune_uids",
+        Kind::Integer(0..=65_535),
+        "Neurons past their immunity that are kept, so that not all newcomers replace them; `today` alone.",
+    ),
+    Key::optional(
+        "network_registration_allowed",
+        Kind::Integer(0..=1),
+        "Whether anybody can register; 1 is yes.",
+    ),
+    Key::optional(
+        "network_free_registration_allowed",
+        Kind::Integer(0..=1),
+        "Whether a hotkey can register by itself and for nothing; 1 is yes.",
+    ),
+    Key::optional(
+        "max_registrations_per_block",
+        Kind::Integer(0..=65_535),
+        "Most registrations in a block.",
+    ),
+    Key::optional(
+        "target_registrations_per_interval",
+        Kind::Integer(1..=65_535),
+        "Registrations that are meant for an interval, 1 or more; three times as many are its most.",
+    ),
+    Key::optional(
+        "adjustment_interval",
+        Kind::Integer(0..=u64::MAX as i128),
+        "Blocks after which registrations are counted anew, and the price adjusted; 0: each block.",
+    ),
+    Key::optional(
+        "burn",
+        Kind::Integer(0..=u64::MAX as i128),
+        "The price of a registration at first; rao.",
+    ),
+    Key::optional(
+        "min_burn",
+        Kind::Integer(0..=u64::MAX as i128),
+        "The lowest price; rao.",
+    ),
+    Key::optional(
+        "max_burn",
+        Kind::Integer(0..=u64::MAX as i128),
+        "The highest price; rao.",
+    ),
+    Key::optional(
+        "burn_half_life",
+        Kind::Integer(0..=65_535),
+        "Blocks in which the price falls by half, 0: it does not; `today` alone.",
+    ),
+    Key::optional(
+        "burn_increase",
+        Kind::Integer(100..=65_535),
+        "What each registration makes of the price, percent, 100 or more; `today` alone.",
     ),
 ];
 

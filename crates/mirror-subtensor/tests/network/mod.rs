@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use mirror_config::experiment::BlockTime;
-use mirror_config::launch::{GenesisLaunch, GenesisNeuron, GenesisNomination, SubtensorLaunch};
+use mirror_config::experiment::{BlockTime, ChainPreset};
+use mirror_config::launch::{
+    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, SubtensorLaunch,
+};
 use mirror_identity::PublicKey;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
@@ -16,6 +18,9 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 pub(crate) const MINERS: u8 = 2;
+
+/// Of no uid: the subnet's owner, who has money.
+pub(crate) const OWNER: u8 = 90;
 
 /// The hotkey of a uid.
 pub(crate) fn hotkey(uid: u8) -> PublicKey {
@@ -39,16 +44,21 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
         genesis: GenesisLaunch {
             netuid: 1,
             block: 1,
-            tempo: 4,
-            validator_epoch_length: 4,
-            min_allowed_weights: 1,
-            max_weight_limit: u16::MAX,
-            validator_exclude_quantile: 0,
+            rules: ChainPreset::Small,
+            hyperparameters: [("tempo".to_owned(), 4), ("validator_epoch_length".to_owned(), 4)].into(),
+            owner: Some(GenesisOwner {
+                hotkey: hotkey(OWNER).hex(),
+                coldkey: coldkey(OWNER).hex(),
+            }),
             neurons: (0..MINERS + validators).map(neuron).collect(),
             nominations: vec![GenesisNomination {
                 hotkey: hotkey(2).hex(),
                 coldkey: coldkey(0).hex(),
                 stake: 7,
+            }],
+            balances: vec![GenesisBalance {
+                coldkey: coldkey(OWNER).hex(),
+                free: 10_000,
             }],
         },
         block_time: BlockTime::PerStep,

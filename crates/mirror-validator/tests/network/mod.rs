@@ -201,6 +201,7 @@ impl Subtensor for Chain {
             max_weight_limit: 65_535,
             validator_exclude_quantile: 0,
             validator_epoch_length: state.epoch_length,
+            all: Vec::new(),
         };
         Ok(Response::new(Metagraph {
             version: 1,

@@ -1,5 +1,6 @@
 //! The blueprint of a network: an experiment, turned into the launch descriptions of its nodes. Pure.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use mirror_config::component::{
     BehaviourSpec, DendritePool, DummyMetagraphArgs, DummySubtensorArgs, HonestArgs, MetagraphSpec,
     SubtensorSpec,
 };
-use mirror_config::experiment::{Experiment, Fault, Latency, Model, Network};
+use mirror_config::experiment::{ChainPreset, Experiment, Fault, Latency, Model, Network};
 use mirror_config::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch, SubtensorLaunch,
     ValidatorLaunch,
@@ -66,7 +67,7 @@ impl Blueprint {
     pub(super) fn subtensor(&self) -> NodeSpec {
         self.node(
             SUBTENSOR.to_owned(),
-            Role::Subtensor(SubtensorLaunch {
+            Role::Subtensor(Box::new(SubtensorLaunch {
                 state: self.state(SUBTENSOR),
                 genesis: self.genesis(),
                 block_time: self.network().block_time,
@@ -74,7 +75,7 @@ impl Blueprint {
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
                 holds: super::schedule::holds(&self.experiment.faults),
-            }),
+            })),
         )
     }
 
@@ -201,7 +202,7 @@ impl Blueprint {
         args
     }
 
-    /// The preset `small`: nothing limits the weights, and the validators are staked and permitted from the start.
+    /// The validators are staked and permitted from the start.
     fn genesis(&self) -> GenesisLaunch {
         let seed = Seed::root(self.seed);
         let neuron = |owner, stake, validator_permit| GenesisNeuron {
@@ -216,14 +217,25 @@ impl Blueprint {
         GenesisLaunch {
             netuid: self.metagraph().netuid,
             block: self.chain().block,
-            tempo: self.chain().epoch_length,
-            validator_epoch_length: self.chain().epoch_length,
-            min_allowed_weights: 1,
-            max_weight_limit: u16::MAX,
-            validator_exclude_quantile: 0,
+            rules: self.network().chain,
+            hyperparameters: self.hyperparameters(),
+            owner: None,
             neurons: miners.chain(validators).collect(),
             nominations: self.nominations.clone(),
+            balances: Vec::new(),
         }
+    }
+
+    /// What the file says, and in a small network the epochs' length, which the component has.
+    fn hyperparameters(&self) -> BTreeMap<String, u64> {
+        let mut hyperparameters = match self.network().chain {
+            ChainPreset::Small => ["tempo", "validator_epoch_length"]
+                .map(|name| (name.to_owned(), self.chain().epoch_length))
+                .into(),
+            ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
+        };
+        hyperparameters.extend(self.network().hyperparameters.clone());
+        hyperparameters
     }
 
     fn stake(&self, index: u32) -> u64 {

@@ -207,7 +207,10 @@ impl<P: Placement> Crew<P> {
         let address = *self.subtensor.borrow();
         let mut client =
             SubtensorClient::new(self.tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
-        let mut request = tonic::Request::new(MetagraphRequest { block: None });
+        let mut request = tonic::Request::new(MetagraphRequest {
+            block: None,
+            lite: false,
+        });
         request.set_timeout(CONTROL_PATIENCE);
         Ok(client.get_metagraph(request).await?.into_inner())
     }

@@ -1,0 +1,142 @@
+//! The epoch in the chain: what it is computed from, where its findings go, and who is paid.
+
+use std::sync::Arc;
+
+use mirror_identity::Hotkey;
+
+use crate::accounts::Coins;
+use crate::epoch::{self, Bonds, Epoch, LiquidAlpha, Rules, Today, Variant, epoch};
+use crate::state::State;
+use crate::{Block, Neuron, Rao, RuleSet};
+
+impl State {
+    /// Computes the epoch, stores its findings with the neurons, and pays what waits.
+    pub(crate) fn run_epoch(&mut self, block: Block) {
+        let mut pending = self.accounts.take_pending();
+        let epoch = self.epoch(block, pending.amount());
+        self.store(&epoch);
+        let hotkeys: Vec<_> = self.neurons.iter().map(|neuron| neuron.hotkey).collect();
+        let earned = epoch.server_emission.iter().zip(&epoch.validator_emission);
+        for (hotkey, (&server, &validator)) in hotkeys.into_iter().zip(earned) {
+            // Shares that were each rounded down are no more than their whole; were they, the rest would go empty.
+            let (Some(server), Some(validator)) = (pending.split(server), pending.split(validator)) else {
+                break;
+            };
+            self.pay(hotkey, server, validator);
+        }
+        self.accounts.lapse(pending);
+        self.last_epoch = Some(block);
+    }
+
+    fn epoch(&self, block: Block, emission: Rao) -> Epoch {
+        let neurons: Vec<_> = self.neurons.iter().map(|neuron| input(neuron)).collect();
+        let rules = Rules {
+            block,
+            activity_cutoff: self.rules.effective_activity_cutoff(),
+            max_allowed_validators: self.rules.max_allowed_validators,
+            kappa: self.rules.kappa,
+            bonds_moving_average: self.rules.bonds_moving_average,
+            variant: match self.rules.rule_set {
+                RuleSet::Classic => Variant::Classic,
+                RuleSet::Today => Variant::Today(self.today(block)),
+            },
+        };
+        epoch(&neurons, &rules, emission)
+            .expect("rows name each neuron once, rules are sound, and so much stake cannot be issued")
+    }
+
+    fn today(&self, block: Block) -> Today {
+        let rules = &self.rules;
+        let period = self.reveal_period();
+        let oldest_commit = |neuron: &Arc<Neuron>| {
+            let commits = self.commits.get(&neuron.hotkey)?;
+            commits.oldest_live(block, period)
+        };
+        let liquid_alpha = LiquidAlpha {
+            low: rules.alpha_low,
+            high: rules.alpha_high,
+            steepness: i16::try_from(rules.alpha_sigmoid_steepness).unwrap_or(i16::MAX),
+        };
+        Today {
+            tempo: rules.tempo,
+            last_epoch: self.last_epoch,
+            stake_threshold: rules.stake_threshold,
+            owner: self.owner_uid(),
+            commits: rules
+                .commit_reveal_weights_enabled
+                .then(|| self.neurons.iter().map(oldest_commit).collect()),
+            bonds_penalty: rules.bonds_penalty,
+            bonds: if rules.yuma3_on {
+                Bonds::Yuma3(rules.liquid_alpha_on.then_some(liquid_alpha))
+            } else {
+                Bonds::Proportional
+            },
+        }
+    }
+
+    fn store(&mut self, epoch: &Epoch) {
+        for (uid, neuron) in self.neurons.iter_mut().enumerate() {
+            let incentive = epoch.incentive[uid].to_u16_share();
+            let found = Neuron {
+                active: epoch.active[uid],
+                validator_permit: epoch.next_permits[uid],
+                // The real chain of 2023 stores the incentive under both names; today's knows no rank.
+                rank: epoch.trust.as_ref().map_or(0, |_| incentive),
+                trust: epoch.trust.as_ref().map_or(0, |trust| trust[uid].to_u16_share()),
+                consensus: epoch.consensus[uid].to_u16_share(),
+                incentive,
+                dividends: epoch.dividends[uid].to_u16_share(),
+                validator_trust: epoch.validator_trust[uid].to_u16_share(),
+                emission: epoch.emission[uid],
+                pruning_score: epoch.pruning_scores.as_ref().map_or(0, |scores| scores[uid]),
+                bonds: epoch.bonds[uid].as_slice().into(),
+                ..Neuron::clone(neuron)
+            };
+            if **neuron != found {
+                *neuron = Arc::new(found);
+            }
+        }
+    }
+
+    /// Adds what a hotkey has earned to its stake. A delegate's dividends are, less its take, its nominators', by their
+    /// stake before; what rounding leaves of them, the take and the incentive are its owner's.
+    fn pay(&mut self, hotkey: Hotkey, server: Coins, mut validator: Coins) {
+        let Some(&owner) = self.owners.get(&hotkey) else {
+            self.accounts.lapse(server);
+            return self.accounts.lapse(validator);
+        };
+        if let Some(&take) = self.takes.get(&hotkey) {
+            let take = share(take.into(), u16::MAX.into(), validator.amount());
+            let for_all = Rao(validator.amount().0 - take.0);
+            let nominators: Vec<_> = self.accounts.nominators(hotkey).collect();
+            let total: u64 = nominators.iter().map(|(_, stake)| stake.0).sum();
+            for (coldkey, stake) in nominators {
+                let part = share(stake.0, total, for_all);
+                if let Some(part) = validator.split(part) {
+                    self.accounts.stake(hotkey, coldkey, part);
+                }
+            }
+        }
+        self.accounts.stake(hotkey, owner, validator);
+        self.accounts.stake(hotkey, owner, server);
+        self.restake(hotkey);
+    }
+}
+
+fn input(neuron: &Neuron) -> epoch::Neuron<'_> {
+    epoch::Neuron {
+        stake: neuron.stake,
+        last_update: neuron.last_update,
+        block_at_registration: neuron.block_at_registration,
+        validator_permit: neuron.validator_permit,
+        weights: &neuron.weights,
+        bonds: &neuron.bonds,
+    }
+}
+
+/// `amount * part / whole` as the real chain has it: the quotient with 64 bits after the point, rounded down, and the
+/// product rounded down again; of nothing, nothing.
+fn share(part: u64, whole: u64, amount: Rao) -> Rao {
+    let quotient = (u128::from(part) << 64).checked_div(whole.into()).unwrap_or(0);
+    Rao(((u128::from(amount.0) * quotient) >> 64) as u64)
+}

@@ -1,0 +1,328 @@
+//! Who joins the subnet, at which price, and whom a newcomer replaces.
+
+use std::sync::Arc;
+
+use mirror_identity::{Coldkey, Hotkey};
+
+use crate::state::State;
+use crate::{Block, Hyperparameters, MAX_UIDS, Neuron, Rao, Refusal, RuleSet, Uid};
+
+/// The price of a registration, and how many there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Registrations {
+    pub(crate) burn: Rao,
+    pub(crate) this_block: u64,
+    pub(crate) this_interval: u64,
+    /// When the interval began.
+    pub(crate) since: Block,
+}
+
+/// The least valued so far, and who.
+struct Least {
+    score: u16,
+    uid: Uid,
+}
+
+impl Registrations {
+    pub(crate) fn new(rules: &Hyperparameters, genesis: Block) -> Self {
+        Self {
+            burn: rules.burn,
+            this_block: 0,
+            this_interval: 0,
+            since: genesis,
+        }
+    }
+
+    /// Begins a block: counts anew, and moves the price.
+    pub(crate) fn begin_block(&mut self, rules: &Hyperparameters, block: Block) {
+        self.this_block = 0;
+        let burn = match rules.rule_set {
+            RuleSet::Classic => self.burn,
+            RuleSet::Today => decayed(self.burn, rules.burn_half_life),
+        };
+        self.set_burn(burn, rules);
+        if block.0.saturating_sub(self.since.0) < rules.adjustment_interval {
+            return;
+        }
+        if rules.rule_set == RuleSet::Classic {
+            let target = u128::from(rules.target_registrations_per_interval);
+            let seen = u128::from(self.this_interval) + target;
+            let burn = (u128::from(self.burn.0) * seen).checked_div(2 * target);
+            let burn = burn.and_then(|burn| u64::try_from(burn).ok());
+            self.set_burn(Rao(burn.unwrap_or(u64::MAX)), rules);
+        }
+        self.this_interval = 0;
+        self.since = block;
+    }
+
+    fn check_caps(&self, rules: &Hyperparameters) -> Result<(), Refusal> {
+        if self.this_block >= rules.max_registrations_per_block.into() {
+            return Err(Refusal::TooManyRegistrationsThisBlock);
+        }
+        if self.this_interval >= 3 * u64::from(rules.target_registrations_per_interval) {
+            return Err(Refusal::TooManyRegistrationsThisInterval);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        self.this_block += 1;
+        self.this_interval += 1;
+    }
+
+    fn raise_burn(&mut self, rules: &Hyperparameters) {
+        if rules.rule_set == RuleSet::Today {
+            let raised = u128::from(self.burn.0) * u128::from(rules.burn_increase) / 100;
+            self.set_burn(Rao(u64::try_from(raised).unwrap_or(u64::MAX)), rules);
+        }
+    }
+
+    fn set_burn(&mut self, burn: Rao, rules: &Hyperparameters) {
+        self.burn = burn.max(rules.min_burn).min(rules.max_burn);
+    }
+}
+
+impl State {
+    /// For nothing.
+    pub(crate) fn register(&mut self, hotkey: Hotkey, coldkey: Coldkey, block: Block) -> Result<(), Refusal> {
+        if !self.rules.network_free_registration_allowed {
+            return Err(Refusal::RegistrationDisabled);
+        }
+        self.check_registration(&hotkey)?;
+        self.check_owner(&hotkey, &coldkey)?;
+        let place = self.place(block)?;
+        self.settle(hotkey, coldkey, place, block);
+        Ok(())
+    }
+
+    /// For the price of the moment.
+    pub(crate) fn burned_register(
+        &mut self,
+        hotkey: Hotkey,
+        coldkey: Coldkey,
+        block: Block,
+    ) -> Result<(), Refusal> {
+        self.check_registration(&hotkey)?;
+        let price = self.registrations.burn;
+        if !self.accounts.can_withdraw(&coldkey, price) {
+            return Err(Refusal::NotEnoughBalanceToStake);
+        }
+        self.check_owner(&hotkey, &coldkey)?;
+        let place = self.place(block)?;
+        let paid = self.accounts.withdraw(&coldkey, price);
+        self.accounts.burn(paid.ok_or(Refusal::NotEnoughBalanceToStake)?);
+        self.settle(hotkey, coldkey, place, block);
+        self.registrations.raise_burn(&self.rules);
+        Ok(())
+    }
+
+    fn check_registration(&self, hotkey: &Hotkey) -> Result<(), Refusal> {
+        if !self.rules.network_registration_allowed {
+            return Err(Refusal::RegistrationDisabled);
+        }
+        self.registrations.check_caps(&self.rules)?;
+        if self.uids.contains_key(hotkey) {
+            return Err(Refusal::AlreadyRegistered);
+        }
+        Ok(())
+    }
+
+    /// A hotkey is its first owner's for ever.
+    fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), Refusal> {
+        match self.owners.get(hotkey) {
+            Some(owner) if owner != coldkey => Err(Refusal::NonAssociatedColdKey),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next uid, or that of whom a newcomer replaces.
+    fn place(&self, block: Block) -> Result<Uid, Refusal> {
+        let neurons = self.neurons.len() as u64;
+        if neurons < self.rules.max_allowed_uids.min(MAX_UIDS).into() {
+            return Ok(Uid(neurons as u16));
+        }
+        let replaced = match self.rules.rule_set {
+            RuleSet::Classic => self.least_score(block),
+            RuleSet::Today => self.least_emission(block),
+        };
+        replaced.ok_or(Refusal::NoNeuronIdAvailable)
+    }
+
+    fn settle(&mut self, hotkey: Hotkey, coldkey: Coldkey, place: Uid, block: Block) {
+        self.owners.entry(hotkey).or_insert(coldkey);
+        let mut newcomer = Neuron::registered(hotkey, coldkey, block);
+        if let Some(place) = self.neurons.get_mut(place.index()) {
+            let gone = place.hotkey;
+            if self.rules.rule_set == RuleSet::Classic {
+                // So that all are replaced once before anybody is a second time.
+                newcomer.pruning_score = u16::MAX;
+            }
+            *place = Arc::new(newcomer);
+            self.forget(gone);
+        } else {
+            self.neurons.push(Arc::new(newcomer));
+        }
+        self.uids.insert(hotkey, place);
+        self.registrations.count();
+        // Whoever was here before may have stake.
+        self.restake(hotkey);
+    }
+
+    /// Forgets what only a neuron has. The chain of 2023 gives its stake back; today's leaves it with the hotkey.
+    fn forget(&mut self, gone: Hotkey) {
+        self.uids.remove(&gone);
+        self.commits.remove(&gone);
+        self.served.forget(&gone);
+        if self.rules.rule_set == RuleSet::Classic {
+            self.accounts.unstake_all(gone);
+        }
+    }
+
+    fn is_immune(&self, neuron: &Neuron, block: Block) -> bool {
+        block.0.saturating_sub(neuron.block_at_registration.0) < self.rules.immunity_period
+    }
+
+    /// As in 2023: the lowest score past its immunity, of equals the last; where all are immune (or have the highest
+    /// score there is), the lowest of the immune, of equals the first.
+    fn least_score(&self, block: Block) -> Option<Uid> {
+        let none = || Least {
+            score: u16::MAX,
+            uid: Uid(0),
+        };
+        let (mut mortal, mut immune) = (none(), none());
+        for (uid, neuron) in (0..=u16::MAX).map(Uid).zip(&self.neurons) {
+            let score = neuron.pruning_score;
+            if self.is_immune(neuron, block) {
+                if score < immune.score {
+                    immune = Least { score, uid };
+                }
+            } else if score <= mortal.score {
+                mortal = Least { score, uid };
+            }
+        }
+        let least = if mortal.score == u16::MAX { immune } else { mortal };
+        self.neurons.get(least.uid.index()).map(|_| least.uid)
+    }
+
+    /// As today: the lowest emission past its immunity, of equals whoever registered first, of those the lowest uid;
+    /// where too few would be left past their immunity, the same among the immune. The owner's hotkey stays.
+    fn least_emission(&self, block: Block) -> Option<Uid> {
+        let owner = self.owner_uid();
+        let candidates = (0..=u16::MAX)
+            .map(Uid)
+            .zip(&self.neurons)
+            .filter(|(uid, _)| Some(*uid) != owner);
+        let (immune, mortal): (Vec<_>, Vec<_>) =
+            candidates.partition(|(_, neuron)| self.is_immune(neuron, block));
+        let spare = mortal.len() > usize::from(self.rules.min_non_immune_uids);
+        let among = if spare { mortal } else { immune };
+        let least = among
+            .into_iter()
+            .min_by_key(|(uid, neuron)| (neuron.emission, neuron.block_at_registration, *uid));
+        least.map(|(uid, _)| uid)
+    }
+}
+
+/// The price after a block in which nobody registered: the factor, 32 bits after the point, is the largest that halves
+/// the price within the half-life or sooner.
+fn decayed(burn: Rao, half_life: u16) -> Rao {
+    if half_life == 0 {
+        return burn;
+    }
+    let factor = decay_factor(half_life);
+    Rao(((u128::from(burn.0) * u128::from(factor)) >> 32) as u64)
+}
+
+/// The largest factor below 1 whose power by the half-life is at most one half, 32 bits after the point.
+fn decay_factor(half_life: u16) -> u64 {
+    const ONE: u64 = 1 << 32;
+    let (mut low, mut high) = (0, ONE);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if power(middle, half_life) <= ONE / 2 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// A power of a factor of at most 1, with 32 bits after the point, each product rounded down.
+fn power(factor: u64, mut exponent: u16) -> u64 {
+    let product = |a: u64, b: u64| ((u128::from(a) * u128::from(b)) >> 32) as u64;
+    let (mut square, mut power) = (factor, 1 << 32);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power = product(power, square);
+        }
+        square = product(square, square);
+        exponent >>= 1;
+    }
+    power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rule_set: RuleSet) -> Hyperparameters {
+        Hyperparameters {
+            rule_set,
+            adjustment_interval: 10,
+            target_registrations_per_interval: 2,
+            burn: Rao(1_000_000),
+            min_burn: Rao(300_000),
+            max_burn: Rao(2_500_000),
+            burn_half_life: 360,
+            burn_increase: 126,
+            ..Hyperparameters::CLASSIC
+        }
+    }
+
+    #[test]
+    fn the_classic_price_follows_the_registrations_of_the_interval() {
+        // burn * (seen + 2) / 4, within its bounds: 3/2 with 4 seen, 1/2 with none.
+        let rules = rules(RuleSet::Classic);
+        let mut registrations = Registrations::new(&rules, Block(0));
+        let mut after = |seen, block| {
+            registrations.this_interval = seen;
+            registrations.begin_block(&rules, Block(block));
+            registrations.burn.0
+        };
+        assert_eq!(after(4, 9), 1_000_000);
+        assert_eq!(after(4, 10), 1_500_000);
+        assert_eq!(after(2, 20), 1_500_000);
+        assert_eq!(after(6, 30), 2_500_000);
+        assert_eq!(after(0, 40), 1_250_000);
+        assert_eq!(after(0, 50), 625_000);
+        assert_eq!(after(0, 60), 312_500);
+        assert_eq!(after(0, 70), 300_000);
+    }
+
+    #[test]
+    fn the_price_of_today_halves_within_the_half_life() {
+        let rules = Hyperparameters {
+            min_burn: Rao(0),
+            ..rules(RuleSet::Today)
+        };
+        let mut registrations = Registrations::new(&rules, Block(0));
+        for block in 1..=360 {
+            registrations.begin_block(&rules, Block(block));
+        }
+        // Each of 360 blocks rounds down once.
+        assert!((499_000..=500_000).contains(&registrations.burn.0));
+        registrations.burn = Rao(100);
+        registrations.raise_burn(&rules);
+        assert_eq!(registrations.burn, Rao(126));
+    }
+
+    #[test]
+    fn the_decay_factor_is_the_largest_that_halves() {
+        for half_life in [1, 2, 10, 360, u16::MAX] {
+            let factor = decay_factor(half_life);
+            assert!(power(factor, half_life) <= 1 << 31);
+            assert!(power(factor + 1, half_life) > 1 << 31);
+        }
+    }
+}

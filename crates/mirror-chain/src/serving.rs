@@ -1,0 +1,79 @@
+//! Where neurons can be reached.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mirror_identity::Hotkey;
+
+use crate::state::State;
+use crate::{Axon, Block, Refusal};
+
+/// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Served {
+    axons: BTreeMap<Hotkey, Block>,
+    prometheus: BTreeMap<Hotkey, Block>,
+}
+
+impl Served {
+    pub(crate) fn forget(&mut self, hotkey: &Hotkey) {
+        self.axons.remove(hotkey);
+        self.prometheus.remove(hotkey);
+    }
+
+    /// Of axons, then of Prometheus's figures.
+    pub(crate) fn blocks(&self) -> [&BTreeMap<Hotkey, Block>; 2] {
+        [&self.axons, &self.prometheus]
+    }
+}
+
+impl State {
+    pub(crate) fn serve_axon(&mut self, hotkey: &Hotkey, axon: Axon, block: Block) -> Result<(), Refusal> {
+        let limit = self.rules.serving_rate_limit;
+        check_rate(&self.served.axons, hotkey, block, limit)?;
+        check_address(axon)?;
+        let neuron = self.neuron_mut(hotkey)?;
+        if neuron.axon != Some(axon) {
+            Arc::make_mut(neuron).axon = Some(axon);
+        }
+        self.served.axons.insert(*hotkey, block);
+        Ok(())
+    }
+
+    pub(crate) fn serve_prometheus(
+        &mut self,
+        hotkey: &Hotkey,
+        prometheus: Axon,
+        block: Block,
+    ) -> Result<(), Refusal> {
+        let limit = self.rules.serving_rate_limit;
+        check_rate(&self.served.prometheus, hotkey, block, limit)?;
+        check_address(prometheus)?;
+        let neuron = self.neuron_mut(hotkey)?;
+        if neuron.prometheus != Some(prometheus) {
+            Arc::make_mut(neuron).prometheus = Some(prometheus);
+        }
+        self.served.prometheus.insert(*hotkey, block);
+        Ok(())
+    }
+}
+
+/// The real chain refuses loopback addresses too; networks of one machine live there.
+fn check_address(axon: Axon) -> Result<(), Refusal> {
+    if axon.ip.is_unspecified() || axon.ip.is_multicast() {
+        return Err(Refusal::InvalidIpAddress);
+    }
+    Ok(())
+}
+
+fn check_rate(
+    served: &BTreeMap<Hotkey, Block>,
+    hotkey: &Hotkey,
+    block: Block,
+    limit: u64,
+) -> Result<(), Refusal> {
+    match served.get(hotkey) {
+        Some(last) if block.0.saturating_sub(last.0) < limit => Err(Refusal::ServingRateLimitExceeded),
+        _ => Ok(()),
+    }
+}

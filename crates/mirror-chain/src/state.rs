@@ -1,0 +1,120 @@
+//! What calls change: the neurons, the accounts, and the rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mirror_identity::{Coldkey, Hotkey, PublicKey};
+
+use crate::accounts::Accounts;
+use crate::commitment::{Commits, RevealPeriod};
+use crate::hyperparameters::HyperparameterError;
+use crate::registration::Registrations;
+use crate::serving::Served;
+use crate::{Block, Call, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner, Transaction, Uid};
+
+/// The state of the chain but for its past and the open block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) netuid: u16,
+    pub(crate) owner: Option<SubnetOwner>,
+    pub(crate) rules: Hyperparameters,
+    /// By uid.
+    pub(crate) neurons: Vec<Arc<Neuron>>,
+    pub(crate) uids: BTreeMap<Hotkey, Uid>,
+    /// Of every hotkey that was ever registered.
+    pub(crate) owners: BTreeMap<Hotkey, Coldkey>,
+    /// What each delegate keeps, 65,535 is all.
+    pub(crate) takes: BTreeMap<Hotkey, u16>,
+    pub(crate) accounts: Accounts,
+    pub(crate) registrations: Registrations,
+    /// Of those neurons that have any.
+    pub(crate) commits: BTreeMap<Hotkey, Commits>,
+    pub(crate) served: Served,
+    /// When each coldkey last moved stake.
+    pub(crate) stake_moved: BTreeMap<Coldkey, Block>,
+    /// When the last epoch was.
+    pub(crate) last_epoch: Option<Block>,
+    /// The highest nonce that was used, by key; of those whose calls have ever taken effect.
+    pub(crate) spent: BTreeMap<PublicKey, Nonce>,
+}
+
+impl State {
+    /// Does what a transaction asks. Nothing has changed after a refusal but that the nonce is used.
+    pub(crate) fn apply(&mut self, transaction: Transaction, block: Block) -> Result<(), Refusal> {
+        let Transaction { signer, nonce, call } = transaction;
+        let outcome = self.call(signer, call, block);
+        if outcome.is_ok() || self.spent.contains_key(&signer) || self.uids.contains_key(&signer) {
+            self.spent.insert(signer, nonce);
+        }
+        outcome
+    }
+
+    fn call(&mut self, signer: PublicKey, call: Call, block: Block) -> Result<(), Refusal> {
+        match call {
+            Call::Register { coldkey } => self.register(signer, coldkey, block),
+            Call::BurnedRegister { hotkey } => self.burned_register(hotkey, signer, block),
+            Call::ServeAxon(axon) => self.serve_axon(&signer, axon, block),
+            Call::ServePrometheus(prometheus) => self.serve_prometheus(&signer, prometheus, block),
+            Call::SetWeights(weights) => self.set_weights(&signer, &weights, block),
+            Call::CommitWeights(commitment) => self.commit_weights(&signer, commitment, block),
+            Call::RevealWeights { weights, salt } => self.reveal_weights(&signer, &weights, &salt, block),
+            Call::AddStake { hotkey, amount } => self.add_stake(signer, hotkey, amount, block),
+            Call::RemoveStake { hotkey, amount } => self.remove_stake(signer, hotkey, amount, block),
+            Call::BecomeDelegate { hotkey, take } => self.become_delegate(&signer, hotkey, take),
+            Call::Transfer { to, amount } => self.transfer(&signer, to, amount),
+            Call::SetHyperparameter { name, value } => self.set_hyperparameter(&signer, &name, value),
+        }
+    }
+
+    fn set_hyperparameter(&mut self, signer: &Coldkey, name: &str, value: u64) -> Result<(), Refusal> {
+        if self.owner.as_ref().map(|owner| &owner.coldkey) != Some(signer) {
+            return Err(Refusal::NotSubnetOwner);
+        }
+        let mut rules = self.rules.clone();
+        rules.set(name, value).map_err(|error| match error {
+            HyperparameterError::UnknownName { .. } => Refusal::UnknownHyperparameter,
+            HyperparameterError::ValueNotInBounds { .. } => Refusal::ValueNotInBounds,
+        })?;
+        if (self.neurons.len() as u64) > rules.max_allowed_uids.into() {
+            return Err(Refusal::MaxAllowedUidsLessThanCurrentUids);
+        }
+        if rules.burn != self.rules.burn {
+            self.registrations.burn = rules.burn.max(rules.min_burn).min(rules.max_burn);
+        }
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// The uid of the owner's hotkey, where it is a neuron.
+    pub(crate) fn owner_uid(&self) -> Option<Uid> {
+        let owner = self.owner.as_ref()?;
+        self.uids.get(&owner.hotkey).copied()
+    }
+
+    pub(crate) fn reveal_period(&self) -> RevealPeriod {
+        RevealPeriod {
+            netuid: self.netuid,
+            tempo: self.rules.tempo,
+            epochs: self.rules.commit_reveal_period,
+        }
+    }
+
+    /// The neuron of a hotkey, to be changed.
+    pub(crate) fn neuron_mut(&mut self, hotkey: &Hotkey) -> Result<&mut Arc<Neuron>, Refusal> {
+        let uid = self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
+        self.neurons.get_mut(uid.index()).ok_or(Refusal::NotRegistered)
+    }
+
+    /// Tells the neuron of a hotkey, if it is one, of its stake.
+    pub(crate) fn restake(&mut self, hotkey: Hotkey) {
+        let nominators: Arc<[_]> = self.accounts.nominators(hotkey).collect();
+        let Ok(neuron) = self.neuron_mut(&hotkey) else {
+            return;
+        };
+        if neuron.nominators != nominators {
+            let neuron = Arc::make_mut(neuron);
+            neuron.stake = Rao(nominators.iter().map(|(_, stake)| stake.0).sum());
+            neuron.nominators = nominators;
+        }
+    }
+}

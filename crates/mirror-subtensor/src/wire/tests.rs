@@ -1,0 +1,166 @@
+//! Whatever arrives as a transaction is taken for what it says, or refused: never a panic, never more than it may be.
+
+use mirror_chain::{Chain, Genesis, GenesisNeuron};
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+
+fn key_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => (0..4_u8).prop_map(|number| vec![number; 32]),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+fn small_or_any() -> impl Strategy<Value = u32> {
+    prop_oneof![0..5_u32, any::<u32>()]
+}
+
+fn set_weights() -> impl Strategy<Value = proto::SetWeights> {
+    let numbers = || prop::collection::vec(small_or_any(), 0..6);
+    (numbers(), numbers(), any::<u64>()).prop_map(|(uids, weights, version_key)| proto::SetWeights {
+        uids,
+        weights,
+        version_key,
+    })
+}
+
+fn serve_axon() -> impl Strategy<Value = proto::ServeAxon> {
+    let ip = prop_oneof!["[0-9.]{0,12}", "[0-9a-f:]{0,20}", Just("10.0.0.1".to_owned())];
+    (ip, small_or_any()).prop_map(|(ip, port)| proto::ServeAxon { ip, port })
+}
+
+fn move_stake() -> impl Strategy<Value = proto::MoveStake> {
+    (key_bytes(), any::<u64>()).prop_map(|(hotkey, amount)| proto::MoveStake { hotkey, amount })
+}
+
+fn call_message() -> impl Strategy<Value = proto::transaction::Call> {
+    use proto::transaction::Call as Message;
+    prop_oneof![
+        key_bytes().prop_map(|coldkey| Message::Register(proto::Register { coldkey })),
+        key_bytes().prop_map(|hotkey| Message::BurnedRegister(proto::BurnedRegister { hotkey })),
+        serve_axon().prop_map(Message::ServeAxon),
+        serve_axon().prop_map(Message::ServePrometheus),
+        set_weights().prop_map(Message::SetWeights),
+        key_bytes().prop_map(|commitment| Message::CommitWeights(proto::CommitWeights { commitment })),
+        (
+            prop::option::of(set_weights()),
+            prop::collection::vec(small_or_any(), 0..4)
+        )
+            .prop_map(|(weights, salt)| Message::RevealWeights(proto::RevealWeights { weights, salt })),
+        move_stake().prop_map(Message::AddStake),
+        move_stake().prop_map(Message::RemoveStake),
+        (key_bytes(), prop::option::of(small_or_any()))
+            .prop_map(|(hotkey, take)| Message::BecomeDelegate(proto::BecomeDelegate { hotkey, take })),
+        (key_bytes(), any::<u64>())
+            .prop_map(|(to, amount)| Message::Transfer(proto::Transfer { to, amount })),
+        ("[a-z_]{0,80}", any::<u64>())
+            .prop_map(|(name, value)| Message::SetHyperparameter(proto::SetHyperparameter { name, value })),
+    ]
+}
+
+fn message() -> impl Strategy<Value = proto::Transaction> {
+    (key_bytes(), any::<u64>(), prop::option::of(call_message()))
+        .prop_map(|(hotkey, nonce, call)| proto::Transaction { hotkey, nonce, call })
+}
+
+/// The bytes of transactions, some of them changed.
+fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let sound = || message().prop_map(|message| message.encode_to_vec());
+    let damaged =
+        (sound(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut bytes, index, byte)| {
+            if !bytes.is_empty() {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            bytes
+        });
+    let cut = (sound(), any::<prop::sample::Index>()).prop_map(|(mut bytes, index)| {
+        bytes.truncate(index.index(bytes.len() + 1));
+        bytes
+    });
+    prop_oneof![sound(), damaged, cut, prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+fn chain() -> Chain {
+    let neuron = |number: u8| GenesisNeuron {
+        hotkey: PublicKey::from_bytes([number; 32]),
+        coldkey: PublicKey::from_bytes([number + 1; 32]),
+        stake: Rao(1_000),
+        validator_permit: true,
+        weights: Vec::new(),
+        bonds: Vec::new(),
+    };
+    let genesis = Genesis {
+        neurons: (0..3).map(neuron).collect(),
+        ..Genesis::empty(Hyperparameters::SMALL)
+    };
+    Chain::genesis(genesis).expect("the genesis of this test is sound")
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_are_refused_or_do_what_they_say(stream in prop::collection::vec(hostile_bytes(), 0..40)) {
+        let mut chain = chain();
+        for bytes in stream {
+            let Ok(message) = proto::Transaction::decode(&bytes[..]) else {
+                continue;
+            };
+            // A refusal of either kind is an answer.
+            if let Ok(transaction) = transaction(&message) {
+                prop_assert_eq!(transaction.signer.bytes().to_vec(), message.hotkey);
+                prop_assert_eq!(transaction.nonce.0, message.nonce);
+                if chain.submit(transaction).is_ok() {
+                    chain.close_block();
+                }
+            }
+        }
+        let issuance = chain.issuance();
+        let free: u64 = chain.balances().map(|(_, free)| free.0).sum();
+        let staked: u64 = chain.stakes().map(|(_, _, stake)| stake.0).sum();
+        prop_assert_eq!(free + staked + issuance.pending.0, issuance.total().0);
+    }
+
+    #[test]
+    fn what_is_said_soundly_is_taken_whole(set in set_weights()) {
+        let sound = set.uids.iter().chain(&set.weights).all(|&number| number <= 65_535);
+        match weights(&set) {
+            Ok(taken) => {
+                prop_assert!(sound);
+                prop_assert!(taken.uids.iter().map(|uid| u32::from(uid.0)).eq(set.uids));
+                prop_assert!(taken.weights.into_iter().map(u32::from).eq(set.weights));
+            }
+            Err(refused) => {
+                let is_too_large = matches!(refused, Malformed::TooLarge { .. });
+                prop_assert!(!sound && is_too_large);
+            }
+        }
+    }
+}
+
+#[test]
+fn lists_are_counted_before_they_are_read() {
+    let endless = vec![0; MAX_UIDS as usize + 1];
+    let set = proto::SetWeights {
+        uids: endless.clone(),
+        weights: Vec::new(),
+        version_key: 0,
+    };
+    let too_many = Malformed::TooMany {
+        field: "uids",
+        count: 65_537,
+        most: 65_536,
+    };
+    assert_eq!(weights(&set), Err(too_many));
+    let reveal = proto::transaction::Call::RevealWeights(proto::RevealWeights {
+        weights: Some(proto::SetWeights::default()),
+        salt: vec![0; SALT_NUMBERS + 1],
+    });
+    let too_many = Malformed::TooMany {
+        field: "salt",
+        count: SALT_NUMBERS + 1,
+        most: SALT_NUMBERS,
+    };
+    assert_eq!(call(&reveal), Err(too_many));
+}
