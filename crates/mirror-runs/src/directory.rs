@@ -53,7 +53,7 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// Makes the folder of a new run in `runs_dir`, which is made as well if it is not there. Its id begins with the time,
-    /// so that ids sort by age: `2026-11-23T10-45-02-dummy-3f9a`.
+    /// so that ids sort by age: `2026-11-23T10-45-02-317-dummy-3f9a`.
     ///
     /// Fails with [`RunError::ReadOnly`] or [`RunError::Full`] where the run could not be kept; nothing is left behind then.
     pub fn create(runs_dir: impl AsRef<Path>, run: &NewRun) -> Result<Self, RunError> {
@@ -99,7 +99,7 @@ fn make_folder(
     created: OffsetDateTime,
     experiment: &str,
 ) -> Result<(String, PathBuf), RunError> {
-    let format = format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]");
+    let format = format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]-[subsecond digits:3]");
     let time = created
         .format(format)
         .expect("a UTC time has all that the format names");

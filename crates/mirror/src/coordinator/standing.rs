@@ -1,7 +1,7 @@
 //! How the miners stand when a run ends, by the chain's last word.
 //!
-//! Until the chain has consensus, a miner's incentive is the stake-weighted mean of the weights that validators gave it,
-//! normalised over the miners.
+//! The incentive shown here is the stake-weighted mean of the weights that validators gave a miner last, normalised over
+//! the miners. What the chain's own epochs paid is in its metagraph, and not in the run's tables yet.
 
 use std::fs;
 
