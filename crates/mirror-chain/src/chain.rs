@@ -1,5 +1,6 @@
 //! The state machine: transactions go into the open block, and closing it applies them.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
@@ -70,8 +71,9 @@ impl Chain {
     /// block they were taken in before.
     ///
     /// # Errors
-    /// [`Refusal::Stale`] for a nonce not above those of the signer's closed blocks whose answer is no longer
-    /// remembered, [`Refusal::ExhaustsResources`] for a full block. All other refusals come with the block's closing.
+    /// [`Refusal::Stale`] for a nonce below the highest of the signer's closed blocks whose answer is no longer
+    /// remembered (after [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
+    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others), [`Refusal::ExhaustsResources`] for a full block. All other refusals come with the block's closing.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, Refusal> {
         if self.pool.contains(&transaction) {
             return Ok(Submitted::Repeated {
@@ -81,8 +83,12 @@ impl Chain {
         if let Some(block) = self.remembered.block(&transaction) {
             return Ok(Submitted::Repeated { block });
         }
-        if self.state.spent.get(&transaction.signer) >= Some(&transaction.nonce) {
-            return Err(Refusal::Stale);
+        if let Some(spent) = self.state.spent.get(&transaction.signer) {
+            match transaction.nonce.cmp(&spent.nonce) {
+                Ordering::Less => return Err(Refusal::Stale),
+                Ordering::Equal => return Ok(Submitted::Repeated { block: spent.block }),
+                Ordering::Greater => {}
+            }
         }
         self.pool.take(transaction)?;
         Ok(Submitted::Taken {
@@ -110,6 +116,7 @@ impl Chain {
                 outcome,
             });
         }
+        self.remembered.forget(block);
         state.accounts.mint_block_reward(state.rules.block_emission);
         let epoch = epoch_is_due(block, state.netuid, state.rules.tempo);
         if epoch {

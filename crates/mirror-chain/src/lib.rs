@@ -56,7 +56,7 @@ pub use epoch::Bond;
 pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
 pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};
 pub use metagraph::{HISTORY_BLOCKS, Metagraph, Neuron, NotHeld};
-pub use pool::{POOL_BYTES, REMEMBERED_TRANSACTIONS, Submitted};
+pub use pool::{POOL_BYTES, REMEMBERED_BLOCKS, REMEMBERED_TRANSACTIONS, Submitted};
 pub use refusal::Refusal;
 pub use state_hash::StateHash;
 pub use units::{Block, Nonce, Rao, Uid, Version};

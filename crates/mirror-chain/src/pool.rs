@@ -10,7 +10,10 @@ use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
 /// Room of a block: what its transactions take in memory, bytes.
 pub const POOL_BYTES: usize = 64 << 20;
 
-/// Transactions of closed blocks whose answers are remembered.
+/// Closed blocks whose transactions' answers are remembered, the last closed one included.
+pub const REMEMBERED_BLOCKS: u64 = 1_024;
+
+/// Most transactions of closed blocks whose answers are remembered.
 pub const REMEMBERED_TRANSACTIONS: usize = 131_072;
 
 /// What a transaction takes beside what has no fixed length, bytes.
@@ -47,11 +50,12 @@ pub(crate) struct Pool {
     bytes: usize,
 }
 
-/// In which block transactions were taken, as far back as is remembered.
+/// In which block transactions were taken, as far back as is remembered: what a client has in flight comes again within
+/// few blocks, if at all. (The last one of a key is answered for ever, from what the key has used.)
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Remembered {
     blocks: BTreeMap<(PublicKey, Nonce), Block>,
-    oldest_first: VecDeque<(PublicKey, Nonce)>,
+    oldest_first: VecDeque<(PublicKey, Nonce, Block)>,
 }
 
 impl Pool {
@@ -116,18 +120,22 @@ impl Remembered {
 
     pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, block: Block) {
         self.blocks.insert((signer, nonce), block);
-        self.oldest_first.push_back((signer, nonce));
-        while self.oldest_first.len() > REMEMBERED_TRANSACTIONS {
-            if let Some(oldest) = self.oldest_first.pop_front() {
-                self.blocks.remove(&oldest);
-            }
+        self.oldest_first.push_back((signer, nonce, block));
+    }
+
+    /// Lets go of what is not remembered any more when `last` is the last closed block.
+    pub(crate) fn forget(&mut self, last: Block) {
+        let oldest = last.0.saturating_sub(REMEMBERED_BLOCKS - 1);
+        while let Some(&(signer, nonce, block)) = self.oldest_first.front()
+            && (block.0 < oldest || self.oldest_first.len() > REMEMBERED_TRANSACTIONS)
+        {
+            self.oldest_first.pop_front();
+            self.blocks.remove(&(signer, nonce));
         }
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, Block)> {
-        self.oldest_first
-            .iter()
-            .filter_map(|(signer, nonce)| Some((signer, nonce, *self.blocks.get(&(*signer, *nonce))?)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(PublicKey, Nonce, Block)> {
+        self.oldest_first.iter()
     }
 }

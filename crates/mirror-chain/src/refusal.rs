@@ -20,8 +20,8 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// A nonce that this key has used, too long ago for the answer to be remembered.
-    Stale: "the nonce is not above those that the key has used",
+    /// A nonce below one that this key has used, whose answer, if it was used itself, is no longer remembered.
+    Stale: "the nonce is below one that the key has used since",
     /// The block has no room.
     ExhaustsResources: "the block has no room for more transactions, try again in the next",
 

@@ -34,8 +34,15 @@ pub(crate) struct State {
     pub(crate) stake_moved: BTreeMap<Coldkey, Block>,
     /// When the last epoch was.
     pub(crate) last_epoch: Option<Block>,
-    /// The highest nonce that was used, by key; of those whose calls have ever taken effect.
-    pub(crate) spent: BTreeMap<PublicKey, Nonce>,
+    /// By key; of those whose calls have ever taken effect.
+    pub(crate) spent: BTreeMap<PublicKey, Spent>,
+}
+
+/// The highest nonce that a key has used, and in which block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) nonce: Nonce,
+    pub(crate) block: Block,
 }
 
 impl State {
@@ -44,7 +51,7 @@ impl State {
         let Transaction { signer, nonce, call } = transaction;
         let outcome = self.call(signer, call, block);
         if outcome.is_ok() || self.spent.contains_key(&signer) || self.uids.contains_key(&signer) {
-            self.spent.insert(signer, nonce);
+            self.spent.insert(signer, Spent { nonce, block });
         }
         outcome
     }

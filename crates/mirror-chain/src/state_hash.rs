@@ -71,7 +71,10 @@ impl Chain {
         hasher.map(&state.stake_moved, |hasher, block| hasher.number(block.0));
         hasher.count(state.last_epoch.iter().len());
         hasher.number(state.last_epoch.map_or(0, |block| block.0));
-        hasher.map(&state.spent, |hasher, nonce| hasher.number(nonce.0));
+        hasher.map(&state.spent, |hasher, spent| {
+            hasher.number(spent.nonce.0);
+            hasher.number(spent.block.0);
+        });
         hasher.count(self.pool.iter().count());
         for (signer, nonce, call) in self.pool.iter() {
             hasher.bytes(&signer.bytes());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mirror_chain::{
     Applied, Axon, Block, Bond, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS,
-    Hyperparameters, Nomination, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction, Uid, Version, Weight,
-    Weights,
+    Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao, Refusal, Submitted, Transaction,
+    Uid, Version, Weight, Weights,
 };
 use mirror_identity::PublicKey;
 
@@ -258,6 +258,27 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
         }),
         Err(Refusal::Stale)
     );
+}
+
+#[test]
+fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
+    let mut chain = chain(|_| {});
+    let serve = |nonce| Transaction {
+        signer: key(0),
+        nonce: Nonce(nonce),
+        call: axon(8091),
+    };
+    for nonce in [1, 2] {
+        chain.submit(serve(nonce)).expect("the block has room");
+    }
+    for _ in 0..REMEMBERED_BLOCKS {
+        chain.close_block();
+    }
+    let repeated = Ok(Submitted::Repeated { block: Block(1) });
+    assert_eq!(chain.submit(serve(1)), repeated);
+    chain.close_block();
+    assert_eq!(chain.submit(serve(1)), Err(Refusal::Stale));
+    assert_eq!(chain.submit(serve(2)), repeated);
 }
 
 #[test]
