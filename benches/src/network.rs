@@ -87,6 +87,7 @@ impl Network {
             block_time: BlockTime::PerStep,
             barrier: Vec::new(),
             holds: Vec::new(),
+            coordinator: None,
         };
         let node = node("subtensor", Role::Subtensor(Box::new(subtensor)));
         let addresses = fleet::start_all(&placement, &[node], READY).await?;

@@ -77,6 +77,7 @@ fn chain(state: PathBuf) -> Role {
         block_time: BlockTime::PerStep,
         barrier: Vec::new(),
         holds: Vec::new(),
+        coordinator: None,
     }))
 }
 

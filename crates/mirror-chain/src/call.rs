@@ -1,12 +1,16 @@
 //! What can be asked of the chain, and who asks.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 
 use crate::commitment::Commitment;
 use crate::{Nonce, Rao, Uid};
+
+/// Weights that are told of a call that sets more.
+const WEIGHTS_TOLD: usize = 8;
 
 /// A call in the name of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,4 +106,104 @@ pub struct Axon {
     pub ip: IpAddr,
     /// Its port.
     pub port: NonZeroU16,
+}
+
+/// A call in short, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its name: `set_weights`.
+    pub call: &'static str,
+    /// Its arguments, of many weights the first: `0:65535 3:120 (2 uids, version key 0)`.
+    pub arguments: String,
+}
+
+impl Asked {
+    pub(crate) fn of(call: &Call) -> Self {
+        let (call, arguments) = match call {
+            Call::Register { coldkey } => ("register", format!("coldkey {coldkey}")),
+            Call::BurnedRegister { hotkey } => ("burned_register", format!("hotkey {hotkey}")),
+            Call::ServeAxon(axon) => ("serve_axon", axon.to_string()),
+            Call::ServePrometheus(prometheus) => ("serve_prometheus", prometheus.to_string()),
+            Call::SetWeights(weights) => ("set_weights", weights.to_string()),
+            Call::CommitWeights(commitment) => ("commit_weights", commitment.to_string()),
+            Call::RevealWeights { weights, salt } => (
+                "reveal_weights",
+                format!("{weights} with a salt of {}", salt.len()),
+            ),
+            Call::AddStake { hotkey, amount } => ("add_stake", format!("{amount} with {hotkey}")),
+            Call::RemoveStake { hotkey, amount } => ("remove_stake", format!("{amount} from {hotkey}")),
+            Call::BecomeDelegate { hotkey, take } => {
+                let take = take.map_or("the default".to_owned(), |take| take.to_string());
+                ("become_delegate", format!("{hotkey}, take {take}"))
+            }
+            Call::Transfer { to, amount } => ("transfer", format!("{amount} to {to}")),
+            Call::SetHyperparameter { name, value } => ("set_hyperparameter", format!("{name} {value}")),
+        };
+        Self { call, arguments }
+    }
+}
+
+impl fmt::Display for Axon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port.get()).fmt(f)
+    }
+}
+
+/// The first few by uid, and how many there are.
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (uid, weight) in self.uids.iter().zip(&self.weights).take(WEIGHTS_TOLD) {
+            write!(f, "{uid}:{weight} ")?;
+        }
+        if self.uids.len() > WEIGHTS_TOLD {
+            f.write_str("… ")?;
+        }
+        write!(f, "({} uids", self.uids.len())?;
+        if self.weights.len() != self.uids.len() {
+            write!(f, ", {} weights", self.weights.len())?;
+        }
+        write!(f, ", version key {})", self.version_key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_told_in_short() {
+        let weights = |count: u16| Weights {
+            uids: (0..count).map(Uid).collect(),
+            weights: (0..count).map(|uid| 100 + uid).collect(),
+            version_key: 3,
+        };
+        let told = |call| {
+            let Asked { call, arguments } = Asked::of(&call);
+            format!("{call} {arguments}")
+        };
+        assert_eq!(
+            told(Call::SetWeights(weights(2))),
+            "set_weights 0:100 1:101 (2 uids, version key 3)"
+        );
+        assert_eq!(
+            told(Call::RevealWeights {
+                weights: weights(9),
+                salt: vec![1, 2]
+            }),
+            "reveal_weights 0:100 1:101 2:102 3:103 4:104 5:105 6:106 7:107 … (9 uids, version key 3) with a salt of 2"
+        );
+        let unequal = Weights {
+            weights: vec![7],
+            ..weights(2)
+        };
+        assert_eq!(
+            told(Call::SetWeights(unequal)),
+            "set_weights 0:7 (2 uids, 1 weights, version key 3)"
+        );
+        let axon = Axon {
+            ip: [127, 0, 0, 1].into(),
+            port: NonZeroU16::MIN,
+        };
+        assert_eq!(told(Call::ServeAxon(axon)), "serve_axon 127.0.0.1:1");
+    }
 }

@@ -9,8 +9,8 @@ use crate::metagraph::History;
 use crate::pool::{Pool, Remembered};
 use crate::state::State;
 use crate::{
-    Block, Genesis, GenesisError, Issuance, Metagraph, Nonce, NotHeld, Rao, Refusal, Submitted, Transaction,
-    Uid, Version,
+    Asked, Block, Genesis, GenesisError, Issuance, Metagraph, Nonce, NotHeld, PaidEpoch, Rao, Refusal,
+    Submitted, Transaction, Uid, Version,
 };
 
 /// The chain of one subnet.
@@ -31,8 +31,10 @@ pub struct ClosedBlock {
     pub block: Block,
     /// Its transactions, in the order (signer, nonce).
     pub applied: Vec<Applied>,
-    /// Whether an epoch came with it.
-    pub epoch: bool,
+    /// What they asked for, beside `applied`.
+    pub asked: Vec<Asked>,
+    /// The epoch that came with it, if one did.
+    pub epoch: Option<PaidEpoch>,
     /// Whether the metagraph has a new version.
     pub metagraph_changed: bool,
 }
@@ -105,9 +107,10 @@ impl Chain {
         self.history.forget(block);
         let state = &mut self.state;
         state.registrations.begin_block(&state.rules, block);
-        let mut applied = Vec::new();
+        let (mut applied, mut asked) = (Vec::new(), Vec::new());
         for transaction in self.pool.drain() {
             let Transaction { signer, nonce, .. } = transaction;
+            asked.push(Asked::of(&transaction.call));
             let outcome = state.apply(transaction, block);
             self.remembered.remember(signer, nonce, block);
             applied.push(Applied {
@@ -118,14 +121,12 @@ impl Chain {
         }
         self.remembered.forget(block);
         state.accounts.mint_block_reward(state.rules.block_emission);
-        let epoch = epoch_is_due(block, state.netuid, state.rules.tempo);
-        if epoch {
-            state.run_epoch(block);
-        }
+        let epoch = epoch_is_due(block, state.netuid, state.rules.tempo).then(|| state.run_epoch(block));
         let metagraph_changed = self.keep_version(block);
         ClosedBlock {
             block,
             applied,
+            asked,
             epoch,
             metagraph_changed,
         }

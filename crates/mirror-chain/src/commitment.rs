@@ -3,6 +3,7 @@
 //! must reveal.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest};
@@ -16,6 +17,13 @@ pub const MAX_UNREVEALED_COMMITS: usize = 10;
 /// The hash of weights, a salt, and whose they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commitment(pub [u8; 32]);
+
+/// In hexadecimal digits.
+impl fmt::Display for Commitment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 impl Commitment {
     /// BLAKE2b-256 of hotkey, netuid, uids, weights, salt and version key in SCALE: the hash that bittensor commits to.

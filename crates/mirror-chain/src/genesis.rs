@@ -130,6 +130,7 @@ impl Genesis {
             commits: BTreeMap::new(),
             served: Served::default(),
             stake_moved: BTreeMap::new(),
+            epochs: 0,
             last_epoch: None,
             spent: BTreeMap::new(),
             uids,

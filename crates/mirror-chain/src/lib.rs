@@ -49,13 +49,14 @@ mod units;
 mod weights;
 
 pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_GENESIS_ISSUANCE, TOTAL_SUPPLY};
-pub use call::{Axon, Call, Transaction, Weights};
+pub use call::{Asked, Axon, Call, Transaction, Weights};
 pub use chain::{Applied, Chain, ClosedBlock};
 pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS};
 pub use epoch::Bond;
 pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
 pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};
 pub use metagraph::{HISTORY_BLOCKS, Metagraph, Neuron, NotHeld};
+pub use payment::{Paid, PaidEpoch};
 pub use pool::{POOL_BYTES, REMEMBERED_BLOCKS, REMEMBERED_TRANSACTIONS, Submitted};
 pub use refusal::Refusal;
 pub use state_hash::StateHash;

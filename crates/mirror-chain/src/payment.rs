@@ -9,23 +9,51 @@ use crate::epoch::{self, Bonds, Epoch, LiquidAlpha, Rules, Today, Variant, epoch
 use crate::state::State;
 use crate::{Block, Neuron, Rao, RuleSet};
 
+/// An epoch of the chain. What it found of each neuron stands in the metagraph of its block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidEpoch {
+    /// Which of the chain's epochs, from 1.
+    pub number: u64,
+    /// By uid.
+    pub paid: Vec<Paid>,
+}
+
+/// What an epoch added to the stake with a hotkey, its nominators' shares included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Paid {
+    /// For incentive.
+    pub server: Rao,
+    /// For dividends, or for stake where nobody earns.
+    pub validator: Rao,
+}
+
 impl State {
     /// Computes the epoch, stores its findings with the neurons, and pays what waits.
-    pub(crate) fn run_epoch(&mut self, block: Block) {
+    pub(crate) fn run_epoch(&mut self, block: Block) -> PaidEpoch {
         let mut pending = self.accounts.take_pending();
         let epoch = self.epoch(block, pending.amount());
         self.store(&epoch);
         let hotkeys: Vec<_> = self.neurons.iter().map(|neuron| neuron.hotkey).collect();
+        let mut paid = vec![Paid::default(); hotkeys.len()];
         let earned = epoch.server_emission.iter().zip(&epoch.validator_emission);
-        for (hotkey, (&server, &validator)) in hotkeys.into_iter().zip(earned) {
+        for ((hotkey, (&server, &validator)), paid) in hotkeys.into_iter().zip(earned).zip(&mut paid) {
             // Shares that were each rounded down are no more than their whole; were they, the rest would go empty.
             let (Some(server), Some(validator)) = (pending.split(server), pending.split(validator)) else {
                 break;
             };
+            *paid = Paid {
+                server: server.amount(),
+                validator: validator.amount(),
+            };
             self.pay(hotkey, server, validator);
         }
         self.accounts.lapse(pending);
+        self.epochs += 1;
         self.last_epoch = Some(block);
+        PaidEpoch {
+            number: self.epochs,
+            paid,
+        }
     }
 
     fn epoch(&self, block: Block, emission: Rao) -> Epoch {

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) served: Served,
     /// When each coldkey last moved stake.
     pub(crate) stake_moved: BTreeMap<Coldkey, Block>,
+    /// How many epochs there were.
+    pub(crate) epochs: u64,
     /// When the last epoch was.
     pub(crate) last_epoch: Option<Block>,
     /// By key; of those whose calls have ever taken effect.

@@ -69,6 +69,7 @@ impl Chain {
             hasher.map(served, |hasher, block| hasher.number(block.0));
         }
         hasher.map(&state.stake_moved, |hasher, block| hasher.number(block.0));
+        hasher.number(state.epochs);
         hasher.count(state.last_epoch.iter().len());
         hasher.number(state.last_epoch.map_or(0, |block| block.0));
         hasher.map(&state.spent, |hasher, spent| {

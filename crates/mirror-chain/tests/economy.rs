@@ -3,7 +3,8 @@
 mod subnet;
 
 use mirror_chain::{
-    Axon, Block, Call, Chain, Commitment, Genesis, Hyperparameters, Nomination, Rao, Refusal, RuleSet, Uid,
+    Axon, Block, Call, Chain, Commitment, Genesis, Hyperparameters, Nomination, Paid, PaidEpoch, Rao,
+    Refusal, RuleSet, Uid,
 };
 use subnet::{STAKE, VALIDATOR, chain, coldkey, hotkey, neuron, outcome, owner, row, weights};
 
@@ -148,8 +149,12 @@ fn the_owner_alone_changes_the_rules_within_their_bounds() {
 }
 
 /// Closes blocks until an epoch has come.
-fn next_epoch(chain: &mut Chain) {
-    while !chain.close_block().epoch {}
+fn next_epoch(chain: &mut Chain) -> PaidEpoch {
+    loop {
+        if let Some(epoch) = chain.close_block().epoch {
+            return epoch;
+        }
+    }
 }
 
 #[test]
@@ -157,12 +162,18 @@ fn an_epoch_pays_what_its_blocks_minted() {
     // One validator gives one miner all: half to each, all of it in integers.
     let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 9);
     assert_eq!(outcome(&mut chain, hotkey(VALIDATOR), weights(&[(1, 1)])), Ok(()));
-    next_epoch(&mut chain);
+    let epoch = next_epoch(&mut chain);
     // (block + netuid + 1) % (tempo + 1) == 0: block 8, after 8 rewards of 1 TAO.
     assert_eq!(chain.block(), Block(8));
     let reward = 8 * Rao::TAO;
     let stakes = [0, 1, 2].map(|uid| neuron(&chain, uid).stake.0);
     assert_eq!(stakes, [0, reward / 2, STAKE + reward / 2]);
+    let paid = |server, validator| Paid {
+        server: Rao(server),
+        validator: Rao(validator),
+    };
+    let expected = [paid(0, 0), paid(reward / 2, 0), paid(0, reward / 2)];
+    assert_eq!((epoch.number, &epoch.paid[..]), (1, &expected[..]));
     let miner = neuron(&chain, 1);
     assert_eq!(miner.emission, Rao(reward / 2));
     assert_eq!(

@@ -182,7 +182,7 @@ fn full(rule_set: RuleSet, change: impl FnOnce(&mut Genesis)) -> Chain {
     });
     let weights = subnet::weights(&[(0, 2), (1, 1)]);
     assert_eq!(outcome(&mut chain, hotkey(2), weights), Ok(()));
-    assert!(chain.close_block().epoch);
+    assert!(chain.close_block().epoch.is_some());
     chain
 }
 

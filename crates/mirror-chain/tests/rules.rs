@@ -332,7 +332,7 @@ fn the_epoch_falls_where_the_real_chain_has_it() {
     let mut epochs = Vec::new();
     while chain.block() < Block(12) {
         let closed = chain.close_block();
-        if closed.epoch {
+        if closed.epoch.is_some() {
             epochs.push(closed.block);
         }
     }

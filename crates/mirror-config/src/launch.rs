@@ -44,6 +44,8 @@ pub struct SubtensorLaunch {
     pub barrier: Vec<String>,
     /// Steps after whose block the barrier stands still until the coordinator lets it go on; rising.
     pub holds: Vec<u64>,
+    /// Who records what it does with transactions and what its epochs pay; absent: nobody does.
+    pub coordinator: Option<SocketAddr>,
 }
 
 /// The first state of the chain.

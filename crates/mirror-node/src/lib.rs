@@ -1,4 +1,5 @@
-//! What every node does before and around serving: its launch description, its lifeline, its log, its listener.
+//! What every node does before and around serving: its launch description, its lifeline, its log, its listener, and its
+//! reports ([`reporter`]).
 //!
 //! A node's `main` is one call of [`run`] with its `serve`. The node ends
 //!
@@ -12,6 +13,7 @@
 //! does not arrive, and ends it in the right order.
 
 mod lifeline;
+pub mod reporter;
 
 use std::io::Write;
 use std::net::SocketAddr;

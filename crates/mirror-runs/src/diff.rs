@@ -2,8 +2,9 @@
 //!
 //! Decisions repeat from the same file and seed, timings do not. So the columns that tell time are left out, and a call
 //! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its rewards,
-//! its gating model and its weights follow from it. Such differences are listed apart. Forwards made by hand are counted
-//! and not compared, nor are incidents, which tell of processes. Both runs are read once, side by side.
+//! its gating model and its weights follow from it, and so does what the chain did in later blocks. Such differences are
+//! listed apart. Forwards made by hand are counted and not compared, nor are incidents, which tell of processes. Both runs
+//! are read once, side by side.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,9 @@ use std::fmt;
 use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
-use crate::tables::{BY_HAND, EventRow, LossRow, ResponseRow, Row, WeightRow};
+use crate::tables::{
+    BY_HAND, BondRow, EpochRow, EventRow, LossRow, ResponseRow, Row, TransactionRow, WeightRow,
+};
 
 /// Longest value shown, characters.
 const LONGEST_VALUE: usize = 160;
@@ -126,6 +129,7 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     let mut comparison = Comparison {
         difference: Difference::default(),
         excused_from: HashMap::new(),
+        excused_after: None,
         keep,
     };
     // The calls come first: they tell what is excused in all the rest.
@@ -133,6 +137,9 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     comparison.difference.by_hand = comparison.compare::<EventRow>(first, second)?;
     comparison.compare::<LossRow>(first, second)?;
     comparison.compare::<WeightRow>(first, second)?;
+    comparison.compare::<TransactionRow>(first, second)?;
+    comparison.compare::<EpochRow>(first, second)?;
+    comparison.compare::<BondRow>(first, second)?;
     Ok(comparison.difference)
 }
 
@@ -143,13 +150,27 @@ struct Comparison {
     difference: Difference,
     /// By validator, the moment of its first call that slowness made different.
     excused_from: HashMap<String, Moment>,
+    /// The block at which the first event was made that is excused.
+    excused_after: Option<u64>,
     keep: usize,
+}
+
+/// What a row follows from.
+enum Origin<'row> {
+    /// All that a validator had done up to a moment.
+    Validator(&'row str, Moment),
+    /// All that was done before a block closed.
+    Block(u64),
 }
 
 /// A table whose rows must repeat from run to run.
 trait Repeatable: Row {
-    fn validator(&self) -> &str;
-    fn moment(&self) -> Moment;
+    fn origin(&self) -> Origin<'_>;
+
+    /// The last block that had closed when it was made, of what a validator makes.
+    fn made_at(&self) -> Option<u64> {
+        None
+    }
 
     fn by_hand(&self) -> bool {
         false
@@ -166,12 +187,12 @@ trait Repeatable: Row {
 }
 
 impl Repeatable for EventRow {
-    fn validator(&self) -> &str {
-        &self.validator
+    fn origin(&self) -> Origin<'_> {
+        Origin::Validator(&self.validator, (self.step, self.step_sub))
     }
 
-    fn moment(&self) -> Moment {
-        (self.step, self.step_sub)
+    fn made_at(&self) -> Option<u64> {
+        Some(self.block)
     }
 
     fn by_hand(&self) -> bool {
@@ -180,12 +201,8 @@ impl Repeatable for EventRow {
 }
 
 impl Repeatable for ResponseRow {
-    fn validator(&self) -> &str {
-        &self.validator
-    }
-
-    fn moment(&self) -> Moment {
-        (self.step, self.step_sub)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Validator(&self.validator, (self.step, self.step_sub))
     }
 
     fn by_hand(&self) -> bool {
@@ -205,12 +222,8 @@ impl Repeatable for ResponseRow {
 }
 
 impl Repeatable for LossRow {
-    fn validator(&self) -> &str {
-        &self.validator
-    }
-
-    fn moment(&self) -> Moment {
-        (self.step, self.step_sub)
+    fn origin(&self) -> Origin<'_> {
+        Origin::Validator(&self.validator, (self.step, self.step_sub))
     }
 
     fn by_hand(&self) -> bool {
@@ -219,13 +232,32 @@ impl Repeatable for LossRow {
 }
 
 impl Repeatable for WeightRow {
-    fn validator(&self) -> &str {
-        &self.validator
+    /// Weights follow from all of their step.
+    fn origin(&self) -> Origin<'_> {
+        Origin::Validator(&self.validator, (self.step, u32::MAX))
+    }
+}
+
+impl Repeatable for TransactionRow {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Block(self.block)
     }
 
-    /// Weights follow from all of their step.
-    fn moment(&self) -> Moment {
-        (self.step, u32::MAX)
+    /// No two runs share the ports that the kernel gives them.
+    fn repeats(&self, _other: &Self, column: &str) -> bool {
+        column != "arguments" || !self.call.starts_with("serve_")
+    }
+}
+
+impl Repeatable for EpochRow {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Block(self.block)
+    }
+}
+
+impl Repeatable for BondRow {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Block(self.block)
     }
 }
 
@@ -260,6 +292,7 @@ impl Comparison {
             self.difference.timing_dependent.add(row.identity(), self.keep);
             self.excuse(row);
         }
+        self.note_excused_block(row);
         self.tell(row, what);
     }
 
@@ -272,6 +305,7 @@ impl Comparison {
                 self.excuse(one);
             }
         }
+        self.note_excused_block(one);
         for (name, first, second) in differing {
             let what = Disagreement::Column {
                 name,
@@ -283,19 +317,37 @@ impl Comparison {
     }
 
     fn excuse<R: Repeatable>(&mut self, row: &R) {
-        let moment = row.moment();
-        let from = self
-            .excused_from
-            .entry(row.validator().to_owned())
-            .or_insert(moment);
+        let Origin::Validator(validator, moment) = row.origin() else {
+            return;
+        };
+        let from = self.excused_from.entry(validator.to_owned()).or_insert(moment);
         *from = moment.min(*from);
     }
 
+    fn is_excused<R: Repeatable>(&self, row: &R) -> bool {
+        match row.origin() {
+            Origin::Validator(validator, moment) => self
+                .excused_from
+                .get(validator)
+                .is_some_and(|from| moment >= *from),
+            Origin::Block(block) => self.excused_after.is_some_and(|excused| block > excused),
+        }
+    }
+
+    /// From the block of an excused event on, the chain may differ.
+    fn note_excused_block<R: Repeatable>(&mut self, row: &R) {
+        if let Some(block) = row.made_at()
+            && self.is_excused(row)
+        {
+            self.excused_after = Some(self.excused_after.map_or(block, |first| first.min(block)));
+        }
+    }
+
     fn tell<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
-        let from = self.excused_from.get(row.validator());
-        let sample = match from {
-            Some(from) if row.moment() >= *from => &mut self.difference.excused,
-            _ => &mut self.difference.divergences,
+        let sample = if self.is_excused(row) {
+            &mut self.difference.excused
+        } else {
+            &mut self.difference.divergences
         };
         let divergence = Divergence {
             table: R::TABLE,

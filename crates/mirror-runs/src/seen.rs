@@ -17,9 +17,11 @@ enum Source {
     Events { validator: String, purpose: i32 },
     Weights { validator: String },
     Barrier { validator: String, what: String },
+    Transactions,
+    Epochs,
 }
 
-/// Where in its source a record stands: step and half, or block.
+/// Where in its source a record stands: step and half, block and place, or epoch and uid.
 type Place = (u64, u32);
 
 /// What makes a record the same as another.
@@ -50,6 +52,8 @@ impl Identity {
                 let what = change.what.clone();
                 (Source::Barrier { validator, what }, (change.block, 0))
             }
+            Kind::Transactions(closed) => (Source::Transactions, (closed.block, closed.first)),
+            Kind::Epoch(findings) => (Source::Epochs, (findings.epoch, findings.first_uid)),
             Kind::Incident(_) => return None,
         };
         Some(Self { source, place })

@@ -14,26 +14,37 @@ use crate::cell::ColumnError;
 use crate::error::RunError;
 use crate::files;
 
+mod bonds;
+mod chain;
+mod epochs;
 mod events;
 mod incidents;
 mod losses;
 mod names;
 mod responses;
+mod transactions;
 mod weights;
 
+pub use bonds::BondRow;
+use chain::{address, share};
+pub use epochs::EpochRow;
 pub use events::EventRow;
 pub use incidents::IncidentRow;
 pub use losses::LossRow;
 pub use names::{BY_HAND, SUCCESS, outcome_name, purpose_name};
 pub use responses::ResponseRow;
+pub use transactions::TransactionRow;
 pub use weights::WeightRow;
 
 /// Every table of a run, in the order in which they are shown.
-pub const TABLES: [Table; 5] = [
+pub const TABLES: [Table; 8] = [
     Table::of::<EventRow>(),
     Table::of::<ResponseRow>(),
     Table::of::<WeightRow>(),
     Table::of::<LossRow>(),
+    Table::of::<EpochRow>(),
+    Table::of::<BondRow>(),
+    Table::of::<TransactionRow>(),
     Table::of::<IncidentRow>(),
 ];
 

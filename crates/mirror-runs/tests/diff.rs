@@ -4,7 +4,7 @@ mod sample;
 
 use mirror_proto::mirror::v1::{ForwardEvent, Outcome, Purpose, Record};
 use mirror_runs::{Difference, Disagreement, Verdict, diff};
-use sample::{event, forward, run_of, weights};
+use sample::{closed, epoch, event, forward, run_of, weights};
 
 /// What both runs of a test are, unless one is changed: two validators, three steps of two halves, weights at the end.
 fn forwards() -> Vec<ForwardEvent> {
@@ -49,7 +49,15 @@ fn order_of_arrival_and_timing_make_no_difference() {
     let compared: Vec<_> = difference.compared.into_iter().collect();
     assert_eq!(
         compared,
-        [("events", 12), ("losses", 6), ("responses", 36), ("weights", 2)]
+        [
+            ("bonds", 0),
+            ("epochs", 0),
+            ("events", 12),
+            ("losses", 6),
+            ("responses", 36),
+            ("transactions", 0),
+            ("weights", 2)
+        ]
     );
 }
 
@@ -159,6 +167,52 @@ fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
         third[place].message = "something else".to_owned();
         let difference = compare(&records(&forwards(), 0.5), &records(&third, 0.25));
         assert_eq!(difference.verdict(), Verdict::Different, "forward {place}");
+    }
+}
+
+#[test]
+fn what_the_chain_did_is_compared_but_for_the_ports_it_was_told() {
+    let chain = |port: &str, weight: &str, epoch_of: u64| {
+        let asked = [("serve_axon", port), ("set_weights", weight)];
+        [
+            records(&forwards(), 0.5),
+            vec![closed(1, &asked), epoch(epoch_of, 1, 0)],
+        ]
+        .concat()
+    };
+    let first = chain("127.0.0.1:4000", "0:1", 1);
+    assert_eq!(
+        compare(&first, &chain("127.0.0.1:5000", "0:1", 1)).verdict(),
+        Verdict::Same
+    );
+    let weight = compare(&first, &chain("127.0.0.1:4000", "0:2", 1));
+    assert_eq!(weight.divergences.total, 1);
+    let told = weight.divergences.first[0].to_string();
+    assert!(
+        told.starts_with("transactions: block 1, set_weights of 5GrwvaEF"),
+        "{told}"
+    );
+    let epochs = compare(&first, &chain("127.0.0.1:4000", "0:1", 2));
+    let tables: Vec<_> = epochs.divergences.first.iter().map(|found| found.table).collect();
+    assert_eq!(tables, ["epochs", "epochs", "epochs", "epochs", "bonds", "bonds"]);
+}
+
+#[test]
+fn slowness_excuses_the_chain_from_the_next_block_on() {
+    // Step 1 is made at block 1: what closed up to then cannot follow from it.
+    let mut second = forwards();
+    second[4].calls[2].outcome = Outcome::Timeout.into();
+    second[4].calls[2].timing_dependent = true;
+    for (block, verdict) in [(1, Verdict::Different), (2, Verdict::SameButForTiming)] {
+        let with = |forwards: &[ForwardEvent], weight| {
+            [
+                records(forwards, 0.5),
+                vec![closed(block, &[("set_weights", weight)])],
+            ]
+            .concat()
+        };
+        let difference = compare(&with(&forwards(), "0:1"), &with(&second, "0:2"));
+        assert_eq!(difference.verdict(), verdict, "{difference:?}");
     }
 }
 

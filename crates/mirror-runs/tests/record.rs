@@ -7,10 +7,13 @@ use std::fs;
 
 use mirror_journal::Writer;
 use mirror_proto::mirror::v1::Record;
-use mirror_runs::tables::{EventRow, IncidentRow, LossRow, RUN_ID, ResponseRow, TABLES, Table, WeightRow};
+use mirror_runs::tables::{
+    BondRow, EpochRow, EventRow, IncidentRow, LossRow, RUN_ID, ResponseRow, TABLES, Table, TransactionRow,
+    WeightRow,
+};
 use mirror_runs::{Appended, Ended, Recorder, Recovery, Run, RunError, State, recover};
 use proptest::prelude::*;
-use sample::{barrier, event, forward, incident, new_run, rows, run_of, start, weights};
+use sample::{barrier, closed, epoch, event, forward, incident, new_run, rows, run_of, start, weights};
 
 #[test]
 fn each_record_becomes_its_rows() {
@@ -82,6 +85,63 @@ fn each_record_becomes_its_rows() {
         [
             ("miner-3", "exited", Some(2), None),
             ("validator-1", "retired", None, Some(9))
+        ]
+    );
+}
+
+#[test]
+fn what_the_chain_did_is_in_its_tables() {
+    let runs = tempfile::tempdir().unwrap();
+    let asked = [("serve_axon", "127.0.0.1:4000"), ("set_weights", "0:1 (1 uids)")];
+    // The second part of the epoch comes first, and the first one twice.
+    let parts = [epoch(1, 9, 2), epoch(1, 9, 0), epoch(1, 9, 0)];
+    let run = run_of(
+        runs.path(),
+        &[&parts[..], &[closed(9, &asked), closed(9, &asked)]].concat(),
+    );
+
+    // Alice's address stands in Substrate's documentation.
+    let alice = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+    let found: Vec<EpochRow> = rows(&run);
+    let of_uids: Vec<_> = found
+        .iter()
+        .map(|row| (row.uid, row.incentive, row.dividends, row.server_emission))
+        .collect();
+    assert_eq!(
+        of_uids,
+        [
+            (0, 0.2, 0.0, 100),
+            (1, 0.0, 1.0, 0),
+            (2, 0.2, 0.0, 100),
+            (3, 0.0, 1.0, 0)
+        ]
+    );
+    for row in &found {
+        assert_eq!((row.epoch, row.block, row.stake), (1, 9, 1_000));
+        assert_eq!((row.hotkey.as_str(), row.coldkey.as_str()), (alice, "010203"));
+    }
+    let bonds: Vec<BondRow> = rows(&run);
+    assert_eq!(
+        bonds
+            .iter()
+            .map(|row| (row.epoch, row.validator, row.miner, row.bond))
+            .collect::<Vec<_>>(),
+        [(1, 1, 0, 1.0), (1, 3, 2, 1.0)]
+    );
+    let transactions: Vec<TransactionRow> = rows(&run);
+    assert_eq!(
+        transactions
+            .iter()
+            .map(|row| (
+                row.block,
+                row.signer.as_str(),
+                row.call.as_str(),
+                row.refusal.as_deref()
+            ))
+            .collect::<Vec<_>>(),
+        [
+            (9, alice, "serve_axon", None),
+            (9, alice, "set_weights", Some("SettingWeightsTooFast"))
         ]
     );
 }

@@ -14,43 +14,81 @@ mod launch;
 mod ledger;
 mod log;
 mod node;
+mod reports;
 mod service;
 mod wire;
 
 use anyhow::Context;
-use mirror_config::launch::SubtensorLaunch;
+use mirror_config::launch::{Launch, SubtensorLaunch};
 use mirror_net::server::{self, Limits};
+use mirror_net::tracer::Tracer;
+use mirror_node::reporter::LAST_WORDS;
+use mirror_proto::mirror::v1::Hello;
+use mirror_seed::Seed;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in `launch.state`.
+use crate::reports::Reports;
+
+/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in its launch description's folder.
 ///
 /// # Errors
 /// A launch description that contradicts itself, a log that is damaged or of another genesis, and a log that cannot be
-/// written any more: the node ends rather than acknowledge what it cannot keep.
+/// written any more: the node ends rather than acknowledge what it cannot keep. Likewise when it cannot tell the
+/// coordinator what became of its blocks.
 pub async fn serve(
+    launch: Launch<SubtensorLaunch>,
     listener: TcpListener,
-    launch: SubtensorLaunch,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let clock = launch::clock(&launch)?;
-    let (ledger, log) = log::open(&launch)?;
+    let Launch {
+        node,
+        incarnation,
+        seed,
+        role,
+        ..
+    } = launch;
+    let clock = launch::clock(&role)?;
+    let log::Opened {
+        ledger,
+        log,
+        unreported,
+    } = log::open(&role)?;
     tracing::info!(
         block = ledger.chain().block().0,
         neurons = ledger.chain().metagraph().neurons.len(),
         state = %ledger.chain().state_hash(),
         "the chain stands"
     );
+    let tracer = Tracer::new(&Seed::root(seed), &node, incarnation);
+    let hello = Hello { node, incarnation };
+    let recorded = role.coordinator.zip(unreported);
+    let (reports, desk) = recorded
+        .map(|(coordinator, unreported)| Reports::open(coordinator, tracer, hello, unreported))
+        .unzip();
     let ending = shutdown.child_token();
-    let (handle, node) = node::new(ledger, log, clock);
+    let (handle, node) = node::new(ledger, log, clock, reports);
     let routes = service::routes(handle, ending.clone());
     let ends_the_server = ending.clone().drop_guard();
     let node = tokio::spawn(async move {
         let _ends_the_server = ends_the_server;
         node.run().await
     });
+    let reporting = tokio::spawn(async move {
+        match desk {
+            Some(desk) => desk.work().await,
+            None => Ok(()),
+        }
+    });
     server::serve(listener, routes, Limits::default(), ending.cancelled_owned())
         .await
         .context("cannot serve")?;
-    node.await.context("the node's task failed")?
+    let ends = async {
+        let ran = node.await.context("the node's task failed")?;
+        let reported = reporting.await.context("the reporter broke down")?;
+        reported.context("the chain cannot report")?;
+        ran
+    };
+    let ended = tokio::time::timeout(LAST_WORDS, ends).await;
+    ended.context("the coordinator did not acknowledge the last records")?
 }

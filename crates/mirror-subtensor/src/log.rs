@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use mirror_chain::{Block, Chain, Submitted};
+use mirror_chain::{Block, Chain, ClosedBlock, Submitted};
 use mirror_config::experiment::BlockTime;
 use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::Hotkey;
@@ -17,10 +17,11 @@ use serde::Serialize;
 
 use crate::barrier::Barrier;
 use crate::ledger::Ledger;
+use crate::reports::Unreported;
 use crate::{launch, wire};
 
 /// The form of the records below. A log of another form is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Size at which a segment of the journal is full, bytes.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -35,7 +36,7 @@ pub(crate) struct Log {
 /// One record.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Record {
-    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(crate) change: Option<Change>,
 }
 
@@ -60,6 +61,9 @@ pub(crate) enum Change {
     /// The barrier went on after the block of this step.
     #[prost(uint64, tag = "6")]
     Released(u64),
+    /// The coordinator has all that was to be told of the blocks up to this one.
+    #[prost(uint64, tag = "7")]
+    Reported(u64),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -99,8 +103,16 @@ struct Description<'launch> {
     holds: &'launch [u64],
 }
 
+/// A log, and where it leads.
+pub(crate) struct Opened {
+    pub(crate) ledger: Ledger,
+    pub(crate) log: Log,
+    /// What the coordinator, if there is one, may not have, for all that the log says.
+    pub(crate) unreported: Option<Unreported>,
+}
+
 /// Opens the log in the launch description's folder and comes back to its state, or begins one there.
-pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
+pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<Opened> {
     let chain = Chain::genesis(launch::genesis(&launch.genesis)?)?;
     let mut ledger = Ledger::new(
         chain,
@@ -128,21 +140,30 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         synced: true,
     };
     let mut records = Reader::open(&launch.state)?;
+    let mut unreported = launch.coordinator.map(|_| Unreported::default());
     let Some(first) = records.next().transpose()? else {
         log.push(Change::Genesis(genesis));
         log.commit()?;
-        return Ok((ledger, log));
+        return Ok(Opened {
+            ledger,
+            log,
+            unreported,
+        });
     };
     check_genesis(&first.bytes, &genesis, &launch.state)?;
     for (number, record) in (1_u64..).zip(records) {
-        replay(&mut ledger, &record?.bytes).with_context(|| {
+        replay(&mut ledger, unreported.as_mut(), &record?.bytes).with_context(|| {
             format!(
                 "record {number} of the log in {} does not fit",
                 launch.state.display()
             )
         })?;
     }
-    Ok((ledger, log))
+    Ok(Opened {
+        ledger,
+        log,
+        unreported,
+    })
 }
 
 fn check_genesis(first: &[u8], expected: &GenesisRecord, folder: &Path) -> anyhow::Result<()> {
@@ -166,7 +187,7 @@ fn check_genesis(first: &[u8], expected: &GenesisRecord, folder: &Path) -> anyho
     Ok(())
 }
 
-fn replay(ledger: &mut Ledger, record: &[u8]) -> anyhow::Result<()> {
+fn replay(ledger: &mut Ledger, unreported: Option<&mut Unreported>, record: &[u8]) -> anyhow::Result<()> {
     match Record::decode(record)?.change.context("it is of no known kind")? {
         Change::Genesis(_) => bail!("it is a second genesis"),
         Change::Submitted(message) => {
@@ -179,7 +200,8 @@ fn replay(ledger: &mut Ledger, record: &[u8]) -> anyhow::Result<()> {
         }
         Change::Closed(block) => {
             check_block(ledger, block)?;
-            ledger.close();
+            let closed = ledger.close();
+            note(unreported, &closed, ledger);
         }
         Change::StepClosed(StepClosed { block, step, joined }) => {
             check_block(ledger, block)?;
@@ -187,7 +209,8 @@ fn replay(ledger: &mut Ledger, record: &[u8]) -> anyhow::Result<()> {
                 .iter()
                 .map(|hotkey| Hotkey::try_from(&hotkey[..]))
                 .collect();
-            ledger.close_step(step, &joined?);
+            let closed = ledger.close_step(step, &joined?);
+            note(unreported, &closed, ledger);
         }
         Change::Retired(Retired { hotkey, .. }) => {
             ledger.retire(&Hotkey::try_from(&hotkey[..])?)?;
@@ -195,8 +218,19 @@ fn replay(ledger: &mut Ledger, record: &[u8]) -> anyhow::Result<()> {
         Change::Released(step) => {
             ledger.release(step)?;
         }
+        Change::Reported(block) => {
+            if let Some(unreported) = unreported {
+                unreported.forget(Block(block));
+            }
+        }
     }
     Ok(())
+}
+
+fn note(unreported: Option<&mut Unreported>, closed: &ClosedBlock, ledger: &Ledger) {
+    if let Some(unreported) = unreported {
+        unreported.add(closed, ledger.chain());
+    }
 }
 
 fn check_block(ledger: &Ledger, block: u64) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 use crate::barrier::{BarrierError, Hold, Report};
 use crate::ledger::Ledger;
 use crate::log::{Change, Log, Retired, StepClosed};
+use crate::reports::Reports;
 use crate::wire::{self, Detail};
 
 /// Calls that may wait for the task; more wait in their connections.
@@ -40,12 +41,14 @@ pub(crate) struct Handle {
 pub(crate) struct Node {
     ledger: Ledger,
     log: Log,
+    /// Where the coordinator, if there is one, is told of blocks once they are in the log.
+    reports: Option<Reports>,
     calls: mpsc::Receiver<Call>,
     current: watch::Sender<Current>,
     /// Time between two blocks, where it is not a barrier that closes them.
     clock: Option<Duration>,
     /// Who waits for the block of which step.
-    reports: BTreeMap<Hotkey, WaitingReport>,
+    waiting: BTreeMap<Hotkey, WaitingReport>,
     /// Who waits for the hold after which step.
     holds: Vec<(u64, Reply<Block>)>,
     answers: Vec<Answer>,
@@ -132,16 +135,22 @@ enum Call {
 }
 
 /// The task for a ledger, to be run, and a handle to it.
-pub(crate) fn new(ledger: Ledger, log: Log, clock: Option<Duration>) -> (Handle, Node) {
+pub(crate) fn new(
+    ledger: Ledger,
+    log: Log,
+    clock: Option<Duration>,
+    reports: Option<Reports>,
+) -> (Handle, Node) {
     let (sender, calls) = mpsc::channel(WAITING_CALLS);
     let (current, watched) = watch::channel(Current::of(&ledger));
     let node = Node {
         ledger,
         log,
+        reports,
         calls,
         current,
         clock,
-        reports: BTreeMap::new(),
+        waiting: BTreeMap::new(),
         holds: Vec::new(),
         answers: Vec::new(),
     };
@@ -252,13 +261,14 @@ impl Node {
     /// Runs until every handle is gone.
     ///
     /// # Errors
-    /// The log cannot be written.
+    /// The log cannot be written, or the coordinator cannot be told.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut sync = interval(SYNC_INTERVAL);
         sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut clock = None;
         loop {
+            self.tell().await?;
             if clock.is_none() && self.ledger.has_begun() {
                 clock = self.clock.map(start_clock);
             }
@@ -274,7 +284,10 @@ impl Node {
                 () = tick(&mut clock) => {
                     self.close();
                 }
-                _ = sync.tick() => self.log.sync().context("the log cannot be brought to the disk")?,
+                _ = sync.tick() => {
+                    self.note_told();
+                    self.log.sync().context("the log cannot be brought to the disk")?;
+                }
             }
             self.acknowledge()?;
         }
@@ -335,7 +348,7 @@ impl Node {
                 self.answer(reply, Ok(closed));
             }
             Ok(Report::Waits) => {
-                if let Some(earlier) = self.reports.insert(hotkey, WaitingReport { step, reply }) {
+                if let Some(earlier) = self.waiting.insert(hotkey, WaitingReport { step, reply }) {
                     self.answer(earlier.reply, Err(CallError::ReportedElsewhere));
                 }
                 self.close_complete_step();
@@ -357,7 +370,7 @@ impl Node {
                 reason,
             }));
         }
-        if let Some(waiting) = self.reports.remove(&hotkey) {
+        if let Some(waiting) = self.waiting.remove(&hotkey) {
             self.answer(waiting.reply, Err(CallError::Retired));
         }
         self.close_complete_step();
@@ -389,7 +402,31 @@ impl Node {
     fn close(&mut self) {
         let closed = self.ledger.close();
         self.log.push(Change::Closed(closed.block.0));
-        trace_refusals(&closed);
+        self.note(&closed);
+    }
+
+    /// Has a block's closing told, to the coordinator and in the node's own log.
+    fn note(&mut self, closed: &ClosedBlock) {
+        trace_refusals(closed);
+        if let Some(reports) = &mut self.reports {
+            reports.add(closed, self.ledger.chain());
+        }
+    }
+
+    /// Tells the coordinator of the blocks that have closed, now that they are in the log. While it has too much to
+    /// acknowledge, the chain stands still.
+    async fn tell(&mut self) -> anyhow::Result<()> {
+        match &mut self.reports {
+            Some(reports) => reports.send().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Notes up to which block the coordinator has all, so that a new start does not tell it again.
+    fn note_told(&mut self) {
+        if let Some(block) = self.reports.as_mut().and_then(Reports::acknowledged) {
+            self.log.push(Change::Reported(block.0));
+        }
     }
 
     fn close_complete_step(&mut self) {
@@ -405,7 +442,7 @@ impl Node {
             step,
             joined: joined.iter().map(|hotkey| hotkey.bytes().to_vec()).collect(),
         }));
-        trace_refusals(&closed);
+        self.note(&closed);
         self.answer_reports();
         for (_, reply) in self
             .holds
@@ -422,7 +459,7 @@ impl Node {
             return;
         };
         let answered = self
-            .reports
+            .waiting
             .extract_if(.., |_, report| report.step == closed.step);
         for (hotkey, WaitingReport { reply, .. }) in answered {
             let message = wire::block_closed(closed, &hotkey);

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mirror_config::launch::{Launch, Listening, SubtensorLaunch};
+use mirror_config::launch::{Listening, SubtensorLaunch};
 use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Transaction, Weight};
 use mirror_seed::Seed;
-use network::{Clients, Steps, connect, hotkey, launch, serve_axon, set_weights};
+use network::{Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -37,15 +37,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let launch = Launch {
-            node: "subtensor".to_owned(),
-            incarnation,
-            parent: std::process::id(),
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            log: "warn".to_owned(),
-            seed: 7,
-            role: role.clone(),
-        };
+        let launch = launched(role.clone(), incarnation);
         let mut stdin = child.stdin.take().expect("piped");
         let line = serde_json::to_string(&launch).expect("a launch description is JSON");
         writeln!(stdin, "{line}").expect("the node reads its launch description");
@@ -154,8 +146,8 @@ async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph) {
     let address = listener.local_addr().expect("it is bound");
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(mirror_subtensor::serve(
+        launched(launch(state, VALIDATORS), 0),
         listener,
-        launch(state, VALIDATORS),
         shutdown.clone(),
     ));
     let (_sender, address_watch) = watch::channel(address);

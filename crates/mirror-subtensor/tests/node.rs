@@ -17,7 +17,9 @@ use mirror_proto::mirror::v1::{
     IssuanceRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest, Register, RetireRequest,
     ServeAxon, SetHyperparameter, SetWeights, Stake, Transaction, WatchRequest, Weight,
 };
-use network::{Clients, MINERS, OWNER, Steps, coldkey, connect, hotkey, launch, serve_axon, set_weights};
+use network::{
+    Clients, MINERS, OWNER, Steps, coldkey, connect, hotkey, launch, launched, serve_axon, set_weights,
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -42,7 +44,11 @@ impl Running {
             .expect("loopback has a port");
         let address = listener.local_addr().expect("it is bound");
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(mirror_subtensor::serve(listener, launch, shutdown.clone()));
+        let served = tokio::spawn(mirror_subtensor::serve(
+            launched(launch, 0),
+            listener,
+            shutdown.clone(),
+        ));
         let clients = connect(address).await.expect("the node listens");
         Self {
             clients,
@@ -748,7 +754,7 @@ async fn refused(launch: SubtensorLaunch) -> String {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("loopback has a port");
-    let error = mirror_subtensor::serve(listener, launch, CancellationToken::new()).await;
+    let error = mirror_subtensor::serve(launched(launch, 0), listener, CancellationToken::new()).await;
     format!("{:#}", error.expect_err("the node refuses to serve"))
 }
 

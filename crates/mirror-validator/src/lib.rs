@@ -14,8 +14,6 @@ pub mod reporter;
 pub mod service;
 pub mod weights;
 
-use std::time::Duration;
-
 use anyhow::Context;
 use mirror_config::launch::{Launch, ValidatorLaunch};
 use mirror_identity::{Owner, SecretKey};
@@ -23,6 +21,7 @@ use mirror_models::{gating, reward, torch};
 use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
+use mirror_node::reporter::LAST_WORDS;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
@@ -37,9 +36,6 @@ use crate::metagraph::Metagraph;
 use crate::neuron::Neuron;
 use crate::service::{PreparedQuery, Service};
 use crate::weights::History;
-
-/// Time that the coordinator has to acknowledge the records of a validator that ends.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves a validator until `shutdown`.
 pub async fn serve(

@@ -53,7 +53,7 @@ impl Row for IncidentRow {
                 incarnation: None,
                 last_log: None,
             }),
-            Some(Kind::Event(_) | Kind::Weights(_)) | None => {}
+            Some(Kind::Event(_) | Kind::Weights(_) | Kind::Transactions(_) | Kind::Epoch(_)) | None => {}
         }
     }
 

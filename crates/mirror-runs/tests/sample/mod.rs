@@ -6,10 +6,17 @@ use std::path::{Path, PathBuf};
 
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
-    AxonCall, BarrierChange, ForwardEvent, NodeIncident, Outcome, Purpose, Record, WeightsSet,
+    AxonCall, BarrierChange, ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, ForwardEvent,
+    NodeIncident, Outcome, Purpose, Record, WeightsSet,
 };
 use mirror_runs::tables::Row;
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
+
+/// Substrate's development key //Alice.
+pub(crate) const ALICE: [u8; 32] = [
+    0xd4, 0x35, 0x93, 0xc7, 0x15, 0xfd, 0xd3, 0x1c, 0x61, 0x14, 0x1a, 0xbd, 0x04, 0xa9, 0x9f, 0xd6, 0x82,
+    0x2c, 0x85, 0x58, 0x85, 0x4c, 0xcd, 0xe3, 0x9a, 0x56, 0x84, 0xe7, 0xa5, 0x6d, 0xa2, 0x7d,
+];
 
 pub(crate) fn new_run() -> NewRun {
     NewRun {
@@ -111,6 +118,53 @@ pub(crate) fn barrier(validator: &str, block: u64, what: &str) -> Record {
         block,
         what: what.to_owned(),
         reason: "exited".to_owned(),
+    }))
+}
+
+/// Transactions of which the last was refused, by the calls' names and arguments.
+pub(crate) fn closed(block: u64, asked: &[(&str, &str)]) -> Record {
+    let transactions = asked.iter().enumerate().map(|(place, (call, arguments))| {
+        let last = place + 1 == asked.len();
+        ClosedTransaction {
+            signer: ALICE.to_vec(),
+            nonce: place as u64,
+            call: (*call).to_owned(),
+            arguments: (*arguments).to_owned(),
+            refusal: if last { "SettingWeightsTooFast" } else { "" }.to_owned(),
+        }
+    });
+    kind(Kind::Transactions(ClosedTransactions {
+        block,
+        first: 0,
+        transactions: transactions.collect(),
+    }))
+}
+
+/// What an epoch found of a miner and of the validator after it, who has a bond in the miner.
+pub(crate) fn epoch(epoch: u64, block: u64, first_uid: u32) -> Record {
+    let neuron = |incentive, dividends| EpochNeuron {
+        hotkey: ALICE.to_vec(),
+        coldkey: vec![1, 2, 3],
+        stake: 1_000,
+        incentive,
+        dividends,
+        emission: 500,
+        server_emission: u64::from(incentive) / 131,
+        validator_emission: u64::from(dividends) / 131,
+        validator_permit: dividends > 0,
+        active: true,
+        ..EpochNeuron::default()
+    };
+    let validator = EpochNeuron {
+        bonded: vec![first_uid],
+        bonds: vec![65_535],
+        ..neuron(0, 65_535)
+    };
+    kind(Kind::Epoch(EpochFindings {
+        epoch,
+        block,
+        first_uid,
+        neurons: vec![neuron(13_107, 0), validator],
     }))
 }
 

@@ -18,7 +18,8 @@ fn close(barrier: &mut Barrier, step: u64) -> Vec<Hotkey> {
     let block = ClosedBlock {
         block: Block(step),
         applied: Vec::new(),
-        epoch: false,
+        asked: Vec::new(),
+        epoch: None,
         metagraph_changed: false,
     };
     barrier.close(step, &block, Version(1), &joined);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{
-    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, SubtensorLaunch,
+    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
 };
 use mirror_identity::PublicKey;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
@@ -66,6 +66,20 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
             .map(|uid| hotkey(uid).hex())
             .collect(),
         holds: Vec::new(),
+        coordinator: None,
+    }
+}
+
+/// What a node is told that plays this role.
+pub(crate) fn launched(role: SubtensorLaunch, incarnation: u32) -> Launch<SubtensorLaunch> {
+    Launch {
+        node: "subtensor".to_owned(),
+        incarnation,
+        parent: std::process::id(),
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        log: "warn".to_owned(),
+        seed: 7,
+        role,
     }
 }
 

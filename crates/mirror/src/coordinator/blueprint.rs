@@ -64,7 +64,7 @@ impl Blueprint {
     }
 
     /// The chain.
-    pub(super) fn subtensor(&self) -> NodeSpec {
+    pub(super) fn subtensor(&self, coordinator: SocketAddr) -> NodeSpec {
         self.node(
             SUBTENSOR.to_owned(),
             Role::Subtensor(Box::new(SubtensorLaunch {
@@ -75,6 +75,7 @@ impl Blueprint {
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
                 holds: super::schedule::holds(&self.experiment.faults),
+                coordinator: Some(coordinator),
             })),
         )
     }

@@ -227,7 +227,7 @@ impl<P: Placement + 'static> Conductor<P> {
             async move { fleet::start_all(&*crew.placement, &nodes, crew.ready_timeout).await }
         };
         let blueprint = self.crew.blueprint.clone();
-        let subtensor = start(vec![blueprint.subtensor()]).await?;
+        let subtensor = start(vec![blueprint.subtensor(self.coordinator)]).await?;
         let subtensor = *subtensor.first().context("the subtensor has no address")?;
         self.subtensor.send_replace(subtensor);
         start(blueprint.miners(subtensor)).await?;
@@ -407,7 +407,7 @@ impl<P: Placement + 'static> Conductor<P> {
         let subtensor = *self.subtensor.borrow();
         let blueprint = &self.crew.blueprint;
         if name == SUBTENSOR {
-            return Some(blueprint.subtensor());
+            return Some(blueprint.subtensor(self.coordinator));
         }
         if let Some(index) = validator_index(name) {
             return Some(blueprint.validator(index, subtensor, self.coordinator));

@@ -1,0 +1,264 @@
+//! Reports to the coordinator: one long stream, every record kept until it is acknowledged.
+//!
+//! A node holds at most 1,024 records; then it waits. A broken stream is opened again and what was not
+//! acknowledged is sent again: the coordinator recognises what it has.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use mirror_net::tracer::Tracer;
+use mirror_proto::mirror::v1::coordinator_client::CoordinatorClient;
+use mirror_proto::mirror::v1::{
+    Directive, Hello, NodeReport, Record, Sequenced, directive, node_report, record,
+};
+use prost::Message;
+use prost::bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+/// Time that the coordinator has to acknowledge the records of a node that ends.
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Records that may be unacknowledged; a large one counts as several.
+const MOST_UNACKNOWLEDGED: u32 = 1_024;
+
+/// Bytes by which a record counts as one more.
+const ROOM: usize = 64 << 10;
+
+/// Pause before a broken stream is opened again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a node does with what the coordinator tells it.
+pub trait Keeper {
+    /// What goes with a record, and is kept once the record is acknowledged.
+    type Note: Send + 'static;
+
+    /// Keeps the notes of records that were acknowledged, in the order of the records.
+    ///
+    /// # Errors
+    /// They cannot be kept; the node cannot go on.
+    fn acknowledged(&mut self, notes: Vec<Self::Note>) -> anyhow::Result<()>;
+
+    /// Hears where the subtensor is, once it was started again.
+    fn subtensor_moved(&mut self, address: SocketAddr);
+}
+
+/// Where records go.
+pub struct Reporter<Note> {
+    outgoing: mpsc::Sender<Outgoing<Note>>,
+    room: Arc<Semaphore>,
+}
+
+/// A record, and what is kept once it is acknowledged.
+struct Outgoing<Note> {
+    encoded: Bytes,
+    /// As how many records it counts.
+    room: u32,
+    note: Note,
+}
+
+struct Pending<Note> {
+    sequence: u64,
+    outgoing: Outgoing<Note>,
+}
+
+/// What the reporting task owns.
+pub struct Desk<K: Keeper> {
+    coordinator: SocketAddr,
+    tracer: Tracer,
+    hello: Hello,
+    keeper: K,
+    incoming: mpsc::Receiver<Outgoing<K::Note>>,
+    room: Arc<Semaphore>,
+    sent: VecDeque<Pending<K::Note>>,
+    next: u64,
+}
+
+/// A reporter and the desk that it reports to; [`Desk::work`] is to be run beside it.
+pub fn reporter<K: Keeper>(
+    coordinator: SocketAddr,
+    tracer: Tracer,
+    hello: Hello,
+    keeper: K,
+) -> (Reporter<K::Note>, Desk<K>) {
+    let (outgoing, incoming) = mpsc::channel(MOST_UNACKNOWLEDGED as usize);
+    let room = Arc::new(Semaphore::new(MOST_UNACKNOWLEDGED as usize));
+    let desk = Desk {
+        coordinator,
+        tracer,
+        hello,
+        keeper,
+        incoming,
+        room: room.clone(),
+        sent: VecDeque::new(),
+        next: 1,
+    };
+    (Reporter { outgoing, room }, desk)
+}
+
+impl<Note> Clone for Reporter<Note> {
+    fn clone(&self) -> Self {
+        Self {
+            outgoing: self.outgoing.clone(),
+            room: self.room.clone(),
+        }
+    }
+}
+
+impl<Note: Send + 'static> Reporter<Note> {
+    /// Reports a record; waits while too many are unacknowledged. `note` is kept once it is acknowledged.
+    ///
+    /// # Errors
+    /// The desk works no more.
+    pub async fn report(&self, kind: record::Kind, note: Note) -> anyhow::Result<()> {
+        let encoded: Bytes = Record { kind: Some(kind) }.encode_to_vec().into();
+        let room = (1 + encoded.len() / ROOM).min(MOST_UNACKNOWLEDGED as usize) as u32;
+        self.room
+            .acquire_many(room)
+            .await
+            .context("the reporter has stopped")?
+            .forget();
+        let sent = self.outgoing.send(Outgoing { encoded, room, note }).await;
+        sent.map_err(|_| anyhow!("the reporter has stopped"))
+    }
+
+    /// Waits until everything reported so far is acknowledged.
+    ///
+    /// # Errors
+    /// The desk works no more.
+    pub async fn drained(&self) -> anyhow::Result<()> {
+        let all = self.room.acquire_many(MOST_UNACKNOWLEDGED).await;
+        drop(all.context("the reporter has stopped")?);
+        Ok(())
+    }
+}
+
+impl<K: Keeper> Desk<K> {
+    /// Sends, takes acknowledgements and has notes kept, until every reporter is gone and everything is acknowledged.
+    ///
+    /// # Errors
+    /// The coordinator acknowledged what was never sent, or the keeper cannot keep what was.
+    pub async fn work(mut self) -> anyhow::Result<()> {
+        let outcome = self.serve().await;
+        self.room.close();
+        outcome
+    }
+
+    async fn serve(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.connect().await {
+                Ok((reports, directives)) => {
+                    if self.exchange(reports, directives).await? == Ended::Done {
+                        return Ok(());
+                    }
+                    tracing::warn!("the stream to the coordinator broke, opening it again");
+                }
+                Err(error) => tracing::warn!(%error, "the coordinator takes no reports, trying again"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Opens the stream, says hello, and sends again what was not acknowledged.
+    async fn connect(&mut self) -> anyhow::Result<(mpsc::Sender<NodeReport>, Streaming<Directive>)> {
+        let (reports, outgoing) = mpsc::channel(MOST_UNACKNOWLEDGED as usize + 1);
+        reports
+            .send(NodeReport {
+                report: Some(node_report::Report::Hello(self.hello.clone())),
+            })
+            .await?;
+        for pending in &self.sent {
+            reports.send(pending.report()).await?;
+        }
+        let mut client = CoordinatorClient::new(self.tracer.channel(self.coordinator));
+        let directives = client.report(ReceiverStream::new(outgoing)).await?.into_inner();
+        Ok((reports, directives))
+    }
+
+    async fn exchange(
+        &mut self,
+        reports: mpsc::Sender<NodeReport>,
+        mut directives: Streaming<Directive>,
+    ) -> anyhow::Result<Ended> {
+        let mut open = true;
+        loop {
+            if !open && self.sent.is_empty() {
+                return Ok(Ended::Done);
+            }
+            tokio::select! {
+                outgoing = self.incoming.recv(), if open => match outgoing {
+                    Some(outgoing) => {
+                        let pending = Pending { sequence: self.next, outgoing };
+                        self.next += 1;
+                        let report = pending.report();
+                        self.sent.push_back(pending);
+                        if reports.send(report).await.is_err() {
+                            return Ok(Ended::Broken);
+                        }
+                    }
+                    None => open = false,
+                },
+                directive = directives.message() => match directive {
+                    Ok(Some(Directive { directive: Some(directive) })) => self.follow(directive)?,
+                    Ok(Some(Directive { directive: None })) => {}
+                    Ok(None) | Err(_) => return Ok(Ended::Broken),
+                },
+            }
+        }
+    }
+
+    fn follow(&mut self, directive: directive::Directive) -> anyhow::Result<()> {
+        match directive {
+            directive::Directive::Acknowledged(sequence) => self.acknowledge(sequence),
+            directive::Directive::SubtensorAddress(text) => {
+                let address = text
+                    .parse()
+                    .with_context(|| format!("the subtensor is said to be at `{text}`"))?;
+                self.keeper.subtensor_moved(address);
+                Ok(())
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, sequence: u64) -> anyhow::Result<()> {
+        let count = self
+            .sent
+            .iter()
+            .take_while(|pending| pending.sequence <= sequence)
+            .count();
+        if count == 0 {
+            bail!(
+                "the coordinator acknowledged record {sequence}, which was not sent or acknowledged before"
+            );
+        }
+        let acknowledged = self.sent.drain(..count).map(|pending| pending.outgoing);
+        let (rooms, notes): (Vec<u32>, Vec<K::Note>) = acknowledged
+            .map(|outgoing| (outgoing.room, outgoing.note))
+            .unzip();
+        self.keeper.acknowledged(notes)?;
+        self.room.add_permits(rooms.iter().sum::<u32>() as usize);
+        Ok(())
+    }
+}
+
+impl<Note> Pending<Note> {
+    fn report(&self) -> NodeReport {
+        let record = self.outgoing.encoded.clone();
+        NodeReport {
+            report: Some(node_report::Report::Record(Sequenced {
+                sequence: self.sequence,
+                record,
+            })),
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Done,
+    Broken,
+}

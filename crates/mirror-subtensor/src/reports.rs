@@ -1,0 +1,199 @@
+//! What the coordinator is told of the chain, for the tables of the run: what became of transactions, and what epochs
+//! found and paid.
+//!
+//! A closed block's records are made from the block, live and in a replay alike. They go out once the block is in the log.
+//! The log notes, now and then, up to which block the coordinator has acknowledged them; a node that starts again sends
+//! those of later blocks again, and the coordinator recognises what it has. So none is lost, whoever is killed.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+
+use mirror_chain::{Block, Chain, ClosedBlock, Neuron, Paid, PaidEpoch};
+use mirror_net::tracer::Tracer;
+use mirror_node::reporter::{self, Desk, Keeper, Reporter};
+use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, Hello};
+use tokio::sync::watch;
+
+/// Most transactions, or neurons and bonds, of a record: less than a megabyte, unless a single neuron has more bonds.
+const PART: usize = 4_096;
+
+/// Records of blocks that the coordinator may not have, oldest block first.
+#[derive(Default)]
+pub(crate) struct Unreported(VecDeque<OfBlock>);
+
+struct OfBlock {
+    block: Block,
+    records: Vec<Kind>,
+}
+
+/// The node's end of the stream to the coordinator.
+pub(crate) struct Reports {
+    unreported: Unreported,
+    /// A block goes with its last record.
+    reporter: Reporter<Option<Block>>,
+    /// Up to which block all is acknowledged.
+    acknowledged: watch::Receiver<Option<Block>>,
+}
+
+/// Hears up to which block all is acknowledged.
+pub(crate) struct Acknowledged(watch::Sender<Option<Block>>);
+
+impl Reports {
+    /// A stream to `coordinator` that begins with `unreported`, and its desk, which is to be worked at beside.
+    pub(crate) fn open(
+        coordinator: SocketAddr,
+        tracer: Tracer,
+        hello: Hello,
+        unreported: Unreported,
+    ) -> (Self, Desk<Acknowledged>) {
+        let (told, acknowledged) = watch::channel(None);
+        let (reporter, desk) = reporter::reporter(coordinator, tracer, hello, Acknowledged(told));
+        let reports = Self {
+            unreported,
+            reporter,
+            acknowledged,
+        };
+        (reports, desk)
+    }
+
+    /// Adds what there is to tell of the block that has just closed.
+    pub(crate) fn add(&mut self, closed: &ClosedBlock, chain: &Chain) {
+        self.unreported.add(closed, chain);
+    }
+
+    /// Sends all that was added, which must be in the log; waits while too many records are unacknowledged.
+    pub(crate) async fn send(&mut self) -> anyhow::Result<()> {
+        while let Some(OfBlock { block, mut records }) = self.unreported.0.pop_front() {
+            let last = records.pop();
+            for record in records {
+                self.reporter.report(record, None).await?;
+            }
+            if let Some(last) = last {
+                self.reporter.report(last, Some(block)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Up to which block all is acknowledged, if that is news.
+    pub(crate) fn acknowledged(&mut self) -> Option<Block> {
+        // Without its sender there is no news; sending fails then, and tells.
+        let news = self.acknowledged.has_changed().unwrap_or(false);
+        news.then(|| *self.acknowledged.borrow_and_update()).flatten()
+    }
+}
+
+impl Keeper for Acknowledged {
+    type Note = Option<Block>;
+
+    fn acknowledged(&mut self, blocks: Vec<Option<Block>>) -> anyhow::Result<()> {
+        if let Some(last) = blocks.into_iter().flatten().next_back() {
+            self.0.send_replace(Some(last));
+        }
+        Ok(())
+    }
+
+    /// It is this node that is spoken of.
+    fn subtensor_moved(&mut self, _address: SocketAddr) {}
+}
+
+impl Unreported {
+    /// Adds what there is to tell of the block that has just closed.
+    pub(crate) fn add(&mut self, closed: &ClosedBlock, chain: &Chain) {
+        let mut records = transactions(closed);
+        if let Some(epoch) = &closed.epoch {
+            records.extend(findings(closed.block, epoch, &chain.metagraph().neurons));
+        }
+        if !records.is_empty() {
+            let block = closed.block;
+            self.0.push_back(OfBlock { block, records });
+        }
+    }
+
+    /// Lets go of all up to a block.
+    pub(crate) fn forget(&mut self, acknowledged: Block) {
+        while self.0.front().is_some_and(|first| first.block <= acknowledged) {
+            self.0.pop_front();
+        }
+    }
+}
+
+fn transactions(closed: &ClosedBlock) -> Vec<Kind> {
+    let told = closed.applied.iter().zip(&closed.asked);
+    let told: Vec<_> = told
+        .map(|(applied, asked)| ClosedTransaction {
+            signer: applied.signer.bytes().to_vec(),
+            nonce: applied.nonce.0,
+            call: asked.call.to_owned(),
+            arguments: asked.arguments.clone(),
+            refusal: applied
+                .outcome
+                .err()
+                .map_or("", |refusal| refusal.name())
+                .to_owned(),
+        })
+        .collect();
+    let parts = (0..).step_by(PART).zip(told.chunks(PART));
+    parts
+        .map(|(first, part)| {
+            Kind::Transactions(ClosedTransactions {
+                block: closed.block.0,
+                first,
+                transactions: part.to_vec(),
+            })
+        })
+        .collect()
+}
+
+/// By uid, in parts of limited size.
+fn findings(block: Block, epoch: &PaidEpoch, neurons: &[impl AsRef<Neuron>]) -> Vec<Kind> {
+    let part = |first_uid| EpochFindings {
+        epoch: epoch.number,
+        block: block.0,
+        first_uid,
+        neurons: Vec::new(),
+    };
+    let mut parts = Vec::new();
+    let mut open = part(0);
+    let mut size = 0;
+    for (uid, (neuron, paid)) in (0..).zip(neurons.iter().zip(&epoch.paid)) {
+        let neuron = finding(neuron.as_ref(), *paid);
+        let neuron_size = 1 + neuron.bonds.len();
+        if size > 0 && size + neuron_size > PART {
+            parts.push(Kind::Epoch(mem::replace(&mut open, part(uid))));
+            size = 0;
+        }
+        size += neuron_size;
+        open.neurons.push(neuron);
+    }
+    parts.push(Kind::Epoch(open));
+    parts
+}
+
+fn finding(neuron: &Neuron, paid: Paid) -> EpochNeuron {
+    let bonds = neuron.bonds.iter().filter(|bond| bond.bond > 0);
+    let (bonded, bonds) = bonds
+        .map(|bond| (u32::from(bond.uid.0), u32::from(bond.bond)))
+        .unzip();
+    EpochNeuron {
+        hotkey: neuron.hotkey.bytes().to_vec(),
+        coldkey: neuron.coldkey.bytes().to_vec(),
+        stake: neuron.stake.0,
+        rank: neuron.rank.into(),
+        trust: neuron.trust.into(),
+        consensus: neuron.consensus.into(),
+        incentive: neuron.incentive.into(),
+        dividends: neuron.dividends.into(),
+        emission: neuron.emission.0,
+        server_emission: paid.server.0,
+        validator_emission: paid.validator.0,
+        validator_trust: neuron.validator_trust.into(),
+        validator_permit: neuron.validator_permit,
+        active: neuron.active,
+        pruning_score: neuron.pruning_score.into(),
+        bonded,
+        bonds,
+    }
+}
