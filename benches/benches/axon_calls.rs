@@ -21,7 +21,7 @@ use mirror_validator::metagraph::{Metagraph, Neuron};
 const PROCESSES: [u32; 4] = [1, 16, 64, 256];
 
 /// Numbers in flight that are tried.
-const IN_FLIGHT: [usize; 6] = [4, 8, 16, 32, 64, 128];
+const IN_FLIGHT: [usize; 8] = [4, 8, 16, 32, 64, 128, 256, 512];
 
 /// Time of a trial, and of one half of a pair.
 const TRIAL: Duration = Duration::from_millis(400);

@@ -1,13 +1,17 @@
 //! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of 100,000
 //! events, in ten windows.
+//!
+//! A machine is not equally fast for minutes on end, so CPU time stands beside a small fixed piece of work, done over and
+//! over while the run goes on: what slows both is the machine's.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{BufReader, Read};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use mirror_benches::figures::{Slope, WINDOWS};
+use mirror_benches::figures::{self, Slope, WINDOWS};
 use mirror_benches::process;
 use mirror_benches::run::{Experiment, Run};
 
@@ -20,6 +24,9 @@ const LIMIT: Duration = Duration::from_secs(350);
 /// Pause between two looks at how far the run has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// Numbers that the fixed piece of work sorts: about a tenth of a millisecond.
+const REFERENCE: u64 = 4_096;
+
 /// Programs whose memory is followed.
 const FOLLOWED: [&str; 3] = ["mirror", "mirror-validator", "mirror-subtensor"];
 
@@ -28,6 +35,8 @@ struct Moment {
     events: usize,
     /// CPU time of all, so far.
     cpu: Duration,
+    /// Median time of the fixed piece of work since the moment before, seconds.
+    reference: f64,
     /// Proportional memory by program, bytes.
     memory: BTreeMap<&'static str, u64>,
 }
@@ -50,11 +59,17 @@ fn main() -> anyhow::Result<()> {
             ends[1].cpu.saturating_sub(ends[0].cpu).as_secs_f64() * 1e6 / steps
         })
         .collect();
+    let ratios: Vec<f64> = cpu
+        .iter()
+        .zip(&moments[1..])
+        .map(|(cpu, moment)| cpu / (moment.reference * 1e6))
+        .collect();
     println!(
         "\n{EVENTS} events in {WINDOWS} windows, {:.0} steps/s",
         ended.steps_per_second
     );
     tell("CPU time of a step, all processes, µs", &cpu)?;
+    tell("the same, in times of the fixed piece of work", &ratios)?;
     for program in FOLLOWED {
         let memory: Vec<f64> = moments[1..]
             .iter()
@@ -69,17 +84,31 @@ fn main() -> anyhow::Result<()> {
 fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
     let mut acknowledged = Acknowledged::default();
     let mut moments = Vec::with_capacity(WINDOWS + 1);
+    let mut references = Vec::new();
     while moments.len() <= WINDOWS {
         ensure!(run.is_running()?, "the run ended before its last event");
         ensure!(Instant::now() < deadline, "the run did not end within {LIMIT:?}");
         let events = acknowledged.count(run)?;
         // The first window begins with the first event that is seen.
         if events >= (EVENTS / WINDOWS * moments.len()).max(1) {
-            moments.push(Moment::now(run, events)?);
+            let reference = figures::median(references.drain(..));
+            moments.push(Moment::now(run, events, reference)?);
         }
+        references.push(fixed_work().as_secs_f64());
         std::thread::sleep(LOOK_AGAIN);
     }
     Ok(moments)
+}
+
+/// Time of the fixed piece of work.
+fn fixed_work() -> Duration {
+    let started = Instant::now();
+    let mut numbers: Vec<u64> = (0..REFERENCE)
+        .map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29))
+        .collect();
+    numbers.sort_unstable();
+    black_box(&numbers);
+    started.elapsed()
 }
 
 /// The validator's list of acknowledged events, as far as it was read.
@@ -108,10 +137,11 @@ impl Acknowledged {
 }
 
 impl Moment {
-    fn now(run: &Run, events: usize) -> anyhow::Result<Self> {
+    fn now(run: &Run, events: usize, reference: f64) -> anyhow::Result<Self> {
         let mut moment = Self {
             events,
             cpu: Duration::ZERO,
+            reference,
             memory: BTreeMap::new(),
         };
         let mut processes = process::children(run.coordinator())?;

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument;
 
 use crate::behaviour::{Answer, Behaviour, Call, Message};
+use crate::callers::Callers;
 
 /// Messages of one conversation.
 const MOST_MESSAGES: usize = 1_024;
@@ -31,6 +32,7 @@ pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
     behaviour: Box<dyn Behaviour>,
+    callers: Callers,
 }
 
 /// An answer as the protocol has it.
@@ -47,6 +49,7 @@ impl Axon {
             uid,
             hotkey,
             behaviour,
+            callers: Callers::default(),
         }
     }
 
@@ -58,9 +61,12 @@ impl Axon {
         timeout: f32,
     ) -> Result<Reply, Status> {
         let call = self.call(metadata, caller, messages)?;
-        let trace = metadata::trace(metadata).map(|context| context.trace);
-        let span =
-            tracing::debug_span!("axon.forward", uid = self.uid, hotkey = %self.hotkey, trace = ?trace);
+        let span = tracing::debug_span!(
+            "axon.forward",
+            uid = self.uid,
+            hotkey = %self.hotkey,
+            trace = ?metadata::trace(metadata).map(|context| context.trace)
+        );
         let answer = self.behaviour.answer(&call).instrument(span);
         let timeout = Duration::try_from_secs_f32(timeout)
             .unwrap_or_default()
@@ -91,7 +97,7 @@ impl Axon {
                 messages.len()
             )));
         }
-        let caller: Option<Hotkey> = caller.parse().ok();
+        let caller = self.callers.hotkey(caller);
         let id = match (caller, metadata::call_numbers(metadata)) {
             (Some(caller), Some(numbers)) => CallId::from_numbers(caller.bytes(), self.uid, numbers)
                 .map_err(|error| {

@@ -5,6 +5,7 @@
 
 pub mod axon;
 pub mod behaviour;
+mod callers;
 mod served;
 
 use std::sync::Arc;

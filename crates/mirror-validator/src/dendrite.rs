@@ -95,6 +95,16 @@ pub struct Reply {
     pub drawn_delay: Option<Duration>,
 }
 
+/// What one axon is asked beside the messages.
+struct Asked {
+    call: CallId,
+    context: TraceContext,
+    /// When the answer is too late.
+    deadline: tokio::time::Instant,
+    /// What the drawn delay leaves of the deadline.
+    timeout: Duration,
+}
+
 /// Rewards sent back to one axon.
 #[derive(Debug, Clone)]
 pub struct Backward {
@@ -158,15 +168,25 @@ impl DendritePool {
                 too_late = true;
                 continue;
             }
-            let context = self.context(&trace, &call);
-            let span =
-                tracing::debug_span!("dendrite.forward", uid, trace = %context.trace, span = %context.span);
+            let asked = Asked {
+                context: self.context(&trace, &call),
+                call,
+                deadline,
+                timeout: fan_out.timeout - drawn_delay.unwrap_or_default(),
+            };
+            let span = tracing::debug_span!(
+                "dendrite.forward",
+                uid,
+                trace = %asked.context.trace,
+                span = %asked.context.span
+            );
             let starts = drawn_delay.map(|delay| tokio::time::Instant::from_std(started + delay));
             let answer = async move {
                 if let Some(starts) = starts {
                     tokio::time::sleep_until(starts).await;
                 }
-                (position, self.answer(&call, &context, fan_out, deadline).await)
+                // Boxed, as what tonic keeps for a call is large and would be moved with this.
+                (position, Box::pin(self.answer(&asked, fan_out)).await)
             };
             calls.push(answer.instrument(span));
         }
@@ -239,17 +259,11 @@ impl DendritePool {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        call: &CallId,
-        context: &TraceContext,
-        fan_out: &FanOut,
-        deadline: tokio::time::Instant,
-    ) -> Result<ForwardTextPromptingResponse, End> {
-        let axon = self.axon(call.uid).ok_or(End::Unserved)?;
-        match self.ask(axon, call, context, fan_out, deadline).await {
+    async fn answer(&self, asked: &Asked, fan_out: &FanOut) -> Result<ForwardTextPromptingResponse, End> {
+        let axon = self.axon(asked.call.uid).ok_or(End::Unserved)?;
+        match self.ask(axon, asked, fan_out).await {
             Ok(response) => Ok(response),
-            Err(status) if is_timeout(&status, deadline) => Err(End::Timeout),
+            Err(status) if is_timeout(&status, asked.deadline) => Err(End::Timeout),
             Err(status) => Err(End::Failed(status)),
         }
     }
@@ -259,28 +273,28 @@ impl DendritePool {
     async fn ask(
         &self,
         axon: &Axon,
-        call: &CallId,
-        context: &TraceContext,
+        asked: &Asked,
         fan_out: &FanOut,
-        deadline: tokio::time::Instant,
     ) -> Result<ForwardTextPromptingResponse, Status> {
-        let request = || {
-            let body = ForwardTextPromptingRequest {
-                version: WIRE_VERSION,
-                hotkey: self.address.clone(),
-                messages: fan_out.messages.clone(),
-                timeout: fan_out.timeout.as_secs_f32(),
-            };
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            with_metadata(Request::new(body), call, context, left)
-        };
         let mut client = axon.client.clone();
-        let first = client.forward(request()).await;
+        let first = client.forward(self.request(asked, fan_out)).await;
         let answered = match first {
-            Err(status) if outcome(&status) == Outcome::Unreachable => client.forward(request()).await,
+            Err(status) if outcome(&status) == Outcome::Unreachable => {
+                Box::pin(client.forward(self.request(asked, fan_out))).await
+            }
             answered => answered,
         };
         answered.map(tonic::Response::into_inner)
+    }
+
+    fn request(&self, asked: &Asked, fan_out: &FanOut) -> Request<ForwardTextPromptingRequest> {
+        let body = ForwardTextPromptingRequest {
+            version: WIRE_VERSION,
+            hotkey: self.address.clone(),
+            messages: fan_out.messages.clone(),
+            timeout: fan_out.timeout.as_secs_f32(),
+        };
+        with_metadata(Request::new(body), &asked.call, &asked.context, asked.timeout)
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
