@@ -302,9 +302,10 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     let file = laboratory.file("small.yml", TRAINING);
     laboratory.done(file, &SMALL);
 
-    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10) of 21; each pays out the TAO that its blocks minted.
+    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays out
+    // what eleven blocks minted.
     let last = json(&laboratory.mirror(&["chain", "show", "last", "--json"]));
-    assert_eq!((&last["epoch"], &last["block"]), (&2.into(), &20.into()));
+    assert_eq!((&last["epoch"], &last["block"]), (&3.into(), &31.into()));
     let neurons = last["neurons"].as_array().expect("neurons are a list");
     assert_eq!(neurons.len(), 8 + 1);
     let paid = |part: &str| {
@@ -321,15 +322,15 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     let first = laboratory.mirror(&["chain", "show", "last", "--epoch", "1"]);
     assert_eq!(first.status, Some(0), "{first:?}");
     assert!(
-        first.out.contains("epoch 1 of epochs 1 to 2, with block 9"),
+        first.out.contains("epoch 1 of epochs 1 to 3, with block 9"),
         "{first:?}"
     );
     assert_eq!(first.out.lines().count(), 2 + 9 + 2, "{first:?}");
 
-    let missing = laboratory.mirror(&["chain", "show", "last", "--epoch", "3"]);
+    let missing = laboratory.mirror(&["chain", "show", "last", "--epoch", "4"]);
     assert_eq!(missing.status, Some(2), "{missing:?}");
     assert!(
-        missing.err.contains("has no epoch 3: it has epochs 1 to 2"),
+        missing.err.contains("has no epoch 4: it has epochs 1 to 3"),
         "{missing:?}"
     );
 }

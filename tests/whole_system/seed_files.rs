@@ -82,7 +82,7 @@ fn the_dummy_file_runs_and_ends_with_an_epoch_that_pays_unequally() {
     let miners = epochs.iter().filter(|row| row.epoch == last && row.uid < 16);
     let paid: Vec<u64> = miners.map(|row| row.server_emission).collect();
     assert_eq!(paid.len(), 16);
-    assert!(paid.iter().any(|paid| *paid != paid[0]), "{paid:?}");
+    assert!(paid.iter().any(|one| *one != paid[0]), "{paid:?}");
     assert!(paid.iter().sum::<u64>() > 0, "{paid:?}");
 }
 

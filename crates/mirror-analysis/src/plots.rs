@@ -124,7 +124,7 @@ fn of_tallies(data: &RunData, of: fn(&UidTally) -> &Series<Mean>) -> BTreeMap<u3
 }
 
 /// A row a uid, a column a bin of time, blank where there is nothing.
-fn heat_map(series: BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure> {
+fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure> {
     let mut width = series.values().map(|series| series.width()).max()?;
     let rows = loop {
         let rows: Vec<Vec<Mean>> = series.values().map(|series| series.widened(width)).collect();

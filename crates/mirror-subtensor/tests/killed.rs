@@ -153,22 +153,21 @@ struct Chronicle {
 }
 
 impl Chronicle {
-    fn enter(&mut self, kind: Kind) {
-        let (entries, number) = match &kind {
+    fn enter(&mut self, kind: &Kind) {
+        let (entries, number) = match kind {
             Kind::Transactions(closed) => (&mut self.blocks, closed.block),
             Kind::Epoch(epoch) => (&mut self.epochs, epoch.epoch),
             other => panic!("{other:?} is nothing of the chain's"),
         };
-        if let Some(before) = entries.insert(number, kind.clone()) {
-            assert_eq!(before, kind);
-        }
+        let first = entries.entry(number).or_insert_with(|| kind.clone());
+        assert_eq!(first, kind);
     }
 
     /// All that was told until the last epoch of the run has been.
     async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
         let mut chronicle = Self::default();
         while !chronicle.epochs.contains_key(&EPOCHS) || !chronicle.blocks.contains_key(&(STEPS + 1)) {
-            chronicle.enter(told.recv().await.expect("the coordinator is there"));
+            chronicle.enter(&told.recv().await.expect("the coordinator is there"));
         }
         chronicle
     }

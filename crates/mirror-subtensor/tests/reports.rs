@@ -10,7 +10,7 @@ use std::path::Path;
 use coordinator::{coordinator, listen};
 use mirror_config::launch::SubtensorLaunch;
 use mirror_proto::mirror::v1::record::Kind;
-use mirror_proto::mirror::v1::{BeginRequest, EpochFindings, Weight};
+use mirror_proto::mirror::v1::{BeginRequest, EpochFindings, SettleRequest, Weight};
 use network::{MINERS, Steps, connect, launch, launched, serve_axon, set_weights};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -65,8 +65,8 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
         let transactions = [
             serve_axon(0, 1, 4_000),
             set_weights(MINERS, 1, &[Weight { uid: 0, weight: 7 }]),
-            // Too soon after the first.
-            set_weights(MINERS, 2, &[Weight { uid: 1, weight: 7 }]),
+            // Of no neuron.
+            set_weights(MINERS, 2, &[Weight { uid: 9, weight: 7 }]),
         ];
         for transaction in transactions {
             let reply = clients.subtensor.submit(transaction).await.expect("submits");
@@ -88,6 +88,12 @@ async fn transactions_and_epochs_are_told_as_they_went() {
     let (address, mut told) = coordinator().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 0..5).await;
+    // Asked twice, it goes on to the next epoch once: tempo 4, netuid 1, so those with (block + 2) % 5 == 0.
+    for _ in 0..2 {
+        let mut control = connect(node.address).await.expect("the node listens").control;
+        let settled = control.settle(SettleRequest {}).await.expect("it settles");
+        assert_eq!(settled.into_inner().block, 8);
+    }
     node.end().await;
 
     let Some(Kind::Transactions(first)) = told.recv().await else {
@@ -111,17 +117,12 @@ async fn transactions_and_epochs_are_told_as_they_went() {
         [
             (1, "serve_axon", "127.0.0.1:4000", ""),
             (1, "set_weights", "0:7 (1 uids, version key 0)", ""),
-            (
-                2,
-                "set_weights",
-                "1:7 (1 uids, version key 0)",
-                "SettingWeightsTooFast"
-            ),
+            (2, "set_weights", "9:7 (1 uids, version key 0)", "InvalidUid"),
         ]
     );
-    // Tempo 4, netuid 1: blocks 3 and 8 of those up to 6 have (block + 2) % 5 == 0 at 3 alone.
     let epochs = epochs(&mut told);
-    assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(epochs[&2].block, 8);
     let epoch = &epochs[&1];
     assert_eq!((epoch.block, epoch.first_uid, epoch.neurons.len()), (3, 0, 3));
     let [chosen, other, validator] = &epoch.neurons[..] else {
@@ -152,11 +153,10 @@ async fn transactions_and_epochs_are_told_as_they_went() {
 #[tokio::test]
 async fn a_node_that_ended_before_it_was_heard_tells_it_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (deaf, _) = listen().await;
-    let dead = deaf.local_addr().expect("it is bound");
-    drop(deaf);
+    let (listener, nobody) = listen().await;
+    drop(listener);
     // Nobody listens there, so that it ends with what it could not tell.
-    let node = Running::start(&role(folder.path(), dead)).await;
+    let node = Running::start(&role(folder.path(), nobody)).await;
     work(node.address, 0..12).await;
     node.shutdown.cancel();
     let ended = node

@@ -30,7 +30,7 @@ impl Plot for IncentiveByUid {
         let series = series
             .map(|(&uid, earned)| (uid, &earned.incentive_over_time))
             .filter(|(_, series)| !series.is_empty());
-        heat_map(series.collect(), &heat).ok_or(NothingToDraw(NO_EPOCH))
+        heat_map(&series.collect(), &heat).ok_or(NothingToDraw(NO_EPOCH))
     }
 }
 

@@ -29,7 +29,7 @@ impl Plot for RewardsByUid {
         if data.rewards.count() == 0 {
             return Err(NothingToDraw("no call got a reward"));
         }
-        heat_map(of_tallies(data, |tally| &tally.rewards_over_time), &heat)
+        heat_map(&of_tallies(data, |tally| &tally.rewards_over_time), &heat)
             .ok_or(NothingToDraw("no uid was called"))
     }
 }

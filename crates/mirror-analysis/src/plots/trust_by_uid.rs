@@ -36,12 +36,15 @@ impl Plot for TrustByUid {
             .x_axis(uid_axis())
             .y_axis(axis("share of weights").tick_format(".0%"));
         let mut chart = chart(layout);
-        let kinds: [(&str, &str, fn(&Earned) -> f64); 2] = [
-            ("trust", MAIN, |earned| earned.trust),
-            ("validator trust", BEHIND, |earned| earned.validator_trust),
-        ];
-        for (name, color, of) in kinds {
-            let shares = epochs.uids.values().map(|earned| rounded(of(earned))).collect();
+        let shares = |of: fn(&Earned) -> f64| -> Vec<f64> {
+            epochs.uids.values().map(|earned| rounded(of(earned))).collect()
+        };
+        let trust = shares(|earned| earned.trust);
+        let validator_trust = shares(|earned| earned.validator_trust);
+        for (name, color, shares) in [
+            ("trust", MAIN, trust),
+            ("validator trust", BEHIND, validator_trust),
+        ] {
             let trace = Bar::new(uid_labels(epochs.uids.keys()), shares)
                 .name(name)
                 .marker(Marker::new().color(color))

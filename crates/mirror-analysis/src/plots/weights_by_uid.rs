@@ -31,6 +31,6 @@ impl Plot for WeightsByUid {
         } else {
             NothingToDraw("no validator set weights: the run was shorter than a tempo, or did not train")
         };
-        heat_map(of_tallies(data, |tally| &tally.weights_over_time), &heat).ok_or(nothing)
+        heat_map(&of_tallies(data, |tally| &tally.weights_over_time), &heat).ok_or(nothing)
     }
 }

@@ -73,6 +73,8 @@ enum Notice {
     Broken(u64, anyhow::Result<()>),
     /// Something that the run cannot do without was done, or not.
     Errand(anyhow::Result<()>),
+    /// The chain has paid for what validators said last, or not.
+    Settled(anyhow::Result<()>),
 }
 
 struct Conductor<P> {
@@ -85,6 +87,8 @@ struct Conductor<P> {
     working: BTreeSet<u32>,
     /// Validators that came to the end of their query.
     done: BTreeSet<u32>,
+    /// The chain has come to its last epoch.
+    settled: bool,
     holds: BTreeMap<u64, Hold>,
     notices: mpsc::Sender<Notice>,
     errands: TaskTracker,
@@ -155,6 +159,7 @@ pub async fn run<P: Placement + 'static>(
         },
         working: BTreeSet::new(),
         done: BTreeSet::new(),
+        settled: false,
         notices,
         errands: TaskTracker::new(),
         dismissed: CancellationToken::new(),
@@ -201,16 +206,31 @@ impl<P: Placement + 'static> Conductor<P> {
         self.start().await?;
         self.await_next_hold();
         while !self.working.is_empty() {
-            tokio::select! {
-                Some(exit) = exits.recv() => self.exited(exit).await?,
-                Some(notice) = notices.recv() => self.noticed(notice).await?,
-                _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
-            }
+            self.attend(exits, notices, clerk).await?;
         }
         if self.done.is_empty() {
             bail!("no validator came to the end of its query");
         }
+        let crew = self.crew.clone();
+        self.beside(async move { Notice::Settled(crew.settle().await) });
+        while !self.settled {
+            self.attend(exits, notices, clerk).await?;
+        }
         Ok(())
+    }
+
+    /// Does what the next thing that happens asks for.
+    async fn attend(
+        &mut self,
+        exits: &mut mpsc::Receiver<Exit>,
+        notices: &mut mpsc::Receiver<Notice>,
+        clerk: &mut Clerk,
+    ) -> anyhow::Result<()> {
+        tokio::select! {
+            Some(exit) = exits.recv() => self.exited(exit).await,
+            Some(notice) = notices.recv() => self.noticed(notice).await,
+            _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
+        }
     }
 
     /// Subtensor, miners, validators, each kind ready before the next; then the first block.
@@ -305,6 +325,10 @@ impl<P: Placement + 'static> Conductor<P> {
                 self.await_next_hold();
             }
             Notice::Errand(done) => done?,
+            Notice::Settled(done) => {
+                done.context("the chain cannot come to its last epoch")?;
+                self.settled = true;
+            }
         }
         Ok(())
     }

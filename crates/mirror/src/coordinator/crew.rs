@@ -13,7 +13,7 @@ use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
     BarrierChange, BeginRequest, HoldRequest, NodeIncident, QueryProgress, QueryRequest, RetireRequest,
-    record,
+    SettleRequest, record,
 };
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
@@ -109,6 +109,13 @@ impl<P: Placement> Crew<P> {
     /// Has the chain begin: the first block, and the clock where there is one.
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
         self.control(|mut client| async move { client.begin(BeginRequest {}).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Has the chain go on until an epoch has paid for what validators said last.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        self.control(|mut client| async move { client.settle(SettleRequest {}).await })
             .await?;
         Ok(())
     }
