@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mirror_runs::Run;
-use mirror_runs::tables::{EventRow, ResponseRow};
+use mirror_runs::tables::{EpochRow, EventRow, ResponseRow};
 use mirror_seed::Seed;
 use mirror_tests::{Laboratory, acknowledged, logging_below, rows, within};
 use rustix::process::Signal;
@@ -113,6 +113,17 @@ fn compare(folder: &Path) -> usize {
         calls, whole,
         "each event with all its calls, and no call without its event"
     );
+
+    // Epochs without a gap, each with its eight miners and two validators.
+    let epochs: Vec<_> = rows::<EpochRow>(&run)
+        .iter()
+        .map(|row| (row.epoch, row.uid))
+        .collect();
+    let last = epochs.last().map_or(0, |(last, _)| *last);
+    let whole: Vec<_> = (1..=last)
+        .flat_map(|epoch| (0..10).map(move |uid| (epoch, uid)))
+        .collect();
+    assert_eq!(epochs, whole);
 
     let told: Vec<String> = ["validator-0", "validator-1"]
         .into_iter()

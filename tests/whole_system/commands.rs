@@ -293,3 +293,44 @@ fn an_unknown_command_is_refused() {
         assert!(refused.err.contains("Usage"), "{words:?}: {refused:?}");
     }
 }
+
+/// `chain show` prints an epoch of a run as a table and as JSON: the last, or the one that is asked for; of one that is not
+/// there it says which are.
+#[test]
+fn the_chain_of_a_run_is_shown_by_epoch() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("small.yml", TRAINING);
+    laboratory.done(file, &SMALL);
+
+    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays out
+    // what eleven blocks minted.
+    let last = json(&laboratory.mirror(&["chain", "show", "last", "--json"]));
+    assert_eq!((&last["epoch"], &last["block"]), (&3.into(), &31.into()));
+    let neurons = last["neurons"].as_array().expect("neurons are a list");
+    assert_eq!(neurons.len(), 8 + 1);
+    let paid = |part: &str| {
+        neurons
+            .iter()
+            .map(|neuron| neuron[part].as_u64().expect("rao"))
+            .sum::<u64>()
+    };
+    let all = paid("server_emission") + paid("validator_emission");
+    assert!((10_999_999_900..=11_000_000_000).contains(&all), "{all}");
+    let roles: Vec<_> = neurons.iter().map(|neuron| neuron["role"].as_str()).collect();
+    assert_eq!((roles[0], roles[8]), (Some("honest"), Some("validator")));
+
+    let first = laboratory.mirror(&["chain", "show", "last", "--epoch", "1"]);
+    assert_eq!(first.status, Some(0), "{first:?}");
+    assert!(
+        first.out.contains("epoch 1 of epochs 1 to 3, with block 9"),
+        "{first:?}"
+    );
+    assert_eq!(first.out.lines().count(), 2 + 9 + 2, "{first:?}");
+
+    let missing = laboratory.mirror(&["chain", "show", "last", "--epoch", "4"]);
+    assert_eq!(missing.status, Some(2), "{missing:?}");
+    assert!(
+        missing.err.contains("has no epoch 4: it has epochs 1 to 3"),
+        "{missing:?}"
+    );
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use mirror_runs::Run;
-use mirror_runs::tables::{EventRow, ResponseRow, SUCCESS};
+use mirror_runs::tables::{EpochRow, EventRow, ResponseRow, SUCCESS};
 use mirror_tests::{Laboratory, rows};
 
 /// Beside this project.
@@ -69,13 +69,21 @@ fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
     calls
 }
 
-/// `dummy_config.yml`: ten steps, sixteen miners.
+/// `dummy_config.yml`: ten steps, sixteen miners, and an epoch of the chain at its end that does not pay all the same.
 #[test]
-fn the_dummy_file_runs() {
+fn the_dummy_file_runs_and_ends_with_an_epoch_that_pays_unequally() {
     let Some((laboratory, file)) = seed_file("dummy_config.yml") else {
         return;
     };
-    is_a_training(&laboratory.done(&file, &[]), 10, 16);
+    let run = laboratory.done(&file, &[]);
+    is_a_training(&run, 10, 16);
+    let epochs: Vec<EpochRow> = rows(&run);
+    let last = epochs.last().expect("the chain had an epoch").epoch;
+    let miners = epochs.iter().filter(|row| row.epoch == last && row.uid < 16);
+    let paid: Vec<u64> = miners.map(|row| row.server_emission).collect();
+    assert_eq!(paid.len(), 16);
+    assert!(paid.iter().any(|one| *one != paid[0]), "{paid:?}");
+    assert!(paid.iter().sum::<u64>() > 0, "{paid:?}");
 }
 
 /// `subnet_config.yml`: 99 steps, 64 miners.

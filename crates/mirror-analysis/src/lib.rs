@@ -5,6 +5,7 @@
 //! the terminal and the report; [`write_report`] makes the page, with every plot of [`plots::PLOTS`].
 
 mod columns;
+mod epochs;
 mod error;
 mod exchange;
 mod moments;
@@ -19,6 +20,7 @@ mod table;
 mod tally;
 mod weights;
 
+pub use epochs::{Earned, Epochs};
 pub use error::AnalysisError;
 pub use exchange::Exchange;
 pub use moments::{Mean, Moments, Range};
@@ -26,6 +28,6 @@ pub use outcome::{OUTCOMES, Outcome, OutcomeCounts};
 pub use report::{render_report, write_report};
 pub use run_data::{Events, Incidents, RunData};
 pub use series::{Absorb, Series};
-pub use summary::{Pay, Standing, Summary, Totals, UidRow};
+pub use summary::{Pay, Role, Summary, Totals, UidRow};
 pub use tally::UidTally;
 pub use weights::Weights;

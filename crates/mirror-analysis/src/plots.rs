@@ -15,18 +15,22 @@ use crate::tally::UidTally;
 mod average_reward;
 mod call_time;
 mod calls_by_uid;
+mod incentive_by_uid;
 mod outcomes_by_uid;
 mod rewards_by_uid;
+mod trust_by_uid;
 mod weights_by_uid;
 
 /// Every plot, in the order of the report.
-pub const PLOTS: [&dyn Plot; 6] = [
+pub const PLOTS: [&dyn Plot; 8] = [
     &rewards_by_uid::RewardsByUid,
     &average_reward::AverageReward,
     &calls_by_uid::CallsByUid,
     &outcomes_by_uid::OutcomesByUid,
     &call_time::CallTime,
     &weights_by_uid::WeightsByUid,
+    &incentive_by_uid::IncentiveByUid,
+    &trust_by_uid::TrustByUid,
 ];
 
 /// A plot that any run can be asked for.
@@ -114,10 +118,13 @@ struct Heat {
     blank: &'static str,
 }
 
+/// The series of every uid that was called or was given a weight.
+fn of_tallies(data: &RunData, of: fn(&UidTally) -> &Series<Mean>) -> BTreeMap<u32, &Series<Mean>> {
+    data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect()
+}
+
 /// A row a uid, a column a bin of time, blank where there is nothing.
-fn heat_map(data: &RunData, of: fn(&UidTally) -> &Series<Mean>, heat: &Heat) -> Option<Figure> {
-    let series: BTreeMap<u32, &Series<Mean>> =
-        data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect();
+fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure> {
     let mut width = series.values().map(|series| series.width()).max()?;
     let rows = loop {
         let rows: Vec<Vec<Mean>> = series.values().map(|series| series.widened(width)).collect();

@@ -138,7 +138,7 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
         tile(
             "calls",
             count(totals.outcomes.calls()),
-            format!("to {}", counted(summary.uids.len() as u64, "uid", "uids")),
+            format!("to {}", counted(summary.called() as u64, "uid", "uids")),
         ),
         tile(
             "success rate",

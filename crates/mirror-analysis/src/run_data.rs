@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow_array::{
     Array, BooleanArray, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
-use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, WeightRow};
+use mirror_runs::tables::{EpochRow, EventRow, IncidentRow, ResponseRow, WeightRow};
 use mirror_runs::{Manifest, Run, State};
 
 use crate::columns::{batches, column};
+use crate::epochs::Epochs;
 use crate::error::AnalysisError;
 use crate::exchange::{BestExchanges, Exchange};
 use crate::moments::{Moments, Range};
@@ -46,6 +47,8 @@ pub struct RunData {
     pub timing_dependent: u64,
     /// of all settings of weights
     pub weights: Weights,
+    /// of the chain's epochs
+    pub epochs: Epochs,
     /// what happened to nodes
     pub incidents: Incidents,
     /// the best completions, best first
@@ -117,6 +120,7 @@ impl RunData {
             unusable_rewards: 0,
             timing_dependent: 0,
             weights: Weights::default(),
+            epochs: Epochs::default(),
             incidents: Incidents::default(),
             best: Vec::new(),
         };
@@ -131,6 +135,9 @@ impl RunData {
         data.best = best.with_messages(run)?;
         for batch in batches::<WeightRow>(run, &Weights::COLUMNS)? {
             data.weights.read(&batch?, &mut data.uids)?;
+        }
+        for batch in batches::<EpochRow>(run, &Epochs::COLUMNS)? {
+            data.epochs.read(&batch?)?;
         }
         for incident in run.rows::<IncidentRow>()? {
             data.incidents.note(incident?);

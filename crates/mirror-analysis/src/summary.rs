@@ -11,15 +11,16 @@ use crate::outcome::OutcomeCounts;
 use crate::run_data::RunData;
 use crate::tally::UidTally;
 
-/// What the chain's metagraph knows of a uid, and the run's tables do not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+/// Rao in a TAO.
+const RAO_PER_TAO: f64 = 1e9;
+
+/// What a uid is, which the experiment knows and the run's tables do not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Role {
     /// whose
     pub uid: u32,
-    /// what it is, in the experiment's word: its behaviour or the name of its group
-    pub group: Option<String>,
-    /// the chain's, in its own measure
-    pub incentive: Option<f64>,
+    /// in the experiment's word: a miner's behaviour, or `validator`
+    pub role: String,
 }
 
 /// A run in one table and a few numbers.
@@ -38,8 +39,8 @@ pub struct Summary {
 pub struct UidRow {
     /// whose row
     pub uid: u32,
-    /// its behaviour or group, where it is known
-    pub group: Option<String>,
+    /// what it is, where it is known
+    pub role: Option<String>,
     /// how its calls ended
     pub outcomes: OutcomeCounts,
     /// mean reward of its successful calls; none where no call got one
@@ -48,8 +49,12 @@ pub struct UidRow {
     pub reward_deviation: Option<f64>,
     /// mean over the validators of the last weights that the chain took from each; none where it took none
     pub weight: Option<f64>,
-    /// the chain's, where it is known
+    /// its share of what the chain's last epoch paid miners; none without an epoch, and of who earned by dividends alone
     pub incentive: Option<f64>,
+    /// its share of what the chain's last epoch paid validators; none where it got none
+    pub dividends: Option<f64>,
+    /// TAO that the chain's epochs paid it; none without an epoch
+    pub emission: Option<f64>,
     /// seconds a call, those that failed included; none where it was never called
     pub mean_call_time: Option<f64>,
 }
@@ -165,43 +170,54 @@ impl Totals {
 }
 
 impl Summary {
-    /// Of a run, with what the metagraph knows. A uid has a row when the run or a standing names it.
-    pub fn of(data: &RunData, standings: &[Standing]) -> Self {
-        let standings: BTreeMap<u32, &Standing> = standings
-            .iter()
-            .map(|standing| (standing.uid, standing))
+    /// Of a run, with what its uids are. A uid has a row when the run or a role names it.
+    pub fn of(data: &RunData, roles: &[Role]) -> Self {
+        let roles: BTreeMap<u32, &str> = roles.iter().map(|role| (role.uid, role.role.as_str())).collect();
+        let of_chain = data.epochs.uids.keys();
+        let uids: BTreeSet<u32> = data
+            .uids
+            .keys()
+            .chain(of_chain)
+            .chain(roles.keys())
+            .copied()
             .collect();
-        let uids: BTreeSet<u32> = data.uids.keys().chain(standings.keys()).copied().collect();
-        let row = |uid| {
-            let standing = standings.get(&uid).copied();
-            uid_row(data, uid, standing)
-        };
+        let row = |uid| uid_row(data, uid, roles.get(&uid).copied());
         let mut uids: Vec<UidRow> = uids.into_iter().map(row).collect();
         let pay = [Pay::Incentive, Pay::Weight]
             .into_iter()
             .find(|pay| uids.iter().any(|row| pay.of(row).is_some_and(|paid| paid > 0.0)))
             .unwrap_or(Pay::Reward);
         // The sort is stable: who is paid the same stays in the order of uids.
-        uids.sort_by(|one, other| falling(pay.of(one), pay.of(other)));
+        uids.sort_by(|one, other| {
+            falling(pay.of(one), pay.of(other)).then_with(|| falling(one.dividends, other.dividends))
+        });
         Self {
             uids,
             pay,
             totals: totals(data),
         }
     }
+
+    /// Number of uids that were called.
+    pub fn called(&self) -> usize {
+        self.uids.iter().filter(|row| row.calls() > 0).count()
+    }
 }
 
-fn uid_row(data: &RunData, uid: u32, standing: Option<&Standing>) -> UidRow {
+fn uid_row(data: &RunData, uid: u32, role: Option<&str>) -> UidRow {
     let tally = data.uids.get(&uid);
+    let earned = data.epochs.uids.get(&uid);
     let rewards = tally.map_or_else(Moments::default, |tally| tally.rewards);
     UidRow {
         uid,
-        group: standing.and_then(|standing| standing.group.clone()),
+        role: role.map(str::to_owned),
         outcomes: tally.map_or_else(OutcomeCounts::default, |tally| tally.outcomes),
         mean_reward: rewards.mean(),
         reward_deviation: rewards.deviation(),
-        weight: data.weights.last_mean(uid),
-        incentive: standing.and_then(|standing| standing.incentive.filter(|paid| paid.is_finite())),
+        weight: tally.and_then(|_| data.weights.last_mean(uid)),
+        incentive: earned.and_then(|earned| earned.incentive),
+        dividends: earned.and_then(|earned| earned.dividends),
+        emission: earned.map(|earned| earned.emission as f64 / RAO_PER_TAO),
         mean_call_time: tally.and_then(|tally: &UidTally| tally.call_time.mean()),
     }
 }

@@ -68,20 +68,20 @@ impl Cell {
     }
 }
 
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 20] = [
     Column {
         title: "uid",
-        about: "the miner's number in the network",
+        about: "its place in the subnet; validators follow the miners",
         kind: Kind::Number,
         shown: Shown::Everywhere,
         cell: |row| Some(Cell::number(row.uid.into(), row.uid.to_string())),
     },
     Column {
-        title: "group",
-        about: "its behaviour in the experiment",
+        title: "role",
+        about: "its behaviour in the experiment, or that it validates",
         kind: Kind::Text,
         shown: Shown::Everywhere,
-        cell: |row| row.group.clone().map(Cell::text),
+        cell: |row| row.role.clone().map(Cell::text),
     },
     Column {
         title: "calls",
@@ -130,12 +130,32 @@ const COLUMNS: [Column; 18] = [
     },
     Column {
         title: "incentive",
-        about: "what the chain makes of the weights",
+        about: "its share of what the chain's last epoch paid miners",
         kind: Kind::Number,
         shown: Shown::Everywhere,
         cell: |row| {
             row.incentive
                 .map(|incentive| Cell::number(incentive, value(incentive)))
+        },
+    },
+    Column {
+        title: "dividends",
+        about: "its share of what the chain's last epoch paid validators",
+        kind: Kind::Number,
+        shown: Shown::Everywhere,
+        cell: |row| {
+            row.dividends
+                .map(|dividends| Cell::number(dividends, value(dividends)))
+        },
+    },
+    Column {
+        title: "emission (TAO)",
+        about: "what the chain's epochs paid it over the run",
+        kind: Kind::Number,
+        shown: Shown::Everywhere,
+        cell: |row| {
+            row.emission
+                .map(|emission| Cell::number(emission, value(emission)))
         },
     },
     Column {

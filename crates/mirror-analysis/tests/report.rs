@@ -41,8 +41,8 @@ fn the_page_shows_every_number_of_the_table() {
     }
     assert_eq!(
         page.text.matches("<th scope=\"row\" class=\"number\"").count(),
-        16,
-        "a row a uid"
+        17,
+        "a row a uid, the validator's among them"
     );
 }
 

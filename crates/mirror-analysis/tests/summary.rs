@@ -2,8 +2,8 @@
 
 mod made_up;
 
-use made_up::{event, failure, incident, recorded, success, training, weights, with_calls};
-use mirror_analysis::{Pay, RunData, Standing, Summary};
+use made_up::{epoch, event, failure, incident, recorded, success, training, weights, with_calls};
+use mirror_analysis::{Pay, Role, RunData, Summary};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{Outcome, Purpose, Record};
 
@@ -89,27 +89,45 @@ fn a_tiny_run_has_the_numbers_that_a_hand_reckons() {
 }
 
 #[test]
-fn the_metagraph_names_groups_incentives_and_uids_that_were_never_called() {
-    let standing = |uid, group: &str, incentive| Standing {
+fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
+    let mut records = tiny();
+    // The last epoch may be read first.
+    records.extend([epoch(2, &[13_107, 52_428, 0]), epoch(1, &[65_535, 0, 0])]);
+    let roles = [(1, "copycat"), (3, "validator"), (9, "late")].map(|(uid, role)| Role {
         uid,
-        group: Some(group.to_owned()),
-        incentive: Some(incentive),
-    };
-    let standings = [
-        standing(0, "honest", 0.1),
-        standing(1, "copycat", 0.9),
-        standing(9, "late", 0.0),
-    ];
-    let summary = Summary::of(&read(&tiny()), &standings);
+        role: role.to_owned(),
+    });
+    let summary = Summary::of(&read(&records), &roles);
     assert_eq!(summary.pay, Pay::Incentive);
     let order: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
-    assert_eq!(order, [1, 0, 9, 2], "by incentive, who has none last");
-    let late = &summary.uids[2];
     assert_eq!(
-        (late.calls(), late.success_rate(), late.mean_call_time),
-        (0, None, None)
+        order,
+        [1, 0, 2, 3, 9],
+        "by incentive, then by dividends, who has none last"
     );
-    assert!(summary.table().contains("copycat"));
+
+    let [copycat, first, nothing, validator, late] = &summary.uids[..] else {
+        panic!("five uids")
+    };
+    near(copycat.incentive, 0.8);
+    near(first.incentive, 0.2);
+    near(nothing.incentive, 0.0);
+    near(validator.dividends, 1.0);
+    assert_eq!((validator.incentive, copycat.dividends), (None, None));
+    // A rao for each 65,535th of either epoch.
+    let rao = |row: &mirror_analysis::UidRow| row.emission.map(|tao| (tao * 1e9).round());
+    assert_eq!(rao(copycat), Some(52_428.0));
+    assert_eq!(rao(first), Some(65_535.0 + 13_107.0));
+    assert_eq!(rao(validator), Some(2.0 * 65_535.0));
+    assert_eq!(
+        (late.calls(), late.success_rate(), late.incentive, late.emission),
+        (0, None, None, None)
+    );
+    assert_eq!(summary.called(), 3);
+    let table = summary.table();
+    for word in ["copycat", "validator", "dividends", "emission (TAO)"] {
+        assert!(table.contains(word), "{table}");
+    }
 }
 
 #[test]
@@ -166,23 +184,18 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
             .filter(|word| word.parse::<u32>().is_ok());
         uids.count()
     };
-    let standings: Vec<Standing> = (0..40)
-        .map(|uid| Standing {
+    let roles = |uids| -> Vec<Role> {
+        let role = |uid| Role {
             uid,
-            ..Standing::default()
-        })
-        .collect();
-    let small = Summary::of(&read(&tiny()), &standings).table();
+            role: "honest".to_owned(),
+        };
+        (0..uids).map(role).collect()
+    };
+    let small = Summary::of(&read(&tiny()), &roles(40)).table();
     assert_eq!(rows(&small), 40 + 1, "{small}");
     assert!(small.ends_with("\n2 of 5 calls succeeded; the others: 1 too short, 2 timeout\n"));
 
-    let standings: Vec<Standing> = (0..256)
-        .map(|uid| Standing {
-            uid,
-            ..Standing::default()
-        })
-        .collect();
-    let large = Summary::of(&read(&tiny()), &standings).table();
+    let large = Summary::of(&read(&tiny()), &roles(256)).table();
     // The two lines below it begin with a number as well.
     assert_eq!(rows(&large), 30 + 2, "{large}");
     assert!(

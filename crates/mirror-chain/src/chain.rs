@@ -169,6 +169,11 @@ impl Chain {
         self.history.at(block, self.closed)
     }
 
+    /// The last block that an epoch came with, if there was one.
+    pub fn last_epoch(&self) -> Option<Block> {
+        self.state.last_epoch
+    }
+
     /// The uid of a hotkey.
     pub fn uid(&self, hotkey: &Hotkey) -> Option<Uid> {
         self.state.uids.get(hotkey).copied()

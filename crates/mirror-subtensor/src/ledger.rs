@@ -63,6 +63,13 @@ impl Ledger {
         self.chain.close_block()
     }
 
+    /// Whether blocks that close by themselves come to an epoch, within so many of them, and none came with the last.
+    pub(crate) fn is_unsettled(&self, most_blocks: u64) -> bool {
+        let tempo = self.chain.metagraph().hyperparameters.tempo;
+        let settled = self.chain.last_epoch() == Some(self.chain.block());
+        self.has_begun() && !settled && tempo > 0 && tempo < most_blocks
+    }
+
     /// Closes the open block as that of `step`.
     pub(crate) fn close_step(&mut self, step: u64, joined: &[Hotkey]) -> ClosedBlock {
         let closed = self.chain.close_block();

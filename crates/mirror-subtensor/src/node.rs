@@ -28,6 +28,9 @@ const WAITING_CALLS: usize = 1_024;
 /// Most calls worked off before the log is written and they are answered.
 const BATCH: usize = 256;
 
+/// Blocks that may close by themselves until an epoch comes.
+const SETTLING_BLOCKS: u64 = 10_001;
+
 /// Time between two times that the log is brought to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -119,6 +122,9 @@ enum Call {
     Begin {
         reply: Reply<Block>,
     },
+    Settle {
+        reply: Reply<Block>,
+    },
     Retire {
         hotkey: Hotkey,
         reason: String,
@@ -184,6 +190,10 @@ impl Handle {
 
     pub(crate) async fn begin(&self) -> Result<Block, CallError> {
         self.ask(|reply| Call::Begin { reply }).await
+    }
+
+    pub(crate) async fn settle(&self) -> Result<Block, CallError> {
+        self.ask(|reply| Call::Settle { reply }).await
     }
 
     pub(crate) async fn retire(&self, hotkey: Hotkey, reason: String) -> Result<Block, CallError> {
@@ -306,6 +316,10 @@ impl Node {
                 }
                 self.answer(reply, Ok(self.ledger.first_block()));
             }
+            Call::Settle { reply } => {
+                self.settle();
+                self.answer(reply, Ok(self.ledger.chain().block()));
+            }
             Call::Retire {
                 hotkey,
                 reason,
@@ -396,6 +410,13 @@ impl Node {
         let closed = self.ledger.close();
         self.log.push(Change::Closed(closed.block.0));
         self.note(&closed);
+    }
+
+    /// Closes blocks until an epoch has come with the last one. Asked again it finds that one, and closes none.
+    fn settle(&mut self) {
+        while self.clock.is_none() && self.ledger.is_unsettled(SETTLING_BLOCKS) {
+            self.close();
+        }
     }
 
     /// Has a block's closing told, to the coordinator and in the node's own log.

@@ -14,8 +14,8 @@ use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
     Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, CurrentBlock, CurrentBlockRequest,
     Delegates, DelegatesRequest, HoldReply, HoldRequest, Issuance, IssuanceRequest, Metagraph,
-    MetagraphRequest, Nominators, NominatorsRequest, RetireReply, RetireRequest, SignedTransaction,
-    StepReport, SubmitReply, WatchRequest,
+    MetagraphRequest, Nominators, NominatorsRequest, RetireReply, RetireRequest, SettleReply, SettleRequest,
+    SignedTransaction, StepReport, SubmitReply, WatchRequest,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +198,12 @@ impl SubtensorControl for Service {
     async fn begin(&self, _request: Request<BeginRequest>) -> Result<Response<BeginReply>, Status> {
         let block = self.node.begin().await?;
         Ok(Response::new(BeginReply { block: block.0 }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn settle(&self, _request: Request<SettleRequest>) -> Result<Response<SettleReply>, Status> {
+        let block = self.node.settle().await?;
+        Ok(Response::new(SettleReply { block: block.0 }))
     }
 
     #[instrument(level = "debug", skip_all)]

@@ -1,7 +1,10 @@
 //! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
-//! all that it acknowledged, in the state that a node has which was never killed.
+//! all that it acknowledged, in the state that a node has which was never killed, and its coordinator is told the same.
 
+mod coordinator;
 mod network;
+
+use std::collections::BTreeMap;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -9,17 +12,21 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use coordinator::coordinator;
 use mirror_config::launch::{Listening, SubtensorLaunch};
+use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Weight};
 use mirror_seed::Seed;
 use network::{Asked, Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 const VALIDATORS: u8 = 2;
 const STEPS: u64 = 300;
+/// One each five blocks, of 301.
+const EPOCHS: u64 = 60;
 const KILLS: usize = 20;
 
 /// A running process of the node.
@@ -138,15 +145,44 @@ async fn final_metagraph(address: SocketAddr) -> Metagraph {
         .into_inner()
 }
 
-/// What validators hear from a node that nobody kills, and where it ends.
-async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph) {
+/// What became of blocks and what epochs found, by number. What is told again must be the same again.
+#[derive(Debug, Default, PartialEq)]
+struct Chronicle {
+    blocks: BTreeMap<u64, Kind>,
+    epochs: BTreeMap<u64, Kind>,
+}
+
+impl Chronicle {
+    fn enter(&mut self, kind: &Kind) {
+        let (entries, number) = match kind {
+            Kind::Transactions(closed) => (&mut self.blocks, closed.block),
+            Kind::Epoch(epoch) => (&mut self.epochs, epoch.epoch),
+            other => panic!("{other:?} is nothing of the chain's"),
+        };
+        let first = entries.entry(number).or_insert_with(|| kind.clone());
+        assert_eq!(first, kind);
+    }
+
+    /// All that was told until the last epoch of the run has been.
+    async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
+        let mut chronicle = Self::default();
+        while !chronicle.epochs.contains_key(&EPOCHS) || !chronicle.blocks.contains_key(&(STEPS + 1)) {
+            chronicle.enter(&told.recv().await.expect("the coordinator is there"));
+        }
+        chronicle
+    }
+}
+
+/// What validators hear from a node that nobody kills, where it ends, and what its coordinator is told.
+async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph, Chronicle) {
+    let (coordinator, told) = coordinator().await;
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("loopback has a port");
     let address = listener.local_addr().expect("it is bound");
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(mirror_subtensor::serve(
-        launched(launch(state, VALIDATORS), 0),
+        launched(role(state, coordinator), 0),
         listener,
         shutdown.clone(),
     ));
@@ -157,16 +193,24 @@ async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph) {
     let metagraph = final_metagraph(address).await;
     shutdown.cancel();
     served.await.expect("no panic").expect("the node ends well");
-    (heard, metagraph)
+    (heard, metagraph, Chronicle::of(told).await)
+}
+
+fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
+    SubtensorLaunch {
+        coordinator: Some(coordinator),
+        ..launch(state, VALIDATORS)
+    }
 }
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
-    let (expected, expected_metagraph) = uninterrupted(&folder.path().join("twin")).await;
+    let (expected, expected_metagraph, chronicle) = uninterrupted(&folder.path().join("twin")).await;
     assert_eq!(expected_metagraph.neurons[0].port, u32::from(port(STEPS - 1)));
 
-    let role = launch(&folder.path().join("killed"), VALIDATORS);
+    let (coordinator, told) = coordinator().await;
+    let role = role(&folder.path().join("killed"), coordinator);
     let mut process = Process::start(&role, 0);
     let (address_sender, address) = watch::channel(process.address);
     let (answers, answered) = (AtomicU64::new(0), Notify::new());
@@ -192,5 +236,6 @@ async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let (heard, process) = tokio::join!(futures::future::join_all(validators), killer);
     assert_eq!(heard, expected);
     assert_eq!(final_metagraph(process.address).await, expected_metagraph);
+    assert_eq!(Chronicle::of(told).await, chronicle);
     process.kill();
 }

@@ -1,6 +1,6 @@
 //! Rewards by uid over time.
 
-use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
+use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
 use crate::run_data::RunData;
 
 pub(super) struct RewardsByUid;
@@ -29,6 +29,7 @@ impl Plot for RewardsByUid {
         if data.rewards.count() == 0 {
             return Err(NothingToDraw("no call got a reward"));
         }
-        heat_map(data, |tally| &tally.rewards_over_time, &heat).ok_or(NothingToDraw("no uid was called"))
+        heat_map(&of_tallies(data, |tally| &tally.rewards_over_time), &heat)
+            .ok_or(NothingToDraw("no uid was called"))
     }
 }

@@ -1,6 +1,6 @@
 //! Weights by uid over time.
 
-use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
+use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
 use crate::run_data::RunData;
 
 pub(super) struct WeightsByUid;
@@ -31,6 +31,6 @@ impl Plot for WeightsByUid {
         } else {
             NothingToDraw("no validator set weights: the run was shorter than a tempo, or did not train")
         };
-        heat_map(data, |tally| &tally.weights_over_time, &heat).ok_or(nothing)
+        heat_map(&of_tallies(data, |tally| &tally.weights_over_time), &heat).ok_or(nothing)
     }
 }

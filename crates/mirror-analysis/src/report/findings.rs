@@ -90,8 +90,8 @@ fn who_was_paid(summary: &Summary) -> Option<Finding> {
 }
 
 fn name(row: &UidRow) -> String {
-    match &row.group {
-        Some(group) => format!("uid {} ({group})", row.uid),
+    match &row.role {
+        Some(role) => format!("uid {} ({role})", row.uid),
         None => format!("uid {}", row.uid),
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
-    AxonCall, BarrierChange, ForwardEvent, NodeIncident, Outcome, Purpose, Record, WeightsSet,
+    AxonCall, BarrierChange, EpochFindings, EpochNeuron, ForwardEvent, NodeIncident, Outcome, Purpose,
+    Record, WeightsSet,
 };
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
 use tempfile::TempDir;
@@ -124,6 +125,31 @@ pub(crate) fn weights(validator: &str, step: u64, weights: &[(u32, f32)], refusa
     }
 }
 
+/// What an epoch found of miners, from uid 0 on, by their incentives as shares of 65,535, and of a validator after them who
+/// got all dividends. A rao is paid for each 65,535th.
+pub(crate) fn epoch(epoch: u64, incentives: &[u32]) -> Record {
+    let miner = |&incentive: &u32| EpochNeuron {
+        incentive,
+        server_emission: incentive.into(),
+        trust: incentive,
+        ..EpochNeuron::default()
+    };
+    let validator = EpochNeuron {
+        dividends: 65_535,
+        validator_emission: 65_535,
+        validator_trust: 65_535,
+        ..EpochNeuron::default()
+    };
+    Record {
+        kind: Some(Kind::Epoch(EpochFindings {
+            epoch,
+            block: 10 * epoch,
+            first_uid: 0,
+            neurons: incentives.iter().map(miner).chain([validator]).collect(),
+        })),
+    }
+}
+
 pub(crate) fn incident(node: &str, what: &str, detail: &str, incarnation: u32, last_log: &str) -> Record {
     Record {
         kind: Some(Kind::Incident(NodeIncident {
@@ -155,7 +181,7 @@ fn noise(one: u64, other: u64) -> f32 {
 }
 
 /// A training run of two validators: `steps` steps of two events each, ten of `uids` asked in each. Later uids answer worse
-/// and one in eight fails much; weights every 20 steps; one miner dies and is left dead.
+/// and one in eight fails much; weights and an epoch every 20 steps; one miner dies and is left dead.
 pub(crate) fn training(steps: u64, uids: u32) -> Vec<Record> {
     let mut records = Vec::new();
     for step in 0..steps {
@@ -170,6 +196,8 @@ pub(crate) fn training(steps: u64, uids: u32) -> Vec<Record> {
             let set: Vec<_> = (0..uids).map(|uid| (uid, share(uid) / sum)).collect();
             records.push(weights("validator-0", step, &set, ""));
             records.push(weights("validator-1", step, &set, ""));
+            let incentives: Vec<u32> = set.iter().map(|(_, share)| (share * 65_535.0) as u32).collect();
+            records.push(epoch(1 + step / 20, &incentives));
         }
     }
     let log = "INFO axon listening\nERROR out of memory\n";

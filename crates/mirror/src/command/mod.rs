@@ -36,7 +36,7 @@ enum Command {
     Runs(runs::RunsArguments),
     /// Writes the report of a run again
     Report(report::ReportArguments),
-    /// Computes an epoch of the chain from its inputs
+    /// Shows what the chain of a run did, or computes an epoch from its inputs
     Chain(chain::ChainArguments),
 }
 

@@ -9,7 +9,7 @@ use mirror_analysis::{RunData, Summary, write_report};
 use mirror_runs::Run;
 
 use super::{RunsDir, Status, place};
-use crate::coordinator::standing;
+use crate::coordinator::roles;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -44,7 +44,7 @@ pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Resul
 fn write(path: &Path) -> anyhow::Result<()> {
     let run = Run::open(path)?;
     let data = RunData::read(&run)?;
-    let summary = Summary::of(&data, &standing::load(run.layout())?);
+    let summary = Summary::of(&data, &roles::load(run.layout())?);
     write_report(&data, &summary, run.layout())?;
     writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
     Ok(())

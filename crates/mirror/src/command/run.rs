@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mirror_analysis::{RunData, Standing, Summary, write_report};
+use mirror_analysis::{RunData, Summary, write_report};
 use mirror_cluster::local::LocalProcesses;
 use mirror_config::Loaded;
 use mirror_config::experiment::{Experiment, Model};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
 use super::{Misuse, RunsDir, Status, place, report};
-use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of, standing};
+use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of, roles};
 
 /// Time between the second interrupt and the end of this program, whatever it is doing.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -119,8 +119,8 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
             progress: !arguments.json,
         };
         let finished = conduct(&loaded.experiment, data, run, binaries, options).await?;
-        let (its_layout, standings) = (layout.clone(), finished.standings.clone());
-        let summary = tokio::task::spawn_blocking(move || summarise(&its_layout, &standings)).await??;
+        let its_layout = layout.clone();
+        let summary = tokio::task::spawn_blocking(move || summarise(&its_layout)).await??;
         interrupts.abort();
         tell(arguments, &layout, &finished, &summary)?;
         Ok(if finished.reason.is_none() {
@@ -147,11 +147,10 @@ async fn conduct(
     coordinator::run(experiment, model, data, recorder, placement, exits, options).await
 }
 
-/// Writes the report of a run that has ended, and keeps what the chain knew.
-fn summarise(layout: &Layout, standings: &[Standing]) -> anyhow::Result<Summary> {
-    standing::save(standings, layout)?;
+/// Writes the report of a run that has ended.
+fn summarise(layout: &Layout) -> anyhow::Result<Summary> {
     let data = RunData::read(&Run::open(layout.root())?)?;
-    let summary = Summary::of(&data, standings);
+    let summary = Summary::of(&data, &roles::load(layout)?);
     write_report(&data, &summary, layout)?;
     Ok(summary)
 }

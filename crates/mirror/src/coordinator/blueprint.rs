@@ -150,11 +150,19 @@ impl Blueprint {
         self.metagraph().num_nodes
     }
 
-    /// What a miner does, in a word.
-    pub(super) fn behaviour_name(&self, uid: u32) -> &'static str {
-        match self.behaviour(uid) {
+    /// What each uid is, in a word: what a miner does, or that it validates.
+    pub(super) fn roles(&self) -> Vec<mirror_analysis::Role> {
+        let miners = (0..self.num_nodes()).map(|uid| match self.behaviour(uid) {
             BehaviourSpec::Honest(_) => "honest",
-        }
+        });
+        let validators = (0..self.network().validators).map(|_| "validator");
+        let roles = (0..).zip(miners.chain(validators));
+        roles
+            .map(|(uid, role)| mirror_analysis::Role {
+                uid,
+                role: role.to_owned(),
+            })
+            .collect()
     }
 
     /// The public key of a validator.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use mirror_analysis::Standing;
 use mirror_cluster::supervise::{Decision, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, NodeSpec, Placement, PlacementError, fleet};
 use mirror_config::experiment::{Experiment, Model, RestartPolicy};
@@ -31,8 +30,8 @@ use super::crew::{Crew, Followed};
 use super::data::Prepared;
 use super::intake::{self, Clerk};
 use super::progress::Progress;
+use super::roles;
 use super::schedule::{self, Hold};
-use super::standing;
 
 /// Time that a node has to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -61,8 +60,6 @@ pub struct Finished {
     pub manifest: Manifest,
     /// Why, where it did not come to its end.
     pub reason: Option<String>,
-    /// How the miners stand; empty where it did not come to its end.
-    pub standings: Vec<Standing>,
     /// Steps at which something was to be broken, and which did not come.
     pub never_came: Vec<u64>,
 }
@@ -76,6 +73,8 @@ enum Notice {
     Broken(u64, anyhow::Result<()>),
     /// Something that the run cannot do without was done, or not.
     Errand(anyhow::Result<()>),
+    /// The chain has paid for what validators said last, or not.
+    Settled(anyhow::Result<()>),
 }
 
 struct Conductor<P> {
@@ -88,6 +87,8 @@ struct Conductor<P> {
     working: BTreeSet<u32>,
     /// Validators that came to the end of their query.
     done: BTreeSet<u32>,
+    /// The chain has come to its last epoch.
+    settled: bool,
     holds: BTreeMap<u64, Hold>,
     notices: mpsc::Sender<Notice>,
     errands: TaskTracker,
@@ -116,6 +117,7 @@ pub async fn run<P: Placement + 'static>(
         "the nodes of this placement cannot read the coordinator's files, and they are told of data by path"
     );
     let blueprint = Blueprint::new(experiment, model, recorder.layout(), data, &options.log)?;
+    roles::save(&blueprint.roles(), recorder.layout())?;
     let listener = placement
         .listen()
         .await
@@ -157,6 +159,7 @@ pub async fn run<P: Placement + 'static>(
         },
         working: BTreeSet::new(),
         done: BTreeSet::new(),
+        settled: false,
         notices,
         errands: TaskTracker::new(),
         dismissed: CancellationToken::new(),
@@ -167,10 +170,6 @@ pub async fn run<P: Placement + 'static>(
     };
     conductor.dismiss().await;
     conductor.progress.finish();
-    let standings = match &outcome {
-        Ok(()) => conductor.standings().await,
-        Err(_) => Vec::new(),
-    };
     let failures = conductor.end(&options.now).await;
     let never_came = conductor.holds.keys().copied().collect();
     closing.cancel();
@@ -193,7 +192,6 @@ pub async fn run<P: Placement + 'static>(
     Ok(Finished {
         manifest,
         reason,
-        standings,
         never_came,
     })
 }
@@ -208,16 +206,31 @@ impl<P: Placement + 'static> Conductor<P> {
         self.start().await?;
         self.await_next_hold();
         while !self.working.is_empty() {
-            tokio::select! {
-                Some(exit) = exits.recv() => self.exited(exit).await?,
-                Some(notice) = notices.recv() => self.noticed(notice).await?,
-                _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
-            }
+            self.attend(exits, notices, clerk).await?;
         }
         if self.done.is_empty() {
             bail!("no validator came to the end of its query");
         }
+        let crew = self.crew.clone();
+        self.beside(async move { Notice::Settled(crew.settle().await) });
+        while !self.settled {
+            self.attend(exits, notices, clerk).await?;
+        }
         Ok(())
+    }
+
+    /// Does what the next thing that happens asks for.
+    async fn attend(
+        &mut self,
+        exits: &mut mpsc::Receiver<Exit>,
+        notices: &mut mpsc::Receiver<Notice>,
+        clerk: &mut Clerk,
+    ) -> anyhow::Result<()> {
+        tokio::select! {
+            Some(exit) = exits.recv() => self.exited(exit).await,
+            Some(notice) = notices.recv() => self.noticed(notice).await,
+            _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
+        }
     }
 
     /// Subtensor, miners, validators, each kind ready before the next; then the first block.
@@ -312,6 +325,10 @@ impl<P: Placement + 'static> Conductor<P> {
                 self.await_next_hold();
             }
             Notice::Errand(done) => done?,
+            Notice::Settled(done) => {
+                done.context("the chain cannot come to its last epoch")?;
+                self.settled = true;
+            }
         }
         Ok(())
     }
@@ -414,26 +431,6 @@ impl<P: Placement + 'static> Conductor<P> {
         }
         let first = name.split('-').nth(1)?.parse().ok()?;
         Some(blueprint.miner(first, subtensor))
-    }
-
-    /// How the miners stand by the chain's last word.
-    async fn standings(&self) -> Vec<Standing> {
-        let blueprint = &self.crew.blueprint;
-        let incentives = match self.crew.metagraph().await {
-            Ok(metagraph) => standing::incentives(&metagraph, blueprint.num_nodes()),
-            Err(error) => {
-                tracing::warn!(%error, "the last weights are not known");
-                None
-            }
-        };
-        let standing = |uid: u32| Standing {
-            uid,
-            group: Some(blueprint.behaviour_name(uid).to_owned()),
-            incentive: incentives
-                .as_ref()
-                .and_then(|incentives| incentives.get(uid as usize).copied()),
-        };
-        (0..blueprint.num_nodes()).map(standing).collect()
     }
 
     /// Ends validators, then miners, then the subtensor.

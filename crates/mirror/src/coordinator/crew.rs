@@ -10,11 +10,10 @@ use mirror_cluster::{NodeSpec, Placement, PlacementError};
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
-use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
-    BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
-    QueryRequest, RetireRequest, record,
+    BarrierChange, BeginRequest, HoldRequest, NodeIncident, QueryProgress, QueryRequest, RetireRequest,
+    SettleRequest, record,
 };
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
@@ -28,9 +27,6 @@ const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Pause between two attempts to reach a node.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Bytes of the last metagraph.
-const METAGRAPH_LIMIT: usize = 256 << 20;
 
 /// What an errand needs.
 pub(super) struct Crew<P> {
@@ -113,6 +109,13 @@ impl<P: Placement> Crew<P> {
     /// Has the chain begin: the first block, and the clock where there is one.
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
         self.control(|mut client| async move { client.begin(BeginRequest {}).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Has the chain go on until an epoch has paid for what validators said last.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        self.control(|mut client| async move { client.settle(SettleRequest {}).await })
             .await?;
         Ok(())
     }
@@ -200,19 +203,6 @@ impl<P: Placement> Crew<P> {
             tokio::time::sleep(PAUSE).await;
         }
         Followed::Gone
-    }
-
-    /// The metagraph now.
-    pub(super) async fn metagraph(&self) -> anyhow::Result<Metagraph> {
-        let address = *self.subtensor.borrow();
-        let mut client =
-            SubtensorClient::new(self.tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
-        let mut request = tonic::Request::new(MetagraphRequest {
-            block: None,
-            lite: false,
-        });
-        request.set_timeout(CONTROL_PATIENCE);
-        Ok(client.get_metagraph(request).await?.into_inner())
     }
 
     /// Asks the subtensor for something, again while it is out of reach, wherever it is by then.

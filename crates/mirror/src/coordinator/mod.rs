@@ -7,8 +7,8 @@ mod crew;
 mod data;
 mod intake;
 mod progress;
+pub mod roles;
 mod schedule;
-pub mod standing;
 
 pub use conductor::{Finished, Options, base_of, run};
 pub use data::{Network, Prepared, prepare};

@@ -1,0 +1,38 @@
+//! Incentive by uid over the chain's epochs.
+
+use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
+use crate::run_data::RunData;
+
+pub(super) struct IncentiveByUid;
+
+impl Plot for IncentiveByUid {
+    fn name(&self) -> &'static str {
+        "incentive_by_uid"
+    }
+
+    fn title(&self) -> &'static str {
+        "Incentive by uid over epochs"
+    }
+
+    fn explain(&self) -> &'static str {
+        "Each uid's share of what an epoch of the chain pays miners. Uids that earn only by the weights that they give are \
+         left out."
+    }
+
+    fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
+        let heat = Heat {
+            value: "incentive",
+            position: "epoch",
+            gaps: Gaps::Closed,
+            blank: "was not in the subnet, or earned only by what it gave",
+        };
+        let series = data.epochs.uids.iter();
+        let series = series
+            .map(|(&uid, earned)| (uid, &earned.incentive_over_time))
+            .filter(|(_, series)| !series.is_empty());
+        heat_map(&series.collect(), &heat).ok_or(NothingToDraw(NO_EPOCH))
+    }
+}
+
+/// Why there is nothing of the chain's epochs.
+pub(super) const NO_EPOCH: &str = "the chain had no epoch: the run was shorter than a tempo";

@@ -1,0 +1,179 @@
+//! What the coordinator is told of the chain, over gRPC: once each, also when the node was killed in between.
+
+mod coordinator;
+mod network;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use coordinator::{coordinator, listen};
+use mirror_config::launch::SubtensorLaunch;
+use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{BeginRequest, EpochFindings, SettleRequest, Weight};
+use network::{MINERS, Steps, connect, launch, launched, serve_axon, set_weights};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    async fn start(role: &SubtensorLaunch) -> Self {
+        let (listener, address) = listen().await;
+        let shutdown = CancellationToken::new();
+        let node = mirror_subtensor::serve(launched(role.clone(), 0), listener, shutdown.clone());
+        Self {
+            address,
+            shutdown,
+            served: tokio::spawn(node),
+        }
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.served.await.expect("no panic").expect("the node ends well");
+    }
+}
+
+/// Of one validator and one that reports to `coordinator`.
+fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
+    SubtensorLaunch {
+        coordinator: Some(coordinator),
+        ..launch(state, 1)
+    }
+}
+
+/// The epochs among what was told by now.
+fn epochs(told: &mut mpsc::UnboundedReceiver<Kind>) -> BTreeMap<u64, EpochFindings> {
+    std::iter::from_fn(|| told.try_recv().ok())
+        .filter_map(|kind| match kind {
+            Kind::Epoch(epoch) => Some((epoch.epoch, epoch)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The validator gives all to the first miner; has the steps' blocks closed.
+async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
+    let mut clients = connect(address).await.expect("the node listens");
+    if steps.start == 0 {
+        let transactions = [
+            serve_axon(0, 1, 4_000),
+            set_weights(MINERS, 1, &[Weight { uid: 0, weight: 7 }]),
+            // Of no neuron.
+            set_weights(MINERS, 2, &[Weight { uid: 9, weight: 7 }]),
+        ];
+        for transaction in transactions {
+            let reply = clients.subtensor.submit(transaction).await.expect("submits");
+            assert_eq!(reply.into_inner().refusal, "");
+        }
+    }
+    clients.control.begin(BeginRequest {}).await.expect("begins");
+    let mut validator = Steps::open(&mut clients.subtensor, network::hotkey(MINERS))
+        .await
+        .expect("streams open");
+    for step in steps {
+        validator.report(step).await.expect("the block closes");
+    }
+}
+
+#[tokio::test]
+async fn transactions_and_epochs_are_told_as_they_went() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (address, mut told) = coordinator().await;
+    let node = Running::start(&role(folder.path(), address)).await;
+    work(node.address, 0..5).await;
+    // Asked twice, it goes on to the next epoch once: tempo 4, netuid 1, so those with (block + 2) % 5 == 0.
+    for _ in 0..2 {
+        let mut control = connect(node.address).await.expect("the node listens").control;
+        let settled = control.settle(SettleRequest {}).await.expect("it settles");
+        assert_eq!(settled.into_inner().block, 8);
+    }
+    node.end().await;
+
+    let Some(Kind::Transactions(first)) = told.recv().await else {
+        panic!("the first block's transactions come first")
+    };
+    let asked: Vec<_> = first
+        .transactions
+        .iter()
+        .map(|transaction| {
+            (
+                transaction.nonce,
+                transaction.call.as_str(),
+                transaction.arguments.as_str(),
+                transaction.refusal.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(first.block, 1);
+    assert_eq!(
+        asked,
+        [
+            (1, "serve_axon", "127.0.0.1:4000", ""),
+            (1, "set_weights", "0:7 (1 uids, version key 0)", ""),
+            (2, "set_weights", "9:7 (1 uids, version key 0)", "InvalidUid"),
+        ]
+    );
+    let epochs = epochs(&mut told);
+    assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(epochs[&2].block, 8);
+    let epoch = &epochs[&1];
+    assert_eq!((epoch.block, epoch.first_uid, epoch.neurons.len()), (3, 0, 3));
+    let [chosen, other, validator] = &epoch.neurons[..] else {
+        panic!("there are three")
+    };
+    // Three blocks of the reward: half of it for the one miner that all weights are for, half for the validator.
+    let half = 3_000_000_000 / 2;
+    assert_eq!(
+        (chosen.incentive, chosen.server_emission, chosen.stake),
+        (65_535, half, half)
+    );
+    assert_eq!(
+        (other.incentive, other.server_emission, other.validator_emission),
+        (0, 0, 0)
+    );
+    assert_eq!(
+        (validator.dividends, validator.validator_emission),
+        (65_535, half)
+    );
+    // Its own thousand and its nominator's seven are staked with it.
+    assert_eq!(validator.stake, half + 1_007);
+    assert_eq!(
+        (&validator.bonded[..], &validator.bonds[..]),
+        (&[0][..], &[65_535][..])
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_ended_before_it_was_heard_tells_it_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (listener, nobody) = listen().await;
+    drop(listener);
+    // Nobody listens there, so that it ends with what it could not tell.
+    let node = Running::start(&role(folder.path(), nobody)).await;
+    work(node.address, 0..12).await;
+    node.shutdown.cancel();
+    let ended = node
+        .served
+        .await
+        .expect("no panic")
+        .expect_err("it was not heard");
+    assert!(ended.to_string().contains("did not acknowledge"), "{ended:#}");
+
+    let (address, mut told) = coordinator().await;
+    let node = Running::start(&role(folder.path(), address)).await;
+    work(node.address, 12..16).await;
+    node.end().await;
+    let epochs = epochs(&mut told);
+    assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        epochs.values().map(|epoch| epoch.block).collect::<Vec<_>>(),
+        [3, 8, 13]
+    );
+}
