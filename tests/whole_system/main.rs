@@ -5,9 +5,11 @@ mod bad_input;
 mod commands;
 mod ending;
 mod experiment;
+mod metagraphs;
 mod network;
 mod repeats;
 mod restarts;
+mod running_chain;
 mod seed_files;
 #[path = "../../crates/mirror-journal/tests/small_disk/mod.rs"]
 mod small_disk;

@@ -93,16 +93,16 @@ impl Row {
 
 const PAIRS: &str = "a list of pairs of whole numbers";
 
-fn whole(field: &Field) -> Option<i128> {
+fn whole(field: &Field) -> Option<i64> {
     Some(match *field {
         Field::Byte(number) => number.into(),
         Field::Short(number) => number.into(),
         Field::Int(number) => number.into(),
-        Field::Long(number) => number.into(),
+        Field::Long(number) => number,
         Field::UByte(number) => number.into(),
         Field::UShort(number) => number.into(),
         Field::UInt(number) => number.into(),
-        Field::ULong(number) => number.into(),
+        Field::ULong(number) => number.try_into().ok()?,
         _ => return None,
     })
 }
@@ -114,11 +114,11 @@ fn text(field: &Field) -> Option<String> {
     }
 }
 
-fn pairs(field: &Field) -> Option<Vec<(i128, i128)>> {
+fn pairs(field: &Field) -> Option<Vec<(i64, i64)>> {
     list(field)?.elements().iter().map(pair).collect()
 }
 
-fn pair(field: &Field) -> Option<(i128, i128)> {
+fn pair(field: &Field) -> Option<(i64, i64)> {
     match list(field)?.elements() {
         [uid, value] => Some((whole(uid)?, whole(value)?)),
         _ => None,

@@ -11,13 +11,13 @@ use crate::{MOST_NEURONS, MOST_STAKE, Neuron, Problems, Snapshot};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
-    pub(crate) uid: Option<i128>,
+    pub(crate) uid: Option<i64>,
     pub(crate) hotkey: Option<String>,
     pub(crate) coldkey: Option<String>,
-    pub(crate) stake: Option<i128>,
+    pub(crate) stake: Option<i64>,
     pub(crate) permit: Option<bool>,
-    pub(crate) weights: Option<Vec<(i128, i128)>>,
-    pub(crate) bonds: Option<Vec<(i128, i128)>>,
+    pub(crate) weights: Option<Vec<(i64, i64)>>,
+    pub(crate) bonds: Option<Vec<(i64, i64)>>,
 }
 
 /// The rows of a file, and what was wrong with those that could not be read.
@@ -39,7 +39,7 @@ impl Rows {
             problems.push("there is no row: a metagraph has one a neuron".to_owned());
         }
         missing_columns(&rows, &mut problems);
-        let mut by_uid: BTreeMap<i128, usize> = BTreeMap::new();
+        let mut by_uid: BTreeMap<i64, usize> = BTreeMap::new();
         let mut by_hotkey = BTreeMap::new();
         let mut stake = 0_u128;
         let mut neurons: Vec<Option<Neuron>> = vec![None; count];
@@ -65,12 +65,8 @@ impl Rows {
             }
             let own = row.stake.and_then(|rao| match u64::try_from(rao) {
                 Ok(rao) => Some(rao),
-                Err(_) if rao < 0 => {
-                    tell(format!("the stake is negative: {rao} rao"));
-                    None
-                }
                 Err(_) => {
-                    tell(format!("a stake of {rao} rao is more than there can be"));
+                    tell(format!("the stake is negative: {rao} rao"));
                     None
                 }
             });
@@ -135,7 +131,7 @@ fn key(column: &str, text: &str, tell: &mut impl FnMut(String)) -> Option<Public
 
 fn pairs(
     column: &str,
-    pairs: Vec<(i128, i128)>,
+    pairs: Vec<(i64, i64)>,
     count: usize,
     tell: &mut impl FnMut(String),
 ) -> Vec<(u16, u16)> {

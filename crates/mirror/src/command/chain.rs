@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Status;
+use super::cabal::{CabalArguments, cabal};
+use super::serve::{ServeArguments, serve};
 
 /// Largest file that is read: inputs of 4,096 neurons who all have weights and bonds in 600 others.
 const MOST_BYTES: u64 = 64 << 20;
@@ -29,6 +31,10 @@ pub(super) struct ChainArguments {
 enum ChainCommand {
     /// Computes an epoch (Yuma consensus) and prints what it finds, as JSON
     Epoch(EpochArguments),
+    /// Computes what the cabal of an experiment keeps of the pay, by its share of the stake
+    Cabal(CabalArguments),
+    /// Runs the chain of an experiment by itself, for runs that name it
+    Serve(ServeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -61,7 +67,14 @@ impl From<Variant> for Algorithm {
 }
 
 pub(super) fn chain(arguments: &ChainArguments) -> anyhow::Result<Status> {
-    let ChainCommand::Epoch(arguments) = &arguments.command;
+    match &arguments.command {
+        ChainCommand::Epoch(arguments) => epoch(arguments),
+        ChainCommand::Cabal(arguments) => cabal(arguments),
+        ChainCommand::Serve(arguments) => serve(arguments),
+    }
+}
+
+fn epoch(arguments: &EpochArguments) -> anyhow::Result<Status> {
     match read(&arguments.file).and_then(|cases| computed(&cases, arguments)) {
         Ok(report) => {
             std::io::stdout().write_all(report.text.as_bytes())?;

@@ -2,11 +2,14 @@
 //! on schedule, and ends them in order.
 
 mod blueprint;
+pub mod chain;
 mod conductor;
 mod crew;
 mod data;
 mod intake;
+pub mod metagraphs;
 mod progress;
+mod roster;
 mod schedule;
 pub mod standing;
 

@@ -1,0 +1,167 @@
+//! Who plays which uid. Pure.
+//!
+//! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody keeps
+//! the uid that it has there: the permitted neurons with the most stake are played by validators, the most first; who has
+//! no permit is played by a miner; the permitted rest is played by nobody, and what it has said last stands.
+//!
+//! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed; all
+//! coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
+
+use std::collections::BTreeSet;
+
+use anyhow::{bail, ensure};
+use mirror_config::experiment::Experiment;
+use mirror_config::launch::GenesisNeuron;
+use mirror_identity::{Hotkey, Owner, SecretKey};
+use mirror_seed::Seed;
+use mirror_snapshot::{Neuron, Snapshot};
+
+/// Who plays which uid.
+#[derive(Debug, Clone)]
+pub(super) struct Roster {
+    /// uids played by miners.
+    pub(super) miners: BTreeSet<u32>,
+    /// The uid of each validator.
+    pub(super) validators: Vec<u32>,
+    /// Whoever may be asked has a smaller uid.
+    pub(super) askable: u32,
+}
+
+impl Roster {
+    /// Miners, then validators.
+    pub(super) fn in_order(miners: u32, validators: u32) -> Self {
+        Self {
+            miners: (0..miners).collect(),
+            validators: (miners..miners + validators).collect(),
+            askable: miners,
+        }
+    }
+
+    /// Everybody under the uid of the metagraph.
+    pub(super) fn of_snapshot(snapshot: &Snapshot, validators: u32) -> anyhow::Result<Self> {
+        let count = snapshot.neurons.len() as u32;
+        let (mut permitted, miners): (Vec<_>, Vec<_>) = (0..)
+            .zip(&snapshot.neurons)
+            .partition(|(_, neuron)| neuron.permit);
+        ensure!(
+            permitted.len() >= validators as usize,
+            "`network.validators` is {validators}, and {} neurons of the metagraph have a permit",
+            permitted.len()
+        );
+        ensure!(
+            !miners.is_empty(),
+            "every neuron of the metagraph has a permit, and miners play those that have none"
+        );
+        permitted.sort_by_key(|(uid, neuron)| (std::cmp::Reverse(neuron.stake), *uid));
+        permitted.truncate(validators as usize);
+        Ok(Self {
+            miners: miners.into_iter().map(|(uid, _)| uid).collect(),
+            validators: permitted.into_iter().map(|(uid, _)| uid).collect(),
+            askable: count,
+        })
+    }
+
+    /// Whose keys a uid has.
+    fn owner(&self, uid: u32) -> Option<Owner> {
+        if self.miners.contains(&uid) {
+            return Some(Owner::Miner(uid));
+        }
+        let index = self.validators.iter().position(|validator| *validator == uid)?;
+        Some(Owner::Validator(index as u32))
+    }
+
+    /// The hotkey of a uid that is played.
+    pub(super) fn hotkey(&self, seed: &Seed, uid: u32) -> Option<Hotkey> {
+        Some(SecretKey::hotkey(seed, self.owner(uid)?).public())
+    }
+
+    /// The neurons of a metagraph, with hotkeys of ours where they are played.
+    pub(super) fn neurons(&self, snapshot: &Snapshot, seed: &Seed) -> Vec<GenesisNeuron> {
+        let neuron = |(uid, neuron): (u32, &Neuron)| GenesisNeuron {
+            hotkey: self.hotkey(seed, uid).unwrap_or(neuron.hotkey).hex(),
+            coldkey: neuron.coldkey.hex(),
+            stake: neuron.stake,
+            validator_permit: neuron.permit,
+            weights: neuron.weights.clone(),
+            bonds: neuron.bonds.clone(),
+        };
+        (0..).zip(&snapshot.neurons).map(neuron).collect()
+    }
+
+    /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
+    pub(super) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
+        let groups = experiment.network.miners.iter().map(|group| &group.uids);
+        let victims = experiment.faults.iter().map(|fault| &fault.kill);
+        for uids in groups.chain(victims) {
+            if *uids.end() >= self.askable {
+                bail!(
+                    "the file names uid {}, and the metagraph has {} neurons",
+                    uids.end(),
+                    self.askable
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_identity::PublicKey;
+
+    use super::*;
+
+    fn neuron(number: u8, stake: u64, permit: bool) -> Neuron {
+        Neuron {
+            hotkey: PublicKey::from_bytes([number; 32]),
+            coldkey: PublicKey::from_bytes([100; 32]),
+            stake,
+            permit,
+            weights: vec![(1, 9)],
+            bonds: vec![(1, 8)],
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        let neurons = [(5, true), (0, false), (9, true), (5, true), (0, false)];
+        Snapshot {
+            neurons: (0..)
+                .zip(neurons)
+                .map(|(number, (stake, permit))| neuron(number, stake, permit))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_permitted_with_most_stake_validate_and_those_without_permit_answer() {
+        let roster = Roster::of_snapshot(&snapshot(), 2).expect("three have a permit");
+        // Of equal stakes the lower uid.
+        assert_eq!(roster.validators, [2, 0]);
+        assert_eq!(roster.miners, BTreeSet::from([1, 4]));
+        let refused = Roster::of_snapshot(&snapshot(), 4).expect_err("three have a permit");
+        assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
+    }
+
+    #[test]
+    fn who_is_played_signs_with_a_key_of_ours_and_keeps_all_else() {
+        let seed = Seed::root(1);
+        let roster = Roster::of_snapshot(&snapshot(), 2).expect("three have a permit");
+        let neurons = roster.neurons(&snapshot(), &seed);
+        let ours = |owner| SecretKey::hotkey(&seed, owner).public().hex();
+        assert_eq!(neurons[2].hotkey, ours(Owner::Validator(0)));
+        assert_eq!(neurons[4].hotkey, ours(Owner::Miner(4)));
+        // Uid 3 has a permit and is played by nobody.
+        assert_eq!(neurons[3].hotkey, PublicKey::from_bytes([3; 32]).hex());
+        for (neuron, original) in neurons.iter().zip(snapshot().neurons) {
+            assert_eq!(neuron.coldkey, original.coldkey.hex());
+            assert_eq!(
+                (neuron.stake, neuron.validator_permit),
+                (original.stake, original.permit)
+            );
+            assert_eq!(
+                (&neuron.weights, &neuron.bonds),
+                (&original.weights, &original.bonds)
+            );
+        }
+    }
+}
