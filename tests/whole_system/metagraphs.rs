@@ -21,7 +21,7 @@ query: {id: training, method: {name: train, args: {max_iter: 25}}}
 network: {metagraph: subnet.json, axons_per_process: 8}
 ";
 
-/// Uids 0 and 3 have permits; uid 3 has the most stake.
+/// Uids 0 and 3 have permits and have weighed others; uid 3 has more stake.
 fn subnet() -> Snapshot {
     let key = |number: u8| PublicKey::from_bytes([number; 32]);
     let neuron = |uid: u8| Neuron {
@@ -29,7 +29,7 @@ fn subnet() -> Snapshot {
         coldkey: key(uid / 3 + 100),
         stake: u64::from(uid) * 1_000_000_000,
         permit: uid % 3 == 0 && uid < 6,
-        weights: if uid == 0 {
+        weights: if uid % 3 == 0 && uid < 6 {
             vec![(1, 65_535), (2, 7)]
         } else {
             Vec::new()
@@ -177,7 +177,7 @@ fn a_metagraph_is_the_same_in_both_forms() {
         assert!(
             imported
                 .out
-                .contains("8 neurons, 2 with a permit, 28 TAO, 2 weights"),
+                .contains("8 neurons, 2 with a permit, 28 TAO, 4 weights"),
             "{imported:?}"
         );
     }

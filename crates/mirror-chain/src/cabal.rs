@@ -45,7 +45,7 @@ impl Cabal {
     /// # Errors
     /// When there are more neurons than uids, or the rules contradict themselves.
     pub fn retained(
-        &self,
+        self,
         percent: u8,
         opinion: Opinion,
         hyperparameters: &Hyperparameters,
@@ -58,7 +58,7 @@ impl Cabal {
     }
 
     fn settled(
-        &self,
+        self,
         percent: u8,
         opinion: Opinion,
         hyperparameters: &Hyperparameters,

@@ -44,18 +44,18 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         .and_then(|network| network.get_mut("miners"))
         && let Content::List(groups) = &mut miners.content
     {
-        groups
-            .iter_mut()
-            .for_each(|group| behaviour(group, &components::BEHAVIOUR));
+        for group in groups {
+            behaviour(group, &components::BEHAVIOUR);
+        }
     }
     if let Some(validators) = root
         .get_mut("network")
         .and_then(|network| network.get_mut("validator_groups"))
         && let Content::List(groups) = &mut validators.content
     {
-        groups
-            .iter_mut()
-            .for_each(|group| behaviour(group, &components::VALIDATOR_BEHAVIOUR));
+        for group in groups {
+            behaviour(group, &components::VALIDATOR_BEHAVIOUR);
+        }
     }
 }
 

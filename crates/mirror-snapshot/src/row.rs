@@ -63,13 +63,10 @@ impl Rows {
             if let Some(first) = hotkey.and_then(|hotkey| by_hotkey.insert(hotkey, number)) {
                 tell(format!("row {first} has the same hotkey"));
             }
-            let own = row.stake.and_then(|rao| match u64::try_from(rao) {
-                Ok(rao) => Some(rao),
-                Err(_) => {
-                    tell(format!("the stake is negative: {rao} rao"));
-                    None
-                }
-            });
+            if let Some(rao) = row.stake.filter(|rao| *rao < 0) {
+                tell(format!("the stake is negative: {rao} rao"));
+            }
+            let own = row.stake.and_then(|rao| u64::try_from(rao).ok());
             stake += u128::from(own.unwrap_or_default());
             let weights = pairs("weights", row.weights.unwrap_or_default(), count, &mut tell);
             let bonds = pairs("bonds", row.bonds.unwrap_or_default(), count, &mut tell);
@@ -99,9 +96,12 @@ impl Rows {
     }
 }
 
+/// Whether a row has a value in a column.
+type Has = fn(&Row) -> bool;
+
 /// A column that no row has is told once, a value that some rows lack by row.
 fn missing_columns(rows: &[Row], problems: &mut Problems) {
-    let columns: [(&str, fn(&Row) -> bool); 4] = [
+    let columns: [(&str, Has); 4] = [
         ("uid", |row| row.uid.is_some()),
         ("hotkey", |row| row.hotkey.is_some()),
         ("coldkey", |row| row.coldkey.is_some()),

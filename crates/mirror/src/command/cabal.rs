@@ -51,7 +51,7 @@ pub(super) fn cabal(arguments: &CabalArguments) -> anyhow::Result<Status> {
         }
     };
     let cabal = of_file(&loaded.experiment).map_err(Misuse::of)?;
-    let curves = curves(&cabal, &loaded.experiment).map_err(Misuse::of)?;
+    let curves = curves(cabal, &loaded.experiment).map_err(Misuse::of)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         serde_json::to_writer(&mut out, &curves)?;
@@ -121,7 +121,7 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
     })
 }
 
-fn curves(cabal: &Cabal, experiment: &Experiment) -> anyhow::Result<Vec<Curve>> {
+fn curves(cabal: Cabal, experiment: &Experiment) -> anyhow::Result<Vec<Curve>> {
     let mut curves = Vec::new();
     for (rules, preset) in [
         ("classic", Hyperparameters::CLASSIC),
@@ -259,8 +259,7 @@ mod tests {
     #[test]
     fn curves_are_drawn_and_tabled_at_every_share() {
         let experiment = catalogue();
-        let curves =
-            curves(&of_file(&experiment).expect("it has one"), &experiment).expect("rules are sound");
+        let curves = curves(of_file(&experiment).expect("it has one"), &experiment).expect("rules are sound");
         let tabled = table(&curves);
         assert_eq!(tabled.lines().count(), SHARES.len() + 1);
         // Half of the stake against half: each keeps its own.

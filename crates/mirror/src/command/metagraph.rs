@@ -1,7 +1,7 @@
 //! `mirror metagraph`: metagraphs as files, from a real network into an experiment, and out of a run.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mirror_runs::Run;
@@ -74,7 +74,7 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
                         writeln!(std::io::stdout(), "{}: {}", file.display(), told(&snapshot))?;
                         if let Some(format) = format {
                             let name = file.with_extension(format.extension());
-                            write(&snapshot, out.join(name.file_name().unwrap_or_default()))?;
+                            write(&snapshot, &out.join(name.file_name().unwrap_or_default()))?;
                         }
                     }
                     Err(problem) => {
@@ -96,15 +96,15 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
                 let (of, snapshot) = metagraphs::load(run.layout(), *block).map_err(Misuse::of)?;
                 let block = block.unwrap_or(of);
                 let name = format!("{}-block-{block}.{}", run.manifest().id, format.extension());
-                write(&snapshot, out.join(name))?;
+                write(&snapshot, &out.join(name))?;
             }
             Ok(Status::Done)
         }
     }
 }
 
-fn write(snapshot: &Snapshot, path: PathBuf) -> anyhow::Result<()> {
-    snapshot.write(&path)?;
+fn write(snapshot: &Snapshot, path: &Path) -> anyhow::Result<()> {
+    snapshot.write(path)?;
     Ok(writeln!(std::io::stdout(), "wrote {}", path.display())?)
 }
 

@@ -1,12 +1,14 @@
 //! Who plays which uid. Pure.
 //!
 //! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody keeps
-//! the uid that it has there: the permitted neurons with the most stake are played by validators, the most first; who has
-//! no permit is played by a miner; the permitted rest is played by nobody, and what it has said last stands.
+//! the uid that it has there: of the permitted neurons, those who have weighed others come first and then those with the
+//! most stake, and validators play the first of them; who is none of these and has weighed nobody is played by a miner; the
+//! rest is played by nobody, and what it has said last stands.
 //!
 //! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed; all
 //! coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use anyhow::{bail, ensure};
@@ -40,23 +42,28 @@ impl Roster {
     /// Everybody under the uid of the metagraph.
     pub(super) fn of_snapshot(snapshot: &Snapshot, validators: u32) -> anyhow::Result<Self> {
         let count = snapshot.neurons.len() as u32;
-        let (mut permitted, miners): (Vec<_>, Vec<_>) = (0..)
-            .zip(&snapshot.neurons)
-            .partition(|(_, neuron)| neuron.permit);
+        let numbered = || (0..).zip(&snapshot.neurons);
+        let mut permitted: Vec<(u32, &Neuron)> = numbered().filter(|(_, neuron)| neuron.permit).collect();
         ensure!(
             permitted.len() >= validators as usize,
             "`network.validators` is {validators}, and {} neurons of the metagraph have a permit",
             permitted.len()
         );
+        permitted.sort_by_key(|(uid, neuron)| (neuron.weights.is_empty(), Reverse(neuron.stake), *uid));
+        permitted.truncate(validators as usize);
+        let validators: Vec<u32> = permitted.into_iter().map(|(uid, _)| uid).collect();
+        let silent = numbered().filter(|(_, neuron)| neuron.weights.is_empty());
+        let miners: BTreeSet<u32> = silent
+            .map(|(uid, _)| uid)
+            .filter(|uid| !validators.contains(uid))
+            .collect();
         ensure!(
             !miners.is_empty(),
-            "every neuron of the metagraph has a permit, and miners play those that have none"
+            "every neuron of the metagraph that no validator plays has weighed others, and miners play those that have not"
         );
-        permitted.sort_by_key(|(uid, neuron)| (std::cmp::Reverse(neuron.stake), *uid));
-        permitted.truncate(validators as usize);
         Ok(Self {
-            miners: miners.into_iter().map(|(uid, _)| uid).collect(),
-            validators: permitted.into_iter().map(|(uid, _)| uid).collect(),
+            miners,
+            validators,
             askable: count,
         })
     }
@@ -117,7 +124,7 @@ mod tests {
             coldkey: PublicKey::from_bytes([100; 32]),
             stake,
             permit,
-            weights: vec![(1, 9)],
+            weights: if permit { vec![(1, 9)] } else { Vec::new() },
             bonds: vec![(1, 8)],
         }
     }
@@ -133,13 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn the_permitted_with_most_stake_validate_and_those_without_permit_answer() {
+    fn the_permitted_with_most_stake_validate_and_who_has_weighed_nobody_answers() {
         let roster = Roster::of_snapshot(&snapshot(), 2).expect("three have a permit");
         // Of equal stakes the lower uid.
         assert_eq!(roster.validators, [2, 0]);
         assert_eq!(roster.miners, BTreeSet::from([1, 4]));
         let refused = Roster::of_snapshot(&snapshot(), 4).expect_err("three have a permit");
         assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
+
+        // Who has weighed others goes before who has more stake; who is left then answers.
+        let mut snapshot = snapshot();
+        snapshot.neurons[2].weights.clear();
+        let roster = Roster::of_snapshot(&snapshot, 2).expect("three have a permit");
+        assert_eq!(roster.validators, [0, 3]);
+        assert_eq!(roster.miners, BTreeSet::from([1, 2, 4]));
     }
 
     #[test]
