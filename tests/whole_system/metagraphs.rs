@@ -24,12 +24,12 @@ network: {metagraph: subnet.json, axons_per_process: 8}
 /// Uids 0 and 3 have permits and have weighed others; uid 3 has more stake.
 fn subnet() -> Snapshot {
     let key = |number: u8| PublicKey::from_bytes([number; 32]);
-    let neuron = |uid: u8| Neuron {
+    let neuron = |uid: u8, validates: bool| Neuron {
         hotkey: key(uid + 1),
         coldkey: key(uid / 3 + 100),
         stake: u64::from(uid) * 1_000_000_000,
-        permit: uid % 3 == 0 && uid < 6,
-        weights: if uid % 3 == 0 && uid < 6 {
+        permit: validates,
+        weights: if validates {
             vec![(1, 65_535), (2, 7)]
         } else {
             Vec::new()
@@ -37,7 +37,7 @@ fn subnet() -> Snapshot {
         bonds: if uid == 0 { vec![(1, 65_535)] } else { Vec::new() },
     };
     Snapshot {
-        neurons: (0..8).map(neuron).collect(),
+        neurons: (0..8).map(|uid| neuron(uid, [0, 3].contains(&uid))).collect(),
     }
 }
 

@@ -66,7 +66,7 @@ impl Blueprint {
     ) -> anyhow::Result<Self> {
         let validators = experiment.network.validators;
         let roster = match &data.metagraph {
-            Some(snapshot) => Roster::of_snapshot(snapshot, validators)?,
+            Some(snapshot) => Roster::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
             None => Roster::in_order(model.metagraph.args().num_nodes, validators),
         };
         roster.check(experiment)?;

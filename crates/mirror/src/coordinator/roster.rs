@@ -3,15 +3,16 @@
 //! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody keeps
 //! the uid that it has there: of the permitted neurons, those who have weighed others come first and then those with the
 //! most stake, and validators play the first of them; who is none of these and has weighed nobody is played by a miner; the
-//! rest is played by nobody, and what it has said last stands.
+//! rest is played by nobody, and what it has said last stands. In a metagraph of a run with the same seed, whoever was played
+//! by a validator that there is again is played by the same.
 //!
 //! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed; all
 //! coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use mirror_config::experiment::Experiment;
 use mirror_config::launch::GenesisNeuron;
 use mirror_identity::{Hotkey, Owner, SecretKey};
@@ -40,18 +41,25 @@ impl Roster {
     }
 
     /// Everybody under the uid of the metagraph.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, validators: u32) -> anyhow::Result<Self> {
+    pub(super) fn of_snapshot(snapshot: &Snapshot, validators: u32, seed: &Seed) -> anyhow::Result<Self> {
         let count = snapshot.neurons.len() as u32;
         let numbered = || (0..).zip(&snapshot.neurons);
-        let mut permitted: Vec<(u32, &Neuron)> = numbered().filter(|(_, neuron)| neuron.permit).collect();
-        ensure!(
-            permitted.len() >= validators as usize,
-            "`network.validators` is {validators}, and {} neurons of the metagraph have a permit",
-            permitted.len()
-        );
+        let by_hotkey: BTreeMap<Hotkey, u32> = numbered().map(|(uid, neuron)| (neuron.hotkey, uid)).collect();
+        let ours = |index| by_hotkey.get(&SecretKey::hotkey(seed, Owner::Validator(index)).public());
+        let known: Vec<Option<u32>> = (0..validators).map(|index| ours(index).copied()).collect();
+        let mut permitted: Vec<(u32, &Neuron)> = numbered()
+            .filter(|(uid, neuron)| neuron.permit && !known.contains(&Some(*uid)))
+            .collect();
         permitted.sort_by_key(|(uid, neuron)| (neuron.weights.is_empty(), Reverse(neuron.stake), *uid));
-        permitted.truncate(validators as usize);
-        let validators: Vec<u32> = permitted.into_iter().map(|(uid, _)| uid).collect();
+        let mut permitted = permitted.into_iter().map(|(uid, _)| uid);
+        let chosen = known.into_iter().map(|known| known.or_else(|| permitted.next()));
+        let chosen: Option<Vec<u32>> = chosen.collect();
+        let validators = chosen.with_context(|| {
+            let permits = numbered().filter(|(_, neuron)| neuron.permit).count();
+            format!(
+                "`network.validators` is {validators}, and {permits} neurons of the metagraph have a permit"
+            )
+        })?;
         let silent = numbered().filter(|(_, neuron)| neuron.weights.is_empty());
         let miners: BTreeSet<u32> = silent
             .map(|(uid, _)| uid)
@@ -141,25 +149,30 @@ mod tests {
 
     #[test]
     fn the_permitted_with_most_stake_validate_and_who_has_weighed_nobody_answers() {
-        let roster = Roster::of_snapshot(&snapshot(), 2).expect("three have a permit");
+        let roster = Roster::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
         // Of equal stakes the lower uid.
         assert_eq!(roster.validators, [2, 0]);
         assert_eq!(roster.miners, BTreeSet::from([1, 4]));
-        let refused = Roster::of_snapshot(&snapshot(), 4).expect_err("three have a permit");
+        let refused = Roster::of_snapshot(&snapshot(), 4, &Seed::root(1)).expect_err("three have a permit");
         assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
 
         // Who has weighed others goes before who has more stake; who is left then answers.
         let mut snapshot = snapshot();
         snapshot.neurons[2].weights.clear();
-        let roster = Roster::of_snapshot(&snapshot, 2).expect("three have a permit");
+        let roster = Roster::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
         assert_eq!(roster.validators, [0, 3]);
         assert_eq!(roster.miners, BTreeSet::from([1, 2, 4]));
+
+        // Who was played by `validator-0` is so again.
+        snapshot.neurons[4].hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
+        let roster = Roster::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
+        assert_eq!(roster.validators, [4, 0]);
     }
 
     #[test]
     fn who_is_played_signs_with_a_key_of_ours_and_keeps_all_else() {
         let seed = Seed::root(1);
-        let roster = Roster::of_snapshot(&snapshot(), 2).expect("three have a permit");
+        let roster = Roster::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
         let neurons = roster.neurons(&snapshot(), &seed);
         let ours = |owner| SecretKey::hotkey(&seed, owner).public().hex();
         assert_eq!(neurons[2].hotkey, ours(Owner::Validator(0)));
