@@ -71,6 +71,8 @@ impl Network {
             coldkey: SecretKey::coldkey(&seed, Owner::Miner(uid)).public().hex(),
             stake: 0,
             validator_permit: false,
+            weights: Vec::new(),
+            bonds: Vec::new(),
         };
         let subtensor = SubtensorLaunch {
             state: folder.path().join("subtensor"),

@@ -239,6 +239,18 @@ impl Going {
         });
     }
 
+    /// Waits until standard error holds `words`, and returns the word after them.
+    #[track_caller]
+    pub fn told_after(&mut self, words: &str) -> String {
+        let err = self.err.clone();
+        self.watch(&format!("it tells what `{words}`"), || {
+            let text = fs::read_to_string(&err).ok()?;
+            let (_, after) = text.split_once(words)?;
+            let (word, _) = after.split_once(char::is_whitespace)?;
+            Some(word.to_owned())
+        })
+    }
+
     /// Sends a signal to `mirror` itself.
     pub fn send(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -6,9 +6,11 @@ mod commands;
 mod commit_reveal;
 mod ending;
 mod experiment;
+mod metagraphs;
 mod network;
 mod repeats;
 mod restarts;
+mod running_chain;
 mod seed_files;
 #[path = "../../crates/mirror-journal/tests/small_disk/mod.rs"]
 mod small_disk;

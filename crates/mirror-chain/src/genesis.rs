@@ -51,7 +51,8 @@ pub struct GenesisNeuron {
     pub stake: Rao,
     /// May set weights for others.
     pub validator_permit: bool,
-    /// What it has said of others.
+    /// What it has said of others. Who has said something counts as heard in the first block, after all had registered:
+    /// else no epoch would count it.
     pub weights: Vec<Weight>,
     /// What it has in others.
     pub bonds: Vec<Bond>,
@@ -111,7 +112,9 @@ impl Genesis {
         let owners = owners.collect();
         let registrations = Registrations::new(&self.hyperparameters, genesis);
         let neurons = self.neurons.into_iter().map(|neuron| {
+            let heard = !neuron.weights.is_empty() || !neuron.bonds.is_empty();
             Arc::new(Neuron {
+                last_update: if heard { self.first_block } else { genesis },
                 validator_permit: neuron.validator_permit,
                 weights: neuron.weights.into(),
                 bonds: neuron.bonds.into(),

@@ -30,6 +30,7 @@
 //! ```
 
 mod accounts;
+pub mod cabal;
 mod call;
 mod chain;
 mod commitment;

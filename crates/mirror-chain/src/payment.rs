@@ -7,7 +7,7 @@ use mirror_identity::Hotkey;
 use crate::accounts::Coins;
 use crate::epoch::{self, Bonds, Epoch, LiquidAlpha, Rules, Today, Variant, epoch};
 use crate::state::State;
-use crate::{Block, Neuron, Rao, RuleSet};
+use crate::{Block, Hyperparameters, Neuron, Rao, RuleSet};
 
 /// An epoch of the chain. What it found of each neuron stands in the metagraph of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +80,6 @@ impl State {
             let commits = self.commits.get(&neuron.hotkey)?;
             commits.oldest_live(block, period)
         };
-        let liquid_alpha = LiquidAlpha {
-            low: rules.alpha_low,
-            high: rules.alpha_high,
-            steepness: i16::try_from(rules.alpha_sigmoid_steepness).unwrap_or(i16::MAX),
-        };
         Today {
             tempo: rules.tempo,
             last_epoch: self.last_epoch,
@@ -94,11 +89,7 @@ impl State {
                 .commit_reveal_weights_enabled
                 .then(|| self.neurons.iter().map(oldest_commit).collect()),
             bonds_penalty: rules.bonds_penalty,
-            bonds: if rules.yuma3_on {
-                Bonds::Yuma3(rules.liquid_alpha_on.then_some(liquid_alpha))
-            } else {
-                Bonds::Proportional
-            },
+            bonds: rules.bonds(),
         }
     }
 
@@ -148,6 +139,20 @@ impl State {
         self.accounts.stake(hotkey, owner, validator);
         self.accounts.stake(hotkey, owner, server);
         self.restake(hotkey);
+    }
+}
+
+impl Hyperparameters {
+    /// How bonds move by today's rules.
+    pub(crate) fn bonds(&self) -> Bonds {
+        if !self.yuma3_on {
+            return Bonds::Proportional;
+        }
+        Bonds::Yuma3(self.liquid_alpha_on.then_some(LiquidAlpha {
+            low: self.alpha_low,
+            high: self.alpha_high,
+            steepness: i16::try_from(self.alpha_sigmoid_steepness).unwrap_or(i16::MAX),
+        }))
     }
 }
 

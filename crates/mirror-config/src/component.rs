@@ -4,8 +4,12 @@
 //! crate's registry.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+
+use crate::notation;
 
 /// Sets up the miners, as in the seed: how often each fails, and how often each is right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +125,8 @@ pub enum RewardModel {
 pub enum SubtensorSpec {
     /// A chain of our own, as a node.
     DummySubtensor(DummySubtensorArgs),
+    /// A chain that runs already.
+    Subtensor(SubtensorArgs),
 }
 
 /// The subnet's size and name.
@@ -128,7 +134,17 @@ pub enum SubtensorSpec {
 #[serde(tag = "name", content = "args")]
 pub enum MetagraphSpec {
     /// So many miners, registered from the start.
-    DummyMetagraph(DummyMetagraphArgs),
+    DummyMetagraph(MetagraphArgs),
+    /// The same, with a history.
+    Metagraph(MetagraphArgs),
+}
+
+impl MetagraphSpec {
+    /// What it was told.
+    pub fn args(&self) -> &MetagraphArgs {
+        let (Self::DummyMetagraph(args) | Self::Metagraph(args)) = self;
+        args
+    }
 }
 
 /// What a miner does with a call.
@@ -137,6 +153,24 @@ pub enum MetagraphSpec {
 pub enum BehaviourSpec {
     /// Answers from the data set: fails with a chance, is right with a chance.
     Honest(HonestArgs),
+}
+
+/// What a validator makes of what it has learned when it sets weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args", rename_all = "snake_case")]
+pub enum ValidatorBehaviour {
+    /// Weighs each uid by what it earned.
+    Honest(NoArgs),
+    /// Weighs its own members alone.
+    Cabal(CabalArgs),
+}
+
+/// Arguments of the behaviour `cabal`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CabalArgs {
+    /// The miners that get all weight; both ends named.
+    #[serde(with = "notation::uid_text")]
+    pub members: RangeInclusive<u32>,
 }
 
 /// Arguments of the behaviour `honest`.
@@ -325,9 +359,18 @@ pub struct DummySubtensorArgs {
     pub delegated: BTreeMap<String, f64>,
 }
 
-/// Arguments of `DummyMetagraph`.
+/// Arguments of `Subtensor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DummyMetagraphArgs {
+pub struct SubtensorArgs {
+    /// Where its node listens.
+    pub chain_endpoint: SocketAddr,
+    /// The chain's name.
+    pub network: String,
+}
+
+/// Arguments of `DummyMetagraph` and of `Metagraph`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetagraphArgs {
     /// The subnet.
     pub netuid: u16,
     /// The chain's name.

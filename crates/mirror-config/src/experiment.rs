@@ -8,7 +8,9 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::check;
-use crate::component::{BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec};
+use crate::component::{
+    BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec, ValidatorBehaviour,
+};
 use crate::notation;
 use crate::schema::{Family, Readiness, components, sections};
 
@@ -311,6 +313,9 @@ pub struct Network {
     pub stakes: Vec<f64>,
     /// When a block closes.
     pub block_time: BlockTime,
+    /// A file that the subnet starts from; its miners and validators are played under their uids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metagraph: Option<String>,
     /// The chain's rules.
     pub chain: ChainPreset,
     /// Rules that are other numbers than the preset's, by the chain's names.
@@ -319,6 +324,8 @@ pub struct Network {
     pub axons_per_process: u32,
     /// Miners that differ from the dendrite pool's; a later entry overrides an earlier one.
     pub miners: Vec<MinerGroup>,
+    /// Validators that are not honest; a later entry overrides an earlier one.
+    pub validator_groups: Vec<ValidatorGroup>,
     /// What happens to a node that dies by itself.
     pub restart: RestartPolicies,
     /// Seconds that a node has from its start until it answers health checking.
@@ -398,6 +405,16 @@ pub struct MinerGroup {
     /// Delay of each call to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+}
+
+/// A group of validators: who, and what they set weights by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValidatorGroup {
+    /// Counted from 0; both ends named.
+    #[serde(with = "notation::uid_text")]
+    pub validators: RangeInclusive<u32>,
+    /// What they set weights by.
+    pub behaviour: ValidatorBehaviour,
 }
 
 /// A lognormal delay by two of its quantiles, seconds. `p50 <= p99`.

@@ -2,7 +2,7 @@
 //! of the seed's files, and those of its oldest form with a warning.
 
 use crate::problem::Finding;
-use crate::schema::components;
+use crate::schema::{Family, components};
 use crate::tree::{Content, Entry, Node, Origin};
 
 /// Components that the oldest form of `model` had no keys for, and what stands for them.
@@ -11,10 +11,19 @@ const OLDEST_FORM_COMPONENTS: [(&str, &str); 2] = [
     ("gating_model", "RandomGatingModel"),
 ];
 
+/// What the seed's classes of a kind have in common has a name there, but nothing that it does by itself.
+const BASES: [(&str, &str, &str); 2] = [
+    ("subtensor", "BaseSubtensor", "DummySubtensor"),
+    ("metagraph", "BaseMetagraph", "DummyMetagraph"),
+];
+
 /// Rewrites a file's tree so that each thing is written in one way.
 pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
     if let Some(model) = root.get_mut("model") {
         oldest_model(model, findings);
+        for (component, base, stands_for) in BASES {
+            abstract_base(model, component, base, stands_for, findings);
+        }
         if let Some(args) = model
             .get_mut("dendrite_pool")
             .and_then(|pool| pool.get_mut("args"))
@@ -35,7 +44,18 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         .and_then(|network| network.get_mut("miners"))
         && let Content::List(groups) = &mut miners.content
     {
-        groups.iter_mut().for_each(behaviour);
+        for group in groups {
+            behaviour(group, &components::BEHAVIOUR);
+        }
+    }
+    if let Some(validators) = root
+        .get_mut("network")
+        .and_then(|network| network.get_mut("validator_groups"))
+        && let Content::List(groups) = &mut validators.content
+    {
+        for group in groups {
+            behaviour(group, &components::VALIDATOR_BEHAVIOUR);
+        }
     }
 }
 
@@ -83,6 +103,37 @@ fn oldest_model(model: &mut Node, findings: &mut Vec<Finding>) {
             .with_help(format!("name one: `{key}: {{name: {component}}}`")),
         );
     }
+}
+
+/// A base by its name alone stands for the simplest of its kind.
+fn abstract_base(
+    model: &mut Node,
+    component: &str,
+    base: &str,
+    stands_for: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(node) = model.get_mut(component) else {
+        return;
+    };
+    let name = if node.is_map() {
+        node.get_mut("name")
+    } else {
+        Some(node)
+    };
+    let Some(name) = name.filter(|name| name.as_text() == Some(base)) else {
+        return;
+    };
+    findings.push(
+        Finding::warning(
+            name.origin,
+            format!(
+                "`{base}` is what its kind has in common, and does nothing by itself; {stands_for} is taken"
+            ),
+        )
+        .with_help(format!("name `{stands_for}`")),
+    );
+    *name = Node::text(stands_for, name.origin);
 }
 
 /// A rate is one number for all, or a map from uids beside a baseline: here always the map and the baseline.
@@ -233,14 +284,12 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
 }
 
 /// A behaviour's arguments may stand beside its name; without a name they are those of `honest`.
-fn behaviour(group: &mut Node) {
+fn behaviour(group: &mut Node, family: &Family) {
     let named = group.get("behaviour").map_or(Some("honest"), Node::as_text);
     let Some(named) = named.map(str::to_owned) else {
         return;
     };
-    let known = components::BEHAVIOUR
-        .variant(&named)
-        .map_or(&[][..], |variant| variant.args);
+    let known = family.variant(&named).map_or(&[][..], |variant| variant.args);
     let mut args = group.take("args").map(|entry| (entry.key_origin, entry.value));
     for key in known {
         if let Some(entry) = group.take(key.name) {

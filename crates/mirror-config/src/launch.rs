@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::component::{BehaviourSpec, GatingModel, RewardModel};
+use crate::component::{BehaviourSpec, GatingModel, RewardModel, ValidatorBehaviour};
 use crate::experiment::{BlockTime, ChainPreset, Latency, NeuronSettings, Query};
 
 /// What every node is told, and what its role is told besides.
@@ -98,6 +98,10 @@ pub struct GenesisNeuron {
     pub stake: u64,
     /// May set weights.
     pub validator_permit: bool,
+    /// What it has said of others: uid and weight.
+    pub weights: Vec<(u16, u16)>,
+    /// What it has in others: uid and bond.
+    pub bonds: Vec<(u16, u16)>,
 }
 
 /// A stake given by somebody else's coldkey.
@@ -140,9 +144,9 @@ pub struct AxonLaunch {
 pub struct ValidatorLaunch {
     /// 0 for `validator-0`.
     pub index: u32,
-    /// Its uid: `num_nodes` + index.
+    /// Its uid.
     pub uid: u32,
-    /// Miners: uids 0 … `num_nodes`-1.
+    /// Who may be asked: uids 0 … `num_nodes`-1, as far as they serve.
     pub num_nodes: u32,
     /// The number of the subnet.
     pub netuid: u16,
@@ -158,6 +162,8 @@ pub struct ValidatorLaunch {
     pub alpha: f64,
     /// The neuron's settings.
     pub neuron: NeuronSettings,
+    /// What it makes of what it has learned when it sets weights.
+    pub behaviour: ValidatorBehaviour,
     /// Scores uids.
     pub gating_model: GatingModel,
     /// Scores completions.

@@ -84,6 +84,18 @@ pub(crate) fn device(text: &str) -> Result<String, String> {
     }
 }
 
+/// An IP address and a port.
+pub(crate) fn endpoint(text: &str) -> Result<std::net::SocketAddr, String> {
+    text.parse().map_err(|_| {
+        if text.contains("://") {
+            format!("`{text}` names a protocol: only the address of a `mirror-subtensor` node can be named, for the real chain \
+                     speaks another")
+        } else {
+            format!("`{text}` is no IP address with a port")
+        }
+    })
+}
+
 /// Uids in serde's types as the file has them.
 pub(crate) mod uid_text {
     use std::ops::RangeInclusive;

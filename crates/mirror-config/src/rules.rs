@@ -28,6 +28,9 @@ pub(crate) fn check(given: &Node, resolved: &mut Node, findings: &mut Vec<Findin
     analysis(given, resolved, &mut found);
     network(resolved, &mut found);
     latencies(resolved, &mut found);
+    validator_groups(resolved, &mut found);
+    started_from(resolved, &mut found);
+    running_chain(resolved, &mut found);
     faults_in_time(resolved, &mut found);
     faults_need_steps(resolved, &mut found);
     clamp_topk(resolved);
@@ -165,7 +168,11 @@ fn names_a_result(name: &str) -> bool {
     date == "0000-00-00" || name.contains(['/', '\\', '.'])
 }
 
+/// How many uids can be miners; unknown while a metagraph that the subnet starts from was not read.
 fn num_nodes(resolved: &Node) -> Option<u32> {
+    if resolved.at(&["network", "metagraph"]).is_some() {
+        return None;
+    }
     resolved
         .at(&["model", "metagraph", "args", "num_nodes"])
         .and_then(Node::as_u32)
@@ -278,6 +285,91 @@ fn network(resolved: &Node, found: &mut Vec<Finding>) {
         if let Some((origin, uids)) = written(fault.get("kill"), notation::victims) {
             outside(origin, uids);
         }
+    }
+}
+
+fn validator_groups(resolved: &Node, found: &mut Vec<Finding>) {
+    let count = resolved.at(&["network", "validators"]).and_then(Node::as_u32);
+    let groups = resolved
+        .at(&["network", "validator_groups"])
+        .map(Node::items)
+        .unwrap_or_default();
+    for group in groups {
+        if let Some(count) = count
+            && let Some((origin, named)) = written(group.get("validators"), notation::uids)
+            && *named.end() >= count
+        {
+            let named = notation::write_uids(&named);
+            found.push(
+                Finding::error(origin, format!("there is no validator {named} among {count}"))
+                    .with_help(format!("validators go from 0 to {}", count - 1)),
+            );
+        }
+        let members = group.at(&["behaviour", "args", "members"]);
+        if let Some(miners) = num_nodes(resolved)
+            && let Some((origin, uids)) = written(members, notation::uids)
+            && *uids.end() >= miners
+        {
+            let uids = notation::write_uids(&uids);
+            found.push(
+                Finding::error(
+                    origin,
+                    format!("uid {uids} is outside the network of {miners} miners"),
+                )
+                .with_help(format!("uids go from 0 to {}", miners - 1)),
+            );
+        }
+    }
+}
+
+/// A subnet that starts from a metagraph has its size and its stakes from there.
+fn started_from(resolved: &Node, found: &mut Vec<Finding>) {
+    if resolved.at(&["network", "metagraph"]).is_none() {
+        return;
+    }
+    let others = [
+        &["network", "stakes"][..],
+        &["model", "metagraph", "args", "num_nodes"],
+    ];
+    for path in others {
+        if let Some(node) = resolved.at(path).filter(|node| node.origin != Origin::Default) {
+            found.push(
+                Finding::warning(
+                    node.origin,
+                    format!("`{}` has no effect beside `network.metagraph`", path.join(".")),
+                )
+                .with_help("leave it out: the metagraph says it"),
+            );
+        }
+    }
+}
+
+/// A chain that runs already began somewhere else, and does not stand still for a schedule that it was not told of.
+fn running_chain(resolved: &Node, found: &mut Vec<Finding>) {
+    let name = resolved
+        .at(&["model", "subtensor", "name"])
+        .and_then(Node::as_text);
+    if name != Some("Subtensor") {
+        return;
+    }
+    let first = resolved.get("faults").and_then(|faults| faults.items().first());
+    if let Some(fault) = first {
+        found.push(
+            Finding::error(
+                fault.origin,
+                "faults stop the chain for a moment, and `Subtensor` is one that runs already",
+            )
+            .with_help("use `DummySubtensor`, which the run starts itself"),
+        );
+    }
+    if let Some(metagraph) = resolved.at(&["network", "metagraph"]) {
+        found.push(
+            Finding::error(
+                metagraph.origin,
+                "`network.metagraph` is what a chain starts from, and `Subtensor` is one that runs already",
+            )
+            .with_help("use `DummySubtensor`, which the run starts itself"),
+        );
     }
 }
 

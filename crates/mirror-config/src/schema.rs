@@ -352,6 +352,11 @@ pub(crate) static DEVICE: Notation = Notation {
     pattern: "^(cpu|cuda(:[0-9]+)?)$",
     check: |text| notation::device(text).map(drop),
 };
+pub(crate) static ENDPOINT: Notation = Notation {
+    what: "an address as in `127.0.0.1:9944`",
+    pattern: r"^[0-9.]+:[0-9]+$|^\[[0-9a-fA-F:.]+\]:[0-9]+$",
+    check: |text| notation::endpoint(text).map(drop),
+};
 pub(crate) static UIDS: Notation = Notation {
     what: "a uid as in `3`, or a range of them as in `0-11`",
     pattern: "^[0-9]+(-[0-9]+)?$",

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use mirror_config::component::{
-    BehaviourSpec, DendritePool, GatingModel, HonestArgs, MetagraphSpec, RewardModel, SubtensorSpec, Value,
+    BehaviourSpec, DendritePool, GatingModel, HonestArgs, RewardModel, SubtensorSpec, Value,
 };
 use mirror_config::experiment::{
     BlockTime, ChainPreset, Experiment, Fault, Latency, Method, Network, NeuronSettings, RestartPolicy,
@@ -144,7 +144,9 @@ fn defaults_are_those_of_version_4() {
     assert_eq!(model.neuron, neuron);
     assert_eq!(experiment.network, Network::default());
     assert_eq!((experiment.seed, experiment.device.as_str()), (0, "cpu"));
-    let SubtensorSpec::DummySubtensor(subtensor) = model.subtensor;
+    let SubtensorSpec::DummySubtensor(subtensor) = model.subtensor else {
+        panic!("it is the default")
+    };
     assert_eq!(
         (
             subtensor.network.as_str(),
@@ -153,7 +155,7 @@ fn defaults_are_those_of_version_4() {
         ),
         ("mirror", 1, 100)
     );
-    let MetagraphSpec::DummyMetagraph(metagraph) = model.metagraph;
+    let metagraph = model.metagraph.args();
     assert_eq!(metagraph.network, "finney");
     let GatingModel::RandomGatingModel(gating) = model.gating_model else {
         panic!()
@@ -204,8 +206,12 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
 
 #[test]
 fn our_own_files_have_no_warnings() {
-    for entry in std::fs::read_dir(root().join("configs")).unwrap() {
+    let files = |folder: &str| std::fs::read_dir(root().join(folder)).unwrap();
+    for entry in files("configs").chain(files("configs/attacks")) {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let loaded = load(&path).unwrap_or_else(|problems| panic!("{}", problems.plain()));
         assert!(loaded.warnings.problems.is_empty(), "{}", loaded.warnings.plain());
     }
@@ -244,7 +250,7 @@ fn the_seeds_files_resolve_unmodified() {
             loaded.warnings.plain()
         );
         let model = loaded.experiment.model.unwrap();
-        let MetagraphSpec::DummyMetagraph(metagraph) = model.metagraph;
+        let metagraph = model.metagraph.args();
         assert_eq!((metagraph.num_nodes, metagraph.netuid), (miners, 0));
         let query = loaded.experiment.query.unwrap();
         assert_eq!(query.ignore_attr, ["hotkeys", "block"]);
@@ -811,4 +817,98 @@ fn files_that_cannot_be_read_are_told() {
     );
     std::fs::write(&path, vec![b'#'; 5 << 20]).unwrap();
     assert!(says(&load(&path).unwrap_err(), &["bytes"]));
+}
+
+#[test]
+fn the_seeds_bases_stand_for_the_simplest_of_their_kind() {
+    for (given, base, taken) in [
+        (
+            "metagraph:\n    name: BaseMetagraph\n",
+            "BaseMetagraph",
+            "DummyMetagraph",
+        ),
+        (
+            "subtensor: BaseSubtensor\n  metagraph:\n    name: DummyMetagraph\n",
+            "BaseSubtensor",
+            "DummySubtensor",
+        ),
+    ] {
+        let text = SOUND.replace("metagraph:\n    name: DummyMetagraph\n", given);
+        let loaded = sound(&text);
+        let told = loaded.warnings.plain();
+        assert!(
+            told.contains(&format!("`{base}` is what its kind has in common")),
+            "{told}"
+        );
+        assert!(told.contains(&format!("{taken} is taken")), "{told}");
+        assert_eq!(loaded.experiment, sound(SOUND).experiment);
+    }
+}
+
+#[test]
+fn a_chain_that_runs_already_is_named_by_its_address() {
+    let with = |endpoint: &str| {
+        let subtensor =
+            format!("subtensor: {{name: Subtensor, args: {{chain_endpoint: '{endpoint}'}}}}\n  metagraph:");
+        SOUND.replace("metagraph:", &subtensor)
+    };
+    let loaded = sound(&with("127.0.0.1:9944"));
+    let Some(SubtensorSpec::Subtensor(args)) = loaded.experiment.model.map(|model| model.subtensor) else {
+        panic!("it was named")
+    };
+    assert_eq!(args.chain_endpoint, "127.0.0.1:9944".parse().unwrap());
+    for endpoint in [
+        "wss://entrypoint-finney.opentensor.ai:443",
+        "finney",
+        "127.0.0.1",
+        "127.0.0.1:99999",
+    ] {
+        check(&with(endpoint), &["127.0.0.1:9944"]);
+    }
+    let faults = with("127.0.0.1:9944") + "faults: [{at: step 1, kill: uid 0}]\n";
+    check(
+        &faults,
+        &["`Subtensor` is one that runs already", "DummySubtensor"],
+    );
+    let started = with("127.0.0.1:9944") + "network: {metagraph: subnet.json}\n";
+    check(&started, &["`network.metagraph` is what a chain starts from"]);
+}
+
+#[test]
+fn what_a_metagraph_says_is_not_said_besides() {
+    let text = SOUND.to_owned() + "network: {metagraph: subnet.parquet, stakes: [5]}\n";
+    let told = sound(&text).warnings.plain();
+    assert!(told.contains("`network.stakes` has no effect"), "{told}");
+    assert!(
+        told.contains("`model.metagraph.args.num_nodes` has no effect"),
+        "{told}"
+    );
+    // How many there are is not known before it is read.
+    sound(&(SOUND.to_owned() + "network: {metagraph: subnet.json, miners: [{uids: 200, fitness: 1}]}\n"));
+}
+
+#[test]
+fn validators_that_cheat_are_named_by_range() {
+    let with = |groups: &str| format!("{SOUND}network: {{validators: 4, validator_groups: [{groups}]}}\n");
+    let beside = sound(&with("{validators: 2-3, behaviour: cabal, members: 12-15}"));
+    let spelled_out = sound(&with(
+        "{validators: 2-3, behaviour: {name: cabal, args: {members: 12-15}}}",
+    ));
+    assert_eq!(beside.experiment, spelled_out.experiment);
+    check(
+        &with("{validators: 3-4, behaviour: honest}"),
+        &["no validator 3-4 among 4", "0 to 3"],
+    );
+    check(
+        &with("{validators: 0, behaviour: cabal}"),
+        &["members` is missing"],
+    );
+    check(
+        &with("{validators: 0, behaviour: cabal, members: 15-16}"),
+        &["uid 15-16 is outside", "16 miners"],
+    );
+    check(
+        &with("{validators: 0, behaviour: cabbal, members: 1}"),
+        &["cabal"],
+    );
 }

@@ -8,6 +8,8 @@ fn required(component: &str) -> &'static str {
     match component {
         "DummyDendritePool" => "{data_path: builtin}",
         "SequentialGatingModel" => "{tokenizer_name: bert-base-cased, hidden_size: [8, 8], embedding_dim: 8}",
+        "Subtensor" => "{chain_endpoint: '127.0.0.1:9944'}",
+        "cabal" => "{members: 0-3}",
         "CustomRewardModel" => "{model_path: models/gpt}",
         _ => "{}",
     }
@@ -28,6 +30,7 @@ fn file_with(family: &Family, component: &str) -> String {
         ("method", "train".into(), "{}"),
         ("value", "ConstantValue".into(), "{}"),
         ("behaviour", "honest".into(), "{}"),
+        ("validator_behaviour", "honest".into(), "{}"),
         ("estimator", "GradientBoostingRegressor".into(), "{}"),
     ];
     let place = parts
@@ -44,6 +47,7 @@ fn file_with(family: &Family, component: &str) -> String {
         method,
         value,
         behaviour,
+        validator_behaviour,
         estimator,
     ] = parts.map(|(_, name, args)| format!("{{name: {name}, args: {args}}}"));
     let gating = match family.name {
@@ -55,7 +59,8 @@ fn file_with(family: &Family, component: &str) -> String {
          subtensor: {subtensor}, metagraph: {metagraph}}}\n\
          data: {{id: d, path: builtin}}\n\
          query: {{id: q, method: {method}}}\n\
-         network: {{miners: [{{uids: 0, behaviour: {behaviour}}}]}}\n\
+         network: {{miners: [{{uids: 0, behaviour: {behaviour}}}], \
+         validator_groups: [{{validators: 0, behaviour: {validator_behaviour}}}]}}\n\
          analysis: {{requires: [q], estimators: {{trees: {estimator}}}}}\n"
     )
 }

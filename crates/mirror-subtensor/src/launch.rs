@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Balance, Block, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner};
+use mirror_chain::{
+    Balance, Block, Bond, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner, Uid, Weight,
+};
 use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::{Hotkey, PublicKey};
@@ -38,8 +40,8 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             coldkey: key(&neuron.coldkey, || format!("coldkey of uid {uid}"))?,
             stake: Rao(neuron.stake),
             validator_permit: neuron.validator_permit,
-            weights: Vec::new(),
-            bonds: Vec::new(),
+            weights: pairs(&neuron.weights, |uid, weight| Weight { uid, weight }),
+            bonds: pairs(&neuron.bonds, |uid, bond| Bond { uid, bond }),
         })
     });
     let nominations = launch.nominations.iter().enumerate().map(|(i, nomination)| {
@@ -80,6 +82,10 @@ fn hyperparameters(launch: &GenesisLaunch) -> anyhow::Result<Hyperparameters> {
     };
     let changed = launch.hyperparameters.iter();
     Ok(preset.with_all(changed.map(|(name, &value)| (name.as_str(), value)))?)
+}
+
+fn pairs<T>(row: &[(u16, u16)], pair: impl Fn(Uid, u16) -> T) -> Vec<T> {
+    row.iter().map(|&(uid, value)| pair(Uid(uid), value)).collect()
 }
 
 fn key(hex: &str, whose: impl FnOnce() -> String) -> anyhow::Result<PublicKey> {

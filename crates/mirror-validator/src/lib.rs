@@ -3,6 +3,7 @@
 //! It asks axons through its dendrite pool, rewards what comes back, learns whom to ask, keeps a moving average of what
 //! each uid earned, and sets weights from it. What it does becomes events at the coordinator.
 
+pub mod behaviour;
 pub mod chain;
 pub mod conversation;
 pub mod dendrite;
@@ -86,6 +87,7 @@ pub async fn serve(
         gating: gating::build(&role.gating_model, own.child("gating"), role.num_nodes, topk)?,
         reward: reward::build(&role.reward_model, own.child("reward"))?,
         reporter,
+        behaviour: behaviour::build(&role.behaviour),
         history: History::new(role.alpha, role.neuron.max_history as usize),
         metagraph: Metagraph::default(),
         nominators: Vec::new(),

@@ -13,6 +13,7 @@ use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, Weights
 use mirror_seed::{CallId, Draw, Seed};
 use rand::seq::index;
 
+use crate::behaviour::Behaviour;
 use crate::chain::Chain;
 use crate::conversation::Conversation;
 use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
@@ -52,6 +53,7 @@ pub struct Neuron {
     pub(crate) dendrite: DendritePool,
     pub(crate) gating: Box<dyn GatingModel>,
     pub(crate) reward: Box<dyn RewardModel>,
+    pub(crate) behaviour: Box<dyn Behaviour>,
     pub(crate) reporter: Reporter,
     pub(crate) history: History,
     pub(crate) metagraph: Metagraph,
@@ -463,11 +465,11 @@ impl Neuron {
         Ok(())
     }
 
-    /// The weights that follow from what was learned: the averages under the chain's limits.
+    /// The weights that its behaviour makes of what was learned, under the chain's limits.
     pub fn compute_weights(&self) -> Processed {
         let n = self.metagraph.neurons.len();
         let averages = self.history.averages(n).unwrap_or_else(|| vec![1.0; n]);
-        weights::process(&averages, &self.metagraph.limits)
+        weights::process(&self.behaviour.weigh(averages), &self.metagraph.limits)
     }
 
     /// A record of weights that are about to be set.

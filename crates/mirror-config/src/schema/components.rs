@@ -21,6 +21,7 @@ pub static FAMILIES: &[&Family] = &[
     &SUBTENSOR,
     &METAGRAPH,
     &BEHAVIOUR,
+    &VALIDATOR_BEHAVIOUR,
     &METHOD,
     &VALUE,
     &ESTIMATOR,
@@ -226,31 +227,45 @@ pub static SUBTENSOR: Family = Family {
     name: "subtensor",
     doc: "The chain.",
     number_means: None,
-    variants: &[Variant::built(
-        "DummySubtensor",
-        &[
-            Key::new("network", Kind::Text, "mirror", "The chain's name."),
-            Key::new(
-                "block",
-                Kind::Integer(1..=u32::MAX as i128),
-                "1",
-                "The block it starts at.",
-            ),
-            Key::new(
-                "epoch_length",
-                Kind::Integer(1..=1_000_000_000),
-                "100",
-                "Blocks between two epochs, and between two settings of weights by a validator.",
-            ),
-            Key::new(
-                "delegated",
-                Kind::Map(&Kind::Number(0.0..=21_000_000.0)),
-                "{}",
-                "Nominators of the first validator: coldkey in ss58, and how much TAO.",
-            ),
-        ],
-        "A chain of our own, as a node.",
-    )],
+    variants: &[
+        Variant::built(
+            "DummySubtensor",
+            &[
+                Key::new("network", Kind::Text, "mirror", "The chain's name."),
+                Key::new(
+                    "block",
+                    Kind::Integer(1..=u32::MAX as i128),
+                    "1",
+                    "The block it starts at.",
+                ),
+                Key::new(
+                    "epoch_length",
+                    Kind::Integer(1..=1_000_000_000),
+                    "100",
+                    "Blocks between two epochs, and between two settings of weights by a validator.",
+                ),
+                Key::new(
+                    "delegated",
+                    Kind::Map(&Kind::Number(0.0..=21_000_000.0)),
+                    "{}",
+                    "Nominators of the first validator: coldkey in ss58, and how much TAO.",
+                ),
+            ],
+            "A chain of our own, as a node.",
+        ),
+        Variant::built(
+            "Subtensor",
+            &[
+                Key::required(
+                    "chain_endpoint",
+                    Kind::Notation(&super::ENDPOINT),
+                    "Where a node runs that `mirror chain serve` started.",
+                ),
+                Key::new("network", Kind::Text, "mirror", "The chain's name."),
+            ],
+            "A chain that runs already.",
+        ),
+    ],
 };
 
 /// `model.metagraph`.
@@ -258,23 +273,32 @@ pub static METAGRAPH: Family = Family {
     name: "metagraph",
     doc: "The subnet's size and name.",
     number_means: None,
-    variants: &[Variant::built(
-        "DummyMetagraph",
-        &[
-            Key::new("netuid", Kind::Integer(0..=65_535), "1", "The subnet."),
-            Key::new("network", Kind::Text, "finney", "The chain's name."),
-            Key::new(
-                "num_nodes",
-                Kind::Integer(1..=65_536),
-                "16",
-                "How many miners there are: uids 0 to num_nodes-1.",
-            ),
-            Key::ignored("lite", "the metagraph is always whole"),
-            Key::ignored("sync", "the metagraph always follows the chain"),
-        ],
-        "So many miners, registered from the start.",
-    )],
+    variants: &[
+        Variant::built(
+            "DummyMetagraph",
+            METAGRAPH_ARGS,
+            "So many miners, registered from the start.",
+        ),
+        Variant::built(
+            "Metagraph",
+            METAGRAPH_ARGS,
+            "The same, and the run keeps the metagraph of each sync in which it had changed.",
+        ),
+    ],
 };
+
+const METAGRAPH_ARGS: &[Key] = &[
+    Key::new("netuid", Kind::Integer(0..=65_535), "1", "The subnet."),
+    Key::new("network", Kind::Text, "finney", "The chain's name."),
+    Key::new(
+        "num_nodes",
+        Kind::Integer(1..=65_536),
+        "16",
+        "How many miners there are: uids 0 to num_nodes-1.",
+    ),
+    Key::ignored("lite", "the metagraph is always whole"),
+    Key::ignored("sync", "the metagraph always follows the chain"),
+];
 
 /// `network.miners[].behaviour`.
 pub static BEHAVIOUR: Family = Family {
@@ -297,6 +321,25 @@ pub static BEHAVIOUR: Family = Family {
         ],
         "Answers from the data set.",
     )],
+};
+
+/// `network.validator_groups[].behaviour`.
+pub static VALIDATOR_BEHAVIOUR: Family = Family {
+    name: "validator_behaviour",
+    doc: "What a validator makes of what it has learned when it sets weights.",
+    number_means: None,
+    variants: &[
+        Variant::built("honest", &[], "Weighs each uid by what it earned."),
+        Variant::built(
+            "cabal",
+            &[Key::required(
+                "members",
+                Kind::Notation(&super::UIDS),
+                "The miners that it gives all weight to, to each the same.",
+            )],
+            "Weighs its own members alone, whatever they and the others earned.",
+        ),
+    ],
 };
 
 /// `query.method`.

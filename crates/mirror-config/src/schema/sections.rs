@@ -1,7 +1,8 @@
 //! The sections of a file and their keys.
 
 use super::components::{
-    BEHAVIOUR, DENDRITE_POOL, ESTIMATOR, GATING_MODEL, METAGRAPH, METHOD, RATE, REWARD_MODEL, SEED, SUBTENSOR,
+    BEHAVIOUR, DENDRITE_POOL, ESTIMATOR, GATING_MODEL, METAGRAPH, METHOD, RATE, REWARD_MODEL, SEED,
+    SUBTENSOR, VALIDATOR_BEHAVIOUR,
 };
 use super::{DEVICE, Key, Kind, STEP, STEPS, UIDS, VICTIMS};
 
@@ -326,6 +327,11 @@ pub static NETWORK: &[Key] = &[
         "per_step",
         "When a block closes: after each step, which repeats, or by the clock.",
     ),
+    Key::optional(
+        "metagraph",
+        Kind::Text,
+        "A metagraph, `.json` or `.parquet`, that the subnet starts from.",
+    ),
     Key::new(
         "chain",
         Kind::Choice(&["small", "classic", "today"]),
@@ -349,6 +355,12 @@ pub static NETWORK: &[Key] = &[
         Kind::List(&Kind::Table(MINERS)),
         "[]",
         "Miners that differ from the dendrite pool's; a later entry overrides an earlier one.",
+    ),
+    Key::new(
+        "validator_groups",
+        Kind::List(&Kind::Table(VALIDATOR_GROUPS)),
+        "[]",
+        "Validators that are not honest; a later entry overrides an earlier one.",
     ),
     Key::new(
         "restart",
@@ -580,6 +592,16 @@ pub static MINERS: &[Key] = &[
         "What it does with a call; left out: as the dendrite pool says.",
     ),
     Key::optional("latency", Kind::Table(LATENCY), "Delay of each call to it."),
+];
+
+/// `network.validator_groups[]`.
+pub static VALIDATOR_GROUPS: &[Key] = &[
+    Key::required("validators", Kind::Notation(&UIDS), "Who, from 0."),
+    Key::required(
+        "behaviour",
+        Kind::Component(&VALIDATOR_BEHAVIOUR),
+        "What it sets weights by.",
+    ),
 ];
 
 /// `network.miners[].latency`.

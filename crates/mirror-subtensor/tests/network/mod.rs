@@ -69,6 +69,8 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
         coldkey: coldkey(uid).hex(),
         stake: if uid < MINERS { 0 } else { 1_000 },
         validator_permit: uid >= MINERS,
+        weights: Vec::new(),
+        bonds: Vec::new(),
     };
     SubtensorLaunch {
         state: state.to_owned(),

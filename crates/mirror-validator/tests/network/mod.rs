@@ -431,6 +431,7 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
             inference_timeout: 30.0,
             ..NeuronSettings::default()
         },
+        behaviour: mirror_config::component::ValidatorBehaviour::Honest(mirror_config::component::NoArgs {}),
         gating_model: GatingModel::ConstantGatingModel(mirror_config::component::ConstantGatingArgs {
             value: Value::StepValue(scores),
         }),

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::Status;
+use super::cabal::{CabalArguments, cabal};
+use super::serve::{ServeArguments, serve};
 
 mod epoch;
 mod show;
@@ -19,11 +21,17 @@ enum ChainCommand {
     Epoch(epoch::EpochArguments),
     /// Shows the metagraph of a run's chain as an epoch left it
     Show(show::ShowArguments),
+    /// Computes what the cabal of an experiment keeps of the pay, by its share of the stake
+    Cabal(CabalArguments),
+    /// Runs the chain of an experiment by itself, for runs that name it
+    Serve(ServeArguments),
 }
 
 pub(super) fn chain(arguments: &ChainArguments) -> anyhow::Result<Status> {
     match &arguments.command {
         ChainCommand::Epoch(arguments) => epoch::epoch(arguments),
         ChainCommand::Show(arguments) => show::show(arguments),
+        ChainCommand::Cabal(arguments) => cabal(arguments),
+        ChainCommand::Serve(arguments) => serve(arguments),
     }
 }

@@ -1,13 +1,16 @@
 //! The command line: what can be typed, and the exit statuses. 0: done; 1: the run failed, or two runs differ; 2: the file
 //! or the command line is wrong.
 
+mod cabal;
 mod chain;
 mod check;
 mod components;
+mod metagraph;
 mod place;
 mod report;
 mod run;
 mod runs;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +39,9 @@ enum Command {
     Runs(runs::RunsArguments),
     /// Writes the report of a run again
     Report(report::ReportArguments),
-    /// Shows what the chain of a run did, or computes an epoch from its inputs
+    /// Checks metagraphs as files, and writes those of runs
+    Metagraph(metagraph::MetagraphArguments),
+    /// Shows what the chain of a run did, computes epochs, or runs a chain by itself
     Chain(chain::ChainArguments),
 }
 
@@ -95,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Components(arguments) => components::components(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Metagraph(arguments) => metagraph::metagraph(&arguments),
         Command::Chain(arguments) => chain::chain(&arguments),
     };
     match outcome {

@@ -156,7 +156,7 @@ fn summarise(layout: &Layout) -> anyhow::Result<Summary> {
 }
 
 /// The first Ctrl-C or SIGTERM ends the run in order, the second at once.
-async fn watch_interrupts(stop: CancellationToken, now: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn watch_interrupts(stop: CancellationToken, now: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let words = [
         (stop, "ending the run in order; once more ends it at once"),

@@ -1,6 +1,6 @@
 //! The blueprint of a network: an experiment, turned into the launch descriptions of its nodes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_config::component::{
-    BehaviourSpec, DendritePool, DummyMetagraphArgs, DummySubtensorArgs, HonestArgs, MetagraphSpec,
-    SubtensorSpec,
+    BehaviourSpec, CabalArgs, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec,
+    NoArgs, SubtensorSpec, ValidatorBehaviour,
 };
 use mirror_config::experiment::{ChainPreset, Experiment, Fault, Latency, Model, Network};
 use mirror_config::launch::{
@@ -21,6 +21,7 @@ use mirror_runs::Layout;
 use mirror_seed::Seed;
 
 use super::data::Prepared;
+use super::roster::Roster;
 
 /// Rao in a TAO.
 const RAO: f64 = 1e9;
@@ -37,14 +38,25 @@ pub(super) struct Blueprint {
     experiment: Experiment,
     layout: Layout,
     data: Prepared,
+    roster: Roster,
     nominations: Vec<GenesisNomination>,
+}
+
+/// The chain of a run.
+#[derive(Debug, Clone)]
+pub(super) enum Subtensor {
+    /// A node that the run starts.
+    Ours(Box<NodeSpec>),
+    /// A node that runs already.
+    Runs(SocketAddr),
 }
 
 /// Name of the chain's node.
 pub(super) const SUBTENSOR: &str = "subtensor";
 
 impl Blueprint {
-    /// The blueprint of an experiment with a model. Fails where the file names a coldkey that is none.
+    /// The blueprint of an experiment with a model. Fails where the file names a coldkey that is none, or uids that the
+    /// metagraph that it starts from does not have.
     pub(super) fn new(
         experiment: &Experiment,
         model: &Model,
@@ -52,7 +64,14 @@ impl Blueprint {
         data: Prepared,
         log: &str,
     ) -> anyhow::Result<Self> {
+        let validators = experiment.network.validators;
+        let roster = match &data.metagraph {
+            Some(snapshot) => Roster::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
+            None => Roster::in_order(model.metagraph.args().num_nodes, validators),
+        };
+        roster.check(experiment)?;
         Ok(Self {
+            roster,
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -63,34 +82,46 @@ impl Blueprint {
         })
     }
 
-    /// The chain.
-    pub(super) fn subtensor(&self, coordinator: SocketAddr) -> NodeSpec {
-        self.node(
+    /// The chain, where it is the run that starts it; it reports to the coordinator, if there is one.
+    pub(super) fn subtensor(&self, coordinator: Option<SocketAddr>) -> Subtensor {
+        let chain = match &self.model.subtensor {
+            SubtensorSpec::DummySubtensor(chain) => chain,
+            SubtensorSpec::Subtensor(chain) => return Subtensor::Runs(chain.chain_endpoint),
+        };
+        let node = self.node(
             SUBTENSOR.to_owned(),
             Role::Subtensor(Box::new(SubtensorLaunch {
                 state: self.state(SUBTENSOR),
-                genesis: self.genesis(),
+                genesis: self.genesis(chain),
                 block_time: self.network().block_time,
                 barrier: (0..self.network().validators)
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
                 holds: super::schedule::holds(&self.experiment.faults),
-                coordinator: Some(coordinator),
+                coordinator,
             })),
-        )
+        );
+        Subtensor::Ours(Box::new(node))
     }
 
     /// Every miner process.
     pub(super) fn miners(&self, subtensor: SocketAddr) -> Vec<NodeSpec> {
-        let size = self.network().axons_per_process.max(1);
-        let firsts = (0..self.num_nodes()).step_by(size as usize);
-        firsts.map(|first| self.miner(first, subtensor)).collect()
+        let firsts: BTreeSet<u32> = self
+            .roster
+            .miners
+            .iter()
+            .map(|uid| *self.process_of(*uid).start())
+            .collect();
+        firsts
+            .into_iter()
+            .map(|first| self.miner(first, subtensor))
+            .collect()
     }
 
     /// The miner process that a uid lives in.
     pub(super) fn miner(&self, uid: u32, subtensor: SocketAddr) -> NodeSpec {
         let uids = self.process_of(uid);
-        let axons = uids.clone().map(|uid| AxonLaunch {
+        let axons = self.roster.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
             behaviour: self.behaviour(uid),
         });
@@ -119,7 +150,7 @@ impl Blueprint {
         let acknowledged = self.layout.logs().join(format!("{name}.acknowledged"));
         let launch = ValidatorLaunch {
             index,
-            uid: self.num_nodes() + index,
+            uid: self.roster.validators[index as usize],
             num_nodes: self.num_nodes(),
             netuid: self.metagraph().netuid,
             state: self.state(&name),
@@ -128,6 +159,7 @@ impl Blueprint {
             device: self.experiment.device.clone(),
             alpha: self.model.alpha,
             neuron: self.model.neuron.clone(),
+            behaviour: self.validator_behaviour(index),
             gating_model: self.model.gating_model.clone(),
             reward_model: self.model.reward_model.clone(),
             query: self.experiment.query.clone(),
@@ -145,24 +177,55 @@ impl Blueprint {
         self.network().validators
     }
 
-    /// Miners of the network.
+    /// Whoever may be asked has a uid below this.
     pub(super) fn num_nodes(&self) -> u32 {
-        self.metagraph().num_nodes
+        self.roster.askable
     }
 
-    /// What each uid is, in a word: what a miner does, or that it validates.
+    /// uids played by miners.
+    pub(super) fn miner_uids(&self) -> &BTreeSet<u32> {
+        &self.roster.miners
+    }
+
+    /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever belongs to a cabal is
+    /// called so.
     pub(super) fn roles(&self) -> Vec<mirror_analysis::Role> {
-        let miners = (0..self.num_nodes()).map(|uid| match self.behaviour(uid) {
-            BehaviourSpec::Honest(_) => "honest",
-        });
-        let validators = (0..self.network().validators).map(|_| "validator");
-        let roles = (0..).zip(miners.chain(validators));
-        roles
-            .map(|(uid, role)| mirror_analysis::Role {
-                uid,
-                role: role.to_owned(),
-            })
-            .collect()
+        let mut cabal: BTreeSet<u32> = BTreeSet::new();
+        let mut roles: BTreeMap<u32, &str> = BTreeMap::new();
+        for (index, uid) in (0..).zip(&self.roster.validators) {
+            let role = match self.validator_behaviour(index) {
+                ValidatorBehaviour::Honest(_) => "validator",
+                ValidatorBehaviour::Cabal(CabalArgs { members }) => {
+                    cabal.extend(members);
+                    "cabal validator"
+                }
+            };
+            roles.insert(*uid, role);
+        }
+        for uid in &self.roster.miners {
+            let role = match self.behaviour(*uid) {
+                BehaviourSpec::Honest(_) if cabal.contains(uid) => "cabal",
+                BehaviourSpec::Honest(_) => "honest",
+            };
+            roles.insert(*uid, role);
+        }
+        let role = |(uid, role): (u32, &str)| mirror_analysis::Role {
+            uid,
+            role: role.to_owned(),
+        };
+        roles.into_iter().map(role).collect()
+    }
+
+    /// The hotkey of each uid that is played.
+    pub(super) fn hotkeys(&self) -> impl Iterator<Item = (u32, Hotkey)> {
+        let seed = Seed::root(self.seed);
+        let uids = self.roster.miners.iter().chain(&self.roster.validators);
+        uids.filter_map(move |&uid| Some((uid, self.roster.hotkey(&seed, uid)?)))
+    }
+
+    /// Whether the run keeps the metagraphs of its syncs.
+    pub(super) fn keeps_history(&self) -> bool {
+        matches!(self.model.metagraph, MetagraphSpec::Metagraph(_))
     }
 
     /// The public key of a validator.
@@ -202,48 +265,48 @@ impl Blueprint {
         self.layout.state().join(node)
     }
 
-    fn metagraph(&self) -> &DummyMetagraphArgs {
-        let MetagraphSpec::DummyMetagraph(args) = &self.model.metagraph;
-        args
+    fn metagraph(&self) -> &MetagraphArgs {
+        self.model.metagraph.args()
     }
 
-    fn chain(&self) -> &DummySubtensorArgs {
-        let SubtensorSpec::DummySubtensor(args) = &self.model.subtensor;
-        args
-    }
-
-    /// The validators are staked and permitted from the start.
-    fn genesis(&self) -> GenesisLaunch {
+    /// The neurons of the metagraph that the subnet starts from; else the validators are staked and permitted.
+    fn genesis(&self, chain: &DummySubtensorArgs) -> GenesisLaunch {
         let seed = Seed::root(self.seed);
         let neuron = |owner, stake, validator_permit| GenesisNeuron {
             hotkey: SecretKey::hotkey(&seed, owner).public().hex(),
             coldkey: SecretKey::coldkey(&seed, owner).public().hex(),
             stake,
             validator_permit,
+            weights: Vec::new(),
+            bonds: Vec::new(),
         };
         let miners = (0..self.num_nodes()).map(|uid| neuron(Owner::Miner(uid), 0, false));
         let validators = (0..self.network().validators)
             .map(|index| neuron(Owner::Validator(index), self.stake(index), true));
+        let neurons = match &self.data.metagraph {
+            Some(snapshot) => self.roster.neurons(snapshot, &seed),
+            None => miners.chain(validators).collect(),
+        };
         GenesisLaunch {
             netuid: self.metagraph().netuid,
-            block: self.chain().block,
+            block: chain.block,
             rules: self.network().chain,
-            hyperparameters: self.hyperparameters(),
+            hyperparameters: self.hyperparameters(chain),
             owner: Some(GenesisOwner {
                 hotkey: SecretKey::hotkey(&seed, Owner::Subnet).public().hex(),
                 coldkey: SecretKey::coldkey(&seed, Owner::Subnet).public().hex(),
             }),
-            neurons: miners.chain(validators).collect(),
+            neurons,
             nominations: self.nominations.clone(),
             balances: Vec::new(),
         }
     }
 
     /// What the file says, and in a small network the epochs' length, which the component has.
-    fn hyperparameters(&self) -> BTreeMap<String, u64> {
+    fn hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
         let mut hyperparameters = match self.network().chain {
             ChainPreset::Small => ["tempo", "validator_epoch_length"]
-                .map(|name| (name.to_owned(), self.chain().epoch_length))
+                .map(|name| (name.to_owned(), chain.epoch_length))
                 .into(),
             ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
         };
@@ -279,6 +342,17 @@ impl Blueprint {
         })
     }
 
+    /// As the last group that names the validator says, else honest.
+    fn validator_behaviour(&self, index: u32) -> ValidatorBehaviour {
+        let groups = self.network().validator_groups.iter().rev();
+        let mut named = groups.filter(|group| group.validators.contains(&index));
+        named
+            .next()
+            .map_or(ValidatorBehaviour::Honest(NoArgs {}), |group| {
+                group.behaviour.clone()
+            })
+    }
+
     fn links(&self) -> Vec<LinkLaunch> {
         let link = |uids: &RangeInclusive<u32>, latency: Latency| LinkLaunch {
             first_uid: *uids.start(),
@@ -295,7 +369,9 @@ impl Blueprint {
 
 /// Stake that others' coldkeys gave to the first validator.
 fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
-    let SubtensorSpec::DummySubtensor(chain) = &model.subtensor;
+    let SubtensorSpec::DummySubtensor(chain) = &model.subtensor else {
+        return Ok(Vec::new());
+    };
     let hotkey = SecretKey::hotkey(&Seed::root(seed), Owner::Validator(0))
         .public()
         .hex();

@@ -25,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::blueprint::{self, Blueprint, SUBTENSOR};
+use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
 use super::crew::{Crew, Followed};
 use super::data::Prepared;
 use super::intake::{self, Clerk};
+use super::metagraphs;
 use super::progress::Progress;
 use super::roles;
 use super::schedule::{self, Hold};
@@ -116,6 +117,9 @@ pub async fn run<P: Placement + 'static>(
         placement.capabilities().contains(&Capability::SharedFiles),
         "the nodes of this placement cannot read the coordinator's files, and they are told of data by path"
     );
+    if let Some(snapshot) = &data.metagraph {
+        metagraphs::save_origin(recorder.layout(), snapshot)?;
+    }
     let blueprint = Blueprint::new(experiment, model, recorder.layout(), data, &options.log)?;
     roles::save(&blueprint.roles(), recorder.layout())?;
     let listener = placement
@@ -127,6 +131,7 @@ pub async fn run<P: Placement + 'static>(
         .context("cannot tell where the coordinator listens")?;
     // Until the subtensor is there, nobody asks for its address.
     let (subtensor, subtensor_address) = watch::channel(coordinator);
+    let layout = recorder.layout().clone();
     let (intake, mut clerk) = intake::start(recorder, subtensor_address.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(intake.clone()).max_decoding_message_size(REPORT_LIMIT);
@@ -144,6 +149,8 @@ pub async fn run<P: Placement + 'static>(
         intake,
         tracer: Tracer::new(&Seed::root(experiment.seed), "coordinator", 0),
         subtensor: subtensor_address,
+        history: Arc::default(),
+        layout,
         incarnations: Arc::default(),
     };
     let mut conductor = Conductor {
@@ -170,6 +177,9 @@ pub async fn run<P: Placement + 'static>(
     };
     conductor.dismiss().await;
     conductor.progress.finish();
+    if outcome.is_ok() {
+        conductor.keep_metagraphs().await;
+    }
     let failures = conductor.end(&options.now).await;
     let never_came = conductor.holds.keys().copied().collect();
     closing.cancel();
@@ -240,12 +250,28 @@ impl<P: Placement + 'static> Conductor<P> {
             async move { fleet::start_all(&*crew.placement, &nodes, crew.ready_timeout).await }
         };
         let blueprint = self.crew.blueprint.clone();
-        let subtensor = start(vec![blueprint.subtensor(self.coordinator)]).await?;
-        let subtensor = *subtensor.first().context("the subtensor has no address")?;
+        let subtensor = match blueprint.subtensor(Some(self.coordinator)) {
+            Subtensor::Ours(node) => {
+                let started = start(vec![*node]).await?;
+                *started.first().context("the subtensor has no address")?
+            }
+            Subtensor::Runs(address) => address,
+        };
         self.subtensor.send_replace(subtensor);
+        if let Subtensor::Runs(address) = blueprint.subtensor(Some(self.coordinator)) {
+            self.crew
+                .check_running_chain()
+                .await
+                .with_context(|| format!("the subtensor at {address}"))?;
+        }
         start(blueprint.miners(subtensor)).await?;
         start(blueprint.validators(subtensor, self.coordinator)).await?;
         self.crew.begin().await?;
+        if blueprint.keeps_history() {
+            self.crew.catch_up().await?;
+            let crew = self.crew.clone();
+            self.beside(async move { Notice::Errand(crew.keep_history().await) });
+        }
         for index in 0..blueprint.validator_count() {
             self.working.insert(index);
             self.query(index);
@@ -424,7 +450,10 @@ impl<P: Placement + 'static> Conductor<P> {
         let subtensor = *self.subtensor.borrow();
         let blueprint = &self.crew.blueprint;
         if name == SUBTENSOR {
-            return Some(blueprint.subtensor(self.coordinator));
+            return match blueprint.subtensor(Some(self.coordinator)) {
+                Subtensor::Ours(node) => Some(*node),
+                Subtensor::Runs(_) => None,
+            };
         }
         if let Some(index) = validator_index(name) {
             return Some(blueprint.validator(index, subtensor, self.coordinator));
@@ -433,14 +462,25 @@ impl<P: Placement + 'static> Conductor<P> {
         Some(blueprint.miner(first, subtensor))
     }
 
+    /// Keeps the chain's last word, and what the metagraph's history lacks.
+    async fn keep_metagraphs(&self) {
+        if self.crew.blueprint.keeps_history()
+            && let Err(error) = self.crew.catch_up().await
+        {
+            tracing::warn!(%error, "the end of the metagraph's history is not kept");
+        }
+        if let Err(error) = self.crew.keep_metagraph(None).await {
+            tracing::warn!(%error, "the last metagraph is not kept");
+        }
+    }
+
     /// Ends validators, then miners, then the subtensor.
     async fn end(&self, now: &CancellationToken) -> Vec<PlacementError> {
         let blueprint = &self.crew.blueprint;
         let validators = (0..blueprint.validator_count())
             .map(blueprint::validator_name)
             .collect();
-        let all: BTreeSet<u32> = (0..blueprint.num_nodes()).collect();
-        let miners = self.crew.processes(&all).into_iter().collect();
+        let miners = self.crew.processes(blueprint.miner_uids()).into_iter().collect();
         let waves = [validators, miners, vec![SUBTENSOR.to_owned()]];
         let failures = fleet::stop_in_order(&*self.crew.placement, &waves, GRACE, now).await;
         failures

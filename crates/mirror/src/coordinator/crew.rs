@@ -7,19 +7,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use mirror_cluster::{NodeSpec, Placement, PlacementError};
+use mirror_config::experiment::BlockTime;
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
-    BarrierChange, BeginRequest, HoldRequest, NodeIncident, QueryProgress, QueryRequest, RetireRequest,
-    SettleRequest, record,
+    BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
+    QueryRequest, RetireRequest, SettleRequest, record,
 };
+use mirror_runs::Layout;
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
 
 use super::blueprint::{self, Blueprint};
 use super::intake::Intake;
+use super::metagraphs::{self, SYNC_BLOCKS};
 use super::schedule::Hold;
 
 /// How long the subtensor may take for what the coordinator asks of it, a restart of it included.
@@ -27,6 +30,27 @@ const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Pause between two attempts to reach a node.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes of the last metagraph.
+const METAGRAPH_LIMIT: usize = 256 << 20;
+
+/// How much of a metagraph is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Detail {
+    /// With weights and bonds.
+    Full,
+    /// Without.
+    Lite,
+}
+
+/// How far the history of the metagraph is kept.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// The block of the next sync; `None` before the first.
+    next: Option<u64>,
+    /// As of the sync before.
+    version: Option<u64>,
+}
 
 /// What an errand needs.
 pub(super) struct Crew<P> {
@@ -37,6 +61,9 @@ pub(super) struct Crew<P> {
     /// Where the subtensor is.
     pub(super) subtensor: watch::Receiver<SocketAddr>,
     pub(super) ready_timeout: Duration,
+    pub(super) history: Arc<tokio::sync::Mutex<History>>,
+    /// Where the run lies.
+    pub(super) layout: Layout,
     /// How often each node was started before.
     pub(super) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
 }
@@ -50,6 +77,8 @@ impl<P> Clone for Crew<P> {
             tracer: self.tracer.clone(),
             subtensor: self.subtensor.clone(),
             ready_timeout: self.ready_timeout,
+            history: self.history.clone(),
+            layout: self.layout.clone(),
             incarnations: self.incarnations.clone(),
         }
     }
@@ -203,6 +232,91 @@ impl<P: Placement> Crew<P> {
             tokio::time::sleep(PAUSE).await;
         }
         Followed::Gone
+    }
+
+    /// The metagraph when a block had closed, or now.
+    async fn metagraph(&self, block: Option<u64>, detail: Detail) -> Result<Metagraph, Status> {
+        let address = *self.subtensor.borrow();
+        let mut client =
+            SubtensorClient::new(self.tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
+        let mut request = tonic::Request::new(MetagraphRequest {
+            block,
+            lite: matches!(detail, Detail::Lite),
+        });
+        request.set_timeout(CONTROL_PATIENCE);
+        Ok(client.get_metagraph(request).await?.into_inner())
+    }
+
+    /// Has the run keep the metagraph of a block, or that of now.
+    pub(super) async fn keep_metagraph(&self, block: Option<u64>) -> anyhow::Result<()> {
+        let metagraph = self.metagraph(block, Detail::Full).await?;
+        metagraphs::save(&self.layout, &metagraph)
+    }
+
+    /// Keeps the metagraph of each sync in which it has changed, for as long as the run goes on.
+    pub(super) async fn keep_history(&self) -> anyhow::Result<()> {
+        loop {
+            match self.catch_up().await {
+                Ok(()) => {}
+                Err(error) if error.downcast_ref().is_some_and(is_passing) => {}
+                Err(error) => return Err(error.context("keeping the metagraph's history")),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Brings the history of the metagraph to the block that closed last.
+    pub(super) async fn catch_up(&self) -> anyhow::Result<()> {
+        let mut history = self.history.lock().await;
+        let now = self.metagraph(None, Detail::Lite).await?.block;
+        let mut block = history.next.unwrap_or(now);
+        while block <= now {
+            let version = self.metagraph(Some(block), Detail::Lite).await?.version;
+            if history.version != Some(version) {
+                self.keep_metagraph(Some(block)).await?;
+            }
+            block = (block / SYNC_BLOCKS + 1) * SYNC_BLOCKS;
+            *history = History {
+                next: Some(block),
+                version: Some(version),
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether a chain that runs already can be this experiment's: everybody who plays is registered there, and the
+    /// barrier has not let anybody by.
+    pub(super) async fn check_running_chain(&self) -> anyhow::Result<()> {
+        let metagraph = match self.metagraph(None, Detail::Lite).await {
+            Ok(metagraph) => metagraph,
+            Err(status) if is_passing(&status) => {
+                bail!(
+                    "nothing answers there: start a chain with `mirror chain serve`, and name where it listens ({status})"
+                )
+            }
+            Err(status) => bail!("it is no `mirror-subtensor` of this version: {status}"),
+        };
+        for (uid, hotkey) in self.blueprint.hotkeys() {
+            let there = metagraph.neurons.get(uid as usize);
+            if there.is_none_or(|neuron| neuron.hotkey != hotkey.bytes()) {
+                bail!(
+                    "its uid {uid} is not {hotkey}, by which this experiment plays it: start the chain from this file with \
+                     the same seed, miners and validators"
+                );
+            }
+        }
+        let begun = metagraph
+            .neurons
+            .first()
+            .is_some_and(|neuron| metagraph.block > neuron.block_at_registration);
+        if begun && self.blueprint.network().block_time == BlockTime::PerStep {
+            bail!(
+                "it is at block {} already, and the steps of a run with `block_time: per_step` begin with the chain: start a \
+                 new one, or let blocks close by the clock",
+                metagraph.block
+            );
+        }
+        Ok(())
     }
 
     /// Asks the subtensor for something, again while it is out of reach, wherever it is by then.

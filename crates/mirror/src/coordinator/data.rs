@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use mirror_config::component::DendritePool;
 use mirror_config::experiment::{self, Experiment};
 use mirror_dataset::{Places, Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
+use mirror_snapshot::Snapshot;
 
 /// Compiled data sets and where they came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Prepared {
     pub answers: PathBuf,
     /// The questions of the `data` section; `None` where there is no such section.
     pub questions: Option<PathBuf>,
+    /// What the subnet starts from, if it is not the file's own network.
+    pub metagraph: Option<Snapshot>,
     /// A line each, for the log: what was found where.
     pub origins: Vec<String>,
 }
@@ -85,9 +88,21 @@ pub fn prepare(
         }
         (None, None) => questions.clone().context("the experiment names no data")?,
     };
+    let metagraph = match &experiment.network.metagraph {
+        Some(path) => {
+            let snapshot = Snapshot::read(&base.join(path)).context("`network.metagraph`")?;
+            origins.push(format!(
+                "the subnet starts from {} neurons of {path}",
+                snapshot.neurons.len()
+            ));
+            Some(snapshot)
+        }
+        None => None,
+    };
     Ok(Prepared {
         answers,
         questions,
+        metagraph,
         origins,
     })
 }

@@ -2,12 +2,15 @@
 //! on schedule, and ends them in order.
 
 mod blueprint;
+pub mod chain;
 mod conductor;
 mod crew;
 mod data;
 mod intake;
+pub mod metagraphs;
 mod progress;
 pub mod roles;
+mod roster;
 mod schedule;
 
 pub use conductor::{Finished, Options, base_of, run};

@@ -1,0 +1,144 @@
+//! What a cabal keeps of the pay: validators who give all weight to miners of their own, by their share of the stake.
+//!
+//! Everybody says the same in each epoch and stakes do not grow, so that bonds settle; what is paid then is the answer.
+//! [`Opinion`] is what the honest validators say meanwhile, and makes two curves: where they tell the cabal's miners from
+//! the others both sides face the same, and below half of the stake the cabal keeps nothing; where they cannot, it keeps
+//! what its clipped weights leave it.
+
+use crate::epoch::{self, Bond, Epoch, Malformed, Rules, Today, Variant, epoch};
+use crate::{Block, Hyperparameters, Rao, RuleSet, Uid, Weight};
+
+/// What is staked in all.
+const ALL_STAKE: u64 = 1_000_000 * Rao::TAO;
+
+/// What an epoch pays.
+const EMISSION: Rao = Rao(100 * Rao::TAO);
+
+/// Epochs after which bonds have settled, or never do.
+const MOST_EPOCHS: u64 = 2_000;
+
+/// A subnet with a cabal in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cabal {
+    /// Validators that are not of the cabal, 1 or more; they share the rest of the stake alike.
+    pub honest_validators: u16,
+    /// Validators of the cabal, 1 or more; they share its stake alike.
+    pub validators: u16,
+    /// Miners that are not of the cabal, 1 or more.
+    pub other_miners: u16,
+    /// Miners of the cabal, 1 or more.
+    pub miners: u16,
+}
+
+/// What honest validators say of miners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opinion {
+    /// The cabal's earn nothing, the others all the same.
+    TellsApart,
+    /// All earn the same, the cabal's among them.
+    CannotTell,
+}
+
+impl Cabal {
+    /// The part of an epoch's pay that the cabal's validators and miners keep, 0..=1, with `percent` of the stake.
+    ///
+    /// # Errors
+    /// When there are more neurons than uids, or the rules contradict themselves.
+    pub fn retained(
+        self,
+        percent: u8,
+        opinion: Opinion,
+        hyperparameters: &Hyperparameters,
+    ) -> Result<f64, Malformed> {
+        let paid = self.settled(percent.min(100), opinion, hyperparameters)?.emission;
+        let sum = |amounts: &[Rao]| amounts.iter().map(|amount| amount.0).sum::<u64>();
+        // uids: the cabal's miners, its validators, then the others.
+        let own = usize::from(self.miners) + usize::from(self.validators);
+        Ok(sum(&paid[..own]) as f64 / sum(&paid).max(1) as f64)
+    }
+
+    fn settled(
+        self,
+        percent: u8,
+        opinion: Opinion,
+        hyperparameters: &Hyperparameters,
+    ) -> Result<Epoch, Malformed> {
+        let members = 0..self.miners;
+        let first_other = self.miners.saturating_add(self.validators);
+        let others = first_other..first_other.saturating_add(self.other_miners);
+        let alike = |uids: Vec<u16>| -> Vec<Weight> {
+            let weight = |uid| Weight {
+                uid: Uid(uid),
+                weight: u16::MAX,
+            };
+            uids.into_iter().map(weight).collect()
+        };
+        let of_cabal = alike(members.clone().collect());
+        let of_honest = alike(match opinion {
+            Opinion::TellsApart => others.collect(),
+            Opinion::CannotTell => members.chain(others).collect(),
+        });
+        let staked = |percent: u8, validators: u16| {
+            Rao(ALL_STAKE / 100 * u64::from(percent) / u64::from(validators.max(1)))
+        };
+        let miner = (Rao(0), &[][..]);
+        let neurons = std::iter::empty()
+            .chain(std::iter::repeat_n(miner, self.miners.into()))
+            .chain(std::iter::repeat_n(
+                (staked(percent, self.validators), &of_cabal[..]),
+                self.validators.into(),
+            ))
+            .chain(std::iter::repeat_n(miner, self.other_miners.into()))
+            .chain(std::iter::repeat_n(
+                (staked(100 - percent, self.honest_validators), &of_honest[..]),
+                self.honest_validators.into(),
+            ));
+        let neurons: Vec<(Rao, &[Weight])> = neurons.collect();
+        let mut bonds: Vec<Vec<Bond>> = vec![Vec::new(); neurons.len()];
+        let mut block = Block(1);
+        loop {
+            let inputs = neurons
+                .iter()
+                .zip(&bonds)
+                .map(|(&(stake, weights), bonds)| epoch::Neuron {
+                    stake,
+                    last_update: block,
+                    block_at_registration: Block(0),
+                    validator_permit: !weights.is_empty(),
+                    weights,
+                    bonds,
+                });
+            let inputs: Vec<_> = inputs.collect();
+            let found = epoch(&inputs, &rules(hyperparameters, block), EMISSION)?;
+            if found.bonds == bonds || block.0 >= MOST_EPOCHS {
+                return Ok(found);
+            }
+            bonds.clone_from(&found.bonds);
+            block = Block(block.0 + 1);
+        }
+    }
+}
+
+/// The rules of an epoch without an owner, or commitments.
+fn rules(hyperparameters: &Hyperparameters, block: Block) -> Rules {
+    Rules {
+        block,
+        activity_cutoff: hyperparameters.effective_activity_cutoff(),
+        // Permits stay as they are.
+        max_allowed_validators: u16::MAX,
+        kappa: hyperparameters.kappa,
+        bonds_moving_average: hyperparameters.bonds_moving_average,
+        variant: match hyperparameters.rule_set {
+            RuleSet::Classic => Variant::Classic,
+            RuleSet::Today => Variant::Today(Today {
+                tempo: 0,
+                last_epoch: None,
+                stake_threshold: hyperparameters.stake_threshold,
+                owner: None,
+                commits: None,
+                bonds_penalty: hyperparameters.bonds_penalty,
+                bonds: hyperparameters.bonds(),
+            }),
+        },
+    }
+}

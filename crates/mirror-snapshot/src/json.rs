@@ -1,0 +1,88 @@
+//! Snapshots in JSON: a list with an object a neuron.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::row::{Row, Rows};
+use crate::{MOST_BYTES, MOST_NEURONS, Snapshot, Wrong};
+
+pub(crate) fn read(file: File) -> Result<Rows, Wrong> {
+    // A file that grows while it is read ends here too.
+    let text = BufReader::new(file.take(MOST_BYTES));
+    let bounded: Bounded = serde_json::from_reader(text).map_err(|error| match error.io_error_kind() {
+        Some(kind) => Wrong::Io(kind.into()),
+        None => Wrong::Json(error),
+    })?;
+    Ok(Rows {
+        rows: bounded.0,
+        ..Rows::default()
+    })
+}
+
+/// No more rows than there can be neurons.
+struct Bounded(Vec<Row>);
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(RowsVisitor)
+    }
+}
+
+struct RowsVisitor;
+
+impl<'de> Visitor<'de> for RowsVisitor {
+    type Value = Bounded;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list with an object a neuron")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = list.next_element()? {
+            if rows.len() == MOST_NEURONS {
+                return Err(A::Error::custom(format_args!(
+                    "more than {MOST_NEURONS} rows, and a subnet has no more neurons"
+                )));
+            }
+            rows.push(row);
+        }
+        Ok(Bounded(rows))
+    }
+}
+
+/// A row as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    uid: usize,
+    hotkey: String,
+    coldkey: String,
+    stake: u64,
+    permit: bool,
+    weights: &'a [(u16, u16)],
+    bonds: &'a [(u16, u16)],
+}
+
+/// A line a neuron, so that two files can be compared by eye.
+pub(crate) fn write(snapshot: &Snapshot, file: File) -> Result<(), Wrong> {
+    let mut out = BufWriter::new(file);
+    for (uid, neuron) in snapshot.neurons.iter().enumerate() {
+        out.write_all(if uid == 0 { b"[\n" } else { b",\n" })?;
+        let row = Written {
+            uid,
+            hotkey: neuron.hotkey.to_string(),
+            coldkey: neuron.coldkey.to_string(),
+            stake: neuron.stake,
+            permit: neuron.permit,
+            weights: &neuron.weights,
+            bonds: &neuron.bonds,
+        };
+        serde_json::to_writer(&mut out, &row).map_err(Wrong::Json)?;
+    }
+    out.write_all(b"\n]\n")?;
+    Ok(out.flush()?)
+}

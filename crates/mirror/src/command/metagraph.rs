@@ -1,0 +1,121 @@
+//! `mirror metagraph`: metagraphs as files, from a real network into an experiment, and out of a run.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use mirror_runs::Run;
+use mirror_snapshot::Snapshot;
+
+use super::{Misuse, RunsDir, Status, place};
+use crate::coordinator::metagraphs;
+
+#[derive(Debug, Args)]
+pub(super) struct MetagraphArguments {
+    #[command(flatten)]
+    runs_dir: RunsDir,
+    #[command(subcommand)]
+    command: MetagraphCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum MetagraphCommand {
+    /// Checks metagraphs, shows every problem in them, and writes them in the form that is asked for
+    Import {
+        /// JSON or Parquet, as its name ends; `network.metagraph` of an experiment takes the same
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Writes each of them again, under its name
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<Format>,
+        /// Where they are written
+        #[arg(long, default_value = ".", value_name = "FOLDER", requires = "format")]
+        out: PathBuf,
+    },
+    /// Writes the metagraph of runs at a block
+    Export {
+        /// An id or its beginning, `last`, or a path
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<String>,
+        /// When this block had closed; the run's last by default
+        #[arg(long)]
+        block: Option<u64>,
+        /// In this form
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: Format,
+        /// Where they are written, each under its run and block
+        #[arg(long, default_value = ".", value_name = "FOLDER")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Parquet,
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status> {
+    match &arguments.command {
+        MetagraphCommand::Import { files, format, out } => {
+            let mut status = Status::Done;
+            for file in files {
+                match Snapshot::read(file) {
+                    Ok(snapshot) => {
+                        writeln!(std::io::stdout(), "{}: {}", file.display(), told(&snapshot))?;
+                        if let Some(format) = format {
+                            let name = file.with_extension(format.extension());
+                            write(&snapshot, &out.join(name.file_name().unwrap_or_default()))?;
+                        }
+                    }
+                    Err(problem) => {
+                        eprintln!("error: {problem}");
+                        status = Status::Misused;
+                    }
+                }
+            }
+            Ok(status)
+        }
+        MetagraphCommand::Export {
+            runs,
+            block,
+            format,
+            out,
+        } => {
+            for run in runs {
+                let run = Run::open(place::run(&arguments.runs_dir.runs_dir, run)?)?;
+                let (of, snapshot) = metagraphs::load(run.layout(), *block).map_err(Misuse::of)?;
+                let block = block.unwrap_or(of);
+                let name = format!("{}-block-{block}.{}", run.manifest().id, format.extension());
+                write(&snapshot, &out.join(name))?;
+            }
+            Ok(Status::Done)
+        }
+    }
+}
+
+fn write(snapshot: &Snapshot, path: &Path) -> anyhow::Result<()> {
+    snapshot.write(path)?;
+    Ok(writeln!(std::io::stdout(), "wrote {}", path.display())?)
+}
+
+fn told(snapshot: &Snapshot) -> String {
+    let neurons = &snapshot.neurons;
+    let permits = neurons.iter().filter(|neuron| neuron.permit).count();
+    let stake: u64 = neurons.iter().map(|neuron| neuron.stake).sum();
+    let weights: usize = neurons.iter().map(|neuron| neuron.weights.len()).sum();
+    format!(
+        "{} neurons, {permits} with a permit, {} TAO, {weights} weights",
+        neurons.len(),
+        stake / 1_000_000_000
+    )
+}

@@ -1,0 +1,46 @@
+//! The chain of an experiment by itself, for runs that name it as one that runs already.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use mirror_cluster::{Exit, Placement};
+use mirror_config::experiment::{Experiment, Model};
+use mirror_runs::Layout;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::blueprint::{Blueprint, SUBTENSOR, Subtensor};
+use super::data::Prepared;
+
+/// Time that the node has to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves the chain of an experiment until `stop`, with its state in `layout`; `listening` is told where.
+pub async fn serve<P: Placement>(
+    (experiment, model): (&Experiment, &Model),
+    data: Prepared,
+    layout: &Layout,
+    (placement, mut exits): (P, mpsc::Receiver<Exit>),
+    log: &str,
+    stop: CancellationToken,
+    listening: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
+    let blueprint = Blueprint::new(experiment, model, layout, data, log)?;
+    let Subtensor::Ours(node) = blueprint.subtensor(None) else {
+        bail!("the file names a chain that runs already: name `DummySubtensor` to start one")
+    };
+    let ready_timeout = Duration::from_secs_f64(blueprint.network().ready_timeout);
+    placement.spawn(&node).await?;
+    listening(placement.ready(SUBTENSOR, ready_timeout).await?);
+    tokio::select! {
+        () = stop.cancelled() => {
+            placement.stop(SUBTENSOR, GRACE).await?;
+            Ok(())
+        }
+        exit = exits.recv() => {
+            let exit = exit.context("the placement is gone")?;
+            bail!("the chain {}; {}", exit.status, exit.last_log)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The metagraphs that a run keeps: the one that it started from with its own names, that of its end, and with
+//! `model.metagraph: Metagraph` that of each sync in which it had changed.
+//!
+//! Each is a snapshot by the block whose closing it is of, in the folder `metagraphs` of the run.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use mirror_identity::PublicKey;
+use mirror_proto::mirror::v1::{Metagraph, NeuronInfo};
+use mirror_runs::Layout;
+use mirror_snapshot::{Neuron, Snapshot};
+
+/// Blocks between two metagraphs of a history: as many as validators let pass between two syncs.
+pub(super) const SYNC_BLOCKS: u64 = 10;
+
+/// Keeps what the subnet started from.
+pub(super) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
+    let folder = folder(layout);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(snapshot.write(&folder.join("origin.json"))?)
+}
+
+/// Keeps the metagraph of a block.
+pub(super) fn save(layout: &Layout, metagraph: &Metagraph) -> anyhow::Result<()> {
+    let folder = folder(layout);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(format!("{}.json", metagraph.block));
+    // Whoever reads while it is written reads the file that was there before.
+    let unfinished = folder.join("unfinished.json");
+    snapshot(metagraph)?.write(&unfinished)?;
+    fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The metagraph of a run when a block closed, by default the last; and of which block it is.
+pub fn load(layout: &Layout, block: Option<u64>) -> anyhow::Result<(u64, Snapshot)> {
+    let mut kept = blocks(layout)?;
+    kept.sort_unstable();
+    let last = *kept
+        .last()
+        .context("the run keeps no metagraph: it did not come to its end")?;
+    let found = match block {
+        None => Some(last),
+        Some(block) if block > last => None,
+        Some(block) => kept.iter().rfind(|kept| **kept <= block).copied(),
+    };
+    let Some(found) = found else {
+        bail!(
+            "the run has no metagraph of block {}: it keeps those of {}; with `model.metagraph: Metagraph` it keeps one \
+             each {SYNC_BLOCKS} blocks",
+            block.unwrap_or_default(),
+            list(&kept)
+        );
+    };
+    let snapshot = Snapshot::read(&folder(layout).join(format!("{found}.json")))?;
+    Ok((found, snapshot))
+}
+
+fn list(blocks: &[u64]) -> String {
+    match blocks {
+        [] => "none".to_owned(),
+        [only] => format!("block {only}"),
+        [first, .., last] => format!("{} blocks from {first} to {last}", blocks.len()),
+    }
+}
+
+fn blocks(layout: &Layout) -> anyhow::Result<Vec<u64>> {
+    let folder = folder(layout);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    };
+    let mut blocks = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let block = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        blocks.extend(block.and_then(|block| block.parse::<u64>().ok()));
+    }
+    Ok(blocks)
+}
+
+fn folder(layout: &Layout) -> PathBuf {
+    layout.root().join("metagraphs")
+}
+
+fn snapshot(metagraph: &Metagraph) -> anyhow::Result<Snapshot> {
+    let neurons = metagraph.neurons.iter().map(neuron);
+    Ok(Snapshot {
+        neurons: neurons.collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn neuron(told: &NeuronInfo) -> anyhow::Result<Neuron> {
+    let pair = |uid: u32, value: u32| anyhow::Ok((u16::try_from(uid)?, u16::try_from(value)?));
+    let weights = told.weights.iter().map(|weight| pair(weight.uid, weight.weight));
+    let bonds = told.bonds.iter().map(|bond| pair(bond.uid, bond.bond));
+    Ok(Neuron {
+        hotkey: PublicKey::try_from(&told.hotkey[..])?,
+        coldkey: PublicKey::try_from(&told.coldkey[..])?,
+        stake: told.stake,
+        permit: told.validator_permit,
+        weights: weights.collect::<anyhow::Result<_>>()?,
+        bonds: bonds.collect::<anyhow::Result<_>>()?,
+    })
+}

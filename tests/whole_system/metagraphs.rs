@@ -1,0 +1,186 @@
+//! A run starts from a metagraph, keeps those that it comes through, and one of these starts another run.
+
+use std::fs;
+use std::path::Path;
+
+use mirror_identity::{Owner, PublicKey, SecretKey};
+use mirror_seed::Seed;
+use mirror_snapshot::{Neuron, Snapshot};
+use mirror_tests::Laboratory;
+
+const EXPERIMENT: &str = "\
+seed: 11
+model:
+  id: started
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fitness: 0.5}}
+  gating_model: RandomGatingModel
+  reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
+  subtensor: {name: DummySubtensor, args: {epoch_length: 10}}
+  metagraph: Metagraph
+query: {id: training, method: {name: train, args: {max_iter: 25}}}
+network: {metagraph: subnet.json, axons_per_process: 8}
+";
+
+/// Uids 0 and 3 have permits and have weighed others; uid 3 has more stake.
+fn subnet() -> Snapshot {
+    let key = |number: u8| PublicKey::from_bytes([number; 32]);
+    let neuron = |uid: u8, validates: bool| Neuron {
+        hotkey: key(uid + 1),
+        coldkey: key(uid / 3 + 100),
+        stake: u64::from(uid) * 1_000_000_000,
+        permit: validates,
+        weights: if validates {
+            vec![(1, 65_535), (2, 7)]
+        } else {
+            Vec::new()
+        },
+        bonds: if uid == 0 { vec![(1, 65_535)] } else { Vec::new() },
+    };
+    Snapshot {
+        neurons: (0..8).map(|uid| neuron(uid, [0, 3].contains(&uid))).collect(),
+    }
+}
+
+fn exported(laboratory: &Laboratory, words: &[&str]) -> Snapshot {
+    let ended = laboratory.mirror(words);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let path = ended.out.trim().strip_prefix("wrote ").expect("it says where");
+    Snapshot::read(&laboratory.path().join(path)).expect("what is exported can be read")
+}
+
+#[test]
+fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
+    let laboratory = Laboratory::new();
+    let original = subnet();
+    original
+        .write(&laboratory.path().join("subnet.json"))
+        .expect("it is written");
+    let file = laboratory.file("started.yml", EXPERIMENT);
+    let run = laboratory.done(file, &[]);
+
+    let kept = run.layout().root().join("metagraphs");
+    let origin = Snapshot::read(&kept.join("origin.json")).expect("it is kept");
+    assert_eq!(origin, original);
+
+    // Before the first epoch: as it was, but for the hotkeys of who is played.
+    let first = exported(&laboratory, &["metagraph", "export", "last", "--block", "5"]);
+    let ours = |owner| SecretKey::hotkey(&Seed::root(11), owner).public();
+    for (uid, (now, before)) in first.neurons.iter().zip(&original.neurons).enumerate() {
+        let hotkey = match uid {
+            3 => ours(Owner::Validator(0)),
+            0 => before.hotkey,
+            _ => ours(Owner::Miner(uid as u32)),
+        };
+        assert_eq!(
+            now,
+            &Neuron {
+                hotkey,
+                ..before.clone()
+            },
+            "uid {uid}"
+        );
+    }
+
+    // At the end the validator has set weights, and epochs have paid.
+    let last = exported(
+        &laboratory,
+        &["metagraph", "export", "last", "--format", "parquet"],
+    );
+    assert!(!last.neurons[3].weights.is_empty());
+    let stake = |snapshot: &Snapshot| snapshot.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
+    assert!(stake(&last) > stake(&original));
+
+    // What was exported starts another run.
+    last.write(&laboratory.path().join("subnet.json"))
+        .expect("it is written");
+    let again = laboratory.done(file, &[]);
+    let first = exported(
+        &laboratory,
+        &["metagraph", "export", &again.manifest().id, "--block", "5"],
+    );
+    assert_eq!(first, last);
+}
+
+#[test]
+fn a_block_that_a_run_does_not_keep_is_refused() {
+    let laboratory = Laboratory::new();
+    subnet()
+        .write(&laboratory.path().join("subnet.json"))
+        .expect("it is written");
+    let file = laboratory.file("started.yml", EXPERIMENT);
+    laboratory.done(file, &["query.method.args.max_iter=2"]);
+    let refused = laboratory.mirror(&["metagraph", "export", "last", "--block", "999"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.err.contains("no metagraph of block 999"), "{refused:?}");
+}
+
+#[test]
+fn bad_metagraphs_are_refused_before_anything_starts() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("started.yml", EXPERIMENT);
+    let wrong = r#"[{"uid": 0, "hotkey": "x", "stake": -1}, {"uid": 0, "hotkey": "x", "stake": 2}]"#;
+    let wrong = laboratory.file("subnet.json", wrong);
+    let told = [
+        "the column `coldkey` is missing",
+        "row 1 (uid 0): the stake is negative: -1 rao",
+        "row 2 (uid 0): row 1 has the same uid",
+    ];
+    for words in [&["run", file][..], &["metagraph", "import", wrong]] {
+        let refused = laboratory.mirror(words);
+        assert_eq!(refused.status, Some(2), "{refused:?}");
+        for told in told {
+            assert!(refused.err.contains(told), "{told:?}: {refused:?}");
+        }
+    }
+    assert!(!laboratory.runs_dir().exists());
+
+    subnet()
+        .write(&laboratory.path().join("subnet.json"))
+        .expect("it is written");
+    let refused = laboratory.mirror(&["run", file, "--set", "network.validators=3"]);
+    assert_ne!(refused.status, Some(0), "{refused:?}");
+    assert!(
+        refused.err.contains("2 neurons of the metagraph have a permit"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_metagraph_is_the_same_in_both_forms() {
+    let laboratory = Laboratory::new();
+    subnet()
+        .write(&laboratory.path().join("subnet.json"))
+        .expect("it is written");
+    fs::create_dir(laboratory.path().join("out")).expect("a folder");
+    for words in [
+        &[
+            "metagraph",
+            "import",
+            "subnet.json",
+            "--format",
+            "parquet",
+            "--out",
+            "out",
+        ],
+        &[
+            "metagraph",
+            "import",
+            "out/subnet.parquet",
+            "--format",
+            "json",
+            "--out",
+            "out",
+        ],
+    ] {
+        let imported = laboratory.mirror(words);
+        assert_eq!(imported.status, Some(0), "{imported:?}");
+        assert!(
+            imported
+                .out
+                .contains("8 neurons, 2 with a permit, 28 TAO, 4 weights"),
+            "{imported:?}"
+        );
+    }
+    let text = |path: &str| fs::read(laboratory.path().join(Path::new(path))).expect("it was written");
+    assert_eq!(text("out/subnet.json"), text("subnet.json"));
+}

@@ -1,0 +1,53 @@
+//! Runs on a chain that somebody started.
+
+use mirror_tests::Laboratory;
+use rustix::process::Signal;
+
+const EXPERIMENT: &str = "\
+seed: 5
+model:
+  id: on_a_chain
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fitness: 0.5}}
+  gating_model: RandomGatingModel
+  reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
+  subtensor: {name: DummySubtensor, args: {epoch_length: 10}}
+  metagraph: {name: DummyMetagraph, args: {num_nodes: 4}}
+query: {id: training, method: {name: train, args: {max_iter: 12}}}
+network: {axons_per_process: 4}
+";
+
+fn on(address: &str) -> String {
+    format!("model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}")
+}
+
+#[test]
+fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("on_a_chain.yml", EXPERIMENT);
+    let mut chain = laboratory.start(&["chain", "serve", file, "--offline"]);
+    let address = chain.told_after("the chain listens at ");
+    let endpoint = on(&address);
+
+    let other_seed = laboratory.start_run(file, &[&endpoint, "seed=6"]).ends();
+    assert_eq!(other_seed.status, Some(1), "{other_seed:?}");
+    assert!(other_seed.err.contains("its uid 0 is not"), "{other_seed:?}");
+
+    let done = laboratory.start_run(file, &[&endpoint]).ends();
+    assert_eq!(done.status, Some(0), "{done:?}");
+    let exported = laboratory.start(&["metagraph", "export", "last"]).ends();
+    // The first block, one a step, and one for the last weights.
+    assert!(exported.out.contains("-block-14.json"), "{exported:?}");
+
+    // It is there still, with the blocks of the run before.
+    let second = laboratory.start_run(file, &[&endpoint]).ends();
+    assert_eq!(second.status, Some(1), "{second:?}");
+    assert!(second.err.contains("it is at block 14 already"), "{second:?}");
+
+    chain.send(Signal::INT);
+    let chain = chain.ends();
+    assert_eq!(chain.status, Some(0), "{chain:?}");
+
+    let nobody = laboratory.start_run(file, &[&endpoint]).ends();
+    assert_eq!(nobody.status, Some(1), "{nobody:?}");
+    assert!(nobody.err.contains("nothing answers there"), "{nobody:?}");
+}
