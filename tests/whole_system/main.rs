@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod ending;
 mod experiment;
+mod kills;
 mod network;
 mod repeats;
 mod restarts;
