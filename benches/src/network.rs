@@ -90,6 +90,7 @@ impl Network {
             barrier: Vec::new(),
             holds: Vec::new(),
             coordinator: None,
+            snapshot_blocks: 1_024,
         };
         let node = node("subtensor", Role::Subtensor(Box::new(subtensor)));
         let addresses = fleet::start_all(&placement, &[node], READY).await?;

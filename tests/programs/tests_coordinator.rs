@@ -78,6 +78,7 @@ fn chain(state: PathBuf) -> Role {
         barrier: Vec::new(),
         holds: Vec::new(),
         coordinator: None,
+        snapshot_blocks: 1,
     }))
 }
 

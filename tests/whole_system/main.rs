@@ -6,6 +6,7 @@ mod commands;
 mod commit_reveal;
 mod ending;
 mod experiment;
+mod kills;
 mod metagraphs;
 mod network;
 mod repeats;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use mirror_identity::{Coldkey, Hotkey};
+use serde::{Deserialize, Serialize};
 
 use crate::{Rao, Refusal};
 
@@ -21,7 +22,7 @@ pub const TOTAL_SUPPLY: Rao = Rao(21_000_000 * Rao::TAO);
 pub(crate) struct Coins(u64);
 
 /// Where all coins have come from and gone to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Issuance {
     /// In the balances and stakes of the genesis.
     pub genesis: Rao,
@@ -37,7 +38,7 @@ pub struct Issuance {
 }
 
 /// Balances and stakes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Accounts {
     /// None is 0.
     balances: BTreeMap<Coldkey, Rao>,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
+use serde::{Deserialize, Serialize};
 
 use crate::commitment::Commitment;
 use crate::{Nonce, Rao, Uid};
@@ -24,7 +25,7 @@ pub struct Transaction {
 }
 
 /// What is asked of the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Of a hotkey: join the subnet for nothing, where that is allowed.
     Register {
@@ -89,7 +90,7 @@ pub enum Call {
 }
 
 /// What a neuron says others are worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weights {
     /// For whom.
     pub uids: Vec<Uid>,
@@ -100,7 +101,7 @@ pub struct Weights {
 }
 
 /// Where an axon listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Axon {
     /// Its address.
     pub ip: IpAddr,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
+use serde::{Deserialize, Serialize};
 
 use crate::metagraph::History;
 use crate::pool::{Pool, Remembered};
@@ -40,7 +41,7 @@ pub struct ClosedBlock {
 }
 
 /// What became of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// Whom it spoke for.
     pub signer: PublicKey,
@@ -54,12 +55,13 @@ impl Chain {
     /// The chain before its first block. Its metagraph has version 1 and is that of the block before the first.
     pub fn genesis(genesis: Genesis) -> Result<Self, GenesisError> {
         let (state, closed) = genesis.state()?;
-        let history = History::new(Metagraph {
+        let version = Metagraph {
             version: Version(1),
             since: closed,
             hyperparameters: state.rules.clone(),
             neurons: state.neurons.clone(),
-        });
+        };
+        let history = History::new(version, closed);
         Ok(Self {
             closed,
             history,
@@ -164,7 +166,9 @@ impl Chain {
         self.history.newest()
     }
 
-    /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS).
+    /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while their versions
+    /// take no more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was read from a snapshot has none from
+    /// before.
     pub fn metagraph_at(&self, block: Block) -> Result<&Arc<Metagraph>, NotHeld> {
         self.history.at(block, self.closed)
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest};
 use mirror_identity::Hotkey;
+use serde::{Deserialize, Serialize};
 
 use crate::{Block, Refusal, Weights};
 
@@ -15,7 +16,7 @@ use crate::{Block, Refusal, Weights};
 pub const MAX_UNREVEALED_COMMITS: usize = 10;
 
 /// The hash of weights, a salt, and whose they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commitment(pub [u8; 32]);
 
 /// In hexadecimal digits.
@@ -69,7 +70,7 @@ pub struct RevealPeriod {
 }
 
 /// A hotkey's commitments that wait to be revealed, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Commits(VecDeque<(Block, Commitment)>);
 
 impl RevealPeriod {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey};
+use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::registration::Registrations;
@@ -31,7 +32,7 @@ pub struct Genesis {
 }
 
 /// Whose the subnet is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetOwner {
     /// May change the rules.
     pub coldkey: Coldkey,

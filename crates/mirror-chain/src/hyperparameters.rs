@@ -1,5 +1,7 @@
 //! The rules of the subnet, as numbers with names.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Rao;
 
 /// Most neurons that a subnet can have: a uid has 16 bits.
@@ -7,7 +9,7 @@ pub const MAX_UIDS: u32 = 65_536;
 
 /// Which of the real chain's two sets of rules holds where they differ: the body of the epoch, who is replaced when
 /// the subnet is full, how the price of a registration moves, and what becomes of the stake of a neuron that goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleSet {
     /// Of June 2023, Subtensor 0.0.1.
     Classic,
@@ -26,7 +28,7 @@ trait Value: Sized {
 macro_rules! hyperparameters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
         /// The rules of the subnet. A number is told and set by its name here, which is Subtensor's where it has one.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Hyperparameters {
             $($(#[$doc])* pub $name: $type,)+
         }

@@ -4,15 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey};
+use serde::{Deserialize, Serialize};
 
 use crate::epoch::Bond;
 use crate::{Axon, Block, Hyperparameters, Rao, Uid, Version, Weight};
 
-/// Blocks, the last closed one included, whose metagraph can be asked for.
+/// Most blocks, the last closed one included, whose metagraph is held in memory.
 pub const HISTORY_BLOCKS: u64 = 1_024;
 
+/// What the versions of those blocks may take in memory beside the newest, bytes, as far as they share nothing; where they
+/// take more, fewer blocks can be asked for.
+pub const HISTORY_BYTES: usize = 32 << 20;
+
 /// One version of the subnet's state. Neurons that did not change are shared between versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metagraph {
     /// Rises whenever anything below changes.
     pub version: Version,
@@ -27,7 +32,7 @@ pub struct Metagraph {
 /// What the chain knows about a neuron.
 ///
 /// Shares are u16, 65,535 is 1. What is of the last epoch is 0 before a neuron's first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neuron {
     /// Speaks for it.
     pub hotkey: Hotkey,
@@ -97,6 +102,14 @@ impl Neuron {
             bonds: Arc::new([]),
         }
     }
+
+    /// What it takes in memory, if it shares its rows with no other.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&self.nominators[..])
+            + size_of_val(&self.weights[..])
+            + size_of_val(&self.bonds[..])
+    }
 }
 
 impl Metagraph {
@@ -130,36 +143,63 @@ pub enum NotHeld {
 /// The versions of the last blocks; there is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct History {
-    newest: Arc<Metagraph>,
+    newest: Held,
     /// Before the newest, oldest first.
-    earlier: VecDeque<Arc<Metagraph>>,
-    /// Genesis.
+    earlier: VecDeque<Held>,
+    /// Of all that are held, bytes.
+    bytes: usize,
+    /// As of this block the oldest was made, or read back.
     first: Block,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    version: Arc<Metagraph>,
+    /// What it takes beside what it shares with the version before.
+    bytes: usize,
+}
+
 impl History {
-    pub(crate) fn new(genesis: Metagraph) -> Self {
+    /// That begins with this version, as of block `first`.
+    pub(crate) fn new(version: Metagraph, first: Block) -> Self {
+        let bytes = added_bytes(&version, &[]);
         Self {
-            first: genesis.since,
-            newest: Arc::new(genesis),
+            first,
+            newest: Held {
+                version: Arc::new(version),
+                bytes,
+            },
             earlier: VecDeque::new(),
+            bytes,
         }
     }
 
     pub(crate) fn newest(&self) -> &Arc<Metagraph> {
-        &self.newest
+        &self.newest.version
     }
 
     pub(crate) fn push(&mut self, version: Metagraph) {
-        let previous = std::mem::replace(&mut self.newest, Arc::new(version));
+        let bytes = added_bytes(&version, &self.newest.version.neurons);
+        let newest = Held {
+            version: Arc::new(version),
+            bytes,
+        };
+        self.bytes += bytes;
+        let previous = std::mem::replace(&mut self.newest, newest);
         self.earlier.push_back(previous);
+        while self.bytes > HISTORY_BYTES
+            && let Some(second) = self.second()
+        {
+            self.first = self.first.max(second);
+            self.forget_oldest();
+        }
     }
 
     /// Lets go of versions that no block reaching back from `last` has.
     pub(crate) fn forget(&mut self, last: Block) {
         let oldest = self.oldest(last);
-        while self.second().is_some_and(|second| second.since <= oldest) {
-            self.earlier.pop_front();
+        while self.second().is_some_and(|second| second <= oldest) {
+            self.forget_oldest();
         }
     }
 
@@ -172,25 +212,42 @@ impl History {
         if block < oldest {
             return Err(NotHeld::TooOld { block, oldest });
         }
-        if self.newest.since <= block {
-            return Ok(&self.newest);
+        if self.newest().since <= block {
+            return Ok(self.newest());
         }
-        let later = self.earlier.partition_point(|version| version.since <= block);
+        let later = self.earlier.partition_point(|held| held.version.since <= block);
         let index = later
             .checked_sub(1)
             .expect("the oldest version is not younger than the oldest block held");
-        Ok(&self.earlier[index])
+        Ok(&self.earlier[index].version)
     }
 
     fn oldest(&self, last: Block) -> Block {
         self.first.max(Block(last.0.saturating_sub(HISTORY_BLOCKS - 1)))
     }
 
-    fn second(&self) -> Option<&Arc<Metagraph>> {
+    /// Since when there is the version after the oldest.
+    fn second(&self) -> Option<Block> {
         match self.earlier.len() {
             0 => None,
-            1 => Some(&self.newest),
-            _ => self.earlier.get(1),
+            1 => Some(self.newest().since),
+            _ => self.earlier.get(1).map(|held| held.version.since),
         }
     }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.earlier.pop_front() {
+            self.bytes -= oldest.bytes;
+        }
+    }
+}
+
+/// What a version takes in memory beside the neurons that it shares with the one before, bytes.
+fn added_bytes(version: &Metagraph, before: &[Arc<Neuron>]) -> usize {
+    let added = version.neurons.iter().enumerate().filter(|(uid, neuron)| {
+        let shared = before.get(*uid).is_some_and(|before| Arc::ptr_eq(before, neuron));
+        !shared
+    });
+    let added: usize = added.map(|(_, neuron)| neuron.bytes()).sum();
+    size_of::<Metagraph>() + size_of_val(&version.neurons[..]) + added
 }

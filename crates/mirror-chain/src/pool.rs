@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use mirror_identity::PublicKey;
+use serde::{Deserialize, Serialize};
 
 use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
 
@@ -44,7 +45,11 @@ impl Submitted {
 }
 
 /// The transactions of the open block, in the order in which they will apply.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(
+    from = "BTreeMap<(PublicKey, Nonce), Call>",
+    into = "BTreeMap<(PublicKey, Nonce), Call>"
+)]
 pub(crate) struct Pool {
     calls: BTreeMap<(PublicKey, Nonce), Call>,
     bytes: usize,
@@ -52,7 +57,11 @@ pub(crate) struct Pool {
 
 /// In which block transactions were taken, as far back as is remembered: what a client has in flight comes again within
 /// few blocks, if at all. (The last one of a key is answered for ever, from what the key has used.)
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(
+    from = "Vec<(PublicKey, Nonce, Block)>",
+    into = "Vec<(PublicKey, Nonce, Block)>"
+)]
 pub(crate) struct Remembered {
     blocks: BTreeMap<(PublicKey, Nonce), Block>,
     oldest_first: VecDeque<(PublicKey, Nonce, Block)>,
@@ -137,5 +146,38 @@ impl Remembered {
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(PublicKey, Nonce, Block)> {
         self.oldest_first.iter()
+    }
+}
+
+impl From<BTreeMap<(PublicKey, Nonce), Call>> for Pool {
+    fn from(calls: BTreeMap<(PublicKey, Nonce), Call>) -> Self {
+        Self {
+            bytes: calls.values().map(bytes).sum(),
+            calls,
+        }
+    }
+}
+
+impl From<Pool> for BTreeMap<(PublicKey, Nonce), Call> {
+    fn from(pool: Pool) -> Self {
+        pool.calls
+    }
+}
+
+impl From<Vec<(PublicKey, Nonce, Block)>> for Remembered {
+    fn from(oldest_first: Vec<(PublicKey, Nonce, Block)>) -> Self {
+        Self {
+            blocks: oldest_first
+                .iter()
+                .map(|&(signer, nonce, block)| ((signer, nonce), block))
+                .collect(),
+            oldest_first: oldest_first.into(),
+        }
+    }
+}
+
+impl From<Remembered> for Vec<(PublicKey, Nonce, Block)> {
+    fn from(remembered: Remembered) -> Self {
+        remembered.oldest_first.into()
     }
 }

@@ -1,9 +1,11 @@
 //! Why the chain did not do what it was asked, by the names that Subtensor and Substrate have for it.
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: $text:literal,)+) => {
         /// Why a transaction was not taken, or did not take effect.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
         pub enum Refusal {
             $($(#[$doc])* #[error($text)] $name,)+
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey};
+use serde::{Deserialize, Serialize};
 
 use crate::state::State;
 use crate::{Block, Hyperparameters, MAX_UIDS, Neuron, Rao, Refusal, RuleSet, Uid};
 
 /// The price of a registration, and how many there were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     pub(crate) burn: Rao,
     pub(crate) this_block: u64,

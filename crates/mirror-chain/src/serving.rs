@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mirror_identity::Hotkey;
+use serde::{Deserialize, Serialize};
 
 use crate::state::State;
 use crate::{Axon, Block, Refusal};
 
 /// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Served {
     axons: BTreeMap<Hotkey, Block>,
     prometheus: BTreeMap<Hotkey, Block>,

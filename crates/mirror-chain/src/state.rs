@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
+use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::commitment::{Commits, RevealPeriod};
@@ -13,7 +14,7 @@ use crate::serving::Served;
 use crate::{Block, Call, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner, Transaction, Uid};
 
 /// The state of the chain but for its past and the open block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) netuid: u16,
     pub(crate) owner: Option<SubnetOwner>,
@@ -41,7 +42,7 @@ pub(crate) struct State {
 }
 
 /// The highest nonce that a key has used, and in which block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spent {
     pub(crate) nonce: Nonce,
     pub(crate) block: Block,

@@ -16,6 +16,13 @@ use crate::{Axon, Bond, Call, Chain, Hyperparameters, Issuance, Neuron, Weight, 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StateHash([u8; 32]);
 
+impl StateHash {
+    /// Its bytes.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+}
+
 impl fmt::Display for StateHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

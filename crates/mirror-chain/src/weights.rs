@@ -6,13 +6,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use mirror_identity::Hotkey;
+use serde::{Deserialize, Serialize};
 
 use crate::commitment::Commitment;
 use crate::state::State;
 use crate::{Block, Refusal, RuleSet, Uid, Weights};
 
 /// What a neuron says another is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
     /// The other.
     pub uid: Uid,

@@ -314,6 +314,52 @@ proptest! {
     }
 
     #[test]
+    fn a_chain_that_was_read_from_a_snapshot_goes_on_as_it_would_have(
+        rule_set in rule_set(),
+        history in history(),
+        at in any::<Index>(),
+    ) {
+        let mut chain = chain(rule_set);
+        let at = if history.is_empty() { 0 } else { at.index(history.len()) };
+        let mut read = None;
+        for (block, transactions) in history.into_iter().enumerate() {
+            submit_all(&mut chain, transactions.clone());
+            if block == at {
+                // In the middle of a block.
+                read = Some(Chain::from_snapshot(&chain.snapshot()).expect("it was just written"));
+            } else if let Some(read) = &mut read {
+                submit_all(read, transactions);
+            }
+            let closed = chain.close_block();
+            if let Some(read) = &mut read {
+                prop_assert_eq!(&closed, &read.close_block());
+                prop_assert_eq!(chain.metagraph(), read.metagraph());
+                prop_assert_eq!(chain.state_hash(), read.state_hash());
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_no_other_chain(
+        rule_set in rule_set(),
+        transactions in block(),
+        harm in any::<Index>(),
+        flipped in 1..=u8::MAX,
+    ) {
+        let mut chain = chain(rule_set);
+        submit_all(&mut chain, transactions.clone());
+        chain.close_block();
+        submit_all(&mut chain, transactions);
+        let mut bytes = chain.snapshot();
+        let harmed = harm.index(bytes.len());
+        prop_assert!(Chain::from_snapshot(&bytes[..harmed]).is_err());
+        bytes[harmed] ^= flipped;
+        if let Ok(read) = Chain::from_snapshot(&bytes) {
+            prop_assert_eq!(read.state_hash(), chain.state_hash());
+        }
+    }
+
+    #[test]
     fn a_refused_call_changes_nothing_but_its_nonce(rule_set in rule_set(), history in history()) {
         // Without the refused calls the same history comes to the same accounts and the same neurons.
         let (mut all, mut only_good) = (chain(rule_set), chain(rule_set));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mirror_chain::{
     Applied, Axon, Block, Bond, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS,
-    Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao, Refusal, Submitted, Transaction,
-    Uid, Version, Weight, Weights,
+    HISTORY_BYTES, Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao, Refusal, Submitted,
+    Transaction, Uid, Version, Weight, Weights,
 };
 use mirror_identity::PublicKey;
 
@@ -383,6 +383,47 @@ fn the_metagraph_of_past_blocks_is_held_within_a_bound() {
         [2, 3, 1_000].map(|block| port(&chain, block)),
         [Ok(Some(1_001)), Ok(Some(1_003)), Ok(Some(1_003))]
     );
+}
+
+#[test]
+fn the_history_takes_no_more_memory_than_its_bound() {
+    let mut chain = chain(|genesis| {
+        genesis.hyperparameters.tempo = 0;
+        genesis.hyperparameters.min_allowed_weights = 1;
+        genesis.neurons.resize_with(4_000, {
+            let mut number = 3_u16;
+            move || {
+                number += 1;
+                let [low, high] = number.to_le_bytes();
+                let mut bytes = [255; 32];
+                (bytes[0], bytes[1]) = (low, high);
+                GenesisNeuron {
+                    hotkey: PublicKey::from_bytes(bytes),
+                    coldkey: PublicKey::from_bytes(bytes),
+                    stake: Rao(0),
+                    validator_permit: false,
+                    weights: Vec::new(),
+                    bonds: Vec::new(),
+                }
+            }
+        });
+    });
+    // Each version takes 8 bytes a neuron for its list, and 4 for a row of weights.
+    let version = 4_000 * (8 + 4);
+    for block in 1..=1_000 {
+        let weights = Weights {
+            uids: (0..4_000).map(Uid).collect(),
+            weights: (0..4_000).map(|uid| 1 + uid % (1 + block)).collect(),
+            version_key: 0,
+        };
+        assert_eq!(outcome(&mut chain, VALIDATOR, Call::SetWeights(weights)), Ok(()));
+    }
+    let Err(NotHeld::TooOld { oldest, .. }) = chain.metagraph_at(Block(1)) else {
+        panic!("1,000 versions of {version} bytes are more than {HISTORY_BYTES}");
+    };
+    let held = (1_000 - oldest.0) as usize * version;
+    assert!((HISTORY_BYTES / 10 * 9..=HISTORY_BYTES).contains(&held), "{held}");
+    assert!(chain.metagraph_at(oldest).is_ok());
 }
 
 #[test]

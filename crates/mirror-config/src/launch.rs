@@ -46,6 +46,8 @@ pub struct SubtensorLaunch {
     pub holds: Vec<u64>,
     /// Who records what it does with transactions and what its epochs pay; absent: nobody does.
     pub coordinator: Option<SocketAddr>,
+    /// Blocks after which a snapshot takes the place of the log, 1 or more.
+    pub snapshot_blocks: u64,
 }
 
 /// The first state of the chain.

@@ -13,9 +13,10 @@ use std::str::FromStr;
 
 use mirror_seed::Seed;
 use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
+use serde::{Deserialize, Serialize};
 
 /// A public key: 32 bytes, shown as an ss58 address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PublicKey([u8; 32]);
 
 /// The public key that a neuron calls, serves and sets weights with.

@@ -1,11 +1,17 @@
 //! Reads a journal from its first record to its last intact one.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::frame::{HEADER, Header};
 use crate::{JournalError, MAX_RECORD, segment};
+
+/// How far behind a broken frame an intact one is looked for, bytes.
+const SEARCHED: u64 = 64 << 20;
+
+/// Most bytes whose checksum is computed in that search.
+const CHECKED: u64 = 4 << 30;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +29,7 @@ pub struct Entry {
 /// was opened it sees what was there when it came to it; of later segments nothing.
 pub struct Reader {
     dir: PathBuf,
+    oldest: u32,
     last: u32,
     state: State,
     torn: u64,
@@ -60,20 +67,45 @@ enum Frame {
 
 impl Reader {
     /// From the first record on. A folder without segments is a journal without records.
+    ///
+    /// # Errors
+    /// [`JournalError::Missing`] for a journal whose first segments are not there.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, JournalError> {
         Self::from_segment(dir, 1)
     }
 
+    /// From the first record on that a writer has [left](crate::Writer::remove_before).
+    pub fn oldest(dir: impl Into<PathBuf>) -> Result<Self, JournalError> {
+        let dir = dir.into();
+        let first = segment::span(&dir)?.map_or(1, |(oldest, _)| oldest);
+        Self::from_segment(dir, first)
+    }
+
     /// From the first record of segment `first` on. Nothing where the journal does not reach that far.
+    ///
+    /// # Errors
+    /// [`JournalError::Missing`] where it begins later.
     pub fn from_segment(dir: impl Into<PathBuf>, first: u32) -> Result<Self, JournalError> {
         let dir = dir.into();
-        let last = segment::last(&dir)?;
+        let first = first.max(1);
+        let (oldest, newest) = segment::span(&dir)?.unwrap_or((first, 0));
+        if first < oldest {
+            return Err(JournalError::Missing {
+                segment: segment::path(&dir, first),
+            });
+        }
         Ok(Self {
             dir,
-            last,
-            state: State::Between { next: first.max(1) },
+            oldest: first,
+            last: newest,
+            state: State::Between { next: first },
             torn: 0,
         })
+    }
+
+    /// Number of the segment from which it reads.
+    pub fn first_segment(&self) -> u32 {
+        self.oldest
     }
 
     /// Number of the newest segment when the reader was opened; 0 where there was none.
@@ -153,8 +185,8 @@ impl Segment {
     /// The next record. `None` where the segment ends in a torn tail, which only the journal's newest may.
     ///
     /// A write that was cut short leaves a frame without its end; a power cut may besides leave a last page that was never
-    /// filled. A whole frame with a wrong checksum and an intact frame behind it is neither: that is damage, and cutting
-    /// it off would throw good records away. (A damaged length in the newest segment cannot be told from a cut.)
+    /// filled. Anything with an intact frame behind it is neither: that is damage, and cutting it off would throw good
+    /// records away.
     fn record(&mut self, newest: bool) -> Result<Option<Vec<u8>>, JournalError> {
         let begin = self.offset;
         let reason = match self.frame()? {
@@ -163,9 +195,8 @@ impl Segment {
             Frame::Nonsense => "its length is larger than any record",
             Frame::Damaged => "its checksum is wrong",
         };
-        let damaged_inside = self.offset > begin && matches!(self.frame()?, Frame::Intact(_));
         self.offset = begin;
-        if newest && !damaged_inside {
+        if newest && !self.has_intact_frame_behind(begin)? {
             return Ok(None);
         }
         Err(JournalError::Corrupt {
@@ -173,6 +204,42 @@ impl Segment {
             offset: begin,
             reason,
         })
+    }
+
+    /// Whether there is a whole record anywhere behind `begin`: where the length of the frame there is damaged, nobody knows
+    /// where the next begins.
+    fn has_intact_frame_behind(&mut self, begin: u64) -> Result<bool, JournalError> {
+        let mut bytes = Vec::new();
+        self.seek(begin)?;
+        (&mut self.file)
+            .take((self.size - begin).min(SEARCHED))
+            .read_to_end(&mut bytes)
+            .map_err(|source| JournalError::read(&self.path, source))?;
+        self.seek(begin)?;
+        let frames = (1..bytes.len()).filter_map(|at| bytes.get(at..)?.split_first_chunk::<HEADER>());
+        let mut room = CHECKED;
+        for (header, rest) in frames {
+            let header = Header::from_bytes(*header);
+            let Some(payload) = rest.get(..header.length as usize) else {
+                continue;
+            };
+            // What is searched is a few records long where a write was cut; beyond, the search must end.
+            room = match room.checked_sub(payload.len() as u64) {
+                Some(room) => room,
+                None => return Ok(false),
+            };
+            if header.matches(payload) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn seek(&mut self, offset: u64) -> Result<(), JournalError> {
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .map_err(|source| JournalError::read(&self.path, source))?;
+        Ok(())
     }
 
     /// Reads one frame; `offset` moves behind it only where all of it is there.

@@ -11,8 +11,8 @@ pub(crate) fn path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:06}.{EXTENSION}"))
 }
 
-/// Number of the newest segment; 0 where there is none. Segments count from 1 without a gap.
-pub(crate) fn last(dir: &Path) -> Result<u32, JournalError> {
+/// Numbers of the oldest and the newest segment; `None` where there is none. Between the two there is no gap.
+pub(crate) fn span(dir: &Path) -> Result<Option<(u32, u32)>, JournalError> {
     let read_error = |source| JournalError::read(dir, source);
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(read_error)? {
@@ -26,12 +26,15 @@ pub(crate) fn last(dir: &Path) -> Result<u32, JournalError> {
         }
     }
     numbers.sort_unstable();
-    for (expected, number) in (1..).zip(&numbers) {
+    let (Some(&oldest), Some(&newest)) = (numbers.first(), numbers.last()) else {
+        return Ok(None);
+    };
+    for (expected, number) in (oldest..).zip(&numbers) {
         if *number != expected {
             return Err(JournalError::Missing {
                 segment: path(dir, expected),
             });
         }
     }
-    Ok(numbers.last().copied().unwrap_or(0))
+    Ok(Some((oldest, newest)))
 }

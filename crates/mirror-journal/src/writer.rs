@@ -66,7 +66,7 @@ impl Writer {
             Err(TryLockError::WouldBlock) => return Err(JournalError::InUse { dir }),
             Err(TryLockError::Error(source)) => return Err(JournalError::write(&dir, source)),
         }
-        let number = segment::last(&dir)?.max(1);
+        let number = segment::span(&dir)?.map_or(1, |(_, newest)| newest);
         let path = segment::path(&dir, number);
         let file = open_segment(&path)?;
         let (offset, torn) = reader::intact_end(&dir, number)?;
@@ -152,6 +152,20 @@ impl Writer {
             segment: number,
             offset: 0,
         };
+        Ok(())
+    }
+
+    /// Removes the segments before `segment`, the oldest first, so that what is left is without a gap at any moment. The one
+    /// that is being written stays. For a journal that can do without its beginning; who reads it begins with
+    /// [`Reader::oldest`](crate::Reader::oldest).
+    pub fn remove_before(&mut self, segment: u32) -> Result<(), JournalError> {
+        let Some((oldest, newest)) = segment::span(&self.dir)? else {
+            return Ok(());
+        };
+        for number in oldest..segment.min(newest) {
+            let path = segment::path(&self.dir, number);
+            std::fs::remove_file(&path).map_err(|source| JournalError::write(&path, source))?;
+        }
         Ok(())
     }
 

@@ -153,6 +153,57 @@ fn damage_before_intact_records_is_an_error_that_names_the_place() {
 }
 
 #[test]
+fn a_damaged_length_is_no_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    writer(dir.path(), SEGMENT)
+        .append_batch(&["good", "harmed", "good"])
+        .unwrap();
+    let segment = dir.path().join("000001.journal");
+    let harmed_at = 8 + "good".len();
+    for length in [u32::MAX, 1_000, 7, 0] {
+        let mut bytes = fs::read(&segment).unwrap();
+        bytes[harmed_at..harmed_at + 4].copy_from_slice(&length.to_le_bytes());
+        fs::write(&segment, bytes).unwrap();
+        for error in [
+            read(dir.path()).unwrap_err(),
+            Writer::open(dir.path(), SEGMENT).unwrap_err(),
+        ] {
+            let JournalError::Corrupt { offset, .. } = error else {
+                panic!("{error} with a length of {length}");
+            };
+            assert_eq!(offset, harmed_at as u64);
+        }
+    }
+}
+
+#[test]
+fn a_journal_can_do_without_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = writer(dir.path(), SEGMENT);
+    for record in ["one", "two", "three"] {
+        journal.append_batch(&[record]).unwrap();
+        journal.rotate().unwrap();
+    }
+    journal.append_batch(&["four"]).unwrap();
+    journal.remove_before(3).unwrap();
+    let left: Vec<_> = Reader::oldest(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().bytes)
+        .collect();
+    assert_eq!(left, records(&["three", "four"]));
+    assert!(matches!(read(dir.path()), Err(JournalError::Missing { .. })));
+    // What is being written stays, and goes on.
+    journal.remove_before(9).unwrap();
+    journal.append_batch(&["five"]).unwrap();
+    drop(journal);
+    let Opened { writer, .. } = Writer::open(dir.path(), SEGMENT).unwrap();
+    assert_eq!(writer.position().segment, 4);
+    let mut left = Reader::oldest(dir.path()).unwrap();
+    assert_eq!(left.first_segment(), 4);
+    assert_eq!(left.next().unwrap().unwrap().bytes, b"four");
+}
+
+#[test]
 fn a_short_segment_that_is_not_the_newest_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = writer(dir.path(), SEGMENT);

@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use mirror_chain::{Applied, Block, ClosedBlock, Version};
 use mirror_identity::Hotkey;
+use serde::{Deserialize, Serialize};
 
 /// Closed steps that are answered again.
 pub(crate) const ANSWERED_STEPS: usize = 1_024;
 
 /// Who has reported which step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Barrier {
     members: BTreeMap<Hotkey, Member>,
     /// The step whose block is open; `None` until a step is reported.
@@ -26,7 +27,7 @@ pub(crate) struct Barrier {
 }
 
 /// A validator's part in the closing of the open step's block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Member {
     /// Its report is waited for.
     Awaited,
@@ -39,7 +40,7 @@ enum Member {
 }
 
 /// A step after whose block the barrier stands still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hold {
     /// Its block has not closed.
     Ahead,
@@ -50,7 +51,7 @@ pub(crate) enum Hold {
 }
 
 /// A step whose block has closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedStep {
     /// The step.
     pub(crate) step: u64,

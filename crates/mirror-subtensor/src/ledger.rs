@@ -1,6 +1,7 @@
 //! All that the log decides: the chain and the barrier. Live calls and the replay of the log go through the same methods,
 //! so that both come to the same state.
 
+use anyhow::Context;
 use mirror_chain::{Block, Chain, ClosedBlock, Refusal, Submitted};
 use mirror_identity::Hotkey;
 
@@ -24,6 +25,24 @@ impl Ledger {
             chain,
             barrier,
         }
+    }
+
+    /// The same launch description's ledger as `snapshot` wrote it.
+    pub(crate) fn restored(&self, chain: &[u8], barrier: &[u8]) -> anyhow::Result<Self> {
+        let chain = Chain::from_snapshot(chain).context("its chain cannot be read")?;
+        let barrier = postcard::from_bytes(barrier).context("its barrier cannot be read")?;
+        Ok(Self {
+            chain,
+            barrier,
+            first_block: self.first_block,
+        })
+    }
+
+    /// The chain and the barrier as bytes.
+    pub(crate) fn snapshot(&self) -> (Vec<u8>, Vec<u8>) {
+        let barrier = postcard::to_stdvec(&self.barrier);
+        let barrier = barrier.expect("memory takes all, and every list knows its length");
+        (self.chain.snapshot(), barrier)
     }
 
     /// The chain.

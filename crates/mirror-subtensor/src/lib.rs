@@ -2,8 +2,9 @@
 //!
 //! One task owns the chain, the barrier and the log; calls reach it through a channel and are worked off in batches.
 //! What a batch changed is in the log, by one write to the operating system, before any of it is answered. A node that
-//! finds a log where its launch description says continues from it: the genesis is the log's first record, and
-//! replaying the others leads to the state that was acknowledged last.
+//! finds a log where its launch description says continues from it: it begins with the genesis or a snapshot, and
+//! replaying the other records leads to the state that was acknowledged last. Beside the log is the history, every
+//! version of the metagraph, so that memory holds the last ones only.
 //!
 //! With `block_time: per_step` blocks close at the validators' barrier, else by the clock. The clock starts
 //! with `Begin`, or with the node if that has begun before, and never catches up: blocks are at least the block time
@@ -11,6 +12,7 @@
 
 mod barrier;
 mod gate;
+mod history;
 mod launch;
 mod ledger;
 mod log;
@@ -50,11 +52,7 @@ pub async fn serve(
         ..
     } = launch;
     let clock = launch::clock(&role)?;
-    let log::Opened {
-        ledger,
-        log,
-        unreported,
-    } = log::open(&role)?;
+    let (ledger, log) = log::open(&role)?;
     tracing::info!(
         block = ledger.chain().block().0,
         neurons = ledger.chain().metagraph().neurons.len(),
@@ -63,7 +61,7 @@ pub async fn serve(
     );
     let tracer = Tracer::new(&Seed::root(seed), &node, incarnation);
     let hello = Hello { node, incarnation };
-    let recorded = role.coordinator.zip(unreported);
+    let recorded = role.coordinator.zip(log.unreported().cloned());
     let (reports, desk) = recorded
         .map(|(coordinator, unreported)| Reports::open(coordinator, tracer, hello, unreported))
         .unzip();

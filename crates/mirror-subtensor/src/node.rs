@@ -12,14 +12,15 @@ use anyhow::Context;
 use mirror_chain::{Block, Chain, ClosedBlock, Metagraph, NotHeld, Refusal, Submitted};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 use crate::barrier::{BarrierError, Hold, Report};
 use crate::gate::Arrived;
+use crate::history;
 use crate::ledger::Ledger;
-use crate::log::{Change, Log, Retired, StepClosed};
-use crate::reports::Reports;
+use crate::log::{Change, Log, Past, Retired, StepClosed};
+use crate::reports::{OfBlock, Reports};
 use crate::wire::{self, Detail};
 
 /// Calls that may wait for the task; more wait in their connections.
@@ -39,6 +40,8 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Handle {
     calls: mpsc::Sender<Call>,
     current: watch::Receiver<Current>,
+    /// The one place to read the history in: what it reads may be large.
+    reading: Arc<Semaphore>,
 }
 
 /// The task.
@@ -85,6 +88,8 @@ pub(crate) enum CallError {
     ReportedElsewhere,
     #[error("the validator was taken out of the barrier, and joins it again when it reports again")]
     Retired,
+    #[error("the history cannot be read: {0:#}")]
+    History(anyhow::Error),
     #[error("the node is ending")]
     Ending,
 }
@@ -119,6 +124,10 @@ enum Call {
         reply: Reply<proto::BlockClosed>,
     },
     Read(Box<Read>),
+    MetagraphAt {
+        block: Block,
+        reply: Reply<Past>,
+    },
     Begin {
         reply: Reply<Block>,
     },
@@ -164,6 +173,7 @@ pub(crate) fn new(
         Handle {
             calls: sender,
             current: watched,
+            reading: Arc::new(Semaphore::new(1)),
         },
         node,
     )
@@ -186,6 +196,35 @@ impl Handle {
     ) -> Result<T, CallError> {
         self.ask(|reply| Call::Read(Box::new(move |chain| answer(reply, Ok(read(chain))))))
             .await
+    }
+
+    /// The metagraph as of a closed block, from memory or from the disk.
+    pub(crate) async fn metagraph_at(&self, block: Block) -> Result<Arc<Metagraph>, CallError> {
+        let folder = match self.ask(|reply| Call::MetagraphAt { block, reply }).await? {
+            Past::Held(metagraph) => return Ok(metagraph),
+            Past::Written(folder) => folder,
+        };
+        let reading = Arc::clone(&self.reading).acquire_owned().await;
+        let reading = reading.map_err(|_| CallError::Ending)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = reading;
+            match history::read(&folder, block)? {
+                Some(metagraph) => Ok(Ok(Arc::new(metagraph))),
+                None => Ok(Err(history::begins(&folder)?)),
+            }
+        });
+        match read
+            .await
+            .map_err(|_| CallError::Ending)?
+            .map_err(CallError::History)?
+        {
+            Ok(metagraph) => Ok(metagraph),
+            Err(oldest) => Err(NotHeld::TooOld {
+                block,
+                oldest: oldest.unwrap_or(block.next()),
+            }
+            .into()),
+        }
     }
 
     pub(crate) async fn begin(&self) -> Result<Block, CallError> {
@@ -309,6 +348,14 @@ impl Node {
             }
             Call::Report { hotkey, step, reply } => self.report(hotkey, step, reply),
             Call::Read(read) => self.answers.push(read(self.ledger.chain())),
+            Call::MetagraphAt { block, reply } => {
+                let past = match self.ledger.chain().metagraph_at(block) {
+                    Ok(metagraph) => Ok(Past::Held(Arc::clone(metagraph))),
+                    Err(NotHeld::TooOld { .. }) => Ok(self.log.past(block)),
+                    Err(error) => Err(error.into()),
+                };
+                self.answer(reply, past);
+            }
             Call::Begin { reply } => {
                 if !self.ledger.has_begun() {
                     self.close();
@@ -409,6 +456,7 @@ impl Node {
     fn close(&mut self) {
         let closed = self.ledger.close();
         self.log.push(Change::Closed(closed.block.0));
+        self.log.keep(self.ledger.chain());
         self.note(&closed);
     }
 
@@ -422,8 +470,11 @@ impl Node {
     /// Has a block's closing told, to the coordinator and in the node's own log.
     fn note(&mut self, closed: &ClosedBlock) {
         trace_refusals(closed);
-        if let Some(reports) = &mut self.reports {
-            reports.add(closed, self.ledger.chain());
+        if let Some(reports) = &mut self.reports
+            && let Some(of_block) = OfBlock::new(closed, self.ledger.chain())
+        {
+            reports.add(of_block.clone());
+            self.log.note(Some(of_block));
         }
     }
 
@@ -456,6 +507,7 @@ impl Node {
             step,
             joined: joined.iter().map(|hotkey| hotkey.bytes().to_vec()).collect(),
         }));
+        self.log.keep(self.ledger.chain());
         self.note(&closed);
         self.answer_reports();
         for (_, reply) in self
@@ -502,7 +554,9 @@ impl Node {
         for answer in self.answers.drain(..) {
             answer();
         }
-        Ok(())
+        self.log
+            .shorten(&self.ledger)
+            .context("the log cannot be replaced by a snapshot")
     }
 }
 

@@ -13,19 +13,26 @@ use mirror_chain::{Block, Chain, ClosedBlock, Neuron, Paid, PaidEpoch};
 use mirror_net::tracer::Tracer;
 use mirror_node::reporter::{self, Desk, Keeper, Reporter};
 use mirror_proto::mirror::v1::record::Kind;
-use mirror_proto::mirror::v1::{ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, Hello};
+use mirror_proto::mirror::v1::{
+    ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, Hello, Record,
+};
+use prost::Message;
 use tokio::sync::watch;
 
 /// Most transactions, or neurons and bonds, of a record: less than a megabyte, unless a single neuron has more bonds.
 const PART: usize = 4_096;
 
 /// Records of blocks that the coordinator may not have, oldest block first.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Unreported(VecDeque<OfBlock>);
 
-struct OfBlock {
-    block: Block,
-    records: Vec<Kind>,
+/// What there is to tell of a block, as a snapshot keeps it too.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OfBlock {
+    #[prost(uint64, tag = "1")]
+    block: u64,
+    #[prost(message, repeated, tag = "2")]
+    records: Vec<Record>,
 }
 
 /// The node's end of the stream to the coordinator.
@@ -58,20 +65,20 @@ impl Reports {
         (reports, desk)
     }
 
-    /// Adds what there is to tell of the block that has just closed.
-    pub(crate) fn add(&mut self, closed: &ClosedBlock, chain: &Chain) {
-        self.unreported.add(closed, chain);
+    /// Adds what there is to tell of a block.
+    pub(crate) fn add(&mut self, of_block: OfBlock) {
+        self.unreported.add(of_block);
     }
 
     /// Sends all that was added, which must be in the log; waits while too many records are unacknowledged.
     pub(crate) async fn send(&mut self) -> anyhow::Result<()> {
         while let Some(OfBlock { block, mut records }) = self.unreported.0.pop_front() {
-            let last = records.pop();
-            for record in records {
-                self.reporter.report(record, None).await?;
+            let last = records.pop().and_then(|record| record.kind);
+            for kind in records.into_iter().filter_map(|record| record.kind) {
+                self.reporter.report(kind, None).await?;
             }
             if let Some(last) = last {
-                self.reporter.report(last, Some(block)).await?;
+                self.reporter.report(last, Some(Block(block))).await?;
             }
         }
         Ok(())
@@ -99,22 +106,44 @@ impl Keeper for Acknowledged {
     fn subtensor_moved(&mut self, _address: SocketAddr) {}
 }
 
-impl Unreported {
-    /// Adds what there is to tell of the block that has just closed.
-    pub(crate) fn add(&mut self, closed: &ClosedBlock, chain: &Chain) {
-        let mut records = transactions(closed);
+impl OfBlock {
+    /// What there is to tell of the block that has just closed, if anything is.
+    pub(crate) fn new(closed: &ClosedBlock, chain: &Chain) -> Option<Self> {
+        let mut kinds = transactions(closed);
         if let Some(epoch) = &closed.epoch {
-            records.extend(findings(closed.block, epoch, &chain.metagraph().neurons));
+            kinds.extend(findings(closed.block, epoch, &chain.metagraph().neurons));
         }
-        if !records.is_empty() {
-            let block = closed.block;
-            self.0.push_back(OfBlock { block, records });
-        }
+        let records: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| Record { kind: Some(kind) })
+            .collect();
+        (!records.is_empty()).then_some(Self {
+            block: closed.block.0,
+            records,
+        })
+    }
+}
+
+impl FromIterator<OfBlock> for Unreported {
+    fn from_iter<T: IntoIterator<Item = OfBlock>>(blocks: T) -> Self {
+        Self(blocks.into_iter().collect())
+    }
+}
+
+impl Unreported {
+    /// Adds what there is to tell of a block.
+    pub(crate) fn add(&mut self, of_block: OfBlock) {
+        self.0.push_back(of_block);
+    }
+
+    /// Oldest block first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OfBlock> {
+        self.0.iter()
     }
 
     /// Lets go of all up to a block.
     pub(crate) fn forget(&mut self, acknowledged: Block) {
-        while self.0.front().is_some_and(|first| first.block <= acknowledged) {
+        while self.0.front().is_some_and(|first| first.block <= acknowledged.0) {
             self.0.pop_front();
         }
     }

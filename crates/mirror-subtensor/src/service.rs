@@ -114,8 +114,7 @@ impl Subtensor for Service {
         let metagraph = match block.map(Block) {
             None => self.node.current().borrow().message(detail(lite)),
             Some(block) => {
-                let metagraph = self.node.read(move |chain| chain.metagraph_at(block).cloned());
-                let metagraph = metagraph.await?.map_err(CallError::from)?;
+                let metagraph = self.node.metagraph_at(block).await?;
                 wire::metagraph(&metagraph, block, detail(lite))
             }
         };
@@ -271,6 +270,7 @@ impl From<CallError> for Status {
             | CallError::NotHeld(NotHeld::NotClosed { .. })
             | CallError::ByTheClock => Self::failed_precondition(message),
             CallError::ReportedElsewhere | CallError::Retired => Self::aborted(message),
+            CallError::History(_) => Self::data_loss(message),
             CallError::Ending => Self::unavailable(message),
         }
     }

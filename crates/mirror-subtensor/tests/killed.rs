@@ -1,5 +1,9 @@
 //! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
+//! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
 //! all that it acknowledged, in the state that a node has which was never killed, and its coordinator is told the same.
+//!
+//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall into
+//! the writing of one.
 
 mod coordinator;
 mod network;
@@ -24,10 +28,21 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 const VALIDATORS: u8 = 2;
-const STEPS: u64 = 300;
-/// One each five blocks, of 301.
-const EPOCHS: u64 = 60;
-const KILLS: usize = 20;
+
+/// Steps a kill. Each has five answers at least, and a kill waits for less than sixty.
+const STEPS: u64 = 15;
+
+fn kills() -> u64 {
+    let Ok(kills) = std::env::var("MIRROR_KILLS") else {
+        return 20;
+    };
+    kills.parse().expect("MIRROR_KILLS is a number")
+}
+
+/// One each five blocks.
+fn epochs() -> u64 {
+    STEPS * kills() / 5
+}
 
 /// A running process of the node.
 struct Process {
@@ -78,7 +93,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
     let mut acknowledged = 0;
     // Until the node dies.
     let mut connected: Option<(Clients, Steps)> = None;
-    while (heard.len() as u64) < STEPS {
+    while (heard.len() as u64) < STEPS * kills() {
         let step = heard.len() as u64;
         let outcome = async {
             if connected.is_none() {
@@ -128,7 +143,7 @@ fn asked(validator: u8, step: u64) -> Vec<Asked> {
 }
 
 fn port(step: u64) -> u16 {
-    1_000 + (step / 3) as u16
+    1_000 + (step / 3 % 50_000) as u16
 }
 
 async fn final_metagraph(address: SocketAddr) -> Metagraph {
@@ -166,7 +181,7 @@ impl Chronicle {
     /// All that was told until the last epoch of the run has been.
     async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
         let mut chronicle = Self::default();
-        while !chronicle.epochs.contains_key(&EPOCHS) || !chronicle.blocks.contains_key(&(STEPS + 1)) {
+        while !chronicle.epochs.contains_key(&epochs()) || !chronicle.blocks.contains_key(&(STEPS * kills() + 1)) {
             chronicle.enter(&told.recv().await.expect("the coordinator is there"));
         }
         chronicle
@@ -207,7 +222,10 @@ fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
 async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
     let (expected, expected_metagraph, chronicle) = uninterrupted(&folder.path().join("twin")).await;
-    assert_eq!(expected_metagraph.neurons[0].port, u32::from(port(STEPS - 1)));
+    assert_eq!(
+        expected_metagraph.neurons[0].port,
+        u32::from(port(STEPS * kills() - 1))
+    );
 
     let (coordinator, told) = coordinator().await;
     let role = role(&folder.path().join("killed"), coordinator);
@@ -221,7 +239,7 @@ async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let validators = (0..VALIDATORS).map(|index| validate(network::MINERS + index, address.clone(), acted));
     let killer = async {
         let mut generator = Seed::root(7).child("kills").generator();
-        for incarnation in 1..=KILLS as u32 {
+        for incarnation in 1..=kills() as u32 {
             // After so many answers more, while other calls are on their way.
             let moment = answers.load(Ordering::Relaxed) + generator.random_range(1..60);
             while answers.load(Ordering::Relaxed) < moment {

@@ -792,12 +792,18 @@ async fn a_damaged_log_is_refused_and_a_torn_end_is_cut_off() {
     let segment = state.path().join("000001.journal");
     let whole = std::fs::read(&segment).expect("the node wrote it");
 
-    std::fs::write(&segment, &whole[..whole.len() - 1]).expect("it can be written");
+    // Of the next record, what a killed node had come to write.
+    let torn = [&whole[..], &[9, 0, 0, 0, 1, 2, 3, 4, 5]].concat();
+    std::fs::write(&segment, torn).expect("it can be written");
     let mut node = Running::start(launch(state.path(), 1)).await;
-    assert_eq!(node.metagraph().await.block, 0);
+    assert_eq!(node.metagraph().await.block, 1);
     assert_eq!(node.begin().await, 1);
     assert_eq!(node.metagraph().await.neurons[0].port, 8091);
     node.end().await;
+
+    // What was on the disk once does not tear by itself: the history knows of it.
+    std::fs::write(&segment, &whole[..whole.len() - 1]).expect("it can be written");
+    assert_says(&refused(launch(state.path(), 1)).await, "has lost its end");
 
     let mut damaged = whole;
     damaged[20] ^= 1;

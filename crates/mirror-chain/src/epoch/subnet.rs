@@ -1,9 +1,11 @@
 //! What an epoch is computed from: the neurons, the rules, and what must hold of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Block, MAX_UIDS, Rao, Uid, Weight};
 
 /// What a neuron has in another: what it gave that one over past epochs, in its proportion to what all gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bond {
     /// The other.
     pub uid: Uid,

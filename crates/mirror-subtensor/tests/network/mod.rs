@@ -100,6 +100,7 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
             .collect(),
         holds: Vec::new(),
         coordinator: None,
+        snapshot_blocks: 16,
     }
 }
 

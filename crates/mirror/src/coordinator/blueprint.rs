@@ -29,6 +29,9 @@ const RAO: f64 = 1e9;
 /// TAO staked by a validator unless the file says otherwise.
 const STAKE: f64 = 1_000.0;
 
+/// Blocks after which the chain's node writes a snapshot in place of its log.
+const SNAPSHOT_BLOCKS: u64 = 1_024;
+
 /// What the nodes of an experiment are.
 #[derive(Debug, Clone)]
 pub(super) struct Blueprint {
@@ -99,6 +102,7 @@ impl Blueprint {
                     .collect(),
                 holds: super::schedule::holds(&self.experiment.faults),
                 coordinator,
+                snapshot_blocks: SNAPSHOT_BLOCKS,
             })),
         );
         Subtensor::Ours(Box::new(node))
