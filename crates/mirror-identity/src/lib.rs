@@ -1,10 +1,11 @@
-//! Who a neuron is: hotkeys and coldkeys (sr25519), and their ss58 addresses.
+//! Who a neuron is: hotkeys and coldkeys (sr25519), their ss58 addresses, and what they sign.
 //!
-//! Keys come from the experiment's seed, so the same experiment has the same keys. They guard nothing: anyone who knows
-//! the seed has them.
+//! Keys come from the experiment's seed, so the same experiment has the same keys: anyone who knows the seed has them.
 
+mod signature;
 mod ss58;
 
+pub use signature::{BadSignature, Signature};
 pub use ss58::Ss58Error;
 
 use std::fmt;
@@ -34,6 +35,8 @@ pub enum Owner {
     Miner(u32),
     /// The validator of this index.
     Validator(u32),
+    /// The owner of the subnet, of no uid.
+    Subnet,
 }
 
 impl SecretKey {
@@ -57,6 +60,7 @@ impl SecretKey {
         let of_owner = match owner {
             Owner::Miner(uid) => of_kind.numbered_child("miner", uid.into()),
             Owner::Validator(index) => of_kind.numbered_child("validator", index.into()),
+            Owner::Subnet => of_kind.child("subnet"),
         };
         let secret = MiniSecretKey::from_bytes(&of_owner.bytes()).expect("a mini secret key is any 32 bytes");
         Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
@@ -179,6 +183,7 @@ mod tests {
             SecretKey::hotkey(&seed, Owner::Miner(1)).public(),
             SecretKey::hotkey(&seed, Owner::Validator(0)).public(),
             SecretKey::coldkey(&seed, Owner::Miner(0)).public(),
+            SecretKey::coldkey(&seed, Owner::Subnet).public(),
             SecretKey::hotkey(&Seed::root(8), Owner::Miner(0)).public(),
         ];
         for (i, one) in keys.iter().enumerate() {

@@ -1,0 +1,137 @@
+//! sr25519 signatures, in the context that Substrate and the wallets of its chains sign in.
+//!
+//! Signing asks the operating system for nothing: the secret number of a signature comes from the key and the message, so
+//! the same message by the same key has the same signature.
+
+use rand_core::{CryptoRng, RngCore};
+use schnorrkel::context::attach_rng;
+
+use crate::{PublicKey, SecretKey};
+
+/// What Substrate's signatures are made for.
+const CONTEXT: &[u8] = b"substrate";
+
+/// A signature: 64 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+/// A signature that the key has not made for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is not by this key over this message")]
+pub struct BadSignature;
+
+impl SecretKey {
+    /// Signs a message.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        let transcript = schnorrkel::signing_context(CONTEXT).bytes(message);
+        let signature = self.0.sign(attach_rng(transcript, NothingRandom));
+        Signature(signature.to_bytes())
+    }
+}
+
+impl PublicKey {
+    /// Checks that a message was signed by this key. Takes some tens of microseconds.
+    ///
+    /// # Errors
+    /// [`BadSignature`], also for a key that is none and for a signature that no key makes.
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        let key = schnorrkel::PublicKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
+        let signature = schnorrkel::Signature::from_bytes(&signature.0).map_err(|_| BadSignature)?;
+        key.verify_simple(CONTEXT, message, &signature)
+            .map_err(|_| BadSignature)
+    }
+}
+
+impl Signature {
+    /// The signature with these bytes. Any 64 bytes are taken; only a check tells whether they are one.
+    pub fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 bytes.
+    pub fn bytes(&self) -> [u8; 64] {
+        self.0
+    }
+}
+
+/// Adds nothing to what the secret number of a signature is made from: the message, and a part of the key that is secret.
+struct NothingRandom;
+
+impl CryptoRng for NothingRandom {}
+
+impl RngCore for NothingRandom {
+    fn next_u32(&mut self) -> u32 {
+        0
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        dest.fill(0);
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
+        dest.fill(0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_seed::Seed;
+
+    use super::*;
+    use crate::Owner;
+
+    fn key() -> SecretKey {
+        SecretKey::hotkey(&Seed::root(7), Owner::Validator(0))
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_key_and_its_message_alone() {
+        let signature = key().sign(b"weights");
+        assert_eq!(key().public().verify(b"weights", &signature), Ok(()));
+        assert_eq!(key().public().verify(b"Weights", &signature), Err(BadSignature));
+        let other = SecretKey::hotkey(&Seed::root(7), Owner::Validator(1));
+        assert_eq!(other.public().verify(b"weights", &signature), Err(BadSignature));
+        for bit in 0..64 * 8 {
+            let mut bytes = signature.bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let altered = Signature::from_bytes(bytes);
+            assert_eq!(key().public().verify(b"weights", &altered), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn what_substrate_signed_is_accepted() {
+        // The published vector that the bindings of schnorrkel to other languages are tested with.
+        let bytes = |hex: &str| hex::decode(hex).expect("hexadecimal digits");
+        let key = "46ebddef8cd9bb167dc30878d7113b7e168e6f0646beffd77d69d39bad76b47a";
+        let key = PublicKey::from_hex(key).expect("a key");
+        let signature = bytes(
+            "4e172314444b8f820bb54c22e95076f220ed25373e5c178234aa6c211d292712\
+             44b947e3ff3418ff6b45fd1df1140c8cbff69fc58ee6dc96df70936a2bb74b82",
+        );
+        let signature = Signature::from_bytes(signature.try_into().expect("64 bytes"));
+        assert_eq!(key.verify(b"this is a message", &signature), Ok(()));
+    }
+
+    #[test]
+    fn signing_repeats_itself_and_no_secret_number_serves_twice() {
+        let half = |message: &[u8]| {
+            let bytes = key().sign(message).bytes();
+            assert_eq!(bytes, key().sign(message).bytes());
+            bytes[..32].to_vec()
+        };
+        assert_ne!(half(b"one"), half(b"another"));
+    }
+
+    #[test]
+    fn what_is_no_key_has_signed_nothing() {
+        let signature = key().sign(b"weights");
+        let nobody = PublicKey::from_bytes([255; 32]);
+        assert_eq!(nobody.verify(b"weights", &signature), Err(BadSignature));
+    }
+}
