@@ -3,6 +3,7 @@
 mod acknowledged;
 mod bad_input;
 mod commands;
+mod commit_reveal;
 mod ending;
 mod experiment;
 mod network;

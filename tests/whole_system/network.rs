@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use crate::experiment::TRAINING;
 
 /// Where a node listens, by its log.
-fn address(going: &mut Going, node: &str) -> String {
+pub(crate) fn address(going: &mut Going, node: &str) -> String {
     let log = Layout::new(going.folder()).log(node);
     eventually("it says where it listens", || {
         let text = fs::read_to_string(&log).ok()?;

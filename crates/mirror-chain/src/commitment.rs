@@ -58,12 +58,14 @@ fn compact_length(length: usize) -> ([u8; 4], usize) {
 }
 
 /// In which epochs commitments are made and revealed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RevealPeriod {
-    pub(crate) netuid: u16,
-    pub(crate) tempo: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevealPeriod {
+    /// The number of the subnet, which shifts its epochs.
+    pub netuid: u16,
+    /// An epoch has one block more.
+    pub tempo: u64,
     /// Epochs between the two.
-    pub(crate) epochs: u64,
+    pub epochs: u64,
 }
 
 /// A hotkey's commitments that wait to be revealed, oldest first.
@@ -71,13 +73,14 @@ pub(crate) struct RevealPeriod {
 pub(crate) struct Commits(VecDeque<(Block, Commitment)>);
 
 impl RevealPeriod {
-    fn epoch(self, block: Block) -> u64 {
+    /// The number of the epoch that a block is of.
+    pub fn epoch(self, block: Block) -> u64 {
         let shifted = block.0.saturating_add(u64::from(self.netuid) + 1);
         shifted / self.tempo.saturating_add(1)
     }
 
     /// The one epoch in which what was committed to at `committed` can be revealed.
-    fn reveal_epoch(self, committed: Block) -> u64 {
+    pub fn reveal_epoch(self, committed: Block) -> u64 {
         self.epoch(committed).saturating_add(self.epochs)
     }
 

@@ -51,7 +51,7 @@ mod weights;
 pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_GENESIS_ISSUANCE, TOTAL_SUPPLY};
 pub use call::{Asked, Axon, Call, Transaction, Weights};
 pub use chain::{Applied, Chain, ClosedBlock};
-pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS};
+pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS, RevealPeriod};
 pub use epoch::Bond;
 pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
 pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};

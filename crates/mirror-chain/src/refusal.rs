@@ -22,6 +22,12 @@ macro_rules! refusals {
 refusals! {
     /// A nonce below one that this key has used, whose answer, if it was used itself, is no longer remembered.
     Stale: "the nonce is below one that the key has used since",
+    /// Not signed by the key that it speaks for.
+    BadProof: "the transaction is not signed by the key that it speaks for",
+    /// Before its first block.
+    Future: "the transaction may be taken only in later blocks",
+    /// After its last block.
+    AncientBirthBlock: "the blocks in which the transaction could be taken are over",
     /// The block has no room.
     ExhaustsResources: "the block has no room for more transactions, try again in the next",
 

@@ -144,6 +144,8 @@ pub struct ValidatorLaunch {
     pub uid: u32,
     /// Miners: uids 0 … `num_nodes`-1.
     pub num_nodes: u32,
+    /// The number of the subnet.
+    pub netuid: u16,
     /// Folder for its checkpoints; a node that finds one there continues from it.
     pub state: PathBuf,
     /// Address of the subtensor.

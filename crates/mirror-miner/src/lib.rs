@@ -53,18 +53,18 @@ pub async fn serve(
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     for (AxonLaunch { uid, behaviour }, listener) in role.axons.into_iter().zip(listeners) {
-        let hotkey = SecretKey::hotkey(&seed, Owner::Miner(uid)).public();
+        let key = SecretKey::hotkey(&seed, Owner::Miner(uid));
         let address = listener
             .local_addr()
             .context("cannot tell where an axon listens")?;
-        let axon = Axon::new(uid, hotkey, behaviour::build(&behaviour, &surroundings));
-        axons.push((axon, listener, served::Served { hotkey, address }));
+        let axon = Axon::new(uid, key.public(), behaviour::build(&behaviour, &surroundings));
+        axons.push((axon, listener, served::Served { key, address }));
     }
     served::announce(
         role.subtensor,
         &Tracer::new(&seed, &node, incarnation),
         incarnation,
-        axons.iter().map(|(_, _, served)| *served),
+        axons.iter().map(|(_, _, served)| served.clone()),
     )
     .await?;
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {

@@ -1,15 +1,19 @@
 //! Telling the chain where an axon is.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::future::try_join_all;
-use mirror_identity::Hotkey;
+use mirror_identity::SecretKey;
 use mirror_net::channel::is_passing;
+use mirror_net::signed;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::{ServeAxon, Transaction, transaction};
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{CurrentBlockRequest, ServeAxon};
+use tonic::{Request, Response, Status};
 
 /// How long the chain may be out of reach before a miner gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,9 +25,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// An axon and where it listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Served {
-    pub(crate) hotkey: Hotkey,
+    pub(crate) key: SecretKey,
     pub(crate) address: SocketAddr,
 }
 
@@ -36,40 +40,61 @@ pub(crate) async fn announce(
     axons: impl Iterator<Item = Served>,
 ) -> anyhow::Result<()> {
     let client = SubtensorClient::new(tracer.channel(subtensor));
-    try_join_all(axons.map(|Served { hotkey, address }| {
-        let serve_axon = ServeAxon {
+    let current = ask(
+        client.clone(),
+        CurrentBlockRequest {},
+        |mut client, request| async move { client.get_current_block(request).await },
+    );
+    let block = current
+        .await
+        .with_context(|| format!("asking the subtensor at {subtensor} for its block"))?
+        .block;
+    try_join_all(axons.map(|Served { key, address }| {
+        let call = Call::ServeAxon(ServeAxon {
             ip: address.ip().to_string(),
             port: address.port().into(),
-        };
-        let transaction = Transaction {
-            hotkey: hotkey.bytes().to_vec(),
-            nonce: incarnation.into(),
-            call: Some(transaction::Call::ServeAxon(serve_axon)),
-        };
-        let client = client.clone();
+        });
+        let signed = signed::sign(&key, incarnation.into(), block, call);
+        let submitted = ask(client.clone(), signed, |mut client, request| async move {
+            client.submit(request).await
+        });
         async move {
-            let submitted = submit(client, transaction).await;
-            submitted.with_context(|| format!("telling the subtensor at {subtensor} where {hotkey} listens"))
+            let reply = submitted.await.with_context(|| {
+                format!(
+                    "telling the subtensor at {subtensor} where {} listens",
+                    key.public()
+                )
+            })?;
+            let refusal = reply.refusal;
+            ensure!(
+                refusal.is_empty(),
+                "the subtensor refused serve_axon of {}: {refusal}",
+                key.public()
+            );
+            Ok(())
         }
     }))
     .await?;
     Ok(())
 }
 
-/// Submits until the chain has answered, for as long as failures are the connection's and patience lasts.
-async fn submit(mut client: SubtensorClient<Traced>, transaction: Transaction) -> anyhow::Result<()> {
+/// Asks until the chain has answered, for as long as failures are the connection's and patience lasts.
+async fn ask<Q: Clone, A, F>(
+    client: SubtensorClient<Traced>,
+    question: Q,
+    call: impl Fn(SubtensorClient<Traced>, Request<Q>) -> F,
+) -> anyhow::Result<A>
+where
+    F: Future<Output = Result<Response<A>, Status>>,
+{
     let started = Instant::now();
     loop {
-        let mut request = tonic::Request::new(transaction.clone());
+        let mut request = Request::new(question.clone());
         request.set_timeout(ATTEMPT);
-        match client.submit(request).await {
-            Ok(reply) => {
-                let refusal = reply.into_inner().refusal;
-                ensure!(refusal.is_empty(), "serve_axon was refused: {refusal}");
-                return Ok(());
-            }
+        match call(client.clone(), request).await {
+            Ok(reply) => return Ok(reply.into_inner()),
             Err(status) if is_passing(&status) && started.elapsed() < PATIENCE => {
-                tracing::warn!(%status, "serve_axon was not answered, trying again");
+                tracing::warn!(%status, "the subtensor did not answer, trying again");
             }
             Err(status) => return Err(status.into()),
         }

@@ -11,7 +11,7 @@ use mirror_config::component::{BehaviourSpec, HonestArgs};
 use mirror_config::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::{channel, metadata, server};
+use mirror_net::{channel, metadata, server, signed};
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse,
@@ -20,8 +20,8 @@ use mirror_proto::bittensor::{
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    BlockClosed, Metagraph, MetagraphRequest, Nominators, NominatorsRequest, ServeAxon, StepReport,
-    SubmitReply, Transaction, WatchRequest,
+    BlockClosed, CurrentBlock, CurrentBlockRequest, Metagraph, MetagraphRequest, Nominators,
+    NominatorsRequest, ServeAxon, SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest,
 };
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
@@ -60,15 +60,26 @@ fn question(index: usize) -> String {
 /// Takes `serve_axon` and nothing else, and passes it on.
 struct Chain(mpsc::UnboundedSender<Transaction>);
 
+/// The block that the chain says has closed.
+const BLOCK: u64 = 40;
+
 #[async_trait]
 impl Subtensor for Chain {
     type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
-    async fn submit(&self, request: Request<Transaction>) -> Result<Response<SubmitReply>, Status> {
-        let sent = self.0.send(request.into_inner());
+    async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        let transaction = signed::open(request.get_ref()).expect("miners sign");
+        let sent = self.0.send(transaction);
         sent.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(SubmitReply::default()))
+    }
+
+    async fn get_current_block(
+        &self,
+        _: Request<CurrentBlockRequest>,
+    ) -> Result<Response<CurrentBlock>, Status> {
+        Ok(Response::new(CurrentBlock { block: BLOCK }))
     }
 
     async fn steps(&self, _: Request<Streaming<StepReport>>) -> Result<Response<Self::StepsStream>, Status> {
@@ -161,8 +172,8 @@ impl Miner {
         for (uid, _) in axons {
             let transaction = submitted.recv().await.expect("each axon is announced");
             let hotkey = SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(*uid)).public();
-            assert_eq!(transaction.hotkey, hotkey.bytes());
-            assert_eq!(transaction.nonce, 3);
+            assert_eq!(transaction.signer, hotkey.bytes());
+            assert_eq!((transaction.nonce, transaction.from_block), (3, BLOCK));
             let Some(Call::ServeAxon(ServeAxon { ip, port })) = transaction.call else {
                 panic!("{transaction:?} announces no axon")
             };

@@ -1,10 +1,11 @@
 //! All that the log decides: the chain and the barrier. Live calls and the replay of the log go through the same methods,
 //! so that both come to the same state.
 
-use mirror_chain::{Block, Chain, ClosedBlock, Refusal, Submitted, Transaction};
+use mirror_chain::{Block, Chain, ClosedBlock, Refusal, Submitted};
 use mirror_identity::Hotkey;
 
 use crate::barrier::{Barrier, BarrierError, ClosedStep, Hold, Report};
+use crate::gate::Admitted;
 
 /// The chain and who closes its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,8 @@ impl Ledger {
     }
 
     /// Takes a transaction into the open block.
-    pub(crate) fn submit(&mut self, transaction: Transaction) -> Result<Submitted, Refusal> {
+    pub(crate) fn submit(&mut self, admitted: Admitted) -> Result<Submitted, Refusal> {
+        let transaction = admitted.at(self.chain.open_block())?;
         self.chain.submit(transaction)
     }
 

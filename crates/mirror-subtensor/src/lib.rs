@@ -10,6 +10,7 @@
 //! apart.
 
 mod barrier;
+mod gate;
 mod launch;
 mod ledger;
 mod log;

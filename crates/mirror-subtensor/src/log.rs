@@ -18,10 +18,10 @@ use serde::Serialize;
 use crate::barrier::Barrier;
 use crate::ledger::Ledger;
 use crate::reports::Unreported;
-use crate::{launch, wire};
+use crate::{gate, launch};
 
 /// The form of the records below. A log of another form is refused.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Size at which a segment of the journal is full, bytes.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -191,8 +191,7 @@ fn replay(ledger: &mut Ledger, unreported: Option<&mut Unreported>, record: &[u8
     match Record::decode(record)?.change.context("it is of no known kind")? {
         Change::Genesis(_) => bail!("it is a second genesis"),
         Change::Submitted(message) => {
-            let transaction = wire::transaction(&message)?;
-            let submitted = ledger.submit(transaction)?;
+            let submitted = ledger.submit(gate::admit_again(&message)?)?;
             ensure!(
                 matches!(submitted, Submitted::Taken { .. }),
                 "its transaction was taken before"

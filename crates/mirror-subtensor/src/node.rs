@@ -9,13 +9,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Chain, ClosedBlock, Metagraph, NotHeld, Refusal, Submitted, Transaction};
+use mirror_chain::{Block, Chain, ClosedBlock, Metagraph, NotHeld, Refusal, Submitted};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
 use crate::barrier::{BarrierError, Hold, Report};
+use crate::gate::Arrived;
 use crate::ledger::Ledger;
 use crate::log::{Change, Log, Retired, StepClosed};
 use crate::reports::Reports;
@@ -106,8 +107,7 @@ pub(crate) struct SubmitAnswer {
 
 enum Call {
     Submit {
-        message: proto::Transaction,
-        transaction: Transaction,
+        arrived: Box<Arrived>,
         reply: Reply<SubmitAnswer>,
     },
     Report {
@@ -164,17 +164,9 @@ pub(crate) fn new(
 }
 
 impl Handle {
-    pub(crate) async fn submit(
-        &self,
-        message: proto::Transaction,
-        transaction: Transaction,
-    ) -> Result<SubmitAnswer, CallError> {
-        self.ask(|reply| Call::Submit {
-            message,
-            transaction,
-            reply,
-        })
-        .await
+    pub(crate) async fn submit(&self, arrived: Arrived) -> Result<SubmitAnswer, CallError> {
+        let arrived = Box::new(arrived);
+        self.ask(|reply| Call::Submit { arrived, reply }).await
     }
 
     pub(crate) async fn report(&self, hotkey: Hotkey, step: u64) -> Result<proto::BlockClosed, CallError> {
@@ -227,7 +219,12 @@ impl Handle {
 }
 
 impl Current {
-    /// As the contract has it.
+    /// The last closed block.
+    pub(crate) fn block(&self) -> Block {
+        self.block
+    }
+
+    /// The metagraph, as the contract has it.
     pub(crate) fn message(&self, detail: Detail) -> proto::Metagraph {
         let Version {
             metagraph,
@@ -296,12 +293,8 @@ impl Node {
 
     fn work_off(&mut self, call: Call) {
         match call {
-            Call::Submit {
-                message,
-                transaction,
-                reply,
-            } => {
-                let answer = self.submit(message, transaction);
+            Call::Submit { arrived, reply } => {
+                let answer = self.submit(*arrived);
                 self.answer(reply, Ok(answer));
             }
             Call::Report { hotkey, step, reply } => self.report(hotkey, step, reply),
@@ -329,9 +322,9 @@ impl Node {
         }
     }
 
-    fn submit(&mut self, message: proto::Transaction, transaction: Transaction) -> SubmitAnswer {
+    fn submit(&mut self, Arrived { message, admitted }: Arrived) -> SubmitAnswer {
         let open = self.ledger.chain().open_block();
-        let submitted = self.ledger.submit(transaction);
+        let submitted = self.ledger.submit(admitted);
         if let Ok(Submitted::Taken { .. }) = submitted {
             self.log.push(Change::Submitted(message));
         }

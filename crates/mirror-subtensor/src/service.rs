@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use mirror_chain::{Block, NotHeld};
+use mirror_chain::{Block, NotHeld, Refusal};
 use mirror_net::server::MESSAGE_LIMIT;
+use mirror_net::signed::Unsigned;
 use mirror_proto::mirror::v1::subtensor_accounts_server::{SubtensorAccounts, SubtensorAccountsServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, Delegates, DelegatesRequest, HoldReply,
-    HoldRequest, Issuance, IssuanceRequest, Metagraph, MetagraphRequest, Nominators, NominatorsRequest,
-    RetireReply, RetireRequest, StepReport, SubmitReply, Transaction, WatchRequest,
+    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, CurrentBlock, CurrentBlockRequest,
+    Delegates, DelegatesRequest, HoldReply, HoldRequest, Issuance, IssuanceRequest, Metagraph,
+    MetagraphRequest, Nominators, NominatorsRequest, RetireReply, RetireRequest, SignedTransaction,
+    StepReport, SubmitReply, WatchRequest,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::instrument;
 
 use crate::barrier::BarrierError;
-use crate::node::{CallError, Handle};
+use crate::gate::{self, Turned};
+use crate::node::{CallError, Handle, SubmitAnswer};
 use crate::wire::{self, Detail, Malformed};
 
 /// Streams of the metagraph at a time.
@@ -55,10 +58,15 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
 #[tonic::async_trait]
 impl Subtensor for Service {
     #[instrument(level = "debug", skip_all)]
-    async fn submit(&self, request: Request<Transaction>) -> Result<Response<SubmitReply>, Status> {
-        let message = request.into_inner();
-        let transaction = wire::transaction(&message)?;
-        let answer = self.node.submit(message, transaction).await?;
+    async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        let answer = match gate::admit(request.get_ref()) {
+            Ok(arrived) => self.node.submit(arrived).await?,
+            Err(Turned::Unsigned(Unsigned::BadProof)) => SubmitAnswer {
+                open: self.node.current().borrow().block().next(),
+                submitted: Err(Refusal::BadProof),
+            },
+            Err(senseless) => return Err(Status::invalid_argument(senseless.to_string())),
+        };
         let reply = match answer.submitted {
             Ok(submitted) => SubmitReply {
                 refusal: String::new(),
@@ -70,6 +78,15 @@ impl Subtensor for Service {
             },
         };
         Ok(Response::new(reply))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_current_block(
+        &self,
+        _request: Request<CurrentBlockRequest>,
+    ) -> Result<Response<CurrentBlock>, Status> {
+        let Block(block) = self.node.current().borrow().block();
+        Ok(Response::new(CurrentBlock { block }))
     }
 
     type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;

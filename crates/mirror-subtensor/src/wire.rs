@@ -39,6 +39,8 @@ pub(crate) enum Malformed {
     },
     #[error("{field} holds {value}, which is more than 65535")]
     TooLarge { field: &'static str, value: u32 },
+    #[error("the blocks {from} to {until} are not a first and a last one, at most 4095 after it")]
+    Window { from: u64, until: u64 },
     #[error("the name has {length} bytes, and none has more than {NAME_BYTES}")]
     Name { length: usize },
 }
@@ -53,7 +55,7 @@ pub(crate) enum Detail {
 
 pub(crate) fn transaction(message: &proto::Transaction) -> Result<Transaction, Malformed> {
     Ok(Transaction {
-        signer: key("hotkey", &message.hotkey)?,
+        signer: key("signer", &message.signer)?,
         nonce: Nonce(message.nonce),
         call: call(message.call.as_ref().ok_or(Malformed::NoCall)?)?,
     })

@@ -10,9 +10,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mirror_config::launch::{Listening, SubtensorLaunch};
-use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Transaction, Weight};
+use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Weight};
 use mirror_seed::Seed;
-use network::{Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
+use network::{Asked, Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -67,7 +67,7 @@ type Heard = Vec<BlockClosed>;
 async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: impl Fn()) -> Heard {
     let mut address = address;
     let mut heard = Heard::new();
-    // Transactions of this step that are acknowledged, and so are not sent again.
+    // What is asked in this step and acknowledged, and so is not sent again.
     let mut acknowledged = 0;
     // Until the node dies.
     let mut connected: Option<(Clients, Steps)> = None;
@@ -82,9 +82,9 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
                 connected = Some((clients, steps));
             }
             let (clients, steps) = connected.as_mut().expect("connected just now, if not before");
-            for transaction in transactions(validator, step).into_iter().skip(acknowledged) {
-                let reply = clients.subtensor.submit(transaction).await?.into_inner();
-                assert_eq!(reply.refusal, "");
+            for asked in asked(validator, step).into_iter().skip(acknowledged) {
+                let (refusal, _) = clients.submit(asked).await?;
+                assert_eq!(refusal, "");
                 acknowledged += 1;
                 acted();
             }
@@ -106,18 +106,18 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
     heard
 }
 
-/// What a validator submits in a step: weights that depend on it, and the first validator an axon for a miner as well.
-fn transactions(validator: u8, step: u64) -> Vec<Transaction> {
+/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's axon.
+fn asked(validator: u8, step: u64) -> Vec<Asked> {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [
         weight(0, 1 + (step as u32 * 7) % 100),
         weight(1, 1 + u32::from(validator)),
     ];
-    let mut transactions = vec![set_weights(validator, step + 1, &weights)];
+    let mut asked = vec![set_weights(validator, step + 1, &weights)];
     if validator == network::MINERS {
-        transactions.push(serve_axon(0, step + 1, port(step)));
+        asked.push(serve_axon(0, step + 1, port(step)));
     }
-    transactions
+    asked
 }
 
 fn port(step: u64) -> u16 {

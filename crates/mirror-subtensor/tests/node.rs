@@ -2,6 +2,7 @@
 
 mod network;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
@@ -10,15 +11,17 @@ use futures::future::select;
 use mirror_config::experiment::BlockTime;
 use mirror_config::launch::SubtensorLaunch;
 use mirror_identity::PublicKey;
+use mirror_net::signed::seal;
 use mirror_proto::mirror::v1::subtensor_accounts_client::SubtensorAccountsClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     Applied, BalanceRequest, BecomeDelegate, BeginRequest, DelegatesRequest, HoldRequest, Hyperparameter,
     IssuanceRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest, Register, RetireRequest,
-    ServeAxon, SetHyperparameter, SetWeights, Stake, Transaction, WatchRequest, Weight,
+    ServeAxon, SetHyperparameter, SetWeights, SignedTransaction, Stake, Transaction, WatchRequest, Weight,
 };
 use network::{
-    Clients, MINERS, OWNER, Steps, coldkey, connect, hotkey, launch, launched, serve_axon, set_weights,
+    Asked, Clients, MINERS, OWNER, Steps, cold, coldkey, connect, hot, hotkey, launch, launched, serve_axon,
+    set_weights,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -83,9 +86,8 @@ impl Running {
     }
 
     /// The refusal, empty where there is none, and the block.
-    async fn submit(&mut self, transaction: Transaction) -> Result<(String, u64), Status> {
-        let reply = self.clients.subtensor.submit(transaction).await?.into_inner();
-        Ok((reply.refusal, reply.block))
+    async fn submit(&mut self, asked: Asked) -> Result<(String, u64), Status> {
+        self.clients.submit(asked).await
     }
 
     async fn metagraph(&mut self) -> Metagraph {
@@ -357,12 +359,12 @@ async fn a_transaction_that_arrives_twice_acts_once() {
     let state = state();
     let launch = launch(state.path(), 1);
     let mut node = Running::start(launch.clone()).await;
-    let register = Transaction {
-        hotkey: hotkey(50).bytes().to_vec(),
+    let register = Asked {
+        key: hot(50),
         nonce: 1,
-        call: Some(Call::Register(Register {
+        call: Call::Register(Register {
             coldkey: coldkey(50).bytes().to_vec(),
-        })),
+        }),
     };
     assert_eq!(
         node.submit(register.clone()).await.expect("sound"),
@@ -383,7 +385,7 @@ async fn a_transaction_that_arrives_twice_acts_once() {
         node.submit(register.clone()).await.expect("sound"),
         (String::new(), 1)
     );
-    let below = Transaction { nonce: 0, ..register };
+    let below = Asked { nonce: 0, ..register };
     assert_eq!(node.submit(below).await.expect("sound"), ("Stale".to_owned(), 2));
     assert_eq!(node.metagraph().await.neurons.len(), usize::from(MINERS) + 2);
 }
@@ -451,11 +453,7 @@ async fn nominators_are_told_by_coldkey() {
 async fn money_moves_and_is_told_of() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
-    let by = |key: PublicKey, nonce, call| Transaction {
-        hotkey: key.bytes().to_vec(),
-        nonce,
-        call: Some(call),
-    };
+    let by = |key, nonce, call| Asked { key, nonce, call };
     let take = BecomeDelegate {
         hotkey: hotkey(0).bytes().to_vec(),
         take: Some(6_553),
@@ -468,15 +466,19 @@ async fn money_moves_and_is_told_of() {
         name: "tempo".to_owned(),
         value: 9,
     };
-    // Stake goes to a delegate: in the first block, because the coldkeys of uids apply before the owner's.
-    for transaction in [
-        by(coldkey(OWNER), 1, Call::AddStake(added)),
-        by(coldkey(OWNER), 2, Call::SetHyperparameter(tempo)),
-        by(coldkey(0), 1, Call::BecomeDelegate(take)),
-    ] {
-        node.submit(transaction).await.expect("sound");
-    }
+    node.submit(by(cold(0), 1, Call::BecomeDelegate(take)))
+        .await
+        .expect("sound");
     node.begin().await;
+    for asked in [
+        by(cold(OWNER), 1, Call::AddStake(added)),
+        by(cold(OWNER), 2, Call::SetHyperparameter(tempo)),
+    ] {
+        node.submit(asked).await.expect("sound");
+    }
+    let mut member = node.steps(2).await;
+    assert_eq!(report_all([&mut member], 0).await, 2);
+    drop(member);
 
     let mut accounts = SubtensorAccountsClient::connect(format!("http://{}", node.address))
         .await
@@ -492,20 +494,13 @@ async fn money_moves_and_is_told_of() {
     };
     assert_eq!(balance.stakes, [staked_with]);
     let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("sound");
-    let delegates: Vec<_> = delegates
-        .into_inner()
-        .delegates
-        .into_iter()
+    let delegates = delegates.into_inner().delegates.into_iter();
+    let takes: BTreeMap<_, _> = delegates
         .map(|delegate| (delegate.hotkey, delegate.take))
         .collect();
-    assert_eq!(
-        delegates,
-        [
-            (hotkey(0).bytes().to_vec(), 6_553),
-            // Nominated from the start, at the default of 18 %.
-            (hotkey(2).bytes().to_vec(), 11_796)
-        ]
-    );
+    // Uid 2 is nominated from the start, at the default of 18 %.
+    let expected = [(0, 6_553), (2, 11_796)].map(|(uid, take)| (hotkey(uid).bytes().to_vec(), take));
+    assert_eq!(takes, expected.into());
     let issuance = accounts
         .get_issuance(IssuanceRequest {})
         .await
@@ -513,9 +508,9 @@ async fn money_moves_and_is_told_of() {
         .into_inner();
     assert_eq!(
         (issuance.genesis, issuance.minted, issuance.pending),
-        (11_007, 1_000_000_000, 1_000_000_000)
+        (11_007, 2_000_000_000, 2_000_000_000)
     );
-    assert_eq!(issuance.total, 1_000_011_007);
+    assert_eq!(issuance.total, 2_000_011_007);
     let metagraph = node.metagraph().await;
     let rules = metagraph.hyperparameters.expect("it has rules");
     assert_eq!(rules.tempo, 9);
@@ -629,8 +624,11 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     let of = |call| Transaction {
+        signer: hotkey(0).bytes().to_vec(),
+        nonce: 1,
+        from_block: 0,
+        until_block: 9,
         call,
-        ..serve_axon(0, 1, 1)
     };
     let axon = |ip: &str, port| {
         of(Some(Call::ServeAxon(ServeAxon {
@@ -646,19 +644,15 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
         })))
     };
     let malformed = [
-        Transaction {
-            hotkey: vec![1; 31],
-            ..serve_axon(0, 1, 1)
-        },
-        Transaction {
-            hotkey: vec![1; 1_000_000],
-            ..serve_axon(0, 1, 1)
-        },
-        Transaction {
-            hotkey: Vec::new(),
-            ..serve_axon(0, 1, 1)
-        },
         of(None),
+        Transaction {
+            from_block: 10,
+            ..axon("127.0.0.1", 1)
+        },
+        Transaction {
+            until_block: 4_096,
+            ..axon("127.0.0.1", 1)
+        },
         of(Some(Call::Register(Register { coldkey: vec![0; 33] }))),
         axon("", 1),
         axon("localhost", 1),
@@ -669,17 +663,20 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
         set(vec![65_536], vec![1]),
         set(vec![0], vec![65_536]),
     ];
+    let mut submit = async |signed| {
+        let submitted = node.clients.submit_signed(signed).await;
+        submitted.expect_err("nonsense").code()
+    };
     for transaction in malformed {
-        assert_eq!(
-            node.submit(transaction).await.expect_err("nonsense").code(),
-            Code::InvalidArgument
-        );
+        assert_eq!(submit(seal(&hot(0), &transaction)).await, Code::InvalidArgument);
     }
+    let no_transaction = SignedTransaction {
+        transaction: vec![0xff; 40],
+        signature: hot(0).sign(&[0xff; 40]).bytes().to_vec(),
+    };
+    assert_eq!(submit(no_transaction).await, Code::InvalidArgument);
     let too_long = set(vec![60_000; 1_000_000], vec![60_000; 1_000_000]);
-    assert_eq!(
-        node.submit(too_long).await.expect_err("over 4 MiB").code(),
-        Code::OutOfRange
-    );
+    assert_eq!(submit(seal(&hot(0), &too_long)).await, Code::OutOfRange);
 
     node.begin().await;
     let nobody = PublicKey::from_bytes([77; 32]);

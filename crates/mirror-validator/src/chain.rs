@@ -8,14 +8,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use mirror_identity::Hotkey;
+use mirror_identity::{Hotkey, SecretKey};
 use mirror_net::channel::is_passing;
-use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
+use mirror_net::{server, signed};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::{
-    BlockClosed, MetagraphRequest, NominatorsRequest, SetWeights, StepReport, Transaction, transaction,
-};
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{BlockClosed, MetagraphRequest, NominatorsRequest, StepReport, SubmitReply};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
@@ -36,7 +35,7 @@ const METAGRAPH_LIMIT: usize = 256 << 20;
 
 /// A connection to the subtensor, wherever it is.
 pub struct Chain {
-    hotkey: Hotkey,
+    key: SecretKey,
     tracer: Tracer,
     address: watch::Receiver<SocketAddr>,
     client: SubtensorClient<Traced>,
@@ -49,11 +48,11 @@ struct Barrier {
 }
 
 impl Chain {
-    /// A connection on behalf of `hotkey` that follows `address`.
-    pub fn new(hotkey: Hotkey, tracer: Tracer, mut address: watch::Receiver<SocketAddr>) -> Self {
+    /// A connection that speaks and signs for the hotkey `key`, and follows `address`.
+    pub fn new(key: SecretKey, tracer: Tracer, mut address: watch::Receiver<SocketAddr>) -> Self {
         let client = client(&tracer, *address.borrow_and_update());
         Self {
-            hotkey,
+            key,
             tracer,
             address,
             client,
@@ -70,9 +69,14 @@ impl Chain {
         reply.await?.try_into()
     }
 
+    /// Whom it speaks for.
+    pub fn hotkey(&self) -> Hotkey {
+        self.key.public()
+    }
+
     /// Who nominates this validator, by coldkey, in rao.
     pub async fn nominators(&mut self) -> anyhow::Result<Vec<(Vec<u8>, u64)>> {
-        let hotkey = self.hotkey.bytes().to_vec();
+        let hotkey = self.key.public().bytes().to_vec();
         let reply = self.ask("GetNominators", |mut client| {
             let hotkey = hotkey.clone();
             async move { client.get_nominators(within(NominatorsRequest { hotkey })).await }
@@ -84,19 +88,15 @@ impl Chain {
             .collect())
     }
 
-    /// Submits weights; they apply when the next block closes. Returns the chain's refusal, empty when it took them.
-    pub async fn set_weights(&mut self, nonce: u64, weights: SetWeights) -> anyhow::Result<String> {
-        let hotkey = self.hotkey.bytes().to_vec();
-        let transaction = Transaction {
-            hotkey,
-            nonce,
-            call: Some(transaction::Call::SetWeights(weights)),
-        };
+    /// Signs and submits a call, `block` being one that has closed. What the chain has taken applies when the open block
+    /// closes, which is the one in the reply.
+    pub async fn submit(&mut self, nonce: u64, block: u64, call: Call) -> anyhow::Result<SubmitReply> {
+        let transaction = signed::sign(&self.key, nonce, block, call);
         let reply = self.ask("Submit", |mut client| {
             let transaction = transaction.clone();
             async move { client.submit(within(transaction)).await }
         });
-        Ok(reply.await?.refusal)
+        reply.await
     }
 
     /// Reports a finished step and waits until its block has closed, as long as the other validators take.
@@ -127,7 +127,7 @@ impl Chain {
             none => none.insert(join(&mut self.client).await?),
         };
         let report = StepReport {
-            hotkey: self.hotkey.bytes().to_vec(),
+            hotkey: self.key.public().bytes().to_vec(),
             step,
         };
         barrier

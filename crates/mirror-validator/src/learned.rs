@@ -11,6 +11,8 @@ use anyhow::Context;
 use mirror_journal::{Reader, Writer};
 use prost::Message;
 
+use crate::weights::Waiting;
+
 /// Bytes of one segment.
 const SEGMENT: u64 = 16 << 20;
 
@@ -44,6 +46,9 @@ pub struct Learned {
     /// Block of the last setting of weights.
     #[prost(uint64, tag = "9")]
     pub epoch_block: u64,
+    /// Weights on their way to the chain as the step began, if they are not as the event before has them.
+    #[prost(message, optional, tag = "10")]
+    pub waiting: Option<Waiting>,
 }
 
 /// Opens the journal in `folder`: what was learned in finished steps, in order, and the writer that goes on behind it.

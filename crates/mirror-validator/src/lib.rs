@@ -35,7 +35,7 @@ use crate::dendrite::DendritePool;
 use crate::metagraph::Metagraph;
 use crate::neuron::Neuron;
 use crate::service::{PreparedQuery, Service};
-use crate::weights::History;
+use crate::weights::{History, Waiting};
 
 /// Serves a validator until `shutdown`.
 pub async fn serve(
@@ -52,7 +52,8 @@ pub async fn serve(
     } = launch;
     let seed = Seed::root(seed);
     torch::prepare(&role.device, role.neuron.torch_threads)?;
-    let hotkey = SecretKey::hotkey(&seed, Owner::Validator(role.index)).public();
+    let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
+    let hotkey = key.public();
     let (subtensor, subtensor_address) = watch::channel(role.subtensor);
     // Each validator has a stream of its own; draws about calls name the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
@@ -80,7 +81,7 @@ pub async fn serve(
     let neuron = Neuron {
         name: node,
         seed,
-        chain: Chain::new(hotkey, tracer, subtensor_address),
+        chain: Chain::new(key, tracer, subtensor_address),
         dendrite: DendritePool::new(hotkey, seed, links),
         gating: gating::build(&role.gating_model, own.child("gating"), role.num_nodes, topk)?,
         reward: reward::build(&role.reward_model, own.child("reward"))?,
@@ -92,6 +93,8 @@ pub async fn serve(
         synced_block: 0,
         epoch_block: 0,
         resets: std::collections::BTreeSet::default(),
+        waiting: Waiting::default(),
+        remembered: Waiting::default(),
         // The coordinator knows forwards by hand by their number, so a new start must not count from the same one again.
         by_hand: u64::from(incarnation) << 32,
         launch: role,

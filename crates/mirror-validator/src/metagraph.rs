@@ -18,6 +18,10 @@ pub struct Metagraph {
     pub validator_epoch_length: u64,
     /// Limits on weights.
     pub limits: Limits,
+    /// An epoch has one block more.
+    pub tempo: u64,
+    /// Epochs from a commitment to its reveal; `None`: weights are set in the open.
+    pub reveal_epochs: Option<u64>,
     /// By uid.
     pub neurons: Vec<Neuron>,
 }
@@ -57,6 +61,12 @@ impl TryFrom<wire::Metagraph> for Metagraph {
             .hyperparameters
             .context("the metagraph has no hyperparameters")?;
         let share = |u16_share: u32| u16_share as f32 / 65_535.0;
+        let by_name = |name: &str| {
+            let mut all = hyperparameters.all.iter();
+            all.find(|hyperparameter| hyperparameter.name == name)
+                .map_or(0, |hyperparameter| hyperparameter.value)
+        };
+        let commits = by_name("commit_reveal_weights_enabled") != 0;
         let neurons = metagraph.neurons.iter().map(|neuron| {
             let hotkey = neuron.hotkey.as_slice().try_into();
             let hotkey =
@@ -75,6 +85,8 @@ impl TryFrom<wire::Metagraph> for Metagraph {
                 max_weight_limit: share(hyperparameters.max_weight_limit),
                 exclude_quantile: share(hyperparameters.validator_exclude_quantile),
             },
+            tempo: hyperparameters.tempo,
+            reveal_epochs: commits.then(|| by_name("commit_reveal_period")),
             neurons: neurons.collect::<anyhow::Result<_>>()?,
         })
     }

@@ -19,7 +19,7 @@ use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
 use crate::learned::Learned;
 use crate::metagraph::Metagraph;
 use crate::reporter::Reporter;
-use crate::weights::{self, History, Processed};
+use crate::weights::{self, History, Processed, Waiting};
 
 /// Characters of an axon's own words that are recorded.
 const RECORDED_MESSAGE: usize = 256;
@@ -65,6 +65,10 @@ pub struct Neuron {
     pub(crate) epoch_block: u64,
     /// uids whose hotkey changed since the last event.
     pub(crate) resets: BTreeSet<u32>,
+    /// Weights on their way to the chain.
+    pub(crate) waiting: Waiting,
+    /// The same as the memory has them.
+    pub(crate) remembered: Waiting,
     /// Forwards by hand so far.
     pub(crate) by_hand: u64,
 }
@@ -376,6 +380,10 @@ impl Neuron {
         if of_query && !learned.uids.is_empty() {
             learned.resets = std::mem::take(&mut self.resets).into_iter().collect();
         }
+        if of_query && self.waiting != self.remembered {
+            self.remembered.clone_from(&self.waiting);
+            learned.waiting = Some(self.waiting.clone());
+        }
         self.take_in(&learned);
         of_query.then_some(learned)
     }
@@ -462,15 +470,15 @@ impl Neuron {
         weights::process(&averages, &self.metagraph.limits)
     }
 
-    /// A record of weights that were set.
-    pub(crate) fn weights_record(&self, step: u64, weights: Processed, refusal: String) -> WeightsSet {
+    /// A record of weights that are about to be set.
+    pub(crate) fn weights_record(&self, step: u64, weights: Processed) -> WeightsSet {
         WeightsSet {
             validator: self.name.clone(),
             step,
             block: self.block,
             uids: weights.uids,
             weights: weights.weights,
-            refusal,
+            refusal: String::new(),
         }
     }
 }

@@ -4,15 +4,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use mirror_chain::Block;
 use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use mirror_dataset::Dataset;
-use mirror_proto::mirror::v1::{BlockClosed, Purpose, SetWeights, WeightsSet, record};
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{Purpose, SubmitReply, WeightsSet, record};
 use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;
 use crate::learned::Learned;
 use crate::neuron::{Ask, Choice, Ends, Judgement, Neuron, Which};
-use crate::weights::to_u16;
+use crate::weights::Stage;
 
 /// Blocks between two resyncs of the metagraph.
 const RESYNC_BLOCKS: u64 = 10;
@@ -32,15 +34,8 @@ pub struct Progress {
 struct Run<'a> {
     neuron: &'a mut Neuron,
     progress: &'a watch::Sender<Progress>,
-    kept: &'a mut Kept,
-}
-
-/// What a query keeps from one step to the next.
-struct Kept {
     /// When the metagraph was fetched, for chains that run on the clock.
-    synced_at: Instant,
-    /// Weights that were submitted and have not applied yet, with their nonce.
-    submitted: Option<(u64, WeightsSet)>,
+    synced_at: &'a mut Instant,
 }
 
 /// Works through `query`, from where `learned` ends. Between two steps the neuron is free for whoever waits for it.
@@ -53,16 +48,13 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let steps = Steps::open(query, questions)?;
     progress.send_modify(|progress| progress.steps_total = steps.count());
-    let mut kept = Kept {
-        synced_at: Instant::now(),
-        submitted: None,
-    };
+    let mut synced_at = Instant::now();
     let first = {
         let neuron = &mut neuron.lock().await;
         Run {
             neuron,
             progress,
-            kept: &mut kept,
+            synced_at: &mut synced_at,
         }
         .resume(learned)
         .await?
@@ -72,7 +64,7 @@ pub async fn run(
         let mut run = Run {
             neuron,
             progress,
-            kept: &mut kept,
+            synced_at: &mut synced_at,
         };
         run.step(&steps, step).await?;
         run.after_step(step).await?;
@@ -81,7 +73,7 @@ pub async fn run(
     Run {
         neuron,
         progress,
-        kept: &mut kept,
+        synced_at: &mut synced_at,
     }
     .close(steps.count())
     .await
@@ -160,33 +152,18 @@ impl Run<'_> {
         };
         self.resync(self.on_the_barrier(last.synced_block)).await?;
         self.neuron.resets.clear();
-        let mut before: Option<&Learned> = None;
         for learned in learned {
-            if let Some(before) = before
-                && learned.epoch_block > before.epoch_block
-                && learned.step == last.step
-            {
-                self.remember_submitted(before.step, learned.epoch_block);
+            if let Some(waiting) = &learned.waiting {
+                self.neuron.waiting.clone_from(waiting);
             }
             self.neuron.take_in(learned);
-            before = Some(learned);
         }
+        self.neuron.remembered.clone_from(&self.neuron.waiting);
         self.neuron.epoch_block = last.epoch_block;
         let done = last.step + 1;
         tracing::info!(steps = done, "goes on with what it had learned before");
         self.after_step(last.step).await?;
         Ok(done)
-    }
-
-    /// The weights that were submitted after `step`, by what had been learned until then. They apply in the block of the
-    /// next step, so whether they did may not have been told yet; a second telling of it is recognised.
-    fn remember_submitted(&mut self, step: u64, block: u64) {
-        let weights = self.neuron.compute_weights();
-        let record = WeightsSet {
-            block,
-            ..self.neuron.weights_record(step, weights, String::new())
-        };
-        self.kept.submitted = Some((block, record));
     }
 
     /// The block itself where blocks wait for steps; the clock has moved on, and its metagraph is the one of now.
@@ -235,12 +212,14 @@ impl Run<'_> {
         Ok(settled.iter().filter(|settled| settled.best.is_none()).count() as u64)
     }
 
-    /// The barrier, then what v4 does between two steps: resync every ten blocks, weights at the tempo.
+    /// The barrier, then what v4 does between two steps: resync every ten blocks, weights at the tempo. Weights that were
+    /// committed to are revealed when their epoch has come.
     async fn after_step(&mut self, step: u64) -> anyhow::Result<()> {
         self.wait_for_block(step).await?;
         if self.neuron.block >= self.neuron.synced_block + RESYNC_BLOCKS {
             self.resync_now().await?;
         }
+        self.reveal_weights().await?;
         if self.neuron.block >= self.neuron.epoch_block + self.epoch_length() {
             self.resync_now().await?;
             self.neuron.epoch_block = self.neuron.block;
@@ -254,12 +233,6 @@ impl Run<'_> {
     /// Lets one more block close, in which the last weights apply, and waits until everything is acknowledged.
     async fn close(mut self, steps: u64) -> anyhow::Result<()> {
         self.wait_for_block(steps).await?;
-        if let Some((_, record)) = self.kept.submitted.take() {
-            self.neuron
-                .reporter
-                .report(record::Kind::Weights(record), None)
-                .await?;
-        }
         self.neuron.reporter.drained().await
     }
 
@@ -268,59 +241,73 @@ impl Run<'_> {
             BlockTime::PerStep => {
                 let closed = self.neuron.chain.step_done(step).await?;
                 self.neuron.block = closed.block;
-                self.take_applied(&closed).await
+                for record in self.neuron.waiting.take_applied(&closed.applied) {
+                    self.report_weights(record).await?;
+                }
+                Ok(())
             }
             BlockTime::Seconds(seconds) => {
-                let passed = self.kept.synced_at.elapsed().as_secs_f64() / seconds;
+                let passed = self.synced_at.elapsed().as_secs_f64() / seconds;
                 self.neuron.block = self.neuron.synced_block + passed as u64;
                 Ok(())
             }
         }
     }
 
-    /// The weights that applied in this block, or why they did not, become a record.
-    async fn take_applied(&mut self, closed: &BlockClosed) -> anyhow::Result<()> {
-        let submitted = self
-            .kept
-            .submitted
-            .take_if(|(nonce, _)| closed.applied.iter().any(|applied| applied.nonce == *nonce));
-        let Some((nonce, mut record)) = submitted else {
-            return Ok(());
+    /// Says what the neuron thinks of others: in the open, or by a commitment where the chain wants that first.
+    async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
+        let weights = self.neuron.compute_weights();
+        let record = self.neuron.weights_record(step, weights);
+        let (call, stage) = if self.neuron.reveal_period().is_some() {
+            (
+                Call::CommitWeights(self.neuron.committed(&record)),
+                Stage::Committing,
+            )
+        } else {
+            (Call::SetWeights(self.neuron.said(&record)), Stage::Setting)
         };
-        if let Some(applied) = closed.applied.iter().find(|applied| applied.nonce == nonce) {
-            record.refusal.clone_from(&applied.refusal);
+        self.submit(record, call, stage).await
+    }
+
+    /// Says in the open what was committed to, where its epoch has come.
+    async fn reveal_weights(&mut self) -> anyhow::Result<()> {
+        let open = Block(self.neuron.block + 1);
+        let period = self.neuron.reveal_period();
+        for record in self.neuron.waiting.take_due(open, period) {
+            let call = Call::RevealWeights(self.neuron.revealed(&record));
+            self.submit(record, call, Stage::Revealing).await?;
         }
+        Ok(())
+    }
+
+    /// Submits a call about weights. They are recorded when they are set or refused: at the barrier the chain tells what
+    /// became of a call as its block closes, and with the clock nobody does, so that it counts as done.
+    async fn submit(&mut self, mut record: WeightsSet, call: Call, stage: Stage) -> anyhow::Result<()> {
+        let nonce = self.neuron.waiting.next_nonce(self.neuron.block);
+        let closed = self.neuron.synced_block;
+        let SubmitReply { refusal, block } = self.neuron.chain.submit(nonce, closed, call).await?;
+        tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal, "weights");
+        if !refusal.is_empty() {
+            record.refusal = refusal;
+            return self.report_weights(record).await;
+        }
+        let stage = match (self.neuron.launch.block_time, stage) {
+            (BlockTime::PerStep, stage) => stage,
+            (BlockTime::Seconds(_), Stage::Committing | Stage::Committed) => Stage::Committed,
+            (BlockTime::Seconds(_), Stage::Setting | Stage::Revealing) => {
+                return self.report_weights(record).await;
+            }
+        };
+        self.neuron.waiting.push(record, stage, nonce, block);
+        Ok(())
+    }
+
+    async fn report_weights(&mut self, record: WeightsSet) -> anyhow::Result<()> {
         if !record.refusal.is_empty() {
             tracing::warn!(refusal = record.refusal, "the chain did not take the weights");
         }
-        self.neuron
-            .reporter
-            .report(record::Kind::Weights(record), None)
-            .await
-    }
-
-    async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
-        let weights = self.neuron.compute_weights();
-        let (uids, u16_weights) = to_u16(&weights);
-        let nonce = self.neuron.block;
-        let version_key = self.neuron.launch.neuron.version_key;
-        let set = SetWeights {
-            uids,
-            weights: u16_weights,
-            version_key,
-        };
-        let refusal = self.neuron.chain.set_weights(nonce, set).await?;
-        tracing::info!(block = nonce, uids = weights.uids.len(), refusal, "set weights");
-        let record = self.neuron.weights_record(step, weights, refusal);
-        let applies_later = record.refusal.is_empty() && self.neuron.launch.block_time == BlockTime::PerStep;
-        if applies_later {
-            self.kept.submitted = Some((nonce, record));
-            return Ok(());
-        }
-        self.neuron
-            .reporter
-            .report(record::Kind::Weights(record), None)
-            .await
+        let record = record::Kind::Weights(record);
+        self.neuron.reporter.report(record, None).await
     }
 
     /// The metagraph of the block that closed last; on the clock, of now.
@@ -340,7 +327,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.neuron.resync(block).await?;
-        self.kept.synced_at = Instant::now();
+        *self.synced_at = Instant::now();
         Ok(())
     }
 

@@ -5,12 +5,14 @@ mod network;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::FutureExt;
+use mirror_chain::{Commitment, Uid, Weights};
 use mirror_config::experiment::TrainArgs;
+use mirror_identity::PublicKey;
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     ForwardEvent, ForwardRequest, Hello, InferenceRequest, Message as Asked, Outcome, Purpose, QueryRequest,
-    TrainRequest, WeightsSet, node_report, record,
+    TrainRequest, Transaction, WeightsSet, node_report, record,
 };
 use mirror_seed::Seed;
 use mirror_validator::learned;
@@ -339,6 +341,53 @@ async fn weights_that_the_chain_refuses_are_recorded_with_its_word() {
     let (_, records) = network.query().await;
     let refusals: Vec<String> = weights(records).into_iter().map(|set| set.refusal).collect();
     assert_eq!(refusals, ["NoValidatorPermit"]);
+}
+
+/// With netuid 1 and a tempo of 5 an epoch has six blocks: 4 … 9, 10 … 15, 16 … 21.
+#[tokio::test]
+async fn what_was_committed_to_is_revealed_in_the_epoch_after() {
+    let mut network = Network::start(&[Some(HONEST), Some(HONEST), Some(SILENT)], |launch| {
+        launch.reward_model = equal_rewards();
+        launch.query = Some(train(15, &TrainArgs::default()));
+    })
+    .await;
+    {
+        let mut state = network.chain.state();
+        state.epoch_length = 5;
+        state.commits = true;
+    }
+    let (_, records) = network.query().await;
+    let applied = network.chain.state().applied.clone();
+    let mut commitments = Vec::new();
+    let mut reveals = Vec::new();
+    for (block, Transaction { signer, call, .. }) in applied {
+        match call {
+            Some(Call::CommitWeights(commit)) => commitments.push((block, commit.commitment)),
+            Some(Call::RevealWeights(reveal)) => {
+                let set = reveal.weights.expect("weights are revealed");
+                let weights = Weights {
+                    uids: set.uids.iter().map(|uid| Uid(*uid as u16)).collect(),
+                    weights: set.weights.iter().map(|weight| *weight as u16).collect(),
+                    version_key: set.version_key,
+                };
+                assert_eq!((set.uids, set.weights), (vec![0, 1], vec![65_535, 65_535]));
+                let salt: Vec<u16> = reveal.salt.iter().map(|number| *number as u16).collect();
+                let hotkey = PublicKey::try_from(&signer[..]).expect("a key");
+                let revealed = Commitment::new(&hotkey, 1, &weights, &salt);
+                reveals.push((block, revealed.0.to_vec()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // The same weights under another salt are another commitment.
+    let [(7, one), (12, two), (17, three)] = &commitments[..] else {
+        panic!("{commitments:?}")
+    };
+    assert!(one != two && two != three);
+    assert_eq!(reveals, [(10, one.clone()), (16, two.clone())]);
+    // What was not revealed was never set.
+    let steps: Vec<u64> = weights(records).iter().map(|set| set.step).collect();
+    assert_eq!(steps, [4, 9]);
 }
 
 /// v4 resets the average of a changed hotkey after the event, so what the newcomer earned in it is gone too.

@@ -12,9 +12,9 @@ columns! {
     pub struct WeightRow {
         /// the validator's node name, `validator-0`
         pub validator: String,
-        /// step of the query at which they were set, from 0
+        /// step of the query at which they were set, or committed to, from 0
         pub step: u64,
-        /// block at which they were set
+        /// block at which they were set, or committed to
         pub block: u64,
         /// whose weight
         pub uid: u32,

@@ -61,8 +61,14 @@ fn call_message() -> impl Strategy<Value = proto::transaction::Call> {
 }
 
 fn message() -> impl Strategy<Value = proto::Transaction> {
-    (key_bytes(), any::<u64>(), prop::option::of(call_message()))
-        .prop_map(|(hotkey, nonce, call)| proto::Transaction { hotkey, nonce, call })
+    (key_bytes(), any::<u64>(), prop::option::of(call_message())).prop_map(|(signer, nonce, call)| {
+        proto::Transaction {
+            signer,
+            nonce,
+            call,
+            ..proto::Transaction::default()
+        }
+    })
 }
 
 /// The bytes of transactions, some of them changed.
@@ -109,7 +115,7 @@ proptest! {
             };
             // A refusal of either kind is an answer.
             if let Ok(transaction) = transaction(&message) {
-                prop_assert_eq!(transaction.signer.bytes().to_vec(), message.hotkey);
+                prop_assert_eq!(transaction.signer.bytes().to_vec(), message.signer);
                 prop_assert_eq!(transaction.nonce.0, message.nonce);
                 if chain.submit(transaction).is_ok() {
                     chain.close_block();

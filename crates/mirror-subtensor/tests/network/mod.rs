@@ -1,5 +1,7 @@
 //! A network of two miners (uids 0 and 1) and some validators (uids from 2), and what they say to the node.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -7,11 +9,15 @@ use mirror_config::experiment::{BlockTime, ChainPreset};
 use mirror_config::launch::{
     GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
 };
-use mirror_identity::PublicKey;
+use mirror_identity::{Owner, PublicKey, SecretKey};
+use mirror_net::signed;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{BlockClosed, ServeAxon, SetWeights, StepReport, Transaction, Weight};
+use mirror_proto::mirror::v1::{
+    BlockClosed, CurrentBlockRequest, ServeAxon, SetWeights, SignedTransaction, StepReport, Weight,
+};
+use mirror_seed::Seed;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -22,14 +28,39 @@ pub(crate) const MINERS: u8 = 2;
 /// Of no uid: the subnet's owner, who has money.
 pub(crate) const OWNER: u8 = 90;
 
+/// What the hotkey of a uid signs with.
+pub(crate) fn hot(uid: u8) -> SecretKey {
+    SecretKey::hotkey(&Seed::root(7), Owner::Miner(uid.into()))
+}
+
+/// What the coldkey of a uid signs with.
+pub(crate) fn cold(uid: u8) -> SecretKey {
+    SecretKey::coldkey(&Seed::root(7), Owner::Miner(uid.into()))
+}
+
 /// The hotkey of a uid.
 pub(crate) fn hotkey(uid: u8) -> PublicKey {
-    PublicKey::from_bytes([uid + 1; 32])
+    hot(uid).public()
 }
 
 /// The coldkey of a uid.
 pub(crate) fn coldkey(uid: u8) -> PublicKey {
-    PublicKey::from_bytes([uid + 101; 32])
+    cold(uid).public()
+}
+
+/// What a key asks of the chain.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) key: SecretKey,
+    pub(crate) nonce: u64,
+    pub(crate) call: Call,
+}
+
+impl Asked {
+    /// Signed for a time from this block on.
+    pub(crate) fn signed(&self, block: u64) -> SignedTransaction {
+        signed::sign(&self.key, self.nonce, block, self.call.clone())
+    }
 }
 
 pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
@@ -101,6 +132,21 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Clients, tonic::trans
     })
 }
 
+impl Clients {
+    /// Signs and submits what is asked, for a time from now on; gives the refusal, empty where there is none, and the
+    /// block.
+    pub(crate) async fn submit(&mut self, asked: Asked) -> Result<(String, u64), Status> {
+        let current = self.subtensor.get_current_block(CurrentBlockRequest {}).await?;
+        self.submit_signed(asked.signed(current.into_inner().block)).await
+    }
+
+    /// The same, of what is signed already.
+    pub(crate) async fn submit_signed(&mut self, signed: SignedTransaction) -> Result<(String, u64), Status> {
+        let reply = self.subtensor.submit(signed).await?.into_inner();
+        Ok((reply.refusal, reply.block))
+    }
+}
+
 /// The stream of one validator.
 pub(crate) struct Steps {
     hotkey: PublicKey,
@@ -134,25 +180,25 @@ impl Steps {
     }
 }
 
-pub(crate) fn serve_axon(uid: u8, nonce: u64, port: u16) -> Transaction {
-    Transaction {
-        hotkey: hotkey(uid).bytes().to_vec(),
+pub(crate) fn serve_axon(uid: u8, nonce: u64, port: u16) -> Asked {
+    Asked {
+        key: hot(uid),
         nonce,
-        call: Some(Call::ServeAxon(ServeAxon {
+        call: Call::ServeAxon(ServeAxon {
             ip: Ipv4Addr::LOCALHOST.to_string(),
             port: port.into(),
-        })),
+        }),
     }
 }
 
-pub(crate) fn set_weights(uid: u8, nonce: u64, weights: &[Weight]) -> Transaction {
-    Transaction {
-        hotkey: hotkey(uid).bytes().to_vec(),
+pub(crate) fn set_weights(uid: u8, nonce: u64, weights: &[Weight]) -> Asked {
+    Asked {
+        key: hot(uid),
         nonce,
-        call: Some(Call::SetWeights(SetWeights {
+        call: Call::SetWeights(SetWeights {
             uids: weights.iter().map(|weight| weight.uid).collect(),
             weights: weights.iter().map(|weight| weight.weight).collect(),
             version_key: 0,
-        })),
+        }),
     }
 }

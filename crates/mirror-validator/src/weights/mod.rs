@@ -2,6 +2,10 @@
 
 mod history;
 mod limits;
+mod said;
+mod waiting;
 
 pub use history::{History, Reset};
 pub use limits::{Limits, Processed, process, to_u16};
+pub(crate) use waiting::Stage;
+pub use waiting::Waiting;

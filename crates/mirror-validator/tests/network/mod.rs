@@ -12,8 +12,8 @@ use mirror_config::component::{
 };
 use mirror_config::experiment::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
 use mirror_config::launch::{Launch, ValidatorLaunch};
-use mirror_net::channel;
 use mirror_net::server::{self, Limits};
+use mirror_net::{channel, signed};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -23,9 +23,10 @@ use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServe
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Applied, BlockClosed, Directive, Hyperparameters, Metagraph, MetagraphRequest, NeuronInfo, NodeReport,
-    Nominators, NominatorsRequest, QueryProgress, QueryRequest, Record, Sequenced, StepReport, SubmitReply,
-    Transaction, WatchRequest, directive, node_report, record,
+    Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, Directive, Hyperparameter, Hyperparameters,
+    Metagraph, MetagraphRequest, NeuronInfo, NodeReport, Nominators, NominatorsRequest, QueryProgress,
+    QueryRequest, Record, Sequenced, SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest,
+    directive, node_report, record,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -114,6 +115,8 @@ pub(crate) struct State {
     pub(crate) newcomer: Option<(usize, u64)>,
     /// Blocks between two settings of weights.
     pub(crate) epoch_length: u64,
+    /// Whether weights must be committed to first and revealed an epoch later.
+    pub(crate) commits: bool,
     /// Why the next weights are refused when their block closes.
     pub(crate) refusal: String,
     block: u64,
@@ -157,9 +160,23 @@ impl Subtensor for Chain {
     type StepsStream = UnboundedReceiverStream<Result<BlockClosed, Status>>;
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
-    async fn submit(&self, request: Request<Transaction>) -> Result<Response<SubmitReply>, Status> {
-        self.state().waiting.push(request.into_inner());
-        Ok(Response::new(SubmitReply::default()))
+    async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        let transaction = signed::open(request.get_ref()).expect("validators sign");
+        let mut state = self.state();
+        state.waiting.push(transaction);
+        let block = state.block + 1;
+        Ok(Response::new(SubmitReply {
+            block,
+            ..SubmitReply::default()
+        }))
+    }
+
+    async fn get_current_block(
+        &self,
+        _: Request<CurrentBlockRequest>,
+    ) -> Result<Response<CurrentBlock>, Status> {
+        let block = self.state().block;
+        Ok(Response::new(CurrentBlock { block }))
     }
 
     async fn steps(
@@ -201,7 +218,16 @@ impl Subtensor for Chain {
             max_weight_limit: 65_535,
             validator_exclude_quantile: 0,
             validator_epoch_length: state.epoch_length,
-            all: Vec::new(),
+            all: vec![
+                Hyperparameter {
+                    name: "commit_reveal_weights_enabled".to_owned(),
+                    value: state.commits.into(),
+                },
+                Hyperparameter {
+                    name: "commit_reveal_period".to_owned(),
+                    value: 1,
+                },
+            ],
         };
         Ok(Response::new(Metagraph {
             version: 1,
@@ -394,6 +420,7 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
         index: 0,
         uid: miners,
         num_nodes: miners,
+        netuid: 1,
         state: state.to_owned(),
         subtensor,
         coordinator,

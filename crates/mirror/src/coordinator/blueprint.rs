@@ -13,8 +13,8 @@ use mirror_config::component::{
 };
 use mirror_config::experiment::{ChainPreset, Experiment, Fault, Latency, Model, Network};
 use mirror_config::launch::{
-    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, LinkLaunch, MinerLaunch, SubtensorLaunch,
-    ValidatorLaunch,
+    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
+    SubtensorLaunch, ValidatorLaunch,
 };
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
@@ -121,6 +121,7 @@ impl Blueprint {
             index,
             uid: self.num_nodes() + index,
             num_nodes: self.num_nodes(),
+            netuid: self.metagraph().netuid,
             state: self.state(&name),
             subtensor,
             coordinator,
@@ -220,7 +221,10 @@ impl Blueprint {
             block: self.chain().block,
             rules: self.network().chain,
             hyperparameters: self.hyperparameters(),
-            owner: None,
+            owner: Some(GenesisOwner {
+                hotkey: SecretKey::hotkey(&seed, Owner::Subnet).public().hex(),
+                coldkey: SecretKey::coldkey(&seed, Owner::Subnet).public().hex(),
+            }),
             neurons: miners.chain(validators).collect(),
             nominations: self.nominations.clone(),
             balances: Vec::new(),

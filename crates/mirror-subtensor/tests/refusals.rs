@@ -1,0 +1,319 @@
+//! What the node refuses, by name: transactions that are not signed as they should be, and weights that are none.
+
+mod network;
+
+use std::path::Path;
+
+use mirror_chain::{Commitment, Uid, Weights};
+use mirror_config::launch::SubtensorLaunch;
+use mirror_identity::SecretKey;
+use mirror_net::signed::{open, seal, sign};
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{
+    Applied, BeginRequest, CommitWeights, MetagraphRequest, MoveStake, RevealWeights, SetHyperparameter,
+    SetWeights, SignedTransaction, Transaction,
+};
+use network::{
+    Asked, Clients, MINERS, OWNER, Steps, cold, connect, hot, hotkey, launch, launched, serve_axon,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const VALIDATOR: u8 = MINERS;
+
+/// A node with one validator, which closes a block with each step that it reports.
+struct Node {
+    clients: Clients,
+    steps: Steps,
+    step: u64,
+}
+
+impl Node {
+    async fn start(state: &Path, rules: &[(&str, u64)]) -> Self {
+        let mut launch = launch(state, 1);
+        let rules = rules.iter().map(|&(name, value)| (name.to_owned(), value));
+        launch.genesis.hyperparameters.extend(rules);
+        Self::launch(launch).await
+    }
+
+    async fn launch(launch: SubtensorLaunch) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a port");
+        let address = listener.local_addr().expect("it is bound");
+        // It ends with the test's runtime.
+        tokio::spawn(mirror_subtensor::serve(
+            launched(launch, 0),
+            listener,
+            CancellationToken::default(),
+        ));
+        let mut clients = connect(address).await.expect("the node listens");
+        clients.control.begin(BeginRequest {}).await.expect("begins");
+        let steps = Steps::open(&mut clients.subtensor, hotkey(VALIDATOR)).await;
+        Self {
+            clients,
+            steps: steps.expect("streams open"),
+            step: 0,
+        }
+    }
+
+    /// Closes the open block, and tells what became of the validator's transactions in it.
+    async fn close(&mut self) -> Vec<Applied> {
+        let closed = self.steps.report(self.step).await.expect("the step closes");
+        self.step += 1;
+        closed.applied
+    }
+
+    /// What is answered at once.
+    async fn answer(&mut self, signed: &SignedTransaction) -> String {
+        let submitted = self.clients.submit_signed(signed.clone()).await;
+        submitted.expect("it makes sense").0
+    }
+
+    /// What becomes of a call of the validator in the next block.
+    async fn outcome(&mut self, call: Call) -> String {
+        let asked = Asked {
+            key: hot(VALIDATOR),
+            nonce: self.step + 1,
+            call,
+        };
+        let taken = self.clients.submit(asked).await.expect("it makes sense");
+        assert_eq!(taken.0, "");
+        let [applied] = &self.close().await[..] else {
+            panic!("one call was submitted")
+        };
+        applied.refusal.clone()
+    }
+
+    async fn port(&mut self) -> u32 {
+        let now = MetagraphRequest {
+            block: None,
+            lite: true,
+        };
+        let metagraph = self.clients.subtensor.get_metagraph(now).await;
+        metagraph.expect("there is one").into_inner().neurons[0].port
+    }
+}
+
+fn state() -> tempfile::TempDir {
+    tempfile::tempdir().expect("there is a place for temporary files")
+}
+
+fn altered(signed: &SignedTransaction, change: impl FnOnce(&mut Transaction)) -> SignedTransaction {
+    let mut transaction = open(signed).expect("it is signed");
+    change(&mut transaction);
+    SignedTransaction {
+        transaction: seal(&hot(0), &transaction).transaction,
+        signature: signed.signature.clone(),
+    }
+}
+
+#[tokio::test]
+async fn only_the_key_that_a_transaction_speaks_for_can_sign_it() {
+    let state = state();
+    let mut node = Node::start(state.path(), &[]).await;
+    let sound = serve_axon(0, 1, 8_091).signed(1);
+    let transaction = open(&sound).expect("it is signed");
+    for wrong in [
+        seal(&hot(1), &transaction),
+        seal(&cold(0), &transaction),
+        altered(&sound, |transaction| {
+            transaction.signer = hotkey(1).bytes().to_vec();
+        }),
+        altered(&sound, |transaction| transaction.signer = vec![1; 31]),
+        altered(&sound, |transaction| transaction.signer = vec![0xff; 32]),
+        altered(&sound, |transaction| transaction.nonce += 1),
+        altered(&sound, |transaction| transaction.from_block -= 1),
+        altered(&sound, |transaction| transaction.until_block += 1),
+        altered(&sound, |transaction| {
+            transaction.call = Some(serve_axon(0, 1, 8_092).call);
+        }),
+        SignedTransaction {
+            signature: Vec::new(),
+            ..sound.clone()
+        },
+        SignedTransaction {
+            signature: vec![0; 64],
+            ..sound.clone()
+        },
+    ] {
+        assert_eq!(node.answer(&wrong).await, "BadProof");
+    }
+    node.close().await;
+    assert_eq!(node.port().await, 0);
+    assert_eq!(node.answer(&sound).await, "");
+    node.close().await;
+    assert_eq!(node.port().await, 8_091);
+}
+
+#[tokio::test]
+async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
+    let state = state();
+    let mut node = Node::start(state.path(), &[]).await;
+    let in_window = |nonce, from_block, until_block, port| {
+        let transaction = Transaction {
+            from_block,
+            until_block,
+            nonce,
+            ..open(&serve_axon(0, nonce, port).signed(0)).expect("it is signed")
+        };
+        seal(&hot(0), &transaction)
+    };
+    // Block 2 is open.
+    let sound = in_window(5, 2, 4, 8_091);
+    assert_eq!(node.answer(&sound).await, "");
+    assert_eq!(node.answer(&sound).await, "");
+    node.close().await;
+    assert_eq!(node.port().await, 8_091);
+    // Block 3: another one that counts, so that a replay which acted would show.
+    assert_eq!(node.answer(&in_window(6, 3, 3, 8_092)).await, "");
+    assert_eq!(node.answer(&sound).await, "");
+    assert_eq!(node.answer(&in_window(4, 3, 4, 8_093)).await, "Stale");
+    assert_eq!(node.answer(&in_window(7, 4, 9, 8_093)).await, "Future");
+    assert_eq!(node.answer(&in_window(7, 1, 2, 8_093)).await, "AncientBirthBlock");
+    node.close().await;
+    node.close().await;
+    // Block 5 is open.
+    assert_eq!(node.answer(&sound).await, "AncientBirthBlock");
+    node.close().await;
+    assert_eq!(node.port().await, 8_092);
+}
+
+#[tokio::test]
+async fn each_call_is_for_the_key_that_may_ask_it() {
+    let state = state();
+    let mut node = Node::start(state.path(), &[]).await;
+    let unstake = Call::RemoveStake(MoveStake {
+        hotkey: hotkey(VALIDATOR).bytes().to_vec(),
+        amount: 1,
+    });
+    assert_eq!(node.outcome(unstake).await, "NotEnoughStakeToWithdraw");
+    let tempo = SetHyperparameter {
+        name: "tempo".to_owned(),
+        value: 9,
+    };
+    let tempo = Call::SetHyperparameter(tempo);
+    assert_eq!(node.outcome(tempo.clone()).await, "NotSubnetOwner");
+    let by_owner = |key: SecretKey| sign(&key, 1, 1, tempo.clone());
+    for (key, value) in [(hot(OWNER), 4), (cold(OWNER), 9)] {
+        assert_eq!(node.answer(&by_owner(key)).await, "");
+        node.close().await;
+        let now = MetagraphRequest {
+            block: None,
+            lite: true,
+        };
+        let metagraph = node.clients.subtensor.get_metagraph(now).await.expect("held");
+        let rules = metagraph.into_inner().hyperparameters.expect("it has rules");
+        assert_eq!(rules.tempo, value);
+    }
+}
+
+fn set(uids: &[u32], weights: &[u32]) -> SetWeights {
+    SetWeights {
+        uids: uids.to_vec(),
+        weights: weights.to_vec(),
+        version_key: 0,
+    }
+}
+
+#[tokio::test]
+async fn weights_that_break_a_rule_are_refused_by_its_name() {
+    let state = state();
+    let rules = [("min_allowed_weights", 2), ("max_weight_limit", 40_000)];
+    let mut node = Node::start(state.path(), &rules).await;
+    let cases: [(&[u32], &[u32], &str); 10] = [
+        (&[0, 0], &[1, 1], "DuplicateUids"),
+        (&[0, 1], &[1], "WeightVecNotEqualSize"),
+        (&[0], &[1, 1], "WeightVecNotEqualSize"),
+        (&[0, 3], &[1, 1], "InvalidUid"),
+        (&[0, 65_535], &[1, 1], "InvalidUid"),
+        (&[0], &[1], "NotSettingEnoughWeights"),
+        (&[], &[], "NotSettingEnoughWeights"),
+        (&[0, 1, 2, 0], &[1, 1, 1, 1], "TooManyUids"),
+        (&[0, 1], &[9, 1], "MaxWeightExceeded"),
+        // Their sum is beyond 16 bits, which overflows nothing.
+        (&[0, 1, 2], &[65_535, 65_535, 65_535], ""),
+    ];
+    for (uids, weights, refusal) in cases {
+        let outcome = node.outcome(Call::SetWeights(set(uids, weights))).await;
+        assert_eq!(outcome, refusal, "{uids:?} {weights:?}");
+    }
+    // A row of zeros gives nobody anything, as on the real chain.
+    assert_eq!(node.outcome(Call::SetWeights(set(&[0, 1], &[0, 0]))).await, "");
+}
+
+#[tokio::test]
+async fn stake_cannot_go_below_nothing() {
+    let state = state();
+    let mut launch = launch(state.path(), 1);
+    // A validator that owns itself hears what becomes of its stake.
+    launch.genesis.neurons[usize::from(VALIDATOR)].coldkey = hotkey(VALIDATOR).hex();
+    // No epoch adds to it.
+    launch.genesis.hyperparameters.insert("tempo".to_owned(), 0);
+    let mut node = Node::launch(launch).await;
+    let remove = |amount| {
+        Call::RemoveStake(MoveStake {
+            hotkey: hotkey(VALIDATOR).bytes().to_vec(),
+            amount,
+        })
+    };
+    // 1,000 are staked, and 7 by a nominator.
+    for (amount, refusal) in [
+        (1_001, "NotEnoughStakeToWithdraw"),
+        (u64::MAX, "NotEnoughStakeToWithdraw"),
+        (0, "AmountTooLow"),
+        (1_000, ""),
+        (1, "NotEnoughStakeToWithdraw"),
+    ] {
+        assert_eq!(node.outcome(remove(amount)).await, refusal, "{amount}");
+    }
+}
+
+/// With netuid 1 and tempo 4 an epoch has the blocks 3 … 7, the next 8 … 12, and so on.
+#[tokio::test]
+async fn weights_are_revealed_in_their_epoch_or_not_at_all() {
+    let state = state();
+    let rules = [
+        ("commit_reveal_weights_enabled", 1),
+        ("weights_set_rate_limit", 0),
+    ];
+    let mut node = Node::start(state.path(), &rules).await;
+    let salt = [7, 8, 9];
+    let weights = Weights {
+        uids: vec![Uid(0), Uid(1)],
+        weights: vec![3, 1],
+        version_key: 0,
+    };
+    let commitment = Commitment::new(&hotkey(VALIDATOR), 1, &weights, &salt);
+    let commit = Call::CommitWeights(CommitWeights {
+        commitment: commitment.0.to_vec(),
+    });
+    let reveal = |weights: &[u32], salt: &[u16]| {
+        Call::RevealWeights(RevealWeights {
+            weights: Some(set(&[0, 1], weights)),
+            salt: salt.iter().copied().map(u32::from).collect(),
+        })
+    };
+    let sound = reveal(&[3, 1], &salt);
+
+    let in_the_open = Call::SetWeights(set(&[0, 1], &[3, 1]));
+    assert_eq!(node.outcome(in_the_open).await, "CommitRevealEnabled");
+    // Block 3.
+    assert_eq!(node.outcome(sound.clone()).await, "NoWeightsCommitFound");
+    assert_eq!(node.outcome(commit.clone()).await, "");
+    assert_eq!(node.outcome(sound.clone()).await, "RevealTooEarly");
+    node.close().await;
+    node.close().await;
+    // Block 8.
+    let no_match = "InvalidRevealCommitHashNotMatch";
+    assert_eq!(node.outcome(reveal(&[3, 1], &[7, 8])).await, no_match);
+    assert_eq!(node.outcome(reveal(&[1, 3], &salt)).await, no_match);
+    assert_eq!(node.outcome(sound.clone()).await, "");
+    assert_eq!(node.outcome(sound.clone()).await, "NoWeightsCommitFound");
+    assert_eq!(node.outcome(commit).await, "");
+    for _ in 13..18 {
+        node.close().await;
+    }
+    // Block 18: what was committed to in block 12 was to be revealed in 13 … 17.
+    assert_eq!(node.outcome(sound).await, "ExpiredWeightCommit");
+}

@@ -1,0 +1,157 @@
+//! Weights on their way to the chain: submitted and not applied yet, or committed to and not revealed yet.
+//!
+//! A validator keeps them in its memory, as they were when a step began. Started again, it comes to the same calls with
+//! the same nonces, which the chain knows.
+
+use mirror_chain::{Block, RevealPeriod};
+use mirror_proto::mirror::v1::{Applied, WeightsSet};
+use prost::Message;
+
+/// All weights of a validator that are on their way.
+#[derive(Clone, PartialEq, Message)]
+pub struct Waiting {
+    /// Oldest first.
+    #[prost(message, repeated, tag = "1")]
+    weights: Vec<OnTheWay>,
+    /// The nonce that was used last.
+    #[prost(uint64, tag = "2")]
+    last_nonce: u64,
+}
+
+/// Weights, and how far they have come.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OnTheWay {
+    /// What is recorded of them in the end.
+    #[prost(message, required, tag = "1")]
+    pub(crate) record: WeightsSet,
+    #[prost(enumeration = "Stage", tag = "2")]
+    stage: i32,
+    /// Of the last call about them.
+    #[prost(uint64, tag = "3")]
+    nonce: u64,
+    /// In which the last call about them applies.
+    #[prost(uint64, tag = "4")]
+    block: u64,
+}
+
+/// The last call about some weights, and whether it is known to have applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Stage {
+    /// They were set in the open, and the block has not closed.
+    Setting = 0,
+    /// They were committed to, and the block has not closed.
+    Committing = 1,
+    /// They were committed to, and can be revealed in their epoch.
+    Committed = 2,
+    /// They were revealed, and the block has not closed.
+    Revealing = 3,
+}
+
+impl Waiting {
+    /// A nonce above all before. It is the number of `block`, the last closed one, wherever that is above them.
+    pub(crate) fn next_nonce(&mut self, block: u64) -> u64 {
+        self.last_nonce = block.max(self.last_nonce + 1);
+        self.last_nonce
+    }
+
+    /// Notes a call about weights that the chain has taken, to apply in `block`.
+    pub(crate) fn push(&mut self, record: WeightsSet, stage: Stage, nonce: u64, block: u64) {
+        self.weights.push(OnTheWay {
+            record,
+            stage: stage.into(),
+            nonce,
+            block,
+        });
+    }
+
+    /// Takes out what can be revealed while `open` takes transactions, and what can no more. Without a period, which is
+    /// when the chain no longer wants commitments, that is all of it.
+    pub(crate) fn take_due(&mut self, open: Block, period: Option<RevealPeriod>) -> Vec<WeightsSet> {
+        let is_due = |weights: &OnTheWay| {
+            let committed = Block(weights.block);
+            let in_time = |period: RevealPeriod| period.epoch(open) >= period.reveal_epoch(committed);
+            weights.stage() == Stage::Committed && period.is_none_or(in_time)
+        };
+        let due = self.weights.extract_if(.., |weights| is_due(weights));
+        due.map(|weights| weights.record).collect()
+    }
+
+    /// Takes in what became of calls in a block that closed; gives the records of weights that are set, or refused.
+    pub(crate) fn take_applied(&mut self, applied: &[Applied]) -> Vec<WeightsSet> {
+        let mut settled = Vec::new();
+        self.weights.retain_mut(|weights| {
+            let told = applied.iter().find(|applied| applied.nonce == weights.nonce);
+            let Some(Applied { refusal, .. }) = told.filter(|_| weights.stage() != Stage::Committed) else {
+                return true;
+            };
+            if weights.stage() == Stage::Committing && refusal.is_empty() {
+                weights.set_stage(Stage::Committed);
+                return true;
+            }
+            let mut record = std::mem::take(&mut weights.record);
+            record.refusal.clone_from(refusal);
+            settled.push(record);
+            false
+        });
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(step: u64) -> WeightsSet {
+        WeightsSet {
+            step,
+            ..WeightsSet::default()
+        }
+    }
+
+    fn told(nonce: u64, refusal: &str) -> Applied {
+        Applied {
+            nonce,
+            refusal: refusal.to_owned(),
+        }
+    }
+
+    #[test]
+    fn nonces_rise_also_within_a_block() {
+        let mut waiting = Waiting::default();
+        let nonces = [7, 7, 7, 8, 20].map(|block| waiting.next_nonce(block));
+        assert_eq!(nonces, [7, 8, 9, 10, 20]);
+    }
+
+    #[test]
+    fn weights_in_the_open_are_settled_by_their_block() {
+        let mut waiting = Waiting::default();
+        waiting.push(record(4), Stage::Setting, 6, 7);
+        assert_eq!(waiting.take_applied(&[told(5, "")]), []);
+        let refused = WeightsSet {
+            refusal: "DuplicateUids".to_owned(),
+            ..record(4)
+        };
+        assert_eq!(waiting.take_applied(&[told(6, "DuplicateUids")]), [refused]);
+        assert_eq!(waiting.take_applied(&[told(6, "")]), []);
+    }
+
+    #[test]
+    fn commitments_are_due_in_their_epoch() {
+        // With netuid 1 and tempo 9 the blocks 8 … 17 are an epoch, and 18 … 27 the next.
+        let period = RevealPeriod {
+            netuid: 1,
+            tempo: 9,
+            epochs: 1,
+        };
+        let mut waiting = Waiting::default();
+        waiting.push(record(4), Stage::Committing, 8, 9);
+        assert_eq!(waiting.take_due(Block(20), Some(period)), []);
+        assert_eq!(waiting.take_applied(&[told(8, "")]), []);
+        assert_eq!(waiting.take_due(Block(17), Some(period)), []);
+        assert_eq!(waiting.take_due(Block(18), Some(period)), [record(4)]);
+        assert_eq!(waiting.take_due(Block(18), Some(period)), []);
+        waiting.push(record(5), Stage::Committed, 9, 10);
+        assert_eq!(waiting.take_due(Block(11), None), [record(5)]);
+    }
+}

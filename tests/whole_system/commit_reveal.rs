@@ -1,0 +1,93 @@
+//! The chain with today's rules: validators commit to their weights first and reveal them an epoch later.
+
+use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
+use mirror_proto::mirror::v1::{Metagraph, WatchRequest};
+use mirror_runs::Run;
+use mirror_runs::tables::WeightRow;
+use mirror_tests::{Laboratory, rows};
+use rustix::process::Signal;
+
+use crate::experiment::TRAINING;
+use crate::network::address;
+
+/// Today's rules in epochs of ten blocks, with weights as often.
+const TODAY: [&str; 2] = [
+    "network.chain=today",
+    "network.hyperparameters={tempo: 9, validator_epoch_length: 10, weights_set_rate_limit: 0, min_allowed_weights: 1}",
+];
+
+/// The first metagraph in which an epoch has paid a miner.
+async fn paid(subtensor: &str) -> Metagraph {
+    let client = SubtensorClient::connect(format!("http://{subtensor}")).await;
+    let watched = client
+        .expect("the chain is reached")
+        .watch_metagraph(WatchRequest { lite: false })
+        .await;
+    let mut versions = watched.expect("it streams").into_inner();
+    loop {
+        let version = versions.message().await.expect("it goes on");
+        let version = version.expect("the chain does not end");
+        if version.neurons.iter().any(|neuron| neuron.incentive > 0) {
+            return version;
+        }
+    }
+}
+
+/// An epoch pays miners by what was revealed: nobody could set weights in the open.
+#[test]
+fn an_epoch_pays_for_revealed_weights() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("today.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &[&TODAY[..], &["query.method.args.max_iter=1000000"]].concat(),
+    );
+    let folder = going.folder();
+    let subtensor = address(&mut going, "subtensor");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let metagraph = runtime.expect("a runtime").block_on(paid(&subtensor));
+    let rules = metagraph.hyperparameters.expect("it has rules").all;
+    let commits = |name: &str| rules.iter().any(|rule| rule.name == name && rule.value == 1);
+    assert!(commits("commit_reveal_weights_enabled"));
+    let [miners @ .., validator] = &metagraph.neurons[..] else {
+        panic!("nobody is there")
+    };
+    assert!(!validator.weights.is_empty());
+    let paid: u64 = miners.iter().map(|neuron| neuron.emission).sum();
+    assert!(paid > 0 && validator.emission > 0);
+    // What was revealed by then has reached the coordinator before the events after it.
+    going.until_acknowledged("validator-0", 100);
+    going.send(Signal::INT);
+    assert_eq!(going.ends().status, Some(1));
+    let run = Run::open(folder).expect("the run opens");
+    let weights: Vec<WeightRow> = rows(&run);
+    assert!(
+        !weights.is_empty() && weights.iter().all(|row| row.refusal.is_none()),
+        "{weights:?}"
+    );
+}
+
+/// What a validator had committed to before it was killed, it reveals after, and the chain takes it.
+#[test]
+fn a_killed_validator_reveals_what_it_had_committed_to() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("today.yml", TRAINING);
+    let settings = [
+        &TODAY[..],
+        &["query.method.args.max_iter=200", "network.validators=2"],
+    ]
+    .concat();
+    let undisturbed: Vec<WeightRow> = rows(&laboratory.done(file, &settings));
+
+    let mut going = laboratory.start_run(file, &settings);
+    let folder = going.folder();
+    for events in [60, 150, 240] {
+        going.until_acknowledged("validator-0", events);
+        going.node("validator-1").send(Signal::KILL);
+    }
+    assert_eq!(going.ends().status, Some(0));
+    let disturbed: Vec<WeightRow> = rows(&Run::open(folder).expect("the run opens"));
+    assert_eq!(disturbed, undisturbed);
+    assert!(disturbed.iter().any(|row| row.validator == "validator-1"));
+    assert!(disturbed.iter().all(|row| row.refusal.is_none()), "{disturbed:?}");
+}
