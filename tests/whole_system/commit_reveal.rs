@@ -55,6 +55,8 @@ fn an_epoch_pays_for_revealed_weights() {
     assert!(!validator.weights.is_empty());
     let paid: u64 = miners.iter().map(|neuron| neuron.emission).sum();
     assert!(paid > 0 && validator.emission > 0);
+    // What was revealed by then has reached the coordinator before the events after it.
+    going.until_acknowledged("validator-0", 100);
     going.send(Signal::INT);
     assert_eq!(going.ends().status, Some(1));
     let run = Run::open(folder).expect("the run opens");
