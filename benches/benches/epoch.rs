@@ -44,7 +44,7 @@ struct Meta {
 fn main() -> anyhow::Result<()> {
     figures::head("an epoch, beside the real chain's own code", "ms");
     for timing in timings()? {
-        let subnet = Subnet::of(timing.n, timing.validators);
+        let subnet = Subnet::of(timing.n, timing.validators, Density::Dense);
         ensure!(
             subnet.weights_set() == timing.nnz,
             "{} weights, and {} were timed",
@@ -68,9 +68,12 @@ fn main() -> anyhow::Result<()> {
     }
 
     println!("\ngrowth: microseconds an epoch, nanoseconds a weight");
-    for (neurons, validators) in GROWTH {
-        let subnet = Subnet::of(neurons, validators);
-        print!("{:<28}", subnet.name());
+    let sizes = [Density::Dense, Density::Sparse]
+        .into_iter()
+        .flat_map(|density| GROWTH.map(|(neurons, validators)| (neurons, validators, density)));
+    for (neurons, validators, density) in sizes {
+        let subnet = Subnet::of(neurons, validators, density);
+        print!("{:<38}", subnet.name());
         for bonds in [None, Some(Bonds::Proportional), Some(YUMA3), Some(LIQUID)] {
             let variant = bonds.map_or(Variant::Classic, today);
             let median = figures::median(subnet.milliseconds(&variant)?.into_iter());
@@ -121,21 +124,32 @@ fn name(variant: &Variant) -> &'static str {
     }
 }
 
-/// A subnet in which every validator has given weight to everyone who is none, and has bonds in them. Both are drawn, so
-/// bonds are far above weights, and liquid alpha knows the rate of hardly a pair without its sigmoid.
+/// Whom a validator weighs.
+#[derive(Debug, Clone, Copy)]
+enum Density {
+    /// Everyone who is no validator.
+    Dense,
+    /// Each sixteenth of them, by chance.
+    Sparse,
+}
+
+/// A subnet in which every validator has given weight to others, and has bonds in them. Both are drawn, so bonds are far
+/// above weights, and liquid alpha knows the rate of hardly a pair without its sigmoid.
 struct Subnet {
     validators: u16,
+    density: Density,
     stakes: Vec<Rao>,
     weights: Vec<Vec<Weight>>,
     bonds: Vec<Vec<Bond>>,
 }
 
 impl Subnet {
-    fn of(neurons: u16, validators: u16) -> Self {
+    fn of(neurons: u16, validators: u16, density: Density) -> Self {
         let mut draws = Seed::root(neurons.into()).generator();
         let mut draw = |least: u64, most: u64| least + draws.next_u64() % (most - least + 1);
         let mut subnet = Self {
             validators,
+            density,
             stakes: vec![Rao(0); neurons.into()],
             weights: vec![Vec::new(); neurons.into()],
             bonds: vec![Vec::new(); neurons.into()],
@@ -143,6 +157,9 @@ impl Subnet {
         for from in 0..usize::from(validators) {
             subnet.stakes[from] = Rao(draw(1_000, 1_000_000) * 1_000_000_000);
             for uid in (validators..neurons).map(Uid) {
+                if matches!(density, Density::Sparse) && draw(1, 16) > 1 {
+                    continue;
+                }
                 let weight = draw(1, u16::MAX.into()) as u16;
                 subnet.weights[from].push(Weight { uid, weight });
                 let bond = draw(1, u16::MAX.into()) as u16;
@@ -154,7 +171,7 @@ impl Subnet {
 
     fn name(&self) -> String {
         let (neurons, weights) = (self.stakes.len(), self.weights_set());
-        format!("{neurons} × {} ({weights})", self.validators)
+        format!("{neurons} × {}, {:?} ({weights})", self.validators, self.density)
     }
 
     fn weights_set(&self) -> usize {

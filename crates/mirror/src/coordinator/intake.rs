@@ -31,6 +31,9 @@ const LARGEST_BATCH: usize = 32 << 20;
 /// How often the journal is synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
+/// Time for a node that has connected to say who it is.
+const INTRODUCTION: Duration = Duration::from_secs(10);
+
 /// Reports taken from a stream at once.
 const CHUNK: usize = 256;
 
@@ -198,9 +201,12 @@ impl Coordinator for Intake {
         request: Request<Streaming<NodeReport>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let mut reports = request.into_inner();
+        let first = tokio::time::timeout(INTRODUCTION, reports.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("the first report, a hello, did not come"))?;
         let Some(NodeReport {
             report: Some(node_report::Report::Hello(hello)),
-        }) = reports.message().await?
+        }) = first?
         else {
             return Err(Status::invalid_argument("the first report must be a hello"));
         };
@@ -233,25 +239,34 @@ async fn forward(
     node: String,
 ) {
     let mut chunks = reports.ready_chunks(CHUNK);
-    while let Some(chunk) = chunks.next().await {
+    let mut ended = None;
+    while ended.is_none()
+        && let Some(chunk) = chunks.next().await
+    {
         let mut batch = Vec::with_capacity(chunk.len());
-        let mut last = 0;
+        let mut last = None;
         for report in chunk {
             match read(report) {
                 Ok((sequence, record)) => {
-                    last = sequence;
+                    last = Some(sequence);
                     batch.push(record);
                 }
                 Err(error) => {
-                    tracing::debug!(node, %error, "a stream of reports ended");
-                    return;
+                    ended = Some(error);
+                    break;
                 }
             }
         }
-        let written = Written::Acknowledge(acknowledged.clone(), last);
-        if records.send(Arrived::Records(batch, written)).await.is_err() {
-            return;
+        // What came before a report that cannot be read counts.
+        if let Some(last) = last {
+            let written = Written::Acknowledge(acknowledged.clone(), last);
+            if records.send(Arrived::Records(batch, written)).await.is_err() {
+                return;
+            }
         }
+    }
+    if let Some(error) = ended {
+        tracing::info!(node, %error, "a stream of reports broke off: its node sends again what was not acknowledged");
     }
 }
 
