@@ -181,7 +181,9 @@ impl Chronicle {
     /// All that was told until the last epoch of the run has been.
     async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
         let mut chronicle = Self::default();
-        while !chronicle.epochs.contains_key(&epochs()) || !chronicle.blocks.contains_key(&(STEPS * kills() + 1)) {
+        while !chronicle.epochs.contains_key(&epochs())
+            || !chronicle.blocks.contains_key(&(STEPS * kills() + 1))
+        {
             chronicle.enter(&told.recv().await.expect("the coordinator is there"));
         }
         chronicle

@@ -69,8 +69,8 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
             set_weights(MINERS, 2, &[Weight { uid: 9, weight: 7 }]),
         ];
         for transaction in transactions {
-            let reply = clients.subtensor.submit(transaction).await.expect("submits");
-            assert_eq!(reply.into_inner().refusal, "");
+            let (refusal, _) = clients.submit(transaction).await.expect("submits");
+            assert_eq!(refusal, "");
         }
     }
     clients.control.begin(BeginRequest {}).await.expect("begins");

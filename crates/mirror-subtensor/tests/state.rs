@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mirror_config::launch::SubtensorLaunch;
 use mirror_proto::mirror::v1::{BeginRequest, Metagraph, MetagraphRequest, Weight};
-use network::{Clients, MINERS, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
+use network::{Asked, Clients, MINERS, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -54,15 +54,13 @@ impl Running {
     /// Closes the blocks of these steps; in each the validator has other weights, in each third the axon another port.
     async fn run(&mut self, steps: std::ops::Range<u64>) {
         for step in steps {
-            let weight = |uid, weight| Weight { uid, weight };
-            let weights = [weight(0, 1 + (step as u32 * 7) % 100), weight(1, 50)];
-            let mut transactions = vec![set_weights(MINERS, step + 1, &weights)];
+            let mut transactions = vec![weights_of(step)];
             if step % 3 == 0 {
                 transactions.push(serve_axon(0, step + 1, 1_000 + step as u16));
             }
             for transaction in transactions {
-                let reply = self.clients.subtensor.submit(transaction).await;
-                assert_eq!(reply.expect("sound").into_inner().refusal, "");
+                let (refusal, _) = self.clients.submit(transaction).await.expect("sound");
+                assert_eq!(refusal, "");
             }
             self.steps.report(step).await.expect("the block closes");
         }
@@ -127,6 +125,13 @@ fn assert_says(message: &str, words: &str) {
     assert!(message.contains(words), "expected `{words}` in: {message}");
 }
 
+/// What the validator says in a step.
+fn weights_of(step: u64) -> Asked {
+    let weight = |uid, weight| Weight { uid, weight };
+    let weights = [weight(0, 1 + (step as u32 * 7) % 100), weight(1, 50)];
+    set_weights(MINERS, step + 1, &weights)
+}
+
 #[tokio::test]
 async fn a_snapshot_takes_the_place_of_the_log() {
     let (short, long) = (folder(), folder());
@@ -150,15 +155,8 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     // 121 blocks, and the seventh snapshot after 112 of them.
     assert_eq!(log(short.path()), ["000008.journal"]);
     // A repeated call is known across snapshots, and a step that has closed is answered again.
-    let again = set_weights(MINERS, 120, &[]);
-    let again = with
-        .clients
-        .subtensor
-        .submit(again)
-        .await
-        .expect("sound")
-        .into_inner();
-    assert_eq!((again.refusal.as_str(), again.block), ("", 121));
+    let again = with.clients.submit(weights_of(119)).await.expect("sound");
+    assert_eq!(again, (String::new(), 121));
     assert_eq!(with.steps.report(60).await.expect("answered again").block, 62);
 }
 

@@ -11,6 +11,7 @@ use mirror_config::experiment::BlockTime;
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
     BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
