@@ -32,8 +32,13 @@ fn lines(ended: &Ended) -> Vec<Value> {
 fn check_tells_every_problem_and_its_place() {
     let laboratory = Laboratory::new();
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
-    for entry in fs::read_dir(configs).expect("the examples are there") {
-        let file = entry.expect("an example").path().display().to_string();
+    let folders = [configs.clone(), configs.join("attacks")];
+    let examples = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("the examples are there"));
+    let examples = examples.map(|entry| entry.expect("an example").path());
+    for file in examples.filter(|path| path.is_file()) {
+        let file = file.display().to_string();
         let checked = laboratory.mirror(&["check", &file]);
         assert_eq!(
             (checked.status, checked.err.as_str()),

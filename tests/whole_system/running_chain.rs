@@ -35,13 +35,13 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
     let done = laboratory.start_run(file, &[&endpoint]).ends();
     assert_eq!(done.status, Some(0), "{done:?}");
     let exported = laboratory.start(&["metagraph", "export", "last"]).ends();
-    // The first block, one a step, and one for the last weights.
-    assert!(exported.out.contains("-block-14.json"), "{exported:?}");
+    // The first block, one a step, and on to the end of the second epoch, which pays for the last weights.
+    assert!(exported.out.contains("-block-20.json"), "{exported:?}");
 
     // It is there still, with the blocks of the run before.
     let second = laboratory.start_run(file, &[&endpoint]).ends();
     assert_eq!(second.status, Some(1), "{second:?}");
-    assert!(second.err.contains("it is at block 14 already"), "{second:?}");
+    assert!(second.err.contains("it is at block 20 already"), "{second:?}");
 
     chain.send(Signal::INT);
     let chain = chain.ends();

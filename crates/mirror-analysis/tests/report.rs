@@ -147,11 +147,11 @@ fn the_text_comes_before_the_scripts_and_the_library_once() {
 #[test]
 fn a_run_four_times_as_long_has_a_page_as_large() {
     let size = |steps| page(&training(steps, 64)).html.len();
-    let short = size(1_250);
-    let long = size(5_000);
+    let short = size(5_000);
+    let long = size(20_000);
     assert!(
         long < short + short / 20,
-        "5,000 events: {short} bytes, 20,000 events: {long} bytes"
+        "20,000 events: {short} bytes, 80,000 events: {long} bytes"
     );
     assert!(long < 6 << 20, "{long} bytes");
 }

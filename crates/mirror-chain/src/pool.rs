@@ -12,7 +12,7 @@ use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
 pub const POOL_BYTES: usize = 64 << 20;
 
 /// Closed blocks whose transactions' answers are remembered, the last closed one included.
-pub const REMEMBERED_BLOCKS: u64 = 1_024;
+pub const REMEMBERED_BLOCKS: u64 = 4_096;
 
 /// Most transactions of closed blocks whose answers are remembered.
 pub const REMEMBERED_TRANSACTIONS: usize = 131_072;

@@ -13,6 +13,7 @@ use crate::component::{
 };
 use crate::notation;
 use crate::schema::{Family, Readiness, components, sections};
+use crate::yaml;
 
 /// A whole experiment. Any subset of the four sections is an experiment of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,8 +43,7 @@ pub struct Experiment {
 impl Experiment {
     /// As a file with every default written out, which reads as the same experiment again.
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(self)
-            .expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
+        yaml::write(self).expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
     }
 }
 

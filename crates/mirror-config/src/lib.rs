@@ -18,6 +18,7 @@ mod overrides;
 mod problem;
 mod rules;
 mod tree;
+mod yaml;
 
 pub use load::{Loaded, load, load_with, parse, parse_with};
 pub use problem::{Place, Problem, Problems, Severity};

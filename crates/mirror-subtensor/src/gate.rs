@@ -2,14 +2,14 @@
 //!
 //! Signatures are checked once, when a transaction arrives. The log has what was admitted, without them.
 
-use mirror_chain::{Block, Refusal, Transaction};
+use mirror_chain::{Block, REMEMBERED_BLOCKS, Refusal, Transaction};
 use mirror_net::signed::{self, Unsigned};
 use mirror_proto::mirror::v1 as proto;
 
 use crate::wire::{self, Malformed};
 
-/// Most blocks in which a transaction may be taken.
-const LONGEST_WINDOW: u64 = 4_096;
+/// Most blocks in which a transaction may be taken: as long as it is known when it comes again.
+const LONGEST_WINDOW: u64 = REMEMBERED_BLOCKS;
 
 /// A transaction that has arrived and come through the gate.
 pub(crate) struct Arrived {

@@ -112,14 +112,20 @@ async fn transactions_and_epochs_are_told_as_they_went() {
         })
         .collect();
     assert_eq!(first.block, 1);
-    assert_eq!(
-        asked,
-        [
-            (1, "serve_axon", "127.0.0.1:4000", ""),
-            (1, "set_weights", "0:7 (1 uids, version key 0)", ""),
-            (2, "set_weights", "9:7 (1 uids, version key 0)", "InvalidUid"),
-        ]
-    );
+    // In the order (signer, nonce).
+    let mut by_signer = [
+        (network::hotkey(0), vec![(1, "serve_axon", "127.0.0.1:4000", "")]),
+        (
+            network::hotkey(MINERS),
+            vec![
+                (1, "set_weights", "0:7 (1 uids, version key 0)", ""),
+                (2, "set_weights", "9:7 (1 uids, version key 0)", "InvalidUid"),
+            ],
+        ),
+    ];
+    by_signer.sort_by_key(|(hotkey, _)| hotkey.bytes());
+    let expected: Vec<_> = by_signer.into_iter().flat_map(|(_, asked)| asked).collect();
+    assert_eq!(asked, expected);
     let epochs = epochs(&mut told);
     assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(epochs[&2].block, 8);
