@@ -11,7 +11,7 @@ use crate::moments::Mean;
 use crate::series::Series;
 
 /// Columns of a heat map over epochs, at most.
-const COLUMNS: usize = 500;
+const COLUMNS: usize = 100;
 
 /// The chain's epochs, by uid.
 #[derive(Clone, Debug, Default)]
