@@ -1,4 +1,4 @@
-//! The reference: a unary echo of 32 bytes in bare tonic, in as many processes and on as many ports as what it stands
+//! The reference: a unary echo in bare tonic, in as many processes and on as many ports as what it stands
 //! beside. Servers and caller run on one thread each, without Nagle's delay.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,7 +17,7 @@ use crate::echo::Payload;
 use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
 
-/// Bytes there and back.
+/// Bytes there and back, unless somebody says otherwise.
 const PAYLOAD: usize = 32;
 
 struct Mirror;
@@ -60,6 +60,7 @@ pub fn serve(ports: usize) -> anyhow::Result<()> {
 pub struct Servers {
     processes: Vec<Child>,
     clients: Vec<EchoClient<Channel>>,
+    payload: usize,
 }
 
 impl Servers {
@@ -68,6 +69,7 @@ impl Servers {
         let mut servers = Self {
             processes: Vec::with_capacity(processes),
             clients: Vec::with_capacity(processes * ports),
+            payload: PAYLOAD,
         };
         for _ in 0..processes {
             let child = Command::new(program)
@@ -99,6 +101,11 @@ impl Servers {
         Ok(servers)
     }
 
+    /// From now on calls carry so many bytes.
+    pub fn carry(&mut self, bytes: usize) {
+        self.payload = bytes;
+    }
+
     /// Process ids.
     pub fn ids(&self) -> Vec<u32> {
         self.processes.iter().map(Child::id).collect()
@@ -106,7 +113,12 @@ impl Servers {
 
     /// Asks some servers at once and waits for all answers.
     pub async fn ask(&self, chosen: &[usize]) -> anyhow::Result<()> {
-        try_join_all(chosen.iter().map(|server| call(self.clients[*server].clone()))).await?;
+        try_join_all(
+            chosen
+                .iter()
+                .map(|server| call(self.clients[*server].clone(), self.payload)),
+        )
+        .await?;
         Ok(())
     }
 
@@ -120,7 +132,7 @@ impl Servers {
                     break;
                 }
                 let server = (first + turn * in_flight) % self.clients.len();
-                call(self.clients[server].clone()).await?;
+                call(self.clients[server].clone(), self.payload).await?;
                 calls += 1;
             }
             anyhow::Ok(calls)
@@ -143,11 +155,9 @@ impl Drop for Servers {
     }
 }
 
-async fn call(mut client: EchoClient<Channel>) -> anyhow::Result<()> {
-    let payload = Payload {
-        data: vec![7; PAYLOAD],
-    };
+async fn call(mut client: EchoClient<Channel>, bytes: usize) -> anyhow::Result<()> {
+    let payload = Payload { data: vec![7; bytes] };
     let echoed = client.unary(payload).await?.into_inner();
-    ensure!(echoed.data.len() == PAYLOAD, "the echo is another");
+    ensure!(echoed.data.len() == bytes, "the echo is another");
     Ok(())
 }

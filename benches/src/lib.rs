@@ -7,6 +7,7 @@
 //! | `training_steps` | steps of `mirror run` with all that a step does | the same two fan-outs in bare tonic, nothing else |
 //! | `processes` | memory and start of many miner processes, and runs of many | bare tonic, as many processes |
 //! | `long_run` | CPU time and memory of a step, from the first to the last of 100,000 events | the run's own mean |
+//! | `set_weights` | signed weights, taken by the chain's node and durable | bare tonic with messages of the same size |
 //! | `epoch` | an epoch of the chain, by number of weights | the time that the real chain's own code took on such a machine |
 
 pub mod bare;

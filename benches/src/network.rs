@@ -1,4 +1,4 @@
-//! A subtensor and miners as processes, without a coordinator: what a dendrite pool calls.
+//! A subtensor, and miners beside it, as processes without a coordinator: what a dendrite pool and a signer call.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,15 +19,23 @@ use tokio_util::sync::CancellationToken;
 /// Seed of the miners' keys and draws.
 pub const SEED: u64 = 7;
 
+/// Rao that a validator has staked.
+const STAKE: u64 = 1_000_000_000_000;
+
 /// Time for a node to become ready, and to end.
 const READY: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A subtensor, and the nodes that were started beside it.
-pub struct Network {
+/// A subtensor.
+pub struct Subtensor {
     placement: LocalProcesses,
     folder: tempfile::TempDir,
-    subtensor: SocketAddr,
+    address: SocketAddr,
+}
+
+/// A subtensor, and the miners that were started beside it.
+pub struct Network {
+    subtensor: Subtensor,
     dataset: PathBuf,
 }
 
@@ -59,9 +67,14 @@ impl Data {
     }
 }
 
-impl Network {
-    /// Starts a subtensor on which so many miners are registered.
-    pub async fn start(miners: u32, data: &Data) -> anyhow::Result<Self> {
+impl Subtensor {
+    /// Starts a subtensor with these neurons, whose keys are those of the miners of as many uids, and these rules.
+    pub async fn start(
+        neurons: u32,
+        validators: u32,
+        rules: BTreeMap<String, u64>,
+        block_time: BlockTime,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let binaries = Binaries::in_folder(&release_folder()?);
         let (placement, _) = LocalProcesses::new(binaries, folder.path().join("logs"))?;
@@ -69,35 +82,60 @@ impl Network {
         let neuron = |uid| GenesisNeuron {
             hotkey: SecretKey::hotkey(&seed, Owner::Miner(uid)).public().hex(),
             coldkey: SecretKey::coldkey(&seed, Owner::Miner(uid)).public().hex(),
-            stake: 0,
-            validator_permit: false,
+            stake: u64::from(uid < validators) * STAKE,
+            validator_permit: uid < validators,
             weights: Vec::new(),
             bonds: Vec::new(),
         };
-        let subtensor = SubtensorLaunch {
+        let launch = SubtensorLaunch {
             state: folder.path().join("subtensor"),
             genesis: GenesisLaunch {
                 netuid: 1,
                 block: 1,
                 rules: ChainPreset::Small,
-                hyperparameters: BTreeMap::new(),
+                hyperparameters: rules,
                 owner: None,
-                neurons: (0..miners).map(neuron).collect(),
+                neurons: (0..neurons).map(neuron).collect(),
                 nominations: Vec::new(),
                 balances: Vec::new(),
             },
-            block_time: BlockTime::PerStep,
+            block_time,
             barrier: Vec::new(),
             holds: Vec::new(),
             coordinator: None,
             snapshot_blocks: 1_024,
         };
-        let node = node("subtensor", Role::Subtensor(Box::new(subtensor)));
+        let node = node("subtensor", Role::Subtensor(Box::new(launch)));
         let addresses = fleet::start_all(&placement, &[node], READY).await?;
         Ok(Self {
             placement,
             folder,
-            subtensor: *addresses.first().context("the subtensor has no address")?,
+            address: *addresses.first().context("the subtensor has no address")?,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the nodes called `beside`, then the subtensor.
+    pub async fn end(self, beside: Vec<String>) -> anyhow::Result<()> {
+        let waves = [beside, vec!["subtensor".to_owned()]];
+        let failures = fleet::stop_in_order(&self.placement, &waves, GRACE, &CancellationToken::new()).await;
+        self.folder.close()?;
+        failures
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+impl Network {
+    /// Starts a subtensor on which so many miners are registered.
+    pub async fn start(miners: u32, data: &Data) -> anyhow::Result<Self> {
+        Ok(Self {
+            subtensor: Subtensor::start(miners, 0, BTreeMap::new(), BlockTime::PerStep).await?,
             dataset: data.path.clone(),
         })
     }
@@ -119,26 +157,18 @@ impl Network {
                     dataset: self.dataset.clone(),
                     base_prompt: prompts.base_prompt.clone(),
                     question_prompt: prompts.question_prompt.clone(),
-                    subtensor: self.subtensor,
+                    subtensor: self.subtensor.address,
                 };
                 node(&format!("miner-{uid}"), Role::Miner(launch))
             })
             .collect();
-        Ok(fleet::start_all(&self.placement, &nodes, READY).await?)
+        Ok(fleet::start_all(&self.subtensor.placement, &nodes, READY).await?)
     }
 
     /// Ends miners `0..miners`, then the subtensor.
     pub async fn end(self, miners: u32) -> anyhow::Result<()> {
-        let waves = [
-            (0..miners).map(|uid| format!("miner-{uid}")).collect(),
-            vec!["subtensor".to_owned()],
-        ];
-        let failures = fleet::stop_in_order(&self.placement, &waves, GRACE, &CancellationToken::new()).await;
-        self.folder.close()?;
-        failures
-            .into_iter()
-            .next()
-            .map_or(Ok(()), |failure| Err(failure.into()))
+        let miners = (0..miners).map(|uid| format!("miner-{uid}"));
+        self.subtensor.end(miners.collect()).await
     }
 }
 

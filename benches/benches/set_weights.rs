@@ -1,0 +1,158 @@
+//! Weights a second that the chain's node takes, signed by as many validators as a subnet has, over loopback and durable
+//! when they are answered; beside a bare tonic echo of messages of the same size. Blocks close by the clock meanwhile, so
+//! that all that was taken is applied as well.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use futures::future::join_all;
+use mirror_benches::bare::Servers;
+use mirror_benches::figures::{self, Pair};
+use mirror_benches::network::{SEED, Subtensor};
+use mirror_config::experiment::BlockTime;
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::signed::sign;
+use mirror_net::{channel, signed};
+use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
+use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{BeginRequest, SetWeights, SignedTransaction};
+use mirror_seed::Seed;
+use prost::Message;
+use tonic::transport::Channel;
+
+/// Neurons of the subnet, and how many of them set weights on all.
+const NEURONS: u32 = 256;
+const VALIDATORS: u32 = 64;
+
+/// Numbers in flight that are tried; each has a validator of its own.
+const IN_FLIGHT: [usize; 4] = [8, 16, 32, 64];
+
+/// Time between two blocks, seconds.
+const BLOCK_TIME: f64 = 0.5;
+
+/// Time of a trial, and of one half of a pair.
+const TRIAL: Duration = Duration::from_millis(400);
+const MEASURE: Duration = Duration::from_millis(1_200);
+
+/// Pairs measured at the best numbers in flight.
+const PAIRS: usize = 7;
+
+/// Signatures that are made and checked to tell what one costs.
+const SIGNATURES: u32 = 2_000;
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(measure())
+}
+
+async fn measure() -> anyhow::Result<()> {
+    let mut signers = Signers::new();
+    let sample = signers.next(0);
+    let bytes = sample.encoded_len();
+    cost_of_signatures(&sample)?;
+
+    let rules = [("tempo", 0), ("weights_set_rate_limit", 0)];
+    let rules = rules.map(|(name, value)| (name.to_owned(), value)).into();
+    let subtensor = Subtensor::start(NEURONS, VALIDATORS, rules, BlockTime::Seconds(BLOCK_TIME)).await?;
+    let channel = channel::lazy(subtensor.address());
+    SubtensorControlClient::new(channel.clone())
+        .begin(BeginRequest {})
+        .await?;
+    let node = SubtensorClient::new(channel);
+    let mut bare = Servers::start(env!("CARGO_BIN_EXE_bare-echo"), 1, 1).await?;
+    bare.carry(bytes);
+
+    let (mut ours, mut reference) = ((0, 0.0), (0, 0.0));
+    for in_flight in IN_FLIGHT {
+        let rate = signers.per_second(&node, in_flight, TRIAL).await?;
+        if rate > ours.1 {
+            ours = (in_flight, rate);
+        }
+        let rate = bare.calls_per_second(in_flight, TRIAL).await?;
+        if rate > reference.1 {
+            reference = (in_flight, rate);
+        }
+    }
+    let mut pairs = Vec::with_capacity(PAIRS);
+    for _ in 0..PAIRS {
+        pairs.push(Pair {
+            ours: signers.per_second(&node, ours.0, MEASURE).await?,
+            reference: bare.calls_per_second(reference.0, MEASURE).await?,
+        });
+    }
+    figures::head("set_weights, signed and durable, beside bare tonic", "calls/s");
+    let what = format!("{bytes} bytes, {} in flight (reference {})", ours.0, reference.0);
+    figures::line(&what, &pairs);
+    subtensor.end(Vec::new()).await
+}
+
+fn cost_of_signatures(sample: &SignedTransaction) -> anyhow::Result<()> {
+    let key = key(0);
+    let started = Instant::now();
+    for _ in 0..SIGNATURES {
+        key.sign(&sample.transaction);
+    }
+    let signing = started.elapsed() / SIGNATURES;
+    let started = Instant::now();
+    for _ in 0..SIGNATURES {
+        signed::open(sample)?;
+    }
+    let checking = started.elapsed() / SIGNATURES;
+    println!("\na signature is made in {signing:.1?} and checked in {checking:.1?}");
+    Ok(())
+}
+
+fn key(validator: u32) -> SecretKey {
+    SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(validator))
+}
+
+/// The validators, and the nonce that each used last.
+struct Signers(Vec<(SecretKey, u64)>);
+
+impl Signers {
+    fn new() -> Self {
+        Self((0..VALIDATORS).map(|validator| (key(validator), 0)).collect())
+    }
+
+    fn next(&mut self, validator: usize) -> SignedTransaction {
+        let (key, nonce) = &mut self.0[validator];
+        next(key, nonce)
+    }
+
+    /// Weights taken a second with so many in flight for so long, each validator's one after another.
+    async fn per_second(
+        &mut self,
+        node: &SubtensorClient<Channel>,
+        in_flight: usize,
+        time: Duration,
+    ) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let workers = self.0.iter_mut().take(in_flight).map(async |(key, nonce)| {
+            let mut calls = 0_u64;
+            while started.elapsed() < time {
+                let reply = node.clone().submit(next(key, nonce)).await?.into_inner();
+                ensure!(reply.refusal.is_empty(), "the chain refused: {}", reply.refusal);
+                calls += 1;
+            }
+            Ok(calls)
+        });
+        let calls = join_all(workers).await.into_iter().sum::<anyhow::Result<u64>>()?;
+        Ok(calls as f64 / started.elapsed().as_secs_f64())
+    }
+}
+
+/// Weights on all neurons, other ones each time.
+fn next(key: &SecretKey, nonce: &mut u64) -> SignedTransaction {
+    *nonce += 1;
+    let weight = |uid| 1 + (uid * 7 + *nonce as u32 * 13) % 65_535;
+    let set = SetWeights {
+        uids: (0..NEURONS).collect(),
+        weights: (0..NEURONS).map(weight).collect(),
+        version_key: 0,
+    };
+    // The whole of it is over before the window that begins with the first block.
+    sign(key, *nonce, 1, Call::SetWeights(set))
+}
