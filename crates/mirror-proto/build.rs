@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [root],
     )?;
     tonic_prost_build::configure()
+        .codec_path("crate::codec::Codec")
         .bytes(".mirror.v1.Sequenced.record")
         .compile_fds(files)?;
     Ok(())

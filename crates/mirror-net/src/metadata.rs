@@ -1,5 +1,7 @@
 //! What travels in the metadata of a call besides the protocol's own entries: an axon call's numbers, and the trace.
 
+use std::fmt::Debug;
+
 use mirror_seed::CallId;
 use mirror_telemetry::TraceContext;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -12,7 +14,7 @@ pub fn write(metadata: &mut MetadataMap, call: &CallId, trace: &TraceContext) {
 
 /// Writes a trace context alone.
 pub fn write_trace(metadata: &mut MetadataMap, trace: &TraceContext) {
-    metadata.insert(TraceContext::METADATA_KEY, ascii(trace.to_string()));
+    metadata.insert(TraceContext::METADATA_KEY, ascii(trace.encoded().as_slice()));
 }
 
 /// The call numbers that a caller sent, if it sent any.
@@ -32,8 +34,11 @@ pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
 
 /// A value that no two calls share. It is marked so that HTTP/2 spells it out: in the connection's table of recent values
 /// it would only push out those that every call repeats.
-fn ascii(text: String) -> MetadataValue<Ascii> {
-    let mut value: MetadataValue<Ascii> = text.try_into().expect("digits, dots and dashes are ASCII");
+fn ascii<T>(text: T) -> MetadataValue<Ascii>
+where
+    T: TryInto<MetadataValue<Ascii>, Error: Debug>,
+{
+    let mut value = text.try_into().expect("digits, dots and dashes are ASCII");
     value.set_sensitive(true);
     value
 }

@@ -19,8 +19,9 @@ pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a server takes at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls in progress on one connection; more wait.
-    pub calls_per_connection: usize,
+    /// Calls in progress on one connection, streams among them. A caller that has so many waits, at its own end; one that
+    /// does not is refused.
+    pub calls_per_connection: u32,
 }
 
 /// Bytes of one message, both ways, unless a service says otherwise: gRPC's own default.
@@ -48,7 +49,7 @@ pub async fn serve(
     health.set_service_status("", ServingStatus::Serving).await;
     routes = routes.add_service(health_service);
     Server::builder()
-        .concurrency_limit_per_connection(limits.calls_per_connection)
+        .max_concurrent_streams(limits.calls_per_connection)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(span)
@@ -59,9 +60,12 @@ pub async fn serve(
 
 /// The span of a call that comes in, with the trace that its caller says it belongs to.
 fn span<B>(request: &http::Request<B>) -> tracing::Span {
-    let trace = request
-        .headers()
-        .get(TraceContext::METADATA_KEY)
-        .and_then(|value| value.to_str().ok());
-    tracing::debug_span!("served", call = request.uri().path(), traceparent = trace)
+    tracing::debug_span!(
+        "served",
+        call = request.uri().path(),
+        traceparent = request
+            .headers()
+            .get(TraceContext::METADATA_KEY)
+            .and_then(|value| value.to_str().ok())
+    )
 }

@@ -47,6 +47,11 @@ impl Seed {
         Draw(hash(Kind::Call, &[&self.0, &call.bytes()], label))
     }
 
+    /// Whether an event of this chance happens to one call, by the draw named `label`. What is certain is not drawn.
+    pub fn happens(&self, label: &str, call: &CallId, chance: f64) -> bool {
+        chance >= 1.0 || (chance > 0.0 && self.about_call(label, call).happens(chance))
+    }
+
     /// 32 bytes of this node itself, to make a key from.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
@@ -154,6 +159,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_certain_happens_as_if_it_were_drawn(number: u64, uid: u32, chance in 0.0..=1.0) {
+            let seed = Seed::root(number);
+            for chance in [chance, 0.0, 1.0] {
+                let drawn = seed.about_call("x", &call(uid)).happens(chance);
+                prop_assert_eq!(seed.happens("x", &call(uid), chance), drawn);
+            }
+        }
+
         #[test]
         fn draws_stay_in_their_ranges(number: u64, uid: u32, n in 1u64..) {
             let draw = Seed::root(number).about_call("x", &call(uid));

@@ -30,11 +30,20 @@ impl TraceContext {
             span: SpanId::from_bytes(span),
         }
     }
+
+    /// The entry's text, in ASCII.
+    pub fn encoded(&self) -> [u8; 55] {
+        const FITS: &str = "two digits a byte";
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+        hex::encode_to_slice(self.trace.to_bytes(), &mut text[3..35]).expect(FITS);
+        hex::encode_to_slice(self.span.to_bytes(), &mut text[36..52]).expect(FITS);
+        text
+    }
 }
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{}-{}-01", self.trace, self.span)
+        f.write_str(str::from_utf8(&self.encoded()).expect("digits and dashes are UTF-8"))
     }
 }
 

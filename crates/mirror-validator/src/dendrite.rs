@@ -16,9 +16,9 @@ use mirror_proto::bittensor::{
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Extensions, Request, Status};
 use tracing::Instrument;
 
 use crate::metagraph::Metagraph;
@@ -36,6 +36,9 @@ const UNREADABLE: [&str; 4] = [
     "Unexpected EOF",
     "Missing response message",
 ];
+
+/// Entries of a call's metadata, those that tonic adds among them.
+const ENTRIES: usize = 8;
 
 /// Of a uid whose axon is not known.
 const UNSERVED: &str = "serves no axon";
@@ -251,7 +254,7 @@ impl DendritePool {
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
-        let request = with_metadata(Request::new(body), &call, &context, timeout);
+        let request = with_metadata(body, &call, &context, timeout);
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %context.trace);
         let mut client = axon.client.clone();
         let answered = tokio::time::timeout(timeout, client.backward(request).instrument(span)).await;
@@ -294,7 +297,7 @@ impl DendritePool {
             messages: fan_out.messages.clone(),
             timeout: fan_out.timeout.as_secs_f32(),
         };
-        with_metadata(Request::new(body), &asked.call, &asked.context, asked.timeout)
+        with_metadata(body, &asked.call, &asked.context, asked.timeout)
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
@@ -367,19 +370,15 @@ enum End {
     Failed(Status),
 }
 
-fn with_metadata<T>(
-    mut request: Request<T>,
-    call: &CallId,
-    context: &TraceContext,
-    timeout: Duration,
-) -> Request<T> {
-    let entries = request.metadata_mut();
+fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {
+    let mut entries = MetadataMap::with_capacity(ENTRIES);
     entries.insert(
         "rpc-auth-header",
         MetadataValue::<Ascii>::from_static("Bittensor"),
     );
     entries.insert("bittensor-version", MetadataValue::<Ascii>::from(WIRE_VERSION));
-    metadata::write(entries, call, context);
+    metadata::write(&mut entries, call, context);
+    let mut request = Request::from_parts(entries, Extensions::default(), body);
     request.set_timeout(timeout);
     request
 }

@@ -24,6 +24,10 @@ impl Honest {
         self.surroundings.seed.about_call(label, call)
     }
 
+    fn happens(&self, label: &str, call: &CallId, chance: f64) -> bool {
+        self.surroundings.seed.happens(label, call, chance)
+    }
+
     /// A question of the data; none when there is no data.
     fn question(&self, id: &CallId) -> Option<&str> {
         self.surroundings
@@ -36,7 +40,7 @@ impl Honest {
     fn reply(&self, id: &CallId, question: &str) -> Option<&str> {
         let known = self.surroundings.dataset.find(question.trim());
         let row = match known {
-            Some(row) if self.draw("fitness", id).happens(self.args.fitness) => row,
+            Some(row) if self.happens("fitness", id, self.args.fitness) => row,
             _ => self.row(self.draw("wrong answer", id))?,
         };
         let count = self.surroundings.dataset.answer_count(row) as u64;
@@ -53,7 +57,7 @@ impl Honest {
 #[async_trait]
 impl Behaviour for Honest {
     async fn answer(&self, call: &Call) -> Answer {
-        if self.draw("fail", &call.id).happens(self.args.fail_rate) {
+        if self.happens("fail", &call.id, self.args.fail_rate) {
             return Answer::Nothing;
         }
         let Some(asked) = call.messages.iter().rev().find(|message| message.role == "user") else {
