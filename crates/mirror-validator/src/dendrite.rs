@@ -175,7 +175,7 @@ impl DendritePool {
                 context: self.context(&trace, &call),
                 call,
                 deadline,
-                timeout: fan_out.timeout - drawn_delay.unwrap_or_default(),
+                timeout: fan_out.timeout.saturating_sub(drawn_delay.unwrap_or_default()),
             };
             let span = tracing::debug_span!(
                 "dendrite.forward",
