@@ -4,6 +4,7 @@
 mod chain;
 mod check;
 mod components;
+mod models;
 mod place;
 mod report;
 mod run;
@@ -38,6 +39,8 @@ enum Command {
     Report(report::ReportArguments),
     /// Computes an epoch of the chain from its inputs
     Chain(chain::ChainArguments),
+    /// Checks models against the numbers that Python computes from them
+    Models(models::ModelsArguments),
 }
 
 /// Where runs lie.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Runs(arguments) => runs::runs(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Chain(arguments) => chain::chain(&arguments),
+        Command::Models(arguments) => models::models(&arguments),
     };
     match outcome {
         Ok(status) => status.into(),

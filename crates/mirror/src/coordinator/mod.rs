@@ -6,6 +6,7 @@ mod conductor;
 mod crew;
 mod data;
 mod intake;
+mod models;
 mod progress;
 mod schedule;
 pub mod standing;
