@@ -17,9 +17,10 @@ use crate::waiting::eventually;
 const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
 
 /// Variables that would let this machine's habits into a test.
-const OUTSIDE: [&str; 6] = [
+const OUTSIDE: [&str; 7] = [
     "MIRROR_RUNS",
     "MIRROR_DATA",
+    "MIRROR_MODELS",
     "HF_HOME",
     "HF_ENDPOINT",
     "HF_TOKEN",

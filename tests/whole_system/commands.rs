@@ -339,3 +339,23 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
         "{missing:?}"
     );
 }
+
+/// `models check` prints the largest difference of each quantity; the exit status says whether all are within the
+/// tolerance, and whether the folder was one to check.
+#[test]
+fn models_are_checked_against_what_python_computed() {
+    let laboratory = Laboratory::new();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models");
+    let within = laboratory.mirror(&["models", "check", fixtures]);
+    assert_eq!(within.status, Some(0), "{within:?}");
+    for word in ["tiny-gptj", "last_hidden", "scores after training"] {
+        assert!(within.out.contains(word), "{word}: {within:?}");
+    }
+    let beyond = laboratory.mirror(&["models", "check", fixtures, "--tolerance", "1e-12"]);
+    assert_eq!(beyond.status, Some(1), "{beyond:?}");
+    assert!(beyond.out.contains("beyond the tolerance"), "{beyond:?}");
+    let wrong = laboratory.mirror(&["models", "check", "."]);
+    assert_eq!(wrong.status, Some(2), "{wrong:?}");
+    assert!(wrong.err.contains("expected.json"), "{wrong:?}");
+    assert_eq!(laboratory.mirror(&["models", "check"]).status, Some(2));
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use mirror_runs::Run;
-use mirror_runs::tables::{EpochRow, EventRow, ResponseRow, SUCCESS};
+use mirror_runs::tables::{EpochRow, EventRow, LossRow, ResponseRow, SUCCESS};
 use mirror_tests::{Laboratory, rows};
 
 /// Beside this project.
@@ -146,21 +146,61 @@ fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
     lower > 0.000_5 && upper > 0.000_5
 }
 
-/// `seq_config.yml` is sound, and asks for a gating model that this version does not have: it says which.
+/// `seq_config.yml`: ten steps, in which the gating model learns. Its tokenizer is one of ours under the name that the file
+/// has.
 #[test]
-fn the_file_of_a_planned_model_is_sound_and_refused_by_name() {
+fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
+    let Some((mut laboratory, file)) = seed_file("seq_config.yml") else {
+        return;
+    };
+    let models = laboratory.path().join("models");
+    fs::create_dir_all(models.join("bert-base-cased")).expect("a folder for the tokenizer");
+    fs::copy(
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/fixtures/models/tiny-bert/tokenizer.json"
+        ),
+        models.join("bert-base-cased/tokenizer.json"),
+    )
+    .expect("a tokenizer");
+    laboratory.set("MIRROR_MODELS", models);
+    let run = laboratory.done(&file, &[]);
+    is_a_training(&run, 10, 16);
+    let events: Vec<EventRow> = rows(&run);
+    let losses: Vec<LossRow> = rows(&run);
+    let answered = events.iter().filter(|event| event.best_uid.is_some()).count();
+    assert_eq!(
+        losses.len(),
+        answered,
+        "each half of a step that was answered trains"
+    );
+    assert!(losses.iter().all(|row| row.loss.is_finite() && row.loss >= 0.0));
+    // The question that asks for a question is the same each time, and its scores move as the model learns.
+    let first_halves: Vec<_> = events.iter().filter(|event| event.step_sub == 0).collect();
+    assert!(
+        first_halves
+            .windows(2)
+            .all(|pair| pair[0].scores != pair[1].scores)
+    );
+    let again = laboratory.done(&file, &[]);
+    let diff = laboratory.diff(&run, &again);
+    assert_eq!(diff.status, Some(0), "{diff:?}");
+}
+
+/// Without the tokenizer the run stops before it begins, and says all that can be done.
+#[test]
+fn a_tokenizer_that_is_nowhere_stops_the_run() {
     let Some((laboratory, file)) = seed_file("seq_config.yml") else {
         return;
     };
-    let checked = laboratory.mirror(&["check", &file]);
-    assert_eq!(checked.status, Some(0), "{checked:?}");
     let refused = laboratory.mirror(&["run", &file, "--offline"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
-    assert!(
-        refused
-            .err
-            .contains("SequentialGatingModel cannot run in this version"),
-        "{refused:?}"
-    );
+    for way in [
+        "$MIRROR_MODELS/bert-base-cased/",
+        "Hugging Face cache",
+        "--offline",
+    ] {
+        assert!(refused.err.contains(way), "{refused:?}");
+    }
     assert!(!Path::exists(&laboratory.runs_dir()), "nothing was begun");
 }

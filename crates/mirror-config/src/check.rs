@@ -159,6 +159,15 @@ impl Walk<'_> {
                 }
                 self.or(kind, other, node, path)
             }
+            (Kind::Either(one, other), _) => {
+                let of = |kind| {
+                    let findings = &mut Vec::new();
+                    Walk { findings }.value(kind, node, at, path)
+                };
+                of(one)
+                    .or_else(|| of(other))
+                    .or_else(|| self.misfit(kind, node, path))
+            }
             (Kind::Notation(notation), Content::Text(_) | Content::Integer(_)) => {
                 let text = match &node.content {
                     Content::Integer(integer) => integer.to_string(),

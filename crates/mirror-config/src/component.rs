@@ -95,11 +95,11 @@ pub enum GatingModel {
     RandomGatingModel(RandomArgs),
     /// Ones for the n longest of the messages it was shown, zeros for the rest.
     LongestMessageGatingModel(NoArgs),
-    /// Not built yet: an LSTM over the question's tokens.
+    /// An LSTM over the question's tokens.
     SequentialGatingModel(SequentialGatingArgs),
-    /// Not built yet: a transformer's last hidden state.
+    /// A transformer's last hidden state.
     HuggingFaceGatingModel(HuggingFaceGatingArgs),
-    /// Not built yet: another gating model with uids masked out.
+    /// Another gating model with uids masked out.
     MaskedGatingModel(MaskedGatingArgs),
 }
 
@@ -113,9 +113,9 @@ pub enum RewardModel {
     RandomRewardModel(RandomRewardArgs),
     /// A count over the completion's text.
     DummyRewardModel(DummyRewardArgs),
-    /// Not built yet: the v4 GPT reward model.
+    /// The v4 GPT reward model.
     CustomRewardModel(CustomRewardArgs),
-    /// Not built yet: a transformer with a value head.
+    /// A transformer with a value head.
     HuggingFaceRewardModel(HuggingFaceRewardArgs),
 }
 
@@ -281,13 +281,71 @@ pub struct HuggingFaceGatingArgs {
     pub model_name: String,
     /// Outputs.
     pub num_uids: u32,
+    /// Draw the transformer's parameters instead of reading them.
+    pub random_init: bool,
 }
 
 /// Arguments of `MaskedGatingModel`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaskedGatingArgs {
     /// The uids masked out.
-    pub mask: Vec<u32>,
+    pub mask: Mask,
+    /// Who scores the others.
+    pub gating_model: Box<GatingModel>,
+}
+
+/// Uids that are masked out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "MaskText", into = "MaskText")]
+pub enum Mask {
+    /// The first so many.
+    First(u32),
+    /// Both ends named.
+    Range(RangeInclusive<u32>),
+    /// One by one.
+    Uids(Vec<u32>),
+}
+
+impl Mask {
+    /// The uids, as ranges.
+    pub fn ranges(&self) -> Vec<RangeInclusive<u32>> {
+        match self {
+            Self::First(count) => count.checked_sub(1).map(|last| 0..=last).into_iter().collect(),
+            Self::Range(range) => vec![range.clone()],
+            Self::Uids(uids) => uids.iter().map(|uid| *uid..=*uid).collect(),
+        }
+    }
+}
+
+/// A mask as a file has it: a number, a range as text, or a list.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum MaskText {
+    First(u32),
+    Range(String),
+    Uids(Vec<u32>),
+}
+
+impl From<Mask> for MaskText {
+    fn from(mask: Mask) -> Self {
+        match mask {
+            Mask::First(count) => Self::First(count),
+            Mask::Range(range) => Self::Range(notation::write_uids(&range)),
+            Mask::Uids(uids) => Self::Uids(uids),
+        }
+    }
+}
+
+impl TryFrom<MaskText> for Mask {
+    type Error = String;
+
+    fn try_from(text: MaskText) -> Result<Self, String> {
+        Ok(match text {
+            MaskText::First(count) => Self::First(count),
+            MaskText::Range(text) => Self::Range(notation::uids(&text)?),
+            MaskText::Uids(uids) => Self::Uids(uids),
+        })
+    }
 }
 
 /// Arguments of `ConstantRewardModel`.
@@ -333,8 +391,21 @@ pub enum DummyReward {
 /// Arguments of `CustomRewardModel`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CustomRewardArgs {
-    /// The model's folder.
+    /// A model's folder or name.
     pub model_path: String,
+    /// A file of parameters; `None`: those in the model's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// A tokenizer's folder or name; `None`: the model's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer_path: Option<String>,
+    /// Half precision.
+    pub half: bool,
+    /// Where it lives; `None`: where the file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Draw the parameters instead of reading them.
+    pub random_init: bool,
 }
 
 /// Arguments of `HuggingFaceRewardModel`.
@@ -344,6 +415,11 @@ pub struct HuggingFaceRewardArgs {
     pub model_path: String,
     /// A tokenizer's folder or name.
     pub tokenizer_path: String,
+    /// Where it lives; `None`: where the file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Draw the parameters instead of reading them.
+    pub random_init: bool,
 }
 
 /// Arguments of `DummySubtensor`.

@@ -12,7 +12,7 @@ use crate::component::{
     BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec, ValidatorBehaviour,
 };
 use crate::notation;
-use crate::schema::{Family, Readiness, components, sections};
+use crate::schema::{components, sections};
 use crate::yaml;
 
 /// A whole experiment. Any subset of the four sections is an experiment of its own.
@@ -74,29 +74,6 @@ impl Default for Experiment {
     }
 }
 
-impl Model {
-    /// Names of its components that a file may name but that cannot run in this version.
-    pub fn planned(&self) -> Vec<String> {
-        let families = [
-            (
-                &components::GATING_MODEL,
-                serde_yaml::to_value(&self.gating_model),
-            ),
-            (
-                &components::REWARD_MODEL,
-                serde_yaml::to_value(&self.reward_model),
-            ),
-        ];
-        let name = |(family, component): (&'static Family, serde_yaml::Result<serde_yaml::Value>)| {
-            let component = component.expect("a component is a map of texts, numbers and lists");
-            let name = component.get("name")?.as_str()?.to_owned();
-            let planned = family.variant(&name)?.readiness == Readiness::Planned;
-            planned.then_some(name)
-        };
-        families.into_iter().filter_map(name).collect()
-    }
-}
-
 /// The validator's own settings, v4's by default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NeuronSettings {
@@ -120,6 +97,12 @@ pub struct NeuronSettings {
     pub no_reward_model: bool,
     /// Threads of libtorch in a validator.
     pub torch_threads: u32,
+    /// How far each training step of the gating model goes.
+    pub learning_rate: f64,
+    /// Share of the gating model's last training step that is taken again.
+    pub momentum: f64,
+    /// Keep the gating model's gradients and add to them, as v4 does.
+    pub accumulate_gradients: bool,
     /// Version key of the weights.
     pub version_key: u64,
 }

@@ -227,21 +227,9 @@ fn network(resolved: &Node, found: &mut Vec<Finding>) {
         }
     }
     let gating = resolved.at(&["model", "gating_model"]);
-    if let Some(outputs) = gating.and_then(|gating| gating.at(&["args", "num_uids"]))
-        && let Some(count) = outputs.as_u32().filter(|count| *count < miners)
-    {
-        let origin = if outputs.origin == Origin::Default {
-            gating.map_or(outputs.origin, |g| g.origin)
-        } else {
-            outputs.origin
-        };
-        found.push(
-            Finding::error(
-                origin,
-                format!("the gating model scores {count} uids, but the network has {miners} miners"),
-            )
-            .with_help(format!("set its `num_uids` to {miners} or more, or leave it out")),
-        );
+    let masked = gating.and_then(|gating| gating.at(&["args", "gating_model"]));
+    for gating in [gating, masked].into_iter().flatten() {
+        outputs_for(miners, gating, found);
     }
     let mut outside = |origin: Origin, uids: RangeInclusive<u32>| {
         if *uids.end() >= miners && origin != Origin::Default {
@@ -256,6 +244,15 @@ fn network(resolved: &Node, found: &mut Vec<Finding>) {
         }
     };
     if let Some(mask) = gating.and_then(|gating| gating.at(&["args", "mask"])) {
+        if let Some(count) = mask.as_u32() {
+            let written = mask.origin != Origin::Default;
+            let origin = gating
+                .filter(|_| !written)
+                .map_or(mask.origin, |gating| gating.origin);
+            outside(origin, 0..=count.saturating_sub(1));
+        } else if let Some((origin, uids)) = written(Some(mask), notation::uids) {
+            outside(origin, uids);
+        }
         mask.items()
             .iter()
             .filter_map(|uid| Some((uid.origin, uid.as_u32()?)))
@@ -369,6 +366,27 @@ fn running_chain(resolved: &Node, found: &mut Vec<Finding>) {
                 "`network.metagraph` is what a chain starts from, and `Subtensor` is one that runs already",
             )
             .with_help("use `DummySubtensor`, which the run starts itself"),
+        );
+    }
+}
+
+/// A gating model scores every miner.
+fn outputs_for(miners: u32, gating: &Node, found: &mut Vec<Finding>) {
+    let Some(outputs) = gating.at(&["args", "num_uids"]) else {
+        return;
+    };
+    if let Some(count) = outputs.as_u32().filter(|count| *count < miners) {
+        let origin = if outputs.origin == Origin::Default {
+            gating.origin
+        } else {
+            outputs.origin
+        };
+        found.push(
+            Finding::error(
+                origin,
+                format!("the gating model scores {count} uids, but the network has {miners} miners"),
+            )
+            .with_help(format!("set its `num_uids` to {miners} or more, or leave it out")),
         );
     }
 }

@@ -58,6 +58,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// This word, or the other kind.
     Or(&'static str, &'static Kind),
+    /// One kind, or the other.
+    Either(&'static Kind, &'static Kind),
     /// A text in a notation of its own.
     Notation(&'static Notation),
     /// A list.
@@ -214,6 +216,7 @@ impl Display for Kind {
             Self::Text => f.write_str("a text"),
             Self::Choice(words) => write!(f, "one of {}", list(words)),
             Self::Or(word, kind) => write!(f, "`{word}` or {kind}"),
+            Self::Either(one, other) => write!(f, "{one}; or {other}"),
             Self::Notation(notation) => f.write_str(notation.what),
             Self::List(kind) => write!(f, "a list, each {kind}"),
             Self::OneOrMany(kind) => write!(f, "{kind}, or a list of such"),
@@ -280,6 +283,7 @@ impl Kind {
                     .map_or_else(|_| json!(word), |number| json!(number));
                 json!({"anyOf": [{"const": word}, kind.json_schema()]})
             }
+            Self::Either(one, other) => json!({"anyOf": [one.json_schema(), other.json_schema()]}),
             Self::Notation(notation) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
             Self::List(kind) => json!({"type": "array", "items": kind.json_schema()}),
             Self::OneOrMany(kind) => {

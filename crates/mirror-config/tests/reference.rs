@@ -41,6 +41,10 @@ fn nested(path: &str, kind: &Kind, found: &mut Vec<(String, Vec<String>)>) {
         Kind::List(each) | Kind::OneOrMany(each) => nested(&format!("{path}[]"), each, found),
         Kind::Map(each) | Kind::ByUid(each) => nested(&format!("{path}.*"), each, found),
         Kind::Or(_, other) => nested(path, other, found),
+        Kind::Either(one, other) => {
+            nested(path, one, found);
+            nested(path, other, found);
+        }
         _ => {}
     }
 }

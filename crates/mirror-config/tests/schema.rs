@@ -163,7 +163,7 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
     let gating = &list[1];
     assert_eq!(gating["name"], "gating_model");
     assert_eq!(gating["variants"][3]["name"], "SequentialGatingModel");
-    assert_eq!(gating["variants"][3]["readiness"], "planned");
+    assert_eq!(gating["variants"][3]["readiness"], "built");
     let method = list
         .as_array()
         .unwrap()

@@ -9,8 +9,7 @@
 //! |---|---|
 //! | `resolve` | where a data set may lie: a path, a name in one of three places, or [`builtin`] |
 //! | `source` | the file formats: JSON lines, JSON, CSV, Parquet |
-//! | `snapshot`, `split` | published data sets on the disk, and which of their files are for training |
-//! | `hub` | how to fetch a named data set over HTTPS |
+//! | `split` | which files of a published data set are for training |
 //! | `sample` | which rows of it an experiment uses |
 //! | [`builtin`] | a data set of our own, made from tables of facts |
 //! | `compiled` | the memory-mapped form, written by one process and read by many |
@@ -19,18 +18,15 @@
 pub mod builtin;
 mod cache;
 mod compiled;
-mod hub;
 mod resolve;
 mod row;
 mod sample;
-mod snapshot;
 mod source;
 mod split;
 
 pub use cache::compile_cached;
 pub use compiled::{Answers, CompileError, Dataset, OpenError, compile};
-pub use hub::HubError;
-pub use resolve::{Places, Request, ResolveError, Resolved, resolve};
+pub use resolve::{Request, ResolveError, Resolved, resolve};
 pub use row::{Row, RowError, Schema, TEXT_MAX};
 pub use sample::{Sample, SampleError};
 pub use source::{Place, Problem, SourceError};

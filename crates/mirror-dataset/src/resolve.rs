@@ -1,19 +1,17 @@
 //! From what an experiment file calls its data to the rows: a path, a name, or `builtin`.
 
-use std::env;
-use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use mirror_hub::{Choice, HubError, Kind, Places, SnapshotError};
 use thiserror::Error;
 
-use crate::hub::{self, HubError};
+use crate::compiled::SIZE_MAX;
 use crate::source::{Format, SourceError, load_files, load_path};
-use crate::{Row, Schema, builtin, snapshot};
+use crate::split::train_files;
+use crate::{Row, Schema, builtin};
 
 /// The name of the data set inside the binary.
 const BUILTIN: &str = "builtin";
-const OFFICIAL_HUB: &str = "https://huggingface.co";
 
 /// What an experiment file says about its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +34,6 @@ pub struct Resolved {
     pub rows: Vec<Row>,
     /// What it was and where from, for people.
     pub origin: String,
-}
-
-/// Where named data sets are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// `$MIRROR_DATA`: a folder with `<name>/` or `<name>.jsonl` and so on.
-    pub mirror_data: Option<PathBuf>,
-    /// `$HF_HOME`, by default `~/.cache/huggingface`; its `hub` folder is the Hugging Face cache.
-    pub hf_home: Option<PathBuf>,
-    /// Our own cache: `$XDG_CACHE_HOME/mirror-neuron`, by default `~/.cache/mirror-neuron`. What is
-    /// fetched from the hub is kept in its `hub` folder and found there without a network.
-    pub cache: Option<PathBuf>,
-    /// `$HF_ENDPOINT`, by default the official hub.
-    pub hub_endpoint: String,
 }
 
 /// Why there are no rows.
@@ -78,10 +62,8 @@ pub enum ResolveError {
         "{folder} has no files that are known to be the training split; name the file to use by its path"
     )]
     NoTrainingSplit { folder: PathBuf },
-    #[error("both {first} and {second} fit the name; name the owner, or the files to use by their path")]
-    Ambiguous { first: PathBuf, second: PathBuf },
-    #[error("cannot read {path}")]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Cache(#[from] SnapshotError),
 }
 
 /// Finds and reads the data set that `request` asks for.
@@ -120,29 +102,34 @@ fn resolve_name(name: &str, request: &Request, places: &Places) -> Result<Resolv
             origin: format!("{name} from {}", path.display()),
         });
     }
-    let own_cache = places.cache.as_deref().map(|cache| cache.join("hub"));
-    let hf_cache = places.hf_home.as_deref().map(|home| home.join("hub"));
-    for root in [&hf_cache, &own_cache].into_iter().flatten() {
-        if let Some(resolved) = load_snapshot(root, name, &request.schema)? {
+    for root in places.caches() {
+        if let Some(resolved) = load_snapshot(&root, name, &request.schema)? {
             return Ok(resolved);
         }
     }
 
+    let looked_in = || places.describe("$MIRROR_DATA", places.mirror_data.as_ref());
     if request.offline {
         return Err(ResolveError::Offline {
             name: name.to_owned(),
-            looked_in: places.describe(),
+            looked_in: looked_in(),
         });
     }
     let not_found = |source| ResolveError::NotFound {
         name: name.to_owned(),
-        looked_in: places.describe(),
+        looked_in: looked_in(),
         source: Box::new(source),
     };
-    let root = own_cache.ok_or_else(|| not_found(HubError::NoCache))?;
-    hub::fetch(&places.hub_endpoint, name, &root).map_err(not_found)?;
+    let root = places.own_cache().ok_or_else(|| not_found(HubError::NoCache))?;
+    let training_split = Choice {
+        of: &train_files,
+        wanted: "the training split",
+        bytes_max: SIZE_MAX,
+    };
+    let endpoint = &places.hub_endpoint;
+    mirror_hub::fetch(endpoint, Kind::Dataset, name, &root, &training_split, &|_| {}).map_err(not_found)?;
     load_snapshot(&root, name, &request.schema)?.ok_or_else(|| ResolveError::NoTrainingSplit {
-        folder: snapshot::repository(&root, name),
+        folder: mirror_hub::repository(&root, Kind::Dataset, name),
     })
 }
 
@@ -156,62 +143,22 @@ fn find_in(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn load_snapshot(root: &Path, name: &str, schema: &Schema) -> Result<Option<Resolved>, ResolveError> {
-    let Some(snapshot) = snapshot::find(root, name)? else {
+    let Some(folder) = mirror_hub::find(root, Kind::Dataset, name)? else {
         return Ok(None);
     };
+    let Some(train) = train_files(&mirror_hub::files(&folder)?) else {
+        return Err(ResolveError::NoTrainingSplit { folder });
+    };
+    let files: Vec<PathBuf> = train.iter().map(|file| folder.join(file)).collect();
     Ok(Some(Resolved {
-        rows: load_files(&snapshot.folder, &snapshot.files, schema)?,
-        origin: format!("{name}, training split, from {}", snapshot.folder.display()),
+        rows: load_files(&folder, &files, schema)?,
+        origin: format!("{name}, training split, from {}", folder.display()),
     }))
 }
 
-/// Whether this can be `name` or `owner/name` on the hub, and so never leaves a folder it is
-/// joined to.
+/// Whether this can be a data set's name on the hub: a file's name cannot.
 fn is_name(text: &str) -> bool {
-    let is_part = |part: &str| {
-        (1..=96).contains(&part.len())
-            && !part.starts_with(['.', '-'])
-            && !part.contains("--")
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    let is_file_name = Format::of(Path::new(text)).is_some();
-    !is_file_name && text.split('/').count() <= 2 && text.split('/').all(is_part)
-}
-
-impl Places {
-    /// The places that the environment names.
-    pub fn from_env() -> Self {
-        Self::from_variables(|name| env::var_os(name))
-    }
-
-    /// The places that these environment variables name; an empty one counts as not set.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
-        let path = |name| set(name).map(PathBuf::from);
-        let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
-        let hub_endpoint = set("HF_ENDPOINT").map(|endpoint| endpoint.to_string_lossy().into_owned());
-        Self {
-            mirror_data: path("MIRROR_DATA"),
-            hf_home: path("HF_HOME").or_else(|| Some(caches.as_ref()?.join("huggingface"))),
-            cache: caches.map(|caches| caches.join("mirror-neuron")),
-            hub_endpoint: hub_endpoint.unwrap_or_else(|| OFFICIAL_HUB.to_owned()),
-        }
-    }
-
-    /// The places on the disk, for people.
-    fn describe(&self) -> String {
-        let place = |name: &str, path: Option<&PathBuf>| match path {
-            Some(path) => format!("{name} ({})", path.display()),
-            None => format!("{name} (not set)"),
-        };
-        format!(
-            "{}, nor in {}",
-            place("$MIRROR_DATA", self.mirror_data.as_ref()),
-            place("the Hugging Face cache", self.hf_home.as_ref()),
-        )
-    }
+    mirror_hub::is_name(text) && Format::of(Path::new(text)).is_none()
 }
 
 fn remedies(name: &str) -> String {
@@ -223,3 +170,6 @@ fn remedies(name: &str) -> String {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod hub_tests;

@@ -7,7 +7,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use mirror_dataset::{Dataset, Places, Request, Schema, compile_cached, resolve};
+use mirror_dataset::{Dataset, Request, Schema, compile_cached, resolve};
+use mirror_hub::Places;
 
 const FILE: &str = "../../../shared/fixtures/data/NQ-open.dev.jsonl";
 const ROWS: usize = 3610;

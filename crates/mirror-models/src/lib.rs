@@ -4,16 +4,17 @@
 //! A new model is its arguments in `mirror_config::component`, one file here, and one line in the registry of its kind
 //! ([`gating::build`], [`reward::build`]).
 
+pub mod check;
+mod error;
 pub mod gating;
+mod json;
 pub mod reward;
 pub mod softmax;
+pub mod tokenizer;
 pub mod torch;
+pub mod training;
+pub mod transformer;
 pub mod value;
+pub mod weights;
 
-/// A model that this version cannot build.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} cannot run in this version; those that can: {available}")]
-pub struct NotBuilt {
-    name: &'static str,
-    available: &'static str,
-}
+pub use error::ModelError;

@@ -25,6 +25,13 @@ pub enum DeviceError {
 
 /// Checks that the device is there and bounds libtorch's threads. One thread makes sums repeat to the last bit.
 pub fn prepare(device: &str, threads: u32) -> Result<Device, DeviceError> {
+    let found = self::device(device)?;
+    tch::set_num_threads(threads.max(1) as i32);
+    Ok(found)
+}
+
+/// The device of this name, which is there.
+pub(crate) fn device(device: &str) -> Result<Device, DeviceError> {
     let found = match device {
         "cpu" => Device::Cpu,
         "cuda" => Device::Cuda(0),
@@ -48,7 +55,6 @@ pub fn prepare(device: &str, threads: u32) -> Result<Device, DeviceError> {
             });
         }
     }
-    tch::set_num_threads(threads.max(1) as i32);
     Ok(found)
 }
 

@@ -40,6 +40,8 @@ fn each_record_becomes_its_rows() {
             message: "validator-0 asks in step 4, part 1".to_owned(),
             scores: vec![0.5, -0.25, f32::MIN_POSITIVE],
             best_uid: Some(2),
+            truncated_texts: 0,
+            unjudged: 0,
             started_at: 1_795_000_000.5,
             call_time: 0.75,
             trace_id: "ab".repeat(16),

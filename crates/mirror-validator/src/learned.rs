@@ -49,6 +49,9 @@ pub struct Learned {
     /// Weights on their way to the chain as the step began, if they are not as the event before has them.
     #[prost(message, optional, tag = "10")]
     pub waiting: Option<Waiting>,
+    /// The question that the gating model was trained on; absent where it was not.
+    #[prost(string, optional, tag = "11")]
+    pub trained_on: Option<String>,
 }
 
 /// Opens the journal in `folder`: what was learned in finished steps, in order, and the writer that goes on behind it.

@@ -5,6 +5,7 @@
 
 pub mod behaviour;
 pub mod chain;
+pub mod check_models;
 pub mod conversation;
 pub mod dendrite;
 pub mod learned;
@@ -16,8 +17,10 @@ pub mod service;
 pub mod weights;
 
 use anyhow::Context;
+use mirror_config::experiment::NeuronSettings;
 use mirror_config::launch::{Launch, ValidatorLaunch};
 use mirror_identity::{Owner, SecretKey};
+use mirror_models::training::{Descent, Gradients};
 use mirror_models::{gating, reward, torch};
 use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
@@ -52,7 +55,7 @@ pub async fn serve(
         ..
     } = launch;
     let seed = Seed::root(seed);
-    torch::prepare(&role.device, role.neuron.torch_threads)?;
+    let device = torch::prepare(&role.device, role.neuron.torch_threads)?;
     let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
     let hotkey = key.public();
     let (subtensor, subtensor_address) = watch::channel(role.subtensor);
@@ -78,14 +81,24 @@ pub async fn serve(
         questions: role.questions.clone(),
         learned,
     });
-    let topk = role.neuron.training_topk;
+    let gating = gating::Setting {
+        seed: own.child("gating"),
+        num_nodes: role.num_nodes,
+        topk: role.neuron.training_topk,
+        device,
+        descent: descent(&role.neuron),
+    };
+    let reward = reward::Setting {
+        seed: own.child("reward"),
+        device,
+    };
     let neuron = Neuron {
         name: node,
         seed,
         chain: Chain::new(key, tracer, subtensor_address),
         dendrite: DendritePool::new(hotkey, seed, links),
-        gating: gating::build(&role.gating_model, own.child("gating"), role.num_nodes, topk)?,
-        reward: reward::build(&role.reward_model, own.child("reward"))?,
+        gating: gating::build(&role.gating_model, &gating).context("the gating model cannot be had")?,
+        reward: reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?,
         reporter,
         behaviour: behaviour::build(&role.behaviour),
         history: History::new(role.alpha, role.neuron.max_history as usize),
@@ -117,5 +130,17 @@ pub async fn serve(
     tokio::select! {
         served = serving => served,
         worked = working => worked.context("the reporter broke down")?.context("the validator cannot report"),
+    }
+}
+
+fn descent(neuron: &NeuronSettings) -> Descent {
+    Descent {
+        learning_rate: neuron.learning_rate,
+        momentum: neuron.momentum,
+        gradients: if neuron.accumulate_gradients {
+            Gradients::Accumulated
+        } else {
+            Gradients::Zeroed
+        },
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mirror_config::launch::ValidatorLaunch;
-use mirror_models::gating::{GatingModel, Question, Seen};
+use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, WeightsSet, record};
 use mirror_seed::{CallId, Draw, Seed};
@@ -134,7 +134,11 @@ pub struct Which {
 pub struct Plan {
     ask: Ask,
     which: Which,
+    /// What the gating model scored.
+    text: String,
     scores: Vec<f32>,
+    /// The gating model saw only the end of it.
+    truncated: u32,
     fan_out: FanOut,
     started: Instant,
     started_at: SystemTime,
@@ -259,7 +263,9 @@ impl Neuron {
         Plan {
             ask,
             which,
+            text,
             scores,
+            truncated: self.gating.take_truncated(),
             fan_out,
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -314,23 +320,42 @@ impl Neuron {
             Judgement::TrustRewards => {
                 let successes = positions(said_anything);
                 let rewards = self.rewards(plan, replies, &successes);
-                Judged::by_reward(successes, &rewards, replies.len())
+                Judged {
+                    truncated: self.reward.take_truncated(),
+                    ..Judged::by_reward(successes, &rewards, replies.len())
+                }
             }
             Judgement::Reward {
                 train_gating_model, ..
             } => {
                 let successes = positions(|reply| reply.outcome == Outcome::Success);
                 let rewards = self.rewards(plan, replies, &successes);
-                let scores = plan.scores_of(replies, &successes);
-                let gating_loss = train_gating_model
-                    .then(|| self.gating.backward(&scores, &rewards))
-                    .flatten();
-                Judged {
-                    gating_loss,
+                let judged = Judged {
+                    truncated: self.reward.take_truncated(),
                     ..Judged::by_reward(successes, &rewards, replies.len())
+                };
+                let gating_loss = train_gating_model.then(|| self.train(plan, replies, &judged));
+                Judged {
+                    gating_loss: gating_loss.flatten(),
+                    ..judged
                 }
             }
         }
+    }
+
+    /// One training step of the gating model; its loss, where there was anything to learn from.
+    fn train(&mut self, plan: &Plan, replies: &[Reply], judged: &Judged) -> Option<f32> {
+        let (positions, rewards): (Vec<usize>, Vec<f32>) = judged.rewarded().unzip();
+        let uids: Vec<u32> = positions.iter().map(|position| replies[*position].uid).collect();
+        self.gating.backward(&Lesson {
+            question: Question {
+                text: &plan.text,
+                forward: plan.fan_out.forward,
+            },
+            uids: &uids,
+            scores: &plan.scores_of(replies, &positions),
+            rewards: &rewards,
+        })
     }
 
     /// Rewards of the replies at `positions`, in their order.
@@ -368,14 +393,13 @@ impl Neuron {
             ..Learned::default()
         };
         if matches!(plan.ask.judgement, Judgement::Reward { .. }) {
-            for position in &judged.successes {
-                let reply = &replies[*position];
-                if let Some(reward) = judged.rewards[*position] {
-                    learned.uids.push(reply.uid);
-                    learned.rewards.push(reward);
-                    learned.lengths.push(reply.completion.chars().count() as u32);
-                }
+            for (position, reward) in judged.rewarded() {
+                let reply = &replies[position];
+                learned.uids.push(reply.uid);
+                learned.rewards.push(reward);
+                learned.lengths.push(reply.completion.chars().count() as u32);
             }
+            learned.trained_on = judged.gating_loss.map(|_| plan.text.clone());
         }
         let of_query = plan.which.purpose == Purpose::Query;
         // v4 notices changed hotkeys between two events of its history, which holds successes only.
@@ -404,6 +428,28 @@ impl Neuron {
             })
             .collect();
         self.gating.observe(&seen);
+    }
+
+    /// The training step that an event brought, made again after a new start.
+    pub(crate) fn train_again(&mut self, learned: &Learned) {
+        let Some(text) = &learned.trained_on else {
+            return;
+        };
+        let forward = CallId {
+            caller: self.dendrite.hotkey(),
+            step: learned.step,
+            half: learned.step_sub,
+            uid: 0,
+            call: call_number::QUERY,
+        };
+        let loss = self.gating.backward(&Lesson {
+            question: Question { text, forward },
+            uids: &learned.uids,
+            // Models that learn score the question again.
+            scores: &[],
+            rewards: &learned.rewards,
+        });
+        tracing::debug!(step = learned.step, ?loss, "trained again");
     }
 
     fn event(&self, plan: &Plan, replies: &[Reply], judged: &Judged, call_time: Duration) -> ForwardEvent {
@@ -438,6 +484,8 @@ impl Neuron {
             calls: calls.collect(),
             best: judged.best.map(|position| position as u32),
             gating_loss: judged.gating_loss,
+            truncated_texts: plan.truncated + judged.truncated,
+            unjudged: judged.unjudged(),
             started_at: plan
                 .started_at
                 .duration_since(UNIX_EPOCH)
@@ -519,6 +567,8 @@ struct Judged {
     best: Option<usize>,
     rewards: Vec<Option<f32>>,
     gating_loss: Option<f32>,
+    /// Texts of which the reward model saw only the end.
+    truncated: u32,
 }
 
 impl Judged {
@@ -529,6 +579,7 @@ impl Judged {
             successes,
             rewards: vec![None; replies],
             gating_loss: None,
+            truncated: 0,
         }
     }
 
@@ -547,15 +598,28 @@ impl Judged {
             successes,
             rewards,
             gating_loss: None,
+            truncated: 0,
         }
+    }
+
+    /// Positions that have a reward to learn from: one that is no number, or infinite, teaches nothing.
+    fn rewarded(&self) -> impl Iterator<Item = (usize, f32)> {
+        let rewards = (0..).zip(&self.rewards);
+        rewards.filter_map(|(position, reward)| Some((position, reward.filter(|reward| reward.is_finite())?)))
+    }
+
+    /// Rewards that teach nothing.
+    fn unjudged(&self) -> u32 {
+        let rewards = self.rewards.iter().flatten();
+        rewards.filter(|reward| !reward.is_finite()).count() as u32
     }
 
     /// What the successful axons are told.
     fn backwards(&self, plan: &Plan, replies: &[Reply]) -> Vec<Backward> {
-        let backward = |position: &usize| {
-            let reply = &replies[*position];
+        let backward = |(position, reward): (usize, f32)| {
+            let reply = &replies[position];
             let call = plan.fan_out.forward.call + call_number::REWARD;
-            Some(Backward {
+            Backward {
                 call: CallId {
                     uid: reply.uid,
                     call,
@@ -563,11 +627,11 @@ impl Judged {
                 },
                 messages: plan.fan_out.messages.clone(),
                 completion: reply.completion.clone(),
-                reward: self.rewards[*position]?,
+                reward,
                 timeout: plan.fan_out.timeout,
-            })
+            }
         };
-        self.successes.iter().filter_map(backward).collect()
+        self.rewarded().map(backward).collect()
     }
 
     /// Position of the best among the successes.
@@ -577,15 +641,19 @@ impl Judged {
     }
 }
 
-/// Those of `serving` who are asked: at most `topk`, best scores first (of equal scores the lower uid), or a sample.
+/// Those of `serving` who are asked: at most `topk`, best scores first (of equal scores the lower uid), or a sample. Who
+/// scores minus infinity is masked out, and not asked.
 fn choose(serving: &[u32], scores: &[f32], topk: Option<i64>, choice: Choice, draw: Draw) -> Vec<u32> {
+    let is_masked = |uid: &u32| scores.get(*uid as usize) == Some(&f32::NEG_INFINITY);
+    let mut serving = serving.to_vec();
+    serving.retain(|uid| !is_masked(uid));
     let most = topk
         .and_then(|topk| usize::try_from(topk).ok())
         .map_or(serving.len(), |topk| topk.min(serving.len()));
     match choice {
         Choice::BestScores => {
             let score = |uid: &u32| scores.get(*uid as usize).copied().unwrap_or(f32::NEG_INFINITY);
-            let mut best_first = serving.to_vec();
+            let mut best_first = serving;
             best_first.sort_by(|a, b| score(b).total_cmp(&score(a)));
             best_first.truncate(most);
             best_first
@@ -630,6 +698,25 @@ mod tests {
         assert_eq!(best(Some(-1)), best(None));
         assert_eq!(choose(&[], &scores, Some(2), Choice::BestScores, draw(0)), [0; 0]);
         assert_eq!(choose(&[], &scores, None, Choice::Sample, draw(0)), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_recorded_and_teaches_nothing() {
+        let judged = Judged::by_reward(vec![0, 2, 3], &[f32::NAN, 0.5, f32::INFINITY], 4);
+        assert!(judged.rewards[0].is_some_and(f32::is_nan));
+        assert_eq!(judged.rewards[1], None);
+        assert_eq!(judged.rewarded().collect::<Vec<_>>(), [(2, 0.5)]);
+        assert_eq!(judged.unjudged(), 2);
+    }
+
+    #[test]
+    fn who_is_masked_out_is_never_asked() {
+        let scores = [0.5, f32::NEG_INFINITY, 0.1];
+        for choice in [Choice::BestScores, Choice::Sample] {
+            let mut asked = choose(&[0, 1, 2], &scores, None, choice, draw(0));
+            asked.sort_unstable();
+            assert_eq!(asked, [0, 2]);
+        }
     }
 
     #[test]

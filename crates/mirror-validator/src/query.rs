@@ -157,6 +157,7 @@ impl Run<'_> {
                 self.neuron.waiting.clone_from(waiting);
             }
             self.neuron.take_in(learned);
+            self.neuron.train_again(learned);
         }
         self.neuron.remembered.clone_from(&self.neuron.waiting);
         self.neuron.epoch_block = last.epoch_block;

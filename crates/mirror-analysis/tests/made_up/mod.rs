@@ -65,6 +65,8 @@ pub(crate) fn event(step: u64, step_sub: u32) -> ForwardEvent {
         started_at: 1_800_000_000.0 + step as f64,
         call_time: 0.5,
         trace_id: vec![1; 16],
+        truncated_texts: 0,
+        unjudged: 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The components that a file can name, by family, with their arguments. Defaults are the seed project's.
 
-use super::{Family, Key, Kind, Variant};
+use super::{DEVICE, Family, Key, Kind, UIDS, Variant};
 
 /// A chance.
 pub(crate) const RATE: Kind = Kind::Number(0.0..=1.0);
@@ -12,6 +12,9 @@ pub(crate) const SEED: Kind = Kind::Integer(0..=u64::MAX as i128);
 const WIDTH: Kind = Kind::Integer(1..=65_536);
 /// A uid.
 const UID: Kind = Kind::Integer(0..=65_535);
+/// So many uids from the first, a range, or a list.
+const MASK: Kind = Kind::Either(&Kind::Integer(1..=65_535), &UIDS_OR_LIST);
+const UIDS_OR_LIST: Kind = Kind::Either(&Kind::Notation(&UIDS), &Kind::List(&UID));
 
 /// Every family.
 pub static FAMILIES: &[&Family] = &[
@@ -75,75 +78,110 @@ pub static GATING_MODEL: Family = Family {
     doc: "Scores uids for a question.",
     number_means: None,
     variants: &[
+        CONSTANT_GATING_MODEL,
+        RANDOM_GATING_MODEL,
+        LONGEST_MESSAGE_GATING_MODEL,
+        SEQUENTIAL_GATING_MODEL,
+        HUGGING_FACE_GATING_MODEL,
         Variant::built(
-            "ConstantGatingModel",
-            &[Key::new("value", Kind::Component(&VALUE), "1", "The scores.")],
-            "The same scores for every question.",
-        ),
-        Variant::built(
-            "RandomGatingModel",
-            &[
-                Key::new("frozen", Kind::Bool, "false", "Keep the first draw for ever."),
-                SEED_OF_DRAW,
-                DISTRIBUTION,
-                FACTOR,
-                OFFSET,
-            ],
-            "Random scores.",
-        ),
-        Variant::built(
-            "LongestMessageGatingModel",
-            &[],
-            "Ones for the longest messages it was shown, zeros for the rest.",
-        ),
-        Variant::planned(
-            "SequentialGatingModel",
-            &[
-                Key::required("tokenizer_name", Kind::Text, "A tokenizer's folder or name."),
-                Key::required(
-                    "hidden_size",
-                    Kind::OneOrMany(&WIDTH),
-                    "Width of each LSTM layer; one number is one layer.",
-                ),
-                Key::required("embedding_dim", WIDTH, "Width of the embedding."),
-                Key::optional(
-                    "num_uids",
-                    WIDTH,
-                    "Outputs; left out: as many as there are miners.",
-                ),
-            ],
-            "An LSTM over the question's tokens.",
-        ),
-        Variant::planned(
-            "HuggingFaceGatingModel",
-            &[
-                Key::new(
-                    "model_name",
-                    Kind::Text,
-                    "EleutherAI/gpt-neo-125m",
-                    "A model's folder or name.",
-                ),
-                Key::new(
-                    "num_uids",
-                    WIDTH,
-                    "4096",
-                    "Outputs, at least as many as there are miners.",
-                ),
-            ],
-            "A transformer's last hidden state, mapped to scores.",
-        ),
-        Variant::planned(
             "MaskedGatingModel",
-            &[Key::new(
-                "mask",
-                Kind::OneOrMany(&UID),
-                "10",
-                "The uids masked out.",
-            )],
-            "Scores with some uids masked out.",
+            &[
+                Key::new(
+                    "mask",
+                    MASK,
+                    "10",
+                    "The uids masked out: the first n, a range, or a list.",
+                ),
+                Key::new(
+                    "gating_model",
+                    Kind::Component(&MASKED_GATING_MODEL),
+                    "ConstantGatingModel",
+                    "Who scores the others.",
+                ),
+            ],
+            "Another gating model with uids masked out, which are never asked.",
         ),
     ],
 };
+
+/// What a mask can be laid over.
+static MASKED_GATING_MODEL: Family = Family {
+    name: "gating_model",
+    doc: "Scores uids for a question.",
+    number_means: None,
+    variants: &[
+        CONSTANT_GATING_MODEL,
+        RANDOM_GATING_MODEL,
+        LONGEST_MESSAGE_GATING_MODEL,
+        SEQUENTIAL_GATING_MODEL,
+        HUGGING_FACE_GATING_MODEL,
+    ],
+};
+
+const CONSTANT_GATING_MODEL: Variant = Variant::built(
+    "ConstantGatingModel",
+    &CONSTANT_GATING_ARGS,
+    "The same scores for every question.",
+);
+
+static CONSTANT_GATING_ARGS: [Key; 1] = [Key::new("value", Kind::Component(&VALUE), "1", "The scores.")];
+
+const RANDOM_GATING_MODEL: Variant = Variant::built(
+    "RandomGatingModel",
+    &[
+        Key::new("frozen", Kind::Bool, "false", "Keep the first draw for ever."),
+        SEED_OF_DRAW,
+        DISTRIBUTION,
+        FACTOR,
+        OFFSET,
+    ],
+    "Random scores.",
+);
+
+const LONGEST_MESSAGE_GATING_MODEL: Variant = Variant::built(
+    "LongestMessageGatingModel",
+    &[],
+    "Ones for the longest messages it was shown, zeros for the rest.",
+);
+
+const SEQUENTIAL_GATING_MODEL: Variant = Variant::built(
+    "SequentialGatingModel",
+    &[
+        Key::required("tokenizer_name", Kind::Text, "A tokenizer's folder or name."),
+        Key::required(
+            "hidden_size",
+            Kind::OneOrMany(&WIDTH),
+            "Width of each LSTM layer; one number is one layer.",
+        ),
+        Key::required("embedding_dim", WIDTH, "Width of the embedding."),
+        Key::optional(
+            "num_uids",
+            WIDTH,
+            "Outputs; left out: as many as there are miners.",
+        ),
+    ],
+    "An LSTM over the question's tokens.",
+);
+
+const HUGGING_FACE_GATING_MODEL: Variant = Variant::built(
+    "HuggingFaceGatingModel",
+    &[
+        Key::new(
+            "model_name",
+            Kind::Text,
+            "EleutherAI/gpt-neo-125m",
+            "A model's folder or name.",
+        ),
+        Key::new(
+            "num_uids",
+            WIDTH,
+            "4096",
+            "Outputs, at least as many as there are miners.",
+        ),
+        RANDOM_INIT,
+    ],
+    "A transformer's last hidden state, mapped to scores.",
+);
 
 /// `model.reward_model`.
 pub static REWARD_MODEL: Family = Family {
@@ -196,12 +234,27 @@ pub static REWARD_MODEL: Family = Family {
             )],
             "A count over the completion's text.",
         ),
-        Variant::planned(
+        Variant::built(
             "CustomRewardModel",
-            &[Key::required("model_path", Kind::Text, "The model's folder.")],
+            &[
+                Key::required("model_path", Kind::Text, "A model's folder or name."),
+                Key::optional(
+                    "checkpoint",
+                    Kind::Text,
+                    "A file of parameters; left out: those in the model's folder.",
+                ),
+                Key::optional(
+                    "tokenizer_path",
+                    Kind::Text,
+                    "A tokenizer's folder or name; left out: the model's own.",
+                ),
+                Key::new("half", Kind::Bool, "false", "Half precision."),
+                OWN_DEVICE,
+                RANDOM_INIT,
+            ],
             "The GPT reward model of Bittensor v4.",
         ),
-        Variant::planned(
+        Variant::built(
             "HuggingFaceRewardModel",
             &[
                 Key::new(
@@ -216,6 +269,8 @@ pub static REWARD_MODEL: Family = Family {
                     "EleutherAI/gpt-j-6b",
                     "A tokenizer's folder or name.",
                 ),
+                OWN_DEVICE,
+                RANDOM_INIT,
             ],
             "A transformer with a value head.",
         ),
@@ -476,6 +531,17 @@ pub static ESTIMATOR: Family = Family {
     )],
 };
 
+const RANDOM_INIT: Key = Key::new(
+    "random_init",
+    Kind::Bool,
+    "false",
+    "Draw the model's parameters at random instead of reading them.",
+);
+const OWN_DEVICE: Key = Key::optional(
+    "device",
+    Kind::Notation(&DEVICE),
+    "Where this model lives; left out: where the file says.",
+);
 const SEED_OF_DRAW: Key = Key::new(
     "seed",
     SEED,

@@ -162,6 +162,24 @@ pub static NEURON: &[Key] = &[
         "1",
         "Threads of libtorch in a validator.",
     ),
+    Key::new(
+        "learning_rate",
+        Kind::Number(0.0..=1_000_000.0),
+        "0.01",
+        "How far each training step of the gating model goes.",
+    ),
+    Key::new(
+        "momentum",
+        Kind::Number(0.0..=1.0),
+        "0.9",
+        "Share of the gating model's last training step that is taken again.",
+    ),
+    Key::new(
+        "accumulate_gradients",
+        Kind::Bool,
+        "false",
+        "Keep the gating model's gradients and add to them, as Bittensor v4 does, instead of zeroing them.",
+    ),
     Key::new("version_key", SEED, "400", "Version key of the weights."),
 ];
 

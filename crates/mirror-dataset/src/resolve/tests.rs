@@ -17,6 +17,7 @@ impl World {
         let path = |name: &str| Some(folder.path().join(name));
         let places = Places {
             mirror_data: path("mirror"),
+            mirror_models: None,
             hf_home: path("hf"),
             cache: path("cache"),
             // Nothing listens on port 1.
@@ -115,7 +116,7 @@ fn the_revision_of_main_is_taken() {
     fs::write(references.join("main"), "../../../../../mirror").unwrap();
     assert!(matches!(
         world.offline("moons"),
-        Err(ResolveError::Ambiguous { .. })
+        Err(ResolveError::Cache(SnapshotError::Ambiguous { .. }))
     ));
 }
 
@@ -198,40 +199,4 @@ fn an_empty_folder_in_a_place_is_named() {
         message.contains("mirror/moons: no file's name ends in"),
         "{message}"
     );
-}
-
-#[test]
-fn places_follow_the_environment() {
-    let places = |variables: &[(&str, &str)]| {
-        Places::from_variables(|name| {
-            let set = variables.iter().find(|(variable, _)| *variable == name);
-            set.map(|(_, value)| OsString::from(value))
-        })
-    };
-    assert_eq!(
-        places(&[("HOME", "/home/me")]),
-        Places {
-            mirror_data: None,
-            hf_home: Some("/home/me/.cache/huggingface".into()),
-            cache: Some("/home/me/.cache/mirror-neuron".into()),
-            hub_endpoint: "https://huggingface.co".to_owned(),
-        }
-    );
-    assert_eq!(
-        places(&[
-            ("HOME", "/home/me"),
-            ("XDG_CACHE_HOME", "/c"),
-            ("HF_HOME", "/hf"),
-            ("MIRROR_DATA", "/data"),
-            ("HF_ENDPOINT", "http://localhost:8000"),
-        ]),
-        Places {
-            mirror_data: Some("/data".into()),
-            hf_home: Some("/hf".into()),
-            cache: Some("/c/mirror-neuron".into()),
-            hub_endpoint: "http://localhost:8000".to_owned(),
-        }
-    );
-    let nothing = places(&[("HF_HOME", "")]);
-    assert_eq!((nothing.hf_home, nothing.cache), (None, None));
 }

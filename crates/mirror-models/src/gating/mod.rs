@@ -1,13 +1,25 @@
 //! Gating models: who is asked. Each scores every uid for a question and may learn from the rewards that came back.
 
 mod constant;
+pub(crate) mod hugging_face;
 mod longest_message;
+mod masked;
 mod random;
+pub(crate) mod sequential;
+pub(crate) mod trained;
+
+use std::path::Path;
 
 use mirror_config::component::GatingModel as Spec;
 use mirror_seed::{CallId, Seed};
+use tch::Device;
 
-use crate::{NotBuilt, softmax};
+use crate::error::ModelError;
+use crate::softmax;
+use crate::training::{Descent, Trained};
+use crate::weights::{Precision, Weights};
+
+pub(crate) use trained::numbers;
 
 /// A question to be scored.
 #[derive(Debug, Clone, Copy)]
@@ -38,40 +50,112 @@ pub trait GatingModel: Send {
         let _ = seen;
     }
 
-    /// One training step on the last question: `scores` are those of the uids that answered, `rewards` beside them.
-    /// Returns the loss, `None` where there was nothing to train on.
-    fn backward(&mut self, scores: &[f32], rewards: &[f32]) -> Option<f32> {
-        softmax::loss(scores, rewards)
+    /// One training step on a question that was scored before. Returns the loss before the step, `None` where there was
+    /// nothing to train on.
+    fn backward(&mut self, lesson: &Lesson<'_>) -> Option<f32> {
+        softmax::loss(lesson.scores, lesson.rewards)
+    }
+
+    /// The parameters that learn, if any do.
+    fn trained(&mut self) -> Option<&mut Trained> {
+        None
+    }
+
+    /// How many questions were too long for the model and lost their beginnings, since this was asked last.
+    fn take_truncated(&mut self) -> u32 {
+        0
     }
 }
 
-/// The registry: builds the model that a file names, for a network of `num_nodes` miners that is asked `topk` at a time.
-pub fn build(spec: &Spec, seed: Seed, num_nodes: u32, topk: u32) -> Result<Box<dyn GatingModel>, NotBuilt> {
-    let n = num_nodes as usize;
-    let not_built = |name| NotBuilt {
-        name,
-        available: "ConstantGatingModel, RandomGatingModel, LongestMessageGatingModel",
-    };
+/// What the answers to a question taught.
+#[derive(Debug, Clone, Copy)]
+pub struct Lesson<'a> {
+    /// The question that was scored.
+    pub question: Question<'a>,
+    /// Who answered.
+    pub uids: &'a [u32],
+    /// Their scores, beside `uids`.
+    pub scores: &'a [f32],
+    /// Their rewards, finite, beside `uids`.
+    pub rewards: &'a [f32],
+}
+
+/// What a gating model is built for.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Of its draws.
+    pub seed: Seed,
+    /// Miners: uids 0 … `num_nodes`-1 are scored.
+    pub num_nodes: u32,
+    /// Axons asked at a time.
+    pub topk: u32,
+    /// Where tensors live.
+    pub device: Device,
+    /// How it learns.
+    pub descent: Descent,
+}
+
+impl Setting {
+    /// Parameters that have no file.
+    fn drawn(&self) -> Weights {
+        Weights::drawn(self.seed.child("parameters"), Precision::single(self.device))
+    }
+
+    /// The parameters of the model in `folder`: from its files, or drawn where that was asked for.
+    fn weights(&self, folder: &Path, random_init: bool) -> Result<Weights, ModelError> {
+        let precision = Precision::single(self.device);
+        Weights::of_model(
+            folder,
+            random_init.then(|| self.seed.child("random_init")),
+            precision,
+        )
+    }
+}
+
+/// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
+pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn GatingModel>, ModelError> {
+    let (seed, n) = (setting.seed, setting.num_nodes as usize);
     Ok(match spec {
         Spec::ConstantGatingModel(args) => {
             Box::new(constant::ConstantGatingModel::new(args.clone(), seed, n))
         }
         Spec::RandomGatingModel(args) => Box::new(random::RandomGatingModel::new(*args, seed, n)),
-        Spec::LongestMessageGatingModel(_) => {
-            Box::new(longest_message::LongestMessageGatingModel::new(n, topk as usize))
-        }
-        Spec::SequentialGatingModel(_) => return Err(not_built("SequentialGatingModel")),
-        Spec::HuggingFaceGatingModel(_) => return Err(not_built("HuggingFaceGatingModel")),
-        Spec::MaskedGatingModel(_) => return Err(not_built("MaskedGatingModel")),
+        Spec::LongestMessageGatingModel(_) => Box::new(longest_message::LongestMessageGatingModel::new(
+            n,
+            setting.topk as usize,
+        )),
+        Spec::SequentialGatingModel(args) => Box::new(sequential::build(args, setting)?),
+        Spec::HuggingFaceGatingModel(args) => Box::new(hugging_face::build(args, setting)?),
+        Spec::MaskedGatingModel(args) => Box::new(masked::MaskedGatingModel::new(
+            build(&args.gating_model, setting)?,
+            &args.mask,
+        )),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::Gradients;
     use mirror_config::component::{
-        ConstantArgs, ConstantGatingArgs, Distribution, DistributionArgs, NoArgs, RandomArgs, Value,
+        ConstantArgs, ConstantGatingArgs, Distribution, DistributionArgs, Mask, MaskedGatingArgs, NoArgs,
+        RandomArgs, Value,
     };
+
+    fn built(spec: &Spec, num_nodes: u32, topk: u32) -> Box<dyn GatingModel> {
+        let setting = Setting {
+            seed: Seed::root(1),
+            num_nodes,
+            topk,
+            device: Device::Cpu,
+            descent: Descent {
+                learning_rate: 0.01,
+                momentum: 0.9,
+                gradients: Gradients::Zeroed,
+            },
+        };
+        build(spec, &setting).expect("registered, and needs no files")
+    }
 
     fn question(step: u64) -> Question<'static> {
         Question {
@@ -93,13 +177,11 @@ mod tests {
             p0: 1.0,
             p1: 0.0,
         };
-        build(
+        built(
             &Spec::RandomGatingModel(RandomArgs { frozen, distribution }),
-            Seed::root(1),
             16,
             10,
         )
-        .expect("registered")
     }
 
     #[test]
@@ -107,7 +189,7 @@ mod tests {
         let args = ConstantGatingArgs {
             value: Value::ConstantValue(ConstantArgs { value: 1.0 }),
         };
-        let mut model = build(&Spec::ConstantGatingModel(args), Seed::root(1), 5, 10).expect("registered");
+        let mut model = built(&Spec::ConstantGatingModel(args), 5, 10);
         assert_eq!(model.scores(&question(1)), [1.0; 5]);
     }
 
@@ -124,8 +206,7 @@ mod tests {
 
     #[test]
     fn the_longest_messages_score_one() {
-        let mut model =
-            build(&Spec::LongestMessageGatingModel(NoArgs {}), Seed::root(1), 4, 2).expect("registered");
+        let mut model = built(&Spec::LongestMessageGatingModel(NoArgs {}), 4, 2);
         assert_eq!(model.scores(&question(1)), [0.0; 4]);
         model.observe(&[
             Seen { uid: 0, length: 30 },
@@ -136,5 +217,23 @@ mod tests {
         assert_eq!(model.scores(&question(2)), [0.0, 0.0, 1.0, 1.0]);
         model.observe(&[Seen { uid: 2, length: 11 }]);
         assert_eq!(model.scores(&question(3)), [1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn who_is_masked_scores_minus_infinity() {
+        let constant = ConstantGatingArgs {
+            value: Value::ConstantValue(ConstantArgs { value: 1.0 }),
+        };
+        let masked = |mask| {
+            let args = MaskedGatingArgs {
+                mask,
+                gating_model: Box::new(Spec::ConstantGatingModel(constant.clone())),
+            };
+            built(&Spec::MaskedGatingModel(args), 4, 2).scores(&question(1))
+        };
+        let none = f32::NEG_INFINITY;
+        assert_eq!(masked(Mask::First(2)), [none, none, 1.0, 1.0]);
+        assert_eq!(masked(Mask::Range(1..=2)), [1.0, none, none, 1.0]);
+        assert_eq!(masked(Mask::Uids(vec![0, 3])), [none, 1.0, 1.0, none]);
     }
 }

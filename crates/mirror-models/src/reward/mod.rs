@@ -2,12 +2,18 @@
 
 mod constant;
 mod dummy;
+pub(crate) mod gpt;
 mod random;
+
+use std::path::Path;
 
 use mirror_config::component::RewardModel as Spec;
 use mirror_seed::{CallId, Seed};
+use tch::Device;
 
-use crate::NotBuilt;
+use crate::error::ModelError;
+use crate::torch;
+use crate::weights::{Precision, Weights};
 
 /// A completion to be judged.
 #[derive(Debug, Clone, Copy)]
@@ -22,22 +28,49 @@ pub struct Candidate<'a> {
 
 /// Judges completions.
 pub trait RewardModel: Send {
-    /// A reward for each candidate, in their order.
+    /// A reward for each candidate, in their order; NaN for one that it cannot judge.
     fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32>;
+
+    /// How many texts were too long for the model and lost their beginnings, since this was asked last.
+    fn take_truncated(&mut self) -> u32 {
+        0
+    }
 }
 
-/// The registry: builds the model that a file names.
-pub fn build(spec: &Spec, seed: Seed) -> Result<Box<dyn RewardModel>, NotBuilt> {
-    let not_built = |name| NotBuilt {
-        name,
-        available: "ConstantRewardModel, RandomRewardModel, DummyRewardModel",
-    };
+/// What a reward model is built for.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Of its draws.
+    pub seed: Seed,
+    /// Where tensors live.
+    pub device: Device,
+}
+
+impl Setting {
+    /// The device of this name, where a model has one of its own.
+    fn device(&self, name: Option<&str>) -> Result<Device, ModelError> {
+        Ok(name.map_or(Ok(self.device), torch::device)?)
+    }
+
+    /// The parameters of the model in `folder`: from its files, or drawn where that was asked for.
+    fn weights(&self, folder: &Path, random_init: bool, precision: Precision) -> Result<Weights, ModelError> {
+        Weights::of_model(
+            folder,
+            random_init.then(|| self.seed.child("random_init")),
+            precision,
+        )
+    }
+}
+
+/// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
+pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn RewardModel>, ModelError> {
+    let seed = setting.seed;
     Ok(match spec {
         Spec::ConstantRewardModel(args) => Box::new(constant::ConstantRewardModel::new(args.clone(), seed)),
         Spec::RandomRewardModel(args) => Box::new(random::RandomRewardModel::new(*args, seed)),
         Spec::DummyRewardModel(args) => Box::new(dummy::DummyRewardModel::new(*args)),
-        Spec::CustomRewardModel(_) => return Err(not_built("CustomRewardModel")),
-        Spec::HuggingFaceRewardModel(_) => return Err(not_built("HuggingFaceRewardModel")),
+        Spec::CustomRewardModel(args) => Box::new(gpt::custom(args, setting)?),
+        Spec::HuggingFaceRewardModel(args) => Box::new(gpt::hugging_face(args, setting)?),
     })
 }
 
@@ -48,6 +81,14 @@ mod tests {
         ConstantArgs, ConstantRewardArgs, Distribution, DistributionArgs, DummyReward, DummyRewardArgs,
         RandomRewardArgs, Value,
     };
+
+    fn built(spec: &Spec) -> Box<dyn RewardModel> {
+        let setting = Setting {
+            seed: Seed::root(1),
+            device: Device::Cpu,
+        };
+        build(spec, &setting).expect("registered, and needs no files")
+    }
 
     fn candidate(uid: u32, completion: &str) -> Candidate<'_> {
         let call = CallId {
@@ -73,7 +114,7 @@ mod tests {
             (DummyReward::NumWords, 4.0),
         ] {
             let spec = Spec::DummyRewardModel(DummyRewardArgs { reward_type });
-            let mut model = build(&spec, Seed::root(1)).expect("registered");
+            let mut model = built(&spec);
             assert_eq!(
                 model.rewards(&[candidate(0, text), candidate(1, "")]),
                 [expected, 0.0]
@@ -94,7 +135,7 @@ mod tests {
             backward_p0: 1.0,
             backward_p1: 0.0,
         });
-        let mut model = build(&spec, Seed::root(1)).expect("registered");
+        let mut model = built(&spec);
         let both = model.rewards(&[candidate(3, "x"), candidate(4, "x")]);
         assert_ne!(both[0], both[1]);
         assert_eq!(model.rewards(&[candidate(4, "y")]), both[1..]);
@@ -107,7 +148,7 @@ mod tests {
             forward_value: value(0.5),
             backward_value: value(0.0),
         });
-        let mut model = build(&spec, Seed::root(1)).expect("registered");
+        let mut model = built(&spec);
         assert_eq!(model.rewards(&[candidate(3, "x"), candidate(4, "y")]), [0.5, 0.5]);
         assert!(model.rewards(&[]).is_empty());
     }

@@ -33,6 +33,10 @@ columns! {
         pub scores: Vec<f32>,
         /// uid of the best completion; none when no call succeeded
         pub best_uid: Option<u32>,
+        /// questions and completions of which a model, having no more positions, saw only the end
+        pub truncated_texts: u32,
+        /// rewards that are NaN or infinite: recorded, and left out of all learning
+        pub unjudged: u32,
         /// seconds since 1970
         pub started_at: f64,
         /// seconds, the whole forward
@@ -64,6 +68,8 @@ impl Row for EventRow {
             message: event.message.clone(),
             scores: event.scores.clone(),
             best_uid: best.map(|call| call.uid),
+            truncated_texts: event.truncated_texts,
+            unjudged: event.unjudged,
             started_at: event.started_at,
             call_time: event.call_time,
             trace_id: hex::encode(&event.trace_id),

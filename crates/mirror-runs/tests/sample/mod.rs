@@ -83,6 +83,8 @@ pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent
         started_at: 1_795_000_000.5,
         call_time: 0.75,
         trace_id: vec![0xab; 16],
+        truncated_texts: 0,
+        unjudged: 0,
     }
 }
 

@@ -6,6 +6,7 @@ mod chain;
 mod check;
 mod components;
 mod metagraph;
+mod models;
 mod place;
 mod report;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Metagraph(metagraph::MetagraphArguments),
     /// Shows what the chain of a run did, computes epochs, or runs a chain by itself
     Chain(chain::ChainArguments),
+    /// Checks models against the numbers that Python computes from them
+    Models(models::ModelsArguments),
 }
 
 /// Where runs lie.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Report(arguments) => report::report(&arguments),
         Command::Metagraph(arguments) => metagraph::metagraph(&arguments),
         Command::Chain(arguments) => chain::chain(&arguments),
+        Command::Models(arguments) => models::models(&arguments),
     };
     match outcome {
         Ok(status) => status.into(),

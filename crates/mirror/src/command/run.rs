@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use mirror_analysis::{RunData, Summary, write_report};
 use mirror_cluster::local::LocalProcesses;
@@ -63,16 +63,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     };
     show(&loaded.warnings);
     let experiment = &loaded.experiment;
-    let planned: Vec<String> = experiment.model.iter().flat_map(Model::planned).collect();
-    if experiment.query.is_some() && !planned.is_empty() {
-        eprintln!(
-            "{} cannot run in this version; `mirror components` lists those that can",
-            planned.join(", ")
-        );
-        return Ok(Status::Misused);
-    }
     match (&experiment.model, &experiment.query, &experiment.analysis) {
-        (Some(_), Some(_), _) => run_network(arguments, &loaded),
+        (Some(model), Some(_), _) => run_network(arguments, &loaded, model),
         (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),
         _ => {
             let sections =
@@ -86,7 +78,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     }
 }
 
-fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Status> {
+fn run_network(arguments: &RunArguments, loaded: &Loaded, model: &Model) -> anyhow::Result<Status> {
     mirror_telemetry::init("warn")?;
     let binaries = place::binaries()?;
     let network = if arguments.offline {
@@ -96,6 +88,7 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
     };
     let data = coordinator::prepare(
         &loaded.experiment,
+        model,
         base_of(&arguments.file),
         &arguments.runs_dir.runs_dir,
         network,
@@ -118,7 +111,7 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
             now,
             progress: !arguments.json,
         };
-        let finished = conduct(&loaded.experiment, data, run, binaries, options).await?;
+        let finished = conduct(&loaded.experiment, model, data, run, binaries, options).await?;
         let its_layout = layout.clone();
         let summary = tokio::task::spawn_blocking(move || summarise(&its_layout)).await??;
         interrupts.abort();
@@ -133,14 +126,12 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
 
 async fn conduct(
     experiment: &Experiment,
+    model: &Model,
     data: Prepared,
     run: RunDirectory,
     binaries: mirror_cluster::local::Binaries,
     options: Options,
 ) -> anyhow::Result<Finished> {
-    let Some(model) = &experiment.model else {
-        bail!("the experiment has no model")
-    };
     let (placement, exits) =
         LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
     let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;

@@ -1,17 +1,24 @@
-//! The data of an experiment, found, sampled and compiled before any process starts.
+//! The data and the models of an experiment, found before any process starts; data is sampled and compiled too.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use mirror_config::component::DendritePool;
-use mirror_config::experiment::{self, Experiment};
-use mirror_dataset::{Places, Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
+use mirror_config::component::{DendritePool, GatingModel, RewardModel};
+use mirror_config::experiment::{self, Experiment, Model};
+use mirror_dataset::{Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
+use mirror_hub::Places;
 use mirror_snapshot::Snapshot;
 
-/// Compiled data sets and where they came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use super::models::Library;
+
+/// Compiled data sets and where they came from; models by their folders.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
+    /// Names are folders on this machine.
+    pub gating_model: GatingModel,
+    /// Names are folders on this machine.
+    pub reward_model: RewardModel,
     /// What the miners answer from.
     pub answers: PathBuf,
     /// The questions of the `data` section; `None` where there is no such section.
@@ -35,11 +42,23 @@ pub enum Network {
 /// the user's cache, or in `fallback` where there is none.
 pub fn prepare(
     experiment: &Experiment,
+    model: &Model,
     base: &Path,
     fallback: &Path,
     network: Network,
 ) -> anyhow::Result<Prepared> {
     let places = Places::from_env();
+    let library = Library {
+        base,
+        places: &places,
+        network,
+    };
+    let gating_model = library
+        .gating_model(&model.gating_model)
+        .context("the gating model")?;
+    let reward_model = library
+        .reward_model(&model.reward_model)
+        .context("the reward model")?;
     let cache = places
         .cache
         .clone()
@@ -100,6 +119,8 @@ pub fn prepare(
         None => None,
     };
     Ok(Prepared {
+        gating_model,
+        reward_model,
         answers,
         questions,
         metagraph,

@@ -8,6 +8,7 @@ mod crew;
 mod data;
 mod intake;
 pub mod metagraphs;
+mod models;
 mod progress;
 pub mod roles;
 mod roster;

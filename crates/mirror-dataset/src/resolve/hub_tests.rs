@@ -1,11 +1,11 @@
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::thread;
 
 use super::*;
-use crate::Schema;
-use crate::resolve::{Places, Request, ResolveError, resolve};
 
 const REVISION: &str = "3dd2d5a3bb1d2ac5eb2d5b1d5a3bb1d2ac5eb2d5";
 const TRAIN: &str = "{\"question\": \"q\", \"answer\": [\"a\"]}\n";
@@ -27,6 +27,32 @@ fn serve(responses: HashMap<String, String>) -> String {
         }
     });
     endpoint
+}
+
+/// Fetches the training split of `owner/moons`.
+fn fetch(endpoint: &str, root: &Path) -> Result<(), HubError> {
+    let training_split = Choice {
+        of: &train_files,
+        wanted: "the training split",
+        bytes_max: SIZE_MAX,
+    };
+    mirror_hub::fetch(
+        endpoint,
+        Kind::Dataset,
+        "owner/moons",
+        root,
+        &training_split,
+        &|_| {},
+    )
+}
+
+/// The folder of `owner/moons`, and its training split.
+fn found_in(root: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let folder = mirror_hub::find(root, Kind::Dataset, "owner/moons").unwrap()?;
+    let files = mirror_hub::files(&folder).unwrap();
+    let train = train_files(&files).unwrap();
+    let train = train.iter().map(|file| folder.join(file)).collect();
+    Some((folder, train))
 }
 
 fn ok(body: &str) -> String {
@@ -61,9 +87,9 @@ fn responses<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, Stri
 fn check_refused(responses: HashMap<String, String>, expected: &str) {
     let root = tempfile::tempdir().unwrap();
     let endpoint = serve(responses);
-    let error = fetch(&endpoint, "owner/moons", root.path()).unwrap_err();
+    let error = fetch(&endpoint, root.path()).unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
-    assert_eq!(crate::snapshot::find(root.path(), "owner/moons").unwrap(), None);
+    assert_eq!(found_in(root.path()), None);
 }
 
 /// Fetched once, then found without the hub.
@@ -86,6 +112,7 @@ fn a_name_is_fetched_and_kept() {
     ]));
     let places = |hub_endpoint: &str| Places {
         mirror_data: None,
+        mirror_models: None,
         hf_home: None,
         cache: Some(cache.path().to_owned()),
         hub_endpoint: hub_endpoint.to_owned(),
@@ -119,12 +146,10 @@ fn a_fetch_of_what_is_there_already_keeps_it() {
         ),
         (&file_path("train.jsonl"), ok(TRAIN)),
     ]));
-    fetch(&endpoint, "owner/moons", root.path()).unwrap();
-    fetch(&endpoint, "owner/moons", root.path()).unwrap();
-    let found = crate::snapshot::find(root.path(), "owner/moons")
-        .unwrap()
-        .unwrap();
-    assert_eq!(fs::read_to_string(&found.files[0]).unwrap(), TRAIN);
+    fetch(&endpoint, root.path()).unwrap();
+    fetch(&endpoint, root.path()).unwrap();
+    let (_, files) = found_in(root.path()).unwrap();
+    assert_eq!(fs::read_to_string(&files[0]).unwrap(), TRAIN);
 }
 
 #[test]
@@ -165,10 +190,8 @@ fn a_path_of_the_listing_cannot_leave_the_cache() {
         ("/api/datasets/owner/moons", ok(&listing(REVISION, &[outside]))),
         (&file_path(outside), ok(TRAIN)),
     ]));
-    fetch(&endpoint, "owner/moons", root.path()).unwrap();
-    let found = crate::snapshot::find(root.path(), "owner/moons")
-        .unwrap()
-        .unwrap();
-    assert!(found.files.iter().all(|file| file.starts_with(root.path())));
-    assert_eq!(found.files[0].parent(), Some(found.folder.as_path()));
+    fetch(&endpoint, root.path()).unwrap();
+    let (folder, files) = found_in(root.path()).unwrap();
+    assert!(files.iter().all(|file| file.starts_with(root.path())));
+    assert_eq!(files[0].parent(), Some(folder.as_path()));
 }

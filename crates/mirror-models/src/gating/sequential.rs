@@ -1,0 +1,120 @@
+//! `SequentialGatingModel`: an embedding that stays as it was drawn, LSTM layers, a linear map to scores.
+
+use mirror_config::component::SequentialGatingArgs;
+use tch::Tensor;
+
+use super::Setting;
+use super::trained::{Network, TrainedGatingModel};
+use crate::error::ModelError;
+use crate::tokenizer::Tokenizer;
+use crate::training::{Learning, Trained};
+use crate::transformer::layers::{Linear, embed};
+use crate::weights::{Init, Weights};
+
+pub(crate) struct Sequential {
+    /// [vocabulary, width]; does not learn.
+    embedding: Tensor,
+    layers: Vec<Lstm>,
+    linear: Linear,
+}
+
+/// One layer, by PyTorch's names and in its order.
+struct Lstm {
+    /// Input to hidden, hidden to hidden, and a bias of each.
+    parameters: [Tensor; 4],
+    /// What it begins with: [1, 1, hidden].
+    nothing: Tensor,
+}
+
+/// Widths of the network.
+pub(crate) struct Widths<'a> {
+    pub(crate) vocabulary: i64,
+    pub(crate) embedding: i64,
+    pub(crate) hidden: &'a [u32],
+    pub(crate) outputs: i64,
+}
+
+pub(super) fn build(
+    args: &SequentialGatingArgs,
+    setting: &Setting,
+) -> Result<TrainedGatingModel<Sequential>, ModelError> {
+    let tokenizer = Tokenizer::read(args.tokenizer_name.as_ref())?;
+    let widths = Widths {
+        vocabulary: i64::from(tokenizer.highest_id()) + 1,
+        embedding: args.embedding_dim.into(),
+        hidden: &args.hidden_size,
+        outputs: args.num_uids.unwrap_or(setting.num_nodes).into(),
+    };
+    let (network, learning) = Sequential::take(&widths, setting.drawn())?;
+    Ok(TrainedGatingModel::new(
+        tokenizer,
+        network,
+        Trained::new(setting.descent, learning),
+        setting.num_nodes as usize,
+    ))
+}
+
+impl Sequential {
+    /// The parameters of layer k are `lstm.weight_ih_l{k}` and so on, as of an `nn.LSTM` of several layers, or
+    /// `lstm.{k}.weight_ih_l0`, as of a list of them.
+    pub(crate) fn take(widths: &Widths<'_>, mut weights: Weights) -> Result<(Self, Learning), ModelError> {
+        let deviation = 1.0;
+        let embedding = weights.take(
+            "embedding.weight",
+            &[widths.vocabulary, widths.embedding],
+            Init::Normal { deviation },
+        )?;
+        let mut weights = weights.learning();
+        let mut inputs = widths.embedding;
+        let mut layers = Vec::new();
+        for (number, hidden) in widths.hidden.iter().enumerate() {
+            let hidden = i64::from(*hidden);
+            let init = Init::linear(hidden);
+            let mut take = |part: &str, shape: &[i64]| {
+                let apart = format!("lstm.{number}.{part}_l0");
+                let stacked = format!("lstm.{part}_l{number}");
+                let name = if weights.contains(&apart) { apart } else { stacked };
+                weights.take(&name, shape, init)
+            };
+            let parameters = [
+                take("weight_ih", &[4 * hidden, inputs])?,
+                take("weight_hh", &[4 * hidden, hidden])?,
+                take("bias_ih", &[4 * hidden])?,
+                take("bias_hh", &[4 * hidden])?,
+            ];
+            layers.push(Lstm {
+                nothing: Tensor::zeros([1, 1, hidden], (embedding.kind(), embedding.device())),
+                parameters,
+            });
+            inputs = hidden;
+        }
+        let size = [inputs, widths.outputs];
+        let linear = Linear::with_bias(&mut weights, "linear", size, Init::linear(inputs))?;
+        let network = Self {
+            embedding,
+            layers,
+            linear,
+        };
+        Ok((network, weights.take_learning()))
+    }
+}
+
+impl Network for Sequential {
+    fn scores(&self, tokens: &[i64]) -> Tensor {
+        let tokens = Tensor::from_slice(tokens).to_device(self.embedding.device());
+        // [tokens, 1, width], one step after the other
+        let mut states = embed(&self.embedding, &tokens).unsqueeze(1);
+        for layer in &self.layers {
+            let beginning = [&layer.nothing, &layer.nothing];
+            let parameters = layer.parameters.each_ref();
+            let (outputs, _, _) = states.lstm(&beginning, &parameters, true, 1, 0.0, true, false, false);
+            states = outputs;
+        }
+        self.linear.forward(&states.select(0, -1).squeeze_dim(0))
+    }
+
+    /// As of the state that the last layer begins with.
+    fn scores_of_nothing(&self) -> Tensor {
+        self.linear.of_zeros()
+    }
+}

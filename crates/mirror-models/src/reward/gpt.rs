@@ -1,0 +1,168 @@
+//! `HuggingFaceRewardModel` and `CustomRewardModel`: the GPT reward model of Bittensor v4, a transformer with a value
+//! head.
+//!
+//! A text is judged by the value at the position before the first end token. v4 pads every text to 550 tokens with that
+//! token and judges one text at a time; here the completions of a call are judged together, each up to its first end
+//! token, which gives the same numbers, for no position looks at those behind it.
+
+use std::path::Path;
+
+use mirror_config::component::{CustomRewardArgs, HuggingFaceRewardArgs};
+use tch::Kind;
+
+use super::{Candidate, RewardModel, Setting};
+use crate::error::ModelError;
+use crate::gating::numbers;
+use crate::tokenizer::Tokenizer;
+use crate::transformer::layers::Linear;
+use crate::transformer::{Tokens, Transformer};
+use crate::weights::{Init, Precision, Weights};
+
+/// Tokens in one batch, fillings among them: what bounds memory when many answer at length.
+const BATCH_TOKENS: usize = 1 << 14;
+
+pub(crate) struct GptRewardModel {
+    tokenizer: Tokenizer,
+    transformer: Transformer,
+    value_head: Linear,
+    truncated: u32,
+}
+
+/// The tokens of a text up to what ends it.
+pub(crate) struct Judged {
+    pub(crate) tokens: Vec<i64>,
+    /// The position of the first end token.
+    pub(crate) end: usize,
+}
+
+pub(super) fn hugging_face(
+    args: &HuggingFaceRewardArgs,
+    setting: &Setting,
+) -> Result<GptRewardModel, ModelError> {
+    let folder: &Path = args.model_path.as_ref();
+    let weights = setting.weights(
+        folder,
+        args.random_init,
+        Precision::single(setting.device(args.device.as_deref())?),
+    )?;
+    GptRewardModel::read(folder, args.tokenizer_path.as_ref(), weights)
+}
+
+pub(super) fn custom(args: &CustomRewardArgs, setting: &Setting) -> Result<GptRewardModel, ModelError> {
+    let folder: &Path = args.model_path.as_ref();
+    let kind = if args.half { Kind::Half } else { Kind::Float };
+    let precision = Precision {
+        device: setting.device(args.device.as_deref())?,
+        kind,
+    };
+    let weights = match &args.checkpoint {
+        Some(file) => Weights::read_file(file.as_ref(), precision)?,
+        None => setting.weights(folder, args.random_init, precision)?,
+    };
+    let tokenizer = args.tokenizer_path.as_ref().unwrap_or(&args.model_path);
+    GptRewardModel::read(folder, tokenizer.as_ref(), weights)
+}
+
+impl GptRewardModel {
+    /// Reads the model in `folder` with the tokenizer of another. `weights` hold both transformer and value head.
+    pub(crate) fn read(folder: &Path, tokenizer: &Path, weights: Weights) -> Result<Self, ModelError> {
+        let (transformer, weights) = Transformer::read(folder, weights)?;
+        let tokenizer = Tokenizer::read(tokenizer)?;
+        Self::with_head(transformer, tokenizer, &mut weights.part_with("v_head.weight"))
+    }
+
+    /// `head` holds `v_head.weight`.
+    pub(crate) fn with_head(
+        transformer: Transformer,
+        tokenizer: Tokenizer,
+        head: &mut Weights,
+    ) -> Result<Self, ModelError> {
+        let dimensions = transformer.dimensions();
+        tokenizer.check_fits(dimensions.vocabulary)?;
+        let width = dimensions.width;
+        let value_head = Linear::without_bias(head, "v_head", [width, 1], Init::linear(width))?;
+        Ok(Self {
+            tokenizer,
+            transformer,
+            value_head,
+            truncated: 0,
+        })
+    }
+
+    /// The tokens of a text between the marks that v4 puts around it, and where its end is.
+    pub(crate) fn judged(&self, text: &str) -> Result<Judged, ModelError> {
+        let marked = format!("<|startoftext|>{text}<|endoftext|>");
+        let tokens = self.tokenizer.encode(&marked)?.ids;
+        let end = tokens
+            .iter()
+            .position(|token| Some(*token) == self.tokenizer.end());
+        Ok(Judged {
+            end: end.unwrap_or(tokens.len()),
+            tokens,
+        })
+    }
+
+    /// The value of each sequence at its last token.
+    pub(crate) fn values(&self, sequences: &[Vec<i64>]) -> Option<Vec<f32>> {
+        let tokens = Tokens::of(sequences, self.transformer.device())?;
+        let values = tch::no_grad(|| self.value_head.forward(&self.transformer.last_hidden(&tokens)));
+        Some(numbers(&values.flatten(0, -1)))
+    }
+
+    /// What the model sees of a text: up to its end, and no more than it has positions for. `None`: the tokenizer has no
+    /// tokens for it.
+    fn seen(&mut self, text: &str) -> Option<Vec<i64>> {
+        let Judged { mut tokens, end } = match self.judged(text) {
+            Ok(judged) => judged,
+            Err(error) => {
+                tracing::warn!(%error, "a completion without tokens");
+                return None;
+            }
+        };
+        tokens.truncate(end);
+        let positions = self.transformer.dimensions().positions as usize;
+        if tokens.len() > positions {
+            self.truncated += 1;
+            tokens.drain(..tokens.len() - positions);
+        }
+        (!tokens.is_empty()).then_some(tokens)
+    }
+}
+
+impl RewardModel for GptRewardModel {
+    /// What cannot be judged has the reward NaN.
+    fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32> {
+        let mut rewards = vec![f32::NAN; candidates.len()];
+        let mut sequences: Vec<(usize, Vec<i64>)> = candidates
+            .iter()
+            .enumerate()
+            .filter_map(|(position, candidate)| {
+                let text = format!("{}{}", candidate.prompt, candidate.completion);
+                Some((position, self.seen(&text)?))
+            })
+            .collect();
+        // Those of like length together, so that little is filled up.
+        sequences.sort_by_key(|(_, tokens)| tokens.len());
+        let mut rest = sequences.as_slice();
+        while let Some((_, shortest)) = rest.first() {
+            let fits = |count: &usize| {
+                let longest = rest
+                    .get(count - 1)
+                    .map_or(shortest.len(), |(_, tokens)| tokens.len());
+                count * longest <= BATCH_TOKENS
+            };
+            let count = (1..=rest.len()).take_while(fits).last().unwrap_or(1);
+            let (batch, others) = rest.split_at(count);
+            let tokens: Vec<Vec<i64>> = batch.iter().map(|(_, tokens)| tokens.clone()).collect();
+            for ((position, _), value) in batch.iter().zip(self.values(&tokens).unwrap_or_default()) {
+                rewards[*position] = value;
+            }
+            rest = others;
+        }
+        rewards
+    }
+
+    fn take_truncated(&mut self) -> u32 {
+        std::mem::take(&mut self.truncated)
+    }
+}

@@ -1,0 +1,342 @@
+//! Parameters by name: read from safetensors files, sharded or not, or from PyTorch's own, or drawn at random.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mirror_seed::Seed;
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::ModelError;
+use crate::json;
+use crate::training::Learning;
+
+/// Where tensors live, and in what precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Precision {
+    /// The device.
+    pub device: Device,
+    /// `Float`, or `Half`.
+    pub kind: Kind,
+}
+
+impl Precision {
+    /// Single precision.
+    pub fn single(device: Device) -> Self {
+        Self {
+            device,
+            kind: Kind::Float,
+        }
+    }
+}
+
+/// How a parameter is drawn where there is no file to read it from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// From a normal distribution with mean 0.
+    Normal {
+        /// Standard deviation.
+        deviation: f64,
+    },
+    /// Evenly between `-bound` and `bound`.
+    Uniform {
+        /// The largest.
+        bound: f64,
+    },
+}
+
+impl Init {
+    /// As PyTorch draws a linear layer that takes `inputs` numbers.
+    pub fn linear(inputs: i64) -> Self {
+        Self::Uniform {
+            bound: 1.0 / (inputs as f64).sqrt(),
+        }
+    }
+
+    /// The bias beside a weight that is drawn so: PyTorch draws it alike, transformers begin with zeros.
+    pub(crate) fn of_bias(self) -> Self {
+        match self {
+            Self::Uniform { .. } => self,
+            Self::Zeros | Self::Ones | Self::Normal { .. } => Self::Zeros,
+        }
+    }
+}
+
+/// The parameters of a model, taken from it one by one.
+pub struct Weights {
+    origin: Origin,
+    precision: Precision,
+    /// Those that were taken to learn; `None`: none does.
+    learning: Option<Learning>,
+}
+
+enum Origin {
+    Read {
+        /// The file or folder, for messages.
+        path: PathBuf,
+        tensors: HashMap<String, Tensor>,
+        /// What stands before the names of the architecture.
+        prefix: String,
+    },
+    Drawn(Seed),
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Weights {
+    /// Of the model in `folder`: drawn where there is a seed to draw from, which the log tells, else read.
+    pub fn of_model(
+        folder: &Path,
+        random_init: Option<Seed>,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        match random_init {
+            Some(seed) => {
+                tracing::warn!(
+                    model = %folder.display(),
+                    "random_init: the parameters are drawn at random, none are read"
+                );
+                Ok(Self::drawn(seed, precision))
+            }
+            None => Self::read(folder, precision),
+        }
+    }
+
+    /// Reads the parameters in a model's folder: `model.safetensors`, its shards, or `pytorch_model.bin`, the first of
+    /// these that is there.
+    pub fn read(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
+        let index = folder.join("model.safetensors.index.json");
+        let whole = ["model.safetensors", "pytorch_model.bin"].map(|name| folder.join(name));
+        let files: Vec<PathBuf> = if let Some(file) = whole[..1].iter().find(|file| file.exists()) {
+            vec![file.clone()]
+        } else if index.exists() {
+            shards(&index, folder)?
+        } else if let Some(file) = whole.into_iter().find(|file| file.exists()) {
+            vec![file]
+        } else {
+            return Err(ModelError::NoWeights {
+                folder: folder.to_owned(),
+            });
+        };
+        let mut tensors = HashMap::new();
+        for file in &files {
+            tensors.extend(named_tensors(file)?);
+        }
+        Ok(Self::of(folder, tensors, precision))
+    }
+
+    /// Reads the parameters in one file, `.safetensors` or PyTorch's `.bin`, `.pt` or `.ckpt`.
+    pub fn read_file(file: &Path, precision: Precision) -> Result<Self, ModelError> {
+        Ok(Self::of(
+            file,
+            named_tensors(file)?.into_iter().collect(),
+            precision,
+        ))
+    }
+
+    /// Parameters drawn from `seed`, each by its name.
+    pub fn drawn(seed: Seed, precision: Precision) -> Self {
+        Self {
+            origin: Origin::Drawn(seed),
+            precision,
+            learning: None,
+        }
+    }
+
+    fn of(path: &Path, tensors: HashMap<String, Tensor>, precision: Precision) -> Self {
+        Self {
+            origin: Origin::Read {
+                path: path.to_owned(),
+                tensors,
+                prefix: String::new(),
+            },
+            precision,
+            learning: None,
+        }
+    }
+
+    /// Where its tensors go, and in what precision.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Whether a tensor of this name is there to be read.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.origin {
+            Origin::Read { tensors, prefix, .. } => tensors.contains_key(&format!("{prefix}{name}")),
+            Origin::Drawn(_) => false,
+        }
+    }
+
+    /// From here on names stand behind whatever stands before `anchor` in the file: a model that was saved as part of
+    /// a larger one has names such as `transformer.wte.weight`. Where several parts have one, the shortest counts.
+    #[must_use]
+    pub fn part_with(mut self, anchor: &str) -> Self {
+        if let Origin::Read { tensors, prefix, .. } = &mut self.origin {
+            let before = tensors
+                .keys()
+                .filter_map(|name| name.strip_suffix(anchor))
+                .filter(|before| before.is_empty() || before.ends_with('.'));
+            let shortest = before.min_by_key(|before| before.len());
+            *prefix = shortest.map(str::to_owned).unwrap_or_default();
+        }
+        self
+    }
+
+    /// The whole again, whatever part was looked at.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        if let Origin::Read { prefix, .. } = &mut self.origin {
+            prefix.clear();
+        }
+        self
+    }
+
+    /// From here on parameters are taken to learn, with gradients.
+    #[must_use]
+    pub fn learning(mut self) -> Self {
+        self.learning.get_or_insert_default();
+        self
+    }
+
+    /// Those that were taken to learn, by name, in their order. What is taken from here on does not learn.
+    pub fn take_learning(&mut self) -> Learning {
+        self.learning.take().unwrap_or_default()
+    }
+
+    /// Takes a parameter out: of this shape, finite, where the model lives.
+    pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
+        let tensor = match &mut self.origin {
+            Origin::Drawn(seed) => draw(seed, name, shape, init),
+            Origin::Read {
+                path,
+                tensors,
+                prefix,
+            } => {
+                let name = format!("{prefix}{name}");
+                let Some(tensor) = tensors.remove(&name) else {
+                    return Err(ModelError::Missing {
+                        path: path.clone(),
+                        name,
+                    });
+                };
+                sound(&tensor, path, name, shape)?;
+                tensor
+            }
+        };
+        let tensor = tensor
+            .to_device(self.precision.device)
+            .to_kind(self.precision.kind);
+        let Some(learning) = &mut self.learning else {
+            return Ok(tensor);
+        };
+        let tensor = tensor.set_requires_grad(true);
+        learning.push((name.to_owned(), tensor.shallow_clone()));
+        Ok(tensor)
+    }
+}
+
+fn sound(tensor: &Tensor, path: &Path, name: String, shape: &[i64]) -> Result<(), ModelError> {
+    let path = path.to_owned();
+    let found = tensor.kind();
+    if !matches!(found, Kind::Float | Kind::Half | Kind::BFloat16 | Kind::Double) {
+        return Err(ModelError::Type { path, name, found });
+    }
+    if tensor.size() != shape {
+        return Err(ModelError::Shape {
+            path,
+            name,
+            found: tensor.size(),
+            expected: shape.to_vec(),
+        });
+    }
+    if tensor.isfinite().all().int64_value(&[]) == 0 {
+        return Err(ModelError::NotFinite { path, name });
+    }
+    Ok(())
+}
+
+fn draw(seed: &Seed, name: &str, shape: &[i64], init: Init) -> Tensor {
+    let count = shape.iter().product::<i64>() as usize;
+    let mut generator = seed.child(name).generator();
+    let numbers: Vec<f32> = match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::Normal { deviation } => (0..count)
+            .map(|_| (deviation * generator.sample::<f64, _>(StandardNormal)) as f32)
+            .collect(),
+        Init::Uniform { bound } => (0..count)
+            .map(|_| (bound * (2.0 * generator.random::<f64>() - 1.0)) as f32)
+            .collect(),
+    };
+    Tensor::from_slice(&numbers).view(shape)
+}
+
+/// The shards that an index names; they lie beside it.
+fn shards(index: &Path, folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let Index { weight_map } = json::read(index)?;
+    let names: BTreeSet<String> = weight_map.into_values().collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let is_plain = Path::new(&name)
+                .file_name()
+                .is_some_and(|plain| plain == name.as_str());
+            if is_plain {
+                Ok(folder.join(name))
+            } else {
+                Err(ModelError::Option {
+                    path: index.to_owned(),
+                    key: "weight_map".to_owned(),
+                    found: name,
+                    expected: "shards lie in the folder of their index".to_owned(),
+                })
+            }
+        })
+        .collect()
+}
+
+/// Every tensor of a file.
+pub(crate) fn named_tensors(file: &Path) -> Result<Vec<(String, Tensor)>, ModelError> {
+    fs::metadata(file).map_err(ModelError::io(file))?;
+    let is_safetensors = file
+        .extension()
+        .is_some_and(|extension| extension == "safetensors");
+    let read = if is_safetensors {
+        Tensor::read_safetensors(file)
+    } else {
+        Tensor::loadz_multi_with_device(file, Device::Cpu)
+    };
+    let tensors = read.map_err(|source| ModelError::Damaged {
+        path: file.to_owned(),
+        source,
+    })?;
+    Ok(tensors
+        .into_iter()
+        .map(|(name, tensor)| (of_today(&name), tensor))
+        .collect())
+}
+
+/// Names of old checkpoints as they are now: TensorFlow called a layer norm's parameters gamma and beta.
+fn of_today(name: &str) -> String {
+    for (old, new) in [
+        ("LayerNorm.gamma", "LayerNorm.weight"),
+        ("LayerNorm.beta", "LayerNorm.bias"),
+    ] {
+        if let Some(before) = name.strip_suffix(old) {
+            return format!("{before}{new}");
+        }
+    }
+    name.to_owned()
+}

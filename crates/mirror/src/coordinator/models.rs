@@ -1,0 +1,123 @@
+//! The models of an experiment, found before any process starts: a node opens folders and files, and asks no hub.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use mirror_config::component::{GatingModel, RewardModel};
+use mirror_hub::model::{self, Part, Request};
+use mirror_hub::{Places, Progress};
+
+use super::data::Network;
+
+/// What is needed of a model that computes from a text.
+const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
+
+/// Where models are looked for.
+pub(super) struct Library<'a> {
+    /// Where relative paths start.
+    pub(super) base: &'a Path,
+    pub(super) places: &'a Places,
+    pub(super) network: Network,
+}
+
+impl Library<'_> {
+    /// The gating model with folders in place of names.
+    pub(super) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
+        let mut found = model.clone();
+        match &mut found {
+            GatingModel::ConstantGatingModel(_)
+            | GatingModel::RandomGatingModel(_)
+            | GatingModel::LongestMessageGatingModel(_) => {}
+            GatingModel::SequentialGatingModel(args) => {
+                args.tokenizer_name = self.folder(&args.tokenizer_name, &[Part::Tokenizer])?;
+            }
+            GatingModel::HuggingFaceGatingModel(args) => {
+                let parts = [needed(args.random_init), &[Part::Tokenizer]].concat();
+                args.model_name = self.folder(&args.model_name, &parts)?;
+            }
+            GatingModel::MaskedGatingModel(args) => {
+                *args.gating_model = self.gating_model(&args.gating_model)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The reward model with folders in place of names.
+    pub(super) fn reward_model(&self, model: &RewardModel) -> anyhow::Result<RewardModel> {
+        let mut found = model.clone();
+        match &mut found {
+            RewardModel::ConstantRewardModel(_)
+            | RewardModel::RandomRewardModel(_)
+            | RewardModel::DummyRewardModel(_) => {}
+            RewardModel::CustomRewardModel(args) => {
+                let tokenizer = args.tokenizer_path.as_ref().unwrap_or(&args.model_path);
+                args.tokenizer_path = Some(self.folder(tokenizer, &[Part::Tokenizer])?);
+                let from_file = args.checkpoint.is_some();
+                args.model_path = self.folder(&args.model_path, needed(from_file || args.random_init))?;
+                if let Some(checkpoint) = &args.checkpoint {
+                    let file = self.base.join(checkpoint);
+                    ensure!(file.is_file(), "there is no checkpoint {}", file.display());
+                    args.checkpoint = Some(text(file)?);
+                }
+            }
+            RewardModel::HuggingFaceRewardModel(args) => {
+                args.model_path = self.folder(&args.model_path, needed(args.random_init))?;
+                args.tokenizer_path = self.folder(&args.tokenizer_path, &[Part::Tokenizer])?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn folder(&self, path_or_name: &str, parts: &[Part]) -> anyhow::Result<String> {
+        let request = Request {
+            path_or_name,
+            parts,
+            base_dir: self.base,
+            offline: self.network == Network::Forbidden,
+        };
+        let bar = RefCell::new(None);
+        let found = model::locate(&request, self.places, &|progress| show(&bar, progress));
+        text(found?)
+    }
+}
+
+/// What must be there of a model: its parameters only where they come from its folder.
+fn needed(parameters_from_elsewhere: bool) -> &'static [Part] {
+    if parameters_from_elsewhere {
+        &MODEL[..1]
+    } else {
+        &MODEL
+    }
+}
+
+/// A launch description is JSON, which has texts and no paths. A node's working directory is not this program's.
+fn text(path: PathBuf) -> anyhow::Result<String> {
+    let path = std::path::absolute(path).context("cannot tell the working directory")?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| anyhow::anyhow!("the path {} is not UTF-8", path.display()))
+}
+
+/// A bar a file on standard error, where that is a terminal.
+fn show(bar: &RefCell<Option<ProgressBar>>, progress: Progress<'_>) {
+    match progress {
+        Progress::Begins { file, bytes } => {
+            let style = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
+            let style = ProgressStyle::with_template(style).expect("a template of indicatif's own words");
+            let drawn = bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            *bar.borrow_mut() = Some(drawn.with_style(style).with_message(file.to_owned()));
+        }
+        Progress::Read(bytes) => {
+            if let Some(bar) = &*bar.borrow() {
+                bar.inc(bytes);
+            }
+        }
+        Progress::Ends => {
+            if let Some(bar) = bar.take() {
+                bar.finish();
+            }
+        }
+    }
+}
