@@ -49,7 +49,13 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
     } else {
         Network::Allowed
     };
-    let data = coordinator::prepare(experiment, model, base_of(&arguments.file), &arguments.folder, network);
+    let data = coordinator::prepare(
+        experiment,
+        model,
+        base_of(&arguments.file),
+        &arguments.folder,
+        network,
+    );
     let data = data.map_err(Misuse::of)?;
     let layout = Layout::new(&arguments.folder);
     let runtime = tokio::runtime::Builder::new_current_thread()
