@@ -7,8 +7,9 @@ use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::metagraph::History;
-use crate::pool::{Pool, Remembered};
+use crate::pool::{Pool, Remembered, Taken};
 use crate::state::State;
+use crate::state_hash::CallHash;
 use crate::{
     Asked, Block, Genesis, GenesisError, Issuance, Metagraph, Nonce, NotHeld, PaidEpoch, Rao, Refusal,
     Submitted, Transaction, Uid, Version,
@@ -71,33 +72,34 @@ impl Chain {
         })
     }
 
-    /// Takes a transaction into the open block. The same signer and nonce again change nothing and are answered with the
-    /// block they were taken in before.
+    /// Takes a transaction into the open block. The same transaction again changes nothing and is answered with the block
+    /// it was taken in before.
     ///
     /// # Errors
-    /// [`Refusal::Stale`] for a nonce below the highest of the signer's closed blocks whose answer is no longer
-    /// remembered (after [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
-    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others), [`Refusal::ExhaustsResources`] for a full block. All other refusals come with the block's closing.
+    /// [`Refusal::Stale`] for another call under a nonce that the signer has used, and for a nonce below the highest of
+    /// the signer's closed blocks whose answer is no longer remembered (after
+    /// [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
+    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`Refusal::ExhaustsResources`] for a full block. All
+    /// other refusals come with the block's closing.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, Refusal> {
-        if self.pool.contains(&transaction) {
-            return Ok(Submitted::Repeated {
-                block: self.open_block(),
-            });
+        let block = self.open_block();
+        match self.pool.call(&transaction) {
+            Some(call) if *call == transaction.call => return Ok(Submitted::Repeated { block }),
+            Some(_) => return Err(Refusal::Stale),
+            None => {}
         }
-        if let Some(block) = self.remembered.block(&transaction) {
-            return Ok(Submitted::Repeated { block });
+        if let Some(taken) = self.remembered.taken(&transaction) {
+            return taken.answer(&transaction.call);
         }
         if let Some(spent) = self.state.spent.get(&transaction.signer) {
             match transaction.nonce.cmp(&spent.nonce) {
                 Ordering::Less => return Err(Refusal::Stale),
-                Ordering::Equal => return Ok(Submitted::Repeated { block: spent.block }),
+                Ordering::Equal => return spent.taken.answer(&transaction.call),
                 Ordering::Greater => {}
             }
         }
         self.pool.take(transaction)?;
-        Ok(Submitted::Taken {
-            block: self.open_block(),
-        })
+        Ok(Submitted::Taken { block })
     }
 
     /// Closes the open block: applies its transactions in the order (signer, nonce), mints its reward, then runs the
@@ -113,8 +115,12 @@ impl Chain {
         for transaction in self.pool.drain() {
             let Transaction { signer, nonce, .. } = transaction;
             asked.push(Asked::of(&transaction.call));
-            let outcome = state.apply(transaction, block);
-            self.remembered.remember(signer, nonce, block);
+            let taken = Taken {
+                call: CallHash::of(&transaction.call),
+                block,
+            };
+            let outcome = state.apply(transaction, taken);
+            self.remembered.remember(signer, nonce, taken);
             applied.push(Applied {
                 signer,
                 nonce,

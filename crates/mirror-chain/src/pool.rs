@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use mirror_identity::PublicKey;
 use serde::{Deserialize, Serialize};
 
+use crate::state_hash::CallHash;
 use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
 
 /// Room of a block: what its transactions take in memory, bytes.
@@ -28,7 +29,7 @@ pub enum Submitted {
         /// The block that is open.
         block: Block,
     },
-    /// The same signer and nonce were taken before; nothing was done.
+    /// The same transaction was taken before; nothing was done.
     Repeated {
         /// The block that was open then.
         block: Block,
@@ -55,21 +56,42 @@ pub(crate) struct Pool {
     bytes: usize,
 }
 
-/// In which block transactions were taken, as far back as is remembered: what a client has in flight comes again within
-/// few blocks, if at all. (The last one of a key is answered for ever, from what the key has used.)
+/// Which transactions were taken, as far back as is remembered: what a client has in flight comes again within few blocks,
+/// if at all. (The last one of a key is known for ever, from what the key has used.)
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(
-    from = "Vec<(PublicKey, Nonce, Block)>",
-    into = "Vec<(PublicKey, Nonce, Block)>"
+    from = "Vec<((PublicKey, Nonce), Taken)>",
+    into = "Vec<((PublicKey, Nonce), Taken)>"
 )]
 pub(crate) struct Remembered {
-    blocks: BTreeMap<(PublicKey, Nonce), Block>,
-    oldest_first: VecDeque<(PublicKey, Nonce, Block)>,
+    taken: BTreeMap<(PublicKey, Nonce), Taken>,
+    oldest_first: VecDeque<(PublicKey, Nonce)>,
+}
+
+/// What was taken under a nonce, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) call: CallHash,
+    pub(crate) block: Block,
+}
+
+impl Taken {
+    /// The answer to a call that arrives under the same nonce.
+    ///
+    /// # Errors
+    /// [`Refusal::Stale`] for another call.
+    pub(crate) fn answer(self, call: &Call) -> Result<Submitted, Refusal> {
+        if self.call != CallHash::of(call) {
+            return Err(Refusal::Stale);
+        }
+        Ok(Submitted::Repeated { block: self.block })
+    }
 }
 
 impl Pool {
-    pub(crate) fn contains(&self, transaction: &Transaction) -> bool {
-        self.calls.contains_key(&(transaction.signer, transaction.nonce))
+    /// What waits under the signer and the nonce of a transaction.
+    pub(crate) fn call(&self, transaction: &Transaction) -> Option<&Call> {
+        self.calls.get(&(transaction.signer, transaction.nonce))
     }
 
     /// Takes a transaction that is not there yet.
@@ -123,29 +145,32 @@ fn weights_bytes(Weights { uids, weights, .. }: &Weights) -> usize {
 }
 
 impl Remembered {
-    pub(crate) fn block(&self, transaction: &Transaction) -> Option<Block> {
-        self.blocks.get(&(transaction.signer, transaction.nonce)).copied()
+    /// What was taken under the signer and the nonce of a transaction.
+    pub(crate) fn taken(&self, transaction: &Transaction) -> Option<Taken> {
+        self.taken.get(&(transaction.signer, transaction.nonce)).copied()
     }
 
-    pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, block: Block) {
-        self.blocks.insert((signer, nonce), block);
-        self.oldest_first.push_back((signer, nonce, block));
+    pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, taken: Taken) {
+        self.taken.insert((signer, nonce), taken);
+        self.oldest_first.push_back((signer, nonce));
     }
 
     /// Lets go of what is not remembered any more when `last` is the last closed block.
     pub(crate) fn forget(&mut self, last: Block) {
         let oldest = last.0.saturating_sub(REMEMBERED_BLOCKS - 1);
-        while let Some(&(signer, nonce, block)) = self.oldest_first.front()
-            && (block.0 < oldest || self.oldest_first.len() > REMEMBERED_TRANSACTIONS)
+        while let Some(first) = self.oldest_first.front()
+            && (self.oldest_first.len() > REMEMBERED_TRANSACTIONS
+                || self.taken.get(first).is_none_or(|taken| taken.block.0 < oldest))
         {
+            self.taken.remove(first);
             self.oldest_first.pop_front();
-            self.blocks.remove(&(signer, nonce));
         }
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(PublicKey, Nonce, Block)> {
-        self.oldest_first.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Taken)> {
+        let taken = self.oldest_first.iter().filter_map(|key| self.taken.get_key_value(key));
+        taken.map(|((signer, nonce), taken)| (signer, nonce, taken))
     }
 }
 
@@ -164,20 +189,20 @@ impl From<Pool> for BTreeMap<(PublicKey, Nonce), Call> {
     }
 }
 
-impl From<Vec<(PublicKey, Nonce, Block)>> for Remembered {
-    fn from(oldest_first: Vec<(PublicKey, Nonce, Block)>) -> Self {
+impl From<Vec<((PublicKey, Nonce), Taken)>> for Remembered {
+    fn from(oldest_first: Vec<((PublicKey, Nonce), Taken)>) -> Self {
         Self {
-            blocks: oldest_first
-                .iter()
-                .map(|&(signer, nonce, block)| ((signer, nonce), block))
-                .collect(),
-            oldest_first: oldest_first.into(),
+            oldest_first: oldest_first.iter().map(|&(key, _)| key).collect(),
+            taken: oldest_first.into_iter().collect(),
         }
     }
 }
 
-impl From<Remembered> for Vec<(PublicKey, Nonce, Block)> {
+impl From<Remembered> for Vec<((PublicKey, Nonce), Taken)> {
     fn from(remembered: Remembered) -> Self {
-        remembered.oldest_first.into()
+        let taken = remembered.iter();
+        taken
+            .map(|(&signer, &nonce, &taken)| ((signer, nonce), taken))
+            .collect()
     }
 }

@@ -22,8 +22,9 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// A nonce below one that this key has used, whose answer, if it was used itself, is no longer remembered.
-    Stale: "the nonce is below one that the key has used since",
+    /// A nonce that this key has used for another call, or below one that it has used, whose answer, if it was used
+    /// itself, is no longer remembered.
+    Stale: "the key has used this nonce for another call, or one above it since",
     /// Not signed by the key that it speaks for.
     BadProof: "the transaction is not signed by the key that it speaks for",
     /// Before its first block.

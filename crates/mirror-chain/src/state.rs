@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Accounts;
 use crate::commitment::{Commits, RevealPeriod};
 use crate::hyperparameters::HyperparameterError;
+use crate::pool::Taken;
 use crate::registration::Registrations;
 use crate::serving::Served;
 use crate::{Block, Call, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner, Transaction, Uid};
@@ -41,20 +42,20 @@ pub(crate) struct State {
     pub(crate) spent: BTreeMap<PublicKey, Spent>,
 }
 
-/// The highest nonce that a key has used, and in which block.
+/// The highest nonce that a key has used, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spent {
     pub(crate) nonce: Nonce,
-    pub(crate) block: Block,
+    pub(crate) taken: Taken,
 }
 
 impl State {
     /// Does what a transaction asks. Nothing has changed after a refusal but that the nonce is used.
-    pub(crate) fn apply(&mut self, transaction: Transaction, block: Block) -> Result<(), Refusal> {
+    pub(crate) fn apply(&mut self, transaction: Transaction, taken: Taken) -> Result<(), Refusal> {
         let Transaction { signer, nonce, call } = transaction;
-        let outcome = self.call(signer, call, block);
+        let outcome = self.call(signer, call, taken.block);
         if outcome.is_ok() || self.spent.contains_key(&signer) || self.uids.contains_key(&signer) {
-            self.spent.insert(signer, Spent { nonce, block });
+            self.spent.insert(signer, Spent { nonce, taken });
         }
         outcome
     }

@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest};
 use mirror_identity::PublicKey;
+use serde::{Deserialize, Serialize};
 
+use crate::pool::Taken;
 use crate::registration::Registrations;
 use crate::{Axon, Bond, Call, Chain, Hyperparameters, Issuance, Neuron, Weight, Weights};
 
@@ -32,6 +34,18 @@ impl fmt::Display for StateHash {
 impl fmt::Debug for StateHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StateHash({self})")
+    }
+}
+
+/// BLAKE2b-256 of a call: whether a nonce comes again with the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CallHash([u8; 32]);
+
+impl CallHash {
+    pub(crate) fn of(call: &Call) -> Self {
+        let mut hasher = Hasher(Blake2b::new());
+        hasher.call(call);
+        Self(hasher.0.finalize().into())
     }
 }
 
@@ -81,7 +95,7 @@ impl Chain {
         hasher.number(state.last_epoch.map_or(0, |block| block.0));
         hasher.map(&state.spent, |hasher, spent| {
             hasher.number(spent.nonce.0);
-            hasher.number(spent.block.0);
+            hasher.taken(&spent.taken);
         });
         hasher.count(self.pool.iter().count());
         for (signer, nonce, call) in self.pool.iter() {
@@ -89,10 +103,10 @@ impl Chain {
             hasher.number(nonce.0);
             hasher.call(call);
         }
-        for (signer, nonce, block) in self.remembered.iter() {
+        for (signer, nonce, taken) in self.remembered.iter() {
             hasher.bytes(&signer.bytes());
             hasher.number(nonce.0);
-            hasher.number(block.0);
+            hasher.taken(taken);
         }
         StateHash(hasher.0.finalize().into())
     }
@@ -112,6 +126,11 @@ impl Hasher {
 
     fn count(&mut self, count: usize) {
         self.number(count as u64);
+    }
+
+    fn taken(&mut self, taken: &Taken) {
+        self.bytes(&taken.call.0);
+        self.number(taken.block.0);
     }
 
     fn map<T>(&mut self, map: &BTreeMap<PublicKey, T>, value: impl Fn(&mut Self, &T)) {

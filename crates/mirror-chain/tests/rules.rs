@@ -261,6 +261,39 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
 }
 
 #[test]
+fn a_nonce_is_good_for_one_call() {
+    let mut chain = chain(|_| {});
+    let serve = |nonce, port| Transaction {
+        signer: key(0),
+        nonce: Nonce(nonce),
+        call: axon(port),
+    };
+    // In the open block, among those that are remembered, and as the last of its key for ever.
+    for nonce in [1, 2] {
+        chain.submit(serve(nonce, 8091)).expect("the block has room");
+    }
+    assert_eq!(chain.submit(serve(1, 8092)), Err(Refusal::Stale));
+    let closed = chain.close_block();
+    assert_eq!(closed.applied.len(), 2);
+    let chain_read = Chain::from_snapshot(&chain.snapshot()).expect("it was just written");
+    for mut chain in [chain, chain_read] {
+        assert_eq!(chain.submit(serve(1, 8092)), Err(Refusal::Stale));
+        assert_eq!(
+            chain.submit(serve(1, 8091)),
+            Ok(Submitted::Repeated { block: Block(1) })
+        );
+        for _ in 0..=REMEMBERED_BLOCKS {
+            chain.close_block();
+        }
+        assert_eq!(chain.submit(serve(2, 8092)), Err(Refusal::Stale));
+        assert_eq!(
+            chain.submit(serve(2, 8091)),
+            Ok(Submitted::Repeated { block: Block(1) })
+        );
+    }
+}
+
+#[test]
 fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
     let mut chain = chain(|_| {});
     let serve = |nonce| Transaction {
