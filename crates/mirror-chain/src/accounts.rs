@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use mirror_identity::{Coldkey, Hotkey};
 use serde::{Deserialize, Serialize};
 
+use crate::past_accounts::{Before, Holdings};
 use crate::{Rao, Refusal};
 
 /// What a balance that is paid from must keep, as on the real chain.
 pub const EXISTENTIAL_DEPOSIT: Rao = Rao(500);
+
+/// What a transfer costs beside its amount.
+pub const TRANSFER_FEE: Rao = Rao(0);
 
 /// Most that is ever minted: at this issuance the block reward is nothing. A genesis may hold more.
 pub const TOTAL_SUPPLY: Rao = Rao(21_000_000 * Rao::TAO);
@@ -26,6 +30,8 @@ pub(crate) struct Coins(u64);
 pub struct Issuance {
     /// In the balances and stakes of the genesis.
     pub genesis: Rao,
+    /// Given by who governs, since.
+    pub granted: Rao,
     /// By block rewards, since.
     pub minted: Rao,
     /// Of `minted`, what waits for the next epoch.
@@ -33,7 +39,7 @@ pub struct Issuance {
     /// Of `minted`, what no epoch could give to anybody: the rest of a rounding, or all where nobody has stake. The real
     /// chain never mints it.
     pub lapsed: Rao,
-    /// Paid for registrations.
+    /// Paid for registrations, and taken by who governs.
     pub burned: Rao,
 }
 
@@ -45,12 +51,16 @@ pub(crate) struct Accounts {
     /// None is 0.
     stakes: BTreeMap<(Hotkey, Coldkey), Rao>,
     issuance: Issuance,
+    /// What the open block has changed, as it was.
+    #[serde(skip)]
+    before: Before,
 }
 
-/// Most coins of a genesis: what the chain's arithmetic of stake holds. Rewards end long before.
-pub const MAX_GENESIS_ISSUANCE: Rao = Rao(i64::MAX as u64);
+/// Most coins of a genesis, and of all that is given after it: what the chain's arithmetic of stake holds. Rewards end
+/// long before.
+pub const MAX_ISSUANCE: Rao = Rao(i64::MAX as u64);
 
-/// More coins than a genesis may have.
+/// More coins than there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyCoins;
 
@@ -70,7 +80,8 @@ impl Coins {
 impl Issuance {
     /// All that is in balances and stakes and pending.
     pub fn total(&self) -> Rao {
-        Rao(self.genesis.0 + self.minted.0 - self.lapsed.0 - self.burned.0)
+        // Neither coins that were given nor rewards are ever more than half of what the number holds.
+        Rao(self.genesis.0 + self.granted.0 + self.minted.0 - self.lapsed.0 - self.burned.0)
     }
 
     /// All that epochs have paid.
@@ -83,15 +94,30 @@ impl Accounts {
     /// Coins of the genesis.
     pub(crate) fn endow(&mut self, amount: Rao) -> Result<Coins, TooManyCoins> {
         let genesis = self.issuance.genesis.0.checked_add(amount.0);
-        let genesis = genesis.filter(|&genesis| genesis <= MAX_GENESIS_ISSUANCE.0);
+        let genesis = genesis.filter(|&genesis| genesis <= MAX_ISSUANCE.0);
         self.issuance.genesis = Rao(genesis.ok_or(TooManyCoins)?);
         Ok(Coins(amount.0))
     }
 
+    /// Coins that who governs gives.
+    pub(crate) fn grant(&mut self, amount: Rao) -> Result<Coins, TooManyCoins> {
+        let fits = |so_far: Rao| {
+            let all = so_far.0.checked_add(amount.0);
+            all.is_some_and(|all| all <= MAX_ISSUANCE.0)
+        };
+        let given = Rao(self.issuance.genesis.0 + self.issuance.granted.0);
+        if !fits(given) || !fits(self.issuance.total()) {
+            return Err(TooManyCoins);
+        }
+        self.issuance.granted.0 += amount.0;
+        Ok(Coins(amount.0))
+    }
+
     /// Mints the reward of a block: `first`, halved as often as half of what was left of the supply has been issued.
-    /// It waits for the next epoch.
+    /// It waits for the next epoch. What was ever minted can be counted, also where all of it lapses.
     pub(crate) fn mint_block_reward(&mut self, first: Rao) {
         let reward = block_reward(first, self.issuance.total());
+        let reward = reward.min(Rao(MAX_ISSUANCE.0 - self.issuance.minted.0));
         self.issuance.minted.0 += reward.0;
         self.issuance.pending.0 += reward.0;
     }
@@ -116,9 +142,13 @@ impl Accounts {
         if !self.can_withdraw(coldkey, amount) {
             return None;
         }
-        if let Some(balance) = self.balances.get_mut(coldkey) {
-            balance.0 -= amount.0;
-        }
+        self.take(coldkey, amount)
+    }
+
+    /// Takes coins out of a balance, whatever it keeps; `None` if it has not so much.
+    pub(crate) fn take(&mut self, coldkey: &Coldkey, amount: Rao) -> Option<Coins> {
+        let rest = self.balance(coldkey).0.checked_sub(amount.0)?;
+        self.set_balance(*coldkey, Rao(rest));
         Some(Coins(amount.0))
     }
 
@@ -130,9 +160,7 @@ impl Accounts {
 
     /// Puts coins into a balance.
     pub(crate) fn deposit(&mut self, coldkey: Coldkey, Coins(amount): Coins) {
-        if amount > 0 {
-            self.balances.entry(coldkey).or_default().0 += amount;
-        }
+        self.set_balance(coldkey, Rao(self.balance(&coldkey).0 + amount));
     }
 
     /// Takes coins out of a stake.
@@ -142,30 +170,42 @@ impl Accounts {
         coldkey: Coldkey,
         amount: Rao,
     ) -> Result<Coins, Refusal> {
-        let stake = self.stakes.get_mut(&(hotkey, coldkey));
-        let stake = stake.ok_or(Refusal::NotEnoughStakeToWithdraw)?;
-        let rest = stake.0.checked_sub(amount.0);
-        *stake = Rao(rest.ok_or(Refusal::NotEnoughStakeToWithdraw)?);
-        if *stake == Rao(0) {
-            self.stakes.remove(&(hotkey, coldkey));
-        }
+        let rest = self.staked(hotkey, coldkey).0.checked_sub(amount.0);
+        self.set_stake(
+            hotkey,
+            coldkey,
+            Rao(rest.ok_or(Refusal::NotEnoughStakeToWithdraw)?),
+        );
         Ok(Coins(amount.0))
     }
 
     /// Puts coins into a stake.
     pub(crate) fn stake(&mut self, hotkey: Hotkey, coldkey: Coldkey, Coins(amount): Coins) {
-        if amount > 0 {
-            self.stakes.entry((hotkey, coldkey)).or_default().0 += amount;
-        }
+        self.set_stake(hotkey, coldkey, Rao(self.staked(hotkey, coldkey).0 + amount));
     }
 
     /// Gives back to its owners all stake that a hotkey has.
     pub(crate) fn unstake_all(&mut self, hotkey: Hotkey) {
         let stakes: Vec<_> = self.nominators(hotkey).collect();
         for (coldkey, amount) in stakes {
-            self.stakes.remove(&(hotkey, coldkey));
+            self.set_stake(hotkey, coldkey, Rao(0));
             self.deposit(coldkey, Coins(amount.0));
         }
+    }
+
+    fn set_balance(&mut self, coldkey: Coldkey, free: Rao) {
+        let before = set(&mut self.balances, coldkey, free);
+        self.before.balances.entry(coldkey).or_insert(before);
+    }
+
+    fn set_stake(&mut self, hotkey: Hotkey, coldkey: Coldkey, stake: Rao) {
+        let before = set(&mut self.stakes, (hotkey, coldkey), stake);
+        self.before.stakes.entry((hotkey, coldkey)).or_insert(before);
+    }
+
+    /// What has changed since it was asked last, as it was.
+    pub(crate) fn take_before(&mut self) -> Before {
+        std::mem::take(&mut self.before)
     }
 
     /// What is free to use.
@@ -176,6 +216,15 @@ impl Accounts {
     /// What a coldkey has staked with a hotkey.
     pub(crate) fn staked(&self, hotkey: Hotkey, coldkey: Coldkey) -> Rao {
         self.stakes.get(&(hotkey, coldkey)).copied().unwrap_or_default()
+    }
+
+    /// All that a coldkey has.
+    pub(crate) fn holdings(&self, coldkey: Coldkey) -> Holdings {
+        let own = self.stakes.iter().filter(|((_, of), _)| *of == coldkey);
+        Holdings {
+            free: self.balance(&coldkey),
+            stakes: own.map(|(&(hotkey, _), &stake)| (hotkey, stake)).collect(),
+        }
     }
 
     /// Whose stake a hotkey has, and how much; in the order of coldkeys.
@@ -201,6 +250,16 @@ impl Accounts {
     pub(crate) fn issuance(&self) -> Issuance {
         self.issuance
     }
+}
+
+/// Gives a key its amount, none where it is 0, and tells the one before.
+fn set<K: Ord>(amounts: &mut BTreeMap<K, Rao>, key: K, amount: Rao) -> Rao {
+    let before = if amount == Rao(0) {
+        amounts.remove(&key)
+    } else {
+        amounts.insert(key, amount)
+    };
+    before.unwrap_or_default()
 }
 
 /// The real chain halves by the whole part of -log2(1 - issuance / supply): as often as what is left, doubled, still fits
@@ -250,8 +309,21 @@ mod tests {
     #[test]
     fn a_genesis_has_no_more_coins_than_can_be_counted() {
         let mut accounts = Accounts::default();
-        let coins = accounts.endow(MAX_GENESIS_ISSUANCE).expect("it is the most");
+        let coins = accounts.endow(MAX_ISSUANCE).expect("it is the most");
         accounts.burn(coins);
         assert!(accounts.endow(Rao(1)).is_err());
+        assert!(accounts.grant(Rao(1)).is_err());
+    }
+
+    #[test]
+    fn rewards_that_lapse_for_ever_are_counted_as_far_as_they_can_be() {
+        let mut accounts = Accounts::default();
+        for _ in 0..1_000 {
+            accounts.mint_block_reward(Rao(u64::MAX));
+            let pending = accounts.take_pending();
+            accounts.lapse(pending);
+        }
+        assert_eq!(accounts.issuance().minted, MAX_ISSUANCE);
+        assert_eq!(accounts.issuance().total(), Rao(0));
     }
 }

@@ -80,12 +80,35 @@ pub enum Call {
         /// How much.
         amount: Rao,
     },
+    /// Of a hotkey: keep something on the chain for others to read.
+    PublishMetadata {
+        /// At most [`MAX_METADATA`](crate::MAX_METADATA) bytes.
+        data: Vec<u8>,
+    },
     /// Of the subnet's owner: change a rule.
     SetHyperparameter {
         /// Its name, one of [`Hyperparameters::NAMES`](crate::Hyperparameters::NAMES).
         name: String,
         /// What it shall be.
         value: u64,
+    },
+    /// Of the subnet's owner: give a coldkey a balance. Coins are granted or burned for it.
+    ForceSetBalance {
+        /// Whose.
+        coldkey: Coldkey,
+        /// What it shall be.
+        free: Rao,
+    },
+    /// Of the subnet's owner: seat a neuron, without price and limits, and give it coins.
+    ForceRegister {
+        /// Which will speak for the neuron.
+        hotkey: Hotkey,
+        /// Who will own it.
+        coldkey: Coldkey,
+        /// What the owner will have staked with it.
+        stake: Rao,
+        /// What is added to the owner's balance.
+        free: Rao,
     },
 }
 
@@ -138,7 +161,18 @@ impl Asked {
                 ("become_delegate", format!("{hotkey}, take {take}"))
             }
             Call::Transfer { to, amount } => ("transfer", format!("{amount} to {to}")),
+            Call::PublishMetadata { data } => ("publish_metadata", format!("{} bytes", data.len())),
             Call::SetHyperparameter { name, value } => ("set_hyperparameter", format!("{name} {value}")),
+            Call::ForceSetBalance { coldkey, free } => ("force_set_balance", format!("{free} for {coldkey}")),
+            Call::ForceRegister {
+                hotkey,
+                coldkey,
+                stake,
+                free,
+            } => (
+                "force_register",
+                format!("hotkey {hotkey} of coldkey {coldkey}, {stake} staked, {free} free"),
+            ),
         };
         Self { call, arguments }
     }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::block_hash::{BlockHash, BlockHashes};
 use crate::metagraph::History;
+use crate::past_accounts::{Holdings, PastAccounts};
 use crate::pool::{Pool, Remembered, Taken};
 use crate::state::State;
 use crate::state_hash::CallHash;
 use crate::{
-    Asked, Block, Genesis, GenesisError, Issuance, Metagraph, Nonce, NotHeld, PaidEpoch, Rao, Refusal,
-    Submitted, Transaction, Uid, Version,
+    Asked, Block, Genesis, GenesisError, Issuance, Metadata, Metagraph, Nonce, NotHeld, PaidEpoch, Rao,
+    Refusal, Submitted, SubnetOwner, Transaction, Uid, Version,
 };
 
 /// The chain of one subnet.
@@ -24,6 +26,8 @@ pub struct Chain {
     pub(crate) state: State,
     pub(crate) pool: Pool,
     pub(crate) remembered: Remembered,
+    pub(crate) hashes: BlockHashes,
+    pub(crate) past_accounts: PastAccounts,
 }
 
 /// A block that has just closed.
@@ -62,14 +66,17 @@ impl Chain {
             hyperparameters: state.rules.clone(),
             neurons: state.neurons.clone(),
         };
-        let history = History::new(version, closed);
-        Ok(Self {
+        let mut chain = Self {
             closed,
-            history,
+            history: History::new(version, closed),
             state,
             pool: Pool::default(),
             remembered: Remembered::default(),
-        })
+            hashes: BlockHashes::default(),
+            past_accounts: PastAccounts::new(closed),
+        };
+        chain.hashes.push(BlockHash(chain.state_hash().bytes()));
+        Ok(chain)
     }
 
     /// Takes a transaction into the open block. The same transaction again changes nothing and is answered with the block
@@ -112,6 +119,7 @@ impl Chain {
         let state = &mut self.state;
         state.registrations.begin_block(&state.rules, block);
         let (mut applied, mut asked) = (Vec::new(), Vec::new());
+        let mut hash = self.hashes.begin(block);
         for transaction in self.pool.drain() {
             let Transaction { signer, nonce, .. } = transaction;
             asked.push(Asked::of(&transaction.call));
@@ -119,6 +127,7 @@ impl Chain {
                 call: CallHash::of(&transaction.call),
                 block,
             };
+            hash.add(signer, nonce, taken.call);
             let outcome = state.apply(transaction, taken);
             self.remembered.remember(signer, nonce, taken);
             applied.push(Applied {
@@ -128,8 +137,10 @@ impl Chain {
             });
         }
         self.remembered.forget(block);
+        self.hashes.push(hash.finish());
         state.accounts.mint_block_reward(state.rules.block_emission);
         let epoch = epoch_is_due(block, state.netuid, state.rules.tempo).then(|| state.run_epoch(block));
+        self.past_accounts.push(block, state.accounts.take_before());
         let metagraph_changed = self.keep_version(block);
         ClosedBlock {
             block,
@@ -204,6 +215,34 @@ impl Chain {
     /// What a coldkey has free to use.
     pub fn balance(&self, coldkey: &Coldkey) -> Rao {
         self.state.accounts.balance(coldkey)
+    }
+
+    /// What a coldkey had when an earlier block closed, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while no
+    /// more than [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was read from a
+    /// snapshot knows none from before.
+    pub fn holdings_at(&self, coldkey: Coldkey, block: Block) -> Result<Holdings, NotHeld> {
+        self.past_accounts
+            .at(coldkey, block, self.closed, &self.state.accounts)
+    }
+
+    /// The hash of a closed block, one of the last [`HELD_HASHES`](crate::HELD_HASHES).
+    pub fn block_hash(&self, block: Block) -> Result<BlockHash, NotHeld> {
+        self.hashes.at(block, self.closed)
+    }
+
+    /// What a hotkey has published last.
+    pub fn metadata(&self, hotkey: &Hotkey) -> Option<&Metadata> {
+        self.state.published.of(hotkey)
+    }
+
+    /// The number of the subnet.
+    pub fn netuid(&self) -> u16 {
+        self.state.netuid
+    }
+
+    /// Who may change the rules.
+    pub fn owner(&self) -> Option<&SubnetOwner> {
+        self.state.owner.as_ref()
     }
 
     /// All that coldkeys have free to use, in their order; none has nothing.

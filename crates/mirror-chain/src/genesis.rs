@@ -7,10 +7,11 @@ use mirror_identity::{Coldkey, Hotkey};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
+use crate::published::PublishedData;
 use crate::registration::Registrations;
 use crate::serving::Served;
 use crate::state::State;
-use crate::{Block, Bond, Hyperparameters, MAX_GENESIS_ISSUANCE, MAX_UIDS, Neuron, Rao, Uid, Weight};
+use crate::{Block, Bond, Hyperparameters, MAX_ISSUANCE, MAX_UIDS, Neuron, Rao, Uid, Weight};
 
 /// The first state of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +137,7 @@ impl Genesis {
             stake_moved: BTreeMap::new(),
             epochs: 0,
             last_epoch: None,
+            published: PublishedData::default(),
             spent: BTreeMap::new(),
             uids,
         };
@@ -176,6 +178,7 @@ impl Genesis {
             let free = coins(&mut accounts, free)?;
             accounts.deposit(coldkey, free);
         }
+        drop(accounts.take_before());
         Ok((accounts, takes))
     }
 
@@ -292,6 +295,6 @@ pub enum GenesisError {
         coldkey: Coldkey,
     },
     /// Stakes and balances are more together than the chain can count.
-    #[error("stakes and balances are more than {} rao in all", MAX_GENESIS_ISSUANCE.0)]
+    #[error("stakes and balances are more than {} rao in all", MAX_ISSUANCE.0)]
     TooManyCoins,
 }

@@ -30,16 +30,20 @@
 //! ```
 
 mod accounts;
+mod block_hash;
 pub mod cabal;
 mod call;
 mod chain;
 mod commitment;
 pub mod epoch;
 mod genesis;
+mod governing;
 mod hyperparameters;
 mod metagraph;
+mod past_accounts;
 mod payment;
 mod pool;
+mod published;
 mod refusal;
 mod registration;
 mod serving;
@@ -50,7 +54,8 @@ mod state_hash;
 mod units;
 mod weights;
 
-pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_GENESIS_ISSUANCE, TOTAL_SUPPLY};
+pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_ISSUANCE, TOTAL_SUPPLY, TRANSFER_FEE};
+pub use block_hash::{BlockHash, HELD_HASHES};
 pub use call::{Asked, Axon, Call, Transaction, Weights};
 pub use chain::{Applied, Chain, ClosedBlock};
 pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS, RevealPeriod};
@@ -58,8 +63,10 @@ pub use epoch::Bond;
 pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
 pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};
 pub use metagraph::{HISTORY_BLOCKS, HISTORY_BYTES, Metagraph, Neuron, NotHeld};
+pub use past_accounts::{HELD_CHANGES, Holdings};
 pub use payment::{Paid, PaidEpoch};
 pub use pool::{POOL_BYTES, REMEMBERED_BLOCKS, REMEMBERED_TRANSACTIONS, Submitted};
+pub use published::{MAX_METADATA, Metadata};
 pub use refusal::Refusal;
 pub use snapshot::SnapshotError;
 pub use state_hash::StateHash;

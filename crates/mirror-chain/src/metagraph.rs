@@ -119,7 +119,7 @@ impl Metagraph {
     }
 }
 
-/// A block whose metagraph is not held.
+/// A block of which what is asked for is not held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotHeld {
     /// Not closed yet.
@@ -131,11 +131,11 @@ pub enum NotHeld {
         last: Block,
     },
     /// Too long ago.
-    #[error("the metagraph of block {block} is not held any more, the oldest held is of block {oldest}")]
+    #[error("what was at block {block} is not held any more, the oldest held is of block {oldest}")]
     TooOld {
         /// The block asked for.
         block: Block,
-        /// The oldest block whose metagraph is held.
+        /// The oldest block of which it is held.
         oldest: Block,
     },
 }

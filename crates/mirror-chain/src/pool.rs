@@ -128,6 +128,7 @@ fn bytes(call: &Call) -> usize {
             Call::SetWeights(weights) => weights_bytes(weights),
             Call::RevealWeights { weights, salt } => weights_bytes(weights) + size_of_val(&salt[..]),
             Call::SetHyperparameter { name, .. } => name.len(),
+            Call::PublishMetadata { data } => data.len(),
             Call::Register { .. }
             | Call::BurnedRegister { .. }
             | Call::ServeAxon(_)
@@ -136,7 +137,9 @@ fn bytes(call: &Call) -> usize {
             | Call::AddStake { .. }
             | Call::RemoveStake { .. }
             | Call::BecomeDelegate { .. }
-            | Call::Transfer { .. } => 0,
+            | Call::Transfer { .. }
+            | Call::ForceSetBalance { .. }
+            | Call::ForceRegister { .. } => 0,
         }
 }
 
@@ -169,7 +172,10 @@ impl Remembered {
 
     /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Taken)> {
-        let taken = self.oldest_first.iter().filter_map(|key| self.taken.get_key_value(key));
+        let taken = self
+            .oldest_first
+            .iter()
+            .filter_map(|key| self.taken.get_key_value(key));
         taken.map(|((signer, nonce), taken)| (signer, nonce, taken))
     }
 }

@@ -92,6 +92,11 @@ refusals! {
     /// Not what was committed to: other weights, another salt, another version key.
     InvalidRevealCommitHashNotMatch: "no commitment of the hotkey is to these weights with this salt",
 
+    /// Not a neuron, or one that has gone.
+    AccountNotAllowedCommit: "only neurons of the subnet can publish metadata",
+    /// Too much at once, or since the last epoch.
+    SpaceLimitExceeded: "the hotkey has published as many bytes in this epoch as it may, or they are too many at once",
+
     /// Nothing is to be moved.
     AmountTooLow: "the amount is nothing",
     /// The balance does not allow it.
@@ -113,6 +118,8 @@ refusals! {
 
     /// Not the subnet's owner.
     NotSubnetOwner: "the key is not the subnet owner's",
+    /// More coins than can be.
+    Overflow: "there would be more coins than the chain can count",
     /// No such rule.
     UnknownHyperparameter: "there is no hyperparameter of this name",
     /// Outside of what the rule can be.

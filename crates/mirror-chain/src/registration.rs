@@ -93,6 +93,7 @@ impl State {
         self.check_owner(&hotkey, &coldkey)?;
         let place = self.place(block)?;
         self.settle(hotkey, coldkey, place, block);
+        self.registrations.count();
         Ok(())
     }
 
@@ -113,6 +114,7 @@ impl State {
         let paid = self.accounts.withdraw(&coldkey, price);
         self.accounts.burn(paid.ok_or(Refusal::NotEnoughBalanceToStake)?);
         self.settle(hotkey, coldkey, place, block);
+        self.registrations.count();
         self.registrations.raise_burn(&self.rules);
         Ok(())
     }
@@ -129,7 +131,7 @@ impl State {
     }
 
     /// A hotkey is its first owner's for ever.
-    fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), Refusal> {
+    pub(crate) fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), Refusal> {
         match self.owners.get(hotkey) {
             Some(owner) if owner != coldkey => Err(Refusal::NonAssociatedColdKey),
             _ => Ok(()),
@@ -137,7 +139,7 @@ impl State {
     }
 
     /// The next uid, or that of whom a newcomer replaces.
-    fn place(&self, block: Block) -> Result<Uid, Refusal> {
+    pub(crate) fn place(&self, block: Block) -> Result<Uid, Refusal> {
         let neurons = self.neurons.len() as u64;
         if neurons < self.rules.max_allowed_uids.min(MAX_UIDS).into() {
             return Ok(Uid(neurons as u16));
@@ -149,7 +151,7 @@ impl State {
         replaced.ok_or(Refusal::NoNeuronIdAvailable)
     }
 
-    fn settle(&mut self, hotkey: Hotkey, coldkey: Coldkey, place: Uid, block: Block) {
+    pub(crate) fn settle(&mut self, hotkey: Hotkey, coldkey: Coldkey, place: Uid, block: Block) {
         self.owners.entry(hotkey).or_insert(coldkey);
         let mut newcomer = Neuron::registered(hotkey, coldkey, block);
         if let Some(place) = self.neurons.get_mut(place.index()) {
@@ -164,7 +166,6 @@ impl State {
             self.neurons.push(Arc::new(newcomer));
         }
         self.uids.insert(hotkey, place);
-        self.registrations.count();
         // Whoever was here before may have stake.
         self.restake(hotkey);
     }
@@ -174,6 +175,7 @@ impl State {
         self.uids.remove(&gone);
         self.commits.remove(&gone);
         self.served.forget(&gone);
+        self.published.forget(&gone);
         if self.rules.rule_set == RuleSet::Classic {
             self.accounts.unstake_all(gone);
         }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_hash::BlockHashes;
 use crate::metagraph::History;
+use crate::past_accounts::PastAccounts;
 use crate::pool::{Pool, Remembered};
 use crate::state::State;
-use crate::{Block, Chain, Metagraph, Neuron, Rao, Uid, Version};
+use crate::{Block, Chain, MAX_ISSUANCE, Metagraph, Neuron, Rao, Uid, Version};
 
 /// What is written.
 #[derive(Serialize, Deserialize)]
@@ -21,6 +23,7 @@ struct Saved<'chain> {
     state: Cow<'chain, State>,
     pool: Cow<'chain, Pool>,
     remembered: Cow<'chain, Remembered>,
+    hashes: Cow<'chain, BlockHashes>,
     /// Of the chain that it was.
     hash: [u8; 32],
 }
@@ -49,6 +52,7 @@ impl Chain {
             state: Cow::Borrowed(&self.state),
             pool: Cow::Borrowed(&self.pool),
             remembered: Cow::Borrowed(&self.remembered),
+            hashes: Cow::Borrowed(&self.hashes),
             hash: self.state_hash().bytes(),
         };
         postcard::to_stdvec(&saved).expect("memory takes all, and every list knows its length")
@@ -80,6 +84,8 @@ impl Chain {
             state,
             pool: saved.pool.into_owned(),
             remembered: saved.remembered.into_owned(),
+            hashes: saved.hashes.into_owned(),
+            past_accounts: PastAccounts::new(saved.closed),
         };
         if chain.state_hash().bytes() != saved.hash {
             return Err(SnapshotError::OtherState);
@@ -156,7 +162,14 @@ fn coins_are_right(state: &State) -> bool {
         .chain(state.accounts.stakes().values())
         .map(|&rao| wide(rao))
         .sum();
-    let issued =
-        wide(issuance.genesis) + wide(issuance.minted) - wide(issuance.lapsed) - wide(issuance.burned);
-    held + wide(issuance.pending) == issued && u64::try_from(issued).is_ok()
+    let issued = wide(issuance.genesis) + wide(issuance.granted) + wide(issuance.minted)
+        - wide(issuance.lapsed)
+        - wide(issuance.burned);
+    let countable = [
+        issuance.minted,
+        Rao(issuance.genesis.0.saturating_add(issuance.granted.0)),
+    ];
+    held + wide(issuance.pending) == issued
+        && (0..=wide(MAX_ISSUANCE)).contains(&issued)
+        && countable.into_iter().all(|coins| coins <= MAX_ISSUANCE)
 }

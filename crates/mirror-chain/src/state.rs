@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::commitment::{Commits, RevealPeriod};
-use crate::hyperparameters::HyperparameterError;
 use crate::pool::Taken;
+use crate::published::PublishedData;
 use crate::registration::Registrations;
 use crate::serving::Served;
 use crate::{Block, Call, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner, Transaction, Uid};
@@ -38,6 +38,7 @@ pub(crate) struct State {
     pub(crate) epochs: u64,
     /// When the last epoch was.
     pub(crate) last_epoch: Option<Block>,
+    pub(crate) published: PublishedData,
     /// By key; of those whose calls have ever taken effect.
     pub(crate) spent: BTreeMap<PublicKey, Spent>,
 }
@@ -73,27 +74,16 @@ impl State {
             Call::RemoveStake { hotkey, amount } => self.remove_stake(signer, hotkey, amount, block),
             Call::BecomeDelegate { hotkey, take } => self.become_delegate(&signer, hotkey, take),
             Call::Transfer { to, amount } => self.transfer(&signer, to, amount),
+            Call::PublishMetadata { data } => self.publish_metadata(signer, data, block),
             Call::SetHyperparameter { name, value } => self.set_hyperparameter(&signer, &name, value),
+            Call::ForceSetBalance { coldkey, free } => self.force_set_balance(&signer, coldkey, free),
+            Call::ForceRegister {
+                hotkey,
+                coldkey,
+                stake,
+                free,
+            } => self.force_register(&signer, hotkey, coldkey, stake, free, block),
         }
-    }
-
-    fn set_hyperparameter(&mut self, signer: &Coldkey, name: &str, value: u64) -> Result<(), Refusal> {
-        if self.owner.as_ref().map(|owner| &owner.coldkey) != Some(signer) {
-            return Err(Refusal::NotSubnetOwner);
-        }
-        let mut rules = self.rules.clone();
-        rules.set(name, value).map_err(|error| match error {
-            HyperparameterError::UnknownName { .. } => Refusal::UnknownHyperparameter,
-            HyperparameterError::ValueNotInBounds { .. } => Refusal::ValueNotInBounds,
-        })?;
-        if (self.neurons.len() as u64) > rules.max_allowed_uids.into() {
-            return Err(Refusal::MaxAllowedUidsLessThanCurrentUids);
-        }
-        if rules.burn != self.rules.burn {
-            self.registrations.burn = rules.burn.max(rules.min_burn).min(rules.max_burn);
-        }
-        self.rules = rules;
-        Ok(())
     }
 
     /// The uid of the owner's hotkey, where it is a neuron.

@@ -39,7 +39,7 @@ impl fmt::Debug for StateHash {
 
 /// BLAKE2b-256 of a call: whether a nonce comes again with the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CallHash([u8; 32]);
+pub(crate) struct CallHash(pub(crate) [u8; 32]);
 
 impl CallHash {
     pub(crate) fn of(call: &Call) -> Self {
@@ -93,6 +93,17 @@ impl Chain {
         hasher.number(state.epochs);
         hasher.count(state.last_epoch.iter().len());
         hasher.number(state.last_epoch.map_or(0, |block| block.0));
+        hasher.map(state.published.all(), |hasher, published| {
+            hasher.count(published.metadata.data.len());
+            hasher.bytes(&published.metadata.data);
+            hasher.number(published.metadata.block.0);
+            hasher.number(published.bytes);
+            hasher.number(published.epoch);
+        });
+        hasher.count(self.hashes.iter().len());
+        for hash in self.hashes.iter() {
+            hasher.bytes(&hash.0);
+        }
         hasher.map(&state.spent, |hasher, spent| {
             hasher.number(spent.nonce.0);
             hasher.taken(&spent.taken);
@@ -149,6 +160,7 @@ impl Hasher {
 
     fn issuance(&mut self, issuance: &Issuance) {
         self.number(issuance.genesis.0);
+        self.number(issuance.granted.0);
         self.number(issuance.minted.0);
         self.number(issuance.pending.0);
         self.number(issuance.lapsed.0);
@@ -269,6 +281,28 @@ impl Hasher {
                 self.count(name.len());
                 self.bytes(name.as_bytes());
                 self.number(*value);
+            }
+            Call::PublishMetadata { data } => {
+                self.number(12_u8);
+                self.count(data.len());
+                self.bytes(data);
+            }
+            Call::ForceSetBalance { coldkey, free } => {
+                self.number(13_u8);
+                self.bytes(&coldkey.bytes());
+                self.number(free.0);
+            }
+            Call::ForceRegister {
+                hotkey,
+                coldkey,
+                stake,
+                free,
+            } => {
+                self.number(14_u8);
+                self.bytes(&hotkey.bytes());
+                self.bytes(&coldkey.bytes());
+                self.number(stake.0);
+                self.number(free.0);
             }
         }
     }

@@ -3,10 +3,12 @@
 mod subnet;
 
 use mirror_chain::{
-    Axon, Block, Call, Chain, Commitment, Genesis, Hyperparameters, Nomination, Paid, PaidEpoch, Rao,
-    Refusal, RuleSet, Uid,
+    Axon, Block, Call, Chain, Commitment, Genesis, HELD_HASHES, HISTORY_BLOCKS, Hyperparameters,
+    MAX_ISSUANCE, MAX_METADATA, Nomination, NotHeld, Paid, PaidEpoch, Rao, Refusal, RuleSet, Uid,
 };
-use subnet::{STAKE, VALIDATOR, chain, coldkey, hotkey, neuron, outcome, owner, row, weights};
+use subnet::{
+    STAKE, VALIDATOR, balance, chain, coldkey, hotkey, neuron, outcome, owner, row, submit, weights,
+};
 
 /// A coldkey with money and no neuron.
 const RICH: u8 = 60;
@@ -378,4 +380,180 @@ fn axons_and_figures_are_announced_each_at_the_pace_of_the_rate_limit() {
         chain.metagraph().neuron(Uid(1)).and_then(|other| other.axon),
         None
     );
+}
+
+#[test]
+fn who_governs_gives_and_takes_coins() {
+    let mut chain = chain(|genesis| {
+        genesis.owner = Some(owner(1));
+        genesis.balances = vec![balance(9, 5_000)];
+        genesis.hyperparameters.tempo = 0;
+    });
+    let set = |free| Call::ForceSetBalance {
+        coldkey: coldkey(9),
+        free: Rao(free),
+    };
+    assert_eq!(
+        outcome(&mut chain, hotkey(1), set(7_000)),
+        Err(Refusal::NotSubnetOwner)
+    );
+    assert_eq!(
+        outcome(&mut chain, coldkey(9), set(7_000)),
+        Err(Refusal::NotSubnetOwner)
+    );
+    let genesis = chain.issuance().genesis;
+    // 2,000 given, 6,000 taken, all of it taken: less than the existential deposit of 500 is nothing.
+    for (free, then, granted, burned) in [
+        (7_000, 7_000, 2_000, 0),
+        (1_000, 1_000, 2_000, 6_000),
+        (499, 0, 2_000, 7_000),
+        (0, 0, 2_000, 7_000),
+    ] {
+        assert_eq!(outcome(&mut chain, coldkey(1), set(free)), Ok(()));
+        assert_eq!(chain.balance(&coldkey(9)), Rao(then));
+        let issuance = chain.issuance();
+        assert_eq!(
+            (issuance.genesis, issuance.granted, issuance.burned),
+            (genesis, Rao(granted), Rao(burned))
+        );
+    }
+    for too_much in [MAX_ISSUANCE.0, u64::MAX] {
+        assert_eq!(
+            outcome(&mut chain, coldkey(1), set(too_much)),
+            Err(Refusal::Overflow)
+        );
+    }
+}
+
+#[test]
+fn who_governs_seats_a_neuron_that_no_rule_would_let_in() {
+    let mut chain = chain(|genesis| {
+        genesis.owner = Some(owner(1));
+        genesis.hyperparameters.network_registration_allowed = false;
+        genesis.hyperparameters.tempo = 0;
+    });
+    let seat = |hot, cold, stake| Call::ForceRegister {
+        hotkey: hotkey(hot),
+        coldkey: coldkey(cold),
+        stake: Rao(stake),
+        free: Rao(600),
+    };
+    assert_eq!(
+        outcome(&mut chain, coldkey(0), seat(9, 9, 70)),
+        Err(Refusal::NotSubnetOwner)
+    );
+    assert_eq!(
+        outcome(&mut chain, coldkey(1), seat(0, 0, 70)),
+        Err(Refusal::AlreadyRegistered)
+    );
+    assert_eq!(
+        outcome(&mut chain, coldkey(1), seat(9, 9, u64::MAX)),
+        Err(Refusal::Overflow)
+    );
+    assert_eq!(outcome(&mut chain, coldkey(1), seat(9, 9, 70)), Ok(()));
+    let seated = neuron(&chain, 3);
+    assert_eq!(
+        (seated.hotkey, seated.coldkey, seated.stake),
+        (hotkey(9), coldkey(9), Rao(70))
+    );
+    assert_eq!(chain.balance(&coldkey(9)), Rao(600));
+    assert_eq!(chain.issuance().granted, Rao(670));
+}
+
+#[test]
+fn neurons_publish_metadata_within_their_space() {
+    let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 99);
+    let publish = |data: &[u8]| Call::PublishMetadata { data: data.to_vec() };
+    let mine = |chain: &Chain| chain.metadata(&hotkey(0)).map(|metadata| metadata.data.clone());
+    assert_eq!(
+        outcome(&mut chain, hotkey(9), publish(b"model")),
+        Err(Refusal::AccountNotAllowedCommit)
+    );
+    assert_eq!(mine(&chain), None);
+    assert_eq!(outcome(&mut chain, hotkey(0), publish(b"model")), Ok(()));
+    let metadata = chain.metadata(&hotkey(0)).expect("it has published");
+    assert_eq!(
+        (&metadata.data[..], metadata.block),
+        (&b"model"[..], chain.block())
+    );
+    let too_long = vec![0; MAX_METADATA + 1];
+    assert_eq!(
+        outcome(&mut chain, hotkey(0), publish(&too_long)),
+        Err(Refusal::SpaceLimitExceeded)
+    );
+    // 3,100 bytes an epoch, of which less than 100 count as 100: 31 times.
+    for time in 1..31 {
+        assert_eq!(outcome(&mut chain, hotkey(0), publish(&[time])), Ok(()));
+    }
+    assert_eq!(
+        outcome(&mut chain, hotkey(0), publish(b"once more")),
+        Err(Refusal::SpaceLimitExceeded)
+    );
+    assert_eq!(mine(&chain), Some(vec![30]));
+    while chain.last_epoch().is_none() {
+        chain.close_block();
+    }
+    assert_eq!(outcome(&mut chain, hotkey(0), publish(b"once more")), Ok(()));
+    let read = Chain::from_snapshot(&chain.snapshot()).expect("it was just written");
+    assert_eq!(mine(&read), Some(b"once more".to_vec()));
+}
+
+#[test]
+fn what_a_coldkey_had_is_told_of_past_blocks_as_far_back_as_is_held() {
+    let mut chain = chain(|genesis| {
+        genesis.balances = vec![balance(0, 9_000)];
+        genesis.hyperparameters.tempo = 0;
+    });
+    let transfer = |amount| Call::Transfer {
+        to: coldkey(8),
+        amount: Rao(amount),
+    };
+    for _ in 1..=HISTORY_BLOCKS {
+        assert_eq!(
+            outcome(&mut chain, coldkey(0), transfer(600)).is_ok(),
+            chain.block() <= Block(14)
+        );
+    }
+    let free = |chain: &Chain, block| Ok(chain.holdings_at(coldkey(8), Block(block))?.free);
+    assert_eq!(free(&chain, 1), Ok(Rao(600)));
+    assert_eq!(free(&chain, 3), Ok(Rao(1_800)));
+    let last = chain.block();
+    assert_eq!(last, Block(HISTORY_BLOCKS));
+    let oldest = Block(1);
+    assert_eq!(
+        free(&chain, 0),
+        Err(NotHeld::TooOld {
+            block: Block(0),
+            oldest
+        })
+    );
+    let block = last.next();
+    assert_eq!(free(&chain, block.0), Err(NotHeld::NotClosed { block, last }));
+}
+
+#[test]
+fn a_block_hash_stands_for_all_that_happened_before() {
+    let (mut one, mut other) = (chain(rich), chain(rich));
+    let transfer = |amount| Call::Transfer {
+        to: coldkey(8),
+        amount: Rao(amount),
+    };
+    assert_eq!(one.block_hash(Block(0)), other.block_hash(Block(0)));
+    submit(&mut one, coldkey(0), 1, transfer(600));
+    submit(&mut other, coldkey(0), 1, transfer(601));
+    for _ in 0..HELD_HASHES {
+        one.close_block();
+        other.close_block();
+        assert_ne!(one.block_hash(one.block()), other.block_hash(other.block()));
+    }
+    let read = Chain::from_snapshot(&one.snapshot()).expect("it was just written");
+    assert_eq!(read.block_hash(Block(1)), one.block_hash(Block(1)));
+    let too_old = NotHeld::TooOld {
+        block: Block(0),
+        oldest: Block(1),
+    };
+    assert_eq!(read.block_hash(Block(0)), Err(too_old));
+    let last = one.block();
+    let block = last.next();
+    assert_eq!(one.block_hash(block), Err(NotHeld::NotClosed { block, last }));
 }

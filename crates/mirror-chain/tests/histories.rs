@@ -2,13 +2,13 @@
 
 mod subnet;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use mirror_chain::{
-    Axon, Call, Chain, Commitment, Genesis, GenesisNeuron, Hyperparameters, Nomination, Nonce, Rao, Refusal,
-    RuleSet, Transaction, Uid, Weights,
+    Axon, Call, Chain, Commitment, Genesis, GenesisNeuron, Holdings, Hyperparameters, Nomination, Nonce, Rao,
+    Refusal, RuleSet, Transaction, Uid, Weights,
 };
 use mirror_identity::PublicKey;
 use proptest::prelude::*;
@@ -123,6 +123,22 @@ fn set_hyperparameter() -> impl Strategy<Value = Call> {
     ]
 }
 
+/// What only who governs can ask.
+fn force() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        (0..KEYS, amount()).prop_map(|(number, free)| Call::ForceSetBalance {
+            coldkey: coldkey(number),
+            free,
+        }),
+        (0..KEYS, 0..KEYS, amount(), amount()).prop_map(|(hot, cold, stake, free)| Call::ForceRegister {
+            hotkey: hotkey(hot),
+            coldkey: coldkey(cold),
+            stake,
+            free,
+        }),
+    ]
+}
+
 /// A key's transaction: of its hotkey, or of its coldkey.
 fn transaction() -> impl Strategy<Value = Transaction> {
     let key = || 0..KEYS;
@@ -136,6 +152,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         1 => axon.prop_map(Call::ServePrometheus),
         4 => weights().prop_map(Call::SetWeights),
         1 => secret().prop_map(|weights| Call::RevealWeights { weights, salt: vec![7] }),
+        1 => prop::collection::vec(any::<u8>(), 0..140).prop_map(|data| Call::PublishMetadata { data }),
     ];
     let of_coldkey = prop_oneof![
         2 => key().prop_map(|number| Call::BurnedRegister { hotkey: hotkey(number) }),
@@ -147,6 +164,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         }),
         2 => (key(), amount()).prop_map(|(number, amount)| Call::Transfer { to: coldkey(number), amount }),
         1 => set_hyperparameter(),
+        1 => force(),
     ];
     let by_hotkey = (key(), of_hotkey).prop_map(|(number, call)| (hotkey(number), call));
     let commit = (key(), secret()).prop_map(|(number, weights)| {
@@ -155,7 +173,10 @@ fn transaction() -> impl Strategy<Value = Transaction> {
     });
     let by_coldkey = (key(), of_coldkey).prop_map(|(number, call)| {
         // Only the owner's are not all refused.
-        let number = if let Call::SetHyperparameter { .. } = call {
+        let number = if let Call::SetHyperparameter { .. }
+        | Call::ForceSetBalance { .. }
+        | Call::ForceRegister { .. } = call
+        {
             number % 2
         } else {
             number
@@ -212,9 +233,26 @@ fn check_conservation(chain: &Chain) -> Result<(), TestCaseError> {
         issuance.minted.0,
         issuance.paid().0 + issuance.pending.0 + issuance.lapsed.0
     );
+    prop_assert_eq!(
+        issuance.total().0,
+        issuance.genesis.0 + issuance.granted.0 + issuance.minted.0 - issuance.lapsed.0 - issuance.burned.0
+    );
     prop_assert!(chain.balances().all(|(_, free)| free > Rao(0)));
     prop_assert!(chain.stakes().all(|(_, _, stake)| stake > Rao(0)));
     Ok(())
+}
+
+/// What each coldkey has now.
+fn holdings(chain: &Chain) -> Vec<(PublicKey, Holdings)> {
+    let holdings = |coldkey| {
+        let own = chain.stakes().filter(|(_, of, _)| *of == coldkey);
+        Holdings {
+            free: chain.balance(&coldkey),
+            stakes: own.map(|(hotkey, _, stake)| (hotkey, stake)).collect(),
+        }
+    };
+    let coldkeys = (0..KEYS).map(coldkey);
+    coldkeys.map(|coldkey| (coldkey, holdings(coldkey))).collect()
 }
 
 fn check_registry(chain: &Chain) -> Result<(), TestCaseError> {
@@ -232,8 +270,7 @@ fn check_registry(chain: &Chain) -> Result<(), TestCaseError> {
         let stake: u64 = nominators.iter().map(|(_, stake)| stake.0).sum();
         prop_assert_eq!(neuron.stake, Rao(stake));
     }
-    let hotkeys: std::collections::BTreeSet<PublicKey> =
-        metagraph.neurons.iter().map(|neuron| neuron.hotkey).collect();
+    let hotkeys: BTreeSet<PublicKey> = metagraph.neurons.iter().map(|neuron| neuron.hotkey).collect();
     prop_assert_eq!(hotkeys.len(), neurons);
     Ok(())
 }
@@ -287,6 +324,8 @@ proptest! {
     fn invariants_hold_after_each_block(rule_set in rule_set(), history in history()) {
         let mut chain = chain(rule_set);
         let genesis = chain.clone();
+        let mut past = vec![(chain.block(), holdings(&chain))];
+        let mut hashes = BTreeSet::new();
         check_conservation(&chain)?;
         check_registry(&chain)?;
         for transactions in history {
@@ -307,10 +346,19 @@ proptest! {
             if closed.epoch.is_some() {
                 prop_assert_eq!(chain.issuance().pending, Rao(0));
             }
+            let hash = chain.block_hash(closed.block).expect("it has just closed");
+            prop_assert!(hashes.insert(hash.0));
+            past.push((closed.block, holdings(&chain)));
             // The past does not change.
             prop_assert_eq!(chain.metagraph_at(block_before), Ok(&before));
         }
         prop_assert_eq!(chain.metagraph_at(genesis.block()), Ok(genesis.metagraph()));
+        prop_assert_eq!(chain.block_hash(genesis.block()), genesis.block_hash(genesis.block()));
+        for (block, held) in past {
+            for (coldkey, held) in held {
+                prop_assert_eq!(chain.holdings_at(coldkey, block), Ok(held));
+            }
+        }
     }
 
     #[test]

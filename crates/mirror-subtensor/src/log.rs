@@ -25,7 +25,7 @@ use crate::reports::{OfBlock, Unreported};
 use crate::{gate, launch};
 
 /// The form of the records below. A log of another form is refused.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// Size of the records since the last snapshot at which the log is long, bytes.
 const LONG_BYTES: usize = 16 << 20;

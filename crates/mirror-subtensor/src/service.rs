@@ -1,4 +1,4 @@
-//! The services of the contract, `Subtensor` for neurons, `SubtensorAccounts` for who looks on and `SubtensorControl` for
+//! The services of the contract, `Subtensor` for neurons, `SubtensorExplorer` for who looks on and `SubtensorControl` for
 //! the coordinator: messages in, checked, to the task, and its answers out.
 
 use std::sync::Arc;
@@ -8,14 +8,15 @@ use futures::stream::{self, BoxStream};
 use mirror_chain::{Block, NotHeld, Refusal};
 use mirror_net::server::MESSAGE_LIMIT;
 use mirror_net::signed::Unsigned;
-use mirror_proto::mirror::v1::subtensor_accounts_server::{SubtensorAccounts, SubtensorAccountsServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
+use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, CurrentBlock, CurrentBlockRequest,
-    Delegates, DelegatesRequest, HoldReply, HoldRequest, Issuance, IssuanceRequest, Metagraph,
-    MetagraphRequest, Nominators, NominatorsRequest, RetireReply, RetireRequest, SettleReply, SettleRequest,
-    SignedTransaction, StepReport, SubmitReply, WatchRequest,
+    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, BlockHash, BlockHashRequest,
+    CurrentBlock, CurrentBlockRequest, Delegates, DelegatesRequest, HoldReply, HoldRequest, Issuance,
+    IssuanceRequest, Metadata, MetadataRequest, Metagraph, MetagraphRequest, Nominators, NominatorsRequest,
+    RetireReply, RetireRequest, SettleReply, SettleRequest, SignedTransaction, StepReport, SubmitReply,
+    SubnetInfo, SubnetInfoRequest, WatchRequest,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -50,9 +51,9 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
         watchers: Arc::new(Semaphore::new(WATCHERS)),
     };
     let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
-    let accounts = SubtensorAccountsServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+    let explorer = SubtensorExplorerServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let control = SubtensorControlServer::new(service).max_decoding_message_size(MESSAGE_LIMIT);
-    Routes::new(subtensor).add_service(accounts).add_service(control)
+    Routes::new(subtensor).add_service(explorer).add_service(control)
 }
 
 #[tonic::async_trait]
@@ -159,7 +160,7 @@ impl Subtensor for Service {
 }
 
 #[tonic::async_trait]
-impl SubtensorAccounts for Service {
+impl SubtensorExplorer for Service {
     #[instrument(level = "debug", skip_all)]
     async fn get_delegates(
         &self,
@@ -171,15 +172,14 @@ impl SubtensorAccounts for Service {
 
     #[instrument(level = "debug", skip_all)]
     async fn get_balance(&self, request: Request<BalanceRequest>) -> Result<Response<Balance>, Status> {
-        let coldkey = wire::key("coldkey", &request.into_inner().coldkey)?;
-        let balance = self.node.read(move |chain| {
-            let stakes = chain.stakes().filter(|&(_, owner, _)| owner == coldkey);
-            wire::balance(
-                chain.balance(&coldkey),
-                stakes.map(|(hotkey, _, stake)| (hotkey, stake)),
-            )
+        let BalanceRequest { coldkey, block } = request.into_inner();
+        let coldkey = wire::key("coldkey", &coldkey)?;
+        let held = self.node.read(move |chain| {
+            let block = block.map_or(chain.block(), Block);
+            chain.holdings_at(coldkey, block)
         });
-        Ok(Response::new(balance.await?))
+        let held = held.await?.map_err(CallError::NotHeld)?;
+        Ok(Response::new(wire::balance(&held)))
     }
 
     #[instrument(level = "debug", skip_all)]
@@ -188,6 +188,41 @@ impl SubtensorAccounts for Service {
             .node
             .read(|chain| wire::issuance(&chain.issuance(), chain.burn()));
         Ok(Response::new(issuance.await?))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_subnet_info(
+        &self,
+        _request: Request<SubnetInfoRequest>,
+    ) -> Result<Response<SubnetInfo>, Status> {
+        let info = self.node.read(wire::subnet_info);
+        Ok(Response::new(info.await?))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_block_hash(
+        &self,
+        request: Request<BlockHashRequest>,
+    ) -> Result<Response<BlockHash>, Status> {
+        let block = request.into_inner().block;
+        let hashed = self.node.read(move |chain| {
+            let block = block.map_or(chain.block(), Block);
+            chain.block_hash(block).map(|hash| (block, hash))
+        });
+        let (block, hash) = hashed.await?.map_err(CallError::NotHeld)?;
+        Ok(Response::new(BlockHash {
+            block: block.0,
+            hash: hash.0.to_vec(),
+        }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn get_metadata(&self, request: Request<MetadataRequest>) -> Result<Response<Metadata>, Status> {
+        let hotkey = wire::key("hotkey", &request.into_inner().hotkey)?;
+        let metadata = self
+            .node
+            .read(move |chain| wire::metadata(chain.metadata(&hotkey)));
+        Ok(Response::new(metadata.await?))
     }
 }
 

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use mirror_chain::{
-    Applied, Axon, Block, Call, Commitment, Hyperparameters, Issuance, MAX_UIDS, Metagraph, Neuron, Nonce,
-    Rao, Transaction, Uid, Weights,
+    Applied, Axon, Block, Call, Chain, Commitment, EXISTENTIAL_DEPOSIT, Holdings, Hyperparameters, Issuance,
+    MAX_METADATA, MAX_UIDS, Metadata, Metagraph, Neuron, Nonce, Rao, SubnetOwner, TRANSFER_FEE, Transaction,
+    Uid, Weights,
 };
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use mirror_proto::mirror::v1 as proto;
@@ -43,6 +44,8 @@ pub(crate) enum Malformed {
     Window { from: u64, until: u64 },
     #[error("the name has {length} bytes, and none has more than {NAME_BYTES}")]
     Name { length: usize },
+    #[error("the metadata has {length} bytes, and at most {MAX_METADATA}")]
+    Metadata { length: usize },
 }
 
 /// How much of a metagraph is told.
@@ -100,6 +103,25 @@ fn call(message: &proto::transaction::Call) -> Result<Call, Malformed> {
         Message::Transfer(transfer) => Call::Transfer {
             to: key("to", &transfer.to)?,
             amount: Rao(transfer.amount),
+        },
+        Message::PublishMetadata(publish) => {
+            let length = publish.data.len();
+            if length > MAX_METADATA {
+                return Err(Malformed::Metadata { length });
+            }
+            Call::PublishMetadata {
+                data: publish.data.clone(),
+            }
+        }
+        Message::ForceSetBalance(set) => Call::ForceSetBalance {
+            coldkey: key("coldkey", &set.coldkey)?,
+            free: Rao(set.free),
+        },
+        Message::ForceRegister(register) => Call::ForceRegister {
+            hotkey: key("hotkey of the call", &register.hotkey)?,
+            coldkey: key("coldkey", &register.coldkey)?,
+            stake: Rao(register.stake),
+            free: Rao(register.free),
         },
         Message::SetHyperparameter(set) => {
             let length = set.name.len();
@@ -273,17 +295,42 @@ pub(crate) fn delegates(delegates: impl Iterator<Item = (Hotkey, u16)>) -> proto
     }
 }
 
-pub(crate) fn balance(free: Rao, stakes: impl Iterator<Item = (Hotkey, Rao)>) -> proto::Balance {
-    let stakes: Vec<_> = stakes
-        .map(|(hotkey, amount)| proto::Stake {
-            hotkey: hotkey.bytes().to_vec(),
-            amount: amount.0,
-        })
-        .collect();
+pub(crate) fn balance(held: &Holdings) -> proto::Balance {
+    let stakes = held.stakes.iter().map(|(hotkey, amount)| proto::Stake {
+        hotkey: hotkey.bytes().to_vec(),
+        amount: amount.0,
+    });
     proto::Balance {
-        free: free.0,
-        staked: stakes.iter().map(|stake| stake.amount).sum(),
-        stakes,
+        free: held.free.0,
+        staked: held.stakes.values().map(|stake| stake.0).sum(),
+        stakes: stakes.collect(),
+    }
+}
+
+pub(crate) fn subnet_info(chain: &Chain) -> proto::SubnetInfo {
+    let of_owner = |key: fn(&SubnetOwner) -> PublicKey| {
+        chain
+            .owner()
+            .map_or_else(Vec::new, |owner| key(owner).bytes().to_vec())
+    };
+    let metagraph = chain.metagraph();
+    proto::SubnetInfo {
+        block: chain.block().0,
+        netuid: chain.netuid().into(),
+        owner_hotkey: of_owner(|owner| owner.hotkey),
+        owner_coldkey: of_owner(|owner| owner.coldkey),
+        neurons: metagraph.neurons.len() as u32,
+        hyperparameters: Some(hyperparameters(&metagraph.hyperparameters)),
+        last_epoch: chain.last_epoch().map(|block| block.0),
+        existential_deposit: EXISTENTIAL_DEPOSIT.0,
+        transfer_fee: TRANSFER_FEE.0,
+    }
+}
+
+pub(crate) fn metadata(metadata: Option<&Metadata>) -> proto::Metadata {
+    proto::Metadata {
+        data: metadata.map_or_else(Vec::new, |metadata| metadata.data.clone()),
+        block: metadata.map(|metadata| metadata.block.0),
     }
 }
 
@@ -296,6 +343,7 @@ pub(crate) fn issuance(issuance: &Issuance, burn: Rao) -> proto::Issuance {
         lapsed: issuance.lapsed.0,
         burned: issuance.burned.0,
         burn: burn.0,
+        granted: issuance.granted.0,
     }
 }
 

@@ -12,7 +12,7 @@ use mirror_config::experiment::BlockTime;
 use mirror_config::launch::SubtensorLaunch;
 use mirror_identity::PublicKey;
 use mirror_net::signed::seal;
-use mirror_proto::mirror::v1::subtensor_accounts_client::SubtensorAccountsClient;
+use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     Applied, BalanceRequest, BecomeDelegate, BeginRequest, DelegatesRequest, HoldRequest, Hyperparameter,
@@ -480,11 +480,12 @@ async fn money_moves_and_is_told_of() {
     assert_eq!(report_all([&mut member], 0).await, 2);
     drop(member);
 
-    let mut accounts = SubtensorAccountsClient::connect(format!("http://{}", node.address))
+    let mut accounts = SubtensorExplorerClient::connect(format!("http://{}", node.address))
         .await
         .expect("the node listens");
     let request = BalanceRequest {
         coldkey: coldkey(OWNER).bytes().to_vec(),
+        block: None,
     };
     let balance = accounts.get_balance(request).await.expect("sound").into_inner();
     assert_eq!((balance.free, balance.staked), (6_000, 4_000));

@@ -55,6 +55,18 @@ fn call_message() -> impl Strategy<Value = proto::transaction::Call> {
             .prop_map(|(hotkey, take)| Message::BecomeDelegate(proto::BecomeDelegate { hotkey, take })),
         (key_bytes(), any::<u64>())
             .prop_map(|(to, amount)| Message::Transfer(proto::Transfer { to, amount })),
+        prop::collection::vec(any::<u8>(), 0..140)
+            .prop_map(|data| Message::PublishMetadata(proto::PublishMetadata { data })),
+        (key_bytes(), any::<u64>())
+            .prop_map(|(coldkey, free)| Message::ForceSetBalance(proto::ForceSetBalance { coldkey, free })),
+        (key_bytes(), key_bytes(), any::<u64>(), any::<u64>()).prop_map(|(hotkey, coldkey, stake, free)| {
+            Message::ForceRegister(proto::ForceRegister {
+                hotkey,
+                coldkey,
+                stake,
+                free,
+            })
+        }),
         ("[a-z_]{0,80}", any::<u64>())
             .prop_map(|(name, value)| Message::SetHyperparameter(proto::SetHyperparameter { name, value })),
     ]

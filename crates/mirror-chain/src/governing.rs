@@ -1,0 +1,86 @@
+//! What the subnet's owner may do to others: change a rule, and what only root may on the real chain, give and take coins
+//! and seat a neuron.
+
+use mirror_identity::{Coldkey, Hotkey, PublicKey};
+
+use crate::accounts::EXISTENTIAL_DEPOSIT;
+use crate::hyperparameters::HyperparameterError;
+use crate::state::State;
+use crate::{Block, Rao, Refusal};
+
+impl State {
+    pub(crate) fn set_hyperparameter(
+        &mut self,
+        signer: &PublicKey,
+        name: &str,
+        value: u64,
+    ) -> Result<(), Refusal> {
+        self.check_governs(signer)?;
+        let mut rules = self.rules.clone();
+        rules.set(name, value).map_err(|error| match error {
+            HyperparameterError::UnknownName { .. } => Refusal::UnknownHyperparameter,
+            HyperparameterError::ValueNotInBounds { .. } => Refusal::ValueNotInBounds,
+        })?;
+        if (self.neurons.len() as u64) > rules.max_allowed_uids.into() {
+            return Err(Refusal::MaxAllowedUidsLessThanCurrentUids);
+        }
+        if rules.burn != self.rules.burn {
+            self.registrations.burn = rules.burn.max(rules.min_burn).min(rules.max_burn);
+        }
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// Less than the existential deposit is nothing, as on the real chain.
+    pub(crate) fn force_set_balance(
+        &mut self,
+        signer: &PublicKey,
+        coldkey: Coldkey,
+        free: Rao,
+    ) -> Result<(), Refusal> {
+        self.check_governs(signer)?;
+        let free = if free < EXISTENTIAL_DEPOSIT { Rao(0) } else { free };
+        let before = self.accounts.balance(&coldkey);
+        if let Some(more) = free.0.checked_sub(before.0) {
+            let granted = self.accounts.grant(Rao(more)).map_err(|_| Refusal::Overflow)?;
+            self.accounts.deposit(coldkey, granted);
+        } else {
+            let taken = self.accounts.take(&coldkey, Rao(before.0 - free.0));
+            self.accounts.burn(taken.ok_or(Refusal::InsufficientBalance)?);
+        }
+        Ok(())
+    }
+
+    /// A registration without price and limits, and coins for who joins.
+    pub(crate) fn force_register(
+        &mut self,
+        signer: &PublicKey,
+        hotkey: Hotkey,
+        coldkey: Coldkey,
+        stake: Rao,
+        free: Rao,
+        block: Block,
+    ) -> Result<(), Refusal> {
+        self.check_governs(signer)?;
+        if self.uids.contains_key(&hotkey) {
+            return Err(Refusal::AlreadyRegistered);
+        }
+        self.check_owner(&hotkey, &coldkey)?;
+        let place = self.place(block)?;
+        let all = stake.0.checked_add(free.0).ok_or(Refusal::Overflow)?;
+        let mut free = self.accounts.grant(Rao(all)).map_err(|_| Refusal::Overflow)?;
+        let stake = free.split(stake).ok_or(Refusal::Overflow)?;
+        self.settle(hotkey, coldkey, place, block);
+        self.accounts.stake(hotkey, coldkey, stake);
+        self.accounts.deposit(coldkey, free);
+        self.restake(hotkey);
+        Ok(())
+    }
+
+    fn check_governs(&self, signer: &PublicKey) -> Result<(), Refusal> {
+        match &self.owner {
+            Some(owner) if owner.coldkey == *signer => Ok(()),
+            _ => Err(Refusal::NotSubnetOwner),
+        }
+    }
+}
