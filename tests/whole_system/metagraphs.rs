@@ -90,6 +90,13 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     let stake = |snapshot: &Snapshot| snapshot.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
     assert!(stake(&last) > stake(&original));
 
+    // After the first epoch its findings are there, and the validators' stake has grown.
+    let paid = exported(&laboratory, &["metagraph", "export", "last", "--epoch", "1"]);
+    assert!(stake(&paid) > stake(&original) && stake(&paid) < stake(&last));
+    let missing = laboratory.mirror(&["metagraph", "export", "last", "--epoch", "99"]);
+    assert_eq!(missing.status, Some(2), "{missing:?}");
+    assert!(missing.err.contains("has no epoch 99"), "{missing:?}");
+
     // What was exported starts another run.
     last.write(&laboratory.path().join("subnet.json"))
         .expect("it is written");

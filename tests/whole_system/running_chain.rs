@@ -38,6 +38,11 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
     // The first block, one a step, and on to the end of the second epoch, which pays for the last weights.
     assert!(exported.out.contains("-block-20.json"), "{exported:?}");
 
+    let shown = laboratory.start(&["chain", "show", "last"]).ends();
+    assert_eq!(shown.status, Some(2), "{shown:?}");
+    let reason = format!("its chain ran already, at {address}");
+    assert!(shown.err.contains(&reason), "{shown:?}");
+
     // It is there still, with the blocks of the run before.
     let second = laboratory.start_run(file, &[&endpoint]).ends();
     assert_eq!(second.status, Some(1), "{second:?}");

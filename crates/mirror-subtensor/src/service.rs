@@ -1,7 +1,9 @@
 //! The services of the contract, `Subtensor` for neurons, `SubtensorExplorer` for who looks on and `SubtensorControl` for
 //! the coordinator: messages in, checked, to the task, and its answers out.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -25,7 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::instrument;
 
 use crate::barrier::BarrierError;
-use crate::gate::{self, Turned};
+use crate::gate::{self, Arrived, Turned};
 use crate::node::{CallError, Handle, SubmitAnswer};
 use crate::wire::{self, Detail, Malformed};
 
@@ -41,6 +43,8 @@ struct Service {
     /// Ends what would wait or stream for ever.
     ending: CancellationToken,
     watchers: Arc<Semaphore>,
+    /// Places to check signatures in, beside the one thread that all else runs on.
+    checking: Arc<Semaphore>,
 }
 
 /// The services of a node; their streams end when `ending` is cancelled.
@@ -49,6 +53,7 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
         node,
         ending,
         watchers: Arc::new(Semaphore::new(WATCHERS)),
+        checking: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
     };
     let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let explorer = SubtensorExplorerServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
@@ -60,7 +65,7 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
 impl Subtensor for Service {
     #[instrument(level = "debug", skip_all)]
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let answer = match gate::admit(request.get_ref()) {
+        let answer = match self.admit(request.into_inner()).await? {
             Ok(arrived) => self.node.submit(arrived).await?,
             Err(Turned::Unsigned(Unsigned::BadProof)) => SubmitAnswer {
                 open: self.node.current().borrow().block().next(),
@@ -270,6 +275,17 @@ impl SubtensorControl for Service {
 }
 
 impl Service {
+    /// Has a transaction come through the gate. Order is not lost by it: what is submitted at a time has none.
+    async fn admit(&self, signed: SignedTransaction) -> Result<Result<Arrived, Turned>, Status> {
+        let checking = Arc::clone(&self.checking).acquire_owned().await;
+        let checking = checking.map_err(|_| CallError::Ending)?;
+        let admitted = tokio::task::spawn_blocking(move || {
+            let _one_a_thread = checking;
+            gate::admit(&signed)
+        });
+        Ok(admitted.await.map_err(|_| CallError::Ending)?)
+    }
+
     fn until_the_end<T: 'static>(&self, stream: BoxStream<'static, T>) -> BoxStream<'static, T> {
         stream.take_until(self.ending.clone().cancelled_owned()).boxed()
     }

@@ -15,9 +15,11 @@ use mirror_net::signed::seal;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    Applied, BalanceRequest, BecomeDelegate, BeginRequest, DelegatesRequest, HoldRequest, Hyperparameter,
-    IssuanceRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest, Register, RetireRequest,
-    ServeAxon, SetHyperparameter, SetWeights, SignedTransaction, Stake, Transaction, WatchRequest, Weight,
+    Applied, BalanceRequest, BecomeDelegate, BeginRequest, BlockHashRequest, DelegatesRequest, ForceRegister,
+    ForceSetBalance, HoldRequest, Hyperparameter, IssuanceRequest, MetadataRequest, Metagraph,
+    MetagraphRequest, MoveStake, NominatorsRequest, PublishMetadata, Register, RetireRequest, ServeAxon,
+    SetHyperparameter, SetWeights, SignedTransaction, Stake, SubnetInfoRequest, Transaction, WatchRequest,
+    Weight,
 };
 use network::{
     Asked, Clients, MINERS, OWNER, Steps, cold, coldkey, connect, hot, hotkey, launch, launched, serve_axon,
@@ -494,6 +496,12 @@ async fn money_moves_and_is_told_of() {
         amount: 4_000,
     };
     assert_eq!(balance.stakes, [staked_with]);
+    let then = BalanceRequest {
+        coldkey: coldkey(OWNER).bytes().to_vec(),
+        block: Some(1),
+    };
+    let then = accounts.get_balance(then).await.expect("held").into_inner();
+    assert_eq!((then.free, then.staked), (10_000, 0));
     let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("sound");
     let delegates = delegates.into_inner().delegates.into_iter();
     let takes: BTreeMap<_, _> = delegates
@@ -520,6 +528,76 @@ async fn money_moves_and_is_told_of() {
         value: 9
     }));
     assert_eq!(metagraph.neurons[0].nominators.len(), 1);
+    node.end().await;
+}
+
+#[tokio::test]
+async fn what_mocks_answer_from_nothing_is_kept_here() {
+    let state = state();
+    let mut node = Running::start(launch(state.path(), 1)).await;
+    node.begin().await;
+    let by = |key, nonce, call| Asked { key, nonce, call };
+    let publish = |data: &[u8]| Call::PublishMetadata(PublishMetadata { data: data.to_vec() });
+    let balance = Call::ForceSetBalance(ForceSetBalance {
+        coldkey: coldkey(8).bytes().to_vec(),
+        free: 3_000,
+    });
+    let seat = Call::ForceRegister(ForceRegister {
+        hotkey: hotkey(9).bytes().to_vec(),
+        coldkey: coldkey(8).bytes().to_vec(),
+        stake: 70,
+        free: 600,
+    });
+    for asked in [
+        by(hot(0), 1, publish(b"a model")),
+        by(cold(OWNER), 1, balance),
+        by(cold(OWNER), 2, seat),
+    ] {
+        assert_eq!(node.submit(asked).await.expect("sound").0, "");
+    }
+    let too_long = node.submit(by(hot(0), 2, publish(&[0; 129]))).await;
+    assert_eq!(
+        too_long.map_err(|status| status.code()),
+        Err(Code::InvalidArgument)
+    );
+    let mut member = node.steps(2).await;
+    report_all([&mut member], 0).await;
+    drop(member);
+    node.end().await;
+
+    // All of it is there when the node starts again.
+    let node = Running::start(launch(state.path(), 1)).await;
+    let mut explorer = SubtensorExplorerClient::connect(format!("http://{}", node.address))
+        .await
+        .expect("the node listens");
+    let request = MetadataRequest {
+        hotkey: hotkey(0).bytes().to_vec(),
+    };
+    let metadata = explorer.get_metadata(request).await.expect("sound").into_inner();
+    assert_eq!((&metadata.data[..], metadata.block), (&b"a model"[..], Some(2)));
+    let request = BalanceRequest {
+        coldkey: coldkey(8).bytes().to_vec(),
+        block: None,
+    };
+    let balance = explorer.get_balance(request).await.expect("sound").into_inner();
+    assert_eq!((balance.free, balance.staked), (3_600, 70));
+    let info = explorer.get_subnet_info(SubnetInfoRequest {}).await;
+    let info = info.expect("sound").into_inner();
+    assert_eq!((info.block, info.netuid, info.neurons), (2, 1, 4));
+    assert_eq!((info.existential_deposit, info.transfer_fee), (500, 0));
+    assert_eq!(info.owner_coldkey, coldkey(OWNER).bytes());
+    assert_eq!(info.hyperparameters.expect("it has rules").tempo, 4);
+    let mut hashes = Vec::new();
+    for block in [None, Some(0), Some(1), Some(2)] {
+        let hash = explorer.get_block_hash(BlockHashRequest { block }).await;
+        hashes.push(hash.expect("held").into_inner());
+    }
+    assert_eq!(hashes[0], hashes[3]);
+    assert!(hashes[1].hash != hashes[2].hash && hashes[2].hash != hashes[3].hash);
+    assert_eq!(hashes[0].hash.len(), 32);
+    let ahead = explorer.get_block_hash(BlockHashRequest { block: Some(3) }).await;
+    let refused = ahead.expect_err("the block has not closed");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
     node.end().await;
 }
 

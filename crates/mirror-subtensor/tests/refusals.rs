@@ -163,8 +163,12 @@ async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
     let sound = in_window(5, 2, 4, 8_091);
     assert_eq!(node.answer(&sound).await, "");
     assert_eq!(node.answer(&sound).await, "");
+    // Another call under the nonce is no replay; signed for another time it is the same.
+    assert_eq!(node.answer(&in_window(5, 2, 4, 8_094)).await, "Stale");
+    assert_eq!(node.answer(&in_window(5, 2, 3, 8_091)).await, "");
     node.close().await;
     assert_eq!(node.port().await, 8_091);
+    assert_eq!(node.answer(&in_window(5, 2, 4, 8_094)).await, "Stale");
     // Block 3: another one that counts, so that a replay which acted would show.
     assert_eq!(node.answer(&in_window(6, 3, 3, 8_092)).await, "");
     assert_eq!(node.answer(&sound).await, "");

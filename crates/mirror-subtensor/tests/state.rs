@@ -312,6 +312,6 @@ async fn a_state_of_another_version_or_of_something_else_is_refused() {
     writer.append_batch(&[[0x0a, 2, 0x08, 2]]).expect("there is room");
     drop(writer);
     let message = refused(old.path()).await;
-    assert_says(&message, "the log has format 2, and this version reads 5");
+    assert_says(&message, "the log has format 2, and this version reads 6");
     assert_says(&message, "go on with the version that wrote it");
 }

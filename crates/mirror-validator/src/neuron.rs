@@ -20,7 +20,7 @@ use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
 use crate::learned::Learned;
 use crate::metagraph::Metagraph;
 use crate::reporter::Reporter;
-use crate::weights::{self, History, Processed, Waiting};
+use crate::weights::{self, History, Processed, Unweighable, Waiting};
 
 /// Characters of an axon's own words that are recorded.
 const RECORDED_MESSAGE: usize = 256;
@@ -514,10 +514,23 @@ impl Neuron {
     }
 
     /// The weights that its behaviour makes of what was learned, under the chain's limits.
-    pub fn compute_weights(&self) -> Processed {
+    ///
+    /// # Errors
+    /// [`Unweighable`], when what was learned is no numbers.
+    pub fn compute_weights(&self) -> Result<Processed, Unweighable> {
         let n = self.metagraph.neurons.len();
         let averages = self.history.averages(n).unwrap_or_else(|| vec![1.0; n]);
         weights::process(&self.behaviour.weigh(averages), &self.metagraph.limits)
+    }
+
+    /// A record of weights that cannot be set, for they are no numbers: none for anybody.
+    pub(crate) fn unset_weights_record(&self, step: u64) -> WeightsSet {
+        let uids: Vec<_> = (0..self.metagraph.neurons.len() as u32).collect();
+        let weights = vec![0.0; uids.len()];
+        WeightsSet {
+            refusal: "WeightsNotFinite".to_owned(),
+            ..self.weights_record(step, Processed { uids, weights })
+        }
     }
 
     /// A record of weights that are about to be set.

@@ -257,7 +257,14 @@ impl Run<'_> {
 
     /// Says what the neuron thinks of others: in the open, or by a commitment where the chain wants that first.
     async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
-        let weights = self.neuron.compute_weights();
+        let weights = match self.neuron.compute_weights() {
+            Ok(weights) => weights,
+            Err(unweighable) => {
+                tracing::error!(step, "no weights are set: {unweighable}");
+                let record = self.neuron.unset_weights_record(step);
+                return self.report_weights(record).await;
+            }
+        };
         let record = self.neuron.weights_record(step, weights);
         let (call, stage) = if self.neuron.reveal_period().is_some() {
             (

@@ -1,10 +1,22 @@
 //! Whatever arrives as a transaction is taken for what it says, or refused: never a panic, never more than it may be.
+//!
+//! `MIRROR_FUZZ_CASES` says how many streams of calls are tried, 256 by default.
 
-use mirror_chain::{Chain, Genesis, GenesisNeuron};
+use mirror_chain::{Genesis, GenesisNeuron};
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::signed::seal;
+use mirror_seed::Seed;
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::gate;
+
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("MIRROR_FUZZ_CASES")
+        .map_or(256, |cases| cases.parse().expect("MIRROR_FUZZ_CASES is a number"));
+    ProptestConfig::with_cases(cases)
+}
 
 fn key_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -73,14 +85,17 @@ fn call_message() -> impl Strategy<Value = proto::transaction::Call> {
 }
 
 fn message() -> impl Strategy<Value = proto::Transaction> {
-    (key_bytes(), any::<u64>(), prop::option::of(call_message())).prop_map(|(signer, nonce, call)| {
-        proto::Transaction {
+    let nonce = prop_oneof![4 => 0..8_u64, 1 => any::<u64>()];
+    let window = prop_oneof![8 => Just((0, 4_095)), 1 => any::<(u64, u64)>()];
+    (key_bytes(), nonce, window, prop::option::of(call_message())).prop_map(
+        |(signer, nonce, (from_block, until_block), call)| proto::Transaction {
             signer,
             nonce,
+            from_block,
+            until_block,
             call,
-            ..proto::Transaction::default()
-        }
-    })
+        },
+    )
 }
 
 /// The bytes of transactions, some of them changed.
@@ -111,13 +126,22 @@ fn chain() -> Chain {
         bonds: Vec::new(),
     };
     let genesis = Genesis {
+        owner: Some(SubnetOwner {
+            coldkey: PublicKey::from_bytes([1; 32]),
+            hotkey: PublicKey::from_bytes([0; 32]),
+        }),
         neurons: (0..3).map(neuron).collect(),
-        ..Genesis::empty(Hyperparameters::SMALL)
+        ..Genesis::empty(Hyperparameters {
+            tempo: 3,
+            ..Hyperparameters::SMALL
+        })
     };
     Chain::genesis(genesis).expect("the genesis of this test is sound")
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn hostile_bytes_are_refused_or_do_what_they_say(stream in prop::collection::vec(hostile_bytes(), 0..40)) {
         let mut chain = chain();
@@ -125,19 +149,47 @@ proptest! {
             let Ok(message) = proto::Transaction::decode(&bytes[..]) else {
                 continue;
             };
-            // A refusal of either kind is an answer.
-            if let Ok(transaction) = transaction(&message) {
-                prop_assert_eq!(transaction.signer.bytes().to_vec(), message.signer);
-                prop_assert_eq!(transaction.nonce.0, message.nonce);
-                if chain.submit(transaction).is_ok() {
-                    chain.close_block();
-                }
+            // A refusal, of whichever kind, is an answer.
+            let Ok(admitted) = gate::admit_again(&message) else {
+                continue;
+            };
+            let Ok(transaction) = admitted.at(chain.open_block()) else {
+                continue;
+            };
+            prop_assert_eq!(transaction.signer.bytes().to_vec(), message.signer);
+            prop_assert_eq!(transaction.nonce.0, message.nonce);
+            if chain.submit(transaction).is_ok() {
+                chain.close_block();
             }
         }
         let issuance = chain.issuance();
         let free: u64 = chain.balances().map(|(_, free)| free.0).sum();
         let staked: u64 = chain.stakes().map(|(_, _, stake)| stake.0).sum();
         prop_assert_eq!(free + staked + issuance.pending.0, issuance.total().0);
+    }
+
+    #[test]
+    fn damaged_bytes_of_a_signed_transaction_are_not_let_in(
+        message in message(),
+        harmed in any::<prop::sample::Index>(),
+        flipped in 1..=u8::MAX,
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let key = SecretKey::hotkey(&Seed::root(7), Owner::Subnet);
+        let message = proto::Transaction {
+            signer: key.public().bytes().to_vec(),
+            ..message
+        };
+        let mut bytes = seal(&key, &message).encode_to_vec();
+        let harmed = harmed.index(bytes.len());
+        bytes[harmed] ^= flipped;
+        for bytes in [bytes, noise] {
+            if let Ok(signed) = proto::SignedTransaction::decode(&bytes[..])
+                && let Ok(arrived) = gate::admit(&signed)
+            {
+                prop_assert_eq!(&arrived.message, &message);
+            }
+        }
     }
 
     #[test]

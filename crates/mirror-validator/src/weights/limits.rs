@@ -23,16 +23,47 @@ pub struct Processed {
     pub weights: Vec<f32>,
 }
 
+/// Averages that no weights can be made of.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Unweighable {
+    /// One is infinite, or no number at all.
+    #[error("the average of uid {uid} is {average}, of which no weight can be made")]
+    NotFinite {
+        /// Whose.
+        uid: usize,
+        /// What it is.
+        average: f32,
+    },
+    /// Each is finite, and their sum is not.
+    #[error("the averages are so large that their sum is beyond the largest number")]
+    Overflow,
+}
+
 /// torch's smallest number that v4 adds to avoid dividing by zero.
 const EPSILON: f32 = 1e-7;
 
 /// What v4 gives every uid when too few have a weight.
 const MAKEWEIGHT: f32 = 1e-5;
 
-/// Applies the chain's limits to the moving averages of uids `0..n`.
-pub fn process(averages: &[f32], limits: &Limits) -> Processed {
-    let n = averages.len();
+/// Applies the chain's limits to the moving averages of uids `0..n`. Who has a negative one gets no weight, as in v4.
+///
+/// # Errors
+/// Averages whose sum is not finite. (v4 divides by it all the same, and weighs everybody alike.)
+pub fn process(averages: &[f32], limits: &Limits) -> Result<Processed, Unweighable> {
+    let mut by_uid = averages.iter().copied().enumerate();
+    if let Some((uid, average)) = by_uid.find(|(_, average)| !average.is_finite()) {
+        return Err(Unweighable::NotFinite { uid, average });
+    }
     let norm: f32 = averages.iter().map(|average| average.abs()).sum();
+    if norm.is_infinite() {
+        return Err(Unweighable::Overflow);
+    }
+    Ok(limited(averages, norm, limits))
+}
+
+/// The same for averages whose absolute values sum up to `norm`.
+fn limited(averages: &[f32], norm: f32, limits: &Limits) -> Processed {
+    let n = averages.len();
     let raw: Vec<f32> = averages.iter().map(|average| average / norm.max(1e-12)).collect();
     let everybody = || (0..n as u32).collect();
     let positive: Vec<u32> = (0..n as u32).filter(|uid| raw[*uid as usize] > 0.0).collect();
@@ -144,7 +175,7 @@ mod tests {
 
     #[track_caller]
     fn check(averages: &[f32], limits: Limits, uids: &[u32], weights: &[f32]) {
-        let found = process(averages, &limits);
+        let found = process(averages, &limits).expect("the averages are finite");
         assert_eq!(found.uids, uids);
         for (found, expected) in found.weights.iter().zip(weights) {
             assert!((found - expected).abs() < 1e-5, "{found} {expected}");
@@ -155,6 +186,24 @@ mod tests {
     #[test]
     fn without_limits_weights_are_normalised() {
         check(&[0.2, 0.0, 0.6], FREE, &[0, 2], &[0.25, 0.75]);
+    }
+
+    #[test]
+    fn who_has_a_negative_average_gets_no_weight() {
+        check(&[0.5, -0.5, 1.5], FREE, &[0, 2], &[0.25, 0.75]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_its_uid() {
+        for (bad, told) in [
+            (f32::NAN, "the average of uid 1 is NaN"),
+            (f32::INFINITY, "the average of uid 1 is inf"),
+            (f32::NEG_INFINITY, "the average of uid 1 is -inf"),
+        ] {
+            let refused = process(&[0.2, bad, 0.6], &FREE).expect_err("it is no number");
+            assert!(refused.to_string().starts_with(told), "{refused}");
+        }
+        assert_eq!(process(&[f32::MAX, f32::MAX], &FREE), Err(Unweighable::Overflow));
     }
 
     #[test]
@@ -240,7 +289,7 @@ mod tests {
             q in 0f32..=1.0,
         ) {
             let limits = Limits { min_allowed_weights: min, max_weight_limit: limit, exclude_quantile: q };
-            let found = process(&averages, &limits);
+            let found = process(&averages, &limits).expect("the averages are finite");
             prop_assert!((found.weights.iter().sum::<f32>() - 1.0).abs() < 1e-3);
             prop_assert!(found.uids.is_sorted() && found.uids.len() == found.weights.len());
             if found.weights.len() as f32 * limit > 1.0 && averages.len() >= min {

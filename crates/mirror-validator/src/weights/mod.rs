@@ -6,6 +6,6 @@ mod said;
 mod waiting;
 
 pub use history::{History, Reset};
-pub use limits::{Limits, Processed, process, to_u16};
+pub use limits::{Limits, Processed, Unweighable, process, to_u16};
 pub(crate) use waiting::Stage;
 pub use waiting::Waiting;

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use mirror_runs::Run;
 use mirror_snapshot::Snapshot;
 
-use super::{Misuse, RunsDir, Status, place};
-use crate::coordinator::metagraphs;
+use super::{Misuse, RunsDir, Status, epochs, place};
+use crate::coordinator::metagraphs::{self, Moment};
 
 #[derive(Debug, Args)]
 pub(super) struct MetagraphArguments {
@@ -32,7 +32,7 @@ enum MetagraphCommand {
         #[arg(long, default_value = ".", value_name = "FOLDER", requires = "format")]
         out: PathBuf,
     },
-    /// Writes the metagraph of runs at a block
+    /// Writes the metagraph of runs at a block, or after an epoch
     Export {
         /// An id or its beginning, `last`, or a path
         #[arg(required = true, value_name = "RUN")]
@@ -40,6 +40,9 @@ enum MetagraphCommand {
         /// When this block had closed; the run's last by default
         #[arg(long)]
         block: Option<u64>,
+        /// After this of the chain's epochs, from 1, as far as the run keeps metagraphs between it and the next
+        #[arg(long, value_name = "N", conflicts_with = "block")]
+        epoch: Option<u64>,
         /// In this form
         #[arg(long, value_name = "FORMAT", default_value = "json")]
         format: Format,
@@ -88,12 +91,18 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
         MetagraphCommand::Export {
             runs,
             block,
+            epoch,
             format,
             out,
         } => {
             for run in runs {
                 let run = Run::open(place::run(&arguments.runs_dir.runs_dir, run)?)?;
-                let (of, snapshot) = metagraphs::load(run.layout(), *block).map_err(Misuse::of)?;
+                let moment = match (block, epoch) {
+                    (Some(block), _) => Moment::Closed(*block),
+                    (None, Some(epoch)) => epochs::blocks(&run, *epoch)?,
+                    (None, None) => Moment::End,
+                };
+                let (of, snapshot) = metagraphs::load(run.layout(), moment).map_err(Misuse::of)?;
                 let block = block.unwrap_or(of);
                 let name = format!("{}-block-{block}.{}", run.manifest().id, format.extension());
                 write(&snapshot, &out.join(name))?;

@@ -5,6 +5,7 @@ mod cabal;
 mod chain;
 mod check;
 mod components;
+mod epochs;
 mod metagraph;
 mod models;
 mod place;

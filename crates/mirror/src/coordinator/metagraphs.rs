@@ -33,23 +33,45 @@ pub(super) fn save(layout: &Layout, metagraph: &Metagraph) -> anyhow::Result<()>
     fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The metagraph of a run when a block closed, by default the last; and of which block it is.
-pub fn load(layout: &Layout, block: Option<u64>) -> anyhow::Result<(u64, Snapshot)> {
+/// Which of a run's metagraphs is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    /// That of its last block.
+    End,
+    /// That in which this block had left the subnet.
+    Closed(u64),
+    /// The first that it keeps from one block on.
+    Within {
+        /// The block: that of an epoch.
+        from: u64,
+        /// The next epoch's, which is too late.
+        before: Option<u64>,
+    },
+}
+
+/// The metagraph of a run at a moment, and of which block it is.
+pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, Snapshot)> {
     let mut kept = blocks(layout)?;
     kept.sort_unstable();
     let last = *kept
         .last()
         .context("the run keeps no metagraph: it did not come to its end")?;
-    let found = match block {
-        None => Some(last),
-        Some(block) if block > last => None,
-        Some(block) => kept.iter().rfind(|kept| **kept <= block).copied(),
+    let (found, block) = match moment {
+        Moment::End => (Some(last), last),
+        Moment::Closed(block) if block > last => (None, block),
+        Moment::Closed(block) => (kept.iter().rfind(|kept| **kept <= block).copied(), block),
+        Moment::Within { from, before } => {
+            let after = kept.iter().find(|kept| **kept >= from).copied();
+            (
+                after.filter(|kept| before.is_none_or(|before| *kept < before)),
+                from,
+            )
+        }
     };
     let Some(found) = found else {
         bail!(
-            "the run has no metagraph of block {}: it keeps those of {}; with `model.metagraph: Metagraph` it keeps one \
-             each {SYNC_BLOCKS} blocks",
-            block.unwrap_or_default(),
+            "the run has no metagraph of block {block}: it keeps those of {}; with `model.metagraph: Metagraph` it keeps \
+             one each {SYNC_BLOCKS} blocks",
             list(&kept)
         );
     };

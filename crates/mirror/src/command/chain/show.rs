@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use anyhow::anyhow;
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, LineStyle, Table};
@@ -12,7 +11,7 @@ use mirror_runs::Run;
 use mirror_runs::tables::EpochRow;
 use serde_json::json;
 
-use crate::command::{Misuse, RunsDir, Status, place};
+use crate::command::{RunsDir, Status, epochs, place};
 use crate::coordinator::roles;
 
 /// Rao in a TAO.
@@ -80,20 +79,9 @@ impl Epoch {
             }
             rows.push(row);
         }
-        let id = &run.manifest().id;
-        let Some(among) = among else {
-            return Err(Misuse::of(anyhow!(
-                "the chain of run {id} has had no epoch: its blocks were fewer than a tempo"
-            ))
-            .into());
-        };
-        let (first, last) = among;
+        let among = among.ok_or_else(|| epochs::none(run))?;
         let Some(row) = rows.first() else {
-            let wanted = wanted.unwrap_or(last);
-            return Err(Misuse::of(anyhow!(
-                "run {id} has no epoch {wanted}: it has epochs {first} to {last}"
-            ))
-            .into());
+            return Err(epochs::not_among(run, wanted.unwrap_or(among.1), among));
         };
         Ok(Self {
             number: row.epoch,
