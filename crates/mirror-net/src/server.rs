@@ -16,6 +16,10 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Time that a peer has to answer that: one that stands still is given up.
 pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Bytes of calls in progress that one connection may have on their way here. HTTP/2 begins with 64 KiB, which a hundred
+/// prompts fill: the caller would then stand still until the server has said that it read them.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
 /// What a server takes at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -50,6 +54,7 @@ pub async fn serve(
     routes = routes.add_service(health_service);
     Server::builder()
         .max_concurrent_streams(limits.calls_per_connection)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(span)
