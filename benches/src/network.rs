@@ -115,6 +115,11 @@ impl Subtensor {
         })
     }
 
+    /// The folder of its state.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("subtensor")
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
