@@ -5,15 +5,13 @@
 //! over while the run goes on: what slows both is the machine's.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{BufReader, Read};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use mirror_benches::figures::{self, Slope, WINDOWS};
 use mirror_benches::process;
-use mirror_benches::run::{Experiment, Run};
+use mirror_benches::run::{Acknowledged, Experiment, Models, Run};
 
 /// Events of the run, two a step.
 const EVENTS: usize = 100_000;
@@ -47,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         axons_per_process: 1,
         topk: 10,
         steps: EVENTS as u64 / 2,
+        models: Models::Random,
     };
     let started = Instant::now();
     let mut run = experiment.start()?;
@@ -109,31 +108,6 @@ fn fixed_work() -> Duration {
     numbers.sort_unstable();
     black_box(&numbers);
     started.elapsed()
-}
-
-/// The validator's list of acknowledged events, as far as it was read.
-#[derive(Default)]
-struct Acknowledged {
-    file: Option<BufReader<File>>,
-    events: usize,
-}
-
-impl Acknowledged {
-    fn count(&mut self, run: &Run) -> anyhow::Result<usize> {
-        if self.file.is_none() {
-            self.file = run
-                .acknowledged()
-                .map(File::open)
-                .transpose()?
-                .map(BufReader::new);
-        }
-        if let Some(file) = &mut self.file {
-            let mut text = String::new();
-            file.read_to_string(&mut text)?;
-            self.events += text.matches('\n').count();
-        }
-        Ok(self.events)
-    }
 }
 
 impl Moment {

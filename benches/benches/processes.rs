@@ -6,7 +6,7 @@ use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
 use mirror_benches::network::{Data, Network};
 use mirror_benches::process;
-use mirror_benches::run::Experiment;
+use mirror_benches::run::{Experiment, Models};
 
 /// Miner processes, and how often they are started.
 const SIZES: [(u32, usize); 2] = [(256, 3), (1_024, 2)];
@@ -69,6 +69,7 @@ fn main() -> anyhow::Result<()> {
             axons_per_process: 1,
             topk: 50,
             steps: 200,
+            models: Models::Random,
         };
         let ended = run.start()?.end(LIMIT)?;
         println!(

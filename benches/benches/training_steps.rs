@@ -5,16 +5,21 @@ use std::time::{Duration, Instant};
 
 use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
-use mirror_benches::run::Experiment;
+use mirror_benches::run::{Experiment, Models};
 use mirror_seed::Seed;
 use rand::seq::index;
 
 /// Axons asked by each half of a step.
 const TOPK: u32 = 10;
 
-/// Miners, axons a process, steps of a run, pairs.
-const NETWORKS: [(u32, u32, u64, usize); 3] =
-    [(16, 1, 3_000, 5), (1_024, 64, 1_500, 3), (1_024, 128, 1_500, 3)];
+/// Miners, axons a process, steps of a run, pairs, models.
+const NETWORKS: [(u32, u32, u64, usize, Models); 5] = [
+    (16, 1, 3_000, 5, Models::Random),
+    (1_024, 64, 1_500, 3, Models::Random),
+    (1_024, 128, 1_500, 3, Models::Random),
+    (16, 1, 2_000, 5, Models::Sequential),
+    (1_024, 64, 1_500, 3, Models::Sequential),
+];
 
 /// Time that the reference is measured.
 const MEASURE: Duration = Duration::from_secs(2);
@@ -30,12 +35,13 @@ fn main() -> anyhow::Result<()> {
         "training steps, topk 10, beside the same two fan-outs in bare tonic",
         "steps/s",
     );
-    for (miners, axons_per_process, steps, pairs) in NETWORKS {
+    for (miners, axons_per_process, steps, pairs, models) in NETWORKS {
         let experiment = Experiment {
             miners,
             axons_per_process,
             topk: TOPK,
             steps,
+            models,
         };
         let processes = miners / axons_per_process;
         let bare = runtime.block_on(Servers::start(
@@ -51,9 +57,19 @@ fn main() -> anyhow::Result<()> {
                 })
             })
             .collect::<anyhow::Result<_>>()?;
-        figures::line(&format!("{miners} miners in {processes} processes"), &measured);
+        let learning = match models {
+            Models::Sequential => ", an LSTM learns",
+            Models::Random | Models::TransformerGating | Models::TransformerReward => "",
+        };
+        figures::line(
+            &format!("{miners} miners in {processes} processes{learning}"),
+            &measured,
+        );
     }
-    println!("the seed, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024");
+    println!(
+        "the seed, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024; with an LSTM that \
+         learns and a tokenizer that does nothing, 87 and 74"
+    );
     Ok(())
 }
 

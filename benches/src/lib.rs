@@ -8,6 +8,8 @@
 //! | `processes` | memory and start of many miner processes, and runs of many | bare tonic, as many processes |
 //! | `long_run` | CPU time and memory of a step, from the first to the last of 100,000 events | the run's own mean |
 //! | `set_weights` | signed weights, taken by the chain's node and durable | bare tonic with messages of the same size |
+//! | `models` | training steps and rewards in libtorch | PyTorch's eager mode of the same version |
+//! | `model_memory` | memory of a validator with each model, over 10,000 steps | the run's own mean |
 //! | `epoch` | an epoch of the chain, by number of weights | the time that the real chain's own code took on such a machine |
 
 pub mod bare;

@@ -1,6 +1,7 @@
 //! Whole runs: `mirror run` on an experiment that is written for the occasion.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +24,70 @@ pub struct Experiment {
     pub topk: u32,
     /// Training steps.
     pub steps: u64,
+    /// Whom to ask, and what answers are worth.
+    pub models: Models,
 }
+
+/// The models of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Models {
+    /// Random scores that stay, random rewards.
+    Random,
+    /// A `SequentialGatingModel` of the seed's size that learns, random rewards.
+    Sequential,
+    /// A small random transformer that learns, random rewards.
+    TransformerGating,
+    /// Random scores that stay, rewards by a small random transformer.
+    TransformerReward,
+}
+
+impl Models {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Random,
+        Self::Sequential,
+        Self::TransformerGating,
+        Self::TransformerReward,
+    ];
+
+    /// In a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Random => "random scores and rewards",
+            Self::Sequential => "SequentialGatingModel",
+            Self::TransformerGating => "HuggingFaceGatingModel, small",
+            Self::TransformerReward => "HuggingFaceRewardModel, small",
+        }
+    }
+
+    fn gating(self, miners: u32) -> String {
+        match self {
+            Self::Random | Self::TransformerReward => {
+                "{ name: RandomGatingModel, args: { frozen: true, distribution: uniform } }".to_owned()
+            }
+            Self::Sequential => format!(
+                "{{ name: SequentialGatingModel, args: {{ tokenizer_name: '{SMALL}', hidden_size: 32, \
+                 embedding_dim: 64, num_uids: {miners} }} }}"
+            ),
+            Self::TransformerGating => format!(
+                "{{ name: HuggingFaceGatingModel, args: {{ model_name: '{SMALL}', num_uids: {miners} }} }}"
+            ),
+        }
+    }
+
+    fn reward(self) -> String {
+        match self {
+            Self::Random | Self::Sequential | Self::TransformerGating => "RandomRewardModel".to_owned(),
+            Self::TransformerReward => format!(
+                "{{ name: HuggingFaceRewardModel, args: {{ model_path: '{SMALL}', tokenizer_path: '{SMALL}', \
+                 random_init: true }} }}"
+            ),
+        }
+    }
+}
+
+/// A transformer of two blocks, with its tokenizer.
+const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/models/tiny-gpt2");
 
 /// A run in progress. Dropped before its end, it is killed, and its nodes with it.
 pub struct Run {
@@ -48,13 +112,15 @@ impl Experiment {
             axons_per_process,
             topk,
             steps,
+            models,
         } = self;
+        let (gating, reward) = (models.gating(*miners), models.reward());
         format!(
             "model:
   id: dummy
   dendrite_pool: {{ name: DummyDendritePool, args: {{ data_path: builtin, fail_rate: 0 }} }}
-  gating_model: {{ name: RandomGatingModel, args: {{ frozen: true, distribution: uniform }} }}
-  reward_model: RandomRewardModel
+  gating_model: {gating}
+  reward_model: {reward}
   subtensor: {{ name: DummySubtensor, args: {{ epoch_length: 10 }} }}
   metagraph: {{ name: DummyMetagraph, args: {{ num_nodes: {miners} }} }}
   neuron: {{ training_topk: {topk} }}
@@ -83,7 +149,7 @@ network:
             .env(MARK, &mark)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(folder.path().join("stderr"))?)
+            .stderr(File::create(folder.path().join("stderr"))?)
             .spawn()
             .with_context(|| format!("cannot start {}", mirror.display()))?;
         Ok(Run {
@@ -154,6 +220,32 @@ impl Drop for Run {
         if let Err(error) = self.child.wait() {
             eprintln!("cannot wait for a run: {error}");
         }
+    }
+}
+
+/// The validator's list of acknowledged events, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Acknowledged {
+    file: Option<BufReader<File>>,
+    events: usize,
+}
+
+impl Acknowledged {
+    /// Acknowledged events so far.
+    pub fn count(&mut self, run: &Run) -> anyhow::Result<usize> {
+        if self.file.is_none() {
+            self.file = run
+                .acknowledged()
+                .map(File::open)
+                .transpose()?
+                .map(BufReader::new);
+        }
+        if let Some(file) = &mut self.file {
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            self.events += text.matches('\n').count();
+        }
+        Ok(self.events)
     }
 }
 

@@ -359,3 +359,35 @@ fn models_are_checked_against_what_python_computed() {
     assert!(wrong.err.contains("expected.json"), "{wrong:?}");
     assert_eq!(laboratory.mirror(&["models", "check"]).status, Some(2));
 }
+
+/// `models embed` and `models tokens` tell of each line of text, and refuse what is no model.
+#[test]
+fn lines_become_vectors_and_numbers_of_tokens() {
+    let mut laboratory = Laboratory::new();
+    laboratory.set(
+        "MIRROR_MODELS",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models"),
+    );
+    let lines = laboratory.file("texts", "who wrote the first program ?\n\nAda\n");
+    let embedded = laboratory.mirror(&["models", "embed", "tiny-bert", lines, "--offline"]);
+    assert_eq!(embedded.status, Some(0), "{embedded:?}");
+    let vectors: Vec<Vec<f32>> = json_lines(&embedded.out);
+    assert_eq!(vectors.len(), 3);
+    assert!(vectors.iter().all(|vector| vector.len() == vectors[0].len()));
+    assert_ne!(vectors[0], vectors[2]);
+    let counted = laboratory.mirror(&["models", "tokens", "tiny-bert", lines, "--offline"]);
+    let counts: Vec<u32> = json_lines(&counted.out);
+    assert_eq!(
+        (counts.len(), counts[1]),
+        (3, 2),
+        "the marks around an empty text"
+    );
+    // A tokenizer, and no model.
+    let refused = laboratory.mirror(&["models", "embed", "sequential", lines, "--offline"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+}
+
+fn json_lines<T: serde::de::DeserializeOwned>(text: &str) -> Vec<T> {
+    let line = |line| serde_json::from_str(line).expect("JSON");
+    text.lines().map(line).collect()
+}

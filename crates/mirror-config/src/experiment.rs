@@ -103,6 +103,10 @@ pub struct NeuronSettings {
     pub momentum: f64,
     /// Keep the gating model's gradients and add to them, as v4 does.
     pub accumulate_gradients: bool,
+    /// Steps from one look at the gating model's parameters to the next; 0: never.
+    pub watch_every: u64,
+    /// Steps from one checkpoint of the gating model to the next; 0: only at the end.
+    pub checkpoint_every: u64,
     /// Version key of the weights.
     pub version_key: u64,
 }

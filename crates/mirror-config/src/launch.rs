@@ -152,8 +152,12 @@ pub struct ValidatorLaunch {
     pub num_nodes: u32,
     /// The number of the subnet.
     pub netuid: u16,
-    /// Folder for its checkpoints; a node that finds one there continues from it.
+    /// Folder for its memory; a node that finds one there continues from it.
     pub state: PathBuf,
+    /// Folder for checkpoints of its gating model, made when there is one.
+    pub checkpoints: PathBuf,
+    /// A checkpoint that its gating model begins with.
+    pub resume: Option<PathBuf>,
     /// Address of the subtensor.
     pub subtensor: SocketAddr,
     /// Address of the coordinator.

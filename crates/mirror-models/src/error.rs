@@ -84,6 +84,16 @@ pub enum ModelError {
         /// The tensor.
         name: String,
     },
+    /// Tensors that the model has no place for.
+    #[error("{path} is of another model: there is no place here for its tensor `{name}`{}", others(*.count))]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        name: String,
+        /// How many they are.
+        count: usize,
+    },
     /// A tensor of another shape than the description says.
     #[error("{path}: tensor `{name}` has the shape {found:?}, and by the description it is {expected:?}")]
     Shape {
@@ -150,6 +160,13 @@ pub enum ModelError {
         /// Rows of the embedding.
         embeddings: i64,
     },
+}
+
+fn others(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        _ => format!(", nor for {} others", count - 1),
+    }
 }
 
 impl ModelError {

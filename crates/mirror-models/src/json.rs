@@ -29,3 +29,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
         source,
     })
 }
+
+/// Reads a file of JSON that may be missing.
+pub(crate) fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
+    path.exists().then(|| read(path)).transpose()
+}

@@ -9,6 +9,7 @@ mod error;
 pub mod gating;
 mod json;
 pub mod reward;
+pub mod sentences;
 pub mod softmax;
 pub mod tokenizer;
 pub mod torch;

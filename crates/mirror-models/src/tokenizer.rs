@@ -56,8 +56,17 @@ impl Tokenizer {
 
     /// From here on texts are cut to so many tokens: their beginnings go.
     pub fn keep_last(&mut self, positions: i64) -> Result<(), ModelError> {
+        self.keep(positions, TruncationDirection::Left)
+    }
+
+    /// From here on texts are cut to so many tokens: their ends go.
+    pub fn keep_first(&mut self, positions: i64) -> Result<(), ModelError> {
+        self.keep(positions, TruncationDirection::Right)
+    }
+
+    fn keep(&mut self, positions: i64, direction: TruncationDirection) -> Result<(), ModelError> {
         let truncation = TruncationParams {
-            direction: TruncationDirection::Left,
+            direction,
             max_length: positions as usize,
             ..TruncationParams::default()
         };

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::error::ModelError;
-use crate::weights::{Init, Weights};
+use crate::weights::{Init, Precision, Weights};
 
 /// How a gating model learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,10 +41,31 @@ pub struct Parameter {
 /// Parameters that are to learn, by name.
 pub type Learning = Vec<(String, Tensor)>;
 
-/// The parameters of a model that learn.
+/// Bins of a histogram.
+const BINS: i64 = 64;
+
+/// What a parameter was after a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// As it is called in a file.
+    pub name: String,
+    /// Euclidean norm of the step's gradient; 0 before the first step.
+    pub gradient_norm: f32,
+    /// The least of its numbers.
+    pub minimum: f32,
+    /// The greatest of its numbers.
+    pub maximum: f32,
+    /// Numbers in each of 64 bins of equal width from `minimum` to `maximum`, the last of which has both its ends; empty
+    /// where a number is not finite.
+    pub histogram: Vec<u64>,
+}
+
+/// The parameters of a model: those that learn, and those that stay.
 pub struct Trained {
     descent: Descent,
     parameters: Vec<Parameter>,
+    /// Those that stay, by name.
+    frozen: Vec<(String, Tensor)>,
 }
 
 impl Trained {
@@ -59,7 +80,15 @@ impl Trained {
         Self {
             descent,
             parameters: parameters.into_iter().map(parameter).collect(),
+            frozen: Vec::new(),
         }
+    }
+
+    /// Keeps a parameter that does not learn in checkpoints too, since the model is none without it.
+    #[must_use]
+    pub(crate) fn with_frozen(mut self, name: &str, value: &Tensor) -> Self {
+        self.frozen.push((name.to_owned(), value.shallow_clone()));
+        self
     }
 
     /// The parameters, in the order in which they were added.
@@ -93,12 +122,17 @@ impl Trained {
         });
     }
 
+    /// What the parameters are now, in their order.
+    pub fn look(&self) -> Vec<Look> {
+        tch::no_grad(|| self.parameters.iter().map(Parameter::look).collect())
+    }
+
     /// Writes parameters, momentum and gradients kept to a safetensors file.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        let mut tensors = Vec::new();
+        let mut tensors: Vec<(String, Tensor)> = self.frozen.iter().map(on_processor).collect();
         for parameter in &self.parameters {
             let mut add = |name: String, tensor: &Tensor| {
-                tensors.push((name, tensor.detach().to_device(tch::Device::Cpu).contiguous()));
+                tensors.push(on_processor(&(name, tensor.shallow_clone())));
             };
             add(parameter.name.clone(), &parameter.value);
             add(velocity_name(&parameter.name), &parameter.velocity);
@@ -112,9 +146,14 @@ impl Trained {
         })
     }
 
-    /// Goes on from what [`Trained::save`] wrote.
-    pub fn restore(&mut self, mut saved: Weights) -> Result<(), ModelError> {
+    /// Goes on from what [`Trained::save`] wrote of a model of the same form: one that has other parameters, or
+    /// parameters of another shape, is refused.
+    pub fn restore(&mut self, path: &Path) -> Result<(), ModelError> {
+        let mut saved = Weights::read_file(path, Precision::single(Device::Cpu))?;
         tch::no_grad(|| {
+            for (name, value) in &mut self.frozen {
+                value.copy_(&saved.take(name, &value.size(), Init::Zeros)?);
+            }
             for parameter in &mut self.parameters {
                 let shape = parameter.value.size();
                 let mut take = |name: &str| saved.take(name, &shape, Init::Zeros);
@@ -125,9 +164,44 @@ impl Trained {
                     parameter.gradient = Some(saved.take(&gradient, &shape, Init::Zeros)?);
                 }
             }
-            Ok(())
+            saved.nothing_left()
         })
     }
+}
+
+impl Parameter {
+    fn look(&self) -> Look {
+        let norm = |gradient: &Tensor| gradient.norm().double_value(&[]) as f32;
+        let is_finite = self.value.isfinite().all().int64_value(&[]) != 0;
+        let histogram = is_finite.then(|| histogram(&self.value.detach()));
+        Look {
+            name: self.name.clone(),
+            gradient_norm: self.gradient.as_ref().map_or(0.0, norm),
+            minimum: self.value.min().double_value(&[]) as f32,
+            maximum: self.value.max().double_value(&[]) as f32,
+            histogram: histogram.unwrap_or_default(),
+        }
+    }
+}
+
+/// Counts of finite numbers. Where all are the same, they are in the last bin.
+fn histogram(numbers: &Tensor) -> Vec<u64> {
+    let (least, greatest) = (numbers.min(), numbers.max());
+    let width = (&greatest - &least) / BINS;
+    let bins = ((numbers.flatten(0, -1) - &least) / width)
+        .nan_to_num(BINS as f64, BINS as f64, BINS as f64)
+        .floor()
+        .clamp(0, BINS - 1)
+        .to_kind(Kind::Int64)
+        .to_device(Device::Cpu);
+    let counts = bins.bincount(None::<&Tensor>, BINS);
+    let mut counted = vec![0_i64; BINS as usize];
+    counts.copy_data(&mut counted, BINS as usize);
+    counted.into_iter().map(i64::unsigned_abs).collect()
+}
+
+fn on_processor((name, tensor): &(String, Tensor)) -> (String, Tensor) {
+    (name.clone(), tensor.detach().to_device(Device::Cpu).contiguous())
 }
 
 fn velocity_name(parameter: &str) -> String {

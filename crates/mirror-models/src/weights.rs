@@ -215,6 +215,21 @@ impl Weights {
         self.learning.take().unwrap_or_default()
     }
 
+    /// Refuses what has parameters that nobody took.
+    pub(crate) fn nothing_left(&self) -> Result<(), ModelError> {
+        let Origin::Read { path, tensors, .. } = &self.origin else {
+            return Ok(());
+        };
+        match tensors.keys().min() {
+            None => Ok(()),
+            Some(name) => Err(ModelError::Unexpected {
+                path: path.clone(),
+                name: name.clone(),
+                count: tensors.len(),
+            }),
+        }
+    }
+
     /// Takes a parameter out: of this shape, finite, where the model lives.
     pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
         let tensor = match &mut self.origin {

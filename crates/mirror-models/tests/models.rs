@@ -10,7 +10,6 @@ use mirror_config::component::{
 use mirror_models::gating::{self, GatingModel, Lesson, Question};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::training::{Descent, Gradients};
-use mirror_models::weights::{Precision, Weights};
 use mirror_seed::{CallId, Seed};
 use tch::{Cuda, Device, Kind, Tensor};
 use tempfile::TempDir;
@@ -125,8 +124,12 @@ fn refused(args: CustomRewardArgs, words: &[&str]) {
 }
 
 fn gating_of(spec: &GatingSpec) -> Box<dyn GatingModel> {
+    gating_drawn_from(1, spec)
+}
+
+fn gating_drawn_from(seed: u64, spec: &GatingSpec) -> Box<dyn GatingModel> {
     let setting = gating::Setting {
-        seed: Seed::root(1),
+        seed: Seed::root(seed),
         num_nodes: 16,
         topk: 10,
         device: Device::Cpu,
@@ -140,12 +143,17 @@ fn gating_of(spec: &GatingSpec) -> Box<dyn GatingModel> {
 }
 
 fn sequential(hidden_size: &[u32]) -> Box<dyn GatingModel> {
-    gating_of(&GatingSpec::SequentialGatingModel(SequentialGatingArgs {
+    sequential_of(1, hidden_size)
+}
+
+fn sequential_of(seed: u64, hidden_size: &[u32]) -> Box<dyn GatingModel> {
+    let args = SequentialGatingArgs {
         tokenizer_name: fixture("sequential").display().to_string(),
         hidden_size: hidden_size.to_vec(),
         embedding_dim: 24,
         num_uids: Some(20),
-    }))
+    };
+    gating_drawn_from(seed, &GatingSpec::SequentialGatingModel(args))
 }
 
 fn candidates<'a>(completions: &[&'a str]) -> Vec<Candidate<'a>> {
@@ -447,16 +455,100 @@ fn a_model_goes_on_from_its_checkpoint_as_if_it_had_never_stopped() {
         .expect("it learns")
         .save(&checkpoint)
         .expect("written");
-    let mut second = sequential(&[8]);
-    let saved = Weights::read_file(&checkpoint, Precision::single(Device::Cpu)).expect("a checkpoint");
+    let mut second = sequential_of(2, &[8]);
+    // Drawn from another seed: its embedding comes from the checkpoint too.
     second
         .trained()
         .expect("it learns")
-        .restore(saved)
+        .restore(&checkpoint)
         .expect("of the same form");
     for text in ["a", "b"] {
         assert_eq!(learn(&mut first, text), learn(&mut second, text));
     }
     let ask = question("who wrote the first program ?");
     assert_eq!(first.scores(&ask), second.scores(&ask));
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoint = folder.path().join("gating.safetensors");
+    let save = |model: &mut Box<dyn GatingModel>| {
+        let trained = model.trained().expect("it learns");
+        trained.save(&checkpoint).expect("written");
+    };
+    let refused = |model: &mut Box<dyn GatingModel>, words: &[&str]| {
+        let trained = model.trained().expect("it learns");
+        let message = trained
+            .restore(&checkpoint)
+            .expect_err("of another form")
+            .to_string();
+        for word in words {
+            assert!(message.contains(word), "`{word}` is not in: {message}");
+        }
+    };
+    save(&mut sequential(&[8]));
+    refused(
+        &mut sequential(&[12]),
+        &["lstm.weight_ih_l0", "[32, 24]", "[48, 24]"],
+    );
+    refused(&mut sequential(&[8, 8]), &["no tensor `lstm.weight_ih_l1`"]);
+    let transformer = HuggingFaceGatingArgs {
+        model_name: fixture("tiny-gpt2").display().to_string(),
+        num_uids: 16,
+        random_init: false,
+    };
+    let mut transformer = gating_of(&GatingSpec::HuggingFaceGatingModel(transformer));
+    refused(&mut transformer, &["no tensor `wte.weight`"]);
+    save(&mut sequential(&[8, 8]));
+    refused(
+        &mut sequential(&[8]),
+        &["another model", "lstm.bias_hh_l1", "7 others"],
+    );
+    fs::write(&checkpoint, "and no more").expect("written");
+    refused(&mut sequential(&[8]), &["cut short"]);
+}
+
+#[test]
+fn a_look_at_parameters_counts_each_of_their_numbers_once() {
+    let mut model = sequential(&[8]);
+    let looks = model.trained().expect("it learns").look();
+    assert!(
+        looks.iter().all(|look| look.gradient_norm == 0.0),
+        "no step was taken"
+    );
+    model.backward(&Lesson {
+        question: question("who wrote the first program ?"),
+        uids: &[1, 7],
+        scores: &[],
+        rewards: &[1.0, -1.0],
+    });
+    let trained = model.trained().expect("it learns");
+    let looks = trained.look();
+    assert_eq!(looks.len(), trained.parameters().len());
+    for (look, parameter) in looks.iter().zip(trained.parameters()) {
+        assert_eq!(look.name, parameter.name);
+        assert!(look.gradient_norm > 0.0, "{look:?}");
+        let mut numbers = vec![0.0_f32; parameter.value.numel()];
+        parameter
+            .value
+            .detach()
+            .copy_data(&mut numbers, parameter.value.numel());
+        let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
+        let greatest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert_eq!((look.minimum, look.maximum), (least, greatest));
+        assert_eq!(look.histogram.len(), 64);
+        assert_eq!(look.histogram.iter().sum::<u64>(), numbers.len() as u64);
+        assert!(
+            look.histogram[0] > 0 && look.histogram[63] > 0,
+            "the ends are taken: {look:?}"
+        );
+        let middle = f64::midpoint(least.into(), greatest.into());
+        let lower = numbers
+            .iter()
+            .filter(|number| f64::from(**number) < middle)
+            .count() as u64;
+        let counted: u64 = look.histogram[..32].iter().sum();
+        assert!(counted.abs_diff(lower) <= 1, "{counted} and {lower}");
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Float32Builder, ListBuilder};
+use arrow_array::builder::{Float32Builder, ListBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch,
     StringArray, UInt32Array, UInt64Array,
@@ -211,41 +212,45 @@ impl Cell for Option<String> {
     }
 }
 
-impl Cell for Vec<f32> {
-    type Array = ListArray;
-    const NULLABLE: bool = false;
+/// Lists of numbers.
+macro_rules! list {
+    ($type:ty, $variant:ident, $builder:ident, $arrow:ident) => {
+        impl Cell for Vec<$type> {
+            type Array = ListArray;
+            const NULLABLE: bool = false;
 
-    fn data_type() -> DataType {
-        DataType::new_list(DataType::Float32, false)
-    }
+            fn data_type() -> DataType {
+                DataType::new_list(DataType::$variant, false)
+            }
 
-    fn gather<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        let item = Field::new_list_field(DataType::Float32, false);
-        let mut lists = ListBuilder::new(Float32Builder::new()).with_field(item);
-        for cell in cells {
-            lists.values().append_slice(cell);
-            lists.append(true);
+            fn gather<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef {
+                let item = Field::new_list_field(DataType::$variant, false);
+                let mut lists = ListBuilder::new($builder::new()).with_field(item);
+                for cell in cells {
+                    lists.values().append_slice(cell);
+                    lists.append(true);
+                }
+                Arc::new(lists.finish())
+            }
+
+            fn get(array: &Self::Array, row: usize) -> Self {
+                array.value(row).as_primitive::<$arrow>().values().to_vec()
+            }
+
+            fn same(&self, other: &Self) -> bool {
+                self.len() == other.len() && self.iter().zip(other).all(|(one, other)| one.same(other))
+            }
+
+            fn show(&self) -> String {
+                format!("{self:?}")
+            }
+
+            fn bytes(&self) -> usize {
+                size_of::<Self>() + size_of_val(self.as_slice())
+            }
         }
-        Arc::new(lists.finish())
-    }
-
-    fn get(array: &Self::Array, row: usize) -> Self {
-        array
-            .value(row)
-            .as_primitive::<arrow_array::types::Float32Type>()
-            .values()
-            .to_vec()
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().zip(other).all(|(one, other)| one.same(other))
-    }
-
-    fn show(&self) -> String {
-        format!("{self:?}")
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.as_slice())
-    }
+    };
 }
+
+list!(f32, Float32, Float32Builder, Float32Type);
+list!(u64, UInt64, UInt64Builder, UInt64Type);

@@ -14,7 +14,7 @@ use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
 use crate::tables::{
-    BY_HAND, BondRow, EpochRow, EventRow, LossRow, ResponseRow, Row, TransactionRow, WeightRow,
+    BY_HAND, BondRow, EpochRow, EventRow, LossRow, ParameterRow, ResponseRow, Row, TransactionRow, WeightRow,
 };
 
 /// Longest value shown, characters.
@@ -136,12 +136,16 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     comparison.compare::<ResponseRow>(first, second)?;
     comparison.difference.by_hand = comparison.compare::<EventRow>(first, second)?;
     comparison.compare::<LossRow>(first, second)?;
+    comparison.compare::<ParameterRow>(first, second)?;
     comparison.compare::<WeightRow>(first, second)?;
     comparison.compare::<TransactionRow>(first, second)?;
     comparison.compare::<EpochRow>(first, second)?;
     comparison.compare::<BondRow>(first, second)?;
     Ok(comparison.difference)
 }
+
+/// gRPC status of a call that had no answer in time.
+const DEADLINE_EXCEEDED: i32 = 4;
 
 /// Step and half.
 type Moment = (u64, u32);
@@ -213,15 +217,28 @@ impl Repeatable for ResponseRow {
         self.timing_dependent
     }
 
-    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat.
+    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat. Whether a
+    /// reward arrived in time moves nothing.
     fn repeats(&self, other: &Self, column: &str) -> bool {
         let transport_failed = self.grpc_code != 0 || other.grpc_code != 0;
         let transport_speaks = column == "return_message" && transport_failed;
-        !transport_speaks && !Self::TIMING.contains(&column)
+        let came_late = [self, other].map(|row| row.backward_code == Some(DEADLINE_EXCEEDED));
+        let told_late = column == "backward_code" && came_late.contains(&true);
+        !transport_speaks && !told_late && !Self::TIMING.contains(&column)
     }
 }
 
 impl Repeatable for LossRow {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Validator(&self.validator, (self.step, self.step_sub))
+    }
+
+    fn by_hand(&self) -> bool {
+        self.purpose == BY_HAND
+    }
+}
+
+impl Repeatable for ParameterRow {
     fn origin(&self) -> Origin<'_> {
         Origin::Validator(&self.validator, (self.step, self.step_sub))
     }

@@ -56,6 +56,11 @@ impl Layout {
         self.root.join("state")
     }
 
+    /// Folder of the checkpoints of the validator called `validator`.
+    pub fn checkpoints(&self, validator: &str) -> PathBuf {
+        self.root.join("checkpoints").join(validator)
+    }
+
     /// A table of a run that has ended.
     pub fn table(&self, table: &Table) -> PathBuf {
         self.root.join(table.file_name())

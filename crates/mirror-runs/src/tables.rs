@@ -21,6 +21,7 @@ mod events;
 mod incidents;
 mod losses;
 mod names;
+mod parameters;
 mod responses;
 mod transactions;
 mod weights;
@@ -32,16 +33,18 @@ pub use events::EventRow;
 pub use incidents::IncidentRow;
 pub use losses::LossRow;
 pub use names::{BY_HAND, SUCCESS, outcome_name, purpose_name};
+pub use parameters::ParameterRow;
 pub use responses::ResponseRow;
 pub use transactions::TransactionRow;
 pub use weights::WeightRow;
 
 /// Every table of a run, in the order in which they are shown.
-pub const TABLES: [Table; 8] = [
+pub const TABLES: [Table; 9] = [
     Table::of::<EventRow>(),
     Table::of::<ResponseRow>(),
     Table::of::<WeightRow>(),
     Table::of::<LossRow>(),
+    Table::of::<ParameterRow>(),
     Table::of::<EpochRow>(),
     Table::of::<BondRow>(),
     Table::of::<TransactionRow>(),

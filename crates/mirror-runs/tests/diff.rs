@@ -54,6 +54,7 @@ fn order_of_arrival_and_timing_make_no_difference() {
             ("epochs", 0),
             ("events", 12),
             ("losses", 6),
+            ("parameters", 6),
             ("responses", 36),
             ("transactions", 0),
             ("weights", 2)

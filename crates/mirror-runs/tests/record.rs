@@ -8,8 +8,8 @@ use std::fs;
 use mirror_journal::Writer;
 use mirror_proto::mirror::v1::Record;
 use mirror_runs::tables::{
-    BondRow, EpochRow, EventRow, IncidentRow, LossRow, RUN_ID, ResponseRow, TABLES, Table, TransactionRow,
-    WeightRow,
+    BondRow, EpochRow, EventRow, IncidentRow, LossRow, ParameterRow, RUN_ID, ResponseRow, TABLES, Table,
+    TransactionRow, WeightRow,
 };
 use mirror_runs::{Appended, Ended, Recorder, Recovery, Run, RunError, State, recover};
 use proptest::prelude::*;
@@ -72,6 +72,23 @@ fn each_record_becomes_its_rows() {
             .map(|row| (row.step, row.step_sub, row.loss))
             .collect::<Vec<_>>(),
         [(4, 1, 0.125)]
+    );
+    let parameters: Vec<ParameterRow> = rows(&run);
+    assert_eq!(
+        parameters
+            .iter()
+            .map(|row| (
+                row.step,
+                row.parameter.as_str(),
+                row.gradient_norm,
+                row.histogram.as_slice()
+            ))
+            .collect::<Vec<_>>(),
+        [(4, "linear.bias", 0.5, [1, 0, 2].as_slice())]
+    );
+    assert_eq!(
+        responses.iter().map(|row| row.backward_code).collect::<Vec<_>>(),
+        [Some(0), None, Some(0)]
     );
     let set: Vec<WeightRow> = rows(&run);
     assert_eq!(

@@ -3,6 +3,7 @@
 //! Everything that comes back is an axon's word: its size is bounded before it is read, its encoding is checked, and how
 //! long it takes is bounded by the deadline.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -225,14 +226,18 @@ impl DendritePool {
         first_bytes(&self.seed.about_call("trace", &step).bytes())
     }
 
-    /// Sends rewards back, all at once. Returns the axons that did not take theirs, with the reason.
-    pub async fn backward(&self, backwards: Vec<Backward>) -> Vec<(u32, Status)> {
+    /// Sends rewards back, all at once. Returns how each call ended, by uid: with `Ok` the axon took its reward.
+    pub async fn backward(&self, backwards: Vec<Backward>) -> HashMap<u32, Code> {
         let sent = backwards.into_iter().map(|backward| async move {
             let uid = backward.call.uid;
-            self.reward(backward).await.err().map(|status| (uid, status))
+            let told = self.reward(backward).await;
+            if let Err(status) = &told {
+                tracing::warn!(uid, %status, "the axon did not take its reward");
+            }
+            (uid, told.map_or_else(|status| status.code(), |()| Code::Ok))
         });
-        let refused: FuturesUnordered<_> = sent.collect();
-        refused.filter_map(std::future::ready).collect().await
+        let ended: FuturesUnordered<_> = sent.collect();
+        ended.collect().await
     }
 
     async fn reward(&self, backward: Backward) -> Result<(), Status> {
@@ -254,11 +259,18 @@ impl DendritePool {
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
-        let request = with_metadata(body, &call, &context, timeout);
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %context.trace);
-        let mut client = axon.client.clone();
-        let answered = tokio::time::timeout(timeout, client.backward(request).instrument(span)).await;
-        answered.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
+        let telling = async {
+            let request = || with_metadata(body.clone(), &call, &context, timeout);
+            let mut client = axon.client.clone();
+            match client.backward(request()).await {
+                // As with forwards: a connection may have died without anybody having noticed.
+                Err(status) if outcome(&status) == Outcome::Unreachable => client.backward(request()).await,
+                told => told,
+            }
+        };
+        let told = tokio::time::timeout(timeout, telling.instrument(span)).await;
+        told.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
         Ok(())
     }
 

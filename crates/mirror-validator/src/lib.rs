@@ -6,12 +6,14 @@
 pub mod behaviour;
 pub mod chain;
 pub mod check_models;
+pub mod checkpoint;
 pub mod conversation;
 pub mod dendrite;
 pub mod learned;
 pub mod metagraph;
 pub mod neuron;
 pub mod query;
+pub mod read_texts;
 pub mod reporter;
 pub mod service;
 pub mod weights;
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::chain::Chain;
+use crate::checkpoint::Checkpoints;
 use crate::dendrite::DendritePool;
 use crate::metagraph::Metagraph;
 use crate::neuron::Neuron;
@@ -92,12 +95,18 @@ pub async fn serve(
         seed: own.child("reward"),
         device,
     };
+    let mut gating_model =
+        gating::build(&role.gating_model, &gating).context("the gating model cannot be had")?;
+    if let Some(checkpoint) = &role.resume {
+        checkpoint::restore(&mut *gating_model, checkpoint)?;
+    }
     let neuron = Neuron {
         name: node,
         seed,
         chain: Chain::new(key, tracer, subtensor_address),
         dendrite: DendritePool::new(hotkey, seed, links),
-        gating: gating::build(&role.gating_model, &gating).context("the gating model cannot be had")?,
+        gating: gating_model,
+        checkpoints: Checkpoints::new(role.checkpoints.clone(), role.neuron.checkpoint_every),
         reward: reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?,
         reporter,
         behaviour: behaviour::build(&role.behaviour),

@@ -3,18 +3,23 @@
 //! A forward is planned (whom to ask), asked (the fan-out), and settled (rewards, training, one event). The v4 core
 //! validator does the same, point for point.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mirror_config::launch::ValidatorLaunch;
 use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
-use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, WeightsSet, record};
+use mirror_models::training::Look;
+use mirror_proto::mirror::v1::{
+    AxonCall, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
+};
 use mirror_seed::{CallId, Draw, Seed};
 use rand::seq::index;
+use tonic::Code;
 
 use crate::behaviour::Behaviour;
 use crate::chain::Chain;
+use crate::checkpoint::{self, Checkpoints};
 use crate::conversation::Conversation;
 use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
 use crate::learned::Learned;
@@ -52,6 +57,7 @@ pub struct Neuron {
     pub(crate) chain: Chain,
     pub(crate) dendrite: DendritePool,
     pub(crate) gating: Box<dyn GatingModel>,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) reward: Box<dyn RewardModel>,
     pub(crate) behaviour: Box<dyn Behaviour>,
     pub(crate) reporter: Reporter,
@@ -274,14 +280,12 @@ impl Neuron {
 
     async fn settle(&mut self, plan: Plan, answered: Answered, ends: Ends) -> anyhow::Result<Settled> {
         let Answered { replies, call_time } = answered;
-        let judged = self.judge(&plan, &replies);
+        let mut judged = self.judge(&plan, &replies);
         if let Judgement::Reward {
             train_network: true, ..
         } = plan.ask.judgement
         {
-            for (uid, status) in self.dendrite.backward(judged.backwards(&plan, &replies)).await {
-                tracing::warn!(uid, %status, "the axon did not take its reward");
-            }
+            judged.told = self.dendrite.backward(judged.backwards(&plan, &replies)).await;
         }
         let last_of_step = match ends {
             Ends::Always => true,
@@ -335,8 +339,10 @@ impl Neuron {
                     ..Judged::by_reward(successes, &rewards, replies.len())
                 };
                 let gating_loss = train_gating_model.then(|| self.train(plan, replies, &judged));
+                let gating_loss = gating_loss.flatten();
                 Judged {
-                    gating_loss: gating_loss.flatten(),
+                    gating_loss,
+                    looks: gating_loss.map_or_else(Vec::new, |_| self.look(plan.which.step)),
                     ..judged
                 }
             }
@@ -356,6 +362,14 @@ impl Neuron {
             scores: &plan.scores_of(replies, &positions),
             rewards: &rewards,
         })
+    }
+
+    /// What the gating model's parameters are, in the steps in which that is told.
+    fn look(&mut self, step: u64) -> Vec<Look> {
+        let every = self.launch.neuron.watch_every;
+        let is_told = every > 0 && step.is_multiple_of(every);
+        let trained = self.gating.trained().filter(|_| is_told);
+        trained.map(|trained| trained.look()).unwrap_or_default()
     }
 
     /// Rewards of the replies at `positions`, in their order.
@@ -414,6 +428,22 @@ impl Neuron {
         of_query.then_some(learned)
     }
 
+    /// Gives the gating model the parameters of its newest checkpoint that has seen no more than so many steps; returns how
+    /// many it has seen.
+    pub(crate) fn restore(&mut self, steps: u64) -> anyhow::Result<u64> {
+        let Some((seen, path)) = self.checkpoints.newest(steps)? else {
+            return Ok(0);
+        };
+        checkpoint::restore(&mut *self.gating, &path)?;
+        tracing::info!(steps = seen, path = %path.display(), "goes on from a checkpoint");
+        Ok(seen)
+    }
+
+    /// Writes a checkpoint of the gating model after so many steps.
+    pub(crate) fn write_checkpoint(&mut self, steps: u64) -> anyhow::Result<()> {
+        self.checkpoints.write(steps, &mut *self.gating)
+    }
+
     /// What an event teaches, when it happens and when it is remembered after a new start.
     pub(crate) fn take_in(&mut self, learned: &Learned) {
         if !learned.uids.is_empty() {
@@ -469,7 +499,15 @@ impl Neuron {
                 reward: *reward,
                 timing_dependent: reply.timing_dependent,
                 drawn_delay: reply.drawn_delay.map(|delay| delay.as_secs_f32()),
+                backward_code: judged.told.get(&reply.uid).map(|code| *code as i32),
             });
+        let parameters = judged.looks.iter().map(|look| ParameterState {
+            name: look.name.clone(),
+            gradient_norm: look.gradient_norm,
+            minimum: look.minimum,
+            maximum: look.maximum,
+            histogram: look.histogram.clone(),
+        });
         ForwardEvent {
             validator: self.name.clone(),
             purpose: plan.which.purpose.into(),
@@ -486,6 +524,7 @@ impl Neuron {
             gating_loss: judged.gating_loss,
             truncated_texts: plan.truncated + judged.truncated,
             unjudged: judged.unjudged(),
+            parameters: parameters.collect(),
             started_at: plan
                 .started_at
                 .duration_since(UNIX_EPOCH)
@@ -582,6 +621,10 @@ struct Judged {
     gating_loss: Option<f32>,
     /// Texts of which the reward model saw only the end.
     truncated: u32,
+    /// The gating model's parameters after its step, where they are told.
+    looks: Vec<Look>,
+    /// How the calls ended that told axons their rewards, by uid.
+    told: HashMap<u32, Code>,
 }
 
 impl Judged {
@@ -593,6 +636,8 @@ impl Judged {
             rewards: vec![None; replies],
             gating_loss: None,
             truncated: 0,
+            looks: Vec::new(),
+            told: HashMap::new(),
         }
     }
 
@@ -612,6 +657,8 @@ impl Judged {
             rewards,
             gating_loss: None,
             truncated: 0,
+            looks: Vec::new(),
+            told: HashMap::new(),
         }
     }
 

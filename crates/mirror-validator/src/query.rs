@@ -152,12 +152,15 @@ impl Run<'_> {
         };
         self.resync(self.on_the_barrier(last.synced_block)).await?;
         self.neuron.resets.clear();
+        let seen = self.neuron.restore(last.step + 1)?;
         for learned in learned {
             if let Some(waiting) = &learned.waiting {
                 self.neuron.waiting.clone_from(waiting);
             }
             self.neuron.take_in(learned);
-            self.neuron.train_again(learned);
+            if learned.step >= seen {
+                self.neuron.train_again(learned);
+            }
         }
         self.neuron.remembered.clone_from(&self.neuron.waiting);
         self.neuron.epoch_block = last.epoch_block;
@@ -226,6 +229,9 @@ impl Run<'_> {
             self.neuron.epoch_block = self.neuron.block;
             self.submit_weights(step).await?;
         }
+        if self.neuron.checkpoints.is_due(step + 1) {
+            self.neuron.write_checkpoint(step + 1)?;
+        }
         self.progress
             .send_modify(|progress| progress.steps_done = step + 1);
         Ok(())
@@ -233,6 +239,9 @@ impl Run<'_> {
 
     /// Lets one more block close, in which the last weights apply, and waits until everything is acknowledged.
     async fn close(mut self, steps: u64) -> anyhow::Result<()> {
+        if !self.neuron.checkpoints.is_due(steps) {
+            self.neuron.write_checkpoint(steps)?;
+        }
         self.wait_for_block(steps).await?;
         self.neuron.reporter.drained().await
     }

@@ -62,6 +62,7 @@ pub(crate) fn event(step: u64, step_sub: u32) -> ForwardEvent {
         calls: Vec::new(),
         best: None,
         gating_loss: None,
+        parameters: Vec::new(),
         started_at: 1_800_000_000.0 + step as f64,
         call_time: 0.5,
         trace_id: vec![1; 16],

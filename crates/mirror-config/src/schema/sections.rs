@@ -180,6 +180,18 @@ pub static NEURON: &[Key] = &[
         "false",
         "Keep the gating model's gradients and add to them, as Bittensor v4 does, instead of zeroing them.",
     ),
+    Key::new(
+        "watch_every",
+        Kind::Integer(0..=1_000_000),
+        "10",
+        "Steps from one look at the gating model's parameters to the next, for the table `parameters`; 0: never.",
+    ),
+    Key::new(
+        "checkpoint_every",
+        Kind::Integer(0..=1_000_000_000),
+        "0",
+        "Steps from one checkpoint of the gating model to the next; 0: only at the end.",
+    ),
     Key::new("version_key", SEED, "400", "Version key of the weights."),
 ];
 

@@ -11,6 +11,9 @@ use crate::training::{Learning, Trained};
 use crate::transformer::layers::{Linear, embed};
 use crate::weights::{Init, Weights};
 
+/// Name of the parameter that does not learn.
+const EMBEDDING: &str = "embedding.weight";
+
 pub(crate) struct Sequential {
     /// [vocabulary, width]; does not learn.
     embedding: Tensor,
@@ -46,10 +49,11 @@ pub(super) fn build(
         outputs: args.num_uids.unwrap_or(setting.num_nodes).into(),
     };
     let (network, learning) = Sequential::take(&widths, setting.drawn())?;
+    let trained = Trained::new(setting.descent, learning).with_frozen(EMBEDDING, &network.embedding);
     Ok(TrainedGatingModel::new(
         tokenizer,
         network,
-        Trained::new(setting.descent, learning),
+        trained,
         setting.num_nodes as usize,
     ))
 }
@@ -60,7 +64,7 @@ impl Sequential {
     pub(crate) fn take(widths: &Widths<'_>, mut weights: Weights) -> Result<(Self, Learning), ModelError> {
         let deviation = 1.0;
         let embedding = weights.take(
-            "embedding.weight",
+            EMBEDDING,
             &[widths.vocabulary, widths.embedding],
             Init::Normal { deviation },
         )?;

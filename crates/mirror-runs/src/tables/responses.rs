@@ -42,6 +42,8 @@ columns! {
         pub timing_dependent: bool,
         /// seconds, drawn from the link's distribution; none where the link has none
         pub drawn_delay: Option<f32>,
+        /// gRPC status of the call that told the axon its reward, 0: it took it; none where it was not told
+        pub backward_code: Option<i32>,
     }
 }
 
@@ -71,6 +73,7 @@ impl Row for ResponseRow {
             reward: call.reward,
             timing_dependent: call.timing_dependent,
             drawn_delay: call.drawn_delay,
+            backward_code: call.backward_code,
         }));
     }
 

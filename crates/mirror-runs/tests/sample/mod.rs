@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
     AxonCall, BarrierChange, ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, ForwardEvent,
-    NodeIncident, Outcome, Purpose, Record, WeightsSet,
+    NodeIncident, Outcome, ParameterState, Purpose, Record, WeightsSet,
 };
 use mirror_runs::tables::Row;
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
@@ -60,6 +60,7 @@ pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent
         latency: 0.25,
         return_code: 1,
         return_message: "said the axon".to_owned(),
+        backward_code: reward.map(|_| 0),
         ..AxonCall::default()
     };
     ForwardEvent {
@@ -85,6 +86,16 @@ pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent
         trace_id: vec![0xab; 16],
         truncated_texts: 0,
         unjudged: 0,
+        parameters: (step_sub == 1)
+            .then(|| ParameterState {
+                name: "linear.bias".to_owned(),
+                gradient_norm: 0.5,
+                minimum: -1.0,
+                maximum: 1.0,
+                histogram: vec![1, 0, 2],
+            })
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -422,6 +422,8 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
         num_nodes: miners,
         netuid: 1,
         state: state.to_owned(),
+        checkpoints: state.join("checkpoints"),
+        resume: None,
         subtensor,
         coordinator,
         device: "cpu".to_owned(),

@@ -1,12 +1,18 @@
 //! `mirror models`: models on this machine. The validator's program does the work, since it alone links libtorch.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use mirror_hub::model::Part;
+use serde::Serialize;
 
-use super::{Status, place};
+use super::{Misuse, Status, place};
+use crate::coordinator::{self, Network};
+use crate::sentences;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArguments {
@@ -18,6 +24,21 @@ pub(super) struct ModelsArguments {
 enum ModelsCommand {
     /// Holds models against the numbers that Python computed from them, and prints the largest differences
     Check(CheckArguments),
+    /// Prints the sentence embedding of each line of text, an array of numbers a line
+    Embed(ReadArguments),
+    /// Prints how many tokens each line of text has
+    Tokens(ReadArguments),
+}
+
+#[derive(Debug, Args)]
+struct ReadArguments {
+    /// The model: a folder, or a name looked for as those of an experiment file are
+    model: String,
+    /// A file of texts, one a line; left out, they are read from standard input
+    texts: Option<PathBuf>,
+    /// Fetches nothing: the model must be on this machine
+    #[arg(long)]
+    offline: bool,
 }
 
 #[derive(Debug, Args)]
@@ -31,7 +52,61 @@ struct CheckArguments {
 }
 
 pub(super) fn models(arguments: &ModelsArguments) -> anyhow::Result<Status> {
-    let ModelsCommand::Check(arguments) = &arguments.command;
+    match &arguments.command {
+        ModelsCommand::Check(arguments) => check(arguments),
+        ModelsCommand::Embed(arguments) => {
+            let folder = arguments.folder(&[Part::Config, Part::Parameters, Part::Tokenizer])?;
+            tell(&sentences::embeddings(
+                &place::binaries()?.validator,
+                &folder,
+                &arguments.texts()?,
+            )?)
+        }
+        ModelsCommand::Tokens(arguments) => {
+            let folder = arguments.folder(&[Part::Tokenizer])?;
+            tell(&sentences::token_counts(
+                &place::binaries()?.validator,
+                &folder,
+                &arguments.texts()?,
+            )?)
+        }
+    }
+}
+
+impl ReadArguments {
+    fn folder(&self, parts: &[Part]) -> anyhow::Result<PathBuf> {
+        let network = if self.offline {
+            Network::Forbidden
+        } else {
+            Network::Allowed
+        };
+        coordinator::model_folder(&self.model, parts, network).map_err(|error| Misuse::of(error).into())
+    }
+
+    fn texts(&self) -> anyhow::Result<Vec<String>> {
+        let lines: Result<Vec<String>, _> = match &self.texts {
+            Some(path) => {
+                let open = || format!("cannot read {}", path.display());
+                let file = File::open(path).with_context(open).map_err(Misuse::of)?;
+                BufReader::new(file).lines().collect()
+            }
+            None => std::io::stdin().lock().lines().collect(),
+        };
+        lines.context("the texts are not all UTF-8")
+    }
+}
+
+/// A line of JSON each.
+fn tell<T: Serialize>(all: &[T]) -> anyhow::Result<Status> {
+    let mut out = std::io::stdout().lock();
+    for one in all {
+        serde_json::to_writer(&mut out, one)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(Status::Done)
+}
+
+fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     let validator = place::binaries()?.validator;
     let status = Command::new(&validator)
         .arg("check-models")

@@ -32,6 +32,9 @@ pub(super) struct RunArguments {
     /// Fetches nothing: data must be on this machine
     #[arg(long)]
     offline: bool,
+    /// Begins with trained gating models: a checkpoint, or the run that left them (an id or its beginning, `last`, a path)
+    #[arg(long, value_name = "CHECKPOINT|RUN")]
+    resume: Option<String>,
     /// A word to find the run by; may be given again
     #[arg(long = "tag", value_name = "WORD")]
     tags: Vec<String>,
@@ -86,7 +89,7 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded, model: &Model) -> anyh
     } else {
         Network::Allowed
     };
-    let data = coordinator::prepare(
+    let mut data = coordinator::prepare(
         &loaded.experiment,
         model,
         base_of(&arguments.file),
@@ -94,6 +97,9 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded, model: &Model) -> anyh
         network,
     )
     .map_err(Misuse::of)?;
+    if let Some(resume) = &arguments.resume {
+        data.resume = checkpoints(arguments, resume, loaded.experiment.network.validators)?;
+    }
     if !arguments.json {
         data.origins.iter().for_each(|origin| eprintln!("{origin}"));
     }
@@ -122,6 +128,17 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded, model: &Model) -> anyh
             Status::Failed
         })
     })
+}
+
+/// What the validators' gating models begin with.
+fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
+    let file = Path::new(resume);
+    let from = if file.is_file() {
+        file.to_owned()
+    } else {
+        place::run(&arguments.runs_dir.runs_dir, resume)?
+    };
+    Ok(coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
 }
 
 async fn conduct(

@@ -158,6 +158,8 @@ impl Blueprint {
             num_nodes: self.num_nodes(),
             netuid: self.metagraph().netuid,
             state: self.state(&name),
+            checkpoints: self.layout.checkpoints(&name),
+            resume: self.data.resume.get(index as usize).cloned(),
             subtensor,
             coordinator,
             device: self.experiment.device.clone(),

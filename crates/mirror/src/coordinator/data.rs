@@ -25,6 +25,8 @@ pub struct Prepared {
     pub questions: Option<PathBuf>,
     /// What the subnet starts from, if it is not the file's own network.
     pub metagraph: Option<Snapshot>,
+    /// The checkpoint that each validator's gating model begins with; empty: they begin anew.
+    pub resume: Vec<PathBuf>,
     /// A line each, for the log: what was found where.
     pub origins: Vec<String>,
 }
@@ -124,6 +126,7 @@ pub fn prepare(
         answers,
         questions,
         metagraph,
+        resume: Vec::new(),
         origins,
     })
 }

@@ -10,9 +10,11 @@ mod intake;
 pub mod metagraphs;
 mod models;
 mod progress;
+pub mod resume;
 pub mod roles;
 mod roster;
 mod schedule;
 
 pub use conductor::{Finished, Options, base_of, run};
 pub use data::{Network, Prepared, prepare};
+pub use models::model_folder;

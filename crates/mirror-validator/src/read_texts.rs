@@ -1,0 +1,116 @@
+//! `mirror models embed` and `mirror models tokens`, the part that needs libtorch: texts on standard input, one a line as
+//! a JSON string, and for each a line of JSON on standard output: an array of numbers, or a number.
+
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use mirror_models::sentences::{SentenceModel, count_tokens};
+use mirror_models::torch;
+use serde::Serialize;
+
+/// Texts that are read at once.
+const BATCH: usize = 1_024;
+
+/// Bytes of a line.
+const LONGEST: u64 = 16 << 20;
+
+/// What is told of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Its sentence embedding.
+    Embedding,
+    /// How many tokens it has.
+    Tokens,
+}
+
+impl Told {
+    /// By the first word of the command line.
+    pub fn named(word: &std::ffi::OsStr) -> Option<Self> {
+        match word.to_str()? {
+            "embed" => Some(Self::Embedding),
+            "tokens" => Some(Self::Tokens),
+            _ => None,
+        }
+    }
+}
+
+/// Reads texts to their end with the model or tokenizer in the folder that the next word names.
+pub fn main(told: Told, mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(folder) = words.next().map(PathBuf::from) else {
+        eprintln!("error: the folder of a model is expected");
+        return ExitCode::from(2);
+    };
+    let mut input = std::io::stdin().lock();
+    let mut output = std::io::stdout().lock();
+    let done = match told {
+        Told::Embedding => torch::prepare("cpu", 1)
+            .context("libtorch")
+            .and_then(|_| Ok(SentenceModel::read(&folder)?))
+            .and_then(|model| each(&mut input, &mut output, |texts| Ok(model.embed(texts)?))),
+        Told::Tokens => each(&mut input, &mut output, |texts| Ok(count_tokens(&folder, texts)?)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn each<T: Serialize>(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+    tell: impl Fn(&[String]) -> anyhow::Result<Vec<T>>,
+) -> anyhow::Result<()> {
+    let mut number = 0_u64;
+    loop {
+        let mut texts: Vec<String> = Vec::new();
+        while texts.len() < BATCH {
+            let mut line = Vec::new();
+            let read = std::io::Read::take(&mut *input, LONGEST).read_until(b'\n', &mut line);
+            if read.context("cannot read the texts")? == 0 {
+                break;
+            }
+            number += 1;
+            let text = serde_json::from_slice(&line);
+            texts.push(text.with_context(|| format!("line {number} is no JSON string"))?);
+        }
+        if texts.is_empty() {
+            return Ok(output.flush()?);
+        }
+        for told in tell(&texts)? {
+            serde_json::to_writer(&mut *output, &told)?;
+            output.write_all(b"\n")?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths(input: &str) -> anyhow::Result<String> {
+        let mut output = Vec::new();
+        let tell = |texts: &[String]| Ok(texts.iter().map(String::len).collect());
+        each(&mut input.as_bytes(), &mut output, tell)?;
+        Ok(String::from_utf8(output)?)
+    }
+
+    #[test]
+    fn a_line_for_each_text() {
+        assert_eq!(lengths("").expect("no text"), "");
+        assert_eq!(lengths("\"ab\"\n\"\"\n\"a\\nb\"").expect("three"), "2\n0\n3\n");
+        let many = "\"x\"\n".repeat(3 * BATCH + 1);
+        assert_eq!(lengths(&many).expect("many").lines().count(), 3 * BATCH + 1);
+    }
+
+    #[test]
+    fn what_is_no_text_is_named_by_its_line() {
+        let refused = lengths("\"ab\"\n7\n").expect_err("a number");
+        assert!(refused.to_string().contains("line 2"), "{refused}");
+    }
+}
