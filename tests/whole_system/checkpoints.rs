@@ -97,8 +97,8 @@ fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model()
     }
     let ended = going.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let log = fs::read_to_string(folder.join("logs/validator-0.log")).expect("a log");
-    assert!(log.contains("goes on from a checkpoint"), "{log}");
+    let told = fs::read_to_string(folder.join("logs/validator-0.log")).expect("a log");
+    assert!(told.contains("goes on from a checkpoint"), "{told}");
     let disturbed = Run::open(folder).expect("the run opens");
     let same = laboratory.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");

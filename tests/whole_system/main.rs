@@ -9,6 +9,7 @@ mod ending;
 mod experiment;
 mod kills;
 mod metagraphs;
+mod models;
 mod network;
 mod repeats;
 mod restarts;

