@@ -14,7 +14,13 @@ use crate::process::{Process, descendants, logging_below};
 use crate::waiting::eventually;
 
 /// The programs that make up an experiment.
-const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+const PROGRAMS: [&str; 5] = [
+    "mirror",
+    "mirror-query",
+    "mirror-subtensor",
+    "mirror-miner",
+    "mirror-validator",
+];
 
 /// Variables that would let this machine's habits into a test.
 const OUTSIDE: [&str; 7] = [

@@ -11,6 +11,7 @@ mod kills;
 mod metagraphs;
 mod models;
 mod network;
+mod questions;
 mod repeats;
 mod restarts;
 mod running_chain;

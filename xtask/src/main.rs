@@ -23,15 +23,21 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   setup             fetch libtorch once and link it to .libtorch; every command below does it too
-  run FILE [ARGS]   build the nodes and run the experiment FILE (ARGS go to `mirror run`)
-  test [ARGS]       build the nodes and run every test (ARGS go to the test runner, and leave
+  run FILE [ARGS]   build the programs and run the experiment FILE (ARGS go to `mirror run`)
+  test [ARGS]       build the programs and run every test (ARGS go to the test runner, and leave
                     the documentation's examples out)
   lint              check the format, clippy's lints, and the dependencies' licences and sources
   doc               build the documentation, warnings being errors
-  bench [NAME]      build the nodes and run every benchmark, or the one called NAME";
+  bench [NAME]      build the programs and run every benchmark, or the one called NAME";
 
-/// The packages whose binaries make up an experiment: the coordinator and the three nodes.
-const NODES: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+/// The packages whose binaries make up an experiment: the coordinator, the three nodes, and who answers questions.
+const PROGRAMS: [&str; 5] = [
+    "mirror",
+    "mirror-query",
+    "mirror-subtensor",
+    "mirror-miner",
+    "mirror-validator",
+];
 
 fn main() -> ExitCode {
     match Chore::parse(env::args_os().skip(1).collect()).and_then(Chore::perform) {
@@ -144,7 +150,7 @@ impl Checkout {
     }
 
     fn run(&self, experiment: &OsStr, arguments: &[OsString]) -> Result<()> {
-        build_nodes()?;
+        build_programs()?;
         let mirror = self.release.join("mirror");
         // Replaced by it, this program stands in the way of no signal and of no exit code.
         let error = Command::new(&mirror)
@@ -190,7 +196,7 @@ fn document() -> Result<()> {
 }
 
 fn bench(name: Option<&OsStr>) -> Result<()> {
-    build_nodes()?;
+    build_programs()?;
     let mut bench = cargo("bench --package mirror-benches");
     if let Some(name) = name {
         bench.arg("--bench").arg(name);
@@ -198,9 +204,9 @@ fn bench(name: Option<&OsStr>) -> Result<()> {
     succeed(&mut bench)
 }
 
-fn build_nodes() -> Result<()> {
+fn build_programs() -> Result<()> {
     let mut build = cargo("build --release");
-    for package in NODES {
+    for package in PROGRAMS {
         build.args(["--package", package]);
     }
     succeed(&mut build)

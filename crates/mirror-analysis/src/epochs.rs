@@ -13,6 +13,9 @@ use crate::series::Series;
 /// Columns of a heat map over epochs, at most.
 const COLUMNS: usize = 100;
 
+/// Rao in a TAO.
+pub(crate) const RAO_PER_TAO: f64 = 1e9;
+
 /// The chain's epochs, by uid.
 #[derive(Clone, Debug, Default)]
 pub struct Epochs {
@@ -35,6 +38,8 @@ pub struct Earned {
     pub trust: f64,
     /// of the last epoch, what part of the weights that it gave was within consensus
     pub validator_trust: f64,
+    /// TAO paid for incentive, by epoch
+    pub emission_over_time: Series<Mean>,
     /// incentive by epoch
     pub incentive_over_time: Series<Mean>,
     /// Which epoch the shares are of.
@@ -49,6 +54,7 @@ impl Default for Earned {
             dividends: None,
             trust: 0.0,
             validator_trust: 0.0,
+            emission_over_time: Series::new(COLUMNS),
             incentive_over_time: Series::new(COLUMNS),
             last: 0,
         }
@@ -81,6 +87,8 @@ impl Epochs {
             let earned = self.uids.entry(uid.value(row)).or_default();
             let paid = server.value(row).saturating_add(validator.value(row));
             earned.emission = earned.emission.saturating_add(paid);
+            let for_incentive = server.value(row) as f64 / RAO_PER_TAO;
+            earned.emission_over_time.at(epoch).push(for_incentive);
             let incentive = f64::from(incentive.value(row));
             let dividends = f64::from(dividends.value(row));
             // Who earns by what it gives is no miner that was given nothing.

@@ -15,6 +15,7 @@ use crate::tally::UidTally;
 mod average_reward;
 mod call_time;
 mod calls_by_uid;
+pub(crate) mod emission_by_role;
 mod incentive_by_uid;
 mod outcomes_by_uid;
 mod rewards_by_uid;
@@ -22,13 +23,14 @@ mod trust_by_uid;
 mod weights_by_uid;
 
 /// Every plot, in the order of the report.
-pub const PLOTS: [&dyn Plot; 8] = [
+pub const PLOTS: [&dyn Plot; 9] = [
     &rewards_by_uid::RewardsByUid,
     &average_reward::AverageReward,
     &calls_by_uid::CallsByUid,
     &outcomes_by_uid::OutcomesByUid,
     &call_time::CallTime,
     &weights_by_uid::WeightsByUid,
+    &emission_by_role::EmissionByRole,
     &incentive_by_uid::IncentiveByUid,
     &trust_by_uid::TrustByUid,
 ];
@@ -67,6 +69,11 @@ const MAIN: &str = "#3b7dd8";
 
 /// Colour of what stands behind it.
 const BEHIND: &str = "rgba(140, 150, 165, 0.45)";
+
+/// Colours of lines of equal standing, told apart also by most who see few colours (after Okabe and Ito).
+const SERIES: [&str; 7] = [
+    "#3b7dd8", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1",
+];
 
 /// Height of a plot with a bar a uid, pixels.
 const BARS_HEIGHT: u32 = 340;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use askama::Template;
 use mirror_runs::tables::IncidentRow;
@@ -17,13 +17,17 @@ use crate::error::AnalysisError;
 use crate::exchange::Exchange;
 use crate::numbers::{count, counted, duration, percent, rounded, shortened, value};
 use crate::outcome::{OUTCOMES, Outcome};
-use crate::plots::{PLOTS, Plot};
+use crate::plots::{NothingToDraw, PLOTS, Plot};
 use crate::run_data::{Events, RunData};
 use crate::summary::{Summary, UidRow};
 use crate::table::Column;
+use expected::Expected;
 use findings::Finding;
+pub use group::{render_group_report, write_group_report};
 
+mod expected;
 mod findings;
+mod group;
 mod library;
 
 /// Bytes shown of the experiment's file.
@@ -34,8 +38,13 @@ const LONGEST_LOG: usize = 4_000;
 
 /// Writes the report of a run to its place in the run's folder, at once: whoever opens it sees the old page or the new.
 pub fn write_report(data: &RunData, summary: &Summary, layout: &Layout) -> Result<(), AnalysisError> {
-    let path = layout.report();
-    let page = render_report(data, summary, &experiment(&layout.experiment()))?;
+    replace(
+        layout.report(),
+        &render_report(data, summary, &experiment(&layout.experiment()))?,
+    )
+}
+
+fn replace(path: PathBuf, page: &str) -> Result<(), AnalysisError> {
     let unfinished = path.with_extension("html.tmp");
     fs::write(&unfinished, page)
         .and_then(|()| fs::rename(&unfinished, &path))
@@ -52,6 +61,7 @@ pub fn render_report(data: &RunData, summary: &Summary, experiment: &str) -> Res
         state: state(data.state),
         tiles: tiles(summary),
         findings: findings::findings(data, summary),
+        expectations: expected::expected(&data.expectations),
         table: UidTable::of(summary),
         outcomes: &OUTCOMES,
         plots: &drawn,
@@ -97,6 +107,7 @@ struct Page<'a> {
     state: &'static str,
     tiles: Vec<Tile>,
     findings: Vec<Finding>,
+    expectations: Vec<Expected<'a>>,
     table: UidTable,
     outcomes: &'a [Outcome],
     plots: &'a [Drawn],
@@ -218,15 +229,21 @@ enum Content {
     Nothing(&'static str),
 }
 
+impl Content {
+    fn of(built: Result<crate::plots::Figure, NothingToDraw>) -> Self {
+        match built {
+            Ok(figure) => Self::Figure(Box::new(figure)),
+            Err(nothing) => Self::Nothing(nothing.0),
+        }
+    }
+}
+
 fn draw(plot: &dyn Plot, data: &RunData) -> Drawn {
     Drawn {
         name: plot.name(),
         title: plot.title(),
         explain: plot.explain(),
-        content: match plot.build(data) {
-            Ok(figure) => Content::Figure(Box::new(figure)),
-            Err(nothing) => Content::Nothing(nothing.0),
-        },
+        content: Content::of(plot.build(data)),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow_array::{
     Array, BooleanArray, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
+use mirror_runs::expectations::{self, Checked};
 use mirror_runs::tables::{EpochRow, EventRow, IncidentRow, ResponseRow, WeightRow};
-use mirror_runs::{Manifest, Run, State};
+use mirror_runs::{Manifest, Run, State, roles};
 
 use crate::columns::{batches, column};
 use crate::epochs::Epochs;
@@ -20,6 +21,9 @@ use crate::weights::Weights;
 
 /// The purpose of the experiment's own forwards.
 pub(crate) const QUERY: &str = "query";
+
+/// The role of a validator.
+pub(crate) const VALIDATOR: &str = "validator";
 
 /// Points of a line, at most.
 const POINTS: usize = 2_000;
@@ -35,6 +39,8 @@ pub struct RunData {
     pub manifest: Manifest,
     /// how it stands
     pub state: State,
+    /// what uids were told to be, by uid: a miner's behaviour, or `validator`
+    pub roles: BTreeMap<u32, String>,
     /// of all forwards
     pub events: Events,
     /// of each uid that was called or was given a weight
@@ -53,6 +59,8 @@ pub struct RunData {
     pub incidents: Incidents,
     /// the best completions, best first
     pub best: Vec<Exchange>,
+    /// what became of what was expected of it
+    pub expectations: Vec<Checked>,
 }
 
 /// Facts of the forwards.
@@ -114,6 +122,7 @@ impl RunData {
         let mut data = Self {
             manifest: run.manifest().clone(),
             state: run.state(),
+            roles: roles_of(run)?,
             events: Events::default(),
             uids: BTreeMap::new(),
             rewards: Moments::default(),
@@ -123,6 +132,7 @@ impl RunData {
             epochs: Epochs::default(),
             incidents: Incidents::default(),
             best: Vec::new(),
+            expectations: expectations::load(run.layout())?,
         };
         // How many iterations a step has is known after the events, and wanted for the responses.
         for batch in batches::<EventRow>(run, &Events::COLUMNS)? {
@@ -202,6 +212,11 @@ impl RunData {
         }
         Ok(())
     }
+}
+
+fn roles_of(run: &Run) -> Result<BTreeMap<u32, String>, AnalysisError> {
+    let roles = roles::load(run.layout())?;
+    Ok(roles.into_iter().map(|role| (role.uid, role.role)).collect())
 }
 
 const RESPONSE_COLUMNS: [&str; 10] = [

@@ -1,27 +1,14 @@
 //! The table of uids and the totals of a run.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
+use crate::epochs::RAO_PER_TAO;
 use crate::moments::Moments;
 use crate::numbers::{count, counted};
 use crate::outcome::OutcomeCounts;
 use crate::run_data::RunData;
 use crate::tally::UidTally;
-
-/// Rao in a TAO.
-const RAO_PER_TAO: f64 = 1e9;
-
-/// What a uid is, which the experiment knows and the run's tables do not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Role {
-    /// whose
-    pub uid: u32,
-    /// in the experiment's word: a miner's behaviour, or `validator`
-    pub role: String,
-}
 
 /// A run in one table and a few numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,18 +157,17 @@ impl Totals {
 }
 
 impl Summary {
-    /// Of a run, with what its uids are. A uid has a row when the run or a role names it.
-    pub fn of(data: &RunData, roles: &[Role]) -> Self {
-        let roles: BTreeMap<u32, &str> = roles.iter().map(|role| (role.uid, role.role.as_str())).collect();
+    /// Of a run. A uid has a row when the tables or a role name it.
+    pub fn of(data: &RunData) -> Self {
         let of_chain = data.epochs.uids.keys();
         let uids: BTreeSet<u32> = data
             .uids
             .keys()
             .chain(of_chain)
-            .chain(roles.keys())
+            .chain(data.roles.keys())
             .copied()
             .collect();
-        let row = |uid| uid_row(data, uid, roles.get(&uid).copied());
+        let row = |uid| uid_row(data, uid);
         let mut uids: Vec<UidRow> = uids.into_iter().map(row).collect();
         let pay = [Pay::Incentive, Pay::Weight]
             .into_iter()
@@ -204,13 +190,13 @@ impl Summary {
     }
 }
 
-fn uid_row(data: &RunData, uid: u32, role: Option<&str>) -> UidRow {
+fn uid_row(data: &RunData, uid: u32) -> UidRow {
     let tally = data.uids.get(&uid);
     let earned = data.epochs.uids.get(&uid);
     let rewards = tally.map_or_else(Moments::default, |tally| tally.rewards);
     UidRow {
         uid,
-        role: role.map(str::to_owned),
+        role: data.roles.get(&uid).cloned(),
         outcomes: tally.map_or_else(OutcomeCounts::default, |tally| tally.outcomes),
         mean_reward: rewards.mean(),
         reward_deviation: rewards.deviation(),

@@ -68,7 +68,7 @@ fn a_browser_draws_every_plot_without_a_complaint_and_runs_no_text() {
     let recorded = recorded(&records);
     let data = RunData::read(&recorded.run).unwrap();
     let layout = recorded.run.layout();
-    write_report(&data, &Summary::of(&data, &[]), layout).unwrap();
+    write_report(&data, &Summary::of(&data), layout).unwrap();
 
     let Some(opened) = open_in_browser(&layout.report()) else {
         return;

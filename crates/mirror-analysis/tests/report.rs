@@ -15,7 +15,7 @@ struct Page {
 
 fn page(records: &[Record]) -> Page {
     let data = RunData::read(&recorded(records).run).unwrap();
-    let summary = Summary::of(&data, &[]);
+    let summary = Summary::of(&data);
     let html = render_report(&data, &summary, "seed: 7\n").unwrap();
     let text = html
         .split("<script")
@@ -100,7 +100,7 @@ fn texts_of_a_run_are_shown_and_never_run() {
     ];
     let recorded = recorded(&records);
     let data = RunData::read(&recorded.run).unwrap();
-    let summary = Summary::of(&data, &[]);
+    let summary = Summary::of(&data);
     let benign = page(&training(2, 4)).html;
     let html = render_report(&data, &summary, BREAKING).unwrap();
 
@@ -217,7 +217,7 @@ fn a_run_that_was_interrupted_is_shown_as_such() {
     std::fs::write(&manifest, text.replace("\"done\"", "\"interrupted\"")).unwrap();
     let run = mirror_runs::Run::open(run.layout().root()).unwrap();
     let data = RunData::read(&run).unwrap();
-    let html = render_report(&data, &Summary::of(&data, &[]), "").unwrap();
+    let html = render_report(&data, &Summary::of(&data), "").unwrap();
     assert!(html.contains("This run was interrupted"));
 }
 
@@ -225,7 +225,7 @@ fn a_run_that_was_interrupted_is_shown_as_such() {
 fn the_report_is_written_beside_the_tables_with_the_experiment_in_it() {
     let recorded = recorded(&training(3, 4));
     let data = RunData::read(&recorded.run).unwrap();
-    let summary = Summary::of(&data, &[]);
+    let summary = Summary::of(&data);
     let layout = recorded.run.layout();
     write_report(&data, &summary, layout).unwrap();
     let html = std::fs::read_to_string(layout.report()).unwrap();

@@ -3,7 +3,7 @@
 mod made_up;
 
 use made_up::{epoch, event, failure, incident, recorded, success, training, weights, with_calls};
-use mirror_analysis::{Pay, Role, RunData, Summary};
+use mirror_analysis::{Pay, RunData, Summary};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{Outcome, Purpose, Record};
 
@@ -44,7 +44,7 @@ fn tiny() -> Vec<Record> {
 
 #[test]
 fn a_tiny_run_has_the_numbers_that_a_hand_reckons() {
-    let summary = Summary::of(&read(&tiny()), &[]);
+    let summary = Summary::of(&read(&tiny()));
 
     assert_eq!(summary.pay, Pay::Weight);
     let uids: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
@@ -93,11 +93,11 @@ fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
     let mut records = tiny();
     // The last epoch may be read first.
     records.extend([epoch(2, &[13_107, 52_428, 0]), epoch(1, &[65_535, 0, 0])]);
-    let roles = [(1, "copycat"), (3, "validator"), (9, "late")].map(|(uid, role)| Role {
-        uid,
-        role: role.to_owned(),
-    });
-    let summary = Summary::of(&read(&records), &roles);
+    let mut data = read(&records);
+    data.roles = [(1, "copycat"), (3, "validator"), (9, "late")]
+        .map(|(uid, role)| (uid, role.to_owned()))
+        .into();
+    let summary = Summary::of(&data);
     assert_eq!(summary.pay, Pay::Incentive);
     let order: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
     assert_eq!(
@@ -136,8 +136,8 @@ fn a_forward_made_by_hand_is_counted_and_left_out() {
     by_hand.purpose = Purpose::ByHand.into();
     let mut records = tiny();
     records.push(with_calls(by_hand, vec![success(0, 100.0, 0.1)]));
-    let summary = Summary::of(&read(&records), &[]);
-    let mut without = Summary::of(&read(&tiny()), &[]);
+    let summary = Summary::of(&read(&records));
+    let mut without = Summary::of(&read(&tiny()));
     assert_eq!(summary.totals.by_hand, 1);
     without.totals.by_hand = 1;
     assert_eq!(summary, without);
@@ -150,7 +150,7 @@ fn rewards_that_are_no_numbers_are_counted_and_left_out_of_means() {
         success(1, f32::INFINITY, 0.1),
         success(2, 0.5, 0.1),
     ];
-    let summary = Summary::of(&read(&[with_calls(event(0, 0), calls)]), &[]);
+    let summary = Summary::of(&read(&[with_calls(event(0, 0), calls)]));
     assert_eq!(summary.totals.unusable_rewards, 2);
     near(summary.totals.mean_reward, 0.5);
     assert_eq!(summary.uids[0].uid, 2);
@@ -170,7 +170,7 @@ fn an_outcome_that_is_not_known_is_counted_as_a_call() {
     let record = Record {
         kind: Some(Kind::Event(strange)),
     };
-    let summary = Summary::of(&read(&[record]), &[]);
+    let summary = Summary::of(&read(&[record]));
     assert_eq!((summary.uids[0].calls(), summary.uids[0].successes()), (1, 0));
 }
 
@@ -184,18 +184,16 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
             .filter(|word| word.parse::<u32>().is_ok());
         uids.count()
     };
-    let roles = |uids| -> Vec<Role> {
-        let role = |uid| Role {
-            uid,
-            role: "honest".to_owned(),
-        };
-        (0..uids).map(role).collect()
+    let table_of = |uids: u32| {
+        let mut data = read(&tiny());
+        data.roles = (0..uids).map(|uid| (uid, "honest".to_owned())).collect();
+        Summary::of(&data).table()
     };
-    let small = Summary::of(&read(&tiny()), &roles(40)).table();
+    let small = table_of(40);
     assert_eq!(rows(&small), 40 + 1, "{small}");
     assert!(small.ends_with("\n2 of 5 calls succeeded; the others: 1 too short, 2 timeout\n"));
 
-    let large = Summary::of(&read(&tiny()), &roles(256)).table();
+    let large = table_of(256);
     // The two lines below it begin with a number as well.
     assert_eq!(rows(&large), 30 + 2, "{large}");
     assert!(
@@ -206,7 +204,7 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
 
 #[test]
 fn the_tables_numbers_stand_below_each_other() {
-    let table = Summary::of(&read(&training(40, 16)), &[]).table();
+    let table = Summary::of(&read(&training(40, 16))).table();
     let column_end = |title: &str| {
         let heading = table.lines().next().expect("there is a heading");
         let start = heading.find(title).expect("the column has a heading") + title.len();
@@ -226,7 +224,7 @@ fn the_tables_numbers_stand_below_each_other() {
 
 #[test]
 fn an_empty_run_has_no_table_and_says_so() {
-    let summary = Summary::of(&read(&[]), &[]);
+    let summary = Summary::of(&read(&[]));
     assert!(summary.uids.is_empty());
     assert_eq!(summary.totals.success_rate(), None);
     assert_eq!(summary.table(), "no uid was called\n");

@@ -20,6 +20,8 @@ use crate::yaml;
 pub struct Experiment {
     /// One number from which every draw of the run comes.
     pub seed: u64,
+    /// Runs of the same file, 1..=1000, with the seeds `seed`, `seed` + 1, ….
+    pub replicates: u32,
     /// Where tensors live: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Validator, chain and miners.
@@ -38,6 +40,8 @@ pub struct Experiment {
     pub network: Network,
     /// What is broken on purpose, and when.
     pub faults: Vec<Fault>,
+    /// What must be so after the run.
+    pub expect: Vec<Expectation>,
 }
 
 impl Experiment {
@@ -45,6 +49,38 @@ impl Experiment {
     pub fn to_yaml(&self) -> String {
         yaml::write(self).expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
     }
+}
+
+impl Experiment {
+    /// The experiments of its group, each with its own seed and by itself; alone where there are no replicates.
+    pub fn replicas(&self) -> impl Iterator<Item = Self> {
+        (0..self.replicates).map(|replicate| Self {
+            seed: self.seed.wrapping_add(u64::from(replicate)),
+            replicates: 1,
+            ..self.clone()
+        })
+    }
+}
+
+/// Something that must be so after the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// What must be so, in words.
+    pub name: String,
+    /// A question over the run's tables whose answer is one row that begins with true or false.
+    pub sql: String,
+    /// What it is asked of.
+    pub over: Over,
+}
+
+/// What an expectation is asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Over {
+    /// Each run by itself.
+    Run,
+    /// All replicates together.
+    Group,
 }
 
 /// The `model` section: who plays.

@@ -26,6 +26,7 @@ pub(crate) fn check(given: &Node, resolved: &mut Node, findings: &mut Vec<Findin
     sections(given, resolved, &mut found);
     sample(resolved, &mut found);
     analysis(given, resolved, &mut found);
+    expectations(given, resolved, &mut found);
     network(resolved, &mut found);
     latencies(resolved, &mut found);
     validator_groups(resolved, &mut found);
@@ -91,6 +92,42 @@ fn sample(resolved: &Node, found: &mut Vec<Finding>) {
             )
             .with_help("add `n: 100`"),
         );
+    }
+}
+
+fn expectations(given: &Node, resolved: &Node, found: &mut Vec<Finding>) {
+    let Some(expect) = given
+        .entry("expect")
+        .filter(|entry| !entry.value.items().is_empty())
+    else {
+        return;
+    };
+    if given.get("query").is_none_or(Node::is_null) {
+        found.push(
+            Finding::error(
+                expect.key_origin,
+                "`expect` has no run to ask: there is no `query` section",
+            )
+            .with_help("add `query`, or ask an earlier run with `mirror sql`"),
+        );
+    }
+    let names = resolved.get("expect").map(Node::items).unwrap_or_default();
+    let names: Vec<&Node> = names
+        .iter()
+        .filter_map(|expectation| expectation.get("name"))
+        .collect();
+    for (position, name) in names.iter().enumerate() {
+        let earlier = names.iter().take(position);
+        if earlier
+            .filter_map(|other| other.as_text())
+            .any(|other| Some(other) == name.as_text())
+        {
+            let text = name.as_text().unwrap_or_default();
+            found.push(
+                Finding::error(name.origin, format!("two expectations are called `{text}`"))
+                    .with_help("give each a name of its own"),
+            );
+        }
     }
 }
 

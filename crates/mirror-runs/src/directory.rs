@@ -94,7 +94,7 @@ impl RunDirectory {
     }
 }
 
-fn make_folder(
+pub(crate) fn make_folder(
     runs_dir: &Path,
     created: OffsetDateTime,
     experiment: &str,

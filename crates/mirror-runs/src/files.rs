@@ -1,6 +1,7 @@
 //! Files of rows: written once, in their table's order, and merged.
 
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -68,6 +69,27 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let unfinished = unfinished(path);
     fs::write(&unfinished, bytes).map_err(|error| RunError::write(path, error))?;
     publish(&unfinished, path)
+}
+
+/// The bytes of a file of at most `largest` bytes; none where it is not there.
+pub(crate) fn read_small(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, RunError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(RunError::read(path, error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(largest + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| RunError::read(path, error))?;
+    if bytes.len() as u64 > largest {
+        let error = io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than the {largest} bytes that such a file may have"),
+        );
+        return Err(RunError::read(path, error));
+    }
+    Ok(Some(bytes))
 }
 
 /// Where a file or folder grows before it is given its name.

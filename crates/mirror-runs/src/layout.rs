@@ -41,6 +41,26 @@ impl Layout {
         self.root.join("report.html")
     }
 
+    /// What a group of runs is; its folder lies among those of the runs.
+    pub fn group(&self) -> PathBuf {
+        self.root.join("group.json")
+    }
+
+    /// What each uid was told to be.
+    pub fn roles(&self) -> PathBuf {
+        self.root.join("roles.json")
+    }
+
+    /// What became of the expectations, for programs.
+    pub fn expectations(&self) -> PathBuf {
+        self.root.join("expectations.json")
+    }
+
+    /// What became of the expectations, as JUnit's XML.
+    pub fn junit(&self) -> PathBuf {
+        self.root.join("junit.xml")
+    }
+
     /// Folder of the processes' logs.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

@@ -163,29 +163,17 @@ impl Manifest {
     /// Reads the manifest of a run in any state. Its `state` is as written; see [`Run::state`](crate::Run::state).
     pub fn read(layout: &Layout) -> Result<Self, RunError> {
         let path = layout.manifest();
-        let size = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(RunError::NotARun {
-                    path: layout.root().to_owned(),
-                });
-            }
-            Err(error) => return Err(RunError::read(&path, error)),
+        let Some(text) = files::read_small(&path, LARGEST)? else {
+            return Err(RunError::NotARun {
+                path: layout.root().to_owned(),
+            });
         };
-        if size > LARGEST {
-            let error = std::io::Error::new(
-                std::io::ErrorKind::FileTooLarge,
-                format!("{size} bytes are more than a manifest has"),
-            );
-            return Err(RunError::read(&path, error));
-        }
-        let text = fs::read_to_string(&path).map_err(|error| RunError::read(&path, error))?;
         let json_error = |source| RunError::Json {
             path: path.clone(),
             source,
         };
         // The format comes first: a later one may have changed all the rest.
-        let Format { format } = serde_json::from_str(&text).map_err(json_error)?;
+        let Format { format } = serde_json::from_slice(&text).map_err(json_error)?;
         if format > FORMAT {
             return Err(RunError::NewerFormat {
                 path,
@@ -193,7 +181,7 @@ impl Manifest {
                 known: FORMAT,
             });
         }
-        serde_json::from_str(&text).map_err(json_error)
+        serde_json::from_slice(&text).map_err(json_error)
     }
 
     pub(crate) fn write(&self, layout: &Layout) -> Result<(), RunError> {

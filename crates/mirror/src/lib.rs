@@ -2,4 +2,6 @@
 
 pub mod command;
 pub mod coordinator;
+pub mod expectations;
+pub mod query;
 pub mod sentences;

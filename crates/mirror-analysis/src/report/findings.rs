@@ -1,6 +1,7 @@
 //! The run in sentences: what ran, who was paid, what failed, what broke.
 
 use mirror_runs::State;
+use mirror_runs::expectations::Checked;
 
 use crate::numbers::{count, counted, duration, value};
 use crate::run_data::RunData;
@@ -13,11 +14,11 @@ pub(super) struct Finding {
     pub(super) text: String,
 }
 
-fn plain(text: String) -> Finding {
+pub(super) fn plain(text: String) -> Finding {
     Finding { class: "plain", text }
 }
 
-fn warning(text: String) -> Finding {
+pub(super) fn warning(text: String) -> Finding {
     Finding {
         class: "warning",
         text,
@@ -32,7 +33,27 @@ pub(super) fn findings(data: &RunData, summary: &Summary) -> Vec<Finding> {
     findings.extend(what_failed(summary));
     findings.extend(what_broke(data));
     findings.extend(what_was_lost(data));
+    findings.extend(of_expectations(&data.expectations));
     findings
+}
+
+/// Which expectations held.
+pub(super) fn of_expectations(checked: &[Checked]) -> Option<Finding> {
+    let broken: Vec<&str> = checked
+        .iter()
+        .filter(|checked| !checked.decision.held())
+        .map(|checked| checked.name.as_str())
+        .collect();
+    let all = counted(checked.len() as u64, "expectation", "expectations");
+    match (checked, broken.as_slice()) {
+        ([], _) => None,
+        (_, []) => Some(plain(format!("Of {all}, every one held."))),
+        (_, broken) => Some(warning(format!(
+            "Of {all}, {} did not hold: {}.",
+            count(broken.len() as u64),
+            broken.join("; ")
+        ))),
+    }
 }
 
 fn how_it_stands(state: State) -> Option<Finding> {

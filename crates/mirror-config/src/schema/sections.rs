@@ -20,6 +20,12 @@ pub static EXPERIMENT: &[Key] = &[
         "0",
         "One number from which every draw of the run comes.",
     ),
+    Key::new(
+        "replicates",
+        Kind::Integer(1..=1_000),
+        "1",
+        "Runs of the same file, a group of them, each with the seed after the one before.",
+    ),
     Key::new("device", Kind::Notation(&DEVICE), "cpu", "Where tensors live."),
     Key::optional(
         "model",
@@ -48,6 +54,12 @@ pub static EXPERIMENT: &[Key] = &[
         Kind::List(&Kind::Table(FAULT)),
         "[]",
         "What is broken on purpose, and when.",
+    ),
+    Key::new(
+        "expect",
+        Kind::List(&Kind::Table(EXPECTATION)),
+        "[]",
+        "What must be so after the run.",
     ),
     Key::ignored("forward", OLDEST_FORM),
     Key::ignored("store", OLDEST_FORM),
@@ -335,6 +347,22 @@ static EMBEDDING_PLOT: &[Key] = &[
 static PREDICTION: &[Key] = &[
     Key::required("x", Kind::Text, "The feature."),
     Key::required("estimator", Kind::Text, "Name of an estimator."),
+];
+
+/// `expect[]`.
+pub static EXPECTATION: &[Key] = &[
+    Key::required("name", Kind::Text, "What must be so, in words."),
+    Key::required(
+        "sql",
+        Kind::Text,
+        "A question over the run's tables whose answer is one row that begins with true or false.",
+    ),
+    Key::new(
+        "over",
+        Kind::Choice(&["run", "group"]),
+        "run",
+        "Asked of each run, or of all replicates together.",
+    ),
 ];
 
 /// `network`.

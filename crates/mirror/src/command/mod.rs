@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and the exit statuses. 0: done; 1: the run failed, or two runs differ; 2: the file
+//! The command line: what can be typed, and the exit statuses. 0: done; 1: the run or an expectation failed, or two runs differ; 2: the file
 //! or the command line is wrong.
 
 mod cabal;
@@ -13,6 +13,7 @@ mod report;
 mod run;
 mod runs;
 mod serve;
+mod sql;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Components(components::ComponentsArguments),
     /// Lists, shows, compares and recovers runs
     Runs(runs::RunsArguments),
+    /// Answers a question in SQL over the tables of one or many runs
+    Sql(sql::SqlArguments),
     /// Writes the report of a run again
     Report(report::ReportArguments),
     /// Checks metagraphs as files, and writes those of runs
@@ -67,7 +70,7 @@ struct RunsDir {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
     Done,
-    /// The run failed, or the comparison found differences.
+    /// The run or an expectation failed, or the comparison found differences.
     Failed,
     /// The file or the command line is wrong.
     Misused,
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Schema => components::schema(),
         Command::Components(arguments) => components::components(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments),
+        Command::Sql(arguments) => sql::sql(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Metagraph(arguments) => metagraph::metagraph(&arguments),
         Command::Chain(arguments) => chain::chain(&arguments),

@@ -13,7 +13,7 @@ pub(super) fn binaries() -> anyhow::Result<Binaries> {
     for program in [&binaries.subtensor, &binaries.miner, &binaries.validator] {
         ensure!(
             program.exists(),
-            "{} is not there; `cargo build --release` makes all four programs",
+            "{} is not there; `cargo build --release` makes all programs",
             program.display()
         );
     }

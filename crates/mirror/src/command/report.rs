@@ -5,11 +5,10 @@ use std::path::Path;
 
 use anyhow::bail;
 use clap::Args;
-use mirror_analysis::{RunData, Summary, write_report};
-use mirror_runs::Run;
+use mirror_analysis::{GroupData, RunData, Summary, write_group_report, write_report};
+use mirror_runs::{Group, Layout, Run, runs_of_group};
 
 use super::{RunsDir, Status, place};
-use crate::coordinator::roles;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -41,10 +40,21 @@ pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Resul
     Ok(Status::Done)
 }
 
+/// Writes the report of a group.
+pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> anyhow::Result<()> {
+    let mut runs = Vec::new();
+    for listed in runs_of_group(runs_dir, &group.id)? {
+        runs.push(Run::open(&listed.path)?);
+    }
+    let data = GroupData::read(group.clone(), layout, &runs)?;
+    write_group_report(&data, layout)?;
+    Ok(())
+}
+
 fn write(path: &Path) -> anyhow::Result<()> {
     let run = Run::open(path)?;
     let data = RunData::read(&run)?;
-    let summary = Summary::of(&data, &roles::load(run.layout())?);
+    let summary = Summary::of(&data);
     write_report(&data, &summary, run.layout())?;
     writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
     Ok(())

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use mirror_analysis::{RunData, Summary, write_report};
-use mirror_cluster::local::LocalProcesses;
+use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::Loaded;
-use mirror_config::experiment::{Experiment, Model};
-use mirror_runs::{Ended, Layout, NewRun, Recorder, Run, RunDirectory};
+use mirror_config::experiment::{Expectation, Experiment, Model, Over};
+use mirror_runs::expectations::Checked;
+use mirror_runs::{Ended, Group, Layout, NewRun, Recorder, Run, RunDirectory};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
 use super::{Misuse, RunsDir, Status, place, report};
-use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of, roles};
+use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of};
+use crate::expectations;
+use crate::query::Querier;
 
 /// Time between the second interrupt and the end of this program, whatever it is doing.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -67,7 +70,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     show(&loaded.warnings);
     let experiment = &loaded.experiment;
     match (&experiment.model, &experiment.query, &experiment.analysis) {
-        (Some(model), Some(_), _) => run_network(arguments, &loaded, model),
+        (Some(_), Some(_), _) => run_network(arguments, &loaded),
         (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),
         _ => {
             let sections =
@@ -81,53 +84,186 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     }
 }
 
-fn run_network(arguments: &RunArguments, loaded: &Loaded, model: &Model) -> anyhow::Result<Status> {
+/// Runs an experiment, or the group of its replicates one after another.
+fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Status> {
     mirror_telemetry::init("warn")?;
-    let binaries = place::binaries()?;
-    let network = if arguments.offline {
-        Network::Forbidden
-    } else {
-        Network::Allowed
+    let expected = &loaded.experiment.expect;
+    let querier = match expected.as_slice() {
+        [] => None,
+        expected => {
+            let querier = Querier::beside_this_program()?;
+            if let Some(problems) = expectations::problems(&querier, expected)? {
+                return Err(Misuse::of(anyhow!(problems)).into());
+            }
+            Some(querier)
+        }
     };
-    let mut data = coordinator::prepare(
-        &loaded.experiment,
-        model,
-        base_of(&arguments.file),
-        &arguments.runs_dir.runs_dir,
-        network,
-    )
-    .map_err(Misuse::of)?;
-    if let Some(resume) = &arguments.resume {
-        data.resume = checkpoints(arguments, resume, loaded.experiment.network.validators)?;
+    let laboratory = Laboratory {
+        arguments,
+        loaded,
+        binaries: place::binaries()?,
+        querier,
+    };
+    if loaded.experiment.replicates > 1 {
+        laboratory.run_group()
+    } else {
+        let group = arguments.group.as_deref();
+        let ran = laboratory.run_one(&loaded.experiment, group, |_| true)?;
+        ran.tell(arguments)?;
+        Ok(ran.status())
     }
-    if !arguments.json {
-        data.origins.iter().for_each(|origin| eprintln!("{origin}"));
-    }
-    let run = RunDirectory::create(&arguments.runs_dir.runs_dir, &new_run(arguments, loaded))?;
-    let layout = run.layout().clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let (stop, now) = (CancellationToken::new(), CancellationToken::new());
-        let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
-        let options = Options {
-            log: arguments.log.clone(),
-            stop,
-            now,
-            progress: !arguments.json,
-        };
-        let finished = conduct(&loaded.experiment, model, data, run, binaries, options).await?;
-        let its_layout = layout.clone();
-        let summary = tokio::task::spawn_blocking(move || summarise(&its_layout)).await??;
-        interrupts.abort();
-        tell(arguments, &layout, &finished, &summary)?;
-        Ok(if finished.reason.is_none() {
-            Status::Done
+}
+
+/// What the runs of a file have in common.
+struct Laboratory<'a> {
+    arguments: &'a RunArguments,
+    loaded: &'a Loaded,
+    binaries: Binaries,
+    /// Answers the expectations; none where there are none.
+    querier: Option<Querier>,
+}
+
+/// A run that has ended, looked at.
+struct Ran {
+    layout: Layout,
+    finished: Finished,
+    summary: Summary,
+    expectations: Vec<Checked>,
+}
+
+impl Laboratory<'_> {
+    /// Runs an experiment to its end, decides those expectations that are `asked` of it, and writes its report.
+    fn run_one(
+        &self,
+        experiment: &Experiment,
+        group: Option<&str>,
+        asked: fn(&Expectation) -> bool,
+    ) -> anyhow::Result<Ran> {
+        let arguments = self.arguments;
+        let model = experiment
+            .model
+            .as_ref()
+            .context("there is nobody to ask: the file has no `model`")?;
+        let network = if arguments.offline {
+            Network::Forbidden
         } else {
-            Status::Failed
+            Network::Allowed
+        };
+        let mut data = coordinator::prepare(
+            experiment,
+            model,
+            base_of(&arguments.file),
+            &arguments.runs_dir.runs_dir,
+            network,
+        )
+        .map_err(Misuse::of)?;
+        if let Some(resume) = &arguments.resume {
+            data.resume = checkpoints(arguments, resume, experiment.network.validators)?;
+        }
+        if !arguments.json {
+            data.origins.iter().for_each(|origin| eprintln!("{origin}"));
+        }
+        let new = new_run(arguments, self.loaded, experiment, group);
+        let run = RunDirectory::create(&arguments.runs_dir.runs_dir, &new)?;
+        let layout = run.layout().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+            let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
+            let options = Options {
+                log: arguments.log.clone(),
+                stop,
+                now,
+                progress: !arguments.json,
+            };
+            let finished = conduct(experiment, model, data, run, self.binaries.clone(), options).await?;
+            let (its_layout, querier) = (layout.clone(), self.querier.clone());
+            let expected: Vec<Expectation> = experiment
+                .expect
+                .iter()
+                .filter(|one| asked(one))
+                .cloned()
+                .collect();
+            let last = move || -> anyhow::Result<_> {
+                let checked = match querier {
+                    Some(querier) => {
+                        let runs = [its_layout.root().to_owned()];
+                        expectations::decide(&querier, &expected, &runs, &its_layout)?
+                    }
+                    None => Vec::new(),
+                };
+                Ok((checked, summarise(&its_layout)?))
+            };
+            let (expectations, summary) = tokio::task::spawn_blocking(last).await??;
+            interrupts.abort();
+            Ok(Ran {
+                layout,
+                finished,
+                summary,
+                expectations,
+            })
         })
-    })
+    }
+
+    /// Runs every replicate, then decides what is expected of all together.
+    fn run_group(&self) -> anyhow::Result<Status> {
+        let (arguments, experiment) = (self.arguments, &self.loaded.experiment);
+        let runs_dir = &arguments.runs_dir.runs_dir;
+        let name = name_of(arguments, experiment);
+        let (group, layout) = Group::create(runs_dir, &name, experiment.replicates, experiment.seed)?;
+        let mut runs = Vec::new();
+        let mut all_done = true;
+        for replica in experiment.replicas() {
+            if !arguments.json {
+                eprintln!(
+                    "replicate {} of {}, seed {}",
+                    runs.len() + 1,
+                    experiment.replicates,
+                    replica.seed
+                );
+            }
+            let ran = self.run_one(&replica, Some(&group.id), |expected| expected.over == Over::Run)?;
+            all_done &= ran.status() == Status::Done;
+            if !arguments.json {
+                ran.tell(arguments)?;
+            }
+            let interrupted = ran.finished.manifest.state == Ended::Interrupted.into();
+            runs.push(ran);
+            if interrupted {
+                break;
+            }
+        }
+        let folders: Vec<PathBuf> = runs.iter().map(|ran| ran.layout.root().to_owned()).collect();
+        let of_group = experiment
+            .expect
+            .iter()
+            .filter(|expected| expected.over == Over::Group);
+        let checked = match &self.querier {
+            Some(querier) => expectations::decide(querier, of_group, &folders, &layout)?,
+            None => Vec::new(),
+        };
+        all_done &= expectations::all_held(&checked);
+        report::write_group(&group, &layout, runs_dir)?;
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            let result = serde_json::json!({
+                "group": group.id,
+                "folder": layout.root(),
+                "report": layout.report(),
+                "expectations": checked,
+                "runs": runs.iter().map(Ran::json).collect::<Vec<_>>(),
+            });
+            serde_json::to_writer_pretty(&mut out, &result)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", expectations::in_words(&checked))?;
+            writeln!(out, "group  {}", layout.root().display())?;
+            writeln!(out, "report {}", layout.report().display())?;
+        }
+        Ok(if all_done { Status::Done } else { Status::Failed })
+    }
 }
 
 /// What the validators' gating models begin with.
@@ -146,7 +282,7 @@ async fn conduct(
     model: &Model,
     data: Prepared,
     run: RunDirectory,
-    binaries: mirror_cluster::local::Binaries,
+    binaries: Binaries,
     options: Options,
 ) -> anyhow::Result<Finished> {
     let (placement, exits) =
@@ -158,7 +294,7 @@ async fn conduct(
 /// Writes the report of a run that has ended.
 fn summarise(layout: &Layout) -> anyhow::Result<Summary> {
     let data = RunData::read(&Run::open(layout.root())?)?;
-    let summary = Summary::of(&data, &roles::load(layout)?);
+    let summary = Summary::of(&data);
     write_report(&data, &summary, layout)?;
     Ok(summary)
 }
@@ -184,75 +320,93 @@ pub(super) async fn watch_interrupts(stop: CancellationToken, now: CancellationT
     std::process::exit(1);
 }
 
-fn new_run(arguments: &RunArguments, loaded: &Loaded) -> NewRun {
-    let experiment = &loaded.experiment;
-    let name = experiment.model.as_ref().map(|model| model.id.clone());
+fn new_run(
+    arguments: &RunArguments,
+    loaded: &Loaded,
+    experiment: &Experiment,
+    group: Option<&str>,
+) -> NewRun {
     NewRun {
-        experiment: stem(&arguments.file)
-            .or(name)
-            .unwrap_or_else(|| "experiment".to_owned()),
+        experiment: name_of(arguments, experiment),
         experiment_yml: loaded.text.clone(),
         resolved_yml: experiment.to_yaml(),
         seed: experiment.seed,
         job_type: arguments.job_type.clone(),
-        group: arguments.group.clone(),
+        group: group.map(str::to_owned),
         tags: arguments.tags.clone(),
         notes: arguments.notes.clone(),
         versions: BTreeMap::from([("mirror".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
     }
 }
 
-fn stem(file: &Path) -> Option<String> {
-    Some(file.file_stem()?.to_string_lossy().into_owned())
+/// The file's name, or its model's.
+fn name_of(arguments: &RunArguments, experiment: &Experiment) -> String {
+    let stem = arguments
+        .file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    stem.or_else(|| experiment.model.as_ref().map(|model| model.id.clone()))
+        .unwrap_or_else(|| "experiment".to_owned())
 }
 
-fn tell(
-    arguments: &RunArguments,
-    layout: &Layout,
-    finished: &Finished,
-    summary: &Summary,
-) -> anyhow::Result<()> {
-    let Finished {
-        manifest,
-        reason,
-        never_came,
-        ..
-    } = finished;
-    let mut out = std::io::stdout().lock();
-    if arguments.json {
-        let result = serde_json::json!({
-            "run": manifest.id,
-            "state": manifest.state,
-            "reason": reason,
-            "never_came": never_came,
-            "folder": layout.root(),
-            "report": layout.report(),
-            "counts": manifest.counts,
-        });
-        serde_json::to_writer_pretty(&mut out, &result)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    writeln!(out, "{}", summary.table())?;
-    let totals = &summary.totals;
-    let rate = totals
-        .step_rate()
-        .map(|rate| format!(", {rate:.0} steps a second"))
-        .unwrap_or_default();
-    writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
-    if let Some(reason) = reason {
-        let word = if manifest.state == Ended::Interrupted.into() {
-            "interrupted"
+impl Ran {
+    fn status(&self) -> Status {
+        if self.finished.reason.is_none() && expectations::all_held(&self.expectations) {
+            Status::Done
         } else {
-            "failed"
-        };
-        eprintln!("the run {word}: {reason}");
-    } else {
-        for step in never_came {
-            eprintln!("what the schedule has at step {step} did not happen: the step never came");
+            Status::Failed
         }
     }
-    writeln!(out, "run    {}", layout.root().display())?;
-    writeln!(out, "report {}", layout.report().display())?;
-    Ok(())
+
+    fn json(&self) -> serde_json::Value {
+        let manifest = &self.finished.manifest;
+        serde_json::json!({
+            "run": manifest.id,
+            "state": manifest.state,
+            "reason": self.finished.reason,
+            "never_came": self.finished.never_came,
+            "folder": self.layout.root(),
+            "report": self.layout.report(),
+            "counts": manifest.counts,
+            "expectations": self.expectations,
+        })
+    }
+
+    fn tell(&self, arguments: &RunArguments) -> anyhow::Result<()> {
+        let Finished {
+            manifest,
+            reason,
+            never_came,
+            ..
+        } = &self.finished;
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            serde_json::to_writer_pretty(&mut out, &self.json())?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        writeln!(out, "{}", self.summary.table())?;
+        let totals = &self.summary.totals;
+        let rate = totals
+            .step_rate()
+            .map(|rate| format!(", {rate:.0} steps a second"))
+            .unwrap_or_default();
+        writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
+        if let Some(reason) = reason {
+            let word = if manifest.state == Ended::Interrupted.into() {
+                "interrupted"
+            } else {
+                "failed"
+            };
+            eprintln!("the run {word}: {reason}");
+        } else {
+            for step in never_came {
+                eprintln!("what the schedule has at step {step} did not happen: the step never came");
+            }
+        }
+        write!(out, "{}", expectations::in_words(&self.expectations))?;
+        writeln!(out, "run    {}", self.layout.root().display())?;
+        writeln!(out, "report {}", self.layout.report().display())?;
+        Ok(())
+    }
 }

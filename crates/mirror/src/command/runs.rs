@@ -7,7 +7,6 @@ use mirror_analysis::{RunData, Summary};
 use mirror_runs::{Recovery, Run, Verdict, diff, recover, view};
 
 use super::{RunsDir, Status, place};
-use crate::coordinator::roles;
 
 /// Differences that are shown of each kind.
 const SHOWN: usize = 20;
@@ -145,7 +144,7 @@ fn show(run: &Run, json: bool) -> anyhow::Result<Status> {
         manifest.created,
         manifest.finished.as_deref().unwrap_or("-")
     )?;
-    let summary = Summary::of(&RunData::read(run)?, &roles::load(run.layout())?);
+    let summary = Summary::of(&RunData::read(run)?);
     writeln!(out, "{}", summary.table())?;
     Ok(Status::Done)
 }

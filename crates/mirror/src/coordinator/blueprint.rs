@@ -195,7 +195,7 @@ impl Blueprint {
 
     /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever belongs to a cabal is
     /// called so.
-    pub(super) fn roles(&self) -> Vec<mirror_analysis::Role> {
+    pub(super) fn roles(&self) -> Vec<mirror_runs::Role> {
         let mut cabal: BTreeSet<u32> = BTreeSet::new();
         let mut roles: BTreeMap<u32, &str> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.roster.validators) {
@@ -215,7 +215,7 @@ impl Blueprint {
             };
             roles.insert(*uid, role);
         }
-        let role = |(uid, role): (u32, &str)| mirror_analysis::Role {
+        let role = |(uid, role): (u32, &str)| mirror_runs::Role {
             uid,
             role: role.to_owned(),
         };

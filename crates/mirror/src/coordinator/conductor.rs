@@ -18,7 +18,7 @@ use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::QueryProgress;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
-use mirror_runs::{Ended, Manifest, Recorder};
+use mirror_runs::{Ended, Manifest, Recorder, roles};
 use mirror_seed::Seed;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,6 @@ use super::data::Prepared;
 use super::intake::{self, Clerk};
 use super::metagraphs;
 use super::progress::Progress;
-use super::roles;
 use super::schedule::{self, Hold};
 
 /// Time that a node has to end by itself.

@@ -11,7 +11,6 @@ pub mod metagraphs;
 mod models;
 mod progress;
 pub mod resume;
-pub mod roles;
 mod roster;
 mod schedule;
 

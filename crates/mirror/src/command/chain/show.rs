@@ -7,12 +7,11 @@ use std::io::Write;
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, LineStyle, Table};
-use mirror_runs::Run;
 use mirror_runs::tables::EpochRow;
+use mirror_runs::{Run, roles};
 use serde_json::json;
 
 use crate::command::{RunsDir, Status, epochs, place};
-use crate::coordinator::roles;
 
 /// Rao in a TAO.
 const RAO_PER_TAO: f64 = 1e9;

@@ -1,0 +1,91 @@
+//! SQL over runs, expectations and groups, as a user meets them.
+
+use std::fs;
+
+use mirror_tests::Laboratory;
+use serde_json::Value;
+
+use crate::experiment::TRAINING;
+
+const EXPECT: &str = "
+expect:
+  - {name: most calls succeed, sql: \"SELECT avg(CASE WHEN outcome = 'success' THEN 1.0 ELSE 0.0 END) > 0.5 FROM responses\"}
+  - {name: there are two seeds, over: group, sql: SELECT count(DISTINCT seed) = 2 FROM runs}
+";
+
+#[test]
+fn an_expectation_that_fails_makes_the_status_1_and_tells_what_decided() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("expect.yml", format!("{TRAINING}{EXPECT}"));
+    let ended = laboratory.mirror(&["run", file, "--set", "query.method.args.max_iter=10"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.out.contains("\nheld   most calls succeed: "), "{ended:?}");
+    // Alone, a run is a group of one.
+    assert!(
+        ended.out.contains("\nfailed there are two seeds: count(DISTINCT seed) = 1\n"),
+        "{ended:?}"
+    );
+    let run = fs::read_dir(laboratory.runs_dir()).unwrap().next().unwrap().unwrap().path();
+    let junit = fs::read_to_string(run.join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{junit}");
+    let report = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("Of 2 expectations, 1 did not hold: there are two seeds."));
+}
+
+#[test]
+fn an_expectation_that_cannot_be_asked_stops_the_file_before_anything_runs() {
+    let laboratory = Laboratory::new();
+    let wrong = "expect: [{name: odd, sql: SELECT avg(rewrd) > 1 FROM responses}]\n";
+    let file = laboratory.file("wrong.yml", format!("{TRAINING}{wrong}"));
+    let ended = laboratory.mirror(&["run", file]);
+    assert_eq!(ended.status, Some(2), "{ended:?}");
+    for word in ["the expectation `odd` cannot be asked", "nearest is reward"] {
+        assert!(ended.err.contains(word), "{ended:?}");
+    }
+    assert!(!laboratory.runs_dir().exists());
+}
+
+#[test]
+fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("group.yml", format!("replicates: 2\n{TRAINING}{EXPECT}"));
+    let ended = laboratory.mirror(&["run", file, "--json", "--set", "query.method.args.max_iter=10"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let result: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(result["expectations"][0]["outcome"], "held", "{result}");
+    assert_eq!(result["expectations"][0]["values"][0][1], "2", "{result}");
+    assert_eq!(result["runs"].as_array().map(Vec::len), Some(2), "{result}");
+    let report = fs::read_to_string(result["report"].as_str().unwrap()).unwrap();
+    assert!(report.contains("2 runs of one experiment, with the seeds from 7."));
+    let group = result["group"].as_str().unwrap();
+    let asked = laboratory.mirror(&["sql", group, "SELECT seed FROM runs ORDER BY seed", "--format", "csv"]);
+    assert_eq!((asked.status, asked.out.as_str()), (Some(0), "seed\n7\n8\n"), "{asked:?}");
+    // A replicate's own file repeats it alone.
+    let last = result["runs"][1]["folder"].as_str().unwrap();
+    let resolved = fs::read_to_string(format!("{last}/resolved.yml")).unwrap();
+    assert!(resolved.starts_with("seed: 8\nreplicates: 1\n"), "{resolved}");
+}
+
+#[test]
+fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
+    let laboratory = Laboratory::new();
+    let file = laboratory.file("small.yml", TRAINING);
+    let run = laboratory.done(file, &["query.method.args.max_iter=5"]);
+    let id = &run.manifest().id;
+    let asked = laboratory.mirror(&["sql", "last", "SELECT run_id FROM events LIMIT 1", "--format", "csv"]);
+    assert_eq!(
+        (asked.status, &asked.out),
+        (Some(0), &format!("run_id\n{id}\n")),
+        "{asked:?}"
+    );
+    for (sql, told) in [
+        ("SELECT * FROM evnts", "nearest is events"),
+        ("DROP TABLE events", "DROP is refused"),
+    ] {
+        let asked = laboratory.mirror(&["sql", "last", sql]);
+        assert_eq!(asked.status, Some(2), "{asked:?}");
+        assert!(asked.err.contains(told), "{asked:?}");
+    }
+    let asked = laboratory.mirror(&["sql", "nothing", "SELECT 1"]);
+    assert_eq!(asked.status, Some(2), "{asked:?}");
+}
