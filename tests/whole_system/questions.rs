@@ -22,12 +22,22 @@ fn an_expectation_that_fails_makes_the_status_1_and_tells_what_decided() {
     assert!(ended.out.contains("\nheld   most calls succeed: "), "{ended:?}");
     // Alone, a run is a group of one.
     assert!(
-        ended.out.contains("\nfailed there are two seeds: count(DISTINCT seed) = 1\n"),
+        ended
+            .out
+            .contains("\nfailed there are two seeds: count(DISTINCT seed) = 1\n"),
         "{ended:?}"
     );
-    let run = fs::read_dir(laboratory.runs_dir()).unwrap().next().unwrap().unwrap().path();
+    let run = fs::read_dir(laboratory.runs_dir())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let junit = fs::read_to_string(run.join("junit.xml")).unwrap();
-    assert!(junit.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{junit}");
+    assert!(
+        junit.contains("tests=\"2\" failures=\"1\" errors=\"0\""),
+        "{junit}"
+    );
     let report = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(report.contains("Of 2 expectations, 1 did not hold: there are two seeds."));
 }
@@ -58,8 +68,18 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
     let report = fs::read_to_string(result["report"].as_str().unwrap()).unwrap();
     assert!(report.contains("2 runs of one experiment, with the seeds from 7."));
     let group = result["group"].as_str().unwrap();
-    let asked = laboratory.mirror(&["sql", group, "SELECT seed FROM runs ORDER BY seed", "--format", "csv"]);
-    assert_eq!((asked.status, asked.out.as_str()), (Some(0), "seed\n7\n8\n"), "{asked:?}");
+    let asked = laboratory.mirror(&[
+        "sql",
+        group,
+        "SELECT seed FROM runs ORDER BY seed",
+        "--format",
+        "csv",
+    ]);
+    assert_eq!(
+        (asked.status, asked.out.as_str()),
+        (Some(0), "seed\n7\n8\n"),
+        "{asked:?}"
+    );
     // A replicate's own file repeats it alone.
     let last = result["runs"][1]["folder"].as_str().unwrap();
     let resolved = fs::read_to_string(format!("{last}/resolved.yml")).unwrap();
@@ -72,7 +92,13 @@ fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
     let file = laboratory.file("small.yml", TRAINING);
     let run = laboratory.done(file, &["query.method.args.max_iter=5"]);
     let id = &run.manifest().id;
-    let asked = laboratory.mirror(&["sql", "last", "SELECT run_id FROM events LIMIT 1", "--format", "csv"]);
+    let asked = laboratory.mirror(&[
+        "sql",
+        "last",
+        "SELECT run_id FROM events LIMIT 1",
+        "--format",
+        "csv",
+    ]);
     assert_eq!(
         (asked.status, &asked.out),
         (Some(0), &format!("run_id\n{id}\n")),

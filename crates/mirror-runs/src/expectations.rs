@@ -77,7 +77,7 @@ impl Decision {
     }
 }
 
-/// Writes the expectations checked of a run, for programs and as JUnit's XML.
+/// Writes the expectations checked of a run, for programs and in the XML of `JUnit`.
 pub fn save(checked: &[Checked], suite: &str, layout: &Layout) -> Result<(), RunError> {
     let path = layout.expectations();
     let text = serde_json::to_vec_pretty(checked).map_err(|source| RunError::Json {

@@ -56,7 +56,7 @@ impl Layout {
         self.root.join("expectations.json")
     }
 
-    /// What became of the expectations, as JUnit's XML.
+    /// What became of the expectations, in the XML of `JUnit`.
     pub fn junit(&self) -> PathBuf {
         self.root.join("junit.xml")
     }

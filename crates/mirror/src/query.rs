@@ -101,5 +101,7 @@ impl Querier {
 
 /// Of a program that a signal ended: the allocator ends it when the system refuses it more memory.
 fn ended(status: ExitStatus) -> String {
-    format!("the query was stopped ({status}): it needs more than the 1 GiB of memory that it may have, or nests too deep")
+    format!(
+        "the query was stopped ({status}): it needs more than the 1 GiB of memory that it may have, or nests too deep"
+    )
 }
