@@ -65,7 +65,9 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
     assert_eq!(result["expectations"][0]["outcome"], "held", "{result}");
     assert_eq!(result["expectations"][0]["values"][0][1], "2", "{result}");
     assert_eq!(result["runs"].as_array().map(Vec::len), Some(2), "{result}");
-    let report = fs::read_to_string(result["report"].as_str().unwrap()).unwrap();
+    let of_result =
+        |path: &Value| fs::read_to_string(laboratory.path().join(path.as_str().unwrap())).unwrap();
+    let report = of_result(&result["report"]);
     assert!(report.contains("2 runs of one experiment, with the seeds from 7."));
     let group = result["group"].as_str().unwrap();
     let asked = laboratory.mirror(&[
@@ -81,8 +83,8 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
         "{asked:?}"
     );
     // A replicate's own file repeats it alone.
-    let last = result["runs"][1]["folder"].as_str().unwrap();
-    let resolved = fs::read_to_string(format!("{last}/resolved.yml")).unwrap();
+    let folder = result["runs"][1]["folder"].as_str().unwrap();
+    let resolved = of_result(&Value::from(format!("{folder}/resolved.yml")));
     assert!(resolved.starts_with("seed: 8\nreplicates: 1\n"), "{resolved}");
 }
 
