@@ -7,6 +7,7 @@ mod commit_reveal;
 mod ending;
 mod experiment;
 mod kills;
+mod learning;
 mod metagraphs;
 mod network;
 mod repeats;
