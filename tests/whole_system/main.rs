@@ -9,6 +9,7 @@ mod commit_reveal;
 mod ending;
 mod experiment;
 mod kills;
+mod learning;
 mod metagraphs;
 mod models;
 mod network;

@@ -117,6 +117,8 @@ pub enum RewardModel {
     RandomRewardModel(RandomRewardArgs),
     /// A count over the completion's text.
     DummyRewardModel(DummyRewardArgs),
+    /// The small network inside the program.
+    BuiltinRewardModel(NoArgs),
     /// The v4 GPT reward model.
     CustomRewardModel(CustomRewardArgs),
     /// A transformer with a value head.

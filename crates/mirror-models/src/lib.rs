@@ -4,6 +4,7 @@
 //! A new model is its arguments in `mirror_config::component`, one file here, and one line in the registry of its kind
 //! ([`gating::build`], [`reward::build`]).
 
+pub mod builtin;
 pub mod check;
 mod error;
 pub mod gating;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tokenizers::{TruncationDirection, TruncationParams};
 
+use crate::builtin;
 use crate::error::ModelError;
 use crate::json;
 
@@ -28,25 +29,41 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Reads the `tokenizer.json` in `folder`. Whatever padding and truncation it asks for is not done.
+    /// Reads the `tokenizer.json` in `folder`; the folder `builtin` is inside the program. Whatever padding and truncation it asks for is not done.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
+        if folder == Path::new(builtin::NAME) {
+            return Self::builtin();
+        }
         let path = folder.join("tokenizer.json");
         if !path.exists() {
             return Err(ModelError::NoTokenizer {
                 folder: folder.to_owned(),
             });
         }
+        let read = tokenizers::Tokenizer::from_file(&path);
+        let end = end_token(folder)?.unwrap_or_else(|| END_OF_TEXT.to_owned());
+        Self::of(path, read, &end)
+    }
+
+    /// The tokenizer inside the program.
+    pub fn builtin() -> Result<Self, ModelError> {
+        let read = tokenizers::Tokenizer::from_bytes(builtin::TOKENIZER);
+        Self::of(PathBuf::from(builtin::NAME), read, END_OF_TEXT)
+    }
+
+    fn of(
+        path: PathBuf,
+        read: tokenizers::Result<tokenizers::Tokenizer>,
+        end: &str,
+    ) -> Result<Self, ModelError> {
         let unusable = |error: tokenizers::Error| ModelError::Tokenizer {
             path: path.clone(),
             reason: error.to_string(),
         };
-        let mut tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(unusable)?;
+        let mut tokenizer = read.map_err(unusable)?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(unusable)?;
-        let end = end_token(folder)?
-            .or_else(|| Some(END_OF_TEXT.to_owned()))
-            .and_then(|token| tokenizer.token_to_id(&token))
-            .map(i64::from);
+        let end = tokenizer.token_to_id(end).map(i64::from);
         Ok(Self {
             path,
             inner: tokenizer,
@@ -91,6 +108,11 @@ impl Tokenizer {
     pub fn highest_id(&self) -> u32 {
         let vocabulary = self.inner.get_vocab(true);
         vocabulary.values().copied().max().unwrap_or_default()
+    }
+
+    /// Ids that it can give, those that it never does among them: rows of an embedding that fits.
+    pub fn vocabulary(&self) -> i64 {
+        i64::from(self.highest_id()) + 1
     }
 
     /// What ends a text, and fills up a batch in training.

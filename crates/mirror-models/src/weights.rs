@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use mirror_seed::Seed;
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use safetensors::SafeTensors;
 use serde::Deserialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::ModelError;
 use crate::json;
@@ -141,6 +142,26 @@ impl Weights {
         Ok(Self::of(
             file,
             named_tensors(file)?.into_iter().collect(),
+            precision,
+        ))
+    }
+
+    /// Reads the parameters in the bytes of a safetensors file, which messages call `name`.
+    pub fn read_bytes(name: &str, bytes: &[u8], precision: Precision) -> Result<Self, ModelError> {
+        let path = Path::new(name);
+        let damaged = |source| ModelError::Damaged {
+            path: path.to_owned(),
+            source,
+        };
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| damaged(TchError::FileFormat(error.to_string())))?;
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let tensor = Tensor::try_from(view).map_err(damaged)?;
+            Ok((name, tensor))
+        });
+        Ok(Self::of(
+            path,
+            tensors.collect::<Result<_, ModelError>>()?,
             precision,
         ))
     }

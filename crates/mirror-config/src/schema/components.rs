@@ -148,7 +148,11 @@ const LONGEST_MESSAGE_GATING_MODEL: Variant = Variant::built(
 const SEQUENTIAL_GATING_MODEL: Variant = Variant::built(
     "SequentialGatingModel",
     &[
-        Key::required("tokenizer_name", Kind::Text, "A tokenizer's folder or name."),
+        Key::required(
+            "tokenizer_name",
+            Kind::Text,
+            "A tokenizer's folder or name, or `builtin`.",
+        ),
         Key::required(
             "hidden_size",
             Kind::OneOrMany(&WIDTH),
@@ -234,6 +238,11 @@ pub static REWARD_MODEL: Family = Family {
                 "What is counted: characters of the completion, characters of its longest word, or its words.",
             )],
             "A count over the completion's text.",
+        ),
+        Variant::built(
+            "BuiltinRewardModel",
+            &[],
+            "A small network inside the program: whether an answer is of the kind and form that the question asks for.",
         ),
         Variant::built(
             "CustomRewardModel",

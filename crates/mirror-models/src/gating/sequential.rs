@@ -43,7 +43,7 @@ pub(super) fn build(
 ) -> Result<TrainedGatingModel<Sequential>, ModelError> {
     let tokenizer = Tokenizer::read(args.tokenizer_name.as_ref())?;
     let widths = Widths {
-        vocabulary: i64::from(tokenizer.highest_id()) + 1,
+        vocabulary: tokenizer.vocabulary(),
         embedding: args.embedding_dim.into(),
         hidden: &args.hidden_size,
         outputs: args.num_uids.unwrap_or(setting.num_nodes).into(),

@@ -1,5 +1,6 @@
 //! Reward models: what an answer is worth.
 
+mod builtin;
 mod constant;
 mod dummy;
 pub(crate) mod gpt;
@@ -69,6 +70,7 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn RewardModel>, Mod
         Spec::ConstantRewardModel(args) => Box::new(constant::ConstantRewardModel::new(args.clone(), seed)),
         Spec::RandomRewardModel(args) => Box::new(random::RandomRewardModel::new(*args, seed)),
         Spec::DummyRewardModel(args) => Box::new(dummy::DummyRewardModel::new(*args)),
+        Spec::BuiltinRewardModel(_) => Box::new(builtin::BuiltinRewardModel::read()?),
         Spec::CustomRewardModel(args) => Box::new(gpt::custom(args, setting)?),
         Spec::HuggingFaceRewardModel(args) => Box::new(gpt::hugging_face(args, setting)?),
     })

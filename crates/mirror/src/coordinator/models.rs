@@ -14,6 +14,9 @@ use super::data::Network;
 /// What is needed of a model that computes from a text.
 const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
 
+/// The tokenizer that the validator's program has inside.
+const BUILTIN: &str = "builtin";
+
 /// Where models are looked for.
 pub(super) struct Library<'a> {
     /// Where relative paths start.
@@ -60,7 +63,8 @@ impl Library<'_> {
         match &mut found {
             RewardModel::ConstantRewardModel(_)
             | RewardModel::RandomRewardModel(_)
-            | RewardModel::DummyRewardModel(_) => {}
+            | RewardModel::DummyRewardModel(_)
+            | RewardModel::BuiltinRewardModel(_) => {}
             RewardModel::CustomRewardModel(args) => {
                 let tokenizer = args.tokenizer_path.as_ref().unwrap_or(&args.model_path);
                 args.tokenizer_path = Some(self.folder(tokenizer, &[Part::Tokenizer])?);
@@ -80,7 +84,11 @@ impl Library<'_> {
         Ok(found)
     }
 
+    /// The folder of what is named; the tokenizer inside the program has none and keeps its name.
     fn folder(&self, path_or_name: &str, parts: &[Part]) -> anyhow::Result<String> {
+        if path_or_name == BUILTIN && parts == [Part::Tokenizer] {
+            return Ok(BUILTIN.to_owned());
+        }
         let request = Request {
             path_or_name,
             parts,
