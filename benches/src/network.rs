@@ -158,12 +158,15 @@ impl Network {
                 let launch = MinerLaunch {
                     axons: vec![AxonLaunch {
                         uid,
-                        behaviour: BehaviourSpec::Honest(honest),
+                        group: uid..=uid,
+                        behaviours: vec![BehaviourSpec::Honest(honest)],
                     }],
                     dataset: self.dataset.clone(),
                     base_prompt: prompts.base_prompt.clone(),
                     question_prompt: prompts.question_prompt.clone(),
                     subtensor: self.subtensor.address,
+                    first_block: None,
+                    time_scale: 1.0,
                 };
                 node(&format!("miner-{uid}"), Role::Miner(launch))
             })

@@ -90,6 +90,8 @@ fn busy_node() -> Role {
         base_prompt: String::new(),
         question_prompt: String::new(),
         subtensor: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+        first_block: None,
+        time_scale: 1.0,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod bad_input;
+mod behaviours;
 mod checkpoints;
 mod commands;
 mod commit_reveal;

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::notation;
 
+mod behaviour;
+
+pub use behaviour::*;
+
 /// Sets up the miners, as in the seed: how often each fails, and how often each is right.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", content = "args")]
@@ -147,14 +151,6 @@ impl MetagraphSpec {
     }
 }
 
-/// What a miner does with a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", content = "args", rename_all = "snake_case")]
-pub enum BehaviourSpec {
-    /// Answers from the data set: fails with a chance, is right with a chance.
-    Honest(HonestArgs),
-}
-
 /// What a validator makes of what it has learned when it sets weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", content = "args", rename_all = "snake_case")]
@@ -171,15 +167,6 @@ pub struct CabalArgs {
     /// The miners that get all weight; both ends named.
     #[serde(with = "notation::uid_text")]
     pub members: RangeInclusive<u32>,
-}
-
-/// Arguments of the behaviour `honest`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HonestArgs {
-    /// Chance that a call is answered with nothing.
-    pub fail_rate: f64,
-    /// Chance that a question is answered right.
-    pub fitness: f64,
 }
 
 /// No arguments.

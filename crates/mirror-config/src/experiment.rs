@@ -11,6 +11,7 @@ use crate::check;
 use crate::component::{
     BehaviourSpec, DendritePool, GatingModel, MetagraphSpec, RewardModel, SubtensorSpec, ValidatorBehaviour,
 };
+use crate::latency::Latency;
 use crate::notation;
 use crate::schema::{components, sections};
 use crate::yaml;
@@ -389,6 +390,8 @@ pub struct MinerGroup {
     /// What it does with a call; `None`: as the dendrite pool says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behaviour: Option<BehaviourSpec>,
+    /// What the behaviour is laid over, the uppermost first; below the last is an honest miner.
+    pub over: Vec<BehaviourSpec>,
     /// Delay of each call to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
@@ -402,15 +405,6 @@ pub struct ValidatorGroup {
     pub validators: RangeInclusive<u32>,
     /// What they set weights by.
     pub behaviour: ValidatorBehaviour,
-}
-
-/// A lognormal delay by two of its quantiles, seconds. `p50 <= p99`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// Half of the calls are faster.
-    pub p50: f64,
-    /// 99 of 100 calls are faster.
-    pub p99: f64,
 }
 
 /// What happens to a node that dies by itself, by role.

@@ -2,7 +2,7 @@
 //! of the seed's files, and those of its oldest form with a warning.
 
 use crate::problem::Finding;
-use crate::schema::{Family, components};
+use crate::schema::{Family, behaviours, components};
 use crate::tree::{Content, Entry, Node, Origin};
 
 /// Components that the oldest form of `model` had no keys for, and what stands for them.
@@ -45,7 +45,26 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         && let Content::List(groups) = &mut miners.content
     {
         for group in groups {
-            behaviour(group, &components::BEHAVIOUR);
+            behaviour(group, &behaviours::BEHAVIOUR);
+            latency(group);
+            if let Some(args) = group
+                .get_mut("behaviour")
+                .and_then(|behaviour| behaviour.get_mut("args"))
+            {
+                latency(args);
+            }
+            match group.get_mut("over").map(|over| &mut over.content) {
+                Some(Content::List(stack)) => stack
+                    .iter_mut()
+                    .filter_map(|one| one.get_mut("args"))
+                    .for_each(latency),
+                Some(Content::Map(_)) => {
+                    if let Some(args) = group.get_mut("over").and_then(|one| one.get_mut("args")) {
+                        latency(args);
+                    }
+                }
+                _ => {}
+            }
         }
     }
     if let Some(validators) = root
@@ -309,6 +328,21 @@ fn behaviour(group: &mut Node, family: &Family) {
         key_origin,
         map([("name", name), ("args", args)], origin),
     );
+}
+
+/// A plain duration is a fixed delay.
+fn latency(holder: &mut Node) {
+    let Some(entry) = holder.entry("latency") else {
+        return;
+    };
+    let (key_origin, value) = (entry.key_origin, entry.value.clone());
+    if matches!(
+        value.content,
+        Content::Integer(_) | Content::Number(_) | Content::Text(_)
+    ) {
+        let origin = value.origin;
+        holder.put("latency", key_origin, map([("fixed", value)], origin));
+    }
 }
 
 fn map<const N: usize>(entries: [(&str, Node); N], origin: Origin) -> Node {

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::component::{BehaviourSpec, GatingModel, RewardModel, ValidatorBehaviour};
-use crate::experiment::{BlockTime, ChainPreset, Latency, NeuronSettings, Query};
+use crate::experiment::{BlockTime, ChainPreset, NeuronSettings, Query};
+use crate::latency::Latency;
 
 /// What every node is told, and what its role is told besides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,6 +132,10 @@ pub struct MinerLaunch {
     pub question_prompt: String,
     /// Address of the subtensor.
     pub subtensor: SocketAddr,
+    /// The block that has closed when step 0 begins, where blocks close by steps.
+    pub first_block: Option<u64>,
+    /// Shrinks drawn delays.
+    pub time_scale: f64,
 }
 
 /// An axon of a miner.
@@ -137,8 +143,10 @@ pub struct MinerLaunch {
 pub struct AxonLaunch {
     /// Its uid.
     pub uid: u32,
-    /// What it does with a call.
-    pub behaviour: BehaviourSpec,
+    /// Those that behave alike with it, itself among them.
+    pub group: RangeInclusive<u32>,
+    /// What it does with a call, the uppermost first, each laid over the next.
+    pub behaviours: Vec<BehaviourSpec>,
 }
 
 /// A validator.

@@ -7,6 +7,7 @@
 
 pub mod component;
 pub mod experiment;
+pub mod latency;
 pub mod launch;
 pub mod schema;
 

@@ -6,8 +6,10 @@
 use std::ops::RangeInclusive;
 
 use crate::check::suggest;
+use crate::latency::FORMS;
 use crate::notation;
 use crate::problem::Finding;
+use crate::schema::list;
 use crate::tree::{Content, Node, Origin};
 
 /// Settings of the neuron that never exceed the number of miners.
@@ -17,6 +19,8 @@ const RATES: [(&str, &str); 2] = [
     ("fail_rate", "baseline_fail_rate"),
     ("fitness", "baseline_fitness"),
 ];
+/// Behaviours that never ask what they are laid over.
+const ASK_NOBODY: [&str; 4] = ["honest", "malformed", "constant", "echo"];
 /// Neurons of a subnet: uids travel as 16 bits.
 const MAX_NEURONS: u32 = 65_536;
 
@@ -28,6 +32,7 @@ pub(crate) fn check(given: &Node, resolved: &mut Node, findings: &mut Vec<Findin
     analysis(given, resolved, &mut found);
     network(resolved, &mut found);
     latencies(resolved, &mut found);
+    behaviours(resolved, &mut found);
     validator_groups(resolved, &mut found);
     started_from(resolved, &mut found);
     running_chain(resolved, &mut found);
@@ -398,24 +403,144 @@ fn written<T>(node: Option<&Node>, read: fn(&str) -> Result<T, String>) -> Optio
     Some((node.origin, read(node.as_text()?).ok()?))
 }
 
+/// The keys of a latency say which distribution it is.
 fn latencies(resolved: &Node, found: &mut Vec<Finding>) {
+    let groups = resolved
+        .at(&["network", "miners"])
+        .map(Node::items)
+        .unwrap_or_default();
+    for group in groups {
+        let of_behaviours = stack(group).filter_map(|behaviour| behaviour.at(&["args", "latency"]));
+        for latency in group.get("latency").into_iter().chain(of_behaviours) {
+            distribution(latency, found);
+        }
+    }
+}
+
+/// The behaviours of a group of miners, the uppermost first.
+fn stack(group: &Node) -> impl Iterator<Item = &Node> {
+    let below = group.get("over").map(Node::items).unwrap_or_default();
+    group.get("behaviour").into_iter().chain(below)
+}
+
+fn distribution(latency: &Node, found: &mut Vec<Finding>) {
+    let given: Vec<&str> = latency.entries().iter().map(|entry| entry.key.as_str()).collect();
+    let has = |form: &[&str]| form.iter().filter(|key| given.contains(key)).count();
+    let Some(form) = FORMS
+        .iter()
+        .max_by_key(|form| has(form))
+        .filter(|form| has(form) > 0)
+    else {
+        found.push(
+            Finding::error(latency.origin, "this latency names no distribution")
+                .with_help("write a duration as `80ms`, or `{p50: 80ms, p99: 900ms}`"),
+        );
+        return;
+    };
+    for key in form.iter().filter(|key| !given.contains(key)) {
+        found.push(
+            Finding::error(
+                latency.origin,
+                format!("`{key}` is missing beside {}", list(&given)),
+            )
+            .with_help(format!("one distribution has {}", list(form))),
+        );
+    }
+    for entry in latency
+        .entries()
+        .iter()
+        .filter(|entry| !form.contains(&entry.key.as_str()))
+    {
+        found.push(
+            Finding::error(
+                entry.key_origin,
+                format!(
+                    "`{}` belongs to another distribution than {}",
+                    entry.key,
+                    list(form)
+                ),
+            )
+            .with_help("name one distribution"),
+        );
+    }
+    let quantile = |key| {
+        latency
+            .get(key)
+            .and_then(|node| Some((node.origin, node.as_number()?)))
+    };
+    if let (Some((_, p50)), Some((origin, p99))) = (quantile("p50"), quantile("p99"))
+        && p99 < p50
+    {
+        found.push(
+            Finding::error(origin, format!("`p99` is {p99} s, less than `p50`, {p50} s"))
+                .with_help("99 of 100 calls take at least as long as half of them"),
+        );
+    }
+    if let Some(recorded) = latency
+        .get("recorded")
+        .filter(|recorded| recorded.items().is_empty())
+    {
+        found.push(Finding::error(recorded.origin, "no delay was recorded").with_help("name at least one"));
+    }
+}
+
+/// Whom a behaviour names must be in the network, and no axon copies itself.
+fn behaviours(resolved: &Node, found: &mut Vec<Finding>) {
+    let validators = resolved
+        .at(&["network", "validators"])
+        .and_then(Node::as_u32)
+        .unwrap_or(0);
+    let Some(miners) = num_nodes(resolved) else { return };
     for group in resolved
         .at(&["network", "miners"])
         .map(Node::items)
         .unwrap_or_default()
     {
-        let quantile = |key| {
-            group
-                .at(&["latency", key])
-                .and_then(|node| Some((node.origin, node.as_number()?)))
-        };
-        if let (Some((_, p50)), Some((origin, p99))) = (quantile("p50"), quantile("p99"))
-            && p99 < p50
-        {
-            found.push(
-                Finding::error(origin, format!("`p99` is {p99} s, less than `p50`, {p50} s"))
-                    .with_help("99 of 100 calls take at least as long as half of them"),
-            );
+        let own = written(group.get("uids"), notation::uids).map(|(_, uids)| uids);
+        for behaviour in stack(group) {
+            let named = |key| behaviour.at(&["args", key]).map(Node::items).unwrap_or_default();
+            for victim in named("victims") {
+                let Some(uid) = victim.as_u32() else { continue };
+                if uid >= miners {
+                    found.push(
+                        Finding::error(
+                            victim.origin,
+                            format!("uid {uid} is outside the network of {miners} miners"),
+                        )
+                        .with_help(format!("uids go from 0 to {}", miners - 1)),
+                    );
+                } else if own.as_ref().is_some_and(|own| own.contains(&uid)) {
+                    found.push(
+                        Finding::error(victim.origin, format!("uid {uid} is a victim of itself"))
+                            .with_help("name uids of another entry"),
+                    );
+                }
+            }
+            for caller in named("callers") {
+                let Some(uid) = caller.as_u32().filter(|uid| *uid >= miners + validators) else {
+                    continue;
+                };
+                found.push(
+                    Finding::error(caller.origin, format!("nobody has uid {uid}")).with_help(format!(
+                        "validators have uids {miners} to {}",
+                        miners + validators - 1
+                    )),
+                );
+            }
+        }
+        let mut behaviours = stack(group).peekable();
+        while let Some(behaviour) = behaviours.next() {
+            let name = behaviour.get("name").and_then(Node::as_text).unwrap_or_default();
+            if let (true, Some(below)) = (ASK_NOBODY.contains(&name), behaviours.peek()) {
+                found.push(
+                    Finding::warning(
+                        below.origin,
+                        format!("`{name}` asks nobody below it: this has no effect"),
+                    )
+                    .with_help(format!("lay `{name}` over nothing")),
+                );
+                break;
+            }
         }
     }
 }
@@ -495,36 +620,50 @@ fn inherit_rates(resolved: &mut Node, found: &mut Vec<Finding>) {
         let Some((_, uids)) = written(group.get("uids"), notation::uids) else {
             continue;
         };
-        let Some(args) = group
-            .get_mut("behaviour")
-            .and_then(|behaviour| behaviour.get_mut("args"))
-        else {
+        let mut stack: Vec<&mut Node> = Vec::new();
+        if let Content::Map(entries) = &mut group.content {
+            for entry in entries {
+                if entry.key == "behaviour" {
+                    stack.push(&mut entry.value);
+                } else if let ("over", Content::List(below)) = (entry.key.as_str(), &mut entry.value.content)
+                {
+                    stack.extend(below);
+                }
+            }
+        }
+        for behaviour in stack {
+            inherit(behaviour, &uids, pool.as_ref(), found);
+        }
+    }
+}
+
+fn inherit(behaviour: &mut Node, uids: &RangeInclusive<u32>, pool: Option<&Node>, found: &mut Vec<Finding>) {
+    if behaviour.get("name").and_then(Node::as_text) != Some("honest") {
+        return;
+    }
+    let Some(args) = behaviour.get_mut("args") else {
+        return;
+    };
+    for (rate, baseline) in RATES {
+        if args.get(rate).is_some() {
             continue;
-        };
-        for (rate, baseline) in RATES {
-            if args.get(rate).is_some() {
-                continue;
-            }
-            match pool
-                .as_ref()
-                .map_or(Ok(0.0), |pool| rate_of(pool, rate, baseline, &uids))
-            {
-                Ok(number) => args.put(
-                    rate,
-                    Origin::Default,
-                    Node::new(Content::Number(number), Origin::Default),
-                ),
-                Err(NotOne) => found.push(
-                    Finding::error(
-                        args.origin,
-                        format!(
-                            "uids {} have more than one `{rate}` in the dendrite pool",
-                            notation::write_uids(&uids)
-                        ),
-                    )
-                    .with_help(format!("write `{rate}` here too")),
-                ),
-            }
+        }
+        match pool.map_or(Ok(0.0), |pool| rate_of(pool, rate, baseline, uids)) {
+            Ok(number) => args.put(
+                rate,
+                Origin::Default,
+                Node::new(Content::Number(number), Origin::Default),
+            ),
+            Err(NotOne) => found.push(
+                Finding::error(
+                    args.origin,
+                    format!(
+                        "uids {} have more than one `{rate}` in the dendrite pool",
+                        notation::write_uids(uids)
+                    ),
+                )
+                .with_help(format!("write `{rate}` here too")),
+            ),
         }
     }
 }

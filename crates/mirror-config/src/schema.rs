@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::notation;
 
+pub mod behaviours;
 pub mod components;
 pub mod sections;
 

@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use mirror_config::component::{
-    BehaviourSpec, DendritePool, GatingModel, HonestArgs, RewardModel, SubtensorSpec, Value,
+    BehaviourSpec, CopycatArgs, DendritePool, GatingModel, HonestArgs, RewardModel, SlowArgs, SubtensorSpec,
+    Value,
 };
 use mirror_config::experiment::{
-    BlockTime, ChainPreset, Experiment, Fault, Latency, Method, Network, NeuronSettings, RestartPolicy,
-    Sample,
+    BlockTime, ChainPreset, Experiment, Fault, Method, Network, NeuronSettings, RestartPolicy, Sample,
 };
+use mirror_config::latency::Latency;
 use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with};
 
 /// A whole file, to be changed by each test.
@@ -639,16 +640,20 @@ faults:
     let miners: Vec<_> = network
         .miners
         .iter()
-        .map(|m| (m.uids.clone(), m.behaviour.clone(), m.latency))
+        .map(|m| (m.uids.clone(), m.behaviour.clone(), m.latency.clone()))
         .collect();
     // What an entry does not say is the dendrite pool's: fail rate 0.1, fitness 0.
     assert_eq!(
         miners,
         [
-            (0..=11, honest(0.1, 0.8), Some(Latency { p50: 0.08, p99: 1.5 })),
+            (
+                0..=11,
+                honest(0.1, 0.8),
+                Some(Latency::Lognormal { p50: 0.08, p99: 1.5 })
+            ),
             (3..=3, honest(0.1, 1.0), None),
             (4..=4, honest(1.0, 0.0), None),
-            (5..=5, None, Some(Latency { p50: 1.0, p99: 120.0 })),
+            (5..=5, None, Some(Latency::Lognormal { p50: 1.0, p99: 120.0 })),
         ]
     );
     assert_eq!(
@@ -911,4 +916,87 @@ fn validators_that_cheat_are_named_by_range() {
         &with("{validators: 0, behaviour: cabbal, members: 1}"),
         &["cabal"],
     );
+}
+
+#[test]
+fn latencies_name_one_distribution() {
+    let with = |latency: &str| format!("{SOUND}network: {{miners: [{{uids: 1, latency: {latency}}}]}}\n");
+    let read = |latency: &str| {
+        let miners = sound(&with(latency)).experiment.network.miners;
+        miners.into_iter().find_map(|group| group.latency)
+    };
+    assert_eq!(read("80ms"), Some(Latency::Fixed(0.08)));
+    assert_eq!(read("{fixed: 80ms}"), Some(Latency::Fixed(0.08)));
+    let (mean, deviation) = (0.1, 0.02);
+    assert_eq!(
+        read("{mean: 100ms, deviation: 20ms}"),
+        Some(Latency::Normal { mean, deviation })
+    );
+    assert_eq!(
+        read("{unit: 10ms, ranks: 50, exponent: 1.2}"),
+        Some(Latency::Zipf {
+            unit: 0.01,
+            ranks: 50,
+            exponent: 1.2
+        })
+    );
+    assert_eq!(
+        read("{recorded: [10ms, 1]}"),
+        Some(Latency::Recorded(vec![0.01, 1.0]))
+    );
+    check(&with("{}"), &["names no distribution"]);
+    check(&with("{recorded: []}"), &["no delay was recorded"]);
+    check(&with("{mean: 1}"), &["`deviation` is missing"]);
+    check(
+        &with("{fixed: 1, p50: 1, p99: 2}"),
+        &["`fixed` belongs to another distribution"],
+    );
+    check(&with("-5ms"), &["0 to 3600"]);
+}
+
+#[test]
+fn behaviours_stack_and_name_who_is_there() {
+    let with = |miner: &str| format!("{SOUND}network: {{validators: 2, miners: [{{{miner}}}]}}\n");
+    let text = with(
+        "uids: 3, behaviour: slow, args: {latency: 1s}, over: [{name: copycat, args: {victims: 4}}, honest]",
+    );
+    let miners = sound(&text).experiment.network.miners;
+    let stack: Vec<&BehaviourSpec> = miners[0].behaviour.iter().chain(&miners[0].over).collect();
+    let latency = Latency::Fixed(1.0);
+    assert_eq!(*stack[0], BehaviourSpec::Slow(SlowArgs { latency }));
+    assert_eq!(
+        *stack[1],
+        BehaviourSpec::Copycat(CopycatArgs { victims: vec![4] })
+    );
+    // What is left out is the dendrite pool's.
+    let (fail_rate, fitness) = (0.1, 0.0);
+    assert_eq!(
+        *stack[2],
+        BehaviourSpec::Honest(HonestArgs { fail_rate, fitness })
+    );
+
+    check(
+        &with("uids: 3, behaviour: copycat, victims: [4, 16]"),
+        &["uid 16 is outside", "0 to 15"],
+    );
+    check(
+        &with("uids: 3-4, behaviour: copycat, victims: [4]"),
+        &["victim of itself"],
+    );
+    check(
+        &with("uids: 3, behaviour: two_faced, callers: [18]"),
+        &["nobody has uid 18", "16 to 17"],
+    );
+    check(&with("uids: 3, behaviour: copycatt"), &["copycat"]);
+    // Beside a behaviour that has an argument of this name, it is the behaviour's.
+    let slow = sound(&with("uids: 3, behaviour: slow, latency: 1s"))
+        .experiment
+        .network
+        .miners;
+    assert_eq!(
+        (&slow[0].behaviour, &slow[0].latency),
+        (&miners[0].behaviour, &None)
+    );
+    let deaf = sound(&with("uids: 3, behaviour: echo, over: praise"));
+    assert!(deaf.warnings.plain().contains("`echo` asks nobody below it"));
 }

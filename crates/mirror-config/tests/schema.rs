@@ -10,6 +10,10 @@ fn required(component: &str) -> &'static str {
         "SequentialGatingModel" => "{tokenizer_name: bert-base-cased, hidden_size: [8, 8], embedding_dim: 8}",
         "Subtensor" => "{chain_endpoint: '127.0.0.1:9944'}",
         "cabal" => "{members: 0-3}",
+        "slow" => "{latency: {fixed: 80ms}}",
+        "malformed" => "{how: drip}",
+        "copycat" => "{victims: [1]}",
+        "outside" => "{command: [answer]}",
         "CustomRewardModel" => "{model_path: models/gpt}",
         _ => "{}",
     }

@@ -1,4 +1,4 @@
-//! The axon: Bittensor's text-prompting service in front of a behaviour.
+//! The axon: Bittensor's text-prompting service in front of behaviours.
 //!
 //! Messages, return codes and gRPC statuses are those of the v4 protocol. Callers prove nothing yet: a call's hotkey is
 //! what the caller says.
@@ -20,8 +20,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument;
 
-use crate::behaviour::{Answer, Behaviour, Call, Message};
+use crate::behaviour::{Answer, Call, Message, Reward, Stack};
 use crate::callers::Callers;
+use crate::wire::Wire;
 
 /// Messages of one conversation.
 const MOST_MESSAGES: usize = 1_024;
@@ -33,7 +34,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_hours(1);
 pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
-    behaviour: Box<dyn Behaviour>,
+    behaviours: Stack,
     callers: Callers,
 }
 
@@ -42,15 +43,37 @@ struct Reply {
     completion: String,
     code: ReturnCode,
     message: &'static str,
+    /// What is sent instead.
+    wire: Option<Wire>,
+}
+
+impl Reply {
+    fn new(completion: String, code: ReturnCode, message: &'static str) -> Self {
+        Self {
+            completion,
+            code,
+            message,
+            wire: None,
+        }
+    }
+}
+
+/// A message, with the mark that something else is sent in its place.
+fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
+    let mut response = Response::new(message);
+    if let Some(wire) = wire {
+        response.extensions_mut().insert(wire);
+    }
+    response
 }
 
 impl Axon {
     /// The axon of a uid.
-    pub fn new(uid: u32, hotkey: Hotkey, behaviour: Box<dyn Behaviour>) -> Self {
+    pub fn new(uid: u32, hotkey: Hotkey, behaviours: Stack) -> Self {
         Self {
             uid,
             hotkey,
-            behaviour,
+            behaviours,
             callers: Callers::default(),
         }
     }
@@ -62,43 +85,57 @@ impl Axon {
         messages: &[String],
         timeout: f32,
     ) -> Result<Reply, Status> {
-        let call = self.call(metadata, caller, messages)?;
+        let timeout = Duration::try_from_secs_f32(timeout)
+            .unwrap_or_default()
+            .min(LONGEST_TIMEOUT);
+        let call = self.call(metadata, caller, messages, timeout)?;
         let span = tracing::debug_span!(
             "axon.forward",
             uid = self.uid,
             hotkey = %self.hotkey,
             trace = ?metadata::trace(metadata).map(|context| context.trace)
         );
-        let answer = self.behaviour.answer(&call).instrument(span);
-        let timeout = Duration::try_from_secs_f32(timeout)
-            .unwrap_or_default()
-            .min(LONGEST_TIMEOUT);
+        let answer = self.behaviours.answer(&call).instrument(span);
         let mut answer = pin!(answer);
         // Most answers are there at once, and need no clock.
         let answered = match futures::poll!(&mut answer) {
             Poll::Ready(answer) => Ok(answer),
             Poll::Pending => tokio::time::timeout(timeout, answer).await,
         };
-        Ok(match answered {
-            Ok(Answer::Completion(completion)) => Reply {
-                completion,
-                code: ReturnCode::Success,
-                message: "Success",
-            },
-            Ok(Answer::Nothing) => Reply {
-                completion: String::new(),
-                code: ReturnCode::EmptyResponse,
-                message: "no answer",
-            },
-            Err(_) => Reply {
-                completion: String::new(),
-                code: ReturnCode::Timeout,
-                message: "the call's own timeout passed before there was an answer",
-            },
-        })
+        let Ok(answer) = answered else {
+            return Ok(Reply::new(
+                String::new(),
+                ReturnCode::Timeout,
+                "the call's own timeout passed before there was an answer",
+            ));
+        };
+        match answer {
+            Answer::Completion(completion) => Ok(Reply::new(completion, ReturnCode::Success, "Success")),
+            Answer::Nothing => Ok(Reply::new(String::new(), ReturnCode::EmptyResponse, "no answer")),
+            Answer::Coded(completion, code) => Ok(Reply::new(completion, code, code.as_str_name())),
+            Answer::Refusal(code) => Err(Status::new(code, "refused")),
+            Answer::Wire(wire) => Ok(Reply {
+                wire: Some(wire),
+                ..Reply::new(String::new(), ReturnCode::Success, "Success")
+            }),
+            Answer::Silence => {
+                tokio::time::sleep(LONGEST_TIMEOUT).await;
+                Err(Status::unavailable("nobody waits so long"))
+            }
+            Answer::Crash => {
+                tracing::warn!(uid = self.uid, "crashing, as it was told to");
+                std::process::abort()
+            }
+        }
     }
 
-    fn call(&self, metadata: &MetadataMap, caller: &str, messages: &[String]) -> Result<Call, Status> {
+    fn call(
+        &self,
+        metadata: &MetadataMap,
+        caller: &str,
+        messages: &[String],
+        timeout: Duration,
+    ) -> Result<Call, Status> {
         if messages.len() > MOST_MESSAGES {
             return Err(Status::invalid_argument(format!(
                 "{} messages in one call, at most {MOST_MESSAGES} are taken",
@@ -118,7 +155,12 @@ impl Axon {
             .enumerate()
             .map(|(index, text)| message(index, text))
             .collect::<Result<_, _>>()?;
-        Ok(Call { id, caller, messages })
+        Ok(Call {
+            id,
+            caller,
+            messages,
+            timeout,
+        })
     }
 
     /// The identity of a call that brings none: made from what it says, so that the same question has the same answer.
@@ -155,12 +197,14 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
             .await?;
-        Ok(Response::new(ForwardTextPromptingResponse {
-            response: reply.completion,
+        let wire = reply.wire;
+        let message = ForwardTextPromptingResponse {
             return_message: reply.message.to_owned(),
             return_code: reply.code.into(),
+            response: reply.completion,
             ..Default::default()
-        }))
+        };
+        Ok(response(message, wire))
     }
 
     async fn multi_forward(
@@ -171,20 +215,39 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
             .await?;
-        Ok(Response::new(MultiForwardTextPromptingResponse {
+        let wire = reply.wire;
+        let message = MultiForwardTextPromptingResponse {
             multi_completions: vec![reply.completion],
             return_message: reply.message.to_owned(),
             return_code: reply.code.into(),
             ..Default::default()
-        }))
+        };
+        Ok(response(message, wire))
     }
 
     async fn backward(
         &self,
         request: Request<BackwardTextPromptingRequest>,
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         tracing::debug!(uid = self.uid, caller = request.hotkey, rewards = ?request.rewards, "rewarded");
+        if let (Some(caller), Some(numbers), [amount]) = (
+            self.callers.hotkey(&request.hotkey),
+            metadata::call_numbers(&metadata),
+            request.rewards.as_slice(),
+        ) && amount.is_finite()
+            && let Ok(id) = CallId::from_numbers(caller.bytes(), self.uid, numbers)
+        {
+            // A forward's number is even, its reward's one more.
+            let call = CallId {
+                call: id.call & !1,
+                ..id
+            };
+            self.behaviours.rewarded(&Reward {
+                call,
+                amount: *amount,
+            });
+        }
         Ok(Response::new(BackwardTextPromptingResponse {
             return_message: "Success".to_owned(),
             return_code: ReturnCode::Success.into(),

@@ -6,7 +6,9 @@
 pub mod axon;
 pub mod behaviour;
 mod callers;
+pub mod network;
 mod served;
+pub mod wire;
 
 use std::sync::Arc;
 
@@ -24,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::axon::Axon;
-use crate::behaviour::{Prompts, Surroundings};
+use crate::behaviour::{Prompts, Stack, Surroundings};
+use crate::network::Network;
+use crate::wire::Replaced;
 
 /// Serves the axons of a launch description until `shutdown`. The first listens on `listener`, the others beside it.
 pub async fn serve(
@@ -42,34 +46,53 @@ pub async fn serve(
     let seed = Seed::root(seed);
     let dataset = Dataset::open(&role.dataset)
         .with_context(|| format!("cannot map the data set {}", role.dataset.display()))?;
-    let surroundings = Surroundings {
+    let dataset = Arc::new(dataset);
+    let prompts = Arc::new(Prompts {
+        base: role.base_prompt,
+        question: role.question_prompt,
+    });
+    let tracer = Tracer::new(&seed, &node, incarnation);
+    let network = Arc::new(Network::new(
         seed,
-        dataset: Arc::new(dataset),
-        prompts: Arc::new(Prompts {
-            base: role.base_prompt,
-            question: role.question_prompt,
-        }),
-    };
+        role.subtensor,
+        tracer.clone(),
+        role.first_block,
+    ));
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
-    for (AxonLaunch { uid, behaviour }, listener) in role.axons.into_iter().zip(listeners) {
+    for (launch, listener) in role.axons.into_iter().zip(listeners) {
+        let AxonLaunch {
+            uid,
+            group,
+            behaviours,
+        } = launch;
         let key = SecretKey::hotkey(&seed, Owner::Miner(uid));
         let address = listener
             .local_addr()
             .context("cannot tell where an axon listens")?;
-        let axon = Axon::new(uid, key.public(), behaviour::build(&behaviour, &surroundings));
+        let surroundings = Surroundings {
+            seed,
+            uid,
+            key: key.clone(),
+            group,
+            dataset: dataset.clone(),
+            prompts: prompts.clone(),
+            network: network.clone(),
+            time_scale: role.time_scale,
+        };
+        let axon = Axon::new(uid, key.public(), Stack::build(&behaviours, &surroundings));
         axons.push((axon, listener, served::Served { key, address }));
     }
     served::announce(
         role.subtensor,
-        &Tracer::new(&seed, &node, incarnation),
+        &tracer,
         incarnation,
         axons.iter().map(|(_, _, served)| served.clone()),
     )
     .await?;
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes =
-            Routes::new(TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT));
+        let service = TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT);
+        let routes = Routes::new(Replaced(service));
         server::serve(
             listener,
             routes,

@@ -2,6 +2,7 @@
 //! transactions are signed.
 
 pub mod channel;
+pub mod delay;
 mod gathering;
 pub mod link;
 pub mod metadata;

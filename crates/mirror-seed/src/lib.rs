@@ -42,6 +42,11 @@ impl Seed {
         Self(hash(Kind::Numbered, &[&self.0, &number.to_le_bytes()], label))
     }
 
+    /// The draw named `label` about a number: an index.
+    pub fn draw(&self, label: &str, number: u64) -> Draw {
+        Draw(self.numbered_child(label, number).0)
+    }
+
     /// The draw named `label` about one call.
     pub fn about_call(&self, label: &str, call: &CallId) -> Draw {
         Draw(hash(Kind::Call, &[&self.0, &call.bytes()], label))

@@ -78,7 +78,7 @@ pub async fn serve(
         memory,
         role.acknowledged.as_deref(),
     )?;
-    let links = Links::new(seed, role.num_nodes, &role.links, role.time_scale)?;
+    let links = Links::new(seed, role.num_nodes, &role.links, role.time_scale);
     let prepared = role.query.clone().map(|query| PreparedQuery {
         query,
         questions: role.questions.clone(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full};
-use mirror_config::experiment::Latency;
+use mirror_config::latency::Latency;
 use mirror_config::launch::LinkLaunch;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::link::Links;
@@ -116,7 +116,7 @@ fn status(code: i32, words: &str) -> Response<AxumBody> {
 fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
     let seed = Seed::root(1);
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
-    let links = Links::new(seed, axons.len() as u32, links, 1.0).expect("sound latencies");
+    let links = Links::new(seed, axons.len() as u32, links, 1.0);
     let mut pool = DendritePool::new(hotkey, seed, links);
     let neuron = |axon: &Option<SocketAddr>| Neuron {
         hotkey: [0; 32],
@@ -390,7 +390,7 @@ fn delayed(seconds: f64) -> LinkLaunch {
     LinkLaunch {
         first_uid: 0,
         last_uid: 0,
-        latency: Latency {
+        latency: Latency::Lognormal {
             p50: seconds,
             p99: seconds,
         },

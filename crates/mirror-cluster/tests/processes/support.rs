@@ -64,6 +64,8 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         base_prompt: String::new(),
         question_prompt: String::new(),
         subtensor: SocketAddr::from(([127, 0, 0, 1], 1)),
+        first_block: None,
+        time_scale: 1.0,
     };
     let program = Program::Ours {
         log: "info".to_owned(),

@@ -1,5 +1,6 @@
 //! The components that a file can name, by family, with their arguments. Defaults are the seed project's.
 
+use super::behaviours::BEHAVIOUR;
 use super::{DEVICE, Family, Key, Kind, UIDS, Variant};
 
 /// A chance.
@@ -11,7 +12,7 @@ pub(crate) const SEED: Kind = Kind::Integer(0..=u64::MAX as i128);
 /// A count of tensors' elements or outputs.
 const WIDTH: Kind = Kind::Integer(1..=65_536);
 /// A uid.
-const UID: Kind = Kind::Integer(0..=65_535);
+pub(crate) const UID: Kind = Kind::Integer(0..=65_535);
 /// So many uids from the first, a range, or a list.
 const MASK: Kind = Kind::Either(&Kind::Integer(1..=65_535), &UIDS_OR_LIST);
 const UIDS_OR_LIST: Kind = Kind::Either(&Kind::Notation(&UIDS), &Kind::List(&UID));
@@ -354,29 +355,6 @@ const METAGRAPH_ARGS: &[Key] = &[
     Key::ignored("lite", "the metagraph is always whole"),
     Key::ignored("sync", "the metagraph always follows the chain"),
 ];
-
-/// `network.miners[].behaviour`.
-pub static BEHAVIOUR: Family = Family {
-    name: "behaviour",
-    doc: "What a miner does with a call.",
-    number_means: None,
-    variants: &[Variant::built(
-        "honest",
-        &[
-            Key::optional(
-                "fail_rate",
-                RATE,
-                "Chance that a call is answered with nothing; left out: as the dendrite pool says.",
-            ),
-            Key::optional(
-                "fitness",
-                RATE,
-                "Chance that a question is answered right; left out: as the dendrite pool says.",
-            ),
-        ],
-        "Answers from the data set.",
-    )],
-};
 
 /// `network.validator_groups[].behaviour`.
 pub static VALIDATOR_BEHAVIOUR: Family = Family {

@@ -1,8 +1,9 @@
 //! The sections of a file and their keys.
 
+use super::behaviours::BEHAVIOUR;
 use super::components::{
-    BEHAVIOUR, DENDRITE_POOL, ESTIMATOR, GATING_MODEL, METAGRAPH, METHOD, RATE, REWARD_MODEL, SEED,
-    SUBTENSOR, VALIDATOR_BEHAVIOUR,
+    DENDRITE_POOL, ESTIMATOR, GATING_MODEL, METAGRAPH, METHOD, RATE, REWARD_MODEL, SEED, SUBTENSOR,
+    VALIDATOR_BEHAVIOUR,
 };
 use super::{DEVICE, Key, Kind, STEP, STEPS, UIDS, VICTIMS};
 
@@ -621,6 +622,12 @@ pub static MINERS: &[Key] = &[
         Kind::Component(&BEHAVIOUR),
         "What it does with a call; left out: as the dendrite pool says.",
     ),
+    Key::new(
+        "over",
+        Kind::OneOrMany(&Kind::Component(&BEHAVIOUR)),
+        "[]",
+        "What the behaviour is laid over, the uppermost first; below the last is an honest miner.",
+    ),
     Key::optional("latency", Kind::Table(LATENCY), "Delay of each call to it."),
 ];
 
@@ -634,17 +641,47 @@ pub static VALIDATOR_GROUPS: &[Key] = &[
     ),
 ];
 
-/// `network.miners[].latency`.
-static LATENCY: &[Key] = &[
-    Key::required(
+/// A delay.
+const DELAY: Kind = Kind::Duration(0.0..=3_600.0);
+
+/// A distribution of delays. Which keys go together is a rule.
+pub(crate) static LATENCY: &[Key] = &[
+    Key::optional(
+        "fixed",
+        DELAY,
+        "The same for each call; a plain duration means this.",
+    ),
+    Key::optional(
+        "mean",
+        DELAY,
+        "Mean of a normal distribution; what would be negative is 0.",
+    ),
+    Key::optional("deviation", DELAY, "Its standard deviation."),
+    Key::optional(
         "p50",
         Kind::Duration(0.000_001..=3_600.0),
-        "Half of the calls are faster.",
+        "Half of the calls are faster: a lognormal distribution.",
     ),
-    Key::required(
+    Key::optional(
         "p99",
         Kind::Duration(0.000_001..=3_600.0),
         "99 of 100 calls are faster.",
+    ),
+    Key::optional(
+        "unit",
+        DELAY,
+        "Delay of the first rank of a Zipf distribution, and of each further one.",
+    ),
+    Key::optional("ranks", Kind::Integer(1..=1_000_000), "Its ranks."),
+    Key::optional(
+        "exponent",
+        Kind::Number(0.0..=100.0),
+        "The chance of a rank falls with this power of it.",
+    ),
+    Key::optional(
+        "recorded",
+        Kind::List(&DELAY),
+        "Delays that were measured, each as likely as the others.",
     ),
 ];
 

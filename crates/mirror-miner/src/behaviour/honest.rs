@@ -5,7 +5,7 @@ use mirror_config::component::HonestArgs;
 use mirror_seed::{CallId, Draw};
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Call, Surroundings};
+use super::{Answer, Behaviour, Below, Call, Surroundings};
 
 /// A completion must be longer than 10 characters to count; spaces, which reward models strip, make up for the rest.
 const SHORTEST_COMPLETION: usize = 11;
@@ -56,23 +56,24 @@ impl Honest {
 
 #[async_trait]
 impl Behaviour for Honest {
-    async fn answer(&self, call: &Call) -> Answer {
+    async fn answer(&self, call: &Call, _below: Below<'_>) -> Answer {
         if self.happens("fail", &call.id, self.args.fail_rate) {
             return Answer::Nothing;
         }
-        let Some(asked) = call.messages.iter().rev().find(|message| message.role == "user") else {
+        let Some(asked) = call.asked() else {
             return Answer::Nothing;
         };
-        let text = if asked.content == self.surroundings.prompts.question {
+        let text = if asked == self.surroundings.prompts.question {
             self.question(&call.id)
         } else {
-            self.reply(&call.id, &asked.content)
+            self.reply(&call.id, asked)
         };
         text.map_or(Answer::Nothing, |text| Answer::Completion(padded(text)))
     }
 }
 
-fn padded(text: &str) -> String {
+/// A text with as many spaces as make it count.
+pub(super) fn padded(text: &str) -> String {
     let missing = SHORTEST_COMPLETION.saturating_sub(text.chars().count());
     format!("{text}{:missing$}", "")
 }

@@ -11,7 +11,8 @@ use mirror_config::component::{
     BehaviourSpec, CabalArgs, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec,
     NoArgs, SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_config::experiment::{ChainPreset, Experiment, Fault, Latency, Model, Network};
+use mirror_config::experiment::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
+use mirror_config::latency::Latency;
 use mirror_config::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
     SubtensorLaunch, ValidatorLaunch,
@@ -53,6 +54,9 @@ pub(super) enum Subtensor {
     /// A node that runs already.
     Runs(SocketAddr),
 }
+
+/// What a miner is called that does what it should.
+const HONEST: &str = "honest";
 
 /// Name of the chain's node.
 pub(super) const SUBTENSOR: &str = "subtensor";
@@ -127,7 +131,8 @@ impl Blueprint {
         let uids = self.process_of(uid);
         let axons = self.roster.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
-            behaviour: self.behaviour(uid),
+            group: self.group(uid).map_or(uid..=uid, |group| group.uids.clone()),
+            behaviours: self.behaviours(uid),
         });
         self.node(
             miner_name(&uids),
@@ -137,6 +142,8 @@ impl Blueprint {
                 base_prompt: self.model.neuron.base_prompt.clone(),
                 question_prompt: self.model.neuron.question_prompt.clone(),
                 subtensor,
+                first_block: self.first_block(),
+                time_scale: self.network().time_scale,
             }),
         )
     }
@@ -197,7 +204,7 @@ impl Blueprint {
     /// called so.
     pub(super) fn roles(&self) -> Vec<mirror_analysis::Role> {
         let mut cabal: BTreeSet<u32> = BTreeSet::new();
-        let mut roles: BTreeMap<u32, &str> = BTreeMap::new();
+        let mut roles: BTreeMap<u32, String> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.roster.validators) {
             let role = match self.validator_behaviour(index) {
                 ValidatorBehaviour::Honest(_) => "validator",
@@ -206,19 +213,22 @@ impl Blueprint {
                     "cabal validator"
                 }
             };
-            roles.insert(*uid, role);
+            roles.insert(*uid, role.to_owned());
         }
         for uid in &self.roster.miners {
-            let role = match self.behaviour(*uid) {
-                BehaviourSpec::Honest(_) if cabal.contains(uid) => "cabal",
-                BehaviourSpec::Honest(_) => "honest",
+            let behaviours = self.behaviours(*uid);
+            let other = behaviours
+                .iter()
+                .map(BehaviourSpec::name)
+                .filter(|name| *name != HONEST);
+            let role = match other.collect::<Vec<_>>().join(" over ") {
+                none if !none.is_empty() => none,
+                _ if cabal.contains(uid) => "cabal".to_owned(),
+                _ => HONEST.to_owned(),
             };
             roles.insert(*uid, role);
         }
-        let role = |(uid, role): (u32, &str)| mirror_analysis::Role {
-            uid,
-            role: role.to_owned(),
-        };
+        let role = |(uid, role)| mirror_analysis::Role { uid, role };
         roles.into_iter().map(role).collect()
     }
 
@@ -330,22 +340,36 @@ impl Blueprint {
         (tao * RAO) as u64
     }
 
-    /// As the last group that names the uid says, else as the dendrite pool does.
-    fn behaviour(&self, uid: u32) -> BehaviourSpec {
+    /// As the last group that names the uid says, over an honest one as the dendrite pool says.
+    fn behaviours(&self, uid: u32) -> Vec<BehaviourSpec> {
         let DendritePool::DummyDendritePool(pool) = &self.model.dendrite_pool;
-        let mut groups = self
-            .network()
-            .miners
-            .iter()
-            .rev()
-            .filter(|group| group.uids.contains(&uid));
-        let named = groups.find_map(|group| group.behaviour.clone());
-        named.unwrap_or_else(|| {
-            BehaviourSpec::Honest(HonestArgs {
+        let group = self.group(uid);
+        let named = group
+            .into_iter()
+            .flat_map(|group| group.behaviour.iter().chain(&group.over));
+        let mut behaviours: Vec<BehaviourSpec> = named.cloned().collect();
+        if !matches!(behaviours.last(), Some(BehaviourSpec::Honest(_))) {
+            behaviours.push(BehaviourSpec::Honest(HonestArgs {
                 fail_rate: pool.fail_rate.of(uid),
                 fitness: pool.fitness.of(uid),
-            })
-        })
+            }));
+        }
+        behaviours
+    }
+
+    /// The last group that says how a uid behaves.
+    fn group(&self, uid: u32) -> Option<&MinerGroup> {
+        let mut groups = self.network().miners.iter().rev();
+        groups
+            .find(|group| group.uids.contains(&uid) && (group.behaviour.is_some() || !group.over.is_empty()))
+    }
+
+    /// The block that has closed when step 0 begins, where it can be told before.
+    fn first_block(&self) -> Option<u64> {
+        match (&self.model.subtensor, self.network().block_time) {
+            (SubtensorSpec::DummySubtensor(chain), BlockTime::PerStep) => Some(chain.block),
+            _ => None,
+        }
     }
 
     /// As the last group that names the validator says, else honest.
@@ -368,7 +392,7 @@ impl Blueprint {
         self.network()
             .miners
             .iter()
-            .filter_map(|group| Some(link(&group.uids, group.latency?)))
+            .filter_map(|group| Some(link(&group.uids, group.latency.clone()?)))
             .collect()
     }
 }

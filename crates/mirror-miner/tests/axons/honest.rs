@@ -1,257 +1,18 @@
-//! Axons over the wire: a miner as it runs, a chain that only listens, and a client of the v4 protocol.
+//! An honest axon, and what every axon takes and refuses.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use futures::{StreamExt, stream};
 use mirror_config::component::{BehaviourSpec, HonestArgs};
-use mirror_config::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
-use mirror_dataset::Row;
-use mirror_identity::{Owner, SecretKey};
-use mirror_net::{channel, metadata, server, signed};
-use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{
-    BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse,
-    MultiForwardTextPromptingRequest, ReturnCode,
+    BackwardTextPromptingRequest, ForwardTextPromptingRequest, MultiForwardTextPromptingRequest, ReturnCode,
 };
-use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
-use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{
-    BlockClosed, CurrentBlock, CurrentBlockRequest, Metagraph, MetagraphRequest, Nominators,
-    NominatorsRequest, ServeAxon, SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest,
+use tonic::{Code, Request};
+
+use crate::laboratory::{
+    ASK, Miner, Process, ROWS, body, call, caller, chain, data, forward, messages, question, request, rows,
+    said,
 };
-use mirror_seed::{CallId, Seed};
-use mirror_telemetry::TraceContext;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status, Streaming, async_trait};
-
-const BASE: &str = "Be of help.";
-const ASK: &str = "Ask something.";
-const SEED: u64 = 11;
-
-/// Rows of the data set. Answers belong to one question each, and the first ones are short.
-const ROWS: usize = 50;
-
-fn rows() -> Vec<Row> {
-    let row = |index| Row {
-        question: format!("What is called number {index}?"),
-        answers: vec![
-            format!("N{index}"),
-            format!("the thing that is called number {index}"),
-        ],
-    };
-    (0..ROWS).map(row).collect()
-}
-
-fn question(index: usize) -> String {
-    rows()[index].question.clone()
-}
-
-// --- the miner and its chain ---
-
-/// Takes `serve_axon` and nothing else, and passes it on.
-struct Chain(mpsc::UnboundedSender<Transaction>);
-
-/// The block that the chain says has closed.
-const BLOCK: u64 = 40;
-
-#[async_trait]
-impl Subtensor for Chain {
-    type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
-    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
-
-    async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let transaction = signed::open(request.get_ref()).expect("miners sign");
-        let sent = self.0.send(transaction);
-        sent.map_err(|_| Status::unavailable("the test is over"))?;
-        Ok(Response::new(SubmitReply::default()))
-    }
-
-    async fn get_current_block(
-        &self,
-        _: Request<CurrentBlockRequest>,
-    ) -> Result<Response<CurrentBlock>, Status> {
-        Ok(Response::new(CurrentBlock { block: BLOCK }))
-    }
-
-    async fn steps(&self, _: Request<Streaming<StepReport>>) -> Result<Response<Self::StepsStream>, Status> {
-        Err(Status::unimplemented("miners have no steps"))
-    }
-
-    async fn get_metagraph(&self, _: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
-        Err(Status::unimplemented("miners do not ask"))
-    }
-
-    async fn watch_metagraph(
-        &self,
-        _: Request<WatchRequest>,
-    ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
-        Err(Status::unimplemented("miners do not ask"))
-    }
-
-    async fn get_nominators(&self, _: Request<NominatorsRequest>) -> Result<Response<Nominators>, Status> {
-        Err(Status::unimplemented("miners do not ask"))
-    }
-}
-
-/// Where a chain listens, and what is submitted to it.
-async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
-    let (tell, told) = mpsc::unbounded_channel();
-    let listener = listener().await;
-    let address = listener.local_addr().expect("it listens");
-    let routes = Routes::new(SubtensorServer::new(Chain(tell)));
-    tokio::spawn(server::serve(
-        listener,
-        routes,
-        server::Limits::default(),
-        std::future::pending(),
-    ));
-    (address, told)
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("loopback has a free port")
-}
-
-fn data() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("answers");
-    mirror_dataset::compile(&rows(), &path).expect("sound rows");
-    (folder, path)
-}
-
-fn launch(axons: &[(u32, HonestArgs)], dataset: &Path, subtensor: SocketAddr) -> Launch<MinerLaunch> {
-    let axon = |(uid, args): &(u32, HonestArgs)| AxonLaunch {
-        uid: *uid,
-        behaviour: BehaviourSpec::Honest(*args),
-    };
-    Launch {
-        node: "miner-0".to_owned(),
-        incarnation: 3,
-        parent: std::process::id(),
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        log: "warn".to_owned(),
-        seed: SEED,
-        role: MinerLaunch {
-            axons: axons.iter().map(axon).collect(),
-            dataset: dataset.to_owned(),
-            base_prompt: BASE.to_owned(),
-            question_prompt: ASK.to_owned(),
-            subtensor,
-        },
-    }
-}
-
-/// A miner in this process, and clients of its axons. It lives as long as the test.
-struct Miner {
-    clients: Vec<TextPromptingClient<Channel>>,
-    _data: TempDir,
-}
-
-impl Miner {
-    async fn start(axons: &[(u32, HonestArgs)]) -> Self {
-        let (folder, dataset) = data();
-        let (subtensor, mut submitted) = chain().await;
-        let launch = launch(axons, &dataset, subtensor);
-        tokio::spawn(mirror_miner::serve(
-            launch,
-            listener().await,
-            CancellationToken::new(),
-        ));
-        let mut clients = Vec::new();
-        for (uid, _) in axons {
-            let transaction = submitted.recv().await.expect("each axon is announced");
-            let hotkey = SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(*uid)).public();
-            assert_eq!(transaction.signer, hotkey.bytes());
-            assert_eq!((transaction.nonce, transaction.from_block), (3, BLOCK));
-            let Some(Call::ServeAxon(ServeAxon { ip, port })) = transaction.call else {
-                panic!("{transaction:?} announces no axon")
-            };
-            let address = SocketAddr::new(ip.parse().expect("an address"), port as u16);
-            clients.push(TextPromptingClient::new(channel::lazy(address)));
-        }
-        Self {
-            clients,
-            _data: folder,
-        }
-    }
-
-    /// One axon, of uid 0.
-    async fn one(fail_rate: f64, fitness: f64) -> Self {
-        Self::start(&[(0, HonestArgs { fail_rate, fitness })]).await
-    }
-
-    fn client(&self) -> TextPromptingClient<Channel> {
-        self.clients[0].clone()
-    }
-
-    async fn ask(&self, asked: &str, step: u64) -> ForwardTextPromptingResponse {
-        forward(self.client(), asked, call(0, step)).await
-    }
-}
-
-// --- the caller ---
-
-fn caller() -> mirror_identity::Hotkey {
-    SecretKey::hotkey(&Seed::root(SEED), Owner::Validator(0)).public()
-}
-
-fn call(uid: u32, step: u64) -> CallId {
-    CallId {
-        caller: caller().bytes(),
-        step,
-        half: 0,
-        uid,
-        call: 0,
-    }
-}
-
-fn messages(asked: &str) -> Vec<String> {
-    let message = |role, content| serde_json::json!({"role": role, "content": content}).to_string();
-    vec![message("system", BASE), message("user", asked)]
-}
-
-fn body(asked: &str) -> ForwardTextPromptingRequest {
-    ForwardTextPromptingRequest {
-        version: 500,
-        hotkey: caller().to_string(),
-        messages: messages(asked),
-        timeout: 30.0,
-    }
-}
-
-fn request<T>(body: T, call: CallId) -> Request<T> {
-    let mut request = Request::new(body);
-    metadata::write(request.metadata_mut(), &call, &TraceContext::new([1; 16], [2; 8]));
-    request
-}
-
-async fn forward(
-    mut client: TextPromptingClient<Channel>,
-    asked: &str,
-    call: CallId,
-) -> ForwardTextPromptingResponse {
-    let reply = client.forward(request(body(asked), call)).await;
-    reply.expect("the axon answers").into_inner()
-}
-
-/// A completion that counts, without what was added to make it count.
-#[track_caller]
-fn said(reply: &ForwardTextPromptingResponse) -> &str {
-    assert_eq!(reply.return_code, ReturnCode::Success as i32, "{reply:?}");
-    assert!(reply.response.chars().count() > 10, "{reply:?}");
-    reply.response.trim()
-}
 
 // --- what an honest miner says ---
 
@@ -398,9 +159,13 @@ async fn axons_of_one_process_are_told_apart() {
 async fn a_call_has_the_same_answer_in_every_process_and_order() {
     let (_folder, dataset) = data();
     let (subtensor, _submitted) = chain().await;
+    let half = BehaviourSpec::Honest(HonestArgs {
+        fail_rate: 0.5,
+        fitness: 0.5,
+    });
     let (one, other) = (
-        Process::start(&dataset, subtensor).await,
-        Process::start(&dataset, subtensor).await,
+        Process::start(vec![half.clone()], &dataset, subtensor).await,
+        Process::start(vec![half], &dataset, subtensor).await,
     );
     let mut first = Vec::new();
     for step in 0..100 {
@@ -420,57 +185,6 @@ async fn a_call_has_the_same_answer_in_every_process_and_order() {
             .windows(2)
             .any(|two| two[0] != two[1])
     );
-}
-
-/// `mirror-miner` itself, with one axon that fails and errs half of the time.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    async fn start(dataset: &Path, subtensor: SocketAddr) -> Self {
-        let half = HonestArgs {
-            fail_rate: 0.5,
-            fitness: 0.5,
-        };
-        let mut line = serde_json::to_vec(&launch(&[(0, half)], dataset, subtensor)).expect("plain data");
-        line.push(b'\n');
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mirror-miner"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("cargo built it");
-        child
-            .stdin
-            .as_mut()
-            .expect("piped")
-            .write_all(&line)
-            .expect("it reads");
-        let stdout = child.stdout.take().expect("piped");
-        let listening = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
-        });
-        let line = listening
-            .await
-            .expect("no panic")
-            .expect("it says where it listens");
-        let Listening { address } = serde_json::from_str(&line).expect("a line of JSON");
-        Self { child, address }
-    }
-
-    fn client(&self) -> TextPromptingClient<Channel> {
-        TextPromptingClient::new(channel::lazy(self.address))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// A stranger's call is known by what it says: the same question has the same answer.

@@ -1,0 +1,43 @@
+//! Knows a few answers and gives one of them to every question. Which ones it knows belongs to its uid.
+
+use mirror_config::component::CachedArgs;
+use tonic::async_trait;
+
+use super::honest::padded;
+use super::{Answer, Behaviour, Below, Call, Surroundings};
+
+pub(super) struct Cached {
+    args: CachedArgs,
+    surroundings: Surroundings,
+}
+
+impl Cached {
+    pub(super) fn new(args: CachedArgs, surroundings: Surroundings) -> Self {
+        Self { args, surroundings }
+    }
+
+    /// The answer to no question in particular; none where there is no data.
+    fn known(&self, call: &Call) -> Option<&str> {
+        let Surroundings {
+            seed, uid, dataset, ..
+        } = &self.surroundings;
+        let which = seed
+            .about_call("cached", &call.id)
+            .below(self.args.answers.into())?;
+        let row = seed
+            .numbered_child("cache", (*uid).into())
+            .draw("row", which)
+            .below(dataset.len().into())?;
+        dataset.answers(row as u32).next()
+    }
+}
+
+#[async_trait]
+impl Behaviour for Cached {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        match self.known(call) {
+            Some(answer) => Answer::Completion(padded(answer)),
+            None => below.answer(call).await,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Fails ever more: the chance rises from step to step, up to its last.
+
+use mirror_config::component::DegradingArgs;
+use mirror_seed::Seed;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call, failure};
+
+pub(super) struct Degrading {
+    args: DegradingArgs,
+    seed: Seed,
+}
+
+impl Degrading {
+    pub(super) fn new(args: DegradingArgs, seed: Seed) -> Self {
+        Self { args, seed }
+    }
+}
+
+#[async_trait]
+impl Behaviour for Degrading {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let risen = (call.id.step as f64 / f64::from(self.args.steps)).min(1.0);
+        if self.seed.happens("degrading", &call.id, risen * self.args.to) {
+            return failure::answer(self.args.how);
+        }
+        below.answer(call).await
+    }
+}

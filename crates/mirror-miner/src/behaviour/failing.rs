@@ -1,0 +1,28 @@
+//! Fails some calls, each by a draw of its own.
+
+use mirror_config::component::FailingArgs;
+use mirror_seed::Seed;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call, failure};
+
+pub(super) struct Failing {
+    args: FailingArgs,
+    seed: Seed,
+}
+
+impl Failing {
+    pub(super) fn new(args: FailingArgs, seed: Seed) -> Self {
+        Self { args, seed }
+    }
+}
+
+#[async_trait]
+impl Behaviour for Failing {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        if self.seed.happens("failing", &call.id, self.args.chance) {
+            return failure::answer(self.args.how);
+        }
+        below.answer(call).await
+    }
+}

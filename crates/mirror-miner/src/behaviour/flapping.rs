@@ -1,0 +1,20 @@
+//! Works in some steps and fails in the next, in turn. The steps are the caller's, so that it repeats.
+
+use mirror_config::component::FlappingArgs;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call, failure};
+
+pub(super) struct Flapping(pub(super) FlappingArgs);
+
+#[async_trait]
+impl Behaviour for Flapping {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let FlappingArgs { up, down, how } = self.0;
+        let period = u64::from(up) + u64::from(down);
+        if call.id.step % period >= u64::from(up) {
+            return failure::answer(how);
+        }
+        below.answer(call).await
+    }
+}

@@ -1,0 +1,16 @@
+//! Speaks to whoever judges the answer, after it.
+
+use mirror_config::component::InjectingArgs;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call};
+
+pub(super) struct Injecting(pub(super) InjectingArgs);
+
+#[async_trait]
+impl Behaviour for Injecting {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let addressed = |completion: String| format!("{completion}\n\n{}", self.0.text);
+        below.answer(call).await.changed(addressed)
+    }
+}

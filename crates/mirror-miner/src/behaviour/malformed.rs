@@ -1,0 +1,41 @@
+//! Replies with what is no sound reply.
+
+use mirror_config::component::Malformation;
+use mirror_proto::bittensor::ReturnCode;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call};
+use crate::wire::Wire;
+
+/// More than the 256 KiB that a caller takes.
+const OVERSIZED: usize = 300 << 10;
+
+/// Spaces that would count by their number.
+const SPACES: usize = 40;
+
+/// Protobuf: the field `response`, a string, of two bytes that are no UTF-8.
+const INVALID_UTF8: [u8; 4] = [0x1a, 2, 0xc3, 0x28];
+
+/// Protobuf: the field `response`, longer than the message.
+const WRONG_PROTOBUF: [u8; 3] = [0x1a, 100, b'a'];
+
+pub(super) struct Malformed(pub(super) Malformation);
+
+#[async_trait]
+impl Behaviour for Malformed {
+    async fn answer(&self, _call: &Call, _below: Below<'_>) -> Answer {
+        match self.0 {
+            Malformation::Empty => Answer::Coded(String::new(), ReturnCode::Success),
+            Malformation::Spaces => Answer::Completion(" ".repeat(SPACES)),
+            Malformation::Oversized => Answer::Completion("x".repeat(OVERSIZED)),
+            Malformation::InvalidUtf8 => Answer::Wire(Wire::Message(&INVALID_UTF8)),
+            Malformation::ControlCharacters => Answer::Completion(('\0'..' ').collect()),
+            Malformation::WrongProtobuf => Answer::Wire(Wire::Message(&WRONG_PROTOBUF)),
+            Malformation::WrongCode => Answer::Coded(
+                "An answer that says of itself that there is none.".to_owned(),
+                ReturnCode::UnknownException,
+            ),
+            Malformation::Drip => Answer::Wire(Wire::Drip),
+        }
+    }
+}

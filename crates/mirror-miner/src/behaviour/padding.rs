@@ -1,0 +1,21 @@
+//! Makes answers longer, for rewards that rise with length.
+
+use mirror_config::component::PaddingArgs;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call};
+
+pub(super) struct Padding(pub(super) PaddingArgs);
+
+#[async_trait]
+impl Behaviour for Padding {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let PaddingArgs { characters, with } = &self.0;
+        let lengthened = |mut completion: String| {
+            let missing = (*characters as usize).saturating_sub(completion.chars().count());
+            completion.extend(with.chars().cycle().take(missing));
+            completion
+        };
+        below.answer(call).await.changed(lengthened)
+    }
+}

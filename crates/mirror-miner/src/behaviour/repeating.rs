@@ -1,0 +1,23 @@
+//! Says the same answer several times, for rewards that add up over its parts.
+
+use mirror_config::component::RepeatingArgs;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call};
+
+/// Bytes that an answer does not exceed by being repeated.
+const MOST: usize = 1 << 20;
+
+pub(super) struct Repeating(pub(super) RepeatingArgs);
+
+#[async_trait]
+impl Behaviour for Repeating {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let repeated = |completion: String| {
+            let said = completion.trim_end();
+            let times = (self.0.times as usize).min(MOST / (said.len() + 1));
+            vec![said; times.max(1)].join(" ")
+        };
+        below.answer(call).await.changed(repeated)
+    }
+}

@@ -1,0 +1,35 @@
+//! Takes its time: each call waits for a delay drawn from its identity. One that reaches the caller's deadline is never
+//! answered, by the numbers and not by a race.
+
+use mirror_config::component::SlowArgs;
+use mirror_net::delay::Delays;
+use mirror_seed::Seed;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call, Surroundings};
+
+pub(super) struct Slow {
+    delays: Delays,
+    seed: Seed,
+}
+
+impl Slow {
+    pub(super) fn new(args: &SlowArgs, surroundings: &Surroundings) -> Self {
+        Self {
+            delays: Delays::new(&args.latency, surroundings.time_scale),
+            seed: surroundings.seed,
+        }
+    }
+}
+
+#[async_trait]
+impl Behaviour for Slow {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        let delay = self.delays.sample(self.seed.about_call("slow", &call.id));
+        if delay >= call.timeout {
+            return Answer::Silence;
+        }
+        tokio::time::sleep(delay).await;
+        below.answer(call).await
+    }
+}

@@ -1,0 +1,64 @@
+//! Passes on the calls of those that it favours, and fails the others. Who is favoured: callers with stake, callers by
+//! uid, everybody while it cannot be replaced, a share of the calls; all that is asked for must hold.
+
+use mirror_config::component::TwoFacedArgs;
+use tonic::async_trait;
+
+use super::{Answer, Behaviour, Below, Call, Surroundings, failure};
+use crate::network::View;
+
+/// Rao in a TAO.
+const RAO: f64 = 1e9;
+
+pub(super) struct TwoFaced {
+    args: TwoFacedArgs,
+    surroundings: Surroundings,
+}
+
+impl TwoFaced {
+    pub(super) fn new(args: TwoFacedArgs, surroundings: Surroundings) -> Self {
+        Self { args, surroundings }
+    }
+
+    async fn favours(&self, call: &Call) -> bool {
+        let TwoFacedArgs {
+            least_stake,
+            callers,
+            while_immune,
+            chance,
+            ..
+        } = &self.args;
+        if !self.surroundings.seed.happens("favour", &call.id, *chance) {
+            return false;
+        }
+        if least_stake.is_none() && callers.is_empty() && !while_immune {
+            return true;
+        }
+        match self.surroundings.network.view(&call.id).await {
+            Ok(view) => self.favours_in(&view, call),
+            Err(status) => {
+                tracing::warn!(%status, "the chain does not say who asks, so it counts as nobody");
+                false
+            }
+        }
+    }
+
+    fn favours_in(&self, view: &View, call: &Call) -> bool {
+        let caller = call.caller.and_then(|hotkey| view.neuron(&hotkey));
+        let stake = caller.map_or(0.0, |(_, neuron)| neuron.stake as f64 / RAO);
+        let rich = self.args.least_stake.is_none_or(|least| stake >= least);
+        let named = |uid| self.args.callers.contains(&uid);
+        let known = self.args.callers.is_empty() || caller.is_some_and(|(uid, _)| named(uid));
+        rich && known && (!self.args.while_immune || view.is_immune(self.surroundings.uid))
+    }
+}
+
+#[async_trait]
+impl Behaviour for TwoFaced {
+    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+        if self.favours(call).await {
+            return below.answer(call).await;
+        }
+        failure::answer(self.args.to_others)
+    }
+}

@@ -1,0 +1,371 @@
+//! A miner as it runs, a chain that takes what it announces and tells who is there, and a client of the v4 protocol.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use futures::stream;
+use mirror_config::component::{BehaviourSpec, HonestArgs};
+use mirror_config::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
+use mirror_dataset::Row;
+use mirror_identity::{Owner, SecretKey};
+use mirror_net::{channel, metadata, server, signed};
+use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
+use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
+use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{
+    BlockClosed, CurrentBlock, CurrentBlockRequest, Hyperparameter, Hyperparameters, Metagraph,
+    MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, ServeAxon, SignedTransaction, StepReport,
+    SubmitReply, Transaction, WatchRequest,
+};
+use mirror_seed::{CallId, Seed};
+use mirror_telemetry::TraceContext;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+pub(crate) const BASE: &str = "Be of help.";
+pub(crate) const ASK: &str = "Ask something.";
+pub(crate) const SEED: u64 = 11;
+
+/// Rows of the data set. Answers belong to one question each, and the first ones are short.
+pub(crate) const ROWS: usize = 50;
+
+pub(crate) fn rows() -> Vec<Row> {
+    let row = |index| Row {
+        question: format!("What is called number {index}?"),
+        answers: vec![
+            format!("N{index}"),
+            format!("the thing that is called number {index}"),
+        ],
+    };
+    (0..ROWS).map(row).collect()
+}
+
+pub(crate) fn question(index: usize) -> String {
+    rows()[index].question.clone()
+}
+
+// --- the miner and its chain ---
+
+/// Takes `serve_axon`, passes it on, and tells where these axons are.
+pub(crate) struct Chain {
+    tell: mpsc::UnboundedSender<Transaction>,
+    /// By uid.
+    axons: Mutex<BTreeMap<u32, (String, u32)>>,
+}
+
+/// The uid of the caller.
+pub(crate) const VALIDATOR: u32 = 20;
+
+/// Rao staked by the caller: 500 TAO.
+pub(crate) const STAKE: u64 = 500_000_000_000;
+
+/// Blocks for which a newcomer is not replaced. All were registered with the first.
+pub(crate) const IMMUNITY: u64 = 60;
+
+impl Chain {
+    fn neuron(&self, uid: u32) -> NeuronInfo {
+        let axons = self.axons.lock().expect("no test panics in it");
+        let (ip, port) = axons.get(&uid).cloned().unwrap_or_default();
+        let is_validator = uid == VALIDATOR;
+        let hotkey = if is_validator { caller() } else { miner_key(uid) };
+        NeuronInfo {
+            uid,
+            hotkey: hotkey.bytes().to_vec(),
+            stake: if is_validator { STAKE } else { 0 },
+            ip,
+            port,
+            ..NeuronInfo::default()
+        }
+    }
+}
+
+pub(crate) fn miner_key(uid: u32) -> mirror_identity::Hotkey {
+    SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(uid)).public()
+}
+
+/// The block that the chain says has closed.
+pub(crate) const BLOCK: u64 = 40;
+
+#[async_trait]
+impl Subtensor for Chain {
+    type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
+    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
+
+    async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        let transaction = signed::open(request.get_ref()).expect("miners sign");
+        if let Some(Call::ServeAxon(ServeAxon { ip, port })) = &transaction.call {
+            let signer = (0..VALIDATOR).find(|uid| miner_key(*uid).bytes().as_slice() == transaction.signer);
+            let uid = signer.expect("a miner announces itself");
+            let mut axons = self.axons.lock().expect("no test panics in it");
+            axons.insert(uid, (ip.clone(), *port));
+        }
+        let sent = self.tell.send(transaction);
+        sent.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(SubmitReply::default()))
+    }
+
+    async fn get_current_block(
+        &self,
+        _: Request<CurrentBlockRequest>,
+    ) -> Result<Response<CurrentBlock>, Status> {
+        Ok(Response::new(CurrentBlock { block: BLOCK }))
+    }
+
+    async fn steps(&self, _: Request<Streaming<StepReport>>) -> Result<Response<Self::StepsStream>, Status> {
+        Err(Status::unimplemented("miners have no steps"))
+    }
+
+    async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
+        let immunity = Hyperparameter {
+            name: "immunity_period".to_owned(),
+            value: IMMUNITY,
+        };
+        Ok(Response::new(Metagraph {
+            version: 1,
+            block: request.get_ref().block.unwrap_or(BLOCK),
+            hyperparameters: Some(Hyperparameters {
+                all: vec![immunity],
+                ..Hyperparameters::default()
+            }),
+            neurons: (0..=VALIDATOR).map(|uid| self.neuron(uid)).collect(),
+        }))
+    }
+
+    async fn watch_metagraph(
+        &self,
+        _: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
+        Err(Status::unimplemented("miners do not ask"))
+    }
+
+    async fn get_nominators(&self, _: Request<NominatorsRequest>) -> Result<Response<Nominators>, Status> {
+        Err(Status::unimplemented("miners do not ask"))
+    }
+}
+
+/// Where a chain listens, and what is submitted to it.
+pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let listener = listener().await;
+    let address = listener.local_addr().expect("it listens");
+    let routes = Routes::new(SubtensorServer::new(Chain {
+        tell,
+        axons: Mutex::default(),
+    }));
+    tokio::spawn(server::serve(
+        listener,
+        routes,
+        server::Limits::default(),
+        std::future::pending(),
+    ));
+    (address, told)
+}
+
+pub(crate) async fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("loopback has a free port")
+}
+
+pub(crate) fn data() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("answers");
+    mirror_dataset::compile(&rows(), &path).expect("sound rows");
+    (folder, path)
+}
+
+/// Axons of one group, each with its behaviours.
+pub(crate) fn launch(
+    axons: &[(u32, Vec<BehaviourSpec>)],
+    dataset: &Path,
+    subtensor: SocketAddr,
+) -> Launch<MinerLaunch> {
+    let uids = axons.iter().map(|(uid, _)| *uid);
+    let group = uids.clone().min().unwrap_or_default()..=uids.max().unwrap_or_default();
+    let axon = |(uid, behaviours): &(u32, Vec<BehaviourSpec>)| AxonLaunch {
+        uid: *uid,
+        group: group.clone(),
+        behaviours: behaviours.clone(),
+    };
+    Launch {
+        node: "miner-0".to_owned(),
+        incarnation: 3,
+        parent: std::process::id(),
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        log: "warn".to_owned(),
+        seed: SEED,
+        role: MinerLaunch {
+            axons: axons.iter().map(axon).collect(),
+            dataset: dataset.to_owned(),
+            base_prompt: BASE.to_owned(),
+            question_prompt: ASK.to_owned(),
+            subtensor,
+            first_block: Some(BLOCK),
+            time_scale: 1.0,
+        },
+    }
+}
+
+/// A miner in this process, and clients of its axons. It lives as long as the test.
+pub(crate) struct Miner {
+    pub(crate) clients: Vec<TextPromptingClient<Channel>>,
+    _data: TempDir,
+}
+
+impl Miner {
+    pub(crate) async fn start(axons: &[(u32, HonestArgs)]) -> Self {
+        let honest = |(uid, args): &(u32, HonestArgs)| (*uid, vec![BehaviourSpec::Honest(*args)]);
+        Self::behaving(&axons.iter().map(honest).collect::<Vec<_>>()).await
+    }
+
+    /// Axons of one group, each with its behaviours.
+    pub(crate) async fn behaving(axons: &[(u32, Vec<BehaviourSpec>)]) -> Self {
+        let (folder, dataset) = data();
+        let (subtensor, mut submitted) = chain().await;
+        let launch = launch(axons, &dataset, subtensor);
+        tokio::spawn(mirror_miner::serve(
+            launch,
+            listener().await,
+            CancellationToken::new(),
+        ));
+        let mut clients = Vec::new();
+        for (uid, _) in axons {
+            let transaction = submitted.recv().await.expect("each axon is announced");
+            assert_eq!(transaction.signer, miner_key(*uid).bytes());
+            assert_eq!((transaction.nonce, transaction.from_block), (3, BLOCK));
+            let Some(Call::ServeAxon(ServeAxon { ip, port })) = transaction.call else {
+                panic!("{transaction:?} announces no axon")
+            };
+            let address = SocketAddr::new(ip.parse().expect("an address"), port as u16);
+            clients.push(TextPromptingClient::new(channel::lazy(address)));
+        }
+        Self {
+            clients,
+            _data: folder,
+        }
+    }
+
+    /// One axon, of uid 0.
+    pub(crate) async fn one(fail_rate: f64, fitness: f64) -> Self {
+        Self::start(&[(0, HonestArgs { fail_rate, fitness })]).await
+    }
+
+    pub(crate) fn client(&self) -> TextPromptingClient<Channel> {
+        self.clients[0].clone()
+    }
+
+    pub(crate) async fn ask(&self, asked: &str, step: u64) -> ForwardTextPromptingResponse {
+        forward(self.client(), asked, call(0, step)).await
+    }
+}
+
+// --- the caller ---
+
+pub(crate) fn caller() -> mirror_identity::Hotkey {
+    SecretKey::hotkey(&Seed::root(SEED), Owner::Validator(0)).public()
+}
+
+pub(crate) fn call(uid: u32, step: u64) -> CallId {
+    CallId {
+        caller: caller().bytes(),
+        step,
+        half: 0,
+        uid,
+        call: 0,
+    }
+}
+
+pub(crate) fn messages(asked: &str) -> Vec<String> {
+    let message = |role, content| serde_json::json!({"role": role, "content": content}).to_string();
+    vec![message("system", BASE), message("user", asked)]
+}
+
+pub(crate) fn body(asked: &str) -> ForwardTextPromptingRequest {
+    ForwardTextPromptingRequest {
+        version: 500,
+        hotkey: caller().to_string(),
+        messages: messages(asked),
+        timeout: 30.0,
+    }
+}
+
+pub(crate) fn request<T>(body: T, call: CallId) -> Request<T> {
+    let mut request = Request::new(body);
+    metadata::write(request.metadata_mut(), &call, &TraceContext::new([1; 16], [2; 8]));
+    request
+}
+
+pub(crate) async fn forward(
+    mut client: TextPromptingClient<Channel>,
+    asked: &str,
+    call: CallId,
+) -> ForwardTextPromptingResponse {
+    let reply = client.forward(request(body(asked), call)).await;
+    reply.expect("the axon answers").into_inner()
+}
+
+/// A completion that counts, without what was added to make it count.
+#[track_caller]
+pub(crate) fn said(reply: &ForwardTextPromptingResponse) -> &str {
+    assert_eq!(reply.return_code, ReturnCode::Success as i32, "{reply:?}");
+    assert!(reply.response.chars().count() > 10, "{reply:?}");
+    reply.response.trim()
+}
+
+/// `mirror-miner` itself, with one axon.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    pub(crate) async fn start(behaviours: Vec<BehaviourSpec>, dataset: &Path, subtensor: SocketAddr) -> Self {
+        let mut line =
+            serde_json::to_vec(&launch(&[(0, behaviours)], dataset, subtensor)).expect("plain data");
+        line.push(b'\n');
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mirror-miner"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cargo built it");
+        child
+            .stdin
+            .as_mut()
+            .expect("piped")
+            .write_all(&line)
+            .expect("it reads");
+        let stdout = child.stdout.take().expect("piped");
+        let listening = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = listening
+            .await
+            .expect("no panic")
+            .expect("it says where it listens");
+        let Listening { address } = serde_json::from_str(&line).expect("a line of JSON");
+        Self { child, address }
+    }
+
+    pub(crate) fn client(&self) -> TextPromptingClient<Channel> {
+        TextPromptingClient::new(channel::lazy(self.address))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,5 @@
+//! Axons over the wire.
+
+mod behaviours;
+mod honest;
+mod laboratory;

@@ -1,0 +1,146 @@
+//! Delays: a distribution, ready to be drawn from.
+
+use std::time::Duration;
+
+use mirror_config::latency::Latency;
+use mirror_seed::Draw;
+use rand_distr::{Distribution, LogNormal, Normal, Zipf};
+
+/// The 99th percentile of the standard normal distribution.
+const Z99: f64 = 2.326_347_874_040_841;
+
+/// Delays of one distribution, shrunk by a factor.
+#[derive(Debug, Clone)]
+pub struct Delays {
+    shape: Shape,
+    time_scale: f64,
+}
+
+#[derive(Debug, Clone)]
+enum Shape {
+    Fixed(f64),
+    Normal(Normal<f64>),
+    Lognormal(LogNormal<f64>),
+    Zipf { unit: f64, ranks: Zipf<f64> },
+    Recorded(Vec<f64>),
+}
+
+impl Delays {
+    /// Delays of a distribution, multiplied by `time_scale`. Parameters that no distribution has, which a checked file does
+    /// not name, give none of its spread: the delay is always its middle.
+    pub fn new(latency: &Latency, time_scale: f64) -> Self {
+        let shape = match latency {
+            Latency::Fixed(seconds) => Shape::Fixed(*seconds),
+            Latency::Normal { mean, deviation } => {
+                Normal::new(*mean, *deviation).map_or(Shape::Fixed(*mean), Shape::Normal)
+            }
+            Latency::Lognormal { p50, p99 } => {
+                let spread = (p99.ln() - p50.ln()) / Z99;
+                LogNormal::new(p50.ln(), spread).map_or(Shape::Fixed(*p50), Shape::Lognormal)
+            }
+            Latency::Zipf {
+                unit,
+                ranks,
+                exponent,
+            } => Zipf::new(f64::from(*ranks), *exponent)
+                .map_or(Shape::Fixed(*unit), |ranks| Shape::Zipf { unit: *unit, ranks }),
+            Latency::Recorded(delays) => Shape::Recorded(delays.clone()),
+        };
+        Self { shape, time_scale }
+    }
+
+    /// The delay that a draw makes: 0 or more.
+    pub fn sample(&self, draw: Draw) -> Duration {
+        let seconds = match &self.shape {
+            Shape::Fixed(seconds) => *seconds,
+            Shape::Normal(normal) => normal.sample(&mut draw.generator()).max(0.0),
+            Shape::Lognormal(lognormal) => lognormal.sample(&mut draw.generator()),
+            Shape::Zipf { unit, ranks } => unit * ranks.sample(&mut draw.generator()),
+            Shape::Recorded(delays) => draw
+                .below(delays.len() as u64)
+                .and_then(|which| delays.get(which as usize))
+                .copied()
+                .unwrap_or_default(),
+        };
+        Duration::try_from_secs_f64(seconds * self.time_scale).unwrap_or(Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_seed::Seed;
+
+    use super::*;
+
+    const DRAWS: u64 = 20_000;
+
+    /// Seconds, rising.
+    fn sorted(latency: &Latency) -> Vec<f64> {
+        let delays = Delays::new(latency, 1.0);
+        let draw = |number| Seed::root(3).draw("delay", number);
+        let mut drawn: Vec<f64> = (0..DRAWS)
+            .map(|number| delays.sample(draw(number)).as_secs_f64())
+            .collect();
+        drawn.sort_by(f64::total_cmp);
+        drawn
+    }
+
+    #[track_caller]
+    fn near(found: f64, expected: f64, share: f64) {
+        assert!((found / expected - 1.0).abs() < share, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn quantiles_are_the_ones_asked_for() {
+        let drawn = sorted(&Latency::Lognormal { p50: 0.08, p99: 0.9 });
+        near(drawn[10_000], 0.08, 0.05);
+        near(drawn[19_800], 0.9, 0.15);
+    }
+
+    #[test]
+    fn normal_delays_have_their_mean_and_deviation_and_none_is_negative() {
+        let drawn = sorted(&Latency::Normal {
+            mean: 0.1,
+            deviation: 0.02,
+        });
+        let mean = drawn.iter().sum::<f64>() / DRAWS as f64;
+        let variance = drawn.iter().map(|delay| (delay - mean).powi(2)).sum::<f64>() / DRAWS as f64;
+        near(mean, 0.1, 0.01);
+        near(variance.sqrt(), 0.02, 0.05);
+        let wide = sorted(&Latency::Normal {
+            mean: 0.0,
+            deviation: 1.0,
+        });
+        // half of it would be below nothing
+        assert_eq!(wide[0], 0.0);
+        assert_eq!(wide.iter().filter(|delay| **delay == 0.0).count() / 1_000, 10);
+    }
+
+    /// Over two ranks with exponent 1 the chances are 2/3 and 1/3.
+    #[test]
+    fn ranks_have_the_chances_of_zipf() {
+        let drawn = sorted(&Latency::Zipf {
+            unit: 0.01,
+            ranks: 2,
+            exponent: 1.0,
+        });
+        let first = drawn.iter().filter(|delay| **delay == 0.01).count() as f64;
+        near(first, DRAWS as f64 * 2.0 / 3.0, 0.03);
+        assert!(drawn.iter().all(|delay| *delay == 0.01 || *delay == 0.02));
+    }
+
+    #[test]
+    fn recorded_delays_come_back_as_often_as_each_other() {
+        let drawn = sorted(&Latency::Recorded(vec![0.5, 0.1, 0.3, 0.1]));
+        let of = |delay: f64| drawn.iter().filter(|drawn| **drawn == delay).count() as f64;
+        near(of(0.1), DRAWS as f64 / 2.0, 0.05);
+        near(of(0.5), DRAWS as f64 / 4.0, 0.05);
+        assert_eq!(of(0.1) + of(0.3) + of(0.5), DRAWS as f64);
+    }
+
+    #[test]
+    fn a_fixed_delay_shrinks_with_time() {
+        let delay = Delays::new(&Latency::Fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0));
+        assert_eq!(delay, Duration::from_millis(20));
+    }
+}
