@@ -179,7 +179,7 @@ pub static BEHAVIOUR: Family = Family {
                 Key::new(
                     "with",
                     Kind::Text,
-                    " and so on",
+                    "' and so on'",
                     "What is added as often as it takes.",
                 ),
             ],
