@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure(processes: u32, data: &Data) -> anyhow::Result<()> {
     let network = Network::start(processes, data).await?;
-    let caller = Caller::new(&network.start_miners(processes).await?)?;
+    let caller = Caller::new(&network.start_miners(processes).await?);
     let bare = Servers::start(env!("CARGO_BIN_EXE_bare-echo"), processes as usize, 1).await?;
     let (mut ours, mut reference) = (Best::default(), Best::default());
     for in_flight in IN_FLIGHT {
@@ -97,10 +97,10 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(axons: &[SocketAddr]) -> anyhow::Result<Self> {
+    fn new(axons: &[SocketAddr]) -> Self {
         let seed = Seed::root(SEED);
         let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
-        let links = Links::new(seed, axons.len() as u32, &[], 1.0)?;
+        let links = Links::new(seed, axons.len() as u32, &[], 1.0);
         let mut pool = DendritePool::new(hotkey, seed, links);
         pool.resync(&Metagraph {
             neurons: axons
@@ -113,12 +113,12 @@ impl Caller {
             ..Metagraph::default()
         });
         let prompts = NeuronSettings::default();
-        Ok(Self {
+        Self {
             pool,
             hotkey: hotkey.bytes(),
             axons: axons.len() as u32,
             messages: Conversation::question(&prompts.base_prompt, &prompts.question_prompt).encoded(),
-        })
+        }
     }
 
     /// Calls a second with so many in flight for so long: fan-outs as wide as the network allows, and several of them
