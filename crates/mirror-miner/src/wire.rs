@@ -1,6 +1,6 @@
 //! Replies that no protobuf library would send: bytes that take the place of a reply's body.
 //!
-//! A handler marks its response with a [`Wire`]; [`Replaced`], around the service, sees the mark and sends that instead.
+//! A handler marks its response with a [`Wire`]; `Replaced`, around the service, sees the mark and sends that instead.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};

@@ -4,7 +4,7 @@
 //! or another, and change what comes back. Below the last there is nothing.
 //!
 //! A new behaviour is its arguments in `mirror_config::component::BehaviourSpec`, one file here, and one line in the
-//! registry ([`layer`]).
+//! registry (`layer`).
 //!
 //! Runs repeat, and so must behaviours: what one does is a function of the call's identity, and of what it was told in
 //! earlier steps, never of how many calls there were or in which order they came.
