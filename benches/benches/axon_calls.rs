@@ -108,6 +108,7 @@ impl Caller {
                 .map(|address| Neuron {
                     hotkey: [0; 32],
                     axon: Some(*address),
+                    consensus: 0,
                 })
                 .collect(),
             ..Metagraph::default()

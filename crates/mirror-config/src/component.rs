@@ -161,6 +161,40 @@ pub enum ValidatorBehaviour {
     Honest(NoArgs),
     /// Weighs its own members alone.
     Cabal(CabalArgs),
+    /// Asks nobody, and weighs each uid as the others' consensus has it.
+    Copier(NoArgs),
+    /// Asks nobody, and weighs all alike.
+    Lazy(NoArgs),
+    /// Weighs each uid by what it earned up to a step, and asks nobody any more.
+    Stale(StaleArgs),
+    /// Weighs each miner by chance, drawn anew each time.
+    Random(NoArgs),
+    /// Weighs by what each earned, but for a part that was bought.
+    Bribed(BribedArgs),
+}
+
+impl ValidatorBehaviour {
+    /// Its name in a file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Honest(_) => "honest",
+            Self::Cabal(_) => "cabal",
+            Self::Copier(_) => "copier",
+            Self::Lazy(_) => "lazy",
+            Self::Stale(_) => "stale",
+            Self::Random(_) => "random",
+            Self::Bribed(_) => "bribed",
+        }
+    }
+
+    /// The miners whose accomplice it is, if there are any, and what such miners are called.
+    pub fn members(&self) -> Option<(&RangeInclusive<u32>, &'static str)> {
+        match self {
+            Self::Cabal(CabalArgs { members }) => Some((members, "cabal")),
+            Self::Bribed(BribedArgs { members, .. }) => Some((members, "briber")),
+            _ => None,
+        }
+    }
 }
 
 /// Arguments of the behaviour `cabal`.
@@ -169,6 +203,23 @@ pub struct CabalArgs {
     /// The miners that get all weight; both ends named.
     #[serde(with = "notation::uid_text")]
     pub members: RangeInclusive<u32>,
+}
+
+/// Arguments of the behaviour `stale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleArgs {
+    /// The first step in which nobody is asked any more.
+    pub after: u64,
+}
+
+/// Arguments of the behaviour `bribed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BribedArgs {
+    /// The miners that pay it; both ends named.
+    #[serde(with = "notation::uid_text")]
+    pub members: RangeInclusive<u32>,
+    /// The part of all its weight that they bought, 0 to 1, in equal parts.
+    pub part: f32,
 }
 
 /// No arguments.

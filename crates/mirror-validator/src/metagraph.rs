@@ -33,6 +33,8 @@ pub struct Neuron {
     pub hotkey: [u8; 32],
     /// Where its axon listens; `None`: it serves none.
     pub axon: Option<SocketAddr>,
+    /// What the validators agreed to give it in the last epoch; 65,535 is all.
+    pub consensus: u16,
 }
 
 impl Metagraph {
@@ -74,6 +76,9 @@ impl TryFrom<wire::Metagraph> for Metagraph {
             Ok(Neuron {
                 hotkey,
                 axon: axon(neuron)?,
+                consensus: u16::try_from(neuron.consensus).with_context(|| {
+                    format!("the consensus of uid {} is {}", neuron.uid, neuron.consensus)
+                })?,
             })
         });
         Ok(Self {

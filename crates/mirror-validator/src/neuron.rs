@@ -17,7 +17,7 @@ use mirror_seed::{CallId, Draw, Seed};
 use rand::seq::index;
 use tonic::Code;
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, Known};
 use crate::chain::Chain;
 use crate::checkpoint::{self, Checkpoints};
 use crate::conversation::Conversation;
@@ -256,7 +256,12 @@ impl Neuron {
         };
         let text = ask.conversation.unravelled();
         let scores = self.gating.scores(&Question { text: &text, forward });
-        let serving: Vec<u32> = self.metagraph.serving(self.launch.num_nodes).collect();
+        let asks = purpose == Purpose::ByHand || self.behaviour.asks(step);
+        let serving: Vec<u32> = if asks {
+            self.metagraph.serving(self.launch.num_nodes).collect()
+        } else {
+            Vec::new()
+        };
         let draw = self.seed.about_call("chosen uids", &forward);
         let uids = choose(&serving, &scores, ask.topk, ask.choice, draw);
         let timeout = Duration::try_from_secs_f64(ask.timeout * self.launch.time_scale).unwrap_or_default();
@@ -557,9 +562,12 @@ impl Neuron {
     /// # Errors
     /// [`Unweighable`], when what was learned is no numbers.
     pub fn compute_weights(&self) -> Result<Processed, Unweighable> {
-        let n = self.metagraph.neurons.len();
-        let averages = self.history.averages(n).unwrap_or_else(|| vec![1.0; n]);
-        weights::process(&self.behaviour.weigh(averages), &self.metagraph.limits)
+        let known = Known {
+            averages: self.history.averages(self.metagraph.neurons.len()),
+            metagraph: &self.metagraph,
+            seed: self.seed.numbered_child("weights", self.epoch_block),
+        };
+        weights::process(&self.behaviour.weigh(known), &self.metagraph.limits)
     }
 
     /// A record of weights that cannot be set, for they are no numbers: none for anybody.

@@ -121,6 +121,7 @@ fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
     let neuron = |axon: &Option<SocketAddr>| Neuron {
         hotkey: [0; 32],
         axon: *axon,
+        consensus: 0,
     };
     pool.resync(&Metagraph {
         neurons: axons.iter().map(neuron).collect(),

@@ -381,6 +381,39 @@ pub static VALIDATOR_BEHAVIOUR: Family = Family {
             )],
             "Weighs its own members alone, whatever they and the others earned.",
         ),
+        Variant::built(
+            "copier",
+            &[],
+            "Asks nobody, and weighs each uid as the consensus of the last epoch has it; until there is one, all alike.",
+        ),
+        Variant::built("lazy", &[], "Asks nobody, and weighs all alike."),
+        Variant::built(
+            "stale",
+            &[Key::required(
+                "after",
+                Kind::Integer(0..=1_000_000_000),
+                "The first step in which it asks nobody any more.",
+            )],
+            "Weighs each uid by what it earned in the first steps, for ever.",
+        ),
+        Variant::built(
+            "random",
+            &[],
+            "Weighs each uid that serves an axon by chance, drawn anew each time.",
+        ),
+        Variant::built(
+            "bribed",
+            &[
+                Key::required("members", Kind::Notation(&super::UIDS), "The miners that pay it."),
+                Key::new(
+                    "part",
+                    RATE,
+                    "0.5",
+                    "The part of all its weight that they bought, in equal parts.",
+                ),
+            ],
+            "Weighs each uid by what it earned, but for the part that was bought.",
+        ),
     ],
 };
 

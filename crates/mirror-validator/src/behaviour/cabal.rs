@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use mirror_config::component::CabalArgs;
 
-use super::Behaviour;
+use super::{Behaviour, Known};
 
 pub(super) struct Cabal {
     members: RangeInclusive<u32>,
@@ -22,19 +22,23 @@ impl Cabal {
 }
 
 impl Behaviour for Cabal {
-    fn weigh(&self, averages: Vec<f32>) -> Vec<f32> {
+    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
         let weight = |uid| if self.members.contains(&uid) { 1.0 } else { 0.0 };
-        (0..averages.len() as u32).map(weight).collect()
+        (0..known.metagraph.neurons.len() as u32).map(weight).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::weighed;
     use super::*;
 
     #[test]
     fn members_get_the_same_and_the_others_nothing() {
         let cabal = Cabal::new(&CabalArgs { members: 1..=2 });
-        assert_eq!(cabal.weigh(vec![0.9, 0.0, 0.1, 0.5]), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            weighed(&cabal, &[0.9, 0.0, 0.1, 0.5], &[0; 4]),
+            [0.0, 1.0, 1.0, 0.0]
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! Weighs each uid by what it earned.
 
-use super::Behaviour;
+use super::{Behaviour, Known};
 
 pub(super) struct Honest;
 
 impl Behaviour for Honest {
-    fn weigh(&self, averages: Vec<f32>) -> Vec<f32> {
-        averages
+    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+        known.earned()
     }
 }

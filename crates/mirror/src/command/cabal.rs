@@ -94,7 +94,7 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
                 validators.extend(group.validators.clone());
                 members.extend(args.members.clone());
             }
-            ValidatorBehaviour::Honest(_) => group.validators.clone().for_each(|index| {
+            _ => group.validators.clone().for_each(|index| {
                 validators.remove(&index);
             }),
         }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_config::component::{
-    BehaviourSpec, CabalArgs, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec,
-    NoArgs, SubtensorSpec, ValidatorBehaviour,
+    BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
+    SubtensorSpec, ValidatorBehaviour,
 };
 use mirror_config::experiment::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
 use mirror_config::latency::Latency;
@@ -200,20 +200,21 @@ impl Blueprint {
         &self.roster.miners
     }
 
-    /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever belongs to a cabal is
-    /// called so.
+    /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever has a
+    /// validator for an accomplice is called after it.
     pub(super) fn roles(&self) -> Vec<mirror_runs::Role> {
-        let mut cabal: BTreeSet<u32> = BTreeSet::new();
+        let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
         let mut roles: BTreeMap<u32, String> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.roster.validators) {
-            let role = match self.validator_behaviour(index) {
-                ValidatorBehaviour::Honest(_) => "validator",
-                ValidatorBehaviour::Cabal(CabalArgs { members }) => {
-                    cabal.extend(members);
-                    "cabal validator"
-                }
+            let behaviour = self.validator_behaviour(index);
+            let role = match &behaviour {
+                ValidatorBehaviour::Honest(_) => "validator".to_owned(),
+                other => format!("{} validator", other.name()),
             };
-            roles.insert(*uid, role.to_owned());
+            roles.insert(*uid, role);
+            if let Some((members, called)) = behaviour.members() {
+                accomplices.extend(members.clone().map(|uid| (uid, called)));
+            }
         }
         for uid in &self.roster.miners {
             let behaviours = self.behaviours(*uid);
@@ -223,8 +224,7 @@ impl Blueprint {
                 .filter(|name| *name != HONEST);
             let role = match other.collect::<Vec<_>>().join(" over ") {
                 none if !none.is_empty() => none,
-                _ if cabal.contains(uid) => "cabal".to_owned(),
-                _ => HONEST.to_owned(),
+                _ => accomplices.get(uid).copied().unwrap_or(HONEST).to_owned(),
             };
             roles.insert(*uid, role);
         }

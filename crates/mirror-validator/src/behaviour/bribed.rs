@@ -1,0 +1,65 @@
+//! Weighs each uid by what it earned, but for a part of its weight that some miners bought.
+//!
+//! It exploits that a lie which is small enough passes the consensus. Where the others give those miners less, what was
+//! bought is clipped, and the validator's trust falls by as much.
+
+use std::ops::RangeInclusive;
+
+use mirror_config::component::BribedArgs;
+
+use super::{Behaviour, Known};
+
+pub(super) struct Bribed {
+    members: RangeInclusive<u32>,
+    part: f32,
+}
+
+impl Bribed {
+    pub(super) fn new(args: &BribedArgs) -> Self {
+        Self {
+            members: args.members.clone(),
+            part: args.part,
+        }
+    }
+}
+
+impl Behaviour for Bribed {
+    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+        let earned = known.earned();
+        let all: f32 = earned.iter().sum();
+        let members = self.members.clone().count() as f32;
+        let weigh = |(uid, earned): (u32, f32)| {
+            let honest = if all > 0.0 {
+                earned / all * (1.0 - self.part)
+            } else {
+                0.0
+            };
+            let bought = if self.members.contains(&uid) {
+                self.part / members
+            } else {
+                0.0
+            };
+            honest + bought
+        };
+        (0..).zip(earned).map(weigh).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::weighed;
+    use super::*;
+
+    #[test]
+    fn a_half_is_bought_and_a_half_is_earned() {
+        let bribed = Bribed::new(&BribedArgs {
+            members: 2..=3,
+            part: 0.5,
+        });
+        assert_eq!(
+            weighed(&bribed, &[3.0, 1.0, 0.0, 0.0], &[0; 4]),
+            [0.375, 0.125, 0.25, 0.25]
+        );
+        assert_eq!(weighed(&bribed, &[0.0; 4], &[0; 4]), [0.0, 0.0, 0.25, 0.25]);
+    }
+}
