@@ -2,8 +2,10 @@
 
 use std::marker::PhantomData;
 
+use bytes::{BufMut, Bytes};
 use prost::Message;
-use tonic::codec::BufferSettings;
+use tonic::Status;
+use tonic::codec::{BufferSettings, EncodeBuf, Encoder};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Bytes that a buffer begins with; it grows with its message. Tonic's own begin with 8 KiB, two of them a call at
@@ -33,10 +35,59 @@ where
     type Decoder = ProstDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(BufferSettings::new(BUFFER, GATHERED))
+        ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(BufferSettings::new(BUFFER, GATHERED))
+        ProstDecoder::new(buffers())
     }
+}
+
+/// The codec of a caller that has its message encoded already, as one who sends the same to many has.
+pub struct Encoded<U>(PhantomData<U>);
+
+/// Sends bytes as they are.
+#[derive(Debug, Clone, Copy)]
+pub struct AsTheyAre;
+
+impl<U> Default for Encoded<U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<U> tonic::codec::Codec for Encoded<U>
+where
+    U: Message + Default + Send + 'static,
+{
+    type Encode = Bytes;
+    type Decode = U;
+    type Encoder = AsTheyAre;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> AsTheyAre {
+        AsTheyAre
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::new(buffers())
+    }
+}
+
+impl Encoder for AsTheyAre {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
+}
+
+fn buffers() -> BufferSettings {
+    BufferSettings::new(BUFFER, GATHERED)
 }

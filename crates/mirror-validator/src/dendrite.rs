@@ -5,18 +5,25 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
+use http::uri::PathAndQuery;
 use mirror_net::link::Links;
 use mirror_net::{channel, metadata};
-use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{
-    BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse,
+    BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
+    ForwardTextPromptingResponse,
 };
+use mirror_proto::codec::Encoded;
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
+use prost::Message;
+use tokio::task::JoinSet;
+use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
@@ -44,6 +51,10 @@ const ENTRIES: usize = 8;
 /// Of a uid whose axon is not known.
 const UNSERVED: &str = "serves no axon";
 
+/// The calls that an axon takes.
+const FORWARD: &str = "/TextPrompting/Forward";
+const BACKWARD: &str = "/TextPrompting/Backward";
+
 /// The version that v5.0.0 of bittensor calls itself on the wire.
 const WIRE_VERSION: i32 = 500;
 
@@ -60,7 +71,7 @@ pub struct DendritePool {
 #[derive(Clone)]
 struct Axon {
     address: SocketAddr,
-    client: TextPromptingClient<Channel>,
+    client: Grpc<Channel>,
 }
 
 /// One fan-out: the same messages to several uids.
@@ -99,12 +110,12 @@ pub struct Reply {
     pub drawn_delay: Option<Duration>,
 }
 
-/// What one axon is asked beside the messages.
+/// What one axon is asked.
 struct Asked {
     call: CallId,
     context: TraceContext,
-    /// When the answer is too late.
-    deadline: tokio::time::Instant,
+    /// The messages, encoded.
+    body: Bytes,
     /// What the drawn delay leaves of the deadline.
     timeout: Duration,
 }
@@ -143,8 +154,7 @@ impl DendritePool {
             if known.as_ref().map(|axon| axon.address) != neuron.axon {
                 *known = neuron.axon.map(|address| Axon {
                     address,
-                    client: TextPromptingClient::new(channel::lazy(address))
-                        .max_decoding_message_size(REPLY_LIMIT),
+                    client: Grpc::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
                 });
             }
         }
@@ -157,8 +167,9 @@ impl DendritePool {
         let started = Instant::now();
         let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
         let trace = self.trace(&fan_out.forward);
+        let body = self.body(fan_out);
         let mut replies: Vec<Reply> = Vec::with_capacity(fan_out.uids.len());
-        let mut calls = FuturesUnordered::new();
+        let mut calls = JoinSet::new();
         let mut too_late = false;
         for (position, uid) in fan_out.uids.iter().enumerate() {
             let call = CallId {
@@ -175,7 +186,7 @@ impl DendritePool {
             let asked = Asked {
                 context: self.context(&trace, &call),
                 call,
-                deadline,
+                body: body.clone(),
                 timeout: fan_out.timeout.saturating_sub(drawn_delay.unwrap_or_default()),
             };
             let span = tracing::debug_span!(
@@ -185,23 +196,33 @@ impl DendritePool {
                 span = %asked.context.span
             );
             let starts = drawn_delay.map(|delay| tokio::time::Instant::from_std(started + delay));
+            let axon = self.axon(*uid).cloned();
             let answer = async move {
                 if let Some(starts) = starts {
                     tokio::time::sleep_until(starts).await;
                 }
-                // Boxed, as what tonic keeps for a call is large and would be moved with this.
-                (position, Box::pin(self.answer(&asked, fan_out)).await)
+                let answer = match axon {
+                    Some(axon) => asked
+                        .ask(axon, FORWARD)
+                        .await
+                        .map_err(|status| End::new(status, deadline)),
+                    None => Err(End::Unserved),
+                };
+                (position, answer)
             };
-            calls.push(answer.instrument(span));
+            // A task each, so that whichever hears of something is woken alone.
+            calls.spawn(answer.instrument(span));
         }
         let clock = tokio::time::sleep_until(deadline);
         tokio::pin!(clock);
         while too_late || !calls.is_empty() {
             tokio::select! {
                 biased;
-                Some((position, ended)) = calls.next(), if !calls.is_empty() => {
-                    replies[position].end(ended, started.elapsed());
-                }
+                Some(ended) = calls.join_next(), if !calls.is_empty() => match ended {
+                    Ok((position, ended)) => replies[position].end(ended, started.elapsed()),
+                    // Nobody cancels one.
+                    Err(panicked) => resume_unwind(panicked.into_panic()),
+                },
                 () = &mut clock => break,
             }
         }
@@ -212,6 +233,17 @@ impl DendritePool {
             reply.return_message = format!("no answer within {:?}", fan_out.timeout);
         }
         replies
+    }
+
+    /// What every axon of a fan-out is sent, written once.
+    fn body(&self, fan_out: &FanOut) -> Bytes {
+        let body = ForwardTextPromptingRequest {
+            version: WIRE_VERSION,
+            hotkey: self.address.clone(),
+            messages: fan_out.messages.clone(),
+            timeout: fan_out.timeout.as_secs_f32(),
+        };
+        body.encode_to_vec().into()
     }
 
     /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
@@ -249,8 +281,6 @@ impl DendritePool {
             timeout,
         } = backward;
         let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable(UNSERVED))?;
-        let trace = self.trace(&call);
-        let context = self.context(&trace, &call);
         let body = BackwardTextPromptingRequest {
             version: WIRE_VERSION,
             hotkey: self.address.clone(),
@@ -259,57 +289,17 @@ impl DendritePool {
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
-        let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %context.trace);
-        let telling = async {
-            let request = || with_metadata(body.clone(), &call, &context, timeout);
-            let mut client = axon.client.clone();
-            match client.backward(request()).await {
-                // As with forwards: a connection may have died without anybody having noticed.
-                Err(status) if outcome(&status) == Outcome::Unreachable => client.backward(request()).await,
-                told => told,
-            }
+        let asked = Asked {
+            context: self.context(&self.trace(&call), &call),
+            call,
+            body: body.encode_to_vec().into(),
+            timeout,
         };
+        let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
+        let telling = asked.ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD);
         let told = tokio::time::timeout(timeout, telling.instrument(span)).await;
         told.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
         Ok(())
-    }
-
-    async fn answer(&self, asked: &Asked, fan_out: &FanOut) -> Result<ForwardTextPromptingResponse, End> {
-        let axon = self.axon(asked.call.uid).ok_or(End::Unserved)?;
-        match self.ask(axon, asked, fan_out).await {
-            Ok(response) => Ok(response),
-            Err(status) if is_timeout(&status, asked.deadline) => Err(End::Timeout),
-            Err(status) => Err(End::Failed(status)),
-        }
-    }
-
-    /// One call, and once more when the connection it was given turned out to be dead: whether the end of a process was
-    /// noticed before the call or during it is a race, and shall make no difference.
-    async fn ask(
-        &self,
-        axon: &Axon,
-        asked: &Asked,
-        fan_out: &FanOut,
-    ) -> Result<ForwardTextPromptingResponse, Status> {
-        let mut client = axon.client.clone();
-        let first = client.forward(self.request(asked, fan_out)).await;
-        let answered = match first {
-            Err(status) if outcome(&status) == Outcome::Unreachable => {
-                Box::pin(client.forward(self.request(asked, fan_out))).await
-            }
-            answered => answered,
-        };
-        answered.map(tonic::Response::into_inner)
-    }
-
-    fn request(&self, asked: &Asked, fan_out: &FanOut) -> Request<ForwardTextPromptingRequest> {
-        let body = ForwardTextPromptingRequest {
-            version: WIRE_VERSION,
-            hotkey: self.address.clone(),
-            messages: fan_out.messages.clone(),
-            timeout: fan_out.timeout.as_secs_f32(),
-        };
-        with_metadata(body, &asked.call, &asked.context, asked.timeout)
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
@@ -324,6 +314,39 @@ impl DendritePool {
     /// The caller's hotkey.
     pub fn hotkey(&self) -> [u8; 32] {
         self.hotkey
+    }
+}
+
+impl Asked {
+    /// One call, and once more when the connection it was given turned out to be dead: whether the end of a process was
+    /// noticed before the call or during it is a race, and shall make no difference.
+    async fn ask<T>(&self, mut axon: Axon, method: &'static str) -> Result<T, Status>
+    where
+        T: Message + Default + 'static,
+    {
+        match axon.call(method, self.request()).await {
+            Err(status) if outcome(&status) == Outcome::Unreachable => {
+                Box::pin(axon.call(method, self.request())).await
+            }
+            answered => answered,
+        }
+    }
+
+    fn request(&self) -> Request<Bytes> {
+        with_metadata(self.body.clone(), &self.call, &self.context, self.timeout)
+    }
+}
+
+impl Axon {
+    async fn call<T>(&mut self, method: &'static str, request: Request<Bytes>) -> Result<T, Status>
+    where
+        T: Message + Default + 'static,
+    {
+        let ready = self.client.ready().await;
+        ready.map_err(|error| Status::from_error(error.into()))?;
+        let method = PathAndQuery::from_static(method);
+        let response = self.client.unary(request, method, Encoded::default()).await?;
+        Ok(response.into_inner())
     }
 }
 
@@ -380,6 +403,16 @@ enum End {
     Timeout,
     Unserved,
     Failed(Status),
+}
+
+impl End {
+    fn new(status: Status, deadline: tokio::time::Instant) -> Self {
+        if is_timeout(&status, deadline) {
+            Self::Timeout
+        } else {
+            Self::Failed(status)
+        }
+    }
 }
 
 fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {
