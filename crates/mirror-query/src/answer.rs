@@ -43,10 +43,13 @@ pub(crate) async fn write(
     out: impl Write + Send,
 ) -> Result<(), QueryError> {
     let schema = Arc::clone(answer.schema().inner());
-    let mut batches = answer.execute_stream().await.map_err(QueryError::of)?;
+    let mut batches = answer
+        .execute_stream()
+        .await
+        .map_err(|error| QueryError::of(&error))?;
     let mut sink = Sink::new(format, schema, BufWriter::new(out))?;
     while let Some(batch) = batches.next().await {
-        sink.take(&batch.map_err(QueryError::of)?)?;
+        sink.take(&batch.map_err(|error| QueryError::of(&error))?)?;
     }
     sink.finish()
 }
@@ -60,7 +63,7 @@ enum Sink<W: Write + Send> {
         rows: usize,
     },
     Csv {
-        csv: csv::Writer<W>,
+        csv: Box<csv::Writer<W>>,
         schema: SchemaRef,
     },
     Json(datafusion::arrow::json::Writer<W, JsonArray>),
@@ -78,7 +81,7 @@ impl<W: Write + Send> Sink<W> {
             },
             Format::Csv => {
                 let schema = flat(&schema);
-                let mut csv = csv::WriterBuilder::new().with_header(true).build(out);
+                let mut csv = Box::new(csv::WriterBuilder::new().with_header(true).build(out));
                 // An answer without rows has its header all the same.
                 csv.write(&RecordBatch::new_empty(Arc::clone(&schema)))
                     .map_err(unwritten)?;

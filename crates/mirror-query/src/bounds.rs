@@ -107,5 +107,5 @@ pub(crate) fn environment() -> Result<Arc<RuntimeEnv>, QueryError> {
         .with_memory_pool(Arc::new(FairSpillPool::new(HELD)))
         .with_disk_manager_builder(disk)
         .build_arc()
-        .map_err(QueryError::of)
+        .map_err(|error| QueryError::of(&error))
 }

@@ -74,12 +74,12 @@ impl QueryError {
     }
 
     /// What the engine says, in our words where it speaks of what we know.
-    pub(crate) fn of(error: DataFusionError) -> Self {
+    pub(crate) fn of(error: &DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
             DataFusionError::SchemaError(schema, _) => Self::of_schema(schema),
             DataFusionError::SQL(syntax, _) => Self::Syntax(words(&syntax.to_string())),
-            DataFusionError::Plan(said) => Self::Wrong(words(said)),
+            DataFusionError::Plan(said) | DataFusionError::Execution(said) => Self::Wrong(words(said)),
             DataFusionError::NotImplemented(said) => Self::Wrong(format!("not known here: {}", words(said))),
             DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
                 ArrowError::CastError(said)
@@ -90,7 +90,6 @@ impl QueryError {
                 other => Self::Failed(words(&other.to_string())),
             },
             DataFusionError::ParquetError(parquet) => Self::of_parquet(parquet),
-            DataFusionError::Execution(said) => Self::Wrong(words(said)),
             other => Self::Failed(words(&other.strip_backtrace())),
         }
     }

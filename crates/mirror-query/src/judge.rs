@@ -30,8 +30,8 @@ pub(crate) async fn judge(session: &Session, sql: &str) -> Result<Decision, Quer
     }
     let answer = plan(session, statement).await?;
     // A second row is enough to tell that there is not one.
-    let answer = answer.limit(0, Some(2)).map_err(QueryError::of)?;
-    let batches = answer.collect().await.map_err(QueryError::of)?;
+    let answer = answer.limit(0, Some(2)).map_err(|error| QueryError::of(&error))?;
+    let batches = answer.collect().await.map_err(|error| QueryError::of(&error))?;
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let row = batches.iter().find(|batch| batch.num_rows() > 0);
     if !empty.is_empty() {
@@ -92,7 +92,7 @@ fn values(row: &RecordBatch) -> Result<Vec<(String, String)>, QueryError> {
             let value = if column.is_null(0) {
                 "null".to_owned()
             } else {
-                array_value_to_string(column, 0).map_err(|error| QueryError::of(error.into()))?
+                array_value_to_string(column, 0).map_err(|error| QueryError::of(&error.into()))?
             };
             Ok((shortened(field.name()), shortened(&value)))
         })

@@ -28,23 +28,23 @@ impl Session {
             .state()
             .statement_to_plan(statement)
             .await
-            .map_err(QueryError::of)?;
+            .map_err(|error| QueryError::of(&error))?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)
-            .map_err(QueryError::of)?;
+            .map_err(|error| QueryError::of(&error))?;
         self.context
             .execute_logical_plan(plan)
             .await
-            .map_err(QueryError::of)
+            .map_err(|error| QueryError::of(&error))
     }
 }
 
 /// The one statement that `sql` is.
 pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
-    let mut statements = DFParser::parse_sql(sql).map_err(QueryError::of)?;
+    let mut statements = DFParser::parse_sql(sql).map_err(|error| QueryError::of(&error))?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(statement),
         (None, _) => Err(QueryError::Syntax("there is no question".to_owned())),
@@ -77,7 +77,7 @@ fn read_only(statement: &Statement) -> Result<(), QueryError> {
 
 /// The tables that a statement reads, all of them known.
 pub(crate) fn tables_read(statement: &Statement) -> Result<Vec<String>, QueryError> {
-    let (tables, _) = resolve_table_references(statement, true).map_err(QueryError::of)?;
+    let (tables, _) = resolve_table_references(statement, true).map_err(|error| QueryError::of(&error))?;
     let mut names = Vec::new();
     for table in tables {
         if table.schema() == Some(CATALOGUE) {

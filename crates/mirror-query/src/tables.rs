@@ -82,7 +82,9 @@ impl Session {
     }
 
     fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<(), QueryError> {
-        self.context.register_table(name, table).map_err(QueryError::of)?;
+        self.context
+            .register_table(name, table)
+            .map_err(|error| QueryError::of(&error))?;
         Ok(())
     }
 
@@ -101,7 +103,9 @@ impl Session {
         let config = ListingTableConfig::new_with_multi_paths(files)
             .with_listing_options(options)
             .with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config).map_err(QueryError::of)?))
+        Ok(Arc::new(
+            ListingTable::try_new(config).map_err(|error| QueryError::of(&error))?,
+        ))
     }
 
     /// What each run is, how it stands, and how many rows each of its tables has.
@@ -199,11 +203,12 @@ fn tags<'a>(of_runs: impl Iterator<Item = &'a [String]>) -> ListArray {
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, QueryError> {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
-        .map_err(|error| QueryError::of(error.into()))
+        .map_err(|error| QueryError::of(&error.into()))
 }
 
 fn in_memory(batch: RecordBatch) -> Result<Arc<dyn TableProvider>, QueryError> {
-    let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(QueryError::of)?;
+    let table =
+        MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(|error| QueryError::of(&error))?;
     Ok(Arc::new(table))
 }
 
@@ -226,7 +231,7 @@ fn location(file: &Path) -> Result<ListingTableUrl, QueryError> {
     let absolute = std::path::absolute(file).map_err(QueryError::Input)?;
     let url = Url::from_file_path(&absolute)
         .map_err(|()| QueryError::Failed(format!("{} has no address", absolute.display())))?;
-    ListingTableUrl::try_new(url, None).map_err(QueryError::of)
+    ListingTableUrl::try_new(url, None).map_err(|error| QueryError::of(&error))
 }
 
 /// The columns, any of which a run of an earlier version may lack.

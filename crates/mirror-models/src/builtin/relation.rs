@@ -142,7 +142,7 @@ fn likenesses(one: &Letters, other: &Letters) -> [f32; LIKENESSES] {
         .count();
     let pairs = one.iter().rev().zip(other.iter().rev());
     let suffix = pairs.take_while(|(one, other)| one == other).count();
-    let begins = one.first().is_some() && one.first() == other.first();
+    let begins = !one.is_empty() && one.first() == other.first();
     let when_begins = |number: f32| if begins { number } else { 0.0 };
     [
         ratio(2 * subsequence, one.len() + other.len()),
