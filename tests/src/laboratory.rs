@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 
 use mirror_runs::tables::Row;
 use mirror_runs::{Layout, Run};
+use mirror_sql::Engine;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -14,13 +16,7 @@ use crate::process::{Process, descendants, logging_below};
 use crate::waiting::eventually;
 
 /// The programs that make up an experiment.
-const PROGRAMS: [&str; 5] = [
-    "mirror",
-    "mirror-query",
-    "mirror-subtensor",
-    "mirror-miner",
-    "mirror-validator",
-];
+const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
 
 /// Variables that would let this machine's habits into a test.
 const OUTSIDE: [&str; 7] = [
@@ -62,6 +58,24 @@ pub struct Ended {
     pub out: String,
     /// All that it complained of.
     pub err: String,
+}
+
+/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in CI, where
+/// it fails.
+///
+/// # Panics
+/// In CI, without one.
+pub fn duckdb() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<Engine>> = OnceLock::new();
+    let engine = FOUND.get_or_init(|| match Engine::find() {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            eprintln!("without SQL: {error}");
+            None
+        }
+    });
+    engine.as_ref().map(Engine::program)
 }
 
 impl Laboratory {
@@ -125,6 +139,7 @@ impl Laboratory {
             .args(words)
             .current_dir(self.path())
             .env("XDG_CACHE_HOME", self.path().join("cache"))
+            .env("MIRROR_DUCKDB", duckdb().unwrap_or(Path::new("")))
             .envs(self.environment.iter().map(|(variable, path)| (variable, path)))
             .stdin(Stdio::null())
             .stdout(create(&out))

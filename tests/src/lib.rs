@@ -8,6 +8,6 @@ mod laboratory;
 mod process;
 mod waiting;
 
-pub use laboratory::{Ended, Going, Laboratory, acknowledged, rows};
+pub use laboratory::{Ended, Going, Laboratory, acknowledged, duckdb, rows};
 pub use process::{Process, logging_below};
 pub use waiting::{eventually, within};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mirror_tests::Laboratory;
+use mirror_tests::{Laboratory, duckdb};
 use serde_json::Value;
 
 use crate::experiment::TRAINING;
@@ -15,6 +15,9 @@ expect:
 
 #[test]
 fn an_expectation_that_fails_makes_the_status_1_and_tells_what_decided() {
+    if duckdb().is_none() {
+        return;
+    }
     let laboratory = Laboratory::new();
     let file = laboratory.file("expect.yml", format!("{TRAINING}{EXPECT}"));
     let ended = laboratory.mirror(&["run", file, "--set", "query.method.args.max_iter=10"]);
@@ -44,12 +47,15 @@ fn an_expectation_that_fails_makes_the_status_1_and_tells_what_decided() {
 
 #[test]
 fn an_expectation_that_cannot_be_asked_stops_the_file_before_anything_runs() {
+    if duckdb().is_none() {
+        return;
+    }
     let laboratory = Laboratory::new();
     let wrong = "expect: [{name: odd, sql: SELECT avg(rewrd) > 1 FROM responses}]\n";
     let file = laboratory.file("wrong.yml", format!("{TRAINING}{wrong}"));
     let ended = laboratory.mirror(&["run", file]);
     assert_eq!(ended.status, Some(2), "{ended:?}");
-    for word in ["the expectation `odd` cannot be asked", "nearest is reward"] {
+    for word in ["the expectation `odd` cannot be decided", "nearest is reward"] {
         assert!(ended.err.contains(word), "{ended:?}");
     }
     assert!(!laboratory.runs_dir().exists());
@@ -57,6 +63,9 @@ fn an_expectation_that_cannot_be_asked_stops_the_file_before_anything_runs() {
 
 #[test]
 fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
+    if duckdb().is_none() {
+        return;
+    }
     let laboratory = Laboratory::new();
     let file = laboratory.file("group.yml", format!("replicates: 2\n{TRAINING}{EXPECT}"));
     let ended = laboratory.mirror(&["run", file, "--json", "--set", "query.method.args.max_iter=10"]);
@@ -90,6 +99,9 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
 
 #[test]
 fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
+    if duckdb().is_none() {
+        return;
+    }
     let laboratory = Laboratory::new();
     let file = laboratory.file("small.yml", TRAINING);
     let run = laboratory.done(file, &["query.method.args.max_iter=5"]);
@@ -108,7 +120,7 @@ fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
     );
     for (sql, told) in [
         ("SELECT * FROM evnts", "nearest is events"),
-        ("DROP TABLE events", "DROP is refused"),
+        ("DROP TABLE events", "this statement is refused"),
     ] {
         let asked = laboratory.mirror(&["sql", "last", sql]);
         assert_eq!(asked.status, Some(2), "{asked:?}");
@@ -116,4 +128,70 @@ fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
     }
     let asked = laboratory.mirror(&["sql", "nothing", "SELECT 1"]);
     assert_eq!(asked.status, Some(2), "{asked:?}");
+}
+
+/// Without DuckDB, whatever does not ask in SQL works, and what does says how to get it.
+#[test]
+fn without_duckdb_only_questions_fail_and_tell_the_three_ways_to_get_it() {
+    let mut laboratory = Laboratory::new();
+    laboratory.set("MIRROR_DUCKDB", "");
+    laboratory.set("MIRROR_CACHE", laboratory.path().join("cache"));
+    laboratory.set("PATH", laboratory.path().join("nothing"));
+    let ways = ["cargo xtask setup", "on the PATH", "MIRROR_DUCKDB"];
+
+    let plain = laboratory.file("plain.yml", TRAINING);
+    laboratory.done(plain, &["query.method.args.max_iter=5"]);
+    let asked = laboratory.mirror(&["sql", "last", "SELECT 1"]);
+    assert_eq!((asked.status, asked.out.as_str()), (Some(1), ""), "{asked:?}");
+    let runs = fs::read_dir(laboratory.runs_dir()).unwrap().count();
+
+    let expecting = laboratory.file("expect.yml", format!("{TRAINING}{EXPECT}"));
+    let ran = laboratory.mirror(&["run", expecting]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    let started = fs::read_dir(laboratory.runs_dir()).unwrap().count();
+    assert_eq!(
+        started, runs,
+        "a run was started whose expectations cannot be decided"
+    );
+
+    let checked = laboratory.mirror(&["check", expecting]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    assert!(
+        checked.err.contains("the SQL of `expect` was not parsed"),
+        "{checked:?}"
+    );
+    for said in [&asked.err, &ran.err, &checked.err] {
+        assert!(ways.iter().all(|way| said.contains(way)), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+
+    // An executable that does not serve is named.
+    let not_a_program = laboratory.file("text", "not a program");
+    laboratory.set("MIRROR_DUCKDB", laboratory.path().join(not_a_program));
+    let asked = laboratory.mirror(&["sql", "last", "SELECT 1"]);
+    assert_eq!(asked.status, Some(1), "{asked:?}");
+    assert!(
+        asked.err.contains("text cannot be started as DuckDB"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn check_parses_the_sql_of_expectations() {
+    if duckdb().is_none() {
+        return;
+    }
+    let laboratory = Laboratory::new();
+    let sound = laboratory.file("expect.yml", format!("{TRAINING}{EXPECT}"));
+    let checked = laboratory.mirror(&["check", sound]);
+    assert_eq!(
+        (checked.status, checked.err.as_str()),
+        (Some(0), ""),
+        "{checked:?}"
+    );
+    let wrong = "expect: [{name: odd, sql: SELECT avg(rewrd) > 1 FROM responses}]\n";
+    let wrong = laboratory.file("wrong.yml", format!("{TRAINING}{wrong}"));
+    let checked = laboratory.mirror(&["check", wrong]);
+    assert_eq!(checked.status, Some(2), "{checked:?}");
+    assert!(checked.err.contains("the nearest is reward"), "{checked:?}");
 }

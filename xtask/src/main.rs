@@ -1,15 +1,18 @@
 //! The chores of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
-//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there
-//! first ([`libtorch`]), which programs the machine lacks ([`prerequisites`]), and that an
-//! experiment and the whole-system tests need the node binaries beside each other.
+//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and that
+//! SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an experiment and
+//! the whole-system tests need the node binaries beside each other.
 
+mod duckdb;
 mod libtorch;
 mod prerequisites;
+mod wheels;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::iter;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -22,22 +25,20 @@ compile_error!("the nodes are Unix processes: on Windows, work inside WSL");
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup             fetch libtorch once and link it to .libtorch; every command below does it too
+  setup             fetch libtorch and DuckDB once; every command below does it too
   run FILE [ARGS]   build the programs and run the experiment FILE (ARGS go to `mirror run`)
-  test [ARGS]       build the programs and run every test (ARGS go to the test runner, and leave
-                    the documentation's examples out)
+  test [ARGS]       build the programs and run every test, with the documentation's examples
+  test -p CRATE     build and run the tests of one crate and the programs that they start
+                    (ARGS go to the test runner, and leave the documentation's examples out)
   lint              check the format, clippy's lints, and the dependencies' licences and sources
   doc               build the documentation, warnings being errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
 
-/// The packages whose binaries make up an experiment: the coordinator, the three nodes, and who answers questions.
-const PROGRAMS: [&str; 5] = [
-    "mirror",
-    "mirror-query",
-    "mirror-subtensor",
-    "mirror-miner",
-    "mirror-validator",
-];
+/// The packages whose binaries make up an experiment: the coordinator and the three nodes.
+const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+
+/// The package whose tests start the binaries of other packages.
+const STARTS_PROGRAMS: &str = "mirror-tests";
 
 fn main() -> ExitCode {
     match Chore::parse(env::args_os().skip(1).collect()).and_then(Chore::perform) {
@@ -109,6 +110,7 @@ impl Chore {
         }
         let checkout = Checkout::of_this_program()?;
         libtorch::set_up(&checkout.root)?;
+        self.set_up_duckdb()?;
         prerequisites::check_compilers()?;
         match self {
             Self::Help | Self::SetUp => Ok(()),
@@ -120,6 +122,20 @@ impl Chore {
             Self::Lint => checkout.lint(),
             Self::Document => document(),
             Self::Bench { name } => bench(name.as_deref()),
+        }
+    }
+
+    /// Only SQL needs DuckDB: what can do without it goes on.
+    fn set_up_duckdb(&self) -> Result<()> {
+        match self {
+            Self::SetUp => duckdb::set_up(),
+            Self::Run { .. } | Self::Test { .. } | Self::Bench { .. } => {
+                if let Err(error) = duckdb::set_up() {
+                    eprintln!("warning: `mirror sql` and `expect` will not work: {error:#}");
+                }
+                Ok(())
+            }
+            Self::Help | Self::Lint | Self::Document => Ok(()),
         }
     }
 }
@@ -177,17 +193,49 @@ impl Checkout {
 }
 
 fn test(arguments: &[OsString]) -> Result<()> {
-    // In one go with the tests that start them, so that nodes and tests are built with the same features.
-    succeed(&mut cargo("build --release --workspace --bins --tests"))?;
-    if arguments.is_empty() {
-        succeed(&mut cargo("test --release --workspace --doc"))?;
+    let packages = packages(arguments);
+    if packages.is_empty() {
+        succeed(&mut cargo("build --release --workspace --bins --tests"))?;
+        if arguments.is_empty() {
+            succeed(&mut cargo("test --release --workspace --doc"))?;
+        }
+    } else if packages.iter().any(|package| *package == STARTS_PROGRAMS) {
+        build_programs()?;
     }
-    let mut runner = if prerequisites::on_path("cargo-nextest") {
-        cargo("nextest run --release --workspace")
+    let (nextest, test) = (
+        "nextest run --release",
+        "test --release --lib --bins --tests --no-fail-fast",
+    );
+    let mut runner = cargo(if prerequisites::on_path("cargo-nextest") {
+        nextest
     } else {
-        cargo("test --release --workspace --lib --bins --tests --no-fail-fast")
-    };
+        test
+    });
+    if packages.is_empty() {
+        runner.arg("--workspace");
+    }
     succeed(runner.args(arguments))
+}
+
+/// The packages that a test runner's arguments name.
+fn packages(arguments: &[OsString]) -> Vec<&OsStr> {
+    let mut words = arguments.iter();
+    let mut named = Vec::new();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if text == "--" {
+            break;
+        }
+        if text == "-p" || text == "--package" {
+            named.extend(words.next().map(OsString::as_os_str));
+        } else if let Some(at) = ["--package=", "-p"]
+            .iter()
+            .find(|option| text.starts_with(**option))
+        {
+            named.push(OsStr::from_bytes(&word.as_bytes()[at.len()..]));
+        }
+    }
+    named
 }
 
 fn document() -> Result<()> {
@@ -270,6 +318,27 @@ mod tests {
                 arguments: vec!["-p".into(), "xtask".into()]
             })
         );
+    }
+
+    #[test]
+    fn the_packages_to_test_are_taken_from_the_arguments_of_the_test_runner() {
+        let packages_in = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let named: Vec<String> = packages(&words)
+                .into_iter()
+                .map(|package| package.to_string_lossy().into_owned())
+                .collect();
+            named
+        };
+        assert_eq!(
+            packages_in("-p xtask --package mirror-net"),
+            ["xtask", "mirror-net"]
+        );
+        assert_eq!(
+            packages_in("--package=xtask -pmirror-net"),
+            ["xtask", "mirror-net"]
+        );
+        assert_eq!(packages_in("-E test(wire) -- -p xtask"), Vec::<String>::new());
     }
 
     #[test]

@@ -3,26 +3,34 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use mirror_config::experiment::Expectation;
 use mirror_runs::Layout;
 use mirror_runs::expectations::{self, Checked, Outcome};
+use mirror_sql::Engine;
 
-use crate::query::Querier;
-
-/// What is wrong with expectations, a line each; none where all could be asked.
-pub fn problems(querier: &Querier, expected: &[Expectation]) -> anyhow::Result<Option<String>> {
+/// What is wrong with expectations, a line each; none where all could be decided.
+///
+/// # Errors
+///
+/// When it cannot be told, because DuckDB failed.
+pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Option<String>> {
     let mut lines = Vec::new();
     for Expectation { name, sql, .. } in expected {
-        if let Some(wrong) = querier.check(sql)? {
-            lines.push(format!("the expectation `{name}` cannot be asked: {wrong}"));
+        match engine.check(sql) {
+            Ok(()) => {}
+            Err(error) if error.is_question() => {
+                lines.push(format!("the expectation `{name}` cannot be decided: {error}"));
+            }
+            Err(error) => return Err(error).with_context(|| format!("checking the expectation `{name}`")),
         }
     }
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }
 
-/// Asks each expectation of the runs together, and keeps what became of it in `layout` for the report.
+/// Decides each expectation about the runs together, and keeps the decisions in `layout` for the report.
 pub fn decide<'a>(
-    querier: &Querier,
+    engine: &Engine,
     expected: impl IntoIterator<Item = &'a Expectation>,
     runs: &[PathBuf],
     layout: &Layout,
@@ -32,7 +40,7 @@ pub fn decide<'a>(
         checked.push(Checked {
             name: name.clone(),
             sql: sql.clone(),
-            decision: querier.judge(runs, sql)?,
+            decision: engine.judge(runs, sql),
         });
     }
     if !checked.is_empty() {

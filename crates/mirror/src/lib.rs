@@ -3,5 +3,4 @@
 pub mod command;
 pub mod coordinator;
 pub mod expectations;
-pub mod query;
 pub mod sentences;

@@ -4,9 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use mirror_config::experiment::Expectation;
 use mirror_config::{Loaded, Problems, load_with};
+use mirror_sql::Engine;
 
 use super::Status;
+use crate::expectations;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -42,7 +45,10 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     let (problems, status) = match arguments.overrides.load(&arguments.file) {
-        Ok(loaded) => (loaded.warnings, Status::Done),
+        Ok(loaded) => {
+            let status = check_expectations(&loaded.experiment.expect)?;
+            (loaded.warnings, status)
+        }
         Err(problems) => (problems, Status::Misused),
     };
     if arguments.json {
@@ -56,6 +62,27 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
         }
     }
     Ok(status)
+}
+
+/// Has the SQL of expectations parsed and says what is wrong with it, or that it was not parsed.
+fn check_expectations(expected: &[Expectation]) -> anyhow::Result<Status> {
+    if expected.is_empty() {
+        return Ok(Status::Done);
+    }
+    let engine = match Engine::find() {
+        Ok(engine) => engine,
+        Err(error) => {
+            eprintln!("the SQL of `expect` was not parsed: {error}");
+            return Ok(Status::Done);
+        }
+    };
+    match expectations::problems(&engine, expected)? {
+        None => Ok(Status::Done),
+        Some(problems) => {
+            eprintln!("{problems}");
+            Ok(Status::Misused)
+        }
+    }
 }
 
 /// Shows problems on standard error, drawn on a terminal and plain elsewhere.

@@ -13,13 +13,13 @@ use mirror_config::Loaded;
 use mirror_config::experiment::{Expectation, Experiment, Model, Over};
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Group, Layout, NewRun, Recorder, Run, RunDirectory};
+use mirror_sql::Engine;
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
 use super::{Misuse, RunsDir, Status, place, report};
 use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of};
 use crate::expectations;
-use crate::query::Querier;
 
 /// Time between the second interrupt and the end of this program, whatever it is doing.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -88,21 +88,21 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
 fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Status> {
     mirror_telemetry::init("warn")?;
     let expected = &loaded.experiment.expect;
-    let querier = match expected.as_slice() {
+    let sql = match expected.as_slice() {
         [] => None,
         expected => {
-            let querier = Querier::beside_this_program()?;
-            if let Some(problems) = expectations::problems(&querier, expected)? {
+            let engine = Engine::find().context("the file has `expect`")?;
+            if let Some(problems) = expectations::problems(&engine, expected)? {
                 return Err(Misuse::of(anyhow!(problems)).into());
             }
-            Some(querier)
+            Some(engine)
         }
     };
     let laboratory = Laboratory {
         arguments,
         loaded,
         binaries: place::binaries()?,
-        querier,
+        sql,
     };
     if loaded.experiment.replicates > 1 {
         laboratory.run_group()
@@ -119,8 +119,8 @@ struct Laboratory<'a> {
     arguments: &'a RunArguments,
     loaded: &'a Loaded,
     binaries: Binaries,
-    /// Answers the expectations; none where there are none.
-    querier: Option<Querier>,
+    /// Decides the expectations; `None` where there are none.
+    sql: Option<Engine>,
 }
 
 /// A run that has ended, looked at.
@@ -179,7 +179,7 @@ impl Laboratory<'_> {
                 progress: !arguments.json,
             };
             let finished = conduct(experiment, model, data, run, self.binaries.clone(), options).await?;
-            let (its_layout, querier) = (layout.clone(), self.querier.clone());
+            let (its_layout, sql) = (layout.clone(), self.sql.clone());
             let expected: Vec<Expectation> = experiment
                 .expect
                 .iter()
@@ -187,10 +187,10 @@ impl Laboratory<'_> {
                 .cloned()
                 .collect();
             let last = move || -> anyhow::Result<_> {
-                let checked = match querier {
-                    Some(querier) => {
+                let checked = match sql {
+                    Some(engine) => {
                         let runs = [its_layout.root().to_owned()];
-                        expectations::decide(&querier, &expected, &runs, &its_layout)?
+                        expectations::decide(&engine, &expected, &runs, &its_layout)?
                     }
                     None => Vec::new(),
                 };
@@ -240,8 +240,8 @@ impl Laboratory<'_> {
             .expect
             .iter()
             .filter(|expected| expected.over == Over::Group);
-        let checked = match &self.querier {
-            Some(querier) => expectations::decide(querier, of_group, &folders, &layout)?,
+        let checked = match &self.sql {
+            Some(engine) => expectations::decide(engine, of_group, &folders, &layout)?,
             None => Vec::new(),
         };
         all_done &= expectations::all_held(&checked);

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use mirror_runs::runs_of_group;
+use mirror_sql::Engine;
 
-use super::{RunsDir, Status, place};
-use crate::query::{Answered, Querier};
+use super::{Misuse, RunsDir, Status, place};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlArguments {
@@ -20,13 +20,27 @@ pub(super) struct SqlArguments {
     runs_dir: RunsDir,
 }
 
-/// As `mirror-query` knows them.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    /// For people, at most 1,000 rows
     Table,
+    /// With a header
     Csv,
+    /// One list of objects
     Json,
+    /// A file of its own
     Parquet,
+}
+
+impl From<Format> for mirror_sql::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Csv => Self::Csv,
+            Format::Json => Self::Json,
+            Format::Parquet => Self::Parquet,
+        }
+    }
 }
 
 pub(super) fn sql(arguments: &SqlArguments) -> anyhow::Result<Status> {
@@ -44,12 +58,15 @@ pub(super) fn sql(arguments: &SqlArguments) -> anyhow::Result<Status> {
             runs.extend(of_group.into_iter().map(|listed| listed.path));
         }
     }
-    let format = arguments.format.to_possible_value();
-    let format = format.expect("every format can be named");
-    let answered = Querier::beside_this_program()?.print(&runs, sql, format.get_name())?;
-    Ok(match answered {
-        Answered::Yes => Status::Done,
-        Answered::No => Status::Failed,
-        Answered::Wrong => Status::Misused,
-    })
+    let answer = Engine::find()?
+        .answer(&runs, sql, arguments.format.into())
+        .map_err(|error| {
+            if error.is_question() {
+                Misuse::of(error).into()
+            } else {
+                anyhow::Error::from(error)
+            }
+        })?;
+    answer.write(std::io::stdout().lock())?;
+    Ok(Status::Done)
 }

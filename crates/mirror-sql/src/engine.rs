@@ -1,0 +1,263 @@
+//! The DuckDB executable: where it is looked for, and which versions serve.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::error::EngineError;
+
+/// Name of the executable, on the search path and in the cache.
+pub const PROGRAM: &str = "duckdb";
+
+/// The oldest DuckDB that serves: major and minor version. Its table function `query` takes a variable, and its parser
+/// gives the syntax tree that [`crate::judge`] reads.
+pub const MINIMUM_VERSION: (u32, u32) = (1, 5);
+
+/// Time that a question may take.
+pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(30);
+
+/// The variable that names an executable of the user's own.
+const VARIABLE: &str = "MIRROR_DUCKDB";
+
+/// A DuckDB executable whose version serves.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) program: PathBuf,
+    /// Time that a question may take.
+    pub(crate) time: Duration,
+}
+
+impl Engine {
+    /// Finds the executable: the one that `MIRROR_DUCKDB` names, else `duckdb` on the search path if it is new enough, else
+    /// the one that `cargo xtask setup` fetched.
+    ///
+    /// # Errors
+    ///
+    /// When `MIRROR_DUCKDB` names something that does not serve, and when there is no executable that does.
+    pub fn find() -> Result<Self, EngineError> {
+        Self::find_by(|name| env::var_os(name))
+    }
+
+    /// As [`Engine::find`], with the environment variables that `variable` gives.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::find`].
+    pub fn find_by(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, EngineError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if let Some(own) = set(VARIABLE) {
+            return Self::at(Path::new(&own));
+        }
+        let on_path = set("PATH").and_then(|path| {
+            let mut files = env::split_paths(&path).map(|folder| folder.join(PROGRAM));
+            files.find(|file| file.is_file())
+        });
+        let fetched = fetched(set).filter(|file| file.exists());
+        let mut unfit = None;
+        for program in on_path.into_iter().chain(fetched) {
+            match Self::at(&program) {
+                Ok(engine) => return Ok(engine),
+                Err(error) => unfit = unfit.or(Some(error)),
+            }
+        }
+        Err(EngineError::Missing {
+            unfit: unfit.map(Box::new),
+        })
+    }
+
+    /// The executable at a path.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, is not DuckDB, or is older than [`MINIMUM_VERSION`].
+    pub fn at(program: &Path) -> Result<Self, EngineError> {
+        let output = Command::new(program)
+            .arg("--version")
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| EngineError::Start {
+                program: program.to_owned(),
+                source,
+            })?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let Some(version) = Version::parse(&printed).filter(|_| output.status.success()) else {
+            return Err(EngineError::NotDuckDb {
+                program: program.to_owned(),
+                printed: printed
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .chars()
+                    .take(80)
+                    .collect(),
+            });
+        };
+        if (version.major, version.minor) < MINIMUM_VERSION {
+            return Err(EngineError::Old {
+                program: program.to_owned(),
+                version: version.to_string(),
+            });
+        }
+        Ok(Self {
+            program: program.to_owned(),
+            time: LONGEST_TIME,
+        })
+    }
+
+    /// The same executable with less time for a question than the 30 seconds that it has by default, which are the most.
+    #[must_use]
+    pub fn with_time(self, time: Duration) -> Self {
+        Self {
+            time: time.min(LONGEST_TIME),
+            ..self
+        }
+    }
+
+    /// Where the executable lies.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// Where `cargo xtask setup` puts the executable: `bin/duckdb` in the cache folder that xtask uses.
+fn fetched(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let cache = absolute("MIRROR_CACHE").or_else(|| {
+        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Some(caches?.join("mirror-neuron"))
+    })?;
+    Some(cache.join("bin").join(PROGRAM))
+}
+
+/// A version as `duckdb --version` prints it: `v1.5.6 (Variegata) 1234abcd`.
+#[derive(Debug, PartialEq)]
+struct Version {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl Version {
+    fn parse(printed: &str) -> Option<Self> {
+        let word = printed.split_whitespace().next()?.strip_prefix('v')?;
+        let numbers = word.split('-').next()?;
+        let mut numbers = numbers.split('.').map(|number| number.parse().ok());
+        let version = Self {
+            major: numbers.next()??,
+            minor: numbers.next()??,
+            patch: numbers.next()??,
+        };
+        Some(version)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// An executable called `duckdb` in a new folder, which prints `version`.
+    fn prints(folder: &Path, version: &str) -> PathBuf {
+        fs::create_dir_all(folder).expect("a folder can be made");
+        let file = folder.join(PROGRAM);
+        fs::write(&file, format!("#!/bin/sh\necho '{version}'\n")).expect("a file can be written");
+        fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("permissions can be set");
+        file
+    }
+
+    fn find(set: &[(&str, &Path)]) -> Result<PathBuf, String> {
+        let variable = |name: &str| {
+            let found = set.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_os_str().to_owned())
+        };
+        Engine::find_by(variable)
+            .map(|engine| engine.program)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_own_copy_wins_then_one_on_the_path_then_the_fetched_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let own = prints(&at("own"), "v1.5.0 (Own) 0123456789");
+        let on_path = prints(&at("path"), "v2.0.1-dev12 (Path) 0123456789");
+        let fetched = prints(&at("cache/bin"), "v1.5.6 (Fetched) 0123456789");
+        let (path, cache) = (at("path"), at("cache"));
+        let all = [
+            ("MIRROR_DUCKDB", own.as_path()),
+            ("PATH", path.as_path()),
+            ("MIRROR_CACHE", cache.as_path()),
+        ];
+        assert_eq!(find(&all), Ok(own.clone()));
+        assert_eq!(find(&all[1..]), Ok(on_path));
+        assert_eq!(find(&all[2..]), Ok(fetched));
+    }
+
+    #[test]
+    fn the_fetched_one_is_looked_for_below_each_kind_of_cache_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let below_xdg = prints(&folder.path().join("mirror-neuron/bin"), "v1.5.6");
+        assert_eq!(find(&[("XDG_CACHE_HOME", folder.path())]), Ok(below_xdg));
+        let below_home = prints(&folder.path().join(".cache/mirror-neuron/bin"), "v1.5.6");
+        assert_eq!(find(&[("HOME", folder.path())]), Ok(below_home));
+    }
+
+    #[test]
+    fn one_on_the_path_that_is_too_old_gives_way_to_the_fetched_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        prints(&at("path"), "v1.4.9 (Old) 0123456789");
+        let (path, cache) = (at("path"), at("cache"));
+        let set = [("PATH", path.as_path()), ("MIRROR_CACHE", cache.as_path())];
+        let error = find(&set).expect_err("there is only the old one");
+        assert!(
+            error.contains("is DuckDB 1.4.9, and at least 1.5 is needed"),
+            "{error}"
+        );
+        for way in ["cargo xtask setup", "MIRROR_DUCKDB", "PATH"] {
+            assert!(error.contains(way), "{way}: {error}");
+        }
+        let fetched = prints(&at("cache/bin"), "v1.5.6 (Fetched) 0123456789");
+        assert_eq!(find(&set), Ok(fetched));
+    }
+
+    #[test]
+    fn an_own_copy_that_does_not_serve_is_named_and_nothing_else_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = folder.path().join("cache");
+        prints(&cache.join("bin"), "v1.5.6 (Fetched) 0123456789");
+        let mut own = vec![
+            (folder.path().join("nothing"), "cannot be started"),
+            (prints(&folder.path().join("old"), "v1.0.0"), "is DuckDB 1.0.0"),
+            (
+                prints(&folder.path().join("other"), "sqlite 3.40"),
+                "is not DuckDB",
+            ),
+        ];
+        let text = folder.path().join("text");
+        fs::write(&text, "not a program").expect("a file can be written");
+        own.push((text, "cannot be started"));
+        for (own, complaint) in own {
+            let error =
+                find(&[("MIRROR_DUCKDB", &own), ("MIRROR_CACHE", &cache)]).expect_err("it does not serve");
+            let name = own.display().to_string();
+            assert!(error.contains(complaint) && error.contains(&name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Decides an expectation: a question whose answer is one row that begins with true or false.
+
+use std::path::PathBuf;
+
+use mirror_runs::expectations::{Decision, Outcome};
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::error::SqlError;
+use crate::execution::Execution;
+
+/// Values told beside a decision, at most.
+const VALUES: usize = 32;
+
+/// Characters of a value or of its name, at most.
+const LONGEST: usize = 200;
+
+/// The names and types of the answer's columns, and its first rows, in the folder where DuckDB works.
+const COLUMNS: &str = "columns";
+const ROWS: &str = "rows";
+
+/// How a missing value is written.
+const NULL: &str = "null";
+
+impl Engine {
+    /// Decides whether what an expectation says of runs is so. What is asked of a table without rows does not hold, whatever
+    /// the answer is: a statement about no rows says nothing about the run. A question that cannot be answered is a decision
+    /// as well, [`Outcome::Erred`].
+    pub fn judge(&self, runs: &[PathBuf], sql: &str) -> Decision {
+        self.decide(runs, sql)
+            .unwrap_or_else(|error| Decision::erred(in_full(&error)))
+    }
+
+    /// Tells whether an expectation could be decided: that it is one question, of tables and columns that there are, whose
+    /// answer begins with true or false.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it ([`SqlError::is_question`]), or why it could not be told.
+    pub fn check(&self, sql: &str) -> Result<(), SqlError> {
+        let mut execution = expectation(self, &[], sql)?;
+        columns(&mut execution, "").map(drop)
+    }
+
+    fn decide(&self, runs: &[PathBuf], sql: &str) -> Result<Decision, SqlError> {
+        let mut execution = expectation(self, runs, sql)?;
+        let without_rows = execution.tables_without_rows()?;
+        // A second row is enough to tell that there is not one.
+        let path = execution.file(ROWS).to_string_lossy().replace('\'', "''");
+        let rows = format!(
+            "COPY (FROM query(getvariable('question')) LIMIT 2) TO '{path}' (FORMAT csv, HEADER false, NULLSTR '{NULL}');"
+        );
+        let columns = columns(&mut execution, &rows)?;
+        let rows = read_csv(&execution, ROWS)?;
+        let values = rows.first().map_or_else(Vec::new, |row| values(&columns, row));
+        if !without_rows.is_empty() {
+            return Ok(Decision {
+                outcome: Outcome::Failed,
+                reason: Some(format!("{} has no rows", without_rows.join(" and "))),
+                values,
+            });
+        }
+        let [row] = rows.as_slice() else {
+            let count = if rows.is_empty() { "none" } else { "more than one" };
+            return Err(SqlError::Question(format!(
+                "an expectation yields one row, and this yields {count}"
+            )));
+        };
+        let (outcome, reason) = match row.get(0) {
+            Some("true") => (Outcome::Held, None),
+            Some("false") => (Outcome::Failed, None),
+            _ => (
+                Outcome::Failed,
+                Some("the answer is null, neither true nor false".to_owned()),
+            ),
+        };
+        Ok(Decision {
+            outcome,
+            reason,
+            values,
+        })
+    }
+}
+
+/// An error with its causes.
+fn in_full(error: &SqlError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}
+
+/// Parses an expectation, and has it ask for what it compares as well.
+fn expectation<'engine>(
+    engine: &'engine Engine,
+    runs: &[PathBuf],
+    sql: &str,
+) -> Result<Execution<'engine>, SqlError> {
+    let mut execution = Execution::parse(engine, runs, sql)?;
+    if execution.statement.explain.is_some() {
+        return Err(SqlError::Question(
+            "an expectation is a question, and EXPLAIN asks for the plan of one".to_owned(),
+        ));
+    }
+    let shown = execution.statement.tree.as_ref().and_then(with_operands);
+    if let Some(tree) = shown {
+        execution.statement.text = execution.text_of(&tree)?;
+    }
+    Ok(execution)
+}
+
+/// Names and types of the answer's columns, the first of which is true or false. `then` is executed after.
+fn columns(execution: &mut Execution, then: &str) -> Result<Vec<String>, SqlError> {
+    let path = execution.file(COLUMNS).to_string_lossy().replace('\'', "''");
+    let script = format!(
+        "COPY (SELECT column_name, column_type FROM (DESCRIBE FROM query(getvariable('question')))) \
+         TO '{path}' (FORMAT csv, HEADER false);\n{then}"
+    );
+    execution.run(&script, &[COLUMNS, ROWS])?;
+    let rows = read_csv(execution, COLUMNS)?;
+    let column = |row: &csv::StringRecord| {
+        let cell = |index| row.get(index).unwrap_or_default().to_owned();
+        (cell(0), cell(1))
+    };
+    let columns: Vec<(String, String)> = rows.iter().map(column).collect();
+    match columns.first() {
+        Some((name, kind)) if kind != "BOOLEAN" => Err(SqlError::Question(format!(
+            "an expectation's first column is true or false, and {} is {kind}",
+            readable(name)
+        ))),
+        Some(_) => Ok(columns.into_iter().map(|(name, _)| name).collect()),
+        None => Err(SqlError::Failed("the answer has no columns".to_owned())),
+    }
+}
+
+fn read_csv(execution: &Execution, name: &str) -> Result<Vec<csv::StringRecord>, SqlError> {
+    let wrong = |error: csv::Error| SqlError::Failed(format!("DuckDB wrote no CSV: {error}"));
+    let reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_path(execution.file(name))
+        .map_err(wrong)?;
+    reader.into_records().collect::<Result<_, _>>().map_err(wrong)
+}
+
+/// The columns of a row beside the first, each with its name.
+fn values(columns: &[String], row: &csv::StringRecord) -> Vec<(String, String)> {
+    let named = columns.iter().zip(row).skip(1).take(VALUES);
+    named
+        .map(|(name, value)| (shortened(&readable(name)), shortened(value)))
+        .collect()
+}
+
+/// A column's name as a person would write it.
+fn readable(name: &str) -> String {
+    name.replace("count_star()", "count(*)")
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(LONGEST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Where a statement asks for one comparison, the tree of one that asks for what it compares as well, so that the decision
+/// can tell why: `SELECT avg(a) < avg(b) FROM t` becomes `SELECT avg(a) < avg(b), avg(a), avg(b) FROM t`.
+fn with_operands(tree: &Value) -> Option<Value> {
+    let node = tree.pointer("/statements/0/node")?;
+    let distinct = |modifier: &Value| modifier.get("type") == Some(&json!("DISTINCT_MODIFIER"));
+    let asked = match node.get("select_list")?.as_array()?.as_slice() {
+        [asked] if node.get("type") == Some(&json!("SELECT_NODE")) => asked,
+        _ => return None,
+    };
+    if node.get("modifiers")?.as_array()?.iter().any(distinct) {
+        return None;
+    }
+    let mut operands = Vec::new();
+    operands_of(asked, &mut operands);
+    let mut extended = tree.clone();
+    let list = extended
+        .pointer_mut("/statements/0/node/select_list")?
+        .as_array_mut()?;
+    list.extend(operands);
+    Some(extended)
+}
+
+/// What a tree of comparisons compares.
+fn operands_of(expression: &Value, found: &mut Vec<Value>) {
+    let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
+    let children = expression.get("children").and_then(Value::as_array);
+    match (text("class"), text("type")) {
+        ("CONJUNCTION", _) | ("OPERATOR", "OPERATOR_NOT") => {
+            for child in children.into_iter().flatten() {
+                operands_of(child, found);
+            }
+        }
+        ("COMPARISON", _) => add_operands(expression, &["left", "right"], found),
+        ("BETWEEN", _) => add_operands(expression, &["input", "lower", "upper"], found),
+        _ => {}
+    }
+}
+
+fn add_operands(expression: &Value, fields: &[&str], found: &mut Vec<Value>) {
+    for operand in fields.iter().filter_map(|field| expression.get(*field)) {
+        let mut operand = operand.clone();
+        forget_place(&mut operand);
+        let is_constant = operand.get("class") == Some(&json!("CONSTANT"));
+        if !is_constant && !found.contains(&operand) && found.len() < VALUES {
+            found.push(operand);
+        }
+    }
+}
+
+/// Takes out where in the text an expression stands, so that equal ones are equal.
+fn forget_place(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(forget_place),
+        Value::Object(fields) => {
+            fields.remove("query_location");
+            fields.values_mut().for_each(forget_place);
+        }
+        _ => {}
+    }
+}

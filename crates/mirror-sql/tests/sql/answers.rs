@@ -1,0 +1,205 @@
+//! What is answered, and how it is printed.
+
+use std::fs;
+
+use mirror_sql::Format;
+
+use crate::runs::{answer, engine, run, text};
+
+#[test]
+fn many_runs_are_one_table_and_one_run_twice_is_one() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Letters that are patterns of files, or end a text, stand for themselves.
+    let folder = folder.path().join("runs [*] of ü'?");
+    let (one, other) = (run(&folder, 7, [1.0, 2.0]), run(&folder, 8, [3.0, 4.0]));
+    let sql = "SELECT seed, role, avg(reward) AS reward, count(*) AS calls \
+               FROM responses JOIN uids USING (run_id, uid) JOIN runs USING (run_id) GROUP BY 1, 2 ORDER BY 1, 2";
+    let csv = text(&engine, &[&one, &other, &one], sql, Format::Csv);
+    assert_eq!(
+        csv,
+        "seed,role,reward,calls\n7,honest,1.5,2\n7,silent,,2\n8,honest,3.5,2\n8,silent,,2\n"
+    );
+}
+
+#[test]
+fn an_answer_is_a_table_csv_json_or_parquet() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let runs = [run.as_path()];
+    let sql = "SELECT step, reward, completion FROM responses WHERE step = 0 ORDER BY uid";
+
+    let table = text(&engine, &runs, sql, Format::Table);
+    assert!(table.contains("| step | reward | completion |"), "{table}");
+    assert!(table.ends_with("\n2 rows\n"), "{table}");
+
+    let json = text(&engine, &runs, sql, Format::Json);
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let expected = serde_json::json!([
+        {"step": 0, "reward": 1.0, "completion": "a, \"b\""},
+        {"step": 0, "reward": null, "completion": ""},
+    ]);
+    assert_eq!(rows[0], expected[0]);
+    assert_eq!(rows[1]["reward"], serde_json::Value::Null);
+
+    let parquet = answer(&engine, &runs, sql, Format::Parquet).unwrap();
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+
+    let nested = text(&engine, &runs, "SELECT scores FROM events LIMIT 1", Format::Csv);
+    assert_eq!(nested, "scores\n\"[0.5, 0.25]\"\n");
+    let none = text(&engine, &runs, "SELECT loss FROM losses", Format::Csv);
+    assert_eq!(none, "loss\n");
+    let none = text(&engine, &runs, "SELECT loss FROM losses", Format::Json);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&none).unwrap(),
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn a_table_shows_a_thousand_rows_and_says_that_there_are_more() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let sql = |rows| format!("SELECT range AS n FROM range({rows})");
+    let all = text(&engine, &[&run], &sql(1_000), Format::Table);
+    assert!(all.contains("| 999 |") && all.ends_with("\n1000 rows\n"), "{all}");
+    let first = text(&engine, &[&run], &sql(1_001), Format::Table);
+    assert!(first.contains("| 999 |") && !first.contains("| 1000 |"));
+    assert!(first.ends_with("\nthe first 1000 rows; --format csv, json or parquet gives all\n"));
+    let all = text(&engine, &[&run], &sql(1_001), Format::Csv);
+    assert_eq!(all.lines().count(), 1_002);
+}
+
+#[test]
+fn tables_and_columns_and_plans_can_be_asked_for() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let runs = [run.as_path()];
+    let tables = text(&engine, &runs, "SHOW TABLES", Format::Csv);
+    let mut listed: Vec<&str> = tables.lines().skip(1).collect();
+    listed.sort_unstable();
+    let mut known: Vec<&str> = mirror_runs::tables::TABLES
+        .iter()
+        .map(|table| table.name)
+        .collect();
+    known.extend(["runs", "uids"]);
+    known.sort_unstable();
+    assert_eq!(listed, known);
+
+    let columns = text(&engine, &runs, "DESCRIBE responses", Format::Csv);
+    assert!(columns.contains("\nreward,FLOAT,"), "{columns}");
+    for plan in [
+        "EXPLAIN SELECT count(*) FROM responses",
+        "-- a comment\nexplain analyze SELECT count(*) FROM responses;",
+    ] {
+        let drawn = text(&engine, &runs, plan, Format::Table);
+        assert!(drawn.contains("AGGREGATE"), "{plan}: {drawn}");
+        let error = answer(&engine, &runs, plan, Format::Csv).expect_err("a plan is no CSV");
+        assert!(error.is_question(), "{error}");
+    }
+}
+
+/// A run of an earlier version lacks a column, or a table; its rows are null there.
+#[test]
+fn a_column_or_a_table_that_a_run_lacks_is_null_or_empty() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, old) = (
+        run(folder.path(), 7, [1.0, 2.0]),
+        run(folder.path(), 8, [3.0, 4.0]),
+    );
+    let without = answer(
+        &engine,
+        &[&old],
+        "SELECT * EXCLUDE (latency) FROM responses",
+        Format::Parquet,
+    )
+    .unwrap();
+    fs::write(old.join("responses.parquet"), without).unwrap();
+    fs::remove_file(old.join("weights.parquet")).ok();
+    let sql = "SELECT seed, count(*) AS calls, count(latency) AS timed FROM responses JOIN runs USING (run_id) \
+               GROUP BY 1 ORDER BY 1";
+    assert_eq!(
+        text(&engine, &[&whole, &old], sql, Format::Csv),
+        "seed,calls,timed\n7,4,4\n8,4,0\n"
+    );
+    assert_eq!(
+        text(&engine, &[&old], sql, Format::Csv),
+        "seed,calls,timed\n8,4,0\n"
+    );
+    assert_eq!(
+        text(&engine, &[&old], "SELECT count(*) AS n FROM weights", Format::Csv),
+        "n\n0\n"
+    );
+}
+
+#[test]
+fn a_wrong_question_is_told_what_there_is() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    for (sql, told) in [
+        (
+            "SELECT * FROM respones",
+            "no table is called respones, the nearest is responses; there are runs, uids, events",
+        ),
+        (
+            "SELECT latncy FROM responses",
+            "no column is called latncy, the nearest is latency; responses has run_id, validator",
+        ),
+        (
+            "SELECT r.latncy FROM responses r JOIN uids USING (uid)",
+            "no column is called latncy, the nearest is latency; responses has run_id, validator",
+        ),
+        (
+            "SELECT uid FROM losses",
+            "no column is called uid; losses has run_id",
+        ),
+        (
+            "SELECT sed FROM runs",
+            "no column is called sed, the nearest is seed; runs has run_id",
+        ),
+        ("SELEC 1", "this is not SQL: syntax error at or near \"SELEC\""),
+        ("", "there is no question"),
+        (" -- nothing\n", "there is no question"),
+        ("SELECT 1; SELECT 2", "one question at a time: these are 2"),
+        ("SELECT nope(uid) FROM responses", "nope"),
+        ("SELECT avg(completion) FROM responses", "avg"),
+        ("SELECT 'a'::INT", "Could not convert string 'a'"),
+        ("SELECT ?", "parameters"),
+    ] {
+        let error = answer(&engine, &[&run], sql, Format::Table).expect_err(sql);
+        assert!(error.is_question(), "{sql}: {error:?}");
+        let said = error.to_string();
+        assert!(said.contains(told), "{sql}: {said}");
+        assert!(!said.contains('\n'), "{sql}: {said}");
+    }
+}
+
+/// A table's file that is damaged is named by its place in the run.
+#[test]
+fn a_damaged_table_is_named() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let file = run.join("events.parquet");
+    fs::write(&file, "not Parquet at all").unwrap();
+    let error =
+        answer(&engine, &[&run], "SELECT step FROM events", Format::Table).expect_err("it is damaged");
+    assert!(!error.is_question(), "{error:?}");
+    let name = fs::canonicalize(&file).unwrap().display().to_string();
+    assert!(error.to_string().contains(&name), "{error}");
+    // Other tables are answered all the same.
+    assert_eq!(
+        text(
+            &engine,
+            &[&run],
+            "SELECT count(*) AS n FROM responses",
+            Format::Csv
+        ),
+        "n\n4\n"
+    );
+}

@@ -1,0 +1,144 @@
+//! What a question may take: time, memory, disk, the size of an answer, its own length and depth.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use mirror_sql::{Format, SqlError};
+
+use crate::runs::{answer, engine, run, text};
+
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+            Ok(found) => found.len(),
+            // It was removed in the meantime.
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+#[test]
+fn counting_without_end_ends_with_the_time() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let endless =
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n % 1000 + 1 FROM t) SELECT max(n) FROM t";
+    let engine = engine.with_time(Duration::from_secs(1));
+    let error = answer(&engine, &[&run], endless, Format::Table).expect_err("it has no end");
+    assert!(matches!(error, SqlError::Time(_)), "{error:?}");
+    assert!(error.to_string().contains("took more than 1 second"), "{error}");
+}
+
+#[test]
+fn what_needs_more_memory_than_there_is_says_so() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    for large in [
+        "WITH RECURSIVE t AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM t WHERE length(s) < 2000000000) \
+         SELECT length(max(s)) FROM t",
+        "SELECT repeat('x', 3000000000)",
+        "SELECT list(range || 'some text that is long enough to take memory') FROM range(100000000)",
+    ] {
+        let error = answer(&engine, &[&run], large, Format::Csv).expect_err(large);
+        assert!(matches!(error, SqlError::Memory), "{large}: {error:?}");
+        assert_eq!(
+            error.to_string(),
+            "the query needs more than 1 GiB of memory: ask for fewer columns, rows or runs"
+        );
+    }
+}
+
+/// The distinct rows of a cross join do not fit in memory, and go to disk as far as they may.
+#[test]
+fn what_does_not_fit_in_memory_takes_a_bounded_part_of_the_disk() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let join =
+        "SELECT count(*) AS n FROM (SELECT DISTINCT a.range, b.range FROM range(100000) a, range(100000) b)";
+    let temporary = std::env::temp_dir();
+    let before = bytes_below(&temporary);
+    let (most, error) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| answer(&engine, &[&run], join, Format::Csv).map(drop));
+        let mut most = 0;
+        while !asking.is_finished() {
+            most = most.max(bytes_below(&temporary).saturating_sub(before));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        (most, asking.join().unwrap().expect_err("it is too large"))
+    });
+    // On a slow machine its time may be over before its disk is.
+    assert!(matches!(error, SqlError::Spill | SqlError::Time(_)), "{error:?}");
+    assert!(most > 100 << 20, "nothing went to disk: {most} bytes");
+    assert!(most < 4 << 30, "{most} bytes");
+    assert!(
+        bytes_below(&temporary) < before + (100 << 20),
+        "it is not cleared away"
+    );
+}
+
+/// Rows that need no memory could fill a disk.
+#[test]
+fn an_answer_has_a_largest_size() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let wide = "SELECT repeat('abcdefghij', 1000) AS s, range FROM range(100000000)";
+    let error = answer(&engine, &[&run], wide, Format::Csv).expect_err("it is too large");
+    assert!(matches!(error, SqlError::Answer | SqlError::Time(_)), "{error:?}");
+    let shown = text(
+        &engine,
+        &[&run],
+        "SELECT range FROM range(100000000)",
+        Format::Table,
+    );
+    assert!(shown.contains("the first 1000 rows"));
+}
+
+#[test]
+fn a_question_has_a_greatest_length_and_depth() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let as_long_as_allowed = format!("SELECT length('{}') AS n", "x".repeat((64 << 10) - 22));
+    assert_eq!(as_long_as_allowed.len(), 64 << 10);
+    assert_eq!(
+        text(&engine, &[&run], &as_long_as_allowed, Format::Csv),
+        format!("n\n{}\n", (64 << 10) - 22)
+    );
+    // Quotes are the longest when they are escaped.
+    let quotes = format!("SELECT length('{}') AS n", "''".repeat(30_000));
+    assert_eq!(text(&engine, &[&run], &quotes, Format::Csv), "n\n30000\n");
+    let deep = format!("SELECT 1{} AS sum", "+1".repeat(400));
+    assert_eq!(text(&engine, &[&run], &deep, Format::Csv), "sum\n401\n");
+
+    for (sql, told) in [
+        (format!("{as_long_as_allowed} "), "at most 65536 are allowed"),
+        (format!("SELECT 1{}", "+1".repeat(20_000)), "depth limit"),
+        (
+            format!("SELECT {}1{}", "(".repeat(30_000), ")".repeat(30_000)),
+            "memory exhausted",
+        ),
+        (
+            format!("{}SELECT 1{}", "SELECT * FROM (".repeat(4_000), ")".repeat(4_000)),
+            "memory exhausted",
+        ),
+        (
+            format!("SELECT {}1{}", "[".repeat(30_000), "]".repeat(30_000)),
+            "memory exhausted",
+        ),
+        (
+            format!("SELECT {}true", "NOT ".repeat(15_000)),
+            "memory exhausted",
+        ),
+    ] {
+        let error = answer(&engine, &[&run], &sql, Format::Table).expect_err("it is too long or too deep");
+        let said = error.to_string();
+        assert!(error.is_question() && said.contains(told), "{:.40}: {said}", sql);
+    }
+}

@@ -1,0 +1,94 @@
+//! The executable, and runs to ask it about.
+
+use std::path::{Path, PathBuf};
+
+use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, Record};
+use mirror_runs::{Ended, NewRun, Recorder, Role, RunDirectory, roles};
+use mirror_sql::{Engine, Format, SqlError};
+
+/// The executable that `cargo xtask test` fetches. Without one a test is skipped and says so, except in CI, where it fails.
+pub(crate) fn engine() -> Option<Engine> {
+    match Engine::find() {
+        Ok(engine) => Some(engine),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// All that an answer prints.
+pub(crate) fn answer(
+    engine: &Engine,
+    runs: &[&Path],
+    sql: &str,
+    format: Format,
+) -> Result<Vec<u8>, SqlError> {
+    let runs: Vec<PathBuf> = runs.iter().map(|run| run.to_path_buf()).collect();
+    let mut printed = Vec::new();
+    let answer = engine.answer(&runs, sql, format)?;
+    answer
+        .write(&mut printed)
+        .expect("a vector takes what is written");
+    Ok(printed)
+}
+
+/// All that an answer prints, as text.
+#[track_caller]
+pub(crate) fn text(engine: &Engine, runs: &[&Path], sql: &str, format: Format) -> String {
+    let printed = answer(engine, runs, sql, format).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    String::from_utf8(printed).expect("the answer is text")
+}
+
+/// A run of two steps in which uid 0 answered for these rewards and uid 1 never did.
+pub(crate) fn run(folder: &Path, seed: u64, rewards: [f32; 2]) -> PathBuf {
+    let new = NewRun {
+        experiment: "asked".to_owned(),
+        seed,
+        tags: vec!["a".to_owned()],
+        ..NewRun::default()
+    };
+    let directory = RunDirectory::create(folder, &new).unwrap();
+    let layout = directory.layout().clone();
+    let mut recorder = Recorder::start(directory, Recorder::SEGMENT_BYTES).unwrap();
+    let records: Vec<Record> = (0..)
+        .zip(rewards)
+        .map(|(step, reward)| event(step, reward))
+        .collect();
+    recorder.append(&records).unwrap();
+    recorder.finish(Ended::Done).unwrap();
+    let role = |uid, role: &str| Role {
+        uid,
+        role: role.to_owned(),
+    };
+    roles::save(&[role(0, "honest"), role(1, "silent")], &layout).unwrap();
+    layout.root().to_owned()
+}
+
+fn event(step: u64, reward: f32) -> Record {
+    let call = |uid, outcome: Outcome, reward| AxonCall {
+        uid,
+        outcome: outcome.into(),
+        reward,
+        completion: "a, \"b\"".to_owned(),
+        latency: 0.25,
+        ..AxonCall::default()
+    };
+    Record {
+        kind: Some(Kind::Event(ForwardEvent {
+            validator: "validator-0".to_owned(),
+            purpose: Purpose::Query.into(),
+            step,
+            scores: vec![0.5, 0.25],
+            message: "what?".to_owned(),
+            calls: vec![
+                call(0, Outcome::Success, Some(reward)),
+                call(1, Outcome::Timeout, None),
+            ],
+            best: Some(0),
+            ..ForwardEvent::default()
+        })),
+    }
+}
