@@ -9,13 +9,14 @@ mod libtorch;
 mod prerequisites;
 mod wheels;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -182,6 +183,7 @@ impl Checkout {
         succeed(&mut cargo(
             "clippy --release --workspace --all-targets -- --deny warnings",
         ))?;
+        check_features()?;
         if !prerequisites::on_path("cargo-deny") {
             eprintln!(
                 "the dependencies are not checked: `cargo install --locked cargo-deny` brings what does"
@@ -190,6 +192,36 @@ impl Checkout {
         }
         succeed(cargo("deny check bans licenses sources").current_dir(&self.root))
     }
+}
+
+/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ where a
+/// feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
+fn check_features() -> Result<()> {
+    let listed = output(&mut cargo("tree --workspace --depth 0 --prefix none"))?;
+    let packages = listed.lines().filter_map(|line| line.split_whitespace().next());
+    let mut differing = BTreeSet::new();
+    for package in packages.filter(|package| !package.starts_with('[') && *package != "xtask") {
+        let mut clippy = cargo("clippy --release --all-targets --message-format json --package");
+        let messages = output(clippy.arg(package).arg("--quiet"))?;
+        differing.extend(compiled_dependencies(&messages));
+    }
+    ensure!(
+        differing.is_empty(),
+        "these dependencies are compiled more than once, because crates ask for different features of them; name all the \
+         features in crates/mirror-features/Cargo.toml (under build-dependencies for one of a build script or a macro):\n  {}",
+        differing.into_iter().collect::<Vec<_>>().join("\n  ")
+    );
+    Ok(())
+}
+
+/// The packages of a registry that cargo compiled, from its messages: one JSON object a line.
+fn compiled_dependencies(messages: &str) -> impl Iterator<Item = String> {
+    let compiled = messages.lines().filter(|line| line.contains("\"fresh\":false"));
+    compiled.filter_map(|line| {
+        let (_, id) = line.split_once("\"package_id\":\"registry+")?;
+        let (_, package) = id.split_once('"')?.0.rsplit_once('#')?;
+        Some(package.to_owned())
+    })
 }
 
 fn test(arguments: &[OsString]) -> Result<()> {
@@ -267,6 +299,25 @@ fn cargo(words: &str) -> Command {
     cargo
 }
 
+/// What `command` prints, while its messages go to this program's terminal.
+///
+/// # Errors
+///
+/// When it cannot be started or does not exit with 0.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    ensure!(
+        output.status.success(),
+        "`{}` failed ({})",
+        command.get_program().display(),
+        output.status
+    );
+    String::from_utf8(output.stdout).context("its output is not UTF-8")
+}
+
 /// Runs `command` to its end with this program's terminal.
 ///
 /// # Errors
@@ -339,6 +390,20 @@ mod tests {
             ["xtask", "mirror-net"]
         );
         assert_eq!(packages_in("-E test(wire) -- -p xtask"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_dependency_that_was_compiled_again_is_told_from_one_that_was_not() {
+        let registry = "registry+https://index#";
+        let messages = [
+            format!(r#"{{"reason":"compiler-artifact","package_id":"{registry}libc@0.2.1","fresh":true}}"#),
+            format!(r#"{{"reason":"compiler-artifact","package_id":"{registry}syn@2.0.1","fresh":false}}"#),
+            r#"{"reason":"compiler-artifact","package_id":"path+file:///w/mirror#0.1.0","fresh":false}"#
+                .to_owned(),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+        ];
+        let compiled: Vec<String> = compiled_dependencies(&messages.join("\n")).collect();
+        assert_eq!(compiled, ["syn@2.0.1"]);
     }
 
     #[test]

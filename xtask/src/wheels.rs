@@ -462,13 +462,10 @@ print(hashlib.sha256(open(name, 'rb').read()).hexdigest())
         let hash = small_wheel(folder.path(), program);
         let size = program.len() as u64;
 
-        let configuration = folder.path().join("pip.conf");
-        let text = format!(
-            "[global]\nno-index = true\nfind-links = {}\n",
-            folder.path().display()
-        );
-        write(&configuration, &text).expect("a file can be written");
-        let environment = [("PIP_CONFIG_FILE", configuration.as_path())];
+        let environment = [
+            ("PIP_NO_INDEX", Path::new("1")),
+            ("PIP_FIND_LINKS", folder.path()),
+        ];
 
         let place = folder.path().join("place");
         let wrong = small_bundle("0".repeat(64), size);

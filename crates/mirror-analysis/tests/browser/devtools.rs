@@ -1,0 +1,202 @@
+//! Chromium, driven by the DevTools protocol over a pipe: <https://chromedevtools.github.io/devtools-protocol/>.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Time in which the browser answers, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The names that Debian and others give the program.
+const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// A page in a browser of its own.
+pub(crate) struct Page {
+    browser: Child,
+    input: ChildStdin,
+    messages: Receiver<Value>,
+    session: Option<String>,
+    calls: u64,
+    console: Vec<String>,
+    _profile: TempDir,
+}
+
+/// Opens a file as a page. Without a browser a test is skipped and says so, except in CI, where it fails.
+pub(crate) fn open(file: &Path) -> Option<Page> {
+    let profile = tempfile::tempdir().expect("a folder for the browser");
+    let Some(mut browser) = NAMES.iter().find_map(|name| start(name, profile.path())) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "there is no Chromium to open the page in: apt-get install chromium"
+        );
+        eprintln!("skipped: there is no Chromium to open the page in");
+        return None;
+    };
+    let output = browser.stdout.take().expect("its output is a pipe");
+    let (sender, messages) = mpsc::channel();
+    thread::spawn(move || {
+        for message in BufReader::new(output).split(0) {
+            let Ok(message) = message else { return };
+            let message = serde_json::from_slice(&message).expect("the browser sends JSON");
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    let mut page = Page {
+        input: browser.stdin.take().expect("its input is a pipe"),
+        browser,
+        messages,
+        session: None,
+        calls: 0,
+        console: Vec::new(),
+        _profile: profile,
+    };
+    let target = page.call("Target.createTarget", json!({"url": "about:blank"}));
+    let attach = json!({"targetId": target["targetId"], "flatten": true});
+    let session = page.call("Target.attachToTarget", attach);
+    page.session = session["sessionId"].as_str().map(str::to_owned);
+    for domain in ["Page", "Runtime", "Log"] {
+        page.call(&format!("{domain}.enable"), json!({}));
+    }
+    let address = format!("file://{}", file.display());
+    let opened = page.call("Page.navigate", json!({"url": address}));
+    assert!(opened.get("errorText").is_none(), "{opened}");
+    page.receive("Page.loadEventFired", |message| {
+        message["method"] == "Page.loadEventFired"
+    });
+    Some(page)
+}
+
+/// Starts the program called `name`, if there is one. It reads commands from descriptor 3 and writes messages to 4, which the
+/// shell makes of its own input and output.
+fn start(name: &str, profile: &Path) -> Option<Child> {
+    let found = Command::new(name)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    found.ok().filter(std::process::ExitStatus::success)?;
+    let browser = Command::new("sh")
+        .args([
+            "-c",
+            "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1",
+            "sh",
+            name,
+        ])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .args(["--remote-debugging-pipe", "--window-size=1280,900"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    Some(browser.expect("a shell starts"))
+}
+
+impl Page {
+    /// The value of an expression of JavaScript, once it is settled where it is a promise.
+    #[track_caller]
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
+        let call = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let evaluated = self.call("Runtime.evaluate", call);
+        assert!(
+            evaluated.get("exceptionDetails").is_none(),
+            "{expression}: {evaluated}"
+        );
+        evaluated["result"]["value"].clone()
+    }
+
+    /// Waits until an expression of JavaScript is true.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, expression: &str) {
+        let waiting = format!(
+            "new Promise((done) => {{ const look = () => ({expression}) ? done(true) : setTimeout(look, 20); look(); }})"
+        );
+        self.evaluate(&waiting);
+    }
+
+    /// Presses the mouse's button over the middle of the element that `expression` gives, as a person would.
+    #[track_caller]
+    pub(crate) fn click(&mut self, expression: &str) {
+        let place = self.evaluate(&format!(
+            "(() => {{ const element = {expression}; element.scrollIntoView({{block: 'center', behavior: 'instant'}}); \
+             const box = element.getBoundingClientRect(); \
+             return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            self.call(
+                "Input.dispatchMouseEvent",
+                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
+            );
+        }
+    }
+
+    /// What the page has complained of until now.
+    pub(crate) fn console(&mut self) -> &[String] {
+        // Whatever was said before this call is here when it is answered.
+        self.evaluate("0");
+        &self.console
+    }
+
+    /// Calls a method of the protocol and gives its result.
+    #[track_caller]
+    fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.calls += 1;
+        let id = self.calls;
+        let mut call = json!({"id": id, "method": method, "params": parameters});
+        if let Some(session) = &self.session {
+            call["sessionId"] = session.as_str().into();
+        }
+        let sent = self.input.write_all(format!("{call}\0").as_bytes());
+        sent.and_then(|()| self.input.flush())
+            .unwrap_or_else(|error| panic!("{method}: the browser is gone: {error}"));
+        let mut answer = self.receive(method, |message| message["id"] == id);
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// The next message that is `wanted`. What the page complains of before is kept.
+    #[track_caller]
+    fn receive(&mut self, reason: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self
+                .messages
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|error| panic!("{reason}: the browser does not answer: {error}"));
+            if let "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded" =
+                message["method"].as_str().unwrap_or_default()
+            {
+                self.console.push(message["params"].to_string());
+            }
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing left to end.
+        let _ = self.browser.kill();
+        let _ = self.browser.wait();
+    }
+}
