@@ -3,6 +3,7 @@
 use std::fs;
 
 use mirror_tests::{Laboratory, duckdb};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::experiment::TRAINING;
@@ -194,4 +195,35 @@ fn check_parses_the_sql_of_expectations() {
     let checked = laboratory.mirror(&["check", wrong]);
     assert_eq!(checked.status, Some(2), "{checked:?}");
     assert!(checked.err.contains("the nearest is reward"), "{checked:?}");
+    let checked = laboratory.mirror(&["check", "--json", wrong]);
+    let problems: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(problems["problems"][0]["severity"], "error", "{problems}");
+}
+
+/// Ctrl-C in the middle of a question ends it, and nothing of it is left on the disk.
+#[test]
+fn an_interrupted_question_leaves_nothing_behind() {
+    if duckdb().is_none() {
+        return;
+    }
+    let mut laboratory = Laboratory::new();
+    let temporary = laboratory.path().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    laboratory.set("TMPDIR", &temporary);
+    let file = laboratory.file("small.yml", TRAINING);
+    laboratory.done(file, &["query.method.args.max_iter=5"]);
+    let endless =
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n % 1000 + 1 FROM t) SELECT max(n) FROM t";
+    let asking = laboratory.start(&["sql", "last", endless]);
+    // The question is asked when the tables are given away: then there is a folder with DuckDB's own folder in it.
+    mirror_tests::eventually("DuckDB works at the question", || {
+        let folders = fs::read_dir(&temporary).unwrap().flatten();
+        let mut questions = folders.map(|folder| folder.path().join("parsed.json"));
+        questions.any(|parsed| parsed.exists()).then_some(())
+    });
+    asking.send(Signal::INT);
+    let ended = asking.ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.err.contains("the query was interrupted"), "{ended:?}");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "a folder is left");
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::engine::{Engine, LONGEST_TIME};
 
@@ -57,66 +58,87 @@ pub(crate) enum Broken {
     Io { doing: &'static str, source: io::Error },
 }
 
-/// Has DuckDB execute `script` in the folder `work`, and gives what it printed. The script is ours: nothing that a person
-/// wrote may be part of it. The folder has to be given to this process alone.
-pub(crate) fn execute(engine: &Engine, work: &Path, script: &str) -> Result<String, Broken> {
-    let io = |doing| move |source| Broken::Io { doing, source };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(io("cannot start DuckDB"))?;
-    let create = |name: &str| File::create(work.join(name)).map_err(io("cannot write where DuckDB works"));
-    let (out, complaint) = (create(OUT)?, create(COMPLAINT)?);
-    match std::fs::create_dir(work.join(SPILL)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(io("cannot write where DuckDB works")(error));
-        }
-        _ => {}
-    }
-    let mut command = Command::new(&engine.program);
-    command
-        .args(["-batch", "-bail", "-no-stdin", "-csv", "-c"])
-        .arg(format!("{}\n{script}", settings()))
-        .current_dir(work)
-        // Its habits, its secrets and its start-up file are not the user's.
-        .env_clear()
-        .env("HOME", work)
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(complaint)
-        .kill_on_drop(true);
-    let status = runtime.block_on(async {
-        let mut child = command.spawn().map_err(io("cannot start DuckDB"))?;
-        bound(&child).map_err(io("cannot bound what DuckDB takes"))?;
-        let ended = tokio::select! {
-            status = child.wait() => return status.map_err(io("cannot wait for DuckDB")),
-            () = tokio::time::sleep(engine.time) => Broken::Time(engine.time),
-            interrupted = interrupted() => match interrupted {
-                Ok(()) => Broken::Interrupted,
-                Err(source) => Broken::Io { doing: "cannot listen for signals", source },
-            },
+/// Starts DuckDB, one process after another, and listens from the first one on for signals that ask this program to end.
+pub(crate) struct Runner<'engine> {
+    engine: &'engine Engine,
+    runtime: Runtime,
+    interrupt: SignalStream,
+    terminate: SignalStream,
+}
+
+impl<'engine> Runner<'engine> {
+    pub(crate) fn new(engine: &'engine Engine) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (interrupt, terminate) = {
+            let _entered = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        child.kill().await.map_err(io("cannot kill DuckDB"))?;
-        Err(ended)
-    })?;
-    let read = |name: &str, bytes: u64| {
-        let mut text = Vec::new();
-        let file = File::open(work.join(name)).map_err(io("cannot read what DuckDB printed"))?;
-        file.take(bytes)
-            .read_to_end(&mut text)
-            .map_err(io("cannot read what DuckDB printed"))?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    };
-    if status.success() {
-        return read(OUT, ANSWER_BYTES);
+        Ok(Self {
+            engine,
+            runtime,
+            interrupt,
+            terminate,
+        })
     }
-    if status.signal() == Some(Signal::XFSZ.as_raw()) {
-        return Err(Broken::FileSize);
+
+    /// Has DuckDB execute `script` in the folder `work`, and gives what it printed. The script is ours: nothing that a person
+    /// wrote may be part of it. The folder has to be given to this process alone.
+    pub(crate) fn execute(&mut self, work: &Path, script: &str) -> Result<String, Broken> {
+        let io = |doing| move |source| Broken::Io { doing, source };
+        let create =
+            |name: &str| File::create(work.join(name)).map_err(io("cannot write where DuckDB works"));
+        let (out, complaint) = (create(OUT)?, create(COMPLAINT)?);
+        match std::fs::create_dir(work.join(SPILL)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(io("cannot write where DuckDB works")(error));
+            }
+            _ => {}
+        }
+        let mut command = Command::new(&self.engine.program);
+        command
+            .args(["-batch", "-bail", "-no-stdin", "-csv", "-c"])
+            .arg(format!("{}\n{script}", settings()))
+            .current_dir(work)
+            // Its habits, its secrets and its start-up file are not the user's.
+            .env_clear()
+            .env("HOME", work)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(complaint)
+            .kill_on_drop(true);
+        let status = self.runtime.block_on(async {
+            let mut child = command.spawn().map_err(io("cannot start DuckDB"))?;
+            bound(&child).map_err(io("cannot bound what DuckDB takes"))?;
+            let ended = tokio::select! {
+                status = child.wait() => return status.map_err(io("cannot wait for DuckDB")),
+                () = tokio::time::sleep(self.engine.time) => Broken::Time(self.engine.time),
+                _ = self.interrupt.recv() => Broken::Interrupted,
+                _ = self.terminate.recv() => Broken::Interrupted,
+            };
+            child.kill().await.map_err(io("cannot kill DuckDB"))?;
+            Err(ended)
+        })?;
+        let read = |name: &str, bytes: u64| {
+            let mut text = Vec::new();
+            let file = File::open(work.join(name)).map_err(io("cannot read what DuckDB printed"))?;
+            file.take(bytes)
+                .read_to_end(&mut text)
+                .map_err(io("cannot read what DuckDB printed"))?;
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        if status.success() {
+            return read(OUT, ANSWER_BYTES);
+        }
+        if status.signal() == Some(Signal::XFSZ.as_raw()) {
+            return Err(Broken::FileSize);
+        }
+        if let Some(signal) = status.signal() {
+            return Err(Broken::Signal(signal));
+        }
+        Err(Broken::Complaint(read(COMPLAINT, COMPLAINT_BYTES)?))
     }
-    if let Some(signal) = status.signal() {
-        return Err(Broken::Signal(signal));
-    }
-    Err(Broken::Complaint(read(COMPLAINT, COMPLAINT_BYTES)?))
 }
 
 /// What every script begins with.
@@ -161,13 +183,4 @@ fn bound(child: &Child) -> io::Result<()> {
         };
     }
     Ok(())
-}
-
-/// Returns when the terminal or another process asks this one to end.
-async fn interrupted() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
 }

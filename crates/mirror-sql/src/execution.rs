@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::child;
+use crate::child::Runner;
 use crate::engine::Engine;
 use crate::error::SqlError;
 use crate::statement::{self, QUESTION, Statement};
@@ -13,7 +13,7 @@ use crate::tables::Scope;
 
 /// A question that was parsed, in a folder of its own.
 pub(crate) struct Execution<'engine> {
-    engine: &'engine Engine,
+    runner: Runner<'engine>,
     scope: Scope,
     pub(crate) statement: Statement,
     work: PathBuf,
@@ -24,6 +24,7 @@ pub(crate) struct Execution<'engine> {
 impl<'engine> Execution<'engine> {
     /// Parses a question about runs, which are given by their folders.
     pub(crate) fn parse(engine: &'engine Engine, runs: &[PathBuf], sql: &str) -> Result<Self, SqlError> {
+        let mut runner = Runner::new(engine).map_err(SqlError::io("cannot start DuckDB"))?;
         let scope = Scope::open(runs)?;
         let doing = "cannot make a folder for DuckDB to work in";
         let folder = tempfile::Builder::new()
@@ -32,9 +33,9 @@ impl<'engine> Execution<'engine> {
             .map_err(SqlError::io(doing))?;
         // By its real path, which DuckDB compares with.
         let work = fs::canonicalize(folder.path()).map_err(SqlError::io(doing))?;
-        let statement = statement::parse(engine, &work, sql)?;
+        let statement = statement::parse(&mut runner, &work, sql)?;
         Ok(Self {
-            engine,
+            runner,
             scope,
             statement,
             work,
@@ -60,17 +61,19 @@ impl<'engine> Execution<'engine> {
         let script = format!(
             "SET VARIABLE question = (SELECT content FROM read_text('{QUESTION}'));\n{tables}{script}"
         );
-        child::execute(self.engine, &self.work, &script)
+        self.runner
+            .execute(&self.work, &script)
             .map_err(|broken| SqlError::of(broken, &self.scope, &self.statement.reads))
     }
 
     /// The text of the statement that a syntax tree stands for.
-    pub(crate) fn text_of(&self, tree: &serde_json::Value) -> Result<String, SqlError> {
+    pub(crate) fn text_of(&mut self, tree: &serde_json::Value) -> Result<String, SqlError> {
         let (given, made) = (self.file("tree.json"), self.file("text"));
         write(&given, &tree.to_string())?;
         let script = "COPY (SELECT json_deserialize_sql(content::JSON) AS text FROM read_text('tree.json')) \
             TO 'text' (FORMAT json);";
-        child::execute(self.engine, &self.work, script)
+        self.runner
+            .execute(&self.work, script)
             .map_err(|broken| SqlError::of(broken, &self.scope, &self.statement.reads))?;
         let read = fs::read(&made).map_err(SqlError::io("cannot read what DuckDB wrote"))?;
         let row: serde_json::Value = serde_json::from_slice(&read)

@@ -7,8 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::child;
-use crate::engine::Engine;
+use crate::child::Runner;
 use crate::error::{REFUSED, SqlError, nearest};
 use crate::tables::{Scope, table_names};
 
@@ -66,7 +65,7 @@ struct Parsed {
 /// # Errors
 ///
 /// When it is too long, is not SQL, is not one statement, does more than reading, or names a table that is not there.
-pub(crate) fn parse(engine: &Engine, work: &Path, sql: &str) -> Result<Statement, SqlError> {
+pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<Statement, SqlError> {
     let wrong = |message: &str| Err(SqlError::Question(message.to_owned()));
     if sql.len() > LONGEST {
         return Err(SqlError::Question(format!(
@@ -84,7 +83,8 @@ pub(crate) fn parse(engine: &Engine, work: &Path, sql: &str) -> Result<Statement
          json_array_length(tree->'statements') AS statements, tree::VARCHAR AS tree \
          FROM (SELECT json_serialize_sql(content) AS tree FROM read_text('{QUESTION}'))) TO '{PARSED}' (FORMAT json);"
     );
-    child::execute(engine, work, &script)
+    runner
+        .execute(work, &script)
         .map_err(|broken| SqlError::of(broken, &Scope::default(), &Reads::Any))?;
     let parsed =
         fs::read(work.join(PARSED)).map_err(SqlError::io("cannot read the question's syntax tree"))?;

@@ -9,12 +9,12 @@ use mirror_runs::Layout;
 use mirror_runs::expectations::{self, Checked, Outcome};
 use mirror_sql::Engine;
 
-/// What is wrong with expectations, a line each; none where all could be decided.
+/// What is wrong with expectations, a sentence each.
 ///
 /// # Errors
 ///
 /// When it cannot be told, because DuckDB failed.
-pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Option<String>> {
+pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for Expectation { name, sql, .. } in expected {
         match engine.check(sql) {
@@ -25,7 +25,7 @@ pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Opt
             Err(error) => return Err(error).with_context(|| format!("checking the expectation `{name}`")),
         }
     }
-    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+    Ok(lines)
 }
 
 /// Decides each expectation about the runs together, and keeps the decisions in `layout` for the report.

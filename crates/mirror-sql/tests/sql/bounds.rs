@@ -143,6 +143,6 @@ fn a_question_has_a_greatest_length_and_depth() {
     ] {
         let error = answer(&engine, &[&run], &sql, Format::Table).expect_err("it is too long or too deep");
         let said = error.to_string();
-        assert!(error.is_question() && said.contains(told), "{:.40}: {said}", sql);
+        assert!(error.is_question() && said.contains(told), "{sql:.40}: {said}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mirror_config::experiment::Expectation;
-use mirror_config::{Loaded, Problems, load_with};
+use mirror_config::{Loaded, Problem, Problems, Severity, load_with};
 use mirror_sql::Engine;
 
 use super::Status;
@@ -46,8 +46,16 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     let (problems, status) = match arguments.overrides.load(&arguments.file) {
         Ok(loaded) => {
-            let status = check_expectations(&loaded.experiment.expect)?;
-            (loaded.warnings, status)
+            let mut problems = loaded.warnings;
+            problems
+                .problems
+                .extend(problems_of_expectations(&loaded.experiment.expect)?);
+            let status = if problems.has_errors() {
+                Status::Misused
+            } else {
+                Status::Done
+            };
+            (problems, status)
         }
         Err(problems) => (problems, Status::Misused),
     };
@@ -64,25 +72,29 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-/// Has the SQL of expectations parsed and says what is wrong with it, or that it was not parsed.
-fn check_expectations(expected: &[Expectation]) -> anyhow::Result<Status> {
+/// What is wrong with the SQL of expectations, or that it was not parsed.
+fn problems_of_expectations(expected: &[Expectation]) -> anyhow::Result<Vec<Problem>> {
+    let problem = |severity, message| Problem {
+        severity,
+        message,
+        place: None,
+        help: None,
+    };
     if expected.is_empty() {
-        return Ok(Status::Done);
+        return Ok(Vec::new());
     }
     let engine = match Engine::find() {
         Ok(engine) => engine,
         Err(error) => {
-            eprintln!("the SQL of `expect` was not parsed: {error}");
-            return Ok(Status::Done);
+            let message = format!("the SQL of `expect` was not parsed: {error}");
+            return Ok(vec![problem(Severity::Warning, message)]);
         }
     };
-    match expectations::problems(&engine, expected)? {
-        None => Ok(Status::Done),
-        Some(problems) => {
-            eprintln!("{problems}");
-            Ok(Status::Misused)
-        }
-    }
+    let wrong = expectations::problems(&engine, expected)?;
+    Ok(wrong
+        .into_iter()
+        .map(|message| problem(Severity::Error, message))
+        .collect())
 }
 
 /// Shows problems on standard error, drawn on a terminal and plain elsewhere.

@@ -92,8 +92,9 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
         [] => None,
         expected => {
             let engine = Engine::find().context("the file has `expect`")?;
-            if let Some(problems) = expectations::problems(&engine, expected)? {
-                return Err(Misuse::of(anyhow!(problems)).into());
+            let problems = expectations::problems(&engine, expected)?;
+            if !problems.is_empty() {
+                return Err(Misuse::of(anyhow!(problems.join("\n"))).into());
             }
             Some(engine)
         }
