@@ -13,6 +13,6 @@ pub mod shim;
 pub mod supervise;
 
 pub use placement::{
-    Capability, EndedBy, Exit, ForeignProgram, LastLog, NodeSpec, Placement, PlacementError, Program, Role,
+    Capability, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
     Status,
 };

@@ -1,13 +1,16 @@
-//! Whether a node answers gRPC health checking. A connection alone proves nothing: the kernel accepts it also for a
+//! Whether a node answers gRPC health checking: before it is ready, and while it runs. A connection alone proves nothing: the kernel accepts it also for a
 //! process that is stopped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::Liveness;
 
 /// Time for one attempt. Below it, a machine that starts a thousand nodes at once would be asked again and again.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,4 +60,22 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
     tokio::time::timeout(ATTEMPT_TIMEOUT, asking)
         .await
         .unwrap_or(Err(Unready::Silent { address }))
+}
+
+/// A client for [`check_liveness`], which connects when it is first used and again after a break.
+pub(crate) fn client(address: SocketAddr) -> HealthClient<Channel> {
+    HealthClient::new(mirror_net::channel::lazy(address))
+}
+
+/// Asks a running node once. An answer of any kind is a sign of life; that there is no health service means that a node
+/// cannot be watched.
+pub(crate) async fn check_liveness(mut client: HealthClient<Channel>, deadline: Duration) -> Liveness {
+    let checking = client.check(Request::new(HealthCheckRequest::default()));
+    match tokio::time::timeout(deadline, checking).await {
+        Ok(Ok(_)) => Liveness::Answered,
+        Ok(Err(status)) if mirror_net::channel::is_own(&status) => Liveness::Silent,
+        Ok(Err(status)) if status.code() == Code::Unimplemented => Liveness::Unwatched,
+        Ok(Err(_)) => Liveness::Answered,
+        Err(_) => Liveness::Silent,
+    }
 }

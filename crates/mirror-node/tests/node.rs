@@ -81,7 +81,7 @@ fn check_says(output: &Output, code: i32, words: &str) {
 fn listens_where_it_says_and_ends_on_terminate() {
     let mut child = start();
     tell(&mut child, &launch("accept"));
-    let Listening { address } = listening(&mut child);
+    let address = listening(&mut child).address;
     assert_ne!(address.port(), 0);
     TcpStream::connect(address).unwrap();
     send(&child, Signal::TERM);
