@@ -16,3 +16,4 @@ pub use placement::{
     Capability, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
     Status,
 };
+pub use readiness::HealthProbe;

@@ -309,7 +309,7 @@ impl Placement for LocalProcesses {
         let watched = |node: &Node| (node.is_paused(), node.health());
         match self.with(node, watched) {
             Ok((true, _)) => Liveness::Paused,
-            Ok((false, Some(client))) => readiness::check_liveness(client, deadline).await,
+            Ok((false, Some(probe))) => probe.check(deadline).await,
             Ok((false, None)) | Err(_) => Liveness::Unwatched,
         }
     }

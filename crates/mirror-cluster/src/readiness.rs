@@ -62,20 +62,30 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
         .unwrap_or(Err(Unready::Silent { address }))
 }
 
-/// A client for [`check_liveness`], which connects when it is first used and again after a break.
-pub(crate) fn client(address: SocketAddr) -> HealthClient<Channel> {
-    HealthClient::new(mirror_net::channel::lazy(address))
-}
+/// Asks a running node for signs of life, by a connection that is kept: made at the first check and again after a break.
+#[derive(Debug, Clone)]
+pub struct HealthProbe(HealthClient<Channel>);
 
-/// Asks a running node once. An answer of any kind is a sign of life; that there is no health service means that a node
-/// cannot be watched.
-pub(crate) async fn check_liveness(mut client: HealthClient<Channel>, deadline: Duration) -> Liveness {
-    let checking = client.check(Request::new(HealthCheckRequest::default()));
-    match tokio::time::timeout(deadline, checking).await {
-        Ok(Ok(_)) => Liveness::Answered,
-        Ok(Err(status)) if mirror_net::channel::is_own(&status) => Liveness::Silent,
-        Ok(Err(status)) if status.code() == Code::Unimplemented => Liveness::Unwatched,
-        Ok(Err(_)) => Liveness::Answered,
-        Err(_) => Liveness::Silent,
+impl HealthProbe {
+    /// A probe of the node that answers health checks at `address`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(address: SocketAddr) -> Self {
+        Self(HealthClient::new(mirror_net::channel::lazy(address)))
+    }
+
+    /// Asks once. An answer of any kind is a sign of life, but one that says that there is no health service: that server
+    /// cannot be watched.
+    pub async fn check(&self, deadline: Duration) -> Liveness {
+        let mut client = self.0.clone();
+        let checking = client.check(Request::new(HealthCheckRequest::default()));
+        match tokio::time::timeout(deadline, checking).await {
+            Ok(Ok(_)) => Liveness::Answered,
+            Ok(Err(status)) if mirror_net::channel::is_own(&status) => Liveness::Silent,
+            Ok(Err(status)) if status.code() == Code::Unimplemented => Liveness::Unwatched,
+            Ok(Err(_)) => Liveness::Answered,
+            Err(_) => Liveness::Silent,
+        }
     }
 }

@@ -16,11 +16,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
-use tonic::transport::Channel;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::{LAST_LOG, log};
-use crate::{EndedBy, Exit, Status, readiness, shim};
+use crate::{EndedBy, Exit, HealthProbe, Status, shim};
 
 /// Longest line that says where a node listens, bytes.
 const LONGEST_LISTENING: u64 = 4 << 10;
@@ -40,7 +38,7 @@ pub(super) struct Node {
     /// [`Request::Pause`] is in force.
     paused: AtomicBool,
     /// Asks for signs of life, once the process has said where.
-    health: OnceLock<HealthClient<Channel>>,
+    health: OnceLock<HealthProbe>,
 }
 
 /// How far a process has come.
@@ -135,13 +133,13 @@ impl Node {
     }
 
     /// Whom to ask for a sign of life; `None` before the process has said where it listens and after its end.
-    pub(super) fn health(&self) -> Option<HealthClient<Channel>> {
+    pub(super) fn health(&self) -> Option<HealthProbe> {
         let State::Listening(listening) = *self.state.borrow() else {
             return None;
         };
         Some(
             self.health
-                .get_or_init(|| readiness::client(listening.liveness))
+                .get_or_init(|| HealthProbe::new(listening.liveness))
                 .clone(),
         )
     }
