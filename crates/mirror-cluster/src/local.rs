@@ -27,8 +27,8 @@ use tokio::time::Instant;
 use self::spawner::Spawner;
 use self::tending::{Node, Request, State, Tie};
 use crate::{
-    Capability, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role, Status,
-    readiness,
+    Capability, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
+    Status, readiness,
 };
 
 /// Bytes of a log that an error or an [`Exit`] carries.

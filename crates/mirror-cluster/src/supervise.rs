@@ -230,10 +230,7 @@ mod tests {
         watch.paused(night);
         let health = watch.checked(Liveness::Silent, night);
         assert!(matches!(health, Some(Health::Silent(_))), "{health:?}");
-        assert_eq!(
-            watch.checked(Liveness::Answered, SECOND),
-            Some(Health::Answers)
-        );
+        assert_eq!(watch.checked(Liveness::Answered, SECOND), Some(Health::Answers));
     }
 
     #[test]

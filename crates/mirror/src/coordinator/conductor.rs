@@ -96,10 +96,7 @@ enum Notice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// The nodes of a kind start; `awaited` are those that are neither ready nor left dead.
-    Starting {
-        wave: Wave,
-        awaited: BTreeSet<String>,
-    },
+    Starting { wave: Wave, awaited: BTreeSet<String> },
     /// All nodes are there, and the chain makes its first block.
     Beginning,
     /// The validators work through their queries.
@@ -459,7 +456,11 @@ impl<P: Placement + 'static> Conductor<P> {
             Notice::Followed(_, Followed::Gone) => {}
             Notice::Started(started) => self.started(started).await?,
             Notice::Health(node, number, health) => {
-                if self.watches.get(&node).is_some_and(|watch| watch.number == number) {
+                if self
+                    .watches
+                    .get(&node)
+                    .is_some_and(|watch| watch.number == number)
+                {
                     self.look_after(node, health).await?;
                 }
             }
@@ -706,7 +707,10 @@ impl<P: Placement + 'static> Conductor<P> {
             awaited.remove(node);
         }
         if node == SUBTENSOR {
-            bail!("the subtensor is gone: {}", death.words(&format!(", and {reason}")));
+            bail!(
+                "the subtensor is gone: {}",
+                death.words(&format!(", and {reason}"))
+            );
         }
         let Some(index) = blueprint::validator_index(node) else {
             self.miners.remove(node);
