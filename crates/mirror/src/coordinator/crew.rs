@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use mirror_cluster::{NodeSpec, Placement, PlacementError};
+use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
 use mirror_config::experiment::BlockTime;
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
@@ -30,6 +30,9 @@ use super::schedule::Hold;
 /// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
 /// hangs and to start it again.
 const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Time for the chain to show that it lives, when another node waits in vain.
+const CHAIN_CHECK: Duration = Duration::from_secs(1);
 
 /// Pause between two attempts to reach a node.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -152,12 +155,20 @@ impl<P: Placement> Crew<P> {
         loop {
             let since = Instant::now();
             match self.placement.ready(node, self.ready_timeout).await {
-                Err(PlacementError::NotReady { .. }) if node != SUBTENSOR && self.outage.touches(since) => {
+                Err(PlacementError::NotReady { .. })
+                    if node != SUBTENSOR && (self.outage.touches(since) || self.chain_is_silent().await) =>
+                {
                     tracing::info!(node, "waits on for a node: the subtensor was out of reach");
                 }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Whether the chain, where it is a node of this run, does not answer at this moment.
+    async fn chain_is_silent(&self) -> bool {
+        let found = self.placement.check_liveness(SUBTENSOR, CHAIN_CHECK).await;
+        found == Liveness::Silent
     }
 
     /// What a node is started with now.
