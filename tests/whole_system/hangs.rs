@@ -159,10 +159,14 @@ fn a_coordinator_that_stood_still_blames_nobody() {
     let nodes = ["validator-0", "validator-1", "subtensor"].map(|node| going.node(node));
     going.until_acknowledged("validator-0", 100);
     going.send(Signal::STOP);
-    nodes.iter().for_each(|node| node.send(Signal::STOP));
+    for node in &nodes {
+        node.send(Signal::STOP);
+    }
     // Only time can tell that none was counted.
     thread::sleep(Duration::from_secs(4));
-    nodes.iter().for_each(|node| node.send(Signal::CONT));
+    for node in &nodes {
+        node.send(Signal::CONT);
+    }
     going.send(Signal::CONT);
     let ended = going.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");

@@ -163,15 +163,13 @@ impl LocalProcesses {
             return Ok((Ipv4Addr::LOCALHOST, 0).into());
         }
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        match reserved.get(node) {
-            Some(socket) => socket.local_addr(),
-            None => {
-                let socket = reserve()?;
-                let address = socket.local_addr()?;
-                reserved.insert(node.to_owned(), socket);
-                Ok(address)
-            }
+        if let Some(socket) = reserved.get(node) {
+            return socket.local_addr();
         }
+        let socket = reserve()?;
+        let address = socket.local_addr()?;
+        reserved.insert(node.to_owned(), socket);
+        Ok(address)
     }
 
     /// The command of a node and what ties it to this process.

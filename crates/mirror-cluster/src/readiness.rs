@@ -81,11 +81,10 @@ impl HealthProbe {
         let mut client = self.0.clone();
         let checking = client.check(Request::new(HealthCheckRequest::default()));
         match tokio::time::timeout(deadline, checking).await {
-            Ok(Ok(_)) => Liveness::Answered,
+            Err(_) => Liveness::Silent,
             Ok(Err(status)) if mirror_net::channel::is_own(&status) => Liveness::Silent,
             Ok(Err(status)) if status.code() == Code::Unimplemented => Liveness::Unwatched,
-            Ok(Err(_)) => Liveness::Answered,
-            Err(_) => Liveness::Silent,
+            Ok(Ok(_) | Err(_)) => Liveness::Answered,
         }
     }
 }
