@@ -231,14 +231,26 @@ impl Going {
         })
     }
 
-    /// The process of the node called `name`, once there is one.
+    /// The process of the node called `name`, once there is one: as soon as its program runs, long before it is ready.
     #[track_caller]
     pub fn node(&mut self, name: &str) -> Process {
-        let log = Layout::new(self.folder()).log(name);
+        let (folder, pid) = (self.folder(), self.child.id());
+        self.watch(&format!("{name} runs"), || node_of(pid, &folder, name))
+    }
+
+    /// The process of the node called `name`, if there is one now.
+    pub fn node_now(&mut self, name: &str) -> Option<Process> {
+        let folder = self.folder();
+        node_of(self.child.id(), &folder, name)
+    }
+
+    /// The process below it whose log has this file name, once there is one.
+    #[track_caller]
+    pub fn child_logging(&mut self, log: &str) -> Process {
         let pid = self.child.id();
-        self.watch(&format!("{name} runs"), || {
+        self.watch(&format!("a process logs to {log}"), || {
             let mut nodes = descendants(pid).into_iter();
-            nodes.find(|process| process.log.as_ref() == Some(&log))
+            nodes.find(|process| process.log.as_ref().is_some_and(|path| path.ends_with(log)))
         })
     }
 
@@ -323,6 +335,13 @@ impl Drop for Going {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn node_of(coordinator: u32, run: &Path, name: &str) -> Option<Process> {
+    let log = Layout::new(run).log(name);
+    let mut nodes = descendants(coordinator).into_iter();
+    // A process that does not run its program yet still has the name of the thread that starts it.
+    nodes.find(|process| process.log.as_ref() == Some(&log) && process.program != "spawner")
 }
 
 /// The identities of the events that a validator had acknowledged, as it wrote them down: whole lines.

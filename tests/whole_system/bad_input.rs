@@ -226,7 +226,7 @@ fn two_runs_at_once_do_not_collide() {
 }
 
 /// The project's programs in a folder of their own, but for the miner: that is a shell script.
-fn with_fake_miner(script: &str) -> TempDir {
+pub(crate) fn with_fake_miner(script: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let real = Laboratory::new().programs().to_owned();
     // A program finds the others beside itself, and a link would lead it back.

@@ -8,6 +8,7 @@ mod commands;
 mod commit_reveal;
 mod ending;
 mod experiment;
+mod hangs;
 mod kills;
 mod learning;
 mod metagraphs;
@@ -20,3 +21,4 @@ mod running_chain;
 mod seed_files;
 #[path = "../../crates/mirror-journal/tests/small_disk/mod.rs"]
 mod small_disk;
+mod start_up;

@@ -11,7 +11,7 @@ use crate::experiment::TRAINING;
 const LONG: [&str; 2] = ["query.method.args.max_iter=400", "network.validators=2"];
 
 /// What became known of a node, in its order.
-fn incidents(run: &Run, node: &str) -> Vec<String> {
+pub(crate) fn incidents(run: &Run, node: &str) -> Vec<String> {
     let rows: Vec<IncidentRow> = rows(run);
     let of_node = rows.into_iter().filter(|incident| incident.node == node);
     of_node.map(|incident| incident.what).collect()

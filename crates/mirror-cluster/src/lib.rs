@@ -13,6 +13,7 @@ pub mod shim;
 pub mod supervise;
 
 pub use placement::{
-    Capability, EndedBy, Exit, ForeignProgram, LastLog, NodeSpec, Placement, PlacementError, Program, Role,
-    Status,
+    Capability, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError,
+    Program, Role, Status,
 };
+pub use readiness::HealthProbe;

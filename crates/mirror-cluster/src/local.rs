@@ -14,11 +14,12 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mirror_config::launch::Launch;
 use rustix::process::{Resource, Rlimit};
+use tokio::net::TcpSocket;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -26,8 +27,8 @@ use tokio::time::Instant;
 use self::spawner::Spawner;
 use self::tending::{Node, Request, State, Tie};
 use crate::{
-    Capability, Exit, ForeignProgram, LastLog, NodeSpec, Placement, PlacementError, Program, Role, Status,
-    readiness,
+    Capability, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
+    Status, readiness,
 };
 
 /// Bytes of a log that an error or an [`Exit`] carries.
@@ -64,6 +65,8 @@ pub struct LocalProcesses {
     exits: mpsc::Sender<Exit>,
     /// Held while a node is started, so that a name cannot be started twice at once.
     spawning: tokio::sync::Mutex<()>,
+    /// Sockets that keep the addresses of nodes whose address others hold, also while the node is dead.
+    reserved: Mutex<HashMap<String, TcpSocket>>,
     /// Every node that was ever started, in its last incarnation.
     nodes: Mutex<HashMap<String, Node>>,
 }
@@ -96,7 +99,7 @@ impl Binaries {
 
 impl LocalProcesses {
     /// A placement without nodes, whose logs go to `<node>.log` in the folder `logs`. Every node that ends is told of on
-    /// the channel. Raises this process's limit of open files as far as it may: each node takes two.
+    /// the channel. Raises this process's limit of open files as far as it may: each node takes three.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -115,6 +118,7 @@ impl LocalProcesses {
             spawner: Spawner::start()?,
             exits,
             spawning: tokio::sync::Mutex::default(),
+            reserved: Mutex::default(),
             nodes: Mutex::default(),
         };
         Ok((placement, exited))
@@ -153,6 +157,21 @@ impl LocalProcesses {
         }
     }
 
+    /// Where a node shall listen: the chain at one address in all its incarnations, the others at any.
+    fn listen_address(&self, node: &str, role: &Role) -> io::Result<SocketAddr> {
+        if !matches!(role, Role::Subtensor(_)) {
+            return Ok((Ipv4Addr::LOCALHOST, 0).into());
+        }
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = reserved.get(node) {
+            return socket.local_addr();
+        }
+        let socket = reserve()?;
+        let address = socket.local_addr()?;
+        reserved.insert(node.to_owned(), socket);
+        Ok(address)
+    }
+
     /// The command of a node and what ties it to this process.
     fn command(&self, spec: &NodeSpec, incarnation: u32) -> io::Result<(Command, Tie)> {
         match &spec.program {
@@ -161,7 +180,7 @@ impl LocalProcesses {
                     node: spec.name.clone(),
                     incarnation,
                     parent: std::process::id(),
-                    listen: (Ipv4Addr::LOCALHOST, 0).into(),
+                    listen: self.listen_address(&spec.name, role)?,
                     log: log.clone(),
                     seed: *seed,
                     role,
@@ -211,7 +230,7 @@ impl Placement for LocalProcesses {
         tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
     }
 
-    async fn spawn(&self, spec: &NodeSpec) -> Result<(), PlacementError> {
+    async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
         let _turn = self.spawning.lock().await;
         let node = || spec.name.clone();
         if !is_name(&spec.name) {
@@ -257,14 +276,14 @@ impl Placement for LocalProcesses {
             self.exits.clone(),
         );
         self.nodes().insert(spec.name.clone(), started);
-        Ok(())
+        Ok(incarnation)
     }
 
     async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
         let mut state = self.with(node, Node::state)?;
         let mut reason = "it has not said where it listens".to_owned();
         match tokio::time::timeout(timeout, until_ready(&mut state, &mut reason)).await {
-            Ok(State::Listening(address)) => Ok(address),
+            Ok(State::Listening(listening)) => Ok(listening.address),
             Ok(State::Ended(status)) => Err(PlacementError::Ended {
                 node: node.to_owned(),
                 status,
@@ -284,9 +303,18 @@ impl Placement for LocalProcesses {
         }
     }
 
+    async fn check_liveness(&self, node: &str, deadline: Duration) -> Liveness {
+        let watched = |node: &Node| (node.is_paused(), node.health());
+        match self.with(node, watched) {
+            Ok((true, _)) => Liveness::Paused,
+            Ok((false, Some(probe))) => probe.check(deadline).await,
+            Ok((false, None)) | Err(_) => Liveness::Unwatched,
+        }
+    }
+
     fn address(&self, node: &str) -> Option<SocketAddr> {
         match *self.nodes().get(node)?.state().borrow() {
-            State::Listening(address) => Some(address),
+            State::Listening(listening) => Some(listening.address),
             State::Starting | State::Garbled(_) | State::Ended(_) => None,
         }
     }
@@ -313,11 +341,17 @@ impl Placement for LocalProcesses {
     }
 
     async fn pause(&self, node: &str) -> Result<(), PlacementError> {
-        self.request_of_running(node, Request::Pause).await
+        self.with(node, |node| node.set_paused(true))?;
+        let paused = self.request_of_running(node, Request::Pause).await;
+        if paused.is_err() {
+            self.with(node, |node| node.set_paused(false))?;
+        }
+        paused
     }
 
     async fn resume(&self, node: &str) -> Result<(), PlacementError> {
-        self.request_of_running(node, Request::Resume).await
+        self.request_of_running(node, Request::Resume).await?;
+        self.with(node, |node| node.set_paused(false))
     }
 
     fn logs(&self, node: &str, bytes: u64) -> Result<LastLog, PlacementError> {
@@ -333,19 +367,19 @@ impl Placement for LocalProcesses {
 /// it waits for.
 async fn until_ready(state: &mut watch::Receiver<State>, reason: &mut String) -> State {
     let said = latest(state, |state| *state != State::Starting).await;
-    let State::Listening(address) = said else {
+    let State::Listening(listening) = said else {
         return said;
     };
     let serving = async {
         let (mut pause, longest) = LOOK_AGAIN;
-        while let Err(unready) = readiness::check(address).await {
+        while let Err(unready) = readiness::check(listening.address).await {
             *reason = unready.to_string();
             tokio::time::sleep(pause).await;
             pause = longest.min(pause * 2);
         }
     };
     tokio::select! {
-        () = serving => State::Listening(address),
+        () = serving => State::Listening(listening),
         end = latest(state, |state| matches!(state, State::Ended(_))) => end,
     }
 }
@@ -370,6 +404,15 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// A socket that is bound and never listens: its address is given to nobody else, and the node that is told to listen
+/// there can, because both sockets allow the reuse of the address and only one of them listens.
+fn reserve() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    Ok(socket)
 }
 
 /// An address that is free now. A foreign program cannot be handed a listener or say where it listens, so between this

@@ -18,8 +18,9 @@ pub trait Placement: Send + Sync {
     /// A listener for the coordinator, where the nodes of this placement can reach it.
     fn listen(&self) -> impl Future<Output = io::Result<TcpListener>> + Send;
 
-    /// Starts a node. A node whose name ended before is its next incarnation.
-    fn spawn(&self, node: &NodeSpec) -> impl Future<Output = Result<(), PlacementError>> + Send;
+    /// Starts a node and returns its incarnation: 0, or one more than the last one of that name, which must have ended.
+    /// The chain listens at the same address in all its incarnations, because the other nodes hold that address.
+    fn spawn(&self, node: &NodeSpec) -> impl Future<Output = Result<u32, PlacementError>> + Send;
 
     /// Waits until a node answers health checking, at most `timeout`, and says where. Fails early when it ends.
     fn ready(
@@ -27,6 +28,12 @@ pub trait Placement: Send + Sync {
         node: &str,
         timeout: Duration,
     ) -> impl Future<Output = Result<SocketAddr, PlacementError>> + Send;
+
+    /// Asks a node that was ready for a sign of life, and waits for the answer at most until `deadline` has passed.
+    ///
+    /// A node of ours answers from a thread that its work cannot block. A foreign program is asked where it serves; one
+    /// without a health service cannot be watched.
+    fn check_liveness(&self, node: &str, deadline: Duration) -> impl Future<Output = Liveness> + Send;
 
     /// Where a running node listens, once it said so.
     fn address(&self, node: &str) -> Option<SocketAddr>;
@@ -50,6 +57,19 @@ pub trait Placement: Send + Sync {
 
     /// The end of a node's log over all its incarnations: whole lines, at most `bytes`.
     fn logs(&self, node: &str, bytes: u64) -> Result<LastLog, PlacementError>;
+}
+
+/// What a health check of a node found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// The node answered.
+    Answered,
+    /// The node runs, and did not answer before the deadline.
+    Silent,
+    /// This placement has paused the node, so no answer is expected of it.
+    Paused,
+    /// Nothing can be asked: the node does not run, or it is a foreign program without a health service.
+    Unwatched,
 }
 
 /// What a placement may be able to do.

@@ -1,13 +1,16 @@
-//! Whether a node answers gRPC health checking. A connection alone proves nothing: the kernel accepts it also for a
+//! Whether a node answers gRPC health checking: before it is ready, and while it runs. A connection alone proves nothing: the kernel accepts it also for a
 //! process that is stopped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::Liveness;
 
 /// Time for one attempt. Below it, a machine that starts a thousand nodes at once would be asked again and again.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,4 +60,31 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
     tokio::time::timeout(ATTEMPT_TIMEOUT, asking)
         .await
         .unwrap_or(Err(Unready::Silent { address }))
+}
+
+/// Asks a running node for signs of life, by a connection that is kept: made at the first check and again after a break.
+#[derive(Debug, Clone)]
+pub struct HealthProbe(HealthClient<Channel>);
+
+impl HealthProbe {
+    /// A probe of the node that answers health checks at `address`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(address: SocketAddr) -> Self {
+        Self(HealthClient::new(mirror_net::channel::lazy(address)))
+    }
+
+    /// Asks once. An answer of any kind is a sign of life, but one that says that there is no health service: that server
+    /// cannot be watched.
+    pub async fn check(&self, deadline: Duration) -> Liveness {
+        let mut client = self.0.clone();
+        let checking = client.check(Request::new(HealthCheckRequest::default()));
+        match tokio::time::timeout(deadline, checking).await {
+            Err(_) => Liveness::Silent,
+            Ok(Err(status)) if mirror_net::channel::is_own(&status) => Liveness::Silent,
+            Ok(Err(status)) if status.code() == Code::Unimplemented => Liveness::Unwatched,
+            Ok(Ok(_) | Err(_)) => Liveness::Answered,
+        }
+    }
 }

@@ -350,10 +350,12 @@ pub struct Network {
     pub miners: Vec<MinerGroup>,
     /// Validators that are not honest; a later entry overrides an earlier one.
     pub validator_groups: Vec<ValidatorGroup>,
-    /// What happens to a node that dies by itself.
+    /// What happens to a node that dies by itself or hangs.
     pub restart: RestartPolicies,
     /// Seconds that a node has from its start until it answers health checking.
     pub ready_timeout: f64,
+    /// Seconds without an answer to health checks after which a node counts as hung, 0.1..=3600.
+    pub hang_timeout: f64,
     /// Shrinks every drawn delay and every deadline alike, 0.001..=1.
     pub time_scale: f64,
     /// Write every acknowledged event's identity to `logs/<validator>.acknowledged`, a line each.
@@ -443,7 +445,7 @@ pub struct ValidatorGroup {
     pub behaviour: ValidatorBehaviour,
 }
 
-/// What happens to a node that dies by itself, by role.
+/// What happens to a node that dies by itself or hangs, by role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartPolicies {
     /// The chain.
@@ -460,14 +462,16 @@ impl Default for RestartPolicies {
     }
 }
 
-/// What happens to a node that dies by itself.
+/// What happens to a node that dies by itself, hangs, or is not ready in time; in the last two cases it is killed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RestartPolicy {
-    /// It is started again, from its state where it has one; at most five times a run.
+    /// It is started again, from its state where it has one; after five restarts of it the run fails.
     Restart,
-    /// It stays dead.
+    /// It stays dead. Without the chain or without any validator the run fails.
     Leave,
+    /// The run fails.
+    Fail,
 }
 
 /// Something broken on purpose. In this version: a miner killed at a step and, perhaps, started again.

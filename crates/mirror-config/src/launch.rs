@@ -23,7 +23,7 @@ pub struct Launch<R> {
     pub incarnation: u32,
     /// Process that it shall not outlive.
     pub parent: u32,
-    /// Where to listen: port 0, so that the kernel gives one.
+    /// Where to listen; with port 0 the kernel gives one.
     pub listen: SocketAddr,
     /// A filter in tracing's syntax, `info`.
     pub log: String,
@@ -208,8 +208,10 @@ pub struct LinkLaunch {
 }
 
 /// What a node writes to its standard output, as one line of JSON, once it listens.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listening {
-    /// Where it listens.
+    /// Where it serves.
     pub address: SocketAddr,
+    /// Where a thread of its own answers health checks and nothing else, however busy the node is.
+    pub liveness: SocketAddr,
 }

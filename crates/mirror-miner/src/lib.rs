@@ -83,13 +83,17 @@ pub async fn serve(
         let axon = Axon::new(uid, key.public(), Stack::build(&behaviours, &surroundings));
         axons.push((axon, listener, served::Served { key, address }));
     }
-    served::announce(
+    let announcing = served::announce(
         role.subtensor,
         &tracer,
         incarnation,
         axons.iter().map(|(_, _, served)| served.clone()),
-    )
-    .await?;
+    );
+    match shutdown.run_until_cancelled(announcing).await {
+        Some(announced) => announced?,
+        // It was asked to end while it waited for the chain.
+        None => return Ok(()),
+    }
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
         let service = TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT);
         let routes = Routes::new(Replaced(service));

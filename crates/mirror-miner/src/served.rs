@@ -1,8 +1,10 @@
 //! Telling the chain where an axon is.
+//!
+//! The coordinator watches the chain and starts it again at the same address, so a miner asks until it has an answer.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures::future::try_join_all;
@@ -14,9 +16,6 @@ use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{CurrentBlockRequest, ServeAxon};
 use tonic::{Request, Response, Status};
-
-/// How long the chain may be out of reach before a miner gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Time of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -78,7 +77,7 @@ pub(crate) async fn announce(
     Ok(())
 }
 
-/// Asks until the chain has answered, for as long as failures are the connection's and patience lasts.
+/// Asks until the chain has answered, for as long as failures are the connection's.
 async fn ask<Q: Clone, A, F>(
     client: SubtensorClient<Traced>,
     question: Q,
@@ -87,13 +86,12 @@ async fn ask<Q: Clone, A, F>(
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
-    let started = Instant::now();
     loop {
         let mut request = Request::new(question.clone());
         request.set_timeout(ATTEMPT);
         match call(client.clone(), request).await {
             Ok(reply) => return Ok(reply.into_inner()),
-            Err(status) if is_passing(&status) && started.elapsed() < PATIENCE => {
+            Err(status) if is_passing(&status) => {
                 tracing::warn!(%status, "the subtensor did not answer, trying again");
             }
             Err(status) => return Err(status.into()),

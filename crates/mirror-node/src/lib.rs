@@ -1,5 +1,5 @@
-//! What every node does before and around serving: its launch description, its lifeline, its log, its listener, and its
-//! reports ([`reporter`]).
+//! What every node does before and around serving: its launch description, its lifeline, its log, its listener, its
+//! answers to health checks, and its reports ([`reporter`]).
 //!
 //! A node's `main` is one call of [`run`] with its `serve`. The node ends
 //!
@@ -9,10 +9,14 @@
 //!   for. The end of standard input is noticed by a thread of its own, also while the main thread is busy in native
 //!   code.
 //!
+//! Health checks are answered on an address of their own by a thread of their own, so that a node counts as hung only when
+//! its process stands still, and not when its work takes long.
+//!
 //! SIGINT is left as it is: whoever starts a node puts it in a process group of its own, where a terminal's Ctrl-C
 //! does not arrive, and ends it in the right order.
 
 mod lifeline;
+mod liveness;
 pub mod reporter;
 
 use std::io::Write;
@@ -81,8 +85,9 @@ fn listen_and_serve<R>(
             .await
             .with_context(|| format!("cannot listen on {}", launch.listen))?;
         let address = listener.local_addr().context("cannot tell where it listens")?;
-        announce(address).context("cannot say where it listens")?;
-        tracing::info!(%address, "listens");
+        let liveness = liveness::start(address)?;
+        announce(address, liveness).context("cannot say where it listens")?;
+        tracing::info!(%address, %liveness, "listens");
         serve(launch, listener, shutdown).await
     });
     // Native work that is still going on in the background shall not hold the process.
@@ -102,9 +107,9 @@ fn shutdown_on_terminate() -> anyhow::Result<CancellationToken> {
 }
 
 /// Writes the one line of standard output. What is printed afterwards, by native libraries say, goes to the log.
-fn announce(address: SocketAddr) -> anyhow::Result<()> {
+fn announce(address: SocketAddr, liveness: SocketAddr) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer(&mut stdout, &Listening { address })?;
+    serde_json::to_writer(&mut stdout, &Listening { address, liveness })?;
     stdout.write_all(b"\n")?;
     stdout.flush()?;
     rustix::stdio::dup2_stdout(std::io::stderr())?;

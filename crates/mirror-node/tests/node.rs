@@ -81,11 +81,31 @@ fn check_says(output: &Output, code: i32, words: &str) {
 fn listens_where_it_says_and_ends_on_terminate() {
     let mut child = start();
     tell(&mut child, &launch("accept"));
-    let Listening { address } = listening(&mut child);
+    let address = listening(&mut child).address;
     assert_ne!(address.port(), 0);
     TcpStream::connect(address).unwrap();
     send(&child, Signal::TERM);
     assert_eq!(wait_tied(child).status.code(), Some(0));
+}
+
+/// A connection alone proves nothing, so it asks as HTTP/2 does: the answer is settings of the server's own.
+#[test]
+fn answers_health_checks_while_the_main_thread_is_busy() {
+    let mut child = start();
+    tell(&mut child, &launch("spin"));
+    let mut health = TcpStream::connect(listening(&mut child).liveness).unwrap();
+    health
+        .set_read_timeout(Some(std::time::Duration::from_mins(1)))
+        .unwrap();
+    // The preface of a client, and its settings: none.
+    health
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    let mut header = [0; 9];
+    health.read_exact(&mut header).unwrap();
+    assert_eq!(header[3], 4, "a frame of settings: {header:?}");
+    drop(child.stdin.take());
+    wait_tied(child);
 }
 
 #[test]

@@ -68,7 +68,8 @@ impl Process {
         BufReader::new(stdout)
             .read_line(&mut answer)
             .expect("the node says where it listens");
-        let Listening { address } = serde_json::from_str(&answer).expect("the node says where it listens");
+        let Listening { address, .. } =
+            serde_json::from_str(&answer).expect("the node says where it listens");
         Self {
             child,
             address,

@@ -1,11 +1,12 @@
 //! The validator's side of the chain: the metagraph, transactions and the block barrier.
 //!
 //! The subtensor may be killed and come back elsewhere. Every request here is made again, at the address that is known
-//! then, until it is answered or patience ends; each is such that it acts once however often it arrives.
+//! then, until it is answered; each is such that it acts once however often it arrives. The coordinator watches the chain,
+//! starts it again and ends the run when that does not help, so a validator never gives up by itself.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mirror_identity::{Hotkey, SecretKey};
@@ -20,9 +21,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
 use crate::metagraph::Metagraph;
-
-/// How long the subtensor may be out of reach.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Time of one attempt at a single request.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -101,7 +99,6 @@ impl Chain {
 
     /// Reports a finished step and waits until its block has closed, as long as the other validators take.
     pub async fn step_done(&mut self, step: u64) -> anyhow::Result<BlockClosed> {
-        let mut unreachable_since = Instant::now();
         loop {
             match self.report(step).await {
                 Ok(closed) => return Ok(closed),
@@ -109,11 +106,8 @@ impl Chain {
                     bail!("the subtensor refused the report of step {step}: {status}")
                 }
                 Err(status) => {
-                    // A barrier that had been joined was in reach until now, however long that is ago.
-                    if self.barrier.take().is_some() {
-                        unreachable_since = Instant::now();
-                    }
-                    self.wait(unreachable_since, &status)
+                    self.barrier = None;
+                    self.wait(&status)
                         .await
                         .with_context(|| format!("reporting step {step}"))?;
                 }
@@ -153,21 +147,17 @@ impl Chain {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        let since = Instant::now();
         loop {
             match request(self.client.clone()).await {
                 Ok(reply) => return Ok(reply.into_inner()),
                 Err(status) if !is_passing(&status) => bail!("the subtensor refused {what}: {status}"),
-                Err(status) => self.wait(since, &status).await.with_context(|| what.to_owned())?,
+                Err(status) => self.wait(&status).await.with_context(|| what.to_owned())?,
             }
         }
     }
 
     /// Waits for the next attempt, at the address that is known by then.
-    async fn wait(&mut self, since: Instant, status: &Status) -> anyhow::Result<()> {
-        if since.elapsed() > PATIENCE {
-            bail!("the subtensor was out of reach for {PATIENCE:?}: {status}");
-        }
+    async fn wait(&mut self, status: &Status) -> anyhow::Result<()> {
         tracing::warn!(%status, "the subtensor did not answer, trying again");
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}

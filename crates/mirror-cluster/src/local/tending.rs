@@ -8,6 +8,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirror_config::launch::Listening;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -16,7 +18,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{LAST_LOG, log};
-use crate::{EndedBy, Exit, Status, shim};
+use crate::{EndedBy, Exit, HealthProbe, Status, shim};
 
 /// Longest line that says where a node listens, bytes.
 const LONGEST_LISTENING: u64 = 4 << 10;
@@ -33,15 +35,19 @@ pub(super) struct Node {
     pub(super) incarnation: u32,
     state: watch::Receiver<State>,
     tender: Tender,
+    /// [`Request::Pause`] is in force.
+    paused: AtomicBool,
+    /// Asks for signs of life, once the process has said where.
+    health: OnceLock<HealthProbe>,
 }
 
 /// How far a process has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum State {
     /// It has not said where it listens.
     Starting,
-    /// It listens there.
-    Listening(SocketAddr),
+    /// It listens.
+    Listening(Listening),
     /// It wrote something else than where it listens.
     Garbled(String),
     /// It is gone.
@@ -113,7 +119,29 @@ impl Node {
             incarnation,
             state,
             tender: Tender { requests },
+            paused: AtomicBool::new(false),
+            health: OnceLock::new(),
         }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Whom to ask for a sign of life; `None` before the process has said where it listens and after its end.
+    pub(super) fn health(&self) -> Option<HealthProbe> {
+        let State::Listening(listening) = *self.state.borrow() else {
+            return None;
+        };
+        Some(
+            self.health
+                .get_or_init(|| HealthProbe::new(listening.liveness))
+                .clone(),
+        )
     }
 
     pub(super) fn state(&self) -> watch::Receiver<State> {
@@ -185,7 +213,11 @@ async fn tend(
 async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> (ChildStdin, State) {
     let launch = match tie {
         Tie::Own { launch } => launch,
-        Tie::Shim { address } => return (stdin, State::Listening(address)),
+        Tie::Shim { address } => {
+            // A foreign program has no other place to be asked at than where it serves.
+            let liveness = address;
+            return (stdin, State::Listening(Listening { address, liveness }));
+        }
     };
     let stdout = stdout.expect("a node of ours is started with a pipe for standard output");
     let said = {
@@ -211,7 +243,7 @@ async fn hear(stdout: ChildStdout) -> State {
         // Nothing at all: it is about to end, or it will be late.
         Ok(0) => pending().await,
         Ok(_) => match serde_json::from_slice(&line) {
-            Ok(Listening { address }) => State::Listening(address),
+            Ok(listening) => State::Listening(listening),
             Err(_) => State::Garbled(String::from_utf8_lossy(&line).chars().take(SHOWN).collect()),
         },
         Err(error) => State::Garbled(format!("({error})")),

@@ -7,13 +7,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{
-    LONG, PATIENCE, Place, Running, all_started, binaries, eventually, foreign, logging_to, node, place,
-    place_with, program, remaining,
+    LONG, PATIENCE, Place, Running, all_started, binaries, chain, eventually, foreign, logging_to, node,
+    place, place_with, program, remaining,
 };
 use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::Binaries;
-use mirror_cluster::{EndedBy, Exit, LastLog, Placement, PlacementError, Status};
-use rustix::process::Signal;
+use mirror_cluster::{EndedBy, Exit, LastLog, Liveness, Placement, PlacementError, Status};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 const KILLED: Status = Status::Signal(Signal::KILL.as_raw());
@@ -95,6 +96,60 @@ async fn a_stopped_node_is_not_ready_until_it_goes_on() {
     assert!(error.to_string().contains("accepts connections"), "{error}");
     place.placement.resume("serve-0").await.unwrap();
     place.placement.ready("serve-0", PATIENCE).await.unwrap();
+}
+
+/// The main thread of `spin-0` is busy for ever. Its thread for health checks is not, until the process stands still.
+#[tokio::test]
+async fn a_busy_node_is_alive_and_a_stopped_one_is_silent() {
+    let place = place();
+    place.placement.spawn(&node("spin-0")).await.unwrap();
+    while place.placement.address("spin-0").is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let pid = logging_to(place.folder.path())[0].pid;
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    let check = async |deadline| place.placement.check_liveness("spin-0", deadline).await;
+    assert_eq!(check(PATIENCE).await, Liveness::Answered);
+    kill_process(pid, Signal::STOP).unwrap();
+    // Its threads stop one after the other.
+    while check(SHORT).await == Liveness::Answered {}
+    assert_eq!(check(SHORT).await, Liveness::Silent);
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(check(PATIENCE).await, Liveness::Answered);
+    place.placement.kill("spin-0").await.unwrap();
+    assert_eq!(check(PATIENCE).await, Liveness::Unwatched);
+}
+
+#[tokio::test]
+async fn no_answer_is_expected_of_a_node_that_was_paused_on_purpose() {
+    let place = place();
+    start(&place, "serve-0").await;
+    let check = async || place.placement.check_liveness("serve-0", PATIENCE).await;
+    place.placement.pause("serve-0").await.unwrap();
+    assert_eq!(check().await, Liveness::Paused);
+    place.placement.resume("serve-0").await.unwrap();
+    assert_eq!(check().await, Liveness::Answered);
+}
+
+#[tokio::test]
+async fn the_chain_keeps_its_address_when_it_is_started_again() {
+    let place = place();
+    let chain = chain("serve-chain");
+    place.placement.spawn(&chain).await.unwrap();
+    let first = place.placement.ready("serve-chain", PATIENCE).await.unwrap();
+    for _ in 0..3 {
+        place.placement.kill("serve-chain").await.unwrap();
+        // Nobody answers there meanwhile, and a socket that may not share the address does not get it.
+        let other = TcpSocket::new_v4().unwrap();
+        assert!(other.bind(first).is_err(), "somebody else was given {first}");
+        let refused = std::net::TcpStream::connect(first).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        place.placement.spawn(&chain).await.unwrap();
+        assert_eq!(
+            place.placement.ready("serve-chain", PATIENCE).await.unwrap(),
+            first
+        );
+    }
 }
 
 #[tokio::test]
@@ -392,6 +447,8 @@ async fn a_foreign_server_without_health_checking_is_ready_when_it_answers() {
         .await
         .unwrap();
     let address = place.placement.ready("foreign", PATIENCE).await.unwrap();
+    let found = place.placement.check_liveness("foreign", PATIENCE).await;
+    assert_eq!(found, Liveness::Unwatched);
     assert_eq!(Some(address), place.placement.address("foreign"));
     place.placement.kill("foreign").await.unwrap();
 }

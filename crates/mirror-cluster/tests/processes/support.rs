@@ -1,5 +1,6 @@
 //! What the tests of this crate share: a placement of test programs, and a look at the table of processes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{Exit, ForeignProgram, NodeSpec, Program, Role};
-use mirror_config::launch::MinerLaunch;
+use mirror_config::experiment::{BlockTime, ChainPreset};
+use mirror_config::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
 use tokio::sync::mpsc;
 
 /// Longest wait for what must come.
@@ -71,6 +73,38 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         log: "info".to_owned(),
         seed: 7,
         role: Role::Miner(launch),
+    };
+    NodeSpec {
+        name: name.to_owned(),
+        program,
+    }
+}
+
+/// The same as the chain, on which nobody is registered.
+pub(crate) fn chain(name: &str) -> NodeSpec {
+    let genesis = GenesisLaunch {
+        netuid: 1,
+        block: 1,
+        rules: ChainPreset::Small,
+        hyperparameters: BTreeMap::new(),
+        owner: None,
+        neurons: Vec::new(),
+        nominations: Vec::new(),
+        balances: Vec::new(),
+    };
+    let launch = SubtensorLaunch {
+        state: PathBuf::new(),
+        genesis,
+        block_time: BlockTime::PerStep,
+        barrier: Vec::new(),
+        holds: Vec::new(),
+        coordinator: None,
+        snapshot_blocks: 1,
+    };
+    let program = Program::Ours {
+        log: "info".to_owned(),
+        seed: 7,
+        role: Role::Subtensor(Box::new(launch)),
     };
     NodeSpec {
         name: name.to_owned(),

@@ -425,13 +425,19 @@ pub static NETWORK: &[Key] = &[
         "restart",
         Kind::Table(RESTART),
         "{}",
-        "What happens to a node that dies by itself.",
+        "What happens to a node that dies by itself or hangs.",
     ),
     Key::new(
         "ready_timeout",
         Kind::Duration(0.1..=3_600.0),
         "60",
         "Time that a node has from its start until it answers.",
+    ),
+    Key::new(
+        "hang_timeout",
+        Kind::Duration(0.1..=3_600.0),
+        "30",
+        "Time without an answer to health checks after which a node counts as hung.",
     ),
     Key::new(
         "time_scale",
@@ -713,7 +719,7 @@ pub(crate) static LATENCY: &[Key] = &[
     ),
 ];
 
-const RESTART_POLICY: Kind = Kind::Choice(&["restart", "leave"]);
+const RESTART_POLICY: Kind = Kind::Choice(&["restart", "leave", "fail"]);
 
 /// `network.restart`.
 pub static RESTART: &[Key] = &[

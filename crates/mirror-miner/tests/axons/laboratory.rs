@@ -353,7 +353,7 @@ impl Process {
             .await
             .expect("no panic")
             .expect("it says where it listens");
-        let Listening { address } = serde_json::from_str(&line).expect("a line of JSON");
+        let Listening { address, .. } = serde_json::from_str(&line).expect("a line of JSON");
         Self { child, address }
     }
 

@@ -13,7 +13,7 @@ columns! {
     pub struct IncidentRow {
         /// the node's name, `miner-3`
         pub node: String,
-        /// `exited`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired` or `joined`
+        /// `exited`, `hung`, `unready`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired` or `joined`
         pub what: String,
         /// the reason, in words
         pub detail: String,

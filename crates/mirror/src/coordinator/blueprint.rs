@@ -112,18 +112,12 @@ impl Blueprint {
         Subtensor::Ours(Box::new(node))
     }
 
-    /// Every miner process.
-    pub(super) fn miners(&self, subtensor: SocketAddr) -> Vec<NodeSpec> {
-        let firsts: BTreeSet<u32> = self
-            .roster
-            .miners
-            .iter()
-            .map(|uid| *self.process_of(*uid).start())
-            .collect();
-        firsts
-            .into_iter()
-            .map(|first| self.miner(first, subtensor))
-            .collect()
+    /// The name of every miner process, by rising uid.
+    pub(super) fn miner_names(&self) -> Vec<String> {
+        let processes = self.roster.miners.iter().map(|uid| self.process_of(*uid));
+        let mut names: Vec<String> = processes.map(|uids| miner_name(&uids)).collect();
+        names.dedup();
+        names
     }
 
     /// The miner process that a uid lives in.
@@ -146,13 +140,6 @@ impl Blueprint {
                 time_scale: self.network().time_scale,
             }),
         )
-    }
-
-    /// Every validator.
-    pub(super) fn validators(&self, subtensor: SocketAddr, coordinator: SocketAddr) -> Vec<NodeSpec> {
-        (0..self.network().validators)
-            .map(|index| self.validator(index, subtensor, coordinator))
-            .collect()
     }
 
     /// A validator.
@@ -421,6 +408,11 @@ fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination
 /// `validator-0`.
 pub(super) fn validator_name(index: u32) -> String {
     format!("validator-{index}")
+}
+
+/// Which validator a node is, if it is one.
+pub(super) fn validator_index(node: &str) -> Option<u32> {
+    node.strip_prefix("validator-")?.parse().ok()
 }
 
 /// `miner-3`, or `miners-0-63` for a process of many.

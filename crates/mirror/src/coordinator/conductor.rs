@@ -1,8 +1,9 @@
 //! Conducts a run: starts the nodes in order, lets the validators work, keeps the network alive or breaks it on schedule,
 //! and ends everything in order.
 //!
-//! One task owns the state of the run. What takes time (a restart, a wait for a hold) is an errand of the [`Crew`] beside
-//! it, and comes back as a [`Notice`].
+//! One task owns the state of the run. What takes time (a start, a wait for a hold) is an errand of the [`Crew`] beside
+//! it, and comes back as a [`Notice`]. Notices and the ends of nodes are attended to from the first process on, so a node
+//! that dies or hangs is treated alike in every [`Phase`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use mirror_cluster::supervise::{Decision, Supervisor};
-use mirror_cluster::{Capability, EndedBy, Exit, NodeSpec, Placement, PlacementError, fleet};
+use mirror_cluster::supervise::{Decision, Health, MOST_RESTARTS, Supervisor};
+use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
 use mirror_config::experiment::{Experiment, Model, RestartPolicy};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
@@ -20,14 +21,15 @@ use mirror_proto::mirror::v1::QueryProgress;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_runs::{Ended, Manifest, Recorder, roles};
 use mirror_seed::Seed;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
-use super::crew::{Crew, Followed};
+use super::crew::{Crew, Followed, StartCause, Started};
 use super::data::Prepared;
+use super::health::{Outage, Watched, Watcher};
 use super::intake::{self, Clerk};
 use super::metagraphs;
 use super::progress::Progress;
@@ -38,6 +40,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes of one report: a record of an event with everything that a large network answered.
 const REPORT_LIMIT: usize = 64 << 20;
+
+/// Nodes that are between their start and their readiness at one time. More would compete for the processors and lose
+/// their time in the queue.
+const STARTING_AT_ONCE: usize = 64;
+
+/// Bytes of the log of a hung node that its incident carries.
+const LAST_LOG: u64 = 4 << 10;
 
 /// Notices that may wait for the conductor.
 const WAITING_NOTICES: usize = 256;
@@ -68,27 +77,83 @@ pub struct Finished {
 enum Notice {
     Progress(u32, QueryProgress),
     Followed(u32, Followed),
-    Restarted(String, Result<SocketAddr, PlacementError>),
+    Started(Started),
+    /// What became known about the health of a node, by the watch of this number over it.
+    Health(String, u64, Health),
+    /// The same of a chain that the run did not start.
+    RunningChain(SocketAddr, Health),
+    /// The chain has begun, or not.
+    Begun(anyhow::Result<()>),
     /// What the schedule had for a step is done.
-    Broken(u64, anyhow::Result<()>),
+    Broken(u64, anyhow::Result<Vec<Started>>),
     /// Something that the run cannot do without was done, or not.
     Errand(anyhow::Result<()>),
     /// The chain has paid for what validators said last, or not.
     Settled(anyhow::Result<()>),
 }
 
+/// How far the run has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// The nodes of a kind start; `awaited` are those that are neither ready nor left dead.
+    Starting { wave: Wave, awaited: BTreeSet<String> },
+    /// All nodes are there, and the chain makes its first block.
+    Beginning,
+    /// The validators work through their queries.
+    Working,
+    /// The chain goes on to its last epoch.
+    Settling,
+    /// The run has come to its end.
+    Settled,
+}
+
+/// Nodes that start together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wave {
+    Subtensor,
+    Miners,
+    Validators,
+}
+
+/// The end of a node that nobody asked for.
+struct Death {
+    node: String,
+    /// As the incidents have it: `exited`, `hung`, `unready`.
+    what: &'static str,
+    /// `was ended by signal 9`.
+    how: String,
+    last_log: LastLog,
+}
+
+/// The watch over the health of a node. It ends when this is dropped.
+struct NodeWatch {
+    number: u64,
+    _ends: DropGuard,
+}
+
 struct Conductor<P> {
     crew: Crew<P>,
-    coordinator: SocketAddr,
     subtensor: watch::Sender<SocketAddr>,
     supervisor: Supervisor,
     progress: Progress,
-    /// Validators at work.
+    phase: Phase,
+    /// Turns of the nodes that start.
+    starting: Arc<Semaphore>,
+    watcher: Watcher,
+    /// The watch over each node that is ready.
+    watches: BTreeMap<String, NodeWatch>,
+    /// Watches so far.
+    watch_count: u64,
+    /// The last incarnation of each node whose end has been dealt with.
+    ended: BTreeMap<String, u32>,
+    /// Miner processes that are not left dead.
+    miners: BTreeSet<String>,
+    /// The first miner that was left dead, as words for an error.
+    first_lost_miner: Option<String>,
+    /// Validators that have not come to the end of their query and are not left dead.
     working: BTreeSet<u32>,
     /// Validators that came to the end of their query.
     done: BTreeSet<u32>,
-    /// The chain has come to its last epoch.
-    settled: bool,
     holds: BTreeMap<u64, Hold>,
     notices: mpsc::Sender<Notice>,
     errands: TaskTracker,
@@ -143,7 +208,10 @@ pub async fn run<P: Placement + 'static>(
     let (notices, mut incoming) = mpsc::channel(WAITING_NOTICES);
     let crew = Crew {
         placement: Arc::new(placement),
+        coordinator,
         ready_timeout: Duration::from_secs_f64(blueprint.network().ready_timeout),
+        hang_timeout: Duration::from_secs_f64(blueprint.network().hang_timeout),
+        outage: Outage::default(),
         blueprint: Arc::new(blueprint),
         intake,
         tracer: Tracer::new(&Seed::root(experiment.seed), "coordinator", 0),
@@ -154,18 +222,27 @@ pub async fn run<P: Placement + 'static>(
     };
     let mut conductor = Conductor {
         holds: schedule::schedule(crew.blueprint.faults()),
+        phase: Phase::Starting {
+            wave: Wave::Subtensor,
+            awaited: BTreeSet::new(),
+        },
+        starting: Arc::new(Semaphore::new(STARTING_AT_ONCE)),
+        watcher: Watcher::new(crew.hang_timeout),
+        watches: BTreeMap::new(),
+        watch_count: 0,
+        ended: BTreeMap::new(),
+        miners: crew.blueprint.miner_names().into_iter().collect(),
+        first_lost_miner: None,
+        working: (0..crew.blueprint.validator_count()).collect(),
         crew,
-        coordinator,
         subtensor,
         supervisor: Supervisor::default(),
         progress: if options.progress {
             Progress::shown()
         } else {
-            Progress::silent()
+            Progress::hidden()
         },
-        working: BTreeSet::new(),
         done: BTreeSet::new(),
-        settled: false,
         notices,
         errands: TaskTracker::new(),
         dismissed: CancellationToken::new(),
@@ -212,17 +289,9 @@ impl<P: Placement + 'static> Conductor<P> {
         notices: &mut mpsc::Receiver<Notice>,
         clerk: &mut Clerk,
     ) -> anyhow::Result<()> {
-        self.start().await?;
-        self.await_next_hold();
-        while !self.working.is_empty() {
-            self.attend(exits, notices, clerk).await?;
-        }
-        if self.done.is_empty() {
-            bail!("no validator came to the end of its query");
-        }
-        let crew = self.crew.clone();
-        self.beside(async move { Notice::Settled(crew.settle().await) });
-        while !self.settled {
+        self.start_chain().await?;
+        while self.phase != Phase::Settled {
+            while self.goes_on()? {}
             self.attend(exits, notices, clerk).await?;
         }
         Ok(())
@@ -242,51 +311,105 @@ impl<P: Placement + 'static> Conductor<P> {
         }
     }
 
-    /// Subtensor, miners, validators, each kind ready before the next; then the first block.
-    async fn start(&mut self) -> anyhow::Result<()> {
-        let start = |nodes: Vec<NodeSpec>| {
-            let crew = self.crew.clone();
-            async move { fleet::start_all(&*crew.placement, &nodes, crew.ready_timeout).await }
-        };
-        let blueprint = self.crew.blueprint.clone();
-        let subtensor = match blueprint.subtensor(Some(self.coordinator)) {
-            Subtensor::Ours(node) => {
-                let started = start(vec![*node]).await?;
-                *started.first().context("the subtensor has no address")?
+    /// Starts the subtensor, or looks at the one that runs already.
+    async fn start_chain(&mut self) -> anyhow::Result<()> {
+        let address = match self.crew.blueprint.subtensor(Some(self.crew.coordinator)) {
+            Subtensor::Ours(_) => {
+                self.start_wave(Wave::Subtensor, vec![SUBTENSOR.to_owned()]);
+                return Ok(());
             }
             Subtensor::Runs(address) => address,
         };
-        self.subtensor.send_replace(subtensor);
-        if let Subtensor::Runs(address) = blueprint.subtensor(Some(self.coordinator)) {
-            self.crew
-                .check_running_chain()
-                .await
-                .with_context(|| format!("the subtensor at {address}"))?;
+        self.subtensor.send_replace(address);
+        self.crew
+            .check_running_chain()
+            .await
+            .with_context(|| format!("the subtensor at {address}"))?;
+        let watching = self.watcher.clone().watch(
+            Watched::<P>::running_chain(address),
+            self.notices.clone(),
+            move |health| Notice::RunningChain(address, health),
+        );
+        let dismissed = self.dismissed.clone();
+        self.errands
+            .spawn(async move { dismissed.run_until_cancelled(watching).await });
+        Ok(())
+    }
+
+    /// Starts the nodes of a wave, in their order.
+    fn start_wave(&mut self, wave: Wave, nodes: Vec<String>) {
+        self.phase = Phase::Starting {
+            wave,
+            awaited: nodes.iter().cloned().collect(),
+        };
+        for node in nodes {
+            self.start(node, StartCause::FirstStart, Duration::ZERO);
         }
-        start(blueprint.miners(subtensor)).await?;
-        start(blueprint.validators(subtensor, self.coordinator)).await?;
-        self.crew.begin().await?;
-        if blueprint.keeps_history() {
-            self.crew.catch_up().await?;
+    }
+
+    /// Enters the next phase if the present one is over: subtensor, miners, validators, each kind ready before the next;
+    /// then the first block, the queries, and the last epoch. Returns whether it was over.
+    fn goes_on(&mut self) -> anyhow::Result<bool> {
+        let crew = self.crew.clone();
+        match &self.phase {
+            Phase::Starting { awaited, .. } if !awaited.is_empty() => return Ok(false),
+            Phase::Starting { wave, .. } => match wave {
+                Wave::Subtensor => self.start_wave(Wave::Miners, crew.blueprint.miner_names()),
+                Wave::Miners => {
+                    if let Some(first) = self.first_lost_miner.as_ref().filter(|_| self.miners.is_empty()) {
+                        bail!("no miner is left: {first}");
+                    }
+                    let validators = (0..crew.blueprint.validator_count()).map(blueprint::validator_name);
+                    self.start_wave(Wave::Validators, validators.collect());
+                }
+                Wave::Validators => {
+                    self.phase = Phase::Beginning;
+                    self.beside(async move { Notice::Begun(crew.begin_run().await) });
+                }
+            },
+            Phase::Working if self.working.is_empty() => {
+                self.phase = Phase::Settling;
+                self.beside(async move { Notice::Settled(crew.settle().await) });
+            }
+            Phase::Beginning | Phase::Working | Phase::Settling | Phase::Settled => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The chain has begun: the validators may work.
+    fn begun(&mut self) {
+        self.phase = Phase::Working;
+        if self.crew.blueprint.keeps_history() {
             let crew = self.crew.clone();
             self.beside(async move { Notice::Errand(crew.keep_history().await) });
         }
-        for index in 0..blueprint.validator_count() {
-            self.working.insert(index);
-            self.query(index);
+        for index in &self.working {
+            self.query(*index);
         }
-        Ok(())
+        self.await_next_hold();
+    }
+
+    /// Has a node started after a wait and, where many start, when it is its turn.
+    fn start(&self, node: String, cause: StartCause, after: Duration) {
+        let (crew, turns) = (self.crew.clone(), self.starting.clone());
+        self.beside(async move {
+            tokio::time::sleep(after).await;
+            // Nobody closes the semaphore.
+            let _turn = turns.acquire().await;
+            Notice::Started(crew.start(node, cause).await)
+        });
     }
 
     /// Has something done beside, and told.
     fn beside(&self, errand: impl Future<Output = Notice> + Send + 'static) {
         let (notices, dismissed) = (self.notices.clone(), self.dismissed.clone());
-        self.errands.spawn(async move {
-            if let Some(notice) = dismissed.run_until_cancelled(errand).await {
-                // The conductor may have ended by now; then nobody needs to know.
-                let _ = notices.send(notice).await;
-            }
-        });
+        let telling = async move {
+            let notice = errand.await;
+            // The conductor may have ended by now; then nobody needs to know.
+            let _ = notices.send(notice).await;
+        };
+        self.errands
+            .spawn(async move { dismissed.run_until_cancelled(telling).await });
     }
 
     /// Ends what is done beside, so that nothing is started any more.
@@ -329,99 +452,280 @@ impl<P: Placement + 'static> Conductor<P> {
                     .await?;
                 bail!("{name} failed in its query: {reason}");
             }
-            Notice::Restarted(name, Ok(address)) => self.restarted(&name, address).await?,
             // The placement tells of the node's end, which decides.
-            Notice::Followed(_, Followed::Gone) | Notice::Restarted(_, Err(PlacementError::Ended { .. })) => {
+            Notice::Followed(_, Followed::Gone) => {}
+            Notice::Started(started) => self.started(started).await?,
+            Notice::Health(node, number, health) => {
+                if self
+                    .watches
+                    .get(&node)
+                    .is_some_and(|watch| watch.number == number)
+                {
+                    self.look_after(node, health).await?;
+                }
             }
-            Notice::Restarted(name, Err(error)) => {
-                // One that never started is not there to be killed.
-                let killed = self.crew.placement.kill(&name).await;
-                tracing::warn!(name, ?killed, %error, "a node could not be started again");
-                self.died(
-                    &name,
-                    format!("it could not be started again: {error}"),
-                    String::new(),
-                )
-                .await?;
+            Notice::RunningChain(address, health) => self.look_after_running_chain(address, health)?,
+            Notice::Begun(done) => {
+                done.context("the chain cannot begin")?;
+                self.begun();
             }
             Notice::Broken(step, done) => {
-                done.context("the schedule of faults cannot go on")?;
+                for started in done.context("the schedule of faults cannot go on")? {
+                    self.started(started).await?;
+                }
                 self.holds.remove(&step);
                 self.await_next_hold();
             }
             Notice::Errand(done) => done?,
             Notice::Settled(done) => {
                 done.context("the chain cannot come to its last epoch")?;
-                self.settled = true;
+                self.phase = Phase::Settled;
             }
         }
         Ok(())
     }
 
     async fn exited(&mut self, exit: Exit) -> anyhow::Result<()> {
-        if exit.ended_by == EndedBy::Placement {
+        if exit.ended_by == EndedBy::Placement || self.has_ended(&exit.node, exit.incarnation) {
             return Ok(());
         }
         tracing::warn!(node = exit.node, status = %exit.status, "a node died by itself");
-        self.died(&exit.node, exit.status.to_string(), exit.last_log.0)
-            .await
+        let was_ready = self.watches.contains_key(&exit.node);
+        self.died(Death {
+            how: if was_ready {
+                exit.status.to_string()
+            } else {
+                format!("{} before it was ready", exit.status)
+            },
+            node: exit.node,
+            what: "exited",
+            last_log: exit.last_log,
+        })
+        .await
     }
 
-    /// A node died though nobody asked it to. Its policy says what follows.
-    async fn died(&mut self, name: &str, how: String, last_log: String) -> anyhow::Result<()> {
-        self.crew.incident(name, "exited", how, last_log).await?;
-        match self.supervisor.decide(name, self.policy(name)) {
-            Decision::Restart { after } => {
-                if let Some(node) = self.spec(name) {
-                    self.restart(node, after);
-                }
-                Ok(())
+    /// Whether the end of this incarnation of a node has been dealt with.
+    fn has_ended(&self, node: &str, incarnation: u32) -> bool {
+        self.ended.get(node).is_some_and(|ended| *ended >= incarnation)
+    }
+
+    /// A node is ready, or it is not and will not be.
+    async fn started(&mut self, started: Started) -> anyhow::Result<()> {
+        let Started {
+            node,
+            cause,
+            incarnation,
+            outcome,
+        } = started;
+        if incarnation.is_some_and(|incarnation| self.has_ended(&node, incarnation)) {
+            return Ok(());
+        }
+        match outcome {
+            Ok(address) => self.is_ready(&node, cause, address).await,
+            // The placement tells of the node's end, which decides.
+            Err(PlacementError::Ended { .. }) => Ok(()),
+            Err(PlacementError::NotReady {
+                timeout,
+                reason,
+                last_log,
+                ..
+            }) => {
+                self.crew.placement.kill(&node).await?;
+                self.died(Death {
+                    node,
+                    what: "unready",
+                    how: format!("was not ready within {timeout:?}: {reason}"),
+                    last_log,
+                })
+                .await
             }
-            Decision::Leave => self.lost(name, "its policy leaves it dead").await,
-            Decision::GiveUp => {
-                self.lost(name, "it was started again as often as is allowed")
-                    .await
+            // A program that is not there or of another version is not there the next time either.
+            Err(error) if matches!(self.phase, Phase::Starting { .. }) => Err(error.into()),
+            Err(error) => {
+                // One that never started is not there to be killed.
+                let killed = self.crew.placement.kill(&node).await;
+                tracing::warn!(node, ?killed, %error, "a node could not be started again");
+                self.died(Death {
+                    node,
+                    what: "exited",
+                    how: format!("could not be started again: {error}"),
+                    last_log: LastLog::default(),
+                })
+                .await
             }
         }
     }
 
-    fn restart(&self, node: NodeSpec, after: Duration) {
-        let crew = self.crew.clone();
-        self.beside(async move {
-            tokio::time::sleep(after).await;
-            let started = crew.start(&node).await;
-            Notice::Restarted(node.name, started)
-        });
-    }
-
-    async fn restarted(&mut self, name: &str, address: SocketAddr) -> anyhow::Result<()> {
-        self.crew.restarted(name, format!("listens at {address}")).await?;
-        if name == SUBTENSOR {
+    /// A node is ready, for the first time or again.
+    async fn is_ready(&mut self, node: &str, cause: StartCause, address: SocketAddr) -> anyhow::Result<()> {
+        let detail = match cause {
+            StartCause::FirstStart => None,
+            StartCause::Policy => Some(format!("listens at {address}")),
+            StartCause::Schedule { step } => Some(format!("by the schedule, after step {step}")),
+        };
+        if let Some(detail) = detail {
+            self.crew
+                .incident(node, "restarted", detail, String::new())
+                .await?;
+        }
+        self.watch(node);
+        if let Phase::Starting { awaited, .. } = &mut self.phase {
+            awaited.remove(node);
+        }
+        let works = matches!(self.phase, Phase::Working | Phase::Settling);
+        if node == SUBTENSOR {
+            self.crew.outage.ends();
             self.subtensor.send_replace(address);
-            // A chain that runs on the clock has lost its clock.
-            let crew = self.crew.clone();
-            self.beside(async move { Notice::Errand(crew.begin().await) });
+            if works {
+                // A chain that runs on the clock has lost its clock.
+                let crew = self.crew.clone();
+                self.beside(async move { Notice::Errand(crew.begin().await) });
+            }
         }
-        if let Some(index) = validator_index(name) {
+        if let Some(index) = blueprint::validator_index(node)
+            && works
+        {
             self.query(index);
         }
         Ok(())
     }
 
-    /// A node is gone for good.
-    async fn lost(&mut self, name: &str, reason: &str) -> anyhow::Result<()> {
-        self.crew
-            .incident(name, "left", reason.to_owned(), String::new())
-            .await?;
-        if name == SUBTENSOR {
-            bail!("the subtensor is gone: {reason}");
+    /// Watches over a node that is ready, in place of the watch over its incarnation before.
+    fn watch(&mut self, node: &str) {
+        self.watch_count += 1;
+        let (number, ends) = (self.watch_count, self.dismissed.child_token());
+        let watched = Watched::Node(self.crew.placement.clone(), node.to_owned());
+        let name = node.to_owned();
+        let watching = self
+            .watcher
+            .clone()
+            .watch(watched, self.notices.clone(), move |health| {
+                Notice::Health(name.clone(), number, health)
+            });
+        let ended = ends.clone();
+        self.errands
+            .spawn(async move { ended.run_until_cancelled(watching).await });
+        let watch = NodeWatch {
+            number,
+            _ends: ends.drop_guard(),
+        };
+        self.watches.insert(node.to_owned(), watch);
+    }
+
+    /// Does what the health of a node asks for.
+    async fn look_after(&mut self, node: String, health: Health) -> anyhow::Result<()> {
+        match health {
+            Health::Silent(silence) => {
+                if node == SUBTENSOR {
+                    self.crew.outage.begins();
+                }
+                self.progress.silent(&node, silence);
+            }
+            Health::Answers => {
+                if node == SUBTENSOR {
+                    self.crew.outage.ends();
+                }
+                self.progress.answers(&node);
+            }
+            Health::Unwatched => self.progress.forget(&node),
+            Health::Hung(silence) => return self.hung(node, silence).await,
         }
-        let Some(index) = validator_index(name) else {
+        Ok(())
+    }
+
+    /// The same for a chain that the run did not start, and cannot start again.
+    fn look_after_running_chain(&mut self, address: SocketAddr, health: Health) -> anyhow::Result<()> {
+        let name = format!("the subtensor at {address}");
+        match health {
+            Health::Silent(silence) => self.progress.silent(&name, silence),
+            Health::Answers => self.progress.answers(&name),
+            Health::Unwatched => {}
+            Health::Hung(silence) => bail!(
+                "{name} has not answered health checks for {:.1} s, and this run did not start it: see what became of it",
+                silence.as_secs_f64()
+            ),
+        }
+        Ok(())
+    }
+
+    /// A node has not answered for so long that it counts as hung. It is killed, and what follows is as for a death.
+    async fn hung(&mut self, node: String, silence: Duration) -> anyhow::Result<()> {
+        tracing::warn!(node, ?silence, "a node has hung and is killed");
+        let last_log = self.crew.placement.logs(&node, LAST_LOG);
+        self.crew.placement.kill(&node).await?;
+        self.died(Death {
+            how: format!(
+                "hung: it did not answer health checks for {:.1} s, and was killed",
+                silence.as_secs_f64()
+            ),
+            last_log: last_log.unwrap_or_else(|error| LastLog(format!("(its log cannot be read: {error})"))),
+            node,
+            what: "hung",
+        })
+        .await
+    }
+
+    /// A node has ended though nobody asked it to. Its policy says what follows.
+    async fn died(&mut self, death: Death) -> anyhow::Result<()> {
+        let node = &death.node;
+        self.ended.insert(node.clone(), self.crew.incarnation(node));
+        self.watches.remove(node);
+        self.progress.forget(node);
+        if node == SUBTENSOR {
+            self.crew.outage.begins();
+        }
+        self.crew
+            .incident(node, death.what, death.how.clone(), death.last_log.0.clone())
+            .await?;
+        match self.supervisor.decide(node, self.policy(node)) {
+            Decision::Restart { after } => {
+                if let Phase::Starting { awaited, .. } = &mut self.phase {
+                    awaited.insert(node.clone());
+                }
+                self.start(node.clone(), StartCause::Policy, after);
+                Ok(())
+            }
+            Decision::Leave => self.lost(&death).await,
+            Decision::Fail => bail!(death.words(", and its policy is that the run fails then")),
+            Decision::GiveUp => {
+                let reason = "it was started again as often as is allowed";
+                self.crew
+                    .incident(node, "left", reason.to_owned(), String::new())
+                    .await?;
+                bail!(death.words(&format!(", after {MOST_RESTARTS} restarts")))
+            }
+        }
+    }
+
+    /// A node is left dead.
+    async fn lost(&mut self, death: &Death) -> anyhow::Result<()> {
+        let (node, reason) = (&death.node, "its policy leaves it dead");
+        self.crew
+            .incident(node, "left", reason.to_owned(), String::new())
+            .await?;
+        if let Phase::Starting { awaited, .. } = &mut self.phase {
+            awaited.remove(node);
+        }
+        if node == SUBTENSOR {
+            bail!(
+                "the subtensor is gone: {}",
+                death.words(&format!(", and {reason}"))
+            );
+        }
+        let Some(index) = blueprint::validator_index(node) else {
+            self.miners.remove(node);
+            self.first_lost_miner.get_or_insert_with(|| death.words(""));
             return Ok(());
         };
         self.working.remove(&index);
-        let (crew, reason) = (self.crew.clone(), reason.to_owned());
-        self.beside(async move { Notice::Errand(crew.retire(index, reason).await) });
+        if self.working.is_empty() && self.done.is_empty() {
+            bail!(
+                "no validator came to the end of its query: {}",
+                death.words(", the last of them")
+            );
+        }
+        let crew = self.crew.clone();
+        self.beside(async move { Notice::Errand(crew.retire(index, reason.to_owned()).await) });
         Ok(())
     }
 
@@ -437,28 +741,11 @@ impl<P: Placement + 'static> Conductor<P> {
         let policies = self.crew.blueprint.network().restart;
         if name == SUBTENSOR {
             policies.subtensor
-        } else if validator_index(name).is_some() {
+        } else if blueprint::validator_index(name).is_some() {
             policies.validators
         } else {
             policies.miners
         }
-    }
-
-    /// What a node is started with now.
-    fn spec(&self, name: &str) -> Option<NodeSpec> {
-        let subtensor = *self.subtensor.borrow();
-        let blueprint = &self.crew.blueprint;
-        if name == SUBTENSOR {
-            return match blueprint.subtensor(Some(self.coordinator)) {
-                Subtensor::Ours(node) => Some(*node),
-                Subtensor::Runs(_) => None,
-            };
-        }
-        if let Some(index) = validator_index(name) {
-            return Some(blueprint.validator(index, subtensor, self.coordinator));
-        }
-        let first = name.split('-').nth(1)?.parse().ok()?;
-        Some(blueprint.miner(first, subtensor))
     }
 
     /// Keeps the chain's last word, and what the metagraph's history lacks.
@@ -489,8 +776,11 @@ impl<P: Placement + 'static> Conductor<P> {
     }
 }
 
-fn validator_index(name: &str) -> Option<u32> {
-    name.strip_prefix("validator-")?.parse().ok()
+impl Death {
+    /// The death as a sentence of an error, with `more` about it before the end of the node's log.
+    fn words(&self, more: &str) -> String {
+        format!("{} {}{more}; {}", self.node, self.how, self.last_log)
+    }
 }
 
 /// Where an experiment's relative paths are read from: the folder of its file.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use mirror_cluster::{NodeSpec, Placement, PlacementError};
+use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
 use mirror_config::experiment::BlockTime;
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
@@ -21,13 +21,18 @@ use mirror_runs::Layout;
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
 
-use super::blueprint::{self, Blueprint};
+use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
+use super::health::Outage;
 use super::intake::Intake;
 use super::metagraphs::{self, SYNC_BLOCKS};
 use super::schedule::Hold;
 
-/// How long the subtensor may take for what the coordinator asks of it, a restart of it included.
+/// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
+/// hangs and to start it again.
 const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Time for the chain to show that it lives, when another node waits in vain.
+const CHAIN_CHECK: Duration = Duration::from_secs(1);
 
 /// Pause between two attempts to reach a node.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,11 +66,15 @@ pub(super) struct Crew<P> {
     pub(super) tracer: Tracer,
     /// Where the subtensor is.
     pub(super) subtensor: watch::Receiver<SocketAddr>,
+    pub(super) coordinator: SocketAddr,
     pub(super) ready_timeout: Duration,
+    pub(super) hang_timeout: Duration,
+    /// When the subtensor was last out of reach.
+    pub(super) outage: Outage,
     pub(super) history: Arc<tokio::sync::Mutex<History>>,
     /// Where the run lies.
     pub(super) layout: Layout,
-    /// How often each node was started before.
+    /// How often each node was started before, by the placement's count.
     pub(super) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
@@ -77,12 +86,36 @@ impl<P> Clone for Crew<P> {
             intake: self.intake.clone(),
             tracer: self.tracer.clone(),
             subtensor: self.subtensor.clone(),
+            coordinator: self.coordinator,
             ready_timeout: self.ready_timeout,
+            hang_timeout: self.hang_timeout,
+            outage: self.outage.clone(),
             history: self.history.clone(),
             layout: self.layout.clone(),
             incarnations: self.incarnations.clone(),
         }
     }
+}
+
+/// Why a node is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartCause {
+    /// The run begins.
+    FirstStart,
+    /// It died or hung, and its policy is to start it again.
+    Policy,
+    /// The schedule of faults has it started again after this step.
+    Schedule { step: u64 },
+}
+
+/// What became of the start of a node.
+pub(super) struct Started {
+    pub(super) node: String,
+    pub(super) cause: StartCause,
+    /// `None`: there was no process.
+    pub(super) incarnation: Option<u32>,
+    /// Where it serves, once it was ready.
+    pub(super) outcome: Result<SocketAddr, PlacementError>,
 }
 
 /// How the following of a query ended.
@@ -97,9 +130,66 @@ pub(super) enum Followed {
 
 impl<P: Placement> Crew<P> {
     /// Starts a node and waits until it is ready.
-    pub(super) async fn start(&self, node: &NodeSpec) -> Result<SocketAddr, PlacementError> {
-        self.placement.spawn(node).await?;
-        self.placement.ready(&node.name, self.ready_timeout).await
+    pub(super) async fn start(&self, node: String, cause: StartCause) -> Started {
+        let incarnation = match self.spec(&node) {
+            Some(spec) => self.placement.spawn(&spec).await,
+            None => Err(PlacementError::Unknown { node: node.clone() }),
+        };
+        let (incarnation, outcome) = match incarnation {
+            Ok(incarnation) => {
+                self.incarnations().insert(node.clone(), incarnation);
+                (Some(incarnation), self.ready(&node).await)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        Started {
+            node,
+            cause,
+            incarnation,
+            outcome,
+        }
+    }
+
+    /// Waits until a node is ready. Miners wait for the chain, so time in which the chain was away is given back to them.
+    async fn ready(&self, node: &str) -> Result<SocketAddr, PlacementError> {
+        loop {
+            let since = Instant::now();
+            match self.placement.ready(node, self.ready_timeout).await {
+                Err(PlacementError::NotReady { .. })
+                    if node != SUBTENSOR && (self.outage.touches(since) || self.chain_is_silent().await) =>
+                {
+                    tracing::info!(node, "waits on for a node: the subtensor was out of reach");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Whether the chain, where it is a node of this run, does not answer at this moment.
+    async fn chain_is_silent(&self) -> bool {
+        let found = self.placement.check_liveness(SUBTENSOR, CHAIN_CHECK).await;
+        found == Liveness::Silent
+    }
+
+    /// What a node is started with now.
+    fn spec(&self, node: &str) -> Option<NodeSpec> {
+        let subtensor = *self.subtensor.borrow();
+        if node == SUBTENSOR {
+            return match self.blueprint.subtensor(Some(self.coordinator)) {
+                Subtensor::Ours(spec) => Some(*spec),
+                Subtensor::Runs(_) => None,
+            };
+        }
+        if let Some(index) = blueprint::validator_index(node) {
+            return Some(self.blueprint.validator(index, subtensor, self.coordinator));
+        }
+        let first = node.split('-').nth(1)?.parse().ok()?;
+        Some(self.blueprint.miner(first, subtensor))
+    }
+
+    /// How often a node was started before.
+    pub(super) fn incarnation(&self, node: &str) -> u32 {
+        self.incarnations().get(node).copied().unwrap_or_default()
     }
 
     /// Writes down what happened to a node.
@@ -110,7 +200,7 @@ impl<P: Placement> Crew<P> {
         detail: String,
         last_log: String,
     ) -> anyhow::Result<()> {
-        let incarnation = self.incarnations().get(node).copied().unwrap_or_default();
+        let incarnation = self.incarnation(node);
         let incident = NodeIncident {
             node: node.to_owned(),
             what: what.to_owned(),
@@ -124,16 +214,23 @@ impl<P: Placement> Crew<P> {
         self.intake.record(record::Kind::Incident(incident)).await
     }
 
-    /// Notes that a node was started again, and writes it down.
-    pub(super) async fn restarted(&self, node: &str, detail: String) -> anyhow::Result<()> {
-        *self.incarnations().entry(node.to_owned()).or_default() += 1;
-        self.incident(node, "restarted", detail, String::new()).await
-    }
-
     fn incarnations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
         self.incarnations
             .lock()
             .expect("nobody panics while holding the incarnations")
+    }
+
+    /// Has the chain begin, and the history of its metagraph with it.
+    pub(super) async fn begin_run(&self) -> anyhow::Result<()> {
+        self.begin().await?;
+        while self.blueprint.keeps_history() {
+            match self.catch_up().await {
+                Ok(()) => break,
+                Err(error) if error.downcast_ref().is_some_and(is_passing) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error.context("keeping the metagraph's history")),
+            }
+        }
+        Ok(())
     }
 
     /// Has the chain begin: the first block, and the clock where there is one.
@@ -150,8 +247,11 @@ impl<P: Placement> Crew<P> {
         Ok(())
     }
 
-    /// Takes a validator out of the barrier for good.
+    /// Takes a validator out of the barrier for good, where there is one.
     pub(super) async fn retire(&self, index: u32, reason: String) -> anyhow::Result<()> {
+        if self.blueprint.network().block_time != BlockTime::PerStep {
+            return Ok(());
+        }
         let request = RetireRequest {
             hotkey: self.blueprint.validator_hotkey(index).bytes().to_vec(),
             reason: reason.clone(),
@@ -171,8 +271,9 @@ impl<P: Placement> Crew<P> {
         self.intake.record(record::Kind::Barrier(change)).await
     }
 
-    /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on.
-    pub(super) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<()> {
+    /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on. Returns
+    /// what became of the starts.
+    pub(super) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
         self.await_hold(step).await?;
         for name in self.processes(&hold.kill) {
             if self.placement.address(&name).is_none() {
@@ -182,24 +283,21 @@ impl<P: Placement> Crew<P> {
             let detail = format!("by the schedule, after step {step}");
             self.incident(&name, "killed", detail, String::new()).await?;
         }
-        let address = *self.subtensor.borrow();
         let firsts: BTreeSet<u32> = hold
             .restart
             .iter()
             .map(|uid| *self.blueprint.process_of(*uid).start())
             .collect();
+        let mut started = Vec::new();
         for first in firsts {
-            let node = self.blueprint.miner(first, address);
-            if self.placement.address(&node.name).is_some() {
-                continue;
+            let node = blueprint::miner_name(&self.blueprint.process_of(first));
+            if self.placement.address(&node).is_none() {
+                started.push(self.start(node, StartCause::Schedule { step }).await);
             }
-            self.start(&node).await?;
-            self.restarted(&node.name, format!("by the schedule, after step {step}"))
-                .await?;
         }
         self.control(|mut client| async move { client.release(HoldRequest { step }).await })
             .await?;
-        Ok(())
+        Ok(started)
     }
 
     /// Names of the processes that these uids live in.
@@ -335,9 +433,10 @@ impl<P: Placement> Crew<P> {
                 }
             }
         };
-        tokio::time::timeout(CONTROL_PATIENCE, asking)
+        let patience = CONTROL_PATIENCE + self.hang_timeout + self.ready_timeout;
+        tokio::time::timeout(patience, asking)
             .await
-            .with_context(|| format!("the subtensor did not answer within {CONTROL_PATIENCE:?}"))?
+            .with_context(|| format!("the subtensor did not answer within {patience:?}"))?
     }
 }
 

@@ -6,6 +6,7 @@ pub mod chain;
 mod conductor;
 mod crew;
 mod data;
+mod health;
 mod intake;
 pub mod metagraphs;
 mod models;

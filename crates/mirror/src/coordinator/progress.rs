@@ -13,6 +13,8 @@ const LINE_PAUSE: Duration = Duration::from_secs(5);
 /// Tells how far the validators have come.
 pub(super) struct Progress {
     validators: BTreeMap<u32, QueryProgress>,
+    /// Nodes that do not answer health checks, and for how long.
+    silent: BTreeMap<String, Duration>,
     shown: Shown,
     started: Instant,
 }
@@ -35,15 +37,17 @@ impl Progress {
         };
         Self {
             validators: BTreeMap::new(),
+            silent: BTreeMap::new(),
             shown,
             started: Instant::now(),
         }
     }
 
-    /// Progress that nobody sees.
-    pub(super) fn silent() -> Self {
+    /// Progress that is not shown.
+    pub(super) fn hidden() -> Self {
         Self {
             validators: BTreeMap::new(),
+            silent: BTreeMap::new(),
             shown: Shown::Nothing,
             started: Instant::now(),
         }
@@ -53,18 +57,12 @@ impl Progress {
     pub(super) fn update(&mut self, validator: u32, progress: QueryProgress) {
         self.validators.insert(validator, progress);
         let (done, total) = self.steps();
-        let failed: u64 = self
-            .validators
-            .values()
-            .map(|progress| progress.failed_forwards)
-            .sum();
+        let message = self.message();
         match &mut self.shown {
             Shown::Bar(bar) => {
                 bar.set_length(total);
                 bar.set_position(done);
-                if failed > 0 {
-                    bar.set_message(format!("{failed} forwards without a completion"));
-                }
+                bar.set_message(message);
             }
             Shown::Lines { last } if last.elapsed() >= LINE_PAUSE => {
                 *last = Instant::now();
@@ -74,6 +72,53 @@ impl Progress {
             }
             Shown::Lines { .. } | Shown::Nothing => {}
         }
+    }
+
+    /// A node has not answered health checks for so long: says so on the bar, else once until it answers.
+    pub(super) fn silent(&mut self, node: &str, silence: Duration) {
+        let is_new = self.silent.insert(node.to_owned(), silence).is_none();
+        let message = self.message();
+        match &self.shown {
+            Shown::Bar(bar) => bar.set_message(message),
+            Shown::Lines { .. } if is_new => eprintln!("{}", waiting_for(node, silence)),
+            Shown::Nothing if is_new => tracing::warn!("{}", waiting_for(node, silence)),
+            Shown::Lines { .. } | Shown::Nothing => {}
+        }
+    }
+
+    /// A node answers health checks again.
+    pub(super) fn answers(&mut self, node: &str) {
+        self.forget(node);
+        match &self.shown {
+            Shown::Bar(_) => {}
+            Shown::Lines { .. } => eprintln!("{node} answers health checks again"),
+            Shown::Nothing => tracing::warn!("{node} answers health checks again"),
+        }
+    }
+
+    /// A node is not waited for any more.
+    pub(super) fn forget(&mut self, node: &str) {
+        if self.silent.remove(node).is_some()
+            && let Shown::Bar(bar) = &self.shown
+        {
+            bar.set_message(self.message());
+        }
+    }
+
+    /// What stands beside the bar: the node that is silent longest, and what failed.
+    fn message(&self) -> String {
+        let failed: u64 = self
+            .validators
+            .values()
+            .map(|progress| progress.failed_forwards)
+            .sum();
+        let longest = self.silent.iter().max_by_key(|(_, silence)| **silence);
+        let waiting = longest.map(|(node, silence)| match self.silent.len() - 1 {
+            0 => waiting_for(node, *silence),
+            others => format!("{} and for {others} more", waiting_for(node, *silence)),
+        });
+        let failed = (failed > 0).then(|| format!("{failed} forwards without a completion"));
+        waiting.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
     }
 
     /// Steps of the slowest validator: done, and in all.
@@ -92,5 +137,36 @@ impl Progress {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn waiting_for(node: &str, silence: Duration) -> String {
+    let seconds = silence.as_secs_f64();
+    let digits = usize::from(seconds < 10.0);
+    format!("waiting for {node} (no answer to health checks for {seconds:.digits$} s)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_names_the_node_that_is_silent_longest() {
+        let mut progress = Progress::hidden();
+        progress.silent("validator-1", Duration::from_secs(12));
+        assert_eq!(
+            progress.message(),
+            "waiting for validator-1 (no answer to health checks for 12 s)"
+        );
+        progress.silent("miner-3", Duration::from_secs(15));
+        progress.silent("miner-4", Duration::from_secs(11));
+        assert_eq!(
+            progress.message(),
+            "waiting for miner-3 (no answer to health checks for 15 s) and for 2 more"
+        );
+        progress.forget("miner-3");
+        progress.answers("miner-4");
+        progress.answers("validator-1");
+        assert_eq!(progress.message(), "");
     }
 }

@@ -1,0 +1,132 @@
+//! Watches over the health of nodes, so that one that hangs is noticed and named.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mirror_cluster::supervise::{Health, Watch, WatchTimes};
+use mirror_cluster::{HealthProbe, Liveness, Placement};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Health checks in progress at one time, over all nodes.
+const CHECKS_AT_ONCE: usize = 64;
+
+/// Checks nodes, so many at once at most and at these times.
+#[derive(Clone)]
+pub(super) struct Watcher {
+    times: WatchTimes,
+    turns: Arc<Semaphore>,
+}
+
+/// Who is watched.
+pub(super) enum Watched<P> {
+    /// A node of a placement, by its name.
+    Node(Arc<P>, String),
+    /// A chain that the run did not start.
+    RunningChain(HealthProbe),
+}
+
+/// When the subtensor was last known to be out of reach.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outage(Arc<Mutex<OutageState>>);
+
+#[derive(Debug, Default)]
+struct OutageState {
+    lasts: bool,
+    ended: Option<Instant>,
+}
+
+impl Watcher {
+    pub(super) fn new(hang_timeout: Duration) -> Self {
+        Self {
+            times: WatchTimes::new(hang_timeout),
+            turns: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+        }
+    }
+
+    /// Watches a node that is ready now until it hangs or cannot be watched any more, and sends what becomes known as
+    /// `notice` puts it.
+    pub(super) async fn watch<P: Placement, N>(
+        self,
+        watched: Watched<P>,
+        notices: mpsc::Sender<N>,
+        notice: impl Fn(Health) -> N,
+    ) {
+        let mut watch = Watch::new(self.times);
+        loop {
+            let paused = Instant::now();
+            tokio::time::sleep(watch.pause()).await;
+            let Ok(turn) = self.turns.acquire().await else {
+                return;
+            };
+            watch.paused(paused.elapsed());
+            let asked = Instant::now();
+            let found = watched.check(self.times.deadline).await;
+            drop(turn);
+            let Some(health) = watch.checked(found, asked.elapsed()) else {
+                continue;
+            };
+            let last = matches!(health, Health::Hung(_) | Health::Unwatched);
+            if notices.send(notice(health)).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+impl<P: Placement> Watched<P> {
+    /// A chain that the run did not start, at its address.
+    pub(super) fn running_chain(address: SocketAddr) -> Self {
+        Self::RunningChain(HealthProbe::new(address))
+    }
+
+    async fn check(&self, deadline: Duration) -> Liveness {
+        match self {
+            Self::Node(placement, node) => placement.check_liveness(node, deadline).await,
+            Self::RunningChain(probe) => probe.check(deadline).await,
+        }
+    }
+}
+
+impl Outage {
+    /// The subtensor is out of reach from now on.
+    pub(super) fn begins(&self) {
+        self.state().lasts = true;
+    }
+
+    /// The subtensor is in reach again.
+    pub(super) fn ends(&self) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.lasts) {
+            state.ended = Some(Instant::now());
+        }
+    }
+
+    /// Whether the subtensor was out of reach at any time since `since`.
+    pub(super) fn touches(&self, since: Instant) -> bool {
+        let state = self.state();
+        state.lasts || state.ended.is_some_and(|ended| ended >= since)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, OutageState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_counts_while_it_lasts_and_for_waits_that_it_fell_into() {
+        let outage = Outage::default();
+        let before = Instant::now();
+        assert!(!outage.touches(before));
+        outage.begins();
+        assert!(outage.touches(Instant::now()));
+        outage.ends();
+        assert!(outage.touches(before));
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(!outage.touches(Instant::now()));
+    }
+}

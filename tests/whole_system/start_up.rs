@@ -1,0 +1,295 @@
+//! Nodes that die or stand still while the network starts: their policy applies from the first process on, each is a row of
+//! `incidents`, and a run that fails names the node that it failed by.
+
+use std::path::PathBuf;
+
+use mirror_runs::tables::{IncidentRow, ResponseRow, SUCCESS};
+use mirror_runs::{Run, State};
+use mirror_tests::{Going, Laboratory, Process, acknowledged, eventually, rows};
+use rustix::process::Signal;
+
+use crate::bad_input::with_fake_miner;
+use crate::experiment::TRAINING;
+use crate::restarts::incidents;
+
+/// So many miners that the first is there long before the last.
+const MANY: [&str; 3] = [
+    "model.metagraph.args.num_nodes=24",
+    "network.validators=2",
+    "query.method.args.max_iter=100",
+];
+
+/// The miner that starts last of [`MANY`].
+const LAST_MINER: &str = "miner-23";
+
+#[track_caller]
+fn kill(node: &Process) {
+    node.send(Signal::KILL);
+    eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
+}
+
+/// An experiment that starts, with settings over [`MANY`].
+fn start<'a>(laboratory: &Laboratory, settings: &[&'a str]) -> Going {
+    let file = laboratory.file("many.yml", TRAINING);
+    let settings: Vec<&'a str> = MANY.into_iter().chain(settings.iter().copied()).collect();
+    laboratory.start_run(file, &settings)
+}
+
+/// Kills the subtensor when the first miner has appeared and no validator.
+#[track_caller]
+fn kill_the_subtensor_while_miners_start(going: &mut Going) {
+    let subtensor = going.node("subtensor");
+    going.node("miner-0");
+    kill(&subtensor);
+    assert_eq!(going.node_now("validator-0"), None, "the miners had started");
+}
+
+/// Kills the last miner while it starts: the chain, which it has to tell where it listens, stands still meanwhile.
+#[track_caller]
+fn kill_a_miner_while_it_starts(going: &mut Going) {
+    let subtensor = going.node("subtensor");
+    going.node("miner-0");
+    subtensor.send(Signal::STOP);
+    kill(&going.node(LAST_MINER));
+    subtensor.send(Signal::CONT);
+}
+
+/// The run comes to its end; what it has recorded of `node` is `what`, and of the other nodes nothing.
+#[track_caller]
+fn ends_well(going: Going, folder: PathBuf, node: &str, what: &[&str]) -> Run {
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(incidents(&run, node), what);
+    let mut others: Vec<IncidentRow> = rows(&run);
+    others.retain(|incident| incident.node != node);
+    assert!(others.is_empty(), "{others:?}");
+    run
+}
+
+/// The run fails by `node`, of which it has recorded `what`, and its message names it and no miner beside it.
+#[track_caller]
+fn fails_by(going: Going, folder: PathBuf, node: &str, what: &[&str], words: &str) {
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let (_, message) = ended.err.split_once("the run failed: ").expect("it says why");
+    assert!(message.contains(words), "{ended:?}");
+    let first = message.lines().next().unwrap_or_default();
+    assert!(node.starts_with("miner") || !first.contains("miner"), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    assert_eq!(run.state(), State::Failed);
+    assert_eq!(incidents(&run, node), what);
+}
+
+#[track_caller]
+fn same_events(laboratory: &Laboratory, disturbed: &Run) {
+    let file = laboratory.file("many.yml", TRAINING);
+    let undisturbed = laboratory.done(file, &MANY);
+    let same = laboratory.diff(&undisturbed, disturbed);
+    assert_eq!(same.status, Some(0), "{same:?}");
+}
+
+#[test]
+fn a_subtensor_killed_while_miners_start_is_started_again() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &[]);
+    let folder = going.folder();
+    kill_the_subtensor_while_miners_start(&mut going);
+    let run = ends_well(going, folder, "subtensor", &["exited", "restarted"]);
+    same_events(&laboratory, &run);
+}
+
+#[test]
+fn a_subtensor_killed_while_it_starts_is_started_again() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &[]);
+    let folder = going.folder();
+    kill(&going.node("subtensor"));
+    let run = ends_well(going, folder, "subtensor", &["exited", "restarted"]);
+    same_events(&laboratory, &run);
+}
+
+#[test]
+fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &["network.restart={miners: restart}"]);
+    let folder = going.folder();
+    kill_a_miner_while_it_starts(&mut going);
+    let run = ends_well(going, folder, LAST_MINER, &["exited", "restarted"]);
+    let deaths: Vec<IncidentRow> = rows(&run);
+    assert!(deaths[0].detail.contains("before it was ready"), "{deaths:?}");
+    // The chain began when the miner was there. Only its transaction tells that it was its second start.
+    let undisturbed = laboratory.done("many.yml", &MANY);
+    let diff = laboratory.diff(&undisturbed, &run);
+    let mut differences = diff.out.lines().filter(|line| line.contains("only in the"));
+    assert!(
+        differences.all(|line| line.contains("transactions: block 1, serve_axon of ")),
+        "{diff:?}"
+    );
+    assert!(diff.out.ends_with("different: 2 differences\n"), "{diff:?}");
+}
+
+#[test]
+fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_goes_on() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &[]);
+    let folder = going.folder();
+    kill_a_miner_while_it_starts(&mut going);
+    let run = ends_well(going, folder, LAST_MINER, &["exited", "left"]);
+    let calls: Vec<ResponseRow> = rows(&run);
+    let answered = |uid| {
+        let mut of_uid = calls.iter().filter(|call| call.uid == uid);
+        of_uid.any(|call| call.outcome == SUCCESS)
+    };
+    assert!(answered(22));
+    assert!(!answered(23));
+}
+
+#[test]
+fn a_validator_killed_while_it_starts_is_started_again() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &[]);
+    let folder = going.folder();
+    kill(&going.node("validator-1"));
+    assert_eq!(acknowledged(&folder, "validator-0"), [""; 0]);
+    let run = ends_well(going, folder, "validator-1", &["exited", "restarted"]);
+    same_events(&laboratory, &run);
+}
+
+/// The blocks go on without it from the first.
+#[test]
+fn a_validator_killed_while_it_starts_can_be_left_dead() {
+    let laboratory = Laboratory::new();
+    let mut going = start(&laboratory, &["network.restart={validators: leave}"]);
+    let folder = going.folder();
+    kill(&going.node("validator-1"));
+    let run = ends_well(going, folder, "validator-1", &["exited", "left", "retired"]);
+    assert_eq!(acknowledged(run.layout().root(), "validator-0").len(), 200);
+    assert_eq!(acknowledged(run.layout().root(), "validator-1"), [""; 0]);
+}
+
+#[test]
+fn a_run_fails_by_the_subtensor_that_its_policy_leaves_dead_and_not_by_the_miners_that_wait_for_it() {
+    let laboratory = Laboratory::new();
+    for (policy, what, words) in [
+        (
+            "leave",
+            &["exited", "left"][..],
+            "the subtensor is gone: subtensor was ended by signal 9",
+        ),
+        (
+            "fail",
+            &["exited"],
+            "subtensor was ended by signal 9, and its policy is that the run fails then",
+        ),
+    ] {
+        let mut going = start(
+            &laboratory,
+            &[&format!("network.restart={{subtensor: {policy}}}")],
+        );
+        let folder = going.folder();
+        kill_the_subtensor_while_miners_start(&mut going);
+        fails_by(going, folder, "subtensor", what, words);
+    }
+}
+
+#[test]
+fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
+    let laboratory = Laboratory::new();
+    let words = "before it was ready, and its policy is that the run fails then";
+    let mut going = start(&laboratory, &["network.restart={miners: fail}"]);
+    let folder = going.folder();
+    kill_a_miner_while_it_starts(&mut going);
+    fails_by(
+        going,
+        folder,
+        LAST_MINER,
+        &["exited"],
+        &format!("{LAST_MINER} was ended by signal 9 {words}"),
+    );
+
+    let mut going = start(&laboratory, &["network.restart={validators: fail}"]);
+    let folder = going.folder();
+    kill(&going.node("validator-1"));
+    fails_by(
+        going,
+        folder,
+        "validator-1",
+        &["exited"],
+        "validator-1 was ended by signal 9",
+    );
+}
+
+#[test]
+fn a_run_fails_without_a_validator() {
+    let laboratory = Laboratory::new();
+    let mut going = start(
+        &laboratory,
+        &["network.validators=1", "network.restart={validators: leave}"],
+    );
+    let folder = going.folder();
+    kill(&going.node("validator-0"));
+    fails_by(
+        going,
+        folder,
+        "validator-0",
+        &["exited", "left"],
+        "no validator came to the end of its query: validator-0 was ended by signal 9",
+    );
+}
+
+/// After five restarts in vain the run says which node it was and what that logged.
+#[test]
+fn a_node_that_never_starts_is_given_up() {
+    let programs = with_fake_miner("echo 'there is no licence' >&2; exit 3");
+    let laboratory = Laboratory::with_programs(PathBuf::from(programs.path()));
+    let file = laboratory.file("one.yml", TRAINING);
+    let mut going = laboratory.start_run(
+        file,
+        &["network.axons_per_process=8", "network.restart={miners: restart}"],
+    );
+    let folder = going.folder();
+    let mut what = vec!["exited"; 6];
+    what.push("left");
+    let words = "miners-0-7 ended with exit status 3 before it was ready, after 5 restarts; the end of its log:\n    there is no licence";
+    fails_by(going, folder, "miners-0-7", &what, words);
+}
+
+/// One that stands still before it is ready is killed in time.
+#[test]
+fn a_validator_that_stands_still_while_it_starts_is_started_again() {
+    let laboratory = Laboratory::new();
+    let mut going = start(
+        &laboratory,
+        &["network.ready_timeout=2s", "network.hang_timeout=2s"],
+    );
+    let folder = going.folder();
+    going.node("validator-1").send(Signal::STOP);
+    let ended = going.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let run = Run::open(folder).expect("the run opens");
+    let known = incidents(&run, "validator-1");
+    // Where the signal comes late, the validator is ready, and has hung.
+    assert!(
+        known == ["unready", "restarted"] || known == ["hung", "restarted"],
+        "{known:?}"
+    );
+    same_events(&laboratory, &run);
+}
+
+/// The chain hangs while the miners start. They wait for it, longer than they may take themselves.
+#[test]
+fn a_subtensor_that_hangs_while_miners_start_is_started_again() {
+    let laboratory = Laboratory::new();
+    let mut going = start(
+        &laboratory,
+        &["network.ready_timeout=1s", "network.hang_timeout=3s"],
+    );
+    let folder = going.folder();
+    let subtensor = going.node("subtensor");
+    going.node("miner-0");
+    subtensor.send(Signal::STOP);
+    assert_eq!(going.node_now("validator-0"), None, "the miners had started");
+    let run = ends_well(going, folder, "subtensor", &["hung", "restarted"]);
+    same_events(&laboratory, &run);
+}
