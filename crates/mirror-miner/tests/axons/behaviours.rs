@@ -1,6 +1,8 @@
 //! What behaviours do with calls, as their callers see it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -15,6 +17,9 @@ use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode,
 };
 use mirror_seed::{CallId, Seed};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tonic::{Code, Status};
 
 use crate::laboratory::{
@@ -324,6 +329,152 @@ async fn a_program_from_outside_answers() {
         let reply = outside(broken).await.ask(ASK, 0).await;
         assert_eq!(reply.response, "", "{broken}");
     }
+}
+
+/// A named pipe that a program from outside and all that it starts hold open.
+struct Alive {
+    pipe: pipe::Receiver,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Alive {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("alive");
+        let made = Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .expect("there is mkfifo");
+        assert!(made.success());
+        let pipe = pipe::OpenOptions::new().open_receiver(&path);
+        Self {
+            pipe: pipe.expect("a named pipe"),
+            path,
+            _folder: folder,
+        }
+    }
+
+    /// A program from outside that holds it and then does as `script` says. File descriptor 9 is the pipe.
+    fn holding(&self, script: &str) -> BehaviourSpec {
+        let script = format!("exec 9>'{}'\n{script}", self.path.display());
+        let command = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+        BehaviourSpec::Outside(OutsideArgs { command })
+    }
+
+    /// Returns when nobody holds it.
+    async fn gone(mut self) {
+        let mut written = Vec::new();
+        let read = tokio::time::timeout(LONG, self.pipe.read_to_end(&mut written)).await;
+        read.expect("a process is left behind").expect("it can be read");
+    }
+}
+
+/// How a call of a program from outside ends, its code and its completion. When this returns, no process of it is left.
+async fn ending_outside(script: &str, asked: &str, timeout: Duration) -> (ReturnCode, String) {
+    let alive = Alive::new();
+    let miner = over_honest(alive.holding(script)).await;
+    let body = ForwardTextPromptingRequest {
+        timeout: timeout.as_secs_f32(),
+        ..body(asked)
+    };
+    let reply = miner.client().forward(request(body, call(0, 0))).await;
+    let reply = reply.expect("the axon answers").into_inner();
+    alive.gone().await;
+    (reply.return_code(), reply.response)
+}
+
+/// Characters of a prompt that no pipe holds: Linux gives one 64 KiB.
+const LONGER_THAN_A_PIPE: usize = 200_000;
+
+#[tokio::test]
+async fn how_a_program_from_outside_treats_its_input_changes_nothing() {
+    use ReturnCode::{EmptyResponse, Success, Timeout};
+    let answer = "an answer of its own";
+    for (script, timeout, code, said) in [
+        ("head -c 2000000 /dev/zero | tr '\\0' a", LONG, EmptyResponse, ""),
+        ("yes", LONG, EmptyResponse, ""),
+        ("yes | cat; :", LONG, EmptyResponse, ""),
+        ("echo an answer of its own", LONG, Success, answer),
+        ("exec <&-; echo an answer of its own", LONG, Success, answer),
+        ("exec <&-; exec sleep 1000", SHORT, Timeout, ""),
+        ("exit 0", LONG, Success, ""),
+        ("exit 3", LONG, EmptyResponse, ""),
+        (
+            "echo an answer of its own; exec >&-; exec cat >/dev/null",
+            LONG,
+            Success,
+            answer,
+        ),
+        (
+            "sleep 1000 >/dev/null & echo an answer of its own",
+            LONG,
+            Success,
+            answer,
+        ),
+        ("sleep 1000 & exit 0", SHORT, Timeout, ""),
+        ("exec sleep 1000", SHORT, Timeout, ""),
+        ("sleep 1000; :", SHORT, Timeout, ""),
+        ("cat >/dev/null; sleep 1000; :", SHORT, Timeout, ""),
+    ] {
+        for asked in [ASK.to_owned(), "x".repeat(LONGER_THAN_A_PIPE)] {
+            let (code_then, said_then) = ending_outside(script, &asked, timeout).await;
+            let characters = asked.len();
+            assert_eq!(code_then, code, "{script} asked {characters} characters");
+            assert_eq!(said_then.trim(), said, "{script} asked {characters} characters");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_from_outside_reads_all_that_it_is_asked() {
+    for (script, asked) in [
+        ("cat", ASK.to_owned()),
+        // It answers while it reads.
+        ("cat", "x".repeat(LONGER_THAN_A_PIPE)),
+        (
+            "all=$(cat; echo .); printf %s \"${all%.}\"",
+            "x".repeat(LONGER_THAN_A_PIPE),
+        ),
+    ] {
+        let (code, said) = ending_outside(script, &asked, LONG).await;
+        assert_eq!(code, ReturnCode::Success, "{script}");
+        let lines: Vec<serde_json::Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect();
+        assert_eq!(lines.len(), 2, "{script}");
+        assert_eq!(lines[1]["content"], asked, "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_from_outside_ends_with_a_miner_that_is_killed() {
+    let mut alive = Alive::new();
+    let (_folder, dataset) = data();
+    let (subtensor, _submitted) = chain().await;
+    // While the test holds the other end as well, there is no end to be read before the program has come.
+    let held = pipe::OpenOptions::new()
+        .open_sender(&alive.path)
+        .expect("it is open for reading");
+    let outside = alive.holding("echo here >&9; exec sleep 1000");
+    let mut process = Process::start(vec![outside, HONEST], &dataset, subtensor).await;
+    let mut client = process.client();
+    let asking = tokio::spawn(async move { client.forward(request(body(ASK), call(0, 0))).await });
+    let mut here = [0];
+    alive
+        .pipe
+        .read_exact(&mut here)
+        .await
+        .expect("the program says that it is here");
+    drop(held);
+    process.child.kill().expect("it is our child");
+    process.child.wait().expect("it is our child");
+    alive.gone().await;
+    asking
+        .await
+        .expect("no panic")
+        .expect_err("nobody is left to answer");
 }
 
 // --- reward hackers ---
