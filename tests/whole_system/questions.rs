@@ -215,7 +215,7 @@ fn an_interrupted_question_leaves_nothing_behind() {
     let endless =
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n % 1000 + 1 FROM t) SELECT max(n) FROM t";
     let asking = laboratory.start(&["sql", "last", endless]);
-    // The question is asked when the tables are given away: then there is a folder with DuckDB's own folder in it.
+    // DuckDB has started when the file `parsed.json` exists.
     mirror_tests::eventually("DuckDB works at the question", || {
         let folders = fs::read_dir(&temporary).unwrap().flatten();
         let mut questions = folders.map(|folder| folder.path().join("parsed.json"));

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -26,17 +27,54 @@ pub(crate) static DUCKDB: Bundle = Bundle {
     }],
 };
 
-/// Makes sure that `mirror` finds DuckDB: the user's own, which `MIRROR_DUCKDB` names, or the one that is fetched once.
+/// The oldest version that `mirror` takes from the search path: major and minor number. `mirror-sql` has the same.
+const MINIMUM_VERSION: (u32, u32) = (1, 5);
+
+/// Makes sure that `mirror` finds DuckDB: the user's own, which `MIRROR_DUCKDB` names or which is on the search path and new
+/// enough, or the one that is fetched once.
 ///
 /// # Errors
 ///
 /// When there is none for this system, when something that fetching needs is missing, or when fetching or writing fails.
 pub(crate) fn set_up() -> Result<()> {
-    if env::var_os("MIRROR_DUCKDB").is_some_and(|own| !own.is_empty()) {
+    let named = env::var_os("MIRROR_DUCKDB").is_some_and(|own| !own.is_empty());
+    if named || is_on_path() {
         return Ok(());
     }
     let place = DUCKDB.set_up()?;
     let programs = cache_folder(|name| env::var_os(name))?.join("bin");
     fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
     point(&programs.join("duckdb"), &place.join("duckdb"))
+}
+
+/// Whether the `duckdb` on the search path is new enough.
+fn is_on_path() -> bool {
+    let asked = Command::new("duckdb")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    asked.is_ok_and(|output| {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        version_of(&printed).is_some_and(|version| version >= MINIMUM_VERSION)
+    })
+}
+
+/// Major and minor number of what `duckdb --version` prints: `v1.5.6 (Variegata) 1234abcd`.
+fn version_of(printed: &str) -> Option<(u32, u32)> {
+    let mut numbers = printed.strip_prefix('v')?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_what_duckdb_prints() {
+        assert_eq!(version_of("v1.5.6 (Variegata) 0123456789"), Some((1, 5)));
+        assert_eq!(version_of("v2.0.0-dev1"), Some((2, 0)));
+        assert!(version_of("v1.4.9").is_some_and(|version| version < MINIMUM_VERSION));
+        assert_eq!(version_of("sqlite 3.40"), None);
+        assert_eq!(version_of(""), None);
+    }
 }

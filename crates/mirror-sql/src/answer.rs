@@ -1,22 +1,24 @@
 //! The rows of an answer, as somebody wants to read them.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use comfy_table::presets::ASCII_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
+use crate::child::{self, Runner};
 use crate::engine::Engine;
 use crate::error::SqlError;
-use crate::execution::Execution;
-use crate::statement::Explain;
+use crate::execution::{Execution, Written};
+use crate::statement::{Explain, Reads};
+use crate::tables::Scope;
 
 /// Rows that a table shows; the other formats have all.
 const SHOWN: usize = 1_000;
 
-/// The answer, in the folder where DuckDB works.
-const ANSWER: &str = "answer";
+/// Bytes of a plan that are shown.
+const PLAN_BYTES: u64 = 16 << 20;
 
 /// How an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,27 +34,78 @@ pub enum Format {
 }
 
 /// A whole answer: a question that fails has none.
-pub struct Answer {
+pub struct Answer<'engine> {
     content: Content,
+    runner: Runner<'engine>,
 }
 
 enum Content {
     Text(String),
-    /// With the folder that it lies in.
+    /// The folder that it lay in is gone.
     File(File),
+    /// JSON in which numbers that JSON does not have are still to be replaced.
+    Json(File),
 }
 
-impl Answer {
-    /// Writes the answer.
-    pub fn write(self, mut out: impl Write) -> io::Result<()> {
-        match self.content {
-            Content::Text(text) => out.write_all(text.as_bytes())?,
-            Content::File(mut file) => {
+impl Answer<'_> {
+    /// Writes the answer. A signal that asks this program to end stops the writing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, and when a signal came.
+    pub fn write(self, out: impl Write + Send + 'static) -> Result<(), SqlError> {
+        let Self { content, mut runner } = self;
+        let written = runner.interruptible(move || content.write(out));
+        runner.end();
+        match written {
+            Ok(written) => written.map_err(SqlError::io("cannot write the answer")),
+            Err(broken) => Err(SqlError::of(broken, &Scope::default(), &Reads::default())),
+        }
+    }
+}
+
+impl Content {
+    fn write(self, mut out: impl Write) -> io::Result<()> {
+        match self {
+            Self::Text(text) => out.write_all(text.as_bytes())?,
+            Self::File(mut file) => {
                 io::copy(&mut file, &mut out)?;
             }
+            Self::Json(file) => write_json(BufReader::new(file), BufWriter::new(&mut out))?,
         }
         out.flush()
     }
+}
+
+/// Copies JSON and writes `null` for the numbers that JSON does not have: `NaN`, `Infinity` and `-Infinity`.
+fn write_json(json: impl BufRead, mut out: impl Write) -> io::Result<()> {
+    let (mut in_text, mut escaped) = (false, false);
+    let mut word = Vec::new();
+    for byte in json.bytes() {
+        let byte = byte?;
+        if !in_text && (byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            word.push(byte);
+            continue;
+        }
+        if !word.is_empty() {
+            let no_number = [&b"NaN"[..], b"-NaN", b"Infinity", b"-Infinity"].contains(&word.as_slice());
+            out.write_all(if no_number { b"null" } else { &word })?;
+            word.clear();
+        }
+        match byte {
+            b'"' if !escaped => in_text = !in_text,
+            b'\\' if in_text && !escaped => {
+                escaped = true;
+                out.write_all(&[byte])?;
+                continue;
+            }
+            _ => {}
+        }
+        escaped = false;
+        out.write_all(&[byte])?;
+    }
+    out.write_all(&word)?;
+    out.flush()
 }
 
 impl Engine {
@@ -62,13 +115,14 @@ impl Engine {
     ///
     /// When the question is wrong ([`SqlError::is_question`]), when it takes more than it may, or when a run or a file
     /// cannot be read. There is no part of an answer then.
-    pub fn answer(&self, runs: &[PathBuf], sql: &str, format: Format) -> Result<Answer, SqlError> {
+    pub fn answer(&self, runs: &[PathBuf], sql: &str, format: Format) -> Result<Answer<'_>, SqlError> {
         let mut execution = Execution::parse(self, runs, sql)?;
         if let Some(explain) = execution.statement.explain {
-            return plan(&mut execution, explain, format);
+            return plan(execution, explain, format);
         }
         let options = match format {
-            Format::Table => "FORMAT csv, HEADER",
+            // A row of one empty cell would be an empty line, which readers of CSV pass over.
+            Format::Table => "FORMAT csv, HEADER, NULLSTR 'null'",
             Format::Csv => "FORMAT csv, HEADER, NULLSTR ''",
             Format::Json => "FORMAT json, ARRAY true",
             Format::Parquet => "FORMAT parquet, COMPRESSION snappy",
@@ -78,22 +132,27 @@ impl Engine {
             Format::Table => format!(" LIMIT {}", SHOWN + 1),
             _ => String::new(),
         };
-        let target = execution.file(ANSWER);
-        let path = target.to_string_lossy().replace('\'', "''");
-        let script = format!("COPY (FROM query(getvariable('question')){limit}) TO '{path}' ({options});");
-        execution.run(&script, &[ANSWER])?;
-        let file = File::open(&target).map_err(SqlError::io("cannot read the answer"))?;
+        let script = format!(
+            "COPY (FROM query(getvariable('question')){limit}) TO {} ({options});",
+            execution.written(Written::Answer)
+        );
+        execution.run(&script)?;
+        let file = File::open(execution.file(Written::Answer.name()))
+            .map_err(SqlError::io("cannot read the answer"))?;
         let content = match format {
             Format::Table => Content::Text(table(file)?),
-            // The open file outlives the folder that it lies in.
-            _ => Content::File(file),
+            Format::Json => Content::Json(file),
+            Format::Csv | Format::Parquet => Content::File(file),
         };
-        Ok(Answer { content })
+        Ok(Answer {
+            content,
+            runner: execution.into_runner(),
+        })
     }
 }
 
 /// The plan of a question, which DuckDB draws.
-fn plan(execution: &mut Execution, explain: Explain, format: Format) -> Result<Answer, SqlError> {
+fn plan(mut execution: Execution<'_>, explain: Explain, format: Format) -> Result<Answer<'_>, SqlError> {
     if format != Format::Table {
         return Err(SqlError::Question(
             "EXPLAIN draws a plan, which has no other format than the default, table".to_owned(),
@@ -103,9 +162,17 @@ fn plan(execution: &mut Execution, explain: Explain, format: Format) -> Result<A
         Explain::Plan => "EXPLAIN",
         Explain::Analyze => "EXPLAIN ANALYZE",
     };
-    let drawn = execution.run(&format!("{word} FROM query(getvariable('question'));"), &[])?;
+    let asked = "FROM query(getvariable('question'));";
+    execution.run(&format!("{word} {asked}"))?;
+    let drawn =
+        child::read(&execution.file(child::OUT), PLAN_BYTES).map_err(SqlError::io("cannot read the plan"))?;
+    // EXPLAIN ANALYZE begins with the statement, which here is not the user's.
+    let plan = drawn
+        .split_once(asked)
+        .map_or(drawn.as_str(), |(_, plan)| plan.trim_start_matches('\n'));
     Ok(Answer {
-        content: Content::Text(drawn),
+        content: Content::Text(plan.to_owned()),
+        runner: execution.into_runner(),
     })
 }
 
@@ -149,4 +216,21 @@ fn table(rows: File) -> Result<String, SqlError> {
         count => format!("{count} rows"),
     };
     Ok(format!("{drawn}\n{rows}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have_become_null_and_texts_stay_as_they_are() {
+        let json = r#"[{"NaN":NaN,"b":-Infinity,"c":[1.5,Infinity,-2e-7],"d":"NaN \" Infinity \\","e":true,"f":null}]"#;
+        let mut written = Vec::new();
+        write_json(json.as_bytes(), &mut written).expect("a vector takes all");
+        let read: serde_json::Value = serde_json::from_slice(&written).expect("it is JSON");
+        let expected = serde_json::json!([{
+            "NaN": null, "b": null, "c": [1.5, null, -2e-7], "d": "NaN \" Infinity \\", "e": true, "f": null
+        }]);
+        assert_eq!(read, expected);
+    }
 }

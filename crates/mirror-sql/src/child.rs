@@ -17,8 +17,8 @@ use crate::engine::{Engine, LONGEST_TIME};
 /// Bytes of memory that the process may have.
 pub(crate) const MEMORY_BYTES: u64 = 1 << 30;
 
-/// Of them, those that DuckDB counts itself, MiB. Beyond, it writes to disk; code, stacks and what it does not count have
-/// the rest.
+/// The part of this memory, in MiB, that DuckDB's own accounting may use. Above it, DuckDB writes to disk. The rest is for
+/// code, stacks and memory that DuckDB does not count.
 const COUNTED_MIB: u64 = 700;
 
 /// Bytes that DuckDB may write to disk for what does not fit in memory.
@@ -38,10 +38,10 @@ const COMPLAINT_BYTES: u64 = 16 << 10;
 const SPILL: &str = "spill";
 
 /// What the process prints, and what it complains of, in its working folder.
-const OUT: &str = "out";
+pub(crate) const OUT: &str = "out";
 const COMPLAINT: &str = "complaint";
 
-/// How a process ended that did not do what it was told.
+/// The reason why a DuckDB process failed.
 #[derive(Debug)]
 pub(crate) enum Broken {
     /// It did not end in time and was killed.
@@ -62,8 +62,34 @@ pub(crate) enum Broken {
 pub(crate) struct Runner<'engine> {
     engine: &'engine Engine,
     runtime: Runtime,
+    signals: EndSignals,
+}
+
+/// The signals that ask this program to end, from now on.
+struct EndSignals {
     interrupt: SignalStream,
     terminate: SignalStream,
+    hang_up: SignalStream,
+}
+
+impl EndSignals {
+    /// Has to be called in a runtime.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
 }
 
 impl<'engine> Runner<'engine> {
@@ -71,21 +97,20 @@ impl<'engine> Runner<'engine> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (interrupt, terminate) = {
-            let _entered = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-        };
+        let entered = runtime.enter();
+        let signals = EndSignals::listen()?;
+        drop(entered);
         Ok(Self {
             engine,
             runtime,
-            interrupt,
-            terminate,
+            signals,
         })
     }
 
-    /// Has DuckDB execute `script` in the folder `work`, and gives what it printed. The script is ours: nothing that a person
+    /// Has DuckDB execute `script` in the folder `work`, in a process group of its own, so that a terminal's Ctrl-C
+    /// comes to this program alone. What it prints is in the file [`OUT`] there. The script is ours: nothing that a person
     /// wrote may be part of it. The folder has to be given to this process alone.
-    pub(crate) fn execute(&mut self, work: &Path, script: &str) -> Result<String, Broken> {
+    pub(crate) fn execute(&mut self, work: &Path, script: &str) -> Result<(), Broken> {
         let io = |doing| move |source| Broken::Io { doing, source };
         let create =
             |name: &str| File::create(work.join(name)).map_err(io("cannot write where DuckDB works"));
@@ -101,35 +126,28 @@ impl<'engine> Runner<'engine> {
             .args(["-batch", "-bail", "-no-stdin", "-csv", "-c"])
             .arg(format!("{}\n{script}", settings()))
             .current_dir(work)
-            // Its habits, its secrets and its start-up file are not the user's.
+            // DuckDB must not read the user's environment, secrets or start-up file.
             .env_clear()
             .env("HOME", work)
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(complaint)
+            .process_group(0)
             .kill_on_drop(true);
         let status = self.runtime.block_on(async {
             let mut child = command.spawn().map_err(io("cannot start DuckDB"))?;
             bound(&child).map_err(io("cannot bound what DuckDB takes"))?;
             let ended = tokio::select! {
+                biased;
+                () = self.signals.next() => Broken::Interrupted,
                 status = child.wait() => return status.map_err(io("cannot wait for DuckDB")),
                 () = tokio::time::sleep(self.engine.time) => Broken::Time(self.engine.time),
-                _ = self.interrupt.recv() => Broken::Interrupted,
-                _ = self.terminate.recv() => Broken::Interrupted,
             };
             child.kill().await.map_err(io("cannot kill DuckDB"))?;
             Err(ended)
         })?;
-        let read = |name: &str, bytes: u64| {
-            let mut text = Vec::new();
-            let file = File::open(work.join(name)).map_err(io("cannot read what DuckDB printed"))?;
-            file.take(bytes)
-                .read_to_end(&mut text)
-                .map_err(io("cannot read what DuckDB printed"))?;
-            Ok(String::from_utf8_lossy(&text).into_owned())
-        };
         if status.success() {
-            return read(OUT, ANSWER_BYTES);
+            return Ok(());
         }
         if status.signal() == Some(Signal::XFSZ.as_raw()) {
             return Err(Broken::FileSize);
@@ -137,8 +155,40 @@ impl<'engine> Runner<'engine> {
         if let Some(signal) = status.signal() {
             return Err(Broken::Signal(signal));
         }
-        Err(Broken::Complaint(read(COMPLAINT, COMPLAINT_BYTES)?))
+        let said = read(&work.join(COMPLAINT), COMPLAINT_BYTES);
+        Err(Broken::Complaint(
+            said.map_err(io("cannot read what DuckDB complains of"))?,
+        ))
     }
+
+    /// Does something that may block, and stops waiting for it when a signal asks this program to end.
+    pub(crate) fn interruptible<T: Send + 'static>(
+        &mut self,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Broken> {
+        self.runtime.block_on(async {
+            let done = tokio::task::spawn_blocking(task);
+            tokio::select! {
+                done = done => done.map_err(|error| Broken::Io {
+                    doing: "cannot write the answer",
+                    source: error.into(),
+                }),
+                () = self.signals.next() => Err(Broken::Interrupted),
+            }
+        })
+    }
+
+    /// Ends without waiting for what still blocks.
+    pub(crate) fn end(self) {
+        self.runtime.shutdown_background();
+    }
+}
+
+/// The beginning of a file, `bytes` long at most.
+pub(crate) fn read(file: &Path, bytes: u64) -> io::Result<String> {
+    let mut text = Vec::new();
+    File::open(file)?.take(bytes).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What every script begins with.

@@ -3,9 +3,11 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::EngineError;
 
@@ -19,6 +21,10 @@ pub const MINIMUM_VERSION: (u32, u32) = (1, 5);
 /// Time that a question may take.
 pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(30);
 
+/// Time that `duckdb --version` may take, and bytes of what it prints that are read.
+const VERSION_TIME: Duration = Duration::from_secs(5);
+const VERSION_BYTES: u64 = 4 << 10;
+
 /// The variable that names an executable of the user's own.
 const VARIABLE: &str = "MIRROR_DUCKDB";
 
@@ -28,6 +34,8 @@ pub struct Engine {
     pub(crate) program: PathBuf,
     /// Time that a question may take.
     pub(crate) time: Duration,
+    /// Where each question gets a folder, which is removed when it is answered.
+    pub(crate) folder: PathBuf,
 }
 
 impl Engine {
@@ -51,13 +59,13 @@ impl Engine {
         if let Some(own) = set(VARIABLE) {
             return Self::at(Path::new(&own));
         }
-        let on_path = set("PATH").and_then(|path| {
-            let mut files = env::split_paths(&path).map(|folder| folder.join(PROGRAM));
-            files.find(|file| file.is_file())
-        });
+        let path = set("PATH").unwrap_or_default();
+        let on_path = env::split_paths(&path)
+            .map(|folder| folder.join(PROGRAM))
+            .filter(|file| file.is_file());
         let fetched = fetched(set).filter(|file| file.exists());
         let mut unfit = None;
-        for program in on_path.into_iter().chain(fetched) {
+        for program in on_path.chain(fetched) {
             match Self::at(&program) {
                 Ok(engine) => return Ok(engine),
                 Err(error) => unfit = unfit.or(Some(error)),
@@ -74,26 +82,17 @@ impl Engine {
     ///
     /// When it cannot be started, is not DuckDB, or is older than [`MINIMUM_VERSION`].
     pub fn at(program: &Path) -> Result<Self, EngineError> {
-        let output = Command::new(program)
-            .arg("--version")
-            .env_clear()
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| EngineError::Start {
-                program: program.to_owned(),
-                source,
-            })?;
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let Some(version) = Version::parse(&printed).filter(|_| output.status.success()) else {
+        let start = |source| EngineError::Start {
+            program: program.to_owned(),
+            source,
+        };
+        // DuckDB works in a folder of its own, where a relative path would lead elsewhere.
+        let absolute = std::path::absolute(program).map_err(start)?;
+        let printed = first_line_of_version(&absolute).map_err(start)?;
+        let Some(version) = printed.as_deref().and_then(Version::parse) else {
             return Err(EngineError::NotDuckDb {
                 program: program.to_owned(),
-                printed: printed
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .chars()
-                    .take(80)
-                    .collect(),
+                printed: printed.unwrap_or_default(),
             });
         };
         if (version.major, version.minor) < MINIMUM_VERSION {
@@ -103,8 +102,9 @@ impl Engine {
             });
         }
         Ok(Self {
-            program: program.to_owned(),
+            program: absolute,
             time: LONGEST_TIME,
+            folder: env::temp_dir(),
         })
     }
 
@@ -113,6 +113,15 @@ impl Engine {
     pub fn with_time(self, time: Duration) -> Self {
         Self {
             time: time.min(LONGEST_TIME),
+            ..self
+        }
+    }
+
+    /// The same executable with another folder to work in than that of temporary files.
+    #[must_use]
+    pub fn working_in(self, folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
             ..self
         }
     }
@@ -135,6 +144,36 @@ fn fetched(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         Some(caches?.join("mirror-neuron"))
     })?;
     Some(cache.join("bin").join(PROGRAM))
+}
+
+/// The first line that a program prints for `--version`, 80 characters at most; `None` where it fails or does not end in time.
+fn first_line_of_version(program: &Path) -> io::Result<Option<String>> {
+    let mut child = Command::new(program)
+        .arg("--version")
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            // It may print without end, which blocks it, or do nothing at all.
+            None if started.elapsed() > VERSION_TIME => {
+                child.kill()?;
+                break child.wait()?;
+            }
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let mut printed = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(VERSION_BYTES).read_to_end(&mut printed)?;
+    }
+    let printed = String::from_utf8_lossy(&printed);
+    let line = printed.lines().next().unwrap_or_default();
+    Ok(status.success().then(|| line.chars().take(80).collect()))
 }
 
 /// A version as `duckdb --version` prints it: `v1.5.6 (Variegata) 1234abcd`.
@@ -235,6 +274,17 @@ mod tests {
         }
         let fetched = prints(&at("cache/bin"), "v1.5.6 (Fetched) 0123456789");
         assert_eq!(find(&set), Ok(fetched));
+    }
+
+    #[test]
+    fn a_relative_path_is_made_absolute() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = prints(folder.path(), "v1.5.6 (Own) 0123456789");
+        let here = env::current_dir().expect("a working directory");
+        let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let relative = up.join(program.strip_prefix("/").expect("it is absolute"));
+        let engine = Engine::at(&relative).expect("it serves");
+        assert!(engine.program().is_absolute(), "{}", engine.program().display());
     }
 
     #[test]

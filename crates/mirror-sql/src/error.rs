@@ -110,8 +110,8 @@ impl SqlError {
         move |source| Self::Io { doing, source }
     }
 
-    /// What DuckDB says of a question that reads `reads`, in our words where it speaks of what the person who asked cannot
-    /// know: of files by the names that they have here, and of its settings.
+    /// Converts a failure of DuckDB, at a question that reads `reads`. The user knows neither the names that the files of
+    /// runs have in the folder where DuckDB works nor DuckDB's settings, so the message replaces them.
     pub(crate) fn of(broken: Broken, scope: &Scope, reads: &Reads) -> Self {
         let said = match broken {
             Broken::Time(limit) => return Self::Time(limit),
@@ -157,10 +157,12 @@ fn no_column(message: &str, reads: &Reads) -> Option<String> {
         named.then_some(())
     });
     let name = name.and_then(|()| parts.next())?;
-    let Reads::Named(tables) = reads else {
+    // DuckDB knows the columns of a statement's own making, and tells which come near.
+    if reads.derived {
         return None;
-    };
-    let columns: Vec<(&str, Vec<String>)> = tables
+    }
+    let columns: Vec<(&str, Vec<String>)> = reads
+        .tables
         .iter()
         .map(|table| (*table, columns_of_table(table)))
         .collect();
@@ -186,7 +188,7 @@ fn no_column(message: &str, reads: &Reads) -> Option<String> {
 
 /// Why a statement that is not a question is refused.
 pub(crate) const REFUSED: &str = "this statement is refused: a question is one SELECT, WITH, FROM, VALUES, SUMMARIZE, \
-    DESCRIBE, SHOW TABLES or EXPLAIN, and changes nothing";
+    DESCRIBE, SHOW TABLES or EXPLAIN, and changes nothing (PIVOT has to stand inside FROM, with an IN list)";
 
 /// A message of DuckDB in one line, without its excerpt of a text that the person who asked did not write, its advice on
 /// settings, and its stack trace.

@@ -1,6 +1,7 @@
 //! One question from its text to the files that DuckDB writes for it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -8,17 +9,41 @@ use tempfile::TempDir;
 use crate::child::Runner;
 use crate::engine::Engine;
 use crate::error::SqlError;
-use crate::statement::{self, QUESTION, Statement};
-use crate::tables::Scope;
+use crate::statement::{self, QUESTION, Reads, Statement};
+use crate::tables::{Scope, quoted};
 
 /// A question that was parsed, in a folder of its own.
 pub(crate) struct Execution<'engine> {
     runner: Runner<'engine>,
     scope: Scope,
     pub(crate) statement: Statement,
+    /// Absolute, and without links in it.
     work: PathBuf,
+    /// The part of a script that makes the tables and takes away all rights; `None` before it is needed.
+    tables: Option<String>,
     /// Removes the folder.
     _folder: TempDir,
+}
+
+/// A file that a question's script may write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written {
+    /// The rows of the answer.
+    Answer,
+    /// Names and types of the answer's columns.
+    Columns,
+}
+
+impl Written {
+    const ALL: [Self; 2] = [Self::Answer, Self::Columns];
+
+    /// Its name in the folder where DuckDB works.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Columns => "columns",
+        }
+    }
 }
 
 impl<'engine> Execution<'engine> {
@@ -29,9 +54,9 @@ impl<'engine> Execution<'engine> {
         let doing = "cannot make a folder for DuckDB to work in";
         let folder = tempfile::Builder::new()
             .prefix("mirror-sql-")
-            .tempdir()
+            .tempdir_in(&engine.folder)
             .map_err(SqlError::io(doing))?;
-        // By its real path, which DuckDB compares with.
+        // DuckDB compares real paths.
         let work = fs::canonicalize(folder.path()).map_err(SqlError::io(doing))?;
         let statement = statement::parse(&mut runner, &work, sql)?;
         Ok(Self {
@@ -39,6 +64,7 @@ impl<'engine> Execution<'engine> {
             scope,
             statement,
             work,
+            tables: None,
             _folder: folder,
         })
     }
@@ -48,16 +74,40 @@ impl<'engine> Execution<'engine> {
         self.scope.without_rows(&self.statement.reads)
     }
 
-    /// Path of a file that the question's script writes.
+    /// Path of a file in the folder where DuckDB works.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.work.join(name)
     }
 
+    /// Path of a file that a script may write, as a literal of SQL.
+    pub(crate) fn written(&self, written: Written) -> String {
+        quoted(&self.file(written.name()).to_string_lossy())
+    }
+
     /// Executes `script` with the tables that the statement reads and the variable `question`, the statement's text. It may
-    /// write the files `written` and open no other that is not a table. Gives what DuckDB printed.
-    pub(crate) fn run(&mut self, script: &str, written: &[&str]) -> Result<String, SqlError> {
-        write(&self.work.join(QUESTION), &self.statement.text)?;
-        let tables = self.scope.prepare(&self.statement.reads, &self.work, written)?;
+    /// write the files of [`Written`] and open no other that is not a table.
+    pub(crate) fn run(&mut self, script: &str) -> Result<(), SqlError> {
+        let text = self.statement.text.clone();
+        self.run_text(&text, script)
+    }
+
+    /// As [`Execution::run`], with another text in the variable `question`, which reads the same tables.
+    pub(crate) fn run_text(&mut self, text: &str, script: &str) -> Result<(), SqlError> {
+        write(&self.work.join(QUESTION), text)?;
+        for written in Written::ALL {
+            // DuckDB would write beside a file that is there, under a name that it may not use.
+            match fs::remove_file(self.file(written.name())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(SqlError::io("cannot clear where DuckDB works")(error));
+                }
+                _ => {}
+            }
+        }
+        if self.tables.is_none() {
+            let written = Written::ALL.map(Written::name);
+            self.tables = Some(self.scope.prepare(&self.statement.reads, &self.work, &written)?);
+        }
+        let tables = self.tables.as_deref().unwrap_or_default();
         let script = format!(
             "SET VARIABLE question = (SELECT content FROM read_text('{QUESTION}'));\n{tables}{script}"
         );
@@ -68,20 +118,24 @@ impl<'engine> Execution<'engine> {
 
     /// The text of the statement that a syntax tree stands for.
     pub(crate) fn text_of(&mut self, tree: &serde_json::Value) -> Result<String, SqlError> {
-        let (given, made) = (self.file("tree.json"), self.file("text"));
-        write(&given, &tree.to_string())?;
+        write(&self.file("tree.json"), &tree.to_string())?;
         let script = "COPY (SELECT json_deserialize_sql(content::JSON) AS text FROM read_text('tree.json')) \
             TO 'text' (FORMAT json);";
         self.runner
             .execute(&self.work, script)
-            .map_err(|broken| SqlError::of(broken, &self.scope, &self.statement.reads))?;
-        let read = fs::read(&made).map_err(SqlError::io("cannot read what DuckDB wrote"))?;
+            .map_err(|broken| SqlError::of(broken, &self.scope, &Reads::default()))?;
+        let read = fs::read(self.file("text")).map_err(SqlError::io("cannot read what DuckDB wrote"))?;
         let row: serde_json::Value = serde_json::from_slice(&read)
             .map_err(|error| SqlError::Failed(format!("DuckDB wrote no text of a statement: {error}")))?;
         let text = row.get("text").and_then(serde_json::Value::as_str);
         Ok(text
             .ok_or_else(|| SqlError::Failed("DuckDB wrote no text of a statement".to_owned()))?
             .to_owned())
+    }
+
+    /// Removes the folder, and goes on listening for signals.
+    pub(crate) fn into_runner(self) -> Runner<'engine> {
+        self.runner
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::error::SqlError;
-use crate::execution::Execution;
+use crate::execution::{Execution, Written};
 
 /// Values told beside a decision, at most.
 const VALUES: usize = 32;
@@ -15,44 +15,42 @@ const VALUES: usize = 32;
 /// Characters of a value or of its name, at most.
 const LONGEST: usize = 200;
 
-/// The names and types of the answer's columns, and its first rows, in the folder where DuckDB works.
-const COLUMNS: &str = "columns";
-const ROWS: &str = "rows";
-
 /// How a missing value is written.
 const NULL: &str = "null";
 
 impl Engine {
-    /// Decides whether what an expectation says of runs is so. What is asked of a table without rows does not hold, whatever
-    /// the answer is: a statement about no rows says nothing about the run. A question that cannot be answered is a decision
-    /// as well, [`Outcome::Erred`].
+    /// Decides an expectation about runs. An expectation that reads a table without rows fails, whatever its answer is: a
+    /// statement about no rows says nothing about the runs. One that cannot be decided is [`Outcome::Erred`].
     pub fn judge(&self, runs: &[PathBuf], sql: &str) -> Decision {
         self.decide(runs, sql)
             .unwrap_or_else(|error| Decision::erred(in_full(&error)))
     }
 
     /// Tells whether an expectation could be decided: that it is one question, of tables and columns that there are, whose
-    /// answer begins with true or false.
+    /// first column is BOOLEAN.
     ///
     /// # Errors
     ///
-    /// What is wrong with it ([`SqlError::is_question`]), or why it could not be told.
+    /// What is wrong with it ([`SqlError::is_question`]), or why that cannot be told.
     pub fn check(&self, sql: &str) -> Result<(), SqlError> {
         let mut execution = expectation(self, &[], sql)?;
-        columns(&mut execution, "").map(drop)
+        let script = columns_script(&execution);
+        execution.run(&script)?;
+        columns(&execution).map(drop)
     }
 
     fn decide(&self, runs: &[PathBuf], sql: &str) -> Result<Decision, SqlError> {
         let mut execution = expectation(self, runs, sql)?;
         let without_rows = execution.tables_without_rows()?;
-        // A second row is enough to tell that there is not one.
-        let path = execution.file(ROWS).to_string_lossy().replace('\'', "''");
-        let rows = format!(
-            "COPY (FROM query(getvariable('question')) LIMIT 2) TO '{path}' (FORMAT csv, HEADER false, NULLSTR '{NULL}');"
-        );
-        let columns = columns(&mut execution, &rows)?;
-        let rows = read_csv(&execution, ROWS)?;
-        let values = rows.first().map_or_else(Vec::new, |row| values(&columns, row));
+        let script = format!("{}\n{}", columns_script(&execution), rows_script(&execution));
+        execution.run(&script)?;
+        let names = columns(&execution)?;
+        let rows = read_csv(&execution, Written::Answer)?;
+        let values = match rows.first() {
+            None => Vec::new(),
+            Some(row) if names.len() > 1 => values(&names, row),
+            Some(row) => operand_values(&mut execution, row.get(0)).unwrap_or_default(),
+        };
         if !without_rows.is_empty() {
             return Ok(Decision {
                 outcome: Outcome::Failed,
@@ -82,40 +80,63 @@ impl Engine {
     }
 }
 
+/// Where an expectation is one comparison, the values that it compares, so that the decision can tell why. They come from a
+/// second statement, which asks for them beside the comparison. It decides nothing: where it fails, or answers `truth`
+/// otherwise than the expectation itself, there are no values.
+fn operand_values(execution: &mut Execution, truth: Option<&str>) -> Option<Vec<(String, String)>> {
+    let tree = execution.statement.tree.as_ref().and_then(with_operands)?;
+    let text = execution.text_of(&tree).ok()?;
+    let script = format!("{}\n{}", columns_script(execution), rows_script(execution));
+    execution.run_text(&text, &script).ok()?;
+    let names = columns(execution).ok()?;
+    let rows = read_csv(execution, Written::Answer).ok()?;
+    match rows.as_slice() {
+        [row] if row.get(0) == truth => Some(values(&names, row)),
+        _ => None,
+    }
+}
+
 /// An error with its causes.
 fn in_full(error: &SqlError) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
-/// Parses an expectation, and has it ask for what it compares as well.
+/// Parses an expectation.
 fn expectation<'engine>(
     engine: &'engine Engine,
     runs: &[PathBuf],
     sql: &str,
 ) -> Result<Execution<'engine>, SqlError> {
-    let mut execution = Execution::parse(engine, runs, sql)?;
+    let execution = Execution::parse(engine, runs, sql)?;
     if execution.statement.explain.is_some() {
         return Err(SqlError::Question(
-            "an expectation is a question, and EXPLAIN asks for the plan of one".to_owned(),
+            "an expectation must not begin with EXPLAIN".to_owned(),
         ));
-    }
-    let shown = execution.statement.tree.as_ref().and_then(with_operands);
-    if let Some(tree) = shown {
-        execution.statement.text = execution.text_of(&tree)?;
     }
     Ok(execution)
 }
 
-/// Names and types of the answer's columns, the first of which is true or false. `then` is executed after.
-fn columns(execution: &mut Execution, then: &str) -> Result<Vec<String>, SqlError> {
-    let path = execution.file(COLUMNS).to_string_lossy().replace('\'', "''");
-    let script = format!(
-        "COPY (SELECT column_name, column_type FROM (DESCRIBE FROM query(getvariable('question')))) \
-         TO '{path}' (FORMAT csv, HEADER false);\n{then}"
-    );
-    execution.run(&script, &[COLUMNS, ROWS])?;
-    let rows = read_csv(execution, COLUMNS)?;
+/// Writes the names and types of the answer's columns.
+fn columns_script(execution: &Execution) -> String {
+    format!(
+        "COPY (SELECT column_name, column_type FROM (DESCRIBE FROM query(getvariable('question')))) TO {} \
+         (FORMAT csv, HEADER false);",
+        execution.written(Written::Columns)
+    )
+}
+
+/// Writes the first two rows of the answer: the second is enough to tell that there is not one.
+fn rows_script(execution: &Execution) -> String {
+    format!(
+        "COPY (FROM query(getvariable('question')) LIMIT 2) TO {} (FORMAT csv, HEADER false, NULLSTR '{NULL}');",
+        execution.written(Written::Answer)
+    )
+}
+
+/// Names of the answer's columns, the first of which has to be BOOLEAN.
+fn columns(execution: &Execution) -> Result<Vec<String>, SqlError> {
+    let rows = read_csv(execution, Written::Columns)?;
     let column = |row: &csv::StringRecord| {
         let cell = |index| row.get(index).unwrap_or_default().to_owned();
         (cell(0), cell(1))
@@ -123,7 +144,7 @@ fn columns(execution: &mut Execution, then: &str) -> Result<Vec<String>, SqlErro
     let columns: Vec<(String, String)> = rows.iter().map(column).collect();
     match columns.first() {
         Some((name, kind)) if kind != "BOOLEAN" => Err(SqlError::Question(format!(
-            "an expectation's first column is true or false, and {} is {kind}",
+            "the first column of an expectation must be BOOLEAN, but {} is {kind}",
             readable(name)
         ))),
         Some(_) => Ok(columns.into_iter().map(|(name, _)| name).collect()),
@@ -131,12 +152,12 @@ fn columns(execution: &mut Execution, then: &str) -> Result<Vec<String>, SqlErro
     }
 }
 
-fn read_csv(execution: &Execution, name: &str) -> Result<Vec<csv::StringRecord>, SqlError> {
+fn read_csv(execution: &Execution, written: Written) -> Result<Vec<csv::StringRecord>, SqlError> {
     let wrong = |error: csv::Error| SqlError::Failed(format!("DuckDB wrote no CSV: {error}"));
     let reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .from_path(execution.file(name))
+        .from_path(execution.file(written.name()))
         .map_err(wrong)?;
     reader.into_records().collect::<Result<_, _>>().map_err(wrong)
 }
@@ -176,6 +197,9 @@ fn with_operands(tree: &Value) -> Option<Value> {
     }
     let mut operands = Vec::new();
     operands_of(asked, &mut operands);
+    if operands.is_empty() {
+        return None;
+    }
     let mut extended = tree.clone();
     let list = extended
         .pointer_mut("/statements/0/node/select_list")?

@@ -42,14 +42,28 @@ pub(crate) enum Explain {
     Analyze,
 }
 
-/// The tables that a statement reads.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Reads {
-    /// It names these and no other.
-    Named(BTreeSet<&'static str>),
-    /// It may read any, or asks which there are.
-    Any,
+/// What a statement reads.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    /// The tables that it names.
+    pub(crate) tables: BTreeSet<&'static str>,
+    /// Those of them that no common table expression of the same name hides.
+    pub(crate) visible: BTreeSet<&'static str>,
+    /// Whether it asks which tables there are, so that all must be there.
+    pub(crate) all: bool,
+    /// Whether it reads columns of its own making, from a common table expression or a subquery.
+    pub(crate) derived: bool,
 }
+
+/// Functions that a question may read like a table. Others open files, or change how DuckDB works.
+const TABLE_FUNCTIONS: [&str; 6] = [
+    "generate_series",
+    "json_each",
+    "json_tree",
+    "range",
+    "repeat",
+    "unnest",
+];
 
 /// What the script of [`parse`] writes.
 #[derive(Deserialize)]
@@ -85,7 +99,7 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
     );
     runner
         .execute(work, &script)
-        .map_err(|broken| SqlError::of(broken, &Scope::default(), &Reads::Any))?;
+        .map_err(|broken| SqlError::of(broken, &Scope::default(), &Reads::default()))?;
     let parsed =
         fs::read(work.join(PARSED)).map_err(SqlError::io("cannot read the question's syntax tree"))?;
     let parsed: Parsed = serde_json::from_slice(&parsed)
@@ -99,16 +113,21 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
     }
     match parsed.statements {
         Some(1) => {}
-        None | Some(0) => return wrong("there is no question"),
+        None | Some(0) => return wrong("the SQL is empty"),
         Some(several) => {
             return Err(SqlError::Question(format!(
-                "one question at a time: these are {several}"
+                "only one statement is allowed, and these are {several}"
             )));
         }
     }
-    // A tree too deep for this reader is left to DuckDB, which has bounds of its own.
+    let mut named = Named::default();
     let tree: Option<Value> = serde_json::from_str(&parsed.tree).ok();
-    let reads = tree.as_ref().map_or(Ok(Reads::Any), reads)?;
+    match &tree {
+        Some(tree) => named.walk(tree),
+        // The tree nests deeper than this reader goes.
+        None => named.scan(&parsed.tree),
+    }
+    let reads = named.reads()?;
     Ok(Statement {
         text: text.to_owned(),
         explain,
@@ -146,55 +165,39 @@ fn strip_keyword<'sql>(sql: &'sql str, keyword: &str) -> Option<&'sql str> {
     (word.eq_ignore_ascii_case(keyword) && ends).then_some(after)
 }
 
-/// The tables that a syntax tree names.
-///
-/// # Errors
-///
-/// When one is not there and is no common table expression.
-fn reads(tree: &Value) -> Result<Reads, SqlError> {
-    let mut named = Named::default();
-    named.walk(tree);
-    let mut known = BTreeSet::new();
-    for name in &named.tables {
-        let lower = name.to_lowercase();
-        if let Some(table) = table_names().find(|table| *table == lower) {
-            known.insert(table);
-        } else if !named.common.contains(&lower) {
-            let near = nearest(name, table_names());
-            let all = table_names().collect::<Vec<_>>().join(", ");
-            return Err(SqlError::Question(format!(
-                "no table is called {name}{near}; there are {all}"
-            )));
-        }
-    }
-    Ok(if named.any {
-        Reads::Any
-    } else {
-        Reads::Named(known)
-    })
-}
-
 /// The names in a syntax tree.
 #[derive(Default)]
 struct Named {
     tables: Vec<String>,
     /// Common table expressions, in lower case.
     common: BTreeSet<String>,
-    /// Whether more than the tables named may be read.
-    any: bool,
+    functions: Vec<String>,
+    all: bool,
+    derived: bool,
 }
 
 impl Named {
+    /// Gathers the names of a tree.
     fn walk(&mut self, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
             Value::Object(fields) => {
                 let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
                 match text("type") {
-                    "BASE_TABLE" if text("schema_name").is_empty() && text("catalog_name").is_empty() => {
-                        self.tables.push(text("table_name").to_owned());
+                    "BASE_TABLE" => match (text("catalog_name"), text("schema_name")) {
+                        ("" | "memory", "" | "main") => self.tables.push(text("table_name").to_owned()),
+                        _ => self.all = true,
+                    },
+                    "SHOW_REF" => self.all = true,
+                    "SUBQUERY" => self.derived = true,
+                    "TABLE_FUNCTION" => {
+                        let function = fields
+                            .get("function")
+                            .and_then(|function| function.get("function_name"));
+                        let name = function.and_then(Value::as_str).unwrap_or_default();
+                        self.functions.push(name.to_owned());
+                        self.derived = true;
                     }
-                    "BASE_TABLE" | "SHOW_REF" | "TABLE_FUNCTION" => self.any = true,
                     _ => {}
                 }
                 if let Some(map) = fields.get("cte_map").and_then(|map| map.get("map")?.as_array()) {
@@ -205,6 +208,65 @@ impl Named {
             }
             _ => {}
         }
+    }
+
+    /// Gathers the names of a tree from its text, without telling where in the tree they stand.
+    fn scan(&mut self, tree: &str) {
+        let values = |field: &str| -> Vec<String> {
+            let fields = tree.split(field).skip(1);
+            fields
+                .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+                .collect()
+        };
+        let known: Vec<&str> = table_names().collect();
+        self.tables = values(r#""table_name":""#);
+        self.tables
+            .retain(|table| known.contains(&table.to_lowercase().as_str()));
+        if tree.contains(r#""type":"TABLE_FUNCTION""#) {
+            self.functions = values(r#""function_name":""#);
+        }
+        (self.all, self.derived) = (true, true);
+    }
+
+    /// What the statement reads.
+    ///
+    /// # Errors
+    ///
+    /// When it names a table that is not there and is no common table expression, or a function that is refused.
+    fn reads(self) -> Result<Reads, SqlError> {
+        let refused = self
+            .functions
+            .iter()
+            .find(|function| !TABLE_FUNCTIONS.contains(&function.to_lowercase().as_str()));
+        if let Some(function) = refused {
+            return Err(SqlError::Question(format!(
+                "the table function {function} is refused: a question reads the tables of runs, and of table functions it may \
+                 use {}",
+                TABLE_FUNCTIONS.join(", ")
+            )));
+        }
+        let mut reads = Reads {
+            all: self.all,
+            derived: self.derived || !self.common.is_empty(),
+            ..Reads::default()
+        };
+        for name in &self.tables {
+            let lower = name.to_lowercase();
+            let is_common = self.common.contains(&lower);
+            if let Some(table) = table_names().find(|table| *table == lower) {
+                reads.tables.insert(table);
+                if !is_common {
+                    reads.visible.insert(table);
+                }
+            } else if !is_common {
+                let near = nearest(name, table_names());
+                let all = table_names().collect::<Vec<_>>().join(", ");
+                return Err(SqlError::Question(format!(
+                    "no table is called {name}{near}; there are {all}"
+                )));
+            }
+        }
+        Ok(reads)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
 /// Runs that can be asked.
 #[derive(Default)]
 pub(crate) struct Scope {
-    /// Rows of those that go on lie in folders that are there as long as these.
+    /// A run that is still recording keeps its rows in a temporary folder, which exists as long as its `Run`.
     runs: Vec<Run>,
     /// Files of the runs by the paths that DuckDB reads them by.
     links: Vec<(String, PathBuf)>,
@@ -54,11 +54,8 @@ impl Scope {
 
     /// Those of the tables that a statement names which have no rows, of all runs.
     pub(crate) fn without_rows(&self, reads: &Reads) -> Result<Vec<&'static str>, SqlError> {
-        let Reads::Named(names) = reads else {
-            return Ok(Vec::new());
-        };
         let mut without = Vec::new();
-        for table in TABLES.iter().filter(|table| names.contains(table.name)) {
+        for table in TABLES.iter().filter(|table| reads.visible.contains(table.name)) {
             let mut rows = 0;
             for run in &self.runs {
                 rows += rows_of(run, table)?;
@@ -80,10 +77,7 @@ impl Scope {
         work: &Path,
         written: &[&str],
     ) -> Result<String, SqlError> {
-        let read = |name: &str| match reads {
-            Reads::Any => true,
-            Reads::Named(names) => names.contains(name),
-        };
+        let read = |name: &str| reads.all || reads.tables.contains(name);
         let folder = quoted(&format!("{}/", utf8(work)?));
         let mut script = String::new();
         if read(RUNS) {
@@ -306,7 +300,7 @@ fn rows_of(run: &Run, table: &Table) -> Result<u64, SqlError> {
 }
 
 /// A text as a literal of SQL.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

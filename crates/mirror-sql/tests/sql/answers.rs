@@ -57,6 +57,32 @@ fn an_answer_is_a_table_csv_json_or_parquet() {
     );
 }
 
+/// DuckDB divides by zero to infinity, which JSON does not have, and a missing value is not an empty text.
+#[test]
+fn missing_values_and_numbers_without_an_end_are_told_apart_from_others() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    let odd = "SELECT 1 / 0 AS a, 'nan'::DOUBLE AS b, -1 / 0 AS c, 'NaN' AS d, NULL AS e, '' AS f, 170141183460469231731::HUGEINT AS g";
+    let json = text(&engine, &[&run], odd, Format::Json);
+    let rows: serde_json::Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+    assert_eq!(rows[0]["a"], serde_json::Value::Null, "{json}");
+    assert_eq!(rows[0]["d"], "NaN", "{json}");
+    let csv = text(&engine, &[&run], odd, Format::Csv);
+    assert_eq!(
+        csv,
+        "a,b,c,d,e,f,g\ninf,nan,-inf,NaN,,\"\",170141183460469231731\n"
+    );
+
+    let nulls = "SELECT reward FROM responses WHERE uid = 1";
+    let table = text(&engine, &[&run], nulls, Format::Table);
+    assert!(
+        table.ends_with("\n2 rows\n") && table.matches("null").count() == 2,
+        "{table}"
+    );
+}
+
 #[test]
 fn a_table_shows_a_thousand_rows_and_says_that_there_are_more() {
     let Some(engine) = engine() else { return };
@@ -97,6 +123,7 @@ fn tables_and_columns_and_plans_can_be_asked_for() {
     ] {
         let drawn = text(&engine, &runs, plan, Format::Table);
         assert!(drawn.contains("AGGREGATE"), "{plan}: {drawn}");
+        assert!(!drawn.contains("getvariable('question'));"), "{plan}: {drawn}");
         let error = answer(&engine, &runs, plan, Format::Csv).expect_err("a plan is no CSV");
         assert!(error.is_question(), "{error}");
     }
@@ -163,9 +190,16 @@ fn a_wrong_question_is_told_what_there_is() {
             "no column is called sed, the nearest is seed; runs has run_id",
         ),
         ("SELEC 1", "this is not SQL: syntax error at or near \"SELEC\""),
-        ("", "there is no question"),
-        (" -- nothing\n", "there is no question"),
-        ("SELECT 1; SELECT 2", "one question at a time: these are 2"),
+        (
+            "WITH t AS (SELECT 1 AS aa FROM responses) SELECT ab FROM t",
+            "Candidate bindings: \"aa\"",
+        ),
+        ("", "the SQL is empty"),
+        (" -- nothing\n", "the SQL is empty"),
+        (
+            "SELECT 1; SELECT 2",
+            "only one statement is allowed, and these are 2",
+        ),
         ("SELECT nope(uid) FROM responses", "nope"),
         ("SELECT avg(completion) FROM responses", "avg"),
         ("SELECT 'a'::INT", "Could not convert string 'a'"),

@@ -21,13 +21,6 @@ fn bytes_below(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Bytes in the folders where DuckDB works.
-fn working_bytes() -> u64 {
-    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
-    let working = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("mirror-sql-"));
-    working.map(|entry| bytes_below(&entry.path())).sum()
-}
-
 #[test]
 fn counting_without_end_ends_with_the_time() {
     let Some(engine) = engine() else { return };
@@ -67,23 +60,23 @@ fn what_does_not_fit_in_memory_takes_a_bounded_part_of_the_disk() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
-    let sorted = "SELECT string_agg(s, '' ORDER BY s) IS NULL AS none \
-                  FROM (SELECT range || repeat('x', 1000) AS s FROM range(10000000))";
-    let before = working_bytes();
+    let sorted = "SELECT s, row_number() OVER (ORDER BY s) AS n \
+                  FROM (SELECT hash(range) || repeat('x', 1000) AS s FROM range(10000000)) LIMIT 5";
+    let temporary = tempfile::tempdir().unwrap();
+    let engine = engine.working_in(temporary.path());
     let (most, error) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| answer(&engine, &[&run], sorted, Format::Csv).map(drop));
         let mut most = 0;
         while !asking.is_finished() {
-            most = most.max(working_bytes().saturating_sub(before));
+            most = most.max(bytes_below(temporary.path()));
             std::thread::sleep(Duration::from_millis(50));
         }
         (most, asking.join().unwrap().expect_err("it is too large"))
     });
-    // On a slow machine its time may be over before its disk is.
-    assert!(matches!(error, SqlError::Spill | SqlError::Time(_)), "{error:?}");
+    assert!(matches!(error, SqlError::Spill), "{error:?}");
     assert!(most > 100 << 20, "nothing went to disk: {most} bytes");
-    assert!(most < 4 << 30, "{most} bytes");
-    assert!(working_bytes() < before + (100 << 20), "it is not cleared away");
+    assert!(most < 3 << 30, "{most} bytes");
+    assert_eq!(bytes_below(temporary.path()), 0, "it is not cleared away");
 }
 
 /// Rows that need no memory could fill a disk.
@@ -94,7 +87,7 @@ fn an_answer_has_a_largest_size() {
     let run = run(folder.path(), 7, [1.0, 2.0]);
     let wide = "SELECT repeat('abcdefghij', 1000) AS s, range FROM range(100000000)";
     let error = answer(&engine, &[&run], wide, Format::Csv).expect_err("it is too large");
-    assert!(matches!(error, SqlError::Answer | SqlError::Time(_)), "{error:?}");
+    assert!(matches!(error, SqlError::Answer), "{error:?}");
     let shown = text(
         &engine,
         &[&run],

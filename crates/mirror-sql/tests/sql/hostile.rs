@@ -28,7 +28,7 @@ fn whatever_writes_or_reads_what_is_no_table_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
     let outside = folder.path().join("outside.csv");
-    fs::write(&outside, "secret\n1\n").unwrap();
+    fs::write(&outside, "a,b\n1,secret-of-this-test\n").unwrap();
     let written = folder.path().join("written");
     let (outside, written) = (outside.display(), written.display());
     let before = files(folder.path());
@@ -82,6 +82,19 @@ fn whatever_writes_or_reads_what_is_no_table_is_refused() {
         "CALL pragma_version()".to_owned(),
         "SELECT getenv('HOME')".to_owned(),
         format!("SELECT * FROM enable_logging(storage = 'file', storage_path = '{written}')"),
+        "FROM enable_logging('QueryLog')".to_owned(),
+        "FROM enable_logging(storage = 'stdout', level = 'trace')".to_owned(),
+        format!("FROM enable_profiling(format = 'json', save_location = '{written}')"),
+        "FROM disable_logging()".to_owned(),
+        "FROM checkpoint()".to_owned(),
+        "FROM check_peg_parser(repeat('(', 10000))".to_owned(),
+        "FROM duckdb_settings()".to_owned(),
+        "FROM query('SELECT 1')".to_owned(),
+        "FROM query_table('runs')".to_owned(),
+        "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))".to_owned(),
+        format!("SELECT (SELECT count(*) FROM read_text('{outside}'))"),
+        format!("WITH t AS (FROM read_text('{outside}')) FROM t"),
+        format!("SELECT 1{} FROM read_text('{outside}')", "+1".repeat(400)),
         "PREPARE p AS SELECT 1".to_owned(),
         "SET VARIABLE question = 'SELECT 1'".to_owned(),
         // Two statements, and texts that try to end what they might stand in.
@@ -109,7 +122,7 @@ fn whatever_writes_or_reads_what_is_no_table_is_refused() {
                 Err(error) => {
                     assert!(error.is_question(), "{sql}: {error:?}");
                     let said = error.to_string();
-                    assert!(!said.contains("secret\n1"), "{sql}: {said}");
+                    assert!(!said.contains("secret-of-this-test"), "{sql}: {said}");
                     assert!(!said.contains("Stack Trace"), "{sql}: {said}");
                 }
             }
@@ -136,7 +149,17 @@ fn what_looks_hostile_and_is_a_question_is_answered() {
         ("VALUES (1)", "col0\n1\n"),
         ("SELECT seed FROM RUNS", "seed\n7\n"),
         ("SELECT count(*) AS n FROM main.responses", "n\n4\n"),
+        ("SELECT count(*) AS n FROM memory.main.responses", "n\n4\n"),
+        (
+            "SELECT count(*) AS n FROM information_schema.tables WHERE table_name = 'weights'",
+            "n\n1\n",
+        ),
+        ("SELECT sum(n) AS n FROM range(5) t(n), unnest([1, 2])", "n\n20\n"),
         ("WITH events AS (SELECT 3 AS n) SELECT n FROM events", "n\n3\n"),
+        (
+            "FROM (PIVOT responses ON uid IN (0, 1) USING count(*) GROUP BY step) SELECT count(*) AS n",
+            "n\n2\n",
+        ),
     ] {
         assert_eq!(text(&engine, &[&run], sql, Format::Csv), answer, "{sql}");
     }

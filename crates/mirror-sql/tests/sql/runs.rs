@@ -1,5 +1,6 @@
 //! The executable, and runs to ask it about.
 
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use mirror_proto::mirror::v1::record::Kind;
@@ -27,12 +28,13 @@ pub(crate) fn answer(
     format: Format,
 ) -> Result<Vec<u8>, SqlError> {
     let runs: Vec<PathBuf> = runs.iter().map(|run| run.to_path_buf()).collect();
-    let mut printed = Vec::new();
+    let mut printed = tempfile::tempfile().expect("a file for the answer");
     let answer = engine.answer(&runs, sql, format)?;
-    answer
-        .write(&mut printed)
-        .expect("a vector takes what is written");
-    Ok(printed)
+    answer.write(printed.try_clone().expect("a second handle"))?;
+    let mut read = Vec::new();
+    printed.rewind().expect("a file has a beginning");
+    printed.read_to_end(&mut read).expect("the answer can be read");
+    Ok(read)
 }
 
 /// All that an answer prints, as text.

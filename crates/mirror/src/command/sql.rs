@@ -58,15 +58,14 @@ pub(super) fn sql(arguments: &SqlArguments) -> anyhow::Result<Status> {
             runs.extend(of_group.into_iter().map(|listed| listed.path));
         }
     }
-    let answer = Engine::find()?
-        .answer(&runs, sql, arguments.format.into())
-        .map_err(|error| {
-            if error.is_question() {
-                Misuse::of(error).into()
-            } else {
-                anyhow::Error::from(error)
-            }
-        })?;
-    answer.write(std::io::stdout().lock())?;
-    Ok(Status::Done)
+    let engine = Engine::find()?;
+    let format = arguments.format.into();
+    match engine
+        .answer(&runs, sql, format)
+        .and_then(|answer| answer.write(std::io::stdout()))
+    {
+        Ok(()) => Ok(Status::Done),
+        Err(error) if error.is_question() => Err(Misuse::of(error).into()),
+        Err(error) => Err(error.into()),
+    }
 }
