@@ -1,5 +1,6 @@
-//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of 100,000
-//! events, in ten windows.
+//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of 200,000
+//! events, in twice ten windows. What rises until something is full rises in the first half alone; what grows with the run
+//! rises in the second as well.
 //!
 //! A machine is not equally fast for minutes on end, so CPU time stands beside a small fixed piece of work, done over and
 //! over while the run goes on: what slows both is the machine's.
@@ -13,11 +14,17 @@ use mirror_benches::figures::{self, Slope, WINDOWS};
 use mirror_benches::process;
 use mirror_benches::run::{Acknowledged, Experiment, Models, Run};
 
-/// Events of the run, two a step.
-const EVENTS: usize = 100_000;
+/// Events that are looked at, two a step.
+const EVENTS: usize = 200_000;
+
+/// Steps that follow them, so that the last look is not at a run that ends: its end has costs of its own.
+const MORE_STEPS: u64 = 500;
+
+/// Windows of the run: those of its two halves.
+const ALL_WINDOWS: usize = 2 * WINDOWS;
 
 /// Time that the run may take.
-const LIMIT: Duration = Duration::from_secs(350);
+const LIMIT: Duration = Duration::from_secs(700);
 
 /// Pause between two looks at how far the run has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -44,7 +51,7 @@ fn main() -> anyhow::Result<()> {
         miners: 16,
         axons_per_process: 1,
         topk: 10,
-        steps: EVENTS as u64 / 2,
+        steps: EVENTS as u64 / 2 + MORE_STEPS,
         models: Models::Random,
     };
     let started = Instant::now();
@@ -64,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         .map(|(cpu, moment)| cpu / (moment.reference * 1e6))
         .collect();
     println!(
-        "\n{EVENTS} events in {WINDOWS} windows, {:.0} steps/s",
+        "\n{EVENTS} events in {ALL_WINDOWS} windows, {:.0} steps/s",
         ended.steps_per_second
     );
     tell("CPU time of a step, all processes, µs", &cpu)?;
@@ -82,14 +89,14 @@ fn main() -> anyhow::Result<()> {
 /// The run at the beginning and at the end of each window.
 fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
     let mut acknowledged = Acknowledged::default();
-    let mut moments = Vec::with_capacity(WINDOWS + 1);
+    let mut moments = Vec::with_capacity(ALL_WINDOWS + 1);
     let mut references = Vec::new();
-    while moments.len() <= WINDOWS {
+    while moments.len() <= ALL_WINDOWS {
         ensure!(run.is_running()?, "the run ended before its last event");
         ensure!(Instant::now() < deadline, "the run did not end within {LIMIT:?}");
         let events = acknowledged.count(run)?;
         // The first window begins with the first event that is seen.
-        if events >= (EVENTS / WINDOWS * moments.len()).max(1) {
+        if events >= (EVENTS / ALL_WINDOWS * moments.len()).max(1) {
             let reference = figures::median(references.drain(..));
             moments.push(Moment::now(run, events, reference)?);
         }
@@ -136,9 +143,16 @@ impl Moment {
 }
 
 fn tell(what: &str, windows: &[f64]) -> anyhow::Result<()> {
-    let windows: &[f64; WINDOWS] = windows.try_into().context("a window is missing")?;
-    let mean = windows.iter().sum::<f64>() / WINDOWS as f64;
-    println!("{what}: {mean:.1}, rise over the run {}", Slope::of(windows));
-    println!("    {}", windows.map(|window| format!("{window:.1}")).join(" "));
+    println!("{what}:");
+    let (first, second) = windows.split_at_checked(WINDOWS).context("a window is missing")?;
+    for (half, windows) in [("first", first), ("second", second)] {
+        let windows: &[f64; WINDOWS] = windows.try_into().context("a window is missing")?;
+        let mean = windows.iter().sum::<f64>() / WINDOWS as f64;
+        println!("    {half} half {mean:.1}, rise over it {}", Slope::of(windows));
+        println!(
+            "        {}",
+            windows.map(|window| format!("{window:.1}")).join(" ")
+        );
+    }
     Ok(())
 }

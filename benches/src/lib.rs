@@ -6,7 +6,7 @@
 //! | `axon_calls` | calls through the validator's dendrite pool to miner processes | bare tonic, as many processes |
 //! | `training_steps` | steps of `mirror run` with all that a step does | the same two fan-outs in bare tonic, nothing else |
 //! | `processes` | memory and start of many miner processes, and runs of many | bare tonic, as many processes |
-//! | `long_run` | CPU time and memory of a step, from the first to the last of 100,000 events | the run's own mean |
+//! | `long_run` | CPU time and memory of a step, from the first to the last of 200,000 events, a half at a time | the run's own mean |
 //! | `set_weights` | signed weights, taken by the chain's node and durable | bare tonic with messages of the same size |
 //! | `models` | training steps and rewards in libtorch | PyTorch's eager mode of the same version |
 //! | `model_memory` | memory of a validator with each model, over 10,000 steps | the run's own mean |
