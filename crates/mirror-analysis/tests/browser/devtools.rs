@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Time in which the browser answers, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The names that Debian and others give the program.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -58,15 +58,15 @@ pub(crate) fn open(file: &Path) -> Option<Page> {
         console: Vec::new(),
         _profile: profile,
     };
-    let target = page.call("Target.createTarget", json!({"url": "about:blank"}));
+    let target = page.call("Target.createTarget", &json!({"url": "about:blank"}));
     let attach = json!({"targetId": target["targetId"], "flatten": true});
-    let session = page.call("Target.attachToTarget", attach);
+    let session = page.call("Target.attachToTarget", &attach);
     page.session = session["sessionId"].as_str().map(str::to_owned);
     for domain in ["Page", "Runtime", "Log"] {
-        page.call(&format!("{domain}.enable"), json!({}));
+        page.call(&format!("{domain}.enable"), &json!({}));
     }
     let address = format!("file://{}", file.display());
-    let opened = page.call("Page.navigate", json!({"url": address}));
+    let opened = page.call("Page.navigate", &json!({"url": address}));
     assert!(opened.get("errorText").is_none(), "{opened}");
     page.receive("Page.loadEventFired", |message| {
         message["method"] == "Page.loadEventFired"
@@ -116,7 +116,7 @@ impl Page {
     #[track_caller]
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let call = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let evaluated = self.call("Runtime.evaluate", call);
+        let evaluated = self.call("Runtime.evaluate", &call);
         assert!(
             evaluated.get("exceptionDetails").is_none(),
             "{expression}: {evaluated}"
@@ -144,7 +144,7 @@ impl Page {
         for kind in ["mousePressed", "mouseReleased"] {
             self.call(
                 "Input.dispatchMouseEvent",
-                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
+                &json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
             );
         }
     }
@@ -158,7 +158,7 @@ impl Page {
 
     /// Calls a method of the protocol and gives its result.
     #[track_caller]
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.calls += 1;
         let id = self.calls;
         let mut call = json!({"id": id, "method": method, "params": parameters});
