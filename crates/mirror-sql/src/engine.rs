@@ -15,7 +15,7 @@ use crate::error::EngineError;
 pub const PROGRAM: &str = "duckdb";
 
 /// The oldest DuckDB that serves: major and minor version. Its table function `query` takes a variable, and its parser
-/// gives the syntax tree that [`crate::judge`] reads.
+/// gives the syntax tree that `judge` reads.
 pub const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
 /// Time that a question may take.
