@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use mirror_benches::network::{SEED, Subtensor};
 use mirror_benches::process;
-use mirror_config::experiment::BlockTime;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::channel;
 use mirror_net::signed::sign;
@@ -17,6 +16,7 @@ use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{BeginRequest, CurrentBlockRequest, MetagraphRequest, SetWeights};
 use mirror_seed::Seed;
+use mirror_spec::BlockTime;
 use tonic::transport::Channel;
 
 /// Neurons of the subnet.

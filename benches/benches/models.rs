@@ -12,15 +12,15 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use mirror_benches::figures::{self, Pair};
-use mirror_config::component::{
-    CustomRewardArgs, GatingModel as GatingSpec, RewardModel as RewardSpec, SequentialGatingArgs,
-};
 use mirror_models::gating::{self, GatingModel, Lesson, Question};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::tokenizer::Tokenizer;
 use mirror_models::torch;
 use mirror_models::training::{Descent, Gradients};
 use mirror_seed::{CallId, Seed};
+use mirror_spec::{
+    CustomRewardArgs, GatingModel as GatingSpec, RewardModel as RewardSpec, SequentialGatingArgs,
+};
 
 /// The libtorch of this workspace.
 const TORCH: &str = "2.13.0";

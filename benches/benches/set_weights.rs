@@ -9,7 +9,6 @@ use futures::future::join_all;
 use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
 use mirror_benches::network::{SEED, Subtensor};
-use mirror_config::experiment::BlockTime;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::signed::sign;
 use mirror_net::{channel, signed};
@@ -18,6 +17,7 @@ use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{BeginRequest, SetWeights, SignedTransaction};
 use mirror_seed::Seed;
+use mirror_spec::BlockTime;
 use prost::Message;
 use tonic::transport::Channel;
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role, fleet};
-use mirror_config::component::{BehaviourSpec, HonestArgs};
-use mirror_config::experiment::{BlockTime, ChainPreset, NeuronSettings};
-use mirror_config::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
 use mirror_dataset::{Request, Schema, compile_cached, resolve};
 use mirror_hub::Places;
 use mirror_identity::{Owner, SecretKey};
 use mirror_seed::Seed;
+use mirror_spec::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
+use mirror_spec::{BehaviourSpec, HonestArgs};
+use mirror_spec::{BlockTime, ChainPreset, NeuronSettings};
 use tokio_util::sync::CancellationToken;
 
 /// Seed of the miners' keys and draws.

@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use mirror_config::launch::Launch;
 use mirror_models::torch;
+use mirror_spec::launch::Launch;
 use serde::de::IgnoredAny;
 use tch::{Device, Kind, Tensor};
 use tokio::net::TcpListener;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
-use mirror_config::experiment::{BlockTime, ChainPreset};
-use mirror_config::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::{BlockTime, ChainPreset};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 

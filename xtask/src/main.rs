@@ -32,7 +32,8 @@ usage: cargo xtask COMMAND
   test -p CRATE     build and run the tests of one crate and the programs that they start
                     (ARGS go to the test runner, and leave the documentation's examples out)
   lint              check the format, clippy's lints, and the dependencies' licences and sources
-  doc               build the documentation, warnings being errors
+  doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
+                    the documentation, warnings being errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
 
 /// The packages whose binaries make up an experiment: the coordinator and the three nodes.
@@ -121,7 +122,7 @@ impl Chore {
             } => checkout.run(&experiment, &arguments),
             Self::Test { arguments } => test(&arguments),
             Self::Lint => checkout.lint(),
-            Self::Document => document(),
+            Self::Document => checkout.document(),
             Self::Bench { name } => bench(name.as_deref()),
         }
     }
@@ -191,6 +192,14 @@ impl Checkout {
             return Ok(());
         }
         succeed(cargo("deny check bans licenses sources").current_dir(&self.root))
+    }
+
+    fn document(&self) -> Result<()> {
+        let mut reference = cargo("run --quiet --release --package mirror-config --example write_reference");
+        let page = "docs/experiment-file.md";
+        succeed(reference.args(["--", page]).current_dir(&self.root))?;
+        let mut doc = cargo("doc --release --workspace --no-deps");
+        succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
     }
 }
 
@@ -268,11 +277,6 @@ fn packages(arguments: &[OsString]) -> Vec<&OsStr> {
         }
     }
     named
-}
-
-fn document() -> Result<()> {
-    let mut doc = cargo("doc --release --workspace --no-deps");
-    succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 fn bench(name: Option<&OsStr>) -> Result<()> {

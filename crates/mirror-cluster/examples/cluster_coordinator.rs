@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
-use mirror_config::launch::MinerLaunch;
+use mirror_spec::launch::MinerLaunch;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 

@@ -5,8 +5,8 @@ use std::future::pending;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use mirror_config::launch::Launch;
 use mirror_net::server::Limits;
+use mirror_spec::launch::Launch;
 use serde::de::IgnoredAny;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

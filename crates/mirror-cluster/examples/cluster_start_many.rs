@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role};
-use mirror_config::launch::MinerLaunch;
+use mirror_spec::launch::MinerLaunch;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]

@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mirror_config::launch::Launch;
+use mirror_spec::launch::Launch;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpSocket;
 use tokio::process::Command;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mirror_config::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
+use mirror_spec::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use mirror_config::experiment::RestartPolicy;
+use mirror_spec::RestartPolicy;
 
 use crate::Liveness;
 

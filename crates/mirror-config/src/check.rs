@@ -2,27 +2,63 @@
 //!
 //! The result holds only what was found sound, so that later checks are not misled by what was already told.
 
-use serde::de::DeserializeOwned;
+use std::ops::RangeInclusive;
 
-use crate::notation;
+use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
+use mirror_spec::notation;
+
+use crate::describe::{in_words, list};
 use crate::problem::Finding;
-use crate::schema::{Family, Key, Kind, Need, Readiness, list};
 use crate::tree::{self, Content, Entry, Node, Origin};
 
 /// Keys longer than this are not compared with the known ones.
 const LONGEST_NAME: usize = 64;
 
-/// Checks a tree against the keys of a map, and fills in their defaults.
-pub(crate) fn resolve(keys: &'static [Key], root: &Node, findings: &mut Vec<Finding>) -> Node {
-    Walk { findings }.table(keys, root, root.origin, "", Unknown::Error)
+/// uids that a file names.
+#[derive(Debug)]
+pub(crate) struct NamedUids {
+    /// Whom they must belong to.
+    pub(crate) whose: Whose,
+    /// Both ends included.
+    pub(crate) uids: RangeInclusive<u32>,
+    /// Where they stand.
+    pub(crate) origin: Origin,
 }
 
-/// A type's value when its map is empty. Every key must have a default or be optional.
-pub(crate) fn default_of<T: DeserializeOwned>(keys: &'static [Key]) -> T {
-    let empty = Node::new(Content::Map(Vec::new()), Origin::Default);
-    let resolved = resolve(keys, &empty, &mut Vec::new());
-    serde_yaml::from_value(resolved.into_yaml())
-        .expect("the schema's own defaults fit the types; a test reads each")
+/// Checks a tree against the keys of a map, and fills in their defaults. Also gives all uids that the tree names.
+pub(crate) fn resolve(
+    keys: &'static Keys,
+    root: &Node,
+    findings: &mut Vec<Finding>,
+) -> (Node, Vec<NamedUids>) {
+    let mut uids = Vec::new();
+    let mut walk = Walk {
+        findings,
+        uids: &mut uids,
+    };
+    let resolved = walk.table(&Among::one(keys), root, root.origin, "", Unknown::Error);
+    (resolved, uids)
+}
+
+/// The keys that a map may have.
+struct Among {
+    /// Those that are filled in and asked for.
+    keys: Vec<&'static Key>,
+    /// Those that stand in other forms of the map, and are told apart by other findings.
+    elsewhere: Vec<&'static Key>,
+}
+
+impl Among {
+    fn one(keys: &'static Keys) -> Self {
+        Self {
+            keys: keys.iter().collect(),
+            elsewhere: Vec::new(),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().chain(&self.elsewhere).map(|key| key.name)
+    }
 }
 
 /// What is said of a key that the schema does not know.
@@ -36,18 +72,19 @@ enum Unknown {
 
 struct Walk<'a> {
     findings: &'a mut Vec<Finding>,
+    uids: &'a mut Vec<NamedUids>,
 }
 
 impl Walk<'_> {
     /// A map of known keys. `at` is where a missing one is told.
-    fn table(&mut self, keys: &'static [Key], node: &Node, at: Origin, path: &str, unknown: Unknown) -> Node {
+    fn table(&mut self, among: &Among, node: &Node, at: Origin, path: &str, unknown: Unknown) -> Node {
         for entry in node.entries() {
-            if !keys.iter().any(|key| key.name == entry.key) {
-                self.unknown_key(keys, entry, path, unknown);
+            if !among.names().any(|name| name == entry.key) {
+                self.unknown_key(among, entry, path, unknown);
             }
         }
         let mut resolved = Vec::new();
-        for key in keys {
+        for key in &among.keys {
             let path = join(path, key.name);
             let entry = node.entry(key.name);
             let given = entry.filter(|entry| !entry.value.is_null());
@@ -63,14 +100,20 @@ impl Walk<'_> {
                 (None, Need::Required) => {
                     let origin = entry.map_or(at, |entry| entry.key_origin);
                     self.findings.push(
-                        Finding::error(origin, format!("`{path}` is missing"))
-                            .with_help(format!("it is {}. {}", key.kind, key.doc)),
+                        Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
+                            "it is {}. {}",
+                            in_words(&key.kind),
+                            key.doc.summary()
+                        )),
                     );
                     None
                 }
-                (None, Need::Default(text)) => {
-                    self.value(&key.kind, &default_node(text), Origin::Default, &path)
+                (None, Need::Default(default)) => {
+                    let default = Node::from_json(&default(), Origin::Default);
+                    self.value(&key.kind, &default, Origin::Default, &path)
                 }
+                // A rule puts in what is inherited.
+                (None, Need::Inherited(_)) => Some(Node::new(Content::Integer(0), Origin::Default)),
                 (None, Need::Optional | Need::Ignored(_)) => None,
             };
             if let Some(value) = value {
@@ -85,12 +128,13 @@ impl Walk<'_> {
         Node::new(Content::Map(resolved), node.origin)
     }
 
-    fn unknown_key(&mut self, keys: &[Key], entry: &Entry, path: &str, unknown: Unknown) {
-        let known: Vec<&str> = keys
-            .iter()
-            .filter(|key| !matches!(key.need, Need::Ignored(_)))
-            .map(|key| key.name)
-            .collect();
+    fn unknown_key(&mut self, among: &Among, entry: &Entry, path: &str, unknown: Unknown) {
+        let mut known: Vec<&str> = Vec::new();
+        for key in among.keys.iter().chain(&among.elsewhere) {
+            if !matches!(key.need, Need::Ignored(_)) && !known.contains(&key.name) {
+                known.push(key.name);
+            }
+        }
         let place = if path.is_empty() {
             "this file".to_owned()
         } else {
@@ -159,29 +203,30 @@ impl Walk<'_> {
                 }
                 self.or(kind, other, node, path)
             }
-            (Kind::Either(one, other), _) => {
-                let of = |kind| {
-                    let findings = &mut Vec::new();
-                    Walk { findings }.value(kind, node, at, path)
-                };
-                of(one)
-                    .or_else(|| of(other))
-                    .or_else(|| self.misfit(kind, node, path))
+            (Kind::Either(one, other), _) => self
+                .quietly(one, node, at, path)
+                .or_else(|| self.quietly(other, node, at, path))
+                .or_else(|| self.misfit(kind, node, path)),
+            (Kind::Uid(whose), Content::Integer(integer)) if (0..=65_535).contains(integer) => {
+                let uid = *integer as u32;
+                self.names(*whose, uid..=uid, node.origin);
+                Some(node.clone())
+            }
+            (Kind::UidText(notation, whose), Content::Text(_) | Content::Integer(_)) => {
+                let text = node.written_text();
+                match (notation.read)(&text) {
+                    Ok(uids) => {
+                        self.names(*whose, uids, node.origin);
+                        keep(Content::Text(text))
+                    }
+                    Err(message) => self.miswritten(&message, notation.what, node, path),
+                }
             }
             (Kind::Notation(notation), Content::Text(_) | Content::Integer(_)) => {
-                let text = match &node.content {
-                    Content::Integer(integer) => integer.to_string(),
-                    _ => node.as_text().unwrap_or_default().to_owned(),
-                };
+                let text = node.written_text();
                 match (notation.check)(&text) {
                     Ok(()) => keep(Content::Text(text)),
-                    Err(message) => {
-                        self.findings.push(
-                            Finding::error(node.origin, format!("`{path}`: {message}"))
-                                .with_help(format!("write {}", notation.what)),
-                        );
-                        None
-                    }
+                    Err(message) => self.miswritten(&message, notation.what, node, path),
                 }
             }
             (Kind::List(inner) | Kind::OneOrMany(inner), Content::List(items)) => {
@@ -206,7 +251,8 @@ impl Walk<'_> {
             (Kind::ByUid(inner), Content::Map(entries)) => {
                 let mut by_uid = Vec::new();
                 for entry in entries {
-                    if entry.key.parse::<u32>().is_ok() {
+                    if let Ok(uid) = entry.key.parse::<u32>() {
+                        self.names(Whose::Miner, uid..=uid, entry.key_origin);
                         by_uid.extend(self.entry(inner, entry, path));
                     } else {
                         self.findings.push(
@@ -220,8 +266,23 @@ impl Walk<'_> {
                 }
                 keep(Content::ByUid(by_uid))
             }
-            (Kind::Table(keys), Content::Map(_)) => Some(self.table(keys, node, at, path, Unknown::Error)),
-            (Kind::Component(family), _) => self.component(family, kind, node, at, path),
+            (Kind::Table(keys), Content::Map(_)) => {
+                Some(self.table(&Among::one(keys), node, at, path, Unknown::Error))
+            }
+            (Kind::Forms(forms), content) => match (content, forms.plain) {
+                (Content::Map(_), _) => self.form(forms, node, at, path),
+                (Content::Integer(_) | Content::Number(_) | Content::Text(_), Some(key)) => {
+                    let plain = Entry {
+                        key: key.to_owned(),
+                        key_origin: node.origin,
+                        value: node.clone(),
+                    };
+                    let map = Node::new(Content::Map(vec![plain]), node.origin);
+                    self.form(forms, &map, at, path)
+                }
+                _ => self.misfit(kind, node, path),
+            },
+            (Kind::Component(family), _) => self.component(family(), kind, node, at, path),
             _ => self.misfit(kind, node, path),
         }
     }
@@ -237,14 +298,75 @@ impl Walk<'_> {
 
     /// A value where a word was possible too: what does not fit is told of both.
     fn or(&mut self, both: &Kind, other: &'static Kind, node: &Node, path: &str) -> Option<Node> {
-        let value = Walk {
+        self.quietly(other, node, node.origin, path)
+            .or_else(|| self.misfit(both, node, path))
+    }
+
+    /// A value of some kind, without a word on what does not fit.
+    fn quietly(&mut self, kind: &'static Kind, node: &Node, at: Origin, path: &str) -> Option<Node> {
+        let mut uids = Vec::new();
+        let mut quiet = Walk {
             findings: &mut Vec::new(),
+            uids: &mut uids,
+        };
+        let value = quiet.value(kind, node, at, path)?;
+        self.uids.append(&mut uids);
+        Some(value)
+    }
+
+    fn names(&mut self, whose: Whose, uids: RangeInclusive<u32>, origin: Origin) {
+        if origin != Origin::Default {
+            self.uids.push(NamedUids { whose, uids, origin });
         }
-        .value(other, node, node.origin, path);
-        if value.is_none() {
-            self.misfit(both, node, path);
+    }
+
+    /// A map that is written in one of several forms: the one of which most keys are there.
+    fn form(&mut self, forms: &'static Forms, node: &Node, at: Origin, path: &str) -> Option<Node> {
+        let given: Vec<&str> = node.entries().iter().map(|entry| entry.key.as_str()).collect();
+        let has = |form: &Keys| form.iter().filter(|key| given.contains(&key.name)).count();
+        let all = || forms.forms.iter().flat_map(|form| form.iter());
+        // Of two forms with as many keys there, the first.
+        let best = forms.forms.iter().rev().max_by_key(|form| has(form));
+        let Some(form) = best.filter(|form| has(form) > 0) else {
+            let any = Among {
+                keys: Vec::new(),
+                elsewhere: all().collect(),
+            };
+            self.table(&any, node, at, path, Unknown::Error);
+            let ways: Vec<String> = forms.forms.iter().map(|form| needed(form)).collect();
+            self.findings.push(
+                Finding::error(node.origin, format!("`{path}` is not {}", forms.what))
+                    .with_help(format!("name the keys of one: {}", ways.join("; "))),
+            );
+            return None;
+        };
+        let before = self.findings.len();
+        let among = Among {
+            keys: form.iter().collect(),
+            elsewhere: all().filter(|key| form.get(key.name).is_none()).collect(),
+        };
+        for entry in node.entries() {
+            if among.elsewhere.iter().any(|key| key.name == entry.key) {
+                self.findings.push(
+                    Finding::error(
+                        entry.key_origin,
+                        format!("`{}` does not go with {}", entry.key, needed(form)),
+                    )
+                    .with_help(format!("write the keys of one form of {}", forms.what)),
+                );
+            }
         }
-        value
+        let resolved = self.table(&among, node, at, path, Unknown::Error);
+        if self.findings[before..].iter().any(Finding::is_error) {
+            return None;
+        }
+        if let Err(Unsound { key, message, help }) = (forms.check)(&resolved.to_json()) {
+            let origin = resolved.get(key).map_or(node.origin, |value| value.origin);
+            self.findings
+                .push(Finding::error(origin, message).with_help(help));
+            return None;
+        }
+        Some(resolved)
     }
 
     /// A component by name: alone, or beside its arguments; a number where a number means one.
@@ -283,7 +405,7 @@ impl Walk<'_> {
                     );
                 }
                 let Some(name) = node.get("name") else {
-                    let names: Vec<&str> = family.variants.iter().map(|variant| variant.name).collect();
+                    let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
                     self.findings.push(
                         Finding::error(at, format!("`{path}.name` is missing"))
                             .with_help(format!("it is one of {}", list(&names))),
@@ -298,7 +420,7 @@ impl Walk<'_> {
             _ => return self.misfit(kind, node, path),
         };
         let Some(variant) = name.as_text().and_then(|name| family.variant(name)) else {
-            let names: Vec<&str> = family.variants.iter().map(|variant| variant.name).collect();
+            let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
             let help = name.as_text().map_or_else(
                 || format!("known here: {}", list(&names)),
                 |name| suggest(name, &names),
@@ -315,7 +437,7 @@ impl Walk<'_> {
             );
             return None;
         };
-        if variant.readiness == Readiness::Planned && name.origin != Origin::Default {
+        if variant.has(Property::Planned) && name.origin != Origin::Default {
             self.findings.push(Finding::warning(
                 name.origin,
                 format!("{} cannot run yet", variant.name),
@@ -336,7 +458,7 @@ impl Walk<'_> {
             return None;
         }
         let args = self.table(
-            variant.args,
+            &Among::one(variant.args),
             &args,
             name.origin,
             &join(path, "args"),
@@ -356,10 +478,24 @@ impl Walk<'_> {
     fn misfit(&mut self, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
         self.findings.push(
             Finding::error(node.origin, format!("`{path}` cannot be {}", node.describe()))
-                .with_help(format!("it must be {kind}")),
+                .with_help(format!("it must be {}", in_words(kind))),
         );
         None
     }
+
+    fn miswritten(&mut self, message: &str, what: &str, node: &Node, path: &str) -> Option<Node> {
+        self.findings.push(
+            Finding::error(node.origin, format!("`{path}`: {message}")).with_help(format!("write {what}")),
+        );
+        None
+    }
+}
+
+/// The keys that a form needs, as a message lists them.
+fn needed(form: &Keys) -> String {
+    let needed = form.iter().filter(|key| matches!(key.need, Need::Required));
+    let names: Vec<&str> = needed.map(|key| key.name).collect();
+    list(&names)
 }
 
 /// Whether a scalar is this word of YAML.
@@ -369,13 +505,6 @@ fn written_as(content: &Content, word: &str) -> bool {
         (Content::Integer(integer), Content::Integer(word)) => *integer == word,
         _ => false,
     }
-}
-
-/// A default of the schema as a tree.
-fn default_node(text: &str) -> Node {
-    let mut node = tree::read(text, &mut Vec::new()).expect("defaults are YAML; a test reads each");
-    node.relabel(Origin::Default);
-    node
 }
 
 fn join(path: &str, key: &str) -> String {

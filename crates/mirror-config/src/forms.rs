@@ -1,8 +1,10 @@
 //! Some things may be written in more than one way. Here they become one, before anything is checked: the shorthands
 //! of the seed's files, and those of its oldest form with a warning.
 
+use mirror_spec::key::Family;
+use mirror_spec::{BehaviourSpec, ValidatorBehaviour};
+
 use crate::problem::Finding;
-use crate::schema::{Family, behaviours, components};
 use crate::tree::{Content, Entry, Node, Origin};
 
 /// Components that the oldest form of `model` had no keys for, and what stands for them.
@@ -45,26 +47,7 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         && let Content::List(groups) = &mut miners.content
     {
         for group in groups {
-            behaviour(group, &behaviours::BEHAVIOUR);
-            latency(group);
-            if let Some(args) = group
-                .get_mut("behaviour")
-                .and_then(|behaviour| behaviour.get_mut("args"))
-            {
-                latency(args);
-            }
-            match group.get_mut("over").map(|over| &mut over.content) {
-                Some(Content::List(stack)) => stack
-                    .iter_mut()
-                    .filter_map(|one| one.get_mut("args"))
-                    .for_each(latency),
-                Some(Content::Map(_)) => {
-                    if let Some(args) = group.get_mut("over").and_then(|one| one.get_mut("args")) {
-                        latency(args);
-                    }
-                }
-                _ => {}
-            }
+            behaviour(group, BehaviourSpec::FAMILY);
         }
     }
     if let Some(validators) = root
@@ -73,7 +56,7 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         && let Content::List(groups) = &mut validators.content
     {
         for group in groups {
-            behaviour(group, &components::VALIDATOR_BEHAVIOUR);
+            behaviour(group, ValidatorBehaviour::FAMILY);
         }
     }
 }
@@ -308,7 +291,8 @@ fn behaviour(group: &mut Node, family: &Family) {
     let Some(named) = named.map(str::to_owned) else {
         return;
     };
-    let known = family.variant(&named).map_or(&[][..], |variant| variant.args);
+    let known = family.variant(&named).into_iter();
+    let known = known.flat_map(|variant| variant.args.iter());
     let mut args = group.take("args").map(|entry| (entry.key_origin, entry.value));
     for key in known {
         if let Some(entry) = group.take(key.name) {
@@ -328,21 +312,6 @@ fn behaviour(group: &mut Node, family: &Family) {
         key_origin,
         map([("name", name), ("args", args)], origin),
     );
-}
-
-/// A plain duration is a fixed delay.
-fn latency(holder: &mut Node) {
-    let Some(entry) = holder.entry("latency") else {
-        return;
-    };
-    let (key_origin, value) = (entry.key_origin, entry.value.clone());
-    if matches!(
-        value.content,
-        Content::Integer(_) | Content::Number(_) | Content::Text(_)
-    ) {
-        let origin = value.origin;
-        holder.put("latency", key_origin, map([("fixed", value)], origin));
-    }
 }
 
 fn map<const N: usize>(entries: [(&str, Node); N], origin: Origin) -> Node {

@@ -1,25 +1,24 @@
-//! The experiment file: its types, defaults and ranges, the checks that find every problem of a file at once with line
-//! and column, and the launch descriptions that the nodes are started with.
+//! From an experiment file to an [`mirror_spec::Experiment`]: YAML with positions, the checks that find every problem of a file
+//! at once, and the messages that tell them.
 //!
-//! A file's text becomes a tree that remembers positions (`tree`), takes overrides (`overrides`), is brought to one way
-//! of writing (`forms`), is walked along the [`schema`] (`check`) and held to the rules between its values (`rules`).
-//! What passed becomes an [`experiment::Experiment`].
-
-pub mod component;
-pub mod experiment;
-pub mod latency;
-pub mod launch;
-pub mod schema;
+//! A file's text becomes a tree that remembers positions (`tree`), takes overrides (`overrides`), is brought to one way of
+//! writing (`forms`), is walked along the tables of keys that `mirror-spec` declares (`check`) and held to the rules between its
+//! values (`rules`).
 
 mod check;
+mod describe;
 mod forms;
+mod json_schema;
 mod load;
-mod notation;
 mod overrides;
 mod problem;
+pub mod reference;
 mod rules;
 mod tree;
 mod yaml;
 
+pub use describe::{components, in_words, need_in_words};
+pub use json_schema::json_schema;
 pub use load::{Loaded, load, load_with, parse, parse_with};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use yaml::to_yaml;

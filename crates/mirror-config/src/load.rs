@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::experiment::Experiment;
+use mirror_spec::Experiment;
+use mirror_spec::at::At;
+use mirror_spec::key::HasKeys;
+
 use crate::problem::{self, Finding, Problems};
-use crate::schema::sections;
+use crate::rules::Walked;
 use crate::tree::{self, Origin};
 use crate::{check, forms, overrides, rules};
 
@@ -127,17 +130,25 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     }
     overrides::apply(&mut root, overrides, findings);
     forms::fold(&mut root, findings);
-    let mut resolved = check::resolve(sections::EXPERIMENT, &root, findings);
-    rules::check(&root, &mut resolved, findings);
+    let (resolved, uids) = check::resolve(Experiment::KEYS, &root, findings);
+    let file = Walked {
+        given: At::root(&root),
+        resolved: At::root(&resolved),
+        uids: &uids,
+    };
+    rules::check(file, findings);
     if findings.iter().any(Finding::is_error) {
         return None;
     }
-    match serde_yaml::from_value(resolved.into_yaml()) {
-        Ok(experiment) => Some(experiment),
+    match serde_yaml::from_value(resolved.to_yaml()) {
+        Ok(mut experiment) => {
+            rules::settle(&mut experiment, file);
+            Some(experiment)
+        }
         Err(error) => {
             findings.push(Finding::error(
                 beginning,
-                format!("the schema took what the types refuse: {error}"),
+                format!("internal error: a value is in its range, and its type rejects it: {error}"),
             ));
             None
         }

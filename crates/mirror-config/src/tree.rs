@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
+use mirror_spec::at::Tree;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde::de::DeserializeOwned;
 
 use crate::problem::Finding;
 
@@ -84,11 +86,6 @@ impl Node {
         }
     }
 
-    /// The value at the end of a path of keys.
-    pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
-        path.iter().try_fold(self, |node, key| node.get(key))
-    }
-
     /// Takes an entry out of a map.
     pub(crate) fn take(&mut self, key: &str) -> Option<Entry> {
         let Content::Map(entries) = &mut self.content else {
@@ -141,10 +138,11 @@ impl Node {
         }
     }
 
-    pub(crate) fn as_u32(&self) -> Option<u32> {
-        match self.content {
-            Content::Integer(integer) => u32::try_from(integer).ok(),
-            _ => None,
+    /// A text, or a number as a text.
+    pub(crate) fn written_text(&self) -> String {
+        match &self.content {
+            Content::Integer(integer) => integer.to_string(),
+            _ => self.as_text().unwrap_or_default().to_owned(),
         }
     }
 
@@ -197,38 +195,82 @@ impl Node {
         }
     }
 
-    /// As `serde_yaml` has it, without positions.
-    pub(crate) fn into_yaml(self) -> serde_yaml::Value {
-        use serde_yaml::Value;
-        match self.content {
-            Content::Null => Value::Null,
-            Content::Bool(truth) => Value::Bool(truth),
-            Content::Integer(integer) => match (u64::try_from(integer), i64::try_from(integer)) {
-                (Ok(natural), _) => Value::from(natural),
-                (_, Ok(whole)) => Value::from(whole),
-                _ => Value::from(integer as f64),
-            },
-            Content::Number(number) => Value::from(number),
-            Content::Text(text) => Value::String(text),
-            Content::List(items) => Value::Sequence(items.into_iter().map(Self::into_yaml).collect()),
-            Content::Map(entries) => Value::Mapping(
-                entries
-                    .into_iter()
-                    .map(|entry| (Value::String(entry.key), entry.value.into_yaml()))
-                    .collect(),
+    /// A value of JSON, which all comes from one place.
+    pub(crate) fn from_json(value: &serde_json::Value, origin: Origin) -> Self {
+        use serde_json::Value;
+        let content = match value {
+            Value::Null => Content::Null,
+            Value::Bool(truth) => Content::Bool(*truth),
+            Value::Number(number) => number.as_i128().map_or_else(
+                || Content::Number(number.as_f64().unwrap_or_default()),
+                Content::Integer,
             ),
-            Content::ByUid(entries) => Value::Mapping(
+            Value::String(text) => Content::Text(text.clone()),
+            Value::Array(items) => {
+                Content::List(items.iter().map(|item| Self::from_json(item, origin)).collect())
+            }
+            Value::Object(entries) => Content::Map(
                 entries
-                    .into_iter()
-                    .filter_map(|entry| {
-                        Some((
-                            Value::from(entry.key.parse::<u32>().ok()?),
-                            entry.value.into_yaml(),
-                        ))
+                    .iter()
+                    .map(|(key, value)| Entry {
+                        key: key.clone(),
+                        key_origin: origin,
+                        value: Self::from_json(value, origin),
                     })
                     .collect(),
             ),
+        };
+        Self::new(content, origin)
+    }
+
+    /// As JSON, without positions.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self.to_yaml()).unwrap_or_default()
+    }
+
+    /// As `serde_yaml` has it, without positions.
+    pub(crate) fn to_yaml(&self) -> serde_yaml::Value {
+        use serde_yaml::Value;
+        match &self.content {
+            Content::Null => Value::Null,
+            Content::Bool(truth) => Value::Bool(*truth),
+            Content::Integer(integer) => match (u64::try_from(*integer), i64::try_from(*integer)) {
+                (Ok(natural), _) => Value::from(natural),
+                (_, Ok(whole)) => Value::from(whole),
+                _ => Value::from(*integer as f64),
+            },
+            Content::Number(number) => Value::from(*number),
+            Content::Text(text) => Value::String(text.clone()),
+            Content::List(items) => Value::Sequence(items.iter().map(Self::to_yaml).collect()),
+            Content::Map(entries) => {
+                let entries = entries.iter();
+                let entries = entries.map(|entry| (Value::String(entry.key.clone()), entry.value.to_yaml()));
+                Value::Mapping(entries.collect())
+            }
+            Content::ByUid(entries) => {
+                let by_uid = |entry: &Entry| Some((entry.key.parse::<u32>().ok()?, entry.value.to_yaml()));
+                let entries = entries.iter().filter_map(by_uid);
+                Value::Mapping(entries.map(|(uid, value)| (Value::from(uid), value)).collect())
+            }
         }
+    }
+}
+
+impl Tree for Node {
+    fn key(&self, key: &str) -> Option<&Self> {
+        self.get(key)
+    }
+
+    fn items(&self) -> &[Self] {
+        Self::items(self)
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.as_text()
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_yaml::from_value(self.to_yaml()).ok()
     }
 }
 

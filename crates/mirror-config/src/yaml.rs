@@ -1,6 +1,7 @@
 //! Writes YAML. The library writes three characters as they are that YAML 1.1 took for line breaks and YAML 1.2 does not, and
 //! indents what follows them; here they are escaped, so that every reader has the same text.
 
+use mirror_spec::Experiment;
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
@@ -14,12 +15,17 @@ const BREAKS: [(char, char, &str); 3] = [
     ('\u{2029}', 'P', "\\P"),
 ];
 
+/// An experiment as a file with every default written out, which reads as the same experiment again.
+pub fn to_yaml(experiment: &Experiment) -> String {
+    write(experiment).expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
+}
+
 /// `value` as YAML.
 ///
 /// # Errors
 ///
 /// What cannot be written: a map whose keys are maps, say.
-pub(crate) fn write(value: &impl Serialize) -> Result<String, serde_yaml::Error> {
+fn write(value: &impl Serialize) -> Result<String, serde_yaml::Error> {
     let written = serde_yaml::to_string(&marked(serde_yaml::to_value(value)?))?;
     let mut rest = written.as_str();
     let mut escaped = String::with_capacity(written.len());

@@ -4,15 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use mirror_config::component::{
-    BehaviourSpec, CopycatArgs, DendritePool, GatingModel, HonestArgs, RewardModel, SlowArgs, SubtensorSpec,
-    Value,
+use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with, to_yaml};
+use mirror_spec::{
+    BehaviourSpec, BlockTime, ChainPreset, CopycatArgs, DendritePool, Experiment, Fault, Feature,
+    GatingModel, HonestArgs, Hyperparameters, KillFault, Latency, Method, Network, NeuronSettings,
+    RestartPolicy, RewardModel, Sample, SlowArgs, Step, Steps, SubtensorSpec, Uids, Value, Victims,
+    ZipfDelay,
 };
-use mirror_config::experiment::{
-    BlockTime, ChainPreset, Experiment, Fault, Method, Network, NeuronSettings, RestartPolicy, Sample,
-};
-use mirror_config::latency::Latency;
-use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with};
 
 /// A whole file, to be changed by each test.
 const SOUND: &str = "\
@@ -144,7 +142,7 @@ fn defaults_are_those_of_version_4() {
     assert_eq!(model.alpha, 0.01);
     assert_eq!(model.neuron, neuron);
     assert_eq!(experiment.network, Network::default());
-    assert_eq!((experiment.seed, experiment.device.as_str()), (0, "cpu"));
+    assert_eq!((experiment.seed, &*experiment.device), (0, "cpu"));
     let SubtensorSpec::DummySubtensor(subtensor) = model.subtensor else {
         panic!("it is the default")
     };
@@ -185,7 +183,7 @@ analysis:
   predict: {{rewards: {{x: num_words, estimator: trees}}}}
   embedding_plot: {{scaler: MinMax, columns: [x, y, z]}}
 network:
-  block_time: 1.5s
+  hang_timeout: 1.5s
   miners: [{{uids: 0-3, fitness: 0.5, latency: {{p50: 80ms, p99: 2m}}}}, {{uids: 5, behaviour: honest}}]
 faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kill: uid 1}}]
 "
@@ -194,7 +192,7 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
         ["quickstart", "dummy", "dendrite", "subnet"].map(|name| root().join(format!("configs/{name}.yml")));
     let files = files.map(|path| load(&path).unwrap_or_else(|problems| panic!("{}", problems.plain())));
     for loaded in files.into_iter().chain([sound(SOUND), sound(&rich)]) {
-        let again = sound(&loaded.experiment.to_yaml());
+        let again = sound(&to_yaml(&loaded.experiment));
         assert_eq!(again.experiment, loaded.experiment);
         // Parts of it travel to the nodes as JSON.
         let json = serde_json::to_string(&loaded.experiment).unwrap();
@@ -266,14 +264,14 @@ fn the_seeds_files_resolve_unmodified() {
         );
         assert_eq!(data.sample, Sample::First { n: 100 });
         let analysis = loaded.experiment.analysis.unwrap();
-        assert_eq!(analysis.create_features["message"][0], "question_length");
+        assert_eq!(analysis.create_features["message"][0], Feature::QuestionLength);
         let DendritePool::DummyDendritePool(pool) = model.dendrite_pool;
         let expected = if name == "dendrite_config" {
             [0.0, 0.1, 0.0, 0.3]
         } else {
             [0.1; 4]
         };
-        assert_eq!([0, 1, 2, 3].map(|uid| pool.fail_rate.of(uid)), expected);
+        assert_eq!([0, 1, 2, 3].map(|uid| pool.fail_rate_of(uid)), expected);
         if name == "seq_config" {
             let GatingModel::SequentialGatingModel(gating) = model.gating_model else {
                 panic!()
@@ -306,7 +304,7 @@ store: x
     let analysis = loaded.experiment.analysis.unwrap();
     assert_eq!(
         analysis.create_features["message"],
-        ["question_length", "embeddings"]
+        [Feature::QuestionLength, Feature::Embeddings]
     );
     assert_eq!(analysis.plot["rewards"], ["question_length", "embeddings"]);
     for word in [
@@ -610,7 +608,7 @@ fn miners_that_differ_are_named_by_range() {
 network:
   validators: 3
   stakes: 500
-  block_time: 250ms
+  ready_timeout: 250ms
   chain: classic
   hyperparameters: {tempo: 49, min_allowed_weights: 2}
   restart: {miners: restart}
@@ -626,11 +624,18 @@ faults:
     let experiment = sound(&format!("{SOUND}{text}")).experiment;
     let network = &experiment.network;
     assert_eq!((network.validators, network.stakes.as_slice()), (3, &[500.0][..]));
-    assert_eq!(network.block_time, BlockTime::Seconds(0.25));
+    assert_eq!(
+        (network.ready_timeout, network.block_time),
+        (0.25, BlockTime::PerStep)
+    );
     assert_eq!(network.chain, ChainPreset::Classic);
     assert_eq!(
         network.hyperparameters,
-        [("min_allowed_weights".to_owned(), 2), ("tempo".to_owned(), 49)].into()
+        Hyperparameters {
+            tempo: Some(49),
+            min_allowed_weights: Some(2),
+            ..Hyperparameters::default()
+        }
     );
     assert_eq!(
         (network.restart.miners, network.restart.validators),
@@ -640,35 +645,31 @@ faults:
     let miners: Vec<_> = network
         .miners
         .iter()
-        .map(|m| (m.uids.clone(), m.behaviour.clone(), m.latency.clone()))
+        .map(|m| (m.uids.0.clone(), m.behaviour.clone(), m.latency.clone()))
         .collect();
     // What an entry does not say is the dendrite pool's: fail rate 0.1, fitness 0.
     assert_eq!(
         miners,
         [
-            (
-                0..=11,
-                honest(0.1, 0.8),
-                Some(Latency::Lognormal { p50: 0.08, p99: 1.5 })
-            ),
+            (0..=11, honest(0.1, 0.8), Some(Latency::lognormal(0.08, 1.5))),
             (3..=3, honest(0.1, 1.0), None),
             (4..=4, honest(1.0, 0.0), None),
-            (5..=5, None, Some(Latency::Lognormal { p50: 1.0, p99: 120.0 })),
+            (5..=5, None, Some(Latency::lognormal(1.0, 120.0))),
         ]
     );
     assert_eq!(
         experiment.faults,
         [
-            Fault {
-                at_step: 8,
-                kill: 5..=5,
-                restart_after_steps: Some(5)
-            },
-            Fault {
-                at_step: 9,
-                kill: 3..=7,
-                restart_after_steps: None
-            },
+            Fault::Kill(KillFault {
+                at: Step(8),
+                kill: Victims(Uids(5..=5)),
+                restart_after: Some(Steps(5))
+            }),
+            Fault::Kill(KillFault {
+                at: Step(9),
+                kill: Victims(Uids(3..=7)),
+                restart_after: None
+            }),
         ]
     );
     let uneven = SOUND.replace("fail_rate: 0.1", "fail_rate: {1: 0.5}");
@@ -679,11 +680,28 @@ faults:
 }
 
 #[test]
+fn a_fault_needs_blocks_that_close_by_steps() {
+    let with = |block_time: &str| {
+        format!("{SOUND}network: {{block_time: {block_time}}}\nfaults: [{{at: step 1, kill: uid 0}}]\n")
+    };
+    assert_eq!(
+        sound(&with("per_step")).experiment.network.block_time,
+        BlockTime::PerStep
+    );
+    check(
+        &with("250ms"),
+        &["faults are scheduled by steps", "`block_time: per_step`"],
+    );
+    let without = sound(&format!("{SOUND}network: {{block_time: 250ms}}\n"));
+    assert_eq!(without.experiment.network.block_time, BlockTime::Seconds(0.25));
+}
+
+#[test]
 fn rates_are_one_number_or_by_uid() {
     let pool = |text: &str| {
         let text = SOUND.replace(", fail_rate: 0.1", text);
         let DendritePool::DummyDendritePool(pool) = sound(&text).experiment.model.unwrap().dendrite_pool;
-        [pool.fail_rate.of(0), pool.fail_rate.of(1)]
+        [pool.fail_rate_of(0), pool.fail_rate_of(1)]
     };
     assert_eq!(pool(""), [0.1, 0.1]);
     assert_eq!(pool(", fail_rate: 1"), [1.0, 1.0]);
@@ -925,31 +943,31 @@ fn latencies_name_one_distribution() {
         let miners = sound(&with(latency)).experiment.network.miners;
         miners.into_iter().find_map(|group| group.latency)
     };
-    assert_eq!(read("80ms"), Some(Latency::Fixed(0.08)));
-    assert_eq!(read("{fixed: 80ms}"), Some(Latency::Fixed(0.08)));
+    assert_eq!(read("80ms"), Some(Latency::fixed(0.08)));
+    assert_eq!(read("{fixed: 80ms}"), Some(Latency::fixed(0.08)));
     let (mean, deviation) = (0.1, 0.02);
     assert_eq!(
         read("{mean: 100ms, deviation: 20ms}"),
-        Some(Latency::Normal { mean, deviation })
+        Some(Latency::normal(mean, deviation))
     );
     assert_eq!(
         read("{unit: 10ms, ranks: 50, exponent: 1.2}"),
-        Some(Latency::Zipf {
+        Some(Latency::Zipf(ZipfDelay {
             unit: 0.01,
             ranks: 50,
             exponent: 1.2
-        })
+        }))
     );
     assert_eq!(
         read("{recorded: [10ms, 1]}"),
-        Some(Latency::Recorded(vec![0.01, 1.0]))
+        Some(Latency::recorded(vec![0.01, 1.0]))
     );
-    check(&with("{}"), &["names no distribution"]);
+    check(&with("{}"), &["is not a distribution of delays", "`p50`, `p99`"]);
     check(&with("{recorded: []}"), &["no delay was recorded"]);
-    check(&with("{mean: 1}"), &["`deviation` is missing"]);
+    check(&with("{mean: 1}"), &["deviation` is missing"]);
     check(
         &with("{fixed: 1, p50: 1, p99: 2}"),
-        &["`fixed` belongs to another distribution"],
+        &["`fixed` does not go with `p50`, `p99`"],
     );
     check(&with("-5ms"), &["0 to 3600"]);
 }
@@ -962,7 +980,7 @@ fn behaviours_stack_and_name_who_is_there() {
     );
     let miners = sound(&text).experiment.network.miners;
     let stack: Vec<&BehaviourSpec> = miners[0].behaviour.iter().chain(&miners[0].over).collect();
-    let latency = Latency::Fixed(1.0);
+    let latency = Latency::fixed(1.0);
     assert_eq!(*stack[0], BehaviourSpec::Slow(SlowArgs { latency }));
     assert_eq!(
         *stack[1],

@@ -1,6 +1,6 @@
 //! Text that means harm: every one is refused or read, none panics, none grows beyond its bounds.
 
-use mirror_config::{parse, parse_with};
+use mirror_config::{parse, parse_with, to_yaml};
 use proptest::prelude::*;
 
 const SAMPLE: &str = include_str!("../../../configs/quickstart.yml");
@@ -65,7 +65,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         match parse(&text, "changed.yml") {
             Ok(loaded) => {
-                let again = parse(&loaded.experiment.to_yaml(), "again.yml").expect("a resolved file is sound");
+                let again = parse(&to_yaml(&loaded.experiment), "again.yml").expect("a resolved file is sound");
                 prop_assert_eq!(again.experiment, loaded.experiment);
             }
             Err(problems) => {
@@ -101,7 +101,7 @@ proptest! {
             query.id.clone_from(&id);
         }
         experiment.analysis = None;
-        let again = parse(&experiment.to_yaml(), "again.yml").expect("a resolved file is sound");
+        let again = parse(&to_yaml(&experiment), "again.yml").expect("a resolved file is sound");
         prop_assert_eq!(again.experiment, experiment);
     }
 }

@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::future::try_join_all;
-use mirror_config::launch::{AxonLaunch, Launch, MinerLaunch};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
 use mirror_seed::Seed;
+use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;

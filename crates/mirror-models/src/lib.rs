@@ -1,7 +1,7 @@
 //! Gating models choose whom to ask, reward models judge what came back. Only this crate, and so only the validator,
 //! links libtorch.
 //!
-//! A new model is its arguments in `mirror_config::component`, one file here, and one line in the registry of its kind
+//! A new model is its arguments in `mirror_spec`, one file here, and one line in the registry of its kind
 //! ([`gating::build`], [`reward::build`]).
 
 pub mod builtin;

@@ -1,7 +1,7 @@
 //! Values: vectors of numbers by position, for models that learn nothing.
 
-use mirror_config::component::{Distribution, DistributionArgs, Value};
 use mirror_seed::{CallId, Seed};
+use mirror_spec::{Distribution, DistributionArgs, Value};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
@@ -51,7 +51,7 @@ pub(crate) fn stream(seed: &Seed, args: &DistributionArgs) -> Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_config::component::{ConstantArgs, StepArgs};
+    use mirror_spec::{ConstantArgs, StepArgs};
 
     const CALL: CallId = CallId {
         caller: [0; 32],

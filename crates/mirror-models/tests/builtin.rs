@@ -2,13 +2,13 @@
 
 use std::iter;
 
-use mirror_config::component::{NoArgs, RewardModel as Spec};
 use mirror_models::builtin::held_out::{self, Judged, Share};
 use mirror_models::builtin::training::Table;
 use mirror_models::builtin::{self, tokenizer};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::tokenizer::Tokenizer;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::{NoArgs, RewardModel as Spec};
 use proptest::prelude::*;
 use tch::Device;
 

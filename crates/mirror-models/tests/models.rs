@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mirror_config::component::{
-    CustomRewardArgs, GatingModel as GatingSpec, HuggingFaceGatingArgs, HuggingFaceRewardArgs,
-    RewardModel as RewardSpec, SequentialGatingArgs,
-};
 use mirror_models::gating::{self, GatingModel, Lesson, Question};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::training::{Descent, Gradients};
 use mirror_seed::{CallId, Seed};
+use mirror_spec::{
+    CustomRewardArgs, GatingModel as GatingSpec, HuggingFaceGatingArgs, HuggingFaceRewardArgs,
+    RewardModel as RewardSpec, SequentialGatingArgs,
+};
 use tch::{Cuda, Device, Kind, Tensor};
 use tempfile::TempDir;
 
@@ -399,7 +399,7 @@ fn cuda_where_there_is_none_is_told() {
     let spec = RewardSpec::HuggingFaceRewardModel(HuggingFaceRewardArgs {
         model_path: model.folder.path().display().to_string(),
         tokenizer_path: model.folder.path().display().to_string(),
-        device: Some("cuda".to_owned()),
+        device: Some("cuda".parse().expect("it is a device")),
         random_init: false,
     });
     let Err(message) = reward_of(&spec) else {

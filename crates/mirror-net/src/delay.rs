@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mirror_config::latency::Latency;
 use mirror_seed::Draw;
+use mirror_spec::{FixedDelay, Latency, LognormalDelay, NormalDelay, RecordedDelays, ZipfDelay};
 use rand_distr::{Distribution, LogNormal, Normal, Zipf};
 
 /// The 99th percentile of the standard normal distribution.
@@ -30,21 +30,21 @@ impl Delays {
     /// not name, give none of its spread: the delay is always its middle.
     pub fn new(latency: &Latency, time_scale: f64) -> Self {
         let shape = match latency {
-            Latency::Fixed(seconds) => Shape::Fixed(*seconds),
-            Latency::Normal { mean, deviation } => {
+            Latency::Fixed(FixedDelay { fixed }) => Shape::Fixed(*fixed),
+            Latency::Normal(NormalDelay { mean, deviation }) => {
                 Normal::new(*mean, *deviation).map_or(Shape::Fixed(*mean), Shape::Normal)
             }
-            Latency::Lognormal { p50, p99 } => {
+            Latency::Lognormal(LognormalDelay { p50, p99 }) => {
                 let spread = (p99.ln() - p50.ln()) / Z99;
                 LogNormal::new(p50.ln(), spread).map_or(Shape::Fixed(*p50), Shape::Lognormal)
             }
-            Latency::Zipf {
+            Latency::Zipf(ZipfDelay {
                 unit,
                 ranks,
                 exponent,
-            } => Zipf::new(f64::from(*ranks), *exponent)
+            }) => Zipf::new(f64::from(*ranks), *exponent)
                 .map_or(Shape::Fixed(*unit), |ranks| Shape::Zipf { unit: *unit, ranks }),
-            Latency::Recorded(delays) => Shape::Recorded(delays.clone()),
+            Latency::Recorded(RecordedDelays { recorded }) => Shape::Recorded(recorded.clone()),
         };
         Self { shape, time_scale }
     }
@@ -92,25 +92,19 @@ mod tests {
 
     #[test]
     fn quantiles_are_the_ones_asked_for() {
-        let drawn = sorted(&Latency::Lognormal { p50: 0.08, p99: 0.9 });
+        let drawn = sorted(&Latency::lognormal(0.08, 0.9));
         near(drawn[10_000], 0.08, 0.05);
         near(drawn[19_800], 0.9, 0.15);
     }
 
     #[test]
     fn normal_delays_have_their_mean_and_deviation_and_none_is_negative() {
-        let drawn = sorted(&Latency::Normal {
-            mean: 0.1,
-            deviation: 0.02,
-        });
+        let drawn = sorted(&Latency::normal(0.1, 0.02));
         let mean = drawn.iter().sum::<f64>() / DRAWS as f64;
         let variance = drawn.iter().map(|delay| (delay - mean).powi(2)).sum::<f64>() / DRAWS as f64;
         near(mean, 0.1, 0.01);
         near(variance.sqrt(), 0.02, 0.05);
-        let wide = sorted(&Latency::Normal {
-            mean: 0.0,
-            deviation: 1.0,
-        });
+        let wide = sorted(&Latency::normal(0.0, 1.0));
         // half of it would be below nothing
         assert_eq!(wide[0], 0.0);
         let none = wide.iter().filter(|delay| **delay == 0.0).count() as f64;
@@ -120,11 +114,11 @@ mod tests {
     /// Over two ranks with exponent 1 the chances are 2/3 and 1/3.
     #[test]
     fn ranks_have_the_chances_of_zipf() {
-        let drawn = sorted(&Latency::Zipf {
+        let drawn = sorted(&Latency::Zipf(ZipfDelay {
             unit: 0.01,
             ranks: 2,
             exponent: 1.0,
-        });
+        }));
         let first = drawn.iter().filter(|delay| **delay == 0.01).count() as f64;
         near(first, DRAWS as f64 * 2.0 / 3.0, 0.03);
         assert!(drawn.iter().all(|delay| *delay == 0.01 || *delay == 0.02));
@@ -132,7 +126,7 @@ mod tests {
 
     #[test]
     fn recorded_delays_come_back_as_often_as_each_other() {
-        let drawn = sorted(&Latency::Recorded(vec![0.5, 0.1, 0.3, 0.1]));
+        let drawn = sorted(&Latency::recorded(vec![0.5, 0.1, 0.3, 0.1]));
         let of = |delay: f64| drawn.iter().filter(|drawn| **drawn == delay).count() as f64;
         near(of(0.1), DRAWS as f64 / 2.0, 0.05);
         near(of(0.5), DRAWS as f64 / 4.0, 0.05);
@@ -141,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_fixed_delay_shrinks_with_time() {
-        let delay = Delays::new(&Latency::Fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0));
+        let delay = Delays::new(&Latency::fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0));
         assert_eq!(delay, Duration::from_millis(20));
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_config::launch::LinkLaunch;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::launch::LinkLaunch;
 
 use crate::delay::Delays;
 
@@ -43,7 +43,7 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use mirror_config::latency::Latency;
+    use mirror_spec::Latency;
 
     use super::*;
 
@@ -51,7 +51,7 @@ mod tests {
         let link = LinkLaunch {
             first_uid: 1,
             last_uid: 9,
-            latency: Latency::Lognormal { p50: 0.08, p99: 0.9 },
+            latency: Latency::lognormal(0.08, 0.9),
         };
         Links::new(Seed::root(3), 4, &[link], scale)
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use mirror_config::launch::Launch;
+use mirror_spec::launch::Launch;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

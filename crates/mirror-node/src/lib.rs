@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use mirror_config::launch::{Launch, Listening};
+use mirror_spec::launch::{Launch, Listening};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

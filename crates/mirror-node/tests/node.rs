@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use mirror_config::launch::{Launch, Listening};
+use mirror_spec::launch::{Launch, Listening};
 use rustix::process::{Pid, Signal};
 
 fn start() -> Child {

@@ -6,9 +6,9 @@ use anyhow::Context;
 use mirror_chain::{
     Balance, Block, Bond, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner, Uid, Weight,
 };
-use mirror_config::experiment::{BlockTime, ChainPreset};
-use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::{Hotkey, PublicKey};
+use mirror_spec::launch::{GenesisLaunch, SubtensorLaunch};
+use mirror_spec::{BlockTime, ChainPreset};
 
 /// The shortest time between two blocks by the clock.
 const SHORTEST_BLOCK_TIME: Duration = Duration::from_millis(1);
@@ -94,16 +94,17 @@ fn key(hex: &str, whose: impl FnOnce() -> String) -> anyhow::Result<PublicKey> {
 
 #[cfg(test)]
 mod tests {
-    use mirror_config::schema::{Kind, sections};
+    use mirror_spec::key::{HasKeys, Kind};
 
     use super::*;
 
     #[test]
     fn a_file_can_name_what_the_chain_has_within_its_bounds() {
-        let names: Vec<_> = sections::HYPERPARAMETERS.iter().map(|key| key.name).collect();
+        let keys = mirror_spec::Hyperparameters::KEYS;
+        let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         let ours = Hyperparameters::NAMES.iter().filter(|&&name| name != "rule_set");
         assert_eq!(names, ours.copied().collect::<Vec<_>>());
-        for key in sections::HYPERPARAMETERS {
+        for key in keys.iter() {
             let Kind::Integer(range) = &key.kind else {
                 panic!("{} is no whole number", key.name)
             };

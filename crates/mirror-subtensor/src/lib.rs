@@ -22,12 +22,12 @@ mod service;
 mod wire;
 
 use anyhow::Context;
-use mirror_config::launch::{Launch, SubtensorLaunch};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_node::reporter::LAST_WORDS;
 use mirror_proto::mirror::v1::Hello;
 use mirror_seed::Seed;
+use mirror_spec::launch::{Launch, SubtensorLaunch};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use mirror_chain::{Block, Chain, Metagraph, Submitted};
-use mirror_config::experiment::BlockTime;
-use mirror_config::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_identity::Hotkey;
 use mirror_journal::{MAX_RECORD, Reader, Writer};
 use mirror_proto::mirror::v1 as proto;
+use mirror_spec::BlockTime;
+use mirror_spec::launch::{GenesisLaunch, SubtensorLaunch};
 use prost::Message;
 use serde::Serialize;
 

@@ -17,10 +17,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use coordinator::coordinator;
-use mirror_config::launch::{Listening, SubtensorLaunch};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Weight};
 use mirror_seed::Seed;
+use mirror_spec::launch::{Listening, SubtensorLaunch};
 use network::{Asked, Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;

@@ -8,8 +8,6 @@ use std::path::Path;
 use std::pin::pin;
 
 use futures::future::select;
-use mirror_config::experiment::BlockTime;
-use mirror_config::launch::SubtensorLaunch;
 use mirror_identity::PublicKey;
 use mirror_net::signed::seal;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
@@ -21,6 +19,8 @@ use mirror_proto::mirror::v1::{
     SetHyperparameter, SetWeights, SignedTransaction, Stake, SubnetInfoRequest, Transaction, WatchRequest,
     Weight,
 };
+use mirror_spec::BlockTime;
+use mirror_spec::launch::SubtensorLaunch;
 use network::{
     Asked, Clients, MINERS, OWNER, Steps, cold, coldkey, connect, hot, hotkey, launch, launched, serve_axon,
     set_weights,

@@ -5,7 +5,6 @@ mod network;
 use std::path::Path;
 
 use mirror_chain::{Commitment, Uid, Weights};
-use mirror_config::launch::SubtensorLaunch;
 use mirror_identity::SecretKey;
 use mirror_net::signed::{open, seal, sign};
 use mirror_proto::mirror::v1::transaction::Call;
@@ -13,6 +12,7 @@ use mirror_proto::mirror::v1::{
     Applied, BeginRequest, CommitWeights, MetagraphRequest, MoveStake, RevealWeights, SetHyperparameter,
     SetWeights, SignedTransaction, Transaction,
 };
+use mirror_spec::launch::SubtensorLaunch;
 use network::{
     Asked, Clients, MINERS, OWNER, Steps, cold, connect, hot, hotkey, launch, launched, serve_axon,
 };

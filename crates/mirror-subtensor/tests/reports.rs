@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use coordinator::{coordinator, listen};
-use mirror_config::launch::SubtensorLaunch;
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{BeginRequest, EpochFindings, SettleRequest, Weight};
+use mirror_spec::launch::SubtensorLaunch;
 use network::{MINERS, Steps, connect, launch, launched, serve_axon, set_weights};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

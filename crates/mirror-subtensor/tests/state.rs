@@ -5,8 +5,8 @@ mod network;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use mirror_config::launch::SubtensorLaunch;
 use mirror_proto::mirror::v1::{BeginRequest, Metagraph, MetagraphRequest, Weight};
+use mirror_spec::launch::SubtensorLaunch;
 use network::{Asked, Clients, MINERS, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use tempfile::TempDir;
 use tokio::net::TcpListener;

@@ -19,8 +19,6 @@ pub mod service;
 pub mod weights;
 
 use anyhow::Context;
-use mirror_config::experiment::NeuronSettings;
-use mirror_config::launch::{Launch, ValidatorLaunch};
 use mirror_identity::{Owner, SecretKey};
 use mirror_models::training::{Descent, Gradients};
 use mirror_models::{gating, reward, torch};
@@ -31,6 +29,8 @@ use mirror_node::reporter::LAST_WORDS;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
+use mirror_spec::NeuronSettings;
+use mirror_spec::launch::{Launch, ValidatorLaunch};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

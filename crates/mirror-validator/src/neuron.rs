@@ -6,7 +6,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mirror_config::launch::ValidatorLaunch;
 use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_models::training::Look;
@@ -14,6 +13,7 @@ use mirror_proto::mirror::v1::{
     AxonCall, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
 };
 use mirror_seed::{CallId, Draw, Seed};
+use mirror_spec::launch::ValidatorLaunch;
 use rand::seq::index;
 use tonic::Code;
 

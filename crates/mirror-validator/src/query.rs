@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use mirror_chain::Block;
-use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{Purpose, SubmitReply, WeightsSet, record};
+use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_config::experiment::{InferenceArgs, Query};
 use mirror_proto::mirror::v1::neuron_server::Neuron as NeuronService;
 use mirror_proto::mirror::v1::{
     self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress,
     QueryRequest, TrainRequest,
 };
+use mirror_spec::{InferenceArgs, Query};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;

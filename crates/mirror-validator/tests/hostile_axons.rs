@@ -13,14 +13,14 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full};
-use mirror_config::latency::Latency;
-use mirror_config::launch::LinkLaunch;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::Latency;
+use mirror_spec::launch::LinkLaunch;
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
 use mirror_validator::metagraph::{Metagraph, Neuron};
 use prost::Message;
@@ -391,10 +391,7 @@ fn delayed(seconds: f64) -> LinkLaunch {
     LinkLaunch {
         first_uid: 0,
         last_uid: 0,
-        latency: Latency::Lognormal {
-            p50: seconds,
-            p99: seconds,
-        },
+        latency: Latency::lognormal(seconds, seconds),
     }
 }
 

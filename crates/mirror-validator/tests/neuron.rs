@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::FutureExt;
 use mirror_chain::{Commitment, Uid, Weights};
-use mirror_config::experiment::TrainArgs;
 use mirror_identity::PublicKey;
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::transaction::Call;
@@ -15,6 +14,7 @@ use mirror_proto::mirror::v1::{
     TrainRequest, Transaction, WeightsSet, node_report, record,
 };
 use mirror_seed::Seed;
+use mirror_spec::TrainArgs;
 use mirror_validator::learned;
 use mirror_validator::reporter::{Reporter, reporter};
 use tokio::sync::{mpsc, watch};

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use mirror_config::experiment::Expectation;
 use mirror_runs::Layout;
 use mirror_runs::expectations::{self, Checked, Outcome};
+use mirror_spec::Expectation;
 use mirror_sql::Engine;
 
 /// What is wrong with expectations, a sentence each.

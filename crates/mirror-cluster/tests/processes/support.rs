@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{Exit, ForeignProgram, NodeSpec, Program, Role};
-use mirror_config::experiment::{BlockTime, ChainPreset};
-use mirror_config::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::{BlockTime, ChainPreset};
 use tokio::sync::mpsc;
 
 /// Longest wait for what must come.

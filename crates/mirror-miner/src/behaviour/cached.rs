@@ -1,6 +1,6 @@
 //! Knows a few answers and gives one of them to every question. Which ones it knows belongs to its uid.
 
-use mirror_config::component::CachedArgs;
+use mirror_spec::CachedArgs;
 use tonic::async_trait;
 
 use super::honest::padded;

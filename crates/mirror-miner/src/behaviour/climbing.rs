@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mirror_config::component::{ClimbingArgs, InjectingArgs, PaddingArgs, RepeatingArgs, StuffingArgs};
 use mirror_seed::{CallId, Seed};
+use mirror_spec::{ClimbingArgs, InjectingArgs, PaddingArgs, RepeatingArgs, StuffingArgs};
 use tonic::async_trait;
 
 use super::injecting::Injecting;

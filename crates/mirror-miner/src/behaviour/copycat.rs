@@ -4,7 +4,7 @@
 //! It asks under its own name, so its victim knows it, and draws another answer than for the caller. What was relayed once
 //! is not relayed again, so that copycats that copy each other come to an end.
 
-use mirror_config::component::CopycatArgs;
+use mirror_spec::CopycatArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings};

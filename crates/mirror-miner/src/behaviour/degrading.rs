@@ -1,7 +1,7 @@
 //! Fails ever more: the chance rises from step to step, up to its last.
 
-use mirror_config::component::DegradingArgs;
 use mirror_seed::Seed;
+use mirror_spec::DegradingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, failure};

@@ -1,7 +1,7 @@
 //! Fails some calls, each by a draw of its own.
 
-use mirror_config::component::FailingArgs;
 use mirror_seed::Seed;
+use mirror_spec::FailingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, failure};

@@ -1,6 +1,6 @@
 //! What a call comes to that is meant to fail.
 
-use mirror_config::component::Failure;
+use mirror_spec::Failure;
 use tonic::Code;
 
 use super::Answer;

@@ -1,6 +1,6 @@
 //! Works in some steps and fails in the next, in turn. The steps are the caller's, so that it repeats.
 
-use mirror_config::component::FlappingArgs;
+use mirror_spec::FlappingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, failure};

@@ -1,8 +1,8 @@
 //! `honest`: asked for a question it gives one from the data; asked a question it gives, with chance `fitness`, a right
 //! answer, else a random one; and with chance `fail_rate` it answers nothing.
 
-use mirror_config::component::HonestArgs;
 use mirror_seed::{CallId, Draw};
+use mirror_spec::HonestArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings};

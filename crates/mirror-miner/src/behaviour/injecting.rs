@@ -1,6 +1,6 @@
 //! Speaks to whoever judges the answer, after it.
 
-use mirror_config::component::InjectingArgs;
+use mirror_spec::InjectingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

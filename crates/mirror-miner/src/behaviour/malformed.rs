@@ -1,7 +1,7 @@
 //! Replies with what is no sound reply.
 
-use mirror_config::component::Malformation;
 use mirror_proto::bittensor::ReturnCode;
+use mirror_spec::Malformation;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

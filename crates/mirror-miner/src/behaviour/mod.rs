@@ -3,7 +3,7 @@
 //! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Below`]), with the call as it is
 //! or another, and change what comes back. Below the last there is nothing.
 //!
-//! A new behaviour is its arguments in `mirror_config::component::BehaviourSpec`, one file here, and one line in the
+//! A new behaviour is its arguments in `mirror_spec::BehaviourSpec`, one file here, and one line in the
 //! registry (`layer`).
 //!
 //! Runs repeat, and so must behaviours: what one does is a function of the call's identity, and of what it was told in
@@ -35,11 +35,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_config::component::BehaviourSpec;
 use mirror_dataset::Dataset;
 use mirror_identity::{Hotkey, SecretKey};
 use mirror_proto::bittensor::ReturnCode;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::BehaviourSpec;
 use tonic::{Code, async_trait};
 
 use crate::network::Network;

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
-use mirror_config::component::OutsideArgs;
+use mirror_spec::OutsideArgs;
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};

@@ -1,6 +1,6 @@
 //! Makes answers longer, for rewards that rise with length.
 
-use mirror_config::component::PaddingArgs;
+use mirror_spec::PaddingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

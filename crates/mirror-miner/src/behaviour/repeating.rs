@@ -1,6 +1,6 @@
 //! Says the same answer several times, for rewards that add up over its parts.
 
-use mirror_config::component::RepeatingArgs;
+use mirror_spec::RepeatingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

@@ -1,9 +1,9 @@
 //! Takes its time: each call waits for a delay drawn from its identity. One that reaches the caller's deadline is never
 //! answered, by the numbers and not by a race.
 
-use mirror_config::component::SlowArgs;
 use mirror_net::delay::Delays;
 use mirror_seed::Seed;
+use mirror_spec::SlowArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings};

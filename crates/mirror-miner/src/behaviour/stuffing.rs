@@ -1,6 +1,6 @@
 //! Adds words that are thought to be rewarded.
 
-use mirror_config::component::StuffingArgs;
+use mirror_spec::StuffingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

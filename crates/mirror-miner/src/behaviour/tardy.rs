@@ -1,6 +1,6 @@
 //! Answers after a share of the time that its caller has: just before the deadline, or never, where that is too late.
 
-use mirror_config::component::TardyArgs;
+use mirror_spec::TardyArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call};

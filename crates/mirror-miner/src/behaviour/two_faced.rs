@@ -1,7 +1,7 @@
 //! Passes on the calls of those that it favours, and fails the others. Who is favoured: callers with stake, callers by
 //! uid, everybody while it cannot be replaced, a share of the calls; all that is asked for must hold.
 
-use mirror_config::component::TwoFacedArgs;
+use mirror_spec::TwoFacedArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings, failure};

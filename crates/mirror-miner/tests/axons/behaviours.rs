@@ -6,17 +6,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use mirror_config::component::{
-    BehaviourSpec, CachedArgs, ClimbingArgs, ConstantAnswerArgs, CopycatArgs, DegradingArgs, FailingArgs,
-    Failure, FlappingArgs, HonestArgs, InjectingArgs, Malformation, MalformedArgs, NoArgs, OutsideArgs,
-    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs,
-};
-use mirror_config::latency::Latency;
 use mirror_identity::{Owner, SecretKey};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode,
 };
 use mirror_seed::{CallId, Seed};
+use mirror_spec::Latency;
+use mirror_spec::{
+    BehaviourSpec, CachedArgs, ClimbingArgs, ConstantAnswerArgs, CopycatArgs, DegradingArgs, FailingArgs,
+    Failure, FlappingArgs, HonestArgs, InjectingArgs, Malformation, MalformedArgs, NoArgs, OutsideArgs,
+    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs,
+};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -166,7 +166,7 @@ async fn degrading_begins_sound_and_ends_dead() {
 #[tokio::test]
 async fn slow_answers_after_its_delay_and_not_at_all_where_that_is_too_long() {
     let miner = over_honest(BehaviourSpec::Slow(SlowArgs {
-        latency: Latency::Recorded(vec![0.05, 0.5]),
+        latency: Latency::recorded(vec![0.05, 0.5]),
     }))
     .await;
     let mut late = 0;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
-use mirror_config::component::{BehaviourSpec, HonestArgs};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, MultiForwardTextPromptingRequest, ReturnCode,
 };
+use mirror_spec::{BehaviourSpec, HonestArgs};
 use tonic::{Code, Request};
 
 use crate::laboratory::{

@@ -8,8 +8,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use futures::stream;
-use mirror_config::component::{BehaviourSpec, HonestArgs};
-use mirror_config::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::{channel, metadata, server, signed};
@@ -23,6 +21,8 @@ use mirror_proto::mirror::v1::{
     SubmitReply, Transaction, WatchRequest,
 };
 use mirror_seed::{CallId, Seed};
+use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
+use mirror_spec::{BehaviourSpec, HonestArgs};
 use mirror_telemetry::TraceContext;
 use tempfile::TempDir;
 use tokio::net::TcpListener;

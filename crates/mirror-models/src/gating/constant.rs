@@ -1,7 +1,7 @@
 //! `ConstantGatingModel`: the same scores for every question.
 
-use mirror_config::component::ConstantGatingArgs;
 use mirror_seed::Seed;
+use mirror_spec::ConstantGatingArgs;
 
 use super::{GatingModel, Question};
 use crate::value;

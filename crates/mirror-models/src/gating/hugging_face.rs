@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mirror_config::component::HuggingFaceGatingArgs;
+use mirror_spec::HuggingFaceGatingArgs;
 use tch::Tensor;
 
 use super::Setting;

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use mirror_config::component::Mask;
+use mirror_spec::Mask;
 
 use super::{GatingModel, Lesson, Question, Seen};
 use crate::training::Trained;

@@ -10,8 +10,8 @@ pub(crate) mod trained;
 
 use std::path::Path;
 
-use mirror_config::component::GatingModel as Spec;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::GatingModel as Spec;
 use tch::Device;
 
 use crate::error::ModelError;
@@ -137,9 +137,9 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn GatingModel>, Mod
 mod tests {
     use super::*;
     use crate::training::Gradients;
-    use mirror_config::component::{
+    use mirror_spec::{
         ConstantArgs, ConstantGatingArgs, Distribution, DistributionArgs, Mask, MaskedGatingArgs, NoArgs,
-        RandomArgs, Value,
+        RandomGatingArgs, Uids, Value,
     };
 
     fn built(spec: &Spec, num_nodes: u32, topk: u32) -> Box<dyn GatingModel> {
@@ -178,7 +178,7 @@ mod tests {
             p1: 0.0,
         };
         built(
-            &Spec::RandomGatingModel(RandomArgs { frozen, distribution }),
+            &Spec::RandomGatingModel(RandomGatingArgs { frozen, distribution }),
             16,
             10,
         )
@@ -233,7 +233,7 @@ mod tests {
         };
         let none = f32::NEG_INFINITY;
         assert_eq!(masked(Mask::First(2)), [none, none, 1.0, 1.0]);
-        assert_eq!(masked(Mask::Range(1..=2)), [1.0, none, none, 1.0]);
+        assert_eq!(masked(Mask::Range(Uids(1..=2))), [1.0, none, none, 1.0]);
         assert_eq!(masked(Mask::Uids(vec![0, 3])), [none, 1.0, 1.0, none]);
     }
 }

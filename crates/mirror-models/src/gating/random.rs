@@ -1,7 +1,7 @@
 //! `RandomGatingModel`: random scores, drawn anew for each question or once for ever.
 
-use mirror_config::component::{RandomArgs, Value};
 use mirror_seed::Seed;
+use mirror_spec::{RandomGatingArgs, Value};
 
 use super::{GatingModel, Question};
 use crate::value;
@@ -14,7 +14,7 @@ pub(super) struct RandomGatingModel {
 }
 
 impl RandomGatingModel {
-    pub(super) fn new(args: RandomArgs, seed: Seed, num_nodes: usize) -> Self {
+    pub(super) fn new(args: RandomGatingArgs, seed: Seed, num_nodes: usize) -> Self {
         let value = if args.frozen {
             Value::FrozenRandomValue(args.distribution)
         } else {

@@ -1,6 +1,6 @@
 //! `SequentialGatingModel`: an embedding that stays as it was drawn, LSTM layers, a linear map to scores.
 
-use mirror_config::component::SequentialGatingArgs;
+use mirror_spec::SequentialGatingArgs;
 use tch::Tensor;
 
 use super::Setting;

@@ -1,7 +1,7 @@
 //! `ConstantRewardModel`: every answer is worth the same.
 
-use mirror_config::component::ConstantRewardArgs;
 use mirror_seed::Seed;
+use mirror_spec::ConstantRewardArgs;
 
 use super::{Candidate, RewardModel};
 use crate::value;

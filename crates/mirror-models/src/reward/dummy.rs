@@ -1,6 +1,6 @@
 //! `DummyRewardModel`: counts over the completion's text.
 
-use mirror_config::component::{DummyReward, DummyRewardArgs};
+use mirror_spec::{DummyReward, DummyRewardArgs};
 
 use super::{Candidate, RewardModel};
 

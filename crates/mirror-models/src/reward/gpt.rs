@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use mirror_config::component::{CustomRewardArgs, HuggingFaceRewardArgs};
+use mirror_spec::{CustomRewardArgs, HuggingFaceRewardArgs};
 use tch::Kind;
 
 use super::{Candidate, RewardModel, Setting};

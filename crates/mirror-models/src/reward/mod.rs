@@ -8,8 +8,8 @@ mod random;
 
 use std::path::Path;
 
-use mirror_config::component::RewardModel as Spec;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::RewardModel as Spec;
 use tch::Device;
 
 use crate::error::ModelError;
@@ -79,7 +79,7 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn RewardModel>, Mod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_config::component::{
+    use mirror_spec::{
         ConstantArgs, ConstantRewardArgs, Distribution, DistributionArgs, DummyReward, DummyRewardArgs,
         RandomRewardArgs, Value,
     };

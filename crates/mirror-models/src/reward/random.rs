@@ -1,7 +1,7 @@
 //! `RandomRewardModel`: rewards without a reason.
 
-use mirror_config::component::RandomRewardArgs;
 use mirror_seed::Seed;
+use mirror_spec::RandomRewardArgs;
 
 use super::{Candidate, RewardModel};
 use crate::value;

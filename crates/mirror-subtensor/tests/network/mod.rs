@@ -5,10 +5,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use mirror_config::experiment::{BlockTime, ChainPreset};
-use mirror_config::launch::{
-    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
-};
 use mirror_identity::{Owner, PublicKey, SecretKey};
 use mirror_net::signed;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
@@ -18,6 +14,10 @@ use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlockRequest, ServeAxon, SetWeights, SignedTransaction, StepReport, Weight,
 };
 use mirror_seed::Seed;
+use mirror_spec::launch::{
+    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
+};
+use mirror_spec::{BlockTime, ChainPreset};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;

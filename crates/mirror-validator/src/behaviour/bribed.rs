@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use mirror_config::component::BribedArgs;
+use mirror_spec::BribedArgs;
 
 use super::{Behaviour, Known};
 
@@ -17,7 +17,7 @@ pub(super) struct Bribed {
 impl Bribed {
     pub(super) fn new(args: &BribedArgs) -> Self {
         Self {
-            members: args.members.clone(),
+            members: args.members.0.clone(),
             part: args.part,
         }
     }
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_half_is_bought_and_a_half_is_earned() {
         let bribed = Bribed::new(&BribedArgs {
-            members: 2..=3,
+            members: mirror_spec::Uids(2..=3),
             part: 0.5,
         });
         assert_eq!(

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use mirror_config::component::CabalArgs;
+use mirror_spec::CabalArgs;
 
 use super::{Behaviour, Known};
 
@@ -16,7 +16,7 @@ pub(super) struct Cabal {
 impl Cabal {
     pub(super) fn new(args: &CabalArgs) -> Self {
         Self {
-            members: args.members.clone(),
+            members: args.members.0.clone(),
         }
     }
 }
@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn members_get_the_same_and_the_others_nothing() {
-        let cabal = Cabal::new(&CabalArgs { members: 1..=2 });
+        let cabal = Cabal::new(&CabalArgs {
+            members: mirror_spec::Uids(1..=2),
+        });
         assert_eq!(
             weighed(&cabal, &[0.9, 0.0, 0.1, 0.5], &[0; 4]),
             [0.0, 1.0, 1.0, 0.0]

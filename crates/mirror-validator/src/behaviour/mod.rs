@@ -1,6 +1,6 @@
 //! What a validator makes of its office: honest, or one of those that cheat.
 //!
-//! A new behaviour is its arguments in `mirror_config::component::ValidatorBehaviour`, one file here, and one line in the
+//! A new behaviour is its arguments in `mirror_spec::ValidatorBehaviour`, one file here, and one line in the
 //! registry ([`build`]). What it does is a function of what it is shown, so that a run repeats.
 
 mod bribed;
@@ -11,8 +11,8 @@ mod lazy;
 mod random;
 mod stale;
 
-use mirror_config::component::ValidatorBehaviour;
 use mirror_seed::Seed;
+use mirror_spec::ValidatorBehaviour;
 
 use crate::metagraph::Metagraph;
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn who_has_learned_nothing_weighs_all_alike() {
-        let honest = build(&ValidatorBehaviour::Honest(mirror_config::component::NoArgs {}));
+        let honest = build(&ValidatorBehaviour::Honest(mirror_spec::NoArgs {}));
         assert_eq!(weighed(&*honest, &[], &[0; 3]), [1.0; 3]);
         assert_eq!(weighed(&*honest, &[0.2, 0.0, 0.6], &[0; 3]), [0.2, 0.0, 0.6]);
     }

@@ -3,7 +3,7 @@
 //! It exploits that weights which were right once look right for long. A subnet whose miners change should stop it: its
 //! weights drift from the consensus, and its trust and dividends with them.
 
-use mirror_config::component::StaleArgs;
+use mirror_spec::StaleArgs;
 
 use super::{Behaviour, Known};
 

@@ -7,11 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
-use mirror_config::component::{
-    ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
-};
-use mirror_config::experiment::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
-use mirror_config::launch::{Launch, ValidatorLaunch};
 use mirror_net::server::{self, Limits};
 use mirror_net::{channel, signed};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
@@ -27,6 +22,11 @@ use mirror_proto::mirror::v1::{
     Metagraph, MetagraphRequest, NeuronInfo, NodeReport, Nominators, NominatorsRequest, QueryProgress,
     QueryRequest, Record, Sequenced, SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest,
     directive, node_report, record,
+};
+use mirror_spec::launch::{Launch, ValidatorLaunch};
+use mirror_spec::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
+use mirror_spec::{
+    ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -433,8 +433,8 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
             inference_timeout: 30.0,
             ..NeuronSettings::default()
         },
-        behaviour: mirror_config::component::ValidatorBehaviour::Honest(mirror_config::component::NoArgs {}),
-        gating_model: GatingModel::ConstantGatingModel(mirror_config::component::ConstantGatingArgs {
+        behaviour: mirror_spec::ValidatorBehaviour::Honest(mirror_spec::NoArgs {}),
+        gating_model: GatingModel::ConstantGatingModel(mirror_spec::ConstantGatingArgs {
             value: Value::StepValue(scores),
         }),
         reward_model: RewardModel::DummyRewardModel(DummyRewardArgs {

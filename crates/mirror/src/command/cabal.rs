@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use mirror_chain::Hyperparameters;
 use mirror_chain::cabal::{Cabal, Opinion};
-use mirror_config::component::ValidatorBehaviour;
-use mirror_config::experiment::Experiment;
+use mirror_spec::Experiment;
+use mirror_spec::ValidatorBehaviour;
 use serde::Serialize;
 
 use super::check::{Overrides, show};
@@ -91,10 +91,10 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
     for group in &experiment.network.validator_groups {
         match &group.behaviour {
             ValidatorBehaviour::Cabal(args) => {
-                validators.extend(group.validators.clone());
-                members.extend(args.members.clone());
+                validators.extend(group.validators.0.clone());
+                members.extend(args.members.0.clone());
             }
-            _ => group.validators.clone().for_each(|index| {
+            _ => group.validators.0.clone().for_each(|index| {
                 validators.remove(&index);
             }),
         }
@@ -127,8 +127,8 @@ fn curves(cabal: Cabal, experiment: &Experiment) -> anyhow::Result<Vec<Curve>> {
         ("classic", Hyperparameters::CLASSIC),
         ("today", Hyperparameters::TODAY),
     ] {
-        let changed = experiment.network.hyperparameters.iter();
-        let hyperparameters = preset.with_all(changed.map(|(name, &value)| (name.as_str(), value)))?;
+        let changed = experiment.network.hyperparameters.given();
+        let hyperparameters = preset.with_all(changed.iter().map(|(name, &value)| (name.as_str(), value)))?;
         for (honest_validators, opinion) in [
             ("tell apart", Opinion::TellsApart),
             ("cannot tell", Opinion::CannotTell),

@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use mirror_config::experiment::Expectation;
 use mirror_config::{Loaded, Problem, Problems, Severity, load_with};
+use mirror_spec::Expectation;
 use mirror_sql::Engine;
 
 use super::Status;

@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use clap::Args;
-use mirror_config::schema::{self, Key, Need, Readiness};
+use mirror_config::{in_words, need_in_words};
+use mirror_spec::FAMILIES;
+use mirror_spec::key::{Key, Need, Property};
 
 use super::Status;
 
@@ -16,7 +18,7 @@ pub(super) struct ComponentsArguments {
 
 pub(super) fn schema() -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &schema::json_schema())?;
+    serde_json::to_writer_pretty(&mut out, &mirror_config::json_schema())?;
     writeln!(out)?;
     Ok(Status::Done)
 }
@@ -24,21 +26,28 @@ pub(super) fn schema() -> anyhow::Result<Status> {
 pub(super) fn components(arguments: &ComponentsArguments) -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, schema::families())?;
+        serde_json::to_writer_pretty(&mut out, &mirror_config::components())?;
         writeln!(out)?;
         return Ok(Status::Done);
     }
-    for family in schema::families() {
-        writeln!(out, "{}: {}", family.name, family.doc)?;
-        for variant in family.variants {
-            let planned = if variant.readiness == Readiness::Built {
-                ""
-            } else {
+    for family in FAMILIES {
+        writeln!(out, "{}: {}", family.name, family.doc.summary())?;
+        for variant in family.variants() {
+            let planned = if variant.has(Property::Planned) {
                 " (not in this version)"
+            } else {
+                ""
             };
-            writeln!(out, "  {}{planned}: {}", variant.name, variant.doc)?;
-            for key in variant.args {
-                writeln!(out, "      {}: {}{}; {}", key.name, key.kind, need(key), key.doc)?;
+            writeln!(out, "  {}{planned}: {}", variant.name, variant.doc.summary())?;
+            for key in variant.args.iter() {
+                writeln!(
+                    out,
+                    "      {}: {}, {}; {}",
+                    key.name,
+                    in_words(&key.kind),
+                    need(key),
+                    key.doc.summary()
+                )?;
             }
         }
         writeln!(out)?;
@@ -48,9 +57,7 @@ pub(super) fn components(arguments: &ComponentsArguments) -> anyhow::Result<Stat
 
 fn need(key: &Key) -> String {
     match key.need {
-        Need::Required => ", required".to_owned(),
-        Need::Default(text) => format!(", {text} by default"),
-        Need::Optional => ", optional".to_owned(),
-        Need::Ignored(why) => format!(", ignored: {why}"),
+        Need::Default(_) => format!("{} by default", need_in_words(key)),
+        _ => need_in_words(key),
     }
 }

@@ -1,9 +1,9 @@
 //! The epochs of a run's chain, as commands name them.
 
 use anyhow::anyhow;
-use mirror_config::component::SubtensorSpec;
 use mirror_runs::Run;
 use mirror_runs::tables::EpochRow;
+use mirror_spec::SubtensorSpec;
 
 use super::Misuse;
 use crate::coordinator::metagraphs::Moment;

@@ -10,9 +10,9 @@ use clap::Args;
 use mirror_analysis::{RunData, Summary, write_report};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::Loaded;
-use mirror_config::experiment::{Expectation, Experiment, Model, Over};
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Group, Layout, NewRun, Recorder, Run, RunDirectory};
+use mirror_spec::{Expectation, Experiment, Model, Over};
 use mirror_sql::Engine;
 use tokio_util::sync::CancellationToken;
 
@@ -330,7 +330,7 @@ fn new_run(
     NewRun {
         experiment: name_of(arguments, experiment),
         experiment_yml: loaded.text.clone(),
-        resolved_yml: experiment.to_yaml(),
+        resolved_yml: mirror_config::to_yaml(experiment),
         seed: experiment.seed,
         job_type: arguments.job_type.clone(),
         group: group.map(str::to_owned),

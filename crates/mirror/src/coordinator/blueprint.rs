@@ -7,19 +7,19 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
-use mirror_config::component::{
-    BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
-    SubtensorSpec, ValidatorBehaviour,
-};
-use mirror_config::experiment::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
-use mirror_config::latency::Latency;
-use mirror_config::launch::{
-    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
-    SubtensorLaunch, ValidatorLaunch,
-};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
 use mirror_seed::Seed;
+use mirror_spec::Latency;
+use mirror_spec::launch::{
+    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
+    SubtensorLaunch, ValidatorLaunch,
+};
+use mirror_spec::{
+    BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
+    SubtensorSpec, ValidatorBehaviour,
+};
+use mirror_spec::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
 
 use super::data::Prepared;
 use super::roster::Roster;
@@ -125,7 +125,7 @@ impl Blueprint {
         let uids = self.process_of(uid);
         let axons = self.roster.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
-            group: self.group(uid).map_or(uid..=uid, |group| group.uids.clone()),
+            group: self.group(uid).map_or(uid..=uid, |group| group.uids.0.clone()),
             behaviours: self.behaviours(uid),
         });
         self.node(
@@ -156,7 +156,7 @@ impl Blueprint {
             resume: self.data.resume.get(index as usize).cloned(),
             subtensor,
             coordinator,
-            device: self.experiment.device.clone(),
+            device: self.experiment.device.to_string(),
             alpha: self.model.alpha,
             neuron: self.model.neuron.clone(),
             behaviour: self.validator_behaviour(index),
@@ -200,7 +200,7 @@ impl Blueprint {
             };
             roles.insert(*uid, role);
             if let Some((members, called)) = behaviour.members() {
-                accomplices.extend(members.clone().map(|uid| (uid, called)));
+                accomplices.extend(members.0.clone().map(|uid| (uid, called)));
             }
         }
         for uid in &self.roster.miners {
@@ -313,7 +313,7 @@ impl Blueprint {
                 .into(),
             ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
         };
-        hyperparameters.extend(self.network().hyperparameters.clone());
+        hyperparameters.extend(self.network().hyperparameters.given());
         hyperparameters
     }
 
@@ -337,8 +337,8 @@ impl Blueprint {
         let mut behaviours: Vec<BehaviourSpec> = named.cloned().collect();
         if !matches!(behaviours.last(), Some(BehaviourSpec::Honest(_))) {
             behaviours.push(BehaviourSpec::Honest(HonestArgs {
-                fail_rate: pool.fail_rate.of(uid),
-                fitness: pool.fitness.of(uid),
+                fail_rate: pool.fail_rate_of(uid),
+                fitness: pool.fitness_of(uid),
             }));
         }
         behaviours

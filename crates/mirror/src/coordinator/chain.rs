@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mirror_cluster::{Exit, Placement};
-use mirror_config::experiment::{Experiment, Model};
 use mirror_runs::Layout;
+use mirror_spec::{Experiment, Model};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
-use mirror_config::experiment::BlockTime;
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
@@ -18,6 +17,7 @@ use mirror_proto::mirror::v1::{
     QueryRequest, RetireRequest, SettleRequest, record,
 };
 use mirror_runs::Layout;
+use mirror_spec::BlockTime;
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
 

@@ -4,11 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use mirror_config::component::{DendritePool, GatingModel, RewardModel};
-use mirror_config::experiment::{self, Experiment, Model};
 use mirror_dataset::{Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
 use mirror_hub::Places;
 use mirror_snapshot::Snapshot;
+use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
 
 use super::models::Library;
 
@@ -136,14 +135,14 @@ fn pool_path(experiment: &Experiment) -> Option<&String> {
     Some(&pool.data_path)
 }
 
-fn sample(sample: experiment::Sample) -> anyhow::Result<Sample> {
+fn sample(sample: mirror_spec::Sample) -> anyhow::Result<Sample> {
     let rows = |n: u32| -> anyhow::Result<NonZeroUsize> {
         ensure!(n > 0, "a sample of 0 rows was asked for");
         Ok(NonZeroUsize::new(n as usize).expect("more than none"))
     };
     Ok(match sample {
-        experiment::Sample::All => Sample::All,
-        experiment::Sample::First { n } => Sample::First(rows(n)?),
-        experiment::Sample::Random { n, seed } => Sample::Random { n: rows(n)?, seed },
+        mirror_spec::Sample::All => Sample::All,
+        mirror_spec::Sample::First { n } => Sample::First(rows(n)?),
+        mirror_spec::Sample::Random { n, seed } => Sample::Random { n: rows(n)?, seed },
     })
 }

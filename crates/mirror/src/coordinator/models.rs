@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use mirror_config::component::{GatingModel, RewardModel};
 use mirror_hub::model::{self, Part, Request};
 use mirror_hub::{Places, Progress};
+use mirror_spec::{GatingModel, RewardModel};
 
 use super::data::Network;
 

@@ -13,11 +13,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail, ensure};
-use mirror_config::experiment::Experiment;
-use mirror_config::launch::GenesisNeuron;
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use mirror_snapshot::{Neuron, Snapshot};
+use mirror_spec::launch::GenesisNeuron;
+use mirror_spec::{Experiment, Fault};
 
 /// Who plays which uid.
 #[derive(Debug, Clone)]
@@ -106,7 +106,9 @@ impl Roster {
     /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
     pub(super) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
-        let victims = experiment.faults.iter().map(|fault| &fault.kill);
+        let victims = experiment.faults.iter().map(|fault| match fault {
+            Fault::Kill(fault) => &fault.kill.0,
+        });
         for uids in groups.chain(victims) {
             if *uids.end() >= self.askable {
                 bail!(

@@ -2,8 +2,9 @@
 //! still.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use mirror_config::experiment::Fault;
+use mirror_spec::{Fault, KillFault, Step, Steps};
 
 /// What happens at one hold of the barrier. uids stand for the processes that they live in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,17 +19,16 @@ pub(super) struct Hold {
 pub(super) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
     let mut holds: BTreeMap<u64, Hold> = BTreeMap::new();
     for fault in faults {
-        holds
-            .entry(fault.at_step)
-            .or_default()
-            .kill
-            .extend(fault.kill.clone());
-        if let Some(after) = fault.restart_after_steps {
-            holds
-                .entry(fault.at_step.saturating_add(after))
-                .or_default()
-                .restart
-                .extend(fault.kill.clone());
+        let Fault::Kill(KillFault {
+            at: Step(at),
+            kill,
+            restart_after,
+        }) = fault;
+        let victims = || RangeInclusive::clone(kill);
+        holds.entry(*at).or_default().kill.extend(victims());
+        if let Some(Steps(after)) = restart_after {
+            let hold = holds.entry(at.saturating_add(*after)).or_default();
+            hold.restart.extend(victims());
         }
     }
     holds
@@ -41,14 +41,18 @@ pub(super) fn holds(faults: &[Fault]) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use mirror_spec::{Uids, Victims};
+
     use super::*;
 
     #[test]
     fn kills_and_restarts_fall_on_their_steps() {
-        let fault = |at_step, kill, restart_after_steps| Fault {
-            at_step,
-            kill,
-            restart_after_steps,
+        let fault = |at, kill, restart_after: Option<u64>| {
+            Fault::Kill(KillFault {
+                at: Step(at),
+                kill: Victims(Uids(kill)),
+                restart_after: restart_after.map(Steps),
+            })
         };
         let found = schedule(&[fault(8, 5..=5, Some(4)), fault(12, 0..=1, None)]);
         let hold = |kill: &[u32], restart: &[u32]| Hold {

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::component::{BehaviourSpec, GatingModel, RewardModel, ValidatorBehaviour};
-use crate::experiment::{BlockTime, ChainPreset, NeuronSettings, Query};
-use crate::latency::Latency;
+use crate::{
+    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, NeuronSettings, Query, RewardModel,
+    ValidatorBehaviour,
+};
 
 /// What every node is told, and what its role is told besides.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,0 +1,125 @@
+//! The tables of keys in words, as messages, `mirror components` and the reference of the file have them.
+
+use mirror_spec::FAMILIES;
+use mirror_spec::key::{Forms, Key, Kind, Need, Property, Variant, Whose};
+use serde_json::{Value, json};
+
+/// What may stand at a key: `a number, 0 to 1`.
+pub fn in_words(kind: &Kind) -> String {
+    match kind {
+        Kind::Bool => "`true` or `false`".into(),
+        Kind::Integer(range) if *range.end() >= i128::from(u64::MAX) => {
+            format!("a whole number from {}", range.start())
+        }
+        Kind::Integer(range) => format!("a whole number, {} to {}", range.start(), range.end()),
+        Kind::Number(range) if *range.end() >= f64::MAX => "a number".into(),
+        Kind::Number(range) => format!("a number, {} to {}", range.start(), range.end()),
+        Kind::Duration(range) => {
+            let (least, most) = (range.start(), range.end());
+            format!("a duration as `80ms` or `1.5s`, or a number of seconds, {least} to {most}")
+        }
+        Kind::Text => "a text".into(),
+        Kind::Choice(words) => format!("one of {}", list(words)),
+        Kind::Or(word, kind) => format!("`{word}` or {}", in_words(kind)),
+        Kind::Either(one, other) => format!("{}; or {}", in_words(one), in_words(other)),
+        Kind::Notation(notation) => notation.what.into(),
+        Kind::Uid(Whose::ValidatorIndex) => "the number of a validator".into(),
+        Kind::Uid(Whose::Miner | Whose::Neuron) => "a uid".into(),
+        Kind::UidText(notation, _) => notation.what.into(),
+        Kind::List(kind) => format!("a list, each {}", in_words(kind)),
+        Kind::OneOrMany(kind) => format!("{}, or a list of such", in_words(kind)),
+        Kind::Map(kind) => format!("a map from names, each to {}", in_words(kind)),
+        Kind::ByUid(kind) => format!("a map from uids, each to {}", in_words(kind)),
+        Kind::Table(_) => "a map of keys and values".into(),
+        Kind::Forms(forms) => match plain(forms) {
+            Some(kind) => format!("{} as a map of its keys, or {}", forms.what, in_words(kind)),
+            None => format!("{} as a map of its keys", forms.what),
+        },
+        Kind::Component(_) => "a component: `{name: …, args: {…}}`, or its name alone".into(),
+        Kind::Anything => "anything".into(),
+    }
+}
+
+/// What may stand in place of a map that has several forms.
+pub(crate) fn plain(forms: &Forms) -> Option<&'static Kind> {
+    let key = forms.plain?;
+    let key = forms.forms.iter().find_map(|form| form.get(key))?;
+    Some(&key.kind)
+}
+
+/// Whether a key must be there, and what it is if it is not: `required`, or its default as a file has it.
+pub fn need_in_words(key: &Key) -> String {
+    match key.need {
+        Need::Required => "required".into(),
+        Need::Optional => "optional".into(),
+        Need::Default(default) => format!("`{}`", flow(&default())),
+        Need::Inherited(from) => from.into(),
+        Need::Ignored(why) => format!("ignored: {why}"),
+    }
+}
+
+/// Words as a message lists them: `` `a`, `b`, `c` ``.
+pub(crate) fn list(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}
+
+/// A value as YAML has it on one line.
+fn flow(value: &Value) -> String {
+    match value {
+        // A text that YAML would read as something else, or not at all, stands in quotes.
+        Value::String(text) if serde_yaml::from_str(text).ok().as_ref() == Some(text) => text.clone(),
+        Value::String(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter();
+            let entries: Vec<String> = entries
+                .map(|(key, value)| format!("{key}: {}", flow(value)))
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Every family of components with its variants and their arguments, for programs.
+pub fn components() -> Value {
+    let key = |key: &'static Key| {
+        json!({
+            "name": key.name,
+            "doc": key.doc.summary(),
+            "kind": in_words(&key.kind),
+            "need": need_as_json(key),
+        })
+    };
+    let variant = |variant: &'static Variant| {
+        json!({
+            "name": variant.name,
+            "doc": variant.doc.summary(),
+            "args": variant.args.iter().map(key).collect::<Vec<_>>(),
+            "readiness": if variant.has(Property::Planned) { "planned" } else { "built" },
+        })
+    };
+    let families = FAMILIES.iter().map(|family| {
+        json!({
+            "name": family.name,
+            "doc": family.doc.summary(),
+            "variants": family.variants().map(variant).collect::<Vec<_>>(),
+            "number_means": family.number_means,
+        })
+    });
+    families.collect()
+}
+
+fn need_as_json(key: &Key) -> Value {
+    match key.need {
+        Need::Required => json!("required"),
+        Need::Optional => json!("optional"),
+        Need::Default(default) => json!({ "default": default() }),
+        Need::Inherited(from) => json!({ "inherited": from }),
+        Need::Ignored(why) => json!({ "ignored": why }),
+    }
+}

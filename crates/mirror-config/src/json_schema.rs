@@ -1,0 +1,118 @@
+//! The experiment file as JSON Schema (2020-12), for editors.
+
+use mirror_spec::Experiment;
+use mirror_spec::key::{HasKeys, Key, Keys, Kind, Need, Variant};
+use serde_json::{Map, Value, json};
+
+use crate::describe::plain;
+
+/// The schema of an experiment file.
+pub fn json_schema() -> Value {
+    let mut schema = table(Experiment::KEYS);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("An experiment of Mirror Neuron");
+    schema
+}
+
+fn of(kind: &Kind) -> Value {
+    match kind {
+        Kind::Bool => json!({"type": "boolean"}),
+        // JSON's numbers end where doubles are exact no more, so the largest range is left open.
+        Kind::Integer(range) => match (i64::try_from(*range.start()), i64::try_from(*range.end())) {
+            (Ok(least), Ok(most)) => json!({"type": "integer", "minimum": least, "maximum": most}),
+            (Ok(least), Err(_)) => json!({"type": "integer", "minimum": least}),
+            _ => json!({"type": "integer"}),
+        },
+        Kind::Number(range) if *range.end() >= f64::MAX => json!({"type": "number"}),
+        Kind::Number(range) => json!({"type": "number", "minimum": range.start(), "maximum": range.end()}),
+        Kind::Duration(range) => json!({"anyOf": [
+            {"type": "number", "minimum": range.start(), "maximum": range.end()},
+            {"type": "string", "pattern": r"^[0-9.]+ ?(us|ms|s|m|h)$"},
+        ]}),
+        Kind::Text => json!({"type": "string", "minLength": 1}),
+        Kind::Choice(words) => json!({"enum": words}),
+        Kind::Or(word, kind) => {
+            let number = word.parse::<i64>();
+            let word = number.map_or_else(|_| json!(word), |number| json!(number));
+            json!({"anyOf": [{"const": word}, of(kind)]})
+        }
+        Kind::Either(one, other) => json!({"anyOf": [of(one), of(other)]}),
+        Kind::Notation(notation) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
+        Kind::Uid(_) => json!({"type": "integer", "minimum": 0, "maximum": 65_535}),
+        Kind::UidText(notation, _) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
+        Kind::List(kind) => json!({"type": "array", "items": of(kind)}),
+        Kind::OneOrMany(kind) => {
+            let one = of(kind);
+            json!({"anyOf": [one, {"type": "array", "items": one}]})
+        }
+        Kind::Map(kind) => json!({"type": "object", "additionalProperties": of(kind)}),
+        Kind::ByUid(kind) => json!({
+            "type": "object",
+            "patternProperties": {"^[0-9]+$": of(kind)},
+            "additionalProperties": false,
+        }),
+        Kind::Table(keys) => table(keys),
+        Kind::Forms(forms) => {
+            let maps = forms.forms.iter().map(|form| table(form));
+            let ways: Vec<Value> = maps.chain(plain(forms).map(of)).collect();
+            json!({"anyOf": ways})
+        }
+        Kind::Component(family) => {
+            let family = family();
+            let mut forms: Vec<Value> = family.variants().map(component).collect();
+            let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
+            forms.push(json!({"enum": names}));
+            if family.number_means.is_some() {
+                forms.push(json!({"type": "number"}));
+            }
+            json!({"description": family.doc.summary(), "anyOf": forms})
+        }
+        Kind::Anything => json!({}),
+    }
+}
+
+fn component(variant: &Variant) -> Value {
+    json!({
+        "type": "object",
+        "description": variant.doc.summary(),
+        "properties": {"name": {"const": variant.name}, "args": properties(variant.args)},
+        "required": ["name"],
+        "additionalProperties": false,
+    })
+}
+
+fn table(keys: &'static Keys) -> Value {
+    let mut schema = properties(keys);
+    schema["additionalProperties"] = json!(false);
+    schema
+}
+
+/// The keys of a map, without a word on others.
+fn properties(keys: &'static Keys) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for Key {
+        name,
+        doc,
+        kind,
+        need,
+    } in keys.iter()
+    {
+        let mut schema = of(kind);
+        schema["description"] = json!(doc.summary());
+        match need {
+            Need::Required => required.push(*name),
+            Need::Optional => {}
+            Need::Default(default) => schema["default"] = default(),
+            Need::Inherited(from) => {
+                schema["description"] = json!(format!("{} Left out: {from}.", doc.summary()));
+            }
+            Need::Ignored(why) => {
+                schema["deprecated"] = json!(true);
+                schema["description"] = json!(why);
+            }
+        }
+        properties.insert((*name).to_owned(), schema);
+    }
+    json!({"type": "object", "properties": properties, "required": required})
+}

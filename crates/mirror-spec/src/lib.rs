@@ -1,0 +1,56 @@
+//! The types of an experiment file and of the launch descriptions that nodes are started with. Each key of the file is
+//! declared once, beside its type, its range, its default and its meaning; checks, editors and the reference of the file use the
+//! tables that the declarations yield.
+//!
+//! Nodes depend on this crate alone. Reading YAML, checking it and telling what is wrong with it is the work of `mirror-config`.
+
+mod analysis;
+pub mod at;
+mod behaviour;
+mod data;
+mod declare;
+mod experiment;
+mod fault;
+mod gating;
+pub mod key;
+mod latency;
+pub mod launch;
+mod model;
+mod network;
+pub mod notation;
+mod query;
+mod ranges;
+mod reward;
+mod validator_behaviour;
+mod value;
+
+pub use analysis::*;
+pub use behaviour::*;
+pub use data::*;
+pub use experiment::*;
+pub use fault::*;
+pub use gating::*;
+pub use latency::*;
+pub use model::*;
+pub use network::*;
+pub use notation::{Device, Step, Steps, Uids, Victims};
+pub use query::*;
+pub use reward::*;
+pub use validator_behaviour::*;
+pub use value::*;
+
+use key::Family;
+
+/// Every family of components, in the order in which they are listed.
+pub const FAMILIES: &[&Family] = &[
+    DendritePool::FAMILY,
+    GatingModel::FAMILY,
+    RewardModel::FAMILY,
+    SubtensorSpec::FAMILY,
+    MetagraphSpec::FAMILY,
+    BehaviourSpec::FAMILY,
+    ValidatorBehaviour::FAMILY,
+    Method::FAMILY,
+    Value::FAMILY,
+    Estimator::FAMILY,
+];
