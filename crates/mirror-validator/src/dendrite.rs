@@ -17,16 +17,19 @@ use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse,
 };
-use mirror_proto::codec::Encoded;
+use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
 use prost::Message;
 use tokio::task::JoinSet;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
+use tower::ServiceExt;
+use tower::util::MapResponse;
 use tracing::Instrument;
 
 use crate::metagraph::Metagraph;
@@ -36,14 +39,6 @@ const REPLY_LIMIT: usize = 256 * 1024;
 
 /// Characters that a completion must exceed to count.
 const SHORTEST_COMPLETION: usize = 10;
-
-/// How tonic begins to say that a reply is no message: wrong protobuf or UTF-8, no frame, half a frame, nothing at all.
-const UNREADABLE: [&str; 4] = [
-    "failed to decode",
-    "protocol error",
-    "Unexpected EOF",
-    "Missing response message",
-];
 
 /// Entries of a call's metadata, those that tonic adds among them.
 const ENTRIES: usize = 8;
@@ -71,8 +66,11 @@ pub struct DendritePool {
 #[derive(Clone)]
 struct Axon {
     address: SocketAddr,
-    client: Grpc<Channel>,
+    client: Grpc<CheckedChannel>,
 }
+
+/// A channel whose replies are checked as they come in.
+type CheckedChannel = MapResponse<Channel, fn(http::Response<Body>) -> http::Response<CheckedReply<Body>>>;
 
 /// One fan-out: the same messages to several uids.
 #[derive(Debug, Clone)]
@@ -154,7 +152,9 @@ impl DendritePool {
             if known.as_ref().map(|axon| axon.address) != neuron.axon {
                 *known = neuron.axon.map(|address| Axon {
                     address,
-                    client: Grpc::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
+                    client: Grpc::new(
+                        channel::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),
+                    ),
                 });
             }
         }
@@ -297,9 +297,11 @@ impl DendritePool {
         };
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
         let telling = asked.ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD);
-        let told = tokio::time::timeout(timeout, telling.instrument(span)).await;
-        told.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
-        Ok(())
+        match tokio::time::timeout(timeout, telling.instrument(span)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) if !channel::has_timed_out(&status) => Err(status),
+            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        }
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
@@ -325,9 +327,7 @@ impl Asked {
         T: Message + Default + 'static,
     {
         match axon.call(method, self.request()).await {
-            Err(status) if outcome(&status) == Outcome::Unreachable => {
-                Box::pin(axon.call(method, self.request())).await
-            }
+            Err(status) if is_broken(&status) => Box::pin(axon.call(method, self.request())).await,
             answered => answered,
         }
     }
@@ -345,8 +345,11 @@ impl Axon {
         let ready = self.client.ready().await;
         ready.map_err(|error| Status::from_error(error.into()))?;
         let method = PathAndQuery::from_static(method);
-        let response = self.client.unary(request, method, Encoded::default()).await?;
-        Ok(response.into_inner())
+        let response = self
+            .client
+            .server_streaming(request, method, Encoded::default())
+            .await?;
+        only_message(response.into_inner()).await
     }
 }
 
@@ -430,22 +433,28 @@ fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Dur
 
 /// Whether the deadline passed. Until it has, only this end's word counts: an axon that claims it has refused.
 fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
-    let says_so = status.code() == Code::DeadlineExceeded
-        || (status.code() == Code::Cancelled && status.message() == "Timeout expired");
-    says_so && (channel::is_own(status) || tokio::time::Instant::now() >= deadline)
+    let says_so =
+        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) && !channel::is_own(status);
+    channel::has_timed_out(status) || (says_so && tokio::time::Instant::now() >= deadline)
 }
 
-/// What a gRPC status says of a call.
+/// What a status says of a call whose deadline did not pass.
 fn outcome(status: &Status) -> Outcome {
-    let is_unreadable = || UNREADABLE.iter().any(|words| status.message().starts_with(words));
-    match status.code() {
-        Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
-        Code::Internal | Code::Unknown if is_unreadable() => Outcome::Malformed,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if channel::is_own(status) => {
-            Outcome::Unreachable
-        }
-        _ => Outcome::Refused,
+    match BadMessage::of(status) {
+        Some(BadMessage::Oversized { .. }) => Outcome::Oversized,
+        Some(_) => Outcome::Malformed,
+        None if is_broken(status) => Outcome::Unreachable,
+        None => Outcome::Refused,
     }
+}
+
+/// Whether the transport says that there is no connection, or that it broke.
+fn is_broken(status: &Status) -> bool {
+    let is_transports = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+    );
+    is_transports && channel::is_own(status) && !channel::has_timed_out(status)
 }
 
 fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -278,6 +278,23 @@ async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
     }
 }
 
+/// The words of this end's own failures are no proof that they happened.
+#[tokio::test]
+async fn an_axon_that_claims_a_bad_message_has_refused() {
+    for (code, words) in [
+        (13, "failed to decode Protobuf message: invalid wire type"),
+        (13, "Unexpected EOF decoding stream."),
+        (2, "protocol error: missing grpc-status trailer"),
+        (
+            11,
+            "Error, decoded message length too large: found 9 bytes, the limit is: 1 bytes",
+        ),
+    ] {
+        let reply = ending(move || status(code, words)).await;
+        assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
+    }
+}
+
 /// An axon that claims a deadline that has not passed cannot have its failure excused as slowness.
 #[tokio::test]
 async fn an_axons_word_does_not_make_a_timeout() {
