@@ -11,7 +11,7 @@ use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_models::training::Look;
 use mirror_proto::mirror::v1::{
-    AxonCall, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
+    AxonCall, DispatchError, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
 };
 use mirror_seed::{CallId, Draw, Seed};
 use rand::seq::index;
@@ -575,7 +575,7 @@ impl Neuron {
         let uids: Vec<_> = (0..self.metagraph.neurons.len() as u32).collect();
         let weights = vec![0.0; uids.len()];
         WeightsSet {
-            refusal: "WeightsNotFinite".to_owned(),
+            refusal: Some(DispatchError::WeightsNotFinite.into()),
             ..self.weights_record(step, Processed { uids, weights })
         }
     }
@@ -588,7 +588,7 @@ impl Neuron {
             block: self.block,
             uids: weights.uids,
             weights: weights.weights,
-            refusal: String::new(),
+            refusal: None,
         }
     }
 }

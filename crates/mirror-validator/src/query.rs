@@ -8,7 +8,7 @@ use mirror_chain::Block;
 use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{Purpose, SubmitReply, WeightsSet, record};
+use mirror_proto::mirror::v1::{DispatchError, Purpose, SubmitReply, WeightsSet, record};
 use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;
@@ -303,8 +303,8 @@ impl Run<'_> {
         let nonce = self.neuron.waiting.next_nonce(self.neuron.block);
         let closed = self.neuron.synced_block;
         let SubmitReply { refusal, block } = self.neuron.chain.submit(nonce, closed, call).await?;
-        tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal, "weights");
-        if !refusal.is_empty() {
+        tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal = ?DispatchError::from_field(refusal), "weights");
+        if refusal.is_some() {
             record.refusal = refusal;
             return self.report_weights(record).await;
         }
@@ -320,8 +320,8 @@ impl Run<'_> {
     }
 
     async fn report_weights(&mut self, record: WeightsSet) -> anyhow::Result<()> {
-        if !record.refusal.is_empty() {
-            tracing::warn!(refusal = record.refusal, "the chain did not take the weights");
+        if let Some(refusal) = DispatchError::from_field(record.refusal) {
+            tracing::warn!(%refusal, "the chain did not take the weights");
         }
         let record = record::Kind::Weights(record);
         self.neuron.reporter.report(record, None).await
