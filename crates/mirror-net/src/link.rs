@@ -44,6 +44,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use mirror_config::latency::Latency;
+    use mirror_seed::CallNumber;
 
     use super::*;
 
@@ -62,7 +63,7 @@ mod tests {
             step,
             half: 0,
             uid,
-            call: 0,
+            call: CallNumber::QUERY,
         }
     }
 

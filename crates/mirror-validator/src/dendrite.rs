@@ -19,6 +19,7 @@ use mirror_proto::bittensor::{
 };
 use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
 use mirror_proto::mirror::v1::Outcome;
+use mirror_proto::protocol::{BITTENSOR_VERSION, REPLY_LIMIT, SERVES_NO_AXON, TOO_SHORT_COMPLETION};
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
 use prost::Message;
@@ -34,24 +35,12 @@ use tracing::Instrument;
 
 use crate::metagraph::Metagraph;
 
-/// Bytes of one reply; a larger one is refused before it is read.
-const REPLY_LIMIT: usize = 256 * 1024;
-
-/// Characters that a completion must exceed to count.
-const SHORTEST_COMPLETION: usize = 10;
-
 /// Entries of a call's metadata, those that tonic adds among them.
 const ENTRIES: usize = 8;
-
-/// Of a uid whose axon is not known.
-const UNSERVED: &str = "serves no axon";
 
 /// The calls that an axon takes.
 const FORWARD: &str = "/TextPrompting/Forward";
 const BACKWARD: &str = "/TextPrompting/Backward";
-
-/// The version that v5.0.0 of bittensor calls itself on the wire.
-const WIRE_VERSION: i32 = 500;
 
 /// Channels to the axons of a metagraph.
 pub struct DendritePool {
@@ -238,7 +227,7 @@ impl DendritePool {
     /// What every axon of a fan-out is sent, written once.
     fn body(&self, fan_out: &FanOut) -> Bytes {
         let body = ForwardTextPromptingRequest {
-            version: WIRE_VERSION,
+            version: BITTENSOR_VERSION,
             hotkey: self.address.clone(),
             messages: fan_out.messages.clone(),
             timeout: fan_out.timeout.as_secs_f32(),
@@ -248,11 +237,10 @@ impl DendritePool {
 
     /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
     pub fn trace(&self, call: &CallId) -> [u8; 16] {
-        // A forward's number is even, its reward's one more.
         let step = CallId {
             half: 0,
             uid: 0,
-            call: call.call & !1,
+            call: call.call.forward(),
             ..*call
         };
         first_bytes(&self.seed.about_call("trace", &step).bytes())
@@ -280,9 +268,11 @@ impl DendritePool {
             reward,
             timeout,
         } = backward;
-        let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable(UNSERVED))?;
+        let axon = self
+            .axon(call.uid)
+            .ok_or_else(|| Status::unavailable(SERVES_NO_AXON))?;
         let body = BackwardTextPromptingRequest {
-            version: WIRE_VERSION,
+            version: BITTENSOR_VERSION,
             hotkey: self.address.clone(),
             rewards: vec![reward],
             messages,
@@ -376,9 +366,9 @@ impl Reply {
         self.timing_dependent = matches!(ended, Err(End::Timeout));
         match ended {
             Ok(response) => {
-                self.outcome = match response.response.chars().take(SHORTEST_COMPLETION + 1).count() {
+                self.outcome = match response.response.chars().take(TOO_SHORT_COMPLETION + 1).count() {
                     0 => Outcome::Empty,
-                    1..=SHORTEST_COMPLETION => Outcome::TooShort,
+                    1..=TOO_SHORT_COMPLETION => Outcome::TooShort,
                     _ => Outcome::Success,
                 };
                 self.grpc_code = Code::Ok;
@@ -390,7 +380,7 @@ impl Reply {
             Err(End::Unserved) => {
                 self.outcome = Outcome::Unreachable;
                 self.grpc_code = Code::Unavailable;
-                UNSERVED.clone_into(&mut self.return_message);
+                SERVES_NO_AXON.clone_into(&mut self.return_message);
             }
             Err(End::Failed(status)) => {
                 self.outcome = outcome(&status);
@@ -424,7 +414,10 @@ fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Dur
         "rpc-auth-header",
         MetadataValue::<Ascii>::from_static("Bittensor"),
     );
-    entries.insert("bittensor-version", MetadataValue::<Ascii>::from(WIRE_VERSION));
+    entries.insert(
+        "bittensor-version",
+        MetadataValue::<Ascii>::from(BITTENSOR_VERSION),
+    );
     metadata::write(&mut entries, call, context);
     let mut request = Request::from_parts(entries, Extensions::default(), body);
     request.set_timeout(timeout);

@@ -9,15 +9,13 @@ use mirror_config::experiment::{BlockTime, ForwardArgs, InferenceArgs, Method, Q
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{DispatchError, Purpose, SubmitReply, WeightsSet, record};
+use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;
 use crate::learned::Learned;
 use crate::neuron::{Ask, Choice, Ends, Judgement, Neuron, Which};
 use crate::weights::Stage;
-
-/// Blocks between two resyncs of the metagraph.
-const RESYNC_BLOCKS: u64 = 10;
 
 /// How far a query has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -220,7 +218,7 @@ impl Run<'_> {
     /// committed to are revealed when their epoch has come.
     async fn after_step(&mut self, step: u64) -> anyhow::Result<()> {
         self.wait_for_block(step).await?;
-        if self.neuron.block >= self.neuron.synced_block + RESYNC_BLOCKS {
+        if self.neuron.block >= self.neuron.synced_block + METAGRAPH_SYNC_BLOCKS {
             self.resync_now().await?;
         }
         self.reveal_weights().await?;

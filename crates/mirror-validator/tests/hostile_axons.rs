@@ -20,7 +20,7 @@ use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
 use mirror_validator::metagraph::{Metagraph, Neuron};
 use prost::Message;
@@ -137,7 +137,7 @@ fn fan_out(pool: &DendritePool, uids: &[u32], timeout: Duration) -> FanOut {
             step: 7,
             half: 1,
             uid: 0,
-            call: 0,
+            call: CallNumber::QUERY,
         },
         messages: vec![r#"{"role": "user", "content": "Which river?"}"#.to_owned()],
         uids: uids.to_vec(),
@@ -603,7 +603,7 @@ async fn rewards_that_are_not_taken_are_told_and_hold_nobody_up() {
     let backward = |uid| Backward {
         call: CallId {
             uid,
-            call: 1,
+            call: CallNumber::QUERY.reward(),
             ..fan_out(&pool, &[], SHORT).forward
         },
         messages: Vec::new(),

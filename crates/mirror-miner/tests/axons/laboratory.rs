@@ -22,7 +22,7 @@ use mirror_proto::mirror::v1::{
     MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, ServeAxon, SignedTransaction, StepReport,
     SubmitReply, Transaction, WatchRequest,
 };
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_telemetry::TraceContext;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -281,7 +281,7 @@ pub(crate) fn call(uid: u32, step: u64) -> CallId {
         step,
         half: 0,
         uid,
-        call: 0,
+        call: CallNumber::QUERY,
     }
 }
 

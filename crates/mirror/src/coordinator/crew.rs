@@ -17,6 +17,7 @@ use mirror_proto::mirror::v1::{
     BarrierRetirement, BeginRequest, HoldRequest, IncidentKind, Metagraph, MetagraphRequest, NodeIncident,
     QueryProgress, QueryRequest, RetireRequest, SettleRequest, record,
 };
+use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use tokio::sync::{mpsc, watch};
 use tonic::{Response, Status};
@@ -24,7 +25,7 @@ use tonic::{Response, Status};
 use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
 use super::health::Outage;
 use super::intake::Intake;
-use super::metagraphs::{self, SYNC_BLOCKS};
+use super::metagraphs;
 use super::schedule::Hold;
 
 /// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
@@ -374,7 +375,7 @@ impl<P: Placement> Crew<P> {
             if history.version != Some(version) {
                 self.keep_metagraph(Some(block)).await?;
             }
-            block = (block / SYNC_BLOCKS + 1) * SYNC_BLOCKS;
+            block = (block / METAGRAPH_SYNC_BLOCKS + 1) * METAGRAPH_SYNC_BLOCKS;
             *history = History {
                 next: Some(block),
                 version: Some(version),
