@@ -25,10 +25,7 @@ pub(super) fn save(layout: &Layout, metagraph: &Metagraph) -> anyhow::Result<()>
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));
-    // Whoever reads while it is written reads the file that was there before.
-    let unfinished = folder.join("unfinished.json");
-    snapshot(metagraph)?.write(&unfinished)?;
-    fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))
+    Ok(snapshot(metagraph)?.write(&path)?)
 }
 
 /// Which of a run's metagraphs is wanted.
