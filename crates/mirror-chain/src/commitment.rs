@@ -148,11 +148,6 @@ impl Commits {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Block, Commitment)> {
-        self.0.iter().copied()
-    }
 }
 
 #[cfg(test)]
@@ -228,6 +223,6 @@ mod tests {
             Err(DispatchError::TooManyUnrevealedCommits)
         );
         assert_eq!(commits.commit(eleventh, Block(28), period), Ok(()));
-        assert_eq!(commits.iter().len(), 1);
+        assert_eq!(commits.0.len(), 1);
     }
 }

@@ -113,13 +113,6 @@ impl Pool {
             .into_iter()
             .map(|((signer, nonce), call)| Transaction { signer, nonce, call })
     }
-
-    /// In the order in which they will apply.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Call)> {
-        self.calls
-            .iter()
-            .map(|((signer, nonce), call)| (signer, nonce, call))
-    }
 }
 
 fn bytes(call: &Call) -> usize {

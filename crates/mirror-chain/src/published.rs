@@ -47,11 +47,6 @@ impl PublishedData {
     pub(crate) fn forget(&mut self, hotkey: &Hotkey) {
         self.0.remove(hotkey);
     }
-
-    /// In the order of hotkeys.
-    pub(crate) fn all(&self) -> &BTreeMap<Hotkey, Published> {
-        &self.0
-    }
 }
 
 impl State {

@@ -21,11 +21,6 @@ impl Served {
         self.axons.remove(hotkey);
         self.prometheus.remove(hotkey);
     }
-
-    /// Of axons, then of Prometheus's figures.
-    pub(crate) fn blocks(&self) -> [&BTreeMap<Hotkey, Block>; 2] {
-        [&self.axons, &self.prometheus]
-    }
 }
 
 impl State {
