@@ -70,18 +70,20 @@ mod tests {
     use crate::{Block, Genesis, Hyperparameters, Nonce, Rao, Transaction};
     use mirror_identity::PublicKey;
 
+    type Change = fn(&mut Chain);
+
     fn chain() -> Chain {
         Chain::genesis(Genesis::empty(Hyperparameters::SMALL)).expect("an empty subnet is sound")
     }
 
     #[test]
     fn every_part_of_what_decides_how_a_chain_goes_on_is_in_its_hash() {
-        let changes: [(&str, fn(&mut Chain)); 6] = [
+        let changes: [(&str, Change); 6] = [
             ("the last block", |chain| chain.closed = Block(chain.closed.0 + 1)),
             ("a rule", |chain| chain.state.rules.tempo += 1),
             ("a counter", |chain| chain.state.epochs += 1),
             ("when an epoch was", |chain| {
-                chain.state.last_epoch = Some(Block(0))
+                chain.state.last_epoch = Some(Block(0));
             }),
             ("a block's hash", |chain| chain.hashes.push(BlockHash([0; 32]))),
             ("the open block", |chain| {

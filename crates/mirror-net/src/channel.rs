@@ -38,7 +38,7 @@ pub fn is_own(status: &Status) -> bool {
 /// Whether the deadline of a call passed at this end, by its `grpc-timeout`. A status that the other end sent does not
 /// say so, whatever its code and words are.
 pub fn has_timed_out(status: &Status) -> bool {
-    successors(status.source(), |cause| (*cause).source()).any(|cause| cause.is::<TimeoutExpired>())
+    successors(status.source(), |cause| (*cause).source()).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// Whether a failure is the connection's, so that the same call may succeed later.
