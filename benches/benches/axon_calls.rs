@@ -11,7 +11,7 @@ use mirror_benches::network::{Data, Network, SEED};
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::link::Links;
 use mirror_proto::mirror::v1::Outcome;
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::NeuronSettings;
 use mirror_validator::conversation::Conversation;
 use mirror_validator::dendrite::{DendritePool, FanOut};
@@ -141,7 +141,7 @@ impl Caller {
                         step,
                         half: worker,
                         uid: 0,
-                        call: 0,
+                        call: CallNumber::QUERY,
                     },
                     messages: self.messages.clone(),
                     uids: (first..first + width).map(|uid| uid % self.axons).collect(),

@@ -14,7 +14,9 @@ use mirror_net::signed::sign;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{BeginRequest, CurrentBlockRequest, MetagraphRequest, SetWeights};
+use mirror_proto::mirror::v1::{
+    BeginRequest, CurrentBlockRequest, DispatchError, MetagraphRequest, SetWeights,
+};
 use mirror_seed::Seed;
 use mirror_spec::BlockTime;
 use tonic::transport::Channel;
@@ -130,8 +132,8 @@ async fn weigh(node: &mut SubtensorClient<Channel>, neurons: u32, round: u64) ->
         let reply = node
             .submit(sign(&key, round, block, Call::SetWeights(set)))
             .await?;
-        let refusal = reply.into_inner().refusal;
-        ensure!(refusal.is_empty(), "the chain refused: {refusal}");
+        let refusal = DispatchError::from_field(reply.into_inner().refusal);
+        ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
     }
     Ok(())
 }

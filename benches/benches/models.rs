@@ -17,7 +17,7 @@ use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::tokenizer::Tokenizer;
 use mirror_models::torch;
 use mirror_models::training::{Descent, Gradients};
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::{
     CustomRewardArgs, GatingModel as GatingSpec, RewardModel as RewardSpec, SequentialGatingArgs,
 };
@@ -132,7 +132,7 @@ const CALL: CallId = CallId {
     step: 0,
     half: 0,
     uid: 0,
-    call: 0,
+    call: CallNumber::QUERY,
 };
 
 fn gating_model(tokenizer: &str, uids: u32) -> anyhow::Result<Box<dyn GatingModel>> {

@@ -15,7 +15,7 @@ use mirror_net::{channel, signed};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{BeginRequest, SetWeights, SignedTransaction};
+use mirror_proto::mirror::v1::{BeginRequest, DispatchError, SetWeights, SignedTransaction};
 use mirror_seed::Seed;
 use mirror_spec::BlockTime;
 use prost::Message;
@@ -134,7 +134,8 @@ impl Signers {
             let mut calls = 0_u64;
             while started.elapsed() < time {
                 let reply = node.clone().submit(next(key, nonce)).await?.into_inner();
-                ensure!(reply.refusal.is_empty(), "the chain refused: {}", reply.refusal);
+                let refusal = DispatchError::from_field(reply.refusal);
+                ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
                 calls += 1;
             }
             Ok(calls)

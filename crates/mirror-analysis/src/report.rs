@@ -3,7 +3,7 @@
 //! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every text
 //! of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -45,10 +45,7 @@ pub fn write_report(data: &RunData, summary: &Summary, layout: &Layout) -> Resul
 }
 
 fn replace(path: PathBuf, page: &str) -> Result<(), AnalysisError> {
-    let unfinished = path.with_extension("html.tmp");
-    fs::write(&unfinished, page)
-        .and_then(|()| fs::rename(&unfinished, &path))
-        .map_err(|source| AnalysisError::Write { path, source })
+    mirror_files::replace(&path, page.as_bytes()).map_err(|source| AnalysisError::Write { path, source })
 }
 
 /// The report of a run as HTML; `experiment` is its file's text.

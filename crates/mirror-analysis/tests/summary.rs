@@ -5,7 +5,7 @@ mod made_up;
 use made_up::{epoch, event, failure, incident, recorded, success, training, weights, with_calls};
 use mirror_analysis::{Pay, RunData, Summary};
 use mirror_proto::mirror::v1::record::Kind;
-use mirror_proto::mirror::v1::{Outcome, Purpose, Record};
+use mirror_proto::mirror::v1::{DispatchError, IncidentKind, Outcome, Purpose, Record};
 
 fn read(records: &[Record]) -> RunData {
     RunData::read(&recorded(records).run).unwrap()
@@ -34,11 +34,16 @@ fn tiny() -> Vec<Record> {
             vec![success(0, 3.0, 0.3), failure(2, Outcome::TooShort, 0.2)],
         ),
         with_calls(event(1, 0), vec![slow]),
-        weights("validator-0", 0, &[(0, 1.0), (2, 0.0)], ""),
-        weights("validator-0", 1, &[(0, 0.75), (1, 0.25)], ""),
-        weights("validator-0", 2, &[(2, 1.0)], "too soon after the last"),
-        weights("validator-1", 1, &[(0, 0.5), (1, 0.5)], ""),
-        incident("miner-1", "exited", "status 1", 0, ""),
+        weights("validator-0", 0, &[(0, 1.0), (2, 0.0)], None),
+        weights("validator-0", 1, &[(0, 0.75), (1, 0.25)], None),
+        weights(
+            "validator-0",
+            2,
+            &[(2, 1.0)],
+            Some(DispatchError::SettingWeightsTooFast),
+        ),
+        weights("validator-1", 1, &[(0, 0.5), (1, 0.5)], None),
+        incident("miner-1", IncidentKind::Exited, "status 1", 0, ""),
     ]
 }
 

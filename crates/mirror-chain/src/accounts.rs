@@ -9,7 +9,7 @@ use mirror_identity::{Coldkey, Hotkey};
 use serde::{Deserialize, Serialize};
 
 use crate::past_accounts::{Before, Holdings};
-use crate::{Rao, Refusal};
+use crate::{DispatchError, Rao};
 
 /// What a balance that is paid from must keep, as on the real chain.
 pub const EXISTENTIAL_DEPOSIT: Rao = Rao(500);
@@ -169,12 +169,12 @@ impl Accounts {
         hotkey: Hotkey,
         coldkey: Coldkey,
         amount: Rao,
-    ) -> Result<Coins, Refusal> {
+    ) -> Result<Coins, DispatchError> {
         let rest = self.staked(hotkey, coldkey).0.checked_sub(amount.0);
         self.set_stake(
             hotkey,
             coldkey,
-            Rao(rest.ok_or(Refusal::NotEnoughStakeToWithdraw)?),
+            Rao(rest.ok_or(DispatchError::NotEnoughStakeToWithdraw)?),
         );
         Ok(Coins(amount.0))
     }

@@ -55,10 +55,6 @@ impl BlockHashes {
             .and_then(|back| self.0.iter().nth_back(back));
         hash.copied().ok_or(NotHeld::TooOld { block, oldest })
     }
-
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &BlockHash> {
-        self.0.iter()
-    }
 }
 
 impl OpenHash {

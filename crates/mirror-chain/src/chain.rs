@@ -13,8 +13,8 @@ use crate::pool::{Pool, Remembered, Taken};
 use crate::state::State;
 use crate::state_hash::CallHash;
 use crate::{
-    Asked, Block, Genesis, GenesisError, Issuance, Metadata, Metagraph, Nonce, NotHeld, PaidEpoch, Rao,
-    Refusal, Submitted, SubnetOwner, Transaction, Uid, Version,
+    Asked, Block, DispatchError, Genesis, GenesisError, Issuance, Metadata, Metagraph, Nonce, NotHeld,
+    PaidEpoch, Rao, Submitted, SubnetOwner, Transaction, Uid, Version,
 };
 
 /// The chain of one subnet.
@@ -53,7 +53,7 @@ pub struct Applied {
     /// Which of the signer's it was.
     pub nonce: Nonce,
     /// Whether it took effect, or why not.
-    pub outcome: Result<(), Refusal>,
+    pub outcome: Result<(), DispatchError>,
 }
 
 impl Chain {
@@ -83,16 +83,16 @@ impl Chain {
     /// it was taken in before.
     ///
     /// # Errors
-    /// [`Refusal::Stale`] for another call under a nonce that the signer has used, and for a nonce below the highest of
+    /// [`DispatchError::Stale`] for another call under a nonce that the signer has used, and for a nonce below the highest of
     /// the signer's closed blocks whose answer is no longer remembered (after
     /// [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
-    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`Refusal::ExhaustsResources`] for a full block. All
+    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a full block. All
     /// other refusals come with the block's closing.
-    pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, Refusal> {
+    pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, DispatchError> {
         let block = self.open_block();
         match self.pool.call(&transaction) {
             Some(call) if *call == transaction.call => return Ok(Submitted::Repeated { block }),
-            Some(_) => return Err(Refusal::Stale),
+            Some(_) => return Err(DispatchError::Stale),
             None => {}
         }
         if let Some(taken) = self.remembered.taken(&transaction) {
@@ -100,7 +100,7 @@ impl Chain {
         }
         if let Some(spent) = self.state.spent.get(&transaction.signer) {
             match transaction.nonce.cmp(&spent.nonce) {
-                Ordering::Less => return Err(Refusal::Stale),
+                Ordering::Less => return Err(DispatchError::Stale),
                 Ordering::Equal => return spent.taken.answer(&transaction.call),
                 Ordering::Greater => {}
             }

@@ -10,7 +10,7 @@ use blake2::{Blake2b, Digest};
 use mirror_identity::Hotkey;
 use serde::{Deserialize, Serialize};
 
-use crate::{Block, Refusal, Weights};
+use crate::{Block, DispatchError, Weights};
 
 /// Most commitments of a hotkey that wait to be revealed.
 pub const MAX_UNREVEALED_COMMITS: usize = 10;
@@ -97,11 +97,11 @@ impl Commits {
         commitment: Commitment,
         now: Block,
         period: RevealPeriod,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.0
             .retain(|&(committed, _)| !period.is_expired(committed, now));
         if self.0.len() >= MAX_UNREVEALED_COMMITS {
-            return Err(Refusal::TooManyUnrevealedCommits);
+            return Err(DispatchError::TooManyUnrevealedCommits);
         }
         self.0.push_back((now, commitment));
         Ok(())
@@ -113,7 +113,7 @@ impl Commits {
         commitment: Commitment,
         now: Block,
         period: RevealPeriod,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, DispatchError> {
         let made = |&(_, other): &(Block, Commitment)| other == commitment;
         let live = |&&(committed, _): &&(Block, Commitment)| !period.is_expired(committed, now);
         // The oldest expire first.
@@ -121,15 +121,15 @@ impl Commits {
         let Some(place) = self.0.iter().skip(expired).position(made) else {
             let was_made = self.0.iter().any(made);
             return Err(match (was_made, expired == self.0.len()) {
-                (true, _) => Refusal::ExpiredWeightCommit,
-                (false, true) => Refusal::NoWeightsCommitFound,
-                (false, false) => Refusal::InvalidRevealCommitHashNotMatch,
+                (true, _) => DispatchError::ExpiredWeightCommit,
+                (false, true) => DispatchError::NoWeightsCommitFound,
+                (false, false) => DispatchError::InvalidRevealCommitHashNotMatch,
             });
         };
         let place = expired + place;
         let (committed, _) = self.0[place];
         if period.epoch(now) < period.reveal_epoch(committed) {
-            return Err(Refusal::RevealTooEarly);
+            return Err(DispatchError::RevealTooEarly);
         }
         Ok(place)
     }
@@ -147,11 +147,6 @@ impl Commits {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Oldest first.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Block, Commitment)> {
-        self.0.iter().copied()
     }
 }
 
@@ -190,21 +185,21 @@ mod tests {
         let other = Commitment([2; 32]);
         assert_eq!(
             commits.revealable(one, Block(9), period),
-            Err(Refusal::NoWeightsCommitFound)
+            Err(DispatchError::NoWeightsCommitFound)
         );
         assert_eq!(commits.commit(one, Block(9), period), Ok(()));
         let at = |block| commits.revealable(one, Block(block), period);
-        assert_eq!(at(17), Err(Refusal::RevealTooEarly));
+        assert_eq!(at(17), Err(DispatchError::RevealTooEarly));
         assert_eq!(at(18), Ok(0));
         assert_eq!(at(27), Ok(0));
-        assert_eq!(at(28), Err(Refusal::ExpiredWeightCommit));
+        assert_eq!(at(28), Err(DispatchError::ExpiredWeightCommit));
         assert_eq!(
             commits.revealable(other, Block(18), period),
-            Err(Refusal::InvalidRevealCommitHashNotMatch)
+            Err(DispatchError::InvalidRevealCommitHashNotMatch)
         );
         assert_eq!(
             commits.revealable(other, Block(28), period),
-            Err(Refusal::NoWeightsCommitFound)
+            Err(DispatchError::NoWeightsCommitFound)
         );
         assert_eq!(commits.oldest_live(Block(27), period), Some(Block(9)));
         assert_eq!(commits.oldest_live(Block(28), period), None);
@@ -225,9 +220,9 @@ mod tests {
         let eleventh = Commitment([10; 32]);
         assert_eq!(
             commits.commit(eleventh, Block(20), period),
-            Err(Refusal::TooManyUnrevealedCommits)
+            Err(DispatchError::TooManyUnrevealedCommits)
         );
         assert_eq!(commits.commit(eleventh, Block(28), period), Ok(()));
-        assert_eq!(commits.iter().len(), 1);
+        assert_eq!(commits.0.len(), 1);
     }
 }

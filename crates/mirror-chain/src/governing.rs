@@ -6,7 +6,7 @@ use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use crate::accounts::EXISTENTIAL_DEPOSIT;
 use crate::hyperparameters::HyperparameterError;
 use crate::state::State;
-use crate::{Block, Rao, Refusal};
+use crate::{Block, DispatchError, Rao};
 
 impl State {
     pub(crate) fn set_hyperparameter(
@@ -14,15 +14,15 @@ impl State {
         signer: &PublicKey,
         name: &str,
         value: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_governs(signer)?;
         let mut rules = self.rules.clone();
         rules.set(name, value).map_err(|error| match error {
-            HyperparameterError::UnknownName { .. } => Refusal::UnknownHyperparameter,
-            HyperparameterError::ValueNotInBounds { .. } => Refusal::ValueNotInBounds,
+            HyperparameterError::UnknownName { .. } => DispatchError::UnknownHyperparameter,
+            HyperparameterError::ValueNotInBounds { .. } => DispatchError::ValueNotInBounds,
         })?;
         if (self.neurons.len() as u64) > rules.max_allowed_uids.into() {
-            return Err(Refusal::MaxAllowedUidsLessThanCurrentUids);
+            return Err(DispatchError::MaxAllowedUidsLessThanCurrentUids);
         }
         if rules.burn != self.rules.burn {
             self.registrations.burn = rules.burn.max(rules.min_burn).min(rules.max_burn);
@@ -37,16 +37,20 @@ impl State {
         signer: &PublicKey,
         coldkey: Coldkey,
         free: Rao,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_governs(signer)?;
         let free = if free < EXISTENTIAL_DEPOSIT { Rao(0) } else { free };
         let before = self.accounts.balance(&coldkey);
         if let Some(more) = free.0.checked_sub(before.0) {
-            let granted = self.accounts.grant(Rao(more)).map_err(|_| Refusal::Overflow)?;
+            let granted = self
+                .accounts
+                .grant(Rao(more))
+                .map_err(|_| DispatchError::Overflow)?;
             self.accounts.deposit(coldkey, granted);
         } else {
             let taken = self.accounts.take(&coldkey, Rao(before.0 - free.0));
-            self.accounts.burn(taken.ok_or(Refusal::InsufficientBalance)?);
+            self.accounts
+                .burn(taken.ok_or(DispatchError::InsufficientBalance)?);
         }
         Ok(())
     }
@@ -60,16 +64,19 @@ impl State {
         stake: Rao,
         free: Rao,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_governs(signer)?;
         if self.uids.contains_key(&hotkey) {
-            return Err(Refusal::AlreadyRegistered);
+            return Err(DispatchError::AlreadyRegistered);
         }
         self.check_owner(&hotkey, &coldkey)?;
         let place = self.place(block)?;
-        let all = stake.0.checked_add(free.0).ok_or(Refusal::Overflow)?;
-        let mut free = self.accounts.grant(Rao(all)).map_err(|_| Refusal::Overflow)?;
-        let stake = free.split(stake).ok_or(Refusal::Overflow)?;
+        let all = stake.0.checked_add(free.0).ok_or(DispatchError::Overflow)?;
+        let mut free = self
+            .accounts
+            .grant(Rao(all))
+            .map_err(|_| DispatchError::Overflow)?;
+        let stake = free.split(stake).ok_or(DispatchError::Overflow)?;
         self.settle(hotkey, coldkey, place, block);
         self.accounts.stake(hotkey, coldkey, stake);
         self.accounts.deposit(coldkey, free);
@@ -77,10 +84,10 @@ impl State {
         Ok(())
     }
 
-    fn check_governs(&self, signer: &PublicKey) -> Result<(), Refusal> {
+    fn check_governs(&self, signer: &PublicKey) -> Result<(), DispatchError> {
         match &self.owner {
             Some(owner) if owner.coldkey == *signer => Ok(()),
-            _ => Err(Refusal::NotSubnetOwner),
+            _ => Err(DispatchError::NotSubnetOwner),
         }
     }
 }

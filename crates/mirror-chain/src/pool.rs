@@ -7,7 +7,7 @@ use mirror_identity::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::state_hash::CallHash;
-use crate::{Block, Call, Nonce, Refusal, Transaction, Weights};
+use crate::{Block, Call, DispatchError, Nonce, Transaction, Weights};
 
 /// Room of a block: what its transactions take in memory, bytes.
 pub const POOL_BYTES: usize = 64 << 20;
@@ -79,10 +79,10 @@ impl Taken {
     /// The answer to a call that arrives under the same nonce.
     ///
     /// # Errors
-    /// [`Refusal::Stale`] for another call.
-    pub(crate) fn answer(self, call: &Call) -> Result<Submitted, Refusal> {
+    /// [`DispatchError::Stale`] for another call.
+    pub(crate) fn answer(self, call: &Call) -> Result<Submitted, DispatchError> {
         if self.call != CallHash::of(call) {
-            return Err(Refusal::Stale);
+            return Err(DispatchError::Stale);
         }
         Ok(Submitted::Repeated { block: self.block })
     }
@@ -95,10 +95,10 @@ impl Pool {
     }
 
     /// Takes a transaction that is not there yet.
-    pub(crate) fn take(&mut self, transaction: Transaction) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, transaction: Transaction) -> Result<(), DispatchError> {
         let bytes = self.bytes + bytes(&transaction.call);
         if bytes > POOL_BYTES {
-            return Err(Refusal::ExhaustsResources);
+            return Err(DispatchError::ExhaustsResources);
         }
         self.bytes = bytes;
         self.calls
@@ -112,13 +112,6 @@ impl Pool {
         pool.calls
             .into_iter()
             .map(|((signer, nonce), call)| Transaction { signer, nonce, call })
-    }
-
-    /// In the order in which they will apply.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Call)> {
-        self.calls
-            .iter()
-            .map(|((signer, nonce), call)| (signer, nonce, call))
     }
 }
 

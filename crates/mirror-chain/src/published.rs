@@ -6,7 +6,7 @@ use mirror_identity::Hotkey;
 use serde::{Deserialize, Serialize};
 
 use crate::state::State;
-use crate::{Block, Refusal};
+use crate::{Block, DispatchError};
 
 /// Most bytes that a hotkey can publish at once.
 pub const MAX_METADATA: usize = 128;
@@ -47,11 +47,6 @@ impl PublishedData {
     pub(crate) fn forget(&mut self, hotkey: &Hotkey) {
         self.0.remove(hotkey);
     }
-
-    /// In the order of hotkeys.
-    pub(crate) fn all(&self) -> &BTreeMap<Hotkey, Published> {
-        &self.0
-    }
 }
 
 impl State {
@@ -60,9 +55,9 @@ impl State {
         hotkey: Hotkey,
         data: Vec<u8>,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         if !self.uids.contains_key(&hotkey) {
-            return Err(Refusal::AccountNotAllowedCommit);
+            return Err(DispatchError::AccountNotAllowedCommit);
         }
         let epoch = self.reveal_period().epoch(block);
         let before = self
@@ -72,7 +67,7 @@ impl State {
             .filter(|before| before.epoch == epoch);
         let bytes = before.map_or(0, |before| before.bytes) + LEAST_BYTES.max(data.len() as u64);
         if data.len() > MAX_METADATA || bytes > EPOCH_BYTES {
-            return Err(Refusal::SpaceLimitExceeded);
+            return Err(DispatchError::SpaceLimitExceeded);
         }
         let published = Published {
             metadata: Metadata { data, block },

@@ -6,7 +6,7 @@ use mirror_identity::{Coldkey, Hotkey};
 use serde::{Deserialize, Serialize};
 
 use crate::state::State;
-use crate::{Block, Hyperparameters, MAX_UIDS, Neuron, Rao, Refusal, RuleSet, Uid};
+use crate::{Block, DispatchError, Hyperparameters, MAX_UIDS, Neuron, Rao, RuleSet, Uid};
 
 /// The price of a registration, and how many there were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,12 +56,12 @@ impl Registrations {
         self.since = block;
     }
 
-    fn check_caps(&self, rules: &Hyperparameters) -> Result<(), Refusal> {
+    fn check_caps(&self, rules: &Hyperparameters) -> Result<(), DispatchError> {
         if self.this_block >= rules.max_registrations_per_block.into() {
-            return Err(Refusal::TooManyRegistrationsThisBlock);
+            return Err(DispatchError::TooManyRegistrationsThisBlock);
         }
         if self.this_interval >= 3 * u64::from(rules.target_registrations_per_interval) {
-            return Err(Refusal::TooManyRegistrationsThisInterval);
+            return Err(DispatchError::TooManyRegistrationsThisInterval);
         }
         Ok(())
     }
@@ -85,9 +85,14 @@ impl Registrations {
 
 impl State {
     /// For nothing.
-    pub(crate) fn register(&mut self, hotkey: Hotkey, coldkey: Coldkey, block: Block) -> Result<(), Refusal> {
+    pub(crate) fn register(
+        &mut self,
+        hotkey: Hotkey,
+        coldkey: Coldkey,
+        block: Block,
+    ) -> Result<(), DispatchError> {
         if !self.rules.network_free_registration_allowed {
-            return Err(Refusal::RegistrationDisabled);
+            return Err(DispatchError::RegistrationDisabled);
         }
         self.check_registration(&hotkey)?;
         self.check_owner(&hotkey, &coldkey)?;
@@ -103,43 +108,44 @@ impl State {
         hotkey: Hotkey,
         coldkey: Coldkey,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_registration(&hotkey)?;
         let price = self.registrations.burn;
         if !self.accounts.can_withdraw(&coldkey, price) {
-            return Err(Refusal::NotEnoughBalanceToStake);
+            return Err(DispatchError::NotEnoughBalanceToStake);
         }
         self.check_owner(&hotkey, &coldkey)?;
         let place = self.place(block)?;
         let paid = self.accounts.withdraw(&coldkey, price);
-        self.accounts.burn(paid.ok_or(Refusal::NotEnoughBalanceToStake)?);
+        self.accounts
+            .burn(paid.ok_or(DispatchError::NotEnoughBalanceToStake)?);
         self.settle(hotkey, coldkey, place, block);
         self.registrations.count();
         self.registrations.raise_burn(&self.rules);
         Ok(())
     }
 
-    fn check_registration(&self, hotkey: &Hotkey) -> Result<(), Refusal> {
+    fn check_registration(&self, hotkey: &Hotkey) -> Result<(), DispatchError> {
         if !self.rules.network_registration_allowed {
-            return Err(Refusal::RegistrationDisabled);
+            return Err(DispatchError::RegistrationDisabled);
         }
         self.registrations.check_caps(&self.rules)?;
         if self.uids.contains_key(hotkey) {
-            return Err(Refusal::AlreadyRegistered);
+            return Err(DispatchError::AlreadyRegistered);
         }
         Ok(())
     }
 
     /// A hotkey is its first owner's for ever.
-    pub(crate) fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), Refusal> {
+    pub(crate) fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), DispatchError> {
         match self.owners.get(hotkey) {
-            Some(owner) if owner != coldkey => Err(Refusal::NonAssociatedColdKey),
+            Some(owner) if owner != coldkey => Err(DispatchError::NonAssociatedColdKey),
             _ => Ok(()),
         }
     }
 
     /// The next uid, or that of whom a newcomer replaces.
-    pub(crate) fn place(&self, block: Block) -> Result<Uid, Refusal> {
+    pub(crate) fn place(&self, block: Block) -> Result<Uid, DispatchError> {
         let neurons = self.neurons.len() as u64;
         if neurons < self.rules.max_allowed_uids.min(MAX_UIDS).into() {
             return Ok(Uid(neurons as u16));
@@ -148,7 +154,7 @@ impl State {
             RuleSet::Classic => self.least_score(block),
             RuleSet::Today => self.least_emission(block),
         };
-        replaced.ok_or(Refusal::NoNeuronIdAvailable)
+        replaced.ok_or(DispatchError::NoNeuronIdAvailable)
     }
 
     pub(crate) fn settle(&mut self, hotkey: Hotkey, coldkey: Coldkey, place: Uid, block: Block) {

@@ -7,7 +7,7 @@ use mirror_identity::Hotkey;
 use serde::{Deserialize, Serialize};
 
 use crate::state::State;
-use crate::{Axon, Block, Refusal};
+use crate::{Axon, Block, DispatchError};
 
 /// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,15 +21,15 @@ impl Served {
         self.axons.remove(hotkey);
         self.prometheus.remove(hotkey);
     }
-
-    /// Of axons, then of Prometheus's figures.
-    pub(crate) fn blocks(&self) -> [&BTreeMap<Hotkey, Block>; 2] {
-        [&self.axons, &self.prometheus]
-    }
 }
 
 impl State {
-    pub(crate) fn serve_axon(&mut self, hotkey: &Hotkey, axon: Axon, block: Block) -> Result<(), Refusal> {
+    pub(crate) fn serve_axon(
+        &mut self,
+        hotkey: &Hotkey,
+        axon: Axon,
+        block: Block,
+    ) -> Result<(), DispatchError> {
         let limit = self.rules.serving_rate_limit;
         check_rate(&self.served.axons, hotkey, block, limit)?;
         check_address(axon)?;
@@ -46,7 +46,7 @@ impl State {
         hotkey: &Hotkey,
         prometheus: Axon,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         let limit = self.rules.serving_rate_limit;
         check_rate(&self.served.prometheus, hotkey, block, limit)?;
         check_address(prometheus)?;
@@ -60,9 +60,9 @@ impl State {
 }
 
 /// The real chain refuses loopback addresses too; networks of one machine live there.
-fn check_address(axon: Axon) -> Result<(), Refusal> {
+fn check_address(axon: Axon) -> Result<(), DispatchError> {
     if axon.ip.is_unspecified() || axon.ip.is_multicast() {
-        return Err(Refusal::InvalidIpAddress);
+        return Err(DispatchError::InvalidIpAddress);
     }
     Ok(())
 }
@@ -72,9 +72,9 @@ fn check_rate(
     hotkey: &Hotkey,
     block: Block,
     limit: u64,
-) -> Result<(), Refusal> {
+) -> Result<(), DispatchError> {
     match served.get(hotkey) {
-        Some(last) if block.0.saturating_sub(last.0) < limit => Err(Refusal::ServingRateLimitExceeded),
+        Some(last) if block.0.saturating_sub(last.0) < limit => Err(DispatchError::ServingRateLimitExceeded),
         _ => Ok(()),
     }
 }

@@ -14,9 +14,9 @@ use crate::pool::{Pool, Remembered};
 use crate::state::State;
 use crate::{Block, Chain, MAX_ISSUANCE, Metagraph, Neuron, Rao, Uid, Version};
 
-/// What is written.
+/// All that decides how a chain goes on.
 #[derive(Serialize, Deserialize)]
-struct Saved<'chain> {
+pub(crate) struct Contents<'chain> {
     closed: Block,
     version: Version,
     since: Block,
@@ -24,6 +24,12 @@ struct Saved<'chain> {
     pool: Cow<'chain, Pool>,
     remembered: Cow<'chain, Remembered>,
     hashes: Cow<'chain, BlockHashes>,
+}
+
+/// What is written.
+#[derive(Serialize, Deserialize)]
+struct Saved<'chain> {
+    contents: Contents<'chain>,
     /// Of the chain that it was.
     hash: [u8; 32],
 }
@@ -45,17 +51,34 @@ pub enum SnapshotError {
 impl Chain {
     /// The chain as bytes; this version of the program reads them.
     pub fn snapshot(&self) -> Vec<u8> {
+        let contents = self.contents();
         let saved = Saved {
-            closed: self.closed,
-            version: self.metagraph().version,
-            since: self.metagraph().since,
-            state: Cow::Borrowed(&self.state),
-            pool: Cow::Borrowed(&self.pool),
-            remembered: Cow::Borrowed(&self.remembered),
-            hashes: Cow::Borrowed(&self.hashes),
-            hash: self.state_hash().bytes(),
+            hash: contents.hash().bytes(),
+            contents,
         };
         postcard::to_stdvec(&saved).expect("memory takes all, and every list knows its length")
+    }
+
+    pub(crate) fn contents(&self) -> Contents<'_> {
+        // All are named, so that a field that comes to the chain is not forgotten here.
+        let Self {
+            closed,
+            history: _,
+            state,
+            pool,
+            remembered,
+            hashes,
+            past_accounts: _,
+        } = self;
+        Contents {
+            closed: *closed,
+            version: self.metagraph().version,
+            since: self.metagraph().since,
+            state: Cow::Borrowed(state),
+            pool: Cow::Borrowed(pool),
+            remembered: Cow::Borrowed(remembered),
+            hashes: Cow::Borrowed(hashes),
+        }
     }
 
     /// The chain that [`snapshot`](Self::snapshot) wrote.
@@ -67,6 +90,10 @@ impl Chain {
         if !rest.is_empty() {
             return Err(SnapshotError::OtherState);
         }
+        let Saved {
+            contents: saved,
+            hash,
+        } = saved;
         let state = saved.state.into_owned();
         check(&state)?;
         if saved.since > saved.closed || saved.closed.0 == u64::MAX {
@@ -87,7 +114,7 @@ impl Chain {
             hashes: saved.hashes.into_owned(),
             past_accounts: PastAccounts::new(saved.closed),
         };
-        if chain.state_hash().bytes() != saved.hash {
+        if chain.state_hash().bytes() != hash {
             return Err(SnapshotError::OtherState);
         }
         Ok(chain)

@@ -4,7 +4,7 @@ use mirror_identity::{Coldkey, Hotkey};
 
 use crate::accounts::EXISTENTIAL_DEPOSIT;
 use crate::state::State;
-use crate::{Block, Rao, Refusal};
+use crate::{Block, DispatchError, Rao};
 
 impl State {
     pub(crate) fn add_stake(
@@ -13,13 +13,13 @@ impl State {
         hotkey: Hotkey,
         amount: Rao,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_stakeable(&coldkey, &hotkey, amount)?;
         self.check_stake_rate(&coldkey, block)?;
         let staked = self.accounts.staked(hotkey, coldkey);
         self.check_nomination(&coldkey, &hotkey, Rao(staked.0.saturating_add(amount.0)))?;
         let coins = self.accounts.withdraw(&coldkey, amount);
-        let coins = coins.ok_or(Refusal::NotEnoughBalanceToStake)?;
+        let coins = coins.ok_or(DispatchError::NotEnoughBalanceToStake)?;
         self.accounts.stake(hotkey, coldkey, coins);
         self.note_stake_move(coldkey, hotkey, block);
         Ok(())
@@ -31,12 +31,12 @@ impl State {
         hotkey: Hotkey,
         amount: Rao,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         self.check_stakeable(&coldkey, &hotkey, amount)?;
         self.check_stake_rate(&coldkey, block)?;
         let staked = self.accounts.staked(hotkey, coldkey);
         let rest = staked.0.checked_sub(amount.0);
-        let rest = rest.ok_or(Refusal::NotEnoughStakeToWithdraw)?;
+        let rest = rest.ok_or(DispatchError::NotEnoughStakeToWithdraw)?;
         self.check_nomination(&coldkey, &hotkey, Rao(rest))?;
         let coins = self.accounts.unstake(hotkey, coldkey, amount)?;
         self.accounts.deposit(coldkey, coins);
@@ -49,61 +49,61 @@ impl State {
         coldkey: &Coldkey,
         hotkey: Hotkey,
         take: Option<u16>,
-    ) -> Result<(), Refusal> {
-        if self.owners.get(&hotkey).ok_or(Refusal::NotRegistered)? != coldkey {
-            return Err(Refusal::NonAssociatedColdKey);
+    ) -> Result<(), DispatchError> {
+        if self.owners.get(&hotkey).ok_or(DispatchError::NotRegistered)? != coldkey {
+            return Err(DispatchError::NonAssociatedColdKey);
         }
         let take = take.unwrap_or(self.rules.default_take);
         if take > self.rules.default_take {
-            return Err(Refusal::InvalidTake);
+            return Err(DispatchError::InvalidTake);
         }
         if self.takes.contains_key(&hotkey) {
-            return Err(Refusal::AlreadyDelegate);
+            return Err(DispatchError::AlreadyDelegate);
         }
         self.takes.insert(hotkey, take);
         Ok(())
     }
 
-    pub(crate) fn transfer(&mut self, from: &Coldkey, to: Coldkey, amount: Rao) -> Result<(), Refusal> {
+    pub(crate) fn transfer(&mut self, from: &Coldkey, to: Coldkey, amount: Rao) -> Result<(), DispatchError> {
         if amount == Rao(0) {
-            return Err(Refusal::AmountTooLow);
+            return Err(DispatchError::AmountTooLow);
         }
         let received = self.accounts.balance(&to).0.saturating_add(amount.0);
         if received < EXISTENTIAL_DEPOSIT.0 {
-            return Err(Refusal::ExistentialDeposit);
+            return Err(DispatchError::ExistentialDeposit);
         }
         let coins = self.accounts.withdraw(from, amount);
-        let coins = coins.ok_or(Refusal::InsufficientBalance)?;
+        let coins = coins.ok_or(DispatchError::InsufficientBalance)?;
         self.accounts.deposit(to, coins);
         Ok(())
     }
 
     /// Stake goes to and comes from a hotkey of one's own, or a delegate.
-    fn check_stakeable(&self, coldkey: &Coldkey, hotkey: &Hotkey, amount: Rao) -> Result<(), Refusal> {
+    fn check_stakeable(&self, coldkey: &Coldkey, hotkey: &Hotkey, amount: Rao) -> Result<(), DispatchError> {
         if amount == Rao(0) {
-            return Err(Refusal::AmountTooLow);
+            return Err(DispatchError::AmountTooLow);
         }
-        let owner = self.owners.get(hotkey).ok_or(Refusal::NotRegistered)?;
+        let owner = self.owners.get(hotkey).ok_or(DispatchError::NotRegistered)?;
         if owner != coldkey && !self.takes.contains_key(hotkey) {
-            return Err(Refusal::NonAssociatedColdKey);
+            return Err(DispatchError::NonAssociatedColdKey);
         }
         Ok(())
     }
 
-    fn check_stake_rate(&self, coldkey: &Coldkey, block: Block) -> Result<(), Refusal> {
+    fn check_stake_rate(&self, coldkey: &Coldkey, block: Block) -> Result<(), DispatchError> {
         match self.stake_moved.get(coldkey) {
             Some(last) if block.0.saturating_sub(last.0) < self.rules.tx_rate_limit => {
-                Err(Refusal::TxRateLimitExceeded)
+                Err(DispatchError::TxRateLimitExceeded)
             }
             _ => Ok(()),
         }
     }
 
     /// A nominator has nothing with a delegate, or enough.
-    fn check_nomination(&self, coldkey: &Coldkey, hotkey: &Hotkey, stake: Rao) -> Result<(), Refusal> {
+    fn check_nomination(&self, coldkey: &Coldkey, hotkey: &Hotkey, stake: Rao) -> Result<(), DispatchError> {
         let is_nominator = self.owners.get(hotkey) != Some(coldkey);
         if is_nominator && stake > Rao(0) && stake < self.rules.nominator_min_required_stake {
-            return Err(Refusal::NomStakeBelowMinimumThreshold);
+            return Err(DispatchError::NomStakeBelowMinimumThreshold);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::pool::Taken;
 use crate::published::PublishedData;
 use crate::registration::Registrations;
 use crate::serving::Served;
-use crate::{Block, Call, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner, Transaction, Uid};
+use crate::{Block, Call, DispatchError, Hyperparameters, Neuron, Nonce, Rao, SubnetOwner, Transaction, Uid};
 
 /// The state of the chain but for its past and the open block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) struct Spent {
 
 impl State {
     /// Does what a transaction asks. Nothing has changed after a refusal but that the nonce is used.
-    pub(crate) fn apply(&mut self, transaction: Transaction, taken: Taken) -> Result<(), Refusal> {
+    pub(crate) fn apply(&mut self, transaction: Transaction, taken: Taken) -> Result<(), DispatchError> {
         let Transaction { signer, nonce, call } = transaction;
         let outcome = self.call(signer, call, taken.block);
         if outcome.is_ok() || self.spent.contains_key(&signer) || self.uids.contains_key(&signer) {
@@ -61,7 +61,7 @@ impl State {
         outcome
     }
 
-    fn call(&mut self, signer: PublicKey, call: Call, block: Block) -> Result<(), Refusal> {
+    fn call(&mut self, signer: PublicKey, call: Call, block: Block) -> Result<(), DispatchError> {
         match call {
             Call::Register { coldkey } => self.register(signer, coldkey, block),
             Call::BurnedRegister { hotkey } => self.burned_register(hotkey, signer, block),
@@ -101,9 +101,11 @@ impl State {
     }
 
     /// The neuron of a hotkey, to be changed.
-    pub(crate) fn neuron_mut(&mut self, hotkey: &Hotkey) -> Result<&mut Arc<Neuron>, Refusal> {
-        let uid = self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
-        self.neurons.get_mut(uid.index()).ok_or(Refusal::NotRegistered)
+    pub(crate) fn neuron_mut(&mut self, hotkey: &Hotkey) -> Result<&mut Arc<Neuron>, DispatchError> {
+        let uid = self.uids.get(hotkey).ok_or(DispatchError::NotRegistered)?;
+        self.neurons
+            .get_mut(uid.index())
+            .ok_or(DispatchError::NotRegistered)
     }
 
     /// Tells the neuron of a hotkey, if it is one, of its stake.

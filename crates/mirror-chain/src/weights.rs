@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commitment::Commitment;
 use crate::state::State;
-use crate::{Block, Refusal, RuleSet, Uid, Weights};
+use crate::{Block, DispatchError, RuleSet, Uid, Weights};
 
 /// What a neuron says another is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +35,9 @@ impl State {
         hotkey: &Hotkey,
         weights: &Weights,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         if self.rules.commit_reveal_weights_enabled {
-            return Err(Refusal::CommitRevealEnabled);
+            return Err(DispatchError::CommitRevealEnabled);
         }
         let row = self.checked_row(hotkey, weights, Pace::Limited, block)?;
         let neuron = Arc::make_mut(self.neuron_mut(hotkey)?);
@@ -52,13 +52,13 @@ impl State {
         hotkey: &Hotkey,
         commitment: Commitment,
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         if !self.rules.commit_reveal_weights_enabled {
-            return Err(Refusal::CommitRevealDisabled);
+            return Err(DispatchError::CommitRevealDisabled);
         }
-        let uid = *self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
+        let uid = *self.uids.get(hotkey).ok_or(DispatchError::NotRegistered)?;
         self.check_rate(uid, block)
-            .map_err(|_| Refusal::CommittingWeightsTooFast)?;
+            .map_err(|_| DispatchError::CommittingWeightsTooFast)?;
         let period = self.reveal_period();
         let commits = self.commits.entry(*hotkey).or_default();
         commits.commit(commitment, block, period)?;
@@ -73,11 +73,14 @@ impl State {
         weights: &Weights,
         salt: &[u16],
         block: Block,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DispatchError> {
         if !self.rules.commit_reveal_weights_enabled {
-            return Err(Refusal::CommitRevealDisabled);
+            return Err(DispatchError::CommitRevealDisabled);
         }
-        let commits = self.commits.get(hotkey).ok_or(Refusal::NoWeightsCommitFound)?;
+        let commits = self
+            .commits
+            .get(hotkey)
+            .ok_or(DispatchError::NoWeightsCommitFound)?;
         let commitment = Commitment::new(hotkey, self.netuid, weights, salt);
         let place = commits.revealable(commitment, block, self.reveal_period())?;
         let row = self.checked_row(hotkey, weights, Pace::Committed, block)?;
@@ -100,7 +103,7 @@ impl State {
         set: &Weights,
         pace: Pace,
         block: Block,
-    ) -> Result<Arc<[Weight]>, Refusal> {
+    ) -> Result<Arc<[Weight]>, DispatchError> {
         let Weights {
             uids,
             weights,
@@ -108,52 +111,58 @@ impl State {
         } = set;
         let rules = &self.rules;
         if uids.len() != weights.len() {
-            return Err(Refusal::WeightVecNotEqualSize);
+            return Err(DispatchError::WeightVecNotEqualSize);
         }
         if uids.len() > self.neurons.len() {
-            return Err(Refusal::TooManyUids);
+            return Err(DispatchError::TooManyUids);
         }
-        let uid = *self.uids.get(hotkey).ok_or(Refusal::NotRegistered)?;
-        let setter = self.neurons.get(uid.index()).ok_or(Refusal::NotRegistered)?;
+        let uid = *self.uids.get(hotkey).ok_or(DispatchError::NotRegistered)?;
+        let setter = self
+            .neurons
+            .get(uid.index())
+            .ok_or(DispatchError::NotRegistered)?;
         if rules.rule_set == RuleSet::Today
             && setter.stake < rules.stake_threshold
             && self.owner_uid() != Some(uid)
         {
-            return Err(Refusal::NotEnoughStakeToSetWeights);
+            return Err(DispatchError::NotEnoughStakeToSetWeights);
         }
         if *version_key < rules.weights_version_key {
-            return Err(Refusal::IncorrectNetworkVersionKey);
+            return Err(DispatchError::IncorrectNetworkVersionKey);
         }
         if pace == Pace::Limited {
             self.check_rate(uid, block)?;
         }
         let only_for_itself = *uids == [uid];
         if !only_for_itself && !setter.validator_permit {
-            return Err(Refusal::NoValidatorPermit);
+            return Err(DispatchError::NoValidatorPermit);
         }
         if uids.iter().collect::<BTreeSet<_>>().len() < uids.len() {
-            return Err(Refusal::DuplicateUids);
+            return Err(DispatchError::DuplicateUids);
         }
         if uids.iter().any(|uid| uid.index() >= self.neurons.len()) {
-            return Err(Refusal::InvalidUid);
+            return Err(DispatchError::InvalidUid);
         }
         if !only_for_itself && uids.len() < rules.min_allowed_weights.into() {
-            return Err(Refusal::NotSettingEnoughWeights);
+            return Err(DispatchError::NotSettingEnoughWeights);
         }
         let upscaled = max_upscaled(weights);
         let limit = share(rules.max_weight_limit.into(), u16::MAX.into());
         if !only_for_itself && largest_share(&upscaled) > limit {
-            return Err(Refusal::MaxWeightExceeded);
+            return Err(DispatchError::MaxWeightExceeded);
         }
         let row = uids.iter().zip(upscaled);
         Ok(row.map(|(&uid, weight)| Weight { uid, weight }).collect())
     }
 
-    fn check_rate(&self, uid: Uid, block: Block) -> Result<(), Refusal> {
-        let setter = self.neurons.get(uid.index()).ok_or(Refusal::NotRegistered)?;
+    fn check_rate(&self, uid: Uid, block: Block) -> Result<(), DispatchError> {
+        let setter = self
+            .neurons
+            .get(uid.index())
+            .ok_or(DispatchError::NotRegistered)?;
         let since_last = block.0.saturating_sub(setter.last_update.0);
         if setter.last_update.0 != 0 && since_last < self.rules.weights_set_rate_limit {
-            return Err(Refusal::SettingWeightsTooFast);
+            return Err(DispatchError::SettingWeightsTooFast);
         }
         Ok(())
     }

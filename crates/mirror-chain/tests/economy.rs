@@ -3,8 +3,8 @@
 mod subnet;
 
 use mirror_chain::{
-    Axon, Block, Call, Chain, Commitment, Genesis, HELD_HASHES, HISTORY_BLOCKS, Hyperparameters,
-    MAX_ISSUANCE, MAX_METADATA, Nomination, NotHeld, Paid, PaidEpoch, Rao, Refusal, RuleSet, Uid,
+    Axon, Block, Call, Chain, Commitment, DispatchError, Genesis, HELD_HASHES, HISTORY_BLOCKS,
+    Hyperparameters, MAX_ISSUANCE, MAX_METADATA, Nomination, NotHeld, Paid, PaidEpoch, Rao, RuleSet, Uid,
 };
 use subnet::{
     STAKE, VALIDATOR, balance, chain, coldkey, hotkey, neuron, outcome, owner, row, submit, weights,
@@ -43,22 +43,28 @@ fn delegate(number: u8, take: Option<u16>) -> Call {
 fn others_stake_only_with_delegates() {
     let mut chain = chain(rich);
     let mut by = |by, call| outcome(&mut chain, coldkey(by), call);
-    assert_eq!(by(RICH, add_stake(0, 1_000)), Err(Refusal::NonAssociatedColdKey));
-    assert_eq!(by(RICH, delegate(0, None)), Err(Refusal::NonAssociatedColdKey));
-    assert_eq!(by(RICH, delegate(99, None)), Err(Refusal::NotRegistered));
-    assert_eq!(by(0, delegate(0, Some(11_797))), Err(Refusal::InvalidTake));
+    assert_eq!(
+        by(RICH, add_stake(0, 1_000)),
+        Err(DispatchError::NonAssociatedColdKey)
+    );
+    assert_eq!(
+        by(RICH, delegate(0, None)),
+        Err(DispatchError::NonAssociatedColdKey)
+    );
+    assert_eq!(by(RICH, delegate(99, None)), Err(DispatchError::NotRegistered));
+    assert_eq!(by(0, delegate(0, Some(11_797))), Err(DispatchError::InvalidTake));
     assert_eq!(by(0, delegate(0, Some(11_796))), Ok(()));
-    assert_eq!(by(0, delegate(0, None)), Err(Refusal::AlreadyDelegate));
+    assert_eq!(by(0, delegate(0, None)), Err(DispatchError::AlreadyDelegate));
     assert_eq!(by(RICH, add_stake(0, 1_000)), Ok(()));
     assert_eq!(
         by(RICH, add_stake(0, 9_000)),
-        Err(Refusal::NotEnoughBalanceToStake)
+        Err(DispatchError::NotEnoughBalanceToStake)
     );
-    assert_eq!(by(RICH, add_stake(0, 0)), Err(Refusal::AmountTooLow));
-    assert_eq!(by(RICH, add_stake(99, 1)), Err(Refusal::NotRegistered));
+    assert_eq!(by(RICH, add_stake(0, 0)), Err(DispatchError::AmountTooLow));
+    assert_eq!(by(RICH, add_stake(99, 1)), Err(DispatchError::NotRegistered));
     assert_eq!(
         by(RICH, remove_stake(0, 1_001)),
-        Err(Refusal::NotEnoughStakeToWithdraw)
+        Err(DispatchError::NotEnoughStakeToWithdraw)
     );
     assert_eq!(by(RICH, remove_stake(0, 400)), Ok(()));
     assert_eq!(chain.balance(&coldkey(RICH)), Rao(9_400));
@@ -76,7 +82,10 @@ fn stake_moves_no_faster_than_the_rate_limit() {
     });
     let mut by_rich = |call| outcome(&mut chain, coldkey(RICH), call);
     assert_eq!(by_rich(add_stake(0, 100)), Ok(()));
-    assert_eq!(by_rich(remove_stake(0, 100)), Err(Refusal::TxRateLimitExceeded));
+    assert_eq!(
+        by_rich(remove_stake(0, 100)),
+        Err(DispatchError::TxRateLimitExceeded)
+    );
     assert_eq!(by_rich(remove_stake(0, 100)), Ok(()));
 }
 
@@ -88,7 +97,7 @@ fn a_nominator_has_nothing_with_a_delegate_or_enough() {
     });
     let mut by = |by, call| outcome(&mut chain, coldkey(by), call);
     assert_eq!(by(0, delegate(0, None)), Ok(()));
-    let too_little = Err(Refusal::NomStakeBelowMinimumThreshold);
+    let too_little = Err(DispatchError::NomStakeBelowMinimumThreshold);
     assert_eq!(by(RICH, add_stake(0, 499)), too_little);
     assert_eq!(by(RICH, add_stake(0, 500)), Ok(()));
     assert_eq!(by(RICH, remove_stake(0, 1)), too_little);
@@ -103,16 +112,25 @@ fn transfers_are_free_and_leave_no_account_below_the_existential_deposit() {
         amount: Rao(amount),
     };
     let mut by = |by, call| outcome(&mut chain, coldkey(by), call);
-    assert_eq!(by(RICH, transfer(61, 0)), Err(Refusal::AmountTooLow));
-    assert_eq!(by(RICH, transfer(61, 499)), Err(Refusal::ExistentialDeposit));
-    assert_eq!(by(RICH, transfer(61, 9_501)), Err(Refusal::InsufficientBalance));
+    assert_eq!(by(RICH, transfer(61, 0)), Err(DispatchError::AmountTooLow));
+    assert_eq!(
+        by(RICH, transfer(61, 499)),
+        Err(DispatchError::ExistentialDeposit)
+    );
+    assert_eq!(
+        by(RICH, transfer(61, 9_501)),
+        Err(DispatchError::InsufficientBalance)
+    );
     assert_eq!(
         by(RICH, transfer(61, u64::MAX)),
-        Err(Refusal::InsufficientBalance)
+        Err(DispatchError::InsufficientBalance)
     );
-    assert_eq!(by(61, transfer(RICH, 1)), Err(Refusal::InsufficientBalance));
+    assert_eq!(by(61, transfer(RICH, 1)), Err(DispatchError::InsufficientBalance));
     assert_eq!(by(RICH, transfer(61, 9_500)), Ok(()));
-    assert_eq!(by(RICH, transfer(RICH, 1)), Err(Refusal::InsufficientBalance));
+    assert_eq!(
+        by(RICH, transfer(RICH, 1)),
+        Err(DispatchError::InsufficientBalance)
+    );
     assert_eq!(by(61, transfer(61, 9_000)), Ok(()));
     let balances: Vec<_> = chain.balances().map(|(_, free)| free.0).collect();
     assert_eq!(balances, [500, 9_500]);
@@ -126,19 +144,22 @@ fn the_owner_alone_changes_the_rules_within_their_bounds() {
         value,
     };
     let mut by = |by, call| outcome(&mut chain, by, call);
-    assert_eq!(by(coldkey(0), set("tempo", 7)), Err(Refusal::NotSubnetOwner));
-    assert_eq!(by(hotkey(5), set("tempo", 7)), Err(Refusal::NotSubnetOwner));
+    assert_eq!(
+        by(coldkey(0), set("tempo", 7)),
+        Err(DispatchError::NotSubnetOwner)
+    );
+    assert_eq!(by(hotkey(5), set("tempo", 7)), Err(DispatchError::NotSubnetOwner));
     assert_eq!(
         by(coldkey(5), set("pace", 7)),
-        Err(Refusal::UnknownHyperparameter)
+        Err(DispatchError::UnknownHyperparameter)
     );
     assert_eq!(
         by(coldkey(5), set("kappa", 65_536)),
-        Err(Refusal::ValueNotInBounds)
+        Err(DispatchError::ValueNotInBounds)
     );
     assert_eq!(
         by(coldkey(5), set("max_allowed_uids", 2)),
-        Err(Refusal::MaxAllowedUidsLessThanCurrentUids)
+        Err(DispatchError::MaxAllowedUidsLessThanCurrentUids)
     );
     assert_eq!(by(coldkey(5), set("tempo", 7)), Ok(()));
     assert_eq!(chain.metagraph().hyperparameters.tempo, 7);
@@ -146,7 +167,7 @@ fn the_owner_alone_changes_the_rules_within_their_bounds() {
     let mut nobodys = subnet::chain(|_| {});
     assert_eq!(
         outcome(&mut nobodys, coldkey(5), set("tempo", 7)),
-        Err(Refusal::NotSubnetOwner)
+        Err(DispatchError::NotSubnetOwner)
     );
 }
 
@@ -284,15 +305,18 @@ fn weights_are_committed_to_and_revealed_in_their_epoch() {
     let mut by_validator = |call| outcome(&mut chain, hotkey(VALIDATOR), call);
     assert_eq!(
         by_validator(Call::SetWeights(set.clone())),
-        Err(Refusal::CommitRevealEnabled)
+        Err(DispatchError::CommitRevealEnabled)
     );
-    assert_eq!(by_validator(reveal(&salt)), Err(Refusal::NoWeightsCommitFound));
+    assert_eq!(
+        by_validator(reveal(&salt)),
+        Err(DispatchError::NoWeightsCommitFound)
+    );
     // Block 3 is in epoch 0, which ends with block 7; the next ends with block 17.
     assert_eq!(by_validator(Call::CommitWeights(commitment)), Ok(()));
-    assert_eq!(by_validator(reveal(&salt)), Err(Refusal::RevealTooEarly));
+    assert_eq!(by_validator(reveal(&salt)), Err(DispatchError::RevealTooEarly));
     assert_eq!(
         by_validator(reveal(&[1, 2])),
-        Err(Refusal::InvalidRevealCommitHashNotMatch)
+        Err(DispatchError::InvalidRevealCommitHashNotMatch)
     );
     while chain.block() < Block(7) {
         chain.close_block();
@@ -304,14 +328,14 @@ fn weights_are_committed_to_and_revealed_in_their_epoch() {
     assert_eq!(neuron(&chain, 2).last_update, Block(3));
     assert_eq!(
         outcome(&mut chain, hotkey(VALIDATOR), reveal(&salt)),
-        Err(Refusal::NoWeightsCommitFound)
+        Err(DispatchError::NoWeightsCommitFound)
     );
     while late.block() < Block(17) {
         late.close_block();
     }
     assert_eq!(
         outcome(&mut late, hotkey(VALIDATOR), reveal(&salt)),
-        Err(Refusal::ExpiredWeightCommit)
+        Err(DispatchError::ExpiredWeightCommit)
     );
 }
 
@@ -321,7 +345,7 @@ fn commitments_are_for_neurons_at_their_pace_where_the_rules_have_them() {
     let mut open = chain(|_| {});
     assert_eq!(
         outcome(&mut open, hotkey(VALIDATOR), commit.clone()),
-        Err(Refusal::CommitRevealDisabled)
+        Err(DispatchError::CommitRevealDisabled)
     );
     let mut chain = chain(|genesis| {
         committing(genesis);
@@ -329,12 +353,12 @@ fn commitments_are_for_neurons_at_their_pace_where_the_rules_have_them() {
     });
     assert_eq!(
         outcome(&mut chain, hotkey(99), commit.clone()),
-        Err(Refusal::NotRegistered)
+        Err(DispatchError::NotRegistered)
     );
     assert_eq!(outcome(&mut chain, hotkey(VALIDATOR), commit.clone()), Ok(()));
     assert_eq!(
         outcome(&mut chain, hotkey(VALIDATOR), commit),
-        Err(Refusal::CommittingWeightsTooFast)
+        Err(DispatchError::CommittingWeightsTooFast)
     );
 }
 
@@ -347,7 +371,7 @@ fn who_has_less_stake_than_the_threshold_sets_no_weights_today_unless_it_is_the_
     let mut poor = chain(threshold);
     assert_eq!(
         outcome(&mut poor, hotkey(VALIDATOR), weights(&[(1, 1)])),
-        Err(Refusal::NotEnoughStakeToSetWeights)
+        Err(DispatchError::NotEnoughStakeToSetWeights)
     );
     let mut owned = chain(|genesis| {
         threshold(genesis);
@@ -368,7 +392,7 @@ fn axons_and_figures_are_announced_each_at_the_pace_of_the_rate_limit() {
     assert_eq!(by_miner(Call::ServePrometheus(address(2))), Ok(()));
     assert_eq!(
         by_miner(Call::ServeAxon(address(3))),
-        Err(Refusal::ServingRateLimitExceeded)
+        Err(DispatchError::ServingRateLimitExceeded)
     );
     assert_eq!(by_miner(Call::ServeAxon(address(3))), Ok(()));
     let miner = neuron(&chain, 0);
@@ -395,11 +419,11 @@ fn who_governs_gives_and_takes_coins() {
     };
     assert_eq!(
         outcome(&mut chain, hotkey(1), set(7_000)),
-        Err(Refusal::NotSubnetOwner)
+        Err(DispatchError::NotSubnetOwner)
     );
     assert_eq!(
         outcome(&mut chain, coldkey(9), set(7_000)),
-        Err(Refusal::NotSubnetOwner)
+        Err(DispatchError::NotSubnetOwner)
     );
     let genesis = chain.issuance().genesis;
     // 2,000 given, 6,000 taken, all of it taken: less than the existential deposit of 500 is nothing.
@@ -420,7 +444,7 @@ fn who_governs_gives_and_takes_coins() {
     for too_much in [MAX_ISSUANCE.0, u64::MAX] {
         assert_eq!(
             outcome(&mut chain, coldkey(1), set(too_much)),
-            Err(Refusal::Overflow)
+            Err(DispatchError::Overflow)
         );
     }
 }
@@ -440,15 +464,15 @@ fn who_governs_seats_a_neuron_that_no_rule_would_let_in() {
     };
     assert_eq!(
         outcome(&mut chain, coldkey(0), seat(9, 9, 70)),
-        Err(Refusal::NotSubnetOwner)
+        Err(DispatchError::NotSubnetOwner)
     );
     assert_eq!(
         outcome(&mut chain, coldkey(1), seat(0, 0, 70)),
-        Err(Refusal::AlreadyRegistered)
+        Err(DispatchError::AlreadyRegistered)
     );
     assert_eq!(
         outcome(&mut chain, coldkey(1), seat(9, 9, u64::MAX)),
-        Err(Refusal::Overflow)
+        Err(DispatchError::Overflow)
     );
     assert_eq!(outcome(&mut chain, coldkey(1), seat(9, 9, 70)), Ok(()));
     let seated = neuron(&chain, 3);
@@ -467,7 +491,7 @@ fn neurons_publish_metadata_within_their_space() {
     let mine = |chain: &Chain| chain.metadata(&hotkey(0)).map(|metadata| metadata.data.clone());
     assert_eq!(
         outcome(&mut chain, hotkey(9), publish(b"model")),
-        Err(Refusal::AccountNotAllowedCommit)
+        Err(DispatchError::AccountNotAllowedCommit)
     );
     assert_eq!(mine(&chain), None);
     assert_eq!(outcome(&mut chain, hotkey(0), publish(b"model")), Ok(()));
@@ -479,7 +503,7 @@ fn neurons_publish_metadata_within_their_space() {
     let too_long = vec![0; MAX_METADATA + 1];
     assert_eq!(
         outcome(&mut chain, hotkey(0), publish(&too_long)),
-        Err(Refusal::SpaceLimitExceeded)
+        Err(DispatchError::SpaceLimitExceeded)
     );
     // 3,100 bytes an epoch, of which less than 100 count as 100: 31 times.
     for time in 1..31 {
@@ -487,7 +511,7 @@ fn neurons_publish_metadata_within_their_space() {
     }
     assert_eq!(
         outcome(&mut chain, hotkey(0), publish(b"once more")),
-        Err(Refusal::SpaceLimitExceeded)
+        Err(DispatchError::SpaceLimitExceeded)
     );
     assert_eq!(mine(&chain), Some(vec![30]));
     while chain.last_epoch().is_none() {

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use mirror_chain::{
-    Axon, Call, Chain, Commitment, Genesis, GenesisNeuron, Holdings, Hyperparameters, Nomination, Nonce, Rao,
-    Refusal, RuleSet, Transaction, Uid, Weights,
+    Axon, Call, Chain, Commitment, DispatchError, Genesis, GenesisNeuron, Holdings, Hyperparameters,
+    Nomination, Nonce, Rao, RuleSet, Transaction, Uid, Weights,
 };
 use mirror_identity::PublicKey;
 use proptest::prelude::*;
@@ -219,7 +219,7 @@ fn history() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
 fn submit_all(chain: &mut Chain, transactions: impl IntoIterator<Item = Transaction>) {
     for transaction in transactions {
         let answer = chain.submit(transaction);
-        assert!(matches!(answer, Ok(_) | Err(Refusal::Stale)), "{answer:?}");
+        assert!(matches!(answer, Ok(_) | Err(DispatchError::Stale)), "{answer:?}");
     }
 }
 

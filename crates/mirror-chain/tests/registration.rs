@@ -3,7 +3,7 @@
 mod subnet;
 
 use mirror_chain::{
-    Block, Call, Chain, EXISTENTIAL_DEPOSIT, Genesis, Hyperparameters, Rao, Refusal, RuleSet, Uid,
+    Block, Call, Chain, DispatchError, EXISTENTIAL_DEPOSIT, Genesis, Hyperparameters, Rao, RuleSet, Uid,
 };
 use subnet::{chain, coldkey, hotkey, outcome, submit};
 
@@ -46,7 +46,7 @@ fn registration_appends_until_the_subnet_is_full() {
     assert_eq!(chain.uid(&hotkey(9)), Some(Uid(3)));
     assert_eq!(
         outcome(&mut chain, hotkey(9), register(9)),
-        Err(Refusal::AlreadyRegistered)
+        Err(DispatchError::AlreadyRegistered)
     );
     let newcomer = subnet::neuron(&chain, 3);
     assert_eq!(
@@ -79,25 +79,30 @@ fn registrations_are_refused_by_the_chains_names() {
         });
         assert_eq!(outcome(&mut chain, by, call), Err(expected));
     };
-    check(&|_| {}, hotkey(9), register(9), Refusal::RegistrationDisabled);
+    check(
+        &|_| {},
+        hotkey(9),
+        register(9),
+        DispatchError::RegistrationDisabled,
+    );
     let closed = |genesis: &mut Genesis| genesis.hyperparameters.network_registration_allowed = false;
     check(
         &closed,
         coldkey(RICH),
         burned_register(9),
-        Refusal::RegistrationDisabled,
+        DispatchError::RegistrationDisabled,
     );
     check(
         &|_| {},
         coldkey(RICH),
         burned_register(1),
-        Refusal::AlreadyRegistered,
+        DispatchError::AlreadyRegistered,
     );
     check(
         &|_| {},
         coldkey(61),
         burned_register(9),
-        Refusal::NotEnoughBalanceToStake,
+        DispatchError::NotEnoughBalanceToStake,
     );
     // The balance must keep the existential deposit.
     let just_short = |genesis: &mut Genesis| {
@@ -107,7 +112,7 @@ fn registrations_are_refused_by_the_chains_names() {
         &just_short,
         coldkey(RICH),
         burned_register(9),
-        Refusal::NotEnoughBalanceToStake,
+        DispatchError::NotEnoughBalanceToStake,
     );
 }
 
@@ -136,13 +141,17 @@ fn a_block_and_an_interval_take_so_many_registrations() {
             Ok(()),
             Ok(()),
             Ok(()),
-            Err(Refusal::TooManyRegistrationsThisBlock)
+            Err(DispatchError::TooManyRegistrationsThisBlock)
         ]
     );
     // Three times the target of 2.
     assert_eq!(
         register(&mut chain, 15..18),
-        [Ok(()), Ok(()), Err(Refusal::TooManyRegistrationsThisInterval)]
+        [
+            Ok(()),
+            Ok(()),
+            Err(DispatchError::TooManyRegistrationsThisInterval)
+        ]
     );
     while chain.block() < Block(9) {
         chain.close_block();
@@ -161,7 +170,7 @@ fn a_hotkey_stays_its_first_owners() {
     let gone = gone.expect("somebody was replaced");
     assert_eq!(
         outcome(&mut chain, hotkey(gone), register(200)),
-        Err(Refusal::NonAssociatedColdKey)
+        Err(DispatchError::NonAssociatedColdKey)
     );
     assert_eq!(outcome(&mut chain, hotkey(gone), register(gone)), Ok(()));
 }
@@ -252,7 +261,7 @@ fn today_keeps_some_past_their_immunity_and_the_owner_for_ever() {
     });
     assert_eq!(
         outcome(&mut kept, hotkey(20), register(20)),
-        Err(Refusal::NoNeuronIdAvailable)
+        Err(DispatchError::NoNeuronIdAvailable)
     );
     let mut owned = full(RuleSet::Today, |genesis| {
         genesis.owner = Some(subnet::owner(1));

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use mirror_chain::{
-    Applied, Axon, Block, Bond, Call, Chain, Genesis, GenesisError, GenesisNeuron, HISTORY_BLOCKS,
-    HISTORY_BYTES, Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao, Refusal, Submitted,
-    Transaction, Uid, Version, Weight, Weights,
+    Applied, Axon, Block, Bond, Call, Chain, DispatchError, Genesis, GenesisError, GenesisNeuron,
+    HISTORY_BLOCKS, HISTORY_BYTES, Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao,
+    Submitted, Transaction, Uid, Version, Weight, Weights,
 };
 use mirror_identity::PublicKey;
 
@@ -59,7 +59,7 @@ fn axon(port: u16) -> Call {
 }
 
 /// Submits one call by the hotkey `by` and closes the block.
-fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), Refusal> {
+fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), DispatchError> {
     let nonce = Nonce(chain.block().0);
     chain.submit(Transaction {
         signer: key(by),
@@ -74,7 +74,7 @@ fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), Refusal> {
 }
 
 #[track_caller]
-fn check_refused(change: impl FnOnce(&mut Genesis), by: u8, call: Call, expected: Refusal) {
+fn check_refused(change: impl FnOnce(&mut Genesis), by: u8, call: Call, expected: DispatchError) {
     let mut chain = chain(change);
     let before = Arc::clone(chain.metagraph());
     assert_eq!(outcome(&mut chain, by, call), Err(expected));
@@ -88,54 +88,64 @@ fn weights_are_refused_by_the_chains_names() {
         weights: vec![1, 2],
         version_key: 0,
     });
-    check_refused(|_| {}, VALIDATOR, unequal, Refusal::WeightVecNotEqualSize);
+    check_refused(|_| {}, VALIDATOR, unequal, DispatchError::WeightVecNotEqualSize);
     check_refused(
         |_| {},
         VALIDATOR,
         weights(&[(0, 1), (1, 1), (2, 1), (0, 1)]),
-        Refusal::TooManyUids,
+        DispatchError::TooManyUids,
     );
-    check_refused(|_| {}, 77, weights(&[(0, 1)]), Refusal::NotRegistered);
+    check_refused(|_| {}, 77, weights(&[(0, 1)]), DispatchError::NotRegistered);
     let versioned = |genesis: &mut Genesis| genesis.hyperparameters.weights_version_key = 370;
     check_refused(
         versioned,
         VALIDATOR,
         weights(&[(0, 1)]),
-        Refusal::IncorrectNetworkVersionKey,
+        DispatchError::IncorrectNetworkVersionKey,
     );
-    check_refused(|_| {}, 0, weights(&[(1, 1)]), Refusal::NoValidatorPermit);
+    check_refused(|_| {}, 0, weights(&[(1, 1)]), DispatchError::NoValidatorPermit);
     check_refused(
         |_| {},
         VALIDATOR,
         weights(&[(0, 1), (0, 1)]),
-        Refusal::DuplicateUids,
+        DispatchError::DuplicateUids,
     );
-    check_refused(|_| {}, VALIDATOR, weights(&[(0, 1), (3, 1)]), Refusal::InvalidUid);
+    check_refused(
+        |_| {},
+        VALIDATOR,
+        weights(&[(0, 1), (3, 1)]),
+        DispatchError::InvalidUid,
+    );
     let two_at_least = |genesis: &mut Genesis| genesis.hyperparameters.min_allowed_weights = 2;
     check_refused(
         two_at_least,
         VALIDATOR,
         weights(&[(0, 1)]),
-        Refusal::NotSettingEnoughWeights,
+        DispatchError::NotSettingEnoughWeights,
     );
     let half_at_most = |genesis: &mut Genesis| genesis.hyperparameters.max_weight_limit = 32_768;
     check_refused(
         half_at_most,
         VALIDATOR,
         weights(&[(0, 3), (1, 1)]),
-        Refusal::MaxWeightExceeded,
+        DispatchError::MaxWeightExceeded,
     );
 }
 
 #[test]
 fn the_first_check_that_fails_names_the_refusal() {
     // Without permit, duplicate and out of range at once: the permit comes first in the chain's order.
-    check_refused(|_| {}, 0, weights(&[(9, 1), (9, 1)]), Refusal::NoValidatorPermit);
+    check_refused(
+        |_| {},
+        0,
+        weights(&[(9, 1), (9, 1)]),
+        DispatchError::NoValidatorPermit,
+    );
     check_refused(
         |_| {},
         VALIDATOR,
         weights(&[(9, 1), (9, 1)]),
-        Refusal::DuplicateUids,
+        DispatchError::DuplicateUids,
     );
 }
 
@@ -154,7 +164,7 @@ fn the_rate_limit_counts_blocks() {
     assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
     assert_eq!(
         outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])),
-        Err(Refusal::SettingWeightsTooFast)
+        Err(DispatchError::SettingWeightsTooFast)
     );
     assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
 }
@@ -193,14 +203,17 @@ fn weights_that_are_all_zero_give_nobody_anything() {
 #[test]
 fn an_axon_is_served_by_neurons_at_an_address() {
     let mut chain = chain(|_| {});
-    assert_eq!(outcome(&mut chain, 77, axon(8091)), Err(Refusal::NotRegistered));
+    assert_eq!(
+        outcome(&mut chain, 77, axon(8091)),
+        Err(DispatchError::NotRegistered)
+    );
     let nowhere = Axon {
         ip: Ipv4Addr::UNSPECIFIED.into(),
         port: 8091.try_into().expect("not 0"),
     };
     assert_eq!(
         outcome(&mut chain, 0, Call::ServeAxon(nowhere)),
-        Err(Refusal::InvalidIpAddress)
+        Err(DispatchError::InvalidIpAddress)
     );
     assert_eq!(chain.metagraph().version, Version(1));
     assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
@@ -256,7 +269,7 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
             nonce: Nonce(4),
             ..register
         }),
-        Err(Refusal::Stale)
+        Err(DispatchError::Stale)
     );
 }
 
@@ -272,12 +285,12 @@ fn a_nonce_is_good_for_one_call() {
     for nonce in [1, 2] {
         chain.submit(serve(nonce, 8091)).expect("the block has room");
     }
-    assert_eq!(chain.submit(serve(1, 8092)), Err(Refusal::Stale));
+    assert_eq!(chain.submit(serve(1, 8092)), Err(DispatchError::Stale));
     let closed = chain.close_block();
     assert_eq!(closed.applied.len(), 2);
     let chain_read = Chain::from_snapshot(&chain.snapshot()).expect("it was just written");
     for mut chain in [chain, chain_read] {
-        assert_eq!(chain.submit(serve(1, 8092)), Err(Refusal::Stale));
+        assert_eq!(chain.submit(serve(1, 8092)), Err(DispatchError::Stale));
         assert_eq!(
             chain.submit(serve(1, 8091)),
             Ok(Submitted::Repeated { block: Block(1) })
@@ -285,7 +298,7 @@ fn a_nonce_is_good_for_one_call() {
         for _ in 0..=REMEMBERED_BLOCKS {
             chain.close_block();
         }
-        assert_eq!(chain.submit(serve(2, 8092)), Err(Refusal::Stale));
+        assert_eq!(chain.submit(serve(2, 8092)), Err(DispatchError::Stale));
         assert_eq!(
             chain.submit(serve(2, 8091)),
             Ok(Submitted::Repeated { block: Block(1) })
@@ -310,7 +323,7 @@ fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
     let repeated = Ok(Submitted::Repeated { block: Block(1) });
     assert_eq!(chain.submit(serve(1)), repeated);
     chain.close_block();
-    assert_eq!(chain.submit(serve(1)), Err(Refusal::Stale));
+    assert_eq!(chain.submit(serve(1)), Err(DispatchError::Stale));
     assert_eq!(chain.submit(serve(2)), repeated);
 }
 
@@ -334,7 +347,7 @@ fn a_block_takes_no_more_than_it_has_room_for() {
             break;
         }
     }
-    assert_eq!(refused, Some(Refusal::ExhaustsResources));
+    assert_eq!(refused, Some(DispatchError::ExhaustsResources));
     chain.close_block();
     let transaction = Transaction {
         signer: key(0),

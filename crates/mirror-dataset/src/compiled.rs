@@ -350,8 +350,11 @@ fn write(rows: &[Row], mut header: Header, index: &[u8], out: &Path) -> io::Resu
     writer.write_all(&header.to_bytes())?;
     writer.flush()?;
     drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(out)?;
+    // Its name is its own, since several processes may compile the same file.
+    let temporary = temporary.into_temp_path();
+    mirror_files::publish(&temporary, out)?;
+    // There is nothing left to be removed.
+    temporary.keep()?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ mod parquet;
 
 use std::fmt::{self, Display};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -222,14 +222,9 @@ impl FileReader<'_> {
 
     /// The whole file as text, without a byte order mark.
     fn text(&self) -> Result<String, SourceError> {
-        let mut bytes = Vec::new();
-        self.open()?
-            .take(SIZE_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|source| io_error(self.path, source))?;
-        if bytes.len() as u64 > SIZE_MAX {
-            return Err(self.too_large());
-        }
+        let read = mirror_files::read_at_most(self.open()?, SIZE_MAX);
+        let bytes = read.map_err(|source| io_error(self.path, source))?;
+        let mut bytes = bytes.ok_or_else(|| self.too_large())?;
         if bytes.starts_with("\u{feff}".as_bytes()) {
             bytes.drain(.."\u{feff}".len());
         }

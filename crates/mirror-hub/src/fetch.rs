@@ -183,16 +183,28 @@ pub fn fetch(
     }
 
     let snapshot = snapshots.join(&listing.sha);
-    if fs::rename(unfinished.path(), &snapshot).is_err() {
+    match mirror_files::publish(unfinished.path(), &snapshot) {
+        Ok(()) => {}
         // There is one of this revision already, with other files, or from another process meanwhile.
-        for path in &wanted {
-            let file = snapshot.join(base_name(path));
-            fs::rename(unfinished.path().join(base_name(path)), &file)
-                .map_err(|source| failed(&file, source))?;
+        Err(error) if is_there(&error) => {
+            for path in &wanted {
+                let file = snapshot.join(base_name(path));
+                mirror_files::publish(&unfinished.path().join(base_name(path)), &file)
+                    .map_err(|source| failed(&file, source))?;
+            }
         }
+        Err(source) => return Err(failed(&snapshot, source)),
     }
     let reference = references.join("main");
-    fs::write(&reference, &listing.sha).map_err(|source| failed(&reference, source))
+    mirror_files::replace(&reference, listing.sha.as_bytes()).map_err(|source| failed(&reference, source))
+}
+
+/// Whether a folder could not be given its name because one that is not empty has it. POSIX leaves the choice of the two.
+fn is_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+    )
 }
 
 fn base_name(path: &str) -> &str {

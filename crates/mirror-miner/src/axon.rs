@@ -15,7 +15,7 @@ use mirror_proto::bittensor::{
     ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
     ReturnCode,
 };
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument;
@@ -173,7 +173,7 @@ impl Axon {
             step: 0,
             half: 0,
             uid: self.uid,
-            call: 0,
+            call: CallNumber::QUERY,
         }
     }
 }
@@ -238,9 +238,8 @@ impl TextPrompting for Axon {
         ) && amount.is_finite()
             && let Ok(id) = CallId::from_numbers(caller.bytes(), self.uid, numbers)
         {
-            // A forward's number is even, its reward's one more.
             let call = CallId {
-                call: id.call & !1,
+                call: id.call.forward(),
                 ..id
             };
             self.behaviours.rewarded(&Reward {

@@ -14,18 +14,13 @@ use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::{Metagraph, MetagraphRequest, NeuronInfo};
+use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::behaviour::Call;
-
-/// Marks the number of a call that one axon makes because of another's.
-pub(crate) const RELAYED: u32 = 1 << 31;
-
-/// Steps for which a metagraph is good: as often validators look at it.
-const SYNC_STEPS: u64 = 10;
 
 /// Time for which one is good where blocks close by the clock.
 const SYNC_TIME: Duration = Duration::from_secs(2);
@@ -35,12 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of a metagraph without weights and bonds.
 const METAGRAPH_LIMIT: usize = 64 << 20;
-
-/// Bytes of another axon's reply.
-const REPLY_LIMIT: usize = 256 << 10;
-
-/// The version that v5.0.0 of bittensor calls itself on the wire.
-const WIRE_VERSION: i32 = 500;
 
 /// The network, as far as a miner process has asked.
 pub struct Network {
@@ -98,11 +87,11 @@ impl Network {
     /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the same
     /// in each run; else, and for calls by hand, one of the last seconds.
     pub async fn view(&self, call: &CallId) -> Result<Arc<View>, Status> {
-        let of_query = call.call & !RELAYED == 0;
+        let of_query = call.call.is_of_query();
         let block = self
             .first_block
             .filter(|_| of_query)
-            .map(|first| first.saturating_add(call.step - call.step % SYNC_STEPS));
+            .map(|first| first.saturating_add(call.step - call.step % METAGRAPH_SYNC_BLOCKS));
         let mut seen = self.seen.lock().await;
         if let Some(seen) = &*seen
             && seen.block == block
@@ -127,11 +116,11 @@ impl Network {
     pub async fn relay(&self, call: &Call, uid: u32, asker: &Hotkey) -> Result<String, Status> {
         let view = self.view(&call.id).await?;
         let axon = view.neurons.get(uid as usize).and_then(|neuron| neuron.axon);
-        let address = axon.ok_or_else(|| Status::unavailable(format!("uid {uid} serves no axon")))?;
+        let address = axon.ok_or_else(|| Status::unavailable(format!("uid {uid} {SERVES_NO_AXON}")))?;
         let id = CallId {
             caller: asker.bytes(),
             uid,
-            call: call.id.call | RELAYED,
+            call: call.id.call.relayed(),
             ..call.id
         };
         let messages = call.messages.iter().map(serde_json::to_string);
@@ -139,7 +128,7 @@ impl Network {
             .collect::<Result<_, _>>()
             .map_err(|error| Status::internal(error.to_string()))?;
         let mut request = Request::new(ForwardTextPromptingRequest {
-            version: WIRE_VERSION,
+            version: BITTENSOR_VERSION,
             hotkey: asker.to_string(),
             messages,
             timeout: call.timeout.as_secs_f32(),

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use futures::future::try_join_all;
 use mirror_identity::SecretKey;
 use mirror_net::channel::is_passing;
@@ -14,7 +14,7 @@ use mirror_net::signed;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{CurrentBlockRequest, ServeAxon};
+use mirror_proto::mirror::v1::{CurrentBlockRequest, DispatchError, ServeAxon};
 use tonic::{Request, Response, Status};
 
 /// Time of one attempt.
@@ -64,12 +64,9 @@ pub(crate) async fn announce(
                     key.public()
                 )
             })?;
-            let refusal = reply.refusal;
-            ensure!(
-                refusal.is_empty(),
-                "the subtensor refused serve_axon of {}: {refusal}",
-                key.public()
-            );
+            if let Some(error) = DispatchError::from_field(reply.refusal) {
+                bail!("the subtensor refused serve_axon of {}: {error}", key.public());
+            }
             Ok(())
         }
     }))

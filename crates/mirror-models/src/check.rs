@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mirror_seed::CallId;
+use mirror_seed::{CallId, CallNumber};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tch::{Device, Tensor};
@@ -409,7 +409,7 @@ fn train<N: Network>(
             step: 0,
             half: 0,
             uid: 0,
-            call: 0,
+            call: CallNumber::QUERY,
         },
     };
     let scores = gating.scores(&question);

@@ -1,7 +1,6 @@
 //! Small files of JSON, read with a bound on their size.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -13,17 +12,13 @@ const SIZE_MAX: u64 = 64 << 20;
 
 /// Reads a file of JSON.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(ModelError::io(path))?;
-    file.take(SIZE_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(ModelError::io(path))?;
-    if text.len() as u64 > SIZE_MAX {
-        return Err(ModelError::TooLarge {
+    let read = File::open(path).and_then(|file| mirror_files::read_at_most(file, SIZE_MAX));
+    let text = read
+        .map_err(ModelError::io(path))?
+        .ok_or_else(|| ModelError::TooLarge {
             path: path.to_owned(),
             most: SIZE_MAX,
-        });
-    }
+        })?;
     serde_json::from_slice(&text).map_err(|source| ModelError::Json {
         path: path.to_owned(),
         source,

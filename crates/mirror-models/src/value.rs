@@ -50,6 +50,8 @@ pub(crate) fn stream(seed: &Seed, args: &DistributionArgs) -> Seed {
 
 #[cfg(test)]
 mod tests {
+    use mirror_seed::CallNumber;
+
     use super::*;
     use mirror_spec::{ConstantArgs, StepArgs};
 
@@ -58,7 +60,7 @@ mod tests {
         step: 1,
         half: 0,
         uid: 0,
-        call: 0,
+        call: CallNumber::QUERY,
     };
 
     fn of(value: &Value, n: usize, step: u64) -> Vec<f32> {

@@ -7,7 +7,7 @@ use mirror_models::builtin::training::Table;
 use mirror_models::builtin::{self, tokenizer};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::tokenizer::Tokenizer;
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::{NoArgs, RewardModel as Spec};
 use proptest::prelude::*;
 use tch::Device;
@@ -17,7 +17,7 @@ const CALL: CallId = CallId {
     step: 0,
     half: 1,
     uid: 0,
-    call: 0,
+    call: CallNumber::QUERY,
 };
 
 fn tables() -> Vec<Table> {

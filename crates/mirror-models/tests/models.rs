@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mirror_models::gating::{self, GatingModel, Lesson, Question};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::training::{Descent, Gradients};
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::{
     CustomRewardArgs, GatingModel as GatingSpec, HuggingFaceGatingArgs, HuggingFaceRewardArgs,
     RewardModel as RewardSpec, SequentialGatingArgs,
@@ -19,7 +19,7 @@ const CALL: CallId = CallId {
     step: 0,
     half: 0,
     uid: 0,
-    call: 0,
+    call: CallNumber::QUERY,
 };
 
 fn fixture(name: &str) -> PathBuf {

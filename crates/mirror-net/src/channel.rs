@@ -1,13 +1,16 @@
 //! Channels as every caller opens them: connected when first used, without Nagle's delay, giving up in time.
 
+use std::error::Error;
 use std::io;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use mirror_proto::codec::BadMessage;
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Status, TimeoutExpired};
 use tower::service_fn;
 
 use crate::gathering::Gathering;
@@ -26,9 +29,16 @@ pub fn lazy(address: SocketAddr) -> Channel {
     endpoint(address).connect_with_connector_lazy(service_fn(connect))
 }
 
-/// Whether a status was made at this end, by the transport, and not sent by the other.
+/// Whether a status was made at this end, by the transport. One that the other end sent was not, nor one that says that
+/// what it sent is no message.
 pub fn is_own(status: &Status) -> bool {
-    std::error::Error::source(status).is_some()
+    status.source().is_some() && BadMessage::of(status).is_none()
+}
+
+/// Whether the deadline of a call passed at this end, by its `grpc-timeout`. A status that the other end sent does not
+/// say so, whatever its code and words are.
+pub fn has_timed_out(status: &Status) -> bool {
+    successors(status.source(), |cause| (*cause).source()).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// Whether a failure is the connection's, so that the same call may succeed later.
@@ -48,4 +58,51 @@ pub fn endpoint(address: SocketAddr) -> Endpoint {
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+    use tonic::Request;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    use super::*;
+
+    async fn listener() -> TcpListener {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        listener.expect("loopback has a free port")
+    }
+
+    async fn check(address: SocketAddr, timeout: Duration) -> Status {
+        let mut request = Request::new(HealthCheckRequest::default());
+        request.set_timeout(timeout);
+        let checked = HealthClient::new(lazy(address)).check(request).await;
+        checked.expect_err("nobody answers")
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_passes_here_is_told_by_its_type() {
+        let silent = listener().await;
+        let address = silent.local_addr().expect("it listens");
+        let status = check(address, Duration::from_millis(20)).await;
+        assert!(has_timed_out(&status) && is_own(&status), "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_fails_is_no_deadline() {
+        let address = listener().await.local_addr().expect("it listened");
+        let status = check(address, Duration::from_mins(1)).await;
+        assert!(is_own(&status) && !has_timed_out(&status), "{status:?}");
+    }
+
+    #[test]
+    fn words_from_the_other_end_are_no_deadline_and_a_bad_message_is_not_the_transports() {
+        let sent = Status::cancelled(TimeoutExpired(()).to_string());
+        assert!(!has_timed_out(&sent) && !is_own(&sent));
+        let bad = Status::from(BadMessage::CutOff);
+        assert!(!is_own(&bad) && !is_passing(&bad));
+    }
 }

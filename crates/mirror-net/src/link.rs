@@ -43,6 +43,7 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
+    use mirror_seed::CallNumber;
     use mirror_spec::Latency;
 
     use super::*;
@@ -62,7 +63,7 @@ mod tests {
             step,
             half: 0,
             uid,
-            call: 0,
+            call: CallNumber::QUERY,
         }
     }
 

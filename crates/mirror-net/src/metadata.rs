@@ -45,6 +45,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use mirror_seed::CallNumber;
+
     use super::*;
 
     #[test]
@@ -54,7 +56,7 @@ mod tests {
             step: 5,
             half: 1,
             uid: 3,
-            call: 0,
+            call: CallNumber::QUERY,
         };
         let context = TraceContext::new([2; 16], [3; 8]);
         let mut metadata = MetadataMap::new();

@@ -1,12 +1,21 @@
 //! How messages travel: as protobuf, through buffers of the size that most messages have.
+//!
+//! A status that is made here because of what the other end sent carries a [`BadMessage`] as its source, so that a caller
+//! tells the causes apart by their type: [`BadMessage::of`].
 
 use std::marker::PhantomData;
 
 use bytes::{BufMut, Bytes};
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{BufferSettings, EncodeBuf, Encoder};
-use tonic_prost::{ProstDecoder, ProstEncoder};
+use tonic::codec::{BufferSettings, DecodeBuf, EncodeBuf, Encoder};
+use tonic_prost::ProstEncoder;
+
+pub use bad_message::BadMessage;
+pub use reply::{CheckedReply, only_message};
+
+mod bad_message;
+mod reply;
 
 /// Bytes that a buffer begins with; it grows with its message. Tonic's own begin with 8 KiB, two of them a call at
 /// either end, which is more than an allocator keeps at hand.
@@ -32,14 +41,14 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = ProstEncoder<T>;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = Decoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstEncoder::new(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(buffers())
+        Decoder::default()
     }
 }
 
@@ -63,14 +72,14 @@ where
     type Encode = Bytes;
     type Decode = U;
     type Encoder = AsTheyAre;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = Decoder<U>;
 
     fn encoder(&mut self) -> AsTheyAre {
         AsTheyAre
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::new(buffers())
+        Decoder::default()
     }
 }
 
@@ -81,6 +90,30 @@ impl Encoder for AsTheyAre {
     fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.put(message);
         Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
+}
+
+/// Reads one message.
+#[derive(Debug)]
+pub struct Decoder<U>(PhantomData<U>);
+
+impl<U> Default for Decoder<U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<U: Message + Default> tonic::codec::Decoder for Decoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let message = U::decode(buffer).map_err(BadMessage::Undecodable)?;
+        Ok(Some(message))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

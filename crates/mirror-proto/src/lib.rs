@@ -1,6 +1,8 @@
 //! The contracts as Rust: messages and services generated from `proto/`, and the codec that they travel by.
 
 pub mod codec;
+pub mod protocol;
+mod words;
 
 /// The axon service that Bittensor's text-prompting neurons speak.
 #[allow(clippy::pedantic, missing_docs, unreachable_pub, reason = "generated code")]

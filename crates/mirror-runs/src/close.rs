@@ -76,7 +76,7 @@ fn make_tables(
     }
     for table in TABLES {
         let file = layout.table(&table);
-        let unfinished = files::unfinished(&file);
+        let unfinished = mirror_files::unfinished(&file);
         let sources = parts::files_of(table.name, &parts)?;
         let rows = table.merge(sources, &manifest.id, &folder, &unfinished)?;
         files::publish(&unfinished, &file)?;

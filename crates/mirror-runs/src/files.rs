@@ -1,7 +1,7 @@
 //! Files of rows: written once, in their table's order, and merged.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -64,11 +64,9 @@ pub(crate) fn merge<R: Row>(
     writer.finish()
 }
 
-/// Replaces a file with one that holds `bytes`, at once: whoever reads it, also after a crash, sees the old or the new.
+/// Replaces a file with one that holds `bytes`, at once.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let unfinished = unfinished(path);
-    fs::write(&unfinished, bytes).map_err(|error| RunError::write(path, error))?;
-    publish(&unfinished, path)
+    mirror_files::replace(path, bytes).map_err(|error| RunError::write(path, error))
 }
 
 /// The bytes of a file of at most `largest` bytes; none where it is not there.
@@ -78,39 +76,25 @@ pub(crate) fn read_small(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, R
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(RunError::read(path, error)),
     };
-    let mut bytes = Vec::new();
-    file.take(largest + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| RunError::read(path, error))?;
-    if bytes.len() as u64 > largest {
+    let bytes = mirror_files::read_at_most(file, largest).map_err(|error| RunError::read(path, error))?;
+    let too_large = || {
         let error = io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it has more than the {largest} bytes that such a file may have"),
         );
-        return Err(RunError::read(path, error));
-    }
-    Ok(Some(bytes))
-}
-
-/// Where a file or folder grows before it is given its name.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    name.into()
+        RunError::read(path, error)
+    };
+    bytes.ok_or_else(too_large).map(Some)
 }
 
 /// Gives a finished file or folder its name, for good. The files in a folder are synced before.
 pub(crate) fn publish(unfinished: &Path, path: &Path) -> Result<(), RunError> {
-    sync(unfinished)?;
-    fs::rename(unfinished, path).map_err(|error| RunError::write(path, error))?;
-    path.parent().map_or(Ok(()), sync)
+    mirror_files::publish(unfinished, path).map_err(|error| RunError::write(path, error))
 }
 
 /// Returns when a file's bytes, or a folder's entries, are on the disk.
 pub(crate) fn sync(path: &Path) -> Result<(), RunError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| RunError::write(path, error))
+    mirror_files::sync(path).map_err(|error| RunError::write(path, error))
 }
 
 /// Writes rows that come in their table's order.

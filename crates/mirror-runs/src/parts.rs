@@ -84,7 +84,7 @@ impl Part {
     pub(crate) fn publish(layout: &Layout, segment: u32, run_id: &str) -> Result<Self, RunError> {
         let part = Self::of(&layout.parts(), segment);
         let unfinished = Self {
-            folder: files::unfinished(&part.folder),
+            folder: mirror_files::unfinished(&part.folder),
         };
         match fs::remove_dir_all(&unfinished.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -21,7 +21,7 @@ const ROOM: usize = 2 * REMEMBERED;
 enum Source {
     Events { validator: String, purpose: i32 },
     Weights { validator: String },
-    Barrier { validator: String, what: String },
+    Barrier { validator: String },
     Transactions,
     Epochs,
 }
@@ -52,10 +52,9 @@ impl Identity {
                 let validator = set.validator.clone();
                 (Source::Weights { validator }, (set.step, 0))
             }
-            Kind::Barrier(change) => {
-                let validator = change.validator.clone();
-                let what = change.what.clone();
-                (Source::Barrier { validator, what }, (change.block, 0))
+            Kind::Barrier(retirement) => {
+                let validator = retirement.validator.clone();
+                (Source::Barrier { validator }, (retirement.block, 0))
             }
             Kind::Transactions(closed) => (Source::Transactions, (closed.block, closed.first)),
             Kind::Epoch(findings) => (Source::Epochs, (findings.epoch, findings.first_uid)),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use mirror_journal::Writer;
-use mirror_proto::mirror::v1::Record;
+use mirror_proto::mirror::v1::{IncidentKind, Record};
 use mirror_runs::tables::{
     BondRow, EpochRow, EventRow, IncidentRow, LossRow, ParameterRow, RUN_ID, ResponseRow, TABLES, Table,
     TransactionRow, WeightRow,
@@ -21,8 +21,8 @@ fn each_record_becomes_its_rows() {
     let records = [
         event(forward("validator-0", 4, 1)),
         weights("validator-0", 4, &[0.25, 0.75]),
-        incident("miner-3", "exited"),
-        barrier("validator-1", 9, "retired"),
+        incident("miner-3", IncidentKind::Exited),
+        barrier("validator-1", 9),
     ];
     let run = run_of(runs.path(), &records);
 
@@ -174,7 +174,7 @@ fn a_record_that_comes_again_is_acknowledged_and_not_written_twice() {
         event(forward("validator-0", 0, 1)),
         event(forward("validator-1", 0, 0)),
         weights("validator-0", 0, &[1.0]),
-        barrier("validator-1", 3, "retired"),
+        barrier("validator-1", 3),
     ];
     assert_eq!(
         recorder.append(&sent).unwrap(),
@@ -238,7 +238,7 @@ fn many_segments_become_one_sorted_table() {
             .append(&[event(forward("validator-1", step / 2, (step % 2) as u32))])
             .unwrap();
         recorder
-            .append(&[incident(&format!("miner-{step}"), "exited")])
+            .append(&[incident(&format!("miner-{step}"), IncidentKind::Exited)])
             .unwrap();
     }
     let while_going_on = Run::open(&path).unwrap();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::CallNumber;
+
 /// Which call of which caller to which uid. Numbered by the caller and sent in the call's metadata, so that both ends
 /// draw about the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,8 +17,8 @@ pub struct CallId {
     pub half: u32,
     /// The uid that is called.
     pub uid: u32,
-    /// Which call of this forward to this uid: 0 the forward, 1 the backward.
-    pub call: u32,
+    /// Which call of this forward to this uid.
+    pub call: CallNumber,
 }
 
 /// A call's numbers could not be read.
@@ -29,7 +31,7 @@ pub struct ParseCallIdError(String);
 struct Numbers {
     step: u64,
     half: u32,
-    call: u32,
+    call: CallNumber,
 }
 
 impl CallId {
@@ -64,7 +66,7 @@ impl CallId {
         bytes[32..40].copy_from_slice(&self.step.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.half.to_le_bytes());
         bytes[44..48].copy_from_slice(&self.uid.to_le_bytes());
-        bytes[48..].copy_from_slice(&self.call.to_le_bytes());
+        bytes[48..].copy_from_slice(&self.call.bytes());
         bytes
     }
 }
@@ -105,7 +107,7 @@ mod tests {
             step: 41,
             half: 1,
             uid: 12,
-            call: 0,
+            call: CallNumber::QUERY,
         };
         let received = CallId::from_numbers([9; 32], 12, &sent.numbers().to_string());
         assert_eq!(received, Ok(sent));

@@ -8,8 +8,10 @@
 //!   draw in one part shifts no other.
 
 mod call;
+mod call_number;
 
 pub use call::{CallId, ParseCallIdError};
+pub use call_number::CallNumber;
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest};
@@ -133,7 +135,7 @@ mod tests {
             step: 3,
             half: 1,
             uid,
-            call: 0,
+            call: CallNumber::QUERY,
         }
     }
 

@@ -149,9 +149,12 @@ impl Snapshot {
 
     /// Writes a file, over one that is there.
     pub fn write(&self, path: &Path) -> Result<(), SnapshotError> {
-        let write = || match Form::of(path)? {
-            Form::Json => json::write(self, File::create(path)?),
-            Form::Parquet => parquet::write(self, File::create(path)?),
+        let write = || {
+            let form = Form::of(path)?;
+            mirror_files::replace_with(path, |unfinished| match form {
+                Form::Json => json::write(self, File::create(unfinished)?),
+                Form::Parquet => parquet::write(self, File::create(unfinished)?),
+            })
         };
         write().map_err(|what| SnapshotError {
             path: path.to_owned(),

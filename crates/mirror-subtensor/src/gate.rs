@@ -2,7 +2,7 @@
 //!
 //! Signatures are checked once, when a transaction arrives. The log has what was admitted, without them.
 
-use mirror_chain::{Block, REMEMBERED_BLOCKS, Refusal, Transaction};
+use mirror_chain::{Block, DispatchError, REMEMBERED_BLOCKS, Transaction};
 use mirror_net::signed::{self, Unsigned};
 use mirror_proto::mirror::v1 as proto;
 
@@ -61,13 +61,13 @@ impl Admitted {
     /// What it asks of the chain while `open` is the block that takes transactions.
     ///
     /// # Errors
-    /// [`Refusal::Future`] and [`Refusal::AncientBirthBlock`], before and after its time.
-    pub(crate) fn at(self, open: Block) -> Result<Transaction, Refusal> {
+    /// [`DispatchError::Future`] and [`DispatchError::AncientBirthBlock`], before and after its time.
+    pub(crate) fn at(self, open: Block) -> Result<Transaction, DispatchError> {
         if open < self.window.from {
-            return Err(Refusal::Future);
+            return Err(DispatchError::Future);
         }
         if open > self.window.until {
-            return Err(Refusal::AncientBirthBlock);
+            return Err(DispatchError::AncientBirthBlock);
         }
         Ok(self.transaction)
     }

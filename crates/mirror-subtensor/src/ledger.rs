@@ -2,7 +2,7 @@
 //! so that both come to the same state.
 
 use anyhow::Context;
-use mirror_chain::{Block, Chain, ClosedBlock, Refusal, Submitted};
+use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Submitted};
 use mirror_identity::Hotkey;
 
 use crate::barrier::{Barrier, BarrierError, ClosedStep, Hold, Report};
@@ -61,7 +61,7 @@ impl Ledger {
     }
 
     /// Takes a transaction into the open block.
-    pub(crate) fn submit(&mut self, admitted: Admitted) -> Result<Submitted, Refusal> {
+    pub(crate) fn submit(&mut self, admitted: Admitted) -> Result<Submitted, DispatchError> {
         let transaction = admitted.at(self.chain.open_block())?;
         self.chain.submit(transaction)
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Chain, ClosedBlock, Metagraph, NotHeld, Refusal, Submitted};
+use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Metagraph, NotHeld, Submitted};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -110,7 +110,7 @@ struct WaitingReport {
 /// What was submitted, the block that was open, and what came of it.
 pub(crate) struct SubmitAnswer {
     pub(crate) open: Block,
-    pub(crate) submitted: Result<Submitted, Refusal>,
+    pub(crate) submitted: Result<Submitted, DispatchError>,
 }
 
 enum Call {

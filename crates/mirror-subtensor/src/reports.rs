@@ -19,6 +19,8 @@ use mirror_proto::mirror::v1::{
 use prost::Message;
 use tokio::sync::watch;
 
+use crate::wire;
+
 /// Most transactions, or neurons and bonds, of a record: less than a megabyte, unless a single neuron has more bonds.
 const PART: usize = 4_096;
 
@@ -160,8 +162,7 @@ fn transactions(closed: &ClosedBlock) -> Vec<Kind> {
             refusal: applied
                 .outcome
                 .err()
-                .map_or("", |refusal| refusal.name())
-                .to_owned(),
+                .map(|error| wire::dispatch_error(error).into()),
         })
         .collect();
     let parts = (0..).step_by(PART).zip(told.chunks(PART));

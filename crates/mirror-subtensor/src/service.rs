@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use mirror_chain::{Block, NotHeld, Refusal};
+use mirror_chain::{Block, DispatchError, NotHeld};
 use mirror_net::server::MESSAGE_LIMIT;
 use mirror_net::signed::Unsigned;
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
@@ -69,17 +69,17 @@ impl Subtensor for Service {
             Ok(arrived) => self.node.submit(arrived).await?,
             Err(Turned::Unsigned(Unsigned::BadProof)) => SubmitAnswer {
                 open: self.node.current().borrow().block().next(),
-                submitted: Err(Refusal::BadProof),
+                submitted: Err(DispatchError::BadProof),
             },
             Err(senseless) => return Err(Status::invalid_argument(senseless.to_string())),
         };
         let reply = match answer.submitted {
             Ok(submitted) => SubmitReply {
-                refusal: String::new(),
+                refusal: None,
                 block: submitted.block().0,
             },
-            Err(refusal) => SubmitReply {
-                refusal: refusal.name().to_owned(),
+            Err(error) => SubmitReply {
+                refusal: Some(wire::dispatch_error(error).into()),
                 block: answer.open.0,
             },
         };

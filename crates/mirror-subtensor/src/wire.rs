@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use mirror_chain::{
-    Applied, Axon, Block, Call, Chain, Commitment, EXISTENTIAL_DEPOSIT, Holdings, Hyperparameters, Issuance,
-    MAX_METADATA, MAX_UIDS, Metadata, Metagraph, Neuron, Nonce, Rao, SubnetOwner, TRANSFER_FEE, Transaction,
-    Uid, Weights,
+    Applied, Axon, Block, Call, Chain, Commitment, DispatchError, EXISTENTIAL_DEPOSIT, Holdings,
+    Hyperparameters, Issuance, MAX_METADATA, MAX_UIDS, Metadata, Metagraph, Neuron, Nonce, Rao, SubnetOwner,
+    TRANSFER_FEE, Transaction, Uid, Weights,
 };
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 use mirror_proto::mirror::v1 as proto;
@@ -183,12 +183,73 @@ pub(crate) fn key(field: &'static str, bytes: &[u8]) -> Result<PublicKey, Malfor
     })
 }
 
+/// An error of the chain as the contract has it.
+pub(crate) fn dispatch_error(error: DispatchError) -> proto::DispatchError {
+    macro_rules! by_name {
+        ($($name:ident)+) => {
+            match error {
+                $(DispatchError::$name => proto::DispatchError::$name,)+
+            }
+        };
+    }
+    by_name! {
+        Stale
+        BadProof
+        Future
+        AncientBirthBlock
+        ExhaustsResources
+        NotRegistered
+        AlreadyRegistered
+        RegistrationDisabled
+        TooManyRegistrationsThisBlock
+        TooManyRegistrationsThisInterval
+        NoNeuronIdAvailable
+        NonAssociatedColdKey
+        InvalidIpAddress
+        ServingRateLimitExceeded
+        WeightVecNotEqualSize
+        TooManyUids
+        NotEnoughStakeToSetWeights
+        IncorrectNetworkVersionKey
+        SettingWeightsTooFast
+        NoValidatorPermit
+        DuplicateUids
+        InvalidUid
+        NotSettingEnoughWeights
+        MaxWeightExceeded
+        CommitRevealEnabled
+        CommitRevealDisabled
+        CommittingWeightsTooFast
+        TooManyUnrevealedCommits
+        NoWeightsCommitFound
+        RevealTooEarly
+        ExpiredWeightCommit
+        InvalidRevealCommitHashNotMatch
+        AccountNotAllowedCommit
+        SpaceLimitExceeded
+        AmountTooLow
+        NotEnoughBalanceToStake
+        NotEnoughStakeToWithdraw
+        NomStakeBelowMinimumThreshold
+        TxRateLimitExceeded
+        AlreadyDelegate
+        InvalidTake
+        InsufficientBalance
+        ExistentialDeposit
+        NotSubnetOwner
+        Overflow
+        UnknownHyperparameter
+        ValueNotInBounds
+        MaxAllowedUidsLessThanCurrentUids
+    }
+}
+
 /// A closed step as the validator `hotkey` hears of it.
 pub(crate) fn block_closed(closed: &ClosedStep, hotkey: &PublicKey) -> proto::BlockClosed {
     let own = closed.applied.iter().filter(|applied| applied.signer == *hotkey);
     let applied = own.map(|Applied { nonce, outcome, .. }| proto::Applied {
         nonce: nonce.0,
-        refusal: outcome.err().map_or("", |refusal| refusal.name()).to_owned(),
+        refusal: outcome.err().map(|error| dispatch_error(error).into()),
     });
     proto::BlockClosed {
         block: closed.block.0,

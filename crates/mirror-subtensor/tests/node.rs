@@ -13,8 +13,8 @@ use mirror_net::signed::seal;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    Applied, BalanceRequest, BecomeDelegate, BeginRequest, BlockHashRequest, DelegatesRequest, ForceRegister,
-    ForceSetBalance, HoldRequest, Hyperparameter, IssuanceRequest, MetadataRequest, Metagraph,
+    Applied, BalanceRequest, BecomeDelegate, BeginRequest, BlockHashRequest, DelegatesRequest, DispatchError,
+    ForceRegister, ForceSetBalance, HoldRequest, Hyperparameter, IssuanceRequest, MetadataRequest, Metagraph,
     MetagraphRequest, MoveStake, NominatorsRequest, PublishMetadata, Register, RetireRequest, ServeAxon,
     SetHyperparameter, SetWeights, SignedTransaction, Stake, SubnetInfoRequest, Transaction, WatchRequest,
     Weight,
@@ -191,18 +191,12 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
         let (a, b, c) = tokio::join!(a.report(step), b.report(step), c.report(step));
         let (a, b, c) = (a.expect("closes"), b.expect("closes"), c.expect("closes"));
         assert_eq!((a.block, a.step), (step + 2, step));
-        assert_eq!(
-            a.applied,
-            [Applied {
-                nonce,
-                refusal: String::new()
-            }]
-        );
+        assert_eq!(a.applied, [Applied { nonce, refusal: None }]);
         assert_eq!(
             b.applied,
             [Applied {
                 nonce,
-                refusal: "InvalidUid".to_owned()
+                refusal: Some(DispatchError::InvalidUid.into())
             }]
         );
         assert_eq!(c.applied, a.applied);
@@ -256,7 +250,7 @@ async fn a_validator_that_comes_back_hears_of_closed_steps_again() {
         first.applied,
         [Applied {
             nonce: 1,
-            refusal: String::new()
+            refusal: None
         }]
     );
     assert_eq!(again.report(1).await.expect("closed before").block, 3);

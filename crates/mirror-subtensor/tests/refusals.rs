@@ -82,7 +82,7 @@ impl Node {
         let [applied] = &self.close().await[..] else {
             panic!("one call was submitted")
         };
-        applied.refusal.clone()
+        network::refusal_name(applied.refusal)
     }
 
     async fn port(&mut self) -> u32 {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use coordinator::{coordinator, listen};
 use mirror_proto::mirror::v1::record::Kind;
-use mirror_proto::mirror::v1::{BeginRequest, EpochFindings, SettleRequest, Weight};
+use mirror_proto::mirror::v1::{BeginRequest, DispatchError, EpochFindings, SettleRequest, Weight};
 use mirror_spec::launch::SubtensorLaunch;
 use network::{MINERS, Steps, connect, launch, launched, serve_axon, set_weights};
 use tokio::sync::mpsc;
@@ -107,19 +107,27 @@ async fn transactions_and_epochs_are_told_as_they_went() {
                 transaction.nonce,
                 transaction.call.as_str(),
                 transaction.arguments.as_str(),
-                transaction.refusal.as_str(),
+                DispatchError::from_field(transaction.refusal),
             )
         })
         .collect();
     assert_eq!(first.block, 1);
     // In the order (signer, nonce).
     let mut by_signer = [
-        (network::hotkey(0), vec![(1, "serve_axon", "127.0.0.1:4000", "")]),
+        (
+            network::hotkey(0),
+            vec![(1, "serve_axon", "127.0.0.1:4000", None)],
+        ),
         (
             network::hotkey(MINERS),
             vec![
-                (1, "set_weights", "0:7 (1 uids, version key 0)", ""),
-                (2, "set_weights", "9:7 (1 uids, version key 0)", "InvalidUid"),
+                (1, "set_weights", "0:7 (1 uids, version key 0)", None),
+                (
+                    2,
+                    "set_weights",
+                    "9:7 (1 uids, version key 0)",
+                    Some(DispatchError::InvalidUid),
+                ),
             ],
         ),
     ];

@@ -42,9 +42,8 @@ impl Checkpoints {
         let path = self.folder.join(format!("{steps:08}.{ENDING}"));
         let context = || format!("cannot write the checkpoint {}", path.display());
         fs::create_dir_all(&self.folder).with_context(context)?;
-        let unfinished = path.with_extension("part");
-        trained.save(&unfinished).with_context(context)?;
-        fs::rename(&unfinished, &path).with_context(context)?;
+        mirror_files::replace_with(&path, |unfinished| anyhow::Ok(trained.save(unfinished)?))
+            .with_context(context)?;
         tracing::info!(steps, path = %path.display(), "checkpoint of the gating model");
         Ok(())
     }

@@ -17,46 +17,30 @@ use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse,
 };
-use mirror_proto::codec::Encoded;
+use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
 use mirror_proto::mirror::v1::Outcome;
+use mirror_proto::protocol::{BITTENSOR_VERSION, REPLY_LIMIT, SERVES_NO_AXON, TOO_SHORT_COMPLETION};
 use mirror_seed::{CallId, Seed};
 use mirror_telemetry::TraceContext;
 use prost::Message;
 use tokio::task::JoinSet;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
+use tower::ServiceExt;
+use tower::util::MapResponse;
 use tracing::Instrument;
 
 use crate::metagraph::Metagraph;
 
-/// Bytes of one reply; a larger one is refused before it is read.
-const REPLY_LIMIT: usize = 256 * 1024;
-
-/// Characters that a completion must exceed to count.
-const SHORTEST_COMPLETION: usize = 10;
-
-/// How tonic begins to say that a reply is no message: wrong protobuf or UTF-8, no frame, half a frame, nothing at all.
-const UNREADABLE: [&str; 4] = [
-    "failed to decode",
-    "protocol error",
-    "Unexpected EOF",
-    "Missing response message",
-];
-
 /// Entries of a call's metadata, those that tonic adds among them.
 const ENTRIES: usize = 8;
-
-/// Of a uid whose axon is not known.
-const UNSERVED: &str = "serves no axon";
 
 /// The calls that an axon takes.
 const FORWARD: &str = "/TextPrompting/Forward";
 const BACKWARD: &str = "/TextPrompting/Backward";
-
-/// The version that v5.0.0 of bittensor calls itself on the wire.
-const WIRE_VERSION: i32 = 500;
 
 /// Channels to the axons of a metagraph.
 pub struct DendritePool {
@@ -71,8 +55,11 @@ pub struct DendritePool {
 #[derive(Clone)]
 struct Axon {
     address: SocketAddr,
-    client: Grpc<Channel>,
+    client: Grpc<CheckedChannel>,
 }
+
+/// A channel whose replies are checked as they come in.
+type CheckedChannel = MapResponse<Channel, fn(http::Response<Body>) -> http::Response<CheckedReply<Body>>>;
 
 /// One fan-out: the same messages to several uids.
 #[derive(Debug, Clone)]
@@ -154,7 +141,9 @@ impl DendritePool {
             if known.as_ref().map(|axon| axon.address) != neuron.axon {
                 *known = neuron.axon.map(|address| Axon {
                     address,
-                    client: Grpc::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
+                    client: Grpc::new(
+                        channel::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),
+                    ),
                 });
             }
         }
@@ -238,7 +227,7 @@ impl DendritePool {
     /// What every axon of a fan-out is sent, written once.
     fn body(&self, fan_out: &FanOut) -> Bytes {
         let body = ForwardTextPromptingRequest {
-            version: WIRE_VERSION,
+            version: BITTENSOR_VERSION,
             hotkey: self.address.clone(),
             messages: fan_out.messages.clone(),
             timeout: fan_out.timeout.as_secs_f32(),
@@ -248,11 +237,10 @@ impl DendritePool {
 
     /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
     pub fn trace(&self, call: &CallId) -> [u8; 16] {
-        // A forward's number is even, its reward's one more.
         let step = CallId {
             half: 0,
             uid: 0,
-            call: call.call & !1,
+            call: call.call.forward(),
             ..*call
         };
         first_bytes(&self.seed.about_call("trace", &step).bytes())
@@ -280,9 +268,11 @@ impl DendritePool {
             reward,
             timeout,
         } = backward;
-        let axon = self.axon(call.uid).ok_or_else(|| Status::unavailable(UNSERVED))?;
+        let axon = self
+            .axon(call.uid)
+            .ok_or_else(|| Status::unavailable(SERVES_NO_AXON))?;
         let body = BackwardTextPromptingRequest {
-            version: WIRE_VERSION,
+            version: BITTENSOR_VERSION,
             hotkey: self.address.clone(),
             rewards: vec![reward],
             messages,
@@ -297,9 +287,11 @@ impl DendritePool {
         };
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
         let telling = asked.ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD);
-        let told = tokio::time::timeout(timeout, telling.instrument(span)).await;
-        told.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
-        Ok(())
+        match tokio::time::timeout(timeout, telling.instrument(span)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) if !channel::has_timed_out(&status) => Err(status),
+            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        }
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
@@ -325,9 +317,7 @@ impl Asked {
         T: Message + Default + 'static,
     {
         match axon.call(method, self.request()).await {
-            Err(status) if outcome(&status) == Outcome::Unreachable => {
-                Box::pin(axon.call(method, self.request())).await
-            }
+            Err(status) if is_broken(&status) => Box::pin(axon.call(method, self.request())).await,
             answered => answered,
         }
     }
@@ -345,8 +335,11 @@ impl Axon {
         let ready = self.client.ready().await;
         ready.map_err(|error| Status::from_error(error.into()))?;
         let method = PathAndQuery::from_static(method);
-        let response = self.client.unary(request, method, Encoded::default()).await?;
-        Ok(response.into_inner())
+        let response = self
+            .client
+            .server_streaming(request, method, Encoded::default())
+            .await?;
+        only_message(response.into_inner()).await
     }
 }
 
@@ -373,9 +366,9 @@ impl Reply {
         self.timing_dependent = matches!(ended, Err(End::Timeout));
         match ended {
             Ok(response) => {
-                self.outcome = match response.response.chars().take(SHORTEST_COMPLETION + 1).count() {
+                self.outcome = match response.response.chars().take(TOO_SHORT_COMPLETION + 1).count() {
                     0 => Outcome::Empty,
-                    1..=SHORTEST_COMPLETION => Outcome::TooShort,
+                    1..=TOO_SHORT_COMPLETION => Outcome::TooShort,
                     _ => Outcome::Success,
                 };
                 self.grpc_code = Code::Ok;
@@ -387,7 +380,7 @@ impl Reply {
             Err(End::Unserved) => {
                 self.outcome = Outcome::Unreachable;
                 self.grpc_code = Code::Unavailable;
-                UNSERVED.clone_into(&mut self.return_message);
+                SERVES_NO_AXON.clone_into(&mut self.return_message);
             }
             Err(End::Failed(status)) => {
                 self.outcome = outcome(&status);
@@ -421,7 +414,10 @@ fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Dur
         "rpc-auth-header",
         MetadataValue::<Ascii>::from_static("Bittensor"),
     );
-    entries.insert("bittensor-version", MetadataValue::<Ascii>::from(WIRE_VERSION));
+    entries.insert(
+        "bittensor-version",
+        MetadataValue::<Ascii>::from(BITTENSOR_VERSION),
+    );
     metadata::write(&mut entries, call, context);
     let mut request = Request::from_parts(entries, Extensions::default(), body);
     request.set_timeout(timeout);
@@ -430,22 +426,28 @@ fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Dur
 
 /// Whether the deadline passed. Until it has, only this end's word counts: an axon that claims it has refused.
 fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
-    let says_so = status.code() == Code::DeadlineExceeded
-        || (status.code() == Code::Cancelled && status.message() == "Timeout expired");
-    says_so && (channel::is_own(status) || tokio::time::Instant::now() >= deadline)
+    let says_so =
+        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) && !channel::is_own(status);
+    channel::has_timed_out(status) || (says_so && tokio::time::Instant::now() >= deadline)
 }
 
-/// What a gRPC status says of a call.
+/// What a status says of a call whose deadline did not pass.
 fn outcome(status: &Status) -> Outcome {
-    let is_unreadable = || UNREADABLE.iter().any(|words| status.message().starts_with(words));
-    match status.code() {
-        Code::OutOfRange if status.message().contains("message length too large") => Outcome::Oversized,
-        Code::Internal | Code::Unknown if is_unreadable() => Outcome::Malformed,
-        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if channel::is_own(status) => {
-            Outcome::Unreachable
-        }
-        _ => Outcome::Refused,
+    match BadMessage::of(status) {
+        Some(BadMessage::Oversized { .. }) => Outcome::Oversized,
+        Some(_) => Outcome::Malformed,
+        None if is_broken(status) => Outcome::Unreachable,
+        None => Outcome::Refused,
     }
+}
+
+/// Whether the transport says that there is no connection, or that it broke.
+fn is_broken(status: &Status) -> bool {
+    let is_transports = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+    );
+    is_transports && channel::is_own(status) && !channel::has_timed_out(status)
 }
 
 fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {

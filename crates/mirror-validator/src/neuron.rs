@@ -10,9 +10,9 @@ use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_models::training::Look;
 use mirror_proto::mirror::v1::{
-    AxonCall, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
+    AxonCall, DispatchError, ForwardEvent, Outcome, ParameterState, Purpose, WeightsSet, record,
 };
-use mirror_seed::{CallId, Draw, Seed};
+use mirror_seed::{CallId, CallNumber, Draw, Seed};
 use mirror_spec::launch::ValidatorLaunch;
 use rand::seq::index;
 use tonic::Code;
@@ -38,14 +38,6 @@ const RECORDED_COMPLETIONS: usize = 32 << 20;
 
 /// Bytes of one completion that are recorded.
 const RECORDED_COMPLETION: usize = 64 << 10;
-
-/// Numbers of calls within a forward, so that calls by hand and rewards have identities of their own.
-mod call_number {
-    pub(super) const QUERY: u32 = 0;
-    pub(super) const BY_HAND: u32 = 2;
-    /// Of the Backward that rewards a call: one more than the call's.
-    pub(super) const REWARD: u32 = 1;
-}
 
 /// A validator at work.
 pub struct Neuron {
@@ -243,9 +235,9 @@ impl Neuron {
             step_sub,
         } = which;
         let call = if purpose == Purpose::ByHand {
-            call_number::BY_HAND
+            CallNumber::MANUAL
         } else {
-            call_number::QUERY
+            CallNumber::QUERY
         };
         let forward = CallId {
             caller: self.dendrite.hotkey(),
@@ -475,7 +467,7 @@ impl Neuron {
             step: learned.step,
             half: learned.step_sub,
             uid: 0,
-            call: call_number::QUERY,
+            call: CallNumber::QUERY,
         };
         let loss = self.gating.backward(&Lesson {
             question: Question { text, forward },
@@ -575,7 +567,7 @@ impl Neuron {
         let uids: Vec<_> = (0..self.metagraph.neurons.len() as u32).collect();
         let weights = vec![0.0; uids.len()];
         WeightsSet {
-            refusal: "WeightsNotFinite".to_owned(),
+            refusal: Some(DispatchError::WeightsNotFinite.into()),
             ..self.weights_record(step, Processed { uids, weights })
         }
     }
@@ -588,7 +580,7 @@ impl Neuron {
             block: self.block,
             uids: weights.uids,
             weights: weights.weights,
-            refusal: String::new(),
+            refusal: None,
         }
     }
 }
@@ -686,7 +678,7 @@ impl Judged {
     fn backwards(&self, plan: &Plan, replies: &[Reply]) -> Vec<Backward> {
         let backward = |(position, reward): (usize, f32)| {
             let reply = &replies[position];
-            let call = plan.fan_out.forward.call + call_number::REWARD;
+            let call = plan.fan_out.forward.call.reward();
             Backward {
                 call: CallId {
                     uid: reply.uid,
@@ -751,7 +743,7 @@ mod tests {
             step,
             half: 0,
             uid: 0,
-            call: 0,
+            call: CallNumber::QUERY,
         };
         Seed::root(1).about_call("chosen uids", &call)
     }

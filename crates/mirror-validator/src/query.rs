@@ -7,7 +7,8 @@ use anyhow::Context;
 use mirror_chain::Block;
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{Purpose, SubmitReply, WeightsSet, record};
+use mirror_proto::mirror::v1::{DispatchError, Purpose, SubmitReply, WeightsSet, record};
+use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use tokio::sync::{Mutex, watch};
 
@@ -15,9 +16,6 @@ use crate::conversation::Conversation;
 use crate::learned::Learned;
 use crate::neuron::{Ask, Choice, Ends, Judgement, Neuron, Which};
 use crate::weights::Stage;
-
-/// Blocks between two resyncs of the metagraph.
-const RESYNC_BLOCKS: u64 = 10;
 
 /// How far a query has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -220,7 +218,7 @@ impl Run<'_> {
     /// committed to are revealed when their epoch has come.
     async fn after_step(&mut self, step: u64) -> anyhow::Result<()> {
         self.wait_for_block(step).await?;
-        if self.neuron.block >= self.neuron.synced_block + RESYNC_BLOCKS {
+        if self.neuron.block >= self.neuron.synced_block + METAGRAPH_SYNC_BLOCKS {
             self.resync_now().await?;
         }
         self.reveal_weights().await?;
@@ -303,8 +301,8 @@ impl Run<'_> {
         let nonce = self.neuron.waiting.next_nonce(self.neuron.block);
         let closed = self.neuron.synced_block;
         let SubmitReply { refusal, block } = self.neuron.chain.submit(nonce, closed, call).await?;
-        tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal, "weights");
-        if !refusal.is_empty() {
+        tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal = ?DispatchError::from_field(refusal), "weights");
+        if refusal.is_some() {
             record.refusal = refusal;
             return self.report_weights(record).await;
         }
@@ -320,8 +318,8 @@ impl Run<'_> {
     }
 
     async fn report_weights(&mut self, record: WeightsSet) -> anyhow::Result<()> {
-        if !record.refusal.is_empty() {
-            tracing::warn!(refusal = record.refusal, "the chain did not take the weights");
+        if let Some(refusal) = DispatchError::from_field(record.refusal) {
+            tracing::warn!(%refusal, "the chain did not take the weights");
         }
         let record = record::Kind::Weights(record);
         self.neuron.reporter.report(record, None).await

@@ -18,7 +18,7 @@ use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::Latency;
 use mirror_spec::launch::LinkLaunch;
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
@@ -137,7 +137,7 @@ fn fan_out(pool: &DendritePool, uids: &[u32], timeout: Duration) -> FanOut {
             step: 7,
             half: 1,
             uid: 0,
-            call: 0,
+            call: CallNumber::QUERY,
         },
         messages: vec![r#"{"role": "user", "content": "Which river?"}"#.to_owned()],
         uids: uids.to_vec(),
@@ -275,6 +275,23 @@ async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
         assert_eq!(reply.grpc_code, Code::from_i32(code));
         assert_eq!(reply.return_message, "go away");
         assert!(!reply.timing_dependent, "{reply:?}");
+    }
+}
+
+/// The words of this end's own failures are no proof that they happened.
+#[tokio::test]
+async fn an_axon_that_claims_a_bad_message_has_refused() {
+    for (code, words) in [
+        (13, "failed to decode Protobuf message: invalid wire type"),
+        (13, "Unexpected EOF decoding stream."),
+        (2, "protocol error: missing grpc-status trailer"),
+        (
+            11,
+            "Error, decoded message length too large: found 9 bytes, the limit is: 1 bytes",
+        ),
+    ] {
+        let reply = ending(move || status(code, words)).await;
+        assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
     }
 }
 
@@ -583,7 +600,7 @@ async fn rewards_that_are_not_taken_are_told_and_hold_nobody_up() {
     let backward = |uid| Backward {
         call: CallId {
             uid,
-            call: 1,
+            call: CallNumber::QUERY.reward(),
             ..fan_out(&pool, &[], SHORT).forward
         },
         messages: Vec::new(),

@@ -10,8 +10,8 @@ use mirror_identity::PublicKey;
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    ForwardEvent, ForwardRequest, Hello, InferenceRequest, Message as Asked, Outcome, Purpose, QueryRequest,
-    TrainRequest, Transaction, WeightsSet, node_report, record,
+    DispatchError, ForwardEvent, ForwardRequest, Hello, InferenceRequest, Message as Asked, Outcome, Purpose,
+    QueryRequest, TrainRequest, Transaction, WeightsSet, node_report, record,
 };
 use mirror_seed::Seed;
 use mirror_spec::TrainArgs;
@@ -314,7 +314,7 @@ async fn weights_are_set_at_the_epoch_and_recorded_when_they_apply() {
             (set.uids.as_slice(), set.weights.as_slice()),
             ([0, 1].as_slice(), [0.5, 0.5].as_slice())
         );
-        assert_eq!(set.refusal, "");
+        assert_eq!(set.refusal, None);
     }
     let applied = network.chain.state().applied.clone();
     let blocks: Vec<u64> = applied.iter().map(|(block, _)| *block).collect();
@@ -336,11 +336,11 @@ async fn weights_that_the_chain_refuses_are_recorded_with_its_word() {
     {
         let mut state = network.chain.state();
         state.epoch_length = 5;
-        state.refusal = "NoValidatorPermit".to_owned();
+        state.refusal = Some(DispatchError::NoValidatorPermit);
     }
     let (_, records) = network.query().await;
-    let refusals: Vec<String> = weights(records).into_iter().map(|set| set.refusal).collect();
-    assert_eq!(refusals, ["NoValidatorPermit"]);
+    let refusals: Vec<DispatchError> = weights(records).iter().map(WeightsSet::refusal).collect();
+    assert_eq!(refusals, [DispatchError::NoValidatorPermit]);
 }
 
 /// With netuid 1 and a tempo of 5 an epoch has six blocks: 4 … 9, 10 … 15, 16 … 21.

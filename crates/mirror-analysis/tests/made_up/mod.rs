@@ -6,8 +6,8 @@ use std::path::Path;
 
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
-    AxonCall, BarrierChange, EpochFindings, EpochNeuron, ForwardEvent, NodeIncident, Outcome, Purpose,
-    Record, WeightsSet,
+    AxonCall, BarrierRetirement, DispatchError, EpochFindings, EpochNeuron, ForwardEvent, IncidentKind,
+    NodeIncident, Outcome, Purpose, Record, WeightsSet,
 };
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
 use tempfile::TempDir;
@@ -116,7 +116,12 @@ pub(crate) fn with_calls(mut event: ForwardEvent, calls: Vec<AxonCall>) -> Recor
     }
 }
 
-pub(crate) fn weights(validator: &str, step: u64, weights: &[(u32, f32)], refusal: &str) -> Record {
+pub(crate) fn weights(
+    validator: &str,
+    step: u64,
+    weights: &[(u32, f32)],
+    refusal: Option<DispatchError>,
+) -> Record {
     Record {
         kind: Some(Kind::Weights(WeightsSet {
             validator: validator.to_owned(),
@@ -124,7 +129,7 @@ pub(crate) fn weights(validator: &str, step: u64, weights: &[(u32, f32)], refusa
             block: step,
             uids: weights.iter().map(|(uid, _)| *uid).collect(),
             weights: weights.iter().map(|(_, weight)| *weight).collect(),
-            refusal: refusal.to_owned(),
+            refusal: refusal.map(i32::from),
         })),
     }
 }
@@ -154,11 +159,17 @@ pub(crate) fn epoch(epoch: u64, incentives: &[u32]) -> Record {
     }
 }
 
-pub(crate) fn incident(node: &str, what: &str, detail: &str, incarnation: u32, last_log: &str) -> Record {
+pub(crate) fn incident(
+    node: &str,
+    what: IncidentKind,
+    detail: &str,
+    incarnation: u32,
+    last_log: &str,
+) -> Record {
     Record {
         kind: Some(Kind::Incident(NodeIncident {
             node: node.to_owned(),
-            what: what.to_owned(),
+            what: what.into(),
             detail: detail.to_owned(),
             at: 1_800_000_012.0,
             incarnation,
@@ -169,10 +180,9 @@ pub(crate) fn incident(node: &str, what: &str, detail: &str, incarnation: u32, l
 
 pub(crate) fn retired(validator: &str, block: u64) -> Record {
     Record {
-        kind: Some(Kind::Barrier(BarrierChange {
+        kind: Some(Kind::Barrier(BarrierRetirement {
             validator: validator.to_owned(),
             block,
-            what: "retired".to_owned(),
             reason: "its process exited".to_owned(),
         })),
     }
@@ -198,17 +208,23 @@ pub(crate) fn training(steps: u64, uids: u32) -> Vec<Record> {
             let share = |uid: u32| f32::powi(0.9, uid as i32) * (1.0 + 0.2 * noise(step, uid.into()));
             let sum: f32 = (0..uids).map(share).sum();
             let set: Vec<_> = (0..uids).map(|uid| (uid, share(uid) / sum)).collect();
-            records.push(weights("validator-0", step, &set, ""));
-            records.push(weights("validator-1", step, &set, ""));
+            records.push(weights("validator-0", step, &set, None));
+            records.push(weights("validator-1", step, &set, None));
             let incentives: Vec<u32> = set.iter().map(|(_, share)| (share * 65_535.0) as u32).collect();
             records.push(epoch(1 + step / 20, &incentives));
         }
     }
     let log = "INFO axon listening\nERROR out of memory\n";
-    records.push(incident("miner-5", "exited", "killed by signal 9", 0, log));
     records.push(incident(
         "miner-5",
-        "left",
+        IncidentKind::Exited,
+        "killed by signal 9",
+        0,
+        log,
+    ));
+    records.push(incident(
+        "miner-5",
+        IncidentKind::Left,
         "miners are left dead by the experiment's policy",
         0,
         "",

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use mirror_chain::{
-    Balance, Call, Chain, Genesis, GenesisNeuron, Hyperparameters, Neuron, Nonce, Rao, Refusal, SubnetOwner,
-    Transaction, Uid, Weights,
+    Balance, Call, Chain, DispatchError, Genesis, GenesisNeuron, Hyperparameters, Neuron, Nonce, Rao,
+    SubnetOwner, Transaction, Uid, Weights,
 };
 use mirror_identity::PublicKey;
 
@@ -85,7 +85,7 @@ pub(crate) fn submit(chain: &mut Chain, signer: PublicKey, nonce: u64, call: Cal
 
 /// Submits one call and closes the block.
 #[track_caller]
-pub(crate) fn outcome(chain: &mut Chain, signer: PublicKey, call: Call) -> Result<(), Refusal> {
+pub(crate) fn outcome(chain: &mut Chain, signer: PublicKey, call: Call) -> Result<(), DispatchError> {
     let nonce = chain.block().0;
     submit(chain, signer, nonce, call);
     let applied = chain.close_block().applied;

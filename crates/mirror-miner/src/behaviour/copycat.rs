@@ -8,7 +8,6 @@ use mirror_spec::CopycatArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings};
-use crate::network::RELAYED;
 
 pub(super) struct Copycat {
     args: CopycatArgs,
@@ -30,7 +29,7 @@ impl Copycat {
 #[async_trait]
 impl Behaviour for Copycat {
     async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
-        if call.id.call & RELAYED == 0
+        if !call.id.call.is_relayed()
             && let Some(victim) = self.victim(call)
         {
             let Surroundings { network, key, .. } = &self.surroundings;

@@ -1,14 +1,12 @@
 //! `honest`: asked for a question it gives one from the data; asked a question it gives, with chance `fitness`, a right
 //! answer, else a random one; and with chance `fail_rate` it answers nothing.
 
+use mirror_proto::protocol::TOO_SHORT_COMPLETION;
 use mirror_seed::{CallId, Draw};
 use mirror_spec::HonestArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings};
-
-/// A completion must be longer than 10 characters to count; spaces, which reward models strip, make up for the rest.
-const SHORTEST_COMPLETION: usize = 11;
 
 pub(super) struct Honest {
     args: HonestArgs,
@@ -72,8 +70,8 @@ impl Behaviour for Honest {
     }
 }
 
-/// A text with as many spaces as make it count.
+/// A text with as many spaces as make it count; reward models strip them.
 pub(super) fn padded(text: &str) -> String {
-    let missing = SHORTEST_COMPLETION.saturating_sub(text.chars().count());
+    let missing = (TOO_SHORT_COMPLETION + 1).saturating_sub(text.chars().count());
     format!("{text}{:missing$}", "")
 }

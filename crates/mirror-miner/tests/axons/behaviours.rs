@@ -10,7 +10,7 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode,
 };
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::Latency;
 use mirror_spec::{
     BehaviourSpec, CachedArgs, ClimbingArgs, ConstantAnswerArgs, CopycatArgs, DegradingArgs, FailingArgs,
@@ -534,7 +534,7 @@ async fn a_climber_keeps_to_the_trick_that_earns_most() {
             timeout: 30.0,
         };
         let rewarding = CallId {
-            call: 1,
+            call: CallNumber::QUERY.reward(),
             ..call(0, step)
         };
         miner

@@ -20,7 +20,7 @@ use mirror_proto::mirror::v1::{
     MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, ServeAxon, SignedTransaction, StepReport,
     SubmitReply, Transaction, WatchRequest,
 };
-use mirror_seed::{CallId, Seed};
+use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
 use mirror_spec::{BehaviourSpec, HonestArgs};
 use mirror_telemetry::TraceContext;
@@ -281,7 +281,7 @@ pub(crate) fn call(uid: u32, step: u64) -> CallId {
         step,
         half: 0,
         uid,
-        call: 0,
+        call: CallNumber::QUERY,
     }
 }
 

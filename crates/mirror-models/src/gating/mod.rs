@@ -135,6 +135,8 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn GatingModel>, Mod
 
 #[cfg(test)]
 mod tests {
+    use mirror_seed::CallNumber;
+
     use super::*;
     use crate::training::Gradients;
     use mirror_spec::{
@@ -165,7 +167,7 @@ mod tests {
                 step,
                 half: 0,
                 uid: 0,
-                call: 0,
+                call: CallNumber::QUERY,
             },
         }
     }

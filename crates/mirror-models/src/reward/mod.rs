@@ -78,6 +78,8 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn RewardModel>, Mod
 
 #[cfg(test)]
 mod tests {
+    use mirror_seed::CallNumber;
+
     use super::*;
     use mirror_spec::{
         ConstantArgs, ConstantRewardArgs, Distribution, DistributionArgs, DummyReward, DummyRewardArgs,
@@ -98,7 +100,7 @@ mod tests {
             step: 2,
             half: 1,
             uid,
-            call: 0,
+            call: CallNumber::QUERY,
         };
         Candidate {
             call,

@@ -7,13 +7,16 @@ use mirror_proto::mirror::v1::record::Kind;
 
 use super::{Row, columns};
 
+/// Of a validator that the block barrier goes on without.
+const RETIRED: &str = "retired";
+
 columns! {
     /// Something that happened to a node: it died, was started again, or the block barrier went on without it. In the
     /// order in which it became known.
     pub struct IncidentRow {
         /// the node's name, `miner-3`
         pub node: String,
-        /// `exited`, `hung`, `unready`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired` or `joined`
+        /// `exited`, `hung`, `unready`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired`
         pub what: String,
         /// the reason, in words
         pub detail: String,
@@ -37,19 +40,19 @@ impl Row for IncidentRow {
         match &record.kind {
             Some(Kind::Incident(incident)) => rows.push(Self {
                 node: incident.node.clone(),
-                what: incident.what.clone(),
+                what: incident.what().to_string(),
                 detail: incident.detail.clone(),
                 at: Some(incident.at),
                 block: None,
                 incarnation: Some(incident.incarnation),
                 last_log: Some(incident.last_log.clone()),
             }),
-            Some(Kind::Barrier(change)) => rows.push(Self {
-                node: change.validator.clone(),
-                what: change.what.clone(),
-                detail: change.reason.clone(),
+            Some(Kind::Barrier(retirement)) => rows.push(Self {
+                node: retirement.validator.clone(),
+                what: RETIRED.to_owned(),
+                detail: retirement.reason.clone(),
                 at: None,
-                block: Some(change.block),
+                block: Some(retirement.block),
                 incarnation: None,
                 last_log: None,
             }),

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use mirror_proto::mirror::v1::Record;
 use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{DispatchError, Record};
 
 use super::{Row, address, columns};
 
@@ -41,7 +41,7 @@ impl Row for TransactionRow {
             nonce: transaction.nonce,
             call: transaction.call.clone(),
             arguments: transaction.arguments.clone(),
-            refusal: (!transaction.refusal.is_empty()).then(|| transaction.refusal.clone()),
+            refusal: DispatchError::from_field(transaction.refusal).map(|error| error.to_string()),
         }));
     }
 

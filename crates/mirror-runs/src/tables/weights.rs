@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use mirror_proto::mirror::v1::Record;
 use mirror_proto::mirror::v1::record::Kind;
+use mirror_proto::mirror::v1::{DispatchError, Record};
 
 use super::{Row, columns};
 
@@ -34,7 +34,7 @@ impl Row for WeightRow {
         let Some(Kind::Weights(set)) = &record.kind else {
             return;
         };
-        let refusal = (!set.refusal.is_empty()).then(|| set.refusal.clone());
+        let refusal = DispatchError::from_field(set.refusal).map(|error| error.to_string());
         rows.extend(set.uids.iter().zip(&set.weights).map(|(uid, weight)| Self {
             validator: set.validator.clone(),
             step: set.step,

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
-    AxonCall, BarrierChange, ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, ForwardEvent,
-    NodeIncident, Outcome, ParameterState, Purpose, Record, WeightsSet,
+    AxonCall, BarrierRetirement, ClosedTransaction, ClosedTransactions, DispatchError, EpochFindings,
+    EpochNeuron, ForwardEvent, IncidentKind, NodeIncident, Outcome, ParameterState, Purpose, Record,
+    WeightsSet,
 };
 use mirror_runs::tables::Row;
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
@@ -110,14 +111,14 @@ pub(crate) fn weights(validator: &str, step: u64, weights: &[f32]) -> Record {
         block: step,
         uids: (0..).take(weights.len()).collect(),
         weights: weights.to_vec(),
-        refusal: String::new(),
+        refusal: None,
     }))
 }
 
-pub(crate) fn incident(node: &str, what: &str) -> Record {
+pub(crate) fn incident(node: &str, what: IncidentKind) -> Record {
     kind(Kind::Incident(NodeIncident {
         node: node.to_owned(),
-        what: what.to_owned(),
+        what: what.into(),
         detail: "signal 9".to_owned(),
         at: 1_795_000_001.0,
         incarnation: 2,
@@ -125,11 +126,10 @@ pub(crate) fn incident(node: &str, what: &str) -> Record {
     }))
 }
 
-pub(crate) fn barrier(validator: &str, block: u64, what: &str) -> Record {
-    kind(Kind::Barrier(BarrierChange {
+pub(crate) fn barrier(validator: &str, block: u64) -> Record {
+    kind(Kind::Barrier(BarrierRetirement {
         validator: validator.to_owned(),
         block,
-        what: what.to_owned(),
         reason: "exited".to_owned(),
     }))
 }
@@ -143,7 +143,7 @@ pub(crate) fn closed(block: u64, asked: &[(&str, &str)]) -> Record {
             nonce: place as u64,
             call: (*call).to_owned(),
             arguments: (*arguments).to_owned(),
-            refusal: if last { "SettingWeightsTooFast" } else { "" }.to_owned(),
+            refusal: last.then(|| DispatchError::SettingWeightsTooFast.into()),
         }
     });
     kind(Kind::Transactions(ClosedTransactions {

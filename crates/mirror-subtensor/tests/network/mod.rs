@@ -11,7 +11,8 @@ use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    BlockClosed, CurrentBlockRequest, ServeAxon, SetWeights, SignedTransaction, StepReport, Weight,
+    BlockClosed, CurrentBlockRequest, DispatchError, ServeAxon, SetWeights, SignedTransaction, StepReport,
+    Weight,
 };
 use mirror_seed::Seed;
 use mirror_spec::launch::{
@@ -135,6 +136,11 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Clients, tonic::trans
     })
 }
 
+/// The chain's name for a refusal, empty where there is none.
+pub(crate) fn refusal_name(refusal: Option<i32>) -> String {
+    DispatchError::from_field(refusal).map_or_else(String::new, |error| error.to_string())
+}
+
 impl Clients {
     /// Signs and submits what is asked, for a time from now on; gives the refusal, empty where there is none, and the
     /// block.
@@ -146,7 +152,7 @@ impl Clients {
     /// The same, of what is signed already.
     pub(crate) async fn submit_signed(&mut self, signed: SignedTransaction) -> Result<(String, u64), Status> {
         let reply = self.subtensor.submit(signed).await?.into_inner();
-        Ok((reply.refusal, reply.block))
+        Ok((refusal_name(reply.refusal), reply.block))
     }
 }
 

@@ -85,12 +85,12 @@ impl Waiting {
             let Some(Applied { refusal, .. }) = told.filter(|_| weights.stage() != Stage::Committed) else {
                 return true;
             };
-            if weights.stage() == Stage::Committing && refusal.is_empty() {
+            if weights.stage() == Stage::Committing && refusal.is_none() {
                 weights.set_stage(Stage::Committed);
                 return true;
             }
             let mut record = std::mem::take(&mut weights.record);
-            record.refusal.clone_from(refusal);
+            record.refusal = *refusal;
             settled.push(record);
             false
         });
@@ -100,6 +100,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use mirror_proto::mirror::v1::DispatchError;
+
     use super::*;
 
     fn record(step: u64) -> WeightsSet {
@@ -109,10 +111,10 @@ mod tests {
         }
     }
 
-    fn told(nonce: u64, refusal: &str) -> Applied {
+    fn told(nonce: u64, refusal: Option<DispatchError>) -> Applied {
         Applied {
             nonce,
-            refusal: refusal.to_owned(),
+            refusal: refusal.map(i32::from),
         }
     }
 
@@ -127,13 +129,16 @@ mod tests {
     fn weights_in_the_open_are_settled_by_their_block() {
         let mut waiting = Waiting::default();
         waiting.push(record(4), Stage::Setting, 6, 7);
-        assert_eq!(waiting.take_applied(&[told(5, "")]), []);
+        assert_eq!(waiting.take_applied(&[told(5, None)]), []);
         let refused = WeightsSet {
-            refusal: "DuplicateUids".to_owned(),
+            refusal: Some(DispatchError::DuplicateUids.into()),
             ..record(4)
         };
-        assert_eq!(waiting.take_applied(&[told(6, "DuplicateUids")]), [refused]);
-        assert_eq!(waiting.take_applied(&[told(6, "")]), []);
+        assert_eq!(
+            waiting.take_applied(&[told(6, Some(DispatchError::DuplicateUids))]),
+            [refused]
+        );
+        assert_eq!(waiting.take_applied(&[told(6, None)]), []);
     }
 
     #[test]
@@ -147,7 +152,7 @@ mod tests {
         let mut waiting = Waiting::default();
         waiting.push(record(4), Stage::Committing, 8, 9);
         assert_eq!(waiting.take_due(Block(20), Some(period)), []);
-        assert_eq!(waiting.take_applied(&[told(8, "")]), []);
+        assert_eq!(waiting.take_applied(&[told(8, None)]), []);
         assert_eq!(waiting.take_due(Block(17), Some(period)), []);
         assert_eq!(waiting.take_due(Block(18), Some(period)), [record(4)]);
         assert_eq!(waiting.take_due(Block(18), Some(period)), []);

@@ -18,10 +18,10 @@ use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServe
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, Directive, Hyperparameter, Hyperparameters,
-    Metagraph, MetagraphRequest, NeuronInfo, NodeReport, Nominators, NominatorsRequest, QueryProgress,
-    QueryRequest, Record, Sequenced, SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest,
-    directive, node_report, record,
+    Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, Directive, DispatchError, Hyperparameter,
+    Hyperparameters, Metagraph, MetagraphRequest, NeuronInfo, NodeReport, Nominators, NominatorsRequest,
+    QueryProgress, QueryRequest, Record, Sequenced, SignedTransaction, StepReport, SubmitReply, Transaction,
+    WatchRequest, directive, node_report, record,
 };
 use mirror_spec::launch::{Launch, ValidatorLaunch};
 use mirror_spec::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
@@ -118,7 +118,7 @@ pub(crate) struct State {
     /// Whether weights must be committed to first and revealed an epoch later.
     pub(crate) commits: bool,
     /// Why the next weights are refused when their block closes.
-    pub(crate) refusal: String,
+    pub(crate) refusal: Option<DispatchError>,
     block: u64,
     waiting: Vec<Transaction>,
     /// Blocks whose metagraphs were asked for.
@@ -136,11 +136,11 @@ impl Chain {
         let mut state = self.state();
         state.block += 1;
         let block = state.block;
-        let refusal = state.refusal.clone();
+        let refusal = state.refusal.map(i32::from);
         let applied = std::mem::take(&mut state.waiting);
         let told = applied.iter().map(|transaction| Applied {
             nonce: transaction.nonce,
-            refusal: refusal.clone(),
+            refusal,
         });
         let told = told.collect();
         state

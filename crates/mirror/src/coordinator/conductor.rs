@@ -16,8 +16,8 @@ use mirror_cluster::supervise::{Decision, Health, MOST_RESTARTS, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
-use mirror_proto::mirror::v1::QueryProgress;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
+use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
 use mirror_runs::{Ended, Manifest, Recorder, roles};
 use mirror_seed::Seed;
 use mirror_spec::{Experiment, Model, RestartPolicy};
@@ -119,7 +119,7 @@ enum Wave {
 struct Death {
     node: String,
     /// As the incidents have it: `exited`, `hung`, `unready`.
-    what: &'static str,
+    what: IncidentKind,
     /// `was ended by signal 9`.
     how: String,
     last_log: LastLog,
@@ -448,7 +448,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 let name = blueprint::validator_name(index);
                 let reason = status.message().to_owned();
                 self.crew
-                    .incident(&name, "failed", reason.clone(), String::new())
+                    .incident(&name, IncidentKind::Failed, reason.clone(), String::new())
                     .await?;
                 bail!("{name} failed in its query: {reason}");
             }
@@ -498,7 +498,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 format!("{} before it was ready", exit.status)
             },
             node: exit.node,
-            what: "exited",
+            what: IncidentKind::Exited,
             last_log: exit.last_log,
         })
         .await
@@ -533,7 +533,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 self.crew.placement.kill(&node).await?;
                 self.died(Death {
                     node,
-                    what: "unready",
+                    what: IncidentKind::Unready,
                     how: format!("was not ready within {timeout:?}: {reason}"),
                     last_log,
                 })
@@ -547,7 +547,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 tracing::warn!(node, ?killed, %error, "a node could not be started again");
                 self.died(Death {
                     node,
-                    what: "exited",
+                    what: IncidentKind::Exited,
                     how: format!("could not be started again: {error}"),
                     last_log: LastLog::default(),
                 })
@@ -565,7 +565,7 @@ impl<P: Placement + 'static> Conductor<P> {
         };
         if let Some(detail) = detail {
             self.crew
-                .incident(node, "restarted", detail, String::new())
+                .incident(node, IncidentKind::Restarted, detail, String::new())
                 .await?;
         }
         self.watch(node);
@@ -660,7 +660,7 @@ impl<P: Placement + 'static> Conductor<P> {
             ),
             last_log: last_log.unwrap_or_else(|error| LastLog(format!("(its log cannot be read: {error})"))),
             node,
-            what: "hung",
+            what: IncidentKind::Hung,
         })
         .await
     }
@@ -690,7 +690,7 @@ impl<P: Placement + 'static> Conductor<P> {
             Decision::GiveUp => {
                 let reason = "it was started again as often as is allowed";
                 self.crew
-                    .incident(node, "left", reason.to_owned(), String::new())
+                    .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
                     .await?;
                 bail!(death.words(&format!(", after {MOST_RESTARTS} restarts")))
             }
@@ -701,7 +701,7 @@ impl<P: Placement + 'static> Conductor<P> {
     async fn lost(&mut self, death: &Death) -> anyhow::Result<()> {
         let (node, reason) = (&death.node, "its policy leaves it dead");
         self.crew
-            .incident(node, "left", reason.to_owned(), String::new())
+            .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
             .await?;
         if let Phase::Starting { awaited, .. } = &mut self.phase {
             awaited.remove(node);

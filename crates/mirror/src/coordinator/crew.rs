@@ -13,9 +13,10 @@ use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
-    BarrierChange, BeginRequest, HoldRequest, Metagraph, MetagraphRequest, NodeIncident, QueryProgress,
-    QueryRequest, RetireRequest, SettleRequest, record,
+    BarrierRetirement, BeginRequest, HoldRequest, IncidentKind, Metagraph, MetagraphRequest, NodeIncident,
+    QueryProgress, QueryRequest, RetireRequest, SettleRequest, record,
 };
+use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use mirror_spec::BlockTime;
 use tokio::sync::{mpsc, watch};
@@ -24,7 +25,7 @@ use tonic::{Response, Status};
 use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
 use super::health::Outage;
 use super::intake::Intake;
-use super::metagraphs::{self, SYNC_BLOCKS};
+use super::metagraphs;
 use super::schedule::Hold;
 
 /// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
@@ -196,14 +197,14 @@ impl<P: Placement> Crew<P> {
     pub(super) async fn incident(
         &self,
         node: &str,
-        what: &str,
+        what: IncidentKind,
         detail: String,
         last_log: String,
     ) -> anyhow::Result<()> {
         let incarnation = self.incarnation(node);
         let incident = NodeIncident {
             node: node.to_owned(),
-            what: what.to_owned(),
+            what: what.into(),
             detail,
             at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -262,13 +263,12 @@ impl<P: Placement> Crew<P> {
                 async move { client.retire(request).await }
             })
             .await?;
-        let change = BarrierChange {
+        let retirement = BarrierRetirement {
             validator: blueprint::validator_name(index),
             block: retired.block,
-            what: "retired".to_owned(),
             reason,
         };
-        self.intake.record(record::Kind::Barrier(change)).await
+        self.intake.record(record::Kind::Barrier(retirement)).await
     }
 
     /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on. Returns
@@ -281,7 +281,8 @@ impl<P: Placement> Crew<P> {
             }
             self.placement.kill(&name).await?;
             let detail = format!("by the schedule, after step {step}");
-            self.incident(&name, "killed", detail, String::new()).await?;
+            self.incident(&name, IncidentKind::Killed, detail, String::new())
+                .await?;
         }
         let firsts: BTreeSet<u32> = hold
             .restart
@@ -374,7 +375,7 @@ impl<P: Placement> Crew<P> {
             if history.version != Some(version) {
                 self.keep_metagraph(Some(block)).await?;
             }
-            block = (block / SYNC_BLOCKS + 1) * SYNC_BLOCKS;
+            block = (block / METAGRAPH_SYNC_BLOCKS + 1) * METAGRAPH_SYNC_BLOCKS;
             *history = History {
                 next: Some(block),
                 version: Some(version),

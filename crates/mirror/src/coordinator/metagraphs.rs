@@ -9,11 +9,9 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use mirror_identity::PublicKey;
 use mirror_proto::mirror::v1::{Metagraph, NeuronInfo};
+use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use mirror_snapshot::{Neuron, Snapshot};
-
-/// Blocks between two metagraphs of a history: as many as validators let pass between two syncs.
-pub(super) const SYNC_BLOCKS: u64 = 10;
 
 /// Keeps what the subnet started from.
 pub(super) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
@@ -27,10 +25,7 @@ pub(super) fn save(layout: &Layout, metagraph: &Metagraph) -> anyhow::Result<()>
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));
-    // Whoever reads while it is written reads the file that was there before.
-    let unfinished = folder.join("unfinished.json");
-    snapshot(metagraph)?.write(&unfinished)?;
-    fs::rename(&unfinished, &path).with_context(|| format!("cannot write {}", path.display()))
+    Ok(snapshot(metagraph)?.write(&path)?)
 }
 
 /// Which of a run's metagraphs is wanted.
@@ -71,7 +66,7 @@ pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, Snapshot)> 
     let Some(found) = found else {
         bail!(
             "the run has no metagraph of block {block}: it keeps those of {}; with `model.metagraph: Metagraph` it keeps \
-             one each {SYNC_BLOCKS} blocks",
+             one each {METAGRAPH_SYNC_BLOCKS} blocks",
             list(&kept)
         );
     };

@@ -2,7 +2,7 @@
 //! expected.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -126,14 +126,14 @@ fn checked(cases: &[Case], algorithm: Algorithm) -> anyhow::Result<Report> {
 
 /// The cases of a file.
 fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
-    ensure!(
-        text.len() as u64 <= MOST_BYTES,
-        "more than {} MiB: too large for inputs of epochs",
-        MOST_BYTES >> 20
-    );
-    parsed(&text)
+    let text = mirror_files::read_at_most(File::open(path)?, MOST_BYTES)?;
+    let too_large = || {
+        format!(
+            "more than {} MiB: too large for inputs of epochs",
+            MOST_BYTES >> 20
+        )
+    };
+    parsed(&text.with_context(too_large)?)
 }
 
 /// The members that tell the three forms of file apart.

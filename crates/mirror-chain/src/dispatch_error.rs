@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-macro_rules! refusals {
+macro_rules! dispatch_errors {
     ($($(#[$doc:meta])* $name:ident: $text:literal,)+) => {
         /// Why a transaction was not taken, or did not take effect.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-        pub enum Refusal {
+        pub enum DispatchError {
             $($(#[$doc])* #[error($text)] $name,)+
         }
 
-        impl Refusal {
+        impl DispatchError {
             /// The chain's name for it.
             pub fn name(self) -> &'static str {
                 match self {
@@ -21,7 +21,7 @@ macro_rules! refusals {
     };
 }
 
-refusals! {
+dispatch_errors! {
     /// A nonce that this key has used for another call, or below one that it has used, whose answer, if it was used
     /// itself, is no longer remembered.
     Stale: "the key has used this nonce for another call, or one above it since",

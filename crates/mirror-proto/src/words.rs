@@ -1,0 +1,72 @@
+//! Enums as people read them, in tables and messages.
+
+use std::fmt;
+
+use crate::mirror::v1::{DispatchError, IncidentKind};
+
+impl DispatchError {
+    /// The error in a message's field; `None` where the chain did what it was asked. A number that this program does not
+    /// know is [`DispatchError::Unspecified`].
+    pub fn from_field(field: Option<i32>) -> Option<Self> {
+        field.map(|number| Self::try_from(number).unwrap_or_default())
+    }
+}
+
+/// The chain's name for it: `NotRegistered`.
+impl fmt::Display for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for word in words(self.as_str_name(), "DISPATCH_ERROR_") {
+            let (first, rest) = word.split_at(1);
+            write!(f, "{first}{}", rest.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// A word in lower case: `exited`.
+impl fmt::Display for IncidentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for word in words(self.as_str_name(), "INCIDENT_KIND_") {
+            f.write_str(&word.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// The words of a value's name in the contract, where it begins with the name of its enum.
+fn words<'a>(name: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
+    let own = name.strip_prefix(prefix).unwrap_or(name);
+    own.split('_').filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names are Subtensor's.
+    #[test]
+    fn an_error_of_the_chain_reads_as_the_chain_names_it() {
+        assert_eq!(DispatchError::NotRegistered.to_string(), "NotRegistered");
+        assert_eq!(
+            DispatchError::NonAssociatedColdKey.to_string(),
+            "NonAssociatedColdKey"
+        );
+        assert_eq!(DispatchError::Overflow.to_string(), "Overflow");
+    }
+
+    #[test]
+    fn an_incident_reads_as_a_word() {
+        assert_eq!(IncidentKind::Exited.to_string(), "exited");
+    }
+
+    #[test]
+    fn an_unknown_number_is_an_error_all_the_same() {
+        assert_eq!(DispatchError::from_field(None), None);
+        assert_eq!(
+            DispatchError::from_field(Some(12_345)),
+            Some(DispatchError::Unspecified)
+        );
+        let known = DispatchError::InvalidUid;
+        assert_eq!(DispatchError::from_field(Some(known.into())), Some(known));
+    }
+}
