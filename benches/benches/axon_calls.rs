@@ -10,7 +10,7 @@ use mirror_benches::figures::{self, Pair};
 use mirror_benches::network::{Data, Network, SEED};
 use mirror_config::experiment::NeuronSettings;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::link::Links;
+use mirror_links::Links;
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, Seed};
 use mirror_validator::conversation::Conversation;

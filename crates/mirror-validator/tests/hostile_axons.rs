@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use mirror_config::latency::Latency;
 use mirror_config::launch::LinkLaunch;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::link::Links;
+use mirror_links::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;

@@ -2,7 +2,7 @@
 //! answered, by the numbers and not by a race.
 
 use mirror_config::component::SlowArgs;
-use mirror_net::delay::Delays;
+use mirror_links::Delays;
 use mirror_seed::Seed;
 use tonic::async_trait;
 
