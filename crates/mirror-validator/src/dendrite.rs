@@ -29,8 +29,6 @@ use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
 use tracing::Instrument;
 
-use crate::metagraph::Metagraph;
-
 /// Bytes of one reply; a larger one is refused before it is read.
 const REPLY_LIMIT: usize = 256 * 1024;
 
@@ -147,12 +145,13 @@ impl DendritePool {
         }
     }
 
-    /// Follows the metagraph: channels to axons that moved are made anew, those of axons that stopped serving are closed.
-    pub fn resync(&mut self, metagraph: &Metagraph) {
-        self.axons.resize(metagraph.neurons.len(), None);
-        for (known, neuron) in self.axons.iter_mut().zip(&metagraph.neurons) {
-            if known.as_ref().map(|axon| axon.address) != neuron.axon {
-                *known = neuron.axon.map(|address| Axon {
+    /// Takes over the addresses of all axons, by uid; `None` stands for an axon that does not serve. Channels to axons that
+    /// moved are made anew, and those to axons that stopped serving are closed.
+    pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<SocketAddr>>) {
+        self.axons.resize(axons.len(), None);
+        for (known, address) in self.axons.iter_mut().zip(axons) {
+            if known.as_ref().map(|axon| axon.address) != address {
+                *known = address.map(|address| Axon {
                     address,
                     client: Grpc::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT),
                 });

@@ -10,7 +10,6 @@ use mirror_config::launch::{
     GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
 };
 use mirror_identity::{Owner, PublicKey, SecretKey};
-use mirror_net::signed;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
@@ -18,6 +17,7 @@ use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlockRequest, ServeAxon, SetWeights, SignedTransaction, StepReport, Weight,
 };
 use mirror_seed::Seed;
+use mirror_subtensor_client::transaction::sign_call;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -59,7 +59,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Signed for a time from this block on.
     pub(crate) fn signed(&self, block: u64) -> SignedTransaction {
-        signed::sign(&self.key, self.nonce, block, self.call.clone())
+        sign_call(&self.key, self.nonce, block, self.call.clone())
     }
 }
 
