@@ -1,9 +1,7 @@
-//! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, the metadata of calls, and
-//! signed transactions.
+//! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of calls.
 
 pub mod channel;
 mod gathering;
 pub mod metadata;
 pub mod server;
-pub mod signed;
 pub mod tracer;
