@@ -9,13 +9,12 @@ use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
 use mirror_benches::network::{Data, Network, SEED};
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::link::Links;
+use mirror_links::Links;
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::NeuronSettings;
 use mirror_validator::conversation::Conversation;
 use mirror_validator::dendrite::{DendritePool, FanOut};
-use mirror_validator::metagraph::{Metagraph, Neuron};
 
 /// Processes, one axon each.
 const PROCESSES: [u32; 4] = [1, 16, 64, 256];
@@ -102,17 +101,7 @@ impl Caller {
         let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
         let links = Links::new(seed, axons.len() as u32, &[], 1.0);
         let mut pool = DendritePool::new(hotkey, seed, links);
-        pool.resync(&Metagraph {
-            neurons: axons
-                .iter()
-                .map(|address| Neuron {
-                    hotkey: [0; 32],
-                    axon: Some(*address),
-                    consensus: 0,
-                })
-                .collect(),
-            ..Metagraph::default()
-        });
+        pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
         Self {
             pool,

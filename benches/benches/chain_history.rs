@@ -9,17 +9,14 @@ use anyhow::{Context, ensure};
 use mirror_benches::network::{SEED, Subtensor};
 use mirror_benches::process;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::channel;
-use mirror_net::signed::sign;
-use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
+use mirror_net::tracer::Tracer;
+use mirror_proto::mirror::v1::DispatchError;
+use mirror_proto::mirror::v1::SetWeights;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{
-    BeginRequest, CurrentBlockRequest, DispatchError, MetagraphRequest, SetWeights,
-};
 use mirror_seed::Seed;
 use mirror_spec::BlockTime;
-use tonic::transport::Channel;
+use mirror_subtensor_client::transaction::sign_call;
+use mirror_subtensor_client::{Detail, SubtensorClient};
 
 /// Neurons of the subnet.
 const SIZES: [u32; 2] = [1_024, 4_096];
@@ -68,19 +65,17 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
     let [id] = process::children(std::process::id())?[..] else {
         anyhow::bail!("the chain's node is not the only process that was started");
     };
-    let channel = channel::lazy(subtensor.address());
-    let mut node = SubtensorClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
-    SubtensorControlClient::new(channel)
-        .begin(BeginRequest {})
-        .await?;
+    let tracer = Tracer::new(&Seed::root(SEED), "bench", 0);
+    let node = SubtensorClient::new(tracer, subtensor.address());
+    node.begin().await?;
     let mut round = 0;
     for look in LOOKS {
         while round * (TEMPO + 1) < look {
-            until(&mut node, round * (TEMPO + 1)).await?;
+            until(&node, round * (TEMPO + 1)).await?;
             round += 1;
-            weigh(&mut node, neurons, round).await?;
+            weigh(&node, neurons, round).await?;
         }
-        until(&mut node, look).await?;
+        until(&node, look).await?;
         let taken = Taken::by(id, &subtensor.state())?;
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         println!(
@@ -91,11 +86,7 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
         );
     }
     // What is long past is there, and reading it leaves nothing behind.
-    let past = MetagraphRequest {
-        block: Some(LOOKS[1]),
-        lite: false,
-    };
-    let past = node.get_metagraph(past).await?.into_inner();
+    let past = node.metagraph(Some(LOOKS[1]), Detail::Full).await?;
     ensure!(
         past.neurons.len() == neurons as usize,
         "the past has other neurons"
@@ -104,13 +95,9 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
 }
 
 /// Waits until a block has closed; gives the last that has.
-async fn until(node: &mut SubtensorClient<Channel>, block: u64) -> anyhow::Result<u64> {
+async fn until(node: &SubtensorClient, block: u64) -> anyhow::Result<u64> {
     loop {
-        let closed = node
-            .get_current_block(CurrentBlockRequest {})
-            .await?
-            .into_inner()
-            .block;
+        let closed = node.current_block().await?;
         if closed >= block {
             return Ok(closed);
         }
@@ -119,7 +106,7 @@ async fn until(node: &mut SubtensorClient<Channel>, block: u64) -> anyhow::Resul
 }
 
 /// Each validator weighs everybody, otherwise than before.
-async fn weigh(node: &mut SubtensorClient<Channel>, neurons: u32, round: u64) -> anyhow::Result<()> {
+async fn weigh(node: &SubtensorClient, neurons: u32, round: u64) -> anyhow::Result<()> {
     for validator in 0..VALIDATORS {
         let key = SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(validator));
         let weight = |uid| 1 + (uid * 7 + round as u32 * 13 + validator * 31) % 65_535;
@@ -129,10 +116,8 @@ async fn weigh(node: &mut SubtensorClient<Channel>, neurons: u32, round: u64) ->
             version_key: 0,
         };
         let block = until(node, 0).await?;
-        let reply = node
-            .submit(sign(&key, round, block, Call::SetWeights(set)))
-            .await?;
-        let refusal = DispatchError::from_field(reply.into_inner().refusal);
+        let transaction = sign_call(&key, round, block, Call::SetWeights(set));
+        let refusal = DispatchError::from_field(node.submit(transaction).await?.refusal);
         ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
     }
     Ok(())

@@ -10,16 +10,14 @@ use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
 use mirror_benches::network::{SEED, Subtensor};
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::signed::sign;
-use mirror_net::{channel, signed};
-use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
+use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::transaction::Call;
-use mirror_proto::mirror::v1::{BeginRequest, DispatchError, SetWeights, SignedTransaction};
+use mirror_proto::mirror::v1::{DispatchError, SetWeights, SignedTransaction};
 use mirror_seed::Seed;
 use mirror_spec::BlockTime;
+use mirror_subtensor_client::SubtensorClient;
+use mirror_subtensor_client::transaction::{sign_call, verify};
 use prost::Message;
-use tonic::transport::Channel;
 
 /// Neurons of the subnet, and how many of them set weights on all.
 const NEURONS: u32 = 256;
@@ -57,11 +55,9 @@ async fn measure() -> anyhow::Result<()> {
     let rules = [("tempo", 0), ("weights_set_rate_limit", 0)];
     let rules = rules.map(|(name, value)| (name.to_owned(), value)).into();
     let subtensor = Subtensor::start(NEURONS, VALIDATORS, rules, BlockTime::Seconds(BLOCK_TIME)).await?;
-    let channel = channel::lazy(subtensor.address());
-    SubtensorControlClient::new(channel.clone())
-        .begin(BeginRequest {})
-        .await?;
-    let node = SubtensorClient::new(channel);
+    let tracer = Tracer::new(&Seed::root(SEED), "bench", 0);
+    let node = SubtensorClient::new(tracer, subtensor.address());
+    node.begin().await?;
     let mut bare = Servers::start(env!("CARGO_BIN_EXE_bare-echo"), 1, 1).await?;
     bare.carry(bytes);
 
@@ -98,7 +94,7 @@ fn cost_of_signatures(sample: &SignedTransaction) -> anyhow::Result<()> {
     let signing = started.elapsed() / SIGNATURES;
     let started = Instant::now();
     for _ in 0..SIGNATURES {
-        signed::open(sample)?;
+        verify(sample)?;
     }
     let checking = started.elapsed() / SIGNATURES;
     println!("\na signature is made in {signing:.1?} and checked in {checking:.1?}");
@@ -125,7 +121,7 @@ impl Signers {
     /// Weights taken a second with so many in flight for so long, each validator's one after another.
     async fn per_second(
         &mut self,
-        node: &SubtensorClient<Channel>,
+        node: &SubtensorClient,
         in_flight: usize,
         time: Duration,
     ) -> anyhow::Result<f64> {
@@ -133,7 +129,7 @@ impl Signers {
         let workers = self.0.iter_mut().take(in_flight).map(async |(key, nonce)| {
             let mut calls = 0_u64;
             while started.elapsed() < time {
-                let reply = node.clone().submit(next(key, nonce)).await?.into_inner();
+                let reply = node.submit(next(key, nonce)).await?;
                 let refusal = DispatchError::from_field(reply.refusal);
                 ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
                 calls += 1;
@@ -155,5 +151,5 @@ fn next(key: &SecretKey, nonce: &mut u64) -> SignedTransaction {
         version_key: 0,
     };
     // The whole of it is over before the window that begins with the first block.
-    sign(key, *nonce, 1, Call::SetWeights(set))
+    sign_call(key, *nonce, 1, Call::SetWeights(set))
 }

@@ -21,6 +21,7 @@ use mirror_net::tracer::Tracer;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
+use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -52,12 +53,8 @@ pub async fn serve(
         question: role.question_prompt,
     });
     let tracer = Tracer::new(&seed, &node, incarnation);
-    let network = Arc::new(Network::new(
-        seed,
-        role.subtensor,
-        tracer.clone(),
-        role.first_block,
-    ));
+    let subtensor = SubtensorClient::new(tracer, role.subtensor);
+    let network = Arc::new(Network::new(seed, &subtensor, role.first_block));
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     for (launch, listener) in role.axons.into_iter().zip(listeners) {
@@ -84,8 +81,7 @@ pub async fn serve(
         axons.push((axon, listener, served::Served { key, address }));
     }
     let announcing = served::announce(
-        role.subtensor,
-        &tracer,
+        &subtensor,
         incarnation,
         axons.iter().map(|(_, _, served)| served.clone()),
     );

@@ -3,19 +3,17 @@
 //! Nothing is asked of the chain or of anybody before a behaviour wants to know.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mirror_identity::Hotkey;
-use mirror_net::tracer::{Traced, Tracer};
 use mirror_net::{channel, metadata};
 use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
-use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::{Metagraph, MetagraphRequest, NeuronInfo};
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
+use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
 use mirror_telemetry::TraceContext;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -25,59 +23,42 @@ use crate::behaviour::Call;
 /// Time for which one is good where blocks close by the clock.
 const SYNC_TIME: Duration = Duration::from_secs(2);
 
-/// Time for the chain to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Bytes of a metagraph without weights and bonds.
-const METAGRAPH_LIMIT: usize = 64 << 20;
+/// The longest time that a call waits for a metagraph.
+const METAGRAPH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The network, as far as a miner process has asked.
 pub struct Network {
     seed: Seed,
-    subtensor: SocketAddr,
-    tracer: Tracer,
+    subtensor: SubtensorClient,
     /// The block that has closed when step 0 begins, where blocks close by steps.
     first_block: Option<u64>,
     seen: tokio::sync::Mutex<Option<Seen>>,
     axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Channel>>>,
 }
 
-/// A metagraph that was fetched.
+/// The metagraph of the last request for one.
 struct Seen {
     /// The block that was asked for; `None`: the last.
     block: Option<u64>,
     at: Instant,
+    /// That of an earlier request, where the reply to this one was invalid.
     view: Arc<View>,
 }
 
-/// The metagraph at a block.
-#[derive(Debug, Default)]
+/// The metagraph at a block, with its neurons by hotkey.
+#[derive(Debug)]
 pub struct View {
-    block: u64,
-    /// Blocks after its registration in which a neuron is not replaced.
-    immunity_period: u64,
-    neurons: Vec<Neuron>,
+    /// The metagraph.
+    pub metagraph: Metagraph,
     uids: HashMap<Hotkey, u32>,
-}
-
-/// A neuron, as far as a miner cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Neuron {
-    /// Rao.
-    pub stake: u64,
-    /// Block of its registration.
-    pub registered: u64,
-    /// Where its axon listens, if it serves one.
-    pub axon: Option<SocketAddr>,
 }
 
 impl Network {
     /// The network around `subtensor`.
-    pub fn new(seed: Seed, subtensor: SocketAddr, tracer: Tracer, first_block: Option<u64>) -> Self {
+    pub fn new(seed: Seed, subtensor: &SubtensorClient, first_block: Option<u64>) -> Self {
         Self {
             seed,
-            subtensor,
-            tracer,
+            subtensor: subtensor.with_deadline(METAGRAPH_DEADLINE),
             first_block,
             seen: tokio::sync::Mutex::default(),
             axons: Mutex::default(),
@@ -86,7 +67,12 @@ impl Network {
 
     /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the same
     /// in each run; else, and for calls by hand, one of the last seconds.
-    pub async fn view(&self, call: &CallId) -> Result<Arc<View>, Status> {
+    ///
+    /// The last valid metagraph stands in for one that is invalid.
+    ///
+    /// # Errors
+    /// The subtensor did not answer in time, or refused, or its first metagraph is invalid.
+    pub async fn view(&self, call: &CallId) -> Result<Arc<View>, RequestError> {
         let of_query = call.call.is_of_query();
         let block = self
             .first_block
@@ -99,11 +85,15 @@ impl Network {
         {
             return Ok(seen.view.clone());
         }
-        let mut client = SubtensorClient::<Traced>::new(self.tracer.channel(self.subtensor))
-            .max_decoding_message_size(METAGRAPH_LIMIT);
-        let mut request = Request::new(MetagraphRequest { block, lite: true });
-        request.set_timeout(PATIENCE);
-        let view = Arc::new(View::from(client.get_metagraph(request).await?.into_inner()));
+        let view = match (self.subtensor.metagraph(block, Detail::Lite).await, &*seen) {
+            (Ok(metagraph), _) => Arc::new(View::new(metagraph)),
+            (Err(RequestError::Metagraph(error)), Some(last)) => {
+                let kept = last.view.metagraph.block;
+                tracing::warn!(%error, kept, "the subtensor sent an invalid metagraph, so the last one is kept");
+                last.view.clone()
+            }
+            (Err(error), _) => return Err(error),
+        };
         *seen = Some(Seen {
             block,
             at: Instant::now(),
@@ -114,8 +104,13 @@ impl Network {
 
     /// Asks the axon of `uid` what `call` asks, in the name of `asker`. The call's numbers go on, marked as relayed.
     pub async fn relay(&self, call: &Call, uid: u32, asker: &Hotkey) -> Result<String, Status> {
-        let view = self.view(&call.id).await?;
-        let axon = view.neurons.get(uid as usize).and_then(|neuron| neuron.axon);
+        let view = self.view(&call.id).await;
+        let view = view.map_err(|error| Status::unavailable(error.to_string()))?;
+        let axon = view
+            .metagraph
+            .neurons
+            .get(uid as usize)
+            .and_then(|neuron| neuron.axon);
         let address = axon.ok_or_else(|| Status::unavailable(format!("uid {uid} {SERVES_NO_AXON}")))?;
         let id = CallId {
             caller: asker.bytes(),
@@ -158,45 +153,15 @@ impl Network {
 }
 
 impl View {
+    fn new(metagraph: Metagraph) -> Self {
+        let hotkeys = metagraph.neurons.iter().map(|neuron| neuron.hotkey);
+        let uids = hotkeys.zip(0..).collect();
+        Self { metagraph, uids }
+    }
+
     /// The neuron of a hotkey, with its uid.
     pub fn neuron(&self, hotkey: &Hotkey) -> Option<(u32, &Neuron)> {
         let uid = *self.uids.get(hotkey)?;
-        Some((uid, self.neurons.get(uid as usize)?))
-    }
-
-    /// Whether the chain protects a neuron from being replaced.
-    pub fn is_immune(&self, uid: u32) -> bool {
-        let neuron = self.neurons.get(uid as usize);
-        neuron.is_some_and(|neuron| self.block.saturating_sub(neuron.registered) < self.immunity_period)
-    }
-}
-
-impl From<Metagraph> for View {
-    fn from(metagraph: Metagraph) -> Self {
-        let rules = metagraph
-            .hyperparameters
-            .map(|rules| rules.all)
-            .unwrap_or_default();
-        let immunity = rules.iter().find(|rule| rule.name == "immunity_period");
-        let hotkey = |(uid, neuron): (u32, &NeuronInfo)| {
-            let bytes = neuron.hotkey.as_slice().try_into().ok()?;
-            Some((Hotkey::from_bytes(bytes), uid))
-        };
-        Self {
-            block: metagraph.block,
-            immunity_period: immunity.map_or(0, |rule| rule.value),
-            uids: (0..).zip(&metagraph.neurons).filter_map(hotkey).collect(),
-            neurons: metagraph.neurons.iter().map(neuron).collect(),
-        }
-    }
-}
-
-fn neuron(info: &NeuronInfo) -> Neuron {
-    let ip: Option<IpAddr> = info.ip.parse().ok();
-    let port = u16::try_from(info.port).ok();
-    Neuron {
-        stake: info.stake,
-        registered: info.block_at_registration,
-        axon: ip.zip(port).map(SocketAddr::from),
+        Some((uid, self.metagraph.neurons.get(uid as usize)?))
     }
 }

@@ -1,11 +1,7 @@
-//! Servers and channels, done once: limits, deadlines, health checking, what travels in a call's metadata, links, and how
-//! transactions are signed.
+//! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of calls.
 
 pub mod channel;
-pub mod delay;
 mod gathering;
-pub mod link;
 pub mod metadata;
 pub mod server;
-pub mod signed;
 pub mod tracer;

@@ -3,8 +3,8 @@
 //! Signatures are checked once, when a transaction arrives. The log has what was admitted, without them.
 
 use mirror_chain::{Block, DispatchError, REMEMBERED_BLOCKS, Transaction};
-use mirror_net::signed::{self, Unsigned};
 use mirror_proto::mirror::v1 as proto;
+use mirror_subtensor_client::transaction::{self, VerificationError};
 
 use crate::wire::{self, Malformed};
 
@@ -37,14 +37,14 @@ struct Window {
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum Turned {
     #[error(transparent)]
-    Unsigned(#[from] Unsigned),
+    Unverified(#[from] VerificationError),
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
 /// Admits what has arrived. Takes as long as the check of a signature does.
 pub(crate) fn admit(signed: &proto::SignedTransaction) -> Result<Arrived, Turned> {
-    let message = signed::open(signed)?;
+    let message = transaction::verify(signed)?;
     let admitted = admit_again(&message)?;
     Ok(Arrived { message, admitted })
 }

@@ -9,7 +9,6 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mirror_chain::{Block, DispatchError, NotHeld};
 use mirror_net::server::MESSAGE_LIMIT;
-use mirror_net::signed::Unsigned;
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -20,6 +19,7 @@ use mirror_proto::mirror::v1::{
     RetireReply, RetireRequest, SettleReply, SettleRequest, SignedTransaction, StepReport, SubmitReply,
     SubnetInfo, SubnetInfoRequest, WatchRequest,
 };
+use mirror_subtensor_client::transaction::VerificationError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -67,7 +67,7 @@ impl Subtensor for Service {
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
         let answer = match self.admit(request.into_inner()).await? {
             Ok(arrived) => self.node.submit(arrived).await?,
-            Err(Turned::Unsigned(Unsigned::BadProof)) => SubmitAnswer {
+            Err(Turned::Unverified(VerificationError::BadSignature)) => SubmitAnswer {
                 open: self.node.current().borrow().block().next(),
                 submitted: Err(DispatchError::BadProof),
             },

@@ -9,7 +9,6 @@ use std::pin::pin;
 
 use futures::future::select;
 use mirror_identity::PublicKey;
-use mirror_net::signed::seal;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
@@ -21,6 +20,7 @@ use mirror_proto::mirror::v1::{
 };
 use mirror_spec::BlockTime;
 use mirror_spec::launch::SubtensorLaunch;
+use mirror_subtensor_client::transaction::sign;
 use network::{
     Asked, Clients, MINERS, OWNER, Steps, cold, coldkey, connect, hot, hotkey, launch, launched, serve_axon,
     set_weights,
@@ -741,7 +741,7 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
         submitted.expect_err("nonsense").code()
     };
     for transaction in malformed {
-        assert_eq!(submit(seal(&hot(0), &transaction)).await, Code::InvalidArgument);
+        assert_eq!(submit(sign(&hot(0), &transaction)).await, Code::InvalidArgument);
     }
     let no_transaction = SignedTransaction {
         transaction: vec![0xff; 40],
@@ -749,7 +749,7 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
     };
     assert_eq!(submit(no_transaction).await, Code::InvalidArgument);
     let too_long = set(vec![60_000; 1_000_000], vec![60_000; 1_000_000]);
-    assert_eq!(submit(seal(&hot(0), &too_long)).await, Code::OutOfRange);
+    assert_eq!(submit(sign(&hot(0), &too_long)).await, Code::OutOfRange);
 
     node.begin().await;
     let nobody = PublicKey::from_bytes([77; 32]);

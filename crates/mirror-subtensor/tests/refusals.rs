@@ -6,13 +6,13 @@ use std::path::Path;
 
 use mirror_chain::{Commitment, Uid, Weights};
 use mirror_identity::SecretKey;
-use mirror_net::signed::{open, seal, sign};
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     Applied, BeginRequest, CommitWeights, MetagraphRequest, MoveStake, RevealWeights, SetHyperparameter,
     SetWeights, SignedTransaction, Transaction,
 };
 use mirror_spec::launch::SubtensorLaunch;
+use mirror_subtensor_client::transaction::{sign, sign_call, verify};
 use network::{
     Asked, Clients, MINERS, OWNER, Steps, cold, connect, hot, hotkey, launch, launched, serve_axon,
 };
@@ -100,10 +100,10 @@ fn state() -> tempfile::TempDir {
 }
 
 fn altered(signed: &SignedTransaction, change: impl FnOnce(&mut Transaction)) -> SignedTransaction {
-    let mut transaction = open(signed).expect("it is signed");
+    let mut transaction = verify(signed).expect("it is signed");
     change(&mut transaction);
     SignedTransaction {
-        transaction: seal(&hot(0), &transaction).transaction,
+        transaction: sign(&hot(0), &transaction).transaction,
         signature: signed.signature.clone(),
     }
 }
@@ -113,10 +113,10 @@ async fn only_the_key_that_a_transaction_speaks_for_can_sign_it() {
     let state = state();
     let mut node = Node::start(state.path(), &[]).await;
     let sound = serve_axon(0, 1, 8_091).signed(1);
-    let transaction = open(&sound).expect("it is signed");
+    let transaction = verify(&sound).expect("it is signed");
     for wrong in [
-        seal(&hot(1), &transaction),
-        seal(&cold(0), &transaction),
+        sign(&hot(1), &transaction),
+        sign(&cold(0), &transaction),
         altered(&sound, |transaction| {
             transaction.signer = hotkey(1).bytes().to_vec();
         }),
@@ -155,9 +155,9 @@ async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
             from_block,
             until_block,
             nonce,
-            ..open(&serve_axon(0, nonce, port).signed(0)).expect("it is signed")
+            ..verify(&serve_axon(0, nonce, port).signed(0)).expect("it is signed")
         };
-        seal(&hot(0), &transaction)
+        sign(&hot(0), &transaction)
     };
     // Block 2 is open.
     let sound = in_window(5, 2, 4, 8_091);
@@ -198,7 +198,7 @@ async fn each_call_is_for_the_key_that_may_ask_it() {
     };
     let tempo = Call::SetHyperparameter(tempo);
     assert_eq!(node.outcome(tempo.clone()).await, "NotSubnetOwner");
-    let by_owner = |key: SecretKey| sign(&key, 1, 1, tempo.clone());
+    let by_owner = |key: SecretKey| sign_call(&key, 1, 1, tempo.clone());
     for (key, value) in [(hot(OWNER), 4), (cold(OWNER), 9)] {
         assert_eq!(node.answer(&by_owner(key)).await, "");
         node.close().await;

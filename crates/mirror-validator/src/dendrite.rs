@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::uri::PathAndQuery;
-use mirror_net::link::Links;
+use mirror_links::Links;
 use mirror_net::{channel, metadata};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -32,8 +32,6 @@ use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
 use tracing::Instrument;
-
-use crate::metagraph::Metagraph;
 
 /// Entries of a call's metadata, those that tonic adds among them.
 const ENTRIES: usize = 8;
@@ -134,12 +132,13 @@ impl DendritePool {
         }
     }
 
-    /// Follows the metagraph: channels to axons that moved are made anew, those of axons that stopped serving are closed.
-    pub fn resync(&mut self, metagraph: &Metagraph) {
-        self.axons.resize(metagraph.neurons.len(), None);
-        for (known, neuron) in self.axons.iter_mut().zip(&metagraph.neurons) {
-            if known.as_ref().map(|axon| axon.address) != neuron.axon {
-                *known = neuron.axon.map(|address| Axon {
+    /// Takes over the addresses of all axons, by uid; `None` stands for an axon that does not serve. Channels to axons that
+    /// moved are made anew, and those to axons that stopped serving are closed.
+    pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<SocketAddr>>) {
+        self.axons.resize(axons.len(), None);
+        for (known, address) in self.axons.iter_mut().zip(axons) {
+            if known.as_ref().map(|axon| axon.address) != address {
+                *known = address.map(|address| Axon {
                     address,
                     client: Grpc::new(
                         channel::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),

@@ -4,13 +4,11 @@
 //! each uid earned, and sets weights from it. What it does becomes events at the coordinator.
 
 pub mod behaviour;
-pub mod chain;
 pub mod check_models;
 pub mod checkpoint;
 pub mod conversation;
 pub mod dendrite;
 pub mod learned;
-pub mod metagraph;
 pub mod neuron;
 pub mod query;
 pub mod read_texts;
@@ -20,9 +18,9 @@ pub mod weights;
 
 use anyhow::Context;
 use mirror_identity::{Owner, SecretKey};
+use mirror_links::Links;
 use mirror_models::training::{Descent, Gradients};
 use mirror_models::{gating, reward, torch};
-use mirror_net::link::Links;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_node::reporter::LAST_WORDS;
@@ -31,15 +29,14 @@ use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
 use mirror_spec::NeuronSettings;
 use mirror_spec::launch::{Launch, ValidatorLaunch};
+use mirror_subtensor_client::{Metagraph, SubtensorClient};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::chain::Chain;
 use crate::checkpoint::Checkpoints;
 use crate::dendrite::DendritePool;
-use crate::metagraph::Metagraph;
 use crate::neuron::Neuron;
 use crate::service::{PreparedQuery, Service};
 use crate::weights::{History, Waiting};
@@ -61,10 +58,11 @@ pub async fn serve(
     let device = torch::prepare(&role.device, role.neuron.torch_threads)?;
     let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
     let hotkey = key.public();
-    let (subtensor, subtensor_address) = watch::channel(role.subtensor);
+    let (subtensor_moves, subtensor_address) = watch::channel(role.subtensor);
     // Each validator has a stream of its own; draws about calls name the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
     let tracer = Tracer::new(&seed, &node, incarnation);
+    let subtensor = SubtensorClient::following(tracer.clone(), subtensor_address);
     let (learned, memory) = learned::open(&role.state)?;
     let hello = Hello {
         node: node.clone(),
@@ -72,9 +70,9 @@ pub async fn serve(
     };
     let (reporter, desk) = reporter::reporter(
         role.coordinator,
-        tracer.clone(),
+        tracer,
         hello,
-        subtensor,
+        subtensor_moves,
         memory,
         role.acknowledged.as_deref(),
     )?;
@@ -103,7 +101,9 @@ pub async fn serve(
     let neuron = Neuron {
         name: node,
         seed,
-        chain: Chain::new(key, tracer, subtensor_address),
+        key,
+        barrier: subtensor.barrier(hotkey),
+        subtensor,
         dendrite: DendritePool::new(hotkey, seed, links),
         gating: gating_model,
         checkpoints: Checkpoints::new(role.checkpoints.clone(), role.neuron.checkpoint_every),

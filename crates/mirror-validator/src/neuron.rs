@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mirror_identity::{Coldkey, SecretKey};
 use mirror_models::gating::{GatingModel, Lesson, Question, Seen};
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_models::training::Look;
@@ -14,18 +15,17 @@ use mirror_proto::mirror::v1::{
 };
 use mirror_seed::{CallId, CallNumber, Draw, Seed};
 use mirror_spec::launch::ValidatorLaunch;
+use mirror_subtensor_client::{Barrier, Detail, Metagraph, SubtensorClient};
 use rand::seq::index;
 use tonic::Code;
 
 use crate::behaviour::{Behaviour, Known};
-use crate::chain::Chain;
 use crate::checkpoint::{self, Checkpoints};
 use crate::conversation::Conversation;
 use crate::dendrite::{Backward, DendritePool, FanOut, Reply};
 use crate::learned::Learned;
-use crate::metagraph::Metagraph;
 use crate::reporter::Reporter;
-use crate::weights::{self, History, Processed, Unweighable, Waiting};
+use crate::weights::{self, History, Limits, Processed, Unweighable, Waiting};
 
 /// Characters of an axon's own words that are recorded.
 const RECORDED_MESSAGE: usize = 256;
@@ -46,7 +46,10 @@ pub struct Neuron {
     /// Its name in the run, `validator-0`.
     pub(crate) name: String,
     pub(crate) seed: Seed,
-    pub(crate) chain: Chain,
+    /// Signs its transactions.
+    pub(crate) key: SecretKey,
+    pub(crate) subtensor: SubtensorClient,
+    pub(crate) barrier: Barrier,
     pub(crate) dendrite: DendritePool,
     pub(crate) gating: Box<dyn GatingModel>,
     pub(crate) checkpoints: Checkpoints,
@@ -56,7 +59,7 @@ pub struct Neuron {
     pub(crate) history: History,
     pub(crate) metagraph: Metagraph,
     /// Stake behind this validator's hotkey that is not its own, by coldkey, in rao.
-    pub(crate) nominators: Vec<(Vec<u8>, u64)>,
+    pub(crate) nominators: Vec<(Coldkey, u64)>,
     /// The open block, as far as it is known here.
     pub(crate) block: u64,
     /// Block of the metagraph in use.
@@ -533,12 +536,13 @@ impl Neuron {
 
     /// Fetches the metagraph as it was at `block`, now when none is named, and who nominates this validator.
     pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
-        let metagraph = self.chain.metagraph(block).await?;
-        self.resets.extend(metagraph.hotkeys_changed(&self.metagraph));
-        self.dendrite.resync(&metagraph);
+        let metagraph = self.subtensor.metagraph(block, Detail::Lite).await?;
+        self.resets.extend(metagraph.changed_hotkeys(&self.metagraph));
+        let axons = metagraph.neurons.iter().map(|neuron| neuron.axon);
+        self.dendrite.resync(axons);
         self.synced_block = metagraph.block;
         self.metagraph = metagraph;
-        self.nominators = self.chain.nominators().await?;
+        self.nominators = self.subtensor.nominators(&self.key.public()).await?;
         tracing::info!(
             block = self.synced_block,
             version = self.metagraph.version,
@@ -559,7 +563,8 @@ impl Neuron {
             metagraph: &self.metagraph,
             seed: self.seed.numbered_child("weights", self.epoch_block),
         };
-        weights::process(&self.behaviour.weigh(known), &self.metagraph.limits)
+        let limits = Limits::from(&self.metagraph.hyperparameters);
+        weights::process(&self.behaviour.weigh(known), &limits)
     }
 
     /// A record of weights that cannot be set, for they are no numbers: none for anybody.

@@ -10,6 +10,7 @@ use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{DispatchError, Purpose, SubmitReply, WeightsSet, record};
 use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
+use mirror_subtensor_client::transaction::sign_call;
 use tokio::sync::{Mutex, watch};
 
 use crate::conversation::Conversation;
@@ -247,7 +248,7 @@ impl Run<'_> {
     async fn wait_for_block(&mut self, step: u64) -> anyhow::Result<()> {
         match self.neuron.launch.block_time {
             BlockTime::PerStep => {
-                let closed = self.neuron.chain.step_done(step).await?;
+                let closed = self.neuron.barrier.step_done(step).await?;
                 self.neuron.block = closed.block;
                 for record in self.neuron.waiting.take_applied(&closed.applied) {
                     self.report_weights(record).await?;
@@ -300,7 +301,8 @@ impl Run<'_> {
     async fn submit(&mut self, mut record: WeightsSet, call: Call, stage: Stage) -> anyhow::Result<()> {
         let nonce = self.neuron.waiting.next_nonce(self.neuron.block);
         let closed = self.neuron.synced_block;
-        let SubmitReply { refusal, block } = self.neuron.chain.submit(nonce, closed, call).await?;
+        let transaction = sign_call(&self.neuron.key, nonce, closed, call);
+        let SubmitReply { refusal, block } = self.neuron.subtensor.submit(transaction).await?;
         tracing::info!(nonce, block, ?stage, uids = record.uids.len(), refusal = ?DispatchError::from_field(refusal), "weights");
         if refusal.is_some() {
             record.refusal = refusal;
@@ -349,7 +351,7 @@ impl Run<'_> {
     fn epoch_length(&self) -> u64 {
         let overridden = u64::try_from(self.neuron.launch.neuron.epoch_length_override).ok();
         overridden
-            .unwrap_or(self.neuron.metagraph.validator_epoch_length)
+            .unwrap_or(self.neuron.metagraph.hyperparameters.validator_epoch_length)
             .max(1)
     }
 }

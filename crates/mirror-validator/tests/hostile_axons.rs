@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full};
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::link::Links;
+use mirror_links::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
@@ -22,7 +22,6 @@ use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::Latency;
 use mirror_spec::launch::LinkLaunch;
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
-use mirror_validator::metagraph::{Metagraph, Neuron};
 use prost::Message;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -118,15 +117,7 @@ fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
     let links = Links::new(seed, axons.len() as u32, links, 1.0);
     let mut pool = DendritePool::new(hotkey, seed, links);
-    let neuron = |axon: &Option<SocketAddr>| Neuron {
-        hotkey: [0; 32],
-        axon: *axon,
-        consensus: 0,
-    };
-    pool.resync(&Metagraph {
-        neurons: axons.iter().map(neuron).collect(),
-        ..Metagraph::default()
-    });
+    pool.resync(axons.iter().copied());
     pool
 }
 

@@ -1,7 +1,7 @@
 //! Takes its time: each call waits for a delay drawn from its identity. One that reaches the caller's deadline is never
 //! answered, by the numbers and not by a race.
 
-use mirror_net::delay::Delays;
+use mirror_links::Delays;
 use mirror_seed::Seed;
 use mirror_spec::SlowArgs;
 use tonic::async_trait;

@@ -2,6 +2,7 @@
 //! uid, everybody while it cannot be replaced, a share of the calls; all that is asked for must hold.
 
 use mirror_spec::TwoFacedArgs;
+use std::error::Error;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Below, Call, Surroundings, failure};
@@ -36,8 +37,9 @@ impl TwoFaced {
         }
         match self.surroundings.network.view(&call.id).await {
             Ok(view) => self.favours_in(&view, call),
-            Err(status) => {
-                tracing::warn!(%status, "the chain does not say who asks, so it counts as nobody");
+            Err(error) => {
+                let error: &dyn Error = &error;
+                tracing::warn!(error, "the chain does not say who asks, so it counts as nobody");
                 false
             }
         }
@@ -49,7 +51,7 @@ impl TwoFaced {
         let rich = self.args.least_stake.is_none_or(|least| stake >= least);
         let named = |uid| self.args.callers.contains(&uid);
         let known = self.args.callers.is_empty() || caller.is_some_and(|(uid, _)| named(uid));
-        rich && known && (!self.args.while_immune || view.is_immune(self.surroundings.uid))
+        rich && known && (!self.args.while_immune || view.metagraph.is_immune(self.surroundings.uid))
     }
 }
 

@@ -23,8 +23,8 @@ use tokio::net::unix::pipe;
 use tonic::{Code, Status};
 
 use crate::laboratory::{
-    ASK, Miner, Process, SEED, VALIDATOR, body, call, caller, chain, data, forward, messages, question,
-    request, rows, said,
+    ASK, BLOCK, INVALID_FROM, Miner, Process, SEED, VALIDATOR, body, call, caller, chain, data, forward,
+    messages, question, request, rows, said,
 };
 
 const HONEST: BehaviourSpec = BehaviourSpec::Honest(HonestArgs {
@@ -559,7 +559,10 @@ const TWO_FACED: TwoFacedArgs = TwoFacedArgs {
 
 /// Whether a call of the caller, and one of somebody whom the chain does not know, is answered.
 async fn favoured(args: TwoFacedArgs, step: u64) -> [bool; 2] {
-    let miner = over_honest(BehaviourSpec::TwoFaced(args)).await;
+    favoured_by(&over_honest(BehaviourSpec::TwoFaced(args)).await, step).await
+}
+
+async fn favoured_by(miner: &Miner, step: u64) -> [bool; 2] {
     let stranger = SecretKey::hotkey(&Seed::root(SEED), Owner::Validator(9)).public();
     let mut answered = [false; 2];
     for (hotkey, answered) in [caller(), stranger].into_iter().zip(&mut answered) {
@@ -615,6 +618,21 @@ async fn two_faced_when_its_protection_has_ended() {
         };
         assert_eq!(favoured(args, step).await, [answered; 2], "step {step}");
     }
+}
+
+/// An invalid metagraph is neither used in part nor a reason to forget the last valid one.
+#[tokio::test]
+async fn the_last_valid_metagraph_stands_in_for_an_invalid_one() {
+    let args = TwoFacedArgs {
+        least_stake: Some(500.0),
+        ..TWO_FACED
+    };
+    let invalid = INVALID_FROM - BLOCK;
+    let miner = over_honest(BehaviourSpec::TwoFaced(args.clone())).await;
+    for step in [0, invalid, invalid + 10] {
+        assert_eq!(favoured_by(&miner, step).await, [true, false], "step {step}");
+    }
+    assert_eq!(favoured(args, invalid).await, [false, false]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use futures::stream;
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::{channel, metadata, server, signed};
+use mirror_net::{channel, metadata, server};
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -23,6 +23,7 @@ use mirror_proto::mirror::v1::{
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
 use mirror_spec::{BehaviourSpec, HonestArgs};
+use mirror_subtensor_client::transaction;
 use mirror_telemetry::TraceContext;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -81,6 +82,7 @@ impl Chain {
         NeuronInfo {
             uid,
             hotkey: hotkey.bytes().to_vec(),
+            coldkey: vec![uid as u8; 32],
             stake: if is_validator { STAKE } else { 0 },
             ip,
             port,
@@ -96,13 +98,16 @@ pub(crate) fn miner_key(uid: u32) -> mirror_identity::Hotkey {
 /// The block that the chain says has closed.
 pub(crate) const BLOCK: u64 = 40;
 
+/// From this block on, the chain sends metagraphs in which a hotkey has a byte too few.
+pub(crate) const INVALID_FROM: u64 = BLOCK + 1_000;
+
 #[async_trait]
 impl Subtensor for Chain {
     type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let transaction = signed::open(request.get_ref()).expect("miners sign");
+        let transaction = transaction::verify(request.get_ref()).expect("miners sign");
         if let Some(Call::ServeAxon(ServeAxon { ip, port })) = &transaction.call {
             let signer = (0..VALIDATOR).find(|uid| miner_key(*uid).bytes().as_slice() == transaction.signer);
             let uid = signer.expect("a miner announces itself");
@@ -126,18 +131,33 @@ impl Subtensor for Chain {
     }
 
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
-        let immunity = Hyperparameter {
-            name: "immunity_period".to_owned(),
-            value: IMMUNITY,
-        };
+        let all = [
+            ("tempo", 0),
+            ("min_allowed_weights", 1),
+            ("max_weight_limit", 65_535),
+            ("validator_exclude_quantile", 0),
+            ("validator_epoch_length", 100),
+            ("commit_reveal_weights_enabled", 0),
+            ("commit_reveal_period", 1),
+            ("immunity_period", IMMUNITY),
+        ];
+        let all = all.map(|(name, value)| Hyperparameter {
+            name: name.to_owned(),
+            value,
+        });
+        let block = request.get_ref().block.unwrap_or(BLOCK);
+        let mut neurons: Vec<_> = (0..=VALIDATOR).map(|uid| self.neuron(uid)).collect();
+        if block >= INVALID_FROM {
+            neurons[0].hotkey.pop();
+        }
         Ok(Response::new(Metagraph {
             version: 1,
-            block: request.get_ref().block.unwrap_or(BLOCK),
+            block,
             hyperparameters: Some(Hyperparameters {
-                all: vec![immunity],
+                all: all.into(),
                 ..Hyperparameters::default()
             }),
-            neurons: (0..=VALIDATOR).map(|uid| self.neuron(uid)).collect(),
+            neurons,
         }))
     }
 

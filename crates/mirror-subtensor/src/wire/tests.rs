@@ -4,8 +4,8 @@
 
 use mirror_chain::{Genesis, GenesisNeuron};
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::signed::seal;
 use mirror_seed::Seed;
+use mirror_subtensor_client::transaction::sign;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -180,7 +180,7 @@ proptest! {
             signer: key.public().bytes().to_vec(),
             ..message
         };
-        let mut bytes = seal(&key, &message).encode_to_vec();
+        let mut bytes = sign(&key, &message).encode_to_vec();
         let harmed = harmed.index(bytes.len());
         bytes[harmed] ^= flipped;
         for bytes in [bytes, noise] {

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use mirror_identity::{Owner, PublicKey, SecretKey};
-use mirror_net::signed;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
@@ -19,6 +18,7 @@ use mirror_spec::launch::{
     GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
 };
 use mirror_spec::{BlockTime, ChainPreset};
+use mirror_subtensor_client::transaction::sign_call;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -60,7 +60,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Signed for a time from this block on.
     pub(crate) fn signed(&self, block: u64) -> SignedTransaction {
-        signed::sign(&self.key, self.nonce, block, self.call.clone())
+        sign_call(&self.key, self.nonce, block, self.call.clone())
     }
 }
 

@@ -13,8 +13,7 @@ mod stale;
 
 use mirror_seed::Seed;
 use mirror_spec::ValidatorBehaviour;
-
-use crate::metagraph::Metagraph;
+use mirror_subtensor_client::Metagraph;
 
 /// A way to be a validator.
 pub trait Behaviour: Send {
@@ -68,15 +67,24 @@ pub fn build(behaviour: &ValidatorBehaviour) -> Box<dyn Behaviour> {
 
 #[cfg(test)]
 mod tests {
+    use mirror_identity::PublicKey;
+    use mirror_subtensor_client::Neuron;
+
     use super::*;
-    use crate::metagraph::Neuron;
 
     /// A subnet of neurons that all serve, with so much consensus each, seen by one who has learned `averages`.
     pub(super) fn weighed(behaviour: &dyn Behaviour, averages: &[f32], consensus: &[u16]) -> Vec<f32> {
+        let key = PublicKey::from_bytes([0; 32]);
         let neuron = |consensus: &u16| Neuron {
-            hotkey: [0; 32],
+            hotkey: key,
+            coldkey: key,
+            stake: 0,
             axon: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 1))),
+            validator_permit: false,
+            block_at_registration: 0,
             consensus: *consensus,
+            weights: Vec::new(),
+            bonds: Vec::new(),
         };
         let metagraph = Metagraph {
             neurons: consensus.iter().map(neuron).collect(),

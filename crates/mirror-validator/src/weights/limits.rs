@@ -3,8 +3,10 @@
 //! The algorithm is bittensor 5.0.0's `process_weights_for_netuid`, `normalize_max_weight` and
 //! `convert_weights_and_uids_for_emit`, in f32 as there.
 
+use mirror_subtensor_client::Hyperparameters;
+
 /// The chain's limits on weights.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Fewest weights that may be set.
     pub min_allowed_weights: usize,
@@ -12,6 +14,17 @@ pub struct Limits {
     pub max_weight_limit: f32,
     /// Share of the smallest weights left out, 0..=1.
     pub exclude_quantile: f32,
+}
+
+impl From<&Hyperparameters> for Limits {
+    fn from(hyperparameters: &Hyperparameters) -> Self {
+        let share = |share: u16| f32::from(share) / 65_535.0;
+        Self {
+            min_allowed_weights: hyperparameters.min_allowed_weights.into(),
+            max_weight_limit: share(hyperparameters.max_weight_limit),
+            exclude_quantile: share(hyperparameters.validator_exclude_quantile),
+        }
+    }
 }
 
 /// Weights as they are set: uids rising, weights beside them, sum 1.

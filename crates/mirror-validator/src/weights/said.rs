@@ -14,10 +14,11 @@ const SALT_NUMBERS: usize = 8;
 impl Neuron {
     /// When commitments are revealed; `None` where weights are set in the open.
     pub(crate) fn reveal_period(&self) -> Option<RevealPeriod> {
+        let hyperparameters = &self.metagraph.hyperparameters;
         Some(RevealPeriod {
             netuid: self.launch.netuid,
-            tempo: self.metagraph.tempo,
-            epochs: self.metagraph.reveal_epochs?,
+            tempo: hyperparameters.tempo,
+            epochs: hyperparameters.reveal_epochs()?,
         })
     }
 
@@ -46,7 +47,7 @@ impl Neuron {
             weights: weights.into_iter().map(|weight| weight as u16).collect(),
             version_key,
         };
-        let hotkey = self.chain.hotkey();
+        let hotkey = self.key.public();
         let commitment = Commitment::new(&hotkey, self.launch.netuid, &weights, &self.salt(record));
         CommitWeights {
             commitment: commitment.0.to_vec(),

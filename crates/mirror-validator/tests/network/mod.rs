@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
+use mirror_net::channel;
 use mirror_net::server::{self, Limits};
-use mirror_net::{channel, signed};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -28,6 +28,7 @@ use mirror_spec::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
 use mirror_spec::{
     ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
 };
+use mirror_subtensor_client::transaction;
 use prost::Message;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -161,7 +162,7 @@ impl Subtensor for Chain {
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let transaction = signed::open(request.get_ref()).expect("validators sign");
+        let transaction = transaction::verify(request.get_ref()).expect("validators sign");
         let mut state = self.state();
         state.waiting.push(transaction);
         let block = state.block + 1;
@@ -207,27 +208,29 @@ impl Subtensor for Chain {
             NeuronInfo {
                 uid: uid as u32,
                 hotkey: vec![if is_new { 99 } else { uid as u8 }; 32],
+                coldkey: vec![uid as u8; 32],
                 ip: axon.map(|axon| axon.ip().to_string()).unwrap_or_default(),
                 port: axon.map(|axon| axon.port().into()).unwrap_or_default(),
                 ..NeuronInfo::default()
             }
         });
+        let all = [
+            ("tempo", state.epoch_length),
+            ("min_allowed_weights", 1),
+            ("max_weight_limit", 65_535),
+            ("validator_exclude_quantile", 0),
+            ("validator_epoch_length", state.epoch_length),
+            ("commit_reveal_weights_enabled", state.commits.into()),
+            ("commit_reveal_period", 1),
+            ("immunity_period", 0),
+        ];
+        let all = all.map(|(name, value)| Hyperparameter {
+            name: name.to_owned(),
+            value,
+        });
         let hyperparameters = Hyperparameters {
-            tempo: state.epoch_length,
-            min_allowed_weights: 1,
-            max_weight_limit: 65_535,
-            validator_exclude_quantile: 0,
-            validator_epoch_length: state.epoch_length,
-            all: vec![
-                Hyperparameter {
-                    name: "commit_reveal_weights_enabled".to_owned(),
-                    value: state.commits.into(),
-                },
-                Hyperparameter {
-                    name: "commit_reveal_period".to_owned(),
-                    value: 1,
-                },
-            ],
+            all: all.into(),
+            ..Hyperparameters::default()
         };
         Ok(Response::new(Metagraph {
             version: 1,

@@ -21,6 +21,7 @@ use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
 use mirror_runs::{Ended, Manifest, Recorder, roles};
 use mirror_seed::Seed;
 use mirror_spec::{Experiment, Model, RestartPolicy};
+use mirror_subtensor_client::SubtensorClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -206,6 +207,7 @@ pub async fn run<P: Placement + 'static>(
         closing.clone().cancelled_owned(),
     ));
     let (notices, mut incoming) = mpsc::channel(WAITING_NOTICES);
+    let tracer = Tracer::new(&Seed::root(experiment.seed), "coordinator", 0);
     let crew = Crew {
         placement: Arc::new(placement),
         coordinator,
@@ -214,8 +216,9 @@ pub async fn run<P: Placement + 'static>(
         outage: Outage::default(),
         blueprint: Arc::new(blueprint),
         intake,
-        tracer: Tracer::new(&Seed::root(experiment.seed), "coordinator", 0),
-        subtensor: subtensor_address,
+        subtensor: SubtensorClient::following(tracer.clone(), subtensor_address.clone()),
+        tracer,
+        subtensor_address,
         history: Arc::default(),
         layout,
         incarnations: Arc::default(),
@@ -254,7 +257,7 @@ pub async fn run<P: Placement + 'static>(
     conductor.dismiss().await;
     conductor.progress.finish();
     if outcome.is_ok() {
-        conductor.keep_metagraphs().await;
+        conductor.crew.keep_last_metagraphs().await;
     }
     let failures = conductor.end(&options.now).await;
     let never_came = conductor.holds.keys().copied().collect();
@@ -745,18 +748,6 @@ impl<P: Placement + 'static> Conductor<P> {
             policies.validators
         } else {
             policies.miners
-        }
-    }
-
-    /// Keeps the chain's last word, and what the metagraph's history lacks.
-    async fn keep_metagraphs(&self) {
-        if self.crew.blueprint.keeps_history()
-            && let Err(error) = self.crew.catch_up().await
-        {
-            tracing::warn!(%error, "the end of the metagraph's history is not kept");
-        }
-        if let Err(error) = self.crew.keep_metagraph(None).await {
-            tracing::warn!(%error, "the last metagraph is not kept");
         }
     }
 

@@ -10,17 +10,15 @@ use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
-use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
-use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::{
-    BarrierRetirement, BeginRequest, HoldRequest, IncidentKind, Metagraph, MetagraphRequest, NodeIncident,
-    QueryProgress, QueryRequest, RetireRequest, SettleRequest, record,
+    BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, record,
 };
 use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use mirror_spec::BlockTime;
+use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
-use tonic::{Response, Status};
+use tonic::Status;
 
 use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
 use super::health::Outage;
@@ -35,20 +33,11 @@ const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
 /// Time for the chain to show that it lives, when another node waits in vain.
 const CHAIN_CHECK: Duration = Duration::from_secs(1);
 
-/// Pause between two attempts to reach a node.
+/// Time for a chain that runs already to answer, before a person is told that nothing does.
+const RUNNING_CHAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts to reach a validator, and between two looks at the metagraph.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Bytes of the last metagraph.
-const METAGRAPH_LIMIT: usize = 256 << 20;
-
-/// How much of a metagraph is asked for.
-#[derive(Debug, Clone, Copy)]
-enum Detail {
-    /// With weights and bonds.
-    Full,
-    /// Without.
-    Lite,
-}
 
 /// How far the history of the metagraph is kept.
 #[derive(Debug, Default)]
@@ -66,7 +55,9 @@ pub(super) struct Crew<P> {
     pub(super) intake: Intake,
     pub(super) tracer: Tracer,
     /// Where the subtensor is.
-    pub(super) subtensor: watch::Receiver<SocketAddr>,
+    pub(super) subtensor_address: watch::Receiver<SocketAddr>,
+    /// A client of the subtensor that waits for it without end.
+    pub(super) subtensor: SubtensorClient,
     pub(super) coordinator: SocketAddr,
     pub(super) ready_timeout: Duration,
     pub(super) hang_timeout: Duration,
@@ -86,6 +77,7 @@ impl<P> Clone for Crew<P> {
             blueprint: self.blueprint.clone(),
             intake: self.intake.clone(),
             tracer: self.tracer.clone(),
+            subtensor_address: self.subtensor_address.clone(),
             subtensor: self.subtensor.clone(),
             coordinator: self.coordinator,
             ready_timeout: self.ready_timeout,
@@ -174,7 +166,7 @@ impl<P: Placement> Crew<P> {
 
     /// What a node is started with now.
     fn spec(&self, node: &str) -> Option<NodeSpec> {
-        let subtensor = *self.subtensor.borrow();
+        let subtensor = *self.subtensor_address.borrow();
         if node == SUBTENSOR {
             return match self.blueprint.subtensor(Some(self.coordinator)) {
                 Subtensor::Ours(spec) => Some(*spec),
@@ -224,28 +216,20 @@ impl<P: Placement> Crew<P> {
     /// Has the chain begin, and the history of its metagraph with it.
     pub(super) async fn begin_run(&self) -> anyhow::Result<()> {
         self.begin().await?;
-        while self.blueprint.keeps_history() {
-            match self.catch_up().await {
-                Ok(()) => break,
-                Err(error) if error.downcast_ref().is_some_and(is_passing) => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(error.context("keeping the metagraph's history")),
-            }
+        if self.blueprint.keeps_history() {
+            self.catch_up(&self.subtensor).await?;
         }
         Ok(())
     }
 
     /// Has the chain begin: the first block, and the clock where there is one.
     pub(super) async fn begin(&self) -> anyhow::Result<()> {
-        self.control(|mut client| async move { client.begin(BeginRequest {}).await })
-            .await?;
-        Ok(())
+        Ok(self.bounded_subtensor().begin().await?)
     }
 
     /// Has the chain go on until an epoch has paid for what validators said last.
     pub(super) async fn settle(&self) -> anyhow::Result<()> {
-        self.control(|mut client| async move { client.settle(SettleRequest {}).await })
-            .await?;
-        Ok(())
+        Ok(self.bounded_subtensor().settle().await?)
     }
 
     /// Takes a validator out of the barrier for good, where there is one.
@@ -253,19 +237,12 @@ impl<P: Placement> Crew<P> {
         if self.blueprint.network().block_time != BlockTime::PerStep {
             return Ok(());
         }
-        let request = RetireRequest {
-            hotkey: self.blueprint.validator_hotkey(index).bytes().to_vec(),
-            reason: reason.clone(),
-        };
-        let retired = self
-            .control(|mut client| {
-                let request = request.clone();
-                async move { client.retire(request).await }
-            })
-            .await?;
+        let hotkey = self.blueprint.validator_hotkey(index);
+        let subtensor = self.bounded_subtensor();
+        let block = subtensor.retire(&hotkey, reason.clone()).await?;
         let retirement = BarrierRetirement {
             validator: blueprint::validator_name(index),
-            block: retired.block,
+            block,
             reason,
         };
         self.intake.record(record::Kind::Barrier(retirement)).await
@@ -274,7 +251,7 @@ impl<P: Placement> Crew<P> {
     /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on. Returns
     /// what became of the starts.
     pub(super) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
-        self.await_hold(step).await?;
+        self.subtensor.await_hold(step).await?;
         for name in self.processes(&hold.kill) {
             if self.placement.address(&name).is_none() {
                 continue;
@@ -296,8 +273,7 @@ impl<P: Placement> Crew<P> {
                 started.push(self.start(node, StartCause::Schedule { step }).await);
             }
         }
-        self.control(|mut client| async move { client.release(HoldRequest { step }).await })
-            .await?;
+        self.bounded_subtensor().release(step).await?;
         Ok(started)
     }
 
@@ -306,17 +282,6 @@ impl<P: Placement> Crew<P> {
         uids.iter()
             .map(|uid| blueprint::miner_name(&self.blueprint.process_of(*uid)))
             .collect()
-    }
-
-    async fn await_hold(&self, step: u64) -> anyhow::Result<()> {
-        loop {
-            let mut client = SubtensorControlClient::new(self.tracer.channel(*self.subtensor.borrow()));
-            match client.await_hold(HoldRequest { step }).await {
-                Ok(_) => return Ok(()),
-                Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
-                Err(status) => bail!("the subtensor refused the hold after step {step}: {status}"),
-            }
-        }
     }
 
     /// Follows a validator through its query, and asks again when the stream breaks while the validator lives.
@@ -334,46 +299,53 @@ impl<P: Placement> Crew<P> {
         Followed::Gone
     }
 
-    /// The metagraph when a block had closed, or now.
-    async fn metagraph(&self, block: Option<u64>, detail: Detail) -> Result<Metagraph, Status> {
-        let address = *self.subtensor.borrow();
-        let mut client =
-            SubtensorClient::new(self.tracer.channel(address)).max_decoding_message_size(METAGRAPH_LIMIT);
-        let mut request = tonic::Request::new(MetagraphRequest {
-            block,
-            lite: matches!(detail, Detail::Lite),
-        });
-        request.set_timeout(CONTROL_PATIENCE);
-        Ok(client.get_metagraph(request).await?.into_inner())
+    /// A client of the subtensor that gives up when the subtensor is neither there nor started again in time.
+    fn bounded_subtensor(&self) -> SubtensorClient {
+        let deadline = CONTROL_PATIENCE + self.hang_timeout + self.ready_timeout;
+        self.subtensor.with_deadline(deadline)
+    }
+
+    /// Keeps the metagraph of the last block, and what the history of the metagraph lacks.
+    pub(super) async fn keep_last_metagraphs(&self) {
+        let subtensor = self.bounded_subtensor();
+        if self.blueprint.keeps_history()
+            && let Err(error) = self.catch_up(&subtensor).await
+        {
+            tracing::warn!("the end of the metagraph's history is not kept: {error:#}");
+        }
+        if let Err(error) = self.keep_metagraph(&subtensor, None).await {
+            tracing::warn!("the last metagraph is not kept: {error:#}");
+        }
     }
 
     /// Has the run keep the metagraph of a block, or that of now.
-    pub(super) async fn keep_metagraph(&self, block: Option<u64>) -> anyhow::Result<()> {
-        let metagraph = self.metagraph(block, Detail::Full).await?;
-        metagraphs::save(&self.layout, &metagraph)
+    async fn keep_metagraph(&self, subtensor: &SubtensorClient, block: Option<u64>) -> anyhow::Result<()> {
+        let metagraph = subtensor.metagraph(block, Detail::Full).await?;
+        metagraphs::save(&self.layout, metagraph)
     }
 
     /// Keeps the metagraph of each sync in which it has changed, for as long as the run goes on.
     pub(super) async fn keep_history(&self) -> anyhow::Result<()> {
         loop {
-            match self.catch_up().await {
-                Ok(()) => {}
-                Err(error) if error.downcast_ref().is_some_and(is_passing) => {}
-                Err(error) => return Err(error.context("keeping the metagraph's history")),
-            }
+            self.catch_up(&self.subtensor).await?;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Brings the history of the metagraph to the block that closed last.
-    pub(super) async fn catch_up(&self) -> anyhow::Result<()> {
+    async fn catch_up(&self, subtensor: &SubtensorClient) -> anyhow::Result<()> {
+        let caught_up = self.try_catch_up(subtensor).await;
+        caught_up.context("keeping the metagraph's history")
+    }
+
+    async fn try_catch_up(&self, subtensor: &SubtensorClient) -> anyhow::Result<()> {
         let mut history = self.history.lock().await;
-        let now = self.metagraph(None, Detail::Lite).await?.block;
+        let now = subtensor.current_block().await?;
         let mut block = history.next.unwrap_or(now);
         while block <= now {
-            let version = self.metagraph(Some(block), Detail::Lite).await?.version;
+            let version = subtensor.metagraph(Some(block), Detail::Lite).await?.version;
             if history.version != Some(version) {
-                self.keep_metagraph(Some(block)).await?;
+                self.keep_metagraph(subtensor, Some(block)).await?;
             }
             block = (block / METAGRAPH_SYNC_BLOCKS + 1) * METAGRAPH_SYNC_BLOCKS;
             *history = History {
@@ -387,18 +359,19 @@ impl<P: Placement> Crew<P> {
     /// Whether a chain that runs already can be this experiment's: everybody who plays is registered there, and the
     /// barrier has not let anybody by.
     pub(super) async fn check_running_chain(&self) -> anyhow::Result<()> {
-        let metagraph = match self.metagraph(None, Detail::Lite).await {
+        let subtensor = self.subtensor.with_deadline(RUNNING_CHAIN_DEADLINE);
+        let metagraph = match subtensor.metagraph(None, Detail::Lite).await {
             Ok(metagraph) => metagraph,
-            Err(status) if is_passing(&status) => {
-                bail!(
-                    "nothing answers there: start a chain with `mirror chain serve`, and name where it listens ({status})"
-                )
+            Err(error @ RequestError::DeadlineExceeded { .. }) => {
+                return Err(error).context(
+                    "nothing answers there: start a chain with `mirror chain serve`, and name where it listens",
+                );
             }
-            Err(status) => bail!("it is no `mirror-subtensor` of this version: {status}"),
+            Err(error) => return Err(error).context("it is no `mirror-subtensor` of this version"),
         };
         for (uid, hotkey) in self.blueprint.hotkeys() {
             let there = metagraph.neurons.get(uid as usize);
-            if there.is_none_or(|neuron| neuron.hotkey != hotkey.bytes()) {
+            if there.is_none_or(|neuron| neuron.hotkey != hotkey) {
                 bail!(
                     "its uid {uid} is not {hotkey}, by which this experiment plays it: start the chain from this file with \
                      the same seed, miners and validators"
@@ -417,27 +390,6 @@ impl<P: Placement> Crew<P> {
             );
         }
         Ok(())
-    }
-
-    /// Asks the subtensor for something, again while it is out of reach, wherever it is by then.
-    async fn control<T, F>(&self, request: impl Fn(SubtensorControlClient<Traced>) -> F) -> anyhow::Result<T>
-    where
-        F: Future<Output = Result<Response<T>, Status>>,
-    {
-        let asking = async {
-            loop {
-                let address = *self.subtensor.borrow();
-                match request(SubtensorControlClient::new(self.tracer.channel(address))).await {
-                    Ok(response) => return Ok(response.into_inner()),
-                    Err(status) if is_passing(&status) => tokio::time::sleep(PAUSE).await,
-                    Err(status) => bail!("the subtensor refused: {status}"),
-                }
-            }
-        };
-        let patience = CONTROL_PATIENCE + self.hang_timeout + self.ready_timeout;
-        tokio::time::timeout(patience, asking)
-            .await
-            .with_context(|| format!("the subtensor did not answer within {patience:?}"))?
     }
 }
 

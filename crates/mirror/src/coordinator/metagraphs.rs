@@ -7,11 +7,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use mirror_identity::PublicKey;
-use mirror_proto::mirror::v1::{Metagraph, NeuronInfo};
 use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use mirror_snapshot::{Neuron, Snapshot};
+use mirror_subtensor_client::Metagraph;
 
 /// Keeps what the subnet started from.
 pub(super) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
@@ -21,11 +20,11 @@ pub(super) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Resul
 }
 
 /// Keeps the metagraph of a block.
-pub(super) fn save(layout: &Layout, metagraph: &Metagraph) -> anyhow::Result<()> {
+pub(super) fn save(layout: &Layout, metagraph: Metagraph) -> anyhow::Result<()> {
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));
-    Ok(snapshot(metagraph)?.write(&path)?)
+    Ok(snapshot(metagraph).write(&path)?)
 }
 
 /// Which of a run's metagraphs is wanted.
@@ -102,23 +101,16 @@ fn folder(layout: &Layout) -> PathBuf {
     layout.root().join("metagraphs")
 }
 
-fn snapshot(metagraph: &Metagraph) -> anyhow::Result<Snapshot> {
-    let neurons = metagraph.neurons.iter().map(neuron);
-    Ok(Snapshot {
-        neurons: neurons.collect::<anyhow::Result<_>>()?,
-    })
-}
-
-fn neuron(told: &NeuronInfo) -> anyhow::Result<Neuron> {
-    let pair = |uid: u32, value: u32| anyhow::Ok((u16::try_from(uid)?, u16::try_from(value)?));
-    let weights = told.weights.iter().map(|weight| pair(weight.uid, weight.weight));
-    let bonds = told.bonds.iter().map(|bond| pair(bond.uid, bond.bond));
-    Ok(Neuron {
-        hotkey: PublicKey::try_from(&told.hotkey[..])?,
-        coldkey: PublicKey::try_from(&told.coldkey[..])?,
-        stake: told.stake,
-        permit: told.validator_permit,
-        weights: weights.collect::<anyhow::Result<_>>()?,
-        bonds: bonds.collect::<anyhow::Result<_>>()?,
-    })
+fn snapshot(metagraph: Metagraph) -> Snapshot {
+    let neurons = metagraph.neurons.into_iter().map(|neuron| Neuron {
+        hotkey: neuron.hotkey,
+        coldkey: neuron.coldkey,
+        stake: neuron.stake,
+        permit: neuron.validator_permit,
+        weights: neuron.weights,
+        bonds: neuron.bonds,
+    });
+    Snapshot {
+        neurons: neurons.collect(),
+    }
 }

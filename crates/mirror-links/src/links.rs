@@ -1,7 +1,4 @@
-//! Links: the path of a call from one node to another, and the delay that is drawn for it.
-//!
-//! A delay is drawn a call, from the seed and the call's identity, so that it repeats. Whether it exceeds the deadline
-//! is decided by the two numbers, not by a race of timers.
+//! The links from one caller to axons, and the delay of each call over them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +6,9 @@ use std::time::Duration;
 use mirror_seed::{CallId, Seed};
 use mirror_spec::launch::LinkLaunch;
 
-use crate::delay::Delays;
+use crate::Delays;
 
-/// The delays of a caller's links, by uid.
+/// The links of one caller, by the uid that it calls.
 #[derive(Debug, Clone)]
 pub struct Links {
     seed: Seed,
@@ -19,8 +16,8 @@ pub struct Links {
 }
 
 impl Links {
-    /// The links from one caller to uids `0..num_nodes`. A later entry overrides an earlier one. Delays are multiplied by
-    /// `time_scale`.
+    /// The links to the uids `0..num_nodes`. Where two entries name the same uid, the later one holds. Delays are
+    /// multiplied by `time_scale`.
     pub fn new(seed: Seed, num_nodes: u32, links: &[LinkLaunch], time_scale: f64) -> Self {
         let mut by_uid = vec![None; num_nodes as usize];
         for link in links {
@@ -34,7 +31,7 @@ impl Links {
         Self { seed, by_uid }
     }
 
-    /// The delay drawn for a call, if its link has one.
+    /// The delay of `call`. `None` if the link to its uid has no latency.
     pub fn delay(&self, call: &CallId) -> Option<Duration> {
         let delays = self.by_uid.get(call.uid as usize)?.as_ref()?;
         Some(delays.sample(self.seed.about_call("link latency", call)))

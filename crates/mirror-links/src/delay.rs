@@ -1,4 +1,4 @@
-//! Delays: a distribution, ready to be drawn from.
+//! A distribution of delays.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rand_distr::{Distribution, LogNormal, Normal, Zipf};
 /// The 99th percentile of the standard normal distribution.
 const Z99: f64 = 2.326_347_874_040_841;
 
-/// Delays of one distribution, shrunk by a factor.
+/// The delays of one distribution, scaled by a factor.
 #[derive(Debug, Clone)]
 pub struct Delays {
     shape: Shape,
@@ -26,8 +26,8 @@ enum Shape {
 }
 
 impl Delays {
-    /// Delays of a distribution, multiplied by `time_scale`. Parameters that no distribution has, which a checked file does
-    /// not name, give none of its spread: the delay is always its middle.
+    /// The delays of `latency`, multiplied by `time_scale`. A checked experiment file has only valid parameters. For
+    /// invalid ones, every delay is the middle of the distribution.
     pub fn new(latency: &Latency, time_scale: f64) -> Self {
         let shape = match latency {
             Latency::Fixed(FixedDelay { fixed }) => Shape::Fixed(*fixed),
@@ -49,7 +49,7 @@ impl Delays {
         Self { shape, time_scale }
     }
 
-    /// The delay that a draw makes: 0 or more.
+    /// The delay for a draw, 0 or more.
     pub fn sample(&self, draw: Draw) -> Duration {
         let seconds = match &self.shape {
             Shape::Fixed(seconds) => *seconds,
@@ -74,7 +74,7 @@ mod tests {
 
     const DRAWS: u64 = 20_000;
 
-    /// Seconds, rising.
+    /// Drawn delays in ascending order, in seconds.
     fn sorted(latency: &Latency) -> Vec<f64> {
         let delays = Delays::new(latency, 1.0);
         let draw = |number| Seed::root(3).draw("delay", number);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_the_ones_asked_for() {
+    fn lognormal_delays_have_the_given_quantiles() {
         let drawn = sorted(&Latency::lognormal(0.08, 0.9));
         near(drawn[10_000], 0.08, 0.05);
         near(drawn[19_800], 0.9, 0.15);
@@ -105,15 +105,15 @@ mod tests {
         near(mean, 0.1, 0.01);
         near(variance.sqrt(), 0.02, 0.05);
         let wide = sorted(&Latency::normal(0.0, 1.0));
-        // half of it would be below nothing
+        // Half of the distribution is negative and becomes 0.
         assert_eq!(wide[0], 0.0);
         let none = wide.iter().filter(|delay| **delay == 0.0).count() as f64;
         near(none, DRAWS as f64 / 2.0, 0.03);
     }
 
-    /// Over two ranks with exponent 1 the chances are 2/3 and 1/3.
+    /// With two ranks and exponent 1, the probabilities are 2/3 and 1/3.
     #[test]
-    fn ranks_have_the_chances_of_zipf() {
+    fn ranks_have_the_probabilities_of_zipf() {
         let drawn = sorted(&Latency::Zipf(ZipfDelay {
             unit: 0.01,
             ranks: 2,
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn recorded_delays_come_back_as_often_as_each_other() {
+    fn recorded_delays_are_equally_likely() {
         let drawn = sorted(&Latency::recorded(vec![0.5, 0.1, 0.3, 0.1]));
         let of = |delay: f64| drawn.iter().filter(|drawn| **drawn == delay).count() as f64;
         near(of(0.1), DRAWS as f64 / 2.0, 0.05);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_delay_shrinks_with_time() {
+    fn a_fixed_delay_is_scaled() {
         let delay = Delays::new(&Latency::fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0));
         assert_eq!(delay, Duration::from_millis(20));
     }

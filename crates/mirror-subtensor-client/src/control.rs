@@ -1,0 +1,63 @@
+//! The requests that only the coordinator sends.
+
+use mirror_identity::Hotkey;
+use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient as GrpcClient;
+use mirror_proto::mirror::v1::{BeginRequest, HoldRequest, RetireRequest, SettleRequest};
+
+use crate::{RequestError, SubtensorClient};
+
+/// An attempt at one of these has no time limit of its own, because the subtensor may close many blocks before it
+/// answers.
+impl SubtensorClient {
+    /// Closes the first block and starts the barrier or the clock.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn begin(&self) -> Result<(), RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).begin(request).await };
+        self.request("Begin", None, BeginRequest {}, send).await?;
+        Ok(())
+    }
+
+    /// Closes blocks until an epoch has paid for the last weights.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn settle(&self) -> Result<(), RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).settle(request).await };
+        self.request("Settle", None, SettleRequest {}, send).await?;
+        Ok(())
+    }
+
+    /// Removes the validator `hotkey` from the barrier for good. Returns the block from which on it is not waited for.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn retire(&self, hotkey: &Hotkey, reason: String) -> Result<u64, RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).retire(request).await };
+        let hotkey = hotkey.bytes().to_vec();
+        let request = RetireRequest { hotkey, reason };
+        Ok(self.request("Retire", None, request, send).await?.block)
+    }
+
+    /// Waits until the barrier stands still after `step`.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn await_hold(&self, step: u64) -> Result<(), RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).await_hold(request).await };
+        self.request("AwaitHold", None, HoldRequest { step }, send)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the hold after `step`.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn release(&self, step: u64) -> Result<(), RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).release(request).await };
+        self.request("Release", None, HoldRequest { step }, send).await?;
+        Ok(())
+    }
+}
