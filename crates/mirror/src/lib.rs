@@ -1,6 +1,5 @@
-//! The command line, and the coordinator that runs an experiment: it starts the node binaries and never links them.
+//! The command line. The node binaries are started, by `mirror-coordinator`, and never linked.
 
 pub mod command;
-pub mod coordinator;
 pub mod expectations;
 pub mod sentences;

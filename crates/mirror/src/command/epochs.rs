@@ -6,7 +6,7 @@ use mirror_runs::tables::EpochRow;
 use mirror_spec::SubtensorSpec;
 
 use super::Misuse;
-use crate::coordinator::metagraphs::Moment;
+use mirror_coordinator::metagraphs::Moment;
 
 /// The blocks that the metagraph was in as an epoch had left it.
 pub(super) fn blocks(run: &Run, epoch: u64) -> anyhow::Result<Moment> {

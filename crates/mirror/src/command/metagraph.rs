@@ -8,7 +8,7 @@ use mirror_runs::Run;
 use mirror_snapshot::Snapshot;
 
 use super::{Misuse, RunsDir, Status, epochs, place};
-use crate::coordinator::metagraphs::{self, Moment};
+use mirror_coordinator::metagraphs::{self, Moment};
 
 #[derive(Debug, Args)]
 pub(super) struct MetagraphArguments {

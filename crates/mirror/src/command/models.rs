@@ -11,8 +11,8 @@ use mirror_hub::model::Part;
 use serde::Serialize;
 
 use super::{Misuse, Status, place};
-use crate::coordinator::{self, Network};
 use crate::sentences;
+use mirror_coordinator::Network;
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArguments {
@@ -80,7 +80,8 @@ impl ReadArguments {
         } else {
             Network::Allowed
         };
-        coordinator::model_folder(&self.model, parts, network).map_err(|error| Misuse::of(error).into())
+        mirror_coordinator::model_folder(&self.model, parts, network)
+            .map_err(|error| Misuse::of(error).into())
     }
 
     fn texts(&self) -> anyhow::Result<Vec<String>> {

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
 use super::{Misuse, RunsDir, Status, place, report};
-use crate::coordinator::{self, Finished, Network, Options, Prepared, base_of};
 use crate::expectations;
+use mirror_coordinator::{Finished, Network, Options, Prepared, base_of};
 
 /// Time between the second interrupt and the end of this program, whatever it is doing.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
@@ -150,7 +150,7 @@ impl Laboratory<'_> {
         } else {
             Network::Allowed
         };
-        let mut data = coordinator::prepare(
+        let mut data = mirror_coordinator::prepare(
             experiment,
             model,
             base_of(&arguments.file),
@@ -275,7 +275,7 @@ fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyho
     } else {
         place::run(&arguments.runs_dir.runs_dir, resume)?
     };
-    Ok(coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
+    Ok(mirror_coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
 }
 
 async fn conduct(
@@ -289,7 +289,7 @@ async fn conduct(
     let (placement, exits) =
         LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
     let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;
-    coordinator::run(experiment, model, data, recorder, placement, exits, options).await
+    mirror_coordinator::run(experiment, model, data, recorder, placement, exits, options).await
 }
 
 /// Writes the report of a run that has ended.

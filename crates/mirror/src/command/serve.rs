@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
 use super::{Misuse, Status, place, run};
-use crate::coordinator::{self, Network, base_of};
+use mirror_coordinator::{Network, base_of};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -49,7 +49,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
     } else {
         Network::Allowed
     };
-    let data = coordinator::prepare(
+    let data = mirror_coordinator::prepare(
         experiment,
         model,
         base_of(&arguments.file),
@@ -72,7 +72,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
                 "  mirror run {file} --set 'model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}'"
             );
         };
-        let served = coordinator::chain::serve(
+        let served = mirror_coordinator::chain::serve(
             (experiment, model),
             data,
             &layout,

@@ -11,7 +11,7 @@ use mirror_proto::mirror::v1::QueryProgress;
 const LINE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells how far the validators have come.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     validators: BTreeMap<u32, QueryProgress>,
     /// Nodes that do not answer health checks, and for how long.
     silent: BTreeMap<String, Duration>,
@@ -27,7 +27,7 @@ enum Shown {
 
 impl Progress {
     /// Progress that is shown on standard error.
-    pub(super) fn shown() -> Self {
+    pub(crate) fn shown() -> Self {
         let shown = if std::io::stderr().is_terminal() {
             let template = "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left  {msg}";
             let style = ProgressStyle::with_template(template).expect("the template is sound");
@@ -44,7 +44,7 @@ impl Progress {
     }
 
     /// Progress that is not shown.
-    pub(super) fn hidden() -> Self {
+    pub(crate) fn hidden() -> Self {
         Self {
             validators: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -54,7 +54,7 @@ impl Progress {
     }
 
     /// Takes in what a validator says.
-    pub(super) fn update(&mut self, validator: u32, progress: QueryProgress) {
+    pub(crate) fn update(&mut self, validator: u32, progress: QueryProgress) {
         self.validators.insert(validator, progress);
         let (done, total) = self.steps();
         let message = self.message();
@@ -75,7 +75,7 @@ impl Progress {
     }
 
     /// A node has not answered health checks for so long: says so on the bar, else once until it answers.
-    pub(super) fn silent(&mut self, node: &str, silence: Duration) {
+    pub(crate) fn silent(&mut self, node: &str, silence: Duration) {
         let is_new = self.silent.insert(node.to_owned(), silence).is_none();
         let message = self.message();
         match &self.shown {
@@ -87,7 +87,7 @@ impl Progress {
     }
 
     /// A node answers health checks again.
-    pub(super) fn answers(&mut self, node: &str) {
+    pub(crate) fn answers(&mut self, node: &str) {
         self.forget(node);
         match &self.shown {
             Shown::Bar(_) => {}
@@ -97,7 +97,7 @@ impl Progress {
     }
 
     /// A node is not waited for any more.
-    pub(super) fn forget(&mut self, node: &str) {
+    pub(crate) fn forget(&mut self, node: &str) {
         if self.silent.remove(node).is_some()
             && let Shown::Bar(bar) = &self.shown
         {
@@ -122,7 +122,7 @@ impl Progress {
     }
 
     /// Steps of the slowest validator: done, and in all.
-    pub(super) fn steps(&self) -> (u64, u64) {
+    pub(crate) fn steps(&self) -> (u64, u64) {
         let done = self.validators.values().map(|progress| progress.steps_done).min();
         let total = self
             .validators
@@ -133,7 +133,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }

@@ -10,8 +10,8 @@ use mirror_spec::{Experiment, Model};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::blueprint::{Blueprint, SUBTENSOR, Subtensor};
-use super::data::Prepared;
+use crate::data::Prepared;
+use crate::network_spec::{NetworkSpec, SUBTENSOR, Subtensor};
 
 /// Time that the node has to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -26,11 +26,11 @@ pub async fn serve<P: Placement>(
     stop: CancellationToken,
     listening: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    let blueprint = Blueprint::new(experiment, model, layout, data, log)?;
-    let Subtensor::Ours(node) = blueprint.subtensor(None) else {
+    let spec = NetworkSpec::new(experiment, model, layout, data, log)?;
+    let Subtensor::Ours(node) = spec.subtensor(None) else {
         bail!("the file names a chain that runs already: name `DummySubtensor` to start one")
     };
-    let ready_timeout = Duration::from_secs_f64(blueprint.network().ready_timeout);
+    let ready_timeout = Duration::from_secs_f64(spec.network().ready_timeout);
     placement.spawn(&node).await?;
     listening(placement.ready(SUBTENSOR, ready_timeout).await?);
     tokio::select! {

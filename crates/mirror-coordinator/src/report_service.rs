@@ -39,21 +39,21 @@ const CHUNK: usize = 256;
 
 /// Where records are sent to be written.
 #[derive(Clone)]
-pub(super) struct Intake {
+pub(crate) struct ReportService {
     records: mpsc::Sender<Arrived>,
     /// Where the subtensor is, for those who connect and those who listen.
     subtensor: watch::Receiver<SocketAddr>,
 }
 
 /// The thread that owns the journal.
-pub(super) struct Clerk {
+pub(crate) struct JournalWriter {
     records: mpsc::Sender<Arrived>,
     thread: JoinHandle<anyhow::Result<Recorder>>,
-    /// Resolves when the clerk has stopped by itself: the journal cannot be written.
-    pub(super) stopped: oneshot::Receiver<()>,
+    /// Resolves when the journal writer has stopped by itself: the journal cannot be written.
+    pub(crate) stopped: oneshot::Receiver<()>,
 }
 
-/// What the clerk is given.
+/// What the journal writer is given.
 enum Arrived {
     /// Records of one sender, and where to tell that they are written.
     Records(Vec<Encoded>, Written),
@@ -70,15 +70,15 @@ enum Written {
     Nobody,
 }
 
-/// Starts the clerk on a run.
-pub(super) fn start(
+/// Starts the journal writer on a run.
+pub(crate) fn start(
     recorder: Recorder,
     subtensor: watch::Receiver<SocketAddr>,
-) -> anyhow::Result<(Intake, Clerk)> {
+) -> anyhow::Result<(ReportService, JournalWriter)> {
     let (records, waiting) = mpsc::channel(WAITING);
     let (stopping, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new()
-        .name("clerk".to_owned())
+        .name("journal-writer".to_owned())
         .spawn(move || {
             let outcome = write(recorder, waiting);
             // The coordinator may have stopped listening: it is waiting for this thread then.
@@ -87,13 +87,13 @@ pub(super) fn start(
         });
     let thread = thread.context("cannot start the thread that writes the journal")?;
     tokio::spawn(remind(records.clone()));
-    let intake = Intake {
+    let reports = ReportService {
         records: records.clone(),
         subtensor,
     };
     Ok((
-        intake,
-        Clerk {
+        reports,
+        JournalWriter {
             records,
             thread,
             stopped,
@@ -101,9 +101,9 @@ pub(super) fn start(
     ))
 }
 
-impl Intake {
+impl ReportService {
     /// Writes down what the coordinator itself knows.
-    pub(super) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
+    pub(crate) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
         let record = Record { kind: Some(kind) };
         self.records
             .send(Arrived::Records(vec![Encoded::from(&record)], Written::Nobody))
@@ -112,10 +112,10 @@ impl Intake {
     }
 }
 
-impl Clerk {
+impl JournalWriter {
     /// Waits until everything that has arrived is written, and ends the run. Blocks.
-    pub(super) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
-        // A clerk that has stopped by itself takes nothing any more; its thread says why.
+    pub(crate) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
+        // A journal writer that has stopped by itself takes nothing any more; its thread says why.
         let _ = self.records.blocking_send(Arrived::Close);
         let recorder = self
             .thread
@@ -184,7 +184,7 @@ impl Batch {
     }
 }
 
-/// Has the journal synced each second, until the clerk is gone.
+/// Has the journal synced each second, until the journal writer is gone.
 async fn remind(records: mpsc::Sender<Arrived>) {
     let mut seconds = tokio::time::interval(SYNC);
     while records.send(Arrived::Sync).await.is_ok() {
@@ -193,7 +193,7 @@ async fn remind(records: mpsc::Sender<Arrived>) {
 }
 
 #[async_trait]
-impl Coordinator for Intake {
+impl Coordinator for ReportService {
     type ReportStream = Pin<Box<dyn Stream<Item = Result<Directive, Status>> + Send>>;
 
     async fn report(

@@ -8,15 +8,15 @@ use mirror_spec::{Fault, KillFault, Step, Steps};
 
 /// What happens at one hold of the barrier. uids stand for the processes that they live in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Hold {
+pub(crate) struct Hold {
     /// Killed.
-    pub(super) kill: BTreeSet<u32>,
+    pub(crate) kill: BTreeSet<u32>,
     /// Started again.
-    pub(super) restart: BTreeSet<u32>,
+    pub(crate) restart: BTreeSet<u32>,
 }
 
 /// The holds of the schedule, by step.
-pub(super) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
+pub(crate) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
     let mut holds: BTreeMap<u64, Hold> = BTreeMap::new();
     for fault in faults {
         let Fault::Kill(KillFault {
@@ -35,7 +35,7 @@ pub(super) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
 }
 
 /// The steps at which the barrier stands still, rising.
-pub(super) fn holds(faults: &[Fault]) -> Vec<u64> {
+pub(crate) fn holds(faults: &[Fault]) -> Vec<u64> {
     schedule(faults).into_keys().collect()
 }
 

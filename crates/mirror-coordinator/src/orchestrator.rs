@@ -1,8 +1,8 @@
 //! Conducts a run: starts the nodes in order, lets the validators work, keeps the network alive or breaks it on schedule,
 //! and ends everything in order.
 //!
-//! One task owns the state of the run. What takes time (a start, a wait for a hold) is an errand of the [`Crew`] beside
-//! it, and comes back as a [`Notice`]. Notices and the ends of nodes are attended to from the first process on, so a node
+//! One task owns the state of the run. What takes time (a start, a wait for a hold) is a task of the [`NodeOps`] beside
+//! it, and comes back as an [`Event`]. Events and the ends of nodes are attended to from the first process on, so a node
 //! that dies or hangs is treated alike in every [`Phase`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,14 +27,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
-use super::crew::{Crew, Followed, StartCause, Started};
-use super::data::Prepared;
-use super::health::{Outage, Watched, Watcher};
-use super::intake::{self, Clerk};
-use super::metagraphs;
-use super::progress::Progress;
-use super::schedule::{self, Hold};
+use crate::data::Prepared;
+use crate::health::{Outage, Watched, Watcher};
+use crate::metagraphs;
+use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
+use crate::node_ops::{Followed, NodeOps, StartCause, Started};
+use crate::progress::Progress;
+use crate::report_service::{self, JournalWriter};
+use crate::schedule::{self, Hold};
 
 /// Time that a node has to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ const STARTING_AT_ONCE: usize = 64;
 /// Bytes of the log of a hung node that its incident carries.
 const LAST_LOG: u64 = 4 << 10;
 
-/// Notices that may wait for the conductor.
+/// Events that may wait for the orchestrator.
 const WAITING_NOTICES: usize = 256;
 
 /// How a run is conducted.
@@ -74,8 +74,8 @@ pub struct Finished {
     pub never_came: Vec<u64>,
 }
 
-/// Something that happened beside the conductor.
-enum Notice {
+/// Something that happened beside the orchestrator.
+enum Event {
     Progress(u32, QueryProgress),
     Followed(u32, Followed),
     Started(Started),
@@ -88,7 +88,7 @@ enum Notice {
     /// What the schedule had for a step is done.
     Broken(u64, anyhow::Result<Vec<Started>>),
     /// Something that the run cannot do without was done, or not.
-    Errand(anyhow::Result<()>),
+    TaskEnded(anyhow::Result<()>),
     /// The chain has paid for what validators said last, or not.
     Settled(anyhow::Result<()>),
 }
@@ -132,8 +132,8 @@ struct NodeWatch {
     _ends: DropGuard,
 }
 
-struct Conductor<P> {
-    crew: Crew<P>,
+struct Orchestrator<P> {
+    ops: NodeOps<P>,
     subtensor: watch::Sender<SocketAddr>,
     supervisor: Supervisor,
     progress: Progress,
@@ -156,9 +156,9 @@ struct Conductor<P> {
     /// Validators that came to the end of their query.
     done: BTreeSet<u32>,
     holds: BTreeMap<u64, Hold>,
-    notices: mpsc::Sender<Notice>,
-    errands: TaskTracker,
-    /// Ends the errands.
+    events: mpsc::Sender<Event>,
+    tasks: TaskTracker,
+    /// Ends the tasks.
     dismissed: CancellationToken,
 }
 
@@ -185,8 +185,8 @@ pub async fn run<P: Placement + 'static>(
     if let Some(snapshot) = &data.metagraph {
         metagraphs::save_origin(recorder.layout(), snapshot)?;
     }
-    let blueprint = Blueprint::new(experiment, model, recorder.layout(), data, &options.log)?;
-    roles::save(&blueprint.roles(), recorder.layout())?;
+    let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
+    roles::save(&spec.roles(), recorder.layout())?;
     let listener = placement
         .listen()
         .await
@@ -197,25 +197,25 @@ pub async fn run<P: Placement + 'static>(
     // Until the subtensor is there, nobody asks for its address.
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (intake, mut clerk) = intake::start(recorder, subtensor_address.clone())?;
+    let (reports, mut journal_writer) = report_service::start(recorder, subtensor_address.clone())?;
     let closing = CancellationToken::new();
-    let service = CoordinatorServer::new(intake.clone()).max_decoding_message_size(REPORT_LIMIT);
+    let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
     let taking_in = tokio::spawn(server::serve(
         listener,
         Routes::new(service),
         Limits::default(),
         closing.clone().cancelled_owned(),
     ));
-    let (notices, mut incoming) = mpsc::channel(WAITING_NOTICES);
+    let (events, mut incoming) = mpsc::channel(WAITING_NOTICES);
     let tracer = Tracer::new(&Seed::root(experiment.seed), "coordinator", 0);
-    let crew = Crew {
+    let ops = NodeOps {
         placement: Arc::new(placement),
         coordinator,
-        ready_timeout: Duration::from_secs_f64(blueprint.network().ready_timeout),
-        hang_timeout: Duration::from_secs_f64(blueprint.network().hang_timeout),
+        ready_timeout: Duration::from_secs_f64(spec.network().ready_timeout),
+        hang_timeout: Duration::from_secs_f64(spec.network().hang_timeout),
         outage: Outage::default(),
-        blueprint: Arc::new(blueprint),
-        intake,
+        spec: Arc::new(spec),
+        reports,
         subtensor: SubtensorClient::following(tracer.clone(), subtensor_address.clone()),
         tracer,
         subtensor_address,
@@ -223,21 +223,21 @@ pub async fn run<P: Placement + 'static>(
         layout,
         incarnations: Arc::default(),
     };
-    let mut conductor = Conductor {
-        holds: schedule::schedule(crew.blueprint.faults()),
+    let mut orchestrator = Orchestrator {
+        holds: schedule::schedule(ops.spec.faults()),
         phase: Phase::Starting {
             wave: Wave::Subtensor,
             awaited: BTreeSet::new(),
         },
         starting: Arc::new(Semaphore::new(STARTING_AT_ONCE)),
-        watcher: Watcher::new(crew.hang_timeout),
+        watcher: Watcher::new(ops.hang_timeout),
         watches: BTreeMap::new(),
         watch_count: 0,
         ended: BTreeMap::new(),
-        miners: crew.blueprint.miner_names().into_iter().collect(),
+        miners: ops.spec.miner_names().into_iter().collect(),
         first_lost_miner: None,
-        working: (0..crew.blueprint.validator_count()).collect(),
-        crew,
+        working: (0..ops.spec.validator_count()).collect(),
+        ops,
         subtensor,
         supervisor: Supervisor::default(),
         progress: if options.progress {
@@ -246,23 +246,23 @@ pub async fn run<P: Placement + 'static>(
             Progress::hidden()
         },
         done: BTreeSet::new(),
-        notices,
-        errands: TaskTracker::new(),
+        events,
+        tasks: TaskTracker::new(),
         dismissed: CancellationToken::new(),
     };
     let outcome = tokio::select! {
-        outcome = conductor.conduct(&mut exits, &mut incoming, &mut clerk) => outcome.map_err(Stopped::Failed),
+        outcome = orchestrator.run(&mut exits, &mut incoming, &mut journal_writer) => outcome.map_err(Stopped::Failed),
         () = options.stop.cancelled() => Err(Stopped::ByUser),
     };
-    conductor.dismiss().await;
-    conductor.progress.finish();
+    orchestrator.cancel_tasks().await;
+    orchestrator.progress.finish();
     if outcome.is_ok() {
-        conductor.crew.keep_last_metagraphs().await;
+        orchestrator.ops.keep_last_metagraphs().await;
     }
-    let failures = conductor.end(&options.now).await;
-    let never_came = conductor.holds.keys().copied().collect();
+    let failures = orchestrator.end(&options.now).await;
+    let never_came = orchestrator.holds.keys().copied().collect();
     closing.cancel();
-    drop(conductor);
+    drop(orchestrator);
     taking_in.abort();
     // It was aborted: only its being gone matters.
     let _ = taking_in.await;
@@ -275,7 +275,7 @@ pub async fn run<P: Placement + 'static>(
         let failure = format!("a node did not end: {failure}");
         reason = Some(reason.map_or(failure.clone(), |reason| format!("{reason}; {failure}")));
     }
-    let manifest = tokio::task::spawn_blocking(move || clerk.finish(ended))
+    let manifest = tokio::task::spawn_blocking(move || journal_writer.finish(ended))
         .await
         .context("ending the run")??;
     Ok(Finished {
@@ -285,17 +285,17 @@ pub async fn run<P: Placement + 'static>(
     })
 }
 
-impl<P: Placement + 'static> Conductor<P> {
-    async fn conduct(
+impl<P: Placement + 'static> Orchestrator<P> {
+    async fn run(
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
-        notices: &mut mpsc::Receiver<Notice>,
-        clerk: &mut Clerk,
+        events: &mut mpsc::Receiver<Event>,
+        journal_writer: &mut JournalWriter,
     ) -> anyhow::Result<()> {
         self.start_chain().await?;
         while self.phase != Phase::Settled {
             while self.goes_on()? {}
-            self.attend(exits, notices, clerk).await?;
+            self.attend(exits, events, journal_writer).await?;
         }
         Ok(())
     }
@@ -304,19 +304,19 @@ impl<P: Placement + 'static> Conductor<P> {
     async fn attend(
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
-        notices: &mut mpsc::Receiver<Notice>,
-        clerk: &mut Clerk,
+        events: &mut mpsc::Receiver<Event>,
+        journal_writer: &mut JournalWriter,
     ) -> anyhow::Result<()> {
         tokio::select! {
             Some(exit) = exits.recv() => self.exited(exit).await,
-            Some(notice) = notices.recv() => self.noticed(notice).await,
-            _ = &mut clerk.stopped => bail!("the journal of the run cannot be written"),
+            Some(event) = events.recv() => self.on_event(event).await,
+            _ = &mut journal_writer.stopped => bail!("the journal of the run cannot be written"),
         }
     }
 
     /// Starts the subtensor, or looks at the one that runs already.
     async fn start_chain(&mut self) -> anyhow::Result<()> {
-        let address = match self.crew.blueprint.subtensor(Some(self.crew.coordinator)) {
+        let address = match self.ops.spec.subtensor(Some(self.ops.coordinator)) {
             Subtensor::Ours(_) => {
                 self.start_wave(Wave::Subtensor, vec![SUBTENSOR.to_owned()]);
                 return Ok(());
@@ -324,17 +324,17 @@ impl<P: Placement + 'static> Conductor<P> {
             Subtensor::Runs(address) => address,
         };
         self.subtensor.send_replace(address);
-        self.crew
+        self.ops
             .check_running_chain()
             .await
             .with_context(|| format!("the subtensor at {address}"))?;
         let watching = self.watcher.clone().watch(
             Watched::<P>::running_chain(address),
-            self.notices.clone(),
-            move |health| Notice::RunningChain(address, health),
+            self.events.clone(),
+            move |health| Event::RunningChain(address, health),
         );
         let dismissed = self.dismissed.clone();
-        self.errands
+        self.tasks
             .spawn(async move { dismissed.run_until_cancelled(watching).await });
         Ok(())
     }
@@ -353,26 +353,26 @@ impl<P: Placement + 'static> Conductor<P> {
     /// Enters the next phase if the present one is over: subtensor, miners, validators, each kind ready before the next;
     /// then the first block, the queries, and the last epoch. Returns whether it was over.
     fn goes_on(&mut self) -> anyhow::Result<bool> {
-        let crew = self.crew.clone();
+        let ops = self.ops.clone();
         match &self.phase {
             Phase::Starting { awaited, .. } if !awaited.is_empty() => return Ok(false),
             Phase::Starting { wave, .. } => match wave {
-                Wave::Subtensor => self.start_wave(Wave::Miners, crew.blueprint.miner_names()),
+                Wave::Subtensor => self.start_wave(Wave::Miners, ops.spec.miner_names()),
                 Wave::Miners => {
                     if let Some(first) = self.first_lost_miner.as_ref().filter(|_| self.miners.is_empty()) {
                         bail!("no miner is left: {first}");
                     }
-                    let validators = (0..crew.blueprint.validator_count()).map(blueprint::validator_name);
+                    let validators = (0..ops.spec.validator_count()).map(network_spec::validator_name);
                     self.start_wave(Wave::Validators, validators.collect());
                 }
                 Wave::Validators => {
                     self.phase = Phase::Beginning;
-                    self.beside(async move { Notice::Begun(crew.begin_run().await) });
+                    self.spawn_task(async move { Event::Begun(ops.begin_run().await) });
                 }
             },
             Phase::Working if self.working.is_empty() => {
                 self.phase = Phase::Settling;
-                self.beside(async move { Notice::Settled(crew.settle().await) });
+                self.spawn_task(async move { Event::Settled(ops.settle().await) });
             }
             Phase::Beginning | Phase::Working | Phase::Settling | Phase::Settled => return Ok(false),
         }
@@ -382,9 +382,9 @@ impl<P: Placement + 'static> Conductor<P> {
     /// The chain has begun: the validators may work.
     fn begun(&mut self) {
         self.phase = Phase::Working;
-        if self.crew.blueprint.keeps_history() {
-            let crew = self.crew.clone();
-            self.beside(async move { Notice::Errand(crew.keep_history().await) });
+        if self.ops.spec.keeps_history() {
+            let ops = self.ops.clone();
+            self.spawn_task(async move { Event::TaskEnded(ops.keep_history().await) });
         }
         for index in &self.working {
             self.query(*index);
@@ -394,71 +394,71 @@ impl<P: Placement + 'static> Conductor<P> {
 
     /// Has a node started after a wait and, where many start, when it is its turn.
     fn start(&self, node: String, cause: StartCause, after: Duration) {
-        let (crew, turns) = (self.crew.clone(), self.starting.clone());
-        self.beside(async move {
+        let (ops, turns) = (self.ops.clone(), self.starting.clone());
+        self.spawn_task(async move {
             tokio::time::sleep(after).await;
             // Nobody closes the semaphore.
             let _turn = turns.acquire().await;
-            Notice::Started(crew.start(node, cause).await)
+            Event::Started(ops.start(node, cause).await)
         });
     }
 
     /// Has something done beside, and told.
-    fn beside(&self, errand: impl Future<Output = Notice> + Send + 'static) {
-        let (notices, dismissed) = (self.notices.clone(), self.dismissed.clone());
+    fn spawn_task(&self, task: impl Future<Output = Event> + Send + 'static) {
+        let (events, dismissed) = (self.events.clone(), self.dismissed.clone());
         let telling = async move {
-            let notice = errand.await;
-            // The conductor may have ended by now; then nobody needs to know.
-            let _ = notices.send(notice).await;
+            let event = task.await;
+            // The orchestrator may have ended by now; then nobody needs to know.
+            let _ = events.send(event).await;
         };
-        self.errands
+        self.tasks
             .spawn(async move { dismissed.run_until_cancelled(telling).await });
     }
 
     /// Ends what is done beside, so that nothing is started any more.
-    async fn dismiss(&self) {
+    async fn cancel_tasks(&self) {
         self.dismissed.cancel();
-        self.errands.close();
-        self.errands.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Has a validator work through its query.
     fn query(&self, index: u32) {
-        let (crew, notices) = (self.crew.clone(), self.notices.clone());
+        let (ops, events) = (self.ops.clone(), self.events.clone());
         let (progress, mut told) = mpsc::channel(1);
-        self.beside(async move {
-            let follow = crew.follow_query(index, progress);
+        self.spawn_task(async move {
+            let follow = ops.follow_query(index, progress);
             let pass_on = async {
                 while let Some(progress) = told.recv().await {
-                    if notices.send(Notice::Progress(index, progress)).await.is_err() {
+                    if events.send(Event::Progress(index, progress)).await.is_err() {
                         return;
                     }
                 }
             };
             let (followed, ()) = tokio::join!(follow, pass_on);
-            Notice::Followed(index, followed)
+            Event::Followed(index, followed)
         });
     }
 
-    async fn noticed(&mut self, notice: Notice) -> anyhow::Result<()> {
-        match notice {
-            Notice::Progress(index, progress) => self.progress.update(index, progress),
-            Notice::Followed(index, Followed::Done) => {
+    async fn on_event(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Progress(index, progress) => self.progress.update(index, progress),
+            Event::Followed(index, Followed::Done) => {
                 self.working.remove(&index);
                 self.done.insert(index);
             }
-            Notice::Followed(index, Followed::Failed(status)) => {
-                let name = blueprint::validator_name(index);
+            Event::Followed(index, Followed::Failed(status)) => {
+                let name = network_spec::validator_name(index);
                 let reason = status.message().to_owned();
-                self.crew
+                self.ops
                     .incident(&name, IncidentKind::Failed, reason.clone(), String::new())
                     .await?;
                 bail!("{name} failed in its query: {reason}");
             }
             // The placement tells of the node's end, which decides.
-            Notice::Followed(_, Followed::Gone) => {}
-            Notice::Started(started) => self.started(started).await?,
-            Notice::Health(node, number, health) => {
+            Event::Followed(_, Followed::Gone) => {}
+            Event::Started(started) => self.started(started).await?,
+            Event::Health(node, number, health) => {
                 if self
                     .watches
                     .get(&node)
@@ -467,20 +467,20 @@ impl<P: Placement + 'static> Conductor<P> {
                     self.look_after(node, health).await?;
                 }
             }
-            Notice::RunningChain(address, health) => self.look_after_running_chain(address, health)?,
-            Notice::Begun(done) => {
+            Event::RunningChain(address, health) => self.look_after_running_chain(address, health)?,
+            Event::Begun(done) => {
                 done.context("the chain cannot begin")?;
                 self.begun();
             }
-            Notice::Broken(step, done) => {
+            Event::Broken(step, done) => {
                 for started in done.context("the schedule of faults cannot go on")? {
                     self.started(started).await?;
                 }
                 self.holds.remove(&step);
                 self.await_next_hold();
             }
-            Notice::Errand(done) => done?,
-            Notice::Settled(done) => {
+            Event::TaskEnded(done) => done?,
+            Event::Settled(done) => {
                 done.context("the chain cannot come to its last epoch")?;
                 self.phase = Phase::Settled;
             }
@@ -533,7 +533,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 last_log,
                 ..
             }) => {
-                self.crew.placement.kill(&node).await?;
+                self.ops.placement.kill(&node).await?;
                 self.died(Death {
                     node,
                     what: IncidentKind::Unready,
@@ -546,7 +546,7 @@ impl<P: Placement + 'static> Conductor<P> {
             Err(error) if matches!(self.phase, Phase::Starting { .. }) => Err(error.into()),
             Err(error) => {
                 // One that never started is not there to be killed.
-                let killed = self.crew.placement.kill(&node).await;
+                let killed = self.ops.placement.kill(&node).await;
                 tracing::warn!(node, ?killed, %error, "a node could not be started again");
                 self.died(Death {
                     node,
@@ -567,7 +567,7 @@ impl<P: Placement + 'static> Conductor<P> {
             StartCause::Schedule { step } => Some(format!("by the schedule, after step {step}")),
         };
         if let Some(detail) = detail {
-            self.crew
+            self.ops
                 .incident(node, IncidentKind::Restarted, detail, String::new())
                 .await?;
         }
@@ -577,15 +577,15 @@ impl<P: Placement + 'static> Conductor<P> {
         }
         let works = matches!(self.phase, Phase::Working | Phase::Settling);
         if node == SUBTENSOR {
-            self.crew.outage.ends();
+            self.ops.outage.ends();
             self.subtensor.send_replace(address);
             if works {
                 // A chain that runs on the clock has lost its clock.
-                let crew = self.crew.clone();
-                self.beside(async move { Notice::Errand(crew.begin().await) });
+                let ops = self.ops.clone();
+                self.spawn_task(async move { Event::TaskEnded(ops.begin().await) });
             }
         }
-        if let Some(index) = blueprint::validator_index(node)
+        if let Some(index) = network_spec::validator_index(node)
             && works
         {
             self.query(index);
@@ -597,16 +597,16 @@ impl<P: Placement + 'static> Conductor<P> {
     fn watch(&mut self, node: &str) {
         self.watch_count += 1;
         let (number, ends) = (self.watch_count, self.dismissed.child_token());
-        let watched = Watched::Node(self.crew.placement.clone(), node.to_owned());
+        let watched = Watched::Node(self.ops.placement.clone(), node.to_owned());
         let name = node.to_owned();
         let watching = self
             .watcher
             .clone()
-            .watch(watched, self.notices.clone(), move |health| {
-                Notice::Health(name.clone(), number, health)
+            .watch(watched, self.events.clone(), move |health| {
+                Event::Health(name.clone(), number, health)
             });
         let ended = ends.clone();
-        self.errands
+        self.tasks
             .spawn(async move { ended.run_until_cancelled(watching).await });
         let watch = NodeWatch {
             number,
@@ -620,13 +620,13 @@ impl<P: Placement + 'static> Conductor<P> {
         match health {
             Health::Silent(silence) => {
                 if node == SUBTENSOR {
-                    self.crew.outage.begins();
+                    self.ops.outage.begins();
                 }
                 self.progress.silent(&node, silence);
             }
             Health::Answers => {
                 if node == SUBTENSOR {
-                    self.crew.outage.ends();
+                    self.ops.outage.ends();
                 }
                 self.progress.answers(&node);
             }
@@ -654,8 +654,8 @@ impl<P: Placement + 'static> Conductor<P> {
     /// A node has not answered for so long that it counts as hung. It is killed, and what follows is as for a death.
     async fn hung(&mut self, node: String, silence: Duration) -> anyhow::Result<()> {
         tracing::warn!(node, ?silence, "a node has hung and is killed");
-        let last_log = self.crew.placement.logs(&node, LAST_LOG);
-        self.crew.placement.kill(&node).await?;
+        let last_log = self.ops.placement.logs(&node, LAST_LOG);
+        self.ops.placement.kill(&node).await?;
         self.died(Death {
             how: format!(
                 "hung: it did not answer health checks for {:.1} s, and was killed",
@@ -671,13 +671,13 @@ impl<P: Placement + 'static> Conductor<P> {
     /// A node has ended though nobody asked it to. Its policy says what follows.
     async fn died(&mut self, death: Death) -> anyhow::Result<()> {
         let node = &death.node;
-        self.ended.insert(node.clone(), self.crew.incarnation(node));
+        self.ended.insert(node.clone(), self.ops.incarnation(node));
         self.watches.remove(node);
         self.progress.forget(node);
         if node == SUBTENSOR {
-            self.crew.outage.begins();
+            self.ops.outage.begins();
         }
-        self.crew
+        self.ops
             .incident(node, death.what, death.how.clone(), death.last_log.0.clone())
             .await?;
         match self.supervisor.decide(node, self.policy(node)) {
@@ -692,7 +692,7 @@ impl<P: Placement + 'static> Conductor<P> {
             Decision::Fail => bail!(death.words(", and its policy is that the run fails then")),
             Decision::GiveUp => {
                 let reason = "it was started again as often as is allowed";
-                self.crew
+                self.ops
                     .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
                     .await?;
                 bail!(death.words(&format!(", after {MOST_RESTARTS} restarts")))
@@ -703,7 +703,7 @@ impl<P: Placement + 'static> Conductor<P> {
     /// A node is left dead.
     async fn lost(&mut self, death: &Death) -> anyhow::Result<()> {
         let (node, reason) = (&death.node, "its policy leaves it dead");
-        self.crew
+        self.ops
             .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
             .await?;
         if let Phase::Starting { awaited, .. } = &mut self.phase {
@@ -715,7 +715,7 @@ impl<P: Placement + 'static> Conductor<P> {
                 death.words(&format!(", and {reason}"))
             );
         }
-        let Some(index) = blueprint::validator_index(node) else {
+        let Some(index) = network_spec::validator_index(node) else {
             self.miners.remove(node);
             self.first_lost_miner.get_or_insert_with(|| death.words(""));
             return Ok(());
@@ -727,24 +727,24 @@ impl<P: Placement + 'static> Conductor<P> {
                 death.words(", the last of them")
             );
         }
-        let crew = self.crew.clone();
-        self.beside(async move { Notice::Errand(crew.retire(index, reason.to_owned()).await) });
+        let ops = self.ops.clone();
+        self.spawn_task(async move { Event::TaskEnded(ops.retire(index, reason.to_owned()).await) });
         Ok(())
     }
 
     /// Has the next hold of the schedule awaited and used.
     fn await_next_hold(&self) {
         if let Some((step, hold)) = self.holds.first_key_value() {
-            let (crew, step, hold) = (self.crew.clone(), *step, hold.clone());
-            self.beside(async move { Notice::Broken(step, crew.break_things(step, hold).await) });
+            let (ops, step, hold) = (self.ops.clone(), *step, hold.clone());
+            self.spawn_task(async move { Event::Broken(step, ops.break_things(step, hold).await) });
         }
     }
 
     fn policy(&self, name: &str) -> RestartPolicy {
-        let policies = self.crew.blueprint.network().restart;
+        let policies = self.ops.spec.network().restart;
         if name == SUBTENSOR {
             policies.subtensor
-        } else if blueprint::validator_index(name).is_some() {
+        } else if network_spec::validator_index(name).is_some() {
             policies.validators
         } else {
             policies.miners
@@ -753,13 +753,13 @@ impl<P: Placement + 'static> Conductor<P> {
 
     /// Ends validators, then miners, then the subtensor.
     async fn end(&self, now: &CancellationToken) -> Vec<PlacementError> {
-        let blueprint = &self.crew.blueprint;
-        let validators = (0..blueprint.validator_count())
-            .map(blueprint::validator_name)
+        let spec = &self.ops.spec;
+        let validators = (0..spec.validator_count())
+            .map(network_spec::validator_name)
             .collect();
-        let miners = self.crew.processes(blueprint.miner_uids()).into_iter().collect();
+        let miners = self.ops.processes(spec.miner_uids()).into_iter().collect();
         let waves = [validators, miners, vec![SUBTENSOR.to_owned()]];
-        let failures = fleet::stop_in_order(&*self.crew.placement, &waves, GRACE, now).await;
+        let failures = fleet::stop_in_order(&*self.ops.placement, &waves, GRACE, now).await;
         failures
             .into_iter()
             .filter(|failure| !matches!(failure, PlacementError::Unknown { .. }))

@@ -13,13 +13,13 @@ const CHECKS_AT_ONCE: usize = 64;
 
 /// Checks nodes, so many at once at most and at these times.
 #[derive(Clone)]
-pub(super) struct Watcher {
+pub(crate) struct Watcher {
     times: WatchTimes,
     turns: Arc<Semaphore>,
 }
 
 /// Who is watched.
-pub(super) enum Watched<P> {
+pub(crate) enum Watched<P> {
     /// A node of a placement, by its name.
     Node(Arc<P>, String),
     /// A chain that the run did not start.
@@ -28,7 +28,7 @@ pub(super) enum Watched<P> {
 
 /// When the subtensor was last known to be out of reach.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outage(Arc<Mutex<OutageState>>);
+pub(crate) struct Outage(Arc<Mutex<OutageState>>);
 
 #[derive(Debug, Default)]
 struct OutageState {
@@ -37,7 +37,7 @@ struct OutageState {
 }
 
 impl Watcher {
-    pub(super) fn new(hang_timeout: Duration) -> Self {
+    pub(crate) fn new(hang_timeout: Duration) -> Self {
         Self {
             times: WatchTimes::new(hang_timeout),
             turns: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
@@ -46,11 +46,11 @@ impl Watcher {
 
     /// Watches a node that is ready now until it hangs or cannot be watched any more, and sends what becomes known as
     /// `notice` puts it.
-    pub(super) async fn watch<P: Placement, N>(
+    pub(crate) async fn watch<P: Placement, N>(
         self,
         watched: Watched<P>,
-        notices: mpsc::Sender<N>,
-        notice: impl Fn(Health) -> N,
+        events: mpsc::Sender<N>,
+        event: impl Fn(Health) -> N,
     ) {
         let mut watch = Watch::new(self.times);
         loop {
@@ -67,7 +67,7 @@ impl Watcher {
                 continue;
             };
             let last = matches!(health, Health::Hung(_) | Health::Unwatched);
-            if notices.send(notice(health)).await.is_err() || last {
+            if events.send(event(health)).await.is_err() || last {
                 return;
             }
         }
@@ -76,7 +76,7 @@ impl Watcher {
 
 impl<P: Placement> Watched<P> {
     /// A chain that the run did not start, at its address.
-    pub(super) fn running_chain(address: SocketAddr) -> Self {
+    pub(crate) fn running_chain(address: SocketAddr) -> Self {
         Self::RunningChain(HealthProbe::new(address))
     }
 
@@ -90,12 +90,12 @@ impl<P: Placement> Watched<P> {
 
 impl Outage {
     /// The subtensor is out of reach from now on.
-    pub(super) fn begins(&self) {
+    pub(crate) fn begins(&self) {
         self.state().lasts = true;
     }
 
     /// The subtensor is in reach again.
-    pub(super) fn ends(&self) {
+    pub(crate) fn ends(&self) {
         let mut state = self.state();
         if std::mem::take(&mut state.lasts) {
             state.ended = Some(Instant::now());
@@ -103,7 +103,7 @@ impl Outage {
     }
 
     /// Whether the subtensor was out of reach at any time since `since`.
-    pub(super) fn touches(&self, since: Instant) -> bool {
+    pub(crate) fn touches(&self, since: Instant) -> bool {
         let state = self.state();
         state.lasts || state.ended.is_some_and(|ended| ended >= since)
     }

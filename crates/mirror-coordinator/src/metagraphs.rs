@@ -13,14 +13,14 @@ use mirror_snapshot::{Neuron, Snapshot};
 use mirror_subtensor_client::Metagraph;
 
 /// Keeps what the subnet started from.
-pub(super) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
+pub(crate) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(snapshot.write(&folder.join("origin.json"))?)
 }
 
 /// Keeps the metagraph of a block.
-pub(super) fn save(layout: &Layout, metagraph: Metagraph) -> anyhow::Result<()> {
+pub(crate) fn save(layout: &Layout, metagraph: Metagraph) -> anyhow::Result<()> {
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));

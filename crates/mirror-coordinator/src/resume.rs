@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use mirror_runs::Layout;
 
-use super::blueprint::validator_name;
+use crate::network_spec::validator_name;
 
 /// A checkpoint for each validator. A file is for all of them; a run gives each the newest that the validator of its name
 /// left.

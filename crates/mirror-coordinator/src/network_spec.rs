@@ -1,4 +1,4 @@
-//! The blueprint of a network: an experiment, turned into the launch descriptions of its nodes. Pure.
+//! The specification of a network: an experiment, turned into the launch descriptions of its nodes. It does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,8 +21,8 @@ use mirror_spec::{
 };
 use mirror_spec::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
 
-use super::data::Prepared;
-use super::roster::Roster;
+use crate::data::Prepared;
+use crate::uid_assignment::UidAssignment;
 
 /// Rao in a TAO.
 const RAO: f64 = 1e9;
@@ -35,20 +35,20 @@ const SNAPSHOT_BLOCKS: u64 = 1_024;
 
 /// What the nodes of an experiment are.
 #[derive(Debug, Clone)]
-pub(super) struct Blueprint {
+pub(crate) struct NetworkSpec {
     seed: u64,
     log: String,
     model: Model,
     experiment: Experiment,
     layout: Layout,
     data: Prepared,
-    roster: Roster,
+    assignment: UidAssignment,
     nominations: Vec<GenesisNomination>,
 }
 
 /// The chain of a run.
 #[derive(Debug, Clone)]
-pub(super) enum Subtensor {
+pub(crate) enum Subtensor {
     /// A node that the run starts.
     Ours(Box<NodeSpec>),
     /// A node that runs already.
@@ -59,12 +59,12 @@ pub(super) enum Subtensor {
 const HONEST: &str = "honest";
 
 /// Name of the chain's node.
-pub(super) const SUBTENSOR: &str = "subtensor";
+pub(crate) const SUBTENSOR: &str = "subtensor";
 
-impl Blueprint {
-    /// The blueprint of an experiment with a model. Fails where the file names a coldkey that is none, or uids that the
+impl NetworkSpec {
+    /// The specification of an experiment with a model. Fails where the file names a coldkey that is none, or uids that the
     /// metagraph that it starts from does not have.
-    pub(super) fn new(
+    pub(crate) fn new(
         experiment: &Experiment,
         model: &Model,
         layout: &Layout,
@@ -72,13 +72,13 @@ impl Blueprint {
         log: &str,
     ) -> anyhow::Result<Self> {
         let validators = experiment.network.validators;
-        let roster = match &data.metagraph {
-            Some(snapshot) => Roster::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
-            None => Roster::in_order(model.metagraph.args().num_nodes, validators),
+        let assignment = match &data.metagraph {
+            Some(snapshot) => UidAssignment::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
+            None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
         };
-        roster.check(experiment)?;
+        assignment.check(experiment)?;
         Ok(Self {
-            roster,
+            assignment,
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -90,7 +90,7 @@ impl Blueprint {
     }
 
     /// The chain, where it is the run that starts it; it reports to the coordinator, if there is one.
-    pub(super) fn subtensor(&self, coordinator: Option<SocketAddr>) -> Subtensor {
+    pub(crate) fn subtensor(&self, coordinator: Option<SocketAddr>) -> Subtensor {
         let chain = match &self.model.subtensor {
             SubtensorSpec::DummySubtensor(chain) => chain,
             SubtensorSpec::Subtensor(chain) => return Subtensor::Runs(chain.chain_endpoint),
@@ -113,17 +113,17 @@ impl Blueprint {
     }
 
     /// The name of every miner process, by rising uid.
-    pub(super) fn miner_names(&self) -> Vec<String> {
-        let processes = self.roster.miners.iter().map(|uid| self.process_of(*uid));
+    pub(crate) fn miner_names(&self) -> Vec<String> {
+        let processes = self.assignment.miners.iter().map(|uid| self.process_of(*uid));
         let mut names: Vec<String> = processes.map(|uids| miner_name(&uids)).collect();
         names.dedup();
         names
     }
 
     /// The miner process that a uid lives in.
-    pub(super) fn miner(&self, uid: u32, subtensor: SocketAddr) -> NodeSpec {
+    pub(crate) fn miner(&self, uid: u32, subtensor: SocketAddr) -> NodeSpec {
         let uids = self.process_of(uid);
-        let axons = self.roster.miners.range(uids.clone()).map(|&uid| AxonLaunch {
+        let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
             group: self.group(uid).map_or(uid..=uid, |group| group.uids.0.clone()),
             behaviours: self.behaviours(uid),
@@ -143,12 +143,12 @@ impl Blueprint {
     }
 
     /// A validator.
-    pub(super) fn validator(&self, index: u32, subtensor: SocketAddr, coordinator: SocketAddr) -> NodeSpec {
+    pub(crate) fn validator(&self, index: u32, subtensor: SocketAddr, coordinator: SocketAddr) -> NodeSpec {
         let name = validator_name(index);
         let acknowledged = self.layout.logs().join(format!("{name}.acknowledged"));
         let launch = ValidatorLaunch {
             index,
-            uid: self.roster.validators[index as usize],
+            uid: self.assignment.validators[index as usize],
             num_nodes: self.num_nodes(),
             netuid: self.metagraph().netuid,
             state: self.state(&name),
@@ -173,26 +173,26 @@ impl Blueprint {
     }
 
     /// Validators of the network.
-    pub(super) fn validator_count(&self) -> u32 {
+    pub(crate) fn validator_count(&self) -> u32 {
         self.network().validators
     }
 
     /// Whoever may be asked has a uid below this.
-    pub(super) fn num_nodes(&self) -> u32 {
-        self.roster.askable
+    pub(crate) fn num_nodes(&self) -> u32 {
+        self.assignment.askable
     }
 
     /// uids played by miners.
-    pub(super) fn miner_uids(&self) -> &BTreeSet<u32> {
-        &self.roster.miners
+    pub(crate) fn miner_uids(&self) -> &BTreeSet<u32> {
+        &self.assignment.miners
     }
 
     /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever has a
     /// validator for an accomplice is called after it.
-    pub(super) fn roles(&self) -> Vec<mirror_runs::Role> {
+    pub(crate) fn roles(&self) -> Vec<mirror_runs::Role> {
         let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
         let mut roles: BTreeMap<u32, String> = BTreeMap::new();
-        for (index, uid) in (0..).zip(&self.roster.validators) {
+        for (index, uid) in (0..).zip(&self.assignment.validators) {
             let behaviour = self.validator_behaviour(index);
             let role = match &behaviour {
                 ValidatorBehaviour::Honest(_) => "validator".to_owned(),
@@ -203,7 +203,7 @@ impl Blueprint {
                 accomplices.extend(members.0.clone().map(|uid| (uid, called)));
             }
         }
-        for uid in &self.roster.miners {
+        for uid in &self.assignment.miners {
             let behaviours = self.behaviours(*uid);
             let other = behaviours
                 .iter()
@@ -220,36 +220,36 @@ impl Blueprint {
     }
 
     /// The hotkey of each uid that is played.
-    pub(super) fn hotkeys(&self) -> impl Iterator<Item = (u32, Hotkey)> {
+    pub(crate) fn hotkeys(&self) -> impl Iterator<Item = (u32, Hotkey)> {
         let seed = Seed::root(self.seed);
-        let uids = self.roster.miners.iter().chain(&self.roster.validators);
-        uids.filter_map(move |&uid| Some((uid, self.roster.hotkey(&seed, uid)?)))
+        let uids = self.assignment.miners.iter().chain(&self.assignment.validators);
+        uids.filter_map(move |&uid| Some((uid, self.assignment.hotkey(&seed, uid)?)))
     }
 
     /// Whether the run keeps the metagraphs of its syncs.
-    pub(super) fn keeps_history(&self) -> bool {
+    pub(crate) fn keeps_history(&self) -> bool {
         matches!(self.model.metagraph, MetagraphSpec::Metagraph(_))
     }
 
     /// The public key of a validator.
-    pub(super) fn validator_hotkey(&self, index: u32) -> Hotkey {
+    pub(crate) fn validator_hotkey(&self, index: u32) -> Hotkey {
         SecretKey::hotkey(&Seed::root(self.seed), Owner::Validator(index)).public()
     }
 
     /// The uids that share a process with `uid`.
-    pub(super) fn process_of(&self, uid: u32) -> RangeInclusive<u32> {
+    pub(crate) fn process_of(&self, uid: u32) -> RangeInclusive<u32> {
         let size = self.network().axons_per_process.max(1);
         let first = uid - uid % size;
         first..=(first + size - 1).min(self.num_nodes().saturating_sub(1))
     }
 
     /// What is broken on purpose.
-    pub(super) fn faults(&self) -> &[Fault] {
+    pub(crate) fn faults(&self) -> &[Fault] {
         &self.experiment.faults
     }
 
     /// How the network is made up.
-    pub(super) fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Network {
         &self.experiment.network
     }
 
@@ -287,7 +287,7 @@ impl Blueprint {
         let validators = (0..self.network().validators)
             .map(|index| neuron(Owner::Validator(index), self.stake(index), true));
         let neurons = match &self.data.metagraph {
-            Some(snapshot) => self.roster.neurons(snapshot, &seed),
+            Some(snapshot) => self.assignment.neurons(snapshot, &seed),
             None => miners.chain(validators).collect(),
         };
         GenesisLaunch {
@@ -406,17 +406,17 @@ fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination
 }
 
 /// `validator-0`.
-pub(super) fn validator_name(index: u32) -> String {
+pub(crate) fn validator_name(index: u32) -> String {
     format!("validator-{index}")
 }
 
 /// Which validator a node is, if it is one.
-pub(super) fn validator_index(node: &str) -> Option<u32> {
+pub(crate) fn validator_index(node: &str) -> Option<u32> {
     node.strip_prefix("validator-")?.parse().ok()
 }
 
 /// `miner-3`, or `miners-0-63` for a process of many.
-pub(super) fn miner_name(uids: &RangeInclusive<u32>) -> String {
+pub(crate) fn miner_name(uids: &RangeInclusive<u32>) -> String {
     if uids.start() == uids.end() {
         format!("miner-{}", uids.start())
     } else {

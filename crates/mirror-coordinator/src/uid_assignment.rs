@@ -21,18 +21,18 @@ use mirror_spec::{Experiment, Fault};
 
 /// Who plays which uid.
 #[derive(Debug, Clone)]
-pub(super) struct Roster {
+pub(crate) struct UidAssignment {
     /// uids played by miners.
-    pub(super) miners: BTreeSet<u32>,
+    pub(crate) miners: BTreeSet<u32>,
     /// The uid of each validator.
-    pub(super) validators: Vec<u32>,
+    pub(crate) validators: Vec<u32>,
     /// Whoever may be asked has a smaller uid.
-    pub(super) askable: u32,
+    pub(crate) askable: u32,
 }
 
-impl Roster {
+impl UidAssignment {
     /// Miners, then validators.
-    pub(super) fn in_order(miners: u32, validators: u32) -> Self {
+    pub(crate) fn in_order(miners: u32, validators: u32) -> Self {
         Self {
             miners: (0..miners).collect(),
             validators: (miners..miners + validators).collect(),
@@ -41,7 +41,7 @@ impl Roster {
     }
 
     /// Everybody under the uid of the metagraph.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, validators: u32, seed: &Seed) -> anyhow::Result<Self> {
+    pub(crate) fn of_snapshot(snapshot: &Snapshot, validators: u32, seed: &Seed) -> anyhow::Result<Self> {
         let count = snapshot.neurons.len() as u32;
         let numbered = || (0..).zip(&snapshot.neurons);
         let by_hotkey: BTreeMap<Hotkey, u32> = numbered().map(|(uid, neuron)| (neuron.hotkey, uid)).collect();
@@ -86,12 +86,12 @@ impl Roster {
     }
 
     /// The hotkey of a uid that is played.
-    pub(super) fn hotkey(&self, seed: &Seed, uid: u32) -> Option<Hotkey> {
+    pub(crate) fn hotkey(&self, seed: &Seed, uid: u32) -> Option<Hotkey> {
         Some(SecretKey::hotkey(seed, self.owner(uid)?).public())
     }
 
     /// The neurons of a metagraph, with hotkeys of ours where they are played.
-    pub(super) fn neurons(&self, snapshot: &Snapshot, seed: &Seed) -> Vec<GenesisNeuron> {
+    pub(crate) fn neurons(&self, snapshot: &Snapshot, seed: &Seed) -> Vec<GenesisNeuron> {
         let neuron = |(uid, neuron): (u32, &Neuron)| GenesisNeuron {
             hotkey: self.hotkey(seed, uid).unwrap_or(neuron.hotkey).hex(),
             coldkey: neuron.coldkey.hex(),
@@ -104,7 +104,7 @@ impl Roster {
     }
 
     /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
-    pub(super) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
         let victims = experiment.faults.iter().map(|fault| match fault {
             Fault::Kill(fault) => &fault.kill.0,
@@ -151,31 +151,36 @@ mod tests {
 
     #[test]
     fn the_permitted_with_most_stake_validate_and_who_has_weighed_nobody_answers() {
-        let roster = Roster::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
+        let assignment =
+            UidAssignment::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
         // Of equal stakes the lower uid.
-        assert_eq!(roster.validators, [2, 0]);
-        assert_eq!(roster.miners, BTreeSet::from([1, 4]));
-        let refused = Roster::of_snapshot(&snapshot(), 4, &Seed::root(1)).expect_err("three have a permit");
+        assert_eq!(assignment.validators, [2, 0]);
+        assert_eq!(assignment.miners, BTreeSet::from([1, 4]));
+        let refused =
+            UidAssignment::of_snapshot(&snapshot(), 4, &Seed::root(1)).expect_err("three have a permit");
         assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
 
         // Who has weighed others goes before who has more stake; who is left then answers.
         let mut snapshot = snapshot();
         snapshot.neurons[2].weights.clear();
-        let roster = Roster::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
-        assert_eq!(roster.validators, [0, 3]);
-        assert_eq!(roster.miners, BTreeSet::from([1, 2, 4]));
+        let assignment =
+            UidAssignment::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
+        assert_eq!(assignment.validators, [0, 3]);
+        assert_eq!(assignment.miners, BTreeSet::from([1, 2, 4]));
 
         // Who was played by `validator-0` is so again.
         snapshot.neurons[4].hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
-        let roster = Roster::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
-        assert_eq!(roster.validators, [4, 0]);
+        let assignment =
+            UidAssignment::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
+        assert_eq!(assignment.validators, [4, 0]);
     }
 
     #[test]
     fn who_is_played_signs_with_a_key_of_ours_and_keeps_all_else() {
         let seed = Seed::root(1);
-        let roster = Roster::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
-        let neurons = roster.neurons(&snapshot(), &seed);
+        let assignment =
+            UidAssignment::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
+        let neurons = assignment.neurons(&snapshot(), &seed);
         let ours = |owner| SecretKey::hotkey(&seed, owner).public().hex();
         assert_eq!(neurons[2].hotkey, ours(Owner::Validator(0)));
         assert_eq!(neurons[4].hotkey, ours(Owner::Miner(4)));

@@ -9,7 +9,7 @@ use mirror_hub::Places;
 use mirror_snapshot::Snapshot;
 use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
 
-use super::models::Library;
+use crate::models::Library;
 
 /// Compiled data sets and where they came from; models by their folders.
 #[derive(Debug, Clone, PartialEq)]

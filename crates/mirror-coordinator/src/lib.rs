@@ -1,20 +1,20 @@
 //! The coordinator: turns an experiment into a network of nodes, takes in what they report, keeps them alive, breaks them
 //! on schedule, and ends them in order.
 
-mod blueprint;
 pub mod chain;
-mod conductor;
-mod crew;
 mod data;
 mod health;
-mod intake;
 pub mod metagraphs;
 mod models;
+mod network_spec;
+mod node_ops;
+mod orchestrator;
 mod progress;
+mod report_service;
 pub mod resume;
-mod roster;
 mod schedule;
+mod uid_assignment;
 
-pub use conductor::{Finished, Options, base_of, run};
 pub use data::{Network, Prepared, prepare};
 pub use models::model_folder;
+pub use orchestrator::{Finished, Options, base_of, run};

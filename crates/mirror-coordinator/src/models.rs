@@ -9,7 +9,7 @@ use mirror_hub::model::{self, Part, Request};
 use mirror_hub::{Places, Progress};
 use mirror_spec::{GatingModel, RewardModel};
 
-use super::data::Network;
+use crate::data::Network;
 
 /// What is needed of a model that computes from a text.
 const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
@@ -18,11 +18,11 @@ const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
 const BUILTIN: &str = "builtin";
 
 /// Where models are looked for.
-pub(super) struct Library<'a> {
+pub(crate) struct Library<'a> {
     /// Where relative paths start.
-    pub(super) base: &'a Path,
-    pub(super) places: &'a Places,
-    pub(super) network: Network,
+    pub(crate) base: &'a Path,
+    pub(crate) places: &'a Places,
+    pub(crate) network: Network,
 }
 
 /// The folder of a model that a person names, with these parts of it; relative paths are read from the working directory.
@@ -37,7 +37,7 @@ pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> any
 
 impl Library<'_> {
     /// The gating model with folders in place of names.
-    pub(super) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
+    pub(crate) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
         let mut found = model.clone();
         match &mut found {
             GatingModel::ConstantGatingModel(_)
@@ -58,7 +58,7 @@ impl Library<'_> {
     }
 
     /// The reward model with folders in place of names.
-    pub(super) fn reward_model(&self, model: &RewardModel) -> anyhow::Result<RewardModel> {
+    pub(crate) fn reward_model(&self, model: &RewardModel) -> anyhow::Result<RewardModel> {
         let mut found = model.clone();
         match &mut found {
             RewardModel::ConstantRewardModel(_)

@@ -1,4 +1,4 @@
-//! What the conductor has done beside it: single errands at the nodes, each of which takes its time.
+//! What the orchestrator has done beside it: single tasks at the nodes, each of which takes its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -20,11 +20,11 @@ use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use super::blueprint::{self, Blueprint, SUBTENSOR, Subtensor};
-use super::health::Outage;
-use super::intake::Intake;
-use super::metagraphs;
-use super::schedule::Hold;
+use crate::health::Outage;
+use crate::metagraphs;
+use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
+use crate::report_service::ReportService;
+use crate::schedule::Hold;
 
 /// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
 /// hangs and to start it again.
@@ -41,41 +41,41 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far the history of the metagraph is kept.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     /// The block of the next sync; `None` before the first.
     next: Option<u64>,
     /// As of the sync before.
     version: Option<u64>,
 }
 
-/// What an errand needs.
-pub(super) struct Crew<P> {
-    pub(super) placement: Arc<P>,
-    pub(super) blueprint: Arc<Blueprint>,
-    pub(super) intake: Intake,
-    pub(super) tracer: Tracer,
+/// What a task needs.
+pub(crate) struct NodeOps<P> {
+    pub(crate) placement: Arc<P>,
+    pub(crate) spec: Arc<NetworkSpec>,
+    pub(crate) reports: ReportService,
+    pub(crate) tracer: Tracer,
     /// Where the subtensor is.
-    pub(super) subtensor_address: watch::Receiver<SocketAddr>,
+    pub(crate) subtensor_address: watch::Receiver<SocketAddr>,
     /// A client of the subtensor that waits for it without end.
-    pub(super) subtensor: SubtensorClient,
-    pub(super) coordinator: SocketAddr,
-    pub(super) ready_timeout: Duration,
-    pub(super) hang_timeout: Duration,
+    pub(crate) subtensor: SubtensorClient,
+    pub(crate) coordinator: SocketAddr,
+    pub(crate) ready_timeout: Duration,
+    pub(crate) hang_timeout: Duration,
     /// When the subtensor was last out of reach.
-    pub(super) outage: Outage,
-    pub(super) history: Arc<tokio::sync::Mutex<History>>,
+    pub(crate) outage: Outage,
+    pub(crate) history: Arc<tokio::sync::Mutex<History>>,
     /// Where the run lies.
-    pub(super) layout: Layout,
+    pub(crate) layout: Layout,
     /// How often each node was started before, by the placement's count.
-    pub(super) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
+    pub(crate) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
-impl<P> Clone for Crew<P> {
+impl<P> Clone for NodeOps<P> {
     fn clone(&self) -> Self {
         Self {
             placement: self.placement.clone(),
-            blueprint: self.blueprint.clone(),
-            intake: self.intake.clone(),
+            spec: self.spec.clone(),
+            reports: self.reports.clone(),
             tracer: self.tracer.clone(),
             subtensor_address: self.subtensor_address.clone(),
             subtensor: self.subtensor.clone(),
@@ -92,7 +92,7 @@ impl<P> Clone for Crew<P> {
 
 /// Why a node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StartCause {
+pub(crate) enum StartCause {
     /// The run begins.
     FirstStart,
     /// It died or hung, and its policy is to start it again.
@@ -102,17 +102,17 @@ pub(super) enum StartCause {
 }
 
 /// What became of the start of a node.
-pub(super) struct Started {
-    pub(super) node: String,
-    pub(super) cause: StartCause,
+pub(crate) struct Started {
+    pub(crate) node: String,
+    pub(crate) cause: StartCause,
     /// `None`: there was no process.
-    pub(super) incarnation: Option<u32>,
+    pub(crate) incarnation: Option<u32>,
     /// Where it serves, once it was ready.
-    pub(super) outcome: Result<SocketAddr, PlacementError>,
+    pub(crate) outcome: Result<SocketAddr, PlacementError>,
 }
 
 /// How the following of a query ended.
-pub(super) enum Followed {
+pub(crate) enum Followed {
     /// The query is over.
     Done,
     /// The validator refused it, or failed in it.
@@ -121,9 +121,9 @@ pub(super) enum Followed {
     Gone,
 }
 
-impl<P: Placement> Crew<P> {
+impl<P: Placement> NodeOps<P> {
     /// Starts a node and waits until it is ready.
-    pub(super) async fn start(&self, node: String, cause: StartCause) -> Started {
+    pub(crate) async fn start(&self, node: String, cause: StartCause) -> Started {
         let incarnation = match self.spec(&node) {
             Some(spec) => self.placement.spawn(&spec).await,
             None => Err(PlacementError::Unknown { node: node.clone() }),
@@ -168,25 +168,25 @@ impl<P: Placement> Crew<P> {
     fn spec(&self, node: &str) -> Option<NodeSpec> {
         let subtensor = *self.subtensor_address.borrow();
         if node == SUBTENSOR {
-            return match self.blueprint.subtensor(Some(self.coordinator)) {
+            return match self.spec.subtensor(Some(self.coordinator)) {
                 Subtensor::Ours(spec) => Some(*spec),
                 Subtensor::Runs(_) => None,
             };
         }
-        if let Some(index) = blueprint::validator_index(node) {
-            return Some(self.blueprint.validator(index, subtensor, self.coordinator));
+        if let Some(index) = network_spec::validator_index(node) {
+            return Some(self.spec.validator(index, subtensor, self.coordinator));
         }
         let first = node.split('-').nth(1)?.parse().ok()?;
-        Some(self.blueprint.miner(first, subtensor))
+        Some(self.spec.miner(first, subtensor))
     }
 
     /// How often a node was started before.
-    pub(super) fn incarnation(&self, node: &str) -> u32 {
+    pub(crate) fn incarnation(&self, node: &str) -> u32 {
         self.incarnations().get(node).copied().unwrap_or_default()
     }
 
     /// Writes down what happened to a node.
-    pub(super) async fn incident(
+    pub(crate) async fn incident(
         &self,
         node: &str,
         what: IncidentKind,
@@ -204,7 +204,7 @@ impl<P: Placement> Crew<P> {
             incarnation,
             last_log,
         };
-        self.intake.record(record::Kind::Incident(incident)).await
+        self.reports.record(record::Kind::Incident(incident)).await
     }
 
     fn incarnations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
@@ -214,43 +214,43 @@ impl<P: Placement> Crew<P> {
     }
 
     /// Has the chain begin, and the history of its metagraph with it.
-    pub(super) async fn begin_run(&self) -> anyhow::Result<()> {
+    pub(crate) async fn begin_run(&self) -> anyhow::Result<()> {
         self.begin().await?;
-        if self.blueprint.keeps_history() {
+        if self.spec.keeps_history() {
             self.catch_up(&self.subtensor).await?;
         }
         Ok(())
     }
 
     /// Has the chain begin: the first block, and the clock where there is one.
-    pub(super) async fn begin(&self) -> anyhow::Result<()> {
+    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         Ok(self.bounded_subtensor().begin().await?)
     }
 
     /// Has the chain go on until an epoch has paid for what validators said last.
-    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         Ok(self.bounded_subtensor().settle().await?)
     }
 
     /// Takes a validator out of the barrier for good, where there is one.
-    pub(super) async fn retire(&self, index: u32, reason: String) -> anyhow::Result<()> {
-        if self.blueprint.network().block_time != BlockTime::PerStep {
+    pub(crate) async fn retire(&self, index: u32, reason: String) -> anyhow::Result<()> {
+        if self.spec.network().block_time != BlockTime::PerStep {
             return Ok(());
         }
-        let hotkey = self.blueprint.validator_hotkey(index);
+        let hotkey = self.spec.validator_hotkey(index);
         let subtensor = self.bounded_subtensor();
         let block = subtensor.retire(&hotkey, reason.clone()).await?;
         let retirement = BarrierRetirement {
-            validator: blueprint::validator_name(index),
+            validator: network_spec::validator_name(index),
             block,
             reason,
         };
-        self.intake.record(record::Kind::Barrier(retirement)).await
+        self.reports.record(record::Kind::Barrier(retirement)).await
     }
 
     /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on. Returns
     /// what became of the starts.
-    pub(super) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
+    pub(crate) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
         self.subtensor.await_hold(step).await?;
         for name in self.processes(&hold.kill) {
             if self.placement.address(&name).is_none() {
@@ -264,11 +264,11 @@ impl<P: Placement> Crew<P> {
         let firsts: BTreeSet<u32> = hold
             .restart
             .iter()
-            .map(|uid| *self.blueprint.process_of(*uid).start())
+            .map(|uid| *self.spec.process_of(*uid).start())
             .collect();
         let mut started = Vec::new();
         for first in firsts {
-            let node = blueprint::miner_name(&self.blueprint.process_of(first));
+            let node = network_spec::miner_name(&self.spec.process_of(first));
             if self.placement.address(&node).is_none() {
                 started.push(self.start(node, StartCause::Schedule { step }).await);
             }
@@ -278,15 +278,15 @@ impl<P: Placement> Crew<P> {
     }
 
     /// Names of the processes that these uids live in.
-    pub(super) fn processes(&self, uids: &BTreeSet<u32>) -> BTreeSet<String> {
+    pub(crate) fn processes(&self, uids: &BTreeSet<u32>) -> BTreeSet<String> {
         uids.iter()
-            .map(|uid| blueprint::miner_name(&self.blueprint.process_of(*uid)))
+            .map(|uid| network_spec::miner_name(&self.spec.process_of(*uid)))
             .collect()
     }
 
     /// Follows a validator through its query, and asks again when the stream breaks while the validator lives.
-    pub(super) async fn follow_query(&self, index: u32, progress: mpsc::Sender<QueryProgress>) -> Followed {
-        let name = blueprint::validator_name(index);
+    pub(crate) async fn follow_query(&self, index: u32, progress: mpsc::Sender<QueryProgress>) -> Followed {
+        let name = network_spec::validator_name(index);
         while let Some(address) = self.placement.address(&name) {
             let mut client = NeuronClient::new(self.tracer.channel(address));
             match follow(&mut client, &progress).await {
@@ -306,9 +306,9 @@ impl<P: Placement> Crew<P> {
     }
 
     /// Keeps the metagraph of the last block, and what the history of the metagraph lacks.
-    pub(super) async fn keep_last_metagraphs(&self) {
+    pub(crate) async fn keep_last_metagraphs(&self) {
         let subtensor = self.bounded_subtensor();
-        if self.blueprint.keeps_history()
+        if self.spec.keeps_history()
             && let Err(error) = self.catch_up(&subtensor).await
         {
             tracing::warn!("the end of the metagraph's history is not kept: {error:#}");
@@ -325,7 +325,7 @@ impl<P: Placement> Crew<P> {
     }
 
     /// Keeps the metagraph of each sync in which it has changed, for as long as the run goes on.
-    pub(super) async fn keep_history(&self) -> anyhow::Result<()> {
+    pub(crate) async fn keep_history(&self) -> anyhow::Result<()> {
         loop {
             self.catch_up(&self.subtensor).await?;
             tokio::time::sleep(PAUSE).await;
@@ -358,7 +358,7 @@ impl<P: Placement> Crew<P> {
 
     /// Whether a chain that runs already can be this experiment's: everybody who plays is registered there, and the
     /// barrier has not let anybody by.
-    pub(super) async fn check_running_chain(&self) -> anyhow::Result<()> {
+    pub(crate) async fn check_running_chain(&self) -> anyhow::Result<()> {
         let subtensor = self.subtensor.with_deadline(RUNNING_CHAIN_DEADLINE);
         let metagraph = match subtensor.metagraph(None, Detail::Lite).await {
             Ok(metagraph) => metagraph,
@@ -369,7 +369,7 @@ impl<P: Placement> Crew<P> {
             }
             Err(error) => return Err(error).context("it is no `mirror-subtensor` of this version"),
         };
-        for (uid, hotkey) in self.blueprint.hotkeys() {
+        for (uid, hotkey) in self.spec.hotkeys() {
             let there = metagraph.neurons.get(uid as usize);
             if there.is_none_or(|neuron| neuron.hotkey != hotkey) {
                 bail!(
@@ -382,7 +382,7 @@ impl<P: Placement> Crew<P> {
             .neurons
             .first()
             .is_some_and(|neuron| metagraph.block > neuron.block_at_registration);
-        if begun && self.blueprint.network().block_time == BlockTime::PerStep {
+        if begun && self.spec.network().block_time == BlockTime::PerStep {
             bail!(
                 "it is at block {} already, and the steps of a run with `block_time: per_step` begin with the chain: start a \
                  new one, or let blocks close by the clock",
