@@ -9,7 +9,7 @@ use mirror_tests::{Ended, Laboratory, logging_below};
 use tempfile::TempDir;
 
 use crate::experiment::TRAINING;
-use crate::small_disk::SmallDisk;
+use mirror_test_support::SmallDisk;
 
 /// Runs a file with this text: refused with status 2, each of the `words` is told, and nothing was begun.
 #[track_caller]
