@@ -32,6 +32,7 @@ pub enum EngineError {
     Start {
         /// The executable.
         program: PathBuf,
+        /// What went wrong.
         source: io::Error,
     },
     /// It prints no version of DuckDB.
@@ -93,6 +94,7 @@ pub enum SqlError {
     Io {
         /// What was being done.
         doing: &'static str,
+        /// What went wrong.
         source: io::Error,
     },
     /// DuckDB failed.
