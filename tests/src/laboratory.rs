@@ -58,8 +58,8 @@ pub struct Ended {
     pub err: String,
 }
 
-/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in CI, where
-/// it fails.
+/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in
+/// CI, where it fails.
 ///
 /// # Panics
 /// In CI, without one.

@@ -1,8 +1,8 @@
 //! The chores of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
-//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and that
-//! SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an experiment and
-//! the whole-system tests need the node binaries beside each other.
+//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and
+//! that SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an
+//! experiment and the whole-system tests need the node binaries beside each other.
 
 mod duckdb;
 mod libtorch;
@@ -203,8 +203,8 @@ impl Checkout {
     }
 }
 
-/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ where a
-/// feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
+/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ
+/// where a feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
 fn check_features() -> Result<()> {
     let listed = output(&mut cargo("tree --workspace --depth 0 --prefix none"))?;
     let packages = listed.lines().filter_map(|line| line.split_whitespace().next());

@@ -1,7 +1,7 @@
 //! The page: one HTML file with all that a run says of itself, which opens without a network.
 //!
-//! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every text
-//! of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
+//! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every
+//! text of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
 //! What must hold between the values of a file, beyond each one's own range.
 //!
-//! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already, and a rule
-//! that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
+//! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
+//! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -1,5 +1,5 @@
-//! What became of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for whatever
-//! shows test results.
+//! What became of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for
+//! whatever shows test results.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Typed places in a file. A place is reached by methods that the declarations yield, so a misspelt path does not compile; it
-//! knows what stands there, and whoever holds the file's tree knows where that was written.
+//! Typed places in a file. A place is reached by methods that the declarations yield, so a misspelt path does not
+//! compile; it knows what stands there, and whoever holds the file's tree knows where that was written.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 //! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
 //! all that it acknowledged, in the state that a node has which was never killed, and its coordinator is told the same.
 //!
-//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall into
-//! the writing of one.
+//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall
+//! into the writing of one.
 
 mod network;
 
@@ -128,7 +128,8 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
     heard
 }
 
-/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's axon.
+/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's
+/// axon.
 fn asked(validator: u8, step: u64) -> Vec<Asked> {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [

@@ -119,7 +119,8 @@ pub async fn serve(
         resets: std::collections::BTreeSet::default(),
         waiting: Waiting::default(),
         remembered: Waiting::default(),
-        // The coordinator knows forwards by hand by their number, so a new start must not count from the same one again.
+        // The coordinator knows forwards by hand by their number, so a new start must not count from the same one
+        // again.
         by_hand: u64::from(incarnation) << 32,
         launch: role,
     };

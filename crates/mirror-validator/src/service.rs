@@ -55,8 +55,8 @@ pub struct PreparedQuery {
 }
 
 impl Service {
-    /// The service of a neuron with, perhaps, a query to work through. What goes on when `shutdown` is cancelled is left
-    /// where it is.
+    /// The service of a neuron with, perhaps, a query to work through. What goes on when `shutdown` is cancelled is
+    /// left where it is.
     pub fn new(neuron: Neuron, query: Option<PreparedQuery>, shutdown: CancellationToken) -> Self {
         Self {
             neuron: Arc::new(Mutex::new(neuron)),

@@ -28,8 +28,8 @@ async fn start(place: &Place, name: &str) {
     place.placement.ready(name, PATIENCE).await.unwrap();
 }
 
-/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one heeds
-/// neither its lifeline nor its parent's death.
+/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one
+/// heeds neither its lifeline nor its parent's death.
 #[tokio::test]
 async fn a_start_that_is_cut_short_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -342,7 +342,8 @@ async fn nothing_outlives_its_placement() {
     drop(folder);
 }
 
-/// Starts a foreign program with grandchildren in sessions of their own, one of them orphaned, that do not heed SIGTERM.
+/// Starts a foreign program with grandchildren in sessions of their own, one of them orphaned, that do not heed
+/// SIGTERM.
 async fn start_family(place: &Place) -> Vec<Process> {
     let stubborn = "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600' &); setsid sleep 3600 & sleep 3600";
     place

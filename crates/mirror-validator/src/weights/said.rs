@@ -1,5 +1,5 @@
-//! What a validator says to the chain of the weights that it has computed: in the open, as a commitment, and as the reveal
-//! of that.
+//! What a validator says to the chain of the weights that it has computed: in the open, as a commitment, and as the
+//! reveal of that.
 
 use mirror_chain::{Commitment, RevealPeriod, Uid, Weights};
 use mirror_proto::mirror::v1::{CommitWeights, RevealWeights, SetWeights, WeightsSet};

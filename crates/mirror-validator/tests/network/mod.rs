@@ -1,5 +1,5 @@
-//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report, and a
-//! coordinator that the test plays itself.
+//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report,
+//! and a coordinator that the test plays itself.
 
 use std::net::SocketAddr;
 use std::path::Path;
