@@ -8,6 +8,7 @@ mod duckdb;
 mod libtorch;
 mod prerequisites;
 mod wheels;
+mod width;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -31,7 +32,7 @@ usage: cargo xtask COMMAND
   test [ARGS]       build the programs and run every test, with the documentation's examples
   test -p CRATE     build and run the tests of one crate and the programs that they start
                     (ARGS go to the test runner, and leave the documentation's examples out)
-  lint              check the format, clippy's lints, and the dependencies' licences and sources
+  lint              check the format, the width of comments, clippy's lints, and the dependencies' licences and sources
   doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
                     the documentation, warnings being errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
@@ -181,6 +182,7 @@ impl Checkout {
 
     fn lint(&self) -> Result<()> {
         succeed(&mut cargo("fmt --all --check"))?;
+        width::check(&self.root)?;
         succeed(&mut cargo(
             "clippy --release --workspace --all-targets -- --deny warnings",
         ))?;
