@@ -38,8 +38,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of the lines, from 1, that are too wide, outside blocks of code, among those that `is_prose` takes without
-/// their indentation.
+/// The numbers of the lines, from 1, that are too wide, outside blocks of code, among those that `is_prose` takes
+/// without their indentation.
 fn too_wide(text: &str, is_prose: impl Fn(&str) -> bool) -> Vec<usize> {
     let mut in_code = false;
     let mut found = Vec::new();
