@@ -141,13 +141,3 @@ impl<'a, N: Tree, T: IsFamily> At<'a, N, T> {
         At::of(self.node.filter(|_| fits).and_then(|node| node.key("args")))
     }
 }
-
-/// A type whose fields are the keys of one form of a `T`.
-pub trait FormOf<T>: HasKeys {}
-
-impl<'a, N: Tree, T> At<'a, N, T> {
-    /// The same place, seen as one form of what stands there.
-    pub fn form<F: FormOf<T>>(self) -> At<'a, N, F> {
-        self.same()
-    }
-}

@@ -250,8 +250,6 @@ macro_rules! forms {
             };
         }
 
-        $(impl $crate::at::FormOf<$name> for $keys {})*
-
         impl $crate::key::Described for $name {
             const KIND: $crate::key::Kind = $crate::key::Kind::Forms(Self::FORMS);
         }
