@@ -40,9 +40,6 @@ impl Library<'_> {
     pub(crate) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
         let mut found = model.clone();
         match &mut found {
-            GatingModel::ConstantGatingModel(_)
-            | GatingModel::RandomGatingModel(_)
-            | GatingModel::LongestMessageGatingModel(_) => {}
             GatingModel::SequentialGatingModel(args) => {
                 args.tokenizer_name = self.folder(&args.tokenizer_name, &[Part::Tokenizer])?;
             }
@@ -53,6 +50,8 @@ impl Library<'_> {
             GatingModel::MaskedGatingModel(args) => {
                 *args.gating_model = self.gating_model(&args.gating_model)?;
             }
+            // The others name no folder.
+            _ => {}
         }
         Ok(found)
     }
@@ -61,10 +60,6 @@ impl Library<'_> {
     pub(crate) fn reward_model(&self, model: &RewardModel) -> anyhow::Result<RewardModel> {
         let mut found = model.clone();
         match &mut found {
-            RewardModel::ConstantRewardModel(_)
-            | RewardModel::RandomRewardModel(_)
-            | RewardModel::DummyRewardModel(_)
-            | RewardModel::BuiltinRewardModel(_) => {}
             RewardModel::CustomRewardModel(args) => {
                 let tokenizer = args.tokenizer_path.as_ref().unwrap_or(&args.model_path);
                 args.tokenizer_path = Some(self.folder(tokenizer, &[Part::Tokenizer])?);
@@ -80,6 +75,8 @@ impl Library<'_> {
                 args.model_path = self.folder(&args.model_path, needed(args.random_init))?;
                 args.tokenizer_path = self.folder(&args.tokenizer_path, &[Part::Tokenizer])?;
             }
+            // The others name no folder.
+            _ => {}
         }
         Ok(found)
     }
