@@ -1,8 +1,8 @@
 //! What a validator thinks of each uid, and what of that the chain lets it say.
 
+mod calls;
 mod history;
 mod limits;
-mod said;
 mod waiting;
 
 pub use history::{History, Reset};
