@@ -21,7 +21,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut wide = Vec::new();
     for file in listed.lines() {
         let text = fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
-        let lines = if file.ends_with(".md") {
+        let is_page = Path::new(file)
+            .extension()
+            .is_some_and(|extension| extension == "md");
+        let lines = if is_page {
             too_wide(&text, |line| !line.starts_with(['|', '#', '<']))
         } else {
             too_wide(&text, |line| {
