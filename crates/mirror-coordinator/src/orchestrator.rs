@@ -525,8 +525,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         match outcome {
             Ok(address) => self.is_ready(&node, cause, address).await,
-            // The placement tells of the node's end, which decides.
-            Err(PlacementError::Ended { .. }) => Ok(()),
+            // Of an end the placement tells, which decides. One that runs was started by its policy and by the schedule alike,
+            // and the other start tells when it is ready.
+            Err(PlacementError::Ended { .. } | PlacementError::Running { .. }) => Ok(()),
             Err(PlacementError::NotReady {
                 timeout,
                 reason,

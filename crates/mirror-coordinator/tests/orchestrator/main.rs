@@ -293,6 +293,23 @@ async fn the_processes_of_a_hold_are_visited_in_order_and_once() {
 }
 
 #[tokio::test]
+async fn a_miner_that_its_policy_and_the_schedule_both_start_is_started_once() {
+    let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
+    let outcome = run(
+        &(with_policy("restart") + faults),
+        [
+            // The schedule starts it again while it waits for the start by its policy.
+            first("hold 1", [Dies("miner-0".to_owned())]),
+            first("query validator-0", [Awaits("spawn miner-0".to_owned(), 3)]),
+        ],
+    )
+    .await;
+    assert_eq!((outcome.state, outcome.reason.as_str()), (State::Done, ""));
+    assert_eq!(outcome.incidents_of("miner-0"), ["exited", "restarted"]);
+    assert_eq!(outcome.count("kill miner-0"), 0);
+}
+
+#[tokio::test]
 async fn what_the_schedule_has_for_a_step_that_never_came_is_told() {
     let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
     let outcome = run(

@@ -302,8 +302,11 @@ impl Placement for Network {
     }
 
     async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
+        let spawned = self.called(format!("spawn {}", spec.name)).await;
+        spawned.expect("no script has a spawn fail");
         let node = || spec.name.clone();
-        let incarnation = match self.nodes().get(&spec.name) {
+        let mut nodes = self.nodes();
+        let incarnation = match nodes.get(&spec.name) {
             None => 0,
             Some(before) if before.ended.is_cancelled() => before.incarnation + 1,
             Some(_) => return Err(PlacementError::Running { node: node() }),
@@ -313,9 +316,7 @@ impl Placement for Network {
             hangs: false,
             ended: CancellationToken::new(),
         };
-        self.nodes().insert(node(), started);
-        let spawned = self.called(format!("spawn {}", spec.name)).await;
-        spawned.expect("no script has a spawn fail");
+        nodes.insert(node(), started);
         Ok(incarnation)
     }
 
