@@ -1,11 +1,14 @@
 //! What a validator thinks of each uid, and what of that the chain lets it say.
 
+mod calls;
 mod history;
 mod limits;
-mod said;
+mod pending;
 mod waiting;
 
+pub(crate) use calls::WeightsCalls;
 pub use history::{History, Reset};
 pub use limits::{Limits, Processed, Unweighable, process, to_u16};
+pub(crate) use pending::PendingWeights;
 pub(crate) use waiting::Stage;
 pub use waiting::Waiting;
