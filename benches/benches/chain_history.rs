@@ -1,5 +1,6 @@
-//! What the chain's node takes of memory and of the disk after 10,000 blocks in which validators set weights on everybody
-//! once an epoch: two sizes of the subnet, and each early and late, so that it can be told what grows with what.
+//! What the chain's node takes of memory and of the disk after 10,000 blocks in which validators set weights on
+//! everybody once an epoch: two sizes of the subnet, and each early and late, so that it can be told what grows with
+//! what.
 
 use std::fs;
 use std::path::Path;

@@ -133,8 +133,8 @@ enum Density {
     Sparse,
 }
 
-/// A subnet in which every validator has given weight to others, and has bonds in them. Both are drawn, so bonds are far
-/// above weights, and liquid alpha knows the rate of hardly a pair without its sigmoid.
+/// A subnet in which every validator has given weight to others, and has bonds in them. Both are drawn, so bonds are
+/// far above weights, and liquid alpha knows the rate of hardly a pair without its sigmoid.
 struct Subnet {
     validators: u16,
     density: Density,

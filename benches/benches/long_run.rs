@@ -1,9 +1,9 @@
-//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of 200,000
-//! events, in twice ten windows. What rises until something is full rises in the first half alone; what grows with the run
-//! rises in the second as well.
+//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of
+//! 200,000 events, in twice ten windows. What rises until something is full rises in the first half alone; what grows
+//! with the run rises in the second as well.
 //!
-//! A machine is not equally fast for minutes on end, so CPU time stands beside a small fixed piece of work, done over and
-//! over while the run goes on: what slows both is the machine's.
+//! A machine is not equally fast for minutes on end, so CPU time stands beside a small fixed piece of work, done over
+//! and over while the run goes on: what slows both is the machine's.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -1,6 +1,6 @@
 //! Models in libtorch beside PyTorch's eager mode of the same version, one thread each: a training step of
-//! `SequentialGatingModel`, and the rewards of a call by a random model of GPT-2's smallest size. Ours have their tokenizer
-//! among what is measured, PyTorch is given tokens.
+//! `SequentialGatingModel`, and the rewards of a call by a random model of GPT-2's smallest size. Ours have their
+//! tokenizer among what is measured, PyTorch is given tokens.
 //!
 //! `MIRROR_BENCH_PYTHON` names the Python that has torch; else it is `python3`.
 

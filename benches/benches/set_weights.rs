@@ -1,6 +1,6 @@
-//! Weights a second that the chain's node takes, signed by as many validators as a subnet has, over loopback and durable
-//! when they are answered; beside a bare tonic echo of messages of the same size. Blocks close by the clock meanwhile, so
-//! that all that was taken is applied as well.
+//! Weights a second that the chain's node takes, signed by as many validators as a subnet has, over loopback and
+//! durable when they are answered; beside a bare tonic echo of messages of the same size. Blocks close by the clock
+//! meanwhile, so that all that was taken is applied as well.
 
 use std::time::{Duration, Instant};
 

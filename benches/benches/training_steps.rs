@@ -1,5 +1,5 @@
-//! Training steps a second of whole runs, with all that a step does, beside bare tonic that makes the same two fan-outs to
-//! ten, one after the other, and nothing else.
+//! Training steps a second of whole runs, with all that a step does, beside bare tonic that makes the same two fan-outs
+//! to ten, one after the other, and nothing else.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Benchmarks. Each measures the network beside a reference, both in the same run and in turns, and prints the ratio: what
-//! a machine does to both cancels out, what it does to one number alone does not. Nothing here asserts a time.
+//! Benchmarks. Each measures the network beside a reference, both in the same run and in turns, and prints the ratio:
+//! what a machine does to both cancels out, what it does to one number alone does not. Nothing here asserts a time.
 //!
 //! | benchmark | what is measured | reference |
 //! |---|---|---|

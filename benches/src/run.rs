@@ -86,7 +86,8 @@ impl Models {
     }
 }
 
-/// Folder of a tokenizer that stands in for a real one, beside the experiment: a token a word, as the seed was measured.
+/// Folder of a tokenizer that stands in for a real one, beside the experiment: a token a word, as the seed was
+/// measured.
 const WORDS: &str = "words";
 
 /// It knows no word, which changes nothing about their number.

@@ -1,5 +1,5 @@
-//! A node whose main thread is in native code and does not come back: it multiplies matrices in libtorch for ever. It says
-//! `busy` in its log once it has begun.
+//! A node whose main thread is in native code and does not come back: it multiplies matrices in libtorch for ever. It
+//! says `busy` in its log once it has begun.
 
 use std::process::ExitCode;
 

@@ -9,11 +9,9 @@ use std::sync::OnceLock;
 use mirror_runs::tables::Row;
 use mirror_runs::{Layout, Run};
 use mirror_sql::Engine;
+use mirror_test_support::{Process, descendants, eventually, logging_below};
 use rustix::process::Signal;
 use tempfile::TempDir;
-
-use crate::process::{Process, descendants, logging_below};
-use crate::waiting::eventually;
 
 /// The programs that make up an experiment.
 const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
@@ -60,8 +58,8 @@ pub struct Ended {
     pub err: String,
 }
 
-/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in CI, where
-/// it fails.
+/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in
+/// CI, where it fails.
 ///
 /// # Panics
 /// In CI, without one.

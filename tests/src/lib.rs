@@ -5,9 +5,6 @@
 //! did is read from their output, their exit status, the run directory and the kernel's table of processes.
 
 mod laboratory;
-mod process;
-mod waiting;
 
 pub use laboratory::{Ended, Going, Laboratory, acknowledged, duckdb, rows};
-pub use process::{Process, logging_below};
-pub use waiting::{eventually, within};
+pub use mirror_test_support::{Process, eventually, logging_below, within};

@@ -19,8 +19,8 @@ const KILLS: u64 = 20;
 /// A killed coordinator's nodes shall be gone within a second; a machine that is busy with other things may need more.
 const GONE: Duration = Duration::from_secs(5);
 
-/// Kills the coordinator at a random moment, twenty times, five of them counted from its beginning and the others from the
-/// first acknowledged event, and each time finds every acknowledged event in the tables
+/// Kills the coordinator at a random moment, twenty times, five of them counted from its beginning and the others from
+/// the first acknowledged event, and each time finds every acknowledged event in the tables
 /// that `mirror runs recover` makes of what is left, once, with all its calls.
 ///
 /// The moments come from a seed that is printed; `MIRROR_TEST_SEED` sets it.

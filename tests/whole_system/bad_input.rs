@@ -9,7 +9,7 @@ use mirror_tests::{Ended, Laboratory, logging_below};
 use tempfile::TempDir;
 
 use crate::experiment::TRAINING;
-use crate::small_disk::SmallDisk;
+use mirror_test_support::SmallDisk;
 
 /// Runs a file with this text: refused with status 2, each of the `words` is told, and nothing was begun.
 #[track_caller]
@@ -103,7 +103,8 @@ fn a_file_that_is_not_there_is_named() {
     assert!(refused.err.contains("nowhere.yml"), "{refused:?}");
 }
 
-/// Runs an experiment on a data set of this content: refused with status 2, each of the `words` is told, and nothing was begun.
+/// Runs an experiment on a data set of this content: refused with status 2, each of the `words` is told, and nothing
+/// was begun.
 #[track_caller]
 fn useless_data(name: &str, content: &[u8], words: &[&str]) {
     let laboratory = Laboratory::new();

@@ -7,8 +7,8 @@ use mirror_tests::{Laboratory, rows};
 
 use crate::experiment::TRAINING;
 
-/// Of eight miners, two copy, two are sybils, one fails half of its calls and flaps besides, and one learns from rewards
-/// which trick pays.
+/// Of eight miners, two copy, two are sybils, one fails half of its calls and flaps besides, and one learns from
+/// rewards which trick pays.
 const MISBEHAVING: [&str; 3] = [
     "network.validators=2",
     "query.method.args.train_network=true",

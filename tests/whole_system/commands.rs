@@ -27,7 +27,8 @@ fn lines(ended: &Ended) -> Vec<Value> {
         .unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
-/// `check` finds the examples sound, and shows three problems of a wrong file with their three places; so does its JSON.
+/// `check` finds the examples sound, and shows three problems of a wrong file with their three places; so does its
+/// JSON.
 #[test]
 fn check_tells_every_problem_and_its_place() {
     let laboratory = Laboratory::new();
@@ -161,8 +162,8 @@ fn run_prints_the_table_and_the_places() {
     );
 }
 
-/// `runs list` and `runs show` find a run by its id, the beginning of it, `last`, or its path; `report` makes its report
-/// again; and what is no run is said to be none.
+/// `runs list` and `runs show` find a run by its id, the beginning of it, `last`, or its path; `report` makes its
+/// report again; and what is no run is said to be none.
 #[test]
 fn runs_are_found_shown_and_reported_again() {
     let laboratory = Laboratory::new();
@@ -299,16 +300,16 @@ fn an_unknown_command_is_refused() {
     }
 }
 
-/// `chain show` prints an epoch of a run as a table and as JSON: the last, or the one that is asked for; of one that is not
-/// there it says which are.
+/// `chain show` prints an epoch of a run as a table and as JSON: the last, or the one that is asked for; of one that is
+/// not there it says which are.
 #[test]
 fn the_chain_of_a_run_is_shown_by_epoch() {
     let laboratory = Laboratory::new();
     let file = laboratory.file("small.yml", TRAINING);
     laboratory.done(file, &SMALL);
 
-    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays out
-    // what eleven blocks minted.
+    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays
+    // out what eleven blocks minted.
     let last = json(&laboratory.mirror(&["chain", "show", "last", "--json"]));
     assert_eq!((&last["epoch"], &last["block"]), (&3.into(), &31.into()));
     let neurons = last["neurons"].as_array().expect("neurons are a list");

@@ -27,7 +27,8 @@ fn under_way(laboratory: &Laboratory) -> Going {
     going
 }
 
-/// Ctrl-C, or a request to end, ends every process, keeps every acknowledged event, and says that the run was interrupted.
+/// Ctrl-C, or a request to end, ends every process, keeps every acknowledged event, and says that the run was
+/// interrupted.
 #[test]
 fn once_interrupted_a_run_ends_in_order() {
     for signal in [Signal::INT, Signal::TERM] {

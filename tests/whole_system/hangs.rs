@@ -1,4 +1,5 @@
-//! Nodes that stand still: they are named while they are waited for, then killed, and their policy applies as to a death.
+//! Nodes that stand still: they are named while they are waited for, then killed, and their policy applies as to a
+//! death.
 
 use std::path::PathBuf;
 use std::thread;

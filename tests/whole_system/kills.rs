@@ -1,8 +1,9 @@
-//! Nodes of every kind killed by force at random moments of running experiments, their start included: the runs end, nothing
-//! is left behind, and whatever is not a killed miner's doing is as in a run that nobody disturbed.
+//! Nodes of every kind killed by force at random moments of running experiments, their start included: the runs end,
+//! nothing is left behind, and whatever is not a killed miner's doing is as in a run that nobody disturbed.
 //!
-//! Ten kills, or as many as `MIRROR_KILLS` says, ten of them a run; the moments and the victims come from a seed that is
-//! printed and that `MIRROR_KILL_SEED` sets. Every other run spares the miners: its events are those of the undisturbed run.
+//! Ten kills, or as many as `MIRROR_KILLS` says, ten of them a run; the moments and the victims come from a seed that
+//! is printed and that `MIRROR_KILL_SEED` sets. Every other run spares the miners: its events are those of the
+//! undisturbed run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -123,7 +124,8 @@ fn a_network_that_is_killed_again_and_again_goes_on() {
     println!("killed: {by_node:?}; {at_the_start} of them before they were ready");
 }
 
-/// Kills nodes of a run at random moments: at first while it starts, then at random events. Says how often it killed which.
+/// Kills nodes of a run at random moments: at first while it starts, then at random events. Says how often it killed
+/// which.
 #[track_caller]
 fn kill(
     going: &mut Going,

@@ -19,6 +19,4 @@ mod repeats;
 mod restarts;
 mod running_chain;
 mod seed_files;
-#[path = "../../crates/mirror-journal/tests/small_disk/mod.rs"]
-mod small_disk;
 mod start_up;

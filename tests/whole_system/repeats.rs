@@ -41,8 +41,8 @@ fn a_troubled_run_repeats_from_its_seed() {
     assert!(different.out.contains("different:"), "{different:?}");
 }
 
-/// The killed miner is out of reach for fifteen steps, then until the validators look at the metagraph again, which they
-/// do every ten blocks. Calls fail by chance, and delays are drawn for those miners that have them.
+/// The killed miner is out of reach for fifteen steps, then until the validators look at the metagraph again, which
+/// they do every ten blocks. Calls fail by chance, and delays are drawn for those miners that have them.
 #[track_caller]
 fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
     for call in calls.iter().filter(|call| !call.timing_dependent) {

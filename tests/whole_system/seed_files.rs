@@ -146,8 +146,8 @@ fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
     lower > 0.000_5 && upper > 0.000_5
 }
 
-/// `seq_config.yml`: ten steps, in which the gating model learns. Its tokenizer is one of ours under the name that the file
-/// has.
+/// `seq_config.yml`: ten steps, in which the gating model learns. Its tokenizer is one of ours under the name that the
+/// file has.
 #[test]
 fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     let Some((mut laboratory, file)) = seed_file("seq_config.yml") else {

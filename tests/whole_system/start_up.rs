@@ -1,5 +1,5 @@
-//! Nodes that die or stand still while the network starts: their policy applies from the first process on, each is a row of
-//! `incidents`, and a run that fails names the node that it failed by.
+//! Nodes that die or stand still while the network starts: their policy applies from the first process on, each is a
+//! row of `incidents`, and a run that fails names the node that it failed by.
 
 use std::path::PathBuf;
 

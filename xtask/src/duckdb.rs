@@ -30,12 +30,13 @@ pub(crate) static DUCKDB: Bundle = Bundle {
 /// The oldest version that `mirror` takes from the search path: major and minor number. `mirror-sql` has the same.
 const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
-/// Makes sure that `mirror` finds DuckDB: the user's own, which `MIRROR_DUCKDB` names or which is on the search path and new
-/// enough, or the one that is fetched once.
+/// Makes sure that `mirror` finds DuckDB: the user's own, which `MIRROR_DUCKDB` names or which is on the search path
+/// and new enough, or the one that is fetched once.
 ///
 /// # Errors
 ///
-/// When there is none for this system, when something that fetching needs is missing, or when fetching or writing fails.
+/// When there is none for this system, when something that fetching needs is missing, or when fetching or writing
+/// fails.
 pub(crate) fn set_up() -> Result<()> {
     let named = env::var_os("MIRROR_DUCKDB").is_some_and(|own| !own.is_empty());
     if named || is_on_path() {

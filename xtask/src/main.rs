@@ -1,13 +1,14 @@
 //! The chores of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
-//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and that
-//! SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an experiment and
-//! the whole-system tests need the node binaries beside each other.
+//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and
+//! that SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an
+//! experiment and the whole-system tests need the node binaries beside each other.
 
 mod duckdb;
 mod libtorch;
 mod prerequisites;
 mod wheels;
+mod width;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -31,7 +32,7 @@ usage: cargo xtask COMMAND
   test [ARGS]       build the programs and run every test, with the documentation's examples
   test -p CRATE     build and run the tests of one crate and the programs that they start
                     (ARGS go to the test runner, and leave the documentation's examples out)
-  lint              check the format, clippy's lints, and the dependencies' licences and sources
+  lint              check the format, the width of comments, clippy's lints, and the dependencies' licences and sources
   doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
                     the documentation, warnings being errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
@@ -181,6 +182,7 @@ impl Checkout {
 
     fn lint(&self) -> Result<()> {
         succeed(&mut cargo("fmt --all --check"))?;
+        width::check(&self.root)?;
         succeed(&mut cargo(
             "clippy --release --workspace --all-targets -- --deny warnings",
         ))?;
@@ -203,8 +205,8 @@ impl Checkout {
     }
 }
 
-/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ where a
-/// feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
+/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ
+/// where a feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
 fn check_features() -> Result<()> {
     let listed = output(&mut cargo("tree --workspace --depth 0 --prefix none"))?;
     let packages = listed.lines().filter_map(|line| line.split_whitespace().next());

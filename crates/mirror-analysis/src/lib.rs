@@ -1,8 +1,8 @@
 //! From a run's tables to an answer: who was asked, who answered, who was paid, what broke.
 //!
-//! [`RunData::read`] goes through the tables once, batch by batch, and keeps what is bounded by the number of uids: counts,
-//! means, and series over time that grow coarser instead of longer. [`Summary::of`] makes the table of uids from it, for
-//! the terminal and the report; [`write_report`] makes the page, with every plot of [`plots::PLOTS`].
+//! [`RunData::read`] goes through the tables once, batch by batch, and keeps what is bounded by the number of uids:
+//! counts, means, and series over time that grow coarser instead of longer. [`Summary::of`] makes the table of uids
+//! from it, for the terminal and the report; [`write_report`] makes the page, with every plot of [`plots::PLOTS`].
 
 mod columns;
 mod epochs;

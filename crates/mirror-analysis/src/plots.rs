@@ -23,7 +23,7 @@ mod trust_by_uid;
 mod weights_by_uid;
 
 /// Every plot, in the order of the report.
-pub const PLOTS: [&dyn Plot; 9] = [
+pub const PLOTS: &[&dyn Plot] = &[
     &rewards_by_uid::RewardsByUid,
     &average_reward::AverageReward,
     &calls_by_uid::CallsByUid,

@@ -1,7 +1,7 @@
 //! The page: one HTML file with all that a run says of itself, which opens without a network.
 //!
-//! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every text
-//! of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
+//! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every
+//! text of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -50,7 +50,7 @@ fn replace(path: PathBuf, page: &str) -> Result<(), AnalysisError> {
 
 /// The report of a run as HTML; `experiment` is its file's text.
 pub fn render_report(data: &RunData, summary: &Summary, experiment: &str) -> Result<String, AnalysisError> {
-    let drawn: Vec<Drawn> = PLOTS.into_iter().map(|plot| draw(plot, data)).collect();
+    let drawn: Vec<Drawn> = PLOTS.iter().map(|plot| draw(*plot, data)).collect();
     let figures = drawn.iter().filter_map(Drawn::figure).collect();
     let page = Page {
         title: &data.manifest.experiment,

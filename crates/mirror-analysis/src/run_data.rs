@@ -31,8 +31,9 @@ const POINTS: usize = 2_000;
 /// Incidents kept with their words; all are counted.
 const INCIDENTS: usize = 100;
 
-/// Everything that the summary and the plots are made of. Its size is bounded by the number of uids, whatever the number
-/// of events. Only the experiment's own forwards count in it: those that somebody made by hand are counted and left out.
+/// Everything that the summary and the plots are made of. Its size is bounded by the number of uids, whatever the
+/// number of events. Only the experiment's own forwards count in it: those that somebody made by hand are counted and
+/// left out.
 #[derive(Debug)]
 pub struct RunData {
     /// what the run is

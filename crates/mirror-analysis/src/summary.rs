@@ -36,7 +36,8 @@ pub struct UidRow {
     pub reward_deviation: Option<f64>,
     /// mean over the validators of the last weights that the chain took from each; none where it took none
     pub weight: Option<f64>,
-    /// its share of what the chain's last epoch paid miners; none without an epoch, and of who earned by dividends alone
+    /// its share of what the chain's last epoch paid miners; none without an epoch, and of who earned by dividends
+    /// alone
     pub incentive: Option<f64>,
     /// its share of what the chain's last epoch paid validators; none where it got none
     pub dividends: Option<f64>,

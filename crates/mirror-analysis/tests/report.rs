@@ -110,7 +110,8 @@ fn texts_of_a_run_are_shown_and_never_run() {
         assert_eq!(html.matches(tag).count(), benign.matches(tag).count(), "{tag}");
     }
     let shown = html.matches("&#60;/script&#62;&#60;script&#62;alert(1)").count();
-    // Question, completion, the validator's name twice, three of the incident, whose kind is no text, and the experiment.
+    // Question, completion, the validator's name twice, three of the incident, whose kind is no text, and the
+    // experiment.
     assert_eq!(shown, 8);
 }
 

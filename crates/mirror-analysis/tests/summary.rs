@@ -20,7 +20,8 @@ fn near(found: Option<f64>, expected: f64) {
     );
 }
 
-/// Three events: uid 0 answers twice, uid 1 never, uid 2 too briefly; weights of two validators and one refused setting.
+/// Three events: uid 0 answers twice, uid 1 never, uid 2 too briefly; weights of two validators and one refused
+/// setting.
 fn tiny() -> Vec<Record> {
     let mut slow = failure(1, Outcome::Timeout, 0.4);
     slow.timing_dependent = true;

@@ -36,8 +36,8 @@ pub struct Issuance {
     pub minted: Rao,
     /// Of `minted`, what waits for the next epoch.
     pub pending: Rao,
-    /// Of `minted`, what no epoch could give to anybody: the rest of a rounding, or all where nobody has stake. The real
-    /// chain never mints it.
+    /// Of `minted`, what no epoch could give to anybody: the rest of a rounding, or all where nobody has stake. The
+    /// real chain never mints it.
     pub lapsed: Rao,
     /// Paid for registrations, and taken by who governs.
     pub burned: Rao,
@@ -262,8 +262,8 @@ fn set<K: Ord>(amounts: &mut BTreeMap<K, Rao>, key: K, amount: Rao) -> Rao {
     before.unwrap_or_default()
 }
 
-/// The real chain halves by the whole part of -log2(1 - issuance / supply): as often as what is left, doubled, still fits
-/// into the supply.
+/// The real chain halves by the whole part of -log2(1 - issuance / supply): as often as what is left, doubled, still
+/// fits into the supply.
 fn block_reward(first: Rao, issued: Rao) -> Rao {
     let left = TOTAL_SUPPLY.0.saturating_sub(issued.0);
     match TOTAL_SUPPLY.0.checked_div(left) {

@@ -14,8 +14,8 @@ use crate::{Block, Nonce, NotHeld};
 /// Closed blocks whose hashes are held, the last one included, as on the real chain.
 pub const HELD_HASHES: usize = 4_096;
 
-/// BLAKE2b-256 of the hash of the block before, the block's number, and its transactions (signer, nonce, hash of the call)
-/// in the order in which they applied. The genesis has the hash of its state.
+/// BLAKE2b-256 of the hash of the block before, the block's number, and its transactions (signer, nonce, hash of the
+/// call) in the order in which they applied. The genesis has the hash of its state.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockHash(pub [u8; 32]);
 

@@ -1,9 +1,9 @@
 //! What a cabal keeps of the pay: validators who give all weight to miners of their own, by their share of the stake.
 //!
 //! Everybody says the same in each epoch and stakes do not grow, so that bonds settle; what is paid then is the answer.
-//! [`Opinion`] is what the honest validators say meanwhile, and makes two curves: where they tell the cabal's miners from
-//! the others both sides face the same, and below half of the stake the cabal keeps nothing; where they cannot, it keeps
-//! what its clipped weights leave it.
+//! [`Opinion`] is what the honest validators say meanwhile, and makes two curves: where they tell the cabal's miners
+//! from the others both sides face the same, and below half of the stake the cabal keeps nothing; where they cannot, it
+//! keeps what its clipped weights leave it.
 
 use crate::epoch::{self, Bond, Epoch, Malformed, Rules, Today, Variant, epoch};
 use crate::{Block, Hyperparameters, Rao, RuleSet, Uid, Weight};

@@ -79,15 +79,15 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Takes a transaction into the open block. The same transaction again changes nothing and is answered with the block
-    /// it was taken in before.
+    /// Takes a transaction into the open block. The same transaction again changes nothing and is answered with the
+    /// block it was taken in before.
     ///
     /// # Errors
-    /// [`DispatchError::Stale`] for another call under a nonce that the signer has used, and for a nonce below the highest of
-    /// the signer's closed blocks whose answer is no longer remembered (after
+    /// [`DispatchError::Stale`] for another call under a nonce that the signer has used, and for a nonce below the
+    /// highest of the signer's closed blocks whose answer is no longer remembered (after
     /// [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
-    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a full block. All
-    /// other refusals come with the block's closing.
+    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a
+    /// full block. All other refusals come with the block's closing.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, DispatchError> {
         let block = self.open_block();
         match self.pool.call(&transaction) {
@@ -183,9 +183,9 @@ impl Chain {
         self.history.newest()
     }
 
-    /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while their versions
-    /// take no more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was read from a snapshot has none from
-    /// before.
+    /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while their
+    /// versions take no more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was read from a snapshot has
+    /// none from before.
     pub fn metagraph_at(&self, block: Block) -> Result<&Arc<Metagraph>, NotHeld> {
         self.history.at(block, self.closed)
     }
@@ -200,8 +200,8 @@ impl Chain {
         self.state.uids.get(hotkey).copied()
     }
 
-    /// Whose stake a hotkey has, its owner's among them, and how much; in the order of coldkeys. A hotkey can have stake
-    /// that is a neuron no longer.
+    /// Whose stake a hotkey has, its owner's among them, and how much; in the order of coldkeys. A hotkey can have
+    /// stake that is a neuron no longer.
     pub fn nominators(&self, hotkey: &Hotkey) -> impl Iterator<Item = (Coldkey, Rao)> {
         self.state.accounts.nominators(*hotkey)
     }
@@ -217,9 +217,9 @@ impl Chain {
         self.state.accounts.balance(coldkey)
     }
 
-    /// What a coldkey had when an earlier block closed, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while no
-    /// more than [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was read from a
-    /// snapshot knows none from before.
+    /// What a coldkey had when an earlier block closed, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while
+    /// no more than [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was read
+    /// from a snapshot knows none from before.
     pub fn holdings_at(&self, coldkey: Coldkey, block: Block) -> Result<Holdings, NotHeld> {
         self.past_accounts
             .at(coldkey, block, self.closed, &self.state.accounts)

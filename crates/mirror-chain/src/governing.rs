@@ -1,5 +1,5 @@
-//! What the subnet's owner may do to others: change a rule, and what only root may on the real chain, give and take coins
-//! and seat a neuron.
+//! What the subnet's owner may do to others: change a rule, and what only root may on the real chain, give and take
+//! coins and seat a neuron.
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 

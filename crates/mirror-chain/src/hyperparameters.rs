@@ -64,8 +64,8 @@ hyperparameters! {
     tempo: u64,
     /// Minted each block until half of all TAO is issued, then half of it, and so on.
     block_emission: Rao,
-    /// Share of the stake that makes a consensus, 65,535 is all: of a neuron's weights it is the largest that so much of
-    /// the stake gives.
+    /// Share of the stake that makes a consensus, 65,535 is all: of a neuron's weights it is the largest that so much
+    /// of the stake gives.
     kappa: u16,
     /// Blocks without new weights after which a validator does not count.
     activity_cutoff: u64,
@@ -92,7 +92,8 @@ hyperparameters! {
     alpha_sigmoid_steepness: u16,
     /// Blocks between two settings of weights by a validator. The chain tells it, the validators keep it.
     validator_epoch_length: u64,
-    /// Share of the smallest weights that validators leave out; 65,535 is 1. The chain tells it, the validators keep it.
+    /// Share of the smallest weights that validators leave out; 65,535 is 1. The chain tells it, the validators keep
+    /// it.
     validator_exclude_quantile: u16,
     /// Fewest weights that may be set at once.
     min_allowed_weights: u16,

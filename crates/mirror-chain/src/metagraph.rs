@@ -12,8 +12,8 @@ use crate::{Axon, Block, Hyperparameters, Rao, Uid, Version, Weight};
 /// Most blocks, the last closed one included, whose metagraph is held in memory.
 pub const HISTORY_BLOCKS: u64 = 1_024;
 
-/// What the versions of those blocks may take in memory beside the newest, bytes, as far as they share nothing; where they
-/// take more, fewer blocks can be asked for.
+/// What the versions of those blocks may take in memory beside the newest, bytes, as far as they share nothing; where
+/// they take more, fewer blocks can be asked for.
 pub const HISTORY_BYTES: usize = 32 << 20;
 
 /// One version of the subnet's state. Neurons that did not change are shared between versions.

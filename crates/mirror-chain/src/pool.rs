@@ -56,8 +56,8 @@ pub(crate) struct Pool {
     bytes: usize,
 }
 
-/// Which transactions were taken, as far back as is remembered: what a client has in flight comes again within few blocks,
-/// if at all. (The last one of a key is known for ever, from what the key has used.)
+/// Which transactions were taken, as far back as is remembered: what a client has in flight comes again within few
+/// blocks, if at all. (The last one of a key is known for ever, from what the key has used.)
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(
     from = "Vec<((PublicKey, Nonce), Taken)>",

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::State;
 use crate::{Axon, Block, DispatchError};
 
-/// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes nothing.
+/// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Served {
     axons: BTreeMap<Hotkey, Block>,

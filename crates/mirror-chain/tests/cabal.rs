@@ -27,9 +27,9 @@ fn check(percent: u8, opinion: Opinion, expected: f64) {
     }
 }
 
-/// The median of a miner's weights by stake is that of the larger side. Where the two sides have no miner in common, the
-/// smaller side's weights are clipped to nothing, and it has bonds in nobody who is paid. kappa is a hair under a half, so
-/// with exactly half of the stake each side carries its own.
+/// The median of a miner's weights by stake is that of the larger side. Where the two sides have no miner in common,
+/// the smaller side's weights are clipped to nothing, and it has bonds in nobody who is paid. kappa is a hair under a
+/// half, so with exactly half of the stake each side carries its own.
 #[test]
 fn told_apart_the_smaller_side_keeps_nothing() {
     for percent in [0, 10, 30, 49] {
@@ -39,9 +39,9 @@ fn told_apart_the_smaller_side_keeps_nothing() {
     check(50, Opinion::TellsApart, 0.5);
 }
 
-/// With a share s below a half, the cabal's weights for its m miners are clipped to what the honest give to each of all n,
-/// 1/n. A miner of the cabal has the rank 1/n, another (1-s)/n; all validators have bonds in the former by stake, only the
-/// honest in the latter.
+/// With a share s below a half, the cabal's weights for its m miners are clipped to what the honest give to each of all
+/// n, 1/n. A miner of the cabal has the rank 1/n, another (1-s)/n; all validators have bonds in the former by stake,
+/// only the honest in the latter.
 #[test]
 fn below_half_a_cabal_that_is_not_told_apart_keeps_its_clipped_share() {
     let (m, n) = (

@@ -95,8 +95,8 @@ fn everything_that_the_real_chains_tests_assert_holds() {
     assert_eq!(held, 650);
 }
 
-/// The number at a path such as `["bonds", 3, 7]`, or `["bonds/65535", 3, 7]` for it as a share; a bond that is not there
-/// is 0.
+/// The number at a path such as `["bonds", 3, 7]`, or `["bonds/65535", 3, 7]` for it as a share; a bond that is not
+/// there is 0.
 fn at(outputs: &Outputs, path: &[Value]) -> f64 {
     let name = path[0].as_str().expect("a path begins with a name");
     let index = |place: usize| path[place].as_u64().expect("a uid") as usize;

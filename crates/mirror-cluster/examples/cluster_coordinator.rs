@@ -1,5 +1,5 @@
-//! A coordinator for tests, to be killed: it starts nodes of every kind, one of them stopped, one busy, one foreign with
-//! a family, says so on its standard output, and waits. The folder for logs is its argument.
+//! A coordinator for tests, to be killed: it starts nodes of every kind, one of them stopped, one busy, one foreign
+//! with a family, says so on its standard output, and waits. The folder for logs is its argument.
 
 use std::io::Read;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
-//! A node for tests, that serves health checking or misbehaves. How, is the first word of its name: `serve-0`, `spin-3`.
-//! With `--port N` in place of a launch description it stands in for a foreign program, which knows no health checking.
+//! A node for tests, that serves health checking or misbehaves. How, is the first word of its name: `serve-0`,
+//! `spin-3`. With `--port N` in place of a launch description it stands in for a foreign program, which knows no health
+//! checking.
 
 use std::future::pending;
 use std::process::ExitCode;

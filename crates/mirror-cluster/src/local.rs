@@ -98,8 +98,8 @@ impl Binaries {
 }
 
 impl LocalProcesses {
-    /// A placement without nodes, whose logs go to `<node>.log` in the folder `logs`. Every node that ends is told of on
-    /// the channel. Raises this process's limit of open files as far as it may: each node takes three.
+    /// A placement without nodes, whose logs go to `<node>.log` in the folder `logs`. Every node that ends is told of
+    /// on the channel. Raises this process's limit of open files as far as it may: each node takes three.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -168,8 +168,10 @@ pub enum Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastLog(pub String);
 
-/// Why a placement did not do what it was told. In each, `node` is the name of the node and `last_log` the end of its log.
+/// Why a placement did not do what it was told. In each, `node` is the name of the node and `last_log` the end of its
+/// log.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum PlacementError {
     /// It cannot be called that.
     #[error("`{node}` cannot name a node: expected 1 to 64 letters, digits, `-` or `_`")]

@@ -1,5 +1,5 @@
-//! Whether a node answers gRPC health checking: before it is ready, and while it runs. A connection alone proves nothing: the kernel accepts it also for a
-//! process that is stopped.
+//! Whether a node answers gRPC health checking: before it is ready, and while it runs. A connection alone proves
+//! nothing: the kernel accepts it also for a process that is stopped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -62,7 +62,8 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
         .unwrap_or(Err(Unready::Silent { address }))
 }
 
-/// Asks a running node for signs of life, by a connection that is kept: made at the first check and again after a break.
+/// Asks a running node for signs of life, by a connection that is kept: made at the first check and again after a
+/// break.
 #[derive(Debug, Clone)]
 pub struct HealthProbe(HealthClient<Channel>);
 
@@ -75,8 +76,8 @@ impl HealthProbe {
         Self(HealthClient::new(mirror_net::channel::lazy(address)))
     }
 
-    /// Asks once. An answer of any kind is a sign of life, but one that says that there is no health service: that server
-    /// cannot be watched.
+    /// Asks once. An answer of any kind is a sign of life, but one that says that there is no health service: that
+    /// server cannot be watched.
     pub async fn check(&self, deadline: Duration) -> Liveness {
         let mut client = self.0.clone();
         let checking = client.check(Request::new(HealthCheckRequest::default()));

@@ -27,8 +27,8 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 /// Silence from which on a user is told whom the run waits for.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
-/// How much longer than planned a turn of the coordinator may take and still count in full. What goes beyond was time in
-/// which the coordinator itself stood still.
+/// How much longer than planned a turn of the coordinator may take and still count in full. What goes beyond was time
+/// in which the coordinator itself stood still.
 const LATE: Duration = Duration::from_secs(1);
 
 /// What to do about a death.
@@ -112,8 +112,8 @@ pub enum Health {
 
 /// Watches one node: takes what health checks found and says what follows.
 ///
-/// Time is counted turn by turn of the coordinator's own clock, so that a time in which the coordinator was stopped or the
-/// machine asleep does not count against a node.
+/// Time is counted turn by turn of the coordinator's own clock, so that a time in which the coordinator was stopped or
+/// the machine asleep does not count against a node.
 #[derive(Debug)]
 pub struct Watch {
     times: WatchTimes,
@@ -182,7 +182,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What is told of a node on which so many checks in a row find the same, each after a pause, all in the time planned.
+    /// What is told of a node on which so many checks in a row find the same, each after a pause, all in the time
+    /// planned.
     fn told(watch: &mut Watch, found: Liveness, checks: u32) -> Vec<Health> {
         let told = (0..checks).filter_map(|_| {
             watch.paused(watch.pause());

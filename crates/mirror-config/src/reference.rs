@@ -1,8 +1,9 @@
-//! The reference of the experiment file: the tables of `docs/experiment-file.md`, written from the declarations of keys.
+//! The reference of the experiment file: the tables of `docs/experiment-file.md`, written from the declarations of
+//! keys.
 //!
-//! The page's own text is written by hand. A table stands between `<!-- keys of network.miners[] -->` and `<!-- end -->`, all
-//! components of a family between `<!-- components of gating_model -->` and `<!-- end -->`. `cargo xtask doc` writes them
-//! anew, and a test compares them.
+//! The page's own text is written by hand. A table stands between `<!-- keys of network.miners[] -->` and `<!-- end
+//! -->`, all components of a family between `<!-- components of gating_model -->` and `<!-- end -->`. `cargo xtask doc`
+//! writes them anew, and a test compares them.
 
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! What must hold between the values of a file, beyond each one's own range.
 //!
-//! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already, and a rule
-//! that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
+//! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
+//! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,10 +9,9 @@ use std::ops::RangeInclusive;
 use mirror_spec::at::At;
 use mirror_spec::key::{Property, Whose};
 use mirror_spec::{
-    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, Fault,
-    ForwardArgs, GatingModel, HonestArgs, HuggingFaceGatingArgs, KillFault, Mask, MaskedGatingArgs,
-    MetagraphArgs, MinerGroup, NeuronSettings, SampleMethod, SequentialGatingArgs, Step, SubtensorSpec,
-    TrainArgs, Uids,
+    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
+    GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
+    NeuronSettings, SampleMethod, SequentialGatingArgs, Step, SubtensorSpec, TrainArgs, Uids,
 };
 
 use crate::check::{NamedUids, suggest};
@@ -475,10 +474,7 @@ fn faults_in_time(file: Walked<'_>, found: &mut Vec<Finding>) {
         return;
     };
     for fault in file.resolved.faults().items() {
-        let at = match fault.get() {
-            Some(Fault::Kill(_)) => fault.form::<KillFault>().at(),
-            None => continue,
-        };
+        let at = fault.at();
         if let Some(Step(step)) = at.get().filter(|step| step.0 >= steps) {
             found.push(
                 Finding::warning(

@@ -1,5 +1,5 @@
-//! Writes YAML. The library writes three characters as they are that YAML 1.1 took for line breaks and YAML 1.2 does not, and
-//! indents what follows them; here they are escaped, so that every reader has the same text.
+//! Writes YAML. The library writes three characters as they are that YAML 1.1 took for line breaks and YAML 1.2 does
+//! not, and indents what follows them; here they are escaped, so that every reader has the same text.
 
 use mirror_spec::Experiment;
 use serde::Serialize;

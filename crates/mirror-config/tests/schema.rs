@@ -93,7 +93,8 @@ fn file_with(family: &Family, component: &Value) -> Value {
     file
 }
 
-/// What two rules between keys refuse, whatever stands elsewhere: more outputs than asked for, or fewer than there are miners.
+/// What two rules between keys refuse, whatever stands elsewhere: more outputs than asked for, or fewer than there are
+/// miners.
 fn is_told_by_a_rule(told: &str) -> bool {
     [
         "but the network has",

@@ -3,6 +3,7 @@
 
 pub mod chain;
 mod data;
+mod fault;
 mod health;
 pub mod metagraphs;
 mod models;
@@ -12,7 +13,6 @@ mod orchestrator;
 mod progress;
 mod report_service;
 pub mod resume;
-mod schedule;
 mod uid_assignment;
 
 pub use data::{Network, Prepared, prepare};

@@ -22,6 +22,7 @@ use mirror_spec::{
 use mirror_spec::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
 
 use crate::data::Prepared;
+use crate::fault;
 use crate::uid_assignment::UidAssignment;
 
 /// Rao in a TAO.
@@ -104,7 +105,7 @@ impl NetworkSpec {
                 barrier: (0..self.network().validators)
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
-                holds: super::schedule::holds(&self.experiment.faults),
+                holds: fault::holds(&self.experiment.faults),
                 coordinator,
                 snapshot_blocks: SNAPSHOT_BLOCKS,
             })),

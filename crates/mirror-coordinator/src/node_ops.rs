@@ -20,11 +20,11 @@ use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
+use crate::fault::Hold;
 use crate::health::Outage;
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
 use crate::report_service::ReportService;
-use crate::schedule::Hold;
 
 /// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
 /// hangs and to start it again.
@@ -248,31 +248,11 @@ impl<P: Placement> NodeOps<P> {
         self.reports.record(record::Kind::Barrier(retirement)).await
     }
 
-    /// Waits until the barrier stands still after `step`, kills and starts what the schedule says, and lets it go on. Returns
-    /// what became of the starts.
+    /// Waits until the barrier stands still after `step`, does what is due at this hold, and lets the barrier go on.
+    /// Returns what became of the starts.
     pub(crate) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
         self.subtensor.await_hold(step).await?;
-        for name in self.processes(&hold.kill) {
-            if self.placement.address(&name).is_none() {
-                continue;
-            }
-            self.placement.kill(&name).await?;
-            let detail = format!("by the schedule, after step {step}");
-            self.incident(&name, IncidentKind::Killed, detail, String::new())
-                .await?;
-        }
-        let firsts: BTreeSet<u32> = hold
-            .restart
-            .iter()
-            .map(|uid| *self.spec.process_of(*uid).start())
-            .collect();
-        let mut started = Vec::new();
-        for first in firsts {
-            let node = network_spec::miner_name(&self.spec.process_of(first));
-            if self.placement.address(&node).is_none() {
-                started.push(self.start(node, StartCause::Schedule { step }).await);
-            }
-        }
+        let started = hold.carry_out(self, step).await?;
         self.bounded_subtensor().release(step).await?;
         Ok(started)
     }

@@ -28,13 +28,13 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use crate::data::Prepared;
+use crate::fault::{self, Hold};
 use crate::health::{Outage, Watched, Watcher};
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
 use crate::node_ops::{Followed, NodeOps, StartCause, Started};
 use crate::progress::Progress;
 use crate::report_service::{self, JournalWriter};
-use crate::schedule::{self, Hold};
 
 /// Time that a node has to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -224,7 +224,7 @@ pub async fn run<P: Placement + 'static>(
         incarnations: Arc::default(),
     };
     let mut orchestrator = Orchestrator {
-        holds: schedule::schedule(ops.spec.faults()),
+        holds: fault::schedule(ops.spec.faults()),
         phase: Phase::Starting {
             wave: Wave::Subtensor,
             awaited: BTreeSet::new(),

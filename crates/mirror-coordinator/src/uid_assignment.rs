@@ -16,8 +16,10 @@ use anyhow::{Context, bail, ensure};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use mirror_snapshot::{Neuron, Snapshot};
+use mirror_spec::Experiment;
 use mirror_spec::launch::GenesisNeuron;
-use mirror_spec::{Experiment, Fault};
+
+use crate::fault;
 
 /// Who plays which uid.
 #[derive(Debug, Clone)]
@@ -106,10 +108,7 @@ impl UidAssignment {
     /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
     pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
-        let victims = experiment.faults.iter().map(|fault| match fault {
-            Fault::Kill(fault) => &fault.kill.0,
-        });
-        for uids in groups.chain(victims) {
+        for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
             if *uids.end() >= self.askable {
                 bail!(
                     "the file names uid {}, and the metagraph has {} neurons",

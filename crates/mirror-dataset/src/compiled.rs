@@ -52,6 +52,7 @@ pub struct Answers<'a> {
 
 /// Why a file cannot be used as a compiled data set.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum OpenError {
     #[error("cannot open the compiled data set {path}")]
     Io { path: PathBuf, source: io::Error },
@@ -65,6 +66,7 @@ pub enum OpenError {
 
 /// Why rows cannot be compiled.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum CompileError {
     #[error("a data set needs at least one row")]
     NoRows,

@@ -38,6 +38,7 @@ pub struct Resolved {
 
 /// Why there are no rows.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum ResolveError {
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -26,6 +26,7 @@ pub struct Schema {
 
 /// Why a row cannot be part of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum RowError {
     #[error("the question is blank")]
     BlankQuestion,

@@ -29,7 +29,9 @@ pub enum Sample {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the sample asks for {wanted} rows, the data set has {available}")]
 pub struct SampleError {
+    /// Rows that were asked for.
     pub wanted: usize,
+    /// Rows that there are.
     pub available: usize,
 }
 

@@ -24,6 +24,7 @@ const LINE_MAX: usize = 4 * TEXT_MAX;
 
 /// Why rows cannot be read from a file or a folder.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum SourceError {
     #[error("cannot read {path}")]
     Io { path: PathBuf, source: io::Error },
@@ -65,12 +66,15 @@ pub enum SourceError {
 /// Where in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// A line of text.
     Line(usize),
+    /// A row of a table.
     Row(usize),
 }
 
 /// What is wrong at one place of a file.
 #[derive(Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it means")]
 pub enum Problem {
     #[error("not UTF-8")]
     NotUtf8,

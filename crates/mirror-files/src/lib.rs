@@ -1,8 +1,9 @@
 //! Files that are written whole or not at all, and read with a bound on their size.
 //!
-//! A file grows under another name beside its own, is synced, gets its name by one rename, and then its folder is synced.
-//! Whoever reads it, also after a crash or a power cut, sees the old file or the new one. The way of writing is left to
-//! the caller, because much of what is written here is written by libraries that take a path, or is a whole folder.
+//! A file grows under another name beside its own, is synced, gets its name by one rename, and then its folder is
+//! synced. Whoever reads it, also after a crash or a power cut, sees the old file or the new one. The way of writing is
+//! left to the caller, because much of what is written here is written by libraries that take a path, or is a whole
+//! folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,8 +21,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// one writer of a path may be at work at a time.
 ///
 /// # Errors
-/// What `write` fails with, and the operating system's, for the file or its folder. The old file is then still there, and
-/// what was written of the new one is removed.
+/// What `write` fails with, and the operating system's, for the file or its folder. The old file is then still there,
+/// and what was written of the new one is removed.
 pub fn replace_with<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,

@@ -199,7 +199,8 @@ pub fn fetch(
     mirror_files::replace(&reference, listing.sha.as_bytes()).map_err(|source| failed(&reference, source))
 }
 
-/// Whether a folder could not be given its name because one that is not empty has it. POSIX leaves the choice of the two.
+/// Whether a folder could not be given its name because one that is not empty has it. POSIX leaves the choice of the
+/// two.
 fn is_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! Where a model or a tokenizer lies that an experiment file names: a path, or a name that is looked for on this machine
-//! and then on the hub.
+//! Where a model or a tokenizer lies that an experiment file names: a path, or a name that is looked for on this
+//! machine and then on the hub.
 
 use std::path::{Path, PathBuf};
 

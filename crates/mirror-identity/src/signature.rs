@@ -1,7 +1,7 @@
 //! sr25519 signatures, in the context that Substrate and the wallets of its chains sign in.
 //!
-//! Signing asks the operating system for nothing: the secret number of a signature comes from the key and the message, so
-//! the same message by the same key has the same signature.
+//! Signing asks the operating system for nothing: the secret number of a signature comes from the key and the message,
+//! so the same message by the same key has the same signature.
 
 use rand_core::{CryptoRng, RngCore};
 use schnorrkel::context::attach_rng;
@@ -54,7 +54,8 @@ impl Signature {
     }
 }
 
-/// Adds nothing to what the secret number of a signature is made from: the message, and a part of the key that is secret.
+/// Adds nothing to what the secret number of a signature is made from: the message, and a part of the key that is
+/// secret.
 struct NothingRandom;
 
 impl CryptoRng for NothingRandom {}

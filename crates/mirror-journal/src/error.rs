@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// Why a journal could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The disk, or the user's share of it, is full. Nothing of the batch was kept; after making room it can be appended again.
+    /// The disk, or the user's share of it, is full. Nothing of the batch was kept; after making room it can be
+    /// appended again.
     #[error("no space left for {}: free some and try again", path.display())]
     Full {
         /// the file that was being written
@@ -28,7 +29,8 @@ pub enum JournalError {
         /// the journal's folder
         dir: PathBuf,
     },
-    /// A record larger than [`MAX_RECORD`](crate::MAX_RECORD), or a batch larger than [`MAX_BATCH`](crate::MAX_BATCH). Nothing of the batch was written.
+    /// A record larger than [`MAX_RECORD`](crate::MAX_RECORD), or a batch larger than [`MAX_BATCH`](crate::MAX_BATCH).
+    /// Nothing of the batch was written.
     #[error("{what} of {bytes} bytes is larger than the {limit} that a journal takes")]
     TooLarge {
         /// "a record" or "a batch"

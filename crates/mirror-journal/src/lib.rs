@@ -6,10 +6,10 @@
 //! length: u32, little-endian │ crc32 of length and payload: u32, little-endian │ payload
 //! ```
 //!
-//! What [`Writer::append_batch`] has returned for is with the operating system: the death of any process loses none of it.
-//! What [`Writer::sync`] has returned for survives a power cut as well.
-//! A writer that died inside a write leaves a torn tail; [`Reader`] stops before it and [`Writer::open`] cuts it off, and
-//! both say how many bytes that were. Damage anywhere else is an error that names the place.
+//! What [`Writer::append_batch`] has returned for is with the operating system: the death of any process loses none of
+//! it. What [`Writer::sync`] has returned for survives a power cut as well.
+//! A writer that died inside a write leaves a torn tail; [`Reader`] stops before it and [`Writer::open`] cuts it off,
+//! and both say how many bytes that were. Damage anywhere else is an error that names the place.
 
 mod error;
 mod frame;

@@ -24,9 +24,9 @@ pub struct Entry {
 
 /// An iterator over the records of a journal, in the order in which they were appended.
 ///
-/// It ends before a torn tail of the newest segment ([`Reader::torn`] says how long that is), and after the first error.
-/// It may read while a writer writes, and holds one record at a time. Of the segment that was the newest when the reader
-/// was opened it sees what was there when it came to it; of later segments nothing.
+/// It ends before a torn tail of the newest segment ([`Reader::torn`] says how long that is), and after the first
+/// error. It may read while a writer writes, and holds one record at a time. Of the segment that was the newest when
+/// the reader was opened it sees what was there when it came to it; of later segments nothing.
 pub struct Reader {
     dir: PathBuf,
     oldest: u32,
@@ -160,7 +160,8 @@ impl Iterator for Reader {
     }
 }
 
-/// Where the intact records of one segment end, and how many bytes lie behind. For the segment that a writer goes on with.
+/// Where the intact records of one segment end, and how many bytes lie behind. For the segment that a writer goes on
+/// with.
 pub(crate) fn intact_end(dir: &Path, number: u32) -> Result<(u64, u64), JournalError> {
     let mut segment = Segment::open(dir, number)?;
     while segment.offset < segment.size && segment.record(true)?.is_some() {}
@@ -184,9 +185,9 @@ impl Segment {
 
     /// The next record. `None` where the segment ends in a torn tail, which only the journal's newest may.
     ///
-    /// A write that was cut short leaves a frame without its end; a power cut may besides leave a last page that was never
-    /// filled. Anything with an intact frame behind it is neither: that is damage, and cutting it off would throw good
-    /// records away.
+    /// A write that was cut short leaves a frame without its end; a power cut may besides leave a last page that was
+    /// never filled. Anything with an intact frame behind it is neither: that is damage, and cutting it off would throw
+    /// good records away.
     fn record(&mut self, newest: bool) -> Result<Option<Vec<u8>>, JournalError> {
         let begin = self.offset;
         let reason = match self.frame()? {
@@ -206,8 +207,8 @@ impl Segment {
         })
     }
 
-    /// Whether there is a whole record anywhere behind `begin`: where the length of the frame there is damaged, nobody knows
-    /// where the next begins.
+    /// Whether there is a whole record anywhere behind `begin`: where the length of the frame there is damaged, nobody
+    /// knows where the next begins.
     fn has_intact_frame_behind(&mut self, begin: u64) -> Result<bool, JournalError> {
         let mut bytes = Vec::new();
         self.seek(begin)?;

@@ -54,8 +54,8 @@ enum Tail {
 }
 
 impl Writer {
-    /// Opens the journal in `dir`, made if it is not there, and cuts a torn tail off. A segment is full at `segment_bytes`;
-    /// it holds at least one batch, however large that is.
+    /// Opens the journal in `dir`, made if it is not there, and cuts a torn tail off. A segment is full at
+    /// `segment_bytes`; it holds at least one batch, however large that is.
     pub fn open(dir: impl Into<PathBuf>, segment_bytes: u64) -> Result<Opened, JournalError> {
         let dir = dir.into();
         let write_error = |source| JournalError::write(&dir, source);
@@ -155,8 +155,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the segments before `segment`, the oldest first, so that what is left is without a gap at any moment. The one
-    /// that is being written stays. For a journal that can do without its beginning; who reads it begins with
+    /// Removes the segments before `segment`, the oldest first, so that what is left is without a gap at any moment.
+    /// The one that is being written stays. For a journal that can do without its beginning; who reads it begins with
     /// [`Reader::oldest`](crate::Reader::oldest).
     pub fn remove_before(&mut self, segment: u32) -> Result<(), JournalError> {
         let Some((oldest, newest)) = segment::span(&self.dir)? else {

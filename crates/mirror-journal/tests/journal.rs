@@ -1,14 +1,12 @@
 //! What a journal promises, seen from outside.
 
-mod small_disk;
-
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use mirror_journal::{Entry, JournalError, MAX_RECORD, Opened, Reader, Writer};
+use mirror_test_support::SmallDisk;
 use proptest::prelude::*;
-use small_disk::SmallDisk;
 
 const SEGMENT: u64 = 8 << 20;
 

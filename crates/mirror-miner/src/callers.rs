@@ -1,5 +1,5 @@
-//! Addresses of callers, read once: the same few validators ask again and again, and an address takes as long to read as
-//! all the rest of a call's identity.
+//! Addresses of callers, read once: the same few validators ask again and again, and an address takes as long to read
+//! as all the rest of a call's identity.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

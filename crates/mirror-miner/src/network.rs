@@ -65,8 +65,8 @@ impl Network {
         }
     }
 
-    /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the same
-    /// in each run; else, and for calls by hand, one of the last seconds.
+    /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the
+    /// same in each run; else, and for calls by hand, one of the last seconds.
     ///
     /// The last valid metagraph stands in for one that is invalid.
     ///

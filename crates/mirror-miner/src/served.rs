@@ -18,8 +18,8 @@ pub(crate) struct Served {
     pub(crate) address: SocketAddr,
 }
 
-/// Submits `serve_axon` for each axon, all at once. The nonce is the process's incarnation, so an attempt whose answer was
-/// lost can be made again and acts once.
+/// Submits `serve_axon` for each axon, all at once. The nonce is the process's incarnation, so an attempt whose answer
+/// was lost can be made again and acts once.
 pub(crate) async fn announce(
     subtensor: &SubtensorClient,
     incarnation: u32,

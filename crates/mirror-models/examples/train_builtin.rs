@@ -4,8 +4,9 @@
 //! cargo run --release -p mirror-models --example train_builtin
 //! ```
 //!
-//! It prints how well the reward model does on tables that it was not trained on, three times with other folds, then writes
-//! `src/builtin/tokenizer.json` and, trained on every table, `src/builtin/judge.safetensors`. A few minutes on one core.
+//! It prints how well the reward model does on tables that it was not trained on, three times with other folds, then
+//! writes `src/builtin/tokenizer.json` and, trained on every table, `src/builtin/judge.safetensors`. A few minutes on
+//! one core.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,9 +1,9 @@
 //! A model held against the numbers that Python computed from it.
 //!
 //! A folder has `expected.json` with texts and numbers, `tokenizer.json`, and either a transformer (`config.json`,
-//! `model.safetensors`, and `heads.safetensors` with `linear.weight`, `linear.bias` and `v_head.weight`) or the parameters
-//! of a `SequentialGatingModel` (`init.safetensors`). Gating models are trained on the steps that `expected.json` has, and
-//! must come to the same losses and the same scores.
+//! `model.safetensors`, and `heads.safetensors` with `linear.weight`, `linear.bias` and `v_head.weight`) or the
+//! parameters of a `SequentialGatingModel` (`init.safetensors`). Gating models are trained on the steps that
+//! `expected.json` has, and must come to the same losses and the same scores.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! Texts as vectors and as numbers of tokens, for the analysis of what was said.
 //!
-//! A sentence's embedding is what sentence-transformers makes of a BERT with mean pooling: the mean of the hidden states
-//! of its tokens, of length 1 where `modules.json` asks for that. Its beginning counts: what has more tokens than
-//! `sentence_bert_config.json` allows is cut at the end.
+//! A sentence's embedding is what sentence-transformers makes of a BERT with mean pooling: the mean of the hidden
+//! states of its tokens, of length 1 where `modules.json` asks for that. Its beginning counts: what has more tokens
+//! than `sentence_bert_config.json` allows is cut at the end.
 
 use std::path::Path;
 
@@ -46,8 +46,8 @@ struct Module {
 }
 
 impl SentenceModel {
-    /// Reads the model in `folder`: `config.json`, its parameters, `tokenizer.json`, and, where they are there, the files
-    /// of sentence-transformers.
+    /// Reads the model in `folder`: `config.json`, its parameters, `tokenizer.json`, and, where they are there, the
+    /// files of sentence-transformers.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let weights = Weights::read(folder, Precision::single(Device::Cpu))?;
         let (transformer, _) = Transformer::read(folder, weights)?;

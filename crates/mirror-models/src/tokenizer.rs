@@ -29,7 +29,8 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Reads the `tokenizer.json` in `folder`; the folder `builtin` is inside the program. Whatever padding and truncation it asks for is not done.
+    /// Reads the `tokenizer.json` in `folder`; the folder `builtin` is inside the program. Whatever padding and
+    /// truncation it asks for is not done.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         if folder == Path::new(builtin::NAME) {
             return Self::builtin();

@@ -55,8 +55,8 @@ pub struct ParamStats {
     pub minimum: f32,
     /// The greatest of its numbers.
     pub maximum: f32,
-    /// Numbers in each of 64 bins of equal width from `minimum` to `maximum`, the last of which has both its ends; empty
-    /// where a number is not finite.
+    /// Numbers in each of 64 bins of equal width from `minimum` to `maximum`, the last of which has both its ends;
+    /// empty where a number is not finite.
     pub histogram: Vec<u64>,
 }
 

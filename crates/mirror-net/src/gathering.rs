@@ -1,8 +1,8 @@
 //! A stream that gathers what is written before it passes it on.
 //!
-//! HTTP/2 flushes the head of a request before its body is there, and every message of more than 256 bytes by itself. Each
-//! flush is a packet, and a packet wakes the process at the other end. This stream answers a flush at once and lets
-//! everybody else run first: what they have to say by then leaves in the same packet.
+//! HTTP/2 flushes the head of a request before its body is there, and every message of more than 256 bytes by itself.
+//! Each flush is a packet, and a packet wakes the process at the other end. This stream answers a flush at once and
+//! lets everybody else run first: what they have to say by then leaves in the same packet.
 
 use std::io;
 use std::pin::Pin;

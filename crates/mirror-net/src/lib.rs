@@ -1,4 +1,5 @@
-//! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of calls.
+//! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of
+//! calls.
 
 pub mod channel;
 mod gathering;

@@ -32,8 +32,8 @@ pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
         .ok()
 }
 
-/// A value that no two calls share. It is marked so that HTTP/2 spells it out: in the connection's table of recent values
-/// it would only push out those that every call repeats.
+/// A value that no two calls share. It is marked so that HTTP/2 spells it out: in the connection's table of recent
+/// values it would only push out those that every call repeats.
 fn ascii<T>(text: T) -> MetadataValue<Ascii>
 where
     T: TryInto<MetadataValue<Ascii>, Error: Debug>,

@@ -16,15 +16,15 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Time that a peer has to answer that: one that stands still is given up.
 pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes of calls in progress that one connection may have on their way here. HTTP/2 begins with 64 KiB, which a hundred
-/// prompts fill: the caller would then stand still until the server has said that it read them.
+/// Bytes of calls in progress that one connection may have on their way here. HTTP/2 begins with 64 KiB, which a
+/// hundred prompts fill: the caller would then stand still until the server has said that it read them.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// What a server takes at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls in progress on one connection, streams among them. A caller that has so many waits, at its own end; one that
-    /// does not is refused.
+    /// Calls in progress on one connection, streams among them. A caller that has so many waits, at its own end; one
+    /// that does not is refused.
     pub calls_per_connection: u32,
 }
 

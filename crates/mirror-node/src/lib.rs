@@ -9,8 +9,8 @@
 //!   for. The end of standard input is noticed by a thread of its own, also while the main thread is busy in native
 //!   code.
 //!
-//! Health checks are answered on an address of their own by a thread of their own, so that a node counts as hung only when
-//! its process stands still, and not when its work takes long.
+//! Health checks are answered on an address of their own by a thread of their own, so that a node counts as hung only
+//! when its process stands still, and not when its work takes long.
 //!
 //! SIGINT is left as it is: whoever starts a node puts it in a process group of its own, where a terminal's Ctrl-C
 //! does not arrive, and ends it in the right order.

@@ -26,13 +26,8 @@ fn start() -> Child {
 
 fn launch(role: &str) -> Launch<String> {
     Launch {
-        node: "odd-0".to_owned(),
-        incarnation: 0,
-        parent: std::process::id(),
-        listen: ([127, 0, 0, 1], 0).into(),
         log: "info".to_owned(),
-        seed: 7,
-        role: role.to_owned(),
+        ..mirror_test_support::launch::launch("odd-0", role.to_owned())
     }
 }
 

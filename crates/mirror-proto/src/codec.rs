@@ -1,7 +1,7 @@
 //! How messages travel: as protobuf, through buffers of the size that most messages have.
 //!
-//! A status that is made here because of what the other end sent carries a [`BadMessage`] as its source, so that a caller
-//! tells the causes apart by their type: [`BadMessage::of`].
+//! A status that is made here because of what the other end sent carries a [`BadMessage`] as its source, so that a
+//! caller tells the causes apart by their type: [`BadMessage::of`].
 
 use std::marker::PhantomData;
 

@@ -5,8 +5,8 @@ use std::fmt;
 use crate::mirror::v1::{DispatchError, IncidentKind};
 
 impl DispatchError {
-    /// The error in a message's field; `None` where the chain did what it was asked. A number that this program does not
-    /// know is [`DispatchError::Unspecified`].
+    /// The error in a message's field; `None` where the chain did what it was asked. A number that this program does
+    /// not know is [`DispatchError::Unspecified`].
     pub fn from_field(field: Option<i32>) -> Option<Self> {
         field.map(|number| Self::try_from(number).unwrap_or_default())
     }

@@ -1,10 +1,10 @@
 //! Compares two runs of the same experiment: the same events, timing apart?
 //!
 //! Decisions repeat from the same file and seed, timings do not. So the columns that tell time are left out, and a call
-//! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its rewards,
-//! its gating model and its weights follow from it, and so does what the chain did in later blocks. Such differences are
-//! listed apart. Forwards made by hand are counted and not compared, nor are incidents, which tell of processes. Both runs
-//! are read once, side by side.
+//! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its
+//! rewards, its gating model and its weights follow from it, and so does what the chain did in later blocks. Such
+//! differences are listed apart. Forwards made by hand are counted and not compared, nor are incidents, which tell of
+//! processes. Both runs are read once, side by side.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -217,8 +217,8 @@ impl Repeatable for ResponseRow {
         self.timing_dependent
     }
 
-    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat. Whether a
-    /// reward arrived in time moves nothing.
+    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat. Whether
+    /// a reward arrived in time moves nothing.
     fn repeats(&self, other: &Self, column: &str) -> bool {
         let transport_failed = self.grpc_code != 0 || other.grpc_code != 0;
         let transport_speaks = column == "return_message" && transport_failed;

@@ -52,10 +52,11 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the folder of a new run in `runs_dir`, which is made as well if it is not there. Its id begins with the time,
-    /// so that ids sort by age: `2026-11-23T10-45-02-317-dummy-3f9a`.
+    /// Makes the folder of a new run in `runs_dir`, which is made as well if it is not there. Its id begins with the
+    /// time, so that ids sort by age: `2026-11-23T10-45-02-317-dummy-3f9a`.
     ///
-    /// Fails with [`RunError::ReadOnly`] or [`RunError::Full`] where the run could not be kept; nothing is left behind then.
+    /// Fails with [`RunError::ReadOnly`] or [`RunError::Full`] where the run could not be kept; nothing is left behind
+    /// then.
     pub fn create(runs_dir: impl AsRef<Path>, run: &NewRun) -> Result<Self, RunError> {
         let runs_dir = runs_dir.as_ref();
         fs::create_dir_all(runs_dir).map_err(|error| RunError::write(runs_dir, error))?;

@@ -71,6 +71,14 @@ pub enum RunError {
         /// what is wrong and where
         source: serde_json::Error,
     },
+    /// The expectations cannot be written as the XML of `JUnit`.
+    #[error("{} cannot be written", path.display())]
+    JUnit {
+        /// the file
+        path: PathBuf,
+        /// what is wrong
+        source: quick_junit::SerializeError,
+    },
     /// The run was written by a later version.
     #[error("{} has format {found}, and this version knows formats up to {known}: read it with the version that wrote it", path.display())]
     NewerFormat {

@@ -1,8 +1,7 @@
-//! What became of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for whatever
-//! shows test results.
+//! What became of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for
+//! whatever shows test results.
 
-use std::fmt::Write;
-
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RunError;
@@ -85,7 +84,12 @@ pub fn save(checked: &[Checked], suite: &str, layout: &Layout) -> Result<(), Run
         source,
     })?;
     files::replace(&path, &text)?;
-    files::replace(&layout.junit(), junit(checked, suite).as_bytes())
+    let path = layout.junit();
+    let xml = junit(checked, suite).map_err(|source| RunError::JUnit {
+        path: path.clone(),
+        source,
+    })?;
+    files::replace(&path, xml.as_bytes())
 }
 
 /// The expectations checked of a run; none where nothing was expected of it.
@@ -97,54 +101,29 @@ pub fn load(layout: &Layout) -> Result<Vec<Checked>, RunError> {
     serde_json::from_slice(&text).map_err(|source| RunError::Json { path, source })
 }
 
-fn junit(checked: &[Checked], suite: &str) -> String {
-    let count = |outcome| {
-        let same = checked.iter().filter(|one| one.decision.outcome == outcome);
-        same.count()
-    };
-    let suite = escaped(suite);
-    let mut xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <testsuites>\n  <testsuite name=\"{suite}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"0\">\n",
-        checked.len(),
-        count(Outcome::Failed),
-        count(Outcome::Erred),
-    );
+/// The report in the XML of `JUnit`, one test case an expectation. Characters that XML cannot hold are left out.
+fn junit(checked: &[Checked], suite: &str) -> Result<String, quick_junit::SerializeError> {
+    let mut cases = TestSuite::new(suite);
     for Checked { name, sql, decision } in checked {
-        let words = escaped(&decision.in_words());
-        let element = match decision.outcome {
-            Outcome::Held => String::new(),
-            Outcome::Failed => format!("      <failure message=\"{words}\">{}</failure>\n", escaped(sql)),
-            Outcome::Erred => format!("      <error message=\"{words}\">{}</error>\n", escaped(sql)),
+        let words = decision.in_words();
+        let status = match decision.outcome {
+            Outcome::Held => TestCaseStatus::success(),
+            Outcome::Failed => not_held(NonSuccessKind::Failure, &words, sql),
+            Outcome::Erred => not_held(NonSuccessKind::Error, &words, sql),
         };
-        write!(
-            xml,
-            "    <testcase classname=\"{suite}\" name=\"{}\">\n{element}      <system-out>{words}</system-out>\n    \
-             </testcase>\n",
-            escaped(name)
-        )
-        .expect("a string takes any text");
+        let mut case = TestCase::new(name.as_str(), status);
+        case.set_classname(suite).set_system_out(words);
+        cases.add_test_case(case);
     }
-    xml.push_str("  </testsuite>\n</testsuites>\n");
-    xml
+    let mut report = Report::new(suite);
+    report.add_test_suite(cases);
+    report.to_string()
 }
 
-/// Text as XML has it. Characters that no XML may hold become the replacement character.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push_str("&#9;"),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
+fn not_held(kind: NonSuccessKind, words: &str, sql: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(words).set_description(sql);
+    status
 }
 
 #[cfg(test)]
@@ -180,12 +159,28 @@ mod tests {
 
     #[test]
     fn junit_counts_failures_apart_from_errors_and_escapes_what_people_wrote() {
-        let xml = junit(&checked(), "a run");
-        assert!(xml.contains(r#"<testsuite name="a run" tests="3" failures="1" errors="1" skipped="0">"#));
-        assert!(xml.contains(r#"name="&lt;b&gt;&amp;&quot;�""#), "{xml}");
-        assert!(xml.contains(
-            r#"<failure message="avg(reward) = 0.25; responses is empty">SELECT avg(reward) &lt; 0.5"#
-        ));
+        let xml = junit(&checked(), "a run").unwrap();
+        let element = |name: &str| {
+            let (_, element) = xml.split_once(&format!("<{name} ")).unwrap();
+            element
+                .split_once("</")
+                .map_or(element, |(element, _)| element)
+                .to_owned()
+        };
+        let suite = element("testsuite");
+        for attribute in ["name=\"a run\"", "tests=\"3\"", "failures=\"1\"", "errors=\"1\""] {
+            assert!(suite.contains(attribute), "{attribute} in {suite}");
+        }
+        assert!(xml.contains("name=\"&lt;b&gt;&amp;&quot;\""), "{xml}");
+        let failure = element("failure");
+        assert!(
+            failure.contains("message=\"avg(reward) = 0.25; responses is empty\""),
+            "{failure}"
+        );
+        assert!(
+            failure.ends_with("SELECT avg(reward) &lt; 0.5 FROM responses"),
+            "{failure}"
+        );
         assert_eq!(xml.matches("<testcase ").count(), 3);
         assert_eq!(xml.matches("</testcase>").count(), 3);
     }

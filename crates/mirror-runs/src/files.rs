@@ -50,7 +50,8 @@ pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Re
     writer.finish()
 }
 
-/// Merges sorted files into a new one by way of files in `scratch`, where they are many, and returns the number of rows.
+/// Merges sorted files into a new one by way of files in `scratch`, where they are many, and returns the number of
+/// rows.
 pub(crate) fn merge<R: Row>(
     sources: Vec<PathBuf>,
     run_id: &str,
@@ -271,7 +272,8 @@ impl<R: Row> Iterator for Rows<R> {
     }
 }
 
-/// Merges neighbours until [`FAN_IN`] files or fewer are left, and returns these with the folder that some of them lie in.
+/// Merges neighbours until [`FAN_IN`] files or fewer are left, and returns these with the folder that some of them lie
+/// in.
 fn merge_in_rounds<R: Row>(
     mut files: Vec<PathBuf>,
     run_id: &str,

@@ -1,7 +1,8 @@
-//! A group of runs: replicates of one experiment under seeds of their own, and a folder for what is said of them together.
+//! A group of runs: replicates of one experiment under seeds of their own, and a folder for what is said of them
+//! together.
 //!
-//! Its folder lies among the runs, under the group's name, and holds `group.json`, the group's report, and what became of
-//! the expectations that are of the whole group. Its runs are those whose manifest names it.
+//! Its folder lies among the runs, under the group's name, and holds `group.json`, the group's report, and what became
+//! of the expectations that are of the whole group. Its runs are those whose manifest names it.
 
 use std::path::Path;
 

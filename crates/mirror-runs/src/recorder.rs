@@ -17,7 +17,8 @@ use crate::manifest::{Ended, Manifest};
 use crate::parts::Part;
 use crate::seen::{Identity, Seen};
 
-/// The one writer of a run. It belongs to one thread; converting full segments of the journal to rows happens on another.
+/// The one writer of a run. It belongs to one thread; converting full segments of the journal to rows happens on
+/// another.
 ///
 /// Dropped without [`Recorder::finish`], it leaves an interrupted run, which [`recover`](crate::recover) ends.
 #[derive(Debug)]
@@ -141,8 +142,8 @@ impl Recorder {
         Ok(self.writer.sync()?)
     }
 
-    /// Ends the run: its journal becomes tables, its manifest says how it ended. After an error the run is as one that was
-    /// interrupted, and [`recover`](crate::recover) may be called when the cause is gone.
+    /// Ends the run: its journal becomes tables, its manifest says how it ended. After an error the run is as one that
+    /// was interrupted, and [`recover`](crate::recover) may be called when the cause is gone.
     pub fn finish(mut self, ended: Ended) -> Result<Manifest, RunError> {
         self.writer.sync()?;
         self.converter.stop();

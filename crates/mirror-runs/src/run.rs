@@ -12,8 +12,8 @@ use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
 use crate::tables::{Row, Table};
 
-/// A run opened for reading. Of one that goes on it shows what was recorded until it was opened; should that run end, its
-/// rows have moved, and it must be opened anew.
+/// A run opened for reading. Of one that goes on it shows what was recorded until it was opened; should that run end,
+/// its rows have moved, and it must be opened anew.
 #[derive(Debug)]
 pub struct Run {
     layout: Layout,
@@ -103,8 +103,8 @@ impl Run {
         files.iter().map(|file| files::row_count(file)).sum()
     }
 
-    /// The Parquet files that hold a table together, each with the column `run_id`. They are there as long as this `Run`,
-    /// unless the run went on when it was opened and has ended since.
+    /// The Parquet files that hold a table together, each with the column `run_id`. They are there as long as this
+    /// `Run`, unless the run went on when it was opened and has ended since.
     pub fn table_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
         match &self.rows {
             Stored::Tables => Ok(vec![self.layout.table(table)]),

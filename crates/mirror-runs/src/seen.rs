@@ -1,16 +1,17 @@
 //! Which records were written already, so that one that comes again is acknowledged and not written twice.
 //!
-//! A node that lost its stream sends again what was not acknowledged, at most a thousand records, in the order in which it
-//! made them. So it is enough to know the last two thousand of each source, and memory does not grow with the run. They lie side
-//! by side: small pieces of memory, kept for long and each for its own time, would hold the pages around them too.
+//! A node that lost its stream sends again what was not acknowledged, at most a thousand records, in the order in which
+//! it made them. So it is enough to know the last two thousand of each source, and memory does not grow with the run.
+//! They lie side by side: small pieces of memory, kept for long and each for its own time, would hold the pages around
+//! them too.
 
 use std::collections::{HashMap, VecDeque};
 
 use mirror_proto::mirror::v1::Record;
 use mirror_proto::mirror::v1::record::Kind;
 
-/// Places remembered one by one, a source: twice as many as a node holds unacknowledged. Whatever of these comes first, fewer
-/// places stand above one that has not come, so that it is not taken for one that was forgotten.
+/// Places remembered one by one, a source: twice as many as a node holds unacknowledged. Whatever of these comes first,
+/// fewer places stand above one that has not come, so that it is not taken for one that was forgotten.
 const REMEMBERED: usize = 2_048;
 
 /// Places that a source has room for between two batches.

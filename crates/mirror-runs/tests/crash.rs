@@ -50,7 +50,8 @@ impl Drop for Victim {
     }
 }
 
-/// Records until it is killed, or far longer than any test waits, in batches of one to eight, and writes each acknowledged step to a side file.
+/// Records until it is killed, or far longer than any test waits, in batches of one to eight, and writes each
+/// acknowledged step to a side file.
 fn record_until_killed(folder: &Path) {
     let (mut recorder, _) = sample::start(&folder.join("runs"), SMALL_SEGMENT);
     let mut side_file = File::create(folder.join("acknowledged")).unwrap();

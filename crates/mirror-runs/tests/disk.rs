@@ -1,8 +1,5 @@
 //! Disks that are full or cannot be written.
 
-#[path = "../../mirror-journal/tests/small_disk/mod.rs"]
-mod small_disk;
-
 mod sample;
 
 use std::fs;
@@ -11,8 +8,8 @@ use std::path::Path;
 use mirror_journal::JournalError;
 use mirror_runs::tables::EventRow;
 use mirror_runs::{Ended, Recorder, Recovery, Run, RunDirectory, RunError, State, recover, runs};
+use mirror_test_support::SmallDisk;
 use sample::{event, forward, new_run, rows, start};
-use small_disk::SmallDisk;
 
 /// Appends until the disk is full; how many events were acknowledged.
 fn fill_up(recorder: &mut Recorder) -> u64 {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-/// The number of a call among those of one forward to one uid. Each of its bits means something of its own, so that every
-/// call has draws of its own: bit 0 tells a Backward from the Forward that it rewards, bit 1 a manual call from one of the
-/// experiment's query, and bit 31 a call that one axon makes because of another's. A caller from outside may send any
-/// number, and the rest of its bits are kept as they came.
+/// The number of a call among those of one forward to one uid. Each of its bits means something of its own, so that
+/// every call has draws of its own: bit 0 tells a Backward from the Forward that it rewards, bit 1 a manual call from
+/// one of the experiment's query, and bit 31 a call that one axon makes because of another's. A caller from outside may
+/// send any number, and the rest of its bits are kept as they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallNumber(u32);
 

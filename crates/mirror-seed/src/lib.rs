@@ -2,8 +2,8 @@
 //!
 //! Two kinds of draw come from an experiment's seed, and neither is shared between processes:
 //!
-//! * about a call ([`Seed::about_call`]): a hash of the seed, a label and the call's identity ([`CallId`]). Nobody counts
-//!   calls and the order in which they arrive changes nothing.
+//! * about a call ([`Seed::about_call`]): a hash of the seed, a label and the call's identity ([`CallId`]). Nobody
+//!   counts calls and the order in which they arrive changes nothing.
 //! * everything else ([`Seed::child`]): a tree of generators, a child from its parent's seed and a label, so that a new
 //!   draw in one part shifts no other.
 

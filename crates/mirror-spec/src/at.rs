@@ -1,5 +1,5 @@
-//! Typed places in a file. A place is reached by methods that the declarations yield, so a misspelt path does not compile; it
-//! knows what stands there, and whoever holds the file's tree knows where that was written.
+//! Typed places in a file. A place is reached by methods that the declarations yield, so a misspelt path does not
+//! compile; it knows what stands there, and whoever holds the file's tree knows where that was written.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -139,15 +139,5 @@ impl<'a, N: Tree, T: IsFamily> At<'a, N, T> {
         let variant = name.and_then(|name| T::family().variant(name));
         let fits = variant.is_some_and(|variant| (variant.args_type)() == TypeId::of::<A>());
         At::of(self.node.filter(|_| fits).and_then(|node| node.key("args")))
-    }
-}
-
-/// A type whose fields are the keys of one form of a `T`.
-pub trait FormOf<T>: HasKeys {}
-
-impl<'a, N: Tree, T> At<'a, N, T> {
-    /// The same place, seen as one form of what stands there.
-    pub fn form<F: FormOf<T>>(self) -> At<'a, N, F> {
-        self.same()
     }
 }

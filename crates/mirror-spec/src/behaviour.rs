@@ -49,9 +49,9 @@ family! {
         }),
         /// Takes its time with each call.
         ///
-        /// A delay is drawn for each call from its identity; one that reaches the deadline means no answer at all, in every run.
-        /// It is one of the distributions of [`network.miners[].latency`](#networkminerslatency); beside the name, `latency` is
-        /// this argument and not the link's.
+        /// A delay is drawn for each call from its identity; one that reaches the deadline means no answer at all, in
+        /// every run. It is one of the distributions of [`network.miners[].latency`](#networkminerslatency); beside the
+        /// name, `latency` is this argument and not the link's.
         "slow" => Slow(SlowArgs {
             /// What its delays are drawn from.
             latency: Latency,
@@ -142,8 +142,8 @@ family! {
         }),
         /// Tries the tricks of others on its answers, and keeps to the one that earned most.
         ///
-        /// It learns from the rewards that validators send with `train_network: true`, from one step to the next. Its tricks are no
-        /// trick, `padding`, `stuffing`, `praise`, `repeating` and `injecting`.
+        /// It learns from the rewards that validators send with `train_network: true`, from one step to the next. Its
+        /// tricks are no trick, `padding`, `stuffing`, `praise`, `repeating` and `injecting`.
         "climbing" => Climbing(ClimbingArgs: Copy {
             /// Chance that a call tries any trick instead of the best.
             explore: f64 [RATE] = 0.1,

@@ -1,19 +1,20 @@
-//! The macros that declare what a file may say. One declaration yields a type with its serde form, the table of its keys
-//! and the typed path to each of them.
+//! The macros that declare what a file may say. One declaration yields a type with its serde form, the table of its
+//! keys and the typed path to each of them.
 //!
-//! [`keys!`] declares a map, [`family!`] the components that can stand at one place, [`forms!`] a map that is written in one
-//! of several forms, [`choice!`] a word.
+//! [`keys!`] declares a map, [`family!`] the components that can stand at one place, [`forms!`] a map that is written
+//! in one of several forms, [`choice!`] a word.
 //!
-//! A key is declared as `name: Type [kind] = default`. The doc comment is the key's meaning, in the Rust documentation and in
-//! the reference of the file alike. Without a kind it is the type's own ([`crate::key::Described`]). The default is written as
-//! JSON, a negative number in parentheses; a key without a default is optional where its type is an `Option`, and required
-//! where it is not. `name: Type [kind] | "from where"` is a key whose value is taken from elsewhere when it is left out.
+//! A key is declared as `name: Type [kind] = default`. The doc comment is the key's meaning, in the Rust documentation
+//! and in the reference of the file alike. Without a kind it is the type's own ([`crate::key::Described`]). The default
+//! is written as JSON, a negative number in parentheses; a key without a default is optional where its type is an
+//! `Option`, and required where it is not. `name: Type [kind] | "from where"` is a key whose value is taken from
+//! elsewhere when it is left out.
 
 /// Declares a map as a struct with a field a key.
 ///
-/// `pub struct Name: Default { … }` also implements `Default`; each key then has a default or is optional. Further derived
-/// traits follow the colon, without commas. After the keys may stand `..field: Type,` for keys that are declared once for
-/// several maps, and `ignored name: "why",` for keys that old files have and that have no effect.
+/// `pub struct Name: Default { … }` also implements `Default`; each key then has a default or is optional. Further
+/// derived traits follow the colon, without commas. After the keys may stand `..field: Type,` for keys that are
+/// declared once for several maps, and `ignored name: "why",` for keys that old files have and that have no effect.
 macro_rules! keys {
     (
         $(#[doc = $doc:expr])+
@@ -135,8 +136,8 @@ macro_rules! keys {
 
 /// Declares the components that can stand at one place, as an enum of their arguments.
 ///
-/// `"name" => Variant(Arguments { keys })` declares a component with arguments of its own, `"name" => Variant(Arguments)` one
-/// with arguments that are declared elsewhere. Properties follow in brackets.
+/// `"name" => Variant(Arguments { keys })` declares a component with arguments of its own, `"name" =>
+/// Variant(Arguments)` one with arguments that are declared elsewhere. Properties follow in brackets.
 macro_rules! family {
     (
         $(#[doc = $doc:expr])+
@@ -248,8 +249,6 @@ macro_rules! forms {
                 &FORMS
             };
         }
-
-        $(impl $crate::at::FormOf<$name> for $keys {})*
 
         impl $crate::key::Described for $name {
             const KIND: $crate::key::Kind = $crate::key::Kind::Forms(Self::FORMS);

@@ -5,7 +5,8 @@ use crate::ranges::OLDEST_FORM;
 use crate::{Analysis, Data, Device, Fault, Model, Network, Query};
 
 keys! {
-    /// A whole experiment. Any subset of the sections `model`, `data`, `query` and `analysis` is an experiment of its own.
+    /// A whole experiment. Any subset of the sections `model`, `data`, `query` and `analysis` is an experiment of its
+    /// own.
     pub struct Experiment: Default {
         /// One number from which every draw of the run comes.
         seed: u64 = 0,

@@ -1,5 +1,6 @@
 //! The `faults` section: what is broken on purpose, and when.
 
+use crate::at::{At, Tree};
 use crate::declare::forms;
 use crate::{Step, Steps, Victims};
 
@@ -15,5 +16,12 @@ forms! {
             /// When it is started again; left out: never.
             restart_after: Option<Steps>,
         }),
+    }
+}
+
+impl<'a, N: Tree> At<'a, N, Fault> {
+    /// The place of `at`, which every kind of fault has.
+    pub fn at(self) -> At<'a, N, Step> {
+        self.key("at")
     }
 }

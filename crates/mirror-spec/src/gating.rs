@@ -41,9 +41,9 @@ family! {
         "LongestMessageGatingModel" => LongestMessageGatingModel(NoArgs),
         /// An LSTM over the question's tokens.
         ///
-        /// An embedding that stays as it was drawn, LSTM layers, and a linear map of the last token's state. It learns by gradient
-        /// descent from the rewards of those who answered: the loss is the mean squared error of softmax(scores) to
-        /// softmax(rewards).
+        /// An embedding that stays as it was drawn, LSTM layers, and a linear map of the last token's state. It learns
+        /// by gradient descent from the rewards of those who answered: the loss is the mean squared error of
+        /// softmax(scores) to softmax(rewards).
         "SequentialGatingModel" => SequentialGatingModel(SequentialGatingArgs {
             /// A tokenizer's folder or name, or `builtin`.
             tokenizer_name: String,
@@ -56,9 +56,9 @@ family! {
         }),
         /// A transformer's last hidden state, mapped to scores.
         ///
-        /// The architectures are GPT-2, GPT-Neo, GPT-J and BERT. It learns as `SequentialGatingModel` does, the transformer
-        /// included, without dropout. A question with more tokens than the model has positions loses its beginning, and the event
-        /// counts that.
+        /// The architectures are GPT-2, GPT-Neo, GPT-J and BERT. It learns as `SequentialGatingModel` does, the
+        /// transformer included, without dropout. A question with more tokens than the model has positions loses its
+        /// beginning, and the event counts that.
         "HuggingFaceGatingModel" => HuggingFaceGatingModel(HuggingFaceGatingArgs {
             /// A model's folder or name.
             model_name: String = "EleutherAI/gpt-neo-125m",
@@ -69,8 +69,8 @@ family! {
         }),
         /// Another gating model with uids masked out, which are never asked.
         ///
-        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`. Whoever is masked out scores minus infinity,
-        /// and is never asked, neither for its score nor in a random sample.
+        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`. Whoever is masked out scores
+        /// minus infinity, and is never asked, neither for its score nor in a random sample.
         "MaskedGatingModel" => MaskedGatingModel(MaskedGatingArgs {
             /// The uids masked out: the first n, a range, or a list.
             mask: Mask = 10,

@@ -26,7 +26,8 @@ forms! {
             /// 99 of 100 calls are faster.
             p99: f64 [Duration(0.000_001..=3_600.0)],
         }),
-        /// `unit` times a rank from 1 to `ranks`, whose chance falls with this power of it: many fast calls, few very slow.
+        /// `unit` times a rank from 1 to `ranks`, whose chance falls with this power of it: many fast calls, few very
+        /// slow.
         Zipf(ZipfDelay: Copy {
             /// Delay of the first rank of a Zipf distribution, and of each further one.
             unit: f64 [DELAY],

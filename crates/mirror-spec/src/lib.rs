@@ -1,8 +1,9 @@
 //! The types of an experiment file and of the launch descriptions that nodes are started with. Each key of the file is
-//! declared once, beside its type, its range, its default and its meaning; checks, editors and the reference of the file use the
-//! tables that the declarations yield.
+//! declared once, beside its type, its range, its default and its meaning; checks, editors and the reference of the
+//! file use the tables that the declarations yield.
 //!
-//! Nodes depend on this crate alone. Reading YAML, checking it and telling what is wrong with it is the work of `mirror-config`.
+//! Nodes depend on this crate alone. Reading YAML, checking it and telling what is wrong with it is the work of
+//! `mirror-config`.
 
 mod analysis;
 pub mod at;

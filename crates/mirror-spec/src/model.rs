@@ -38,8 +38,8 @@ family! {
     pub enum DendritePool: "dendrite_pool" {
         /// Miners that answer from a data set.
         ///
-        /// A rate may also be one number for all uids: `fail_rate: 0.1` is `baseline_fail_rate: 0.1`. An answer is padded with
-        /// spaces to eleven characters, so that short right answers count.
+        /// A rate may also be one number for all uids: `fail_rate: 0.1` is `baseline_fail_rate: 0.1`. An answer is
+        /// padded with spaces to eleven characters, so that short right answers count.
         "DummyDendritePool" => DummyDendritePool(DummyDendritePoolArgs {
             /// The data set that miners answer from: a name, a path or `builtin`.
             data_path: String,
@@ -85,11 +85,11 @@ family! {
         }),
         /// A chain that runs already.
         ///
-        /// `mirror chain serve FILE` starts the chain of a file and says where it listens. The run leaves it running. What its
-        /// neurons are called comes from the random seed, so it must have been started from the same file: the same seed, miners
-        /// and validators. With `block_time: per_step` a chain serves one run, for steps begin with it; by the clock it serves any
-        /// number, one after another. It cannot start from a metagraph or be stopped for faults, and only nodes of Mirror Neuron
-        /// can be named: the real chain speaks another protocol.
+        /// `mirror chain serve FILE` starts the chain of a file and says where it listens. The run leaves it running.
+        /// What its neurons are called comes from the random seed, so it must have been started from the same file: the
+        /// same seed, miners and validators. With `block_time: per_step` a chain serves one run, for steps begin with
+        /// it; by the clock it serves any number, one after another. It cannot start from a metagraph or be stopped for
+        /// faults, and only nodes of Mirror Neuron can be named: the real chain speaks another protocol.
         "Subtensor" => Subtensor(SubtensorArgs: Eq {
             /// Where a node runs that `mirror chain serve` started.
             chain_endpoint: SocketAddr,
@@ -120,8 +120,9 @@ family! {
         "DummyMetagraph" => DummyMetagraph(MetagraphArgs),
         /// The same, and the run keeps the metagraph of each sync in which it had changed.
         ///
-        /// The run keeps a history: the metagraph of each sync, every ten blocks, in which it had changed, in `metagraphs/` by
-        /// block. `mirror metagraph export RUN --block N` writes one. With `DummyMetagraph` only that of the end is kept.
+        /// The run keeps a history: the metagraph of each sync, every ten blocks, in which it had changed, in
+        /// `metagraphs/` by block. `mirror metagraph export RUN --block N` writes one. With `DummyMetagraph` only that
+        /// of the end is kept.
         "Metagraph" => Metagraph(MetagraphArgs),
     }
 }

@@ -227,7 +227,8 @@ keys! {
 }
 
 choice! {
-    /// What happens to a node that dies by itself, hangs, or is not ready in time; in the last two cases it is killed first.
+    /// What happens to a node that dies by itself, hangs, or is not ready in time; in the last two cases it is killed
+    /// first.
     pub enum RestartPolicy {
         /// It is started again, from its state where it has one; after five restarts of it the run fails.
         Restart = "restart",

@@ -37,10 +37,11 @@ family! {
         "BuiltinRewardModel" => BuiltinRewardModel(NoArgs),
         /// The GPT reward model of Bittensor v4.
         ///
-        /// A transformer with a value head, `v_head.weight`, as Bittensor v4 has it. Prompt and completion stand between
-        /// `<|startoftext|>` and `<|endoftext|>`, and the reward is the value at the position before the first end token. The
-        /// completions of a call are judged together. A text with more tokens than the model has positions loses its beginning,
-        /// and the event counts that; so it does a reward that is NaN, which is recorded and left out of all learning.
+        /// A transformer with a value head, `v_head.weight`, as Bittensor v4 has it. Prompt and completion stand
+        /// between `<|startoftext|>` and `<|endoftext|>`, and the reward is the value at the position before the first
+        /// end token. The completions of a call are judged together. A text with more tokens than the model has
+        /// positions loses its beginning, and the event counts that; so it does a reward that is NaN, which is recorded
+        /// and left out of all learning.
         "CustomRewardModel" => CustomRewardModel(CustomRewardArgs {
             /// A model's folder or name.
             model_path: String,

@@ -17,8 +17,8 @@ use crate::engine::{Engine, LONGEST_TIME};
 /// Bytes of memory that the process may have.
 pub(crate) const MEMORY_BYTES: u64 = 1 << 30;
 
-/// The part of this memory, in MiB, that DuckDB's own accounting may use. Above it, DuckDB writes to disk. The rest is for
-/// code, stacks and memory that DuckDB does not count.
+/// The part of this memory, in MiB, that DuckDB's own accounting may use. Above it, DuckDB writes to disk. The rest is
+/// for code, stacks and memory that DuckDB does not count.
 const COUNTED_MIB: u64 = 700;
 
 /// Bytes that DuckDB may write to disk for what does not fit in memory.
@@ -58,7 +58,8 @@ pub(crate) enum Broken {
     Io { doing: &'static str, source: io::Error },
 }
 
-/// Starts DuckDB, one process after another, and listens from the first one on for signals that ask this program to end.
+/// Starts DuckDB, one process after another, and listens from the first one on for signals that ask this program to
+/// end.
 pub(crate) struct Runner<'engine> {
     engine: &'engine Engine,
     runtime: Runtime,
@@ -108,8 +109,8 @@ impl<'engine> Runner<'engine> {
     }
 
     /// Has DuckDB execute `script` in the folder `work`, in a process group of its own, so that a terminal's Ctrl-C
-    /// comes to this program alone. What it prints is in the file [`OUT`] there. The script is ours: nothing that a person
-    /// wrote may be part of it. The folder has to be given to this process alone.
+    /// comes to this program alone. What it prints is in the file [`OUT`] there. The script is ours: nothing that a
+    /// person wrote may be part of it. The folder has to be given to this process alone.
     pub(crate) fn execute(&mut self, work: &Path, script: &str) -> Result<(), Broken> {
         let io = |doing| move |source| Broken::Io { doing, source };
         let create =
@@ -209,8 +210,8 @@ SET extension_directory='{SPILL}';",
     )
 }
 
-/// Lets the operating system refuse the process more than it may take. The time of the processors ends it even where this
-/// program is not there to do so.
+/// Lets the operating system refuse the process more than it may take. The time of the processors ends it even where
+/// this program is not there to do so.
 fn bound(child: &Child) -> io::Result<()> {
     let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
         // It has ended already.

@@ -39,8 +39,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Finds the executable: the one that `MIRROR_DUCKDB` names, else `duckdb` on the search path if it is new enough, else
-    /// the one that `cargo xtask setup` fetched.
+    /// Finds the executable: the one that `MIRROR_DUCKDB` names, else `duckdb` on the search path if it is new enough,
+    /// else the one that `cargo xtask setup` fetched.
     ///
     /// # Errors
     ///
@@ -108,7 +108,8 @@ impl Engine {
         })
     }
 
-    /// The same executable with less time for a question than the 30 seconds that it has by default, which are the most.
+    /// The same executable with less time for a question than the 30 seconds that it has by default, which are the
+    /// most.
     #[must_use]
     pub fn with_time(self, time: Duration) -> Self {
         Self {
@@ -146,7 +147,8 @@ fn fetched(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(cache.join("bin").join(PROGRAM))
 }
 
-/// The first line that a program prints for `--version`, 80 characters at most; `None` where it fails or does not end in time.
+/// The first line that a program prints for `--version`, 80 characters at most; `None` where it fails or does not end
+/// in time.
 fn first_line_of_version(program: &Path) -> io::Result<Option<String>> {
     let mut child = Command::new(program)
         .arg("--version")

@@ -32,6 +32,7 @@ pub enum EngineError {
     Start {
         /// The executable.
         program: PathBuf,
+        /// What went wrong.
         source: io::Error,
     },
     /// It prints no version of DuckDB.
@@ -93,6 +94,7 @@ pub enum SqlError {
     Io {
         /// What was being done.
         doing: &'static str,
+        /// What went wrong.
         source: io::Error,
     },
     /// DuckDB failed.
@@ -110,8 +112,8 @@ impl SqlError {
         move |source| Self::Io { doing, source }
     }
 
-    /// Converts a failure of DuckDB, at a question that reads `reads`. The user knows neither the names that the files of
-    /// runs have in the folder where DuckDB works nor DuckDB's settings, so the message replaces them.
+    /// Converts a failure of DuckDB, at a question that reads `reads`. The user knows neither the names that the files
+    /// of runs have in the folder where DuckDB works nor DuckDB's settings, so the message replaces them.
     pub(crate) fn of(broken: Broken, scope: &Scope, reads: &Reads) -> Self {
         let said = match broken {
             Broken::Time(limit) => return Self::Time(limit),
@@ -190,8 +192,8 @@ fn no_column(message: &str, reads: &Reads) -> Option<String> {
 pub(crate) const REFUSED: &str = "this statement is refused: a question is one SELECT, WITH, FROM, VALUES, SUMMARIZE, \
     DESCRIBE, SHOW TABLES or EXPLAIN, and changes nothing (PIVOT has to stand inside FROM, with an IN list)";
 
-/// A message of DuckDB in one line, without its excerpt of a text that the person who asked did not write, its advice on
-/// settings, and its stack trace.
+/// A message of DuckDB in one line, without its excerpt of a text that the person who asked did not write, its advice
+/// on settings, and its stack trace.
 fn told(message: &str) -> String {
     let lines = message.lines().map(str::trim);
     let wanted = lines.take_while(|line| {

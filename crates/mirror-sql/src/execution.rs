@@ -84,8 +84,8 @@ impl<'engine> Execution<'engine> {
         quoted(&self.file(written.name()).to_string_lossy())
     }
 
-    /// Executes `script` with the tables that the statement reads and the variable `question`, the statement's text. It may
-    /// write the files of [`Written`] and open no other that is not a table.
+    /// Executes `script` with the tables that the statement reads and the variable `question`, the statement's text. It
+    /// may write the files of [`Written`] and open no other that is not a table.
     pub(crate) fn run(&mut self, script: &str) -> Result<(), SqlError> {
         let text = self.statement.text.clone();
         self.run_text(&text, script)

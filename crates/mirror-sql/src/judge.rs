@@ -19,15 +19,15 @@ const LONGEST: usize = 200;
 const NULL: &str = "null";
 
 impl Engine {
-    /// Decides an expectation about runs. An expectation that reads a table without rows fails, whatever its answer is: a
-    /// statement about no rows says nothing about the runs. One that cannot be decided is [`Outcome::Erred`].
+    /// Decides an expectation about runs. An expectation that reads a table without rows fails, whatever its answer is:
+    /// a statement about no rows says nothing about the runs. One that cannot be decided is [`Outcome::Erred`].
     pub fn judge(&self, runs: &[PathBuf], sql: &str) -> Decision {
         self.decide(runs, sql)
             .unwrap_or_else(|error| Decision::erred(in_full(&error)))
     }
 
-    /// Tells whether an expectation could be decided: that it is one question, of tables and columns that there are, whose
-    /// first column is BOOLEAN.
+    /// Tells whether an expectation could be decided: that it is one question, of tables and columns that there are,
+    /// whose first column is BOOLEAN.
     ///
     /// # Errors
     ///
@@ -80,9 +80,9 @@ impl Engine {
     }
 }
 
-/// Where an expectation is one comparison, the values that it compares, so that the decision can tell why. They come from a
-/// second statement, which asks for them beside the comparison. It decides nothing: where it fails, or answers `truth`
-/// otherwise than the expectation itself, there are no values.
+/// Where an expectation is one comparison, the values that it compares, so that the decision can tell why. They come
+/// from a second statement, which asks for them beside the comparison. It decides nothing: where it fails, or answers
+/// `truth` otherwise than the expectation itself, there are no values.
 fn operand_values(execution: &mut Execution, truth: Option<&str>) -> Option<Vec<(String, String)>> {
     let tree = execution.statement.tree.as_ref().and_then(with_operands)?;
     let text = execution.text_of(&tree).ok()?;
@@ -183,8 +183,8 @@ fn shortened(text: &str) -> String {
     short
 }
 
-/// Where a statement asks for one comparison, the tree of one that asks for what it compares as well, so that the decision
-/// can tell why: `SELECT avg(a) < avg(b) FROM t` becomes `SELECT avg(a) < avg(b), avg(a), avg(b) FROM t`.
+/// Where a statement asks for one comparison, the tree of one that asks for what it compares as well, so that the
+/// decision can tell why: `SELECT avg(a) < avg(b) FROM t` becomes `SELECT avg(a) < avg(b), avg(a), avg(b) FROM t`.
 fn with_operands(tree: &Value) -> Option<Value> {
     let node = tree.pointer("/statements/0/node")?;
     let distinct = |modifier: &Value| modifier.get("type") == Some(&json!("DISTINCT_MODIFIER"));

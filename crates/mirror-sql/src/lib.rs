@@ -4,11 +4,11 @@
 //! expectation of an experiment file, and [`Engine::check`] tells before there is a run whether an expectation could be
 //! decided.
 //!
-//! A question takes two child processes, and an expectation two more for the values that it compares. The first parses the text (`statement`) and tells which tables it reads. The
-//! second opens those tables (`tables`), gives up every right that it does not need, and only then executes the text
-//! (`execution`). DuckDB reads the text from a file into a variable and executes it by its table function `query`, which
-//! takes one `SELECT` and nothing else. So the text is never part of a script, and no quote, comment, semicolon or dot
-//! command in it can end up in one.
+//! A question takes two child processes, and an expectation two more for the values that it compares. The first parses
+//! the text (`statement`) and tells which tables it reads. The second opens those tables (`tables`), gives up every
+//! right that it does not need, and only then executes the text (`execution`). DuckDB reads the text from a file into a
+//! variable and executes it by its table function `query`, which takes one `SELECT` and nothing else. So the text is
+//! never part of a script, and no quote, comment, semicolon or dot command in it can end up in one.
 
 mod answer;
 mod child;

@@ -199,8 +199,8 @@ impl Barrier {
         }
     }
 
-    /// Takes a validator out as of the open block `open`; gives the block as of which it is out, which is an earlier one
-    /// if it was out before.
+    /// Takes a validator out as of the open block `open`; gives the block as of which it is out, which is an earlier
+    /// one if it was out before.
     pub(crate) fn retire(&mut self, hotkey: &Hotkey, open: Block) -> Result<Block, BarrierError> {
         let member = member(&mut self.members, hotkey)?;
         if let Member::Retired(block) = *member {

@@ -1,11 +1,11 @@
 //! The metagraph at any past block: every version that the chain had, in a journal of its own.
 //!
-//! A version is a record of what it is, and records of the neurons that are not as in the version before. A segment begins
-//! with a version that has all its neurons, so that a block is found by the first records of the segments and what lies
-//! in one of them. Nothing of it stays in memory but the last version and those that wait to be written.
+//! A version is a record of what it is, and records of the neurons that are not as in the version before. A segment
+//! begins with a version that has all its neurons, so that a block is found by the first records of the segments and
+//! what lies in one of them. Nothing of it stays in memory but the last version and those that wait to be written.
 //!
-//! It is written behind the log, never ahead of what the log has on the disk: what is missing at its end after a kill comes
-//! again from the replay of the log.
+//! It is written behind the log, never ahead of what the log has on the disk: what is missing at its end after a kill
+//! comes again from the replay of the log.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

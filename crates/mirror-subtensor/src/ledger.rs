@@ -1,5 +1,5 @@
-//! All that the log decides: the chain and the barrier. Live calls and the replay of the log go through the same methods,
-//! so that both come to the same state.
+//! All that the log decides: the chain and the barrier. Live calls and the replay of the log go through the same
+//! methods, so that both come to the same state.
 
 use anyhow::Context;
 use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Submitted};

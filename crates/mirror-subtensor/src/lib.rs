@@ -33,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reports::Reports;
 
-/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in its launch description's folder.
+/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in its launch description's
+/// folder.
 ///
 /// # Errors
 /// A launch description that contradicts itself, a log that is damaged or of another genesis, and a log that cannot be

@@ -376,7 +376,8 @@ impl Log {
         }
     }
 
-    /// Writes a snapshot where the log has become long, and lets go of what it replaces. All that was pushed is committed.
+    /// Writes a snapshot where the log has become long, and lets go of what it replaces. All that was pushed is
+    /// committed.
     pub(crate) fn shorten(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
         if self.blocks < self.snapshot_blocks && self.bytes < LONG_BYTES {
             return Ok(());

@@ -1,9 +1,9 @@
 //! What the coordinator is told of the chain, for the tables of the run: what became of transactions, and what epochs
 //! found and paid.
 //!
-//! A closed block's records are made from the block, live and in a replay alike. They go out once the block is in the log.
-//! The log notes, now and then, up to which block the coordinator has acknowledged them; a node that starts again sends
-//! those of later blocks again, and the coordinator recognises what it has. So none is lost, whoever is killed.
+//! A closed block's records are made from the block, live and in a replay alike. They go out once the block is in the
+//! log. The log notes, now and then, up to which block the coordinator has acknowledged them; a node that starts again
+//! sends those of later blocks again, and the coordinator recognises what it has. So none is lost, whoever is killed.
 
 use std::collections::VecDeque;
 use std::mem;

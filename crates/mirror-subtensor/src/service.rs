@@ -1,5 +1,5 @@
-//! The services of the contract, `Subtensor` for neurons, `SubtensorExplorer` for who looks on and `SubtensorControl` for
-//! the coordinator: messages in, checked, to the task, and its answers out.
+//! The services of the contract, `Subtensor` for neurons, `SubtensorExplorer` for who looks on and `SubtensorControl`
+//! for the coordinator: messages in, checked, to the task, and its answers out.
 
 use std::num::NonZero;
 use std::sync::Arc;

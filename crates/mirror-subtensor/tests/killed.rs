@@ -2,10 +2,9 @@
 //! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
 //! all that it acknowledged, in the state that a node has which was never killed, and its coordinator is told the same.
 //!
-//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall into
-//! the writing of one.
+//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall
+//! into the writing of one.
 
-mod coordinator;
 mod network;
 
 use std::collections::BTreeMap;
@@ -16,11 +15,11 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coordinator::coordinator;
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRequest, Weight};
 use mirror_seed::Seed;
 use mirror_spec::launch::{Listening, SubtensorLaunch};
+use mirror_test_support::coordinator;
 use network::{Asked, Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;
@@ -129,7 +128,8 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
     heard
 }
 
-/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's axon.
+/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's
+/// axon.
 fn asked(validator: u8, step: u64) -> Vec<Asked> {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [
@@ -193,7 +193,7 @@ impl Chronicle {
 
 /// What validators hear from a node that nobody kills, where it ends, and what its coordinator is told.
 async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph, Chronicle) {
-    let (coordinator, told) = coordinator().await;
+    let (coordinator, told) = coordinator::records().await;
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("loopback has a port");
@@ -230,7 +230,7 @@ async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
         u32::from(port(STEPS * kills() - 1))
     );
 
-    let (coordinator, told) = coordinator().await;
+    let (coordinator, told) = coordinator::records().await;
     let role = role(&folder.path().join("killed"), coordinator);
     let mut process = Process::start(&role, 0);
     let (address_sender, address) = watch::channel(process.address);

@@ -1,16 +1,16 @@
 //! What the coordinator is told of the chain, over gRPC: once each, also when the node was killed in between.
 
-mod coordinator;
 mod network;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use coordinator::{coordinator, listen};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{BeginRequest, DispatchError, EpochFindings, SettleRequest, Weight};
 use mirror_spec::launch::SubtensorLaunch;
+use mirror_test_support::coordinator;
+use mirror_test_support::loopback::listen;
 use network::{MINERS, Steps, connect, launch, launched, serve_axon, set_weights};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -85,7 +85,7 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
 #[tokio::test]
 async fn transactions_and_epochs_are_told_as_they_went() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (address, mut told) = coordinator().await;
+    let (address, mut told) = coordinator::records().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 0..5).await;
     // Asked twice, it goes on to the next epoch once: tempo 4, netuid 1, so those with (block + 2) % 5 == 0.
@@ -180,7 +180,7 @@ async fn a_node_that_ended_before_it_was_heard_tells_it_again() {
         .expect_err("it was not heard");
     assert!(ended.to_string().contains("did not acknowledge"), "{ended:#}");
 
-    let (address, mut told) = coordinator().await;
+    let (address, mut told) = coordinator::records().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 12..16).await;
     node.end().await;

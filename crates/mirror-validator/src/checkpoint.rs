@@ -1,7 +1,7 @@
 //! Checkpoints of the gating model: safetensors files in the run's folder, named by the steps that were done.
 //!
-//! A validator that starts again begins with the newest of its own and trains again on what it learned after that. A new
-//! run may begin with one of another.
+//! A validator that starts again begins with the newest of its own and trains again on what it learned after that. A
+//! new run may begin with one of another.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The dendrite pool: one channel to each axon, all chosen axons asked at once with one deadline.
 //!
-//! Everything that comes back is an axon's word: its size is bounded before it is read, its encoding is checked, and how
-//! long it takes is bounded by the deadline.
+//! Everything that comes back is an axon's word: its size is bounded before it is read, its encoding is checked, and
+//! how long it takes is bounded by the deadline.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -132,8 +132,8 @@ impl DendritePool {
         }
     }
 
-    /// Takes over the addresses of all axons, by uid; `None` stands for an axon that does not serve. Channels to axons that
-    /// moved are made anew, and those to axons that stopped serving are closed.
+    /// Takes over the addresses of all axons, by uid; `None` stands for an axon that does not serve. Channels to axons
+    /// that moved are made anew, and those to axons that stopped serving are closed.
     pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<SocketAddr>>) {
         self.axons.resize(axons.len(), None);
         for (known, address) in self.axons.iter_mut().zip(axons) {
@@ -343,8 +343,8 @@ impl Axon {
 }
 
 impl Reply {
-    /// What a call came to that nobody answered before the deadline. Unless its own drawn delay kept it so long, another
-    /// run may see another outcome.
+    /// What a call came to that nobody answered before the deadline. Unless its own drawn delay kept it so long,
+    /// another run may see another outcome.
     fn none_in_time(uid: u32, timeout: Duration, drawn_delay: Option<Duration>) -> Self {
         Self {
             uid,

@@ -1,9 +1,9 @@
 //! What a validator must remember to go on after its process was killed: of each acknowledged event, what moved its
 //! weights and its gating model.
 //!
-//! Entries are written when the coordinator has acknowledged the event, so everything found here is in the run already. A
-//! validator that starts again replays the finished steps and makes the unfinished one again: the same calls with the same
-//! identities, which the coordinator recognises.
+//! Entries are written when the coordinator has acknowledged the event, so everything found here is in the run already.
+//! A validator that starts again replays the finished steps and makes the unfinished one again: the same calls with the
+//! same identities, which the coordinator recognises.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! `mirror models embed` and `mirror models tokens`, the part that needs libtorch: texts on standard input, one a line as
-//! a JSON string, and for each a line of JSON on standard output: an array of numbers, or a number.
+//! `mirror models embed` and `mirror models tokens`, the part that needs libtorch: texts on standard input, one a line
+//! as a JSON string, and for each a line of JSON on standard output: an array of numbers, or a number.
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};

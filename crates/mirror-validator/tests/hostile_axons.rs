@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, ready};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::Latency;
 use mirror_spec::launch::LinkLaunch;
+use mirror_test_support::loopback::listen;
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
 use prost::Message;
 use tokio::io::AsyncReadExt;
@@ -45,8 +46,7 @@ where
     A: Fn(Request<AxumBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<AxumBody>> + Send + 'static,
 {
-    let listener = listener().await;
-    let address = listener.local_addr().expect("it listens");
+    let (listener, address) = listen().await;
     serve(listener, answer);
     address
 }
@@ -58,12 +58,6 @@ where
 {
     let routes = Routes::from(AxumRouter::new().fallback(answer));
     tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("loopback has a free port")
 }
 
 /// A gRPC message as it travels: not compressed, its length, its bytes.
@@ -347,8 +341,7 @@ async fn a_reply_that_breaks_off_is_unreachable() {
 
 #[tokio::test]
 async fn connections_that_close_at_every_call_are_unreachable() {
-    let listener = listener().await;
-    let address = listener.local_addr().expect("it listens");
+    let (listener, address) = listen().await;
     tokio::spawn(async move { while close_first(&listener).await {} });
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
@@ -357,8 +350,7 @@ async fn connections_that_close_at_every_call_are_unreachable() {
 /// Whether a connection was seen to be dead before the call or during it makes no difference.
 #[tokio::test]
 async fn a_connection_that_closes_once_is_made_again() {
-    let listener = listener().await;
-    let address = listener.local_addr().expect("it listens");
+    let (listener, address) = listen().await;
     tokio::spawn(async move {
         assert!(close_first(&listener).await);
         serve(listener, |_| ready(completion(SAID)));
@@ -377,7 +369,7 @@ async fn close_first(listener: &TcpListener) -> bool {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_unreachable() {
-    let address = listener().await.local_addr().expect("it listened");
+    let (_, address) = listen().await;
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable);
     assert_eq!(reply.grpc_code, Code::Unavailable);

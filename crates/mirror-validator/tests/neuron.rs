@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::Code;
 
-use network::{FIRST_BLOCK, Network, Says, Session, coordinator, equal_rewards, train};
+use mirror_test_support::coordinator::{self, Session};
+use network::{FIRST_BLOCK, Network, Says, equal_rewards, train};
 
 const QUESTION: &str = "Which river flows through Lyon?";
 const ANSWER: &str = "The Rhone, and the Saone before it joins";
@@ -432,7 +433,7 @@ struct Desk {
 
 impl Desk {
     async fn open() -> Self {
-        let (coordinator, sessions) = coordinator().await;
+        let (coordinator, sessions) = coordinator::sessions().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (_, memory) = learned::open(&folder.path().join("memory")).expect("a new journal");
         let (moved, subtensor) = watch::channel((Ipv4Addr::LOCALHOST, 1).into());

@@ -1,5 +1,5 @@
-//! What models make of texts: sentence embeddings, and numbers of tokens. The validator's program does the work, since it
-//! alone links libtorch.
+//! What models make of texts: sentence embeddings, and numbers of tokens. The validator's program does the work, since
+//! it alone links libtorch.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

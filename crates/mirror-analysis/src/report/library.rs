@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-/// The crate hands out two scripts, each in its element: plotly.js, and one that typesets formulas, which no plot has and
-/// which would add two megabytes to every page.
+/// The crate hands out two scripts, each in its element: plotly.js, and one that typesets formulas, which no plot has
+/// and which would add two megabytes to every page.
 static SOURCES: LazyLock<String> = LazyLock::new(plotly::Plot::offline_js_sources);
 
 /// The text of plotly.js, which holds no closing tag of a script.

@@ -74,8 +74,8 @@ pub(crate) fn open(file: &Path) -> Option<Page> {
     Some(page)
 }
 
-/// Starts the program called `name`, if there is one. It reads commands from descriptor 3 and writes messages to 4, which the
-/// shell makes of its own input and output.
+/// Starts the program called `name`, if there is one. It reads commands from descriptor 3 and writes messages to 4,
+/// which the shell makes of its own input and output.
 fn start(name: &str, profile: &Path) -> Option<Child> {
     let found = Command::new(name)
         .arg("--version")

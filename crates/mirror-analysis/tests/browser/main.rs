@@ -1,4 +1,5 @@
-//! The page in a real browser: every plot is drawn, nothing is complained of, no text of a run is executed, tables sort.
+//! The page in a real browser: every plot is drawn, nothing is complained of, no text of a run is executed, tables
+//! sort.
 
 mod devtools;
 #[path = "../made_up/mod.rs"]

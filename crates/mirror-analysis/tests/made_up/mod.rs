@@ -134,8 +134,8 @@ pub(crate) fn weights(
     }
 }
 
-/// What an epoch found of miners, from uid 0 on, by their incentives as shares of 65,535, and of a validator after them who
-/// got all dividends. A rao is paid for each 65,535th.
+/// What an epoch found of miners, from uid 0 on, by their incentives as shares of 65,535, and of a validator after them
+/// who got all dividends. A rao is paid for each 65,535th.
 pub(crate) fn epoch(epoch: u64, incentives: &[u32]) -> Record {
     let miner = |&incentive: &u32| EpochNeuron {
         incentive,
@@ -194,8 +194,8 @@ fn noise(one: u64, other: u64) -> f32 {
     wave.abs().fract()
 }
 
-/// A training run of two validators: `steps` steps of two events each, ten of `uids` asked in each. Later uids answer worse
-/// and one in eight fails much; weights and an epoch every 20 steps; one miner dies and is left dead.
+/// A training run of two validators: `steps` steps of two events each, ten of `uids` asked in each. Later uids answer
+/// worse and one in eight fails much; weights and an epoch every 20 steps; one miner dies and is left dead.
 pub(crate) fn training(steps: u64, uids: u32) -> Vec<Record> {
     let mut records = Vec::new();
     for step in 0..steps {

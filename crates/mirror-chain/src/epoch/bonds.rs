@@ -128,8 +128,8 @@ fn moving_average(new: &Matrix, old: &Matrix, rate: I32F32) -> Matrix {
     Matrix { rows: rows.collect() }
 }
 
-/// The bonds as the chain keeps them: of those who may validate next; of those who no longer may, none. In 2023 the row of
-/// one who neither may nor might was left alone.
+/// The bonds as the chain keeps them: of those who may validate next; of those who no longer may, none. In 2023 the row
+/// of one who neither may nor might was left alone.
 pub(super) fn kept(
     bonds: &Matrix,
     neurons: &[Neuron<'_>],

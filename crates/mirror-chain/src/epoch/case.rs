@@ -1,8 +1,8 @@
-//! An epoch written down: inputs, and outputs that are expected of them. The form is that of the reference vectors, so that
-//! researchers can write one by hand, and the vectors can be checked.
+//! An epoch written down: inputs, and outputs that are expected of them. The form is that of the reference vectors, so
+//! that researchers can write one by hand, and the vectors can be checked.
 //!
-//! Rows of weights and bonds are lists of `[uid, value]`; shares are integers of 65,535 parts, except under `f`, where they
-//! are the numbers before that. What a variant does not find is null, or empty under `f`.
+//! Rows of weights and bonds are lists of `[uid, value]`; shares are integers of 65,535 parts, except under `f`, where
+//! they are the numbers before that. What a variant does not find is null, or empty under `f`.
 
 use std::fmt;
 

@@ -4,8 +4,9 @@ use super::I32F32;
 use super::matrix::{Matrix, normalised};
 use crate::Uid;
 
-/// By column, the median of the weights by stake: the smallest weight such that the stake of those who give no more than
-/// it is above the minority, `kappa` short of all. A validator without an entry gives 0, one without stake has no say.
+/// By column, the median of the weights by stake: the smallest weight such that the stake of those who give no more
+/// than it is above the minority, `kappa` short of all. A validator without an entry gives 0, one without stake has no
+/// say.
 pub(super) fn weighted_median(weights: &Matrix, active_stake: &[I32F32], kappa: I32F32) -> Vec<I32F32> {
     let voters: Vec<usize> = (0..active_stake.len())
         .filter(|&uid| active_stake[uid] > I32F32::ZERO)

@@ -2,8 +2,8 @@
 //!
 //! Bit for bit the `I32F32` of the crate `substrate-fixed`, which the real chain computes with: products round down,
 //! quotients towards zero, and what is too large stays at the bound. The type is small enough to be our own; the crate
-//! would bring a codec and two macro crates along, and its exponential divides 128 bits by 64 thirty times, where most of
-//! an epoch with liquid alpha goes. The tests hold each operation here
+//! would bring a codec and two macro crates along, and its exponential divides 128 bits by 64 thirty times, where most
+//! of an epoch with liquid alpha goes. The tests hold each operation here
 //! against that crate.
 //!
 //! The real chain also uses `I64F64` and `I96F32`, each at one place where its result is a quotient or a product of
@@ -110,8 +110,8 @@ impl I32F32 {
     /// The chain's exponentials of numbers within ±20; one outside counts as the nearest inside.
     ///
     /// A Taylor series of 31 terms, each rounded down, of the number's size; the inverse of the sum for a negative
-    /// number. 0 and 1 have values of their own. Several at once take little longer than one: a series waits for its own
-    /// last term most of the time.
+    /// number. 0 and 1 have values of their own. Several at once take little longer than one: a series waits for its
+    /// own last term most of the time.
     pub fn exp_within_20<const N: usize>(numbers: [Self; N]) -> [Self; N] {
         let numbers = numbers.map(|number| number.clamp(Self::whole(-20), Self::whole(20)));
         let sums = exp_series(numbers.map(|number| number.0.unsigned_abs()));

@@ -3,7 +3,8 @@
 use super::matrix::{Entry, Matrix, row_within};
 use super::{I32F32, LiquidAlpha};
 
-/// Bonds moved towards weights, each at its own rate. Only neurons with an entry among the weights, be it 0, keep a bond.
+/// Bonds moved towards weights, each at its own rate. Only neurons with an entry among the weights, be it 0, keep a
+/// bond.
 ///
 /// Upstream finds a rate for every pair of uids. Here one is found for those with a weight alone, no other being used.
 pub(super) fn moved(

@@ -1,9 +1,10 @@
 //! The epoch: Yuma consensus, from what validators say of neurons to what each is paid.
 //!
 //! [`epoch`] is a function of the [`Neuron`]s and the [`Rules`], in the real chain's arithmetic ([`I32F32`]) and in its
-//! order of operations, so that every integer that comes out is the chain's. Two algorithms are there, [`Variant::Classic`]
-//! and [`Variant::Today`], both after Subtensor's own sparse epoch (tag v0.0.1 of June 2023, and its head of June 2026).
-//! Time and memory grow with the number of weights and bonds, and with the number of neurons times that of validators.
+//! order of operations, so that every integer that comes out is the chain's. Two algorithms are there,
+//! [`Variant::Classic`] and [`Variant::Today`], both after Subtensor's own sparse epoch (tag v0.0.1 of June 2023, and
+//! its head of June 2026). Time and memory grow with the number of weights and bonds, and with the number of neurons
+//! times that of validators.
 //!
 //! What each step finds, by uid:
 //!

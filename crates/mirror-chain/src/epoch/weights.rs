@@ -55,8 +55,8 @@ pub(super) fn clipped(weights: &Matrix, consensus: &[I32F32]) -> Matrix {
     }
 }
 
-/// The weights that bonds are made from: as set where nothing is lost for being above the consensus, as clipped where all
-/// is, otherwise in between, by uid and without zeros.
+/// The weights that bonds are made from: as set where nothing is lost for being above the consensus, as clipped where
+/// all is, otherwise in between, by uid and without zeros.
 pub(super) fn penalised(weights: Matrix, clipped: Matrix, consensus: &[I32F32], penalty: I32F32) -> Matrix {
     if penalty == I32F32::ZERO {
         return weights;

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Running, all_started, eventually, program, remaining};
+use crate::support::{all_started, program, remaining, until};
+use mirror_test_support::Process;
 
 /// Three nodes; the shim, the program, the shell of the orphans and theirs, two that sleep.
 const PROCESSES: usize = 3 + 7;
 
-fn start(logs: &Path) -> (Child, Vec<Running>) {
+fn start(logs: &Path) -> (Child, Vec<Process>) {
     let mut coordinator = Command::new(program("cluster_coordinator"))
         .arg(logs)
         .stdin(Stdio::piped())
@@ -28,11 +29,11 @@ fn start(logs: &Path) -> (Child, Vec<Running>) {
 }
 
 #[track_caller]
-fn kill_and_see_all_gone(mut coordinator: Child, processes: &[Running]) {
+fn kill_and_see_all_gone(mut coordinator: Child, processes: &[Process]) {
     let lifelines = coordinator.stdin.take();
     let killed = Instant::now();
     coordinator.kill().unwrap();
-    eventually("nothing is left", || remaining(processes).is_empty());
+    until("nothing is left", || remaining(processes).is_empty());
     println!(
         "{} processes were gone {:?} after their coordinator was killed",
         processes.len(),
@@ -57,7 +58,7 @@ fn nothing_outlives_a_killed_coordinator_when_all_is_stopped() {
     for process in &processes {
         kill_process(Pid::from_raw(process.pid.cast_signed()).unwrap(), Signal::STOP).unwrap();
     }
-    eventually("all stand still", || {
+    until("all stand still", || {
         remaining(&processes).iter().all(|process| process.stopped)
     });
     kill_and_see_all_gone(coordinator, &processes);
@@ -69,5 +70,5 @@ fn nothing_outlives_a_coordinator_that_ends() {
     let (mut coordinator, processes) = start(folder.path());
     drop(coordinator.stdin.take());
     assert!(coordinator.wait().unwrap().success());
-    eventually("nothing is left", || remaining(&processes).is_empty());
+    until("nothing is left", || remaining(&processes).is_empty());
 }

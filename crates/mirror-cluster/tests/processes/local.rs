@@ -7,12 +7,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::support::{
-    LONG, PATIENCE, Place, Running, all_started, binaries, chain, eventually, foreign, logging_to, node,
-    place, place_with, program, remaining,
+    LONG, PATIENCE, Place, all_started, binaries, chain, foreign, node, place, place_with, program,
+    remaining, until,
 };
 use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::Binaries;
 use mirror_cluster::{EndedBy, Exit, LastLog, Liveness, Placement, PlacementError, Status};
+use mirror_test_support::{Process, logging_below};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +28,8 @@ async fn start(place: &Place, name: &str) {
     place.placement.ready(name, PATIENCE).await.unwrap();
 }
 
-/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one heeds
-/// neither its lifeline nor its parent's death.
+/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one
+/// heeds neither its lifeline nor its parent's death.
 #[tokio::test]
 async fn a_start_that_is_cut_short_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,11 +47,11 @@ async fn a_start_that_is_cut_short_leaves_nothing() {
     }
     // Processes are started one after the other, so the first one was started when this one is.
     place.placement.spawn(&node("whole")).await.unwrap();
-    eventually("one process is left", || {
-        logging_to(place.folder.path()).len() == 1
+    until("one process is left", || {
+        logging_below(place.folder.path()).len() == 1
     });
     place.placement.kill("whole").await.unwrap();
-    assert!(logging_to(place.folder.path()).is_empty());
+    assert!(logging_below(place.folder.path()).is_empty());
 }
 
 #[tokio::test]
@@ -106,7 +107,7 @@ async fn a_busy_node_is_alive_and_a_stopped_one_is_silent() {
     while place.placement.address("spin-0").is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let pid = logging_to(place.folder.path())[0].pid;
+    let pid = logging_below(place.folder.path())[0].pid;
     let pid = Pid::from_raw(pid.cast_signed()).unwrap();
     let check = async |deadline| place.placement.check_liveness("spin-0", deadline).await;
     assert_eq!(check(PATIENCE).await, Liveness::Answered);
@@ -173,7 +174,7 @@ async fn a_node_that_never_serves_is_given_up_with_its_log() {
         .await
         .unwrap_err();
     assert!(matches!(error, PlacementError::NotReady { .. }), "{error}");
-    eventually("its log", || {
+    until("its log", || {
         place.placement.logs("mute-0", 1000).unwrap() != LastLog::default()
     });
     place.placement.kill("mute-0").await.unwrap();
@@ -341,8 +342,9 @@ async fn nothing_outlives_its_placement() {
     drop(folder);
 }
 
-/// Starts a foreign program with grandchildren in sessions of their own, one of them orphaned, that do not heed SIGTERM.
-async fn start_family(place: &Place) -> Vec<Running> {
+/// Starts a foreign program with grandchildren in sessions of their own, one of them orphaned, that do not heed
+/// SIGTERM.
+async fn start_family(place: &Place) -> Vec<Process> {
     let stubborn = "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600' &); setsid sleep 3600 & sleep 3600";
     place
         .placement
@@ -372,9 +374,9 @@ async fn a_foreign_program_stands_still_with_its_family() {
             .count()
     };
     place.placement.pause("foreign").await.unwrap();
-    eventually("all but the shim stand still", || stopped() == 6);
+    until("all but the shim stand still", || stopped() == 6);
     place.placement.resume("foreign").await.unwrap();
-    eventually("all go on", || stopped() == 0);
+    until("all go on", || stopped() == 0);
     place.placement.kill("foreign").await.unwrap();
     assert_eq!(remaining(&family), []);
 }
@@ -411,7 +413,7 @@ async fn a_foreign_program_heeds_the_request_to_end() {
         .spawn(&foreign("foreign", "/bin/sh", &["-c", script]))
         .await
         .unwrap();
-    eventually("the trap", || {
+    until("the trap", || {
         place
             .placement
             .logs("foreign", 100)

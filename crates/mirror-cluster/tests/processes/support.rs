@@ -1,15 +1,15 @@
 //! What the tests of this crate share: a placement of test programs, and a look at the table of processes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{Exit, ForeignProgram, NodeSpec, Program, Role};
 use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
 use mirror_spec::{BlockTime, ChainPreset};
+use mirror_test_support::{Process, eventually, logging_below};
 use tokio::sync::mpsc;
 
 /// Longest wait for what must come.
@@ -123,74 +123,23 @@ pub(crate) fn foreign(name: &str, program: &str, arguments: &[&str]) -> NodeSpec
     }
 }
 
-/// A process, told apart from a later one of the same number by when it started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) pid: u32,
-    pub(crate) started: String,
-    pub(crate) name: String,
-    pub(crate) stopped: bool,
-}
-
-/// Every process that is alive; one that only waits to be reaped is not.
-fn running() -> Vec<Running> {
-    let entries = fs::read_dir("/proc")
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name());
-    let pids = entries.filter_map(|name| name.to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat).into_owned();
-        let (before, after) = stat.rsplit_once(')')?;
-        let name = before.split_once('(')?.1.to_owned();
-        let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-        let alive = !matches!(fields[0], "Z" | "X");
-        let started = fields[19].to_owned();
-        alive.then(|| Running {
-            pid,
-            started,
-            name,
-            stopped: fields[0] == "T",
-        })
-    })
-    .collect()
-}
-
-/// All that a placement started which keeps its logs below `folder`, and all that came of it.
-pub(crate) fn logging_to(folder: &Path) -> Vec<Running> {
-    let log = |process: &Running| fs::read_link(format!("/proc/{}/fd/2", process.pid));
-    running()
-        .into_iter()
-        .filter(|process| log(process).is_ok_and(|log| log.starts_with(folder)))
-        .collect()
-}
-
-/// Waits for a number of processes that log to `folder`, so many of them sleeping commands: those come last.
+/// Waits for a number of processes that log below `folder`, so many of them sleeping commands.
 #[track_caller]
-pub(crate) fn all_started(folder: &Path, processes: usize, sleeping: usize) -> Vec<Running> {
-    let mut all = Vec::new();
+pub(crate) fn all_started(folder: &Path, processes: usize, sleeping: usize) -> Vec<Process> {
     eventually("all processes are started", || {
-        all = logging_to(folder);
-        all.len() == processes && all.iter().filter(|process| process.name == "sleep").count() == sleeping
-    });
-    all
+        let all = logging_below(folder);
+        let asleep = all.iter().filter(|process| process.program == "sleep").count();
+        (all.len() == processes && asleep == sleeping).then_some(all)
+    })
 }
 
-/// Those that are still alive.
-pub(crate) fn remaining(processes: &[Running]) -> Vec<Running> {
-    let same = |a: &Running, b: &Running| a.pid == b.pid && a.started == b.started;
-    running()
-        .into_iter()
-        .filter(|process| processes.iter().any(|other| same(process, other)))
-        .collect()
+/// Those that are still alive, as they are now.
+pub(crate) fn remaining(processes: &[Process]) -> Vec<Process> {
+    processes.iter().filter_map(Process::now).collect()
 }
 
 /// Looks again and again until something holds.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually(what, || holds().then_some(()));
 }

@@ -1,7 +1,7 @@
 //! Tries tricks on its answers and keeps to the one that earned most, by the rewards that callers send back.
 //!
-//! Rewards count from the step after theirs on. All of an earlier step have come when a step begins, for its callers wait
-//! for each other at the block barrier; so what is best repeats. Where blocks close by the clock it need not.
+//! Rewards count from the step after theirs on. All of an earlier step have come when a step begins, for its callers
+//! wait for each other at the block barrier; so what is best repeats. Where blocks close by the clock it need not.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

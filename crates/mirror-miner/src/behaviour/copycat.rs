@@ -1,8 +1,8 @@
 //! Asks another axon while its caller waits, and passes on what that says. Where that says nothing, it asks what it is
 //! laid over.
 //!
-//! It asks under its own name, so its victim knows it, and draws another answer than for the caller. What was relayed once
-//! is not relayed again, so that copycats that copy each other come to an end.
+//! It asks under its own name, so its victim knows it, and draws another answer than for the caller. What was relayed
+//! once is not relayed again, so that copycats that copy each other come to an end.
 
 use mirror_spec::CopycatArgs;
 use tonic::async_trait;

@@ -33,8 +33,8 @@ impl Honest {
             .question(self.row(self.draw("question", id))?)
     }
 
-    /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data, any
-    /// answer.
+    /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data,
+    /// any answer.
     fn reply(&self, id: &CallId, question: &str) -> Option<&str> {
         let known = self.surroundings.dataset.find(question.trim());
         let row = match known {

@@ -1,7 +1,7 @@
 //! Behaviours: what a miner does with a call.
 //!
-//! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Below`]), with the call as it is
-//! or another, and change what comes back. Below the last there is nothing.
+//! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Below`]), with the call as it
+//! is or another, and change what comes back. Below the last there is nothing.
 //!
 //! A new behaviour is its arguments in `mirror_spec::BehaviourSpec`, one file here, and one line in the
 //! registry (`layer`).
@@ -163,8 +163,8 @@ impl Answer {
 }
 
 impl Stack {
-    /// The behaviours that a file names. What they draw differs by their height above the lowest, so that one more on top
-    /// changes no draw of those below.
+    /// The behaviours that a file names. What they draw differs by their height above the lowest, so that one more on
+    /// top changes no draw of those below.
     pub fn build(specs: &[BehaviourSpec], surroundings: &Surroundings) -> Self {
         let heights = (0..specs.len() as u64).rev();
         let layer = |(spec, height): (&BehaviourSpec, u64)| {

@@ -1,9 +1,9 @@
 //! Has a program answer, started anew for each call: the messages on its standard input, a line of JSON each; what it
 //! writes to its standard output is the completion. One that fails, writes too much or takes too long said nothing.
 //!
-//! It is told and heard at once, and when its output has ended, or is too long, nobody waits for it to read any more: how
-//! much of its input it reads changes nothing about what becomes of its answer. It ends with its call, and so does what it
-//! started.
+//! It is told and heard at once, and when its output has ended, or is too long, nobody waits for it to read any more:
+//! how much of its input it reads changes nothing about what becomes of its answer. It ends with its call, and so does
+//! what it started.
 
 use std::convert::Infallible;
 use std::io;

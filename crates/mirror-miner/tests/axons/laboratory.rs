@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use futures::stream;
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
-use mirror_net::{channel, metadata, server};
+use mirror_net::{channel, metadata};
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -25,8 +25,8 @@ use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
 use mirror_spec::{BehaviourSpec, HonestArgs};
 use mirror_subtensor_client::transaction;
 use mirror_telemetry::TraceContext;
+use mirror_test_support::{launch, loopback};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -176,25 +176,11 @@ impl Subtensor for Chain {
 /// Where a chain listens, and what is submitted to it.
 pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
     let (tell, told) = mpsc::unbounded_channel();
-    let listener = listener().await;
-    let address = listener.local_addr().expect("it listens");
     let routes = Routes::new(SubtensorServer::new(Chain {
         tell,
         axons: Mutex::default(),
     }));
-    tokio::spawn(server::serve(
-        listener,
-        routes,
-        server::Limits::default(),
-        std::future::pending(),
-    ));
-    (address, told)
-}
-
-pub(crate) async fn listener() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("loopback has a free port")
+    (loopback::serve(routes).await, told)
 }
 
 pub(crate) fn data() -> (TempDir, PathBuf) {
@@ -217,22 +203,19 @@ pub(crate) fn launch(
         group: group.clone(),
         behaviours: behaviours.clone(),
     };
+    let role = MinerLaunch {
+        axons: axons.iter().map(axon).collect(),
+        dataset: dataset.to_owned(),
+        base_prompt: BASE.to_owned(),
+        question_prompt: ASK.to_owned(),
+        subtensor,
+        first_block: Some(BLOCK),
+        time_scale: 1.0,
+    };
     Launch {
-        node: "miner-0".to_owned(),
         incarnation: 3,
-        parent: std::process::id(),
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        log: "warn".to_owned(),
         seed: SEED,
-        role: MinerLaunch {
-            axons: axons.iter().map(axon).collect(),
-            dataset: dataset.to_owned(),
-            base_prompt: BASE.to_owned(),
-            question_prompt: ASK.to_owned(),
-            subtensor,
-            first_block: Some(BLOCK),
-            time_scale: 1.0,
-        },
+        ..launch::launch("miner-0", role)
     }
 }
 
@@ -255,7 +238,7 @@ impl Miner {
         let launch = launch(axons, &dataset, subtensor);
         tokio::spawn(mirror_miner::serve(
             launch,
-            listener().await,
+            loopback::listen().await.0,
             CancellationToken::new(),
         ));
         let mut clients = Vec::new();

@@ -1,8 +1,9 @@
 //! How well the builtin reward model does on tables that it has learned nothing of.
 //!
-//! Topics are dealt into folds; each fold is judged by a network that was trained on the others, so that every fact is held
-//! out once with all that is made of it. An answer is held against wrong ones *of the same table whose length differs by two
-//! characters at most*: pairs, of which the network is to find the right one. Beside that, what length alone would find.
+//! Topics are dealt into folds; each fold is judged by a network that was trained on the others, so that every fact is
+//! held out once with all that is made of it. An answer is held against wrong ones *of the same table whose length
+//! differs by two characters at most*: pairs, of which the network is to find the right one. Beside that, what length
+//! alone would find.
 
 use std::collections::BTreeSet;
 

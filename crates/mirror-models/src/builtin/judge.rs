@@ -1,8 +1,8 @@
 //! The network of the builtin reward model.
 //!
-//! The score of an answer is a sum. *Kind*: question and answer are each a sum of learned vectors of their tokens, and the
-//! product of both is large where the answer is of the kind that the question asks for: a year, a person, a symbol. *Form*:
-//! a small network over the numbers of [`relation`].
+//! The score of an answer is a sum. *Kind*: question and answer are each a sum of learned vectors of their tokens, and
+//! the product of both is large where the answer is of the kind that the question asks for: a year, a person, a symbol.
+//! *Form*: a small network over the numbers of [`relation`].
 
 use tch::{Device, Kind, Tensor};
 

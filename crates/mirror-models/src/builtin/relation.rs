@@ -1,8 +1,8 @@
-//! How the letters of an answer lie in the question's: what tells `gorillas` from `giraffes` when the plural of `gorilla` is
-//! asked for, whoever wrote the question.
+//! How the letters of an answer lie in the question's: what tells `gorillas` from `giraffes` when the plural of
+//! `gorilla` is asked for, whoever wrote the question.
 //!
-//! Each word of the answer, and all of them written together, is held against each word of the question that says something,
-//! and each two that stand together. Letters are compared without accents and without case.
+//! Each word of the answer, and all of them written together, is held against each word of the question that says
+//! something, and each two that stand together. Letters are compared without accents and without case.
 
 use tokenizers::NormalizedString;
 

@@ -1,9 +1,9 @@
 //! How the builtin reward model learns: a right answer stands among wrong ones, and its share of the softmax over their
 //! scores is to grow.
 //!
-//! Wrong answers are of two sorts. Some come from the same table and are as long as the right one, as far as there are such:
-//! they teach form alone. Others come from anywhere, as from a miner that answers at random: they teach kind too. No part
-//! that sees tokens ever learns to tell answers of one table apart, so that it can learn none of them by heart.
+//! Wrong answers are of two sorts. Some come from the same table and are as long as the right one, as far as there are
+//! such: they teach form alone. Others come from anywhere, as from a miner that answers at random: they teach kind too.
+//! No part that sees tokens ever learns to tell answers of one table apart, so that it can learn none of them by heart.
 
 use std::path::Path;
 
@@ -45,8 +45,8 @@ const STEP: f64 = 0.01;
 const NEAREST: usize = 12;
 
 impl Table {
-    /// Answers to other questions of the table that are wrong for this one, the nearest in length first, equally near ones
-    /// in the order of the table.
+    /// Answers to other questions of the table that are wrong for this one, the nearest in length first, equally near
+    /// ones in the order of the table.
     pub fn wrong_answers(&self, question: usize) -> Vec<&str> {
         let Some((_, right)) = self.questions.get(question) else {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! `HuggingFaceGatingModel`: a transformer's state at the last token, mapped to scores. All of it learns, without dropout.
+//! `HuggingFaceGatingModel`: a transformer's state at the last token, mapped to scores. All of it learns, without
+//! dropout.
 
 use std::path::Path;
 

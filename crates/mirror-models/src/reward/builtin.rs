@@ -1,5 +1,5 @@
-//! `BuiltinRewardModel`: a small network of our own, inside the program, that prefers answers of the kind and form that the
-//! question asks for.
+//! `BuiltinRewardModel`: a small network of our own, inside the program, that prefers answers of the kind and form that
+//! the question asks for.
 
 use tch::Device;
 

@@ -109,8 +109,8 @@ impl GptRewardModel {
         Some(numbers(&values.flatten(0, -1)))
     }
 
-    /// What the model sees of a text: up to its end, and no more than it has positions for. `None`: the tokenizer has no
-    /// tokens for it.
+    /// What the model sees of a text: up to its end, and no more than it has positions for. `None`: the tokenizer has
+    /// no tokens for it.
     fn seen(&mut self, text: &str) -> Option<Vec<i64>> {
         let Judged { mut tokens, end } = match self.judged(text) {
             Ok(judged) => judged,

@@ -17,8 +17,8 @@ const HEAD: usize = 5;
 /// Where gRPC's status stands, in the headers or the trailers.
 const STATUS: &str = "grpc-status";
 
-/// The body of a reply that is passed on as it is, until something in it is a [`BadMessage`]. It takes messages that are
-/// not compressed and no longer than a limit.
+/// The body of a reply that is passed on as it is, until something in it is a [`BadMessage`]. It takes messages that
+/// are not compressed and no longer than a limit.
 #[derive(Debug)]
 pub struct CheckedReply<B> {
     body: B,

@@ -8,8 +8,8 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, share};
 
 columns! {
-    /// What a validator has in a miner after an epoch: what it gave that one over past epochs. Pairs without a bond have no
-    /// row.
+    /// What a validator has in a miner after an epoch: what it gave that one over past epochs. Pairs without a bond
+    /// have no row.
     pub struct BondRow {
         /// which of the chain's epochs, from 1
         pub epoch: u64,

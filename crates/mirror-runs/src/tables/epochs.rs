@@ -8,8 +8,8 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, address, columns, share};
 
 columns! {
-    /// What an epoch found of a neuron, and paid it. Shares are from 0 to 1, each a whole number of 65,535ths as the chain
-    /// stores it.
+    /// What an epoch found of a neuron, and paid it. Shares are from 0 to 1, each a whole number of 65,535ths as the
+    /// chain stores it.
     pub struct EpochRow {
         /// which of the chain's epochs, from 1
         pub epoch: u64,
@@ -30,12 +30,13 @@ columns! {
         pub trust: f32,
         /// weight that validators agree on for it
         pub consensus: f32,
-        /// its share of what is paid for what was given to it; those of an epoch sum to 1, but for rounding, or are all 0
+        /// its share of what is paid for what was given to it; those of an epoch sum to 1, but for rounding, or are all
+        /// 0
         pub incentive: f32,
         /// its share of what is paid for what it gave; their sum is likewise
         pub dividends: f32,
-        /// rao, by its one share of incentive and dividends together, as the metagraph has it; what is paid may differ from
-        /// it by what rounding takes
+        /// rao, by its one share of incentive and dividends together, as the metagraph has it; what is paid may differ
+        /// from it by what rounding takes
         pub emission: u64,
         /// rao paid for incentive
         pub server_emission: u64,

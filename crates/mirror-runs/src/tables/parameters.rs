@@ -8,8 +8,8 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, purpose_name};
 
 columns! {
-    /// A parameter of the gating model that learns, after the training step of a forward. The first four columns name the
-    /// forward in `events`.
+    /// A parameter of the gating model that learns, after the training step of a forward. The first four columns name
+    /// the forward in `events`.
     pub struct ParameterRow {
         /// the validator's node name, `validator-0`
         pub validator: String,

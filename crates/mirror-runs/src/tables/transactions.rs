@@ -8,8 +8,8 @@ use mirror_proto::mirror::v1::{DispatchError, Record};
 use super::{Row, address, columns};
 
 columns! {
-    /// What became of a transaction that the chain took. Within a block they had their effects in this order, that of signers
-    /// and nonces.
+    /// What became of a transaction that the chain took. Within a block they had their effects in this order, that of
+    /// signers and nonces.
     pub struct TransactionRow {
         /// block that took it, and with whose closing it had its effect or was refused
         pub block: u64,

@@ -49,8 +49,8 @@ pub(crate) fn rows<R: Row>(run: &Run) -> Vec<R> {
     rows.collect::<Result<_, _>>().expect("all rows are read")
 }
 
-/// A forward of `validator` that asked the uids 0, 1 and 2: the first answered, the second was silent, the third answered
-/// better.
+/// A forward of `validator` that asked the uids 0, 1 and 2: the first answered, the second was silent, the third
+/// answered better.
 pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent {
     let call = |uid: u32, outcome: Outcome, completion: &str, reward: Option<f32>| AxonCall {
         uid,

@@ -71,8 +71,8 @@ fn an_expectation_is_checked_before_there_is_a_run() {
     }
 }
 
-/// The values that are compared come from a second statement, which must not decide: asked beside the comparison they can fail,
-/// yield more rows, or be other numbers.
+/// The values that are compared come from a second statement, which must not decide: asked beside the comparison they
+/// can fail, yield more rows, or be other numbers.
 #[test]
 fn the_values_that_are_told_do_not_change_a_decision() {
     let Some(engine) = engine() else { return };

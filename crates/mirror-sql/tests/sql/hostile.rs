@@ -1,4 +1,5 @@
-//! Texts that try to do more than ask. Each is refused as a wrong question, and nothing is written or read beside the run.
+//! Texts that try to do more than ask. Each is refused as a wrong question, and nothing is written or read beside the
+//! run.
 
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,8 @@ use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, Record}
 use mirror_runs::{Ended, NewRun, Recorder, Role, RunDirectory, roles};
 use mirror_sql::{Engine, Format, SqlError};
 
-/// The executable that `cargo xtask test` fetches. Without one a test is skipped and says so, except in CI, where it fails.
+/// The executable that `cargo xtask test` fetches. Without one a test is skipped and says so, except in CI, where it
+/// fails.
 pub(crate) fn engine() -> Option<Engine> {
     match Engine::find() {
         Ok(engine) => Some(engine),

@@ -19,6 +19,7 @@ use mirror_spec::launch::{
 };
 use mirror_spec::{BlockTime, ChainPreset};
 use mirror_subtensor_client::transaction::sign_call;
+use mirror_test_support::launch::launch as launch_of;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -108,13 +109,8 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
 /// What a node is told that plays this role.
 pub(crate) fn launched(role: SubtensorLaunch, incarnation: u32) -> Launch<SubtensorLaunch> {
     Launch {
-        node: "subtensor".to_owned(),
         incarnation,
-        parent: std::process::id(),
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        log: "warn".to_owned(),
-        seed: 7,
-        role,
+        ..launch_of("subtensor", role)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Asks nobody, and weighs each uid as the consensus of the last epoch has it.
 //!
-//! It exploits that others' weights can be read: it agrees with everybody, and is paid dividends for work that it did not do.
-//! Weights that are committed to and revealed later should stop it, for what can be read is then old; and it is always an
-//! epoch late, which costs it where miners change.
+//! It exploits that others' weights can be read: it agrees with everybody, and is paid dividends for work that it did
+//! not do. Weights that are committed to and revealed later should stop it, for what can be read is then old; and it is
+//! always an epoch late, which costs it where miners change.
 
 use super::{Behaviour, Known};
 

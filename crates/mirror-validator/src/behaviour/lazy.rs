@@ -1,7 +1,7 @@
 //! Asks nobody, and weighs all alike.
 //!
-//! It exploits that dividends go to stake that has weighed somebody, whatever it knows. Consensus should stop it: what it
-//! gives beyond the others' is clipped, and bonds with those whom nobody else weighs are worth nothing.
+//! It exploits that dividends go to stake that has weighed somebody, whatever it knows. Consensus should stop it: what
+//! it gives beyond the others' is clipped, and bonds with those whom nobody else weighs are worth nothing.
 
 use super::{Behaviour, Known};
 

@@ -22,8 +22,8 @@ pub trait Behaviour: Send {
         true
     }
 
-    /// How much each uid shall get, by uid, one each neuron of the metagraph. Only the proportions count, and the chain's
-    /// limits are kept by whoever asks.
+    /// How much each uid shall get, by uid, one each neuron of the metagraph. Only the proportions count, and the
+    /// chain's limits are kept by whoever asks.
     fn weigh(&self, known: Known<'_>) -> Vec<f32>;
 }
 

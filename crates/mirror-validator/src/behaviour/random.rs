@@ -1,7 +1,7 @@
 //! Weighs each uid that serves an axon by chance, drawn anew each time.
 //!
-//! It exploits nothing, and costs the others: the pay of good miners falls by what noise takes. Consensus should stop it:
-//! what it gives beyond the others' is clipped.
+//! It exploits nothing, and costs the others: the pay of good miners falls by what noise takes. Consensus should stop
+//! it: what it gives beyond the others' is clipped.
 
 use rand::RngExt;
 

@@ -1,9 +1,9 @@
 //! The moving average of normalised rewards over a bounded history of events.
 //!
-//! v4 folds its whole history at each epoch: every event's rewards go through a softmax, are scattered over the uids and
-//! mixed in by `ma = alpha·ma + (1-alpha)·share`. A uid's average only changes with the events that it was in, so it is
-//! `(1-alpha)·Σ alpha^j·share` over its own events, newest first. Terms beyond the first few cannot be seen in f32, so a
-//! uid keeps those few alone: an event costs as much as it has uids, and memory does not grow with the run.
+//! v4 folds its whole history at each epoch: every event's rewards go through a softmax, are scattered over the uids
+//! and mixed in by `ma = alpha·ma + (1-alpha)·share`. A uid's average only changes with the events that it was in, so
+//! it is `(1-alpha)·Σ alpha^j·share` over its own events, newest first. Terms beyond the first few cannot be seen in
+//! f32, so a uid keeps those few alone: an event costs as much as it has uids, and memory does not grow with the run.
 
 use std::collections::VecDeque;
 

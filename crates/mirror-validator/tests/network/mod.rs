@@ -1,27 +1,23 @@
-//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report, and a
-//! coordinator that the test plays itself.
+//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report,
+//! and a coordinator that the test plays itself.
 
-use std::future::pending;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
 use mirror_net::channel;
-use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
 };
-use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, Directive, DispatchError, Hyperparameter,
-    Hyperparameters, Metagraph, MetagraphRequest, NeuronInfo, NodeReport, Nominators, NominatorsRequest,
-    QueryProgress, QueryRequest, Record, Sequenced, SignedTransaction, StepReport, SubmitReply, Transaction,
-    WatchRequest, directive, node_report, record,
+    Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, DispatchError, Hyperparameter, Hyperparameters,
+    Metagraph, MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, QueryProgress, QueryRequest,
+    SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest, record,
 };
 use mirror_spec::launch::{Launch, ValidatorLaunch};
 use mirror_spec::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
@@ -29,11 +25,10 @@ use mirror_spec::{
     ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
 };
 use mirror_subtensor_client::transaction;
-use prost::Message;
+use mirror_test_support::{coordinator, launch, loopback};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Channel;
@@ -41,19 +36,6 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 /// Block that is open when a validator starts.
 pub(crate) const FIRST_BLOCK: u64 = 1;
-
-async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let listener = listener.expect("loopback has a free port");
-    let address = listener.local_addr().expect("it listens");
-    (listener, address)
-}
-
-async fn serve(routes: Routes) -> SocketAddr {
-    let (listener, address) = listener().await;
-    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
-    address
-}
 
 // --- axons ---
 
@@ -252,65 +234,6 @@ impl Subtensor for Chain {
     }
 }
 
-// --- the coordinator ---
-
-/// A stream that a node has opened. Dropped, it is broken.
-pub(crate) struct Session {
-    reports: Streaming<NodeReport>,
-    directives: mpsc::Sender<Result<Directive, Status>>,
-}
-
-struct Sessions(mpsc::UnboundedSender<Session>);
-
-#[async_trait]
-impl Coordinator for Sessions {
-    type ReportStream = ReceiverStream<Result<Directive, Status>>;
-
-    async fn report(
-        &self,
-        request: Request<Streaming<NodeReport>>,
-    ) -> Result<Response<Self::ReportStream>, Status> {
-        let (directives, told) = mpsc::channel(16);
-        let session = Session {
-            reports: request.into_inner(),
-            directives,
-        };
-        self.0
-            .send(session)
-            .map_err(|_| Status::unavailable("the test is over"))?;
-        Ok(Response::new(ReceiverStream::new(told)))
-    }
-}
-
-/// Where a coordinator listens, and the streams that are opened to it.
-pub(crate) async fn coordinator() -> (SocketAddr, mpsc::UnboundedReceiver<Session>) {
-    let (opened, sessions) = mpsc::unbounded_channel();
-    let address = serve(Routes::new(CoordinatorServer::new(Sessions(opened)))).await;
-    (address, sessions)
-}
-
-impl Session {
-    /// The next report; `None` when the node has gone.
-    pub(crate) async fn next(&mut self) -> Option<node_report::Report> {
-        let report = self.reports.message().await.ok()??;
-        Some(report.report.expect("a report reports something"))
-    }
-
-    /// The next report, which is a record.
-    pub(crate) async fn record(&mut self) -> Sequenced {
-        match self.next().await {
-            Some(node_report::Report::Record(record)) => record,
-            other => panic!("{other:?} is no record"),
-        }
-    }
-
-    pub(crate) async fn acknowledge(&self, sequence: u64) {
-        let directive = Some(directive::Directive::Acknowledged(sequence));
-        let told = self.directives.send(Ok(Directive { directive })).await;
-        told.expect("the node listens");
-    }
-}
-
 // --- the validator ---
 
 /// A validator with what stands around it.
@@ -336,7 +259,7 @@ impl Network {
                         says: *says,
                         rewards: told.clone(),
                     };
-                    Some(serve(Routes::new(TextPromptingServer::new(axon))).await)
+                    Some(loopback::serve(Routes::new(TextPromptingServer::new(axon))).await)
                 }
                 None => None,
             });
@@ -349,35 +272,16 @@ impl Network {
             state.block = FIRST_BLOCK;
             state.epoch_length = 1_000;
         }
-        let subtensor = serve(Routes::new(SubtensorServer::new(chain.clone()))).await;
-        let (coordinator, mut sessions) = coordinator().await;
-        let (collected, records) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Some(mut session) = sessions.recv().await {
-                while let Some(report) = session.next().await {
-                    let node_report::Report::Record(Sequenced { sequence, record }) = report else {
-                        continue;
-                    };
-                    let record = Record::decode(record).expect("a validator reports records");
-                    if collected.send(record.kind.expect("of a kind")).is_err() {
-                        return;
-                    }
-                    session.acknowledge(sequence).await;
-                }
-            }
-        });
+        let subtensor = loopback::serve(Routes::new(SubtensorServer::new(chain.clone()))).await;
+        let (coordinator, records) = coordinator::records().await;
         let state = tempfile::tempdir().expect("a temporary folder");
         let mut role = launch(says.len() as u32, state.path(), subtensor, coordinator);
         shape(&mut role);
-        let (listener, address) = listener().await;
+        let (listener, address) = loopback::listen().await;
         let launch = Launch {
-            node: "validator-0".to_owned(),
-            incarnation: 0,
-            parent: std::process::id(),
             listen: address,
-            log: "warn".to_owned(),
             seed: 5,
-            role,
+            ..launch::launch("validator-0", role)
         };
         tokio::spawn(mirror_validator::serve(
             launch,

@@ -1,5 +1,5 @@
-//! The command line: what can be typed, and the exit statuses. 0: done; 1: the run or an expectation failed, or two runs differ; 2: the file
-//! or the command line is wrong.
+//! The command line: what can be typed, and the exit statuses. 0: done; 1: the run or an expectation failed, or two
+//! runs differ; 2: the file or the command line is wrong.
 
 mod cabal;
 mod chain;

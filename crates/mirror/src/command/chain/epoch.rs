@@ -1,5 +1,5 @@
-//! `mirror chain epoch`: the chain as a calculator. Computes an epoch from its inputs, or checks that epochs come out as
-//! expected.
+//! `mirror chain epoch`: the chain as a calculator. Computes an epoch from its inputs, or checks that epochs come out
+//! as expected.
 
 use std::fs::File;
 use std::io::Write;

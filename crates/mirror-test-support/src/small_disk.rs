@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 /// A tmpfs of its own, unmounted at the end.
-pub(crate) struct SmallDisk {
+pub struct SmallDisk {
     mount_point: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    /// `None`, said aloud, where this user may not mount; never so with `CI=true`.
-    pub(crate) fn mount(kilobytes: u32) -> Option<Self> {
+    /// `None`, with a line on standard error, where this user may not mount.
+    ///
+    /// # Panics
+    /// With `CI=true`, when it cannot be mounted.
+    pub fn mount(kilobytes: u32) -> Option<Self> {
         let mount_point = tempfile::tempdir().expect("a folder to mount on");
         let size = format!("size={kilobytes}k");
         let mounted = mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], mount_point.path());
@@ -25,13 +28,13 @@ impl SmallDisk {
         None
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
         self.mount_point.path()
     }
 
-    /// Holds even for root, to whom permissions do not apply.
-    #[allow(dead_code, reason = "a test file uses the disk full, read-only or both")]
-    pub(crate) fn make_read_only(&self) {
+    /// Makes it read-only, for root too, to whom permissions do not apply.
+    pub fn make_read_only(&self) {
         assert!(mount(&["-o", "remount,ro"], self.path()), "remounting read-only");
     }
 }

@@ -1,0 +1,445 @@
+//! A network without processes. Its nodes are entries of a table, and the chain and the validators are services on
+//! loopback. What happens to the nodes is a script: effects that follow when the orchestrator makes a certain call.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use mirror_cluster::{
+    Capability, EndedBy, Exit, LastLog, Liveness, NodeSpec, Placement, PlacementError, Status as NodeStatus,
+};
+use mirror_coordinator::{Finished, Options, Prepared};
+use mirror_net::server::{self, Limits};
+use mirror_proto::mirror::v1::neuron_server::{Neuron, NeuronServer};
+use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
+use mirror_proto::mirror::v1::{
+    BeginReply, BeginRequest, ForwardReply, ForwardRequest, HoldReply, HoldRequest, InferenceReply,
+    InferenceRequest, QueryProgress, QueryRequest, RetireReply, RetireRequest, SettleReply, SettleRequest,
+    TrainRequest,
+};
+use mirror_runs::tables::IncidentRow;
+use mirror_runs::{NewRun, Recorder, Run, RunDirectory, State};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, async_trait};
+
+/// What a node that dies by itself was ended by.
+const DEATH: NodeStatus = NodeStatus::Signal(9);
+
+/// What follows from a call of the orchestrator, before the call is answered.
+#[derive(Debug, Clone)]
+pub(crate) enum Effect {
+    /// A node ends by itself.
+    Dies(String),
+    /// A node answers no health check any more.
+    Hangs(String),
+    /// The answer waits until another call was made so often.
+    Awaits(String, usize),
+    /// There is no answer.
+    NoAnswer,
+    /// The answer is an error; of `ready`, that the node is not ready in time.
+    Fails(Status),
+    /// The user asks for the orderly end of the run.
+    CtrlC,
+    /// The user asks for the end of the run at once.
+    SecondCtrlC,
+}
+
+/// A network and its script. Calls are named `spawn miner-0`, `ready miner-0`, `kill miner-0`, `stop miner-0`,
+/// `query validator-0`, `begin`, `settle`, `retire`, `hold 3` and `release 3`.
+#[derive(Clone)]
+pub(crate) struct Network {
+    script: Arc<BTreeMap<(String, usize), Vec<Effect>>>,
+    nodes: Arc<Mutex<BTreeMap<String, Node>>>,
+    calls: Arc<watch::Sender<Vec<String>>>,
+    /// Where each node serves, in all its incarnations.
+    addresses: Arc<BTreeMap<String, SocketAddr>>,
+    exits: mpsc::Sender<Exit>,
+    stop: CancellationToken,
+    now: CancellationToken,
+}
+
+/// A node in its last incarnation.
+struct Node {
+    incarnation: u32,
+    hangs: bool,
+    /// Cancelled when it ends.
+    ended: CancellationToken,
+}
+
+/// A validator's services.
+struct Validator {
+    network: Network,
+    name: String,
+}
+
+/// A run that has ended.
+pub(crate) struct Outcome {
+    pub(crate) state: State,
+    /// Why it did not come to its end; otherwise empty.
+    pub(crate) reason: String,
+    pub(crate) never_came: Vec<u64>,
+    /// The calls of the orchestrator, in their order.
+    pub(crate) calls: Vec<String>,
+    /// Which node, and what became of it, in the order of the table.
+    pub(crate) incidents: Vec<(String, String)>,
+}
+
+/// Runs two miners and two validators, with these further lines of the experiment file, by this script: a call, which
+/// time it is made (from 1), and what follows.
+pub(crate) async fn run(
+    file: &str,
+    script: impl IntoIterator<Item = (String, usize, Vec<Effect>)>,
+) -> Outcome {
+    let file = format!(
+        "model:\n  id: fake\n  dendrite_pool: {{ name: DummyDendritePool, args: {{ data_path: builtin }} }}\n  \
+         gating_model: RandomGatingModel\n  reward_model: RandomRewardModel\n  \
+         metagraph: {{ name: DummyMetagraph, args: {{ num_nodes: 2 }} }}\n\
+         query:\n  id: ten_steps\n  method: {{ name: train, args: {{ max_iter: 10 }} }}\n{file}"
+    );
+    let experiment = mirror_config::parse(&file, "fake.yml")
+        .unwrap_or_else(|problems| panic!("{}", problems.plain()))
+        .experiment;
+    let model = experiment.model.clone().expect("the file has a model");
+    let data = Prepared {
+        gating_model: model.gating_model.clone(),
+        reward_model: model.reward_model.clone(),
+        answers: "answers".into(),
+        questions: None,
+        metagraph: None,
+        resume: Vec::new(),
+        origins: Vec::new(),
+    };
+    let runs = tempfile::tempdir().expect("a folder for the run");
+    let folder = RunDirectory::create(runs.path(), &NewRun::default()).expect("the folder can be written");
+    let root = folder.layout().root().to_owned();
+    let recorder = Recorder::start(folder, Recorder::SEGMENT_BYTES).expect("the journal can be written");
+    let script = script
+        .into_iter()
+        .map(|(call, time, effects)| ((call, time), effects));
+    let (network, exits) = Network::serve(script.collect()).await;
+    let options = Options {
+        log: "info".to_owned(),
+        stop: network.stop.clone(),
+        now: network.now.clone(),
+        progress: false,
+    };
+    let finished = mirror_coordinator::run(
+        &experiment,
+        &model,
+        data,
+        recorder,
+        network.clone(),
+        exits,
+        options,
+    );
+    let Finished {
+        manifest,
+        reason,
+        never_came,
+    } = finished.await.expect("the run can be recorded");
+    let run = Run::open(root).expect("the run has ended");
+    let rows = run.rows::<IncidentRow>().expect("the table is there");
+    let incidents = rows.map(|row| {
+        let row = row.expect("the table can be read");
+        (row.node, row.what)
+    });
+    Outcome {
+        state: manifest.state,
+        reason: reason.unwrap_or_default(),
+        never_came,
+        calls: network.calls.borrow().clone(),
+        incidents: incidents.collect(),
+    }
+}
+
+impl Outcome {
+    /// What became of a node.
+    pub(crate) fn incidents_of(&self, node: &str) -> Vec<&str> {
+        let own = self.incidents.iter().filter(|(name, _)| name == node);
+        own.map(|(_, what)| what.as_str()).collect()
+    }
+
+    /// The calls among `wanted`, in their order.
+    pub(crate) fn calls_among(&self, wanted: &[&str]) -> Vec<&str> {
+        let calls = self.calls.iter().map(String::as_str);
+        calls.filter(|call| wanted.contains(call)).collect()
+    }
+
+    /// How often a call was made.
+    pub(crate) fn count(&self, call: &str) -> usize {
+        self.calls_among(&[call]).len()
+    }
+}
+
+impl Network {
+    /// A network in which no node runs, and the ends of its nodes.
+    async fn serve(script: BTreeMap<(String, usize), Vec<Effect>>) -> (Self, mpsc::Receiver<Exit>) {
+        let names = ["subtensor", "miner-0", "miner-1", "validator-0", "validator-1"];
+        let mut listeners = BTreeMap::new();
+        for name in names {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+            listeners.insert(name.to_owned(), listener.expect("a free port"));
+        }
+        let address = |(name, listener): (&String, &TcpListener)| {
+            let address = listener.local_addr().expect("the listener has an address");
+            (name.clone(), address)
+        };
+        let (exits, ended) = mpsc::channel(64);
+        let network = Self {
+            script: Arc::new(script),
+            nodes: Arc::default(),
+            calls: Arc::new(watch::Sender::new(Vec::new())),
+            addresses: Arc::new(listeners.iter().map(address).collect()),
+            exits,
+            stop: CancellationToken::new(),
+            now: CancellationToken::new(),
+        };
+        for (name, listener) in listeners {
+            let routes = if name == "subtensor" {
+                Routes::new(SubtensorControlServer::new(network.clone()))
+            } else {
+                let network = network.clone();
+                Routes::new(NeuronServer::new(Validator { network, name }))
+            };
+            let never = std::future::pending();
+            tokio::spawn(server::serve(listener, routes, Limits::default(), never));
+        }
+        (network, ended)
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<String, Node>> {
+        self.nodes
+            .lock()
+            .expect("no test panics while it holds the nodes")
+    }
+
+    /// Resolves when a node that runs now ends. `None`: it does not run.
+    fn end_of(&self, node: &str) -> Option<CancellationToken> {
+        let nodes = self.nodes();
+        let node = nodes.get(node)?;
+        (!node.ended.is_cancelled()).then(|| node.ended.clone())
+    }
+
+    /// Notes a call, and does what the script says of it.
+    async fn called(&self, call: String) -> Result<(), Status> {
+        self.calls.send_modify(|calls| calls.push(call.clone()));
+        let time = count(&self.calls.borrow(), &call);
+        for effect in self.script.get(&(call, time)).into_iter().flatten() {
+            match effect {
+                Effect::Dies(node) => self.end(node, EndedBy::Itself),
+                Effect::Hangs(node) => {
+                    let mut nodes = self.nodes();
+                    nodes
+                        .get_mut(node)
+                        .expect("the script has a node hang that runs")
+                        .hangs = true;
+                }
+                Effect::Awaits(call, times) => {
+                    let mut calls = self.calls.subscribe();
+                    let made = calls.wait_for(|calls| count(calls, call) >= *times);
+                    made.await.expect("the network has the sender");
+                }
+                Effect::NoAnswer => std::future::pending().await,
+                Effect::Fails(status) => return Err(status.clone()),
+                Effect::CtrlC => self.stop.cancel(),
+                Effect::SecondCtrlC => self.now.cancel(),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of a call that a node answers, as long as it runs.
+    async fn asked(&self, node: &str, call: String) -> Result<(), Status> {
+        let gone = || Status::unavailable("the node does not run");
+        let end = self.end_of(node).ok_or_else(gone)?;
+        tokio::select! {
+            biased;
+            () = end.cancelled() => Err(gone()),
+            answer = self.called(call) => answer,
+        }
+    }
+
+    /// Ends a node, if it runs.
+    fn end(&self, name: &str, ended_by: EndedBy) {
+        let Some(end) = self.end_of(name) else {
+            return;
+        };
+        end.cancel();
+        let exit = Exit {
+            node: name.to_owned(),
+            incarnation: self.nodes()[name].incarnation,
+            status: DEATH,
+            ended_by,
+            last_log: LastLog::default(),
+        };
+        self.exits
+            .try_send(exit)
+            .expect("the orchestrator takes the ends of nodes");
+    }
+
+    fn known(&self, name: &str) -> Result<(), PlacementError> {
+        let node = || name.to_owned();
+        let known = self.nodes().contains_key(name);
+        known
+            .then_some(())
+            .ok_or_else(|| PlacementError::Unknown { node: node() })
+    }
+}
+
+impl Placement for Network {
+    fn capabilities(&self) -> &'static [Capability] {
+        &[Capability::SharedFiles]
+    }
+
+    async fn listen(&self) -> io::Result<TcpListener> {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+    }
+
+    async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
+        let node = || spec.name.clone();
+        let incarnation = match self.nodes().get(&spec.name) {
+            None => 0,
+            Some(before) if before.ended.is_cancelled() => before.incarnation + 1,
+            Some(_) => return Err(PlacementError::Running { node: node() }),
+        };
+        let started = Node {
+            incarnation,
+            hangs: false,
+            ended: CancellationToken::new(),
+        };
+        self.nodes().insert(node(), started);
+        let spawned = self.called(format!("spawn {}", spec.name)).await;
+        spawned.expect("no script has a spawn fail");
+        Ok(incarnation)
+    }
+
+    async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
+        let (name, last_log) = (node.to_owned(), LastLog::default());
+        let answer = self.asked(node, format!("ready {node}")).await;
+        match answer {
+            _ if self.end_of(node).is_none() => Err(PlacementError::Ended {
+                node: name,
+                status: DEATH,
+                last_log,
+            }),
+            Ok(()) => Ok(self.addresses[node]),
+            Err(status) => Err(PlacementError::NotReady {
+                node: name,
+                timeout,
+                reason: status.message().to_owned(),
+                last_log,
+            }),
+        }
+    }
+
+    async fn check_liveness(&self, node: &str, _: Duration) -> Liveness {
+        match self.nodes().get(node) {
+            Some(node) if node.ended.is_cancelled() => Liveness::Unwatched,
+            Some(node) if node.hangs => Liveness::Silent,
+            Some(_) => Liveness::Answered,
+            None => Liveness::Unwatched,
+        }
+    }
+
+    fn address(&self, node: &str) -> Option<SocketAddr> {
+        self.end_of(node)?;
+        Some(self.addresses[node])
+    }
+
+    async fn stop(&self, node: &str, _: Duration) -> Result<NodeStatus, PlacementError> {
+        self.known(node)?;
+        let stopped = self.called(format!("stop {node}")).await;
+        stopped.expect("no script has a stop fail");
+        self.end(node, EndedBy::Placement);
+        Ok(NodeStatus::Code(0))
+    }
+
+    async fn kill(&self, node: &str) -> Result<NodeStatus, PlacementError> {
+        self.known(node)?;
+        self.end(node, EndedBy::Placement);
+        let killed = self.called(format!("kill {node}")).await;
+        killed.expect("no script has a kill fail");
+        Ok(DEATH)
+    }
+
+    async fn pause(&self, _: &str) -> Result<(), PlacementError> {
+        unreachable!("the orchestrator pauses no node")
+    }
+
+    async fn resume(&self, _: &str) -> Result<(), PlacementError> {
+        unreachable!("the orchestrator pauses no node")
+    }
+
+    fn logs(&self, node: &str, _: u64) -> Result<LastLog, PlacementError> {
+        self.known(node)?;
+        Ok(LastLog::default())
+    }
+}
+
+#[async_trait]
+impl SubtensorControl for Network {
+    async fn begin(&self, _: Request<BeginRequest>) -> Result<Response<BeginReply>, Status> {
+        self.asked("subtensor", "begin".to_owned()).await?;
+        Ok(Response::new(BeginReply::default()))
+    }
+
+    async fn settle(&self, _: Request<SettleRequest>) -> Result<Response<SettleReply>, Status> {
+        self.asked("subtensor", "settle".to_owned()).await?;
+        Ok(Response::new(SettleReply::default()))
+    }
+
+    async fn retire(&self, _: Request<RetireRequest>) -> Result<Response<RetireReply>, Status> {
+        self.asked("subtensor", "retire".to_owned()).await?;
+        Ok(Response::new(RetireReply::default()))
+    }
+
+    async fn await_hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
+        let step = request.into_inner().step;
+        self.asked("subtensor", format!("hold {step}")).await?;
+        Ok(Response::new(HoldReply::default()))
+    }
+
+    async fn release(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
+        let step = request.into_inner().step;
+        self.asked("subtensor", format!("release {step}")).await?;
+        Ok(Response::new(HoldReply::default()))
+    }
+}
+
+#[async_trait]
+impl Neuron for Validator {
+    type QueryStream = BoxStream<'static, Result<QueryProgress, Status>>;
+    type TrainStream = stream::Empty<Result<ForwardReply, Status>>;
+
+    async fn query(&self, _: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
+        let call = format!("query {}", self.name);
+        self.network.asked(&self.name, call).await?;
+        let last = QueryProgress {
+            finished: true,
+            ..QueryProgress::default()
+        };
+        Ok(Response::new(stream::iter([Ok(last)]).boxed()))
+    }
+
+    async fn forward(&self, _: Request<ForwardRequest>) -> Result<Response<ForwardReply>, Status> {
+        Err(Status::unimplemented("the orchestrator asks for no forward"))
+    }
+
+    async fn train(&self, _: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
+        Err(Status::unimplemented("the orchestrator asks for no training"))
+    }
+
+    async fn inference(&self, _: Request<InferenceRequest>) -> Result<Response<InferenceReply>, Status> {
+        Err(Status::unimplemented("the orchestrator asks for no inference"))
+    }
+}
+
+fn count(calls: &[String], call: &str) -> usize {
+    calls.iter().filter(|made| *made == call).count()
+}

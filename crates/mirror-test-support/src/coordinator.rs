@@ -1,0 +1,109 @@
+//! A coordinator that a test speaks for.
+
+use std::net::SocketAddr;
+
+use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServer};
+use mirror_proto::mirror::v1::{Directive, NodeReport, Record, Sequenced, directive, node_report, record};
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::loopback;
+
+/// A stream that a node has opened. Dropping it breaks it.
+pub struct Session {
+    reports: Streaming<NodeReport>,
+    directives: mpsc::Sender<Result<Directive, Status>>,
+}
+
+struct Sessions(mpsc::UnboundedSender<Session>);
+
+#[async_trait]
+impl Coordinator for Sessions {
+    type ReportStream = ReceiverStream<Result<Directive, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<NodeReport>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let (directives, sent) = mpsc::channel(16);
+        let session = Session {
+            reports: request.into_inner(),
+            directives,
+        };
+        self.0
+            .send(session)
+            .map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+}
+
+/// Starts a coordinator. Gives its address and each stream that is opened to it.
+pub async fn sessions() -> (SocketAddr, mpsc::UnboundedReceiver<Session>) {
+    let (opened, sessions) = mpsc::unbounded_channel();
+    let address = loopback::serve(Routes::new(CoordinatorServer::new(Sessions(opened)))).await;
+    (address, sessions)
+}
+
+/// Starts a coordinator that acknowledges each record. Gives its address and the records.
+pub async fn records() -> (SocketAddr, mpsc::UnboundedReceiver<record::Kind>) {
+    let (address, mut opened) = sessions().await;
+    let (sender, records) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(mut session) = opened.recv().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Some(report) = session.next().await {
+                    let node_report::Report::Record(Sequenced { sequence, record }) = report else {
+                        continue;
+                    };
+                    let record = Record::decode(record).expect("a record is one");
+                    // The test may have seen enough.
+                    let _ = sender.send(record.kind.expect("a record has a kind"));
+                    if !session.acknowledged(sequence).await {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, records)
+}
+
+impl Session {
+    /// The next report; `None` when the node has gone.
+    ///
+    /// # Panics
+    /// When the report is empty.
+    pub async fn next(&mut self) -> Option<node_report::Report> {
+        let report = self.reports.message().await.ok()??;
+        Some(report.report.expect("a report reports something"))
+    }
+
+    /// The next report, which is a record.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub async fn record(&mut self) -> Sequenced {
+        match self.next().await {
+            Some(node_report::Report::Record(record)) => record,
+            other => panic!("{other:?} is no record"),
+        }
+    }
+
+    /// Acknowledges all records up to this one.
+    ///
+    /// # Panics
+    /// When the node has gone.
+    pub async fn acknowledge(&self, sequence: u64) {
+        assert!(self.acknowledged(sequence).await, "the node listens");
+    }
+
+    /// Acknowledges all records up to this one, and gives whether the node still listens.
+    async fn acknowledged(&self, sequence: u64) -> bool {
+        let directive = Some(directive::Directive::Acknowledged(sequence));
+        self.directives.send(Ok(Directive { directive })).await.is_ok()
+    }
+}

@@ -1,0 +1,19 @@
+//! Launch descriptions of nodes that a test starts.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use mirror_spec::launch::Launch;
+
+/// The launch description of a node called `node`: its first incarnation, a child of this process, on a free port of
+/// loopback, logging warnings, with the random seed 1.
+pub fn launch<R>(node: &str, role: R) -> Launch<R> {
+    Launch {
+        node: node.to_owned(),
+        incarnation: 0,
+        parent: std::process::id(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        log: "warn".to_owned(),
+        seed: 1,
+        role,
+    }
+}

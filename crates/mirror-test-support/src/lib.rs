@@ -1,0 +1,12 @@
+//! What test suites of several crates share. Nothing here is part of a program.
+
+pub mod coordinator;
+pub mod launch;
+pub mod loopback;
+mod processes;
+mod small_disk;
+mod waiting;
+
+pub use processes::{Process, descendants, logging_below};
+pub use small_disk::SmallDisk;
+pub use waiting::{eventually, within};

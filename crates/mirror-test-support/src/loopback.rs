@@ -1,0 +1,26 @@
+//! gRPC servers on loopback.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use mirror_net::server::{self, Limits};
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+
+/// A listener on a free port of loopback, and its address.
+///
+/// # Panics
+/// When loopback has no free port.
+pub async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.expect("loopback has a free port");
+    let address = listener.local_addr().expect("it listens");
+    (listener, address)
+}
+
+/// Serves `routes` on a free port of loopback as long as the runtime lives, and gives the address.
+pub async fn serve(routes: Routes) -> SocketAddr {
+    let (listener, address) = listen().await;
+    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
+    address
+}

@@ -1,0 +1,110 @@
+//! The processes of this machine: who is alive, who is a child of whom, and signals to one of them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use procfs::process::{self, ProcState, Stat};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process, told apart from a later one of the same id by when it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its program's name, at most 15 characters.
+    pub program: String,
+    /// Whether it is stopped.
+    pub stopped: bool,
+    /// Where its standard error goes.
+    pub log: Option<PathBuf>,
+    parent: i32,
+    /// In clock ticks since the system started.
+    started: u64,
+}
+
+impl Process {
+    /// Whether it is still there; one that only waits to be reaped is not.
+    pub fn is_alive(&self) -> bool {
+        self.now().is_some()
+    }
+
+    /// Whether it is stopped now.
+    pub fn is_stopped(&self) -> bool {
+        self.now().is_some_and(|now| now.stopped)
+    }
+
+    /// Sends it a signal. That it has ended meanwhile is no error.
+    ///
+    /// # Panics
+    /// When the signal cannot be sent for another reason.
+    pub fn send(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid.cast_signed()).expect("no process has the id 0");
+        if self.is_alive() {
+            match kill_process(pid, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => panic!("cannot send {signal:?} to {self:?}: {error}"),
+            }
+        }
+    }
+
+    /// The same process as it is now; `None` when it is gone.
+    pub fn now(&self) -> Option<Self> {
+        let process = process::Process::new(self.pid.cast_signed()).ok()?;
+        let now = Self::of(&process.stat().ok()?)?;
+        (now.started == self.started).then_some(now)
+    }
+
+    /// `None` for a process that has ended.
+    fn of(stat: &Stat) -> Option<Self> {
+        let state = stat.state().ok()?;
+        (!matches!(state, ProcState::Zombie | ProcState::Dead)).then_some(())?;
+        let pid = stat.pid.cast_unsigned();
+        Some(Self {
+            pid,
+            program: stat.comm.clone(),
+            stopped: state == ProcState::Stopped,
+            // Unreadable when the process is just ending.
+            log: fs::read_link(format!("/proc/{pid}/fd/2")).ok(),
+            parent: stat.ppid,
+            started: stat.starttime,
+        })
+    }
+}
+
+/// The children of a process, theirs, and so on.
+pub fn descendants(pid: u32) -> Vec<Process> {
+    let all = running();
+    let mut family = HashSet::from([pid]);
+    loop {
+        let before = family.len();
+        let children = all
+            .iter()
+            .filter(|process| family.contains(&process.parent.cast_unsigned()));
+        let children: Vec<u32> = children.map(|process| process.pid).collect();
+        family.extend(children);
+        if family.len() == before {
+            break;
+        }
+    }
+    family.remove(&pid);
+    all.into_iter()
+        .filter(|process| family.contains(&process.pid))
+        .collect()
+}
+
+/// Every process whose standard error goes to a log below `folder`. Nodes log there, so these are the nodes of all runs
+/// below it, whoever their parent is by now, and their descendants.
+pub fn logging_below(folder: &Path) -> Vec<Process> {
+    let is_log =
+        |path: &PathBuf| path.starts_with(folder) && path.extension().is_some_and(|ending| ending == "log");
+    let mut all = running();
+    all.retain(|process| process.log.as_ref().is_some_and(is_log));
+    all
+}
+
+fn running() -> Vec<Process> {
+    let all = process::all_processes().expect("the table of processes can be read");
+    let stats = all.filter_map(|process| process.ok()?.stat().ok());
+    stats.filter_map(|stat| Process::of(&stat)).collect()
+}
