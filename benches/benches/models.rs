@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use mirror_benches::figures::{self, Pair};
-use mirror_models::gating::{self, GatingModel, Lesson, Question};
+use mirror_models::gating::{self, GatingModel, Question, TrainingExample};
 use mirror_models::reward::{self, Candidate, RewardModel};
 use mirror_models::tokenizer::Tokenizer;
 use mirror_models::torch;
-use mirror_models::training::{Descent, Gradients};
+use mirror_models::training::{Gradients, SgdConfig};
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::{
     CustomRewardArgs, GatingModel as GatingSpec, RewardModel as RewardSpec, SequentialGatingArgs,
@@ -142,18 +142,18 @@ fn gating_model(tokenizer: &str, uids: u32) -> anyhow::Result<Box<dyn GatingMode
         embedding_dim: 64,
         num_uids: Some(uids),
     };
-    let setting = gating::Setting {
+    let context = gating::BuildContext {
         seed: Seed::root(1),
         num_nodes: uids,
         topk: 10,
         device: torch::prepare("cpu", 1)?,
-        descent: Descent {
+        sgd: SgdConfig {
             learning_rate: 0.01,
             momentum: 0.9,
             gradients: Gradients::Zeroed,
         },
     };
-    Ok(gating::build(&GatingSpec::SequentialGatingModel(args), &setting)?)
+    Ok(gating::build(&GatingSpec::SequentialGatingModel(args), &context)?)
 }
 
 /// What a validator does with it in a forward: scores, and a training step with ten answers.
@@ -162,7 +162,7 @@ fn step(model: &mut dyn GatingModel, text: &str) {
     let scores = model.scores(&question);
     let uids: Vec<u32> = (0..10).collect();
     let rewards: Vec<f32> = (0..10u8).map(|uid| f32::from(uid) / 10.0).collect();
-    model.backward(&Lesson {
+    model.backward(&TrainingExample {
         question,
         uids: &uids,
         scores: &scores,
@@ -181,11 +181,11 @@ fn gpt2_small(tokenizer: &str, folder: &Path) -> anyhow::Result<Box<dyn RewardMo
         device: None,
         random_init: true,
     };
-    let setting = reward::Setting {
+    let context = reward::BuildContext {
         seed: Seed::root(1),
         device: torch::prepare("cpu", 1)?,
     };
-    Ok(reward::build(&RewardSpec::CustomRewardModel(args), &setting)?)
+    Ok(reward::build(&RewardSpec::CustomRewardModel(args), &context)?)
 }
 
 fn candidates<'a>(texts: &[&'a str]) -> Vec<Candidate<'a>> {

@@ -16,11 +16,11 @@ use crate::error::ModelError;
 use crate::gating::hugging_face::{self, HuggingFace};
 use crate::gating::sequential::{Sequential, Widths};
 use crate::gating::trained::{Network, TrainedGatingModel};
-use crate::gating::{GatingModel, Lesson, Question, numbers};
+use crate::gating::{GatingModel, Question, TrainingExample, numbers};
 use crate::json;
 use crate::reward::gpt::GptRewardModel;
 use crate::tokenizer::Tokenizer;
-use crate::training::{Descent, Gradients, Trained};
+use crate::training::{Gradients, SgdConfig, Trained};
 use crate::transformer::{Tokens, Transformer};
 use crate::weights::{Precision, Weights};
 
@@ -28,7 +28,7 @@ use crate::weights::{Precision, Weights};
 pub const TOLERANCE: f64 = 2e-5;
 
 /// As the numbers of `expected.json` are computed.
-const DESCENT: Descent = Descent {
+const SGD: SgdConfig = SgdConfig {
     learning_rate: 0.01,
     momentum: 0.9,
     gradients: Gradients::Zeroed,
@@ -261,7 +261,7 @@ fn transformer(folder: &Path) -> Result<Checked, CheckError> {
     let weights = Weights::read(folder, precision)?;
     let (network, learning) = HuggingFace::take(folder, expected.n, weights, heads()?)?;
     let tokenizer = hugging_face::tokenizer(folder, &network.transformer)?;
-    let trained = Trained::new(DESCENT, learning);
+    let trained = Trained::new(SGD, learning);
     let mut gating = TrainedGatingModel::new(tokenizer, network, trained, outputs(&path, expected.n)?);
     let (model, _) = Transformer::read(folder, Weights::read(folder, precision)?)?;
     let mut reward = GptRewardModel::with_head(model, Tokenizer::read(folder)?, &mut heads()?)?;
@@ -372,7 +372,7 @@ fn sequential(folder: &Path) -> Result<Checked, CheckError> {
         outputs: expected.n,
     };
     let (network, learning) = Sequential::take(&widths, weights)?;
-    let trained = Trained::new(DESCENT, learning);
+    let trained = Trained::new(SGD, learning);
     let mut gating = TrainedGatingModel::new(tokenizer, network, trained, outputs(&path, expected.n)?);
     for case in &expected.cases {
         checked.compare("scores", &numbers(&gating.graph(&case.text)?), &case.scores);
@@ -416,13 +416,13 @@ fn train<N: Network>(
     if step.uids.iter().any(|uid| *uid as usize >= scores.len()) {
         return Err(wrong("a training step has uids beyond `n`"));
     }
-    let lesson = Lesson {
+    let example = TrainingExample {
         question,
         uids: &step.uids,
         scores: &scores,
         rewards: &step.rewards,
     };
-    let loss: Vec<f32> = gating.backward(&lesson).into_iter().collect();
+    let loss: Vec<f32> = gating.backward(&example).into_iter().collect();
     checked.compare("loss", &loss, &[step.loss]);
     if let Some(expected) = step.linear_grad_norm {
         let linear = gating.trained.parameters().iter();

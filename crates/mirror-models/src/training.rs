@@ -7,9 +7,9 @@ use tch::{Device, Kind, Reduction, Tensor};
 use crate::error::ModelError;
 use crate::weights::{Init, Precision, Weights};
 
-/// How a gating model learns.
+/// The settings of stochastic gradient descent, by which a gating model learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Descent {
+pub struct SgdConfig {
     /// Factor of a step.
     pub learning_rate: f64,
     /// Share of the last step that is taken again.
@@ -44,9 +44,9 @@ pub type Learning = Vec<(String, Tensor)>;
 /// Bins of a histogram.
 const BINS: i64 = 64;
 
-/// What a parameter was after a step.
+/// Statistics of a parameter after a step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub struct ParamStats {
     /// As it is called in a file.
     pub name: String,
     /// Euclidean norm of the step's gradient; 0 before the first step.
@@ -62,7 +62,7 @@ pub struct Look {
 
 /// The parameters of a model: those that learn, and those that stay.
 pub struct Trained {
-    descent: Descent,
+    sgd: SgdConfig,
     parameters: Vec<Parameter>,
     /// Those that stay, by name.
     frozen: Vec<(String, Tensor)>,
@@ -70,7 +70,7 @@ pub struct Trained {
 
 impl Trained {
     /// These parameters, by name.
-    pub fn new(descent: Descent, parameters: Learning) -> Self {
+    pub fn new(sgd: SgdConfig, parameters: Learning) -> Self {
         let parameter = |(name, value): (String, Tensor)| Parameter {
             name,
             gradient: None,
@@ -78,7 +78,7 @@ impl Trained {
             value,
         };
         Self {
-            descent,
+            sgd,
             parameters: parameters.into_iter().map(parameter).collect(),
             frozen: Vec::new(),
         }
@@ -100,11 +100,11 @@ impl Trained {
     pub fn step(&mut self, loss: &Tensor) {
         let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::run_backward(&[loss], &values, false, false);
-        let Descent {
+        let SgdConfig {
             learning_rate,
             momentum,
             gradients: kept,
-        } = self.descent;
+        } = self.sgd;
         tch::no_grad(|| {
             for (parameter, mut gradient) in self.parameters.iter_mut().zip(gradients) {
                 // It had no part in this loss.
@@ -122,9 +122,9 @@ impl Trained {
         });
     }
 
-    /// What the parameters are now, in their order.
-    pub fn look(&self) -> Vec<Look> {
-        tch::no_grad(|| self.parameters.iter().map(Parameter::look).collect())
+    /// Statistics of the parameters as they are now, in their order.
+    pub fn param_stats(&self) -> Vec<ParamStats> {
+        tch::no_grad(|| self.parameters.iter().map(Parameter::param_stats).collect())
     }
 
     /// Writes parameters, momentum and gradients kept to a safetensors file.
@@ -136,7 +136,7 @@ impl Trained {
             };
             add(parameter.name.clone(), &parameter.value);
             add(velocity_name(&parameter.name), &parameter.velocity);
-            if let (Gradients::Accumulated, Some(gradient)) = (self.descent.gradients, &parameter.gradient) {
+            if let (Gradients::Accumulated, Some(gradient)) = (self.sgd.gradients, &parameter.gradient) {
                 add(gradient_name(&parameter.name), gradient);
             }
         }
@@ -170,11 +170,11 @@ impl Trained {
 }
 
 impl Parameter {
-    fn look(&self) -> Look {
+    fn param_stats(&self) -> ParamStats {
         let norm = |gradient: &Tensor| gradient.norm().double_value(&[]) as f32;
         let is_finite = self.value.isfinite().all().int64_value(&[]) != 0;
         let histogram = is_finite.then(|| histogram(&self.value.detach()));
-        Look {
+        ParamStats {
             name: self.name.clone(),
             gradient_norm: self.gradient.as_ref().map_or(0.0, norm),
             minimum: self.value.min().double_value(&[]) as f32,

@@ -34,11 +34,11 @@ fn tables() -> Vec<Table> {
 }
 
 fn model() -> Box<dyn RewardModel> {
-    let setting = reward::Setting {
+    let context = reward::BuildContext {
         seed: Seed::root(1),
         device: Device::Cpu,
     };
-    reward::build(&Spec::BuiltinRewardModel(NoArgs {}), &setting).expect("it is inside the program")
+    reward::build(&Spec::BuiltinRewardModel(NoArgs {}), &context).expect("it is inside the program")
 }
 
 /// Rewards of answers as a miner gives them and a validator passes them on.

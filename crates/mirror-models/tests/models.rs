@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mirror_models::gating::{self, GatingModel, Lesson, Question};
+use mirror_models::gating::{self, GatingModel, Question, TrainingExample};
 use mirror_models::reward::{self, Candidate, RewardModel};
-use mirror_models::training::{Descent, Gradients};
+use mirror_models::training::{Gradients, SgdConfig};
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::{
     CustomRewardArgs, GatingModel as GatingSpec, HuggingFaceGatingArgs, HuggingFaceRewardArgs,
@@ -106,11 +106,11 @@ fn built(args: CustomRewardArgs) -> Result<Box<dyn RewardModel>, String> {
 }
 
 fn reward_of(spec: &RewardSpec) -> Result<Box<dyn RewardModel>, String> {
-    let setting = reward::Setting {
+    let context = reward::BuildContext {
         seed: Seed::root(1),
         device: Device::Cpu,
     };
-    reward::build(spec, &setting).map_err(|error| error.to_string())
+    reward::build(spec, &context).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -128,18 +128,18 @@ fn gating_of(spec: &GatingSpec) -> Box<dyn GatingModel> {
 }
 
 fn gating_drawn_from(seed: u64, spec: &GatingSpec) -> Box<dyn GatingModel> {
-    let setting = gating::Setting {
+    let context = gating::BuildContext {
         seed: Seed::root(seed),
         num_nodes: 16,
         topk: 10,
         device: Device::Cpu,
-        descent: Descent {
+        sgd: SgdConfig {
             learning_rate: 0.5,
             momentum: 0.9,
             gradients: Gradients::Zeroed,
         },
     };
-    gating::build(spec, &setting).expect("a sound model")
+    gating::build(spec, &context).expect("a sound model")
 }
 
 fn sequential(hidden_size: &[u32]) -> Box<dyn GatingModel> {
@@ -424,13 +424,13 @@ fn layers_of_different_widths_learn() {
     let mut losses = Vec::new();
     for _ in 0..200 {
         let scores = model.scores(&ask);
-        let lesson = Lesson {
+        let example = TrainingExample {
             question: ask,
             uids: &[2, 5, 11],
             scores: &[],
             rewards: &[3.0, 0.0, -1.0],
         };
-        losses.push(model.backward(&lesson).expect("three answered"));
+        losses.push(model.backward(&example).expect("three answered"));
         assert_eq!(scores.len(), 16);
     }
     assert!(losses[199] < losses[0] / 10.0, "{} to {}", losses[0], losses[199]);
@@ -441,7 +441,7 @@ fn a_model_goes_on_from_its_checkpoint_as_if_it_had_never_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkpoint = folder.path().join("gating.safetensors");
     let learn = |model: &mut Box<dyn GatingModel>, text: &str| {
-        model.backward(&Lesson {
+        model.backward(&TrainingExample {
             question: question(text),
             uids: &[1, 7],
             scores: &[],
@@ -512,19 +512,19 @@ fn a_checkpoint_of_another_model_is_refused_by_name() {
 #[test]
 fn a_look_at_parameters_counts_each_of_their_numbers_once() {
     let mut model = sequential(&[8]);
-    let looks = model.trained().expect("it learns").look();
+    let looks = model.trained().expect("it learns").param_stats();
     assert!(
         looks.iter().all(|look| look.gradient_norm == 0.0),
         "no step was taken"
     );
-    model.backward(&Lesson {
+    model.backward(&TrainingExample {
         question: question("who wrote the first program ?"),
         uids: &[1, 7],
         scores: &[],
         rewards: &[1.0, -1.0],
     });
     let trained = model.trained().expect("it learns");
-    let looks = trained.look();
+    let looks = trained.param_stats();
     assert_eq!(looks.len(), trained.parameters().len());
     for (look, parameter) in looks.iter().zip(trained.parameters()) {
         assert_eq!(look.name, parameter.name);

@@ -19,7 +19,7 @@ pub mod weights;
 use anyhow::Context;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
-use mirror_models::training::{Descent, Gradients};
+use mirror_models::training::{Gradients, SgdConfig};
 use mirror_models::{gating, reward, torch};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
@@ -29,17 +29,15 @@ use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
 use mirror_spec::NeuronSettings;
 use mirror_spec::launch::{Launch, ValidatorLaunch};
-use mirror_subtensor_client::{Metagraph, SubtensorClient};
+use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::checkpoint::Checkpoints;
 use crate::dendrite::DendritePool;
-use crate::neuron::Neuron;
+use crate::neuron::{Neuron, Parts};
 use crate::service::{PreparedQuery, Service};
-use crate::weights::{History, Waiting};
 
 /// Serves a validator until `shutdown`.
 pub async fn serve(
@@ -82,14 +80,14 @@ pub async fn serve(
         questions: role.questions.clone(),
         learned,
     });
-    let gating = gating::Setting {
+    let gating = gating::BuildContext {
         seed: own.child("gating"),
         num_nodes: role.num_nodes,
         topk: role.neuron.training_topk,
         device,
-        descent: descent(&role.neuron),
+        sgd: sgd_config(&role.neuron),
     };
-    let reward = reward::Setting {
+    let reward = reward::BuildContext {
         seed: own.child("reward"),
         device,
     };
@@ -98,33 +96,21 @@ pub async fn serve(
     if let Some(checkpoint) = &role.resume {
         checkpoint::restore(&mut *gating_model, checkpoint)?;
     }
-    let neuron = Neuron {
+    let reward_model =
+        reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?;
+    let last_words = reporter.clone();
+    let neuron = Neuron::new(Parts {
+        launch: role,
         name: node,
+        incarnation,
         seed,
         key,
-        barrier: subtensor.barrier(hotkey),
         subtensor,
         dendrite: DendritePool::new(hotkey, seed, links),
         gating: gating_model,
-        checkpoints: Checkpoints::new(role.checkpoints.clone(), role.neuron.checkpoint_every),
-        reward: reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?,
+        reward: reward_model,
         reporter,
-        behaviour: behaviour::build(&role.behaviour),
-        history: History::new(role.alpha, role.neuron.max_history as usize),
-        metagraph: Metagraph::default(),
-        nominators: Vec::new(),
-        block: 0,
-        synced_block: 0,
-        epoch_block: 0,
-        resets: std::collections::BTreeSet::default(),
-        waiting: Waiting::default(),
-        remembered: Waiting::default(),
-        // The coordinator knows forwards by hand by their number, so a new start must not count from the same one
-        // again.
-        by_hand: u64::from(incarnation) << 32,
-        launch: role,
-    };
-    let last_words = neuron.reporter.clone();
+    });
     let routes = Routes::new(NeuronServer::new(Service::new(
         neuron,
         prepared,
@@ -143,8 +129,8 @@ pub async fn serve(
     }
 }
 
-fn descent(neuron: &NeuronSettings) -> Descent {
-    Descent {
+fn sgd_config(neuron: &NeuronSettings) -> SgdConfig {
+    SgdConfig {
         learning_rate: neuron.learning_rate,
         momentum: neuron.momentum,
         gradients: if neuron.accumulate_gradients {

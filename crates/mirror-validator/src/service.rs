@@ -1,7 +1,7 @@
-//! The validator's service: the experiment's query, and forward, train and inference by hand.
+//! The validator's service: the experiment's query, and manual calls of forward, train and inference.
 //!
-//! Whoever asks by hand waits for the step in progress. What is asked by hand moves the weights and the models like
-//! anything else, so a run that somebody poked at is not repeated by its seed.
+//! A manual call waits for the step in progress. It moves the weights and the models like any other, so the seed does
+//! not repeat a run with manual calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::conversation::{Conversation, Message};
 use crate::learned::Learned;
-use crate::neuron::{Ask, Ends, Judgement, Neuron, Settled, Which};
-use crate::query::{self, Progress, choice};
+use crate::neuron::ask::{self, Ask, Choice, Judgement};
+use crate::neuron::{Ends, ForwardId, Neuron, Settled};
+use crate::query::{self, Progress};
 
 /// How often progress is told.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
-/// Steps that may be asked for by hand at once.
-const MOST_STEPS_BY_HAND: u32 = 1_000_000;
+/// The most steps that one manual call may ask for.
+const MAX_MANUAL_STEPS: u32 = 1_000_000;
 
 /// Messages of one conversation.
 const MOST_MESSAGES: usize = 1_024;
@@ -163,15 +164,15 @@ impl NeuronService for Service {
             conversation,
             is_question: false,
             topk: request.topk.map(i64::from),
-            choice: choice(request.random_sample_uids),
+            choice: Choice::from_random_sample(request.random_sample_uids),
             judgement: Judgement::Reward {
                 train_gating_model: request.train_gating_model,
                 train_network: request.train_network,
             },
-            timeout: timeout(request.timeout)?.unwrap_or(neuron.launch.neuron.training_timeout),
+            timeout: timeout(request.timeout)?.unwrap_or(neuron.launch().neuron.training_timeout),
             method: "forward",
         };
-        by_hand(&mut neuron, ask)
+        forward_manually(&mut neuron, ask)
             .await
             .map(|settled| Response::new(reply(settled)))
     }
@@ -179,9 +180,9 @@ impl NeuronService for Service {
     #[tracing::instrument(name = "neuron.train", level = "debug", skip_all)]
     async fn train(&self, request: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
         let steps = request.into_inner().max_iter;
-        if steps > MOST_STEPS_BY_HAND {
+        if steps > MAX_MANUAL_STEPS {
             return Err(Status::invalid_argument(format!(
-                "max_iter is {steps}, at most {MOST_STEPS_BY_HAND} are taken"
+                "max_iter is {steps}, at most {MAX_MANUAL_STEPS} are taken"
             )));
         }
         let (told, telling) = mpsc::channel(16);
@@ -212,8 +213,8 @@ impl NeuronService for Service {
             use_reward_model: request.use_reward_model,
         };
         let mut neuron = self.neuron.lock().await;
-        let ask = neuron.inference_ask(&args, conversation);
-        let settled = by_hand(&mut neuron, ask).await?;
+        let ask = Ask::inference(neuron.launch(), &args, conversation);
+        let settled = forward_manually(&mut neuron, ask).await?;
         Ok(Response::new(InferenceReply {
             completion: settled.completion().unwrap_or_default().to_owned(),
             uid: settled.best_uid(),
@@ -222,30 +223,30 @@ impl NeuronService for Service {
     }
 }
 
-/// One step by hand: the question, and its answer when there was a question.
+/// One manual step: the question, and its answer when there was a question.
 async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<Settled, Status>> {
     let mut neuron = neuron.lock().await;
-    let args = neuron.train_args();
-    let ask = neuron.question_ask(&args);
-    let question = by_hand(&mut neuron, ask).await;
-    let asked = question
-        .as_ref()
-        .ok()
-        .and_then(|question| Some((question.which, neuron.answer_ask(&args, question.completion()?))));
+    let args = ask::train_args(neuron.launch());
+    let ask = Ask::for_question(neuron.launch(), &args);
+    let question = forward_manually(&mut neuron, ask).await;
+    let asked = question.as_ref().ok().and_then(|question| {
+        let ask = Ask::for_answer(neuron.launch(), &args, question.completion()?);
+        Some((question.id, ask))
+    });
     let mut settled = vec![question];
-    if let Some((which, ask)) = asked {
-        let which = Which { step_sub: 1, ..which };
-        settled.push(neuron.forward(ask, which, Ends::Always).await.map_err(failed));
+    if let Some((id, ask)) = asked {
+        let id = ForwardId { step_sub: 1, ..id };
+        settled.push(neuron.forward(ask, id, Ends::Always).await.map_err(failed));
     }
     settled
 }
 
-async fn by_hand(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
-    if neuron.metagraph.neurons.is_empty() {
+async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
+    if neuron.chain().metagraph().neurons.is_empty() {
         neuron.resync(None).await.map_err(failed)?;
     }
-    let which = neuron.by_hand();
-    neuron.forward(ask, which, Ends::Always).await.map_err(failed)
+    let id = neuron.next_manual_forward();
+    neuron.forward(ask, id, Ends::Always).await.map_err(failed)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
@@ -257,8 +258,8 @@ fn reply(settled: Settled) -> ForwardReply {
     let mut reply = ForwardReply {
         completion: settled.completion().unwrap_or_default().to_owned(),
         problem: problem(&settled),
-        step: settled.which.step,
-        step_sub: settled.which.step_sub,
+        step: settled.id.step,
+        step_sub: settled.id.step_sub,
         asked_uids: settled.asked,
         ..ForwardReply::default()
     };

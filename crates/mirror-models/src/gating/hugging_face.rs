@@ -6,7 +6,7 @@ use std::path::Path;
 use mirror_spec::HuggingFaceGatingArgs;
 use tch::Tensor;
 
-use super::Setting;
+use super::BuildContext;
 use super::trained::{Network, TrainedGatingModel};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
@@ -22,18 +22,18 @@ pub(crate) struct HuggingFace {
 
 pub(super) fn build(
     args: &HuggingFaceGatingArgs,
-    setting: &Setting,
+    context: &BuildContext,
 ) -> Result<TrainedGatingModel<HuggingFace>, ModelError> {
     let folder: &Path = args.model_name.as_ref();
-    let weights = setting.weights(folder, args.random_init)?;
+    let weights = context.weights(folder, args.random_init)?;
     let outputs = args.num_uids.into();
-    let (network, learning) = HuggingFace::take(folder, outputs, weights, setting.drawn())?;
+    let (network, learning) = HuggingFace::take(folder, outputs, weights, context.drawn())?;
     let tokenizer = tokenizer(folder, &network.transformer)?;
     Ok(TrainedGatingModel::new(
         tokenizer,
         network,
-        Trained::new(setting.descent, learning),
-        setting.num_nodes as usize,
+        Trained::new(context.sgd, learning),
+        context.num_nodes as usize,
     ))
 }
 

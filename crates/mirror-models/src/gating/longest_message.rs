@@ -1,6 +1,6 @@
 //! `LongestMessageGatingModel`: trusts those who say most.
 
-use super::{GatingModel, Question, Seen};
+use super::{GatingModel, Question, ResponseLength};
 
 /// Ones for the n uids whose last completions were the longest, zeros for the rest and for those who never answered.
 /// Of equal lengths the lower uid wins.
@@ -32,8 +32,8 @@ impl GatingModel for LongestMessageGatingModel {
         scores
     }
 
-    fn observe(&mut self, seen: &[Seen]) {
-        for Seen { uid, length } in seen {
+    fn observe(&mut self, lengths: &[ResponseLength]) {
+        for ResponseLength { uid, length } in lengths {
             if let Some(known) = self.lengths.get_mut(*uid as usize) {
                 *known = *length;
             }

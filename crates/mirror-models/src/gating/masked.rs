@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use mirror_spec::Mask;
 
-use super::{GatingModel, Lesson, Question, Seen};
+use super::{GatingModel, Question, ResponseLength, TrainingExample};
 use crate::training::Trained;
 
 pub(super) struct MaskedGatingModel {
@@ -37,12 +37,12 @@ impl GatingModel for MaskedGatingModel {
         scores
     }
 
-    fn observe(&mut self, seen: &[Seen]) {
-        self.inner.observe(seen);
+    fn observe(&mut self, lengths: &[ResponseLength]) {
+        self.inner.observe(lengths);
     }
 
-    fn backward(&mut self, lesson: &Lesson<'_>) -> Option<f32> {
-        self.inner.backward(lesson)
+    fn backward(&mut self, example: &TrainingExample<'_>) -> Option<f32> {
+        self.inner.backward(example)
     }
 
     fn trained(&mut self) -> Option<&mut Trained> {

@@ -16,7 +16,7 @@ use tch::Device;
 
 use crate::error::ModelError;
 use crate::softmax;
-use crate::training::{Descent, Trained};
+use crate::training::{SgdConfig, Trained};
 use crate::weights::{Precision, Weights};
 
 pub(crate) use trained::numbers;
@@ -30,10 +30,10 @@ pub struct Question<'a> {
     pub forward: CallId,
 }
 
-/// A completion that came back, as far as a gating model cares.
+/// The length of a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Who gave it.
+pub struct ResponseLength {
+    /// The uid that gave it.
     pub uid: u32,
     /// Characters of the completion.
     pub length: u32,
@@ -44,16 +44,16 @@ pub trait GatingModel: Send {
     /// A score for each uid of `0..num_nodes`.
     fn scores(&mut self, question: &Question<'_>) -> Vec<f32>;
 
-    /// Takes note of the successful completions of a forward.
-    fn observe(&mut self, seen: &[Seen]) {
+    /// Notes the lengths of a forward's successful completions.
+    fn observe(&mut self, lengths: &[ResponseLength]) {
         // Most models only look at questions and rewards.
-        let _ = seen;
+        let _ = lengths;
     }
 
     /// One training step on a question that was scored before. Returns the loss before the step, `None` where there was
     /// nothing to train on.
-    fn backward(&mut self, lesson: &Lesson<'_>) -> Option<f32> {
-        softmax::loss(lesson.scores, lesson.rewards)
+    fn backward(&mut self, example: &TrainingExample<'_>) -> Option<f32> {
+        softmax::loss(example.scores, example.rewards)
     }
 
     /// The parameters that learn, if any do.
@@ -67,12 +67,12 @@ pub trait GatingModel: Send {
     }
 }
 
-/// What the answers to a question taught.
+/// A question with the rewards of its answers, from which a gating model learns.
 #[derive(Debug, Clone, Copy)]
-pub struct Lesson<'a> {
+pub struct TrainingExample<'a> {
     /// The question that was scored.
     pub question: Question<'a>,
-    /// Who answered.
+    /// The uids that answered.
     pub uids: &'a [u32],
     /// Their scores, beside `uids`.
     pub scores: &'a [f32],
@@ -80,10 +80,10 @@ pub struct Lesson<'a> {
     pub rewards: &'a [f32],
 }
 
-/// What a gating model is built for.
+/// What a gating model is built from, beside its arguments.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// Of its draws.
+pub struct BuildContext {
+    /// The seed of its draws.
     pub seed: Seed,
     /// Miners: uids 0 … `num_nodes`-1 are scored.
     pub num_nodes: u32,
@@ -92,10 +92,10 @@ pub struct Setting {
     /// Where tensors live.
     pub device: Device,
     /// How it learns.
-    pub descent: Descent,
+    pub sgd: SgdConfig,
 }
 
-impl Setting {
+impl BuildContext {
     /// Parameters that have no file.
     fn drawn(&self) -> Weights {
         Weights::drawn(self.seed.child("parameters"), Precision::single(self.device))
@@ -113,8 +113,8 @@ impl Setting {
 }
 
 /// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
-pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn GatingModel>, ModelError> {
-    let (seed, n) = (setting.seed, setting.num_nodes as usize);
+pub fn build(spec: &Spec, context: &BuildContext) -> Result<Box<dyn GatingModel>, ModelError> {
+    let (seed, n) = (context.seed, context.num_nodes as usize);
     Ok(match spec {
         Spec::ConstantGatingModel(args) => {
             Box::new(constant::ConstantGatingModel::new(args.clone(), seed, n))
@@ -122,12 +122,12 @@ pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn GatingModel>, Mod
         Spec::RandomGatingModel(args) => Box::new(random::RandomGatingModel::new(*args, seed, n)),
         Spec::LongestMessageGatingModel(_) => Box::new(longest_message::LongestMessageGatingModel::new(
             n,
-            setting.topk as usize,
+            context.topk as usize,
         )),
-        Spec::SequentialGatingModel(args) => Box::new(sequential::build(args, setting)?),
-        Spec::HuggingFaceGatingModel(args) => Box::new(hugging_face::build(args, setting)?),
+        Spec::SequentialGatingModel(args) => Box::new(sequential::build(args, context)?),
+        Spec::HuggingFaceGatingModel(args) => Box::new(hugging_face::build(args, context)?),
         Spec::MaskedGatingModel(args) => Box::new(masked::MaskedGatingModel::new(
-            build(&args.gating_model, setting)?,
+            build(&args.gating_model, context)?,
             &args.mask,
         )),
     })
@@ -145,18 +145,18 @@ mod tests {
     };
 
     fn built(spec: &Spec, num_nodes: u32, topk: u32) -> Box<dyn GatingModel> {
-        let setting = Setting {
+        let context = BuildContext {
             seed: Seed::root(1),
             num_nodes,
             topk,
             device: Device::Cpu,
-            descent: Descent {
+            sgd: SgdConfig {
                 learning_rate: 0.01,
                 momentum: 0.9,
                 gradients: Gradients::Zeroed,
             },
         };
-        build(spec, &setting).expect("registered, and needs no files")
+        build(spec, &context).expect("registered, and needs no files")
     }
 
     fn question(step: u64) -> Question<'static> {
@@ -211,13 +211,13 @@ mod tests {
         let mut model = built(&Spec::LongestMessageGatingModel(NoArgs {}), 4, 2);
         assert_eq!(model.scores(&question(1)), [0.0; 4]);
         model.observe(&[
-            Seen { uid: 0, length: 30 },
-            Seen { uid: 2, length: 90 },
-            Seen { uid: 3, length: 40 },
-            Seen { uid: 9, length: 99 },
+            ResponseLength { uid: 0, length: 30 },
+            ResponseLength { uid: 2, length: 90 },
+            ResponseLength { uid: 3, length: 40 },
+            ResponseLength { uid: 9, length: 99 },
         ]);
         assert_eq!(model.scores(&question(2)), [0.0, 0.0, 1.0, 1.0]);
-        model.observe(&[Seen { uid: 2, length: 11 }]);
+        model.observe(&[ResponseLength { uid: 2, length: 11 }]);
         assert_eq!(model.scores(&question(3)), [1.0, 0.0, 0.0, 1.0]);
     }
 

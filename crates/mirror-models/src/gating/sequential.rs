@@ -3,7 +3,7 @@
 use mirror_spec::SequentialGatingArgs;
 use tch::Tensor;
 
-use super::Setting;
+use super::BuildContext;
 use super::trained::{Network, TrainedGatingModel};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
@@ -39,22 +39,22 @@ pub(crate) struct Widths<'a> {
 
 pub(super) fn build(
     args: &SequentialGatingArgs,
-    setting: &Setting,
+    context: &BuildContext,
 ) -> Result<TrainedGatingModel<Sequential>, ModelError> {
     let tokenizer = Tokenizer::read(args.tokenizer_name.as_ref())?;
     let widths = Widths {
         vocabulary: tokenizer.vocabulary(),
         embedding: args.embedding_dim.into(),
         hidden: &args.hidden_size,
-        outputs: args.num_uids.unwrap_or(setting.num_nodes).into(),
+        outputs: args.num_uids.unwrap_or(context.num_nodes).into(),
     };
-    let (network, learning) = Sequential::take(&widths, setting.drawn())?;
-    let trained = Trained::new(setting.descent, learning).with_frozen(EMBEDDING, &network.embedding);
+    let (network, learning) = Sequential::take(&widths, context.drawn())?;
+    let trained = Trained::new(context.sgd, learning).with_frozen(EMBEDDING, &network.embedding);
     Ok(TrainedGatingModel::new(
         tokenizer,
         network,
         trained,
-        setting.num_nodes as usize,
+        context.num_nodes as usize,
     ))
 }
 

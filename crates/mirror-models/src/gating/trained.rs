@@ -3,7 +3,7 @@
 use mirror_seed::CallId;
 use tch::Tensor;
 
-use super::{GatingModel, Lesson, Question};
+use super::{GatingModel, Question, TrainingExample};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::training::{self, Trained};
@@ -69,15 +69,15 @@ impl<N: Network> GatingModel for TrainedGatingModel<N> {
         scores
     }
 
-    fn backward(&mut self, lesson: &Lesson<'_>) -> Option<f32> {
-        if lesson.uids.is_empty() {
+    fn backward(&mut self, example: &TrainingExample<'_>) -> Option<f32> {
+        if example.uids.is_empty() {
             return None;
         }
         let graph = match self.last.take() {
-            Some((forward, graph)) if forward == lesson.question.forward => graph,
-            _ => self.graph_of_any(lesson.question.text),
+            Some((forward, graph)) if forward == example.question.forward => graph,
+            _ => self.graph_of_any(example.question.text),
         };
-        let loss = training::loss(&graph, lesson.uids, lesson.rewards);
+        let loss = training::loss(&graph, example.uids, example.rewards);
         self.trained.step(&loss);
         Some(loss.double_value(&[]) as f32)
     }

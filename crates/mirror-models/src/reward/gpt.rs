@@ -10,7 +10,7 @@ use std::path::Path;
 use mirror_spec::{CustomRewardArgs, HuggingFaceRewardArgs};
 use tch::Kind;
 
-use super::{Candidate, RewardModel, Setting};
+use super::{BuildContext, Candidate, RewardModel};
 use crate::error::ModelError;
 use crate::gating::numbers;
 use crate::tokenizer::Tokenizer;
@@ -37,27 +37,27 @@ pub(crate) struct Judged {
 
 pub(super) fn hugging_face(
     args: &HuggingFaceRewardArgs,
-    setting: &Setting,
+    context: &BuildContext,
 ) -> Result<GptRewardModel, ModelError> {
     let folder: &Path = args.model_path.as_ref();
-    let weights = setting.weights(
+    let weights = context.weights(
         folder,
         args.random_init,
-        Precision::single(setting.device(args.device.as_deref())?),
+        Precision::single(context.device(args.device.as_deref())?),
     )?;
     GptRewardModel::read(folder, args.tokenizer_path.as_ref(), weights)
 }
 
-pub(super) fn custom(args: &CustomRewardArgs, setting: &Setting) -> Result<GptRewardModel, ModelError> {
+pub(super) fn custom(args: &CustomRewardArgs, context: &BuildContext) -> Result<GptRewardModel, ModelError> {
     let folder: &Path = args.model_path.as_ref();
     let kind = if args.half { Kind::Half } else { Kind::Float };
     let precision = Precision {
-        device: setting.device(args.device.as_deref())?,
+        device: context.device(args.device.as_deref())?,
         kind,
     };
     let weights = match &args.checkpoint {
         Some(file) => Weights::read_file(file.as_ref(), precision)?,
-        None => setting.weights(folder, args.random_init, precision)?,
+        None => context.weights(folder, args.random_init, precision)?,
     };
     let tokenizer = args.tokenizer_path.as_ref().unwrap_or(&args.model_path);
     GptRewardModel::read(folder, tokenizer.as_ref(), weights)

@@ -38,16 +38,16 @@ pub trait RewardModel: Send {
     }
 }
 
-/// What a reward model is built for.
+/// What a reward model is built from, beside its arguments.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// Of its draws.
+pub struct BuildContext {
+    /// The seed of its draws.
     pub seed: Seed,
     /// Where tensors live.
     pub device: Device,
 }
 
-impl Setting {
+impl BuildContext {
     /// The device of this name, where a model has one of its own.
     fn device(&self, name: Option<&str>) -> Result<Device, ModelError> {
         Ok(name.map_or(Ok(self.device), torch::device)?)
@@ -64,15 +64,15 @@ impl Setting {
 }
 
 /// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
-pub fn build(spec: &Spec, setting: &Setting) -> Result<Box<dyn RewardModel>, ModelError> {
-    let seed = setting.seed;
+pub fn build(spec: &Spec, context: &BuildContext) -> Result<Box<dyn RewardModel>, ModelError> {
+    let seed = context.seed;
     Ok(match spec {
         Spec::ConstantRewardModel(args) => Box::new(constant::ConstantRewardModel::new(args.clone(), seed)),
         Spec::RandomRewardModel(args) => Box::new(random::RandomRewardModel::new(*args, seed)),
         Spec::DummyRewardModel(args) => Box::new(dummy::DummyRewardModel::new(*args)),
         Spec::BuiltinRewardModel(_) => Box::new(builtin::BuiltinRewardModel::read()?),
-        Spec::CustomRewardModel(args) => Box::new(gpt::custom(args, setting)?),
-        Spec::HuggingFaceRewardModel(args) => Box::new(gpt::hugging_face(args, setting)?),
+        Spec::CustomRewardModel(args) => Box::new(gpt::custom(args, context)?),
+        Spec::HuggingFaceRewardModel(args) => Box::new(gpt::hugging_face(args, context)?),
     })
 }
 
@@ -87,11 +87,11 @@ mod tests {
     };
 
     fn built(spec: &Spec) -> Box<dyn RewardModel> {
-        let setting = Setting {
+        let context = BuildContext {
             seed: Seed::root(1),
             device: Device::Cpu,
         };
-        build(spec, &setting).expect("registered, and needs no files")
+        build(spec, &context).expect("registered, and needs no files")
     }
 
     fn candidate(uid: u32, completion: &str) -> Candidate<'_> {

@@ -3,9 +3,12 @@
 mod calls;
 mod history;
 mod limits;
+mod pending;
 mod waiting;
 
+pub(crate) use calls::WeightsCalls;
 pub use history::{History, Reset};
 pub use limits::{Limits, Processed, Unweighable, process, to_u16};
+pub(crate) use pending::PendingWeights;
 pub(crate) use waiting::Stage;
 pub use waiting::Waiting;

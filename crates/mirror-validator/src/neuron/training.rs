@@ -1,0 +1,85 @@
+//! The training of the gating model by a forward, and by what is remembered of one after a restart.
+
+use mirror_models::gating::{GatingModel, Question, TrainingExample};
+use mirror_models::training::ParamStats;
+use mirror_seed::{CallId, CallNumber};
+
+use super::ask::Judgement;
+use super::judge::Judged;
+use super::plan::Plan;
+use crate::dendrite::Reply;
+use crate::learned::Learned;
+
+/// A training step of the gating model.
+#[derive(Default)]
+pub(super) struct Training {
+    /// The loss before the step. `None` if there was nothing to learn from.
+    pub(super) loss: Option<f32>,
+    /// The gating model's parameters after the step. Empty in steps in which they are not recorded.
+    pub(super) parameters: Vec<ParamStats>,
+}
+
+impl Training {
+    /// Trains the gating model if the plan says so. Its parameters are looked at every `watch_every` steps; 0 is never.
+    pub(super) fn run(
+        gating: &mut dyn GatingModel,
+        plan: &Plan,
+        replies: &[Reply],
+        judged: &Judged,
+        watch_every: u64,
+    ) -> Self {
+        let Judgement::Reward {
+            train_gating_model: true,
+            ..
+        } = plan.ask.judgement
+        else {
+            return Self::default();
+        };
+        let Some(loss) = train(gating, plan, replies, judged) else {
+            return Self::default();
+        };
+        let is_watched = watch_every > 0 && plan.id.step.is_multiple_of(watch_every);
+        let trained = gating.trained().filter(|_| is_watched);
+        Self {
+            loss: Some(loss),
+            parameters: trained.map(|trained| trained.param_stats()).unwrap_or_default(),
+        }
+    }
+}
+
+/// One training step on the finite rewards. Returns the loss before it, and `None` if there was nothing to learn from.
+fn train(gating: &mut dyn GatingModel, plan: &Plan, replies: &[Reply], judged: &Judged) -> Option<f32> {
+    let (positions, rewards): (Vec<usize>, Vec<f32>) = judged.rewarded().unzip();
+    let uids: Vec<u32> = positions.iter().map(|position| replies[*position].uid).collect();
+    gating.backward(&TrainingExample {
+        question: Question {
+            text: &plan.text,
+            forward: plan.fan_out.forward,
+        },
+        uids: &uids,
+        scores: &plan.scores_of(replies, &positions),
+        rewards: &rewards,
+    })
+}
+
+/// Repeats the training step of a remembered event of the validator `caller` after a restart.
+pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learned: &Learned) {
+    let Some(text) = &learned.trained_on else {
+        return;
+    };
+    let forward = CallId {
+        caller,
+        step: learned.step,
+        half: learned.step_sub,
+        uid: 0,
+        call: CallNumber::QUERY,
+    };
+    let loss = gating.backward(&TrainingExample {
+        question: Question { text, forward },
+        uids: &learned.uids,
+        // Models that learn score the question again.
+        scores: &[],
+        rewards: &learned.rewards,
+    });
+    tracing::debug!(step = learned.step, ?loss, "trained again");
+}

@@ -1,0 +1,76 @@
+//! The group of an experiment's replicates: each is run, then the expectations of all together are decided.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use mirror_runs::{Ended, Group};
+use mirror_spec::Over;
+
+use super::super::{Status, report};
+use super::manifest::name_of;
+use super::outcome::RunOutcome;
+use super::single::RunContext;
+use crate::expectations;
+
+impl RunContext<'_> {
+    /// Runs every replicate, then decides what is expected of all together.
+    pub(super) fn run_group(&self) -> anyhow::Result<Status> {
+        let (arguments, experiment) = (self.arguments, &self.loaded.experiment);
+        let runs_dir = &arguments.runs_dir.runs_dir;
+        let name = name_of(arguments, experiment);
+        let (group, layout) = Group::create(runs_dir, &name, experiment.replicates, experiment.seed)?;
+        let mut runs = Vec::new();
+        let mut all_done = true;
+        for replica in experiment.replicas() {
+            if !arguments.json {
+                eprintln!(
+                    "replicate {} of {}, seed {}",
+                    runs.len() + 1,
+                    experiment.replicates,
+                    replica.seed
+                );
+            }
+            let outcome = self.run_one(&replica, Some(&group.id), |expected| expected.over == Over::Run)?;
+            all_done &= outcome.status() == Status::Done;
+            if !arguments.json {
+                outcome.print(arguments)?;
+            }
+            let interrupted = outcome.finished.manifest.state == Ended::Interrupted.into();
+            runs.push(outcome);
+            if interrupted {
+                break;
+            }
+        }
+        let folders: Vec<PathBuf> = runs
+            .iter()
+            .map(|outcome| outcome.layout.root().to_owned())
+            .collect();
+        let of_group = experiment
+            .expect
+            .iter()
+            .filter(|expected| expected.over == Over::Group);
+        let checked = match &self.sql {
+            Some(engine) => expectations::decide(engine, of_group, &folders, &layout)?,
+            None => Vec::new(),
+        };
+        all_done &= expectations::all_held(&checked);
+        report::write_group(&group, &layout, runs_dir)?;
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            let result = serde_json::json!({
+                "group": group.id,
+                "folder": layout.root(),
+                "report": layout.report(),
+                "expectations": checked,
+                "runs": runs.iter().map(RunOutcome::json).collect::<Vec<_>>(),
+            });
+            serde_json::to_writer_pretty(&mut out, &result)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", expectations::in_words(&checked))?;
+            writeln!(out, "group  {}", layout.root().display())?;
+            writeln!(out, "report {}", layout.report().display())?;
+        }
+        Ok(if all_done { Status::Done } else { Status::Failed })
+    }
+}

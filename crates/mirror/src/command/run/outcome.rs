@@ -1,0 +1,84 @@
+//! The outcome of a run: its exit status, and what is printed of it.
+
+use std::io::Write;
+
+use mirror_analysis::Summary;
+use mirror_coordinator::Finished;
+use mirror_runs::expectations::Checked;
+use mirror_runs::{Ended, Layout};
+
+use super::super::Status;
+use super::RunArguments;
+use crate::expectations;
+
+/// A run that has ended, with its summary and the expectations that were decided.
+pub(super) struct RunOutcome {
+    pub(super) layout: Layout,
+    pub(super) finished: Finished,
+    pub(super) summary: Summary,
+    pub(super) expectations: Vec<Checked>,
+}
+
+impl RunOutcome {
+    pub(super) fn status(&self) -> Status {
+        if self.finished.reason.is_none() && expectations::all_held(&self.expectations) {
+            Status::Done
+        } else {
+            Status::Failed
+        }
+    }
+
+    /// The outcome as `--json` prints it.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let manifest = &self.finished.manifest;
+        serde_json::json!({
+            "run": manifest.id,
+            "state": manifest.state,
+            "reason": self.finished.reason,
+            "never_came": self.finished.never_came,
+            "folder": self.layout.root(),
+            "report": self.layout.report(),
+            "counts": manifest.counts,
+            "expectations": self.expectations,
+        })
+    }
+
+    /// Prints the outcome.
+    pub(super) fn print(&self, arguments: &RunArguments) -> anyhow::Result<()> {
+        let Finished {
+            manifest,
+            reason,
+            never_came,
+            ..
+        } = &self.finished;
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            serde_json::to_writer_pretty(&mut out, &self.json())?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        writeln!(out, "{}", self.summary.table())?;
+        let totals = &self.summary.totals;
+        let rate = totals
+            .step_rate()
+            .map(|rate| format!(", {rate:.0} steps a second"))
+            .unwrap_or_default();
+        writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
+        if let Some(reason) = reason {
+            let word = if manifest.state == Ended::Interrupted.into() {
+                "interrupted"
+            } else {
+                "failed"
+            };
+            eprintln!("the run {word}: {reason}");
+        } else {
+            for step in never_came {
+                eprintln!("what the schedule has at step {step} did not happen: the step never came");
+            }
+        }
+        write!(out, "{}", expectations::in_words(&self.expectations))?;
+        writeln!(out, "run    {}", self.layout.root().display())?;
+        writeln!(out, "report {}", self.layout.report().display())?;
+        Ok(())
+    }
+}

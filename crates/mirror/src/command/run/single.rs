@@ -1,0 +1,139 @@
+//! One run of an experiment: prepared, executed, decided and reported.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use mirror_analysis::{RunData, Summary, write_report};
+use mirror_cluster::local::{Binaries, LocalProcesses};
+use mirror_config::Loaded;
+use mirror_coordinator::{Finished, Network, Options, Prepared, base_of};
+use mirror_runs::{Layout, Recorder, Run, RunDirectory};
+use mirror_spec::{Expectation, Experiment, Model};
+use mirror_sql::Engine;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Misuse, place};
+use super::manifest::new_run;
+use super::outcome::RunOutcome;
+use super::{RunArguments, watch_interrupts};
+use crate::expectations;
+
+/// What the runs of a file have in common.
+pub(super) struct RunContext<'a> {
+    pub(super) arguments: &'a RunArguments,
+    pub(super) loaded: &'a Loaded,
+    pub(super) binaries: Binaries,
+    /// Decides the expectations. `None` if there are none.
+    pub(super) sql: Option<Engine>,
+}
+
+impl RunContext<'_> {
+    /// Runs an experiment to its end, decides the expectations that `is_asked` selects, and writes its report.
+    pub(super) fn run_one(
+        &self,
+        experiment: &Experiment,
+        group: Option<&str>,
+        is_asked: fn(&Expectation) -> bool,
+    ) -> anyhow::Result<RunOutcome> {
+        let arguments = self.arguments;
+        let model = experiment
+            .model
+            .as_ref()
+            .context("there is nobody to ask: the file has no `model`")?;
+        let network = if arguments.offline {
+            Network::Forbidden
+        } else {
+            Network::Allowed
+        };
+        let mut data = mirror_coordinator::prepare(
+            experiment,
+            model,
+            base_of(&arguments.file),
+            &arguments.runs_dir.runs_dir,
+            network,
+        )
+        .map_err(Misuse::of)?;
+        if let Some(resume) = &arguments.resume {
+            data.resume = checkpoints(arguments, resume, experiment.network.validators)?;
+        }
+        if !arguments.json {
+            data.origins.iter().for_each(|origin| eprintln!("{origin}"));
+        }
+        let new = new_run(arguments, self.loaded, experiment, group);
+        let run = RunDirectory::create(&arguments.runs_dir.runs_dir, &new)?;
+        let layout = run.layout().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+            let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
+            let options = Options {
+                log: arguments.log.clone(),
+                stop,
+                now,
+                progress: !arguments.json,
+            };
+            let finished = execute(experiment, model, data, run, self.binaries.clone(), options).await?;
+            let (its_layout, sql) = (layout.clone(), self.sql.clone());
+            let expected: Vec<Expectation> = experiment
+                .expect
+                .iter()
+                .filter(|one| is_asked(one))
+                .cloned()
+                .collect();
+            let last = move || -> anyhow::Result<_> {
+                let checked = match sql {
+                    Some(engine) => {
+                        let runs = [its_layout.root().to_owned()];
+                        expectations::decide(&engine, &expected, &runs, &its_layout)?
+                    }
+                    None => Vec::new(),
+                };
+                Ok((checked, summarise(&its_layout)?))
+            };
+            let (expectations, summary) = tokio::task::spawn_blocking(last).await??;
+            interrupts.abort();
+            Ok(RunOutcome {
+                layout,
+                finished,
+                summary,
+                expectations,
+            })
+        })
+    }
+}
+
+/// The checkpoints that the validators' gating models begin with.
+fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
+    let file = Path::new(resume);
+    let from = if file.is_file() {
+        file.to_owned()
+    } else {
+        place::run(&arguments.runs_dir.runs_dir, resume)?
+    };
+    Ok(mirror_coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
+}
+
+/// Starts the nodes of a run and follows it to its end.
+async fn execute(
+    experiment: &Experiment,
+    model: &Model,
+    data: Prepared,
+    run: RunDirectory,
+    binaries: Binaries,
+    options: Options,
+) -> anyhow::Result<Finished> {
+    let (placement, exits) =
+        LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
+    let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;
+    mirror_coordinator::run(experiment, model, data, recorder, placement, exits, options).await
+}
+
+/// Writes the report of a run that has ended.
+fn summarise(layout: &Layout) -> anyhow::Result<Summary> {
+    let data = RunData::read(&Run::open(layout.root())?)?;
+    let summary = Summary::of(&data);
+    write_report(&data, &summary, layout)?;
+    Ok(summary)
+}
