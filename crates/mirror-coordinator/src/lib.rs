@@ -1,5 +1,5 @@
-//! The coordinator: turns an experiment into a network of nodes, takes in what they report, keeps them alive, breaks them
-//! on schedule, and ends them in order.
+//! The coordinator: turns an experiment into a network of nodes, takes in what they report, keeps them alive, breaks
+//! them on schedule, and ends them in order.
 
 pub mod chain;
 mod data;

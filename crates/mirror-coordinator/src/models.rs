@@ -25,7 +25,8 @@ pub(crate) struct Library<'a> {
     pub(crate) network: Network,
 }
 
-/// The folder of a model that a person names, with these parts of it; relative paths are read from the working directory.
+/// The folder of a model that a person names, with these parts of it; relative paths are read from the working
+/// directory.
 pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> anyhow::Result<PathBuf> {
     let library = Library {
         base: Path::new(""),

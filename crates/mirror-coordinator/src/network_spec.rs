@@ -63,8 +63,8 @@ const HONEST: &str = "honest";
 pub(crate) const SUBTENSOR: &str = "subtensor";
 
 impl NetworkSpec {
-    /// The specification of an experiment with a model. Fails where the file names a coldkey that is none, or uids that the
-    /// metagraph that it starts from does not have.
+    /// The specification of an experiment with a model. Fails where the file names a coldkey that is none, or uids that
+    /// the metagraph that it starts from does not have.
     pub(crate) fn new(
         experiment: &Experiment,
         model: &Model,

@@ -143,7 +143,8 @@ impl<P: Placement> NodeOps<P> {
         }
     }
 
-    /// Waits until a node is ready. Miners wait for the chain, so time in which the chain was away is given back to them.
+    /// Waits until a node is ready. Miners wait for the chain, so time in which the chain was away is given back to
+    /// them.
     async fn ready(&self, node: &str) -> Result<SocketAddr, PlacementError> {
         loop {
             let since = Instant::now();

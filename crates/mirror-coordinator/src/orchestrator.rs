@@ -1,9 +1,9 @@
-//! Conducts a run: starts the nodes in order, lets the validators work, keeps the network alive or breaks it on schedule,
-//! and ends everything in order.
+//! Conducts a run: starts the nodes in order, lets the validators work, keeps the network alive or breaks it on
+//! schedule, and ends everything in order.
 //!
 //! One task owns the state of the run. What takes time (a start, a wait for a hold) is a task of the [`NodeOps`] beside
-//! it, and comes back as an [`Event`]. Events and the ends of nodes are attended to from the first process on, so a node
-//! that dies or hangs is treated alike in every [`Phase`].
+//! it, and comes back as an [`Event`]. Events and the ends of nodes are attended to from the first process on, so a
+//! node that dies or hangs is treated alike in every [`Phase`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -350,8 +350,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// Enters the next phase if the present one is over: subtensor, miners, validators, each kind ready before the next;
-    /// then the first block, the queries, and the last epoch. Returns whether it was over.
+    /// Enters the next phase if the present one is over: subtensor, miners, validators, each kind ready before the
+    /// next; then the first block, the queries, and the last epoch. Returns whether it was over.
     fn goes_on(&mut self) -> anyhow::Result<bool> {
         let ops = self.ops.clone();
         match &self.phase {
@@ -525,8 +525,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         match outcome {
             Ok(address) => self.is_ready(&node, cause, address).await,
-            // Of an end the placement tells, which decides. One that runs was started by its policy and by the schedule alike,
-            // and the other start tells when it is ready.
+            // Of an end the placement tells, which decides. One that runs was started by its policy and by the schedule
+            // alike, and the other start tells when it is ready.
             Err(PlacementError::Ended { .. } | PlacementError::Running { .. }) => Ok(()),
             Err(PlacementError::NotReady {
                 timeout,

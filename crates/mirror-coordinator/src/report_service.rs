@@ -1,5 +1,5 @@
-//! Takes in what nodes report. Records go to the run's journal in batches; when a batch is with the operating system, its
-//! senders are told.
+//! Takes in what nodes report. Records go to the run's journal in batches; when a batch is with the operating system,
+//! its senders are told.
 //!
 //! One thread owns the journal. What arrives within [`GATHER`] is written together: acknowledgements are due within
 //! 100 ms, and fewer wake-ups leave more of the machine to the network that is measured.

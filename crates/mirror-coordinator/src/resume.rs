@@ -8,8 +8,8 @@ use mirror_runs::Layout;
 
 use crate::network_spec::validator_name;
 
-/// A checkpoint for each validator. A file is for all of them; a run gives each the newest that the validator of its name
-/// left.
+/// A checkpoint for each validator. A file is for all of them; a run gives each the newest that the validator of its
+/// name left.
 ///
 /// # Errors
 /// A file is not there, or a validator left none.

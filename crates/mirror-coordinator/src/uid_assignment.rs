@@ -1,13 +1,13 @@
 //! Who plays which uid. Pure.
 //!
-//! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody keeps
-//! the uid that it has there: of the permitted neurons, those who have weighed others come first and then those with the
-//! most stake, and validators play the first of them; who is none of these and has weighed nobody is played by a miner; the
-//! rest is played by nobody, and what it has said last stands. In a metagraph of a run with the same seed, whoever was played
-//! by a validator that there is again is played by the same.
+//! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody
+//! keeps the uid that it has there: of the permitted neurons, those who have weighed others come first and then those
+//! with the most stake, and validators play the first of them; who is none of these and has weighed nobody is played by
+//! a miner; the rest is played by nobody, and what it has said last stands. In a metagraph of a run with the same seed,
+//! whoever was played by a validator that there is again is played by the same.
 //!
-//! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed; all
-//! coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
+//! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed;
+//! all coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -34,8 +34,8 @@ pub(crate) trait FaultKind {
         step: u64,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Lifts the fault from one of its processes, at the hold after `step`. `started` has the starts of this hold so far,
-    /// and takes the one that this is.
+    /// Lifts the fault from one of its processes, at the hold after `step`. `started` has the starts of this hold so
+    /// far, and takes the one that this is.
     fn lift<P: Placement>(
         &self,
         ops: &NodeOps<P>,

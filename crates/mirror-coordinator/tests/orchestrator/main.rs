@@ -1,5 +1,5 @@
-//! What the orchestrator does about nodes that die, hang or are late, about the schedule of faults, and about a user who
-//! stops the run.
+//! What the orchestrator does about nodes that die, hang or are late, about the schedule of faults, and about a user
+//! who stops the run.
 
 mod network;
 
@@ -34,7 +34,8 @@ fn consequence(node: &str, policy: &str) -> Option<Effect> {
     }
 }
 
-/// Checks that a node's end, which `incident` tells of and the reason has in these words, was treated as its policy says.
+/// Checks that a node's end, which `incident` tells of and the reason has in these words, was treated as its policy
+/// says.
 fn check_policy(outcome: &Outcome, node: &str, policy: &str, incident: &str, words: &str) {
     let about = format!("{node}, {policy}: {} {:?}", outcome.reason, outcome.incidents);
     let (follows, starts): (&[&str], _) = match policy {

@@ -30,7 +30,8 @@ pub(super) struct RunArguments {
     /// Fetches nothing: data must be on this machine
     #[arg(long)]
     offline: bool,
-    /// Begins with trained gating models: a checkpoint, or the run that left them (an id or its beginning, `last`, a path)
+    /// Begins with trained gating models: a checkpoint, or the run that left them (an id or its beginning, `last`, a
+    /// path)
     #[arg(long, value_name = "CHECKPOINT|RUN")]
     resume: Option<String>,
     /// A word to find the run by; may be given again
