@@ -1,7 +1,7 @@
 //! The neuron: a forward, and what follows from it.
 //!
-//! A forward is planned ([`plan`]: whom to ask), asked (the fan-out) and settled: its replies are judged ([`judge`]),
-//! the gating model learns from them ([`training`]), and one event records them ([`event`]). The v4 core validator does
+//! A forward is planned (`plan`: whom to ask), asked (the fan-out) and settled: its replies are judged (`judge`),
+//! the gating model learns from them (`training`), and one event records them (`event`). The v4 core validator does
 //! the same, point for point.
 
 pub mod ask;
