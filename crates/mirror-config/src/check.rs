@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
+use mirror_spec::key::{Family, Forms, Key, Keys, Kind, MAX_UID, Need, Property, Unsound, Whose};
 use mirror_spec::notation;
 
 use crate::describe::{in_words, list};
@@ -207,7 +207,7 @@ impl Walk<'_> {
                 .quietly(one, node, at, path)
                 .or_else(|| self.quietly(other, node, at, path))
                 .or_else(|| self.misfit(kind, node, path)),
-            (Kind::Uid(whose), Content::Integer(integer)) if (0..=65_535).contains(integer) => {
+            (Kind::Uid(whose), Content::Integer(integer)) if (0..=i128::from(MAX_UID)).contains(integer) => {
                 let uid = *integer as u32;
                 self.names(*whose, uid..=uid, node.origin);
                 Some(node.clone())

@@ -1,7 +1,7 @@
 //! The tables of keys in words, as messages, `mirror components` and the reference of the file have them.
 
 use mirror_spec::FAMILIES;
-use mirror_spec::key::{Forms, Key, Kind, Need, Property, Variant, Whose};
+use mirror_spec::key::{Forms, Key, Kind, MAX_UID, Need, Property, Variant, Whose};
 use serde_json::{Value, json};
 
 /// What may stand at a key: `a number, 0 to 1`.
@@ -24,7 +24,7 @@ pub fn in_words(kind: &Kind) -> String {
         Kind::Either(one, other) => format!("{}; or {}", in_words(one), in_words(other)),
         Kind::Notation(notation) => notation.what.into(),
         Kind::Uid(Whose::ValidatorIndex) => "the number of a validator".into(),
-        Kind::Uid(Whose::Miner | Whose::Neuron) => "a uid".into(),
+        Kind::Uid(Whose::Miner | Whose::Neuron) => format!("a uid, 0 to {MAX_UID}"),
         Kind::UidText(notation, _) => notation.what.into(),
         Kind::List(kind) => format!("a list, each {}", in_words(kind)),
         Kind::OneOrMany(kind) => format!("{}, or a list of such", in_words(kind)),

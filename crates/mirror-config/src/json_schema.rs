@@ -1,7 +1,7 @@
 //! The experiment file as JSON Schema (2020-12), for editors.
 
 use mirror_spec::Experiment;
-use mirror_spec::key::{HasKeys, Key, Keys, Kind, Need, Variant};
+use mirror_spec::key::{HasKeys, Key, Keys, Kind, MAX_UID, Need, Variant};
 use serde_json::{Map, Value, json};
 
 use crate::describe::plain;
@@ -38,7 +38,7 @@ fn of(kind: &Kind) -> Value {
         }
         Kind::Either(one, other) => json!({"anyOf": [of(one), of(other)]}),
         Kind::Notation(notation) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
-        Kind::Uid(_) => json!({"type": "integer", "minimum": 0, "maximum": 65_535}),
+        Kind::Uid(_) => json!({"type": "integer", "minimum": 0, "maximum": MAX_UID}),
         Kind::UidText(notation, _) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
         Kind::List(kind) => json!({"type": "array", "items": of(kind)}),
         Kind::OneOrMany(kind) => {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use mirror_spec::at::At;
-use mirror_spec::key::{Property, Whose};
+use mirror_spec::key::{MAX_UID, Property, Whose};
 use mirror_spec::{
     BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
     GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
@@ -18,8 +18,8 @@ use crate::check::{NamedUids, suggest};
 use crate::problem::Finding;
 use crate::tree::{Node, Origin};
 
-/// Neurons of a subnet: uids travel as 16 bits.
-const MAX_NEURONS: u32 = 65_536;
+/// Neurons of a subnet.
+const MAX_NEURONS: u32 = MAX_UID + 1;
 
 /// The place of a value in the tree of a file.
 type Place<'a, T> = At<'a, Node, T>;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with, to_yaml};
 use mirror_spec::{
-    BehaviourSpec, BlockTime, ChainPreset, CopycatArgs, DendritePool, Experiment, Fault, Feature,
-    GatingModel, HonestArgs, Hyperparameters, KillFault, Latency, Method, Network, NeuronSettings,
-    RestartPolicy, RewardModel, Sample, SlowArgs, Step, Steps, SubtensorSpec, Uids, Value, Victims,
-    ZipfDelay,
+    Analysis, BehaviourSpec, BlockTime, ChainPreset, CopycatArgs, DendritePool, Experiment, Fault, Feature,
+    ForwardArgs, GatingModel, HonestArgs, Hyperparameters, InferenceArgs, KillFault, Latency, Method,
+    Network, NeuronSettings, RestartPolicy, RewardModel, Sample, SlowArgs, Step, Steps, SubtensorSpec,
+    TrainArgs, Uids, Value, Victims, ZipfDelay,
 };
 
 /// A whole file, to be changed by each test.
@@ -166,6 +166,35 @@ fn defaults_are_those_of_version_4() {
     };
     assert!(train.random_sample_uids && train.train_gating_model && !train.train_network);
     assert_eq!(Experiment::default().network.restart.miners, RestartPolicy::Leave);
+}
+
+/// `Default` of the types and the walk along the tables of keys fill in the same values, each in its own way.
+#[test]
+fn what_a_file_leaves_out_is_the_default_of_its_type() {
+    let method = |name: &str| {
+        let data = "data: {id: d, path: builtin}\n";
+        let text = SOUND.replace("name: train\n    args: {max_iter: 10}", &format!("name: {name}"));
+        sound(&(text + data))
+            .experiment
+            .query
+            .expect("it has a query")
+            .method
+    };
+    assert_eq!(method("train"), Method::Train(TrainArgs::default()));
+    assert_eq!(method("forward"), Method::Forward(ForwardArgs::default()));
+    assert_eq!(method("inference"), Method::Inference(InferenceArgs::default()));
+    let file = |text: &str| sound(text).experiment;
+    let analysis = file("analysis: {requires: [a.csv]}");
+    let expected = Analysis {
+        requires: vec!["a.csv".to_owned()],
+        ..Analysis::default()
+    };
+    assert_eq!(analysis.analysis, Some(expected));
+    let rest = Experiment {
+        analysis: None,
+        ..analysis
+    };
+    assert_eq!(rest, Experiment::default());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the orchestrator has done beside it: single tasks at the nodes, each of which takes its time.
+//! Long-running operations on nodes, which the orchestrator runs as background tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

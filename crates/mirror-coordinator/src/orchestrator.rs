@@ -50,7 +50,7 @@ const STARTING_AT_ONCE: usize = 64;
 const LAST_LOG: u64 = 4 << 10;
 
 /// Events that may wait for the orchestrator.
-const WAITING_NOTICES: usize = 256;
+const WAITING_EVENTS: usize = 256;
 
 /// How a run is conducted.
 pub struct Options {
@@ -206,7 +206,7 @@ pub async fn run<P: Placement + 'static>(
         Limits::default(),
         closing.clone().cancelled_owned(),
     ));
-    let (events, mut incoming) = mpsc::channel(WAITING_NOTICES);
+    let (events, mut incoming) = mpsc::channel(WAITING_EVENTS);
     let tracer = Tracer::new(&Seed::root(experiment.seed), "coordinator", 0);
     let ops = NodeOps {
         placement: Arc::new(placement),

@@ -97,6 +97,9 @@ pub enum Kind {
     Anything,
 }
 
+/// The largest uid: uids travel as 16 bits.
+pub const MAX_UID: u32 = 65_535;
+
 /// Whom a uid in a file belongs to, which says how large it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
