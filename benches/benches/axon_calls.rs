@@ -128,7 +128,7 @@ impl Caller {
                     forward: CallId {
                         caller: self.hotkey,
                         step,
-                        half: worker,
+                        forward_index: worker,
                         uid: 0,
                         call: CallNumber::QUERY,
                     },

@@ -130,7 +130,7 @@ fn timed(times: u64, mut piece: impl FnMut()) -> f64 {
 const CALL: CallId = CallId {
     caller: [0; 32],
     step: 0,
-    half: 0,
+    forward_index: 0,
     uid: 0,
     call: CallNumber::QUERY,
 };

@@ -67,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         );
     }
     println!(
-        "the seed, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024; with an LSTM that \
+        "upstream, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024; with an LSTM that \
          learns and a tokenizer that only tells words apart, 87 and 74"
     );
     Ok(())

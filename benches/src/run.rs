@@ -33,7 +33,7 @@ pub struct Experiment {
 pub enum Models {
     /// Random scores that stay, random rewards.
     Random,
-    /// A `SequentialGatingModel` of the seed's size that learns, random rewards.
+    /// A `SequentialGatingModel` of upstream's size that learns, random rewards.
     Sequential,
     /// A small random transformer that learns, random rewards.
     TransformerGating,
@@ -86,7 +86,7 @@ impl Models {
     }
 }
 
-/// Folder of a tokenizer that stands in for a real one, beside the experiment: a token a word, as the seed was
+/// Folder of a tokenizer that stands in for a real one, beside the experiment: a token a word, as upstream was
 /// measured.
 const WORDS: &str = "words";
 
@@ -107,7 +107,7 @@ pub struct Run {
 
 /// A run that ended well and left nothing behind.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ended {
+pub struct Output {
     /// From the first step to the last, a second.
     pub steps_per_second: f64,
 }
@@ -191,7 +191,7 @@ impl Run {
     }
 
     /// Waits for the end: within `limit`, with exit status 0, with every step made, and no process left.
-    pub fn end(mut self, limit: Duration) -> anyhow::Result<Ended> {
+    pub fn end(mut self, limit: Duration) -> anyhow::Result<Output> {
         let deadline = Instant::now() + limit;
         while self.is_running()? {
             ensure!(Instant::now() < deadline, "a run did not end within {limit:?}");
@@ -218,7 +218,7 @@ impl Run {
             })
             .and_then(|line| line.rsplit(' ').next())
             .with_context(|| format!("a run did not say how fast its {steps} steps were"))?;
-        Ok(Ended {
+        Ok(Output {
             steps_per_second: rate.parse()?,
         })
     }

@@ -4,7 +4,7 @@
 //! Nothing here knows how the programs work inside. They are started from the folder of release binaries, and what they
 //! did is read from their output, their exit status, the run directory and the kernel's table of processes.
 
-mod laboratory;
+mod test_env;
 
-pub use laboratory::{Ended, Going, Laboratory, acknowledged, duckdb, rows};
 pub use mirror_test_support::{Process, eventually, logging_below, within};
+pub use test_env::{Output, RunningCommand, TestEnv, acknowledged, duckdb, rows};

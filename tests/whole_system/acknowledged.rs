@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mirror_runs::Run;
 use mirror_runs::tables::{EpochRow, EventRow, ResponseRow};
 use mirror_seed::Seed;
-use mirror_tests::{Laboratory, acknowledged, logging_below, rows, within};
+use mirror_tests::{TestEnv, acknowledged, logging_below, rows, within};
 use rustix::process::Signal;
 
 use crate::experiment::{ASKED, TRAINING};
@@ -28,26 +28,26 @@ const GONE: Duration = Duration::from_secs(5);
 fn nothing_acknowledged_is_lost_torn_or_doubled() {
     let seed = seed();
     println!("MIRROR_TEST_SEED={seed}");
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("endless.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("endless.yml", TRAINING);
     let mut longest = (Duration::ZERO, Vec::new());
     let mut told = 0;
     for kill in 0..KILLS {
         let moment = moment(seed, kill);
-        let mut going = laboratory.start_run(
+        let mut running = env.start_run(
             file,
             &["query.method.args.max_iter=1000000", "network.validators=2"],
         );
-        let folder = going.folder();
+        let folder = running.folder();
         if kill % 4 > 0 {
-            going.until_acknowledged("validator-0", 1);
+            running.until_acknowledged("validator-0", 1);
         }
         thread::sleep(moment);
         let killed = Instant::now();
-        going.send(Signal::KILL);
+        running.send(Signal::KILL);
         let mut last = Vec::new();
         within(GONE, "no process is left", || {
-            let left = logging_below(laboratory.path());
+            let left = logging_below(env.path());
             if left.is_empty() {
                 return Some(());
             }
@@ -58,20 +58,20 @@ fn nothing_acknowledged_is_lost_torn_or_doubled() {
             killed.elapsed(),
             last.into_iter().map(|process| process.program).collect(),
         ));
-        assert_eq!(going.ends().status, None, "it was killed after {moment:?}");
+        assert_eq!(running.ends().status, None, "it was killed after {moment:?}");
 
-        assert_eq!(state(&laboratory, &folder), "interrupted");
+        assert_eq!(state(&env, &folder), "interrupted");
         let id = folder
             .file_name()
             .and_then(|id| id.to_str())
             .expect("a run's id is text");
-        let recovered = laboratory.mirror(&["runs", "recover", id]);
+        let recovered = env.mirror(&["runs", "recover", id]);
         assert_eq!(recovered.status, Some(0), "{recovered:?}");
         told += compare(&folder);
-        let again = laboratory.mirror(&["runs", "recover", id]);
+        let again = env.mirror(&["runs", "recover", id]);
         assert_eq!(again.status, Some(0), "{again:?}");
         assert!(again.out.contains("had ended before"), "{again:?}");
-        assert_eq!(state(&laboratory, &folder), "interrupted");
+        assert_eq!(state(&env, &folder), "interrupted");
     }
     println!(
         "{told} events were acknowledged; the last processes after a kill, and after how long: {longest:?}"
@@ -90,7 +90,7 @@ fn compare(folder: &Path) -> usize {
     for event in rows::<EventRow>(&run) {
         let identity = format!(
             "{} {} {} {}",
-            event.validator, event.purpose, event.step, event.step_sub
+            event.validator, event.purpose, event.step, event.forward_index
         );
         *recorded.entry(identity).or_insert(0) += 1;
     }
@@ -101,7 +101,7 @@ fn compare(folder: &Path) -> usize {
     for call in rows::<ResponseRow>(&run) {
         let identity = format!(
             "{} {} {} {}",
-            call.validator, call.purpose, call.step, call.step_sub
+            call.validator, call.purpose, call.step, call.forward_index
         );
         *calls.entry(identity).or_default() += 1;
     }
@@ -141,8 +141,8 @@ fn compare(folder: &Path) -> usize {
 
 /// How `mirror runs list` says that a run stands.
 #[track_caller]
-fn state(laboratory: &Laboratory, folder: &Path) -> String {
-    let listed = laboratory.mirror(&["runs", "list", "--json"]);
+fn state(env: &TestEnv, folder: &Path) -> String {
+    let listed = env.mirror(&["runs", "list", "--json"]);
     assert_eq!(listed.status, Some(0), "{listed:?}");
     let runs = listed
         .out

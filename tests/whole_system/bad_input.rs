@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use mirror_tests::{Ended, Laboratory, logging_below};
+use mirror_tests::{Output, TestEnv, logging_below};
 use tempfile::TempDir;
 
 use crate::experiment::TRAINING;
@@ -14,14 +14,14 @@ use mirror_test_support::SmallDisk;
 /// Runs a file with this text: refused with status 2, each of the `words` is told, and nothing was begun.
 #[track_caller]
 fn refused(text: &str, words: &[&str]) {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("wrong.yml", text);
-    let refused = laboratory.mirror(&["run", file, "--offline"]);
+    let env = TestEnv::new();
+    let file = env.file("wrong.yml", text);
+    let refused = env.mirror(&["run", file, "--offline"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     for word in words {
         assert!(refused.err.contains(word), "`{word}`: {refused:?}");
     }
-    assert!(!laboratory.runs_dir().exists(), "a run was begun");
+    assert!(!env.runs_dir().exists(), "a run was begun");
 }
 
 /// [`TRAINING`] with one thing replaced.
@@ -97,8 +97,8 @@ fn a_network_without_miners_is_refused() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let laboratory = Laboratory::new();
-    let refused = laboratory.mirror(&["run", "nowhere.yml"]);
+    let env = TestEnv::new();
+    let refused = env.mirror(&["run", "nowhere.yml"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     assert!(refused.err.contains("nowhere.yml"), "{refused:?}");
 }
@@ -107,18 +107,18 @@ fn a_file_that_is_not_there_is_named() {
 /// was begun.
 #[track_caller]
 fn useless_data(name: &str, content: &[u8], words: &[&str]) {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file(
+    let env = TestEnv::new();
+    let file = env.file(
         "useless.yml",
         training_with("data_path: builtin", &format!("data_path: {name}")),
     );
-    laboratory.file(name, content);
-    let failed = laboratory.mirror(&["run", file, "--offline"]);
+    env.file(name, content);
+    let failed = env.mirror(&["run", file, "--offline"]);
     assert_eq!(failed.status, Some(2), "{failed:?}");
     for word in words {
         assert!(failed.err.contains(word), "`{word}`: {failed:?}");
     }
-    assert!(!laboratory.runs_dir().exists(), "a run was begun");
+    assert!(!env.runs_dir().exists(), "a run was begun");
 }
 
 /// A row of a data set.
@@ -170,12 +170,12 @@ fn a_data_set_that_is_not_utf_8_is_refused() {
 
 #[test]
 fn a_data_set_that_is_nowhere_is_refused_with_the_ways_to_get_it() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file(
+    let env = TestEnv::new();
+    let file = env.file(
         "named.yml",
         training_with("data_path: builtin", "data_path: nq_open"),
     );
-    let failed = laboratory.mirror(&["run", file, "--offline"]);
+    let failed = env.mirror(&["run", file, "--offline"]);
     assert_eq!(failed.status, Some(2), "{failed:?}");
     for word in ["nq_open", "MIRROR_DATA", "Hugging Face", "offline"] {
         assert!(failed.err.contains(word), "`{word}`: {failed:?}");
@@ -187,10 +187,10 @@ fn a_data_set_that_is_nowhere_is_refused_with_the_ways_to_get_it() {
 fn a_read_only_runs_folder_is_said() {
     let Some(disk) = SmallDisk::mount(512) else { return };
     disk.make_read_only();
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("training.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("training.yml", TRAINING);
     let runs = disk.path().join("runs").display().to_string();
-    let failed = laboratory.mirror(&["run", file, "--offline", "--runs-dir", &runs]);
+    let failed = env.mirror(&["run", file, "--offline", "--runs-dir", &runs]);
     assert_eq!(failed.status, Some(1), "{failed:?}");
     assert!(
         failed.err.contains(&runs) && failed.err.contains("read-only"),
@@ -204,10 +204,10 @@ fn a_full_disk_stops_a_run_that_says_so() {
     let Some(disk) = SmallDisk::mount(1_024) else {
         return;
     };
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("endless.yml", training_with("max_iter: 40", "max_iter: 1000000"));
+    let env = TestEnv::new();
+    let file = env.file("endless.yml", training_with("max_iter: 40", "max_iter: 1000000"));
     let runs = disk.path().display().to_string();
-    let failed = laboratory.mirror(&["run", file, "--offline", "--log", "warn", "--runs-dir", &runs]);
+    let failed = env.mirror(&["run", file, "--offline", "--log", "warn", "--runs-dir", &runs]);
     assert_eq!(logging_below(disk.path()), [], "left behind: {failed:?}");
     assert_eq!(failed.status, Some(1), "{failed:?}");
     assert!(failed.err.contains("no space left"), "{failed:?}");
@@ -216,12 +216,12 @@ fn a_full_disk_stops_a_run_that_says_so() {
 /// Ports are the kernel's to give: two networks at once are in each other's way nowhere.
 #[test]
 fn two_runs_at_once_do_not_collide() {
-    let laboratories = [Laboratory::new(), Laboratory::new()];
-    let going = laboratories.each_ref().map(|laboratory| {
-        let file = laboratory.file("training.yml", TRAINING);
-        laboratory.start_run(file, &[])
+    let laboratories = [TestEnv::new(), TestEnv::new()];
+    let running = laboratories.each_ref().map(|env| {
+        let file = env.file("training.yml", TRAINING);
+        env.start_run(file, &[])
     });
-    for ended in going.map(mirror_tests::Going::ends) {
+    for ended in running.map(mirror_tests::RunningCommand::ends) {
         assert_eq!(ended.status, Some(0), "{ended:?}");
     }
 }
@@ -229,7 +229,7 @@ fn two_runs_at_once_do_not_collide() {
 /// The project's programs in a folder of their own, but for the miner: that is a shell script.
 pub(crate) fn with_fake_miner(script: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let real = Laboratory::new().programs().to_owned();
+    let real = TestEnv::new().programs().to_owned();
     // A program finds the others beside itself, and a link would lead it back.
     fs::copy(real.join("mirror"), folder.path().join("mirror")).expect("a copy");
     for program in ["mirror-subtensor", "mirror-validator"] {
@@ -243,11 +243,11 @@ pub(crate) fn with_fake_miner(script: &str) -> TempDir {
 
 /// Runs an experiment whose miners are this script: it fails and every process is gone.
 #[track_caller]
-fn fails_with_miner(script: &str) -> Ended {
+fn fails_with_miner(script: &str) -> Output {
     let programs = with_fake_miner(script);
-    let laboratory = Laboratory::with_programs(PathBuf::from(programs.path()));
-    let file = laboratory.file("training.yml", TRAINING);
-    let failed = laboratory.mirror(&["run", file, "--offline", "--set", "network.ready_timeout=1s"]);
+    let env = TestEnv::with_programs(PathBuf::from(programs.path()));
+    let file = env.file("training.yml", TRAINING);
+    let failed = env.mirror(&["run", file, "--offline", "--set", "network.ready_timeout=1s"]);
     assert_eq!(failed.status, Some(1), "{failed:?}");
     failed
 }

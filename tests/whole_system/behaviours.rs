@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mirror_runs::tables::{ResponseRow, SUCCESS};
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 
 use crate::experiment::TRAINING;
 
@@ -23,9 +23,9 @@ const CONSTANT: &str = "That is a very good question.";
 
 #[test]
 fn a_network_with_miners_that_misbehave_repeats() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("misbehaving.yml", TRAINING);
-    let first = laboratory.done(file, &MISBEHAVING);
+    let env = TestEnv::new();
+    let file = env.file("misbehaving.yml", TRAINING);
+    let first = env.done(file, &MISBEHAVING);
     let calls: Vec<ResponseRow> = rows(&first);
     let of = |uids: &[u32]| -> Vec<&ResponseRow> {
         calls.iter().filter(|call| uids.contains(&call.uid)).collect()
@@ -41,7 +41,7 @@ fn a_network_with_miners_that_misbehave_repeats() {
     );
     let mut shared: BTreeMap<(String, u64, u32), BTreeSet<&str>> = BTreeMap::new();
     for call in of(&[4, 5]) {
-        let place = (call.validator.clone(), call.step, call.step_sub);
+        let place = (call.validator.clone(), call.step, call.forward_index);
         shared.entry(place).or_default().insert(&call.completion);
     }
     assert!(shared.values().all(|answers| answers.len() == 1), "{shared:?}");
@@ -51,7 +51,7 @@ fn a_network_with_miners_that_misbehave_repeats() {
     }
     assert!(of(&[6]).iter().any(|call| call.outcome == "refused"));
 
-    let second = laboratory.done(file, &MISBEHAVING);
-    let same = laboratory.diff(&first, &second);
+    let second = env.done(file, &MISBEHAVING);
+    let same = env.diff(&first, &second);
     assert_eq!(same.status, Some(0), "{same:?}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, LossRow, ParameterRow, ResponseRow, Row, SUCCESS};
-use mirror_tests::{Laboratory, eventually, rows};
+use mirror_tests::{TestEnv, eventually, rows};
 use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
@@ -32,8 +32,8 @@ fn sequential() -> String {
         .replace("neuron: {", "neuron: {checkpoint_every: 20, learning_rate: 1, ")
 }
 
-fn newest(laboratory: &Laboratory) -> Run {
-    let path = mirror_runs::find(laboratory.runs_dir(), "last").expect("there is a run");
+fn newest(env: &TestEnv) -> Run {
+    let path = mirror_runs::find(env.runs_dir(), "last").expect("there is a run");
     Run::open(path).expect("the run opens")
 }
 
@@ -50,24 +50,24 @@ fn first_scores(run: &Run, step: u64) -> Vec<f32> {
     let events: Vec<EventRow> = table(run);
     let event = events
         .into_iter()
-        .find(|event| (event.step, event.step_sub) == (step, 0));
+        .find(|event| (event.step, event.forward_index) == (step, 0));
     event.expect("a step has a first half").scores
 }
 
 #[test]
 fn losses_and_parameters_are_tables() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("sequential.yml", sequential());
-    let run = laboratory.done(file, &[]);
+    let env = TestEnv::new();
+    let file = env.file("sequential.yml", sequential());
+    let run = env.done(file, &[]);
     let losses: Vec<LossRow> = table(&run);
     let parameters: Vec<ParameterRow> = table(&run);
     let looked = losses.iter().filter(|loss| loss.step % 10 == 0);
     let expected: Vec<(u64, u32, &str)> = looked
-        .flat_map(|loss| NAMES.map(|name| (loss.step, loss.step_sub, name)))
+        .flat_map(|loss| NAMES.map(|name| (loss.step, loss.forward_index, name)))
         .collect();
     let found: Vec<(u64, u32, &str)> = parameters
         .iter()
-        .map(|row| (row.step, row.step_sub, row.parameter.as_str()))
+        .map(|row| (row.step, row.forward_index, row.parameter.as_str()))
         .collect();
     assert!(!found.is_empty());
     assert_eq!(
@@ -77,30 +77,30 @@ fn losses_and_parameters_are_tables() {
     assert!(parameters.iter().all(|row| row.gradient_norm > 0.0));
     assert!(parameters.iter().all(|row| row.histogram.len() == 64));
 
-    let never = laboratory.done(file, &["model.neuron.watch_every=0"]);
+    let never = env.done(file, &["model.neuron.watch_every=0"]);
     assert_eq!(table::<ParameterRow>(&never), []);
 }
 
 #[test]
 fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("sequential.yml", sequential());
+    let env = TestEnv::new();
+    let file = env.file("sequential.yml", sequential());
     let long = ["query.method.args.max_iter=300"];
-    let undisturbed = laboratory.done(file, &long);
-    let mut going = laboratory.start_run(file, &long);
-    let folder = going.folder();
+    let undisturbed = env.done(file, &long);
+    let mut running = env.start_run(file, &long);
+    let folder = running.folder();
     for events in [30, 250] {
-        going.until_acknowledged("validator-0", events);
-        let node = going.node("validator-0");
+        running.until_acknowledged("validator-0", events);
+        let node = running.node("validator-0");
         node.send(Signal::KILL);
         eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
     }
-    let ended = going.ends();
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let told = fs::read_to_string(folder.join("logs/validator-0.log")).expect("a log");
     assert!(told.contains("goes on from a checkpoint"), "{told}");
     let disturbed = Run::open(folder).expect("the run opens");
-    let same = laboratory.diff(&undisturbed, &disturbed);
+    let same = env.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");
     let left = |run| fs::read(checkpoint(run, "00000300.safetensors")).expect("the last checkpoint");
     assert!(
@@ -111,20 +111,20 @@ fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model()
 
 #[test]
 fn a_run_goes_on_from_the_checkpoint_of_another() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("sequential.yml", sequential());
-    let first = laboratory.done(file, &[]);
+    let env = TestEnv::new();
+    let file = env.file("sequential.yml", sequential());
+    let first = env.done(file, &[]);
     assert_ne!(first_scores(&first, 20), first_scores(&first, 0), "it learned");
     let middle = checkpoint(&first, "00000020.safetensors");
     let middle = middle.to_str().expect("a path in UTF-8");
     let frozen = "model.neuron.learning_rate=0";
 
     // From another seed, the parameters are the checkpoint's all the same.
-    let ended = laboratory.mirror(&[
+    let ended = env.mirror(&[
         "run", file, "--set", "seed=8", "--set", frozen, "--resume", middle,
     ]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let second = newest(&laboratory);
+    let second = newest(&env);
     assert_eq!(first_scores(&second, 0), first_scores(&first, 20));
     assert_eq!(
         first_scores(&second, 39),
@@ -135,9 +135,9 @@ fn a_run_goes_on_from_the_checkpoint_of_another() {
     // A run gives its last.
     let id = first.layout().root().file_name().expect("a run has an id");
     let id = id.to_str().expect("ids are UTF-8");
-    let ended = laboratory.mirror(&["run", file, "--set", frozen, "--resume", id]);
+    let ended = env.mirror(&["run", file, "--set", frozen, "--resume", id]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let third = newest(&laboratory);
+    let third = newest(&env);
     let last = |run: &Run| fs::read(checkpoint(run, "00000040.safetensors")).expect("a checkpoint");
     assert_ne!(first_scores(&third, 0), first_scores(&second, 0));
     assert_eq!(last(&third).len(), last(&first).len());
@@ -145,42 +145,42 @@ fn a_run_goes_on_from_the_checkpoint_of_another() {
 
 #[test]
 fn what_cannot_be_gone_on_from_is_refused_before_the_first_step() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("sequential.yml", sequential());
-    let first = laboratory.done(file, &[]);
+    let env = TestEnv::new();
+    let file = env.file("sequential.yml", sequential());
+    let first = env.done(file, &[]);
     let last = checkpoint(&first, "00000040.safetensors");
     let last = last.to_str().expect("a path in UTF-8");
 
     let narrower = "model.gating_model.args.embedding_dim=8";
-    let refused = laboratory.mirror(&["run", file, "--set", narrower, "--resume", last]);
+    let refused = env.mirror(&["run", file, "--set", narrower, "--resume", last]);
     assert_eq!(refused.status, Some(1), "{refused:?}");
     for word in ["00000040.safetensors", "`embedding.weight`", "12]", "8]"] {
         assert!(refused.err.contains(word), "{refused:?}");
     }
-    assert_eq!(table::<EventRow>(&newest(&laboratory)), []);
+    assert_eq!(table::<EventRow>(&newest(&env)), []);
 
-    let constant = laboratory.file("random.yml", TRAINING);
-    let refused = laboratory.mirror(&["run", constant, "--resume", last]);
+    let constant = env.file("random.yml", TRAINING);
+    let refused = env.mirror(&["run", constant, "--resume", last]);
     assert_eq!(refused.status, Some(1), "{refused:?}");
     assert!(refused.err.contains("no parameters that learn"), "{refused:?}");
 
     let two = "network.validators=2";
     let root = first.layout().root().to_str().expect("a path in UTF-8");
-    let refused = laboratory.mirror(&["run", file, "--set", two, "--resume", root]);
+    let refused = env.mirror(&["run", file, "--set", two, "--resume", root]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     assert!(
         refused.err.contains("no checkpoint of validator-1"),
         "{refused:?}"
     );
-    let refused = laboratory.mirror(&["run", file, "--resume", "nowhere"]);
+    let refused = env.mirror(&["run", file, "--resume", "nowhere"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
 }
 
 #[test]
 fn rewards_go_back_to_those_who_answered() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("training.yml", TRAINING);
-    let run = laboratory.done(file, &["query.method.args.train_network=true"]);
+    let env = TestEnv::new();
+    let file = env.file("training.yml", TRAINING);
+    let run = env.done(file, &["query.method.args.train_network=true"]);
     let calls: Vec<ResponseRow> = table(&run);
     assert!(
         calls.iter().any(|call| call.outcome == SUCCESS) && calls.iter().any(|call| call.outcome != SUCCESS)
@@ -189,7 +189,7 @@ fn rewards_go_back_to_those_who_answered() {
         let expected = (call.outcome == SUCCESS).then_some(0);
         assert_eq!(call.backward_code, expected, "{call:?}");
     }
-    let run = laboratory.done(file, &[]);
+    let run = env.done(file, &[]);
     let calls: Vec<ResponseRow> = table(&run);
     assert!(calls.iter().all(|call| call.backward_code.is_none()));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use mirror_tests::{Ended, Laboratory};
+use mirror_tests::{Output, TestEnv};
 use serde_json::Value;
 
 use crate::experiment::TRAINING;
@@ -13,13 +13,13 @@ use crate::experiment::TRAINING;
 const SMALL: [&str; 1] = ["query.method.args.max_iter=20"];
 
 #[track_caller]
-fn json(ended: &Ended) -> Value {
+fn json(ended: &Output) -> Value {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
 #[track_caller]
-fn lines(ended: &Ended) -> Vec<Value> {
+fn lines(ended: &Output) -> Vec<Value> {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let lines = ended.out.lines().map(serde_json::from_str);
     lines
@@ -31,7 +31,7 @@ fn lines(ended: &Ended) -> Vec<Value> {
 /// JSON.
 #[test]
 fn check_tells_every_problem_and_its_place() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
     let folders = [configs.clone(), configs.join("attacks")];
     let examples = folders
@@ -40,7 +40,7 @@ fn check_tells_every_problem_and_its_place() {
     let examples = examples.map(|entry| entry.expect("an example").path());
     for file in examples.filter(|path| path.is_file()) {
         let file = file.display().to_string();
-        let checked = laboratory.mirror(&["check", &file]);
+        let checked = env.mirror(&["check", &file]);
         assert_eq!(
             (checked.status, checked.err.as_str()),
             (Some(0), ""),
@@ -51,8 +51,8 @@ fn check_tells_every_problem_and_its_place() {
         .replace("alpha: 0.9", "alpha: 1.9")
         .replace("DummyRewardModel", "DummyRewardModle")
         .replace("record_acknowledged", "record_acknowledgd");
-    let file = laboratory.file("wrong.yml", wrong);
-    let checked = laboratory.mirror(&["check", file]);
+    let file = env.file("wrong.yml", wrong);
+    let checked = env.mirror(&["check", file]);
     assert_eq!(checked.status, Some(2), "{checked:?}");
     for place in [
         "wrong.yml:4:10: error",
@@ -61,7 +61,7 @@ fn check_tells_every_problem_and_its_place() {
     ] {
         assert!(checked.err.contains(place), "{place}: {checked:?}");
     }
-    let as_json = laboratory.mirror(&["check", file, "--json"]);
+    let as_json = env.mirror(&["check", file, "--json"]);
     assert_eq!(as_json.status, Some(2), "{as_json:?}");
     let told: Value = serde_json::from_str(&as_json.out).expect("JSON");
     let problems = told["problems"].as_array().expect("a list");
@@ -82,13 +82,13 @@ fn check_tells_every_problem_and_its_place() {
 /// `components` lists what a file may name, and `schema` knows the same names.
 #[test]
 fn components_and_schema_know_the_same_names() {
-    let laboratory = Laboratory::new();
-    let schema = laboratory.mirror(&["schema"]);
+    let env = TestEnv::new();
+    let schema = env.mirror(&["schema"]);
     let text = schema.out.clone();
     assert!(json(&schema)["$schema"].is_string(), "{schema:?}");
-    let listed = laboratory.mirror(&["components"]);
+    let listed = env.mirror(&["components"]);
     assert_eq!(listed.status, Some(0), "{listed:?}");
-    let families = json(&laboratory.mirror(&["components", "--json"]));
+    let families = json(&env.mirror(&["components", "--json"]));
     let variants = families.as_array().expect("a list").iter();
     let names = variants.flat_map(|family| family["variants"].as_array().expect("a list"));
     let names: BTreeSet<&str> = names
@@ -110,9 +110,9 @@ fn components_and_schema_know_the_same_names() {
 /// `run` prints the table of uids and where report and run are; `run --json` says the same to programs.
 #[test]
 fn run_prints_the_table_and_the_places() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
-    let told = laboratory.mirror(&["run", file, "--offline", "--set", SMALL[0]]);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
+    let told = env.mirror(&["run", file, "--offline", "--set", SMALL[0]]);
     assert_eq!(told.status, Some(0), "{told:?}");
     for word in ["uid", "success rate", "mean reward", "weight", "incentive"] {
         assert!(told.out.contains(word), "{word}: {told:?}");
@@ -123,7 +123,7 @@ fn run_prints_the_table_and_the_places() {
         .lines()
         .find_map(|line| line.strip_prefix("report "))
         .expect("the report's path");
-    let report = fs::read_to_string(laboratory.path().join(report.trim())).expect("the report is there");
+    let report = fs::read_to_string(env.path().join(report.trim())).expect("the report is there");
     assert!(
         !report.contains("<script src=") && !report.contains("<link "),
         "the report opens without a network"
@@ -143,19 +143,14 @@ fn run_prints_the_table_and_the_places() {
         "--notes",
         "n",
     ];
-    let told = json(&laboratory.mirror(&words));
+    let told = json(&env.mirror(&words));
     assert_eq!(
         (&told["state"], &told["counts"]["rows"]["events"]),
         (&"done".into(), &40.into()),
         "{told}"
     );
-    assert!(
-        laboratory
-            .path()
-            .join(told["report"].as_str().expect("a path"))
-            .exists()
-    );
-    let shown = json(&laboratory.mirror(&["runs", "show", "last", "--json"]));
+    assert!(env.path().join(told["report"].as_str().expect("a path")).exists());
+    let shown = json(&env.mirror(&["runs", "show", "last", "--json"]));
     assert_eq!(
         (&shown["tags"][0], &shown["group"], &shown["notes"]),
         (&"first".into(), &"g".into(), &"n".into())
@@ -166,17 +161,17 @@ fn run_prints_the_table_and_the_places() {
 /// report again; and what is no run is said to be none.
 #[test]
 fn runs_are_found_shown_and_reported_again() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
-    let run = laboratory.done(file, &SMALL);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
+    let run = env.done(file, &SMALL);
     let id = run.manifest().id.as_str();
-    let listed = laboratory.mirror(&["runs", "list"]);
+    let listed = env.mirror(&["runs", "list"]);
     assert!(
         listed.out.contains(id) && listed.out.contains("done") && listed.out.contains("40 events"),
         "{listed:?}"
     );
     for wanted in [id, &id[..id.len() - 3], "last", &format!("runs/{id}")] {
-        let shown = laboratory.mirror(&["runs", "show", wanted]);
+        let shown = env.mirror(&["runs", "show", wanted]);
         assert_eq!(shown.status, Some(0), "{shown:?}");
         assert!(
             shown.out.contains(id) && shown.out.contains("mean reward"),
@@ -184,26 +179,26 @@ fn runs_are_found_shown_and_reported_again() {
         );
     }
     fs::remove_file(run.layout().report()).expect("the report was there");
-    let reported = laboratory.mirror(&["report", "last"]);
+    let reported = env.mirror(&["report", "last"]);
     assert_eq!(reported.status, Some(0), "{reported:?}");
     assert!(run.layout().report().exists());
-    let none = laboratory.mirror(&["runs", "show", "1999"]);
+    let none = env.mirror(&["runs", "show", "1999"]);
     assert_eq!(none.status, Some(2), "{none:?}");
     assert!(none.err.contains("1999") && none.err.contains("runs"), "{none:?}");
 }
 
-/// `show --events` prints the seed's columns as CSV or JSON; `ignore_attr` hides columns there, and drops nothing.
+/// `show --events` prints upstream's columns as CSV or JSON; `ignore_attr` hides columns there, and drops nothing.
 #[test]
 fn events_are_shown_in_the_seeds_columns_without_the_ignored_ones() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
     let columns = "completion,message,uids,rewards,scores,all_uids,all_completions,block,is_question,call_time,step,step_sub";
-    let run = laboratory.done(file, &SMALL);
-    let csv = laboratory.mirror(&["runs", "show", "last", "--events", "csv"]);
+    let run = env.done(file, &SMALL);
+    let csv = env.mirror(&["runs", "show", "last", "--events", "csv"]);
     assert!(csv.out.starts_with(columns), "{csv:?}");
 
-    let ignoring = laboratory.done(file, &[SMALL[0], "query.ignore_attr=[hotkeys, block, scores]"]);
-    let events = lines(&laboratory.mirror(&["runs", "show", "last", "--events", "jsonl"]));
+    let ignoring = env.done(file, &[SMALL[0], "query.ignore_attr=[hotkeys, block, scores]"]);
+    let events = lines(&env.mirror(&["runs", "show", "last", "--events", "jsonl"]));
     assert_eq!(events.len(), 40);
     for event in &events {
         let event = event.as_object().expect("an object");
@@ -217,34 +212,34 @@ fn events_are_shown_in_the_seeds_columns_without_the_ignored_ones() {
         );
         assert_eq!(event["all_uids"].as_array().map(Vec::len), Some(6));
     }
-    let same = laboratory.diff(&run, &ignoring);
+    let same = env.diff(&run, &ignoring);
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
 /// A file with `analysis` alone makes the reports of the runs that it requires, by their query's id and by their own.
 #[test]
 fn an_analysis_alone_reads_earlier_runs() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
-    let run = laboratory.done(file, &SMALL);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
+    let run = env.done(file, &SMALL);
     let id = run.manifest().id.as_str();
     for required in ["./training", id] {
         fs::remove_file(run.layout().report()).expect("the report was there");
         let required = required.trim_start_matches("./");
-        let analysis = laboratory.file(
+        let analysis = env.file(
             "analysis.yml",
             format!("analysis: {{id: again, requires: [{required}]}}\n"),
         );
-        let made = laboratory.mirror(&["run", analysis]);
+        let made = env.mirror(&["run", analysis]);
         assert_eq!(made.status, Some(0), "{made:?}");
         assert!(made.out.contains(id), "{made:?}");
         assert!(run.layout().report().exists(), "{made:?}");
     }
-    let analysis = laboratory.file(
+    let analysis = env.file(
         "analysis.yml",
         "analysis: {id: again, requires: [2001-01-01T00-00-00-none-0000]}\n",
     );
-    let missing = laboratory.mirror(&["run", analysis]);
+    let missing = env.mirror(&["run", analysis]);
     assert_eq!(missing.status, Some(2), "{missing:?}");
     assert!(
         missing.err.contains("2001-01-01T00-00-00-none-0000"),
@@ -255,35 +250,34 @@ fn an_analysis_alone_reads_earlier_runs() {
 /// Runs lie where `--runs-dir` says, else where `MIRROR_RUNS` says, else in `runs`.
 #[test]
 fn runs_lie_where_they_are_wanted() {
-    let mut laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
-    let run = |laboratory: &Laboratory, more: &[&str]| {
-        let ended = laboratory.mirror(&[&["run", file, "--offline", "--set", SMALL[0]], more].concat());
+    let mut env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
+    let run = |env: &TestEnv, more: &[&str]| {
+        let ended = env.mirror(&[&["run", file, "--offline", "--set", SMALL[0]], more].concat());
         assert_eq!(ended.status, Some(0), "{ended:?}");
     };
-    let count = |laboratory: &Laboratory, folder: &str| {
-        fs::read_dir(laboratory.path().join(folder)).map_or(0, Iterator::count)
-    };
-    laboratory.set("MIRROR_RUNS", "by-variable");
-    run(&laboratory, &[]);
-    run(&laboratory, &["--runs-dir", "by-option"]);
-    let counts = ["runs", "by-variable", "by-option"].map(|folder| count(&laboratory, folder));
+    let count =
+        |env: &TestEnv, folder: &str| fs::read_dir(env.path().join(folder)).map_or(0, Iterator::count);
+    env.set("MIRROR_RUNS", "by-variable");
+    run(&env, &[]);
+    run(&env, &["--runs-dir", "by-option"]);
+    let counts = ["runs", "by-variable", "by-option"].map(|folder| count(&env, folder));
     assert_eq!(counts, [0, 1, 1]);
-    let listed = lines(&laboratory.mirror(&["runs", "list", "--json", "--runs-dir", "by-option"]));
+    let listed = lines(&env.mirror(&["runs", "list", "--json", "--runs-dir", "by-option"]));
     assert_eq!(listed.len(), 1);
 }
 
 /// `--set` is checked like the file, and its problems name it.
 #[test]
 fn a_wrong_setting_is_named() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
     for (setting, word) in [
         ("query.method.args.max_iter=many", "max_iter"),
         ("network.validatorz=3", "validatorz"),
         ("max_iter", "PATH=VALUE"),
     ] {
-        let refused = laboratory.mirror(&["run", file, "--set", setting]);
+        let refused = env.mirror(&["run", file, "--set", setting]);
         assert_eq!(refused.status, Some(2), "{refused:?}");
         assert!(refused.err.contains(word), "{refused:?}");
     }
@@ -292,9 +286,9 @@ fn a_wrong_setting_is_named() {
 /// What cannot be typed is refused with the way to type it.
 #[test]
 fn an_unknown_command_is_refused() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     for words in [&["rnu"][..], &[], &["run"], &["runs", "diff", "last"]] {
-        let refused = laboratory.mirror(words);
+        let refused = env.mirror(words);
         assert_eq!(refused.status, Some(2), "{words:?}: {refused:?}");
         assert!(refused.err.contains("Usage"), "{words:?}: {refused:?}");
     }
@@ -304,13 +298,13 @@ fn an_unknown_command_is_refused() {
 /// not there it says which are.
 #[test]
 fn the_chain_of_a_run_is_shown_by_epoch() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("small.yml", TRAINING);
-    laboratory.done(file, &SMALL);
+    let env = TestEnv::new();
+    let file = env.file("small.yml", TRAINING);
+    env.done(file, &SMALL);
 
     // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays
     // out what eleven blocks minted.
-    let last = json(&laboratory.mirror(&["chain", "show", "last", "--json"]));
+    let last = json(&env.mirror(&["chain", "show", "last", "--json"]));
     assert_eq!((&last["epoch"], &last["block"]), (&3.into(), &31.into()));
     let neurons = last["neurons"].as_array().expect("neurons are a list");
     assert_eq!(neurons.len(), 8 + 1);
@@ -325,7 +319,7 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     let roles: Vec<_> = neurons.iter().map(|neuron| neuron["role"].as_str()).collect();
     assert_eq!((roles[0], roles[8]), (Some("honest"), Some("validator")));
 
-    let first = laboratory.mirror(&["chain", "show", "last", "--epoch", "1"]);
+    let first = env.mirror(&["chain", "show", "last", "--epoch", "1"]);
     assert_eq!(first.status, Some(0), "{first:?}");
     assert!(
         first.out.contains("epoch 1 of epochs 1 to 3, with block 9"),
@@ -333,7 +327,7 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     );
     assert_eq!(first.out.lines().count(), 2 + 9 + 2, "{first:?}");
 
-    let missing = laboratory.mirror(&["chain", "show", "last", "--epoch", "4"]);
+    let missing = env.mirror(&["chain", "show", "last", "--epoch", "4"]);
     assert_eq!(missing.status, Some(2), "{missing:?}");
     assert!(
         missing.err.contains("has no epoch 4: it has epochs 1 to 3"),
@@ -345,38 +339,38 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
 /// tolerance, and whether the folder was one to check.
 #[test]
 fn models_are_checked_against_what_python_computed() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models");
-    let within = laboratory.mirror(&["models", "check", fixtures]);
+    let within = env.mirror(&["models", "check", fixtures]);
     assert_eq!(within.status, Some(0), "{within:?}");
     for word in ["tiny-gptj", "last_hidden", "scores after training"] {
         assert!(within.out.contains(word), "{word}: {within:?}");
     }
-    let beyond = laboratory.mirror(&["models", "check", fixtures, "--tolerance", "1e-12"]);
+    let beyond = env.mirror(&["models", "check", fixtures, "--tolerance", "1e-12"]);
     assert_eq!(beyond.status, Some(1), "{beyond:?}");
     assert!(beyond.out.contains("beyond the tolerance"), "{beyond:?}");
-    let wrong = laboratory.mirror(&["models", "check", "."]);
+    let wrong = env.mirror(&["models", "check", "."]);
     assert_eq!(wrong.status, Some(2), "{wrong:?}");
     assert!(wrong.err.contains("expected.json"), "{wrong:?}");
-    assert_eq!(laboratory.mirror(&["models", "check"]).status, Some(2));
+    assert_eq!(env.mirror(&["models", "check"]).status, Some(2));
 }
 
 /// `models embed` and `models tokens` tell of each line of text, and refuse what is no model.
 #[test]
 fn lines_become_vectors_and_numbers_of_tokens() {
-    let mut laboratory = Laboratory::new();
-    laboratory.set(
+    let mut env = TestEnv::new();
+    env.set(
         "MIRROR_MODELS",
         concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models"),
     );
-    let lines = laboratory.file("texts", "who wrote the first program ?\n\nAda\n");
-    let embedded = laboratory.mirror(&["models", "embed", "tiny-bert", lines, "--offline"]);
+    let lines = env.file("texts", "who wrote the first program ?\n\nAda\n");
+    let embedded = env.mirror(&["models", "embed", "tiny-bert", lines, "--offline"]);
     assert_eq!(embedded.status, Some(0), "{embedded:?}");
     let vectors: Vec<Vec<f32>> = json_lines(&embedded.out);
     assert_eq!(vectors.len(), 3);
     assert!(vectors.iter().all(|vector| vector.len() == vectors[0].len()));
     assert_ne!(vectors[0], vectors[2]);
-    let counted = laboratory.mirror(&["models", "tokens", "tiny-bert", lines, "--offline"]);
+    let counted = env.mirror(&["models", "tokens", "tiny-bert", lines, "--offline"]);
     let counts: Vec<u32> = json_lines(&counted.out);
     assert_eq!(
         (counts.len(), counts[1]),
@@ -384,7 +378,7 @@ fn lines_become_vectors_and_numbers_of_tokens() {
         "the marks around an empty text"
     );
     // A tokenizer, and no model.
-    let refused = laboratory.mirror(&["models", "embed", "sequential", lines, "--offline"]);
+    let refused = env.mirror(&["models", "embed", "sequential", lines, "--offline"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
 }
 

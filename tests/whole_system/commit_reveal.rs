@@ -4,7 +4,7 @@ use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::{Metagraph, WatchRequest};
 use mirror_runs::Run;
 use mirror_runs::tables::WeightRow;
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
@@ -36,14 +36,14 @@ async fn paid(subtensor: &str) -> Metagraph {
 /// An epoch pays miners by what was revealed: nobody could set weights in the open.
 #[test]
 fn an_epoch_pays_for_revealed_weights() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("today.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::new();
+    let file = env.file("today.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &[&TODAY[..], &["query.method.args.max_iter=1000000"]].concat(),
     );
-    let folder = going.folder();
-    let subtensor = address(&mut going, "subtensor");
+    let folder = running.folder();
+    let subtensor = address(&mut running, "subtensor");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let metagraph = runtime.expect("a runtime").block_on(paid(&subtensor));
     let rules = metagraph.hyperparameters.expect("it has rules").all;
@@ -56,9 +56,9 @@ fn an_epoch_pays_for_revealed_weights() {
     let paid: u64 = miners.iter().map(|neuron| neuron.emission).sum();
     assert!(paid > 0 && validator.emission > 0);
     // What was revealed by then has reached the coordinator before the events after it.
-    going.until_acknowledged("validator-0", 100);
-    going.send(Signal::INT);
-    assert_eq!(going.ends().status, Some(1));
+    running.until_acknowledged("validator-0", 100);
+    running.send(Signal::INT);
+    assert_eq!(running.ends().status, Some(1));
     let run = Run::open(folder).expect("the run opens");
     let weights: Vec<WeightRow> = rows(&run);
     assert!(
@@ -70,22 +70,22 @@ fn an_epoch_pays_for_revealed_weights() {
 /// What a validator had committed to before it was killed, it reveals after, and the chain takes it.
 #[test]
 fn a_killed_validator_reveals_what_it_had_committed_to() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("today.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("today.yml", TRAINING);
     let settings = [
         &TODAY[..],
         &["query.method.args.max_iter=200", "network.validators=2"],
     ]
     .concat();
-    let undisturbed: Vec<WeightRow> = rows(&laboratory.done(file, &settings));
+    let undisturbed: Vec<WeightRow> = rows(&env.done(file, &settings));
 
-    let mut going = laboratory.start_run(file, &settings);
-    let folder = going.folder();
+    let mut running = env.start_run(file, &settings);
+    let folder = running.folder();
     for events in [60, 150, 240] {
-        going.until_acknowledged("validator-0", events);
-        going.node("validator-1").send(Signal::KILL);
+        running.until_acknowledged("validator-0", events);
+        running.node("validator-1").send(Signal::KILL);
     }
-    assert_eq!(going.ends().status, Some(0));
+    assert_eq!(running.ends().status, Some(0));
     let disturbed: Vec<WeightRow> = rows(&Run::open(folder).expect("the run opens"));
     assert_eq!(disturbed, undisturbed);
     assert!(disturbed.iter().any(|row| row.validator == "validator-1"));

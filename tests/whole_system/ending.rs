@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mirror_runs::tables::{EventRow, IncidentRow};
 use mirror_runs::{Run, State};
-use mirror_tests::{Going, Laboratory, Process, acknowledged, eventually, logging_below, rows, within};
+use mirror_tests::{Process, RunningCommand, TestEnv, acknowledged, eventually, logging_below, rows, within};
 use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
@@ -20,11 +20,11 @@ const GONE: Duration = Duration::from_secs(5);
 const ENDLESS: [&str; 2] = ["query.method.args.max_iter=1000000", "network.validators=2"];
 
 /// An endless run that has recorded something.
-fn under_way(laboratory: &Laboratory) -> Going {
-    let file = laboratory.file("endless.yml", TRAINING);
-    let mut going = laboratory.start_run(file, &ENDLESS);
-    going.until_acknowledged("validator-0", 50);
-    going
+fn under_way(env: &TestEnv) -> RunningCommand {
+    let file = env.file("endless.yml", TRAINING);
+    let mut running = env.start_run(file, &ENDLESS);
+    running.until_acknowledged("validator-0", 50);
+    running
 }
 
 /// Ctrl-C, or a request to end, ends every process, keeps every acknowledged event, and says that the run was
@@ -32,12 +32,12 @@ fn under_way(laboratory: &Laboratory) -> Going {
 #[test]
 fn once_interrupted_a_run_ends_in_order() {
     for signal in [Signal::INT, Signal::TERM] {
-        let laboratory = Laboratory::new();
-        let mut going = under_way(&laboratory);
-        let folder = going.folder();
-        going.send(signal);
-        let ended = going.ends();
-        assert_eq!(logging_below(laboratory.path()), [], "left behind: {ended:?}");
+        let env = TestEnv::new();
+        let mut running = under_way(&env);
+        let folder = running.folder();
+        running.send(signal);
+        let ended = running.ends();
+        assert_eq!(logging_below(env.path()), [], "left behind: {ended:?}");
         assert_eq!(ended.status, Some(1), "{ended:?}");
         assert!(ended.err.contains("ending the run in order"), "{ended:?}");
         assert!(
@@ -59,19 +59,19 @@ fn once_interrupted_a_run_ends_in_order() {
 /// The second Ctrl-C waits for nobody, not for a validator that stands still either.
 #[test]
 fn twice_interrupted_a_run_ends_at_once() {
-    let laboratory = Laboratory::new();
-    let mut going = under_way(&laboratory);
-    let folder = going.folder();
-    let validator = going.node("validator-1");
+    let env = TestEnv::new();
+    let mut running = under_way(&env);
+    let folder = running.folder();
+    let validator = running.node("validator-1");
     validator.send(Signal::STOP);
     eventually("the validator stands still", || {
         validator.is_stopped().then_some(())
     });
-    going.send(Signal::INT);
-    going.until_told("ending the run in order");
-    going.send(Signal::INT);
-    let ended = going.ends();
-    assert_eq!(logging_below(laboratory.path()), [], "left behind: {ended:?}");
+    running.send(Signal::INT);
+    running.until_told("ending the run in order");
+    running.send(Signal::INT);
+    let ended = running.ends();
+    assert_eq!(logging_below(env.path()), [], "left behind: {ended:?}");
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(ended.err.contains("ending at once"), "{ended:?}");
     assert_eq!(
@@ -83,27 +83,27 @@ fn twice_interrupted_a_run_ends_at_once() {
 /// A killed coordinator leaves nothing behind, neither what runs nor what stands still.
 #[test]
 fn nothing_outlives_a_killed_run() {
-    let laboratory = Laboratory::new();
-    let mut going = under_way(&laboratory);
-    let miner = going.node("miner-3");
+    let env = TestEnv::new();
+    let mut running = under_way(&env);
+    let miner = running.node("miner-3");
     miner.send(Signal::STOP);
     eventually("the miner stands still", || miner.is_stopped().then_some(()));
-    let nodes = logging_below(laboratory.path());
+    let nodes = logging_below(env.path());
     assert_eq!(nodes.len(), 1 + 8 + 2, "{nodes:?}");
     let killed = Instant::now();
-    going.send(Signal::KILL);
+    running.send(Signal::KILL);
     all_gone(&nodes, killed);
-    assert_eq!(going.ends().status, None);
+    assert_eq!(running.ends().status, None);
 }
 
 /// The same where one node stands still, one is busy in native code, and a foreign program has children and
 /// grandchildren, some of them in sessions of their own.
 #[test]
 fn nothing_outlives_a_killed_coordinator_whatever_it_is_doing() {
-    let laboratory = Laboratory::new();
-    let mut coordinator = Coordinator::start(laboratory.path(), laboratory.programs());
+    let env = TestEnv::new();
+    let mut coordinator = Coordinator::start(env.path(), env.programs());
     let processes = eventually("the foreign program has its family", || {
-        let processes = logging_below(laboratory.path());
+        let processes = logging_below(env.path());
         let sleeping = processes
             .iter()
             .filter(|process| process.program == "sleep")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mirror_runs::Run;
 use mirror_runs::tables::{IncidentRow, ResponseRow};
-use mirror_tests::{Ended, Going, Laboratory, Process, acknowledged, rows};
+use mirror_tests::{Output, Process, RunningCommand, TestEnv, acknowledged, rows};
 use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
@@ -22,19 +22,19 @@ const LONG: [&str; 3] = [
 
 /// An experiment in whose middle `node` was stopped.
 #[track_caller]
-fn stopped(laboratory: &Laboratory, node: &str, settings: &[&str]) -> (Going, PathBuf, Process) {
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(file, &[&LONG[..], settings].concat());
-    let folder = going.folder();
-    going.until_acknowledged("validator-0", 100);
-    let process = going.node(node);
+fn stopped(env: &TestEnv, node: &str, settings: &[&str]) -> (RunningCommand, PathBuf, Process) {
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(file, &[&LONG[..], settings].concat());
+    let folder = running.folder();
+    running.until_acknowledged("validator-0", 100);
+    let process = running.node(node);
     process.send(Signal::STOP);
-    (going, folder, process)
+    (running, folder, process)
 }
 
 /// The run ended with this status, and while it waited it said for whom.
 #[track_caller]
-fn named(ended: &Ended, status: i32, node: &str) {
+fn named(ended: &Output, status: i32, node: &str) {
     assert_eq!(ended.status, Some(status), "{ended:?}");
     let waiting = format!("waiting for {node} (no answer to health checks for ");
     assert!(ended.err.contains(&waiting), "{ended:?}");
@@ -43,9 +43,9 @@ fn named(ended: &Ended, status: i32, node: &str) {
 /// The run ends well although `node` hung, and has the events of an undisturbed one.
 #[track_caller]
 fn hangs_and_goes_on(node: &str) {
-    let laboratory = Laboratory::new();
-    let (going, folder, _) = stopped(&laboratory, node, &[]);
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let (running, folder, _) = stopped(&env, node, &[]);
+    let ended = running.ends();
     named(&ended, 0, node);
     let disturbed = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&disturbed, node), ["hung", "restarted"]);
@@ -54,8 +54,8 @@ fn hangs_and_goes_on(node: &str) {
         hung[0].detail.contains("it did not answer health checks for ") && hung[0].detail.contains("killed"),
         "{hung:?}"
     );
-    let undisturbed = laboratory.done("long.yml", &LONG);
-    let same = laboratory.diff(&undisturbed, &disturbed);
+    let undisturbed = env.done("long.yml", &LONG);
+    let same = env.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
@@ -71,9 +71,9 @@ fn a_subtensor_that_hangs_is_started_again() {
 
 #[test]
 fn a_miner_that_hangs_is_started_again_where_the_file_says_so() {
-    let laboratory = Laboratory::new();
-    let (going, folder, _) = stopped(&laboratory, "miner-3", &["network.restart={miners: restart}"]);
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let (running, folder, _) = stopped(&env, "miner-3", &["network.restart={miners: restart}"]);
+    let ended = running.ends();
     named(&ended, 0, "miner-3");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&run, "miner-3"), ["hung", "restarted"]);
@@ -81,9 +81,9 @@ fn a_miner_that_hangs_is_started_again_where_the_file_says_so() {
 
 #[test]
 fn a_miner_that_hangs_is_left_dead() {
-    let laboratory = Laboratory::new();
-    let (going, folder, miner) = stopped(&laboratory, "miner-3", &[]);
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let (running, folder, miner) = stopped(&env, "miner-3", &[]);
+    let ended = running.ends();
     named(&ended, 0, "miner-3");
     assert!(!miner.is_alive());
     let run = Run::open(folder).expect("the run opens");
@@ -95,13 +95,9 @@ fn a_miner_that_hangs_is_left_dead() {
 
 #[test]
 fn the_others_finish_without_a_validator_that_hangs() {
-    let laboratory = Laboratory::new();
-    let (going, folder, _) = stopped(
-        &laboratory,
-        "validator-1",
-        &["network.restart={validators: leave}"],
-    );
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let (running, folder, _) = stopped(&env, "validator-1", &["network.restart={validators: leave}"]);
+    let ended = running.ends();
     named(&ended, 0, "validator-1");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&run, "validator-1"), ["hung", "left", "retired"]);
@@ -110,15 +106,15 @@ fn the_others_finish_without_a_validator_that_hangs() {
 
 #[test]
 fn a_run_fails_by_the_node_that_hangs_where_its_policy_says_so() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     for (node, policy, what) in [
         ("subtensor", "subtensor: leave", &["hung", "left"][..]),
         ("subtensor", "subtensor: fail", &["hung"]),
         ("validator-1", "validators: fail", &["hung"]),
         ("miner-3", "miners: fail", &["hung"]),
     ] {
-        let (going, folder, _) = stopped(&laboratory, node, &[&format!("network.restart={{{policy}}}")]);
-        let ended = going.ends();
+        let (running, folder, _) = stopped(&env, node, &[&format!("network.restart={{{policy}}}")]);
+        let ended = running.ends();
         named(&ended, 1, node);
         let (_, message) = ended.err.split_once("the run failed: ").expect("it says why");
         assert!(
@@ -133,19 +129,19 @@ fn a_run_fails_by_the_node_that_hangs_where_its_policy_says_so() {
 /// One that goes on in time is no incident.
 #[test]
 fn a_node_that_stands_still_for_a_while_goes_on() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     for node in ["validator-1", "subtensor"] {
-        let (mut going, folder, process) = stopped(&laboratory, node, &["network.hang_timeout=20s"]);
-        going.until_told(&format!("waiting for {node} (no answer to health checks for "));
+        let (mut running, folder, process) = stopped(&env, node, &["network.hang_timeout=20s"]);
+        running.until_told(&format!("waiting for {node} (no answer to health checks for "));
         process.send(Signal::CONT);
-        going.until_told(&format!("{node} answers health checks again"));
-        let ended = going.ends();
+        running.until_told(&format!("{node} answers health checks again"));
+        let ended = running.ends();
         assert_eq!(ended.status, Some(0), "{ended:?}");
         let run = Run::open(folder).expect("the run opens");
         let known: Vec<IncidentRow> = rows(&run);
         assert!(known.is_empty(), "{known:?}");
-        let undisturbed = laboratory.done("long.yml", &LONG);
-        let same = laboratory.diff(&undisturbed, &run);
+        let undisturbed = env.done("long.yml", &LONG);
+        let same = env.diff(&undisturbed, &run);
         assert_eq!(same.status, Some(0), "{same:?}");
     }
 }
@@ -153,13 +149,13 @@ fn a_node_that_stands_still_for_a_while_goes_on() {
 /// A machine that sleeps: the time in which the coordinator stood still itself does not count.
 #[test]
 fn a_coordinator_that_stood_still_blames_nobody() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(file, &LONG);
-    let folder = going.folder();
-    let nodes = ["validator-0", "validator-1", "subtensor"].map(|node| going.node(node));
-    going.until_acknowledged("validator-0", 100);
-    going.send(Signal::STOP);
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(file, &LONG);
+    let folder = running.folder();
+    let nodes = ["validator-0", "validator-1", "subtensor"].map(|node| running.node(node));
+    running.until_acknowledged("validator-0", 100);
+    running.send(Signal::STOP);
     for node in &nodes {
         node.send(Signal::STOP);
     }
@@ -168,8 +164,8 @@ fn a_coordinator_that_stood_still_blames_nobody() {
     for node in &nodes {
         node.send(Signal::CONT);
     }
-    going.send(Signal::CONT);
-    let ended = going.ends();
+    running.send(Signal::CONT);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let known: Vec<IncidentRow> = rows(&Run::open(folder).expect("the run opens"));
     assert!(known.is_empty(), "{known:?}");
@@ -178,17 +174,16 @@ fn a_coordinator_that_stood_still_blames_nobody() {
 /// A chain that the run did not start cannot be started again: the run fails, and says where the chain was.
 #[test]
 fn a_run_fails_by_a_chain_of_somebody_else_that_hangs() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut chain =
-        laboratory.start(&[&["chain", "serve", file, "--offline"][..], &["--set", LONG[1]]].concat());
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut chain = env.start(&[&["chain", "serve", file, "--offline"][..], &["--set", LONG[1]]].concat());
     let address = chain.told_after("the chain listens at ");
     let endpoint = format!("model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}");
-    let mut going = laboratory.start_run(file, &[&LONG[..], &[&endpoint]].concat());
-    going.until_acknowledged("validator-0", 100);
+    let mut running = env.start_run(file, &[&LONG[..], &[&endpoint]].concat());
+    running.until_acknowledged("validator-0", 100);
     let node = chain.child_logging("subtensor.log");
     node.send(Signal::STOP);
-    let ended = going.ends();
+    let ended = running.ends();
     node.send(Signal::CONT);
     let name = format!("the subtensor at {address}");
     named(&ended, 1, &name);

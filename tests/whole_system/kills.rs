@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow};
 use mirror_seed::Seed;
-use mirror_tests::{Going, Laboratory, Process, acknowledged, eventually, logging_below, rows};
+use mirror_tests::{Process, RunningCommand, TestEnv, acknowledged, eventually, logging_below, rows};
 use rustix::process::Signal;
 
 use crate::experiment::{ASKED, TRAINING};
@@ -87,9 +87,9 @@ fn a_network_that_is_killed_again_and_again_goes_on() {
     println!("MIRROR_KILL_SEED={seed}");
     let kills = number("MIRROR_KILLS").unwrap_or(10);
     let a_run = if kills > 10 { 2 * KILLS_A_RUN } else { KILLS_A_RUN };
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let undisturbed = laboratory.done(file, &LONG);
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let undisturbed = env.done(file, &LONG);
     let mut by_node: BTreeMap<&str, usize> = BTreeMap::new();
     let mut at_the_start = 0;
     for (number, first) in (0..).zip((0..kills).step_by(a_run as usize)) {
@@ -98,18 +98,24 @@ fn a_network_that_is_killed_again_and_again_goes_on() {
             drawn: 0,
         };
         let miners = number % 2 == 1;
-        let mut going = laboratory.start_run(file, &LONG);
-        let folder = going.folder();
-        let killed = kill(&mut going, &folder, a_run.min(kills - first), miners, &mut draws);
-        let ended = going.ends();
+        let mut running = env.start_run(file, &LONG);
+        let folder = running.folder();
+        let killed = kill(
+            &mut running,
+            &folder,
+            a_run.min(kills - first),
+            miners,
+            &mut draws,
+        );
+        let ended = running.ends();
         assert_eq!(ended.status, Some(0), "{killed:?}: {ended:?}");
-        assert_eq!(logging_below(laboratory.path()), [], "left behind: {ended:?}");
+        assert_eq!(logging_below(env.path()), [], "left behind: {ended:?}");
         let disturbed = Run::open(folder).expect("the run opens");
         at_the_start += each_kill_is_an_incident(&disturbed, &killed);
         if miners {
             only_calls_to_killed_miners_differ(&undisturbed, &disturbed, &killed);
         } else {
-            let same = laboratory.diff(&undisturbed, &disturbed);
+            let same = env.diff(&undisturbed, &disturbed);
             assert_eq!(same.status, Some(0), "{killed:?}: {same:?}");
         }
         for validator in ["validator-0", "validator-1"] {
@@ -128,7 +134,7 @@ fn a_network_that_is_killed_again_and_again_goes_on() {
 /// which.
 #[track_caller]
 fn kill(
-    going: &mut Going,
+    running: &mut RunningCommand,
     folder: &Path,
     kills: u64,
     miners: bool,
@@ -140,14 +146,14 @@ fn kill(
         if kill < AT_THE_START.min(kills / 2) {
             // The moment is that in which some node appears.
             let moment = NODES[draws.below(NODES.len())];
-            going.node(moment);
+            running.node(moment);
             assert!(
                 kill > 0 || acknowledged(folder, "validator-0").is_empty(),
                 "the run had started before {moment} appeared"
             );
         } else {
             events += 1 + draws.below(EVENTS / 12);
-            going.until_acknowledged("validator-0", events);
+            running.until_acknowledged("validator-0", events);
         }
         let (node, process) = loop {
             let node = draws.node(miners);
@@ -156,9 +162,9 @@ fn kill(
             }
             // While the network starts not every node is there; later each comes back.
             let process = if events == 0 {
-                going.node_now(node)
+                running.node_now(node)
             } else {
-                Some(going.node(node))
+                Some(running.node(node))
             };
             if let Some(process) = process {
                 break (node, process);
@@ -239,11 +245,11 @@ type Calls = (String, BTreeMap<u32, (String, String)>);
 fn forwards(run: &Run) -> BTreeMap<Forward, Calls> {
     let mut forwards = BTreeMap::new();
     for event in rows::<EventRow>(run) {
-        let forward = (event.validator, event.step, event.step_sub);
+        let forward = (event.validator, event.step, event.forward_index);
         forwards.insert(forward, (event.message, BTreeMap::new()));
     }
     for call in rows::<ResponseRow>(run) {
-        let forward = (call.validator, call.step, call.step_sub);
+        let forward = (call.validator, call.step, call.forward_index);
         let (_, calls) = forwards.get_mut(&forward).expect("a call has its event");
         let before = calls.insert(call.uid, (call.outcome, call.completion));
         assert_eq!(before, None, "{forward:?} asked uid {} twice", call.uid);

@@ -2,7 +2,7 @@
 
 use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, LossRow};
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
 
@@ -31,11 +31,11 @@ fn auc(events: &[EventRow]) -> f64 {
 /// `configs/learning.yml` with five seeds: whom the gating model scores high after 300 steps.
 #[test]
 fn the_gating_model_learns_who_is_right() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let file = format!("{CONFIGS}/learning.yml");
     let mut learned = Vec::new();
     for seed in 1..=5 {
-        let run = laboratory.done(&file, &[&format!("seed={seed}")]);
+        let run = env.done(&file, &[&format!("seed={seed}")]);
         let events: Vec<EventRow> = rows(&run);
         assert!(events.len() > LAST_EVENTS, "{} events", events.len());
         // The first forward is scored before anything was learned.
@@ -56,12 +56,12 @@ fn losses_of(run: &Run) -> Vec<f32> {
 
 #[test]
 fn the_sequential_file_runs_anywhere_and_repeats() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let file = format!("{CONFIGS}/sequential.yml");
-    let run = laboratory.done(&file, &[]);
+    let run = env.done(&file, &[]);
     let losses = losses_of(&run);
     assert!(!losses.is_empty() && losses.iter().all(|loss| loss.is_finite() && *loss >= 0.0));
-    let again = laboratory.done(&file, &[]);
+    let again = env.done(&file, &[]);
     assert_eq!(losses_of(&again), losses);
-    assert_eq!(laboratory.diff(&run, &again).status, Some(0));
+    assert_eq!(env.diff(&run, &again).status, Some(0));
 }

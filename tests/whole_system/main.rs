@@ -18,5 +18,5 @@ mod questions;
 mod repeats;
 mod restarts;
 mod running_chain;
-mod seed_files;
 mod start_up;
+mod upstream_files;

@@ -6,7 +6,7 @@ use std::path::Path;
 use mirror_identity::{Owner, PublicKey, SecretKey};
 use mirror_seed::Seed;
 use mirror_snapshot::{Neuron, Snapshot};
-use mirror_tests::Laboratory;
+use mirror_tests::TestEnv;
 
 const EXPERIMENT: &str = "\
 seed: 11
@@ -41,29 +41,29 @@ fn subnet() -> Snapshot {
     }
 }
 
-fn exported(laboratory: &Laboratory, words: &[&str]) -> Snapshot {
-    let ended = laboratory.mirror(words);
+fn exported(env: &TestEnv, words: &[&str]) -> Snapshot {
+    let ended = env.mirror(words);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let path = ended.out.trim().strip_prefix("wrote ").expect("it says where");
-    Snapshot::read(&laboratory.path().join(path)).expect("what is exported can be read")
+    Snapshot::read(&env.path().join(path)).expect("what is exported can be read")
 }
 
 #[test]
 fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let original = subnet();
     original
-        .write(&laboratory.path().join("subnet.json"))
+        .write(&env.path().join("subnet.json"))
         .expect("it is written");
-    let file = laboratory.file("started.yml", EXPERIMENT);
-    let run = laboratory.done(file, &[]);
+    let file = env.file("started.yml", EXPERIMENT);
+    let run = env.done(file, &[]);
 
     let kept = run.layout().root().join("metagraphs");
     let origin = Snapshot::read(&kept.join("origin.json")).expect("it is kept");
     assert_eq!(origin, original);
 
     // Before the first epoch: as it was, but for the hotkeys of who is played.
-    let first = exported(&laboratory, &["metagraph", "export", "last", "--block", "5"]);
+    let first = exported(&env, &["metagraph", "export", "last", "--block", "5"]);
     let ours = |owner| SecretKey::hotkey(&Seed::root(11), owner).public();
     for (uid, (now, before)) in first.neurons.iter().zip(&original.neurons).enumerate() {
         let hotkey = match uid {
@@ -82,27 +82,24 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     }
 
     // At the end the validator has set weights, and epochs have paid.
-    let last = exported(
-        &laboratory,
-        &["metagraph", "export", "last", "--format", "parquet"],
-    );
+    let last = exported(&env, &["metagraph", "export", "last", "--format", "parquet"]);
     assert!(!last.neurons[3].weights.is_empty());
     let stake = |snapshot: &Snapshot| snapshot.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
     assert!(stake(&last) > stake(&original));
 
     // After the first epoch its findings are there, and the validators' stake has grown.
-    let paid = exported(&laboratory, &["metagraph", "export", "last", "--epoch", "1"]);
+    let paid = exported(&env, &["metagraph", "export", "last", "--epoch", "1"]);
     assert!(stake(&paid) > stake(&original) && stake(&paid) < stake(&last));
-    let missing = laboratory.mirror(&["metagraph", "export", "last", "--epoch", "99"]);
+    let missing = env.mirror(&["metagraph", "export", "last", "--epoch", "99"]);
     assert_eq!(missing.status, Some(2), "{missing:?}");
     assert!(missing.err.contains("has no epoch 99"), "{missing:?}");
 
     // What was exported starts another run.
-    last.write(&laboratory.path().join("subnet.json"))
+    last.write(&env.path().join("subnet.json"))
         .expect("it is written");
-    let again = laboratory.done(file, &[]);
+    let again = env.done(file, &[]);
     let first = exported(
-        &laboratory,
+        &env,
         &["metagraph", "export", &again.manifest().id, "--block", "5"],
     );
     assert_eq!(first, last);
@@ -110,41 +107,41 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
 
 #[test]
 fn a_block_that_a_run_does_not_keep_is_refused() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     subnet()
-        .write(&laboratory.path().join("subnet.json"))
+        .write(&env.path().join("subnet.json"))
         .expect("it is written");
-    let file = laboratory.file("started.yml", EXPERIMENT);
-    laboratory.done(file, &["query.method.args.max_iter=2"]);
-    let refused = laboratory.mirror(&["metagraph", "export", "last", "--block", "999"]);
+    let file = env.file("started.yml", EXPERIMENT);
+    env.done(file, &["query.method.args.max_iter=2"]);
+    let refused = env.mirror(&["metagraph", "export", "last", "--block", "999"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     assert!(refused.err.contains("no metagraph of block 999"), "{refused:?}");
 }
 
 #[test]
 fn bad_metagraphs_are_refused_before_anything_starts() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("started.yml", EXPERIMENT);
+    let env = TestEnv::new();
+    let file = env.file("started.yml", EXPERIMENT);
     let wrong = r#"[{"uid": 0, "hotkey": "x", "stake": -1}, {"uid": 0, "hotkey": "x", "stake": 2}]"#;
-    let wrong = laboratory.file("subnet.json", wrong);
+    let wrong = env.file("subnet.json", wrong);
     let told = [
         "the column `coldkey` is missing",
         "row 1 (uid 0): the stake is negative: -1 rao",
         "row 2 (uid 0): row 1 has the same uid",
     ];
     for words in [&["run", file][..], &["metagraph", "import", wrong]] {
-        let refused = laboratory.mirror(words);
+        let refused = env.mirror(words);
         assert_eq!(refused.status, Some(2), "{refused:?}");
         for told in told {
             assert!(refused.err.contains(told), "{told:?}: {refused:?}");
         }
     }
-    assert!(!laboratory.runs_dir().exists());
+    assert!(!env.runs_dir().exists());
 
     subnet()
-        .write(&laboratory.path().join("subnet.json"))
+        .write(&env.path().join("subnet.json"))
         .expect("it is written");
-    let refused = laboratory.mirror(&["run", file, "--set", "network.validators=3"]);
+    let refused = env.mirror(&["run", file, "--set", "network.validators=3"]);
     assert_ne!(refused.status, Some(0), "{refused:?}");
     assert!(
         refused.err.contains("2 neurons of the metagraph have a permit"),
@@ -154,11 +151,11 @@ fn bad_metagraphs_are_refused_before_anything_starts() {
 
 #[test]
 fn a_metagraph_is_the_same_in_both_forms() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     subnet()
-        .write(&laboratory.path().join("subnet.json"))
+        .write(&env.path().join("subnet.json"))
         .expect("it is written");
-    fs::create_dir(laboratory.path().join("out")).expect("a folder");
+    fs::create_dir(env.path().join("out")).expect("a folder");
     for words in [
         &[
             "metagraph",
@@ -179,7 +176,7 @@ fn a_metagraph_is_the_same_in_both_forms() {
             "out",
         ],
     ] {
-        let imported = laboratory.mirror(words);
+        let imported = env.mirror(words);
         assert_eq!(imported.status, Some(0), "{imported:?}");
         assert!(
             imported
@@ -188,6 +185,6 @@ fn a_metagraph_is_the_same_in_both_forms() {
             "{imported:?}"
         );
     }
-    let text = |path: &str| fs::read(laboratory.path().join(Path::new(path))).expect("it was written");
+    let text = |path: &str| fs::read(env.path().join(Path::new(path))).expect("it was written");
     assert_eq!(text("out/subnet.json"), text("subnet.json"));
 }

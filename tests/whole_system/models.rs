@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mirror_runs::tables::{EventRow, LossRow, ResponseRow};
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 
 use crate::experiment::TRAINING;
 
@@ -19,11 +19,11 @@ fn with(key: &str, model: &str) -> String {
 /// What a prompt has beyond the model's 128 positions is left out, and the event counts it.
 #[test]
 fn a_prompt_longer_than_the_gating_model_is_counted() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let model = format!("{{name: HuggingFaceGatingModel, args: {{model_name: '{SMALL}', num_uids: 8}}}}");
-    let file = laboratory.file("long.yml", with("gating_model", &model));
+    let file = env.file("long.yml", with("gating_model", &model));
     let prompt = format!("model.neuron.base_prompt={}", "Answer with care. ".repeat(60));
-    let run = laboratory.done(file, &["query.method.args.max_iter=3", &prompt]);
+    let run = env.done(file, &["query.method.args.max_iter=3", &prompt]);
     let events: Vec<EventRow> = rows(&run);
     assert!(!events.is_empty());
     assert!(
@@ -37,15 +37,15 @@ fn a_prompt_longer_than_the_gating_model_is_counted() {
 /// Rewards that are no numbers are recorded and counted, and nothing learns from them.
 #[test]
 fn rewards_that_are_no_numbers_are_recorded_and_left_out() {
-    let laboratory = Laboratory::new();
-    let folder = laboratory.path().join("overflowing");
+    let env = TestEnv::new();
+    let folder = env.path().join("overflowing");
     overflowing(&folder);
     let folder = folder.display();
     let model = format!(
         "{{name: HuggingFaceRewardModel, args: {{model_path: '{folder}', tokenizer_path: '{folder}'}}}}"
     );
-    let file = laboratory.file("overflowing.yml", with("reward_model", &model));
-    let run = laboratory.done(file, &["query.method.args.max_iter=5"]);
+    let file = env.file("overflowing.yml", with("reward_model", &model));
+    let run = env.done(file, &["query.method.args.max_iter=5"]);
     let calls: Vec<ResponseRow> = rows(&run);
     let events: Vec<EventRow> = rows(&run);
     let unjudged = calls
@@ -86,9 +86,9 @@ fn cuda_where_there_is_none_ends_the_run_before_its_first_step() {
     if Path::new("/dev/nvidia0").exists() {
         return;
     }
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("training.yml", TRAINING);
-    let refused = laboratory.mirror(&["run", file, "--set", "device=cuda"]);
+    let env = TestEnv::new();
+    let file = env.file("training.yml", TRAINING);
+    let refused = env.mirror(&["run", file, "--set", "device=cuda"]);
     assert_eq!(refused.status, Some(1), "{refused:?}");
     assert!(refused.err.contains("sees no CUDA device"), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! A validator answers by hand while its run goes on.
+//! A validator answers manual calls while its run is in progress.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::{
     ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, Message, TrainRequest,
 };
-use mirror_runs::tables::{BY_HAND, EventRow};
+use mirror_runs::tables::{EventRow, MANUAL};
 use mirror_runs::{Layout, Run};
-use mirror_tests::{Going, Laboratory, eventually, rows};
+use mirror_tests::{RunningCommand, TestEnv, eventually, rows};
 use rustix::process::Signal;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -16,8 +16,8 @@ use tonic::transport::Channel;
 use crate::experiment::TRAINING;
 
 /// Where a node listens, by its log.
-pub(crate) fn address(going: &mut Going, node: &str) -> String {
-    let log = Layout::new(going.folder()).log(node);
+pub(crate) fn address(running: &mut RunningCommand, node: &str) -> String {
+    let log = Layout::new(running.folder()).log(node);
     eventually("it says where it listens", || {
         let text = fs::read_to_string(&log).ok()?;
         let (_, after) = text.split_once("listens address=")?;
@@ -42,7 +42,7 @@ fn with_client<T>(address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channe
     })
 }
 
-/// What a client got by hand: a forward, the halves of two training steps, an inference.
+/// What a client received from manual calls: a forward, the halves of two training steps, an inference.
 struct Got {
     forward: ForwardReply,
     training: Vec<ForwardReply>,
@@ -77,19 +77,19 @@ async fn ask(client: &mut NeuronClient<Channel>) -> Result<Got, tonic::Status> {
     })
 }
 
-/// Forward, Train and Inference by hand get their turn between two steps of an endless query, and are recorded as what
+/// Manual calls of Forward, Train and Inference get their turn between two steps of an endless query, and are recorded as what
 /// they are.
 #[test]
-fn a_validator_answers_by_hand_while_its_query_goes_on() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("endless.yml", TRAINING);
-    let mut going = laboratory.start_run(
+fn a_validator_answers_manual_calls_while_its_query_is_running() {
+    let env = TestEnv::new();
+    let file = env.file("endless.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &["query.method.args.max_iter=1000000", "network.validators=2"],
     );
-    let folder = going.folder();
-    going.until_acknowledged("validator-0", 20);
-    let address = address(&mut going, "validator-0");
+    let folder = running.folder();
+    running.until_acknowledged("validator-0", 20);
+    let address = address(&mut running, "validator-0");
     let Got {
         forward,
         training,
@@ -119,33 +119,33 @@ fn a_validator_answers_by_hand_while_its_query_goes_on() {
         "{inference:?}"
     );
 
-    going.until_acknowledged("validator-0", 200);
-    going.send(Signal::INT);
-    let ended = going.ends();
+    running.until_acknowledged("validator-0", 200);
+    running.send(Signal::INT);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let events: Vec<EventRow> = rows(&Run::open(folder).expect("the run opens"));
-    let by_hand = |method: &str| {
+    let manual = |method: &str| {
         let of_method = events
             .iter()
-            .filter(|event| event.purpose == BY_HAND && event.method == method);
+            .filter(|event| event.purpose == MANUAL && event.method == method);
         of_method
             .inspect(|event| assert_eq!(event.validator, "validator-0"))
             .count()
     };
     assert_eq!(
-        (by_hand("forward"), by_hand("train"), by_hand("inference")),
+        (manual("forward"), manual("train"), manual("inference")),
         (1, training.len(), 1)
     );
 }
 
 /// What makes no sense is refused with the reason, and the run goes on.
 #[test]
-fn a_senseless_call_by_hand_is_refused() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("endless.yml", TRAINING);
-    let mut going = laboratory.start_run(file, &["query.method.args.max_iter=1000000"]);
-    going.until_acknowledged("validator-0", 20);
-    let address = address(&mut going, "validator-0");
+fn an_invalid_manual_call_is_refused() {
+    let env = TestEnv::new();
+    let file = env.file("endless.yml", TRAINING);
+    let mut running = env.start_run(file, &["query.method.args.max_iter=1000000"]);
+    running.until_acknowledged("validator-0", 20);
+    let address = address(&mut running, "validator-0");
     let nothing = with_client(&address, async |client| {
         client.forward(ForwardRequest::default()).await
     });
@@ -161,7 +161,7 @@ fn a_senseless_call_by_hand_is_refused() {
     assert_eq!(timeless.code(), Code::InvalidArgument, "{timeless}");
     assert!(timeless.message().contains("timeout"), "{timeless}");
 
-    going.until_acknowledged("validator-0", 100);
-    going.send(Signal::INT);
-    assert_eq!(going.ends().status, Some(1));
+    running.until_acknowledged("validator-0", 100);
+    running.send(Signal::INT);
+    assert_eq!(running.ends().status, Some(1));
 }

@@ -1,7 +1,7 @@
 //! The same file and the same seed: the same events, whatever goes wrong on the way and however the miners are packed.
 
 use mirror_runs::tables::{ResponseRow, SUCCESS};
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 
 use crate::experiment::TRAINING;
 
@@ -26,17 +26,17 @@ const CHUNKED: [&str; 3] = [
 /// Two runs of a troubled network have the same events; one from another seed has others.
 #[test]
 fn a_troubled_run_repeats_from_its_seed() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("troubled.yml", TRAINING);
-    let first = laboratory.done(file, &TROUBLED);
+    let env = TestEnv::new();
+    let file = env.file("troubled.yml", TRAINING);
+    let first = env.done(file, &TROUBLED);
     the_trouble_is_where_the_file_says(&rows(&first));
-    let second = laboratory.done(file, &TROUBLED);
-    let same = laboratory.diff(&first, &second);
+    let second = env.done(file, &TROUBLED);
+    let same = env.diff(&first, &second);
     assert_eq!(same.status, Some(0), "{same:?}");
     assert!(same.out.contains("the same events"), "{same:?}");
 
-    let other = laboratory.done(file, &[&TROUBLED[..], &["seed=8"]].concat());
-    let different = laboratory.diff(&first, &other);
+    let other = env.done(file, &[&TROUBLED[..], &["seed=8"]].concat());
+    let different = env.diff(&first, &other);
     assert_eq!(different.status, Some(1), "{different:?}");
     assert!(different.out.contains("different:"), "{different:?}");
 }
@@ -64,24 +64,24 @@ fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
 /// Eight miner processes of one axon each and two of four each make the same network.
 #[test]
 fn packing_axons_changes_no_event() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("packed.yml", TRAINING);
-    let single = laboratory.done(file, &["network.validators=2"]);
-    let packed = laboratory.done(file, &["network.validators=2", "network.axons_per_process=4"]);
-    let same = laboratory.diff(&single, &packed);
+    let env = TestEnv::new();
+    let file = env.file("packed.yml", TRAINING);
+    let single = env.done(file, &["network.validators=2"]);
+    let packed = env.done(file, &["network.validators=2", "network.axons_per_process=4"]);
+    let same = env.diff(&single, &packed);
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
 /// `forward` and `inference` ask a chunk of questions at once, and repeat all the same.
 #[test]
 fn chunks_of_questions_repeat() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("chunked.yml", TRAINING);
+    let env = TestEnv::new();
+    let file = env.file("chunked.yml", TRAINING);
     for method in ["query.method=forward", "query.method=inference"] {
         let settings = [&CHUNKED[..], &[method]].concat();
-        let (first, second) = (laboratory.done(file, &settings), laboratory.done(file, &settings));
+        let (first, second) = (env.done(file, &settings), env.done(file, &settings));
         assert_eq!(first.manifest().counts.rows["events"], 2 * 30, "{method}");
-        let same = laboratory.diff(&first, &second);
+        let same = env.diff(&first, &second);
         assert_eq!(same.status, Some(0), "{method}: {same:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, SUCCESS};
 use mirror_runs::{Run, State};
-use mirror_tests::{Going, Laboratory, acknowledged, rows};
+use mirror_tests::{RunningCommand, TestEnv, acknowledged, rows};
 use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
@@ -19,9 +19,9 @@ pub(crate) fn incidents(run: &Run, node: &str) -> Vec<String> {
 
 /// Kills a node by force once the first validator has so many acknowledged events, and waits until it is dead.
 #[track_caller]
-fn kill(going: &mut Going, name: &str, events: usize) {
-    going.until_acknowledged("validator-0", events);
-    let node = going.node(name);
+fn kill(running: &mut RunningCommand, name: &str, events: usize) {
+    running.until_acknowledged("validator-0", events);
+    let node = running.node(name);
     node.send(Signal::KILL);
     mirror_tests::eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
 }
@@ -29,22 +29,22 @@ fn kill(going: &mut Going, name: &str, events: usize) {
 /// The run comes to its end although `killed` was killed twice, says so, and has the events of an undisturbed one.
 #[track_caller]
 fn twice_killed_and_the_same_events(killed: &str) {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let undisturbed = laboratory.done(file, &LONG);
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let undisturbed = env.done(file, &LONG);
 
-    let mut going = laboratory.start_run(file, &LONG);
-    let folder = going.folder();
-    kill(&mut going, killed, 100);
-    kill(&mut going, killed, 300);
-    let ended = going.ends();
+    let mut running = env.start_run(file, &LONG);
+    let folder = running.folder();
+    kill(&mut running, killed, 100);
+    kill(&mut running, killed, 300);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let disturbed = Run::open(folder).expect("the run opens");
     assert_eq!(
         incidents(&disturbed, killed),
         ["exited", "restarted", "exited", "restarted"]
     );
-    let same = laboratory.diff(&undisturbed, &disturbed);
+    let same = env.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");
     assert_eq!(acknowledged(disturbed.layout().root(), "validator-0").len(), 800);
 }
@@ -64,12 +64,12 @@ fn a_killed_subtensor_goes_on_where_it_was() {
 /// A miner is left dead unless the file says otherwise. The others go on, and calls to it show that it is gone.
 #[test]
 fn a_killed_miner_is_left_dead() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(file, &LONG);
-    let folder = going.folder();
-    kill(&mut going, "miner-3", 200);
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(file, &LONG);
+    let folder = running.folder();
+    kill(&mut running, "miner-3", 200);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(run.state(), State::Done);
@@ -88,9 +88,9 @@ fn a_killed_miner_is_left_dead() {
 /// `restart: {miners: restart}` brings it back, at another port, and validators find it there.
 #[test]
 fn a_killed_miner_comes_back_where_the_file_says_so() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &[
             &LONG[..],
@@ -101,9 +101,9 @@ fn a_killed_miner_comes_back_where_the_file_says_so() {
         ]
         .concat(),
     );
-    let folder = going.folder();
-    kill(&mut going, "miner-3", 200);
-    let ended = going.ends();
+    let folder = running.folder();
+    kill(&mut running, "miner-3", 200);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&run, "miner-3"), ["exited", "restarted"]);
@@ -127,15 +127,15 @@ fn a_killed_miner_comes_back_where_the_file_says_so() {
 /// With the policy `leave` the barrier goes on without a dead validator, and the run says from which block on.
 #[test]
 fn the_others_finish_without_a_validator_that_is_left_dead() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &[&LONG[..], &["network.restart={validators: leave}"]].concat(),
     );
-    let folder = going.folder();
-    kill(&mut going, "validator-1", 200);
-    let ended = going.ends();
+    let folder = running.folder();
+    kill(&mut running, "validator-1", 200);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&run, "validator-1"), ["exited", "left", "retired"]);
@@ -151,19 +151,19 @@ fn the_others_finish_without_a_validator_that_is_left_dead() {
 /// A run without validators is over, and has failed.
 #[test]
 fn a_run_whose_validators_all_died_has_failed() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &[&LONG[..], &["network.restart={validators: leave}"]].concat(),
     );
-    let folder = going.folder();
-    going.until_acknowledged("validator-0", 100);
-    let validators = [going.node("validator-0"), going.node("validator-1")];
+    let folder = running.folder();
+    running.until_acknowledged("validator-0", 100);
+    let validators = [running.node("validator-0"), running.node("validator-1")];
     for validator in validators {
         validator.send(Signal::KILL);
     }
-    let ended = going.ends();
+    let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
         ended
@@ -177,15 +177,15 @@ fn a_run_whose_validators_all_died_has_failed() {
 /// A network without its chain is over, and has failed.
 #[test]
 fn a_run_whose_subtensor_is_left_dead_has_failed() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("long.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::new();
+    let file = env.file("long.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &[&LONG[..], &["network.restart={subtensor: leave}"]].concat(),
     );
-    let folder = going.folder();
-    kill(&mut going, "subtensor", 100);
-    let ended = going.ends();
+    let folder = running.folder();
+    kill(&mut running, "subtensor", 100);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
         ended.err.contains("the run failed: the subtensor is gone"),

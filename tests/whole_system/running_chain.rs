@@ -1,6 +1,6 @@
 //! Runs on a chain that somebody started.
 
-use mirror_tests::Laboratory;
+use mirror_tests::TestEnv;
 use rustix::process::Signal;
 
 const EXPERIMENT: &str = "\
@@ -22,29 +22,29 @@ fn on(address: &str) -> String {
 
 #[test]
 fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
-    let laboratory = Laboratory::new();
-    let file = laboratory.file("on_a_chain.yml", EXPERIMENT);
-    let mut chain = laboratory.start(&["chain", "serve", file, "--offline"]);
+    let env = TestEnv::new();
+    let file = env.file("on_a_chain.yml", EXPERIMENT);
+    let mut chain = env.start(&["chain", "serve", file, "--offline"]);
     let address = chain.told_after("the chain listens at ");
     let endpoint = on(&address);
 
-    let other_seed = laboratory.start_run(file, &[&endpoint, "seed=6"]).ends();
+    let other_seed = env.start_run(file, &[&endpoint, "seed=6"]).ends();
     assert_eq!(other_seed.status, Some(1), "{other_seed:?}");
     assert!(other_seed.err.contains("its uid 0 is not"), "{other_seed:?}");
 
-    let done = laboratory.start_run(file, &[&endpoint]).ends();
+    let done = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(done.status, Some(0), "{done:?}");
-    let exported = laboratory.start(&["metagraph", "export", "last"]).ends();
+    let exported = env.start(&["metagraph", "export", "last"]).ends();
     // The first block, one a step, and on to the end of the second epoch, which pays for the last weights.
     assert!(exported.out.contains("-block-20.json"), "{exported:?}");
 
-    let shown = laboratory.start(&["chain", "show", "last"]).ends();
+    let shown = env.start(&["chain", "show", "last"]).ends();
     assert_eq!(shown.status, Some(2), "{shown:?}");
     let reason = format!("its chain ran already, at {address}");
     assert!(shown.err.contains(&reason), "{shown:?}");
 
     // It is there still, with the blocks of the run before.
-    let second = laboratory.start_run(file, &[&endpoint]).ends();
+    let second = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(second.status, Some(1), "{second:?}");
     assert!(second.err.contains("it is at block 20 already"), "{second:?}");
 
@@ -52,7 +52,7 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
     let chain = chain.ends();
     assert_eq!(chain.status, Some(0), "{chain:?}");
 
-    let nobody = laboratory.start_run(file, &[&endpoint]).ends();
+    let nobody = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(nobody.status, Some(1), "{nobody:?}");
     assert!(nobody.err.contains("nothing answers there"), "{nobody:?}");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use mirror_runs::tables::{IncidentRow, ResponseRow, SUCCESS};
 use mirror_runs::{Run, State};
-use mirror_tests::{Going, Laboratory, Process, acknowledged, eventually, rows};
+use mirror_tests::{Process, RunningCommand, TestEnv, acknowledged, eventually, rows};
 use rustix::process::Signal;
 
 use crate::bad_input::with_fake_miner;
@@ -29,35 +29,35 @@ fn kill(node: &Process) {
 }
 
 /// An experiment that starts, with settings over [`MANY`].
-fn start<'a>(laboratory: &Laboratory, settings: &[&'a str]) -> Going {
-    let file = laboratory.file("many.yml", TRAINING);
+fn start<'a>(env: &TestEnv, settings: &[&'a str]) -> RunningCommand {
+    let file = env.file("many.yml", TRAINING);
     let settings: Vec<&'a str> = MANY.into_iter().chain(settings.iter().copied()).collect();
-    laboratory.start_run(file, &settings)
+    env.start_run(file, &settings)
 }
 
 /// Kills the subtensor when the first miner has appeared and no validator.
 #[track_caller]
-fn kill_the_subtensor_while_miners_start(going: &mut Going) {
-    let subtensor = going.node("subtensor");
-    going.node("miner-0");
+fn kill_the_subtensor_while_miners_start(running: &mut RunningCommand) {
+    let subtensor = running.node("subtensor");
+    running.node("miner-0");
     kill(&subtensor);
-    assert_eq!(going.node_now("validator-0"), None, "the miners had started");
+    assert_eq!(running.node_now("validator-0"), None, "the miners had started");
 }
 
 /// Kills the last miner while it starts: the chain, which it has to tell where it listens, stands still meanwhile.
 #[track_caller]
-fn kill_a_miner_while_it_starts(going: &mut Going) {
-    let subtensor = going.node("subtensor");
-    going.node("miner-0");
+fn kill_a_miner_while_it_starts(running: &mut RunningCommand) {
+    let subtensor = running.node("subtensor");
+    running.node("miner-0");
     subtensor.send(Signal::STOP);
-    kill(&going.node(LAST_MINER));
+    kill(&running.node(LAST_MINER));
     subtensor.send(Signal::CONT);
 }
 
 /// The run comes to its end; what it has recorded of `node` is `what`, and of the other nodes nothing.
 #[track_caller]
-fn ends_well(going: Going, folder: PathBuf, node: &str, what: &[&str]) -> Run {
-    let ended = going.ends();
+fn ends_well(running: RunningCommand, folder: PathBuf, node: &str, what: &[&str]) -> Run {
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     assert_eq!(incidents(&run, node), what);
@@ -69,8 +69,8 @@ fn ends_well(going: Going, folder: PathBuf, node: &str, what: &[&str]) -> Run {
 
 /// The run fails by `node`, of which it has recorded `what`, and its message names it and no miner beside it.
 #[track_caller]
-fn fails_by(going: Going, folder: PathBuf, node: &str, what: &[&str], words: &str) {
-    let ended = going.ends();
+fn fails_by(running: RunningCommand, folder: PathBuf, node: &str, what: &[&str], words: &str) {
+    let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let (_, message) = ended.err.split_once("the run failed: ").expect("it says why");
     assert!(message.contains(words), "{ended:?}");
@@ -82,45 +82,45 @@ fn fails_by(going: Going, folder: PathBuf, node: &str, what: &[&str], words: &st
 }
 
 #[track_caller]
-fn same_events(laboratory: &Laboratory, disturbed: &Run) {
-    let file = laboratory.file("many.yml", TRAINING);
-    let undisturbed = laboratory.done(file, &MANY);
-    let same = laboratory.diff(&undisturbed, disturbed);
+fn same_events(env: &TestEnv, disturbed: &Run) {
+    let file = env.file("many.yml", TRAINING);
+    let undisturbed = env.done(file, &MANY);
+    let same = env.diff(&undisturbed, disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
 #[test]
 fn a_subtensor_killed_while_miners_start_is_started_again() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &[]);
-    let folder = going.folder();
-    kill_the_subtensor_while_miners_start(&mut going);
-    let run = ends_well(going, folder, "subtensor", &["exited", "restarted"]);
-    same_events(&laboratory, &run);
+    let env = TestEnv::new();
+    let mut running = start(&env, &[]);
+    let folder = running.folder();
+    kill_the_subtensor_while_miners_start(&mut running);
+    let run = ends_well(running, folder, "subtensor", &["exited", "restarted"]);
+    same_events(&env, &run);
 }
 
 #[test]
 fn a_subtensor_killed_while_it_starts_is_started_again() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &[]);
-    let folder = going.folder();
-    kill(&going.node("subtensor"));
-    let run = ends_well(going, folder, "subtensor", &["exited", "restarted"]);
-    same_events(&laboratory, &run);
+    let env = TestEnv::new();
+    let mut running = start(&env, &[]);
+    let folder = running.folder();
+    kill(&running.node("subtensor"));
+    let run = ends_well(running, folder, "subtensor", &["exited", "restarted"]);
+    same_events(&env, &run);
 }
 
 #[test]
 fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &["network.restart={miners: restart}"]);
-    let folder = going.folder();
-    kill_a_miner_while_it_starts(&mut going);
-    let run = ends_well(going, folder, LAST_MINER, &["exited", "restarted"]);
+    let env = TestEnv::new();
+    let mut running = start(&env, &["network.restart={miners: restart}"]);
+    let folder = running.folder();
+    kill_a_miner_while_it_starts(&mut running);
+    let run = ends_well(running, folder, LAST_MINER, &["exited", "restarted"]);
     let deaths: Vec<IncidentRow> = rows(&run);
     assert!(deaths[0].detail.contains("before it was ready"), "{deaths:?}");
     // The chain began when the miner was there. Only its transaction tells that it was its second start.
-    let undisturbed = laboratory.done("many.yml", &MANY);
-    let diff = laboratory.diff(&undisturbed, &run);
+    let undisturbed = env.done("many.yml", &MANY);
+    let diff = env.diff(&undisturbed, &run);
     let mut differences = diff.out.lines().filter(|line| line.contains("only in the"));
     assert!(
         differences.all(|line| line.contains("transactions: block 1, serve_axon of ")),
@@ -131,11 +131,11 @@ fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
 
 #[test]
 fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_goes_on() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &[]);
-    let folder = going.folder();
-    kill_a_miner_while_it_starts(&mut going);
-    let run = ends_well(going, folder, LAST_MINER, &["exited", "left"]);
+    let env = TestEnv::new();
+    let mut running = start(&env, &[]);
+    let folder = running.folder();
+    kill_a_miner_while_it_starts(&mut running);
+    let run = ends_well(running, folder, LAST_MINER, &["exited", "left"]);
     let calls: Vec<ResponseRow> = rows(&run);
     let answered = |uid| {
         let mut of_uid = calls.iter().filter(|call| call.uid == uid);
@@ -147,30 +147,30 @@ fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_goes_on() {
 
 #[test]
 fn a_validator_killed_while_it_starts_is_started_again() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &[]);
-    let folder = going.folder();
-    kill(&going.node("validator-1"));
+    let env = TestEnv::new();
+    let mut running = start(&env, &[]);
+    let folder = running.folder();
+    kill(&running.node("validator-1"));
     assert_eq!(acknowledged(&folder, "validator-0"), [""; 0]);
-    let run = ends_well(going, folder, "validator-1", &["exited", "restarted"]);
-    same_events(&laboratory, &run);
+    let run = ends_well(running, folder, "validator-1", &["exited", "restarted"]);
+    same_events(&env, &run);
 }
 
 /// The blocks go on without it from the first.
 #[test]
 fn a_validator_killed_while_it_starts_can_be_left_dead() {
-    let laboratory = Laboratory::new();
-    let mut going = start(&laboratory, &["network.restart={validators: leave}"]);
-    let folder = going.folder();
-    kill(&going.node("validator-1"));
-    let run = ends_well(going, folder, "validator-1", &["exited", "left", "retired"]);
+    let env = TestEnv::new();
+    let mut running = start(&env, &["network.restart={validators: leave}"]);
+    let folder = running.folder();
+    kill(&running.node("validator-1"));
+    let run = ends_well(running, folder, "validator-1", &["exited", "left", "retired"]);
     assert_eq!(acknowledged(run.layout().root(), "validator-0").len(), 200);
     assert_eq!(acknowledged(run.layout().root(), "validator-1"), [""; 0]);
 }
 
 #[test]
 fn a_run_fails_by_the_subtensor_that_its_policy_leaves_dead_and_not_by_the_miners_that_wait_for_it() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     for (policy, what, words) in [
         (
             "leave",
@@ -183,36 +183,33 @@ fn a_run_fails_by_the_subtensor_that_its_policy_leaves_dead_and_not_by_the_miner
             "subtensor was ended by signal 9, and its policy is that the run fails then",
         ),
     ] {
-        let mut going = start(
-            &laboratory,
-            &[&format!("network.restart={{subtensor: {policy}}}")],
-        );
-        let folder = going.folder();
-        kill_the_subtensor_while_miners_start(&mut going);
-        fails_by(going, folder, "subtensor", what, words);
+        let mut running = start(&env, &[&format!("network.restart={{subtensor: {policy}}}")]);
+        let folder = running.folder();
+        kill_the_subtensor_while_miners_start(&mut running);
+        fails_by(running, folder, "subtensor", what, words);
     }
 }
 
 #[test]
 fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
-    let laboratory = Laboratory::new();
+    let env = TestEnv::new();
     let words = "before it was ready, and its policy is that the run fails then";
-    let mut going = start(&laboratory, &["network.restart={miners: fail}"]);
-    let folder = going.folder();
-    kill_a_miner_while_it_starts(&mut going);
+    let mut running = start(&env, &["network.restart={miners: fail}"]);
+    let folder = running.folder();
+    kill_a_miner_while_it_starts(&mut running);
     fails_by(
-        going,
+        running,
         folder,
         LAST_MINER,
         &["exited"],
         &format!("{LAST_MINER} was ended by signal 9 {words}"),
     );
 
-    let mut going = start(&laboratory, &["network.restart={validators: fail}"]);
-    let folder = going.folder();
-    kill(&going.node("validator-1"));
+    let mut running = start(&env, &["network.restart={validators: fail}"]);
+    let folder = running.folder();
+    kill(&running.node("validator-1"));
     fails_by(
-        going,
+        running,
         folder,
         "validator-1",
         &["exited"],
@@ -222,15 +219,15 @@ fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
 
 #[test]
 fn a_run_fails_without_a_validator() {
-    let laboratory = Laboratory::new();
-    let mut going = start(
-        &laboratory,
+    let env = TestEnv::new();
+    let mut running = start(
+        &env,
         &["network.validators=1", "network.restart={validators: leave}"],
     );
-    let folder = going.folder();
-    kill(&going.node("validator-0"));
+    let folder = running.folder();
+    kill(&running.node("validator-0"));
     fails_by(
-        going,
+        running,
         folder,
         "validator-0",
         &["exited", "left"],
@@ -242,30 +239,27 @@ fn a_run_fails_without_a_validator() {
 #[test]
 fn a_node_that_never_starts_is_given_up() {
     let programs = with_fake_miner("echo 'there is no licence' >&2; exit 3");
-    let laboratory = Laboratory::with_programs(PathBuf::from(programs.path()));
-    let file = laboratory.file("one.yml", TRAINING);
-    let mut going = laboratory.start_run(
+    let env = TestEnv::with_programs(PathBuf::from(programs.path()));
+    let file = env.file("one.yml", TRAINING);
+    let mut running = env.start_run(
         file,
         &["network.axons_per_process=8", "network.restart={miners: restart}"],
     );
-    let folder = going.folder();
+    let folder = running.folder();
     let mut what = vec!["exited"; 6];
     what.push("left");
     let words = "miners-0-7 ended with exit status 3 before it was ready, after 5 restarts; the end of its log:\n    there is no licence";
-    fails_by(going, folder, "miners-0-7", &what, words);
+    fails_by(running, folder, "miners-0-7", &what, words);
 }
 
 /// One that stands still before it is ready is killed in time.
 #[test]
 fn a_validator_that_stands_still_while_it_starts_is_started_again() {
-    let laboratory = Laboratory::new();
-    let mut going = start(
-        &laboratory,
-        &["network.ready_timeout=2s", "network.hang_timeout=2s"],
-    );
-    let folder = going.folder();
-    going.node("validator-1").send(Signal::STOP);
-    let ended = going.ends();
+    let env = TestEnv::new();
+    let mut running = start(&env, &["network.ready_timeout=2s", "network.hang_timeout=2s"]);
+    let folder = running.folder();
+    running.node("validator-1").send(Signal::STOP);
+    let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     let known = incidents(&run, "validator-1");
@@ -274,22 +268,19 @@ fn a_validator_that_stands_still_while_it_starts_is_started_again() {
         known == ["unready", "restarted"] || known == ["hung", "restarted"],
         "{known:?}"
     );
-    same_events(&laboratory, &run);
+    same_events(&env, &run);
 }
 
 /// The chain hangs while the miners start. They wait for it, longer than they may take themselves.
 #[test]
 fn a_subtensor_that_hangs_while_miners_start_is_started_again() {
-    let laboratory = Laboratory::new();
-    let mut going = start(
-        &laboratory,
-        &["network.ready_timeout=1s", "network.hang_timeout=3s"],
-    );
-    let folder = going.folder();
-    let subtensor = going.node("subtensor");
-    going.node("miner-0");
+    let env = TestEnv::new();
+    let mut running = start(&env, &["network.ready_timeout=1s", "network.hang_timeout=3s"]);
+    let folder = running.folder();
+    let subtensor = running.node("subtensor");
+    running.node("miner-0");
     subtensor.send(Signal::STOP);
-    assert_eq!(going.node_now("validator-0"), None, "the miners had started");
-    let run = ends_well(going, folder, "subtensor", &["hung", "restarted"]);
-    same_events(&laboratory, &run);
+    assert_eq!(running.node_now("validator-0"), None, "the miners had started");
+    let run = ends_well(running, folder, "subtensor", &["hung", "restarted"]);
+    same_events(&env, &run);
 }

@@ -23,7 +23,7 @@ pub struct Exchange {
     /// step of the query, from 0
     pub step: u64,
     /// part of the step, from 0
-    pub step_sub: u32,
+    pub forward_index: u32,
     /// who answered
     pub uid: u32,
     /// the reward model's word
@@ -71,7 +71,7 @@ impl BestExchanges {
         if self.best.is_empty() {
             return Ok(self.best);
         }
-        let columns = ["validator", "purpose", "step", "step_sub", "message"];
+        let columns = ["validator", "purpose", "step", "forward_index", "message"];
         for batch in batches::<EventRow>(run, &columns)? {
             self.find_messages(&batch?)?;
         }
@@ -82,12 +82,12 @@ impl BestExchanges {
         let validator: &StringArray = column::<EventRow, _>(batch, "validator")?;
         let purpose: &StringArray = column::<EventRow, _>(batch, "purpose")?;
         let step: &UInt64Array = column::<EventRow, _>(batch, "step")?;
-        let step_sub: &UInt32Array = column::<EventRow, _>(batch, "step_sub")?;
+        let forward_index: &UInt32Array = column::<EventRow, _>(batch, "forward_index")?;
         let message: &StringArray = column::<EventRow, _>(batch, "message")?;
         for row in 0..batch.num_rows() {
             for exchange in &mut self.best {
                 let asked = exchange.step == step.value(row)
-                    && exchange.step_sub == step_sub.value(row)
+                    && exchange.forward_index == forward_index.value(row)
                     && exchange.validator == validator.value(row)
                     && purpose.value(row) == QUERY;
                 if asked {

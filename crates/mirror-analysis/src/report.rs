@@ -31,10 +31,10 @@ mod group;
 mod library;
 
 /// Bytes shown of the experiment's file.
-const LONGEST_EXPERIMENT: u64 = 64 << 10;
+const MAX_EXPERIMENT: u64 = 64 << 10;
 
 /// Characters shown of a log and of a reason.
-const LONGEST_LOG: usize = 4_000;
+const MAX_LOG: usize = 4_000;
 
 /// Writes the report of a run to its place in the run's folder, at once: whoever opens it sees the old page or the new.
 pub fn write_report(data: &RunData, summary: &Summary, layout: &Layout) -> Result<(), AnalysisError> {
@@ -80,10 +80,10 @@ fn experiment(path: &Path) -> String {
     let read = |path| -> io::Result<(Vec<u8>, bool)> {
         let mut bytes = Vec::new();
         File::open(path)?
-            .take(LONGEST_EXPERIMENT + 1)
+            .take(MAX_EXPERIMENT + 1)
             .read_to_end(&mut bytes)?;
-        let longer = bytes.len() as u64 > LONGEST_EXPERIMENT;
-        bytes.truncate(LONGEST_EXPERIMENT as usize);
+        let longer = bytes.len() as u64 > MAX_EXPERIMENT;
+        bytes.truncate(MAX_EXPERIMENT as usize);
         Ok((bytes, longer))
     };
     match read(path) {
@@ -299,8 +299,8 @@ impl<'a> Happening<'a> {
             node: &incident.node,
             what: &incident.what,
             when,
-            detail: shortened(&incident.detail, LONGEST_LOG),
-            last_log: last_log.map(|log| shortened(log, LONGEST_LOG)),
+            detail: shortened(&incident.detail, MAX_LOG),
+            last_log: last_log.map(|log| shortened(log, MAX_LOG)),
         }
     }
 }

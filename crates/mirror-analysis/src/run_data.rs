@@ -32,7 +32,7 @@ const POINTS: usize = 2_000;
 const INCIDENTS: usize = 100;
 
 /// Everything that the summary and the plots are made of. Its size is bounded by the number of uids, whatever the
-/// number of events. Only the experiment's own forwards count in it: those that somebody made by hand are counted and
+/// number of events. Only the experiment's own forwards count in it: manual ones are counted and
 /// left out.
 #[derive(Debug)]
 pub struct RunData {
@@ -72,7 +72,7 @@ pub struct Events {
     /// of them, those in which no call succeeded
     pub failed: u64,
     /// somebody's calls to a running validator
-    pub by_hand: u64,
+    pub manual: u64,
     /// number of the last step and one
     pub steps: u64,
     /// iterations in a step: with `train` two, the question and its answer
@@ -90,7 +90,7 @@ impl Default for Events {
         Self {
             count: 0,
             failed: 0,
-            by_hand: 0,
+            manual: 0,
             steps: 0,
             iterations_per_step: 1,
             validators: BTreeSet::new(),
@@ -169,7 +169,7 @@ impl RunData {
         let validator: &StringArray = column::<ResponseRow, _>(batch, "validator")?;
         let purpose: &StringArray = column::<ResponseRow, _>(batch, "purpose")?;
         let step: &UInt64Array = column::<ResponseRow, _>(batch, "step")?;
-        let step_sub: &UInt32Array = column::<ResponseRow, _>(batch, "step_sub")?;
+        let forward_index: &UInt32Array = column::<ResponseRow, _>(batch, "forward_index")?;
         let uid: &UInt32Array = column::<ResponseRow, _>(batch, "uid")?;
         let outcome: &StringArray = column::<ResponseRow, _>(batch, "outcome")?;
         let latency: &Float32Array = column::<ResponseRow, _>(batch, "latency")?;
@@ -197,13 +197,13 @@ impl RunData {
             }
             self.rewards.push(reward);
             tally.rewards.push(reward);
-            let iteration = self.events.iteration(step.value(row), step_sub.value(row));
+            let iteration = self.events.iteration(step.value(row), forward_index.value(row));
             tally.rewards_over_time.at(iteration).push(reward);
             if best.would_keep(reward) {
                 best.offer(Exchange {
                     validator: validator.value(row).to_owned(),
                     step: step.value(row),
-                    step_sub: step_sub.value(row),
+                    forward_index: forward_index.value(row),
                     uid: uid.value(row),
                     reward,
                     message: String::new(),
@@ -224,7 +224,7 @@ const RESPONSE_COLUMNS: [&str; 10] = [
     "validator",
     "purpose",
     "step",
-    "step_sub",
+    "forward_index",
     "uid",
     "outcome",
     "latency",
@@ -238,7 +238,7 @@ impl Events {
         "validator",
         "purpose",
         "step",
-        "step_sub",
+        "forward_index",
         "best_uid",
         "started_at",
         "call_time",
@@ -256,28 +256,30 @@ impl Events {
     }
 
     /// The number of an iteration, from 0.
-    fn iteration(&self, step: u64, step_sub: u32) -> u64 {
+    fn iteration(&self, step: u64, forward_index: u32) -> u64 {
         step.saturating_mul(self.iterations_per_step)
-            .saturating_add(step_sub.into())
+            .saturating_add(forward_index.into())
     }
 
     fn read(&mut self, batch: &RecordBatch) -> Result<(), AnalysisError> {
         let validator: &StringArray = column::<EventRow, _>(batch, "validator")?;
         let purpose: &StringArray = column::<EventRow, _>(batch, "purpose")?;
         let step: &UInt64Array = column::<EventRow, _>(batch, "step")?;
-        let step_sub: &UInt32Array = column::<EventRow, _>(batch, "step_sub")?;
+        let forward_index: &UInt32Array = column::<EventRow, _>(batch, "forward_index")?;
         let best_uid: &UInt32Array = column::<EventRow, _>(batch, "best_uid")?;
         let started_at: &Float64Array = column::<EventRow, _>(batch, "started_at")?;
         let call_time: &Float64Array = column::<EventRow, _>(batch, "call_time")?;
         for row in 0..batch.num_rows() {
             if purpose.value(row) != QUERY {
-                self.by_hand += 1;
+                self.manual += 1;
                 continue;
             }
             self.count += 1;
             self.failed += u64::from(best_uid.is_null(row));
             self.steps = self.steps.max(step.value(row).saturating_add(1));
-            self.iterations_per_step = self.iterations_per_step.max(u64::from(step_sub.value(row)) + 1);
+            self.iterations_per_step = self
+                .iterations_per_step
+                .max(u64::from(forward_index.value(row)) + 1);
             if !self.validators.contains(validator.value(row)) {
                 self.validators.insert(validator.value(row).to_owned());
             }

@@ -102,8 +102,8 @@ pub struct Totals {
     pub events: u64,
     /// forwards in which no call succeeded
     pub failed_events: u64,
-    /// forwards that somebody made by hand; they count in nothing else
-    pub by_hand: u64,
+    /// manual forwards, which nothing else counts
+    pub manual: u64,
     /// number of the last step and one
     pub steps: u64,
     /// who made the forwards
@@ -213,7 +213,7 @@ fn totals(data: &RunData) -> Totals {
     Totals {
         events: data.events.count,
         failed_events: data.events.failed,
-        by_hand: data.events.by_hand,
+        manual: data.events.manual,
         steps: data.events.steps,
         validators: data.events.validators.len(),
         outcomes: data.outcomes(),

@@ -137,15 +137,15 @@ fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
 }
 
 #[test]
-fn a_forward_made_by_hand_is_counted_and_left_out() {
-    let mut by_hand = event(5, 0);
-    by_hand.purpose = Purpose::ByHand.into();
+fn a_manual_forward_is_counted_and_left_out() {
+    let mut manual = event(5, 0);
+    manual.purpose = Purpose::Manual.into();
     let mut records = tiny();
-    records.push(with_calls(by_hand, vec![success(0, 100.0, 0.1)]));
+    records.push(with_calls(manual, vec![success(0, 100.0, 0.1)]));
     let summary = Summary::of(&read(&records));
     let mut without = Summary::of(&read(&tiny()));
-    assert_eq!(summary.totals.by_hand, 1);
-    without.totals.by_hand = 1;
+    assert_eq!(summary.totals.manual, 1);
+    without.totals.manual = 1;
     assert_eq!(summary, without);
 }
 

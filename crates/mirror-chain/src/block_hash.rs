@@ -9,7 +9,7 @@ use mirror_identity::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::state_hash::CallHash;
-use crate::{Block, Nonce, NotHeld};
+use crate::{Block, BlockUnavailable, Nonce};
 
 /// Closed blocks whose hashes are held, the last one included, as on the real chain.
 pub const HELD_HASHES: usize = 4_096;
@@ -45,15 +45,15 @@ impl BlockHashes {
     }
 
     /// The hash of `block`, where `last` is the last closed one.
-    pub(crate) fn at(&self, block: Block, last: Block) -> Result<BlockHash, NotHeld> {
+    pub(crate) fn at(&self, block: Block, last: Block) -> Result<BlockHash, BlockUnavailable> {
         let Some(back) = last.0.checked_sub(block.0) else {
-            return Err(NotHeld::NotClosed { block, last });
+            return Err(BlockUnavailable::NotClosed { block, last });
         };
         let oldest = Block((last.0 + 1).saturating_sub(self.0.len() as u64));
         let hash = usize::try_from(back)
             .ok()
             .and_then(|back| self.0.iter().nth_back(back));
-        hash.copied().ok_or(NotHeld::TooOld { block, oldest })
+        hash.copied().ok_or(BlockUnavailable::TooOld { block, oldest })
     }
 }
 

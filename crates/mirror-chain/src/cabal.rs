@@ -15,7 +15,7 @@ const ALL_STAKE: u64 = 1_000_000 * Rao::TAO;
 const EMISSION: Rao = Rao(100 * Rao::TAO);
 
 /// Epochs after which bonds have settled, or never do.
-const MOST_EPOCHS: u64 = 2_000;
+const MAX_EPOCHS: u64 = 2_000;
 
 /// A subnet with a cabal in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Cabal {
                 });
             let inputs: Vec<_> = inputs.collect();
             let found = epoch(&inputs, &rules(hyperparameters, block), EMISSION)?;
-            if found.bonds == bonds || block.0 >= MOST_EPOCHS {
+            if found.bonds == bonds || block.0 >= MAX_EPOCHS {
                 return Ok(found);
             }
             bonds.clone_from(&found.bonds);

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::block_hash::{BlockHash, BlockHashes};
 use crate::metagraph::History;
 use crate::past_accounts::{Holdings, PastAccounts};
-use crate::pool::{Pool, Remembered, Taken};
+use crate::pool::{Included, Pool, RecentTxs};
 use crate::state::State;
 use crate::state_hash::CallHash;
 use crate::{
-    Asked, Block, DispatchError, Genesis, GenesisError, Issuance, Metadata, Metagraph, Nonce, NotHeld,
-    PaidEpoch, Rao, Submitted, SubnetOwner, Transaction, Uid, Version,
+    Asked, Block, BlockUnavailable, DispatchError, Genesis, GenesisError, Issuance, Metadata, Metagraph,
+    Nonce, PaidEpoch, Rao, Submitted, SubnetOwner, Transaction, Uid, Version,
 };
 
 /// The chain of one subnet.
@@ -25,7 +25,7 @@ pub struct Chain {
     pub(crate) history: History,
     pub(crate) state: State,
     pub(crate) pool: Pool,
-    pub(crate) remembered: Remembered,
+    pub(crate) recent_txs: RecentTxs,
     pub(crate) hashes: BlockHashes,
     pub(crate) past_accounts: PastAccounts,
 }
@@ -71,7 +71,7 @@ impl Chain {
             history: History::new(version, closed),
             state,
             pool: Pool::default(),
-            remembered: Remembered::default(),
+            recent_txs: RecentTxs::default(),
             hashes: BlockHashes::default(),
             past_accounts: PastAccounts::new(closed),
         };
@@ -85,8 +85,8 @@ impl Chain {
     /// # Errors
     /// [`DispatchError::Stale`] for another call under a nonce that the signer has used, and for a nonce below the
     /// highest of the signer's closed blocks whose answer is no longer remembered (after
-    /// [`REMEMBERED_BLOCKS`](crate::REMEMBERED_BLOCKS), or
-    /// [`REMEMBERED_TRANSACTIONS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a
+    /// [`RECENT_TX_BLOCKS`](crate::REMEMBERED_BLOCKS), or
+    /// [`MAX_RECENT_TXS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a
     /// full block. All other refusals come with the block's closing.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, DispatchError> {
         let block = self.open_block();
@@ -95,18 +95,18 @@ impl Chain {
             Some(_) => return Err(DispatchError::Stale),
             None => {}
         }
-        if let Some(taken) = self.remembered.taken(&transaction) {
-            return taken.answer(&transaction.call);
+        if let Some(included) = self.recent_txs.included(&transaction) {
+            return included.answer(&transaction.call);
         }
-        if let Some(spent) = self.state.spent.get(&transaction.signer) {
-            match transaction.nonce.cmp(&spent.nonce) {
+        if let Some(nonces) = self.state.nonces.get(&transaction.signer) {
+            match transaction.nonce.cmp(&nonces.nonce) {
                 Ordering::Less => return Err(DispatchError::Stale),
-                Ordering::Equal => return spent.taken.answer(&transaction.call),
+                Ordering::Equal => return nonces.included.answer(&transaction.call),
                 Ordering::Greater => {}
             }
         }
         self.pool.take(transaction)?;
-        Ok(Submitted::Taken { block })
+        Ok(Submitted::Included { block })
     }
 
     /// Closes the open block: applies its transactions in the order (signer, nonce), mints its reward, then runs the
@@ -123,20 +123,20 @@ impl Chain {
         for transaction in self.pool.drain() {
             let Transaction { signer, nonce, .. } = transaction;
             asked.push(Asked::of(&transaction.call));
-            let taken = Taken {
+            let included = Included {
                 call: CallHash::of(&transaction.call),
                 block,
             };
-            hash.add(signer, nonce, taken.call);
-            let outcome = state.apply(transaction, taken);
-            self.remembered.remember(signer, nonce, taken);
+            hash.add(signer, nonce, included.call);
+            let outcome = state.apply(transaction, included);
+            self.recent_txs.remember(signer, nonce, included);
             applied.push(Applied {
                 signer,
                 nonce,
                 outcome,
             });
         }
-        self.remembered.forget(block);
+        self.recent_txs.forget(block);
         self.hashes.push(hash.finish());
         state.accounts.mint_block_reward(state.rules.block_emission);
         let epoch = epoch_is_due(block, state.netuid, state.rules.tempo).then(|| state.run_epoch(block));
@@ -186,7 +186,7 @@ impl Chain {
     /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while their
     /// versions take no more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was read from a snapshot has
     /// none from before.
-    pub fn metagraph_at(&self, block: Block) -> Result<&Arc<Metagraph>, NotHeld> {
+    pub fn metagraph_at(&self, block: Block) -> Result<&Arc<Metagraph>, BlockUnavailable> {
         self.history.at(block, self.closed)
     }
 
@@ -220,19 +220,19 @@ impl Chain {
     /// What a coldkey had when an earlier block closed, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while
     /// no more than [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was read
     /// from a snapshot knows none from before.
-    pub fn holdings_at(&self, coldkey: Coldkey, block: Block) -> Result<Holdings, NotHeld> {
+    pub fn holdings_at(&self, coldkey: Coldkey, block: Block) -> Result<Holdings, BlockUnavailable> {
         self.past_accounts
             .at(coldkey, block, self.closed, &self.state.accounts)
     }
 
     /// The hash of a closed block, one of the last [`HELD_HASHES`](crate::HELD_HASHES).
-    pub fn block_hash(&self, block: Block) -> Result<BlockHash, NotHeld> {
+    pub fn block_hash(&self, block: Block) -> Result<BlockHash, BlockUnavailable> {
         self.hashes.at(block, self.closed)
     }
 
     /// What a hotkey has published last.
     pub fn metadata(&self, hotkey: &Hotkey) -> Option<&Metadata> {
-        self.state.published.of(hotkey)
+        self.state.metadata.of(hotkey)
     }
 
     /// The number of the subnet.

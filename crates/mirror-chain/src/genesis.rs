@@ -7,9 +7,9 @@ use mirror_identity::{Coldkey, Hotkey};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
-use crate::published::PublishedData;
+use crate::metadata::MetadataStore;
 use crate::registration::Registrations;
-use crate::serving::Served;
+use crate::serving::LastServed;
 use crate::state::State;
 use crate::{Block, Bond, Hyperparameters, MAX_ISSUANCE, MAX_UIDS, Neuron, Rao, Uid, Weight};
 
@@ -133,12 +133,12 @@ impl Genesis {
             accounts,
             registrations,
             commits: BTreeMap::new(),
-            served: Served::default(),
+            last_served: LastServed::default(),
             stake_moved: BTreeMap::new(),
             epochs: 0,
             last_epoch: None,
-            published: PublishedData::default(),
-            spent: BTreeMap::new(),
+            metadata: MetadataStore::default(),
+            nonces: BTreeMap::new(),
             uids,
         };
         for neuron in state.neurons.clone() {

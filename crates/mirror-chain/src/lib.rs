@@ -30,6 +30,7 @@
 //! ```
 
 mod accounts;
+mod admin;
 mod block_hash;
 pub mod cabal;
 mod call;
@@ -38,13 +39,12 @@ mod commitment;
 mod dispatch_error;
 pub mod epoch;
 mod genesis;
-mod governing;
 mod hyperparameters;
+mod metadata;
 mod metagraph;
 mod past_accounts;
 mod payment;
 mod pool;
-mod published;
 mod registration;
 mod serving;
 mod snapshot;
@@ -63,11 +63,11 @@ pub use dispatch_error::DispatchError;
 pub use epoch::Bond;
 pub use genesis::{Balance, Genesis, GenesisError, GenesisNeuron, Nomination, SubnetOwner};
 pub use hyperparameters::{HyperparameterError, Hyperparameters, MAX_UIDS, RuleSet};
-pub use metagraph::{HISTORY_BLOCKS, HISTORY_BYTES, Metagraph, Neuron, NotHeld};
+pub use metadata::{MAX_METADATA, Metadata};
+pub use metagraph::{BlockUnavailable, HISTORY_BLOCKS, HISTORY_BYTES, Metagraph, Neuron};
 pub use past_accounts::{HELD_CHANGES, Holdings};
 pub use payment::{Paid, PaidEpoch};
-pub use pool::{POOL_BYTES, REMEMBERED_BLOCKS, REMEMBERED_TRANSACTIONS, Submitted};
-pub use published::{MAX_METADATA, Metadata};
+pub use pool::{MAX_RECENT_TXS, POOL_BYTES, RECENT_TX_BLOCKS, Submitted};
 pub use snapshot::SnapshotError;
 pub use state_hash::StateHash;
 pub use units::{Block, Nonce, Rao, Uid, Version};

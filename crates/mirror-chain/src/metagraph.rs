@@ -121,7 +121,7 @@ impl Metagraph {
 
 /// A block of which what is asked for is not held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotHeld {
+pub enum BlockUnavailable {
     /// Not closed yet.
     #[error("block {block} has not closed, the last that has is {last}")]
     NotClosed {
@@ -204,13 +204,13 @@ impl History {
     }
 
     /// The version that block `block` had when it closed, where `last` is the last closed one.
-    pub(crate) fn at(&self, block: Block, last: Block) -> Result<&Arc<Metagraph>, NotHeld> {
+    pub(crate) fn at(&self, block: Block, last: Block) -> Result<&Arc<Metagraph>, BlockUnavailable> {
         if block > last {
-            return Err(NotHeld::NotClosed { block, last });
+            return Err(BlockUnavailable::NotClosed { block, last });
         }
         let oldest = self.oldest(last);
         if block < oldest {
-            return Err(NotHeld::TooOld { block, oldest });
+            return Err(BlockUnavailable::TooOld { block, oldest });
         }
         if self.newest().since <= block {
             return Ok(self.newest());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use mirror_identity::{Coldkey, Hotkey};
 
 use crate::accounts::Accounts;
-use crate::{Block, HISTORY_BLOCKS, NotHeld, Rao};
+use crate::{Block, BlockUnavailable, HISTORY_BLOCKS, Rao};
 
 /// Most balances and stakes, as they were before a block, that are held.
 pub const HELD_CHANGES: usize = 65_536;
@@ -77,13 +77,13 @@ impl PastAccounts {
         block: Block,
         last: Block,
         now: &Accounts,
-    ) -> Result<Holdings, NotHeld> {
+    ) -> Result<Holdings, BlockUnavailable> {
         if block > last {
-            return Err(NotHeld::NotClosed { block, last });
+            return Err(BlockUnavailable::NotClosed { block, last });
         }
         if block < self.first {
             let oldest = self.first;
-            return Err(NotHeld::TooOld { block, oldest });
+            return Err(BlockUnavailable::TooOld { block, oldest });
         }
         let mut held = now.holdings(coldkey);
         let later = self

@@ -13,10 +13,10 @@ use crate::{Block, Call, DispatchError, Nonce, Transaction, Weights};
 pub const POOL_BYTES: usize = 64 << 20;
 
 /// Closed blocks whose transactions' answers are remembered, the last closed one included.
-pub const REMEMBERED_BLOCKS: u64 = 4_096;
+pub const RECENT_TX_BLOCKS: u64 = 4_096;
 
 /// Most transactions of closed blocks whose answers are remembered.
-pub const REMEMBERED_TRANSACTIONS: usize = 131_072;
+pub const MAX_RECENT_TXS: usize = 131_072;
 
 /// What a transaction takes beside what has no fixed length, bytes.
 const TRANSACTION_BYTES: usize = 128;
@@ -25,7 +25,7 @@ const TRANSACTION_BYTES: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitted {
     /// Taken now; it applies when this block closes.
-    Taken {
+    Included {
         /// The block that is open.
         block: Block,
     },
@@ -40,7 +40,7 @@ impl Submitted {
     /// The block in which it applies or has applied.
     pub fn block(self) -> Block {
         match self {
-            Self::Taken { block } | Self::Repeated { block } => block,
+            Self::Included { block } | Self::Repeated { block } => block,
         }
     }
 }
@@ -60,22 +60,22 @@ pub(crate) struct Pool {
 /// blocks, if at all. (The last one of a key is known for ever, from what the key has used.)
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(
-    from = "Vec<((PublicKey, Nonce), Taken)>",
-    into = "Vec<((PublicKey, Nonce), Taken)>"
+    from = "Vec<((PublicKey, Nonce), Included)>",
+    into = "Vec<((PublicKey, Nonce), Included)>"
 )]
-pub(crate) struct Remembered {
-    taken: BTreeMap<(PublicKey, Nonce), Taken>,
+pub(crate) struct RecentTxs {
+    included: BTreeMap<(PublicKey, Nonce), Included>,
     oldest_first: VecDeque<(PublicKey, Nonce)>,
 }
 
 /// What was taken under a nonce, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Taken {
+pub(crate) struct Included {
     pub(crate) call: CallHash,
     pub(crate) block: Block,
 }
 
-impl Taken {
+impl Included {
     /// The answer to a call that arrives under the same nonce.
     ///
     /// # Errors
@@ -140,36 +140,41 @@ fn weights_bytes(Weights { uids, weights, .. }: &Weights) -> usize {
     size_of_val(&uids[..]) + size_of_val(&weights[..])
 }
 
-impl Remembered {
+impl RecentTxs {
     /// What was taken under the signer and the nonce of a transaction.
-    pub(crate) fn taken(&self, transaction: &Transaction) -> Option<Taken> {
-        self.taken.get(&(transaction.signer, transaction.nonce)).copied()
+    pub(crate) fn included(&self, transaction: &Transaction) -> Option<Included> {
+        self.included
+            .get(&(transaction.signer, transaction.nonce))
+            .copied()
     }
 
-    pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, taken: Taken) {
-        self.taken.insert((signer, nonce), taken);
+    pub(crate) fn remember(&mut self, signer: PublicKey, nonce: Nonce, included: Included) {
+        self.included.insert((signer, nonce), included);
         self.oldest_first.push_back((signer, nonce));
     }
 
     /// Lets go of what is not remembered any more when `last` is the last closed block.
     pub(crate) fn forget(&mut self, last: Block) {
-        let oldest = last.0.saturating_sub(REMEMBERED_BLOCKS - 1);
+        let oldest = last.0.saturating_sub(RECENT_TX_BLOCKS - 1);
         while let Some(first) = self.oldest_first.front()
-            && (self.oldest_first.len() > REMEMBERED_TRANSACTIONS
-                || self.taken.get(first).is_none_or(|taken| taken.block.0 < oldest))
+            && (self.oldest_first.len() > MAX_RECENT_TXS
+                || self
+                    .included
+                    .get(first)
+                    .is_none_or(|included| included.block.0 < oldest))
         {
-            self.taken.remove(first);
+            self.included.remove(first);
             self.oldest_first.pop_front();
         }
     }
 
     /// Oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Taken)> {
-        let taken = self
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Included)> {
+        let included = self
             .oldest_first
             .iter()
-            .filter_map(|key| self.taken.get_key_value(key));
-        taken.map(|((signer, nonce), taken)| (signer, nonce, taken))
+            .filter_map(|key| self.included.get_key_value(key));
+        included.map(|((signer, nonce), included)| (signer, nonce, included))
     }
 }
 
@@ -188,20 +193,20 @@ impl From<Pool> for BTreeMap<(PublicKey, Nonce), Call> {
     }
 }
 
-impl From<Vec<((PublicKey, Nonce), Taken)>> for Remembered {
-    fn from(oldest_first: Vec<((PublicKey, Nonce), Taken)>) -> Self {
+impl From<Vec<((PublicKey, Nonce), Included)>> for RecentTxs {
+    fn from(oldest_first: Vec<((PublicKey, Nonce), Included)>) -> Self {
         Self {
             oldest_first: oldest_first.iter().map(|&(key, _)| key).collect(),
-            taken: oldest_first.into_iter().collect(),
+            included: oldest_first.into_iter().collect(),
         }
     }
 }
 
-impl From<Remembered> for Vec<((PublicKey, Nonce), Taken)> {
-    fn from(remembered: Remembered) -> Self {
-        let taken = remembered.iter();
-        taken
-            .map(|(&signer, &nonce, &taken)| ((signer, nonce), taken))
+impl From<RecentTxs> for Vec<((PublicKey, Nonce), Included)> {
+    fn from(recent_txs: RecentTxs) -> Self {
+        let included = recent_txs.iter();
+        included
+            .map(|(&signer, &nonce, &included)| ((signer, nonce), included))
             .collect()
     }
 }

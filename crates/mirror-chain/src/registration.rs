@@ -19,7 +19,7 @@ pub(crate) struct Registrations {
 }
 
 /// The least valued so far, and who.
-struct Least {
+struct Candidate {
     score: u16,
     uid: Uid,
 }
@@ -180,8 +180,8 @@ impl State {
     fn forget(&mut self, gone: Hotkey) {
         self.uids.remove(&gone);
         self.commits.remove(&gone);
-        self.served.forget(&gone);
-        self.published.forget(&gone);
+        self.last_served.forget(&gone);
+        self.metadata.forget(&gone);
         if self.rules.rule_set == RuleSet::Classic {
             self.accounts.unstake_all(gone);
         }
@@ -194,7 +194,7 @@ impl State {
     /// As in 2023: the lowest score past its immunity, of equals the last; where all are immune (or have the highest
     /// score there is), the lowest of the immune, of equals the first.
     fn least_score(&self, block: Block) -> Option<Uid> {
-        let none = || Least {
+        let none = || Candidate {
             score: u16::MAX,
             uid: Uid(0),
         };
@@ -203,10 +203,10 @@ impl State {
             let score = neuron.pruning_score;
             if self.is_immune(neuron, block) {
                 if score < immune.score {
-                    immune = Least { score, uid };
+                    immune = Candidate { score, uid };
                 }
             } else if score <= mortal.score {
-                mortal = Least { score, uid };
+                mortal = Candidate { score, uid };
             }
         }
         let least = if mortal.score == u16::MAX { immune } else { mortal };

@@ -12,12 +12,12 @@ use crate::{Axon, Block, DispatchError};
 /// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes
 /// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Served {
+pub(crate) struct LastServed {
     axons: BTreeMap<Hotkey, Block>,
     prometheus: BTreeMap<Hotkey, Block>,
 }
 
-impl Served {
+impl LastServed {
     pub(crate) fn forget(&mut self, hotkey: &Hotkey) {
         self.axons.remove(hotkey);
         self.prometheus.remove(hotkey);
@@ -32,13 +32,13 @@ impl State {
         block: Block,
     ) -> Result<(), DispatchError> {
         let limit = self.rules.serving_rate_limit;
-        check_rate(&self.served.axons, hotkey, block, limit)?;
+        check_rate(&self.last_served.axons, hotkey, block, limit)?;
         check_address(axon)?;
         let neuron = self.neuron_mut(hotkey)?;
         if neuron.axon != Some(axon) {
             Arc::make_mut(neuron).axon = Some(axon);
         }
-        self.served.axons.insert(*hotkey, block);
+        self.last_served.axons.insert(*hotkey, block);
         Ok(())
     }
 
@@ -49,13 +49,13 @@ impl State {
         block: Block,
     ) -> Result<(), DispatchError> {
         let limit = self.rules.serving_rate_limit;
-        check_rate(&self.served.prometheus, hotkey, block, limit)?;
+        check_rate(&self.last_served.prometheus, hotkey, block, limit)?;
         check_address(prometheus)?;
         let neuron = self.neuron_mut(hotkey)?;
         if neuron.prometheus != Some(prometheus) {
             Arc::make_mut(neuron).prometheus = Some(prometheus);
         }
-        self.served.prometheus.insert(*hotkey, block);
+        self.last_served.prometheus.insert(*hotkey, block);
         Ok(())
     }
 }
@@ -69,12 +69,12 @@ fn check_address(axon: Axon) -> Result<(), DispatchError> {
 }
 
 fn check_rate(
-    served: &BTreeMap<Hotkey, Block>,
+    last_served: &BTreeMap<Hotkey, Block>,
     hotkey: &Hotkey,
     block: Block,
     limit: u64,
 ) -> Result<(), DispatchError> {
-    match served.get(hotkey) {
+    match last_served.get(hotkey) {
         Some(last) if block.0.saturating_sub(last.0) < limit => Err(DispatchError::ServingRateLimitExceeded),
         _ => Ok(()),
     }

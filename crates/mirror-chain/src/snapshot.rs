@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::block_hash::BlockHashes;
 use crate::metagraph::History;
 use crate::past_accounts::PastAccounts;
-use crate::pool::{Pool, Remembered};
+use crate::pool::{Pool, RecentTxs};
 use crate::state::State;
 use crate::{Block, Chain, MAX_ISSUANCE, Metagraph, Neuron, Rao, Uid, Version};
 
@@ -22,7 +22,7 @@ pub(crate) struct Contents<'chain> {
     since: Block,
     state: Cow<'chain, State>,
     pool: Cow<'chain, Pool>,
-    remembered: Cow<'chain, Remembered>,
+    recent_txs: Cow<'chain, RecentTxs>,
     hashes: Cow<'chain, BlockHashes>,
 }
 
@@ -66,7 +66,7 @@ impl Chain {
             history: _,
             state,
             pool,
-            remembered,
+            recent_txs,
             hashes,
             past_accounts: _,
         } = self;
@@ -76,7 +76,7 @@ impl Chain {
             since: self.metagraph().since,
             state: Cow::Borrowed(state),
             pool: Cow::Borrowed(pool),
-            remembered: Cow::Borrowed(remembered),
+            recent_txs: Cow::Borrowed(recent_txs),
             hashes: Cow::Borrowed(hashes),
         }
     }
@@ -110,7 +110,7 @@ impl Chain {
             history: History::new(version, saved.since),
             state,
             pool: saved.pool.into_owned(),
-            remembered: saved.remembered.into_owned(),
+            recent_txs: saved.recent_txs.into_owned(),
             hashes: saved.hashes.into_owned(),
             past_accounts: PastAccounts::new(saved.closed),
         };

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Accounts;
 use crate::commitment::{Commits, RevealPeriod};
-use crate::pool::Taken;
-use crate::published::PublishedData;
+use crate::metadata::MetadataStore;
+use crate::pool::Included;
 use crate::registration::Registrations;
-use crate::serving::Served;
+use crate::serving::LastServed;
 use crate::{Block, Call, DispatchError, Hyperparameters, Neuron, Nonce, Rao, SubnetOwner, Transaction, Uid};
 
 /// The state of the chain but for its past and the open block.
@@ -31,32 +31,36 @@ pub(crate) struct State {
     pub(crate) registrations: Registrations,
     /// Of those neurons that have any.
     pub(crate) commits: BTreeMap<Hotkey, Commits>,
-    pub(crate) served: Served,
+    pub(crate) last_served: LastServed,
     /// When each coldkey last moved stake.
     pub(crate) stake_moved: BTreeMap<Coldkey, Block>,
     /// How many epochs there were.
     pub(crate) epochs: u64,
     /// When the last epoch was.
     pub(crate) last_epoch: Option<Block>,
-    pub(crate) published: PublishedData,
+    pub(crate) metadata: MetadataStore,
     /// By key; of those whose calls have ever taken effect.
-    pub(crate) spent: BTreeMap<PublicKey, Spent>,
+    pub(crate) nonces: BTreeMap<PublicKey, UsedNonce>,
 }
 
 /// The highest nonce that a key has used, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Spent {
+pub(crate) struct UsedNonce {
     pub(crate) nonce: Nonce,
-    pub(crate) taken: Taken,
+    pub(crate) included: Included,
 }
 
 impl State {
     /// Does what a transaction asks. Nothing has changed after a refusal but that the nonce is used.
-    pub(crate) fn apply(&mut self, transaction: Transaction, taken: Taken) -> Result<(), DispatchError> {
+    pub(crate) fn apply(
+        &mut self,
+        transaction: Transaction,
+        included: Included,
+    ) -> Result<(), DispatchError> {
         let Transaction { signer, nonce, call } = transaction;
-        let outcome = self.call(signer, call, taken.block);
-        if outcome.is_ok() || self.spent.contains_key(&signer) || self.uids.contains_key(&signer) {
-            self.spent.insert(signer, Spent { nonce, taken });
+        let outcome = self.call(signer, call, included.block);
+        if outcome.is_ok() || self.nonces.contains_key(&signer) || self.uids.contains_key(&signer) {
+            self.nonces.insert(signer, UsedNonce { nonce, included });
         }
         outcome
     }

@@ -3,8 +3,9 @@
 mod subnet;
 
 use mirror_chain::{
-    Axon, Block, Call, Chain, Commitment, DispatchError, Genesis, HELD_HASHES, HISTORY_BLOCKS,
-    Hyperparameters, MAX_ISSUANCE, MAX_METADATA, Nomination, NotHeld, Paid, PaidEpoch, Rao, RuleSet, Uid,
+    Axon, Block, BlockUnavailable, Call, Chain, Commitment, DispatchError, Genesis, HELD_HASHES,
+    HISTORY_BLOCKS, Hyperparameters, MAX_ISSUANCE, MAX_METADATA, Nomination, Paid, PaidEpoch, Rao, RuleSet,
+    Uid,
 };
 use subnet::{
     STAKE, VALIDATOR, balance, chain, coldkey, hotkey, neuron, outcome, owner, row, submit, weights,
@@ -546,13 +547,16 @@ fn what_a_coldkey_had_is_told_of_past_blocks_as_far_back_as_is_held() {
     let oldest = Block(1);
     assert_eq!(
         free(&chain, 0),
-        Err(NotHeld::TooOld {
+        Err(BlockUnavailable::TooOld {
             block: Block(0),
             oldest
         })
     );
     let block = last.next();
-    assert_eq!(free(&chain, block.0), Err(NotHeld::NotClosed { block, last }));
+    assert_eq!(
+        free(&chain, block.0),
+        Err(BlockUnavailable::NotClosed { block, last })
+    );
 }
 
 #[test]
@@ -572,12 +576,15 @@ fn a_block_hash_stands_for_all_that_happened_before() {
     }
     let read = Chain::from_snapshot(&one.snapshot()).expect("it was just written");
     assert_eq!(read.block_hash(Block(1)), one.block_hash(Block(1)));
-    let too_old = NotHeld::TooOld {
+    let too_old = BlockUnavailable::TooOld {
         block: Block(0),
         oldest: Block(1),
     };
     assert_eq!(read.block_hash(Block(0)), Err(too_old));
     let last = one.block();
     let block = last.next();
-    assert_eq!(one.block_hash(block), Err(NotHeld::NotClosed { block, last }));
+    assert_eq!(
+        one.block_hash(block),
+        Err(BlockUnavailable::NotClosed { block, last })
+    );
 }

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use mirror_chain::{
-    Applied, Axon, Block, Bond, Call, Chain, DispatchError, Genesis, GenesisError, GenesisNeuron,
-    HISTORY_BLOCKS, HISTORY_BYTES, Hyperparameters, Nomination, Nonce, NotHeld, REMEMBERED_BLOCKS, Rao,
+    Applied, Axon, Block, BlockUnavailable, Bond, Call, Chain, DispatchError, Genesis, GenesisError,
+    GenesisNeuron, HISTORY_BLOCKS, HISTORY_BYTES, Hyperparameters, Nomination, Nonce, RECENT_TX_BLOCKS, Rao,
     Submitted, Transaction, Uid, Version, Weight, Weights,
 };
 use mirror_identity::PublicKey;
@@ -235,7 +235,7 @@ fn what_is_undone_within_a_block_is_no_change() {
         };
         assert_eq!(
             chain.submit(transaction),
-            Ok(Submitted::Taken { block: Block(2) })
+            Ok(Submitted::Included { block: Block(2) })
         );
     }
     assert!(!chain.close_block().metagraph_changed);
@@ -251,7 +251,7 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
     };
     assert_eq!(
         chain.submit(register.clone()),
-        Ok(Submitted::Taken { block: Block(1) })
+        Ok(Submitted::Included { block: Block(1) })
     );
     assert_eq!(
         chain.submit(register.clone()),
@@ -295,7 +295,7 @@ fn a_nonce_is_good_for_one_call() {
             chain.submit(serve(1, 8091)),
             Ok(Submitted::Repeated { block: Block(1) })
         );
-        for _ in 0..=REMEMBERED_BLOCKS {
+        for _ in 0..=RECENT_TX_BLOCKS {
             chain.close_block();
         }
         assert_eq!(chain.submit(serve(2, 8092)), Err(DispatchError::Stale));
@@ -317,7 +317,7 @@ fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
     for nonce in [1, 2] {
         chain.submit(serve(nonce)).expect("the block has room");
     }
-    for _ in 0..REMEMBERED_BLOCKS {
+    for _ in 0..RECENT_TX_BLOCKS {
         chain.close_block();
     }
     let repeated = Ok(Submitted::Repeated { block: Block(1) });
@@ -356,7 +356,7 @@ fn a_block_takes_no_more_than_it_has_room_for() {
     };
     assert_eq!(
         chain.submit(transaction),
-        Ok(Submitted::Taken { block: Block(2) })
+        Ok(Submitted::Included { block: Block(2) })
     );
 }
 
@@ -405,7 +405,7 @@ fn the_metagraph_of_past_blocks_is_held_within_a_bound() {
             .map(|axon| axon.port.get()))
     };
     assert_eq!(port(&chain, 0), Ok(None));
-    let not_closed = NotHeld::NotClosed {
+    let not_closed = BlockUnavailable::NotClosed {
         block: Block(1),
         last: Block(0),
     };
@@ -420,7 +420,7 @@ fn the_metagraph_of_past_blocks_is_held_within_a_bound() {
     while chain.block() < Block(HISTORY_BLOCKS + 1) {
         chain.close_block();
     }
-    let too_old = NotHeld::TooOld {
+    let too_old = BlockUnavailable::TooOld {
         block: Block(1),
         oldest: Block(2),
     };
@@ -464,7 +464,7 @@ fn the_history_takes_no_more_memory_than_its_bound() {
         };
         assert_eq!(outcome(&mut chain, VALIDATOR, Call::SetWeights(weights)), Ok(()));
     }
-    let Err(NotHeld::TooOld { oldest, .. }) = chain.metagraph_at(Block(1)) else {
+    let Err(BlockUnavailable::TooOld { oldest, .. }) = chain.metagraph_at(Block(1)) else {
         panic!("1,000 versions of {version} bytes are more than {HISTORY_BYTES}");
     };
     let held = (1_000 - oldest.0) as usize * version;

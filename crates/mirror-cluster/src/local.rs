@@ -6,8 +6,8 @@
 //! [`shim`](crate::shim).
 
 mod log;
+mod monitor;
 mod spawner;
-mod tending;
 
 use std::collections::HashMap;
 use std::io;
@@ -24,8 +24,8 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use self::monitor::{Node, Request, State, Tie};
 use self::spawner::Spawner;
-use self::tending::{Node, Request, State, Tie};
 use crate::{
     Capability, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
     Status, readiness,
@@ -202,8 +202,8 @@ impl LocalProcesses {
 
     /// Asks a node's tender for something that it does at once. `None`: the node has ended.
     async fn request(&self, node: &str, request: Request) -> Result<Option<()>, PlacementError> {
-        let tender = self.with(node, Node::tender)?;
-        match tender.ask(request).await {
+        let monitor = self.with(node, Node::monitor)?;
+        match monitor.ask(request).await {
             None => Ok(None),
             Some(Ok(())) => Ok(Some(())),
             Some(Err(source)) => Err(PlacementError::Signal {
@@ -267,7 +267,7 @@ impl Placement for LocalProcesses {
             .spawn(command, tie.signals())
             .await
             .map_err(failed(program))?;
-        let started = Node::tend(
+        let started = Node::watch(
             child,
             tie,
             spec.name.clone(),
@@ -289,7 +289,7 @@ impl Placement for LocalProcesses {
                 status,
                 last_log: self.last_log(node),
             }),
-            Ok(State::Garbled(written)) => Err(PlacementError::Garbled {
+            Ok(State::BadHandshake(written)) => Err(PlacementError::BadHandshake {
                 node: node.to_owned(),
                 written,
                 last_log: self.last_log(node),
@@ -315,7 +315,7 @@ impl Placement for LocalProcesses {
     fn address(&self, node: &str) -> Option<SocketAddr> {
         match *self.nodes().get(node)?.state().borrow() {
             State::Listening(listening) => Some(listening.address),
-            State::Starting | State::Garbled(_) | State::Ended(_) => None,
+            State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
         }
     }
 
@@ -334,7 +334,7 @@ impl Placement for LocalProcesses {
         self.request(node, Request::Kill).await?;
         tokio::time::timeout(KILLED, ended(&mut state))
             .await
-            .map_err(|_| PlacementError::Endless {
+            .map_err(|_| PlacementError::KillTimeout {
                 node: node.to_owned(),
                 waited: killed.elapsed(),
             })
@@ -387,7 +387,7 @@ async fn until_ready(state: &mut watch::Receiver<State>, reason: &mut String) ->
 async fn ended(state: &mut watch::Receiver<State>) -> Status {
     match latest(state, |state| matches!(state, State::Ended(_))).await {
         State::Ended(status) => status,
-        State::Starting | State::Listening(_) | State::Garbled(_) => Status::Unknown,
+        State::Starting | State::Listening(_) | State::BadHandshake(_) => Status::Unknown,
     }
 }
 

@@ -211,7 +211,7 @@ pub enum PlacementError {
     },
     /// It is not a program of ours, or one of another version.
     #[error("{node} should have written the address where it listens, but wrote {written:?}; {last_log}")]
-    Garbled {
+    BadHandshake {
         node: String,
         /// The beginning of what it wrote.
         written: String,
@@ -222,7 +222,7 @@ pub enum PlacementError {
     Signal { node: String, source: io::Error },
     /// It was killed and is still there.
     #[error("{node} did not end, though it was killed {waited:?} ago")]
-    Endless { node: String, waited: Duration },
+    KillTimeout { node: String, waited: Duration },
     /// Its log could not be opened or read.
     #[error("cannot use the log of {node}")]
     Log { node: String, source: io::Error },

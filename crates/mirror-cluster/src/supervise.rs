@@ -10,7 +10,7 @@ use mirror_spec::RestartPolicy;
 use crate::Liveness;
 
 /// How often one node is started again in a run.
-pub const MOST_RESTARTS: u32 = 5;
+pub const MAX_RESTARTS: u32 = 5;
 
 /// Wait before the first restart of a node. It doubles with each: 1.6 s before the fifth.
 pub const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ impl Supervisor {
             RestartPolicy::Fail => return Decision::Fail,
         }
         let restarts = self.restarts.entry(node.to_owned()).or_default();
-        if *restarts == MOST_RESTARTS {
+        if *restarts == MAX_RESTARTS {
             return Decision::GiveUp;
         }
         let after = FIRST_BACK_OFF * 2_u32.pow(*restarts);
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn each_node_has_restarts_of_its_own() {
         let mut supervisor = Supervisor::default();
-        for _ in 0..MOST_RESTARTS {
+        for _ in 0..MAX_RESTARTS {
             supervisor.decide("validator-0", RestartPolicy::Restart);
         }
         let fresh = supervisor.decide("validator-1", RestartPolicy::Restart);

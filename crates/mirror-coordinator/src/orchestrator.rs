@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use mirror_cluster::supervise::{Decision, Health, MOST_RESTARTS, Supervisor};
+use mirror_cluster::supervise::{Decision, Health, MAX_RESTARTS, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
@@ -696,7 +696,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 self.ops
                     .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
                     .await?;
-                bail!(death.words(&format!(", after {MOST_RESTARTS} restarts")))
+                bail!(death.words(&format!(", after {MAX_RESTARTS} restarts")))
             }
         }
     }

@@ -26,7 +26,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const WAITING: usize = 8_192;
 
 /// Bytes from which a batch takes in no more.
-const LARGEST_BATCH: usize = 32 << 20;
+const MAX_BATCH: usize = 32 << 20;
 
 /// How often the journal is synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
@@ -132,7 +132,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow
             std::thread::sleep(GATHER);
         }
         batch.take(first);
-        while batch.bytes < LARGEST_BATCH
+        while batch.bytes < MAX_BATCH
             && let Ok(next) = waiting.try_recv()
         {
             batch.take(next);

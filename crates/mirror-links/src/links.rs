@@ -58,7 +58,7 @@ mod tests {
         CallId {
             caller: [0; 32],
             step,
-            half: 0,
+            forward_index: 0,
             uid,
             call: CallNumber::QUERY,
         }

@@ -20,21 +20,21 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument;
 
-use crate::behaviour::{Answer, Call, Message, Reward, Stack};
+use crate::behaviour::{Answer, BehaviourStack, Call, Message, Reward};
 use crate::callers::Callers;
 use crate::wire::Wire;
 
 /// Messages of one conversation.
-const MOST_MESSAGES: usize = 1_024;
+const MAX_MESSAGES: usize = 1_024;
 
 /// Longest time that a caller may ask an axon to take.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(1);
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// One axon of the subnet.
 pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
-    behaviours: Stack,
+    behaviours: BehaviourStack,
     callers: Callers,
 }
 
@@ -69,7 +69,7 @@ fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
 
 impl Axon {
     /// The axon of a uid.
-    pub fn new(uid: u32, hotkey: Hotkey, behaviours: Stack) -> Self {
+    pub fn new(uid: u32, hotkey: Hotkey, behaviours: BehaviourStack) -> Self {
         Self {
             uid,
             hotkey,
@@ -87,7 +87,7 @@ impl Axon {
     ) -> Result<Reply, Status> {
         let timeout = Duration::try_from_secs_f32(timeout)
             .unwrap_or_default()
-            .min(LONGEST_TIMEOUT);
+            .min(MAX_TIMEOUT);
         let call = self.call(metadata, caller, messages, timeout)?;
         let span = tracing::debug_span!(
             "axon.forward",
@@ -119,7 +119,7 @@ impl Axon {
                 ..Reply::new(String::new(), ReturnCode::Success, "Success")
             }),
             Answer::Silence => {
-                tokio::time::sleep(LONGEST_TIMEOUT).await;
+                tokio::time::sleep(MAX_TIMEOUT).await;
                 Err(Status::unavailable("nobody waits so long"))
             }
             Answer::Crash => {
@@ -136,9 +136,9 @@ impl Axon {
         messages: &[String],
         timeout: Duration,
     ) -> Result<Call, Status> {
-        if messages.len() > MOST_MESSAGES {
+        if messages.len() > MAX_MESSAGES {
             return Err(Status::invalid_argument(format!(
-                "{} messages in one call, at most {MOST_MESSAGES} are taken",
+                "{} messages in one call, at most {MAX_MESSAGES} are taken",
                 messages.len()
             )));
         }
@@ -171,7 +171,7 @@ impl Axon {
         CallId {
             caller: said.bytes(),
             step: 0,
-            half: 0,
+            forward_index: 0,
             uid: self.uid,
             call: CallNumber::QUERY,
         }

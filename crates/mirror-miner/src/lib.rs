@@ -3,11 +3,11 @@
 //! A process holds one axon or many. They share the data set, which is mapped read-only and so shared by all miner
 //! processes of the machine. Each axon listens on a port of its own and says so to the chain before it counts as ready.
 
+mod announcement;
 pub mod axon;
 pub mod behaviour;
 mod callers;
 pub mod network;
-mod served;
 pub mod wire;
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::axon::Axon;
-use crate::behaviour::{Prompts, Stack, Surroundings};
+use crate::behaviour::{BehaviourContext, BehaviourStack, Prompts};
 use crate::network::Network;
 use crate::wire::Replaced;
 
@@ -67,7 +67,7 @@ pub async fn serve(
         let address = listener
             .local_addr()
             .context("cannot tell where an axon listens")?;
-        let surroundings = Surroundings {
+        let context = BehaviourContext {
             seed,
             uid,
             key: key.clone(),
@@ -77,13 +77,13 @@ pub async fn serve(
             network: network.clone(),
             time_scale: role.time_scale,
         };
-        let axon = Axon::new(uid, key.public(), Stack::build(&behaviours, &surroundings));
-        axons.push((axon, listener, served::Served { key, address }));
+        let axon = Axon::new(uid, key.public(), BehaviourStack::build(&behaviours, &context));
+        axons.push((axon, listener, announcement::ServedAxon { key, address }));
     }
-    let announcing = served::announce(
+    let announcing = announcement::announce(
         &subtensor,
         incarnation,
-        axons.iter().map(|(_, _, served)| served.clone()),
+        axons.iter().map(|(_, _, announcement)| announcement.clone()),
     );
     match shutdown.run_until_cancelled(announcing).await {
         Some(announced) => announced?,

@@ -32,22 +32,22 @@ pub struct Network {
     subtensor: SubtensorClient,
     /// The block that has closed when step 0 begins, where blocks close by steps.
     first_block: Option<u64>,
-    seen: tokio::sync::Mutex<Option<Seen>>,
+    cached: tokio::sync::Mutex<Option<CachedMetagraph>>,
     axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Channel>>>,
 }
 
 /// The metagraph of the last request for one.
-struct Seen {
+struct CachedMetagraph {
     /// The block that was asked for; `None`: the last.
     block: Option<u64>,
     at: Instant,
     /// That of an earlier request, where the reply to this one was invalid.
-    view: Arc<View>,
+    view: Arc<MetagraphView>,
 }
 
 /// The metagraph at a block, with its neurons by hotkey.
 #[derive(Debug)]
-pub struct View {
+pub struct MetagraphView {
     /// The metagraph.
     pub metagraph: Metagraph,
     uids: HashMap<Hotkey, u32>,
@@ -60,33 +60,33 @@ impl Network {
             seed,
             subtensor: subtensor.with_deadline(METAGRAPH_DEADLINE),
             first_block,
-            seen: tokio::sync::Mutex::default(),
+            cached: tokio::sync::Mutex::default(),
             axons: Mutex::default(),
         }
     }
 
     /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the
-    /// same in each run; else, and for calls by hand, one of the last seconds.
+    /// same in each run; else, and for manual calls, one of the last seconds.
     ///
     /// The last valid metagraph stands in for one that is invalid.
     ///
     /// # Errors
     /// The subtensor did not answer in time, or refused, or its first metagraph is invalid.
-    pub async fn view(&self, call: &CallId) -> Result<Arc<View>, RequestError> {
+    pub async fn view(&self, call: &CallId) -> Result<Arc<MetagraphView>, RequestError> {
         let of_query = call.call.is_of_query();
         let block = self
             .first_block
             .filter(|_| of_query)
             .map(|first| first.saturating_add(call.step - call.step % METAGRAPH_SYNC_BLOCKS));
-        let mut seen = self.seen.lock().await;
-        if let Some(seen) = &*seen
-            && seen.block == block
-            && (block.is_some() || seen.at.elapsed() < SYNC_TIME)
+        let mut cached = self.cached.lock().await;
+        if let Some(cached) = &*cached
+            && cached.block == block
+            && (block.is_some() || cached.at.elapsed() < SYNC_TIME)
         {
-            return Ok(seen.view.clone());
+            return Ok(cached.view.clone());
         }
-        let view = match (self.subtensor.metagraph(block, Detail::Lite).await, &*seen) {
-            (Ok(metagraph), _) => Arc::new(View::new(metagraph)),
+        let view = match (self.subtensor.metagraph(block, Detail::Lite).await, &*cached) {
+            (Ok(metagraph), _) => Arc::new(MetagraphView::new(metagraph)),
             (Err(RequestError::Metagraph(error)), Some(last)) => {
                 let kept = last.view.metagraph.block;
                 tracing::warn!(%error, kept, "the subtensor sent an invalid metagraph, so the last one is kept");
@@ -94,7 +94,7 @@ impl Network {
             }
             (Err(error), _) => return Err(error),
         };
-        *seen = Some(Seen {
+        *cached = Some(CachedMetagraph {
             block,
             at: Instant::now(),
             view: view.clone(),
@@ -152,7 +152,7 @@ impl Network {
     }
 }
 
-impl View {
+impl MetagraphView {
     fn new(metagraph: Metagraph) -> Self {
         let hotkeys = metagraph.neurons.iter().map(|neuron| neuron.hotkey);
         let uids = hotkeys.zip(0..).collect();

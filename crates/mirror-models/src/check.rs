@@ -407,7 +407,7 @@ fn train<N: Network>(
         forward: CallId {
             caller: [0; 32],
             step: 0,
-            half: 0,
+            forward_index: 0,
             uid: 0,
             call: CallNumber::QUERY,
         },

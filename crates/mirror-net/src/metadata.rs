@@ -54,7 +54,7 @@ mod tests {
         let call = CallId {
             caller: [1; 32],
             step: 5,
-            half: 1,
+            forward_index: 1,
             uid: 3,
             call: CallNumber::QUERY,
         };

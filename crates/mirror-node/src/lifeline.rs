@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal};
 
 /// Longest launch description, bytes.
-const LONGEST_LINE: u64 = 64 << 20;
+const MAX_LINE: u64 = 64 << 20;
 
 /// How long the launch description may take to come.
 const LINE_DEADLINE: Duration = Duration::from_secs(30);
@@ -64,12 +64,12 @@ fn watch(sender: &SyncSender<anyhow::Result<Vec<u8>>>) {
 fn read_line(stdin: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
     let mut line = Vec::new();
     stdin
-        .take(LONGEST_LINE)
+        .take(MAX_LINE)
         .read_until(b'\n', &mut line)
         .context("cannot read standard input")?;
     ensure!(
-        line.len() < LONGEST_LINE as usize,
-        "standard input brought a line of more than {LONGEST_LINE} bytes"
+        line.len() < MAX_LINE as usize,
+        "standard input brought a line of more than {MAX_LINE} bytes"
     );
     ensure!(
         line.ends_with(b"\n"),

@@ -21,10 +21,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 /// Time that the coordinator has to acknowledge the records of a node that ends.
-pub const LAST_WORDS: Duration = Duration::from_secs(1);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Records that may be unacknowledged; a large one counts as several.
-const MOST_UNACKNOWLEDGED: u32 = 1_024;
+const MAX_UNACKNOWLEDGED: u32 = 1_024;
 
 /// Bytes by which a record counts as one more.
 const ROOM: usize = 64 << 10;
@@ -33,74 +33,74 @@ const ROOM: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a node does with what the coordinator tells it.
-pub trait Keeper {
+pub trait AckHandler {
     /// What goes with a record, and is kept once the record is acknowledged.
-    type Note: Send + 'static;
+    type AckPayload: Send + 'static;
 
     /// Keeps the notes of records that were acknowledged, in the order of the records.
     ///
     /// # Errors
     /// They cannot be kept; the node cannot go on.
-    fn acknowledged(&mut self, notes: Vec<Self::Note>) -> anyhow::Result<()>;
+    fn acknowledged(&mut self, ack_payloads: Vec<Self::AckPayload>) -> anyhow::Result<()>;
 
     /// Hears where the subtensor is, once it was started again.
     fn subtensor_moved(&mut self, address: SocketAddr);
 }
 
 /// Where records go.
-pub struct Reporter<Note> {
-    outgoing: mpsc::Sender<Outgoing<Note>>,
+pub struct Reporter<AckPayload> {
+    outgoing: mpsc::Sender<Outgoing<AckPayload>>,
     room: Arc<Semaphore>,
 }
 
 /// A record, and what is kept once it is acknowledged.
-struct Outgoing<Note> {
+struct Outgoing<AckPayload> {
     encoded: Bytes,
     /// As how many records it counts.
     room: u32,
-    note: Note,
+    ack_payload: AckPayload,
 }
 
-struct Pending<Note> {
+struct Pending<AckPayload> {
     sequence: u64,
-    outgoing: Outgoing<Note>,
+    outgoing: Outgoing<AckPayload>,
 }
 
 /// What the reporting task owns.
-pub struct Desk<K: Keeper> {
+pub struct ReportStream<K: AckHandler> {
     coordinator: SocketAddr,
     tracer: Tracer,
     hello: Hello,
-    keeper: K,
-    incoming: mpsc::Receiver<Outgoing<K::Note>>,
+    ack_handler: K,
+    incoming: mpsc::Receiver<Outgoing<K::AckPayload>>,
     room: Arc<Semaphore>,
-    sent: VecDeque<Pending<K::Note>>,
+    sent: VecDeque<Pending<K::AckPayload>>,
     next: u64,
 }
 
-/// A reporter and the desk that it reports to; [`Desk::work`] is to be run beside it.
-pub fn reporter<K: Keeper>(
+/// A reporter and the desk that it reports to; [`ReportStream::work`] is to be run beside it.
+pub fn reporter<K: AckHandler>(
     coordinator: SocketAddr,
     tracer: Tracer,
     hello: Hello,
-    keeper: K,
-) -> (Reporter<K::Note>, Desk<K>) {
-    let (outgoing, incoming) = mpsc::channel(MOST_UNACKNOWLEDGED as usize);
-    let room = Arc::new(Semaphore::new(MOST_UNACKNOWLEDGED as usize));
-    let desk = Desk {
+    ack_handler: K,
+) -> (Reporter<K::AckPayload>, ReportStream<K>) {
+    let (outgoing, incoming) = mpsc::channel(MAX_UNACKNOWLEDGED as usize);
+    let room = Arc::new(Semaphore::new(MAX_UNACKNOWLEDGED as usize));
+    let report_stream = ReportStream {
         coordinator,
         tracer,
         hello,
-        keeper,
+        ack_handler,
         incoming,
         room: room.clone(),
         sent: VecDeque::new(),
         next: 1,
     };
-    (Reporter { outgoing, room }, desk)
+    (Reporter { outgoing, room }, report_stream)
 }
 
-impl<Note> Clone for Reporter<Note> {
+impl<AckPayload> Clone for Reporter<AckPayload> {
     fn clone(&self) -> Self {
         Self {
             outgoing: self.outgoing.clone(),
@@ -109,20 +109,27 @@ impl<Note> Clone for Reporter<Note> {
     }
 }
 
-impl<Note: Send + 'static> Reporter<Note> {
-    /// Reports a record; waits while too many are unacknowledged. `note` is kept once it is acknowledged.
+impl<AckPayload: Send + 'static> Reporter<AckPayload> {
+    /// Reports a record; waits while too many are unacknowledged. `ack_payload` is kept once it is acknowledged.
     ///
     /// # Errors
     /// The desk works no more.
-    pub async fn report(&self, kind: record::Kind, note: Note) -> anyhow::Result<()> {
+    pub async fn report(&self, kind: record::Kind, ack_payload: AckPayload) -> anyhow::Result<()> {
         let encoded: Bytes = Record { kind: Some(kind) }.encode_to_vec().into();
-        let room = (1 + encoded.len() / ROOM).min(MOST_UNACKNOWLEDGED as usize) as u32;
+        let room = (1 + encoded.len() / ROOM).min(MAX_UNACKNOWLEDGED as usize) as u32;
         self.room
             .acquire_many(room)
             .await
             .context("the reporter has stopped")?
             .forget();
-        let sent = self.outgoing.send(Outgoing { encoded, room, note }).await;
+        let sent = self
+            .outgoing
+            .send(Outgoing {
+                encoded,
+                room,
+                ack_payload,
+            })
+            .await;
         sent.map_err(|_| anyhow!("the reporter has stopped"))
     }
 
@@ -131,13 +138,13 @@ impl<Note: Send + 'static> Reporter<Note> {
     /// # Errors
     /// The desk works no more.
     pub async fn drained(&self) -> anyhow::Result<()> {
-        let all = self.room.acquire_many(MOST_UNACKNOWLEDGED).await;
+        let all = self.room.acquire_many(MAX_UNACKNOWLEDGED).await;
         drop(all.context("the reporter has stopped")?);
         Ok(())
     }
 }
 
-impl<K: Keeper> Desk<K> {
+impl<K: AckHandler> ReportStream<K> {
     /// Sends, takes acknowledgements and has notes kept, until every reporter is gone and everything is acknowledged.
     ///
     /// # Errors
@@ -152,7 +159,7 @@ impl<K: Keeper> Desk<K> {
         loop {
             match self.connect().await {
                 Ok((reports, directives)) => {
-                    if self.exchange(reports, directives).await? == Ended::Done {
+                    if self.exchange(reports, directives).await? == StreamEnd::Done {
                         return Ok(());
                     }
                     tracing::warn!("the stream to the coordinator broke, opening it again");
@@ -165,7 +172,7 @@ impl<K: Keeper> Desk<K> {
 
     /// Opens the stream, says hello, and sends again what was not acknowledged.
     async fn connect(&mut self) -> anyhow::Result<(mpsc::Sender<NodeReport>, Streaming<Directive>)> {
-        let (reports, outgoing) = mpsc::channel(MOST_UNACKNOWLEDGED as usize + 1);
+        let (reports, outgoing) = mpsc::channel(MAX_UNACKNOWLEDGED as usize + 1);
         reports
             .send(NodeReport {
                 report: Some(node_report::Report::Hello(self.hello.clone())),
@@ -183,11 +190,11 @@ impl<K: Keeper> Desk<K> {
         &mut self,
         reports: mpsc::Sender<NodeReport>,
         mut directives: Streaming<Directive>,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<StreamEnd> {
         let mut open = true;
         loop {
             if !open && self.sent.is_empty() {
-                return Ok(Ended::Done);
+                return Ok(StreamEnd::Done);
             }
             tokio::select! {
                 outgoing = self.incoming.recv(), if open => match outgoing {
@@ -197,7 +204,7 @@ impl<K: Keeper> Desk<K> {
                         let report = pending.report();
                         self.sent.push_back(pending);
                         if reports.send(report).await.is_err() {
-                            return Ok(Ended::Broken);
+                            return Ok(StreamEnd::Broken);
                         }
                     }
                     None => open = false,
@@ -205,7 +212,7 @@ impl<K: Keeper> Desk<K> {
                 directive = directives.message() => match directive {
                     Ok(Some(Directive { directive: Some(directive) })) => self.follow(directive)?,
                     Ok(Some(Directive { directive: None })) => {}
-                    Ok(None) | Err(_) => return Ok(Ended::Broken),
+                    Ok(None) | Err(_) => return Ok(StreamEnd::Broken),
                 },
             }
         }
@@ -218,7 +225,7 @@ impl<K: Keeper> Desk<K> {
                 let address = text
                     .parse()
                     .with_context(|| format!("the subtensor is said to be at `{text}`"))?;
-                self.keeper.subtensor_moved(address);
+                self.ack_handler.subtensor_moved(address);
                 Ok(())
             }
         }
@@ -236,16 +243,16 @@ impl<K: Keeper> Desk<K> {
             );
         }
         let acknowledged = self.sent.drain(..count).map(|pending| pending.outgoing);
-        let (rooms, notes): (Vec<u32>, Vec<K::Note>) = acknowledged
-            .map(|outgoing| (outgoing.room, outgoing.note))
+        let (rooms, ack_payloads): (Vec<u32>, Vec<K::AckPayload>) = acknowledged
+            .map(|outgoing| (outgoing.room, outgoing.ack_payload))
             .unzip();
-        self.keeper.acknowledged(notes)?;
+        self.ack_handler.acknowledged(ack_payloads)?;
         self.room.add_permits(rooms.iter().sum::<u32>() as usize);
         Ok(())
     }
 }
 
-impl<Note> Pending<Note> {
+impl<AckPayload> Pending<AckPayload> {
     fn report(&self) -> NodeReport {
         let record = self.outgoing.encoded.clone();
         NodeReport {
@@ -258,7 +265,7 @@ impl<Note> Pending<Note> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Ended {
+enum StreamEnd {
     Done,
     Broken,
 }

@@ -3,7 +3,7 @@
 //! Decisions repeat from the same file and seed, timings do not. So the columns that tell time are left out, and a call
 //! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its
 //! rewards, its gating model and its weights follow from it, and so does what the chain did in later blocks. Such
-//! differences are listed apart. Forwards made by hand are counted and not compared, nor are incidents, which tell of
+//! differences are listed apart. Manual forwards are counted and not compared, nor are incidents, which tell of
 //! processes. Both runs are read once, side by side.
 
 use std::cmp::Ordering;
@@ -14,11 +14,11 @@ use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
 use crate::tables::{
-    BY_HAND, BondRow, EpochRow, EventRow, LossRow, ParameterRow, ResponseRow, Row, TransactionRow, WeightRow,
+    BondRow, EpochRow, EventRow, LossRow, MANUAL, ParameterRow, ResponseRow, Row, TransactionRow, WeightRow,
 };
 
 /// Longest value shown, characters.
-const LONGEST_VALUE: usize = 160;
+const MAX_VALUE: usize = 160;
 
 /// How two runs differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub struct Difference {
     pub timing_dependent: Sample<String>,
     /// differences in such calls, and in what followed from them
     pub excused: Sample<Divergence>,
-    /// forwards made by hand, in the first run and in the second
-    pub by_hand: (u64, u64),
+    /// manual forwards, in the first run and in the second
+    pub manual: (u64, u64),
 }
 
 /// What two runs are to each other.
@@ -134,7 +134,7 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     };
     // The calls come first: they tell what is excused in all the rest.
     comparison.compare::<ResponseRow>(first, second)?;
-    comparison.difference.by_hand = comparison.compare::<EventRow>(first, second)?;
+    comparison.difference.manual = comparison.compare::<EventRow>(first, second)?;
     comparison.compare::<LossRow>(first, second)?;
     comparison.compare::<ParameterRow>(first, second)?;
     comparison.compare::<WeightRow>(first, second)?;
@@ -176,7 +176,7 @@ trait Repeatable: Row {
         None
     }
 
-    fn by_hand(&self) -> bool {
+    fn manual(&self) -> bool {
         false
     }
 
@@ -192,25 +192,25 @@ trait Repeatable: Row {
 
 impl Repeatable for EventRow {
     fn origin(&self) -> Origin<'_> {
-        Origin::Validator(&self.validator, (self.step, self.step_sub))
+        Origin::Validator(&self.validator, (self.step, self.forward_index))
     }
 
     fn made_at(&self) -> Option<u64> {
         Some(self.block)
     }
 
-    fn by_hand(&self) -> bool {
-        self.purpose == BY_HAND
+    fn manual(&self) -> bool {
+        self.purpose == MANUAL
     }
 }
 
 impl Repeatable for ResponseRow {
     fn origin(&self) -> Origin<'_> {
-        Origin::Validator(&self.validator, (self.step, self.step_sub))
+        Origin::Validator(&self.validator, (self.step, self.forward_index))
     }
 
-    fn by_hand(&self) -> bool {
-        self.purpose == BY_HAND
+    fn manual(&self) -> bool {
+        self.purpose == MANUAL
     }
 
     fn timing_dependent(&self) -> bool {
@@ -230,21 +230,21 @@ impl Repeatable for ResponseRow {
 
 impl Repeatable for LossRow {
     fn origin(&self) -> Origin<'_> {
-        Origin::Validator(&self.validator, (self.step, self.step_sub))
+        Origin::Validator(&self.validator, (self.step, self.forward_index))
     }
 
-    fn by_hand(&self) -> bool {
-        self.purpose == BY_HAND
+    fn manual(&self) -> bool {
+        self.purpose == MANUAL
     }
 }
 
 impl Repeatable for ParameterRow {
     fn origin(&self) -> Origin<'_> {
-        Origin::Validator(&self.validator, (self.step, self.step_sub))
+        Origin::Validator(&self.validator, (self.step, self.forward_index))
     }
 
-    fn by_hand(&self) -> bool {
-        self.purpose == BY_HAND
+    fn manual(&self) -> bool {
+        self.purpose == MANUAL
     }
 }
 
@@ -279,16 +279,16 @@ impl Repeatable for BondRow {
 }
 
 impl Comparison {
-    /// Returns how many rows were left out in either run because they were made by hand.
+    /// Returns how many rows were left out in either run because they are manual.
     fn compare<R: Repeatable>(&mut self, first: &Run, second: &Run) -> Result<(u64, u64), RunError> {
         let mut both = 0;
-        let mut by_hand = (0, 0);
+        let mut manual = (0, 0);
         let mut pairs = Pairs::of(first.rows::<R>()?, second.rows::<R>()?)?;
         while let Some(pair) = pairs.next()? {
-            let (first_by_hand, second_by_hand) = pair.by_hand();
-            by_hand.0 += u64::from(first_by_hand);
-            by_hand.1 += u64::from(second_by_hand);
-            if first_by_hand || second_by_hand {
+            let (first_manual, second_manual) = pair.manual();
+            manual.0 += u64::from(first_manual);
+            manual.1 += u64::from(second_manual);
+            if first_manual || second_manual {
                 continue;
             }
             match pair {
@@ -301,7 +301,7 @@ impl Comparison {
             }
         }
         self.difference.compared.insert(R::TABLE, both);
-        Ok(by_hand)
+        Ok(manual)
     }
 
     fn alone<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
@@ -376,7 +376,7 @@ impl Comparison {
 }
 
 fn shorten(value: &str) -> String {
-    match value.char_indices().nth(LONGEST_VALUE) {
+    match value.char_indices().nth(MAX_VALUE) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
         None => value.to_owned(),
     }
@@ -396,11 +396,11 @@ enum Pair<R> {
 }
 
 impl<R: Repeatable> Pair<R> {
-    fn by_hand(&self) -> (bool, bool) {
+    fn manual(&self) -> (bool, bool) {
         match self {
-            Self::First(row) => (row.by_hand(), false),
-            Self::Second(row) => (false, row.by_hand()),
-            Self::Both(one, other) => (one.by_hand(), other.by_hand()),
+            Self::First(row) => (row.manual(), false),
+            Self::Second(row) => (false, row.manual()),
+            Self::Both(one, other) => (one.manual(), other.manual()),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::lock::RunLock;
 use crate::manifest::Manifest;
 
 /// Longest part of an id that comes from the experiment's name, characters.
-const LONGEST_SLUG: usize = 40;
+const MAX_SLUG: usize = 40;
 
 /// Ids tried before a folder in which they all exist is given up.
 const ATTEMPTS: usize = 16;
@@ -148,7 +148,7 @@ fn slug(name: &str) -> String {
     });
     let letters: String = letters.collect();
     let words: Vec<&str> = letters.split_whitespace().collect();
-    let slug: String = words.join("-").chars().take(LONGEST_SLUG).collect();
+    let slug: String = words.join("-").chars().take(MAX_SLUG).collect();
     match slug.trim_end_matches('-') {
         "" => "run".to_owned(),
         slug => slug.to_owned(),
@@ -167,6 +167,6 @@ mod tests {
         check("../../etc/passwd", "etc-passwd");
         check("-- ü --", "run");
         check("", "run");
-        assert_eq!(slug(&"a ".repeat(100)).len(), LONGEST_SLUG - 1);
+        assert_eq!(slug(&"a ".repeat(100)).len(), MAX_SLUG - 1);
     }
 }

@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 use crate::error::RunError;
+use crate::tables::former_names::{former_name, with_names_of_today};
 use crate::tables::{self, Row};
 
 /// Rows handed to or taken from the Parquet library at once, and the bytes of them.
@@ -195,7 +196,7 @@ impl<R: Row> RowReader<R> {
                 return Ok(None);
             };
             let batch = batch.map_err(|error| RunError::parquet(&self.path, error.into()))?;
-            let rows = R::from_batch(&batch).map_err(|source| RunError::Columns {
+            let rows = R::from_batch(&with_names_of_today(batch)).map_err(|source| RunError::Columns {
                 path: self.path.clone(),
                 source,
             })?;
@@ -319,7 +320,7 @@ impl Batches {
                 match batches.next() {
                     Some(batch) => {
                         return batch
-                            .map(Some)
+                            .map(|batch| Some(with_names_of_today(batch)))
                             .map_err(|error| RunError::parquet(path, error.into()));
                     }
                     None => self.current = None,
@@ -330,6 +331,7 @@ impl Batches {
             };
             let builder = open_parquet(&path)?;
             let columns = self.columns.iter().map(String::as_str);
+            let columns = columns.flat_map(|column| std::iter::once(column).chain(former_name(column)));
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
             let batches = builder
                 .with_projection(mask)

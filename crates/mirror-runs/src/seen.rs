@@ -46,7 +46,7 @@ impl Identity {
                 let purpose = event.purpose;
                 (
                     Source::Events { validator, purpose },
-                    (event.step, event.step_sub),
+                    (event.step, event.forward_index),
                 )
             }
             Kind::Weights(set) => {

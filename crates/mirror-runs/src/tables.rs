@@ -18,6 +18,7 @@ mod bonds;
 mod chain;
 mod epochs;
 mod events;
+pub(crate) mod former_names;
 mod incidents;
 mod losses;
 mod names;
@@ -30,9 +31,10 @@ pub use bonds::BondRow;
 use chain::{address, share};
 pub use epochs::EpochRow;
 pub use events::EventRow;
+pub use former_names::{FORMER_MANUAL, former_name};
 pub use incidents::IncidentRow;
 pub use losses::LossRow;
-pub use names::{BY_HAND, SUCCESS, outcome_name, purpose_name};
+pub use names::{MANUAL, SUCCESS, outcome_name, purpose_name};
 pub use parameters::ParameterRow;
 pub use responses::ResponseRow;
 pub use transactions::TransactionRow;
@@ -149,7 +151,7 @@ pub trait Row: Columns {
     /// The table's order. Rows that are equal in it stay in the order in which they were recorded.
     fn order(&self, other: &Self) -> Ordering;
 
-    /// Which row this is among those of its table, for people: `validator-0, step 3, part 1`.
+    /// Which row this is among those of its table, for people: `validator-0, step 3, forward 1`.
     fn identity(&self) -> String;
 }
 

@@ -43,7 +43,7 @@ pub struct Event {
     pub step_sub: u32,
     /// the validator's node name
     pub validator: String,
-    /// `query` or `by hand`
+    /// `query` or `manual`
     pub purpose: String,
 }
 
@@ -162,7 +162,7 @@ fn forward_order(call: &ResponseRow, event: &EventRow) -> Ordering {
     (call.step.cmp(&event.step))
         .then_with(|| call.validator.cmp(&event.validator))
         .then_with(|| call.purpose.cmp(&event.purpose))
-        .then_with(|| call.step_sub.cmp(&event.step_sub))
+        .then_with(|| call.forward_index.cmp(&event.forward_index))
 }
 
 impl Iterator for Events {
@@ -193,7 +193,7 @@ impl Event {
             is_question: event.is_question,
             call_time: event.call_time,
             step: event.step,
-            step_sub: event.step_sub,
+            step_sub: event.forward_index,
             validator: event.validator,
             purpose: event.purpose,
         }

@@ -70,7 +70,7 @@ fn a_changed_value_is_named_with_its_place() {
     assert_eq!(difference.divergences.total, 1);
     assert_eq!(
         difference.divergences.first[0].to_string(),
-        "responses: validator-0 (query), step 0, part 0, call 2: reward is 0.9 and 0.9000001"
+        "responses: validator-0 (query), step 0, forward 0, call 2: reward is 0.9 and 0.9000001"
     );
 }
 
@@ -146,7 +146,7 @@ fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
     assert_eq!(difference.verdict(), Verdict::SameButForTiming, "{difference:?}");
     assert_eq!(
         difference.timing_dependent.first,
-        ["validator-0 (query), step 1, part 1, call 2"]
+        ["validator-0 (query), step 1, forward 1, call 2"]
     );
     let excused: Vec<_> = difference.excused.first.iter().map(|found| found.table).collect();
     assert_eq!(
@@ -236,16 +236,13 @@ fn the_words_of_a_failed_transport_make_no_difference_and_an_axons_do() {
 }
 
 #[test]
-fn forwards_made_by_hand_are_counted_and_not_compared() {
-    let mut by_hand = forward("validator-0", 1, 0);
-    by_hand.purpose = Purpose::ByHand.into();
+fn manual_forwards_are_counted_and_not_compared() {
+    let mut manual = forward("validator-0", 1, 0);
+    manual.purpose = Purpose::Manual.into();
     let mut second = records(&forwards(), 0.5);
-    second.push(event(by_hand));
+    second.push(event(manual));
     let difference = compare(&records(&forwards(), 0.5), &second);
-    assert_eq!(
-        (difference.verdict(), difference.by_hand),
-        (Verdict::Same, (0, 1))
-    );
+    assert_eq!((difference.verdict(), difference.manual), (Verdict::Same, (0, 1)));
 }
 
 #[test]

@@ -32,12 +32,12 @@ fn each_record_becomes_its_rows() {
             validator: "validator-0".to_owned(),
             purpose: "query".to_owned(),
             step: 4,
-            step_sub: 1,
+            forward_index: 1,
             block: 4,
             metagraph_version: 3,
             method: "train".to_owned(),
             is_question: false,
-            message: "validator-0 asks in step 4, part 1".to_owned(),
+            message: "validator-0 asks in step 4, forward 1".to_owned(),
             scores: vec![0.5, -0.25, f32::MIN_POSITIVE],
             best_uid: Some(2),
             truncated_texts: 0,
@@ -63,13 +63,13 @@ fn each_record_becomes_its_rows() {
     assert!(
         responses
             .iter()
-            .all(|row| (row.validator.as_str(), row.step, row.step_sub) == ("validator-0", 4, 1))
+            .all(|row| (row.validator.as_str(), row.step, row.forward_index) == ("validator-0", 4, 1))
     );
     let losses: Vec<LossRow> = rows(&run);
     assert_eq!(
         losses
             .iter()
-            .map(|row| (row.step, row.step_sub, row.loss))
+            .map(|row| (row.step, row.forward_index, row.loss))
             .collect::<Vec<_>>(),
         [(4, 1, 0.125)]
     );
@@ -209,7 +209,7 @@ fn a_record_that_comes_again_is_acknowledged_and_not_written_twice() {
     let run = Run::open(path).unwrap();
     let order: Vec<_> = rows::<EventRow>(&run)
         .into_iter()
-        .map(|row| (row.step, row.validator, row.step_sub))
+        .map(|row| (row.step, row.validator, row.forward_index))
         .collect();
     let expected = [
         (0, "validator-0", 0),
@@ -251,7 +251,7 @@ fn many_segments_become_one_sorted_table() {
     let run = Run::open(&path).unwrap();
     let events: Vec<EventRow> = rows(&run);
     assert_eq!(events_then, events);
-    let key = |row: &EventRow| (row.step, row.validator.clone(), row.step_sub);
+    let key = |row: &EventRow| (row.step, row.validator.clone(), row.forward_index);
     assert!(events.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])));
     let nodes: Vec<String> = rows::<IncidentRow>(&run)
         .into_iter()
@@ -427,6 +427,6 @@ proptest! {
         }
         let kept = rows::<EventRow>(&Run::open(&path).unwrap()).into_iter();
         let expected: BTreeSet<_> = sent.iter().map(|&(validator, step, sub)| (step, name(validator), sub)).collect();
-        prop_assert!(kept.map(|row| (row.step, row.validator, row.step_sub)).eq(expected));
+        prop_assert!(kept.map(|row| (row.step, row.validator, row.forward_index)).eq(expected));
     }
 }

@@ -71,18 +71,15 @@ fn shown() -> Vec<mirror_runs::view::Column> {
 #[test]
 fn lines_of_json_are_exported() {
     let runs = tempfile::tempdir().unwrap();
-    let mut by_hand = forward("validator-0", 5, 0);
-    by_hand.purpose = Purpose::ByHand.into();
-    by_hand.scores = vec![f32::NAN];
-    by_hand.best = None;
-    let run = run_of(
-        runs.path(),
-        &[event(forward("validator-0", 0, 0)), event(by_hand)],
-    );
+    let mut manual = forward("validator-0", 5, 0);
+    manual.purpose = Purpose::Manual.into();
+    manual.scores = vec![f32::NAN];
+    manual.best = None;
+    let run = run_of(runs.path(), &[event(forward("validator-0", 0, 0)), event(manual)]);
     let mut out = Vec::new();
     write_json_lines(&run, &shown(), &mut out).unwrap();
     let expected = r#"{"completion":"the better answer","uids":[0,2],"rewards":[0.1,0.9],"scores":[0.5,-0.25,1.1754944e-38],"step":0,"step_sub":0,"validator":"validator-0","purpose":"query"}
-{"completion":null,"uids":[0,2],"rewards":[0.1,0.9],"scores":[null],"step":5,"step_sub":0,"validator":"validator-0","purpose":"by hand"}
+{"completion":null,"uids":[0,2],"rewards":[0.1,0.9],"scores":[null],"step":5,"step_sub":0,"validator":"validator-0","purpose":"manual"}
 "#;
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }

@@ -13,8 +13,8 @@ pub struct CallId {
     pub caller: [u8; 32],
     /// The caller's step.
     pub step: u64,
-    /// The forward within the step.
-    pub half: u32,
+    /// Index of the forward within its step, from 0.
+    pub forward_index: u32,
     /// The uid that is called.
     pub uid: u32,
     /// Which call of this forward to this uid.
@@ -23,14 +23,15 @@ pub struct CallId {
 
 /// A call's numbers could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no call number: expected step.half.call, three whole numbers")]
+#[error("`{0}` is no call number: expected step.forward_index.call, three whole numbers")]
 pub struct ParseCallIdError(String);
 
-/// The part of a call's identity that travels in the metadata: `step.half.call`. Caller and uid are known to both ends.
+/// The part of a call's identity that travels in the metadata: `step.forward_index.call`. Both ends know the caller and
+/// the uid already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Numbers {
     step: u64,
-    half: u32,
+    forward_index: u32,
     call: CallNumber,
 }
 
@@ -39,7 +40,7 @@ impl CallId {
     pub fn numbers(&self) -> impl fmt::Display {
         Numbers {
             step: self.step,
-            half: self.half,
+            forward_index: self.forward_index,
             call: self.call,
         }
     }
@@ -47,11 +48,15 @@ impl CallId {
     /// Puts an identity together at the called end: the numbers from the metadata, the caller from the request, the uid
     /// the axon's own.
     pub fn from_numbers(caller: [u8; 32], uid: u32, numbers: &str) -> Result<Self, ParseCallIdError> {
-        let Numbers { step, half, call } = numbers.parse()?;
+        let Numbers {
+            step,
+            forward_index,
+            call,
+        } = numbers.parse()?;
         Ok(Self {
             caller,
             step,
-            half,
+            forward_index,
             uid,
             call,
         })
@@ -64,7 +69,7 @@ impl CallId {
         let mut bytes = [0; 52];
         bytes[..32].copy_from_slice(&self.caller);
         bytes[32..40].copy_from_slice(&self.step.to_le_bytes());
-        bytes[40..44].copy_from_slice(&self.half.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.forward_index.to_le_bytes());
         bytes[44..48].copy_from_slice(&self.uid.to_le_bytes());
         bytes[48..].copy_from_slice(&self.call.bytes());
         bytes
@@ -73,7 +78,7 @@ impl CallId {
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.step, self.half, self.call)
+        write!(f, "{}.{}.{}", self.step, self.forward_index, self.call)
     }
 }
 
@@ -85,7 +90,7 @@ impl FromStr for Numbers {
         let numbers = (|| {
             Some(Self {
                 step: parts.next()?.parse().ok()?,
-                half: parts.next()?.parse().ok()?,
+                forward_index: parts.next()?.parse().ok()?,
                 call: parts.next()?.parse().ok()?,
             })
         })();
@@ -105,7 +110,7 @@ mod tests {
         let sent = CallId {
             caller: [9; 32],
             step: 41,
-            half: 1,
+            forward_index: 1,
             uid: 12,
             call: CallNumber::QUERY,
         };

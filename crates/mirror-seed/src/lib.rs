@@ -133,7 +133,7 @@ mod tests {
         CallId {
             caller: [7; 32],
             step: 3,
-            half: 1,
+            forward_index: 1,
             uid,
             call: CallNumber::QUERY,
         }

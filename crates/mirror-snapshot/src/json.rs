@@ -8,11 +8,11 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::row::{Row, Rows};
-use crate::{MOST_BYTES, MOST_NEURONS, Snapshot, Wrong};
+use crate::{MAX_BYTES, MAX_NEURONS, Snapshot, Wrong};
 
 pub(crate) fn read(file: File) -> Result<Rows, Wrong> {
     // A file that grows while it is read ends here too.
-    let text = BufReader::new(file.take(MOST_BYTES));
+    let text = BufReader::new(file.take(MAX_BYTES));
     let bounded: Bounded = serde_json::from_reader(text).map_err(|error| match error.io_error_kind() {
         Some(kind) => Wrong::Io(kind.into()),
         None => Wrong::Json(error),
@@ -44,9 +44,9 @@ impl<'de> Visitor<'de> for RowsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded, A::Error> {
         let mut rows = Vec::new();
         while let Some(row) = list.next_element()? {
-            if rows.len() == MOST_NEURONS {
+            if rows.len() == MAX_NEURONS {
                 return Err(A::Error::custom(format_args!(
-                    "more than {MOST_NEURONS} rows, and a subnet has no more neurons"
+                    "more than {MAX_NEURONS} rows, and a subnet has no more neurons"
                 )));
             }
             rows.push(row);

@@ -24,13 +24,13 @@ use std::path::{Path, PathBuf};
 use mirror_identity::{Coldkey, Hotkey};
 
 /// Most bytes of a file.
-pub const MOST_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// Most neurons: a uid has 16 bits.
-pub const MOST_NEURONS: usize = 65_536;
+pub const MAX_NEURONS: usize = 65_536;
 
 /// Most rao of all neurons together: what the chain can count.
-pub const MOST_STAKE: u64 = i64::MAX as u64;
+pub const MAX_STAKE: u64 = i64::MAX as u64;
 
 /// A subnet at a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub enum Wrong {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It is larger than any snapshot.
-    #[error("more than {} MiB: too large for a metagraph", MOST_BYTES >> 20)]
+    #[error("more than {} MiB: too large for a metagraph", MAX_BYTES >> 20)]
     TooLarge,
     /// It is not a list of objects in JSON, or a value is of another kind.
     #[error("not a metagraph in JSON, a list of objects with `uid`, `hotkey`, `coldkey`, `stake`: {0}")]
@@ -170,7 +170,7 @@ fn read(path: &Path) -> Result<Snapshot, Wrong> {
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file").into());
     }
-    if metadata.len() > MOST_BYTES {
+    if metadata.len() > MAX_BYTES {
         return Err(Wrong::TooLarge);
     }
     let rows = match form {

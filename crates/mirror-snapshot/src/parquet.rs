@@ -11,10 +11,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List};
 
 use crate::row::{Row, Rows};
-use crate::{MOST_NEURONS, Neuron, Snapshot, Wrong};
+use crate::{MAX_NEURONS, Neuron, Snapshot, Wrong};
 
 /// Most values of a column: a few bytes can stand for many.
-const MOST_VALUES: i64 = 1 << 26;
+const MAX_VALUES: i64 = 1 << 26;
 
 pub(crate) fn read(file: File) -> Result<Rows, Wrong> {
     // The Parquet reader meets some kinds of damage with an assertion instead of an error. What was read until then is
@@ -27,26 +27,26 @@ fn rows(file: File) -> Result<Rows, Wrong> {
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
     let metadata = reader.metadata();
     let counted = metadata.file_metadata().num_rows();
-    if usize::try_from(counted).is_ok_and(|rows| rows > MOST_NEURONS) {
+    if usize::try_from(counted).is_ok_and(|rows| rows > MAX_NEURONS) {
         return Err(Wrong::Parquet(format!(
-            "it has {counted} rows, and a subnet has at most {MOST_NEURONS} neurons"
+            "it has {counted} rows, and a subnet has at most {MAX_NEURONS} neurons"
         )));
     }
     for group in metadata.row_groups() {
         if group
             .columns()
             .iter()
-            .any(|column| column.num_values() > MOST_VALUES)
+            .any(|column| column.num_values() > MAX_VALUES)
         {
             return Err(Wrong::Parquet(format!(
-                "a column has more than {MOST_VALUES} values"
+                "a column has more than {MAX_VALUES} values"
             )));
         }
     }
     let mut rows = Rows::default();
     for (number, found) in (1..).zip(reader.get_row_iter(None).map_err(unreadable)?) {
-        if number > MOST_NEURONS {
-            return Err(Wrong::Parquet(format!("it has more than {MOST_NEURONS} rows")));
+        if number > MAX_NEURONS {
+            return Err(Wrong::Parquet(format!("it has more than {MAX_NEURONS} rows")));
         }
         let mut row = Row::default();
         for (column, field) in found.map_err(unreadable)?.get_column_iter() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mirror_identity::PublicKey;
 use serde::Deserialize;
 
-use crate::{MOST_NEURONS, MOST_STAKE, Neuron, Problems, Snapshot};
+use crate::{MAX_NEURONS, MAX_STAKE, Neuron, Problems, Snapshot};
 
 /// What a file says of a neuron.
 #[derive(Debug, Default, Deserialize)]
@@ -84,9 +84,9 @@ impl Rows {
                 });
             }
         }
-        if stake > MOST_STAKE.into() {
+        if stake > MAX_STAKE.into() {
             problems.push(format!(
-                "the stakes are {stake} rao in all, more than the {MOST_STAKE} that a chain can count"
+                "the stakes are {stake} rao in all, more than the {MAX_STAKE} that a chain can count"
             ));
         }
         match neurons.into_iter().collect() {
@@ -135,7 +135,7 @@ fn pairs(
     count: usize,
     tell: &mut impl FnMut(String),
 ) -> Vec<(u16, u16)> {
-    let mut named = vec![false; count.min(MOST_NEURONS)];
+    let mut named = vec![false; count.min(MAX_NEURONS)];
     let mut sound = Vec::with_capacity(pairs.len());
     for (uid, value) in pairs {
         let Some(place) = usize::try_from(uid).ok().and_then(|uid| named.get_mut(uid)) else {

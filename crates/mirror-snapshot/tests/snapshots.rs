@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mirror_identity::PublicKey;
-use mirror_snapshot::{MOST_BYTES, MOST_NEURONS, Neuron, Snapshot, Wrong};
+use mirror_snapshot::{MAX_BYTES, MAX_NEURONS, Neuron, Snapshot, Wrong};
 use proptest::prelude::*;
 
 /// Substrate's development keys //Alice and //Bob, public in its documentation.
@@ -154,7 +154,7 @@ fn files_of_any_size_are_refused_before_they_are_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let large = folder.path().join("large.json");
     let file = fs::File::create(&large).expect("a file");
-    file.set_len(MOST_BYTES + 1).expect("a hole");
+    file.set_len(MAX_BYTES + 1).expect("a hole");
     let refused = |path: &Path| Snapshot::read(path).expect_err("it is refused").what;
     assert!(matches!(refused(&large), Wrong::TooLarge));
     assert!(matches!(
@@ -168,7 +168,7 @@ fn files_of_any_size_are_refused_before_they_are_read() {
     let device = folder.path().join("endless.json");
     std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
     assert!(matches!(refused(&device), Wrong::Io(_)));
-    let many = format!("[{}{{}}]", "{},".repeat(MOST_NEURONS));
+    let many = format!("[{}{{}}]", "{},".repeat(MAX_NEURONS));
     let told = read(&many).expect_err("it is refused");
     assert!(told.contains("more than 65536 rows"), "{told}");
 }

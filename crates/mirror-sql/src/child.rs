@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-use crate::engine::{Engine, LONGEST_TIME};
+use crate::engine::{Engine, MAX_TIME};
 
 /// Bytes of memory that the process may have.
 pub(crate) const MEMORY_BYTES: u64 = 1 << 30;
@@ -220,7 +220,7 @@ fn bound(child: &Child) -> io::Result<()> {
     let limits = [
         (Resource::Data, MEMORY_BYTES),
         (Resource::Fsize, ANSWER_BYTES),
-        (Resource::Cpu, LONGEST_TIME.as_secs() * THREADS),
+        (Resource::Cpu, MAX_TIME.as_secs() * THREADS),
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {

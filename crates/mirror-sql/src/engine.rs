@@ -19,7 +19,7 @@ pub const PROGRAM: &str = "duckdb";
 pub const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
 /// Time that a question may take.
-pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(30);
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(30);
 
 /// Time that `duckdb --version` may take, and bytes of what it prints that are read.
 const VERSION_TIME: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ impl Engine {
         }
         Ok(Self {
             program: absolute,
-            time: LONGEST_TIME,
+            time: MAX_TIME,
             folder: env::temp_dir(),
         })
     }
@@ -113,7 +113,7 @@ impl Engine {
     #[must_use]
     pub fn with_time(self, time: Duration) -> Self {
         Self {
-            time: time.min(LONGEST_TIME),
+            time: time.min(MAX_TIME),
             ..self
         }
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::DataType;
-use mirror_runs::tables::{TABLES, Table};
+use mirror_runs::tables::{FORMER_MANUAL, MANUAL, TABLES, Table, former_name};
 use mirror_runs::{Run, roles};
 use serde_json::json;
 
@@ -100,8 +100,10 @@ impl Scope {
             let columns = columns_of(table);
             let (mut names, mut none) = (Vec::new(), Vec::new());
             for (column, kind) in &columns {
-                names.push(format!("\"{column}\""));
-                none.push(format!("NULL::{kind} AS \"{column}\""));
+                names.push(column_of_today(column));
+                for name in std::iter::once(column.as_str()).chain(former_name(column)) {
+                    none.push(format!("NULL::{kind} AS \"{name}\""));
+                }
             }
             let (names, none) = (names.join(", "), none.join(", "));
             let rows = if files == 0 {
@@ -254,6 +256,17 @@ fn runs_columns() -> Vec<(&'static str, &'static str)> {
 
 /// Columns of `uids`, each with its type in DuckDB.
 const UIDS_COLUMNS: [(&str, &str); 3] = [("run_id", "VARCHAR"), ("uid", "UINTEGER"), ("role", "VARCHAR")];
+
+/// What the view of a table selects for `column`, from files of this version and of earlier ones.
+fn column_of_today(column: &str) -> String {
+    if let Some(former) = former_name(column) {
+        return format!("coalesce(\"{column}\", \"{former}\") AS \"{column}\"");
+    }
+    if column == "purpose" {
+        return format!("CASE purpose WHEN '{FORMER_MANUAL}' THEN '{MANUAL}' ELSE purpose END AS purpose");
+    }
+    format!("\"{column}\"")
+}
 
 /// Names of a table's columns, each with its type in DuckDB.
 fn columns_of(table: &Table) -> Vec<(String, String)> {

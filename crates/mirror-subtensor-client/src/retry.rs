@@ -19,7 +19,7 @@ use crate::RequestError;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The connection to the subtensor, which all clones of a client share.
 #[derive(Debug, Clone)]
@@ -162,7 +162,7 @@ impl Attempts {
     async fn wait(&mut self) -> Result<(), RequestError> {
         let mut address = self.address.clone();
         let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        self.pause = (pause * 2).min(MAX_PAUSE);
         let moved = async {
             if address.changed().await.is_err() {
                 // The address is fixed.

@@ -11,7 +11,7 @@ use mirror_spec::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_spec::{BlockTime, ChainPreset};
 
 /// The shortest time between two blocks by the clock.
-const SHORTEST_BLOCK_TIME: Duration = Duration::from_millis(1);
+const MIN_BLOCK_TIME: Duration = Duration::from_millis(1);
 
 /// The time between two blocks, if it is the clock that closes them.
 pub(crate) fn clock(launch: &SubtensorLaunch) -> anyhow::Result<Option<Duration>> {
@@ -19,7 +19,7 @@ pub(crate) fn clock(launch: &SubtensorLaunch) -> anyhow::Result<Option<Duration>
         return Ok(None);
     };
     let block_time = Duration::try_from_secs_f64(seconds).ok();
-    let block_time = block_time.filter(|&time| time >= SHORTEST_BLOCK_TIME);
+    let block_time = block_time.filter(|&time| time >= MIN_BLOCK_TIME);
     block_time
         .with_context(|| format!("a block time of {seconds} s: expected 0.001 or more"))
         .map(Some)

@@ -5,8 +5,8 @@ use anyhow::Context;
 use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Submitted};
 use mirror_identity::Hotkey;
 
+use crate::admission::CheckedTx;
 use crate::barrier::{Barrier, BarrierError, ClosedStep, Hold, Report};
-use crate::gate::Admitted;
 
 /// The chain and who closes its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Ledger {
     }
 
     /// Takes a transaction into the open block.
-    pub(crate) fn submit(&mut self, admitted: Admitted) -> Result<Submitted, DispatchError> {
-        let transaction = admitted.at(self.chain.open_block())?;
+    pub(crate) fn submit(&mut self, checked: CheckedTx) -> Result<Submitted, DispatchError> {
+        let transaction = checked.at(self.chain.open_block())?;
         self.chain.submit(transaction)
     }
 

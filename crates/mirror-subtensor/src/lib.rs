@@ -10,8 +10,8 @@
 //! with `Begin`, or with the node if that has begun before, and never catches up: blocks are at least the block time
 //! apart.
 
+mod admission;
 mod barrier;
-mod gate;
 mod history;
 mod launch;
 mod ledger;
@@ -24,7 +24,7 @@ mod wire;
 use anyhow::Context;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
-use mirror_node::reporter::LAST_WORDS;
+use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_seed::Seed;
 use mirror_spec::launch::{Launch, SubtensorLaunch};
@@ -89,6 +89,6 @@ pub async fn serve(
         reported.context("the chain cannot report")?;
         ran
     };
-    let ended = tokio::time::timeout(LAST_WORDS, ends).await;
+    let ended = tokio::time::timeout(DRAIN_TIMEOUT, ends).await;
     ended.context("the coordinator did not acknowledge the last records")?
 }

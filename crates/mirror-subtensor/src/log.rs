@@ -21,8 +21,8 @@ use serde::Serialize;
 use crate::barrier::Barrier;
 use crate::history::History;
 use crate::ledger::Ledger;
-use crate::reports::{OfBlock, Unreported};
-use crate::{gate, launch};
+use crate::reports::{BlockRecords, UnacknowledgedBlocks};
+use crate::{admission, launch};
 
 /// The form of the records below. A log of another form is refused.
 const FORMAT: u32 = 6;
@@ -48,7 +48,7 @@ pub(crate) struct Log {
     /// Of the records since the last snapshot.
     bytes: usize,
     /// What the coordinator, if there is one, may not have, for all that the log says.
-    unreported: Option<Unreported>,
+    unreported: Option<UnacknowledgedBlocks>,
 }
 
 /// The metagraph of a past block.
@@ -103,7 +103,7 @@ pub(crate) struct SnapshotRecord {
     #[prost(bytes = "vec", tag = "3")]
     barrier: Vec<u8>,
     #[prost(message, repeated, tag = "4")]
-    unreported: Vec<OfBlock>,
+    unreported: Vec<BlockRecords>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -188,7 +188,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         synced: true,
         blocks: 0,
         bytes: 0,
-        unreported: launch.coordinator.map(|_| Unreported::default()),
+        unreported: launch.coordinator.map(|_| UnacknowledgedBlocks::default()),
     };
     let Some(Beginning { segment, snapshot }) = beginning else {
         log.push(Change::Genesis(genesis));
@@ -333,14 +333,14 @@ impl Log {
     }
 
     /// Notes what the coordinator is to be told of a block, until [`Change::Reported`] says that it was.
-    pub(crate) fn note(&mut self, of_block: Option<OfBlock>) {
-        if let (Some(unreported), Some(of_block)) = (&mut self.unreported, of_block) {
-            unreported.add(of_block);
+    pub(crate) fn note(&mut self, block_records: Option<BlockRecords>) {
+        if let (Some(unreported), Some(block_records)) = (&mut self.unreported, block_records) {
+            unreported.add(block_records);
         }
     }
 
     /// What the coordinator, if there is one, may not have, for all that the log says.
-    pub(crate) fn unreported(&self) -> Option<&Unreported> {
+    pub(crate) fn unreported(&self) -> Option<&UnacknowledgedBlocks> {
         self.unreported.as_ref()
     }
 
@@ -395,7 +395,12 @@ impl Log {
             }),
             chain,
             barrier,
-            unreported: (self.unreported.iter().flat_map(Unreported::iter).cloned()).collect(),
+            unreported: (self
+                .unreported
+                .iter()
+                .flat_map(UnacknowledgedBlocks::iter)
+                .cloned())
+            .collect(),
         }));
         if record.len() > MAX_RECORD {
             tracing::warn!(
@@ -418,9 +423,9 @@ impl Log {
         let closed = match Record::decode(record)?.change.context("it is of no known kind")? {
             Change::Genesis(_) | Change::Snapshot(_) => bail!("it is a second beginning"),
             Change::Submitted(message) => {
-                let submitted = ledger.submit(gate::admit_again(&message)?)?;
+                let submitted = ledger.submit(admission::check(&message)?)?;
                 ensure!(
-                    matches!(submitted, Submitted::Taken { .. }),
+                    matches!(submitted, Submitted::Included { .. }),
                     "its transaction was taken before"
                 );
                 None
@@ -453,7 +458,7 @@ impl Log {
         if let Some(closed) = closed {
             self.blocks += 1;
             self.keep(ledger.chain());
-            self.note(OfBlock::new(&closed, ledger.chain()));
+            self.note(BlockRecords::new(&closed, ledger.chain()));
         }
         self.bytes += record.len();
         if self.history.presses() {

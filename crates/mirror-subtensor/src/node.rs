@@ -9,18 +9,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Metagraph, NotHeld, Submitted};
+use mirror_chain::{Block, BlockUnavailable, Chain, ClosedBlock, DispatchError, Metagraph, Submitted};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 
+use crate::admission::SignedTx;
 use crate::barrier::{BarrierError, Hold, Report};
-use crate::gate::Arrived;
 use crate::history;
 use crate::ledger::Ledger;
 use crate::log::{Change, Log, Past, Retired, StepClosed};
-use crate::reports::{OfBlock, Reports};
+use crate::reports::{BlockRecords, Reports};
 use crate::wire::{self, Detail};
 
 /// Calls that may wait for the task; more wait in their connections.
@@ -81,7 +81,7 @@ pub(crate) enum CallError {
     #[error(transparent)]
     Barrier(#[from] BarrierError),
     #[error(transparent)]
-    NotHeld(#[from] NotHeld),
+    BlockUnavailable(#[from] BlockUnavailable),
     #[error("blocks close by the clock here, there is no barrier")]
     ByTheClock,
     #[error("the same validator has reported by another stream")]
@@ -115,7 +115,7 @@ pub(crate) struct SubmitAnswer {
 
 enum Call {
     Submit {
-        arrived: Box<Arrived>,
+        signed_tx: Box<SignedTx>,
         reply: Reply<SubmitAnswer>,
     },
     Report {
@@ -180,9 +180,9 @@ pub(crate) fn new(
 }
 
 impl Handle {
-    pub(crate) async fn submit(&self, arrived: Arrived) -> Result<SubmitAnswer, CallError> {
-        let arrived = Box::new(arrived);
-        self.ask(|reply| Call::Submit { arrived, reply }).await
+    pub(crate) async fn submit(&self, signed_tx: SignedTx) -> Result<SubmitAnswer, CallError> {
+        let signed_tx = Box::new(signed_tx);
+        self.ask(|reply| Call::Submit { signed_tx, reply }).await
     }
 
     pub(crate) async fn report(&self, hotkey: Hotkey, step: u64) -> Result<proto::BlockClosed, CallError> {
@@ -219,7 +219,7 @@ impl Handle {
             .map_err(CallError::History)?
         {
             Ok(metagraph) => Ok(metagraph),
-            Err(oldest) => Err(NotHeld::TooOld {
+            Err(oldest) => Err(BlockUnavailable::TooOld {
                 block,
                 oldest: oldest.unwrap_or(block.next()),
             }
@@ -342,8 +342,8 @@ impl Node {
 
     fn work_off(&mut self, call: Call) {
         match call {
-            Call::Submit { arrived, reply } => {
-                let answer = self.submit(*arrived);
+            Call::Submit { signed_tx, reply } => {
+                let answer = self.submit(*signed_tx);
                 self.answer(reply, Ok(answer));
             }
             Call::Report { hotkey, step, reply } => self.report(hotkey, step, reply),
@@ -351,7 +351,7 @@ impl Node {
             Call::MetagraphAt { block, reply } => {
                 let past = match self.ledger.chain().metagraph_at(block) {
                     Ok(metagraph) => Ok(Past::Held(Arc::clone(metagraph))),
-                    Err(NotHeld::TooOld { .. }) => Ok(self.log.past(block)),
+                    Err(BlockUnavailable::TooOld { .. }) => Ok(self.log.past(block)),
                     Err(error) => Err(error.into()),
                 };
                 self.answer(reply, past);
@@ -383,10 +383,10 @@ impl Node {
         }
     }
 
-    fn submit(&mut self, Arrived { message, admitted }: Arrived) -> SubmitAnswer {
+    fn submit(&mut self, SignedTx { message, checked }: SignedTx) -> SubmitAnswer {
         let open = self.ledger.chain().open_block();
-        let submitted = self.ledger.submit(admitted);
-        if let Ok(Submitted::Taken { .. }) = submitted {
+        let submitted = self.ledger.submit(checked);
+        if let Ok(Submitted::Included { .. }) = submitted {
             self.log.push(Change::Submitted(message));
         }
         SubmitAnswer { open, submitted }
@@ -471,10 +471,10 @@ impl Node {
     fn note(&mut self, closed: &ClosedBlock) {
         trace_refusals(closed);
         if let Some(reports) = &mut self.reports
-            && let Some(of_block) = OfBlock::new(closed, self.ledger.chain())
+            && let Some(block_records) = BlockRecords::new(closed, self.ledger.chain())
         {
-            reports.add(of_block.clone());
-            self.log.note(Some(of_block));
+            reports.add(block_records.clone());
+            self.log.note(Some(block_records));
         }
     }
 

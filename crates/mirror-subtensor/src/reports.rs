@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use mirror_chain::{Block, Chain, ClosedBlock, Neuron, Paid, PaidEpoch};
 use mirror_net::tracer::Tracer;
-use mirror_node::reporter::{self, Desk, Keeper, Reporter};
+use mirror_node::reporter::{self, AckHandler, ReportStream, Reporter};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
     ClosedTransaction, ClosedTransactions, EpochFindings, EpochNeuron, Hello, Record,
@@ -26,11 +26,11 @@ const PART: usize = 4_096;
 
 /// Records of blocks that the coordinator may not have, oldest block first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unreported(VecDeque<OfBlock>);
+pub(crate) struct UnacknowledgedBlocks(VecDeque<BlockRecords>);
 
 /// What there is to tell of a block, as a snapshot keeps it too.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OfBlock {
+pub(crate) struct BlockRecords {
     #[prost(uint64, tag = "1")]
     block: u64,
     #[prost(message, repeated, tag = "2")]
@@ -39,7 +39,7 @@ pub(crate) struct OfBlock {
 
 /// The node's end of the stream to the coordinator.
 pub(crate) struct Reports {
-    unreported: Unreported,
+    unreported: UnacknowledgedBlocks,
     /// A block goes with its last record.
     reporter: Reporter<Option<Block>>,
     /// Up to which block all is acknowledged.
@@ -55,8 +55,8 @@ impl Reports {
         coordinator: SocketAddr,
         tracer: Tracer,
         hello: Hello,
-        unreported: Unreported,
-    ) -> (Self, Desk<Acknowledged>) {
+        unreported: UnacknowledgedBlocks,
+    ) -> (Self, ReportStream<Acknowledged>) {
         let (told, acknowledged) = watch::channel(None);
         let (reporter, desk) = reporter::reporter(coordinator, tracer, hello, Acknowledged(told));
         let reports = Self {
@@ -68,13 +68,13 @@ impl Reports {
     }
 
     /// Adds what there is to tell of a block.
-    pub(crate) fn add(&mut self, of_block: OfBlock) {
-        self.unreported.add(of_block);
+    pub(crate) fn add(&mut self, block_records: BlockRecords) {
+        self.unreported.add(block_records);
     }
 
     /// Sends all that was added, which must be in the log; waits while too many records are unacknowledged.
     pub(crate) async fn send(&mut self) -> anyhow::Result<()> {
-        while let Some(OfBlock { block, mut records }) = self.unreported.0.pop_front() {
+        while let Some(BlockRecords { block, mut records }) = self.unreported.0.pop_front() {
             let last = records.pop().and_then(|record| record.kind);
             for kind in records.into_iter().filter_map(|record| record.kind) {
                 self.reporter.report(kind, None).await?;
@@ -94,8 +94,8 @@ impl Reports {
     }
 }
 
-impl Keeper for Acknowledged {
-    type Note = Option<Block>;
+impl AckHandler for Acknowledged {
+    type AckPayload = Option<Block>;
 
     fn acknowledged(&mut self, blocks: Vec<Option<Block>>) -> anyhow::Result<()> {
         if let Some(last) = blocks.into_iter().flatten().next_back() {
@@ -108,7 +108,7 @@ impl Keeper for Acknowledged {
     fn subtensor_moved(&mut self, _address: SocketAddr) {}
 }
 
-impl OfBlock {
+impl BlockRecords {
     /// What there is to tell of the block that has just closed, if anything is.
     pub(crate) fn new(closed: &ClosedBlock, chain: &Chain) -> Option<Self> {
         let mut kinds = transactions(closed);
@@ -126,20 +126,20 @@ impl OfBlock {
     }
 }
 
-impl FromIterator<OfBlock> for Unreported {
-    fn from_iter<T: IntoIterator<Item = OfBlock>>(blocks: T) -> Self {
+impl FromIterator<BlockRecords> for UnacknowledgedBlocks {
+    fn from_iter<T: IntoIterator<Item = BlockRecords>>(blocks: T) -> Self {
         Self(blocks.into_iter().collect())
     }
 }
 
-impl Unreported {
+impl UnacknowledgedBlocks {
     /// Adds what there is to tell of a block.
-    pub(crate) fn add(&mut self, of_block: OfBlock) {
-        self.0.push_back(of_block);
+    pub(crate) fn add(&mut self, block_records: BlockRecords) {
+        self.0.push_back(block_records);
     }
 
     /// Oldest block first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &OfBlock> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &BlockRecords> {
         self.0.iter()
     }
 

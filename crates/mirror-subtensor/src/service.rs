@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use mirror_chain::{Block, DispatchError, NotHeld};
+use mirror_chain::{Block, BlockUnavailable, DispatchError};
 use mirror_net::server::MESSAGE_LIMIT;
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
@@ -26,8 +26,8 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::instrument;
 
+use crate::admission::{self, AdmissionError, SignedTx};
 use crate::barrier::BarrierError;
-use crate::gate::{self, Arrived, Turned};
 use crate::node::{CallError, Handle, SubmitAnswer};
 use crate::wire::{self, Detail, Malformed};
 
@@ -66,8 +66,8 @@ impl Subtensor for Service {
     #[instrument(level = "debug", skip_all)]
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
         let answer = match self.admit(request.into_inner()).await? {
-            Ok(arrived) => self.node.submit(arrived).await?,
-            Err(Turned::Unverified(VerificationError::BadSignature)) => SubmitAnswer {
+            Ok(signed_tx) => self.node.submit(signed_tx).await?,
+            Err(AdmissionError::Unverified(VerificationError::BadSignature)) => SubmitAnswer {
                 open: self.node.current().borrow().block().next(),
                 submitted: Err(DispatchError::BadProof),
             },
@@ -183,7 +183,7 @@ impl SubtensorExplorer for Service {
             let block = block.map_or(chain.block(), Block);
             chain.holdings_at(coldkey, block)
         });
-        let held = held.await?.map_err(CallError::NotHeld)?;
+        let held = held.await?.map_err(CallError::BlockUnavailable)?;
         Ok(Response::new(wire::balance(&held)))
     }
 
@@ -214,7 +214,7 @@ impl SubtensorExplorer for Service {
             let block = block.map_or(chain.block(), Block);
             chain.block_hash(block).map(|hash| (block, hash))
         });
-        let (block, hash) = hashed.await?.map_err(CallError::NotHeld)?;
+        let (block, hash) = hashed.await?.map_err(CallError::BlockUnavailable)?;
         Ok(Response::new(BlockHash {
             block: block.0,
             hash: hash.0.to_vec(),
@@ -276,14 +276,14 @@ impl SubtensorControl for Service {
 
 impl Service {
     /// Has a transaction come through the gate. Order is not lost by it: what is submitted at a time has none.
-    async fn admit(&self, signed: SignedTransaction) -> Result<Result<Arrived, Turned>, Status> {
+    async fn admit(&self, signed: SignedTransaction) -> Result<Result<SignedTx, AdmissionError>, Status> {
         let checking = Arc::clone(&self.checking).acquire_owned().await;
         let checking = checking.map_err(|_| CallError::Ending)?;
-        let admitted = tokio::task::spawn_blocking(move || {
+        let checked = tokio::task::spawn_blocking(move || {
             let _one_a_thread = checking;
-            gate::admit(&signed)
+            admission::admit(&signed)
         });
-        Ok(admitted.await.map_err(|_| CallError::Ending)?)
+        Ok(checked.await.map_err(|_| CallError::Ending)?)
     }
 
     fn until_the_end<T: 'static>(&self, stream: BoxStream<'static, T>) -> BoxStream<'static, T> {
@@ -314,11 +314,10 @@ impl From<CallError> for Status {
             CallError::Barrier(BarrierError::UnknownMember { .. } | BarrierError::NoHold { .. }) => {
                 Self::not_found(message)
             }
-            CallError::Barrier(BarrierError::TooOld { .. }) | CallError::NotHeld(NotHeld::TooOld { .. }) => {
-                Self::out_of_range(message)
-            }
+            CallError::Barrier(BarrierError::TooOld { .. })
+            | CallError::BlockUnavailable(BlockUnavailable::TooOld { .. }) => Self::out_of_range(message),
             CallError::Barrier(BarrierError::Ahead { .. } | BarrierError::NotStanding { .. })
-            | CallError::NotHeld(NotHeld::NotClosed { .. })
+            | CallError::BlockUnavailable(BlockUnavailable::NotClosed { .. })
             | CallError::ByTheClock => Self::failed_precondition(message),
             CallError::ReportedElsewhere | CallError::Retired => Self::aborted(message),
             CallError::History(_) => Self::data_loss(message),

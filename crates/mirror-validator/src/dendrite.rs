@@ -237,7 +237,7 @@ impl DendritePool {
     /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
     pub fn trace(&self, call: &CallId) -> [u8; 16] {
         let step = CallId {
-            half: 0,
+            forward_index: 0,
             uid: 0,
             call: call.call.forward(),
             ..*call

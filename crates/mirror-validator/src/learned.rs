@@ -24,7 +24,7 @@ pub struct Learned {
     pub step: u64,
     /// Forward within the step.
     #[prost(uint32, tag = "2")]
-    pub step_sub: u32,
+    pub forward_index: u32,
     /// The step is over with this event.
     #[prost(bool, tag = "3")]
     pub last_of_step: bool,
@@ -66,7 +66,7 @@ pub fn open(folder: &Path) -> anyhow::Result<(Vec<Learned>, Writer)> {
         if finished.last().is_some_and(|last| learned.step <= last.step) {
             continue;
         }
-        if learned.step_sub == 0 {
+        if learned.forward_index == 0 {
             unfinished.clear();
         }
         let last_of_step = learned.last_of_step;
@@ -82,10 +82,10 @@ pub fn open(folder: &Path) -> anyhow::Result<(Vec<Learned>, Writer)> {
 mod tests {
     use super::*;
 
-    fn learned(step: u64, step_sub: u32, last_of_step: bool) -> Learned {
+    fn learned(step: u64, forward_index: u32, last_of_step: bool) -> Learned {
         Learned {
             step,
-            step_sub,
+            forward_index,
             last_of_step,
             ..Learned::default()
         }
@@ -103,7 +103,7 @@ mod tests {
             let (found, _) = open(folder.path()).expect("opens");
             found
                 .iter()
-                .map(|learned| (learned.step, learned.step_sub))
+                .map(|learned| (learned.step, learned.forward_index))
                 .collect()
         };
         assert_eq!(found(), []);

@@ -23,7 +23,7 @@ use mirror_models::training::{Gradients, SgdConfig};
 use mirror_models::{gating, reward, torch};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
-use mirror_node::reporter::LAST_WORDS;
+use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
 use mirror_seed::Seed;
@@ -66,7 +66,7 @@ pub async fn serve(
         node: node.clone(),
         incarnation,
     };
-    let (reporter, desk) = reporter::reporter(
+    let (reporter, report_stream) = reporter::reporter(
         role.coordinator,
         tracer,
         hello,
@@ -119,10 +119,10 @@ pub async fn serve(
     let serving = async {
         let served = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
         served.await.context("the validator stopped serving")?;
-        let heard = tokio::time::timeout(LAST_WORDS, last_words.drained()).await;
+        let heard = tokio::time::timeout(DRAIN_TIMEOUT, last_words.drained()).await;
         heard.context("the coordinator did not acknowledge the last records")?
     };
-    let working = tokio::spawn(desk.work());
+    let working = tokio::spawn(report_stream.work());
     tokio::select! {
         served = serving => served,
         worked = working => worked.context("the reporter broke down")?.context("the validator cannot report"),

@@ -185,11 +185,11 @@ impl Neuron {
         let count = asks.len();
         let plans: Vec<Plan> = (0u32..)
             .zip(asks)
-            .map(|(step_sub, ask)| {
+            .map(|(forward_index, ask)| {
                 let id = ForwardId {
                     purpose: Purpose::Query,
                     step,
-                    step_sub,
+                    forward_index,
                 };
                 self.plan(ask, id)
             })
@@ -212,9 +212,9 @@ impl Neuron {
     pub fn next_manual_forward(&mut self) -> ForwardId {
         self.manual_forwards += 1;
         ForwardId {
-            purpose: Purpose::ByHand,
+            purpose: Purpose::Manual,
             step: self.manual_forwards,
-            step_sub: 0,
+            forward_index: 0,
         }
     }
 
@@ -293,7 +293,7 @@ impl Neuron {
     ) -> Option<Learned> {
         let mut learned = Learned {
             step: plan.id.step,
-            step_sub: plan.id.step_sub,
+            forward_index: plan.id.forward_index,
             last_of_step,
             synced_block: self.chain.synced_block(),
             epoch_block: self.chain.epoch_block(),

@@ -181,10 +181,10 @@ impl Run<'_> {
 
     /// A question from the network, then the best one asked of it. Returns how many of the two failed.
     async fn train_step(&mut self, args: &TrainArgs, step: u64) -> anyhow::Result<u64> {
-        let id = |step_sub| ForwardId {
+        let id = |forward_index| ForwardId {
             purpose: Purpose::Query,
             step,
-            step_sub,
+            forward_index,
         };
         let ask = Ask::for_question(self.neuron.launch(), args);
         let question = self.neuron.forward(ask, id(0), Ends::WithoutBest).await?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use mirror_journal::Writer;
 use mirror_net::tracer::Tracer;
-use mirror_node::reporter::{self, Keeper};
+use mirror_node::reporter::{self, AckHandler};
 use mirror_proto::mirror::v1::{Hello, Purpose, record};
 use prost::Message;
 use tokio::sync::watch;
@@ -17,19 +17,19 @@ use crate::learned::Learned;
 
 /// Where records go.
 #[derive(Clone)]
-pub struct Reporter(reporter::Reporter<Note>);
+pub struct Reporter(reporter::Reporter<AckPayload>);
 
 /// What the reporting task owns.
-pub type Desk = reporter::Desk<Diary>;
+pub type ReportStream = reporter::ReportStream<AckLog>;
 
 /// What is written down once a record is acknowledged.
-pub struct Note {
+pub struct AckPayload {
     identity: Option<String>,
     learned: Option<Learned>,
 }
 
 /// Where a validator writes down what was acknowledged.
-pub struct Diary {
+pub struct AckLog {
     /// The subtensor's address, as the coordinator tells it.
     subtensor: watch::Sender<SocketAddr>,
     /// Takes what was learned from acknowledged events.
@@ -49,18 +49,18 @@ pub fn reporter(
     subtensor: watch::Sender<SocketAddr>,
     memory: Writer,
     acknowledged: Option<&Path>,
-) -> anyhow::Result<(Reporter, Desk)> {
+) -> anyhow::Result<(Reporter, ReportStream)> {
     let acknowledged = acknowledged.map(|path| {
         let file = File::options().create(true).append(true).open(path);
         file.with_context(|| format!("cannot open {}", path.display()))
     });
-    let diary = Diary {
+    let ack_log = AckLog {
         subtensor,
         memory,
         acknowledged: acknowledged.transpose()?,
     };
-    let (reporter, desk) = reporter::reporter(coordinator, tracer, hello, diary);
-    Ok((Reporter(reporter), desk))
+    let (reporter, report_stream) = reporter::reporter(coordinator, tracer, hello, ack_log);
+    Ok((Reporter(reporter), report_stream))
 }
 
 impl Reporter {
@@ -70,7 +70,7 @@ impl Reporter {
     /// The desk works no more.
     pub async fn report(&self, kind: record::Kind, learned: Option<Learned>) -> anyhow::Result<()> {
         let identity = identity(&kind);
-        self.0.report(kind, Note { identity, learned }).await
+        self.0.report(kind, AckPayload { identity, learned }).await
     }
 
     /// Waits until everything reported so far is acknowledged.
@@ -82,10 +82,10 @@ impl Reporter {
     }
 }
 
-impl Keeper for Diary {
-    type Note = Note;
+impl AckHandler for AckLog {
+    type AckPayload = AckPayload;
 
-    fn acknowledged(&mut self, notes: Vec<Note>) -> anyhow::Result<()> {
+    fn acknowledged(&mut self, notes: Vec<AckPayload>) -> anyhow::Result<()> {
         let identities = notes.iter().filter_map(|note| note.identity.as_deref());
         if let Some(file) = &mut self.acknowledged {
             let lines: String = identities.flat_map(|identity| [identity, "\n"]).collect();
@@ -109,14 +109,14 @@ impl Keeper for Diary {
 fn identity(kind: &record::Kind) -> Option<String> {
     match kind {
         record::Kind::Event(event) => {
-            let purpose = if event.purpose() == Purpose::ByHand {
-                "by_hand"
+            let purpose = if event.purpose() == Purpose::Manual {
+                "manual"
             } else {
                 "query"
             };
             Some(format!(
                 "{} {purpose} {} {}",
-                event.validator, event.step, event.step_sub
+                event.validator, event.step, event.forward_index
             ))
         }
         _ => None,

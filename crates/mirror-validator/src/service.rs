@@ -31,10 +31,10 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 const MAX_MANUAL_STEPS: u32 = 1_000_000;
 
 /// Messages of one conversation.
-const MOST_MESSAGES: usize = 1_024;
+const MAX_MESSAGES: usize = 1_024;
 
 /// Longest deadline that may be asked for, seconds.
-const LONGEST_TIMEOUT: f32 = 3_600.0;
+const MAX_TIMEOUT: f32 = 3_600.0;
 
 /// A neuron behind its service.
 #[derive(Clone)]
@@ -235,7 +235,10 @@ async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<Settled, Status>> {
     });
     let mut settled = vec![question];
     if let Some((id, ask)) = asked {
-        let id = ForwardId { step_sub: 1, ..id };
+        let id = ForwardId {
+            forward_index: 1,
+            ..id
+        };
         settled.push(neuron.forward(ask, id, Ends::Always).await.map_err(failed));
     }
     settled
@@ -259,7 +262,7 @@ fn reply(settled: Settled) -> ForwardReply {
         completion: settled.completion().unwrap_or_default().to_owned(),
         problem: problem(&settled),
         step: settled.id.step,
-        step_sub: settled.id.step_sub,
+        forward_index: settled.id.forward_index,
         asked_uids: settled.asked,
         ..ForwardReply::default()
     };
@@ -283,9 +286,9 @@ fn problem(settled: &Settled) -> String {
 }
 
 fn conversation(messages: Vec<wire::Message>) -> Result<Conversation, Status> {
-    if messages.is_empty() || messages.len() > MOST_MESSAGES {
+    if messages.is_empty() || messages.len() > MAX_MESSAGES {
         return Err(Status::invalid_argument(format!(
-            "{} messages: expected between 1 and {MOST_MESSAGES}",
+            "{} messages: expected between 1 and {MAX_MESSAGES}",
             messages.len()
         )));
     }
@@ -297,8 +300,8 @@ fn conversation(messages: Vec<wire::Message>) -> Result<Conversation, Status> {
 
 fn timeout(seconds: Option<f32>) -> Result<Option<f64>, Status> {
     match seconds {
-        Some(seconds) if !(seconds > 0.0 && seconds <= LONGEST_TIMEOUT) => Err(Status::invalid_argument(
-            format!("timeout is {seconds}: expected seconds above 0, up to {LONGEST_TIMEOUT}"),
+        Some(seconds) if !(seconds > 0.0 && seconds <= MAX_TIMEOUT) => Err(Status::invalid_argument(
+            format!("timeout is {seconds}: expected seconds above 0, up to {MAX_TIMEOUT}"),
         )),
         seconds => Ok(seconds.map(f64::from)),
     }

@@ -120,7 +120,7 @@ fn fan_out(pool: &DendritePool, uids: &[u32], timeout: Duration) -> FanOut {
         forward: CallId {
             caller: pool.hotkey(),
             step: 7,
-            half: 1,
+            forward_index: 1,
             uid: 0,
             call: CallNumber::QUERY,
         },
@@ -493,9 +493,9 @@ async fn a_step_is_a_trace_and_a_call_a_span() {
     .await;
     let pool = pool(&[Some(address)], &[]);
     let mut parents = Vec::new();
-    for (step, half) in [(7, 0), (7, 1), (8, 0), (7, 0)] {
+    for (step, forward_index) in [(7, 0), (7, 1), (8, 0), (7, 0)] {
         let mut fan_out = fan_out(&pool, &[0], LONG);
-        (fan_out.forward.step, fan_out.forward.half) = (step, half);
+        (fan_out.forward.step, fan_out.forward.forward_index) = (step, forward_index);
         pool.forward(&fan_out).await;
         let request = heard.recv().await.expect("the axon was asked");
         let parent = request.headers()["traceparent"]

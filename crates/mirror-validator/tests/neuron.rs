@@ -82,7 +82,10 @@ async fn a_training_step_is_a_question_and_its_answer() {
     assert_eq!((progress.steps_done, progress.steps_total), (3, 3));
     assert_eq!(progress.failed_forwards, 0);
     let events = events(records);
-    let places: Vec<(u64, u32)> = events.iter().map(|event| (event.step, event.step_sub)).collect();
+    let places: Vec<(u64, u32)> = events
+        .iter()
+        .map(|event| (event.step, event.forward_index))
+        .collect();
     assert_eq!(places, [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
     for halves in events.chunks(2) {
         let [question, answer] = halves else {
@@ -113,7 +116,10 @@ async fn a_step_without_a_question_is_one_event() {
     let (progress, records) = network.query().await;
     assert_eq!((progress.steps_done, progress.failed_forwards), (3, 3));
     let events = events(records);
-    let places: Vec<(u64, u32)> = events.iter().map(|event| (event.step, event.step_sub)).collect();
+    let places: Vec<(u64, u32)> = events
+        .iter()
+        .map(|event| (event.step, event.forward_index))
+        .collect();
     assert_eq!(places, [(0, 0), (1, 0), (2, 0)]);
     for event in events {
         assert_eq!(event.best, None);
@@ -197,7 +203,7 @@ async fn without_a_query_there_is_nothing_to_work_through() {
     assert_eq!(status.code(), Code::FailedPrecondition);
 }
 
-// --- by hand ---
+// --- manual calls ---
 
 #[tokio::test]
 async fn topk_is_clamped_to_those_who_serve_best_scores_first() {
@@ -223,7 +229,7 @@ async fn topk_is_clamped_to_those_who_serve_best_scores_first() {
 }
 
 #[tokio::test]
-async fn forwards_by_hand_are_events_with_numbers_of_their_own() {
+async fn manual_forwards_are_events_with_numbers_of_their_own() {
     let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
     let replies = network
         .client
@@ -241,8 +247,8 @@ async fn forwards_by_hand_are_events_with_numbers_of_their_own() {
         let Some(record::Kind::Event(event)) = network.records.recv().await else {
             panic!("no event")
         };
-        assert_eq!(event.purpose(), Purpose::ByHand);
-        numbers.push((event.step, event.step_sub));
+        assert_eq!(event.purpose(), Purpose::Manual);
+        numbers.push((event.step, event.forward_index));
     }
     assert_eq!(numbers, [(1, 0), (1, 1), (2, 0), (2, 1)]);
 }
@@ -423,7 +429,7 @@ async fn a_newcomer_begins_again_from_nothing() {
 // --- reports ---
 
 /// A reporter whose coordinator the test plays.
-struct Desk {
+struct ReportStream {
     reporter: Reporter,
     sessions: mpsc::UnboundedReceiver<Session>,
     working: JoinHandle<anyhow::Result<()>>,
@@ -431,7 +437,7 @@ struct Desk {
     _subtensor: watch::Receiver<SocketAddr>,
 }
 
-impl Desk {
+impl ReportStream {
     async fn open() -> Self {
         let (coordinator, sessions) = coordinator::sessions().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -451,11 +457,11 @@ impl Desk {
             memory,
             Some(acknowledged.as_path()),
         );
-        let (reporter, desk) = opened.expect("a folder that can be written");
+        let (reporter, report_stream) = opened.expect("a folder that can be written");
         Self {
             reporter,
             sessions,
-            working: tokio::spawn(desk.work()),
+            working: tokio::spawn(report_stream.work()),
             folder,
             _subtensor: subtensor,
         }
@@ -488,70 +494,88 @@ fn event(step: u64) -> record::Kind {
 
 #[tokio::test]
 async fn a_thousand_and_twenty_four_records_may_wait_and_then_the_node_does() {
-    let mut desk = Desk::open().await;
+    let mut report_stream = ReportStream::open().await;
     for step in 0..1_024 {
-        desk.reporter
+        report_stream
+            .reporter
             .report(event(step), None)
             .await
             .expect("there is room");
     }
-    let mut session = desk.session().await;
+    let mut session = report_stream.session().await;
     for sequence in 1..=1_024 {
         assert_eq!(session.record().await.sequence, sequence);
     }
-    assert!(desk.reporter.report(event(1_024), None).now_or_never().is_none());
+    assert!(
+        report_stream
+            .reporter
+            .report(event(1_024), None)
+            .now_or_never()
+            .is_none()
+    );
     session.acknowledge(1).await;
-    desk.reporter
+    report_stream
+        .reporter
         .report(event(1_024), None)
         .await
         .expect("there is room again");
     assert_eq!(session.record().await.sequence, 1_025);
-    assert!(desk.reporter.drained().now_or_never().is_none());
+    assert!(report_stream.reporter.drained().now_or_never().is_none());
     session.acknowledge(1_025).await;
-    desk.reporter.drained().await.expect("everything is acknowledged");
+    report_stream
+        .reporter
+        .drained()
+        .await
+        .expect("everything is acknowledged");
     let expected: Vec<String> = (0..=1_024)
         .map(|step| format!("validator-3 query {step} 0"))
         .collect();
-    assert_eq!(desk.acknowledged(), expected);
+    assert_eq!(report_stream.acknowledged(), expected);
 }
 
 #[tokio::test]
 async fn after_a_break_what_was_not_acknowledged_comes_again() {
-    let mut desk = Desk::open().await;
+    let mut report_stream = ReportStream::open().await;
     for step in 0..5 {
-        desk.reporter
+        report_stream
+            .reporter
             .report(event(step), None)
             .await
             .expect("there is room");
     }
-    let mut session = desk.session().await;
+    let mut session = report_stream.session().await;
     let mut records = Vec::new();
     for _ in 0..5 {
         records.push(session.record().await);
     }
     // not acknowledged when the stream breaks: 3, 4 and 5
     session.acknowledge(2).await;
-    while desk.acknowledged().len() < 2 {
+    while report_stream.acknowledged().len() < 2 {
         tokio::task::yield_now().await;
     }
     drop(session);
-    let mut session = desk.session().await;
+    let mut session = report_stream.session().await;
     for record in &records[2..] {
         assert_eq!(session.record().await, *record);
     }
     session.acknowledge(5).await;
-    desk.reporter.drained().await.expect("everything is acknowledged");
-    assert_eq!(desk.acknowledged().len(), 5);
+    report_stream
+        .reporter
+        .drained()
+        .await
+        .expect("everything is acknowledged");
+    assert_eq!(report_stream.acknowledged().len(), 5);
 }
 
 #[tokio::test]
 async fn a_coordinator_that_acknowledges_what_was_never_sent_ends_the_reporter() {
-    let mut desk = Desk::open().await;
-    let session = desk.session().await;
+    let mut report_stream = ReportStream::open().await;
+    let session = report_stream.session().await;
     session.acknowledge(7).await;
-    let ended = (&mut desk.working).await.expect("no panic");
+    let ended = (&mut report_stream.working).await.expect("no panic");
     ended.expect_err("it cannot be believed");
-    desk.reporter
+    report_stream
+        .reporter
         .report(event(0), None)
         .await
         .expect_err("nobody takes it");

@@ -157,10 +157,10 @@ fn what_failed(summary: &Summary) -> Vec<Finding> {
             counted(totals.timing_dependent, "call was", "calls were")
         )));
     }
-    if totals.by_hand > 0 {
+    if totals.manual > 0 {
         findings.push(plain(format!(
-            "{} made by hand while the run went on; they are left out here.",
-            counted(totals.by_hand, "forward was", "forwards were")
+            "{} requested by a client while the run was in progress (`manual`) and left out here.",
+            counted(totals.manual, "forward was", "forwards were")
         )));
     }
     findings

@@ -47,16 +47,16 @@ pub(crate) fn recorded_in(folder: &Path, records: &[Record]) -> Run {
 }
 
 /// An event of `validator-0` in which nobody was asked.
-pub(crate) fn event(step: u64, step_sub: u32) -> ForwardEvent {
+pub(crate) fn event(step: u64, forward_index: u32) -> ForwardEvent {
     ForwardEvent {
         validator: "validator-0".to_owned(),
         purpose: Purpose::Query.into(),
         step,
-        step_sub,
+        forward_index,
         block: step,
         metagraph_version: 1,
         method: "train".to_owned(),
-        is_question: step_sub == 0,
+        is_question: forward_index == 0,
         message: "Which metal is liquid at room temperature?".to_owned(),
         scores: Vec::new(),
         calls: Vec::new(),

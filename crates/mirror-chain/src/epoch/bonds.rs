@@ -8,14 +8,14 @@ use crate::Uid;
 pub(super) const WHOLE_MOVING_AVERAGE: u64 = 1_000_000;
 
 /// The bonds after an epoch, as they are stored, and what they pay.
-pub(super) struct Moved {
+pub(super) struct BondUpdate {
     pub(super) bonds: Matrix,
     /// By uid, its share of all dividends.
     pub(super) dividends: Vec<I32F32>,
 }
 
 /// What moves bonds.
-pub(super) struct Given<'a> {
+pub(super) struct BondInputs<'a> {
     /// The weights that bonds are made from.
     pub(super) weights: Matrix,
     pub(super) consensus: &'a [I32F32],
@@ -24,7 +24,7 @@ pub(super) struct Given<'a> {
 }
 
 /// Bonds moved by the rules.
-pub(super) fn moved(neurons: &[Neuron<'_>], rules: &Rules, given: Given<'_>) -> Moved {
+pub(super) fn update(neurons: &[Neuron<'_>], rules: &Rules, inputs: BondInputs<'_>) -> BondUpdate {
     let rate = moving_average_rate(rules.bonds_moving_average);
     match &rules.variant {
         Variant::Today(Today {
@@ -32,40 +32,42 @@ pub(super) fn moved(neurons: &[Neuron<'_>], rules: &Rules, given: Given<'_>) -> 
             ..
         }) => {
             let stored = stored(neurons, rules, |bond, _| I32F32::from_u16_share(bond));
-            let agreed = given.consensus.iter().any(|&weight| weight != I32F32::ZERO);
+            let agreed = inputs.consensus.iter().any(|&weight| weight != I32F32::ZERO);
             let bonds = match liquid_alpha.filter(|_| agreed) {
-                Some(parameters) => liquid_alpha::moved(&given.weights, &stored, given.consensus, parameters),
-                None => moving_average(&given.weights, &stored, rate),
+                Some(parameters) => {
+                    liquid_alpha::moved(&inputs.weights, &stored, inputs.consensus, parameters)
+                }
+                None => moving_average(&inputs.weights, &stored, rate),
             };
-            yuma3_dividends(bonds, &given)
+            yuma3_dividends(bonds, &inputs)
         }
         Variant::Classic | Variant::Today(_) => {
             let stored = stored(neurons, rules, |bond, column| I32F32::ratio(bond.into(), column));
-            proportional(given, &stored, rate)
+            proportional(inputs, &stored, rate)
         }
     }
 }
 
 /// Bonds as shares of their column, moved towards what each validator gives with its stake.
-fn proportional(given: Given<'_>, stored: &Matrix, rate: I32F32) -> Moved {
-    let bought = given
+fn proportional(inputs: BondInputs<'_>, stored: &Matrix, rate: I32F32) -> BondUpdate {
+    let bought = inputs
         .weights
-        .map(|from, _, weight| weight.times(given.active_stake[from]))
+        .map(|from, _, weight| weight.times(inputs.active_stake[from]))
         .column_normalised();
     let bonds = moving_average(&bought, stored, rate).column_normalised();
-    let dividends = normalised(bonds.row_sums_by(given.incentive));
-    Moved {
+    let dividends = normalised(bonds.row_sums_by(inputs.incentive));
+    BondUpdate {
         bonds: bonds.column_upscaled(),
         dividends,
     }
 }
 
 /// Dividends by stake and by the share of each column; the bonds are stored as they are.
-fn yuma3_dividends(bonds: Matrix, given: &Given<'_>) -> Moved {
-    let earned = bonds.row_sums_of_column_shares_by(given.incentive);
-    let by_stake = earned.iter().zip(given.active_stake);
+fn yuma3_dividends(bonds: Matrix, inputs: &BondInputs<'_>) -> BondUpdate {
+    let earned = bonds.row_sums_of_column_shares_by(inputs.incentive);
+    let by_stake = earned.iter().zip(inputs.active_stake);
     let dividends = normalised(by_stake.map(|(sum, &stake)| sum.times(stake)).collect());
-    Moved { bonds, dividends }
+    BondUpdate { bonds, dividends }
 }
 
 /// The stored bonds that still refer to whom they were made for, each made a number from what is stored and the sum of

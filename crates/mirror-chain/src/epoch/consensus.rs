@@ -99,13 +99,13 @@ impl Tally {
         }
         let mut largest = I32F32::ZERO;
         while let Some(pivot) = votes.get(votes.len() / 2).map(|vote| vote.weight) {
-            let (below, others) = parted(votes, |vote| vote.weight < pivot);
+            let (below, others) = partition(votes, |vote| vote.weight < pivot);
             let up_to_below = less + stake(below);
             if up_to_below > self.minority && !below.is_empty() {
                 votes = below;
                 continue;
             }
-            let (at, above) = parted(others, |vote| vote.weight == pivot);
+            let (at, above) = partition(others, |vote| vote.weight == pivot);
             largest = pivot;
             less = up_to_below + stake(at);
             if less > self.minority {
@@ -124,7 +124,7 @@ fn stake(votes: &[Vote]) -> I32F32 {
 
 /// The votes of which something holds, moved to the front, and the others. Without a branch for each vote, which the
 /// processor could only guess.
-fn parted(votes: &mut [Vote], holds: impl Fn(&Vote) -> bool) -> (&mut [Vote], &mut [Vote]) {
+fn partition(votes: &mut [Vote], holds: impl Fn(&Vote) -> bool) -> (&mut [Vote], &mut [Vote]) {
     let mut front = 0;
     for next in 0..votes.len() {
         let goes_to_front = holds(&votes[next]);

@@ -15,25 +15,25 @@ pub(super) fn moved(
 ) -> Matrix {
     let sigmoid = Sigmoid::new(parameters);
     // The bonds of one row by uid; of each, what it counts for in finding the rate as well.
-    let mut held = vec![Held::default(); consensus.len()];
+    let mut ranges = vec![BondRange::default(); consensus.len()];
     let mut rates = Vec::new();
     let rows = weights.rows.iter().zip(&bonds.rows).map(|(weights, bonds)| {
         for ((uid, bond), seen) in in_sight(bonds) {
-            held[uid.index()] = Held { bond, seen };
+            ranges[uid.index()] = BondRange { bond, seen };
         }
         let distances = in_sight(weights)
-            .map(|((uid, _), seen)| distance(consensus[uid.index()], seen, held[uid.index()].seen));
+            .map(|((uid, _), seen)| distance(consensus[uid.index()], seen, ranges[uid.index()].seen));
         rates.clear();
         rates.extend(distances);
         sigmoid.rates_of(&mut rates);
         let moved = weights.iter().zip(&rates).filter_map(|(&(uid, weight), &rate)| {
-            let kept = (I32F32::ONE - rate).times(held[uid.index()].bond);
+            let kept = (I32F32::ONE - rate).times(ranges[uid.index()].bond);
             let bond = (kept + rate.times(weight)).min(I32F32::ONE);
             (bond > I32F32::ZERO).then_some((uid, bond))
         });
         let moved = row_within(weights.len(), moved);
         for &(uid, _) in bonds {
-            held[uid.index()] = Held::default();
+            ranges[uid.index()] = BondRange::default();
         }
         moved
     });
@@ -41,7 +41,7 @@ pub(super) fn moved(
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+struct BondRange {
     bond: I32F32,
     seen: I32F32,
 }

@@ -126,13 +126,13 @@ pub fn epoch(neurons: &[Neuron<'_>], rules: &Rules, emission: Rao) -> Result<Epo
 
     let penalty = today.map_or(u16::MAX, |today| today.bonds_penalty);
     let penalty = I32F32::from_u16_share(penalty);
-    let given = bonds::Given {
+    let inputs = bonds::BondInputs {
         weights: weights::penalised(weights, clipped, &consensus, penalty),
         consensus: &consensus,
         active_stake: &active_stake,
         incentive: &incentive,
     };
-    let bonds::Moved { bonds, dividends } = bonds::moved(neurons, rules, given);
+    let bonds::BondUpdate { bonds, dividends } = bonds::update(neurons, rules, inputs);
 
     let paid = emission::emission(emission, &incentive, &dividends, &active_stake, &stake);
     Ok(Epoch {

@@ -8,7 +8,7 @@ use std::thread;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
-use super::tending::{Request, Signals};
+use super::monitor::{Request, Signals};
 
 /// Starts processes on a thread that lives as long as this does. They die with it.
 #[derive(Debug)]

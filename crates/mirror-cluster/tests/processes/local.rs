@@ -230,7 +230,7 @@ async fn a_program_that_writes_something_else_is_told_of() {
         });
         place.placement.spawn(&node("miner-0")).await.unwrap();
         let error = place.placement.ready("miner-0", PATIENCE).await.unwrap_err();
-        let PlacementError::Garbled { written, .. } = error else {
+        let PlacementError::BadHandshake { written, .. } = error else {
             panic!("{error}")
         };
         assert!((1..=200).contains(&written.len()), "{written}");

@@ -4,23 +4,23 @@ use mirror_spec::CachedArgs;
 use tonic::async_trait;
 
 use super::honest::padded;
-use super::{Answer, Behaviour, Below, Call, Surroundings};
+use super::{Answer, Behaviour, BehaviourContext, Call, Next};
 
 pub(super) struct Cached {
     args: CachedArgs,
-    surroundings: Surroundings,
+    context: BehaviourContext,
 }
 
 impl Cached {
-    pub(super) fn new(args: CachedArgs, surroundings: Surroundings) -> Self {
-        Self { args, surroundings }
+    pub(super) fn new(args: CachedArgs, context: BehaviourContext) -> Self {
+        Self { args, context }
     }
 
     /// The answer to no question in particular; none where there is no data.
     fn known(&self, call: &Call) -> Option<&str> {
-        let Surroundings {
+        let BehaviourContext {
             seed, uid, dataset, ..
-        } = &self.surroundings;
+        } = &self.context;
         let which = seed
             .about_call("cached", &call.id)
             .below(self.args.answers.into())?;
@@ -34,10 +34,10 @@ impl Cached {
 
 #[async_trait]
 impl Behaviour for Cached {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         match self.known(call) {
             Some(answer) => Answer::Completion(padded(answer)),
-            None => below.answer(call).await,
+            None => next.answer(call).await,
         }
     }
 }

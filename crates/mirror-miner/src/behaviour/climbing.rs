@@ -15,10 +15,10 @@ use super::padding::Padding;
 use super::praise::Praise;
 use super::repeating::Repeating;
 use super::stuffing::Stuffing;
-use super::{Answer, Behaviour, Below, Call, Reward};
+use super::{Answer, Behaviour, Call, Next, Reward};
 
 /// Calls of which it is known which trick they saw, and which were not rewarded yet. Older ones are forgotten first.
-const MOST_OPEN: usize = 4_096;
+const MAX_OPEN: usize = 4_096;
 
 pub(super) struct Climbing {
     args: ClimbingArgs,
@@ -39,7 +39,7 @@ struct Memory {
 
 /// What tells a call of one axon from another, the step first.
 fn place(call: &CallId) -> (u64, [u8; 32], u32) {
-    (call.step, call.caller, call.half)
+    (call.step, call.caller, call.forward_index)
 }
 
 impl Climbing {
@@ -94,7 +94,7 @@ impl Climbing {
             best.map_or(any, |(trick, _)| trick)
         };
         memory.open.insert(place(call), chosen);
-        while memory.open.len() > MOST_OPEN {
+        while memory.open.len() > MAX_OPEN {
             memory.open.pop_first();
         }
         chosen
@@ -119,9 +119,9 @@ impl Memory {
 
 #[async_trait]
 impl Behaviour for Climbing {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let trick = self.choose(&call.id);
-        self.tricks[trick].answer(call, below).await
+        self.tricks[trick].answer(call, next).await
     }
 
     fn rewarded(&self, reward: &Reward) {
@@ -139,7 +139,7 @@ struct Plain;
 
 #[async_trait]
 impl Behaviour for Plain {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
-        below.answer(call).await
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
+        next.answer(call).await
     }
 }

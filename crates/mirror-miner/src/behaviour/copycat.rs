@@ -7,20 +7,20 @@
 use mirror_spec::CopycatArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, Surroundings};
+use super::{Answer, Behaviour, BehaviourContext, Call, Next};
 
 pub(super) struct Copycat {
     args: CopycatArgs,
-    surroundings: Surroundings,
+    context: BehaviourContext,
 }
 
 impl Copycat {
-    pub(super) fn new(args: CopycatArgs, surroundings: Surroundings) -> Self {
-        Self { args, surroundings }
+    pub(super) fn new(args: CopycatArgs, context: BehaviourContext) -> Self {
+        Self { args, context }
     }
 
     fn victim(&self, call: &Call) -> Option<u32> {
-        let draw = self.surroundings.seed.about_call("victim", &call.id);
+        let draw = self.context.seed.about_call("victim", &call.id);
         let which = draw.below(self.args.victims.len() as u64)?;
         self.args.victims.get(which as usize).copied()
     }
@@ -28,17 +28,17 @@ impl Copycat {
 
 #[async_trait]
 impl Behaviour for Copycat {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         if !call.id.call.is_relayed()
             && let Some(victim) = self.victim(call)
         {
-            let Surroundings { network, key, .. } = &self.surroundings;
+            let BehaviourContext { network, key, .. } = &self.context;
             match network.relay(call, victim, &key.public()).await {
                 Ok(completion) if !completion.is_empty() => return Answer::Completion(completion),
                 Ok(_) => {}
                 Err(status) => tracing::debug!(victim, %status, "the victim did not answer"),
             }
         }
-        below.answer(call).await
+        next.answer(call).await
     }
 }

@@ -4,7 +4,7 @@ use mirror_seed::Seed;
 use mirror_spec::DegradingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, failure};
+use super::{Answer, Behaviour, Call, Next, failure};
 
 pub(super) struct Degrading {
     args: DegradingArgs,
@@ -19,11 +19,11 @@ impl Degrading {
 
 #[async_trait]
 impl Behaviour for Degrading {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let risen = (call.id.step as f64 / f64::from(self.args.steps)).min(1.0);
         if self.seed.happens("degrading", &call.id, risen * self.args.to) {
             return failure::answer(self.args.how);
         }
-        below.answer(call).await
+        next.answer(call).await
     }
 }

@@ -4,7 +4,7 @@ use mirror_seed::Seed;
 use mirror_spec::FailingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, failure};
+use super::{Answer, Behaviour, Call, Next, failure};
 
 pub(super) struct Failing {
     args: FailingArgs,
@@ -19,10 +19,10 @@ impl Failing {
 
 #[async_trait]
 impl Behaviour for Failing {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         if self.seed.happens("failing", &call.id, self.args.chance) {
             return failure::answer(self.args.how);
         }
-        below.answer(call).await
+        next.answer(call).await
     }
 }

@@ -3,18 +3,18 @@
 use mirror_spec::FlappingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, failure};
+use super::{Answer, Behaviour, Call, Next, failure};
 
 pub(super) struct Flapping(pub(super) FlappingArgs);
 
 #[async_trait]
 impl Behaviour for Flapping {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let FlappingArgs { up, down, how } = self.0;
         let period = u64::from(up) + u64::from(down);
         if call.id.step % period >= u64::from(up) {
             return failure::answer(how);
         }
-        below.answer(call).await
+        next.answer(call).await
     }
 }

@@ -6,29 +6,29 @@ use mirror_seed::{CallId, Draw};
 use mirror_spec::HonestArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, Surroundings};
+use super::{Answer, Behaviour, BehaviourContext, Call, Next};
 
 pub(super) struct Honest {
     args: HonestArgs,
-    surroundings: Surroundings,
+    context: BehaviourContext,
 }
 
 impl Honest {
-    pub(super) fn new(args: HonestArgs, surroundings: Surroundings) -> Self {
-        Self { args, surroundings }
+    pub(super) fn new(args: HonestArgs, context: BehaviourContext) -> Self {
+        Self { args, context }
     }
 
     fn draw(&self, label: &str, call: &CallId) -> Draw {
-        self.surroundings.seed.about_call(label, call)
+        self.context.seed.about_call(label, call)
     }
 
     fn happens(&self, label: &str, call: &CallId, chance: f64) -> bool {
-        self.surroundings.seed.happens(label, call, chance)
+        self.context.seed.happens(label, call, chance)
     }
 
     /// A question of the data; none when there is no data.
     fn question(&self, id: &CallId) -> Option<&str> {
-        self.surroundings
+        self.context
             .dataset
             .question(self.row(self.draw("question", id))?)
     }
@@ -36,32 +36,32 @@ impl Honest {
     /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data,
     /// any answer.
     fn reply(&self, id: &CallId, question: &str) -> Option<&str> {
-        let known = self.surroundings.dataset.find(question.trim());
+        let known = self.context.dataset.find(question.trim());
         let row = match known {
             Some(row) if self.happens("fitness", id, self.args.fitness) => row,
             _ => self.row(self.draw("wrong answer", id))?,
         };
-        let count = self.surroundings.dataset.answer_count(row) as u64;
+        let count = self.context.dataset.answer_count(row) as u64;
         let which = self.draw("which answer", id).below(count)?;
-        self.surroundings.dataset.answers(row).nth(which as usize)
+        self.context.dataset.answers(row).nth(which as usize)
     }
 
     fn row(&self, draw: Draw) -> Option<u32> {
-        draw.below(u64::from(self.surroundings.dataset.len()))
+        draw.below(u64::from(self.context.dataset.len()))
             .map(|row| row as u32)
     }
 }
 
 #[async_trait]
 impl Behaviour for Honest {
-    async fn answer(&self, call: &Call, _below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, _next: Next<'_>) -> Answer {
         if self.happens("fail", &call.id, self.args.fail_rate) {
             return Answer::Nothing;
         }
         let Some(asked) = call.asked() else {
             return Answer::Nothing;
         };
-        let text = if asked == self.surroundings.prompts.question {
+        let text = if asked == self.context.prompts.question {
             self.question(&call.id)
         } else {
             self.reply(&call.id, asked)

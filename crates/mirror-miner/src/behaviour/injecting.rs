@@ -3,14 +3,14 @@
 use mirror_spec::InjectingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 pub(super) struct Injecting(pub(super) InjectingArgs);
 
 #[async_trait]
 impl Behaviour for Injecting {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let addressed = |completion: String| format!("{completion}\n\n{}", self.0.text);
-        below.answer(call).await.changed(addressed)
+        next.answer(call).await.changed(addressed)
     }
 }

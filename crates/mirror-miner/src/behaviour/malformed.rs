@@ -4,7 +4,7 @@ use mirror_proto::bittensor::ReturnCode;
 use mirror_spec::Malformation;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 use crate::wire::Wire;
 
 /// More than the 256 KiB that a caller takes.
@@ -23,7 +23,7 @@ pub(super) struct Malformed(pub(super) Malformation);
 
 #[async_trait]
 impl Behaviour for Malformed {
-    async fn answer(&self, _call: &Call, _below: Below<'_>) -> Answer {
+    async fn answer(&self, _call: &Call, _next: Next<'_>) -> Answer {
         match self.0 {
             Malformation::Empty => Answer::Coded(String::new(), ReturnCode::Success),
             Malformation::Spaces => Answer::Completion(" ".repeat(SPACES)),

@@ -1,6 +1,6 @@
 //! Behaviours: what a miner does with a call.
 //!
-//! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Below`]), with the call as it
+//! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Next`]), with the call as it
 //! is or another, and change what comes back. Below the last there is nothing.
 //!
 //! A new behaviour is its arguments in `mirror_spec::BehaviourSpec`, one file here, and one line in the
@@ -47,7 +47,7 @@ use crate::wire::Wire;
 
 /// What a behaviour may know of itself and of the world around it.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct BehaviourContext {
     /// Draws about calls come from it.
     pub seed: Seed,
     /// Whose axon it is.
@@ -129,18 +129,18 @@ pub struct Reward {
 #[async_trait]
 pub trait Behaviour: Send + Sync {
     /// The answer to one call. The same call has the same answer.
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer;
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer;
 
     /// Hears what an answer was worth. Most do not care.
     fn rewarded(&self, _reward: &Reward) {}
 }
 
 /// Behaviours laid over one another, the uppermost first.
-pub struct Stack(Vec<Box<dyn Behaviour>>);
+pub struct BehaviourStack(Vec<Box<dyn Behaviour>>);
 
 /// What a behaviour is laid over.
 #[derive(Clone, Copy)]
-pub struct Below<'a>(&'a [Box<dyn Behaviour>]);
+pub struct Next<'a>(&'a [Box<dyn Behaviour>]);
 
 impl Call {
     /// What is asked: the last message of a user.
@@ -162,24 +162,24 @@ impl Answer {
     }
 }
 
-impl Stack {
+impl BehaviourStack {
     /// The behaviours that a file names. What they draw differs by their height above the lowest, so that one more on
     /// top changes no draw of those below.
-    pub fn build(specs: &[BehaviourSpec], surroundings: &Surroundings) -> Self {
+    pub fn build(specs: &[BehaviourSpec], context: &BehaviourContext) -> Self {
         let heights = (0..specs.len() as u64).rev();
         let layer = |(spec, height): (&BehaviourSpec, u64)| {
-            let mut surroundings = surroundings.clone();
+            let mut context = context.clone();
             if height > 0 {
-                surroundings.seed = surroundings.seed.numbered_child("behaviour", height);
+                context.seed = context.seed.numbered_child("behaviour", height);
             }
-            layer(spec, surroundings)
+            layer(spec, context)
         };
         Self(specs.iter().zip(heights).map(layer).collect())
     }
 
     /// The answer of the uppermost.
     pub async fn answer(&self, call: &Call) -> Answer {
-        Below(&self.0).answer(call).await
+        Next(&self.0).answer(call).await
     }
 
     /// Tells all what an answer was worth.
@@ -190,38 +190,38 @@ impl Stack {
     }
 }
 
-impl Below<'_> {
+impl Next<'_> {
     /// The answer of what is below; nothing where nothing is.
     pub async fn answer(self, call: &Call) -> Answer {
         match self.0.split_first() {
-            Some((uppermost, below)) => uppermost.answer(call, Below(below)).await,
+            Some((uppermost, next)) => uppermost.answer(call, Next(next)).await,
             None => Answer::Nothing,
         }
     }
 }
 
 /// The registry: builds the behaviour that a file names.
-fn layer(spec: &BehaviourSpec, surroundings: Surroundings) -> Box<dyn Behaviour> {
+fn layer(spec: &BehaviourSpec, context: BehaviourContext) -> Box<dyn Behaviour> {
     match spec.clone() {
-        BehaviourSpec::Honest(args) => Box::new(honest::Honest::new(args, surroundings)),
-        BehaviourSpec::Failing(args) => Box::new(failing::Failing::new(args, surroundings.seed)),
+        BehaviourSpec::Honest(args) => Box::new(honest::Honest::new(args, context)),
+        BehaviourSpec::Failing(args) => Box::new(failing::Failing::new(args, context.seed)),
         BehaviourSpec::Flapping(args) => Box::new(flapping::Flapping(args)),
-        BehaviourSpec::Degrading(args) => Box::new(degrading::Degrading::new(args, surroundings.seed)),
-        BehaviourSpec::Slow(args) => Box::new(slow::Slow::new(&args, &surroundings)),
+        BehaviourSpec::Degrading(args) => Box::new(degrading::Degrading::new(args, context.seed)),
+        BehaviourSpec::Slow(args) => Box::new(slow::Slow::new(&args, &context)),
         BehaviourSpec::Tardy(args) => Box::new(tardy::Tardy(args)),
         BehaviourSpec::Malformed(args) => Box::new(malformed::Malformed(args.how)),
         BehaviourSpec::Constant(args) => Box::new(constant::Constant(args.answer)),
         BehaviourSpec::Echo(_) => Box::new(echo::Echo),
-        BehaviourSpec::Cached(args) => Box::new(cached::Cached::new(args, surroundings)),
-        BehaviourSpec::Copycat(args) => Box::new(copycat::Copycat::new(args, surroundings)),
-        BehaviourSpec::Sybil(_) => Box::new(sybil::Sybil::new(&surroundings)),
+        BehaviourSpec::Cached(args) => Box::new(cached::Cached::new(args, context)),
+        BehaviourSpec::Copycat(args) => Box::new(copycat::Copycat::new(args, context)),
+        BehaviourSpec::Sybil(_) => Box::new(sybil::Sybil::new(&context)),
         BehaviourSpec::Outside(args) => Box::new(outside::Outside::new(args)),
         BehaviourSpec::Padding(args) => Box::new(padding::Padding(args)),
         BehaviourSpec::Stuffing(args) => Box::new(stuffing::Stuffing(args)),
-        BehaviourSpec::Praise(_) => Box::new(praise::Praise::new(surroundings.seed)),
+        BehaviourSpec::Praise(_) => Box::new(praise::Praise::new(context.seed)),
         BehaviourSpec::Repeating(args) => Box::new(repeating::Repeating(args)),
         BehaviourSpec::Injecting(args) => Box::new(injecting::Injecting(args)),
-        BehaviourSpec::Climbing(args) => Box::new(climbing::Climbing::new(args, surroundings.seed)),
-        BehaviourSpec::TwoFaced(args) => Box::new(two_faced::TwoFaced::new(args, surroundings)),
+        BehaviourSpec::Climbing(args) => Box::new(climbing::Climbing::new(args, context.seed)),
+        BehaviourSpec::TwoFaced(args) => Box::new(two_faced::TwoFaced::new(args, context)),
     }
 }

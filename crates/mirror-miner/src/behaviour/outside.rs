@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 /// Bytes of a completion.
 const MOST: u64 = 1 << 20;
@@ -133,7 +133,7 @@ impl Drop for Program {
 
 #[async_trait]
 impl Behaviour for Outside {
-    async fn answer(&self, call: &Call, _below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, _next: Next<'_>) -> Answer {
         match self.completion(call).await {
             Ok(completion) => Answer::Completion(completion),
             Err(error) => {

@@ -3,19 +3,19 @@
 use mirror_spec::PaddingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 pub(super) struct Padding(pub(super) PaddingArgs);
 
 #[async_trait]
 impl Behaviour for Padding {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let PaddingArgs { characters, with } = &self.0;
         let lengthened = |mut completion: String| {
             let missing = (*characters as usize).saturating_sub(completion.chars().count());
             completion.extend(with.chars().cycle().take(missing));
             completion
         };
-        below.answer(call).await.changed(lengthened)
+        next.answer(call).await.changed(lengthened)
     }
 }

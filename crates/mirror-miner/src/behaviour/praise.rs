@@ -3,7 +3,7 @@
 use mirror_seed::Seed;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 /// One of these begins an answer.
 const PRAISES: [&str; 4] = [
@@ -25,13 +25,13 @@ impl Praise {
 
 #[async_trait]
 impl Behaviour for Praise {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let which = self
             .seed
             .about_call("praise", &call.id)
             .below(PRAISES.len() as u64);
         let praise = which.map_or("", |which| PRAISES[which as usize]);
         let flattering = |completion: String| format!("{praise} {completion}");
-        below.answer(call).await.changed(flattering)
+        next.answer(call).await.changed(flattering)
     }
 }

@@ -3,7 +3,7 @@
 use mirror_spec::RepeatingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 /// Bytes that an answer does not exceed by being repeated.
 const MOST: usize = 1 << 20;
@@ -12,12 +12,12 @@ pub(super) struct Repeating(pub(super) RepeatingArgs);
 
 #[async_trait]
 impl Behaviour for Repeating {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let repeated = |completion: String| {
             let said = completion.trim_end();
             let times = (self.0.times as usize).min(MOST / (said.len() + 1));
             vec![said; times.max(1)].join(" ")
         };
-        below.answer(call).await.changed(repeated)
+        next.answer(call).await.changed(repeated)
     }
 }

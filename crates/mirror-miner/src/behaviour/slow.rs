@@ -6,7 +6,7 @@ use mirror_seed::Seed;
 use mirror_spec::SlowArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, Surroundings};
+use super::{Answer, Behaviour, BehaviourContext, Call, Next};
 
 pub(super) struct Slow {
     delays: Delays,
@@ -14,22 +14,22 @@ pub(super) struct Slow {
 }
 
 impl Slow {
-    pub(super) fn new(args: &SlowArgs, surroundings: &Surroundings) -> Self {
+    pub(super) fn new(args: &SlowArgs, context: &BehaviourContext) -> Self {
         Self {
-            delays: Delays::new(&args.latency, surroundings.time_scale),
-            seed: surroundings.seed,
+            delays: Delays::new(&args.latency, context.time_scale),
+            seed: context.seed,
         }
     }
 }
 
 #[async_trait]
 impl Behaviour for Slow {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let delay = self.delays.sample(self.seed.about_call("slow", &call.id));
         if delay >= call.timeout {
             return Answer::Silence;
         }
         tokio::time::sleep(delay).await;
-        below.answer(call).await
+        next.answer(call).await
     }
 }

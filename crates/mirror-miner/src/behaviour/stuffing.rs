@@ -3,15 +3,15 @@
 use mirror_spec::StuffingArgs;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call};
+use super::{Answer, Behaviour, Call, Next};
 
 pub(super) struct Stuffing(pub(super) StuffingArgs);
 
 #[async_trait]
 impl Behaviour for Stuffing {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let words = self.0.words.join(" ");
         let stuffed = |completion: String| format!("{completion} {words}");
-        below.answer(call).await.changed(stuffed)
+        next.answer(call).await.changed(stuffed)
     }
 }

@@ -4,23 +4,23 @@
 use mirror_seed::CallId;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, Surroundings};
+use super::{Answer, Behaviour, BehaviourContext, Call, Next};
 
 pub(super) struct Sybil {
     first: u32,
 }
 
 impl Sybil {
-    pub(super) fn new(surroundings: &Surroundings) -> Self {
+    pub(super) fn new(context: &BehaviourContext) -> Self {
         Self {
-            first: *surroundings.group.start(),
+            first: *context.group.start(),
         }
     }
 }
 
 #[async_trait]
 impl Behaviour for Sybil {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         let of_first = Call {
             id: CallId {
                 uid: self.first,
@@ -28,6 +28,6 @@ impl Behaviour for Sybil {
             },
             ..call.clone()
         };
-        below.answer(&of_first).await
+        next.answer(&of_first).await
     }
 }

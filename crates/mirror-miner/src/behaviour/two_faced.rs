@@ -5,20 +5,20 @@ use mirror_spec::TwoFacedArgs;
 use std::error::Error;
 use tonic::async_trait;
 
-use super::{Answer, Behaviour, Below, Call, Surroundings, failure};
-use crate::network::View;
+use super::{Answer, Behaviour, BehaviourContext, Call, Next, failure};
+use crate::network::MetagraphView;
 
 /// Rao in a TAO.
 const RAO: f64 = 1e9;
 
 pub(super) struct TwoFaced {
     args: TwoFacedArgs,
-    surroundings: Surroundings,
+    context: BehaviourContext,
 }
 
 impl TwoFaced {
-    pub(super) fn new(args: TwoFacedArgs, surroundings: Surroundings) -> Self {
-        Self { args, surroundings }
+    pub(super) fn new(args: TwoFacedArgs, context: BehaviourContext) -> Self {
+        Self { args, context }
     }
 
     async fn favours(&self, call: &Call) -> bool {
@@ -29,13 +29,13 @@ impl TwoFaced {
             chance,
             ..
         } = &self.args;
-        if !self.surroundings.seed.happens("favour", &call.id, *chance) {
+        if !self.context.seed.happens("favour", &call.id, *chance) {
             return false;
         }
         if least_stake.is_none() && callers.is_empty() && !while_immune {
             return true;
         }
-        match self.surroundings.network.view(&call.id).await {
+        match self.context.network.view(&call.id).await {
             Ok(view) => self.favours_in(&view, call),
             Err(error) => {
                 let error: &dyn Error = &error;
@@ -45,21 +45,21 @@ impl TwoFaced {
         }
     }
 
-    fn favours_in(&self, view: &View, call: &Call) -> bool {
+    fn favours_in(&self, view: &MetagraphView, call: &Call) -> bool {
         let caller = call.caller.and_then(|hotkey| view.neuron(&hotkey));
         let stake = caller.map_or(0.0, |(_, neuron)| neuron.stake as f64 / RAO);
         let rich = self.args.least_stake.is_none_or(|least| stake >= least);
         let named = |uid| self.args.callers.contains(&uid);
         let known = self.args.callers.is_empty() || caller.is_some_and(|(uid, _)| named(uid));
-        rich && known && (!self.args.while_immune || view.metagraph.is_immune(self.surroundings.uid))
+        rich && known && (!self.args.while_immune || view.metagraph.is_immune(self.context.uid))
     }
 }
 
 #[async_trait]
 impl Behaviour for TwoFaced {
-    async fn answer(&self, call: &Call, below: Below<'_>) -> Answer {
+    async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
         if self.favours(call).await {
-            return below.answer(call).await;
+            return next.answer(call).await;
         }
         failure::answer(self.args.to_others)
     }

@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tonic::{Code, Status};
 
-use crate::laboratory::{
+use crate::test_env::{
     ASK, BLOCK, INVALID_FROM, Miner, Process, SEED, VALIDATOR, body, call, caller, chain, data, forward,
     messages, question, request, rows, said,
 };

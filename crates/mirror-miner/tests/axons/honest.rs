@@ -9,7 +9,7 @@ use mirror_proto::bittensor::{
 use mirror_spec::{BehaviourSpec, HonestArgs};
 use tonic::{Code, Request};
 
-use crate::laboratory::{
+use crate::test_env::{
     ASK, Miner, Process, ROWS, body, call, caller, chain, data, forward, messages, question, request, rows,
     said,
 };

@@ -2,4 +2,4 @@
 
 mod behaviours;
 mod honest;
-mod laboratory;
+mod test_env;

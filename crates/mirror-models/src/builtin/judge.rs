@@ -18,7 +18,7 @@ const WIDTH: i64 = 32;
 const HIDDEN: i64 = 32;
 
 /// Tokens of a text that count, its first ones.
-const MOST_TOKENS: usize = 96;
+const MAX_TOKENS: usize = 96;
 
 /// The network.
 pub struct Judge {
@@ -88,7 +88,7 @@ impl Texts {
         let mut all = Vec::with_capacity(texts.len());
         for text in texts {
             let mut ids = tokenizer.encode(text)?.ids;
-            ids.truncate(MOST_TOKENS);
+            ids.truncate(MAX_TOKENS);
             all.push(ids);
         }
         let longest = all.iter().map(Vec::len).max().unwrap_or(0).max(1);

@@ -13,8 +13,8 @@ pub const FEATURES: usize = 2 * LIKENESSES + 6;
 const LIKENESSES: usize = 9;
 
 /// Letters of a word that are compared, words of a text: what bounds the time for a hostile text.
-const LONGEST_WORD: usize = 40;
-const MOST_WORDS: usize = 24;
+const MAX_WORD: usize = 40;
+const MAX_WORDS: usize = 24;
 
 /// Words that every question has.
 const SAY_NOTHING: [&str; 40] = [
@@ -117,8 +117,8 @@ fn words(text: &str) -> Vec<Letters> {
     plain
         .split(|letter: char| !letter.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .take(MOST_WORDS)
-        .map(|word| word.chars().take(LONGEST_WORD).collect())
+        .take(MAX_WORDS)
+        .map(|word| word.chars().take(MAX_WORD).collect())
         .collect()
 }
 

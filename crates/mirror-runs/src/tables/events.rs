@@ -13,12 +13,12 @@ columns! {
     pub struct EventRow {
         /// the validator's node name, `validator-0`
         pub validator: String,
-        /// `query` for the experiment's own, `by hand` for somebody's call to a running validator
+        /// `query` for the experiment's own, `manual` for a client's call to a running validator
         pub purpose: String,
         /// step of the query, from 0
         pub step: u64,
         /// train: 0 the question, 1 the answer; forward: position in the chunk
-        pub step_sub: u32,
+        pub forward_index: u32,
         /// block at which the forward was made
         pub block: u64,
         /// version of the metagraph that the validator saw
@@ -60,7 +60,7 @@ impl Row for EventRow {
             validator: event.validator.clone(),
             purpose: purpose_name(event.purpose),
             step: event.step,
-            step_sub: event.step_sub,
+            forward_index: event.forward_index,
             block: event.block,
             metagraph_version: event.metagraph_version,
             method: event.method.clone(),
@@ -80,13 +80,13 @@ impl Row for EventRow {
         (self.step.cmp(&other.step))
             .then_with(|| self.validator.cmp(&other.validator))
             .then_with(|| self.purpose.cmp(&other.purpose))
-            .then_with(|| self.step_sub.cmp(&other.step_sub))
+            .then_with(|| self.forward_index.cmp(&other.forward_index))
     }
 
     fn identity(&self) -> String {
         format!(
-            "{} ({}), step {}, part {}",
-            self.validator, self.purpose, self.step, self.step_sub
+            "{} ({}), step {}, forward {}",
+            self.validator, self.purpose, self.step, self.forward_index
         )
     }
 }

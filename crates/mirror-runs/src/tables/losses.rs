@@ -12,12 +12,12 @@ columns! {
     pub struct LossRow {
         /// the validator's node name, `validator-0`
         pub validator: String,
-        /// `query` or `by hand`
+        /// `query` or `manual`
         pub purpose: String,
         /// step of the query, from 0
         pub step: u64,
         /// train: 0 the question, 1 the answer; forward: position in the chunk
-        pub step_sub: u32,
+        pub forward_index: u32,
         /// before the step was taken, in the gating model's own measure
         pub loss: f32,
     }
@@ -36,7 +36,7 @@ impl Row for LossRow {
             validator: event.validator.clone(),
             purpose: purpose_name(event.purpose),
             step: event.step,
-            step_sub: event.step_sub,
+            forward_index: event.forward_index,
             loss,
         }));
     }
@@ -45,13 +45,13 @@ impl Row for LossRow {
         (self.step.cmp(&other.step))
             .then_with(|| self.validator.cmp(&other.validator))
             .then_with(|| self.purpose.cmp(&other.purpose))
-            .then_with(|| self.step_sub.cmp(&other.step_sub))
+            .then_with(|| self.forward_index.cmp(&other.forward_index))
     }
 
     fn identity(&self) -> String {
         format!(
-            "{} ({}), step {}, part {}",
-            self.validator, self.purpose, self.step, self.step_sub
+            "{} ({}), step {}, forward {}",
+            self.validator, self.purpose, self.step, self.forward_index
         )
     }
 }

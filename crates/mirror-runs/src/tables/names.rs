@@ -5,8 +5,8 @@ use mirror_proto::mirror::v1::{Outcome, Purpose};
 /// The column `outcome` of a call that was answered well.
 pub const SUCCESS: &str = "success";
 
-/// The column `purpose` of a forward that somebody asked a running validator for.
-pub const BY_HAND: &str = "by hand";
+/// The column `purpose` of a forward that a client requested from a running validator.
+pub const MANUAL: &str = "manual";
 
 /// How a call ended, as the column `outcome` has it; a number that a newer version gave a meaning stays a number.
 pub fn outcome_name(outcome: i32) -> String {
@@ -35,7 +35,7 @@ pub fn purpose_name(purpose: i32) -> String {
     match known {
         Purpose::Unspecified => "unspecified",
         Purpose::Query => "query",
-        Purpose::ByHand => BY_HAND,
+        Purpose::Manual => MANUAL,
     }
     .to_owned()
 }

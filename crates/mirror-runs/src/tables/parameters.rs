@@ -13,12 +13,12 @@ columns! {
     pub struct ParameterRow {
         /// the validator's node name, `validator-0`
         pub validator: String,
-        /// `query` or `by hand`
+        /// `query` or `manual`
         pub purpose: String,
         /// step of the query, from 0
         pub step: u64,
         /// train: 0 the question, 1 the answer; forward: position in the chunk
-        pub step_sub: u32,
+        pub forward_index: u32,
         /// as it is called in a checkpoint, `linear.weight`
         pub parameter: String,
         /// Euclidean norm of the step's gradient
@@ -45,7 +45,7 @@ impl Row for ParameterRow {
             validator: event.validator.clone(),
             purpose: purpose_name(event.purpose),
             step: event.step,
-            step_sub: event.step_sub,
+            forward_index: event.forward_index,
             parameter: state.name.clone(),
             gradient_norm: state.gradient_norm,
             minimum: state.minimum,
@@ -58,14 +58,14 @@ impl Row for ParameterRow {
         (self.step.cmp(&other.step))
             .then_with(|| self.validator.cmp(&other.validator))
             .then_with(|| self.purpose.cmp(&other.purpose))
-            .then_with(|| self.step_sub.cmp(&other.step_sub))
+            .then_with(|| self.forward_index.cmp(&other.forward_index))
             .then_with(|| self.parameter.cmp(&other.parameter))
     }
 
     fn identity(&self) -> String {
         format!(
-            "{} ({}), step {}, part {}, {}",
-            self.validator, self.purpose, self.step, self.step_sub, self.parameter
+            "{} ({}), step {}, forward {}, {}",
+            self.validator, self.purpose, self.step, self.forward_index, self.parameter
         )
     }
 }

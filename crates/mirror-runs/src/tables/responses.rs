@@ -12,12 +12,12 @@ columns! {
     pub struct ResponseRow {
         /// the validator's node name, `validator-0`
         pub validator: String,
-        /// `query` or `by hand`
+        /// `query` or `manual`
         pub purpose: String,
         /// step of the query, from 0
         pub step: u64,
         /// train: 0 the question, 1 the answer; forward: position in the chunk
-        pub step_sub: u32,
+        pub forward_index: u32,
         /// place among the forward's calls, in the order in which the axons were chosen, from 0
         pub position: u32,
         /// the axon that was called
@@ -60,7 +60,7 @@ impl Row for ResponseRow {
             validator: event.validator.clone(),
             purpose: purpose_name(event.purpose),
             step: event.step,
-            step_sub: event.step_sub,
+            forward_index: event.forward_index,
             position,
             uid: call.uid,
             outcome: outcome_name(call.outcome),
@@ -81,14 +81,14 @@ impl Row for ResponseRow {
         (self.step.cmp(&other.step))
             .then_with(|| self.validator.cmp(&other.validator))
             .then_with(|| self.purpose.cmp(&other.purpose))
-            .then_with(|| self.step_sub.cmp(&other.step_sub))
+            .then_with(|| self.forward_index.cmp(&other.forward_index))
             .then_with(|| self.position.cmp(&other.position))
     }
 
     fn identity(&self) -> String {
         format!(
-            "{} ({}), step {}, part {}, call {}",
-            self.validator, self.purpose, self.step, self.step_sub, self.position
+            "{} ({}), step {}, forward {}, call {}",
+            self.validator, self.purpose, self.step, self.forward_index, self.position
         )
     }
 }

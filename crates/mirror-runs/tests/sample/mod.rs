@@ -51,7 +51,7 @@ pub(crate) fn rows<R: Row>(run: &Run) -> Vec<R> {
 
 /// A forward of `validator` that asked the uids 0, 1 and 2: the first answered, the second was silent, the third
 /// answered better.
-pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent {
+pub(crate) fn forward(validator: &str, step: u64, forward_index: u32) -> ForwardEvent {
     let call = |uid: u32, outcome: Outcome, completion: &str, reward: Option<f32>| AxonCall {
         uid,
         outcome: outcome.into(),
@@ -68,12 +68,12 @@ pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent
         validator: validator.to_owned(),
         purpose: Purpose::Query.into(),
         step,
-        step_sub,
+        forward_index,
         block: step,
         metagraph_version: 3,
         method: "train".to_owned(),
-        is_question: step_sub == 0,
-        message: format!("{validator} asks in step {step}, part {step_sub}"),
+        is_question: forward_index == 0,
+        message: format!("{validator} asks in step {step}, forward {forward_index}"),
         scores: vec![0.5, -0.25, f32::MIN_POSITIVE],
         calls: vec![
             call(0, Outcome::Success, "a fair answer", Some(0.1)),
@@ -81,13 +81,13 @@ pub(crate) fn forward(validator: &str, step: u64, step_sub: u32) -> ForwardEvent
             call(2, Outcome::Success, "the better answer", Some(0.9)),
         ],
         best: Some(2),
-        gating_loss: (step_sub == 1).then_some(0.125),
+        gating_loss: (forward_index == 1).then_some(0.125),
         started_at: 1_795_000_000.5,
         call_time: 0.75,
         trace_id: vec![0xab; 16],
         truncated_texts: 0,
         unjudged: 0,
-        parameters: (step_sub == 1)
+        parameters: (forward_index == 1)
             .then(|| ParameterState {
                 name: "linear.bias".to_owned(),
                 gradient_norm: 0.5,

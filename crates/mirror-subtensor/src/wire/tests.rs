@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
-use crate::gate;
+use crate::admission;
 
 fn cases() -> ProptestConfig {
     let cases = std::env::var("MIRROR_FUZZ_CASES")
@@ -150,10 +150,10 @@ proptest! {
                 continue;
             };
             // A refusal, of whichever kind, is an answer.
-            let Ok(admitted) = gate::admit_again(&message) else {
+            let Ok(checked) = admission::check(&message) else {
                 continue;
             };
-            let Ok(transaction) = admitted.at(chain.open_block()) else {
+            let Ok(transaction) = checked.at(chain.open_block()) else {
                 continue;
             };
             prop_assert_eq!(transaction.signer.bytes().to_vec(), message.signer);
@@ -185,9 +185,9 @@ proptest! {
         bytes[harmed] ^= flipped;
         for bytes in [bytes, noise] {
             if let Ok(signed) = proto::SignedTransaction::decode(&bytes[..])
-                && let Ok(arrived) = gate::admit(&signed)
+                && let Ok(signed_tx) = admission::admit(&signed)
             {
-                prop_assert_eq!(&arrived.message, &message);
+                prop_assert_eq!(&signed_tx.message, &message);
             }
         }
     }

@@ -76,7 +76,7 @@ impl ForwardRecord<'_> {
             validator: validator.to_owned(),
             purpose: plan.id.purpose.into(),
             step: plan.id.step,
-            step_sub: plan.id.step_sub,
+            forward_index: plan.id.forward_index,
             block: chain.block(),
             metagraph_version: chain.metagraph().version,
             method: plan.ask.method.to_owned(),

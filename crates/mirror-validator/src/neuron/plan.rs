@@ -20,7 +20,7 @@ pub struct ForwardId {
     /// The step of the query, or the number of the manual forward.
     pub step: u64,
     /// The forward within the step.
-    pub step_sub: u32,
+    pub forward_index: u32,
 }
 
 /// The parts of a validator that a plan is made from.
@@ -62,7 +62,7 @@ pub(super) struct Answered {
 impl Planner<'_> {
     /// Scores the uids for what is asked and chooses whom to ask.
     pub(super) fn plan(self, ask: Ask, id: ForwardId) -> Plan {
-        let is_manual = id.purpose == Purpose::ByHand;
+        let is_manual = id.purpose == Purpose::Manual;
         let call = if is_manual {
             CallNumber::MANUAL
         } else {
@@ -71,7 +71,7 @@ impl Planner<'_> {
         let forward = CallId {
             caller: self.caller,
             step: id.step,
-            half: id.step_sub,
+            forward_index: id.forward_index,
             uid: 0,
             call,
         };
@@ -164,7 +164,7 @@ mod tests {
         let call = CallId {
             caller: [0; 32],
             step,
-            half: 0,
+            forward_index: 0,
             uid: 0,
             call: CallNumber::QUERY,
         };

@@ -70,7 +70,7 @@ pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learne
     let forward = CallId {
         caller,
         step: learned.step,
-        half: learned.step_sub,
+        forward_index: learned.forward_index,
         uid: 0,
         call: CallNumber::QUERY,
     };

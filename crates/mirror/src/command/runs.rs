@@ -31,7 +31,7 @@ enum RunsCommand {
     Show {
         /// An id or its beginning, `last`, or a path
         run: String,
-        /// Prints its events instead, in the seed's columns, as the experiment's `ignore_attr` leaves them
+        /// Prints its events instead, in upstream's columns, as the experiment's `ignore_attr` leaves them
         #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
         events: Option<Format>,
         /// Prints its manifest as JSON

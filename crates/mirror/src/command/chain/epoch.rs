@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use crate::command::Status;
 
 /// Largest file that is read: inputs of 4,096 neurons who all have weights and bonds in 600 others.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Differences that are shown of each case.
 const SHOWN: usize = 20;
@@ -126,11 +126,11 @@ fn checked(cases: &[Case], algorithm: Algorithm) -> anyhow::Result<Report> {
 
 /// The cases of a file.
 fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
-    let text = mirror_files::read_at_most(File::open(path)?, MOST_BYTES)?;
+    let text = mirror_files::read_at_most(File::open(path)?, MAX_BYTES)?;
     let too_large = || {
         format!(
             "more than {} MiB: too large for inputs of epochs",
-            MOST_BYTES >> 20
+            MAX_BYTES >> 20
         )
     };
     parsed(&text.with_context(too_large)?)

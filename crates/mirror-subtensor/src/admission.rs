@@ -2,26 +2,26 @@
 //!
 //! Signatures are checked once, when a transaction arrives. The log has what was admitted, without them.
 
-use mirror_chain::{Block, DispatchError, REMEMBERED_BLOCKS, Transaction};
+use mirror_chain::{Block, DispatchError, RECENT_TX_BLOCKS, Transaction};
 use mirror_proto::mirror::v1 as proto;
 use mirror_subtensor_client::transaction::{self, VerificationError};
 
 use crate::wire::{self, Malformed};
 
 /// Most blocks in which a transaction may be taken: as long as it is known when it comes again.
-const LONGEST_WINDOW: u64 = REMEMBERED_BLOCKS;
+const MAX_WINDOW: u64 = RECENT_TX_BLOCKS;
 
 /// A transaction that has arrived and come through the gate.
-pub(crate) struct Arrived {
+pub(crate) struct SignedTx {
     /// As it was signed, which is what the log keeps.
     pub(crate) message: proto::Transaction,
     /// What it says.
-    pub(crate) admitted: Admitted,
+    pub(crate) checked: CheckedTx,
 }
 
 /// A transaction that has come through the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Admitted {
+pub(crate) struct CheckedTx {
     transaction: Transaction,
     window: Window,
 }
@@ -35,7 +35,7 @@ struct Window {
 
 /// Why a transaction does not come through.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(crate) enum Turned {
+pub(crate) enum AdmissionError {
     #[error(transparent)]
     Unverified(#[from] VerificationError),
     #[error(transparent)]
@@ -43,21 +43,21 @@ pub(crate) enum Turned {
 }
 
 /// Admits what has arrived. Takes as long as the check of a signature does.
-pub(crate) fn admit(signed: &proto::SignedTransaction) -> Result<Arrived, Turned> {
+pub(crate) fn admit(signed: &proto::SignedTransaction) -> Result<SignedTx, AdmissionError> {
     let message = transaction::verify(signed)?;
-    let admitted = admit_again(&message)?;
-    Ok(Arrived { message, admitted })
+    let checked = check(&message)?;
+    Ok(SignedTx { message, checked })
 }
 
 /// Admits what was admitted before, and comes from the log.
-pub(crate) fn admit_again(message: &proto::Transaction) -> Result<Admitted, Malformed> {
-    Ok(Admitted {
+pub(crate) fn check(message: &proto::Transaction) -> Result<CheckedTx, Malformed> {
+    Ok(CheckedTx {
         transaction: wire::transaction(message)?,
         window: Window::of(message)?,
     })
 }
 
-impl Admitted {
+impl CheckedTx {
     /// What it asks of the chain while `open` is the block that takes transactions.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Window {
     fn of(message: &proto::Transaction) -> Result<Self, Malformed> {
         let (from, until) = (message.from_block, message.until_block);
         match until.checked_sub(from) {
-            Some(length) if length < LONGEST_WINDOW => Ok(Self {
+            Some(length) if length < MAX_WINDOW => Ok(Self {
                 from: Block(from),
                 until: Block(until),
             }),

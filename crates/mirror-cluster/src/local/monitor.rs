@@ -21,7 +21,7 @@ use super::{LAST_LOG, log};
 use crate::{EndedBy, Exit, HealthProbe, Status, shim};
 
 /// Longest line that says where a node listens, bytes.
-const LONGEST_LISTENING: u64 = 4 << 10;
+const MAX_LISTENING: u64 = 4 << 10;
 
 /// Bytes of something else than that line which an error shows.
 const SHOWN: usize = 200;
@@ -34,7 +34,7 @@ const PENDING_REQUESTS: usize = 16;
 pub(super) struct Node {
     pub(super) incarnation: u32,
     state: watch::Receiver<State>,
-    tender: Tender,
+    monitor: ProcessMonitor,
     /// [`Request::Pause`] is in force.
     paused: AtomicBool,
     /// Asks for signs of life, once the process has said where.
@@ -49,7 +49,7 @@ pub(super) enum State {
     /// It listens.
     Listening(Listening),
     /// It wrote something else than where it listens.
-    Garbled(String),
+    BadHandshake(String),
     /// It is gone.
     Ended(Status),
 }
@@ -84,13 +84,13 @@ pub(super) enum Request {
 
 /// The way to the task that tends a process. The task ends with the process.
 #[derive(Debug, Clone)]
-pub(super) struct Tender {
+pub(super) struct ProcessMonitor {
     requests: mpsc::Sender<(Request, oneshot::Sender<io::Result<()>>)>,
 }
 
 impl Node {
     /// Lets a new task tend `child`.
-    pub(super) fn tend(
+    pub(super) fn watch(
         mut child: Child,
         tie: Tie,
         name: String,
@@ -101,7 +101,7 @@ impl Node {
         let (state_sender, state) = watch::channel(State::Starting);
         let (requests, incoming) = mpsc::channel(PENDING_REQUESTS);
         tokio::spawn(async move {
-            let (status, ended_by) = tend(&mut child, tie, &state_sender, incoming).await;
+            let (status, ended_by) = watch(&mut child, tie, &state_sender, incoming).await;
             state_sender.send_replace(State::Ended(status));
             let last_log = log::last_or_reason(&log, LAST_LOG);
             let exit = Exit {
@@ -118,7 +118,7 @@ impl Node {
         Self {
             incarnation,
             state,
-            tender: Tender { requests },
+            monitor: ProcessMonitor { requests },
             paused: AtomicBool::new(false),
             health: OnceLock::new(),
         }
@@ -148,8 +148,8 @@ impl Node {
         self.state.clone()
     }
 
-    pub(super) fn tender(&self) -> Tender {
-        self.tender.clone()
+    pub(super) fn monitor(&self) -> ProcessMonitor {
+        self.monitor.clone()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -157,7 +157,7 @@ impl Node {
     }
 }
 
-impl Tender {
+impl ProcessMonitor {
     /// What came of a request, or `None` when the process has ended.
     pub(super) async fn ask(&self, request: Request) -> Option<io::Result<()>> {
         let (reply, outcome) = oneshot::channel();
@@ -167,7 +167,7 @@ impl Tender {
 }
 
 /// Tends a process until it has ended. When nobody can ask for anything any more, it is killed.
-async fn tend(
+async fn watch(
     child: &mut Child,
     tie: Tie,
     state: &watch::Sender<State>,
@@ -238,15 +238,15 @@ async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> 
 
 async fn hear(stdout: ChildStdout) -> State {
     let mut line = Vec::new();
-    let mut stdout = BufReader::new(stdout.take(LONGEST_LISTENING));
+    let mut stdout = BufReader::new(stdout.take(MAX_LISTENING));
     match stdout.read_until(b'\n', &mut line).await {
         // Nothing at all: it is about to end, or it will be late.
         Ok(0) => pending().await,
         Ok(_) => match serde_json::from_slice(&line) {
             Ok(listening) => State::Listening(listening),
-            Err(_) => State::Garbled(String::from_utf8_lossy(&line).chars().take(SHOWN).collect()),
+            Err(_) => State::BadHandshake(String::from_utf8_lossy(&line).chars().take(SHOWN).collect()),
         },
-        Err(error) => State::Garbled(format!("({error})")),
+        Err(error) => State::BadHandshake(format!("({error})")),
     }
 }
 

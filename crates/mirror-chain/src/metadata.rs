@@ -15,7 +15,7 @@ pub const MAX_METADATA: usize = 128;
 const EPOCH_BYTES: u64 = 3_100;
 
 /// What is counted of less.
-const LEAST_BYTES: u64 = 100;
+const MIN_BYTES: u64 = 100;
 
 /// What a hotkey has published last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +28,10 @@ pub struct Metadata {
 
 /// Of those neurons that have published something.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct PublishedData(BTreeMap<Hotkey, Published>);
+pub(crate) struct MetadataStore(BTreeMap<Hotkey, MetadataEntry>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Published {
+pub(crate) struct MetadataEntry {
     pub(crate) metadata: Metadata,
     /// Published since the last epoch, bytes.
     pub(crate) bytes: u64,
@@ -39,9 +39,9 @@ pub(crate) struct Published {
     pub(crate) epoch: u64,
 }
 
-impl PublishedData {
+impl MetadataStore {
     pub(crate) fn of(&self, hotkey: &Hotkey) -> Option<&Metadata> {
-        self.0.get(hotkey).map(|published| &published.metadata)
+        self.0.get(hotkey).map(|metadata| &metadata.metadata)
     }
 
     pub(crate) fn forget(&mut self, hotkey: &Hotkey) {
@@ -61,20 +61,20 @@ impl State {
         }
         let epoch = self.reveal_period().epoch(block);
         let before = self
-            .published
+            .metadata
             .0
             .get(&hotkey)
             .filter(|before| before.epoch == epoch);
-        let bytes = before.map_or(0, |before| before.bytes) + LEAST_BYTES.max(data.len() as u64);
+        let bytes = before.map_or(0, |before| before.bytes) + MIN_BYTES.max(data.len() as u64);
         if data.len() > MAX_METADATA || bytes > EPOCH_BYTES {
             return Err(DispatchError::SpaceLimitExceeded);
         }
-        let published = Published {
+        let metadata = MetadataEntry {
             metadata: Metadata { data, block },
             bytes,
             epoch,
         };
-        self.published.0.insert(hotkey, published);
+        self.metadata.0.insert(hotkey, metadata);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The seed project's own experiment files, unmodified. They are not part of this project; where they are missing the
+//! Upstream's own experiment files, unmodified. They are not part of this project; where they are missing the
 //! tests say so, and in continuous integration they must be there.
 
 use std::env;
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 
 use mirror_runs::Run;
 use mirror_runs::tables::{EpochRow, EventRow, LossRow, ResponseRow, SUCCESS};
-use mirror_tests::{Laboratory, rows};
+use mirror_tests::{TestEnv, rows};
 
 /// Beside this project.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
 
-/// A laboratory with the seed's data under its name, and the path of one of its files. `None`, said aloud: they are not
+/// A test environment with upstream's data under its name, and the path of one of its files. `None`, said aloud: they are not
 /// here.
-fn seed_file(name: &str) -> Option<(Laboratory, String)> {
+fn upstream_file(name: &str) -> Option<(TestEnv, String)> {
     let Ok(fixtures) = fs::canonicalize(FIXTURES) else {
         assert!(env::var_os("CI").is_none(), "{FIXTURES} is missing");
         println!("skipped: there is no {FIXTURES}");
         return None;
     };
-    let mut laboratory = Laboratory::new();
-    let data = laboratory.path().join("data");
+    let mut env = TestEnv::new();
+    let data = env.path().join("data");
     fs::create_dir_all(data.join("nq_open")).expect("a folder for the data");
     let questions = "NQ-open.dev.jsonl";
     symlink(
@@ -30,9 +30,9 @@ fn seed_file(name: &str) -> Option<(Laboratory, String)> {
         data.join("nq_open").join(questions),
     )
     .expect("a link to the data");
-    laboratory.set("MIRROR_DATA", data);
+    env.set("MIRROR_DATA", data);
     let file: PathBuf = fixtures.join("seed-configs").join(name);
-    Some((laboratory, file.display().to_string()))
+    Some((env, file.display().to_string()))
 }
 
 /// What holds of every training: each step has its question, and its answer where the question found a completion; a
@@ -44,14 +44,14 @@ fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
     for step in 0..steps {
         let question = events
             .iter()
-            .find(|event| (event.step, event.step_sub) == (step, 0));
+            .find(|event| (event.step, event.forward_index) == (step, 0));
         let question = question.unwrap_or_else(|| panic!("step {step} has no question"));
         expected.push((step, 0, true));
         expected.extend(question.best_uid.map(|_| (step, 1, false)));
     }
     let halves: Vec<_> = events
         .iter()
-        .map(|event| (event.step, event.step_sub, event.is_question))
+        .map(|event| (event.step, event.forward_index, event.is_question))
         .collect();
     assert_eq!(halves, expected);
     assert!(
@@ -72,10 +72,10 @@ fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
 /// `dummy_config.yml`: ten steps, sixteen miners, and an epoch of the chain at its end that does not pay all the same.
 #[test]
 fn the_dummy_file_runs_and_ends_with_an_epoch_that_pays_unequally() {
-    let Some((laboratory, file)) = seed_file("dummy_config.yml") else {
+    let Some((env, file)) = upstream_file("dummy_config.yml") else {
         return;
     };
-    let run = laboratory.done(&file, &[]);
+    let run = env.done(&file, &[]);
     is_a_training(&run, 10, 16);
     let epochs: Vec<EpochRow> = rows(&run);
     let last = epochs.last().expect("the chain had an epoch").epoch;
@@ -89,19 +89,19 @@ fn the_dummy_file_runs_and_ends_with_an_epoch_that_pays_unequally() {
 /// `subnet_config.yml`: 99 steps, 64 miners.
 #[test]
 fn the_subnet_file_runs() {
-    let Some((laboratory, file)) = seed_file("subnet_config.yml") else {
+    let Some((env, file)) = upstream_file("subnet_config.yml") else {
         return;
     };
-    is_a_training(&laboratory.done(&file, &[]), 99, 64);
+    is_a_training(&env.done(&file, &[]), 99, 64);
 }
 
 /// `dendrite_config.yml`: 499 steps; the miners fail as often as the file says, and uid 7 always.
 #[test]
 fn the_dendrite_file_runs_and_miners_fail_as_often_as_it_says() {
-    let Some((laboratory, file)) = seed_file("dendrite_config.yml") else {
+    let Some((env, file)) = upstream_file("dendrite_config.yml") else {
         return;
     };
-    let calls = is_a_training(&laboratory.done(&file, &[]), 499, 16);
+    let calls = is_a_training(&env.done(&file, &[]), 499, 16);
     for (uid, fail_rate) in (0..16).map(|uid| (uid, named_fail_rate(uid))) {
         let of_uid: Vec<_> = calls.iter().filter(|call| call.uid == uid).collect();
         let succeeded = of_uid.iter().filter(|call| call.outcome == SUCCESS).count();
@@ -150,10 +150,10 @@ fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
 /// file has.
 #[test]
 fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
-    let Some((mut laboratory, file)) = seed_file("seq_config.yml") else {
+    let Some((mut env, file)) = upstream_file("seq_config.yml") else {
         return;
     };
-    let models = laboratory.path().join("models");
+    let models = env.path().join("models");
     fs::create_dir_all(models.join("bert-base-cased")).expect("a folder for the tokenizer");
     fs::copy(
         concat!(
@@ -163,8 +163,8 @@ fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
         models.join("bert-base-cased/tokenizer.json"),
     )
     .expect("a tokenizer");
-    laboratory.set("MIRROR_MODELS", models);
-    let run = laboratory.done(&file, &[]);
+    env.set("MIRROR_MODELS", models);
+    let run = env.done(&file, &[]);
     is_a_training(&run, 10, 16);
     let events: Vec<EventRow> = rows(&run);
     let losses: Vec<LossRow> = rows(&run);
@@ -176,24 +176,24 @@ fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     );
     assert!(losses.iter().all(|row| row.loss.is_finite() && row.loss >= 0.0));
     // The question that asks for a question is the same each time, and its scores move as the model learns.
-    let first_halves: Vec<_> = events.iter().filter(|event| event.step_sub == 0).collect();
+    let first_halves: Vec<_> = events.iter().filter(|event| event.forward_index == 0).collect();
     assert!(
         first_halves
             .windows(2)
             .all(|pair| pair[0].scores != pair[1].scores)
     );
-    let again = laboratory.done(&file, &[]);
-    let diff = laboratory.diff(&run, &again);
+    let again = env.done(&file, &[]);
+    let diff = env.diff(&run, &again);
     assert_eq!(diff.status, Some(0), "{diff:?}");
 }
 
 /// Without the tokenizer the run stops before it begins, and says all that can be done.
 #[test]
 fn a_tokenizer_that_is_nowhere_stops_the_run() {
-    let Some((laboratory, file)) = seed_file("seq_config.yml") else {
+    let Some((env, file)) = upstream_file("seq_config.yml") else {
         return;
     };
-    let refused = laboratory.mirror(&["run", &file, "--offline"]);
+    let refused = env.mirror(&["run", &file, "--offline"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
     for way in [
         "$MIRROR_MODELS/bert-base-cased/",
@@ -202,5 +202,5 @@ fn a_tokenizer_that_is_nowhere_stops_the_run() {
     ] {
         assert!(refused.err.contains(way), "{refused:?}");
     }
-    assert!(!Path::exists(&laboratory.runs_dir()), "nothing was begun");
+    assert!(!Path::exists(&env.runs_dir()), "nothing was begun");
 }

@@ -29,7 +29,7 @@ const OUTSIDE: [&str; 7] = [
 
 /// A working directory of its own. Nothing of what was started in it may be alive when it goes away.
 #[derive(Debug)]
-pub struct Laboratory {
+pub struct TestEnv {
     folder: TempDir,
     programs: PathBuf,
     environment: Vec<(String, PathBuf)>,
@@ -37,7 +37,7 @@ pub struct Laboratory {
 
 /// A command that goes on.
 #[derive(Debug)]
-pub struct Going {
+pub struct RunningCommand {
     child: Child,
     out: PathBuf,
     err: PathBuf,
@@ -49,7 +49,7 @@ pub struct Going {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct Output {
     /// Its exit status; `None`: a signal ended it.
     pub status: Option<i32>,
     /// All that it printed.
@@ -76,7 +76,7 @@ pub fn duckdb() -> Option<&'static Path> {
     engine.as_ref().map(Engine::program)
 }
 
-impl Laboratory {
+impl TestEnv {
     /// An empty one, with the programs that were built beside the test.
     ///
     /// # Panics
@@ -124,7 +124,7 @@ impl Laboratory {
     }
 
     /// Starts `mirror` with `words`.
-    pub fn start(&self, words: &[&str]) -> Going {
+    pub fn start(&self, words: &[&str]) -> RunningCommand {
         let number = fs::read_dir(self.path()).expect("the working directory").count();
         let out = self.path().join(format!("out-{number}"));
         let err = self.path().join(format!("err-{number}"));
@@ -142,7 +142,7 @@ impl Laboratory {
             .stdin(Stdio::null())
             .stdout(create(&out))
             .stderr(create(&err));
-        Going {
+        RunningCommand {
             earlier: folders(&self.runs_dir()),
             child: command.spawn().expect("`mirror` starts"),
             out,
@@ -157,7 +157,7 @@ impl Laboratory {
     /// # Panics
     /// When a process is left.
     #[track_caller]
-    pub fn mirror(&self, words: &[&str]) -> Ended {
+    pub fn mirror(&self, words: &[&str]) -> Output {
         let ended = self.start(words).ends();
         assert_eq!(
             logging_below(self.path()),
@@ -173,16 +173,16 @@ impl Laboratory {
     /// When it does not end well, or leaves a process behind.
     #[track_caller]
     pub fn done(&self, file: &str, settings: &[&str]) -> Run {
-        let mut going = self.start_run(file, settings);
-        let folder = going.folder();
-        let ended = going.ends();
+        let mut running = self.start_run(file, settings);
+        let folder = running.folder();
+        let ended = running.ends();
         assert_eq!(ended.status, Some(0), "{ended:?}");
         assert_eq!(logging_below(self.path()), [], "left behind: {ended:?}");
         Run::open(folder).expect("a run that has ended opens")
     }
 
     /// Starts an experiment; each of the `settings` is a `path=value` put over the file.
-    pub fn start_run(&self, file: &str, settings: &[&str]) -> Going {
+    pub fn start_run(&self, file: &str, settings: &[&str]) -> RunningCommand {
         let mut words = vec!["run", file, "--offline"];
         for setting in settings {
             words.extend(["--set", setting]);
@@ -192,13 +192,13 @@ impl Laboratory {
 
     /// `mirror runs diff` of two runs.
     #[track_caller]
-    pub fn diff(&self, first: &Run, second: &Run) -> Ended {
+    pub fn diff(&self, first: &Run, second: &Run) -> Output {
         let id = |run: &Run| run.manifest().id.clone();
         self.mirror(&["runs", "diff", &id(first), &id(second)])
     }
 }
 
-impl Drop for Laboratory {
+impl Drop for TestEnv {
     fn drop(&mut self) {
         let left = logging_below(self.path());
         for process in &left {
@@ -211,13 +211,13 @@ impl Drop for Laboratory {
     }
 }
 
-impl Default for Laboratory {
+impl Default for TestEnv {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Going {
+impl RunningCommand {
     /// The run that it makes, once there is one.
     #[track_caller]
     pub fn folder(&mut self) -> PathBuf {
@@ -291,7 +291,7 @@ impl Going {
 
     /// Waits until it ends.
     #[track_caller]
-    pub fn ends(mut self) -> Ended {
+    pub fn ends(mut self) -> Output {
         let child = &mut self.child;
         let status = eventually(&format!("`mirror {}` ends", self.words), || {
             child.try_wait().expect("a child can be waited for")
@@ -316,10 +316,10 @@ impl Going {
         })
     }
 
-    fn told(&self, status: ExitStatus) -> Ended {
+    fn told(&self, status: ExitStatus) -> Output {
         let read = |path| String::from_utf8_lossy(&fs::read(path).expect("the output is there")).into_owned();
         assert!(status.code().is_some() || status.signal().is_some(), "{status}");
-        Ended {
+        Output {
             status: status.code(),
             out: read(&self.out),
             err: read(&self.err),
@@ -327,7 +327,7 @@ impl Going {
     }
 }
 
-impl Drop for Going {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         // An error means that it has ended, which is what is wanted.
         let _ = self.child.kill();

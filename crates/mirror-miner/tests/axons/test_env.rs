@@ -282,7 +282,7 @@ pub(crate) fn call(uid: u32, step: u64) -> CallId {
     CallId {
         caller: caller().bytes(),
         step,
-        half: 0,
+        forward_index: 0,
         uid,
         call: CallNumber::QUERY,
     }

@@ -13,7 +13,7 @@ use mirror_subtensor_client::transaction::sign_call;
 
 /// An axon and where it listens.
 #[derive(Debug, Clone)]
-pub(crate) struct Served {
+pub(crate) struct ServedAxon {
     pub(crate) key: SecretKey,
     pub(crate) address: SocketAddr,
 }
@@ -23,10 +23,10 @@ pub(crate) struct Served {
 pub(crate) async fn announce(
     subtensor: &SubtensorClient,
     incarnation: u32,
-    axons: impl Iterator<Item = Served>,
+    axons: impl Iterator<Item = ServedAxon>,
 ) -> anyhow::Result<()> {
     let block = subtensor.current_block().await?;
-    let announcements = axons.map(|Served { key, address }| async move {
+    let announcements = axons.map(|ServedAxon { key, address }| async move {
         let call = Call::ServeAxon(ServeAxon {
             ip: address.ip().to_string(),
             port: address.port().into(),

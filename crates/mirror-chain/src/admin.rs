@@ -15,7 +15,7 @@ impl State {
         name: &str,
         value: u64,
     ) -> Result<(), DispatchError> {
-        self.check_governs(signer)?;
+        self.ensure_subnet_owner(signer)?;
         let mut rules = self.rules.clone();
         rules.set(name, value).map_err(|error| match error {
             HyperparameterError::UnknownName { .. } => DispatchError::UnknownHyperparameter,
@@ -38,7 +38,7 @@ impl State {
         coldkey: Coldkey,
         free: Rao,
     ) -> Result<(), DispatchError> {
-        self.check_governs(signer)?;
+        self.ensure_subnet_owner(signer)?;
         let free = if free < EXISTENTIAL_DEPOSIT { Rao(0) } else { free };
         let before = self.accounts.balance(&coldkey);
         if let Some(more) = free.0.checked_sub(before.0) {
@@ -65,7 +65,7 @@ impl State {
         free: Rao,
         block: Block,
     ) -> Result<(), DispatchError> {
-        self.check_governs(signer)?;
+        self.ensure_subnet_owner(signer)?;
         if self.uids.contains_key(&hotkey) {
             return Err(DispatchError::AlreadyRegistered);
         }
@@ -84,7 +84,7 @@ impl State {
         Ok(())
     }
 
-    fn check_governs(&self, signer: &PublicKey) -> Result<(), DispatchError> {
+    fn ensure_subnet_owner(&self, signer: &PublicKey) -> Result<(), DispatchError> {
         match &self.owner {
             Some(owner) if owner.coldkey == *signer => Ok(()),
             _ => Err(DispatchError::NotSubnetOwner),

@@ -1,0 +1,71 @@
+//! Names that tables of earlier versions have, so that their runs are still read, compared and queried.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_schema::Schema;
+
+use super::MANUAL;
+
+/// A column that an earlier version wrote under another name.
+#[derive(Clone, Copy, Debug)]
+struct FormerColumn {
+    /// Its name in the tables of earlier versions.
+    former: &'static str,
+    /// Its name now.
+    name: &'static str,
+}
+
+/// Every column that was renamed.
+const FORMER_COLUMNS: [FormerColumn; 1] = [FormerColumn {
+    former: "step_sub",
+    name: "forward_index",
+}];
+
+/// What the column `purpose` had for [`MANUAL`] while [`FORMER_COLUMNS`] had their former names.
+pub const FORMER_MANUAL: &str = "by hand";
+
+/// The name under which an earlier version wrote the column that is now called `name`.
+pub fn former_name(name: &str) -> Option<&'static str> {
+    let column = FORMER_COLUMNS.iter().find(|column| column.name == name);
+    column.map(|column| column.former)
+}
+
+/// `batch` with the names of today. A batch of this version is returned as it is.
+pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
+    let schema = batch.schema();
+    let is_former = |name: &str| FORMER_COLUMNS.iter().find(|column| column.former == name);
+    if !schema
+        .fields()
+        .iter()
+        .any(|field| is_former(field.name()).is_some())
+    {
+        return batch;
+    }
+    let fields = schema.fields().iter().map(|field| match is_former(field.name()) {
+        Some(column) => Arc::new(field.as_ref().clone().with_name(column.name)),
+        None => Arc::clone(field),
+    });
+    let renamed = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = renamed
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, values)| match field.name().as_str() {
+            "purpose" => purposes_of_today(values),
+            _ => Arc::clone(values),
+        });
+    RecordBatch::try_new(Arc::clone(&renamed), columns.collect())
+        .expect("a batch keeps its types and lengths when its columns are renamed")
+}
+
+fn purposes_of_today(values: &ArrayRef) -> ArrayRef {
+    let Some(texts) = values.as_any().downcast_ref::<StringArray>() else {
+        return Arc::clone(values);
+    };
+    let of_today = texts.iter().map(|text| match text {
+        Some(FORMER_MANUAL) => Some(MANUAL),
+        other => other,
+    });
+    Arc::new(of_today.collect::<StringArray>())
+}
