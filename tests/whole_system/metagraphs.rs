@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use mirror_identity::{Owner, PublicKey, SecretKey};
+use mirror_metagraph_file::{MetagraphFile, Neuron};
 use mirror_seed::Seed;
-use mirror_snapshot::{Neuron, Snapshot};
 use mirror_tests::TestEnv;
 
 const EXPERIMENT: &str = "\
@@ -22,7 +22,7 @@ network: {metagraph: subnet.json, axons_per_process: 8}
 ";
 
 /// Uids 0 and 3 have permits and have weighed others; uid 3 has more stake.
-fn subnet() -> Snapshot {
+fn subnet() -> MetagraphFile {
     let key = |number: u8| PublicKey::from_bytes([number; 32]);
     let neuron = |uid: u8, validates: bool| Neuron {
         hotkey: key(uid + 1),
@@ -36,16 +36,16 @@ fn subnet() -> Snapshot {
         },
         bonds: if uid == 0 { vec![(1, 65_535)] } else { Vec::new() },
     };
-    Snapshot {
+    MetagraphFile {
         neurons: (0..8).map(|uid| neuron(uid, [0, 3].contains(&uid))).collect(),
     }
 }
 
-fn exported(env: &TestEnv, words: &[&str]) -> Snapshot {
+fn exported(env: &TestEnv, words: &[&str]) -> MetagraphFile {
     let ended = env.mirror(words);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let path = ended.out.trim().strip_prefix("wrote ").expect("it says where");
-    Snapshot::read(&env.path().join(path)).expect("what is exported can be read")
+    MetagraphFile::read(&env.path().join(path)).expect("what is exported can be read")
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     let run = env.done(file, &[]);
 
     let kept = run.layout().root().join("metagraphs");
-    let origin = Snapshot::read(&kept.join("origin.json")).expect("it is kept");
+    let origin = MetagraphFile::read(&kept.join("origin.json")).expect("it is kept");
     assert_eq!(origin, original);
 
     // Before the first epoch: as it was, but for the hotkeys of who is played.
@@ -84,7 +84,7 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     // At the end the validator has set weights, and epochs have paid.
     let last = exported(&env, &["metagraph", "export", "last", "--format", "parquet"]);
     assert!(!last.neurons[3].weights.is_empty());
-    let stake = |snapshot: &Snapshot| snapshot.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
+    let stake = |metagraph: &MetagraphFile| metagraph.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
     assert!(stake(&last) > stake(&original));
 
     // After the first epoch its findings are there, and the validators' stake has grown.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use mirror_dataset::{Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
 use mirror_hub::Places;
-use mirror_snapshot::Snapshot;
+use mirror_metagraph_file::MetagraphFile;
 use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
 
 use crate::models::Library;
@@ -23,7 +23,7 @@ pub struct Prepared {
     /// The questions of the `data` section; `None` where there is no such section.
     pub questions: Option<PathBuf>,
     /// What the subnet starts from, if it is not the file's own network.
-    pub metagraph: Option<Snapshot>,
+    pub metagraph: Option<MetagraphFile>,
     /// The checkpoint that each validator's gating model begins with; empty: they begin anew.
     pub resume: Vec<PathBuf>,
     /// A line each, for the log: what was found where.
@@ -110,12 +110,12 @@ pub fn prepare(
     };
     let metagraph = match &experiment.network.metagraph {
         Some(path) => {
-            let snapshot = Snapshot::read(&base.join(path)).context("`network.metagraph`")?;
+            let metagraph_file = MetagraphFile::read(&base.join(path)).context("`network.metagraph`")?;
             origins.push(format!(
                 "the subnet starts from {} neurons of {path}",
-                snapshot.neurons.len()
+                metagraph_file.neurons.len()
             ));
-            Some(snapshot)
+            Some(metagraph_file)
         }
         None => None,
     };

@@ -1,22 +1,22 @@
 //! The metagraphs that a run keeps: the one that it started from with its own names, that of its end, and with
 //! `model.metagraph: Metagraph` that of each sync in which it had changed.
 //!
-//! Each is a snapshot by the block whose closing it is of, in the folder `metagraphs` of the run.
+//! Each is a metagraph file by the block whose closing it is of, in the folder `metagraphs` of the run.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use mirror_metagraph_file::{MetagraphFile, Neuron};
 use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
-use mirror_snapshot::{Neuron, Snapshot};
 use mirror_subtensor_client::Metagraph;
 
 /// Keeps what the subnet started from.
-pub(crate) fn save_origin(layout: &Layout, snapshot: &Snapshot) -> anyhow::Result<()> {
+pub(crate) fn save_origin(layout: &Layout, metagraph_file: &MetagraphFile) -> anyhow::Result<()> {
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(snapshot.write(&folder.join("origin.json"))?)
+    Ok(metagraph_file.write(&folder.join("origin.json"))?)
 }
 
 /// Keeps the metagraph of a block.
@@ -24,7 +24,7 @@ pub(crate) fn save(layout: &Layout, metagraph: Metagraph) -> anyhow::Result<()> 
     let folder = folder(layout);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));
-    Ok(snapshot(metagraph).write(&path)?)
+    Ok(metagraph_file(metagraph).write(&path)?)
 }
 
 /// Which of a run's metagraphs is wanted.
@@ -44,7 +44,7 @@ pub enum Moment {
 }
 
 /// The metagraph of a run at a moment, and of which block it is.
-pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, Snapshot)> {
+pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, MetagraphFile)> {
     let mut kept = blocks(layout)?;
     kept.sort_unstable();
     let last = *kept
@@ -69,8 +69,8 @@ pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, Snapshot)> 
             list(&kept)
         );
     };
-    let snapshot = Snapshot::read(&folder(layout).join(format!("{found}.json")))?;
-    Ok((found, snapshot))
+    let metagraph_file = MetagraphFile::read(&folder(layout).join(format!("{found}.json")))?;
+    Ok((found, metagraph_file))
 }
 
 fn list(blocks: &[u64]) -> String {
@@ -101,7 +101,7 @@ fn folder(layout: &Layout) -> PathBuf {
     layout.root().join("metagraphs")
 }
 
-fn snapshot(metagraph: Metagraph) -> Snapshot {
+fn metagraph_file(metagraph: Metagraph) -> MetagraphFile {
     let neurons = metagraph.neurons.into_iter().map(|neuron| Neuron {
         hotkey: neuron.hotkey,
         coldkey: neuron.coldkey,
@@ -110,7 +110,7 @@ fn snapshot(metagraph: Metagraph) -> Snapshot {
         weights: neuron.weights,
         bonds: neuron.bonds,
     });
-    Snapshot {
+    MetagraphFile {
         neurons: neurons.collect(),
     }
 }

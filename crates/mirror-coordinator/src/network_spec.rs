@@ -74,7 +74,9 @@ impl NetworkSpec {
     ) -> anyhow::Result<Self> {
         let validators = experiment.network.validators;
         let assignment = match &data.metagraph {
-            Some(snapshot) => UidAssignment::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
+            Some(metagraph_file) => {
+                UidAssignment::of_metagraph_file(metagraph_file, validators, &Seed::root(experiment.seed))?
+            }
             None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
         };
         assignment.check(experiment)?;
@@ -288,7 +290,7 @@ impl NetworkSpec {
         let validators = (0..self.network().validators)
             .map(|index| neuron(Owner::Validator(index), self.stake(index), true));
         let neurons = match &self.data.metagraph {
-            Some(snapshot) => self.assignment.neurons(snapshot, &seed),
+            Some(metagraph_file) => self.assignment.neurons(metagraph_file, &seed),
             None => miners.chain(validators).collect(),
         };
         GenesisLaunch {

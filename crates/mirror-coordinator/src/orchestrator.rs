@@ -182,8 +182,8 @@ pub async fn run<P: Placement + 'static>(
         placement.capabilities().contains(&Capability::SharedFiles),
         "the nodes of this placement cannot read the coordinator's files, and they are told of data by path"
     );
-    if let Some(snapshot) = &data.metagraph {
-        metagraphs::save_origin(recorder.layout(), snapshot)?;
+    if let Some(metagraph_file) = &data.metagraph {
+        metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
     let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
     roles::save(&spec.roles(), recorder.layout())?;

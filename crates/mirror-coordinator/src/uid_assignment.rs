@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail, ensure};
 use mirror_identity::{Hotkey, Owner, SecretKey};
+use mirror_metagraph_file::{MetagraphFile, Neuron};
 use mirror_seed::Seed;
-use mirror_snapshot::{Neuron, Snapshot};
 use mirror_spec::Experiment;
 use mirror_spec::launch::GenesisNeuron;
 
@@ -43,9 +43,13 @@ impl UidAssignment {
     }
 
     /// Everybody under the uid of the metagraph.
-    pub(crate) fn of_snapshot(snapshot: &Snapshot, validators: u32, seed: &Seed) -> anyhow::Result<Self> {
-        let count = snapshot.neurons.len() as u32;
-        let numbered = || (0..).zip(&snapshot.neurons);
+    pub(crate) fn of_metagraph_file(
+        metagraph_file: &MetagraphFile,
+        validators: u32,
+        seed: &Seed,
+    ) -> anyhow::Result<Self> {
+        let count = metagraph_file.neurons.len() as u32;
+        let numbered = || (0..).zip(&metagraph_file.neurons);
         let by_hotkey: BTreeMap<Hotkey, u32> = numbered().map(|(uid, neuron)| (neuron.hotkey, uid)).collect();
         let ours = |index| by_hotkey.get(&SecretKey::hotkey(seed, Owner::Validator(index)).public());
         let known: Vec<Option<u32>> = (0..validators).map(|index| ours(index).copied()).collect();
@@ -93,7 +97,7 @@ impl UidAssignment {
     }
 
     /// The neurons of a metagraph, with hotkeys of ours where they are played.
-    pub(crate) fn neurons(&self, snapshot: &Snapshot, seed: &Seed) -> Vec<GenesisNeuron> {
+    pub(crate) fn neurons(&self, metagraph_file: &MetagraphFile, seed: &Seed) -> Vec<GenesisNeuron> {
         let neuron = |(uid, neuron): (u32, &Neuron)| GenesisNeuron {
             hotkey: self.hotkey(seed, uid).unwrap_or(neuron.hotkey).hex(),
             coldkey: neuron.coldkey.hex(),
@@ -102,7 +106,7 @@ impl UidAssignment {
             weights: neuron.weights.clone(),
             bonds: neuron.bonds.clone(),
         };
-        (0..).zip(&snapshot.neurons).map(neuron).collect()
+        (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }
 
     /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
@@ -138,9 +142,9 @@ mod tests {
         }
     }
 
-    fn snapshot() -> Snapshot {
+    fn metagraph_file() -> MetagraphFile {
         let neurons = [(5, true), (0, false), (9, true), (5, true), (0, false)];
-        Snapshot {
+        MetagraphFile {
             neurons: (0..)
                 .zip(neurons)
                 .map(|(number, (stake, permit))| neuron(number, stake, permit))
@@ -150,42 +154,42 @@ mod tests {
 
     #[test]
     fn the_permitted_with_most_stake_validate_and_who_has_weighed_nobody_answers() {
-        let assignment =
-            UidAssignment::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
+            .expect("three have a permit");
         // Of equal stakes the lower uid.
         assert_eq!(assignment.validators, [2, 0]);
         assert_eq!(assignment.miners, BTreeSet::from([1, 4]));
-        let refused =
-            UidAssignment::of_snapshot(&snapshot(), 4, &Seed::root(1)).expect_err("three have a permit");
+        let refused = UidAssignment::of_metagraph_file(&metagraph_file(), 4, &Seed::root(1))
+            .expect_err("three have a permit");
         assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
 
         // Who has weighed others goes before who has more stake; who is left then answers.
-        let mut snapshot = snapshot();
-        snapshot.neurons[2].weights.clear();
-        let assignment =
-            UidAssignment::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
+        let mut metagraph_file = metagraph_file();
+        metagraph_file.neurons[2].weights.clear();
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file, 2, &Seed::root(1))
+            .expect("three have a permit");
         assert_eq!(assignment.validators, [0, 3]);
         assert_eq!(assignment.miners, BTreeSet::from([1, 2, 4]));
 
         // Who was played by `validator-0` is so again.
-        snapshot.neurons[4].hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
-        let assignment =
-            UidAssignment::of_snapshot(&snapshot, 2, &Seed::root(1)).expect("three have a permit");
+        metagraph_file.neurons[4].hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file, 2, &Seed::root(1))
+            .expect("three have a permit");
         assert_eq!(assignment.validators, [4, 0]);
     }
 
     #[test]
     fn who_is_played_signs_with_a_key_of_ours_and_keeps_all_else() {
         let seed = Seed::root(1);
-        let assignment =
-            UidAssignment::of_snapshot(&snapshot(), 2, &Seed::root(1)).expect("three have a permit");
-        let neurons = assignment.neurons(&snapshot(), &seed);
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
+            .expect("three have a permit");
+        let neurons = assignment.neurons(&metagraph_file(), &seed);
         let ours = |owner| SecretKey::hotkey(&seed, owner).public().hex();
         assert_eq!(neurons[2].hotkey, ours(Owner::Validator(0)));
         assert_eq!(neurons[4].hotkey, ours(Owner::Miner(4)));
         // Uid 3 has a permit and is played by nobody.
         assert_eq!(neurons[3].hotkey, PublicKey::from_bytes([3; 32]).hex());
-        for (neuron, original) in neurons.iter().zip(snapshot().neurons) {
+        for (neuron, original) in neurons.iter().zip(metagraph_file().neurons) {
             assert_eq!(neuron.coldkey, original.coldkey.hex());
             assert_eq!(
                 (neuron.stake, neuron.validator_permit),

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use mirror_metagraph_file::MetagraphFile;
 use mirror_runs::Run;
-use mirror_snapshot::Snapshot;
 
 use super::{Misuse, RunsDir, Status, epochs, place};
 use mirror_coordinator::metagraphs::{self, Moment};
@@ -72,12 +72,12 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
         MetagraphCommand::Import { files, format, out } => {
             let mut status = Status::Done;
             for file in files {
-                match Snapshot::read(file) {
-                    Ok(snapshot) => {
-                        writeln!(std::io::stdout(), "{}: {}", file.display(), told(&snapshot))?;
+                match MetagraphFile::read(file) {
+                    Ok(metagraph_file) => {
+                        writeln!(std::io::stdout(), "{}: {}", file.display(), told(&metagraph_file))?;
                         if let Some(format) = format {
                             let name = file.with_extension(format.extension());
-                            write(&snapshot, &out.join(name.file_name().unwrap_or_default()))?;
+                            write(&metagraph_file, &out.join(name.file_name().unwrap_or_default()))?;
                         }
                     }
                     Err(problem) => {
@@ -102,23 +102,23 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
                     (None, Some(epoch)) => epochs::blocks(&run, *epoch)?,
                     (None, None) => Moment::End,
                 };
-                let (of, snapshot) = metagraphs::load(run.layout(), moment).map_err(Misuse::of)?;
+                let (of, metagraph_file) = metagraphs::load(run.layout(), moment).map_err(Misuse::of)?;
                 let block = block.unwrap_or(of);
                 let name = format!("{}-block-{block}.{}", run.manifest().id, format.extension());
-                write(&snapshot, &out.join(name))?;
+                write(&metagraph_file, &out.join(name))?;
             }
             Ok(Status::Done)
         }
     }
 }
 
-fn write(snapshot: &Snapshot, path: &Path) -> anyhow::Result<()> {
-    snapshot.write(path)?;
+fn write(metagraph_file: &MetagraphFile, path: &Path) -> anyhow::Result<()> {
+    metagraph_file.write(path)?;
     Ok(writeln!(std::io::stdout(), "wrote {}", path.display())?)
 }
 
-fn told(snapshot: &Snapshot) -> String {
-    let neurons = &snapshot.neurons;
+fn told(metagraph_file: &MetagraphFile) -> String {
+    let neurons = &metagraph_file.neurons;
     let permits = neurons.iter().filter(|neuron| neuron.permit).count();
     let stake: u64 = neurons.iter().map(|neuron| neuron.stake).sum();
     let weights: usize = neurons.iter().map(|neuron| neuron.weights.len()).sum();

@@ -8,14 +8,14 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::row::{Row, Rows};
-use crate::{MAX_BYTES, MAX_NEURONS, Snapshot, Wrong};
+use crate::{Cause, MAX_BYTES, MAX_NEURONS, MetagraphFile};
 
-pub(crate) fn read(file: File) -> Result<Rows, Wrong> {
+pub(crate) fn read(file: File) -> Result<Rows, Cause> {
     // A file that grows while it is read ends here too.
     let text = BufReader::new(file.take(MAX_BYTES));
     let bounded: Bounded = serde_json::from_reader(text).map_err(|error| match error.io_error_kind() {
-        Some(kind) => Wrong::Io(kind.into()),
-        None => Wrong::Json(error),
+        Some(kind) => Cause::Io(kind.into()),
+        None => Cause::Json(error),
     })?;
     Ok(Rows {
         rows: bounded.0,
@@ -68,9 +68,9 @@ struct Written<'a> {
 }
 
 /// A line a neuron, so that two files can be compared by eye.
-pub(crate) fn write(snapshot: &Snapshot, file: File) -> Result<(), Wrong> {
+pub(crate) fn write(metagraph: &MetagraphFile, file: File) -> Result<(), Cause> {
     let mut out = BufWriter::new(file);
-    for (uid, neuron) in snapshot.neurons.iter().enumerate() {
+    for (uid, neuron) in metagraph.neurons.iter().enumerate() {
         out.write_all(if uid == 0 { b"[\n" } else { b",\n" })?;
         let row = Written {
             uid,
@@ -81,7 +81,7 @@ pub(crate) fn write(snapshot: &Snapshot, file: File) -> Result<(), Wrong> {
             weights: &neuron.weights,
             bonds: &neuron.bonds,
         };
-        serde_json::to_writer(&mut out, &row).map_err(Wrong::Json)?;
+        serde_json::to_writer(&mut out, &row).map_err(Cause::Json)?;
     }
     out.write_all(b"\n]\n")?;
     Ok(out.flush()?)

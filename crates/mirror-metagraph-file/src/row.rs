@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mirror_identity::PublicKey;
 use serde::Deserialize;
 
-use crate::{MAX_NEURONS, MAX_STAKE, Neuron, Problems, Snapshot};
+use crate::{MAX_NEURONS, MAX_STAKE, MetagraphFile, Neuron, Problems};
 
 /// What a file says of a neuron.
 #[derive(Debug, Default, Deserialize)]
@@ -28,11 +28,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// The snapshot that they are.
+    /// The metagraph that they are.
     ///
     /// # Errors
     /// All that is wrong with them. Rows are counted from 1.
-    pub(crate) fn checked(self) -> Result<Snapshot, Problems> {
+    pub(crate) fn checked(self) -> Result<MetagraphFile, Problems> {
         let Self { rows, mut problems } = self;
         let count = rows.len();
         if count == 0 {
@@ -90,7 +90,7 @@ impl Rows {
             ));
         }
         match neurons.into_iter().collect() {
-            Some(neurons) if problems.total == 0 => Ok(Snapshot { neurons }),
+            Some(neurons) if problems.total == 0 => Ok(MetagraphFile { neurons }),
             _ => Err(problems),
         }
     }

@@ -11,24 +11,24 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List};
 
 use crate::row::{Row, Rows};
-use crate::{MAX_NEURONS, Neuron, Snapshot, Wrong};
+use crate::{Cause, MAX_NEURONS, MetagraphFile, Neuron};
 
 /// Most values of a column: a few bytes can stand for many.
 const MAX_VALUES: i64 = 1 << 26;
 
-pub(crate) fn read(file: File) -> Result<Rows, Wrong> {
+pub(crate) fn read(file: File) -> Result<Rows, Cause> {
     // The Parquet reader meets some kinds of damage with an assertion instead of an error. What was read until then is
     // not used, so nothing half done can be seen.
     let read = panic::catch_unwind(AssertUnwindSafe(|| rows(file)));
-    read.unwrap_or_else(|_| Err(Wrong::Parquet("its reader gave up on it".to_owned())))
+    read.unwrap_or_else(|_| Err(Cause::Parquet("its reader gave up on it".to_owned())))
 }
 
-fn rows(file: File) -> Result<Rows, Wrong> {
+fn rows(file: File) -> Result<Rows, Cause> {
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
     let metadata = reader.metadata();
     let counted = metadata.file_metadata().num_rows();
     if usize::try_from(counted).is_ok_and(|rows| rows > MAX_NEURONS) {
-        return Err(Wrong::Parquet(format!(
+        return Err(Cause::Parquet(format!(
             "it has {counted} rows, and a subnet has at most {MAX_NEURONS} neurons"
         )));
     }
@@ -38,7 +38,7 @@ fn rows(file: File) -> Result<Rows, Wrong> {
             .iter()
             .any(|column| column.num_values() > MAX_VALUES)
         {
-            return Err(Wrong::Parquet(format!(
+            return Err(Cause::Parquet(format!(
                 "a column has more than {MAX_VALUES} values"
             )));
         }
@@ -46,7 +46,7 @@ fn rows(file: File) -> Result<Rows, Wrong> {
     let mut rows = Rows::default();
     for (number, found) in (1..).zip(reader.get_row_iter(None).map_err(unreadable)?) {
         if number > MAX_NEURONS {
-            return Err(Wrong::Parquet(format!("it has more than {MAX_NEURONS} rows")));
+            return Err(Cause::Parquet(format!("it has more than {MAX_NEURONS} rows")));
         }
         let mut row = Row::default();
         for (column, field) in found.map_err(unreadable)?.get_column_iter() {
@@ -59,8 +59,8 @@ fn rows(file: File) -> Result<Rows, Wrong> {
     Ok(rows)
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Wrong {
-    Wrong::Parquet(error.to_string())
+fn unreadable(error: impl std::fmt::Display) -> Cause {
+    Cause::Parquet(error.to_string())
 }
 
 impl Row {
@@ -132,8 +132,8 @@ fn list(field: &Field) -> Option<&List> {
     }
 }
 
-pub(crate) fn write(snapshot: &Snapshot, file: File) -> Result<(), Wrong> {
-    let neurons = &snapshot.neurons;
+pub(crate) fn write(metagraph: &MetagraphFile, file: File) -> Result<(), Cause> {
+    let neurons = &metagraph.neurons;
     let texts = |of: fn(&Neuron) -> String| StringArray::from_iter_values(neurons.iter().map(of));
     let columns: [(&str, ArrayRef); 7] = [
         (

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mirror_identity::PublicKey;
-use mirror_snapshot::{MAX_BYTES, MAX_NEURONS, Neuron, Snapshot, Wrong};
+use mirror_metagraph_file::{Cause, MAX_BYTES, MAX_NEURONS, MetagraphFile, Neuron};
 use proptest::prelude::*;
 
 /// Substrate's development keys //Alice and //Bob, public in its documentation.
@@ -15,11 +15,11 @@ fn row(uid: i64, hotkey: &str, rest: &str) -> String {
     format!(r#"{{"uid": {uid}, "hotkey": "{hotkey}", "coldkey": "{BOB}"{rest}}}"#)
 }
 
-fn read(text: &str) -> Result<Snapshot, String> {
+fn read(text: &str) -> Result<MetagraphFile, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("metagraph.json");
     fs::write(&path, text).expect("it is written");
-    Snapshot::read(&path).map_err(|error| error.what.to_string())
+    MetagraphFile::read(&path).map_err(|error| error.what.to_string())
 }
 
 #[track_caller]
@@ -40,7 +40,7 @@ fn a_list_of_objects_is_a_snapshot_and_what_may_be_absent_has_its_default() {
             r#", "stake": 1500000000, "permit": true, "weights": [[1, 65535]], "bonds": [[1, 7]]"#,
         ),
     ];
-    let snapshot = read(&format!("[{}]", rows.join(", "))).expect("it is sound");
+    let metagraph = read(&format!("[{}]", rows.join(", "))).expect("it is sound");
     let key = |address: &str| address.parse::<PublicKey>().expect("an address");
     let alice = Neuron {
         hotkey: key(ALICE),
@@ -58,7 +58,7 @@ fn a_list_of_objects_is_a_snapshot_and_what_may_be_absent_has_its_default() {
         bonds: Vec::new(),
         ..alice.clone()
     };
-    assert_eq!(snapshot.neurons, [alice, bob]);
+    assert_eq!(metagraph.neurons, [alice, bob]);
 }
 
 #[test]
@@ -155,19 +155,19 @@ fn files_of_any_size_are_refused_before_they_are_read() {
     let large = folder.path().join("large.json");
     let file = fs::File::create(&large).expect("a file");
     file.set_len(MAX_BYTES + 1).expect("a hole");
-    let refused = |path: &Path| Snapshot::read(path).expect_err("it is refused").what;
-    assert!(matches!(refused(&large), Wrong::TooLarge));
+    let refused = |path: &Path| MetagraphFile::read(path).expect_err("it is refused").what;
+    assert!(matches!(refused(&large), Cause::TooLarge));
     assert!(matches!(
         refused(&folder.path().join("metagraph.csv")),
-        Wrong::Form
+        Cause::Form
     ));
     assert!(matches!(
         refused(&folder.path().join("absent.json")),
-        Wrong::Io(_)
+        Cause::Io(_)
     ));
     let device = folder.path().join("endless.json");
     std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
-    assert!(matches!(refused(&device), Wrong::Io(_)));
+    assert!(matches!(refused(&device), Cause::Io(_)));
     let many = format!("[{}{{}}]", "{},".repeat(MAX_NEURONS));
     let told = read(&many).expect_err("it is refused");
     assert!(told.contains("more than 65536 rows"), "{told}");
@@ -186,7 +186,7 @@ fn damaged_parquet_is_refused() {
         weights: vec![(0, 9)],
         bonds: Vec::new(),
     };
-    Snapshot {
+    MetagraphFile {
         neurons: vec![neuron],
     }
     .write(&path)
@@ -194,11 +194,11 @@ fn damaged_parquet_is_refused() {
     let whole = fs::read(&path).expect("it was written");
     for end in (0..whole.len()).step_by(13) {
         fs::write(&path, &whole[..end]).expect("it is cut");
-        assert!(Snapshot::read(&path).is_err(), "cut to {end} bytes");
+        assert!(MetagraphFile::read(&path).is_err(), "cut to {end} bytes");
     }
 }
 
-fn snapshots() -> impl Strategy<Value = Snapshot> {
+fn metagraphs() -> impl Strategy<Value = MetagraphFile> {
     let pairs = |count: u16| prop::collection::btree_map(0..count, any::<u16>(), 0..=count as usize);
     (1_u16..12)
         .prop_flat_map(move |count| {
@@ -211,7 +211,7 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
             );
             prop::collection::vec(neuron, count as usize)
         })
-        .prop_map(|neurons| Snapshot {
+        .prop_map(|neurons| MetagraphFile {
             neurons: (0_u8..)
                 .zip(neurons)
                 .map(|(uid, (coldkey, stake, permit, weights, bonds))| Neuron {
@@ -228,12 +228,12 @@ fn snapshots() -> impl Strategy<Value = Snapshot> {
 
 proptest! {
     #[test]
-    fn what_was_written_reads_as_the_same(snapshot in snapshots()) {
+    fn what_was_written_reads_as_the_same(metagraph in metagraphs()) {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["metagraph.json", "metagraph.parquet"] {
             let path = folder.path().join(name);
-            snapshot.write(&path).expect("it is written");
-            prop_assert_eq!(&Snapshot::read(&path).expect("it is read"), &snapshot);
+            metagraph.write(&path).expect("it is written");
+            prop_assert_eq!(&MetagraphFile::read(&path).expect("it is read"), &metagraph);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A subnet as a file: who is in it, with which stake, and what each said of the others.
 //!
-//! A [`Snapshot`] is a table with a row a neuron, in JSON (a list of objects) or in Parquet, as the file's name ends.
+//! A [`MetagraphFile`] is a table with a row a neuron, in JSON (a list of objects) or in Parquet, as the file's name ends.
 //! An experiment can start from one, and a run can be written as one; what was written reads as the same again. The
 //! files come from other people's programs, so everything in them is checked, and all that is wrong is told at once.
 //!
@@ -34,12 +34,12 @@ pub const MAX_STAKE: u64 = i64::MAX as u64;
 
 /// A subnet at a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct MetagraphFile {
     /// By uid, from 0.
     pub neurons: Vec<Neuron>,
 }
 
-/// A neuron of a snapshot.
+/// A neuron of a metagraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neuron {
     /// Speaks for it.
@@ -56,26 +56,26 @@ pub struct Neuron {
     pub bonds: Vec<(u16, u16)>,
 }
 
-/// Why a file is no snapshot, or could not be written as one.
+/// Why a file is no metagraph, or could not be written as one.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
-pub struct SnapshotError {
+pub struct MetagraphFileError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
-    pub what: Wrong,
+    pub what: Cause,
 }
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-pub enum Wrong {
+pub enum Cause {
     /// Its name does not say its form.
     #[error("its name ends neither in `.json` nor in `.parquet`, the two forms of a metagraph")]
     Form,
     /// It could not be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It is larger than any snapshot.
+    /// It is larger than any metagraph.
     #[error("more than {} MiB: too large for a metagraph", MAX_BYTES >> 20)]
     TooLarge,
     /// It is not a list of objects in JSON, or a value is of another kind.
@@ -129,26 +129,26 @@ enum Form {
 }
 
 impl Form {
-    fn of(path: &Path) -> Result<Self, Wrong> {
+    fn of(path: &Path) -> Result<Self, Cause> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => Ok(Self::Json),
             Some("parquet") => Ok(Self::Parquet),
-            _ => Err(Wrong::Form),
+            _ => Err(Cause::Form),
         }
     }
 }
 
-impl Snapshot {
+impl MetagraphFile {
     /// Reads a file and checks it.
-    pub fn read(path: &Path) -> Result<Self, SnapshotError> {
-        read(path).map_err(|what| SnapshotError {
+    pub fn read(path: &Path) -> Result<Self, MetagraphFileError> {
+        read(path).map_err(|what| MetagraphFileError {
             path: path.to_owned(),
             what,
         })
     }
 
     /// Writes a file, over one that is there.
-    pub fn write(&self, path: &Path) -> Result<(), SnapshotError> {
+    pub fn write(&self, path: &Path) -> Result<(), MetagraphFileError> {
         let write = || {
             let form = Form::of(path)?;
             mirror_files::replace_with(path, |unfinished| match form {
@@ -156,14 +156,14 @@ impl Snapshot {
                 Form::Parquet => parquet::write(self, File::create(unfinished)?),
             })
         };
-        write().map_err(|what| SnapshotError {
+        write().map_err(|what| MetagraphFileError {
             path: path.to_owned(),
             what,
         })
     }
 }
 
-fn read(path: &Path) -> Result<Snapshot, Wrong> {
+fn read(path: &Path) -> Result<MetagraphFile, Cause> {
     let form = Form::of(path)?;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -171,7 +171,7 @@ fn read(path: &Path) -> Result<Snapshot, Wrong> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file").into());
     }
     if metadata.len() > MAX_BYTES {
-        return Err(Wrong::TooLarge);
+        return Err(Cause::TooLarge);
     }
     let rows = match form {
         Form::Json => json::read(file)?,
