@@ -134,14 +134,14 @@ pub struct Axon {
 
 /// A call in short, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct CallSummary {
     /// Its name: `set_weights`.
     pub call: &'static str,
     /// Its arguments, of many weights the first: `0:65535 3:120 (2 uids, version key 0)`.
     pub arguments: String,
 }
 
-impl Asked {
+impl CallSummary {
     pub(crate) fn of(call: &Call) -> Self {
         let (call, arguments) = match call {
             Call::Register { coldkey } => ("register", format!("coldkey {coldkey}")),
@@ -213,7 +213,7 @@ mod tests {
             version_key: 3,
         };
         let told = |call| {
-            let Asked { call, arguments } = Asked::of(&call);
+            let CallSummary { call, arguments } = CallSummary::of(&call);
             format!("{call} {arguments}")
         };
         assert_eq!(

@@ -13,8 +13,8 @@ use crate::pool::{Included, Pool, RecentTxs};
 use crate::state::State;
 use crate::state_hash::CallHash;
 use crate::{
-    Asked, Block, BlockUnavailable, DispatchError, Genesis, GenesisError, Issuance, Metadata, Metagraph,
-    Nonce, PaidEpoch, Rao, Submitted, SubnetOwner, Transaction, Uid, Version,
+    Block, BlockUnavailable, CallSummary, DispatchError, Genesis, GenesisError, Issuance, Metadata,
+    Metagraph, Nonce, PaidEpoch, Rao, Submitted, SubnetOwner, Transaction, Uid, Version,
 };
 
 /// The chain of one subnet.
@@ -38,7 +38,7 @@ pub struct ClosedBlock {
     /// Its transactions, in the order (signer, nonce).
     pub applied: Vec<Applied>,
     /// What they asked for, beside `applied`.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<CallSummary>,
     /// The epoch that came with it, if one did.
     pub epoch: Option<PaidEpoch>,
     /// Whether the metagraph has a new version.
@@ -122,7 +122,7 @@ impl Chain {
         let mut hash = self.hashes.begin(block);
         for transaction in self.pool.drain() {
             let Transaction { signer, nonce, .. } = transaction;
-            asked.push(Asked::of(&transaction.call));
+            asked.push(CallSummary::of(&transaction.call));
             let included = Included {
                 call: CallHash::of(&transaction.call),
                 block,

@@ -56,7 +56,7 @@ mod weights;
 
 pub use accounts::{EXISTENTIAL_DEPOSIT, Issuance, MAX_ISSUANCE, TOTAL_SUPPLY, TRANSFER_FEE};
 pub use block_hash::{BlockHash, HELD_HASHES};
-pub use call::{Asked, Axon, Call, Transaction, Weights};
+pub use call::{Axon, Call, CallSummary, Transaction, Weights};
 pub use chain::{Applied, Chain, ClosedBlock};
 pub use commitment::{Commitment, MAX_UNREVEALED_COMMITS, RevealPeriod};
 pub use dispatch_error::DispatchError;

@@ -9,7 +9,7 @@ use mirror_hub::Places;
 use mirror_metagraph_file::MetagraphFile;
 use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
 
-use crate::models::Library;
+use crate::models::ModelSearch;
 
 /// Compiled data sets and where they came from; models by their folders.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,7 @@ pub fn prepare(
     network: Network,
 ) -> anyhow::Result<Prepared> {
     let places = Places::from_env();
-    let library = Library {
+    let library = ModelSearch {
         base,
         places: &places,
         network,

@@ -19,7 +19,7 @@ pub(crate) struct Watcher {
 }
 
 /// Who is watched.
-pub(crate) enum Watched<P> {
+pub(crate) enum WatchedNode<P> {
     /// A node of a placement, by its name.
     Node(Arc<P>, String),
     /// A chain that the run did not start.
@@ -48,7 +48,7 @@ impl Watcher {
     /// `notice` puts it.
     pub(crate) async fn watch<P: Placement, N>(
         self,
-        watched: Watched<P>,
+        watched: WatchedNode<P>,
         events: mpsc::Sender<N>,
         event: impl Fn(Health) -> N,
     ) {
@@ -74,7 +74,7 @@ impl Watcher {
     }
 }
 
-impl<P: Placement> Watched<P> {
+impl<P: Placement> WatchedNode<P> {
     /// A chain that the run did not start, at its address.
     pub(crate) fn running_chain(address: SocketAddr) -> Self {
         Self::RunningChain(HealthProbe::new(address))

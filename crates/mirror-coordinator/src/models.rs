@@ -18,7 +18,7 @@ const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
 const BUILTIN: &str = "builtin";
 
 /// Where models are looked for.
-pub(crate) struct Library<'a> {
+pub(crate) struct ModelSearch<'a> {
     /// Where relative paths start.
     pub(crate) base: &'a Path,
     pub(crate) places: &'a Places,
@@ -28,7 +28,7 @@ pub(crate) struct Library<'a> {
 /// The folder of a model that a person names, with these parts of it; relative paths are read from the working
 /// directory.
 pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> anyhow::Result<PathBuf> {
-    let library = Library {
+    let library = ModelSearch {
         base: Path::new(""),
         places: &Places::from_env(),
         network,
@@ -36,7 +36,7 @@ pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> any
     library.folder(path_or_name, parts).map(PathBuf::from)
 }
 
-impl Library<'_> {
+impl ModelSearch<'_> {
     /// The gating model with folders in place of names.
     pub(crate) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
         let mut found = model.clone();

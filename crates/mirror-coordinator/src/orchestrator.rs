@@ -29,7 +29,7 @@ use tonic::service::Routes;
 
 use crate::data::Prepared;
 use crate::fault::{self, Hold};
-use crate::health::{Outage, Watched, Watcher};
+use crate::health::{Outage, WatchedNode, Watcher};
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
 use crate::node_ops::{Followed, NodeOps, StartCause, Started};
@@ -117,7 +117,7 @@ enum Wave {
 }
 
 /// The end of a node that nobody asked for.
-struct Death {
+struct UnexpectedExit {
     node: String,
     /// As the incidents have it: `exited`, `hung`, `unready`.
     what: IncidentKind,
@@ -163,7 +163,7 @@ struct Orchestrator<P> {
 }
 
 /// Why a run ended before its end.
-enum Stopped {
+enum StopReason {
     ByUser,
     Failed(anyhow::Error),
 }
@@ -251,8 +251,8 @@ pub async fn run<P: Placement + 'static>(
         dismissed: CancellationToken::new(),
     };
     let outcome = tokio::select! {
-        outcome = orchestrator.run(&mut exits, &mut incoming, &mut journal_writer) => outcome.map_err(Stopped::Failed),
-        () = options.stop.cancelled() => Err(Stopped::ByUser),
+        outcome = orchestrator.run(&mut exits, &mut incoming, &mut journal_writer) => outcome.map_err(StopReason::Failed),
+        () = options.stop.cancelled() => Err(StopReason::ByUser),
     };
     orchestrator.cancel_tasks().await;
     orchestrator.progress.finish();
@@ -268,8 +268,8 @@ pub async fn run<P: Placement + 'static>(
     let _ = taking_in.await;
     let (ended, mut reason) = match outcome {
         Ok(()) => (Ended::Done, None),
-        Err(Stopped::ByUser) => (Ended::Interrupted, Some("stopped by the user".to_owned())),
-        Err(Stopped::Failed(error)) => (Ended::Failed, Some(format!("{error:#}"))),
+        Err(StopReason::ByUser) => (Ended::Interrupted, Some("stopped by the user".to_owned())),
+        Err(StopReason::Failed(error)) => (Ended::Failed, Some(format!("{error:#}"))),
     };
     for failure in failures {
         let failure = format!("a node did not end: {failure}");
@@ -329,7 +329,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             .await
             .with_context(|| format!("the subtensor at {address}"))?;
         let watching = self.watcher.clone().watch(
-            Watched::<P>::running_chain(address),
+            WatchedNode::<P>::running_chain(address),
             self.events.clone(),
             move |health| Event::RunningChain(address, health),
         );
@@ -494,7 +494,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         tracing::warn!(node = exit.node, status = %exit.status, "a node died by itself");
         let was_ready = self.watches.contains_key(&exit.node);
-        self.died(Death {
+        self.died(UnexpectedExit {
             how: if was_ready {
                 exit.status.to_string()
             } else {
@@ -535,7 +535,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 ..
             }) => {
                 self.ops.placement.kill(&node).await?;
-                self.died(Death {
+                self.died(UnexpectedExit {
                     node,
                     what: IncidentKind::Unready,
                     how: format!("was not ready within {timeout:?}: {reason}"),
@@ -549,7 +549,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 // One that never started is not there to be killed.
                 let killed = self.ops.placement.kill(&node).await;
                 tracing::warn!(node, ?killed, %error, "a node could not be started again");
-                self.died(Death {
+                self.died(UnexpectedExit {
                     node,
                     what: IncidentKind::Exited,
                     how: format!("could not be started again: {error}"),
@@ -598,7 +598,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     fn watch(&mut self, node: &str) {
         self.watch_count += 1;
         let (number, ends) = (self.watch_count, self.dismissed.child_token());
-        let watched = Watched::Node(self.ops.placement.clone(), node.to_owned());
+        let watched = WatchedNode::Node(self.ops.placement.clone(), node.to_owned());
         let name = node.to_owned();
         let watching = self
             .watcher
@@ -657,7 +657,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         tracing::warn!(node, ?silence, "a node has hung and is killed");
         let last_log = self.ops.placement.logs(&node, LAST_LOG);
         self.ops.placement.kill(&node).await?;
-        self.died(Death {
+        self.died(UnexpectedExit {
             how: format!(
                 "hung: it did not answer health checks for {:.1} s, and was killed",
                 silence.as_secs_f64()
@@ -670,7 +670,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// A node has ended though nobody asked it to. Its policy says what follows.
-    async fn died(&mut self, death: Death) -> anyhow::Result<()> {
+    async fn died(&mut self, death: UnexpectedExit) -> anyhow::Result<()> {
         let node = &death.node;
         self.ended.insert(node.clone(), self.ops.incarnation(node));
         self.watches.remove(node);
@@ -702,7 +702,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// A node is left dead.
-    async fn lost(&mut self, death: &Death) -> anyhow::Result<()> {
+    async fn lost(&mut self, death: &UnexpectedExit) -> anyhow::Result<()> {
         let (node, reason) = (&death.node, "its policy leaves it dead");
         self.ops
             .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
@@ -768,7 +768,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 }
 
-impl Death {
+impl UnexpectedExit {
     /// The death as a sentence of an error, with `more` about it before the end of the node's log.
     fn words(&self, more: &str) -> String {
         format!("{} {}{more}; {}", self.node, self.how, self.last_log)

@@ -13,7 +13,7 @@ use std::fs;
 use std::iter;
 use std::path::Path;
 
-use mirror_models::builtin::held_out::{self, Judged, Share};
+use mirror_models::builtin::held_out::{self, HeldOutResult, Share};
 use mirror_models::builtin::tokenizer;
 use mirror_models::builtin::training::{self, Table};
 use mirror_models::tokenizer::Tokenizer;
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
         "{:<30}{:>9}{:>11}{:>9}{:>11}",
         "held out", "questions", "same table", "longer", "any table"
     );
-    let mut by_table: BTreeMap<(String, String), Judged> = BTreeMap::new();
+    let mut by_table: BTreeMap<(String, String), HeldOutResult> = BTreeMap::new();
     for deal in 0..DEALS {
         let seed = Seed::root(deal);
         let mut of_deal = Vec::new();
@@ -91,8 +91,9 @@ fn texts(tables: &[Table]) -> Vec<&str> {
         .collect()
 }
 
-fn tell(what: &str, judged: &[Judged]) {
-    let share = |of: fn(&Judged) -> Share| judged.iter().map(of).fold(Share::default(), Share::and).value();
+fn tell(what: &str, judged: &[HeldOutResult]) {
+    let share =
+        |of: fn(&HeldOutResult) -> Share| judged.iter().map(of).fold(Share::default(), Share::and).value();
     println!(
         "{what:<30}{:>9}{:>11.3}{:>9.3}{:>11.3}",
         judged.iter().map(|judged| judged.questions).sum::<usize>(),

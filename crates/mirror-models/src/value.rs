@@ -58,7 +58,7 @@ mod tests {
     const CALL: CallId = CallId {
         caller: [0; 32],
         step: 1,
-        half: 0,
+        forward_index: 0,
         uid: 0,
         call: CallNumber::QUERY,
     };

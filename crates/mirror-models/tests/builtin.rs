@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use mirror_models::builtin::held_out::{self, Judged, Share};
+use mirror_models::builtin::held_out::{self, HeldOutResult, Share};
 use mirror_models::builtin::training::Table;
 use mirror_models::builtin::{self, tokenizer};
 use mirror_models::reward::{self, Candidate, RewardModel};
@@ -15,7 +15,7 @@ use tch::Device;
 const CALL: CallId = CallId {
     caller: [0; 32],
     step: 0,
-    half: 1,
+    forward_index: 1,
     uid: 0,
     call: CallNumber::QUERY,
 };
@@ -136,11 +136,12 @@ fn what_it_was_taught_holds_for_tables_that_it_never_saw() {
     let tables = tables();
     let tokenizer = Tokenizer::builtin().expect("a tokenizer");
     let seed = Seed::root(0);
-    let judged: Vec<Judged> = held_out::folds(&tables, 5, seed)
+    let judged: Vec<HeldOutResult> = held_out::folds(&tables, 5, seed)
         .iter()
         .flat_map(|topics| held_out::hold_out(topics, &tables, &tokenizer, seed).expect("it learns"))
         .collect();
-    let share = |of: fn(&Judged) -> Share| judged.iter().map(of).fold(Share::default(), Share::and).value();
+    let share =
+        |of: fn(&HeldOutResult) -> Share| judged.iter().map(of).fold(Share::default(), Share::and).value();
     let (alike, longer) = (share(|judged| judged.alike), share(|judged| judged.longer));
     assert!(alike > 0.8, "{alike}");
     assert!((longer - 0.5).abs() < 0.05, "{longer}");

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const CALL: CallId = CallId {
     caller: [0; 32],
     step: 0,
-    half: 0,
+    forward_index: 0,
     uid: 0,
     call: CallNumber::QUERY,
 };

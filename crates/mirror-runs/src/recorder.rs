@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::lock::RunLock;
 use crate::manifest::{Ended, Manifest};
 use crate::parts::Part;
-use crate::seen::{Identity, Seen};
+use crate::seen::{Identity, SeenIds};
 
 /// The one writer of a run. It belongs to one thread; converting full segments of the journal to rows happens on
 /// another.
@@ -26,7 +26,7 @@ pub struct Recorder {
     layout: Layout,
     manifest: Manifest,
     writer: Writer,
-    seen: Seen,
+    seen: SeenIds,
     duplicates: u64,
     /// The oldest segment that the converter was not told of.
     unconverted: u32,
@@ -87,7 +87,7 @@ impl Recorder {
         Ok(Self {
             layout,
             manifest,
-            seen: Seen::default(),
+            seen: SeenIds::default(),
             duplicates: 0,
             unconverted: writer.position().segment,
             writer,

@@ -67,7 +67,7 @@ impl Identity {
 
 /// The identities seen so far.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenIds {
     sources: HashMap<Source, Window>,
 }
 
@@ -111,7 +111,7 @@ impl Window {
     }
 }
 
-impl Seen {
+impl SeenIds {
     /// Whether `identity` is new. It is seen from here on, unless it is taken back.
     pub(crate) fn note(&mut self, identity: &Identity) -> bool {
         if !self.sources.contains_key(&identity.source) {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_is_new_again() {
-        let mut seen = Seen::default();
+        let mut seen = SeenIds::default();
         assert!(seen.note(&event(1)));
         assert!(!seen.note(&event(1)));
         seen.take_back(&event(1));
@@ -166,14 +166,14 @@ mod tests {
     }
 
     /// Bytes of the places that are remembered, with the room for more.
-    fn bytes(seen: &Seen) -> usize {
+    fn bytes(seen: &SeenIds) -> usize {
         let places = seen.sources.values().map(|window| window.places.capacity());
         places.sum::<usize>() * size_of::<Place>()
     }
 
     #[test]
     fn memory_is_bounded_and_the_past_stays_seen() {
-        let mut seen = Seen::default();
+        let mut seen = SeenIds::default();
         for step in 0..10 * REMEMBERED as u64 {
             let identity = event(step);
             assert!(seen.note(&identity));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_large_batch_leaves_no_more_than_small_ones() {
-        let mut seen = Seen::default();
+        let mut seen = SeenIds::default();
         let batch: Vec<_> = (0..10 * REMEMBERED as u64).map(event).collect();
         assert!(batch.iter().all(|identity| seen.note(identity)));
         seen.settle(&batch);
@@ -201,7 +201,7 @@ mod tests {
         const UNACKNOWLEDGED: u64 = 1_024;
         // A number without a common divisor with the count goes through all of them.
         for stride in [1, 511, UNACKNOWLEDGED - 1] {
-            let mut seen = Seen::default();
+            let mut seen = SeenIds::default();
             for step in 0..5_000 {
                 let identity = event(step);
                 seen.note(&identity);

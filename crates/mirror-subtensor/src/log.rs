@@ -52,7 +52,7 @@ pub(crate) struct Log {
 }
 
 /// The metagraph of a past block.
-pub(crate) enum Past {
+pub(crate) enum PastMetagraph {
     Held(Arc<Metagraph>),
     /// In the history in this folder.
     Written(PathBuf),
@@ -190,7 +190,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         bytes: 0,
         unreported: launch.coordinator.map(|_| UnacknowledgedBlocks::default()),
     };
-    let Some(Beginning { segment, snapshot }) = beginning else {
+    let Some(ReplayStart { segment, snapshot }) = beginning else {
         log.push(Change::Genesis(genesis));
         log.keep(begins.chain());
         log.commit()?;
@@ -238,7 +238,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
 }
 
 /// Where the log begins that is to be replayed.
-struct Beginning {
+struct ReplayStart {
     segment: u32,
     /// The state there; `None`: the genesis.
     snapshot: Option<SnapshotRecord>,
@@ -247,7 +247,7 @@ struct Beginning {
 /// The newest segment that begins with a whole state; `None` where no log was begun.
 ///
 /// A snapshot that was not written to its end leaves the segment before it, which holds all that was acknowledged.
-fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<Beginning>> {
+fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<ReplayStart>> {
     if !folder.exists() {
         return Ok(None);
     }
@@ -267,7 +267,7 @@ fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<Be
             && record.segment == segment
         {
             let snapshot = check_beginning(&record.bytes, genesis)?;
-            return Ok(Some(Beginning { segment, snapshot }));
+            return Ok(Some(ReplayStart { segment, snapshot }));
         }
         let whole = record_of(Change::Genesis(genesis.clone())).len() as u64;
         if segment == 1 && records.torn() < whole {
@@ -369,10 +369,10 @@ impl Log {
     }
 
     /// The version of the metagraph of a block that the chain does not hold, or where to read it.
-    pub(crate) fn past(&self, block: Block) -> Past {
+    pub(crate) fn past(&self, block: Block) -> PastMetagraph {
         match self.history.waiting(block) {
-            Some(version) => Past::Held(Arc::clone(version)),
-            None => Past::Written(self.history.folder().to_owned()),
+            Some(version) => PastMetagraph::Held(Arc::clone(version)),
+            None => PastMetagraph::Written(self.history.folder().to_owned()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::admission::SignedTx;
 use crate::barrier::{BarrierError, Hold, Report};
 use crate::history;
 use crate::ledger::Ledger;
-use crate::log::{Change, Log, Past, Retired, StepClosed};
+use crate::log::{Change, Log, PastMetagraph, Retired, StepClosed};
 use crate::reports::{BlockRecords, Reports};
 use crate::wire::{self, Detail};
 
@@ -126,7 +126,7 @@ enum Call {
     Read(Box<Read>),
     MetagraphAt {
         block: Block,
-        reply: Reply<Past>,
+        reply: Reply<PastMetagraph>,
     },
     Begin {
         reply: Reply<Block>,
@@ -201,8 +201,8 @@ impl Handle {
     /// The metagraph as of a closed block, from memory or from the disk.
     pub(crate) async fn metagraph_at(&self, block: Block) -> Result<Arc<Metagraph>, CallError> {
         let folder = match self.ask(|reply| Call::MetagraphAt { block, reply }).await? {
-            Past::Held(metagraph) => return Ok(metagraph),
-            Past::Written(folder) => folder,
+            PastMetagraph::Held(metagraph) => return Ok(metagraph),
+            PastMetagraph::Written(folder) => folder,
         };
         let reading = Arc::clone(&self.reading).acquire_owned().await;
         let reading = reading.map_err(|_| CallError::Ending)?;
@@ -350,7 +350,7 @@ impl Node {
             Call::Read(read) => self.answers.push(read(self.ledger.chain())),
             Call::MetagraphAt { block, reply } => {
                 let past = match self.ledger.chain().metagraph_at(block) {
-                    Ok(metagraph) => Ok(Past::Held(Arc::clone(metagraph))),
+                    Ok(metagraph) => Ok(PastMetagraph::Held(Arc::clone(metagraph))),
                     Err(BlockUnavailable::TooOld { .. }) => Ok(self.log.past(block)),
                     Err(error) => Err(error.into()),
                 };

@@ -20,7 +20,7 @@ use mirror_proto::mirror::v1::{BeginRequest, BlockClosed, Metagraph, MetagraphRe
 use mirror_seed::Seed;
 use mirror_spec::launch::{Listening, SubtensorLaunch};
 use mirror_test_support::coordinator;
-use network::{Asked, Clients, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
+use network::{Clients, Request, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use rand::RngExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
@@ -83,12 +83,12 @@ impl Process {
 }
 
 /// What a validator heard, step by step.
-type Heard = Vec<BlockClosed>;
+type Received = Vec<BlockClosed>;
 
 /// Does all that `validator` has to do, asking again whenever the node has died; `acted` is told of each answer.
-async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: impl Fn()) -> Heard {
+async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: impl Fn()) -> Received {
     let mut address = address;
-    let mut heard = Heard::new();
+    let mut heard = Received::new();
     // What is asked in this step and acknowledged, and so is not sent again.
     let mut acknowledged = 0;
     // Until the node dies.
@@ -130,7 +130,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
 
 /// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's
 /// axon.
-fn asked(validator: u8, step: u64) -> Vec<Asked> {
+fn asked(validator: u8, step: u64) -> Vec<Request> {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [
         weight(0, 1 + (step as u32 * 7) % 100),
@@ -163,12 +163,12 @@ async fn final_metagraph(address: SocketAddr) -> Metagraph {
 
 /// What became of blocks and what epochs found, by number. What is told again must be the same again.
 #[derive(Debug, Default, PartialEq)]
-struct Chronicle {
+struct ChainHistory {
     blocks: BTreeMap<u64, Kind>,
     epochs: BTreeMap<u64, Kind>,
 }
 
-impl Chronicle {
+impl ChainHistory {
     fn enter(&mut self, kind: &Kind) {
         let (entries, number) = match kind {
             Kind::Transactions(closed) => (&mut self.blocks, closed.block),
@@ -192,7 +192,7 @@ impl Chronicle {
 }
 
 /// What validators hear from a node that nobody kills, where it ends, and what its coordinator is told.
-async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph, Chronicle) {
+async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory) {
     let (coordinator, told) = coordinator::records().await;
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
@@ -211,7 +211,7 @@ async fn uninterrupted(state: &Path) -> (Vec<Heard>, Metagraph, Chronicle) {
     let metagraph = final_metagraph(address).await;
     shutdown.cancel();
     served.await.expect("no panic").expect("the node ends well");
-    (heard, metagraph, Chronicle::of(told).await)
+    (heard, metagraph, ChainHistory::of(told).await)
 }
 
 fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
@@ -257,6 +257,6 @@ async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let (heard, process) = tokio::join!(futures::future::join_all(validators), killer);
     assert_eq!(heard, expected);
     assert_eq!(final_metagraph(process.address).await, expected_metagraph);
-    assert_eq!(Chronicle::of(told).await, chronicle);
+    assert_eq!(ChainHistory::of(told).await, chronicle);
     process.kill();
 }

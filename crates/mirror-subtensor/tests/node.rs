@@ -22,8 +22,8 @@ use mirror_spec::BlockTime;
 use mirror_spec::launch::SubtensorLaunch;
 use mirror_subtensor_client::transaction::sign;
 use network::{
-    Asked, Clients, MINERS, OWNER, Steps, cold, coldkey, connect, hot, hotkey, launch, launched, serve_axon,
-    set_weights,
+    Clients, MINERS, OWNER, Request, Steps, cold, coldkey, connect, hot, hotkey, launch, launched,
+    serve_axon, set_weights,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -88,7 +88,7 @@ impl Running {
     }
 
     /// The refusal, empty where there is none, and the block.
-    async fn submit(&mut self, asked: Asked) -> Result<(String, u64), Status> {
+    async fn submit(&mut self, asked: Request) -> Result<(String, u64), Status> {
         self.clients.submit(asked).await
     }
 
@@ -355,7 +355,7 @@ async fn a_transaction_that_arrives_twice_acts_once() {
     let state = state();
     let launch = launch(state.path(), 1);
     let mut node = Running::start(launch.clone()).await;
-    let register = Asked {
+    let register = Request {
         key: hot(50),
         nonce: 1,
         call: Call::Register(Register {
@@ -381,7 +381,7 @@ async fn a_transaction_that_arrives_twice_acts_once() {
         node.submit(register.clone()).await.expect("sound"),
         (String::new(), 1)
     );
-    let below = Asked { nonce: 0, ..register };
+    let below = Request { nonce: 0, ..register };
     assert_eq!(node.submit(below).await.expect("sound"), ("Stale".to_owned(), 2));
     assert_eq!(node.metagraph().await.neurons.len(), usize::from(MINERS) + 2);
 }
@@ -449,7 +449,7 @@ async fn nominators_are_told_by_coldkey() {
 async fn money_moves_and_is_told_of() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
-    let by = |key, nonce, call| Asked { key, nonce, call };
+    let by = |key, nonce, call| Request { key, nonce, call };
     let take = BecomeDelegate {
         hotkey: hotkey(0).bytes().to_vec(),
         take: Some(6_553),
@@ -530,7 +530,7 @@ async fn what_mocks_answer_from_nothing_is_kept_here() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     node.begin().await;
-    let by = |key, nonce, call| Asked { key, nonce, call };
+    let by = |key, nonce, call| Request { key, nonce, call };
     let publish = |data: &[u8]| Call::PublishMetadata(PublishMetadata { data: data.to_vec() });
     let balance = Call::ForceSetBalance(ForceSetBalance {
         coldkey: coldkey(8).bytes().to_vec(),

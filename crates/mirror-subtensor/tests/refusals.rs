@@ -14,7 +14,7 @@ use mirror_proto::mirror::v1::{
 use mirror_spec::launch::SubtensorLaunch;
 use mirror_subtensor_client::transaction::{sign, sign_call, verify};
 use network::{
-    Asked, Clients, MINERS, OWNER, Steps, cold, connect, hot, hotkey, launch, launched, serve_axon,
+    Clients, MINERS, OWNER, Request, Steps, cold, connect, hot, hotkey, launch, launched, serve_axon,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ impl Node {
 
     /// What becomes of a call of the validator in the next block.
     async fn outcome(&mut self, call: Call) -> String {
-        let asked = Asked {
+        let asked = Request {
             key: hot(VALIDATOR),
             nonce: self.step + 1,
             call,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mirror_proto::mirror::v1::{BeginRequest, Metagraph, MetagraphRequest, Weight};
 use mirror_spec::launch::SubtensorLaunch;
-use network::{Asked, Clients, MINERS, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
+use network::{Clients, MINERS, Request, Steps, connect, hotkey, launch, launched, serve_axon, set_weights};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -126,7 +126,7 @@ fn assert_says(message: &str, words: &str) {
 }
 
 /// What the validator says in a step.
-fn weights_of(step: u64) -> Asked {
+fn weights_of(step: u64) -> Request {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [weight(0, 1 + (step as u32 * 7) % 100), weight(1, 50)];
     set_weights(MINERS, step + 1, &weights)

@@ -96,7 +96,7 @@ pub struct Reply {
 }
 
 /// What one axon is asked.
-struct Asked {
+struct AxonRequest {
     call: CallId,
     context: TraceContext,
     /// The messages, encoded.
@@ -171,7 +171,7 @@ impl DendritePool {
                 too_late = true;
                 continue;
             }
-            let asked = Asked {
+            let asked = AxonRequest {
                 context: self.context(&trace, &call),
                 call,
                 body: body.clone(),
@@ -278,7 +278,7 @@ impl DendritePool {
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
-        let asked = Asked {
+        let asked = AxonRequest {
             context: self.context(&self.trace(&call), &call),
             call,
             body: body.encode_to_vec().into(),
@@ -308,7 +308,7 @@ impl DendritePool {
     }
 }
 
-impl Asked {
+impl AxonRequest {
     /// One call, and once more when the connection it was given turned out to be dead: whether the end of a process was
     /// noticed before the call or during it is a race, and shall make no difference.
     async fn ask<T>(&self, mut axon: Axon, method: &'static str) -> Result<T, Status>

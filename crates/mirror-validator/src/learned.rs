@@ -11,14 +11,14 @@ use anyhow::Context;
 use mirror_journal::{Reader, Writer};
 use prost::Message;
 
-use crate::weights::Waiting;
+use crate::weights::InFlightWeights;
 
 /// Bytes of one segment.
 const SEGMENT: u64 = 16 << 20;
 
 /// What one event taught.
 #[derive(Clone, PartialEq, Message)]
-pub struct Learned {
+pub struct LearningRecord {
     /// Step of the query.
     #[prost(uint64, tag = "1")]
     pub step: u64,
@@ -48,21 +48,21 @@ pub struct Learned {
     pub epoch_block: u64,
     /// Weights on their way to the chain as the step began, if they are not as the event before has them.
     #[prost(message, optional, tag = "10")]
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<InFlightWeights>,
     /// The question that the gating model was trained on; absent where it was not.
     #[prost(string, optional, tag = "11")]
     pub trained_on: Option<String>,
 }
 
 /// Opens the journal in `folder`: what was learned in finished steps, in order, and the writer that goes on behind it.
-pub fn open(folder: &Path) -> anyhow::Result<(Vec<Learned>, Writer)> {
+pub fn open(folder: &Path) -> anyhow::Result<(Vec<LearningRecord>, Writer)> {
     let context = || format!("cannot read what was learned before, in {}", folder.display());
     let opened = Writer::open(folder, SEGMENT).with_context(context)?;
-    let mut finished: Vec<Learned> = Vec::new();
-    let mut unfinished: Vec<Learned> = Vec::new();
+    let mut finished: Vec<LearningRecord> = Vec::new();
+    let mut unfinished: Vec<LearningRecord> = Vec::new();
     for entry in Reader::open(folder).with_context(context)? {
         let entry = entry.with_context(context)?;
-        let learned = Learned::decode(entry.bytes.as_slice()).with_context(context)?;
+        let learned = LearningRecord::decode(entry.bytes.as_slice()).with_context(context)?;
         if finished.last().is_some_and(|last| learned.step <= last.step) {
             continue;
         }
@@ -82,19 +82,19 @@ pub fn open(folder: &Path) -> anyhow::Result<(Vec<Learned>, Writer)> {
 mod tests {
     use super::*;
 
-    fn learned(step: u64, forward_index: u32, last_of_step: bool) -> Learned {
-        Learned {
+    fn learned(step: u64, forward_index: u32, last_of_step: bool) -> LearningRecord {
+        LearningRecord {
             step,
             forward_index,
             last_of_step,
-            ..Learned::default()
+            ..LearningRecord::default()
         }
     }
 
     #[test]
     fn unfinished_steps_are_made_again() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let write = |entries: &[Learned]| {
+        let write = |entries: &[LearningRecord]| {
             let (_, mut writer) = open(folder.path()).expect("opens");
             let encoded: Vec<Vec<u8>> = entries.iter().map(Message::encode_to_vec).collect();
             writer.append_batch(&encoded).expect("writes");

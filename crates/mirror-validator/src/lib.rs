@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::dendrite::DendritePool;
-use crate::neuron::{Neuron, Parts};
+use crate::neuron::{Neuron, NeuronParts};
 use crate::service::{PreparedQuery, Service};
 
 /// Serves a validator until `shutdown`.
@@ -99,7 +99,7 @@ pub async fn serve(
     let reward_model =
         reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?;
     let last_words = reporter.clone();
-    let neuron = Neuron::new(Parts {
+    let neuron = Neuron::new(NeuronParts {
         launch: role,
         name: node,
         incarnation,

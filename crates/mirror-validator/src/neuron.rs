@@ -25,14 +25,14 @@ use mirror_subtensor_client::{Barrier, Detail, SubtensorClient};
 use self::ask::{Ask, Judgement};
 use self::chain_view::ChainView;
 use self::event::ForwardRecord;
-use self::judge::Judged;
+use self::judge::JudgedReplies;
 pub use self::plan::ForwardId;
 use self::plan::{Answered, Plan, Planner};
 use self::training::Training;
 use crate::behaviour::{self, Behaviour};
 use crate::checkpoint::{self, Checkpoints};
 use crate::dendrite::{DendritePool, Reply};
-use crate::learned::Learned;
+use crate::learned::LearningRecord;
 use crate::reporter::Reporter;
 use crate::weights::{History, PendingWeights};
 
@@ -60,7 +60,7 @@ pub struct Neuron {
 }
 
 /// The parts that a neuron is made of. Everything else is made from its launch description.
-pub struct Parts {
+pub struct NeuronParts {
     /// The launch description.
     pub launch: ValidatorLaunch,
     /// The node's name in the run, such as `validator-0`.
@@ -85,7 +85,7 @@ pub struct Parts {
 
 /// The result of a forward.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settled {
+pub struct ForwardOutcome {
     /// The identity of the forward.
     pub id: ForwardId,
     /// The uids that were asked.
@@ -96,7 +96,7 @@ pub struct Settled {
     pub best: Option<usize>,
 }
 
-impl Settled {
+impl ForwardOutcome {
     /// The best completion.
     pub fn completion(&self) -> Option<&str> {
         self.succeeded
@@ -112,7 +112,7 @@ impl Settled {
 
 /// Whether a step is over after an event, which decides what a validator repeats after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
+pub enum StepEnd {
     /// The step is over with this event.
     Always,
     /// The step is over unless there is a best completion to go on with.
@@ -123,8 +123,8 @@ pub enum Ends {
 
 impl Neuron {
     /// A neuron that has not synchronised with the chain yet.
-    pub fn new(parts: Parts) -> Self {
-        let Parts {
+    pub fn new(parts: NeuronParts) -> Self {
+        let NeuronParts {
             launch,
             name,
             incarnation,
@@ -174,14 +174,23 @@ impl Neuron {
     }
 
     /// Asks the network once: plan, fan-out, settlement.
-    pub async fn forward(&mut self, ask: Ask, id: ForwardId, ends: Ends) -> anyhow::Result<Settled> {
+    pub async fn forward(
+        &mut self,
+        ask: Ask,
+        id: ForwardId,
+        ends: StepEnd,
+    ) -> anyhow::Result<ForwardOutcome> {
         let plan = self.plan(ask, id);
         let answered = plan.ask(&self.dendrite).await;
         self.settle(plan, answered, ends).await
     }
 
     /// Asks several things at once and settles them in their order: the forwards of one step.
-    pub async fn forward_together(&mut self, asks: Vec<Ask>, step: u64) -> anyhow::Result<Vec<Settled>> {
+    pub async fn forward_together(
+        &mut self,
+        asks: Vec<Ask>,
+        step: u64,
+    ) -> anyhow::Result<Vec<ForwardOutcome>> {
         let count = asks.len();
         let plans: Vec<Plan> = (0u32..)
             .zip(asks)
@@ -199,9 +208,9 @@ impl Neuron {
         let mut settled = Vec::with_capacity(count);
         for (position, (plan, answered)) in plans.into_iter().zip(answered).enumerate() {
             let ends = if position + 1 == count {
-                Ends::Always
+                StepEnd::Always
             } else {
-                Ends::Never
+                StepEnd::Never
             };
             settled.push(self.settle(plan, answered, ends).await?);
         }
@@ -231,14 +240,19 @@ impl Neuron {
         planner.plan(ask, id)
     }
 
-    async fn settle(&mut self, plan: Plan, answered: Answered, ends: Ends) -> anyhow::Result<Settled> {
+    async fn settle(
+        &mut self,
+        plan: Plan,
+        answered: Answered,
+        ends: StepEnd,
+    ) -> anyhow::Result<ForwardOutcome> {
         let Answered { replies, call_time } = answered;
         let reward_model: Option<&mut dyn RewardModel> = if self.launch.neuron.no_reward_model {
             None
         } else {
             Some(&mut *self.reward)
         };
-        let judged = Judged::new(&plan, &replies, reward_model);
+        let judged = JudgedReplies::new(&plan, &replies, reward_model);
         let watch_every = self.launch.neuron.watch_every;
         let training = Training::run(&mut *self.gating, &plan, &replies, &judged, watch_every);
         let mut backward_codes = HashMap::new();
@@ -249,9 +263,9 @@ impl Neuron {
             backward_codes = self.dendrite.backward(judged.backwards(&plan, &replies)).await;
         }
         let last_of_step = match ends {
-            Ends::Always => true,
-            Ends::WithoutBest => judged.best.is_none(),
-            Ends::Never => false,
+            StepEnd::Always => true,
+            StepEnd::WithoutBest => judged.best.is_none(),
+            StepEnd::Never => false,
         };
         let learned = self.learn(&plan, &replies, &judged, &training, last_of_step);
         let record = ForwardRecord {
@@ -265,7 +279,7 @@ impl Neuron {
         };
         let event = record.event(&self.name, &self.chain);
         self.reporter.report(record::Kind::Event(event), learned).await?;
-        let mut settled = Settled {
+        let mut settled = ForwardOutcome {
             id: plan.id,
             asked: plan.fan_out.uids,
             succeeded: Vec::with_capacity(judged.successes.len()),
@@ -287,17 +301,17 @@ impl Neuron {
         &mut self,
         plan: &Plan,
         replies: &[Reply],
-        judged: &Judged,
+        judged: &JudgedReplies,
         training: &Training,
         last_of_step: bool,
-    ) -> Option<Learned> {
-        let mut learned = Learned {
+    ) -> Option<LearningRecord> {
+        let mut learned = LearningRecord {
             step: plan.id.step,
             forward_index: plan.id.forward_index,
             last_of_step,
             synced_block: self.chain.synced_block(),
             epoch_block: self.chain.epoch_block(),
-            ..Learned::default()
+            ..LearningRecord::default()
         };
         if matches!(plan.ask.judgement, Judgement::Reward { .. }) {
             for (position, reward) in judged.rewarded() {
@@ -322,7 +336,7 @@ impl Neuron {
 
     /// Applies an event to the moving averages and the gating model, when it happens and when it is replayed after a
     /// restart.
-    fn apply(&mut self, learned: &Learned) {
+    fn apply(&mut self, learned: &LearningRecord) {
         if !learned.uids.is_empty() {
             self.history
                 .record(&learned.uids, &learned.rewards, &learned.resets);
@@ -339,7 +353,7 @@ impl Neuron {
 
     /// Replays what was learned in the finished steps before a restart, of which `last` is the last. The gating model
     /// begins with its newest checkpoint and trains again on what came after it.
-    pub(crate) fn replay(&mut self, learned: &[Learned], last: &Learned) -> anyhow::Result<()> {
+    pub(crate) fn replay(&mut self, learned: &[LearningRecord], last: &LearningRecord) -> anyhow::Result<()> {
         // The events that are replayed have the resets of their time.
         self.chain.take_resets();
         let steps_of_checkpoint = self.restore(last.step + 1)?;

@@ -9,9 +9,9 @@ use mirror_proto::mirror::v1::Purpose;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use tokio::sync::{Mutex, watch};
 
-use crate::learned::Learned;
+use crate::learned::LearningRecord;
 use crate::neuron::ask::{Ask, user_message};
-use crate::neuron::{Ends, ForwardId, Neuron};
+use crate::neuron::{ForwardId, Neuron, StepEnd};
 
 /// How far a query has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ pub async fn run(
     neuron: &Mutex<Neuron>,
     query: &Query,
     questions: Option<&Path>,
-    learned: &[Learned],
+    learned: &[LearningRecord],
     progress: &watch::Sender<Progress>,
 ) -> anyhow::Result<()> {
     let steps = Steps::open(query, questions)?;
@@ -137,7 +137,7 @@ impl Questions {
 
 impl Run<'_> {
     /// Takes in what was learned before and returns the step to go on with.
-    async fn resume(&mut self, learned: &[Learned]) -> anyhow::Result<u64> {
+    async fn resume(&mut self, learned: &[LearningRecord]) -> anyhow::Result<u64> {
         let Some(last) = learned.last() else {
             self.resync(None).await?;
             let chain = self.neuron.chain_mut();
@@ -187,12 +187,12 @@ impl Run<'_> {
             forward_index,
         };
         let ask = Ask::for_question(self.neuron.launch(), args);
-        let question = self.neuron.forward(ask, id(0), Ends::WithoutBest).await?;
+        let question = self.neuron.forward(ask, id(0), StepEnd::WithoutBest).await?;
         let Some(question) = question.completion() else {
             return Ok(1);
         };
         let ask = Ask::for_answer(self.neuron.launch(), args, question);
-        let answer = self.neuron.forward(ask, id(1), Ends::Always).await?;
+        let answer = self.neuron.forward(ask, id(1), StepEnd::Always).await?;
         Ok(u64::from(answer.best.is_none()))
     }
 

@@ -19,14 +19,14 @@ const LONGEST: u64 = 16 << 20;
 
 /// What is told of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum TextReport {
     /// Its sentence embedding.
     Embedding,
     /// How many tokens it has.
     Tokens,
 }
 
-impl Told {
+impl TextReport {
     /// By the first word of the command line.
     pub fn named(word: &std::ffi::OsStr) -> Option<Self> {
         match word.to_str()? {
@@ -38,7 +38,7 @@ impl Told {
 }
 
 /// Reads texts to their end with the model or tokenizer in the folder that the next word names.
-pub fn main(told: Told, mut words: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(told: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(folder) = words.next().map(PathBuf::from) else {
         eprintln!("error: the folder of a model is expected");
         return ExitCode::from(2);
@@ -46,11 +46,11 @@ pub fn main(told: Told, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
     let done = match told {
-        Told::Embedding => torch::prepare("cpu", 1)
+        TextReport::Embedding => torch::prepare("cpu", 1)
             .context("libtorch")
             .and_then(|_| Ok(SentenceModel::read(&folder)?))
             .and_then(|model| each(&mut input, &mut output, |texts| Ok(model.embed(texts)?))),
-        Told::Tokens => each(&mut input, &mut output, |texts| Ok(count_tokens(&folder, texts)?)),
+        TextReport::Tokens => each(&mut input, &mut output, |texts| Ok(count_tokens(&folder, texts)?)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use mirror_proto::mirror::v1::{Hello, Purpose, record};
 use prost::Message;
 use tokio::sync::watch;
 
-use crate::learned::Learned;
+use crate::learned::LearningRecord;
 
 /// Where records go.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub type ReportStream = reporter::ReportStream<AckLog>;
 /// What is written down once a record is acknowledged.
 pub struct AckPayload {
     identity: Option<String>,
-    learned: Option<Learned>,
+    learned: Option<LearningRecord>,
 }
 
 /// Where a validator writes down what was acknowledged.
@@ -68,7 +68,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The desk works no more.
-    pub async fn report(&self, kind: record::Kind, learned: Option<Learned>) -> anyhow::Result<()> {
+    pub async fn report(&self, kind: record::Kind, learned: Option<LearningRecord>) -> anyhow::Result<()> {
         let identity = identity(&kind);
         self.0.report(kind, AckPayload { identity, learned }).await
     }

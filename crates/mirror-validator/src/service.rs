@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::conversation::{Conversation, Message};
-use crate::learned::Learned;
+use crate::learned::LearningRecord;
 use crate::neuron::ask::{self, Ask, Choice, Judgement};
-use crate::neuron::{Ends, ForwardId, Neuron, Settled};
+use crate::neuron::{ForwardId, ForwardOutcome, Neuron, StepEnd};
 use crate::query::{self, Progress};
 
 /// How often progress is told.
@@ -52,7 +52,7 @@ pub struct PreparedQuery {
     /// The compiled questions.
     pub questions: Option<PathBuf>,
     /// What earlier starts of this validator had finished.
-    pub learned: Vec<Learned>,
+    pub learned: Vec<LearningRecord>,
 }
 
 impl Service {
@@ -224,7 +224,7 @@ impl NeuronService for Service {
 }
 
 /// One manual step: the question, and its answer when there was a question.
-async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<Settled, Status>> {
+async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<ForwardOutcome, Status>> {
     let mut neuron = neuron.lock().await;
     let args = ask::train_args(neuron.launch());
     let ask = Ask::for_question(neuron.launch(), &args);
@@ -239,17 +239,17 @@ async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<Settled, Status>> {
             forward_index: 1,
             ..id
         };
-        settled.push(neuron.forward(ask, id, Ends::Always).await.map_err(failed));
+        settled.push(neuron.forward(ask, id, StepEnd::Always).await.map_err(failed));
     }
     settled
 }
 
-async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<Settled, Status> {
+async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<ForwardOutcome, Status> {
     if neuron.chain().metagraph().neurons.is_empty() {
         neuron.resync(None).await.map_err(failed)?;
     }
     let id = neuron.next_manual_forward();
-    neuron.forward(ask, id, Ends::Always).await.map_err(failed)
+    neuron.forward(ask, id, StepEnd::Always).await.map_err(failed)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
@@ -257,7 +257,7 @@ fn failed(error: anyhow::Error) -> Status {
     Status::internal(format!("{error:#}"))
 }
 
-fn reply(settled: Settled) -> ForwardReply {
+fn reply(settled: ForwardOutcome) -> ForwardReply {
     let mut reply = ForwardReply {
         completion: settled.completion().unwrap_or_default().to_owned(),
         problem: problem(&settled),
@@ -274,7 +274,7 @@ fn reply(settled: Settled) -> ForwardReply {
     reply
 }
 
-fn problem(settled: &Settled) -> String {
+fn problem(settled: &ForwardOutcome) -> String {
     match (settled.asked.is_empty(), settled.best) {
         (true, _) => "no axon is serving".to_owned(),
         (false, None) => format!(

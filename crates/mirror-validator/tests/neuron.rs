@@ -10,8 +10,8 @@ use mirror_identity::PublicKey;
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    DispatchError, ForwardEvent, ForwardRequest, Hello, InferenceRequest, Message as Asked, Outcome, Purpose,
-    QueryRequest, TrainRequest, Transaction, WeightsSet, node_report, record,
+    DispatchError, ForwardEvent, ForwardRequest, Hello, InferenceRequest, Message as AxonRequest, Outcome,
+    Purpose, QueryRequest, TrainRequest, Transaction, WeightsSet, node_report, record,
 };
 use mirror_seed::Seed;
 use mirror_spec::TrainArgs;
@@ -63,8 +63,8 @@ fn weights(records: Vec<record::Kind>) -> Vec<WeightsSet> {
     records.into_iter().filter_map(weights).collect()
 }
 
-fn asked(content: &str) -> Vec<Asked> {
-    vec![Asked {
+fn asked(content: &str) -> Vec<AxonRequest> {
+    vec![AxonRequest {
         role: "user".to_owned(),
         content: content.to_owned(),
     }]

@@ -6,12 +6,12 @@ use tempfile::TempDir;
 use super::*;
 
 /// Folders for the three places, and one for the experiment file.
-struct World {
+struct Folders {
     folder: TempDir,
     places: Places,
 }
 
-impl World {
+impl Folders {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| Some(folder.path().join(name));
@@ -61,14 +61,14 @@ impl World {
 
 #[test]
 fn builtin_needs_no_place() {
-    let resolved = World::new().offline("builtin").unwrap();
+    let resolved = Folders::new().offline("builtin").unwrap();
     assert_eq!(resolved.origin, "builtin");
     assert!(resolved.rows.iter().eq(builtin::rows()));
 }
 
 #[test]
 fn a_path_starts_at_the_experiment_file_and_wins_over_a_name() {
-    let world = World::new();
+    let world = Folders::new();
     world.put("experiments/data/a.jsonl", "path");
     world.put("experiments/moons/a.jsonl", "path");
     world.put("mirror/moons/a.jsonl", "name");
@@ -81,7 +81,7 @@ fn a_path_starts_at_the_experiment_file_and_wins_over_a_name() {
 
 #[test]
 fn a_name_is_looked_for_in_order() {
-    let world = World::new();
+    let world = Folders::new();
     let hub = "hub/datasets--owner--moons";
     world.put(&format!("cache/{hub}/snapshots/abc1234/train.jsonl"), "own cache");
     world.check("owner/moons", "own cache");
@@ -99,7 +99,7 @@ fn a_name_is_looked_for_in_order() {
 
 #[test]
 fn the_revision_of_main_is_taken() {
-    let world = World::new();
+    let world = Folders::new();
     let hub = "hf/hub/datasets--moons";
     world.put(&format!("{hub}/snapshots/aaaaaaa/train.jsonl"), "old");
     world.put(&format!("{hub}/snapshots/bbbbbbb/train.jsonl"), "new");
@@ -122,7 +122,7 @@ fn the_revision_of_main_is_taken() {
 
 #[test]
 fn a_snapshot_without_a_training_split_is_named() {
-    let world = World::new();
+    let world = Folders::new();
     world.put("hf/hub/datasets--moons/snapshots/aaaaaaa/test.jsonl", "test");
     let message = world.offline("moons").unwrap_err().to_string();
     assert!(message.contains("snapshots/aaaaaaa has no files"), "{message}");
@@ -130,7 +130,7 @@ fn a_snapshot_without_a_training_split_is_named() {
 
 #[test]
 fn two_owners_of_a_name_are_named() {
-    let world = World::new();
+    let world = Folders::new();
     world.put("hf/hub/datasets--a--moons/snapshots/aaaaaaa/train.jsonl", "a");
     world.put("hf/hub/datasets--b--moons/snapshots/aaaaaaa/train.jsonl", "b");
     let message = world.offline("moons").unwrap_err().to_string();
@@ -143,7 +143,7 @@ fn two_owners_of_a_name_are_named() {
 
 #[test]
 fn what_is_nowhere_says_all_three_ways() {
-    let mut world = World::new();
+    let mut world = Folders::new();
     let offline = world.offline("nq_open").unwrap_err().to_string();
     let online = world.resolve("nq_open", false).unwrap_err();
     for message in [&offline, &online.to_string()] {
@@ -169,7 +169,7 @@ fn what_is_nowhere_says_all_three_ways() {
 
 #[test]
 fn what_cannot_be_a_name_is_a_path_that_is_missing() {
-    let world = World::new();
+    let world = Folders::new();
     world.put("mirror/secret/a.jsonl", "x");
     let inside = "../mirror/other";
     for text in [
@@ -192,7 +192,7 @@ fn what_cannot_be_a_name_is_a_path_that_is_missing() {
 
 #[test]
 fn an_empty_folder_in_a_place_is_named() {
-    let world = World::new();
+    let world = Folders::new();
     fs::create_dir_all(world.folder.path().join("mirror/moons")).unwrap();
     let message = world.offline("moons").unwrap_err().to_string();
     assert!(

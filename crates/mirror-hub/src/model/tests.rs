@@ -13,12 +13,12 @@ const REVISION: &str = "3dd2d5a3bb1d2ac5eb2d5b1d5a3bb1d2ac5eb2d5";
 const ALL: [Part; 3] = [Part::Config, Part::Parameters, Part::Tokenizer];
 
 /// Folders for the places, and one for the experiment file.
-struct World {
+struct Folders {
     folder: TempDir,
     places: Places,
 }
 
-impl World {
+impl Folders {
     fn new(hub_endpoint: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| Some(folder.path().join(name));
@@ -104,7 +104,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[test]
 fn a_name_is_looked_for_in_order() {
-    let world = World::new(NOWHERE);
+    let world = Folders::new(NOWHERE);
     world.put(&format!(
         "cache/hub/models--owner--tiny/snapshots/{REVISION}/tokenizer.json"
     ));
@@ -119,7 +119,7 @@ fn a_name_is_looked_for_in_order() {
 
 #[test]
 fn what_is_nowhere_says_all_three_ways() {
-    let world = World::new(NOWHERE);
+    let world = Folders::new(NOWHERE);
     for offline in [true, false] {
         let message = world.locate("owner/tiny", &ALL, offline).unwrap_err().to_string();
         for way in ["$MIRROR_MODELS/owner/tiny/", "Hugging Face cache", "--offline"] {
@@ -130,7 +130,7 @@ fn what_is_nowhere_says_all_three_ways() {
 
 #[test]
 fn a_folder_without_a_needed_part_is_named() {
-    let world = World::new(NOWHERE);
+    let world = Folders::new(NOWHERE);
     world.put("models/tiny/config.json");
     world.put("models/tiny/tokenizer.json");
     let message = world.locate("tiny", &ALL, true).unwrap_err().to_string();
@@ -142,7 +142,7 @@ fn a_folder_without_a_needed_part_is_named() {
 
 #[test]
 fn what_is_no_name_is_a_folder_that_is_missing() {
-    let world = World::new(NOWHERE);
+    let world = Folders::new(NOWHERE);
     for path in ["../tiny", "/nowhere/tiny", "a/b/c"] {
         let error = world.locate(path, &ALL, false).unwrap_err();
         assert!(matches!(error, ModelError::NoSuchFolder { .. }), "{error}");
@@ -161,7 +161,7 @@ fn a_name_is_fetched_with_what_is_needed_and_kept() {
         "tokenizer.json",
         "tokenizer_config.json",
     ];
-    let world = World::new(&hub(&files));
+    let world = Folders::new(&hub(&files));
     let tokenizer = world.locate("owner/tiny", &[Part::Tokenizer], false).unwrap();
     let names = |folder: &Path| {
         let mut names = crate::files(folder).unwrap();
@@ -184,7 +184,7 @@ fn a_name_is_fetched_with_what_is_needed_and_kept() {
 
 #[test]
 fn a_hub_without_the_parts_is_told() {
-    let world = World::new(&hub(&["config.json", "tf_model.h5"]));
+    let world = Folders::new(&hub(&["config.json", "tf_model.h5"]));
     let error = world
         .locate("owner/tiny", &[Part::Config, Part::Parameters], false)
         .unwrap_err();
@@ -196,7 +196,7 @@ fn a_hub_without_the_parts_is_told() {
 
 #[test]
 fn progress_adds_up_to_what_was_announced() {
-    let world = World::new(&hub(&["tokenizer.json"]));
+    let world = Folders::new(&hub(&["tokenizer.json"]));
     let told = Mutex::new((None, 0, 0));
     let progress = |progress: Progress<'_>| {
         let mut told = told.lock().unwrap();

@@ -24,7 +24,7 @@ const QUESTIONS: usize = 64;
 
 /// What became of a table.
 #[derive(Debug, Clone)]
-pub struct Judged {
+pub struct HeldOutResult {
     /// Its topic.
     pub topic: String,
     /// Its name.
@@ -39,7 +39,7 @@ pub struct Judged {
     pub anywhere: Share,
 }
 
-impl Judged {
+impl HeldOutResult {
     /// Takes in what became of the same table another time.
     pub fn add(&mut self, other: &Self) {
         self.alike = self.alike.and(other.alike);
@@ -100,7 +100,7 @@ pub fn hold_out(
     tables: &[Table],
     tokenizer: &Tokenizer,
     seed: Seed,
-) -> Result<Vec<Judged>, ModelError> {
+) -> Result<Vec<HeldOutResult>, ModelError> {
     let (held_out, others): (Vec<&Table>, Vec<&Table>) =
         tables.iter().partition(|table| topics.contains(&table.topic));
     let (judge, _) = training::train(&others, tokenizer, seed)?;
@@ -112,7 +112,7 @@ pub fn hold_out(
     let mut draws = seed.child("wrong answers").generator();
     let mut judged = Vec::new();
     for table in held_out {
-        let mut of_table = Judged {
+        let mut of_table = HeldOutResult {
             topic: table.topic.clone(),
             table: table.name.clone(),
             questions: 0,

@@ -57,7 +57,7 @@ impl Batch {
         let pairs = questions.iter().zip(answers);
         let relations: Vec<f32> = pairs
             .flat_map(|(question, answers)| {
-                let asked = relation::Asked::of(question);
+                let asked = relation::QuestionWords::of(question);
                 answers
                     .iter()
                     .flat_map(move |answer| asked.features(answer))

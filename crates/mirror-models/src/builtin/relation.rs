@@ -26,7 +26,7 @@ const SAY_NOTHING: [&str; 40] = [
 type Letters = Vec<char>;
 
 /// A question's words.
-pub struct Asked {
+pub struct QuestionWords {
     /// Those that say something.
     telling: Vec<Letters>,
     /// Each two of them that stand together, as one.
@@ -34,7 +34,7 @@ pub struct Asked {
     initials: Letters,
 }
 
-impl Asked {
+impl QuestionWords {
     /// Of a question.
     pub fn of(question: &str) -> Self {
         let mut telling = words(question);

@@ -165,7 +165,7 @@ mod tests {
             forward: CallId {
                 caller: [1; 32],
                 step,
-                half: 0,
+                forward_index: 0,
                 uid: 0,
                 call: CallNumber::QUERY,
             },

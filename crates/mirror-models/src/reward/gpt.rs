@@ -29,7 +29,7 @@ pub(crate) struct GptRewardModel {
 }
 
 /// The tokens of a text up to what ends it.
-pub(crate) struct Judged {
+pub(crate) struct JudgedTokens {
     pub(crate) tokens: Vec<i64>,
     /// The position of the first end token.
     pub(crate) end: usize,
@@ -90,13 +90,13 @@ impl GptRewardModel {
     }
 
     /// The tokens of a text between the marks that v4 puts around it, and where its end is.
-    pub(crate) fn judged(&self, text: &str) -> Result<Judged, ModelError> {
+    pub(crate) fn judged(&self, text: &str) -> Result<JudgedTokens, ModelError> {
         let marked = format!("<|startoftext|>{text}<|endoftext|>");
         let tokens = self.tokenizer.encode(&marked)?.ids;
         let end = tokens
             .iter()
             .position(|token| Some(*token) == self.tokenizer.end());
-        Ok(Judged {
+        Ok(JudgedTokens {
             end: end.unwrap_or(tokens.len()),
             tokens,
         })
@@ -112,7 +112,7 @@ impl GptRewardModel {
     /// What the model sees of a text: up to its end, and no more than it has positions for. `None`: the tokenizer has
     /// no tokens for it.
     fn seen(&mut self, text: &str) -> Option<Vec<i64>> {
-        let Judged { mut tokens, end } = match self.judged(text) {
+        let JudgedTokens { mut tokens, end } = match self.judged(text) {
             Ok(judged) => judged,
             Err(error) => {
                 tracing::warn!(%error, "a completion without tokens");

@@ -98,7 +98,7 @@ mod tests {
         let call = CallId {
             caller: [1; 32],
             step: 2,
-            half: 1,
+            forward_index: 1,
             uid,
             call: CallNumber::QUERY,
         };

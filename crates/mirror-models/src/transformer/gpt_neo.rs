@@ -20,7 +20,7 @@ pub(super) struct GptNeo {
 }
 
 struct Block {
-    reach: Reach,
+    reach: AttentionSpan,
     attention_norm: LayerNorm,
     projections: Projections,
     attention: Attention,
@@ -31,7 +31,7 @@ struct Block {
 
 /// How far back a layer looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+enum AttentionSpan {
     Global,
     Local,
 }
@@ -52,31 +52,32 @@ impl GptNeo {
         config.head_width(width, heads, "num_heads")?;
         let init = config.init()?;
 
-        let block = |layer: usize, reach: Reach, weights: &mut Weights| -> Result<Block, ModelError> {
-            let name = |part: &str| format!("h.{layer}.{part}");
-            let mut projection = |part| Linear::without_bias(weights, &name(part), [width, width], init);
-            let projections = Projections {
-                query: projection("attn.attention.q_proj")?,
-                key: projection("attn.attention.k_proj")?,
-                value: projection("attn.attention.v_proj")?,
+        let block =
+            |layer: usize, reach: AttentionSpan, weights: &mut Weights| -> Result<Block, ModelError> {
+                let name = |part: &str| format!("h.{layer}.{part}");
+                let mut projection = |part| Linear::without_bias(weights, &name(part), [width, width], init);
+                let projections = Projections {
+                    query: projection("attn.attention.q_proj")?,
+                    key: projection("attn.attention.k_proj")?,
+                    value: projection("attn.attention.v_proj")?,
+                };
+                let mut linear = |part, size| Linear::with_bias(weights, &name(part), size, init);
+                let output = linear("attn.attention.out_proj", [width, width])?;
+                let mlp = Mlp {
+                    up: linear("mlp.c_fc", [width, inner])?,
+                    activation,
+                    down: linear("mlp.c_proj", [inner, width])?,
+                };
+                Ok(Block {
+                    reach,
+                    attention_norm: LayerNorm::take(weights, &name("ln_1"), width, epsilon)?,
+                    projections,
+                    attention: Attention { heads, scale: 1.0 },
+                    output,
+                    mlp_norm: LayerNorm::take(weights, &name("ln_2"), width, epsilon)?,
+                    mlp,
+                })
             };
-            let mut linear = |part, size| Linear::with_bias(weights, &name(part), size, init);
-            let output = linear("attn.attention.out_proj", [width, width])?;
-            let mlp = Mlp {
-                up: linear("mlp.c_fc", [width, inner])?,
-                activation,
-                down: linear("mlp.c_proj", [inner, width])?,
-            };
-            Ok(Block {
-                reach,
-                attention_norm: LayerNorm::take(weights, &name("ln_1"), width, epsilon)?,
-                projections,
-                attention: Attention { heads, scale: 1.0 },
-                output,
-                mlp_norm: LayerNorm::take(weights, &name("ln_2"), width, epsilon)?,
-                mlp,
-            })
-        };
         let blocks = reaches(config, layers)?
             .into_iter()
             .enumerate()
@@ -106,7 +107,7 @@ impl GptNeo {
 
 /// The reach of each layer: `attention_layers` names them one by one, `attention_types` as lists with a number of
 /// repeats each; the first wins, as in transformers.
-fn reaches(config: &Config, layers: i64) -> Result<Vec<Reach>, ModelError> {
+fn reaches(config: &Config, layers: i64) -> Result<Vec<AttentionSpan>, ModelError> {
     let (key, found) = if config.mentions("attention_layers") {
         let list = config.value("attention_layers").and_then(Value::as_array);
         (
@@ -116,10 +117,11 @@ fn reaches(config: &Config, layers: i64) -> Result<Vec<Reach>, ModelError> {
     } else if let Some(types) = config.value("attention_types") {
         ("attention_types", repeated(types, layers))
     } else {
-        let pairs = (0..layers).map(|layer| [Reach::Global, Reach::Local][layer as usize % 2]);
+        let pairs =
+            (0..layers).map(|layer| [AttentionSpan::Global, AttentionSpan::Local][layer as usize % 2]);
         ("attention_types", Some(pairs.collect()))
     };
-    let found: Option<Vec<Reach>> = found;
+    let found: Option<Vec<AttentionSpan>> = found;
     found
         .filter(|reaches| reaches.len() as i64 == layers)
         .ok_or_else(|| {
@@ -130,21 +132,21 @@ fn reaches(config: &Config, layers: i64) -> Result<Vec<Reach>, ModelError> {
         })
 }
 
-fn reach(word: &Value) -> Option<Reach> {
+fn reach(word: &Value) -> Option<AttentionSpan> {
     match word.as_str()? {
-        "global" => Some(Reach::Global),
-        "local" => Some(Reach::Local),
+        "global" => Some(AttentionSpan::Global),
+        "local" => Some(AttentionSpan::Local),
         _ => None,
     }
 }
 
-fn repeated(types: &Value, layers: i64) -> Option<Vec<Reach>> {
+fn repeated(types: &Value, layers: i64) -> Option<Vec<AttentionSpan>> {
     let mut all = Vec::new();
     for entry in types.as_array()? {
         let [words, times] = entry.as_array()?.as_slice() else {
             return None;
         };
-        let words: Vec<Reach> = words.as_array()?.iter().map(reach).collect::<Option<_>>()?;
+        let words: Vec<AttentionSpan> = words.as_array()?.iter().map(reach).collect::<Option<_>>()?;
         for _ in 0..times.as_i64().filter(|times| *times <= layers)? {
             all.extend(&words);
         }
@@ -165,8 +167,8 @@ impl Architecture for GptNeo {
         };
         for block in &self.blocks {
             let mask = match block.reach {
-                Reach::Global => &Mask::Causal,
-                Reach::Local => &local,
+                AttentionSpan::Global => &Mask::Causal,
+                AttentionSpan::Local => &local,
             };
             let normal = block.attention_norm.forward(&states);
             let heads = block.projections.heads(&normal, &block.attention);

@@ -52,13 +52,13 @@ pub(crate) fn coldkey(uid: u8) -> PublicKey {
 
 /// What a key asks of the chain.
 #[derive(Clone)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) key: SecretKey,
     pub(crate) nonce: u64,
     pub(crate) call: Call,
 }
 
-impl Asked {
+impl Request {
     /// Signed for a time from this block on.
     pub(crate) fn signed(&self, block: u64) -> SignedTransaction {
         sign_call(&self.key, self.nonce, block, self.call.clone())
@@ -140,7 +140,7 @@ pub(crate) fn refusal_name(refusal: Option<i32>) -> String {
 impl Clients {
     /// Signs and submits what is asked, for a time from now on; gives the refusal, empty where there is none, and the
     /// block.
-    pub(crate) async fn submit(&mut self, asked: Asked) -> Result<(String, u64), Status> {
+    pub(crate) async fn submit(&mut self, asked: Request) -> Result<(String, u64), Status> {
         let current = self.subtensor.get_current_block(CurrentBlockRequest {}).await?;
         self.submit_signed(asked.signed(current.into_inner().block)).await
     }
@@ -185,8 +185,8 @@ impl Steps {
     }
 }
 
-pub(crate) fn serve_axon(uid: u8, nonce: u64, port: u16) -> Asked {
-    Asked {
+pub(crate) fn serve_axon(uid: u8, nonce: u64, port: u16) -> Request {
+    Request {
         key: hot(uid),
         nonce,
         call: Call::ServeAxon(ServeAxon {
@@ -196,8 +196,8 @@ pub(crate) fn serve_axon(uid: u8, nonce: u64, port: u16) -> Asked {
     }
 }
 
-pub(crate) fn set_weights(uid: u8, nonce: u64, weights: &[Weight]) -> Asked {
-    Asked {
+pub(crate) fn set_weights(uid: u8, nonce: u64, weights: &[Weight]) -> Request {
+    Request {
         key: hot(uid),
         nonce,
         call: Call::SetWeights(SetWeights {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use mirror_spec::BribedArgs;
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Bribed {
     members: RangeInclusive<u32>,
@@ -24,7 +24,7 @@ impl Bribed {
 }
 
 impl Behaviour for Bribed {
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         let earned = known.earned();
         let all: f32 = earned.iter().sum();
         let members = self.members.clone().count() as f32;

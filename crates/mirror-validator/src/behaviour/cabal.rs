@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use mirror_spec::CabalArgs;
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Cabal {
     members: RangeInclusive<u32>,
@@ -22,7 +22,7 @@ impl Cabal {
 }
 
 impl Behaviour for Cabal {
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         let weight = |uid| if self.members.contains(&uid) { 1.0 } else { 0.0 };
         (0..known.metagraph.neurons.len() as u32).map(weight).collect()
     }

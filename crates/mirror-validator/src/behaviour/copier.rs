@@ -4,7 +4,7 @@
 //! not do. Weights that are committed to and revealed later should stop it, for what can be read is then old; and it is
 //! always an epoch late, which costs it where miners change.
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Copier;
 
@@ -13,7 +13,7 @@ impl Behaviour for Copier {
         false
     }
 
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         let consensus: Vec<_> = known
             .metagraph
             .neurons

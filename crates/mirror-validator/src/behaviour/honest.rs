@@ -1,11 +1,11 @@
 //! Weighs each uid by what it earned.
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Honest;
 
 impl Behaviour for Honest {
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         known.earned()
     }
 }

@@ -3,7 +3,7 @@
 //! It exploits that dividends go to stake that has weighed somebody, whatever it knows. Consensus should stop it: what
 //! it gives beyond the others' is clipped, and bonds with those whom nobody else weighs are worth nothing.
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Lazy;
 
@@ -12,7 +12,7 @@ impl Behaviour for Lazy {
         false
     }
 
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         known.alike()
     }
 }

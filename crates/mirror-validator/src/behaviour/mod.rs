@@ -24,11 +24,11 @@ pub trait Behaviour: Send {
 
     /// How much each uid shall get, by uid, one each neuron of the metagraph. Only the proportions count, and the
     /// chain's limits are kept by whoever asks.
-    fn weigh(&self, known: Known<'_>) -> Vec<f32>;
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32>;
 }
 
 /// What a validator knows when it sets weights.
-pub struct Known<'a> {
+pub struct WeightInputs<'a> {
     /// By uid, the moving averages of what each has earned; `None` while it has learned nothing.
     pub averages: Option<Vec<f32>>,
     /// The subnet as of the last closed block.
@@ -37,7 +37,7 @@ pub struct Known<'a> {
     pub seed: Seed,
 }
 
-impl Known<'_> {
+impl WeightInputs<'_> {
     /// What each has earned; while nobody has, all alike, as v4 has it.
     fn earned(self) -> Vec<f32> {
         match self.averages {
@@ -90,7 +90,7 @@ mod tests {
             neurons: consensus.iter().map(neuron).collect(),
             ..Metagraph::default()
         };
-        behaviour.weigh(Known {
+        behaviour.weigh(WeightInputs {
             averages: (!averages.is_empty()).then(|| averages.to_vec()),
             metagraph: &metagraph,
             seed: Seed::root(1),

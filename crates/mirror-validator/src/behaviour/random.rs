@@ -5,12 +5,12 @@
 
 use rand::RngExt;
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Random;
 
 impl Behaviour for Random {
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         let mut generator = known.seed.generator();
         let mut draw = |serves| {
             let drawn: f32 = generator.random();

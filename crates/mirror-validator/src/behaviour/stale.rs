@@ -5,7 +5,7 @@
 
 use mirror_spec::StaleArgs;
 
-use super::{Behaviour, Known};
+use super::{Behaviour, WeightInputs};
 
 pub(super) struct Stale {
     after: u64,
@@ -23,7 +23,7 @@ impl Behaviour for Stale {
     }
 
     /// Its averages stay what they were, as it learns nothing any more.
-    fn weigh(&self, known: Known<'_>) -> Vec<f32> {
+    fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         known.earned()
     }
 }

@@ -7,7 +7,7 @@ use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, ParameterState};
 use tonic::Code;
 
 use super::chain_view::ChainView;
-use super::judge::Judged;
+use super::judge::JudgedReplies;
 use super::plan::Plan;
 use super::training::Training;
 use crate::dendrite::Reply;
@@ -28,7 +28,7 @@ const RECORDED_COMPLETION: usize = 64 << 10;
 pub(super) struct ForwardRecord<'a> {
     pub(super) plan: &'a Plan,
     pub(super) replies: &'a [Reply],
-    pub(super) judged: &'a Judged,
+    pub(super) judged: &'a JudgedReplies,
     pub(super) training: &'a Training,
     /// How the calls that told axons their rewards ended, by uid.
     pub(super) backward_codes: &'a HashMap<u32, Code>,

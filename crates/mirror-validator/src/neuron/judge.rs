@@ -9,7 +9,7 @@ use super::plan::Plan;
 use crate::dendrite::{Backward, Reply};
 
 /// The judged replies of a forward. Positions are indices of the replies.
-pub(super) struct Judged {
+pub(super) struct JudgedReplies {
     /// The positions of the replies that count, in ascending order.
     pub(super) successes: Vec<usize>,
     /// The position of the best reply that counts.
@@ -20,7 +20,7 @@ pub(super) struct Judged {
     pub(super) truncated: u32,
 }
 
-impl Judged {
+impl JudgedReplies {
     /// Judges replies as the plan demands. Without a reward model, the gating model's scores are the rewards.
     pub(super) fn new(plan: &Plan, replies: &[Reply], reward_model: Option<&mut dyn RewardModel>) -> Self {
         let positions = |counts: fn(&Reply) -> bool| -> Vec<usize> {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_recorded_and_teaches_nothing() {
-        let judged = Judged::by_reward(vec![0, 2, 3], &[f32::NAN, 0.5, f32::INFINITY], 4);
+        let judged = JudgedReplies::by_reward(vec![0, 2, 3], &[f32::NAN, 0.5, f32::INFINITY], 4);
         assert!(judged.rewards[0].is_some_and(f32::is_nan));
         assert_eq!(judged.rewards[1], None);
         assert_eq!(judged.rewarded().collect::<Vec<_>>(), [(2, 0.5)]);

@@ -5,10 +5,10 @@ use mirror_models::training::ParamStats;
 use mirror_seed::{CallId, CallNumber};
 
 use super::ask::Judgement;
-use super::judge::Judged;
+use super::judge::JudgedReplies;
 use super::plan::Plan;
 use crate::dendrite::Reply;
-use crate::learned::Learned;
+use crate::learned::LearningRecord;
 
 /// A training step of the gating model.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Training {
         gating: &mut dyn GatingModel,
         plan: &Plan,
         replies: &[Reply],
-        judged: &Judged,
+        judged: &JudgedReplies,
         watch_every: u64,
     ) -> Self {
         let Judgement::Reward {
@@ -48,7 +48,12 @@ impl Training {
 }
 
 /// One training step on the finite rewards. Returns the loss before it, and `None` if there was nothing to learn from.
-fn train(gating: &mut dyn GatingModel, plan: &Plan, replies: &[Reply], judged: &Judged) -> Option<f32> {
+fn train(
+    gating: &mut dyn GatingModel,
+    plan: &Plan,
+    replies: &[Reply],
+    judged: &JudgedReplies,
+) -> Option<f32> {
     let (positions, rewards): (Vec<usize>, Vec<f32>) = judged.rewarded().unzip();
     let uids: Vec<u32> = positions.iter().map(|position| replies[*position].uid).collect();
     gating.backward(&TrainingExample {
@@ -63,7 +68,7 @@ fn train(gating: &mut dyn GatingModel, plan: &Plan, replies: &[Reply], judged: &
 }
 
 /// Repeats the training step of a remembered event of the validator `caller` after a restart.
-pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learned: &Learned) {
+pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learned: &LearningRecord) {
     let Some(text) = &learned.trained_on else {
         return;
     };

@@ -7,8 +7,8 @@ use mirror_spec::BlockTime;
 use mirror_subtensor_client::transaction::sign_call;
 
 use super::Neuron;
-use crate::behaviour::Known;
-use crate::weights::{self, Limits, Processed, Stage, Unweighable, WeightsCalls};
+use crate::behaviour::WeightInputs;
+use crate::weights::{self, InvalidAverages, Limits, ProcessedWeights, Stage, WeightsCalls};
 
 impl Neuron {
     /// Submits weights: in the open, or as a commitment if the chain wants that first.
@@ -89,10 +89,10 @@ impl Neuron {
     /// The weights that its behaviour makes of what was learned, within the chain's limits.
     ///
     /// # Errors
-    /// [`Unweighable`], if what was learned is not finite.
-    fn compute_weights(&self) -> Result<Processed, Unweighable> {
+    /// [`InvalidAverages`], if what was learned is not finite.
+    fn compute_weights(&self) -> Result<ProcessedWeights, InvalidAverages> {
         let metagraph = self.chain.metagraph();
-        let known = Known {
+        let known = WeightInputs {
             averages: self.history.averages(metagraph.neurons.len()),
             metagraph,
             seed: self.seed.numbered_child("weights", self.chain.epoch_block()),
@@ -107,12 +107,12 @@ impl Neuron {
         let weights = vec![0.0; uids.len()];
         WeightsSet {
             refusal: Some(DispatchError::WeightsNotFinite.into()),
-            ..self.weights_record(step, Processed { uids, weights })
+            ..self.weights_record(step, ProcessedWeights { uids, weights })
         }
     }
 
     /// The record of weights that are about to be set.
-    fn weights_record(&self, step: u64, weights: Processed) -> WeightsSet {
+    fn weights_record(&self, step: u64, weights: ProcessedWeights) -> WeightsSet {
         WeightsSet {
             validator: self.name.clone(),
             step,

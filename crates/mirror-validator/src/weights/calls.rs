@@ -7,7 +7,7 @@ use mirror_proto::mirror::v1::{CommitWeights, RevealWeights, SetWeights, Weights
 use mirror_seed::Seed;
 use rand::RngExt;
 
-use crate::weights::{Processed, to_u16};
+use crate::weights::{ProcessedWeights, to_u16};
 
 /// The numbers of a salt, as many as bittensor draws.
 const SALT_NUMBERS: usize = 8;
@@ -25,7 +25,7 @@ pub(crate) struct WeightsCalls {
 impl WeightsCalls {
     /// Weights in the open.
     pub(crate) fn set(&self, record: &WeightsSet) -> SetWeights {
-        let (uids, weights) = to_u16(&Processed {
+        let (uids, weights) = to_u16(&ProcessedWeights {
             uids: record.uids.clone(),
             weights: record.weights.clone(),
         });

@@ -29,7 +29,7 @@ impl From<&Hyperparameters> for Limits {
 
 /// Weights as they are set: uids rising, weights beside them, sum 1.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Processed {
+pub struct ProcessedWeights {
     /// Whom.
     pub uids: Vec<u32>,
     /// How much.
@@ -38,7 +38,7 @@ pub struct Processed {
 
 /// Averages that no weights can be made of.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum Unweighable {
+pub enum InvalidAverages {
     /// One is infinite, or no number at all.
     #[error("the average of uid {uid} is {average}, of which no weight can be made")]
     NotFinite {
@@ -62,33 +62,33 @@ const MAKEWEIGHT: f32 = 1e-5;
 ///
 /// # Errors
 /// Averages whose sum is not finite. (v4 divides by it all the same, and weighs everybody alike.)
-pub fn process(averages: &[f32], limits: &Limits) -> Result<Processed, Unweighable> {
+pub fn process(averages: &[f32], limits: &Limits) -> Result<ProcessedWeights, InvalidAverages> {
     let mut by_uid = averages.iter().copied().enumerate();
     if let Some((uid, average)) = by_uid.find(|(_, average)| !average.is_finite()) {
-        return Err(Unweighable::NotFinite { uid, average });
+        return Err(InvalidAverages::NotFinite { uid, average });
     }
     let norm: f32 = averages.iter().map(|average| average.abs()).sum();
     if norm.is_infinite() {
-        return Err(Unweighable::Overflow);
+        return Err(InvalidAverages::Overflow);
     }
     Ok(limited(averages, norm, limits))
 }
 
 /// The same for averages whose absolute values sum up to `norm`.
-fn limited(averages: &[f32], norm: f32, limits: &Limits) -> Processed {
+fn limited(averages: &[f32], norm: f32, limits: &Limits) -> ProcessedWeights {
     let n = averages.len();
     let raw: Vec<f32> = averages.iter().map(|average| average / norm.max(1e-12)).collect();
     let everybody = || (0..n as u32).collect();
     let positive: Vec<u32> = (0..n as u32).filter(|uid| raw[*uid as usize] > 0.0).collect();
     if positive.is_empty() || n < limits.min_allowed_weights {
-        return Processed {
+        return ProcessedWeights {
             uids: everybody(),
             weights: vec![1.0 / n as f32; n],
         };
     }
     if positive.len() < limits.min_allowed_weights {
         let filled: Vec<f32> = raw.iter().map(|weight| weight.max(0.0) + MAKEWEIGHT).collect();
-        return Processed {
+        return ProcessedWeights {
             uids: everybody(),
             weights: limit_largest(&filled, limits.max_weight_limit),
         };
@@ -101,7 +101,7 @@ fn limited(averages: &[f32], norm: f32, limits: &Limits) -> Processed {
         .filter(|uid| raw[*uid as usize] >= least)
         .collect();
     let weights: Vec<f32> = kept.iter().map(|uid| raw[*uid as usize]).collect();
-    Processed {
+    ProcessedWeights {
         uids: kept,
         weights: limit_largest(&weights, limits.max_weight_limit),
     }
@@ -109,7 +109,7 @@ fn limited(averages: &[f32], norm: f32, limits: &Limits) -> Processed {
 
 /// Weights as u16, the largest 65535; halves round to even, as Python's do. Uids whose weight rounds to zero are left
 /// out.
-pub fn to_u16(processed: &Processed) -> (Vec<u32>, Vec<u32>) {
+pub fn to_u16(processed: &ProcessedWeights) -> (Vec<u32>, Vec<u32>) {
     let largest = processed.weights.iter().copied().fold(0.0, f32::max);
     if largest <= 0.0 {
         return (Vec::new(), Vec::new());
@@ -216,7 +216,10 @@ mod tests {
             let refused = process(&[0.2, bad, 0.6], &FREE).expect_err("it is no number");
             assert!(refused.to_string().starts_with(told), "{refused}");
         }
-        assert_eq!(process(&[f32::MAX, f32::MAX], &FREE), Err(Unweighable::Overflow));
+        assert_eq!(
+            process(&[f32::MAX, f32::MAX], &FREE),
+            Err(InvalidAverages::Overflow)
+        );
     }
 
     #[test]
@@ -285,12 +288,12 @@ mod tests {
 
     #[test]
     fn u16_weights_are_scaled_to_the_largest() {
-        let processed = Processed {
+        let processed = ProcessedWeights {
             uids: vec![3, 5, 9],
             weights: vec![0.5, 0.25, 1e-9],
         };
         assert_eq!(to_u16(&processed), (vec![3, 5], vec![65_535, 32_768]));
-        assert_eq!(to_u16(&Processed::default()), (vec![], vec![]));
+        assert_eq!(to_u16(&ProcessedWeights::default()), (vec![], vec![]));
     }
 
     proptest! {

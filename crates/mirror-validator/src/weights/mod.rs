@@ -8,7 +8,7 @@ mod waiting;
 
 pub(crate) use calls::WeightsCalls;
 pub use history::{History, Reset};
-pub use limits::{Limits, Processed, Unweighable, process, to_u16};
+pub use limits::{InvalidAverages, Limits, ProcessedWeights, process, to_u16};
 pub(crate) use pending::PendingWeights;
+pub use waiting::InFlightWeights;
 pub(crate) use waiting::Stage;
-pub use waiting::Waiting;

@@ -9,10 +9,10 @@ use prost::Message;
 
 /// All weights of a validator that are on their way.
 #[derive(Clone, PartialEq, Message)]
-pub struct Waiting {
+pub struct InFlightWeights {
     /// Oldest first.
     #[prost(message, repeated, tag = "1")]
-    weights: Vec<OnTheWay>,
+    weights: Vec<InFlight>,
     /// The nonce that was used last.
     #[prost(uint64, tag = "2")]
     last_nonce: u64,
@@ -20,7 +20,7 @@ pub struct Waiting {
 
 /// Weights, and how far they have come.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OnTheWay {
+pub(crate) struct InFlight {
     /// What is recorded of them in the end.
     #[prost(message, required, tag = "1")]
     pub(crate) record: WeightsSet,
@@ -48,7 +48,7 @@ pub(crate) enum Stage {
     Revealing = 3,
 }
 
-impl Waiting {
+impl InFlightWeights {
     /// A nonce above all before. It is the number of `block`, the last closed one, wherever that is above them.
     pub(crate) fn next_nonce(&mut self, block: u64) -> u64 {
         self.last_nonce = block.max(self.last_nonce + 1);
@@ -57,7 +57,7 @@ impl Waiting {
 
     /// Notes a call about weights that the chain has taken, to apply in `block`.
     pub(crate) fn push(&mut self, record: WeightsSet, stage: Stage, nonce: u64, block: u64) {
-        self.weights.push(OnTheWay {
+        self.weights.push(InFlight {
             record,
             stage: stage.into(),
             nonce,
@@ -68,7 +68,7 @@ impl Waiting {
     /// Takes out what can be revealed while `open` takes transactions, and what can no more. Without a period, which is
     /// when the chain no longer wants commitments, that is all of it.
     pub(crate) fn take_due(&mut self, open: Block, period: Option<RevealPeriod>) -> Vec<WeightsSet> {
-        let is_due = |weights: &OnTheWay| {
+        let is_due = |weights: &InFlight| {
             let committed = Block(weights.block);
             let in_time = |period: RevealPeriod| period.epoch(open) >= period.reveal_epoch(committed);
             weights.stage() == Stage::Committed && period.is_none_or(in_time)
@@ -120,14 +120,14 @@ mod tests {
 
     #[test]
     fn nonces_rise_also_within_a_block() {
-        let mut waiting = Waiting::default();
+        let mut waiting = InFlightWeights::default();
         let nonces = [7, 7, 7, 8, 20].map(|block| waiting.next_nonce(block));
         assert_eq!(nonces, [7, 8, 9, 10, 20]);
     }
 
     #[test]
     fn weights_in_the_open_are_settled_by_their_block() {
-        let mut waiting = Waiting::default();
+        let mut waiting = InFlightWeights::default();
         waiting.push(record(4), Stage::Setting, 6, 7);
         assert_eq!(waiting.take_applied(&[told(5, None)]), []);
         let refused = WeightsSet {
@@ -149,7 +149,7 @@ mod tests {
             tempo: 9,
             epochs: 1,
         };
-        let mut waiting = Waiting::default();
+        let mut waiting = InFlightWeights::default();
         waiting.push(record(4), Stage::Committing, 8, 9);
         assert_eq!(waiting.take_due(Block(20), Some(period)), []);
         assert_eq!(waiting.take_applied(&[told(8, None)]), []);
