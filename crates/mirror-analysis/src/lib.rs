@@ -20,6 +20,7 @@ mod series;
 mod summary;
 mod table;
 mod tally;
+pub mod terminal_table;
 mod weights;
 
 pub use epochs::{Earned, Epochs};

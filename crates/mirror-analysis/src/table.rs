@@ -1,11 +1,9 @@
 //! The table of uids: its columns, for the page and the terminal alike, and the terminal's table.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, LineStyle, Table};
-
 use crate::numbers::{count, milliseconds, percent, value};
 use crate::outcome::OUTCOMES;
 use crate::summary::{Summary, UidRow};
+use crate::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 
 /// More uids than these are not all shown in a terminal.
 const SHOWN_WHOLE: usize = 40;
@@ -34,7 +32,8 @@ pub(crate) enum Kind {
 /// A terminal is narrower than a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
-    Everywhere,
+    /// On the page, and in a terminal that has room for it: columns of a higher rank are left out first.
+    Everywhere { rank: u8 },
     OnThePage,
 }
 
@@ -44,6 +43,13 @@ impl Kind {
         match self {
             Self::Number => "number",
             Self::Text => "text",
+        }
+    }
+
+    fn alignment(self) -> Alignment {
+        match self {
+            Self::Number => Alignment::Right,
+            Self::Text => Alignment::Left,
         }
     }
 }
@@ -73,21 +79,21 @@ const COLUMNS: [Column; 20] = [
         title: "uid",
         about: "its place in the subnet; validators follow the miners",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 0 },
         cell: |row| Some(Cell::number(row.uid.into(), row.uid.to_string())),
     },
     Column {
         title: "role",
         about: "its behaviour in the experiment, or that it validates",
         kind: Kind::Text,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 0 },
         cell: |row| row.role.clone().map(Cell::text),
     },
     Column {
         title: "calls",
         about: "how often it was asked",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 6 },
         cell: |row| Some(Cell::number(row.calls() as f64, count(row.calls()))),
     },
     Column {
@@ -101,14 +107,14 @@ const COLUMNS: [Column; 20] = [
         title: "success rate",
         about: "successes among its calls",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 2 },
         cell: |row| row.success_rate().map(|rate| Cell::number(rate, percent(rate))),
     },
     Column {
         title: "mean reward",
         about: "mean reward of its successful calls",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 1 },
         cell: |row| row.mean_reward.map(|reward| Cell::number(reward, value(reward))),
     },
     Column {
@@ -125,14 +131,14 @@ const COLUMNS: [Column; 20] = [
         title: "weight",
         about: "mean over the validators of the last weights that the chain took from each",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 7 },
         cell: |row| row.weight.map(|weight| Cell::number(weight, value(weight))),
     },
     Column {
         title: "incentive",
         about: "its share of what the chain's last epoch paid miners",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 4 },
         cell: |row| {
             row.incentive
                 .map(|incentive| Cell::number(incentive, value(incentive)))
@@ -142,7 +148,7 @@ const COLUMNS: [Column; 20] = [
         title: "dividends",
         about: "its share of what the chain's last epoch paid validators",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 5 },
         cell: |row| {
             row.dividends
                 .map(|dividends| Cell::number(dividends, value(dividends)))
@@ -152,7 +158,7 @@ const COLUMNS: [Column; 20] = [
         title: "emission (TAO)",
         about: "what the chain's epochs paid it over the run",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 0 },
         cell: |row| {
             row.emission
                 .map(|emission| Cell::number(emission, value(emission)))
@@ -162,7 +168,7 @@ const COLUMNS: [Column; 20] = [
         title: "call time (ms)",
         about: "mean time of a call, failed ones included",
         kind: Kind::Number,
-        shown: Shown::Everywhere,
+        shown: Shown::Everywhere { rank: 8 },
         cell: |row| {
             row.mean_call_time
                 .map(|seconds| Cell::number(seconds, milliseconds(seconds)))
@@ -199,33 +205,39 @@ impl Summary {
         COLUMNS.into_iter().filter(says_something).collect()
     }
 
-    /// The table for a terminal, without colours; of more than 40 uids the 15 best and the 15 worst paid. Below it, in
-    /// words, how all calls ended.
-    pub fn table(&self) -> String {
+    /// The table for a terminal of `width` characters, without colours. Of more than 40 uids it has the 15 best and the
+    /// 15 worst paid. A line below it says how all calls ended.
+    pub fn table(&self, width: usize) -> String {
         if self.uids.is_empty() {
             return "no uid was called\n".to_owned();
         }
-        let mut columns = self.columns();
-        columns.retain(|column| column.shown == Shown::Everywhere);
-        let mut table = Table::new();
-        table.load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
-        table.set_header(columns.iter().map(|column| column.title));
-        for (shown, column) in table.column_iter_mut().zip(&columns) {
-            shown.set_cell_alignment(match column.kind {
-                Kind::Number => CellAlignment::Right,
-                Kind::Text => CellAlignment::Left,
-            });
+        let mut columns = Vec::new();
+        let mut table_columns = Vec::new();
+        for column in self.columns() {
+            if let Shown::Everywhere { rank } = column.shown {
+                columns.push(column);
+                table_columns.push(TerminalColumn {
+                    title: column.title,
+                    alignment: column.kind.alignment(),
+                    rank,
+                });
+            }
         }
+        let mut table = TerminalTable::new(table_columns);
         let cells = |row: &UidRow| -> Vec<String> {
             let cell = |column: &Column| (column.cell)(row).map_or_else(|| "–".to_owned(), |cell| cell.text);
             columns.iter().map(cell).collect()
         };
         let (best, worst) = self.ends();
-        table.add_rows(best.iter().map(cells));
+        for row in best {
+            table.push(cells(row));
+        }
         let mut below = vec![self.totals.calls_in_words()];
         if !worst.is_empty() {
-            table.add_row(columns.iter().map(|_| "⋮"));
-            table.add_rows(worst.iter().map(cells));
+            table.push(columns.iter().map(|_| "⋮".to_owned()));
+            for row in worst {
+                table.push(cells(row));
+            }
             let left_out = self.uids.len() - best.len() - worst.len();
             below.insert(
                 0,
@@ -239,7 +251,7 @@ impl Summary {
                 ),
             );
         }
-        format!("{}\n\n{}\n", table.trim_fmt(), below.join("\n"))
+        format!("{}\n\n{}\n", table.fitted(width), below.join("\n"))
     }
 
     /// All rows and none, or the best and the worst of many.

@@ -130,7 +130,7 @@ fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
         (0, None, None, None)
     );
     assert_eq!(summary.called(), 3);
-    let table = summary.table();
+    let table = summary.table(usize::MAX);
     for word in ["copycat", "validator", "dividends", "emission (TAO)"] {
         assert!(table.contains(word), "{table}");
     }
@@ -193,7 +193,7 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
     let table_of = |uids: u32| {
         let mut data = read(&tiny());
         data.roles = (0..uids).map(|uid| (uid, "honest".to_owned())).collect();
-        Summary::of(&data).table()
+        Summary::of(&data).table(usize::MAX)
     };
     let small = table_of(40);
     assert_eq!(rows(&small), 40 + 1, "{small}");
@@ -210,7 +210,7 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
 
 #[test]
 fn the_tables_numbers_stand_below_each_other() {
-    let table = Summary::of(&read(&training(40, 16))).table();
+    let table = Summary::of(&read(&training(40, 16))).table(usize::MAX);
     let column_end = |title: &str| {
         let heading = table.lines().next().expect("there is a heading");
         let start = heading.find(title).expect("the column has a heading") + title.len();
@@ -233,5 +233,5 @@ fn an_empty_run_has_no_table_and_says_so() {
     let summary = Summary::of(&read(&[]));
     assert!(summary.uids.is_empty());
     assert_eq!(summary.totals.success_rate(), None);
-    assert_eq!(summary.table(), "no uid was called\n");
+    assert_eq!(summary.table(usize::MAX), "no uid was called\n");
 }

@@ -523,7 +523,7 @@ fn brief(name: &str) -> &str {
 }
 
 /// `did you mean …?` where one is near, and all that are known.
-pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
+pub fn suggest(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return "nothing is known here: leave it out".into();
     }

@@ -7,6 +7,7 @@
 
 mod check;
 mod describe;
+mod example;
 mod forms;
 mod json_schema;
 mod load;
@@ -17,7 +18,9 @@ mod rules;
 mod tree;
 mod yaml;
 
+pub use check::suggest;
 pub use describe::{components, in_words, need_in_words};
+pub use example::{example, placed};
 pub use json_schema::json_schema;
 pub use load::{Loaded, load, load_with, parse, parse_with};
 pub use problem::{Place, Problem, Problems, Severity};

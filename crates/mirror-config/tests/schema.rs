@@ -1,6 +1,6 @@
 //! The types take what the tables of keys allow: every component, every default, both ends of every range.
 
-use mirror_config::{json_schema, parse, to_yaml};
+use mirror_config::{example, json_schema, parse, placed, to_yaml};
 use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need, Property, Variant};
 use mirror_spec::{Experiment, FAMILIES};
 use serde_json::{Map, Value, json};
@@ -76,21 +76,36 @@ fn file_with(family: &Family, component: &Value) -> Value {
         "network": {"validators": 2},
         "analysis": {"requires": ["q"]},
     });
-    let component = component.clone();
-    match family.name {
-        "value" => {
-            file["model"]["gating_model"] =
-                json!({"name": "ConstantGatingModel", "args": {"value": component}});
-        }
-        "behaviour" => file["network"]["miners"] = json!([{"uids": 0, "behaviour": component}]),
-        "validator_behaviour" => {
-            file["network"]["validator_groups"] = json!([{"validators": 0, "behaviour": component}]);
-        }
-        "method" => file["query"]["method"] = component,
-        "estimator" => file["analysis"]["estimators"] = json!({ "trees": component }),
-        place => file["model"][place] = component,
-    }
+    merge(&mut file, placed(family, component));
     file
+}
+
+/// Puts the entries of `part` into `file`, in place of those that are there.
+fn merge(file: &mut Value, part: Value) {
+    match (file, part) {
+        (Value::Object(file), Value::Object(part)) => {
+            for (key, value) in part {
+                merge(file.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (file, part) => *file = part,
+    }
+}
+
+/// The example of every component, as `mirror components NAME` prints it, is valid where it stands.
+#[test]
+fn every_example_is_valid() {
+    for family in FAMILIES {
+        for variant in family.variants() {
+            let text = example(family, variant);
+            let part: Value = serde_yaml::from_str(&text).expect("an example is YAML");
+            let mut file = file_with(mirror_spec::Method::FAMILY, &json!("train"));
+            merge(&mut file, part);
+            let loaded = parse(&file.to_string(), variant.name);
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.plain()));
+            assert!(to_yaml(&loaded.experiment).contains(variant.name), "{text}");
+        }
+    }
 }
 
 /// What two rules between keys refuse, whatever stands elsewhere: more outputs than asked for, or fewer than there are

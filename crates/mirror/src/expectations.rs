@@ -1,19 +1,20 @@
-//! What an experiment expects of its runs: checked before anything starts, decided when it has ended.
+//! The expectations of an experiment: their SQL is checked before a run starts, and decided when it has ended.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::path::PathBuf;
 
+use anstyle::AnsiColor;
 use anyhow::Context;
 use mirror_runs::Layout;
 use mirror_runs::expectations::{self, Checked, Outcome};
 use mirror_spec::Expectation;
 use mirror_sql::Engine;
 
-/// What is wrong with expectations, a sentence each.
+/// Returns one message for each expectation whose SQL is wrong.
 ///
 /// # Errors
 ///
-/// When it cannot be told, because DuckDB failed.
+/// Returns an error if DuckDB failed, so that the SQL could not be checked.
 pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for Expectation { name, sql, .. } in expected {
@@ -28,7 +29,7 @@ pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec
     Ok(lines)
 }
 
-/// Decides each expectation about the runs together, and keeps the decisions in `layout` for the report.
+/// Decides each expectation over all `runs` together, and saves the decisions in `layout` for the report.
 pub fn decide<'a>(
     engine: &Engine,
     expected: impl IntoIterator<Item = &'a Expectation>,
@@ -50,23 +51,28 @@ pub fn decide<'a>(
     Ok(checked)
 }
 
-/// A line each, with the values that decided.
-pub fn in_words(checked: &[Checked]) -> String {
-    let mut lines = String::new();
+/// Prints one line for each expectation, with the values that decided it. On a terminal the outcome has a colour.
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written.
+pub fn print(checked: &[Checked]) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
     for Checked { name, decision, .. } in checked {
-        let word = match decision.outcome {
-            Outcome::Held => "held",
-            Outcome::Failed => "failed",
-            Outcome::Erred => "erred",
+        let (word, colour) = match decision.outcome {
+            Outcome::Held => ("held", AnsiColor::Green),
+            Outcome::Failed => ("failed", AnsiColor::Red),
+            Outcome::Erred => ("erred", AnsiColor::Yellow),
         };
+        let style = colour.on_default();
         let values = decision.in_words();
         let colon = if values.is_empty() { "" } else { ": " };
-        writeln!(lines, "{word:<6} {name}{colon}{values}").expect("a string takes any text");
+        writeln!(out, "{style}{word:<6}{style:#} {name}{colon}{values}")?;
     }
-    lines
+    Ok(())
 }
 
-/// Whether all came out as expected.
+/// Whether every expectation held.
 pub fn all_held(checked: &[Checked]) -> bool {
     checked.iter().all(|checked| checked.decision.held())
 }

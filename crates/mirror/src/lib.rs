@@ -1,4 +1,4 @@
-//! The command line. The node binaries are started, by `mirror-coordinator`, and never linked.
+//! The command line. `mirror-coordinator` starts the programs of the nodes; this crate does not link them.
 
 pub mod command;
 pub mod expectations;

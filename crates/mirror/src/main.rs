@@ -1,4 +1,4 @@
-//! `mirror`: the command line and the coordinator.
+//! The program `mirror`: the command line and the coordinator.
 
 use std::process::ExitCode;
 

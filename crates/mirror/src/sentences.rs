@@ -1,5 +1,5 @@
-//! What models make of texts: sentence embeddings, and numbers of tokens. The validator's program does the work, since
-//! it alone links libtorch.
+//! Sentence embeddings and token counts of texts. The validator's program computes them, because only it links
+//! libtorch.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -8,18 +8,19 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 
-/// The sentence embedding of each text by the model in `folder`, in their order: all of the model's width.
+/// Returns the sentence embedding of each text by the model in `folder`, in the order of the texts. Each has the width
+/// of the model.
 ///
 /// # Errors
-/// The program cannot be started, or refuses the model; the error has its words.
+/// Returns an error if the program cannot be started or refuses the model; the error contains the program's message.
 pub fn embeddings(validator: &Path, folder: &Path, texts: &[String]) -> anyhow::Result<Vec<Vec<f32>>> {
     ask(validator, "embed", folder, texts)
 }
 
-/// How many tokens each text has by the tokenizer in `folder`, in their order.
+/// Returns the number of tokens of each text by the tokenizer in `folder`, in the order of the texts.
 ///
 /// # Errors
-/// As of [`embeddings`].
+/// As for [`embeddings`].
 pub fn token_counts(validator: &Path, folder: &Path, texts: &[String]) -> anyhow::Result<Vec<u32>> {
     ask(validator, "tokens", folder, texts)
 }
@@ -41,13 +42,13 @@ fn ask<T: DeserializeOwned + Send>(
     let mut questions = child.stdin.take().context("its input is a pipe")?;
     let answers = child.stdout.take().context("its output is a pipe")?;
     let complaints = child.stderr.take().context("its errors are a pipe")?;
-    // It answers while it is still being told, so that no pipe fills up.
-    let (told, complaint) = std::thread::scope(|scope| {
+    // Results are read while texts are still being written, so that no pipe fills up.
+    let (results, complaint) = std::thread::scope(|scope| {
         scope.spawn(move || {
             for text in texts {
                 let mut line = serde_json::Value::from(text.as_str()).to_string();
                 line.push('\n');
-                // It has refused the model, and says so by its exit status.
+                // The program has refused the model; its exit status reports that.
                 if questions.write_all(line.as_bytes()).is_err() {
                     return;
                 }
@@ -55,26 +56,26 @@ fn ask<T: DeserializeOwned + Send>(
         });
         let complaint = scope.spawn(move || {
             let mut words = String::new();
-            // What cannot be read is not told; the exit status is.
+            // Errors that cannot be read are left out; the exit status reports the failure.
             let _ = complaints.take(1 << 16).read_to_string(&mut words);
             words
         });
-        let told: anyhow::Result<Vec<T>> = BufReader::new(answers)
+        let results: anyhow::Result<Vec<T>> = BufReader::new(answers)
             .lines()
             .map(|line| Ok(serde_json::from_str(&line?)?))
             .collect();
-        (told, complaint.join().unwrap_or_default())
+        (results, complaint.join().unwrap_or_default())
     });
     let status = child.wait().context("cannot wait for the validator's program")?;
     if !status.success() {
         bail!("{}", complaint.trim().trim_start_matches("error: "));
     }
-    let told = told.context("the validator's program cannot be understood")?;
+    let results = results.context("the output of the validator's program is invalid")?;
     ensure!(
-        told.len() == texts.len(),
-        "{} answers to {} texts",
-        told.len(),
+        results.len() == texts.len(),
+        "the validator's program returned {} results for {} texts",
+        results.len(),
         texts.len()
     );
-    Ok(told)
+    Ok(results)
 }

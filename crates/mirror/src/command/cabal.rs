@@ -1,4 +1,5 @@
-//! `mirror chain cabal`: what the cabal of an experiment file would keep of the pay, by its share of the stake.
+//! `mirror chain cabal`: computes the share of the pay that the cabal of an experiment file keeps, by its share of the
+//! stake.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,16 +17,16 @@ use serde::Serialize;
 use super::check::{Overrides, show};
 use super::{Misuse, Status};
 
-/// Shares of the stake, percent: denser where the consensus tips.
+/// Shares of the stake, in percent, denser around one half, where the consensus changes sides.
 const SHARES: [u8; 15] = [10, 15, 20, 25, 30, 35, 40, 45, 48, 49, 50, 51, 52, 55, 60];
 
 #[derive(Debug, Args)]
 pub(super) struct CabalArguments {
-    /// The experiment file; one of its validators is of a cabal
+    /// Experiment file that has a cabal of validators
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// Writes the curves as a picture, SVG
+    /// Writes the curves as an SVG image
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Prints the curves as JSON
@@ -33,12 +34,12 @@ pub(super) struct CabalArguments {
     json: bool,
 }
 
-/// A curve: what is kept at each of the shares.
+/// A curve: the share of the pay that the cabal keeps at each share of the stake.
 #[derive(Debug, Serialize)]
 struct Curve {
     rules: &'static str,
     honest_validators: &'static str,
-    /// Percent of the stake, and the part of the pay, 0..=1.
+    /// Share of the stake in percent, and share of the pay, 0..=1.
     retained: Vec<(u8, f64)>,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn cabal(arguments: &CabalArguments) -> anyhow::Result<Status> {
     } else {
         writeln!(
             out,
-            "{} of {} validators and {} of {} miners are the cabal: percent of the pay that they keep",
+            "the cabal has {} of {} validators and {} of {} miners; percent of the pay that it keeps",
             cabal.validators,
             cabal.validators + cabal.honest_validators,
             cabal.miners,
@@ -76,14 +77,14 @@ pub(super) fn cabal(arguments: &CabalArguments) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// Who is of the cabal. All cabals of a file are taken for one.
+/// Returns the members of the cabal. All cabals of a file are treated as one.
 fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
     let Some(model) = &experiment.model else {
-        bail!("the file has no `model`, so there is no network in it")
+        bail!("the file has no `model`, so it describes no network")
     };
     if experiment.network.metagraph.is_some() {
         bail!(
-            "the network starts from a metagraph, and its cabal cannot be given other stakes: leave `network.metagraph` out"
+            "the network starts from a metagraph file, so the stake of its cabal is fixed: remove `network.metagraph`"
         );
     }
     let mut validators = BTreeSet::new();
@@ -109,7 +110,7 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
         (sides.0, sides.1, validators.is_empty())
     else {
         bail!(
-            "there is no cabal to look at: some validators and some miners must be of one, and others not, as in \
+            "the file has no cabal: some validators and some miners must be members of one, and others not, as in \
              `network: {{validator_groups: [{{validators: 3-4, behaviour: cabal, members: 12-15}}]}}`"
         )
     };
@@ -162,10 +163,10 @@ fn table(curves: &[Curve]) -> String {
     text
 }
 
-/// Left, top, width and height of the plotted area.
+/// Left edge, top edge, width and height of the plotted area.
 const AREA: (f64, f64, f64, f64) = (60.0, 40.0, 520.0, 320.0);
 
-/// A picture that needs nothing beside it. Colour tells the opinion, dashes the rules.
+/// Draws the curves as a self-contained SVG image. The colour shows how honest validators judge, the dashes the rules.
 fn plot(curves: &[Curve]) -> String {
     let (left, top, width, height) = AREA;
     let x = |share: f64| left + (share - 10.0) / 50.0 * width;
@@ -262,7 +263,7 @@ mod tests {
         let curves = curves(of_file(&experiment).expect("it has one"), &experiment).expect("rules are sound");
         let tabled = table(&curves);
         assert_eq!(tabled.lines().count(), SHARES.len() + 1);
-        // Half of the stake against half: each keeps its own.
+        // With half of the stake, the cabal keeps half of the pay.
         let half = tabled
             .lines()
             .find(|line| line.starts_with("  50%"))
@@ -276,6 +277,6 @@ mod tests {
         let mut experiment = catalogue();
         experiment.network.validator_groups.clear();
         let refused = of_file(&experiment).expect_err("there is none");
-        assert!(refused.to_string().contains("there is no cabal"), "{refused}");
+        assert!(refused.to_string().contains("the file has no cabal"), "{refused}");
     }
 }

@@ -17,13 +17,13 @@ pub(super) struct ChainArguments {
 
 #[derive(Debug, Subcommand)]
 enum ChainCommand {
-    /// Computes an epoch (Yuma consensus) and prints what it finds, as JSON
+    /// Computes an epoch of Yuma consensus and prints its outputs as JSON
     Epoch(epoch::EpochArguments),
-    /// Shows the metagraph of a run's chain as an epoch left it
+    /// Shows the metagraph of a run's chain after an epoch
     Show(show::ShowArguments),
-    /// Computes what the cabal of an experiment keeps of the pay, by its share of the stake
+    /// Computes the cabal's share of the pay by its share of the stake
     Cabal(CabalArguments),
-    /// Runs the chain of an experiment by itself, for runs that name it
+    /// Serves the chain of an experiment for runs that name its address
     Serve(ServeArguments),
 }
 

@@ -32,7 +32,7 @@ pub(super) fn blocks(run: &Run, epoch: u64) -> anyhow::Result<Moment> {
     }
 }
 
-/// Says that a run has not the epoch that is wanted.
+/// The error for an epoch that a run does not have.
 pub(super) fn not_among(run: &Run, wanted: u64, (first, last): (u64, u64)) -> anyhow::Error {
     let id = &run.manifest().id;
     Misuse::of(anyhow!(
@@ -41,19 +41,19 @@ pub(super) fn not_among(run: &Run, wanted: u64, (first, last): (u64, u64)) -> an
     .into()
 }
 
-/// Says why a run has no epochs.
+/// The error for a run without epochs, with the reason.
 pub(super) fn none(run: &Run) -> anyhow::Error {
     let id = &run.manifest().id;
-    // Of a run whose experiment cannot be read the more usual reason is told.
+    // For a run whose experiment cannot be read, the more usual reason is given.
     let model = mirror_config::load(&run.layout().resolved()).map(|loaded| loaded.experiment.model);
     let subtensor = model.ok().flatten().map(|model| model.subtensor);
-    let told = match subtensor {
+    let error = match subtensor {
         Some(SubtensorSpec::Subtensor(chain)) => anyhow!(
-            "run {id} has no table of epochs: its chain ran already, at {}, and tells of its blocks only the coordinator that \
-             started it; `mirror metagraph export {id}` has the metagraph of the run's end",
+            "run {id} has no table of epochs: its chain at {} was already running and reports its blocks only to the coordinator \
+             that started it. `mirror metagraph export {id}` writes the metagraph of the end of the run",
             chain.chain_endpoint
         ),
-        _ => anyhow!("the chain of run {id} has had no epoch: its blocks were fewer than a tempo"),
+        _ => anyhow!("the chain of run {id} has had no epoch: it has had fewer blocks than a tempo"),
     };
-    Misuse::of(told).into()
+    Misuse::of(error).into()
 }

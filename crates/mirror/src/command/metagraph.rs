@@ -1,4 +1,4 @@
-//! `mirror metagraph`: metagraphs as files, from a real network into an experiment, and out of a run.
+//! `mirror metagraph`: checks and converts metagraph files, and exports the metagraphs of runs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,33 +20,34 @@ pub(super) struct MetagraphArguments {
 
 #[derive(Debug, Subcommand)]
 enum MetagraphCommand {
-    /// Checks metagraphs, shows every problem in them, and writes them in the form that is asked for
+    /// Checks metagraph files, prints every problem, and converts them
     Import {
-        /// JSON or Parquet, as its name ends; `network.metagraph` of an experiment takes the same
+        /// Files that end in `.json` or `.parquet`, as `network.metagraph` takes them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Writes each of them again, under its name
+        /// Writes each file again in this format
         #[arg(long, value_name = "FORMAT")]
         format: Option<Format>,
-        /// Where they are written
+        /// Folder of the written files
         #[arg(long, default_value = ".", value_name = "FOLDER", requires = "format")]
         out: PathBuf,
     },
-    /// Writes the metagraph of runs at a block, or after an epoch
+    /// Writes the metagraph of runs at a block or after an epoch
     Export {
-        /// An id or its beginning, `last`, or a path
+        /// Id of a run or the start of one, `last`, or a path
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<String>,
-        /// When this block had closed; the run's last by default
-        #[arg(long)]
+        /// The block after which the metagraph is taken [default: the last]
+        #[arg(long, value_name = "N")]
         block: Option<u64>,
-        /// After this of the chain's epochs, from 1, as far as the run keeps metagraphs between it and the next
+        /// The epoch after which the metagraph is taken, from 1. The run must have kept a metagraph between this epoch
+        /// and the next
         #[arg(long, value_name = "N", conflicts_with = "block")]
         epoch: Option<u64>,
-        /// In this form
+        /// Format of the files
         #[arg(long, value_name = "FORMAT", default_value = "json")]
         format: Format,
-        /// Where they are written, each under its run and block
+        /// Folder of the written files, each named after its run and block
         #[arg(long, default_value = ".", value_name = "FOLDER")]
         out: PathBuf,
     },
@@ -74,7 +75,7 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
             for file in files {
                 match MetagraphFile::read(file) {
                     Ok(metagraph_file) => {
-                        writeln!(std::io::stdout(), "{}: {}", file.display(), told(&metagraph_file))?;
+                        writeln!(std::io::stdout(), "{}: {}", file.display(), in_words(&metagraph_file))?;
                         if let Some(format) = format {
                             let name = file.with_extension(format.extension());
                             write(&metagraph_file, &out.join(name.file_name().unwrap_or_default()))?;
@@ -117,7 +118,7 @@ fn write(metagraph_file: &MetagraphFile, path: &Path) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "wrote {}", path.display())?)
 }
 
-fn told(metagraph_file: &MetagraphFile) -> String {
+fn in_words(metagraph_file: &MetagraphFile) -> String {
     let neurons = &metagraph_file.neurons;
     let permits = neurons.iter().filter(|neuron| neuron.permit).count();
     let stake: u64 = neurons.iter().map(|neuron| neuron.stake).sum();

@@ -1,5 +1,11 @@
-//! The command line: what can be typed, and the exit statuses. 0: done; 1: the run or an expectation failed, or two
-//! runs differ; 2: the file or the command line is wrong.
+//! The command line and its exit statuses.
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 0 | The command succeeded. |
+//! | 1 | The run failed or was interrupted, or `runs diff` found that two runs differ. |
+//! | 2 | The experiment file or the command line is wrong. |
+//! | 3 | The run ended, and an expectation of the file did not hold or could not be decided. |
 
 mod cabal;
 mod chain;
@@ -14,15 +20,16 @@ mod run;
 mod runs;
 mod serve;
 mod sql;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// A laboratory for decentralised AI networks: validators, miners and a chain as real processes.
+/// A laboratory for decentralised AI networks
 #[derive(Debug, Parser)]
-#[command(name = "mirror", version)]
+#[command(name = "mirror", version, term_width = 80)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,32 +37,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs an experiment, and writes its run directory and its report
+    /// Runs an experiment and writes its tables and its report
     Run(run::RunArguments),
-    /// Checks an experiment file and shows every problem in it
+    /// Checks an experiment file and prints every problem in it
     Check(check::CheckArguments),
     /// Prints the JSON schema of experiment files
     Schema,
-    /// Lists what can be named in an experiment file, with arguments, defaults and ranges
+    /// Lists the components of an experiment file, or explains one
     Components(components::ComponentsArguments),
     /// Lists, shows, compares and recovers runs
     Runs(runs::RunsArguments),
-    /// Answers a question in SQL over the tables of one or many runs
+    /// Queries the tables of runs with SQL
     Sql(sql::SqlArguments),
-    /// Writes the report of a run again
+    /// Writes the report of a run from its tables
     Report(report::ReportArguments),
-    /// Checks metagraphs as files, and writes those of runs
+    /// Checks metagraph files and exports metagraphs of runs
     Metagraph(metagraph::MetagraphArguments),
-    /// Shows what the chain of a run did, computes epochs, or runs a chain by itself
+    /// Shows the chain of a run, computes epochs, serves a chain
     Chain(chain::ChainArguments),
-    /// Checks models against the numbers that Python computes from them
+    /// Checks models against reference values from Python
     Models(models::ModelsArguments),
 }
 
-/// Where runs lie.
+/// The folder that contains the runs.
 #[derive(Debug, Args)]
 struct RunsDir {
-    /// Folder of the runs
+    /// Folder that contains the runs
     #[arg(
         long,
         env = "MIRROR_RUNS",
@@ -66,25 +73,38 @@ struct RunsDir {
     runs_dir: PathBuf,
 }
 
-/// How a command ended.
+/// The result of a command, which becomes the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
     Done,
-    /// The run or an expectation failed, or the comparison found differences.
+    /// The run failed or was interrupted, or the comparison found differences.
     Failed,
-    /// The file or the command line is wrong.
+    /// The experiment file or the command line is wrong.
     Misused,
+    /// An expectation did not hold or could not be decided.
+    Unexpected,
 }
 
-/// The file or the command line names something that is not there or cannot be used.
+/// An error in the experiment file or in the command line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
 struct Misuse(anyhow::Error);
 
 impl Misuse {
-    /// Marks an error as one of the user's making.
+    /// Marks an error as one of the file or of the command line.
     fn of(error: impl Into<anyhow::Error>) -> Self {
         Self(error.into())
+    }
+}
+
+impl Status {
+    /// The status of several runs: a failed run counts more than an expectation that did not hold.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Done, other) => other,
+            (worst, _) => worst,
+        }
     }
 }
 
@@ -94,11 +114,12 @@ impl From<Status> for ExitCode {
             Status::Done => Self::SUCCESS,
             Status::Failed => Self::FAILURE,
             Status::Misused => Self::from(2),
+            Status::Unexpected => Self::from(3),
         }
     }
 }
 
-/// Parses the command line and does what it says. A wrong one ends the process with status 2.
+/// Parses the command line and runs the command. An invalid command line ends the process with status 2.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
@@ -114,7 +135,7 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(status) => status.into(),
-        // Whoever read the output had enough of it, as `head` does.
+        // The reader of the output closed it early, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -130,7 +151,9 @@ pub fn main() -> ExitCode {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let of_io = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+        let of_json = cause.downcast_ref::<serde_json::Error>();
+        let of_json = of_json.and_then(serde_json::Error::io_error_kind);
+        of_json.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
     };
     error
         .chain()

@@ -1,4 +1,5 @@
-//! `mirror models`: models on this machine. The validator's program does the work, since it alone links libtorch.
+//! `mirror models`: commands for models on this machine. The validator's program does the work, because only it links
+//! libtorch.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -22,31 +23,31 @@ pub(super) struct ModelsArguments {
 
 #[derive(Debug, Subcommand)]
 enum ModelsCommand {
-    /// Holds models against the numbers that Python computed from them, and prints the largest differences
+    /// Compares models with reference values from Python
     Check(CheckArguments),
-    /// Prints the sentence embedding of each line of text, an array of numbers a line
+    /// Prints the sentence embedding of each line of text as a JSON array
     Embed(ReadArguments),
-    /// Prints how many tokens each line of text has
+    /// Prints the number of tokens of each line of text
     Tokens(ReadArguments),
 }
 
 #[derive(Debug, Args)]
 struct ReadArguments {
-    /// The model: a folder, or a name looked for as those of an experiment file are
+    /// Model: a folder, or a name that is resolved as in an experiment file
     model: String,
-    /// A file of texts, one a line; left out, they are read from standard input
+    /// File with one text on each line [default: standard input]
     texts: Option<PathBuf>,
-    /// Fetches nothing: the model must be on this machine
+    /// Downloads nothing: the model must be on this machine
     #[arg(long)]
     offline: bool,
 }
 
 #[derive(Debug, Args)]
 struct CheckArguments {
-    /// Folders with expected.json, tokenizer.json and a model; or folders of such folders
+    /// Folders that contain expected.json, tokenizer.json and a model, or folders of such folders
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<PathBuf>,
-    /// How far a number may be from Python's
+    /// Largest allowed difference from Python's values
     #[arg(long, default_value_t = 2e-5, value_name = "NUMBER")]
     tolerance: f64,
 }
@@ -97,7 +98,7 @@ impl ReadArguments {
     }
 }
 
-/// A line of JSON each.
+/// Prints each value as a line of JSON.
 fn tell<T: Serialize>(all: &[T]) -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
     for one in all {
@@ -119,6 +120,6 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
         Some(0) => Ok(Status::Done),
         Some(1) => Ok(Status::Failed),
         Some(2) => Ok(Status::Misused),
-        _ => bail!("the check broke down: {status}"),
+        _ => bail!("the check failed: {status}"),
     }
 }

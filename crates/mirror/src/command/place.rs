@@ -1,4 +1,4 @@
-//! Where things are: the nodes' programs, and the runs.
+//! Finds the programs of the nodes, and runs by what the user typed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,20 +7,20 @@ use mirror_cluster::local::Binaries;
 
 use super::Misuse;
 
-/// The programs beside this one, all of them there.
+/// Returns the programs of the nodes, which must all exist in the folder of this program.
 pub(super) fn binaries() -> anyhow::Result<Binaries> {
-    let binaries = Binaries::beside_this_program().context("cannot tell where this program lies")?;
+    let binaries = Binaries::beside_this_program().context("cannot find the folder of this program")?;
     for program in [&binaries.subtensor, &binaries.miner, &binaries.validator] {
         ensure!(
             program.exists(),
-            "{} is not there; `cargo build --release` makes all programs",
+            "{} does not exist; `cargo build --release` builds all programs",
             program.display()
         );
     }
     Ok(binaries)
 }
 
-/// The run that a user means: a path, an id or its beginning, or `last`.
+/// Returns the folder of the run named by a path, an id, the start of an id, or `last`.
 pub(super) fn run(runs_dir: &Path, wanted: &str) -> anyhow::Result<PathBuf> {
     Ok(mirror_runs::find(runs_dir, wanted).map_err(Misuse::of)?)
 }

@@ -1,4 +1,4 @@
-//! `mirror report`: the report of a run, made again from its tables.
+//! `mirror report`: writes the report of a run from its tables.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::{RunsDir, Status, place};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// The run: an id or its beginning, `last`, or a path
+    /// Id of a run or the start of one, `last`, or a path
     run: String,
     #[command(flatten)]
     runs_dir: RunsDir,
@@ -23,11 +23,12 @@ pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// The reports of the runs that an analysis requires, each by an id, a path, or the query's name in its newest run.
+/// Writes the reports of the runs that an analysis requires. Each is named by the id of a query, whose newest run is
+/// used, by the id of a run, or by a path.
 pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Result<Status> {
     if requires.is_empty() {
         bail!(
-            "the analysis requires no run: name a query's id, a run's id or a path under `analysis.requires`"
+            "the analysis requires no run: name the id of a query, the id of a run or a path at `analysis.requires`"
         );
     }
     for required in requires {
@@ -40,7 +41,7 @@ pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Resul
     Ok(Status::Done)
 }
 
-/// Writes the report of a group.
+/// Writes the report of a group of runs.
 pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for listed in runs_of_group(runs_dir, &group.id)? {
@@ -60,11 +61,11 @@ fn write(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The newest run whose query has this id.
+/// Returns the newest run whose query has this id.
 fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<std::path::PathBuf>> {
     for listed in mirror_runs::runs(runs_dir)? {
         let resolved = mirror_runs::Layout::new(&listed.path).resolved();
-        // A run whose experiment cannot be read is not the one that is meant.
+        // Runs whose experiment cannot be read are passed over.
         let Ok(loaded) = mirror_config::load(&resolved) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! `mirror run`: an experiment from its file to its report.
+//! `mirror run`: runs an experiment file and writes its report.
 
 mod group;
 mod interrupts;
@@ -27,31 +27,33 @@ pub(super) struct RunArguments {
     runs_dir: RunsDir,
     #[command(flatten)]
     overrides: Overrides,
-    /// Fetches nothing: data must be on this machine
+    /// Downloads nothing: data and models must be on this machine
     #[arg(long)]
     offline: bool,
-    /// Begins with trained gating models: a checkpoint, or the run that left them (an id or its beginning, `last`, a
-    /// path)
+    /// Starts from trained gating models: a checkpoint file, or a run that saved some
     #[arg(long, value_name = "CHECKPOINT|RUN")]
     resume: Option<String>,
-    /// A word to find the run by; may be given again
+    /// Tag of the run; repeat the option for several
     #[arg(long = "tag", value_name = "WORD")]
     tags: Vec<String>,
-    /// Runs that belong together
-    #[arg(long)]
+    /// Name of the group that the run belongs to
+    #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// What kind of work this is
-    #[arg(long, default_value = "default")]
+    /// Job type, recorded in the manifest
+    #[arg(long, default_value = "default", value_name = "WORD")]
     job_type: String,
-    /// In your words
-    #[arg(long)]
+    /// Notes, recorded in the manifest
+    #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
-    /// What the nodes log, in tracing's syntax
+    /// Log filter of the nodes, in the syntax of tracing
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
+    /// Prints every column of the table, however wide
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
 }
 
 pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {

@@ -1,4 +1,4 @@
-//! `mirror runs`: what runs there are, what is in one, whether two are the same, and what a killed coordinator left.
+//! `mirror runs`: lists runs, shows one, compares two, and recovers one whose coordinator was killed.
 
 use std::io::Write;
 
@@ -6,9 +6,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use mirror_analysis::{RunData, Summary};
 use mirror_runs::{Recovery, Run, Verdict, diff, recover, view};
 
-use super::{RunsDir, Status, place};
+use super::{RunsDir, Status, place, terminal};
 
-/// Differences that are shown of each kind.
+/// Number of differences of each kind that are printed.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
@@ -27,27 +27,30 @@ enum RunsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Shows a run: what it is, how it ended, how its uids stand
+    /// Shows a run: its state, its times and its table of uids
     Show {
-        /// An id or its beginning, `last`, or a path
+        /// Id of a run or the start of one, `last`, or a path
         run: String,
-        /// Prints its events instead, in upstream's columns, as the experiment's `ignore_attr` leaves them
+        /// Prints the events instead, in upstream's columns without those of `ignore_attr`
         #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
         events: Option<Format>,
-        /// Prints its manifest as JSON
+        /// Prints the manifest as JSON
         #[arg(long)]
         json: bool,
+        /// Prints every column of the table, however wide
+        #[arg(long, conflicts_with_all = ["json", "events"])]
+        wide: bool,
     },
-    /// Compares two runs; exit status 1 when they differ in more than timing
+    /// Compares two runs; exit status 1 if they differ in more than timing
     Diff {
-        /// An id or its beginning, `last`, or a path
+        /// Id of a run or the start of one, `last`, or a path
         first: String,
-        /// Likewise
+        /// Id of a run or the start of one, `last`, or a path
         second: String,
     },
-    /// Ends a run whose coordinator was killed: its journal becomes tables
+    /// Writes the tables of a run whose coordinator was killed, from its journal
     Recover {
-        /// An id or its beginning, `last`, or a path
+        /// Id of a run or the start of one, `last`, or a path
         run: String,
     },
 }
@@ -71,13 +74,14 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
             run,
             events: None,
             json,
-        } => show(&open(run)?, *json),
+            wide,
+        } => show(&open(run)?, *json, terminal::width(*wide)),
         RunsCommand::Diff { first, second } => compare(&open(first)?, &open(second)?),
         RunsCommand::Recover { run } => {
             let path = place::run(&arguments.runs_dir.runs_dir, run)?;
             let (word, manifest) = match recover(&path)? {
                 Recovery::Recovered(manifest) => ("recovered", manifest),
-                Recovery::AlreadyEnded(manifest) => ("had ended before", manifest),
+                Recovery::AlreadyEnded(manifest) => ("has all its tables already", manifest),
             };
             let mut out = std::io::stdout().lock();
             writeln!(out, "{} {word}", manifest.id)?;
@@ -99,7 +103,7 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
             }
             (Ok((manifest, state)), false) => {
                 let state = serde_json::to_value(state)?;
-                // Counted when a run ends.
+                // Rows are counted when a run ends.
                 let events = manifest
                     .counts
                     .rows
@@ -122,7 +126,7 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-fn show(run: &Run, json: bool) -> anyhow::Result<Status> {
+fn show(run: &Run, json: bool, width: usize) -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
     let manifest = run.manifest();
     if json {
@@ -140,12 +144,12 @@ fn show(run: &Run, json: bool) -> anyhow::Result<Status> {
     )?;
     writeln!(
         out,
-        "made {} ended {}",
+        "created {}  finished {}",
         manifest.created,
         manifest.finished.as_deref().unwrap_or("-")
     )?;
     let summary = Summary::of(&RunData::read(run)?);
-    writeln!(out, "{}", summary.table())?;
+    writeln!(out, "{}", summary.table(width))?;
     Ok(Status::Done)
 }
 
@@ -174,7 +178,7 @@ fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
     if difference.timing_dependent.total > 0 {
         writeln!(
             out,
-            "{} calls were lost to real slowness:",
+            "{} calls timed out because of this machine's load:",
             difference.timing_dependent.total
         )?;
         for call in &difference.timing_dependent.first {
@@ -182,7 +186,7 @@ fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
         }
     }
     if difference.excused.total > 0 {
-        writeln!(out, "{} differences follow from them", difference.excused.total)?;
+        writeln!(out, "{} differences result from those calls", difference.excused.total)?;
     }
     for divergence in &difference.divergences.first {
         writeln!(out, "  {divergence}")?;
@@ -190,7 +194,7 @@ fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
     let (word, status) = match difference.verdict() {
         Verdict::Same => ("the same events", Status::Done),
         Verdict::SameButForTiming => (
-            "the same events, but for calls lost to real slowness",
+            "the same events, except for the calls that timed out because of load",
             Status::Done,
         ),
         Verdict::Different => ("different", Status::Failed),

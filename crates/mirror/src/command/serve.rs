@@ -1,4 +1,4 @@
-//! `mirror chain serve`: the chain of an experiment by itself, which runs of it can name.
+//! `mirror chain serve`: serves the chain of an experiment on its own, for runs that name its address.
 
 use std::path::PathBuf;
 
@@ -14,17 +14,17 @@ use mirror_coordinator::{Network, base_of};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// The experiment file; its neurons are registered on the chain
+    /// Experiment file whose neurons are registered on the chain
     file: PathBuf,
     #[command(flatten)]
     overrides: Overrides,
-    /// Where the chain keeps its state, from which it goes on when it is served again
+    /// Folder of the chain's state, from which a later `serve` continues
     #[arg(long, default_value = "chain", value_name = "FOLDER")]
     folder: PathBuf,
-    /// Fetches nothing: data must be on this machine
+    /// Downloads nothing: data must be on this machine
     #[arg(long)]
     offline: bool,
-    /// What the node logs, in tracing's syntax
+    /// Log filter of the node, in the syntax of tracing
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
 }
@@ -40,7 +40,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
     let experiment = &loaded.experiment;
     let model = experiment.model.as_ref();
     let model = model
-        .context("the file has no `model`, so there is no chain in it")
+        .context("the file has no `model`, so it describes no chain")
         .map_err(Misuse::of)?;
     mirror_telemetry::init("warn")?;
     let binaries = place::binaries()?;
@@ -67,7 +67,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
         let place = LocalProcesses::new(binaries, layout.logs()).context("cannot start nodes")?;
         let file = arguments.file.display();
         let listening = |address| {
-            eprintln!("the chain listens at {address} until it is interrupted; a run finds it by");
+            eprintln!("the chain listens on {address} until it is interrupted; use it in a run with");
             eprintln!(
                 "  mirror run {file} --set 'model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}'"
             );

@@ -1,4 +1,4 @@
-//! `mirror sql`: questions about runs.
+//! `mirror sql`: queries the tables of runs.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use super::{Misuse, RunsDir, Status, place};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlArguments {
-    /// Runs, each an id or its beginning, `last`, a path, or a group's name for all its runs; then the question
+    /// Runs, then one SQL query. A run is an id or the start of one, `last`, a path, or the name of a group
     #[arg(required = true, num_args = 2.., value_names = ["RUN", "SQL"])]
     words: Vec<String>,
-    /// How the answer is printed
+    /// Format of the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
@@ -22,13 +22,13 @@ pub(super) struct SqlArguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For people, at most 1,000 rows
+    /// A table of at most 1,000 rows
     Table,
-    /// With a header
+    /// CSV with a header
     Csv,
-    /// One list of objects
+    /// A JSON array of objects
     Json,
-    /// A file of its own
+    /// A Parquet file
     Parquet,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn sql(arguments: &SqlArguments) -> anyhow::Result<Status> {
     let (sql, wanted) = arguments
         .words
         .split_last()
-        .expect("the command line has at least two words");
+        .expect("clap requires at least two words");
     let runs_dir = &arguments.runs_dir.runs_dir;
     let mut runs: Vec<PathBuf> = Vec::new();
     for wanted in wanted {

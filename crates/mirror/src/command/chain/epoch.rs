@@ -13,29 +13,29 @@ use serde::de::IgnoredAny;
 
 use crate::command::Status;
 
-/// Largest file that is read: inputs of 4,096 neurons who all have weights and bonds in 600 others.
+/// Largest file that is read, in bytes: inputs of 4,096 neurons with weights and bonds for 600 others each.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Differences that are shown of each case.
+/// Number of differences of each case that are printed.
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct EpochArguments {
-    /// JSON: an epoch's inputs, a case (`inputs`, `rao_emission`, `outputs`), or with --check many (`cases`)
+    /// JSON file: the inputs of an epoch, a case (`inputs`, `rao_emission`, `outputs`), or with --check many `cases`
     file: PathBuf,
-    /// The algorithm; yuma3 and liquid alpha are switches of today's, among the inputs
+    /// Algorithm; the inputs switch yuma3 and liquid alpha of `today` on
     #[arg(long, value_enum, default_value_t = Variant::Classic)]
     variant: Variant,
-    /// Compares with the outputs that the file expects; exit status 1 when any differ or none are expected
+    /// Compares the outputs with those that the file expects; exit status 1 if any differ or none are expected
     #[arg(long)]
     check: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Variant {
-    /// Subtensor of June 2023; what is expected of it is under `v001`
+    /// Subtensor of June 2023; its expected outputs are at `v001`
     Classic,
-    /// Subtensor of June 2026; what is expected of it is under `head`
+    /// Subtensor of June 2026; its expected outputs are at `head`
     Today,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn epoch(arguments: &EpochArguments) -> anyhow::Result<Status> {
     }
 }
 
-/// What is printed, and how the command ends.
+/// The printed text and the exit status.
 struct Report {
     text: String,
     status: Status,
@@ -74,7 +74,7 @@ fn computed(cases: &[Case], arguments: &EpochArguments) -> anyhow::Result<Report
     }
     let [case] = cases else {
         bail!(
-            "there are {} cases: say --check to compare them with what they expect, or give the inputs of one",
+            "the file has {} cases: use --check to compare them with their expected outputs, or give the inputs of one",
             cases.len()
         );
     };
@@ -111,7 +111,7 @@ fn checked(cases: &[Case], algorithm: Algorithm) -> anyhow::Result<Report> {
         }
     }
     lines.push(format!(
-        "{met} as expected, {different} different, {skipped} skipped: nothing is expected of them\n"
+        "{met} as expected, {different} different, {skipped} skipped because they have no expected outputs\n"
     ));
     let status = if met > 0 && different == 0 {
         Status::Done
@@ -136,7 +136,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
     parsed(&text.with_context(too_large)?)
 }
 
-/// The members that tell the three forms of file apart.
+/// The members by which the three forms of a file are distinguished.
 #[derive(Deserialize)]
 struct Form {
     cases: Option<IgnoredAny>,
@@ -253,7 +253,7 @@ mod tests {
         refused("[1, 2]", "not a JSON object");
         refused("{", "EOF while parsing");
         refused("{}", "missing field `n`");
-        refused(r#"{"cases": []}"#, "there are 0 cases: say --check");
+        refused(r#"{"cases": []}"#, "the file has 0 cases: use --check");
         refused(r#"{"inputs": 3}"#, "invalid type: integer `3`");
         refused(&format!(r#"{{"inputs": {}"#, "[".repeat(100_000)), "at line 1");
         let changed = |from: &str, to: &str| {

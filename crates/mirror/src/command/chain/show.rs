@@ -1,34 +1,36 @@
-//! `mirror chain show`: the metagraph of a run's chain as an epoch left it, whether the run has ended, goes on or was
-//! interrupted.
+//! `mirror chain show`: shows the metagraph of a run's chain after an epoch. The run may have ended, be in progress or
+//! have been interrupted.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::Args;
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, LineStyle, Table};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 use mirror_runs::tables::EpochRow;
 use mirror_runs::{Run, roles};
 use serde_json::json;
 
-use crate::command::{RunsDir, Status, epochs, place};
+use crate::command::{RunsDir, Status, epochs, place, terminal};
 
-/// Rao in a TAO.
+/// Number of rao in a TAO.
 const RAO_PER_TAO: f64 = 1e9;
 
-/// Characters of a hotkey that are shown, from its beginning.
+/// Number of characters of a hotkey that the table shows.
 const HOTKEY: usize = 8;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// The run: an id or its beginning, `last`, or a path
+    /// Id of a run or the start of one, `last`, or a path
     run: String,
-    /// Which of the chain's epochs, from 1; without it the last
+    /// Number of the epoch, from 1 [default: the last]
     #[arg(long, value_name = "N")]
     epoch: Option<u64>,
-    /// Prints all columns of the table `epochs`, as JSON
+    /// Prints all columns of the table `epochs` as JSON
     #[arg(long)]
     json: bool,
+    /// Prints every column of the table, however wide
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
     #[command(flatten)]
     runs_dir: RunsDir,
 }
@@ -43,26 +45,26 @@ pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<Status> {
         serde_json::to_writer_pretty(&mut out, &epoch.json(&roles))?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{}", epoch.table(&roles))?;
+        writeln!(out, "{}", epoch.table(&roles, terminal::width(arguments.wide)))?;
     }
     Ok(Status::Done)
 }
 
-/// By uid.
+/// Roles by uid.
 type Roles = BTreeMap<u32, String>;
 
 /// An epoch of a run.
 struct Epoch {
     number: u64,
     block: u64,
-    /// By uid.
+    /// The rows of this epoch, by uid.
     rows: Vec<EpochRow>,
-    /// The run's first and last epoch.
+    /// The first and the last epoch of the run.
     among: (u64, u64),
 }
 
 impl Epoch {
-    /// The epoch that is wanted, or the last.
+    /// Reads the epoch `wanted`, or the last one if it is `None`.
     fn of(run: &Run, wanted: Option<u64>) -> anyhow::Result<Self> {
         let mut rows: Vec<EpochRow> = Vec::new();
         let mut among: Option<(u64, u64)> = None;
@@ -119,22 +121,17 @@ impl Epoch {
         })
     }
 
-    /// For a terminal, without colours.
-    fn table(&self, roles: &Roles) -> String {
-        let mut table = Table::new();
-        table.load_style(NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
-        table.set_header(COLUMNS.map(|column| column.title));
-        for (shown, column) in table.column_iter_mut().zip(&COLUMNS) {
-            shown.set_cell_alignment(column.alignment);
-        }
+    /// The table for a terminal of `width` characters, without colours.
+    fn table(&self, roles: &Roles, width: usize) -> String {
+        let mut table = TerminalTable::new(COLUMNS.map(|column| column.of_table));
         for row in &self.rows {
             let role = roles.get(&row.uid).map_or("–", String::as_str);
-            table.add_row(COLUMNS.map(|column| (column.cell)(row, role)));
+            table.push(COLUMNS.map(|column| (column.cell)(row, role)));
         }
         let (first, last) = self.among;
         format!(
-            "{}\n\nepoch {} of epochs {first} to {last}, with block {}; stake and emission in TAO",
-            table.trim_fmt(),
+            "{}\n\nepoch {} of epochs {first} to {last}, at block {}; stake and emission in TAO",
+            table.fitted(width),
             self.number,
             self.block
         )
@@ -144,43 +141,50 @@ impl Epoch {
 /// A column of the table.
 #[derive(Clone, Copy)]
 struct Column {
-    title: &'static str,
-    alignment: CellAlignment,
-    /// Of a row, and of its uid's role.
+    of_table: TerminalColumn,
+    /// The cell of a row, given the row and the role of its uid.
     cell: fn(&EpochRow, &str) -> String,
 }
 
 const COLUMNS: [Column; 12] = [
-    number("uid", |row, _| row.uid.to_string()),
-    text("role", |_, role| role.to_owned()),
-    text("hotkey", |row, _| {
+    number("uid", 0, |row, _| row.uid.to_string()),
+    text("role", 0, |_, role| role.to_owned()),
+    text("hotkey", 9, |row, _| {
         row.hotkey.chars().take(HOTKEY).chain(['…']).collect()
     }),
-    number("stake", |row, _| tao(row.stake)),
-    number("trust", |row, _| share(row.trust)),
-    number("vtrust", |row, _| share(row.validator_trust)),
-    number("consensus", |row, _| share(row.consensus)),
-    number("incentive", |row, _| share(row.incentive)),
-    number("dividends", |row, _| share(row.dividends)),
-    number("emission", |row, _| tao(row.emission)),
-    text("permit", |row, _| {
+    number("stake", 3, |row, _| tao(row.stake)),
+    number("trust", 4, |row, _| share(row.trust)),
+    number("vtrust", 5, |row, _| share(row.validator_trust)),
+    number("consensus", 6, |row, _| share(row.consensus)),
+    number("incentive", 1, |row, _| share(row.incentive)),
+    number("dividends", 1, |row, _| share(row.dividends)),
+    number("emission", 0, |row, _| tao(row.emission)),
+    text("permit", 7, |row, _| {
         if row.validator_permit { "yes" } else { "no" }.to_owned()
     }),
-    number("pruning", |row, _| share(row.pruning_score)),
+    number("pruning", 8, |row, _| share(row.pruning_score)),
 ];
 
-const fn number(title: &'static str, cell: fn(&EpochRow, &str) -> String) -> Column {
-    Column {
-        title,
-        alignment: CellAlignment::Right,
-        cell,
-    }
+const fn number(title: &'static str, rank: u8, cell: fn(&EpochRow, &str) -> String) -> Column {
+    column(title, Alignment::Right, rank, cell)
 }
 
-const fn text(title: &'static str, cell: fn(&EpochRow, &str) -> String) -> Column {
+const fn text(title: &'static str, rank: u8, cell: fn(&EpochRow, &str) -> String) -> Column {
+    column(title, Alignment::Left, rank, cell)
+}
+
+const fn column(
+    title: &'static str,
+    alignment: Alignment,
+    rank: u8,
+    cell: fn(&EpochRow, &str) -> String,
+) -> Column {
     Column {
-        title,
-        alignment: CellAlignment::Left,
+        of_table: TerminalColumn {
+            title,
+            alignment,
+            rank,
+        },
         cell,
     }
 }

@@ -13,14 +13,14 @@ use super::single::RunContext;
 use crate::expectations;
 
 impl RunContext<'_> {
-    /// Runs every replicate, then decides what is expected of all together.
+    /// Runs every replicate, then decides the expectations of the group.
     pub(super) fn run_group(&self) -> anyhow::Result<Status> {
         let (arguments, experiment) = (self.arguments, &self.loaded.experiment);
         let runs_dir = &arguments.runs_dir.runs_dir;
         let name = name_of(arguments, experiment);
         let (group, layout) = Group::create(runs_dir, &name, experiment.replicates, experiment.seed)?;
         let mut runs = Vec::new();
-        let mut all_done = true;
+        let mut worst = Status::Done;
         for replica in experiment.replicas() {
             if !arguments.json {
                 eprintln!(
@@ -31,7 +31,7 @@ impl RunContext<'_> {
                 );
             }
             let outcome = self.run_one(&replica, Some(&group.id), |expected| expected.over == Over::Run)?;
-            all_done &= outcome.status() == Status::Done;
+            worst = worst.or(outcome.status());
             if !arguments.json {
                 outcome.print(arguments)?;
             }
@@ -53,10 +53,12 @@ impl RunContext<'_> {
             Some(engine) => expectations::decide(engine, of_group, &folders, &layout)?,
             None => Vec::new(),
         };
-        all_done &= expectations::all_held(&checked);
+        if !expectations::all_held(&checked) {
+            worst = worst.or(Status::Unexpected);
+        }
         report::write_group(&group, &layout, runs_dir)?;
-        let mut out = std::io::stdout().lock();
         if arguments.json {
+            let mut out = std::io::stdout().lock();
             let result = serde_json::json!({
                 "group": group.id,
                 "folder": layout.root(),
@@ -67,10 +69,11 @@ impl RunContext<'_> {
             serde_json::to_writer_pretty(&mut out, &result)?;
             writeln!(out)?;
         } else {
-            write!(out, "{}", expectations::in_words(&checked))?;
+            expectations::print(&checked)?;
+            let mut out = std::io::stdout().lock();
             writeln!(out, "group  {}", layout.root().display())?;
             writeln!(out, "report {}", layout.report().display())?;
         }
-        Ok(if all_done { Status::Done } else { Status::Failed })
+        Ok(worst)
     }
 }

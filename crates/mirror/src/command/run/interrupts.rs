@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// The time from the second interrupt to the end of this program, whatever it is doing.
+/// Time from the second interrupt to the exit of this program, even if it is still busy.
 const LAST_CHANCE: Duration = Duration::from_secs(3);
 
-/// The first Ctrl-C or SIGTERM ends the run in order, the second at once.
+/// Waits for Ctrl-C or SIGTERM. The first one shuts the run down in order, the second one kills it.
 pub(in crate::command) async fn watch_interrupts(
     stop: CancellationToken,
     now: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let words = [
-        (stop, "ending the run in order; once more ends it at once"),
-        (now, "ending at once"),
+        (stop, "shutting the run down in order; interrupt again to kill it"),
+        (now, "killing the run"),
     ];
     for (token, word) in words {
         tokio::select! {
@@ -27,6 +27,6 @@ pub(in crate::command) async fn watch_interrupts(
     }
     // The nodes are being killed. What still goes on after that is the writing of tables and of the report.
     tokio::time::sleep(LAST_CHANCE).await;
-    eprintln!("the run is left as it is; `mirror runs recover` makes its tables, `mirror report` its report");
+    eprintln!("the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report");
     std::process::exit(1);
 }

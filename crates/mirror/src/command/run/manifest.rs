@@ -8,7 +8,7 @@ use mirror_spec::Experiment;
 
 use super::RunArguments;
 
-/// The manifest's entries for a run of `experiment`, which `loaded` is the file of.
+/// Returns the manifest's entries for a run of `experiment`, which was loaded from the file `loaded`.
 pub(super) fn new_run(
     arguments: &RunArguments,
     loaded: &Loaded,
@@ -28,7 +28,7 @@ pub(super) fn new_run(
     }
 }
 
-/// The name of a run: the file's name without its extension, or else the model's id.
+/// Returns the name of a run: the name of the file without its extension, or the model's id.
 pub(super) fn name_of(arguments: &RunArguments, experiment: &Experiment) -> String {
     let stem = arguments
         .file

@@ -1,4 +1,4 @@
-//! The outcome of a run: its exit status, and what is printed of it.
+//! The outcome of a run: its exit status and its printed form.
 
 use std::io::Write;
 
@@ -7,11 +7,11 @@ use mirror_coordinator::Finished;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Layout};
 
-use super::super::Status;
+use super::super::{Status, terminal};
 use super::RunArguments;
 use crate::expectations;
 
-/// A run that has ended, with its summary and the expectations that were decided.
+/// A run that has ended, with its summary and its decided expectations.
 pub(super) struct RunOutcome {
     pub(super) layout: Layout,
     pub(super) finished: Finished,
@@ -21,10 +21,12 @@ pub(super) struct RunOutcome {
 
 impl RunOutcome {
     pub(super) fn status(&self) -> Status {
-        if self.finished.reason.is_none() && expectations::all_held(&self.expectations) {
+        if self.finished.reason.is_some() {
+            Status::Failed
+        } else if expectations::all_held(&self.expectations) {
             Status::Done
         } else {
-            Status::Failed
+            Status::Unexpected
         }
     }
 
@@ -57,7 +59,7 @@ impl RunOutcome {
             writeln!(out)?;
             return Ok(());
         }
-        writeln!(out, "{}", self.summary.table())?;
+        writeln!(out, "{}", self.summary.table(terminal::width(arguments.wide)))?;
         let totals = &self.summary.totals;
         let rate = totals
             .step_rate()
@@ -70,13 +72,17 @@ impl RunOutcome {
             } else {
                 "failed"
             };
-            eprintln!("the run {word}: {reason}");
+            eprintln!("error: the run {word}: {reason}");
         } else {
             for step in never_came {
-                eprintln!("what the schedule has at step {step} did not happen: the step never came");
+                eprintln!(
+                    "warning: the fault scheduled for step {step} never fired: the run ended before that step"
+                );
             }
         }
-        write!(out, "{}", expectations::in_words(&self.expectations))?;
+        drop(out);
+        expectations::print(&self.expectations)?;
+        let mut out = std::io::stdout().lock();
         writeln!(out, "run    {}", self.layout.root().display())?;
         writeln!(out, "report {}", self.layout.report().display())?;
         Ok(())

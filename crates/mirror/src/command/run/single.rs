@@ -18,17 +18,17 @@ use super::outcome::RunOutcome;
 use super::{RunArguments, watch_interrupts};
 use crate::expectations;
 
-/// What the runs of a file have in common.
+/// The context that all runs of a file share.
 pub(super) struct RunContext<'a> {
     pub(super) arguments: &'a RunArguments,
     pub(super) loaded: &'a Loaded,
     pub(super) binaries: Binaries,
-    /// Decides the expectations. `None` if there are none.
+    /// The engine that decides the expectations. `None` if there are none.
     pub(super) sql: Option<Engine>,
 }
 
 impl RunContext<'_> {
-    /// Runs an experiment to its end, decides the expectations that `is_asked` selects, and writes its report.
+    /// Runs an experiment to its end, decides the expectations that `is_asked` selects, and writes the report.
     pub(super) fn run_one(
         &self,
         experiment: &Experiment,
@@ -39,7 +39,7 @@ impl RunContext<'_> {
         let model = experiment
             .model
             .as_ref()
-            .context("there is nobody to ask: the file has no `model`")?;
+            .context("the file has no `model`, so the run has no miners")?;
         let network = if arguments.offline {
             Network::Forbidden
         } else {
@@ -104,7 +104,7 @@ impl RunContext<'_> {
     }
 }
 
-/// The checkpoints that the validators' gating models begin with.
+/// Returns the checkpoints from which the validators' gating models start.
 fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
     let file = Path::new(resume);
     let from = if file.is_file() {
@@ -115,7 +115,7 @@ fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyho
     Ok(mirror_coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
 }
 
-/// Starts the nodes of a run and follows it to its end.
+/// Starts the nodes of a run and waits for its end.
 async fn execute(
     experiment: &Experiment,
     model: &Model,
