@@ -1,4 +1,4 @@
-//! Announcing to the chain where an axon listens.
+//! Announces the listen addresses of axons to the chain.
 
 use std::net::SocketAddr;
 
@@ -11,15 +11,15 @@ use mirror_proto::mirror::v1::transaction::Call;
 use mirror_subtensor_client::SubtensorClient;
 use mirror_subtensor_client::transaction::sign_call;
 
-/// An axon and where it listens.
+/// An axon and its listen address.
 #[derive(Debug, Clone)]
 pub(crate) struct ServedAxon {
     pub(crate) key: SecretKey,
     pub(crate) address: SocketAddr,
 }
 
-/// Submits `serve_axon` for each axon, all at once. The nonce is the process's incarnation, so an attempt whose answer
-/// was lost can be made again and acts once.
+/// Submits `serve_axon` for each axon concurrently. The nonce is the incarnation of the process, so an attempt whose
+/// reply was lost can be repeated and takes effect once.
 pub(crate) async fn announce(
     subtensor: &SubtensorClient,
     incarnation: u32,
@@ -34,9 +34,9 @@ pub(crate) async fn announce(
         let transaction = sign_call(&key, incarnation.into(), block, call);
         let hotkey = key.public();
         let reply = subtensor.submit(transaction).await;
-        let reply = reply.with_context(|| format!("cannot announce where {hotkey} listens"))?;
+        let reply = reply.with_context(|| format!("cannot announce the axon of {hotkey}"))?;
         if let Some(error) = DispatchError::from_field(reply.refusal) {
-            bail!("the subtensor refused serve_axon of {hotkey}: {error}");
+            bail!("the subtensor rejected the serve_axon call of {hotkey}: {error}");
         }
         Ok(())
     });

@@ -1,7 +1,7 @@
-//! The axon: Bittensor's text-prompting service in front of behaviours.
+//! The axon: Bittensor's text-prompting service, which answers calls with behaviours.
 //!
-//! Messages, return codes and gRPC statuses are those of the v4 protocol. Callers prove nothing yet: a call's hotkey is
-//! what the caller says.
+//! Messages, return codes and gRPC statuses are those of the v4 protocol. Callers are not authenticated: the hotkey in
+//! a call is taken as given.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -24,10 +24,10 @@ use crate::behaviour::{Answer, BehaviourStack, Call, Message, Reward};
 use crate::callers::Callers;
 use crate::wire::Wire;
 
-/// Messages of one conversation.
+/// Maximum number of messages in a conversation.
 const MAX_MESSAGES: usize = 1_024;
 
-/// Longest time that a caller may ask an axon to take.
+/// Maximum timeout of a call.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// One axon of the subnet.
@@ -38,12 +38,12 @@ pub struct Axon {
     callers: Callers,
 }
 
-/// An answer as the protocol has it.
+/// The fields of a reply in the protocol.
 struct Reply {
     completion: String,
     code: ReturnCode,
     message: &'static str,
-    /// What is sent instead.
+    /// Raw bytes that replace the reply.
     wire: Option<Wire>,
 }
 
@@ -58,7 +58,7 @@ impl Reply {
     }
 }
 
-/// A message, with the mark that something else is sent in its place.
+/// Wraps a message in a response, with the mark that raw bytes replace it.
 fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
     let mut response = Response::new(message);
     if let Some(wire) = wire {
@@ -68,7 +68,7 @@ fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
 }
 
 impl Axon {
-    /// The axon of a uid.
+    /// Creates the axon of a uid.
     pub fn new(uid: u32, hotkey: Hotkey, behaviours: BehaviourStack) -> Self {
         Self {
             uid,
@@ -97,7 +97,7 @@ impl Axon {
         );
         let answer = self.behaviours.answer(&call).instrument(span);
         let mut answer = pin!(answer);
-        // Most answers are there at once, and need no clock.
+        // Most answers are ready immediately and need no timer.
         let answered = match futures::poll!(&mut answer) {
             Poll::Ready(answer) => Ok(answer),
             Poll::Pending => tokio::time::timeout(timeout, answer).await,
@@ -106,7 +106,7 @@ impl Axon {
             return Ok(Reply::new(
                 String::new(),
                 ReturnCode::Timeout,
-                "the call's own timeout passed before there was an answer",
+                "the timeout of the call passed before an answer was ready",
             ));
         };
         match answer {
@@ -120,10 +120,10 @@ impl Axon {
             }),
             Answer::Silence => {
                 tokio::time::sleep(MAX_TIMEOUT).await;
-                Err(Status::unavailable("nobody waits so long"))
+                Err(Status::unavailable("no answer within the maximum timeout"))
             }
             Answer::Crash => {
-                tracing::warn!(uid = self.uid, "crashing, as it was told to");
+                tracing::warn!(uid = self.uid, "aborting the process, as the behaviour requires");
                 std::process::abort()
             }
         }
@@ -138,7 +138,7 @@ impl Axon {
     ) -> Result<Call, Status> {
         if messages.len() > MAX_MESSAGES {
             return Err(Status::invalid_argument(format!(
-                "{} messages in one call, at most {MAX_MESSAGES} are taken",
+                "{} messages in one call, at most {MAX_MESSAGES} are accepted",
                 messages.len()
             )));
         }
@@ -163,7 +163,7 @@ impl Axon {
         })
     }
 
-    /// The identity of a call that brings none: made from what it says, so that the same question has the same answer.
+    /// Derives an identity for a call that has none from its messages, so that the same question gets the same answer.
     fn stranger(&self, messages: &[String]) -> CallId {
         let said = messages
             .iter()
@@ -178,7 +178,7 @@ impl Axon {
     }
 }
 
-/// v4's axon fails with UNKNOWN on what is not JSON, and so does this one.
+/// v4's axon fails with UNKNOWN on invalid JSON, and so does this one.
 fn message(index: usize, text: &str) -> Result<Message, Status> {
     serde_json::from_str(text).map_err(|error| {
         Status::unknown(format!(

@@ -1,20 +1,21 @@
-//! Addresses of callers, read once: the same few validators ask again and again, and an address takes as long to read
-//! as all the rest of a call's identity.
+//! A cache of parsed caller addresses. The same few validators call repeatedly, and parsing an address takes as long as
+//! reading the rest of a call's identity.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use mirror_identity::Hotkey;
 
-/// Addresses that are remembered. What comes after them is read each time, so that strangers cannot fill the memory.
+/// Maximum number of cached addresses. Further addresses are parsed on each call, so that unknown callers cannot fill
+/// the memory.
 const MOST: usize = 256;
 
-/// Hotkeys by the address that callers give.
+/// Hotkeys by the address in the calls.
 #[derive(Default)]
 pub(crate) struct Callers(RwLock<HashMap<String, Hotkey>>);
 
 impl Callers {
-    /// The hotkey of an address, if it is one.
+    /// Returns the hotkey of an address. `None` if the address is invalid.
     pub(crate) fn hotkey(&self, address: &str) -> Option<Hotkey> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(hotkey) = known.get(address) {
@@ -43,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_same_hotkey_each_time() {
+    fn an_address_gives_the_same_hotkey_each_time() {
         let callers = Callers::default();
         for _ in 0..2 {
             assert_eq!(callers.hotkey(&hotkey(3).to_string()), Some(hotkey(3)));
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn many_strangers_are_read_and_not_kept() {
+    fn addresses_beyond_the_limit_are_parsed_but_not_cached() {
         let callers = Callers::default();
         for uid in 0..2 * MOST as u32 {
             assert_eq!(callers.hotkey(&hotkey(uid).to_string()), Some(hotkey(uid)));

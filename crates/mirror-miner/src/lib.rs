@@ -1,7 +1,7 @@
-//! A miner: axons that answer prompts from a data set, each by its behaviour.
+//! A miner: axons that answer prompts from a data set, each with its behaviours.
 //!
-//! A process holds one axon or many. They share the data set, which is mapped read-only and so shared by all miner
-//! processes of the machine. Each axon listens on a port of its own and says so to the chain before it counts as ready.
+//! A process has one or more axons. The data set is mapped read-only, so all miner processes on a machine share it.
+//! Each axon listens on a separate port and announces its address to the chain before it becomes ready.
 
 mod announcement;
 pub mod axon;
@@ -31,7 +31,8 @@ use crate::behaviour::{BehaviourContext, BehaviourStack, Prompts};
 use crate::network::Network;
 use crate::wire::Replaced;
 
-/// Serves the axons of a launch description until `shutdown`. The first listens on `listener`, the others beside it.
+/// Serves the axons of a launch config until `shutdown`. The first axon listens on `listener`, the others on further
+/// ports of the same address.
 pub async fn serve(
     launch: Launch<MinerLaunch>,
     listener: TcpListener,
@@ -66,7 +67,7 @@ pub async fn serve(
         let key = SecretKey::hotkey(&seed, Owner::Miner(uid));
         let address = listener
             .local_addr()
-            .context("cannot tell where an axon listens")?;
+            .context("cannot determine the listen address of an axon")?;
         let context = BehaviourContext {
             seed,
             uid,
@@ -87,7 +88,7 @@ pub async fn serve(
     );
     match shutdown.run_until_cancelled(announcing).await {
         Some(announced) => announced?,
-        // It was asked to end while it waited for the chain.
+        // The process was asked to shut down while it waited for the chain.
         None => return Ok(()),
     }
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
@@ -108,7 +109,7 @@ pub async fn serve(
 async fn listen(first: TcpListener, count: usize) -> anyhow::Result<Vec<TcpListener>> {
     let mut beside = first
         .local_addr()
-        .context("cannot tell where the miner listens")?;
+        .context("cannot determine the listen address of the miner")?;
     beside.set_port(0);
     let mut listeners = vec![first];
     while listeners.len() < count {

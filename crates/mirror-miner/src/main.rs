@@ -1,4 +1,4 @@
-//! `mirror-miner`: one axon or many, as a process.
+//! `mirror-miner`: the miner process, with one or more axons.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
-//! What a miner can learn of the network: the metagraph, and other axons by asking them.
+//! The miner's access to the network: the metagraph, and calls to other axons.
 //!
-//! Nothing is asked of the chain or of anybody before a behaviour wants to know.
+//! The chain and other axons are queried only when a behaviour needs them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,32 +20,32 @@ use tonic::{Request, Status};
 
 use crate::behaviour::Call;
 
-/// Time for which one is good where blocks close by the clock.
+/// Time for which a cached metagraph of the latest block is used.
 const SYNC_TIME: Duration = Duration::from_secs(2);
 
-/// The longest time that a call waits for a metagraph.
+/// Maximum time that a call waits for a metagraph.
 const METAGRAPH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The network, as far as a miner process has asked.
+/// Clients of the chain and of other axons, shared by the axons of a miner process.
 pub struct Network {
     seed: Seed,
     subtensor: SubtensorClient,
-    /// The block that has closed when step 0 begins, where blocks close by steps.
+    /// The last closed block when step 0 begins. `None` if blocks do not close by steps.
     first_block: Option<u64>,
     cached: tokio::sync::Mutex<Option<CachedMetagraph>>,
     axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Channel>>>,
 }
 
-/// The metagraph of the last request for one.
+/// The metagraph of the latest request.
 struct CachedMetagraph {
-    /// The block that was asked for; `None`: the last.
+    /// The requested block. `None` for the latest block.
     block: Option<u64>,
     at: Instant,
-    /// That of an earlier request, where the reply to this one was invalid.
+    /// The view of an earlier request if the reply to this one was invalid.
     view: Arc<MetagraphView>,
 }
 
-/// The metagraph at a block, with its neurons by hotkey.
+/// The metagraph at a block, with an index of its neurons by hotkey.
 #[derive(Debug)]
 pub struct MetagraphView {
     /// The metagraph.
@@ -54,7 +54,7 @@ pub struct MetagraphView {
 }
 
 impl Network {
-    /// The network around `subtensor`.
+    /// Creates the network access of a miner process.
     pub fn new(seed: Seed, subtensor: &SubtensorClient, first_block: Option<u64>) -> Self {
         Self {
             seed,
@@ -65,13 +65,14 @@ impl Network {
         }
     }
 
-    /// The metagraph as a call finds it. Where blocks close by steps it is that of a block before the call's step, the
-    /// same in each run; else, and for manual calls, one of the last seconds.
+    /// Returns the metagraph for a call. If blocks close by steps, this is the metagraph at a block before the call's
+    /// step, the same in each run. Otherwise, and for manual calls, it is at most a few seconds old.
     ///
-    /// The last valid metagraph stands in for one that is invalid.
+    /// If the subtensor sends an invalid metagraph, the last valid one is returned.
     ///
     /// # Errors
-    /// The subtensor did not answer in time, or refused, or its first metagraph is invalid.
+    /// Returns an error if the subtensor does not reply in time, rejects the request, or sends an invalid metagraph
+    /// before any valid one.
     pub async fn view(&self, call: &CallId) -> Result<Arc<MetagraphView>, RequestError> {
         let of_query = call.call.is_of_query();
         let block = self
@@ -102,7 +103,8 @@ impl Network {
         Ok(view)
     }
 
-    /// Asks the axon of `uid` what `call` asks, in the name of `asker`. The call's numbers go on, marked as relayed.
+    /// Forwards `call` to the axon of `uid` in the name of `asker`. The identity keeps the call's numbers and is marked
+    /// as relayed.
     pub async fn relay(&self, call: &Call, uid: u32, asker: &Hotkey) -> Result<String, Status> {
         let view = self.view(&call.id).await;
         let view = view.map_err(|error| Status::unavailable(error.to_string()))?;
@@ -130,10 +132,10 @@ impl Network {
         });
         request.set_timeout(call.timeout);
         metadata::write(request.metadata_mut(), &id, &self.context(&id));
-        // A deadline on the wire ends the wait for a reply's beginning, and this one that for its end.
+        // The deadline in the request limits the wait for the start of a reply, this timeout the wait for its end.
         let mut axon = self.axon(address);
         let reply = tokio::time::timeout(call.timeout, axon.forward(request)).await;
-        let reply = reply.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
+        let reply = reply.map_err(|_| Status::deadline_exceeded("no reply before the deadline"))??;
         Ok(reply.into_inner().response)
     }
 
@@ -159,7 +161,7 @@ impl MetagraphView {
         Self { metagraph, uids }
     }
 
-    /// The neuron of a hotkey, with its uid.
+    /// Returns the uid and the neuron of a hotkey.
     pub fn neuron(&self, hotkey: &Hotkey) -> Option<(u32, &Neuron)> {
         let uid = *self.uids.get(hotkey)?;
         Some((uid, self.metagraph.neurons.get(uid as usize)?))

@@ -1,6 +1,7 @@
-//! Replies that no protobuf library would send: bytes that take the place of a reply's body.
+//! Raw bytes in place of a reply's body, for replies that no protobuf library sends.
 //!
-//! A handler marks its response with a [`Wire`]; `Replaced`, around the service, sees the mark and sends that instead.
+//! A handler marks its response with a [`Wire`]. `Replaced`, which wraps the service, replaces the body of marked
+//! responses.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -15,22 +16,22 @@ use tonic::server::NamedService;
 use tonic::service::AxumBody;
 use tower::Service;
 
-/// What goes out in place of a reply.
+/// The body that replaces a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
-    /// A whole gRPC message of these bytes, and the word that all went well.
+    /// A complete gRPC message with these bytes and the status OK.
     Message(&'static [u8]),
-    /// The beginning of a message, a byte at a time, and never its end.
+    /// The start of a message, sent one byte at a time and not completed while a caller waits.
     Drip,
 }
 
-/// Pause between two bytes of a drip.
+/// Pause between two bytes of [`Wire::Drip`].
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bytes that a drip's message says it has: more than anybody waits for.
+/// Announced length of a dripped message in bytes. Sending it takes longer than any caller waits.
 const ANNOUNCED: u32 = 100_000;
 
-/// A service whose marked responses have another body.
+/// A service that replaces the body of marked responses.
 #[derive(Clone)]
 pub(crate) struct Replaced<S>(pub(crate) S);
 
@@ -78,7 +79,7 @@ fn replaced(response: http::Response<Body>) -> http::Response<Body> {
     }
 }
 
-/// What stands before a message that is not compressed.
+/// Returns the gRPC header of an uncompressed message.
 fn head(length: u32) -> [u8; 5] {
     let [a, b, c, d] = length.to_be_bytes();
     [0, a, b, c, d]

@@ -1,4 +1,5 @@
-//! `mirror models check`, the part that needs libtorch: models held against the numbers that Python computed from them.
+//! The part of `mirror models check` that needs libtorch: compares models with the numbers that Python computed for
+//! them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,19 +8,19 @@ use std::process::ExitCode;
 use mirror_models::check::{self, CheckError, Checked};
 use mirror_models::torch;
 
-/// Every number is within the tolerance.
+/// Exit status if every difference is within the tolerance.
 const WITHIN: u8 = 0;
-/// One is not.
+/// Exit status if a difference is beyond the tolerance.
 const BEYOND: u8 = 1;
-/// A folder is not what it should be, or the command line is not.
+/// Exit status if a directory cannot be checked or the command line is invalid.
 const WRONG: u8 = 2;
 
-/// Checks the folders that the words after `check-models` name, behind the tolerance. The exit status is 0 when all
-/// numbers are within it, 1 when one is not, 2 when a folder cannot be checked.
+/// Checks the directories in the arguments after `check-models` and the tolerance. The exit status is 0 if all
+/// differences are within the tolerance, 1 if one is not, and 2 if a directory cannot be checked.
 pub fn main(mut words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     let tolerance = words.next().and_then(|word| word.to_str()?.parse::<f64>().ok());
     let Some(tolerance) = tolerance else {
-        eprintln!("a tolerance is expected, then folders; `mirror models check` gives them");
+        eprintln!("error: expected a tolerance and then directories, as `mirror models check` passes them");
         return ExitCode::from(WRONG);
     };
     match check_all(words.map(PathBuf::from), tolerance) {
@@ -53,7 +54,7 @@ fn check_all(folders: impl Iterator<Item = PathBuf>, tolerance: f64) -> anyhow::
     Ok(status)
 }
 
-/// NaN is within nothing.
+/// Returns whether a difference is within the tolerance. NaN is not.
 fn is_within(difference: f64, tolerance: f64) -> bool {
     difference <= tolerance
 }

@@ -1,7 +1,7 @@
-//! Checkpoints of the gating model: safetensors files in the run's folder, named by the steps that were done.
+//! Checkpoints of the gating model: safetensors files in the run's directory, named by the number of finished steps.
 //!
-//! A validator that starts again begins with the newest of its own and trains again on what it learned after that. A
-//! new run may begin with one of another.
+//! A restarted validator loads its newest checkpoint and repeats the training of later steps. A new run may start from
+//! a checkpoint of another run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,32 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use mirror_models::gating::GatingModel;
 
-/// The ending of their names.
+/// File extension of checkpoints.
 const ENDING: &str = "safetensors";
 
-/// The folder of a validator's checkpoints.
+/// The checkpoints of one validator, in one directory.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// Steps from one to the next; 0: only at the end.
+    /// Number of steps between checkpoints. 0 writes one only at the end.
     every: u64,
 }
 
 impl Checkpoints {
-    /// Those in `folder`, which is made with the first of them.
+    /// Uses the directory `folder`, which is created with the first checkpoint.
     pub fn new(folder: PathBuf, every: u64) -> Self {
         Self { folder, every }
     }
 
-    /// Whether one is due when so many steps are done.
+    /// Returns whether a checkpoint is due after `steps` finished steps.
     pub fn is_due(&self, steps: u64) -> bool {
         self.every > 0 && steps.is_multiple_of(self.every)
     }
 
-    /// Writes one, whole or not at all. A model that does not learn has none.
+    /// Writes a checkpoint atomically. Does nothing if the model has no trainable parameters.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, steps: u64, model: &mut dyn GatingModel) -> anyhow::Result<()> {
         let Some(trained) = model.trained() else {
             return Ok(());
@@ -48,10 +48,11 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The newest that has seen no more than so many steps, and how many it has seen.
+    /// Returns the newest checkpoint of at most `steps` finished steps, with its number of steps. `None` if there is
+    /// none.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// Returns an error if the directory cannot be read.
     pub fn newest(&self, steps: u64) -> anyhow::Result<Option<(u64, PathBuf)>> {
         if !self.folder.exists() {
             return Ok(None);
@@ -75,15 +76,16 @@ fn steps_of(path: &Path) -> Option<u64> {
         .flatten()
 }
 
-/// Gives the model the parameters of a checkpoint.
+/// Loads the parameters of a checkpoint into the model.
 ///
 /// # Errors
-/// The model does not learn, the file is damaged, or it is of a model of another form.
+/// Returns an error if the model has no trainable parameters, the file is damaged, or the file belongs to a model of
+/// another shape.
 pub fn restore(model: &mut dyn GatingModel, checkpoint: &Path) -> anyhow::Result<()> {
-    let context = || format!("the gating model cannot go on from {}", checkpoint.display());
+    let context = || format!("cannot restore the gating model from {}", checkpoint.display());
     let trained = model
         .trained()
-        .context("this gating model has no parameters that learn")
+        .context("this gating model has no trainable parameters")
         .with_context(context)?;
     trained.restore(checkpoint).with_context(context)
 }
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_is_the_one_with_most_steps_that_is_whole() {
+    fn the_newest_is_the_complete_one_with_the_most_steps() {
         let folder = tempfile::tempdir().expect("a folder");
         let checkpoints = Checkpoints::new(folder.path().join("validator-0"), 5);
         assert_eq!(checkpoints.newest(9).expect("no folder yet"), None);
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_due_as_the_file_says() {
+    fn checkpoints_are_due_at_the_configured_interval() {
         let due = |every| {
             let checkpoints = Checkpoints::new(PathBuf::new(), every);
             (1..=6)

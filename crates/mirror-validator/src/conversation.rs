@@ -1,4 +1,4 @@
-//! Conversations: what is asked, as the gating model, the reward model and the wire each want it.
+//! Conversations, in the forms for the gating model, the reward model and the protocol.
 
 use std::io;
 
@@ -10,21 +10,21 @@ use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// Text of the message.
     pub content: String,
 }
 
-/// What is asked: messages in their order.
+/// The messages of a forward, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation(Vec<Message>);
 
 impl Conversation {
-    /// A conversation of these messages.
+    /// Creates a conversation of these messages.
     pub fn new(messages: Vec<Message>) -> Self {
         Self(messages)
     }
 
-    /// A system prompt and a user's message.
+    /// Creates a conversation of a system prompt and a user's message.
     pub fn question(system: &str, user: &str) -> Self {
         let message = |role: &str, content: &str| Message {
             role: role.to_owned(),
@@ -33,12 +33,12 @@ impl Conversation {
         Self(vec![message("system", system), message("user", user)])
     }
 
-    /// Content of the last message: what is asked.
+    /// Returns the content of the last message, which is the question.
     pub fn asked(&self) -> &str {
         self.0.last().map_or("", |message| &message.content)
     }
 
-    /// `role: message` lines, for the gating model.
+    /// Returns the messages as `role: message` lines, for the gating model.
     pub fn unravelled(&self) -> String {
         let lines = self
             .0
@@ -47,7 +47,7 @@ impl Conversation {
         lines.collect()
     }
 
-    /// The messages but the system's, stripped, each followed by a blank line, for the reward model.
+    /// Returns all messages except the system's, trimmed and each followed by a blank line, for the reward model.
     pub fn flattened(&self) -> String {
         let spoken = self.0.iter().filter(|message| message.role != "system");
         spoken
@@ -55,7 +55,7 @@ impl Conversation {
             .collect()
     }
 
-    /// Each message as Python's `json.dumps` writes it, for the wire.
+    /// Returns each message as Python's `json.dumps` writes it, for the protocol.
     pub fn encoded(&self) -> Vec<String> {
         self.0.iter().map(python_json).collect()
     }
@@ -67,16 +67,16 @@ fn python_json(message: &Message) -> String {
         serde_json::Serializer::with_formatter(&mut bytes, PythonFormatter(CompactFormatter));
     message
         .serialize(&mut serializer)
-        .expect("strings always serialise, and a vector takes every byte");
+        .expect("strings always serialise, and writing to a vector does not fail");
     String::from_utf8(bytes).expect("the formatter writes ASCII")
 }
 
-/// Whether Python escapes a character besides those that JSON must.
+/// Returns whether Python escapes a character in addition to those that JSON requires.
 fn is_escaped(character: char) -> bool {
     !(' '..='~').contains(&character)
 }
 
-/// `json.dumps` with its defaults: `", "` and `": "` between items, everything that is not ASCII escaped.
+/// The defaults of `json.dumps`: `", "` and `": "` between items, and every non-ASCII character escaped.
 struct PythonFormatter(CompactFormatter);
 
 impl Formatter for PythonFormatter {
@@ -121,15 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_pythons_json_dumps() {
-        // what Python prints for json.dumps({'role': 'user', 'content': 'é "q"\n\t\x01😀\x7f/\\'})
+    fn encoding_equals_pythons_json_dumps() {
+        // the output of Python for json.dumps({'role': 'user', 'content': 'é "q"\n\t\x01😀\x7f/\\'})
         let conversation = Conversation::question("s", "é \"q\"\n\t\u{1}😀\u{7f}/\\");
         let expected = r#"{"role": "user", "content": "\u00e9 \"q\"\n\t\u0001\ud83d\ude00\u007f/\\"}"#;
         assert_eq!(conversation.encoded()[1], expected);
     }
 
     #[test]
-    fn as_the_models_want_it() {
+    fn texts_have_the_form_that_the_models_expect() {
         let conversation = Conversation::question("be kind", "  why? ");
         assert_eq!(conversation.unravelled(), "system: be kind\nuser:   why? \n");
         assert_eq!(conversation.flattened(), "why?\n\n");

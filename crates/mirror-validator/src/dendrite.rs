@@ -1,7 +1,7 @@
-//! The dendrite pool: one channel to each axon, all chosen axons asked at once with one deadline.
+//! The dendrite pool: one channel to each axon. All chosen axons are called concurrently with one deadline.
 //!
-//! Everything that comes back is an axon's word: its size is bounded before it is read, its encoding is checked, and
-//! how long it takes is bounded by the deadline.
+//! Replies are untrusted input: their size is limited before they are read, their encoding is checked, and the deadline
+//! limits their duration.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,17 +33,17 @@ use tower::ServiceExt;
 use tower::util::MapResponse;
 use tracing::Instrument;
 
-/// Entries of a call's metadata, those that tonic adds among them.
+/// Capacity for the metadata entries of a call, including those that tonic adds.
 const ENTRIES: usize = 8;
 
-/// The calls that an axon takes.
+/// The gRPC methods of an axon.
 const FORWARD: &str = "/TextPrompting/Forward";
 const BACKWARD: &str = "/TextPrompting/Backward";
 
 /// Channels to the axons of a metagraph.
 pub struct DendritePool {
     hotkey: [u8; 32],
-    /// The same as an address, as requests carry it.
+    /// The hotkey as an SS58 address, for requests.
     address: String,
     seed: Seed,
     links: Links,
@@ -56,72 +56,72 @@ struct Axon {
     client: Grpc<CheckedChannel>,
 }
 
-/// A channel whose replies are checked as they come in.
+/// A channel whose replies are checked as they arrive.
 type CheckedChannel = MapResponse<Channel, fn(http::Response<Body>) -> http::Response<CheckedReply<Body>>>;
 
-/// One fan-out: the same messages to several uids.
+/// A fan-out: the same messages to several uids.
 #[derive(Debug, Clone)]
 pub struct FanOut {
-    /// Which forward asks: the identity of a call with its uid filled in.
+    /// Identity of the forward, that is of its calls without the uid.
     pub forward: CallId,
-    /// The messages, as the wire has them.
+    /// The messages in the encoding of the protocol.
     pub messages: Vec<String>,
-    /// Whom.
+    /// The uids to call.
     pub uids: Vec<u32>,
-    /// One deadline for all.
+    /// Timeout of all calls.
     pub timeout: Duration,
 }
 
-/// How one axon answered.
+/// The reply of one axon, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// Who.
+    /// The uid of the axon.
     pub uid: u32,
-    /// How it ended.
+    /// Outcome of the call.
     pub outcome: Outcome,
-    /// gRPC's status.
+    /// gRPC status code.
     pub grpc_code: Code,
-    /// The axon's return code.
+    /// Return code of the axon.
     pub return_code: i32,
-    /// The axon's word on it, or the transport's.
+    /// Message of the axon or the transport.
     pub return_message: String,
-    /// From asking to knowing.
+    /// Time from the start of the fan-out to the outcome.
     pub latency: Duration,
-    /// What it said; empty where it said nothing.
+    /// The completion, empty if there is none.
     pub completion: String,
-    /// Lost to real slowness.
+    /// Whether the call timed out in real time, which another run may not repeat.
     pub timing_dependent: bool,
-    /// The delay that was drawn for it.
+    /// Drawn delay of the link. `None` if the link has none.
     pub drawn_delay: Option<Duration>,
 }
 
-/// What one axon is asked.
+/// The request to one axon.
 struct AxonRequest {
     call: CallId,
     context: TraceContext,
     /// The messages, encoded.
     body: Bytes,
-    /// What the drawn delay leaves of the deadline.
+    /// Timeout, less the drawn delay.
     timeout: Duration,
 }
 
-/// Rewards sent back to one axon.
+/// A reward for one axon.
 #[derive(Debug, Clone)]
 pub struct Backward {
-    /// Which call is rewarded.
+    /// Identity of the rewarded call.
     pub call: CallId,
-    /// The messages that it was asked.
+    /// Messages of the call.
     pub messages: Vec<String>,
-    /// What it answered.
+    /// Completion of the axon.
     pub completion: String,
-    /// What that was worth.
+    /// Reward of the completion.
     pub reward: f32,
-    /// Deadline.
+    /// Timeout of the call.
     pub timeout: Duration,
 }
 
 impl DendritePool {
-    /// A pool without axons.
+    /// Creates a pool without axons.
     pub fn new(hotkey: mirror_identity::Hotkey, seed: Seed, links: Links) -> Self {
         Self {
             hotkey: hotkey.bytes(),
@@ -132,8 +132,8 @@ impl DendritePool {
         }
     }
 
-    /// Takes over the addresses of all axons, by uid; `None` stands for an axon that does not serve. Channels to axons
-    /// that moved are made anew, and those to axons that stopped serving are closed.
+    /// Updates the addresses of all axons, by uid. `None` for a neuron without an axon. Replaces the channels of axons
+    /// that moved, and closes those of axons that stopped serving.
     pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<SocketAddr>>) {
         self.axons.resize(axons.len(), None);
         for (known, address) in self.axons.iter_mut().zip(axons) {
@@ -148,9 +148,9 @@ impl DendritePool {
         }
     }
 
-    /// Asks all uids at once, with one deadline. Replies stand in the order of `uids`.
+    /// Calls all uids concurrently with one deadline. Returns the replies in the order of `uids`.
     ///
-    /// A drawn delay that reaches the deadline is a timeout by the numbers: such a call is not made.
+    /// A call whose drawn delay reaches the timeout is recorded as a timeout without being made.
     pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
         let started = Instant::now();
         let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
@@ -198,7 +198,7 @@ impl DendritePool {
                 };
                 (position, answer)
             };
-            // A task each, so that whichever hears of something is woken alone.
+            // Each call is a separate task, so that progress in one does not wake the others.
             calls.spawn(answer.instrument(span));
         }
         let clock = tokio::time::sleep_until(deadline);
@@ -208,7 +208,7 @@ impl DendritePool {
                 biased;
                 Some(ended) = calls.join_next(), if !calls.is_empty() => match ended {
                     Ok((position, ended)) => replies[position].end(ended, started.elapsed()),
-                    // Nobody cancels one.
+                    // The tasks are never cancelled, so the error is a panic.
                     Err(panicked) => resume_unwind(panicked.into_panic()),
                 },
                 () = &mut clock => break,
@@ -223,7 +223,7 @@ impl DendritePool {
         replies
     }
 
-    /// What every axon of a fan-out is sent, written once.
+    /// Encodes the request of a fan-out, once for all axons.
     fn body(&self, fan_out: &FanOut) -> Bytes {
         let body = ForwardTextPromptingRequest {
             version: BITTENSOR_VERSION,
@@ -234,7 +234,7 @@ impl DendritePool {
         body.encode_to_vec().into()
     }
 
-    /// The trace of a call: 16 bytes, the same for all calls of a step, forward and backward.
+    /// Returns the trace id of a call: 16 bytes, the same for all calls of a step, forward and backward.
     pub fn trace(&self, call: &CallId) -> [u8; 16] {
         let step = CallId {
             forward_index: 0,
@@ -245,13 +245,14 @@ impl DendritePool {
         first_bytes(&self.seed.about_call("trace", &step).bytes())
     }
 
-    /// Sends rewards back, all at once. Returns how each call ended, by uid: with `Ok` the axon took its reward.
+    /// Sends rewards to axons concurrently. Returns the status code of each call by uid. With `Ok`, the axon accepted
+    /// its reward.
     pub async fn backward(&self, backwards: Vec<Backward>) -> HashMap<u32, Code> {
         let sent = backwards.into_iter().map(|backward| async move {
             let uid = backward.call.uid;
             let told = self.reward(backward).await;
             if let Err(status) = &told {
-                tracing::warn!(uid, %status, "the axon did not take its reward");
+                tracing::warn!(uid, %status, "the axon did not accept its reward");
             }
             (uid, told.map_or_else(|status| status.code(), |()| Code::Ok))
         });
@@ -289,7 +290,7 @@ impl DendritePool {
         match tokio::time::timeout(timeout, telling.instrument(span)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(status)) if !channel::has_timed_out(&status) => Err(status),
-            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no reply before the deadline")),
         }
     }
 
@@ -302,15 +303,15 @@ impl DendritePool {
         TraceContext::new(*trace, first_bytes(&span))
     }
 
-    /// The caller's hotkey.
+    /// Returns the caller's hotkey.
     pub fn hotkey(&self) -> [u8; 32] {
         self.hotkey
     }
 }
 
 impl AxonRequest {
-    /// One call, and once more when the connection it was given turned out to be dead: whether the end of a process was
-    /// noticed before the call or during it is a race, and shall make no difference.
+    /// Makes the call, and repeats it once if its connection was broken. Whether the exit of an axon's process is
+    /// noticed before or during a call is a race, which must not affect the outcome.
     async fn ask<T>(&self, mut axon: Axon, method: &'static str) -> Result<T, Status>
     where
         T: Message + Default + 'static,
@@ -343,8 +344,8 @@ impl Axon {
 }
 
 impl Reply {
-    /// What a call came to that nobody answered before the deadline. Unless its own drawn delay kept it so long,
-    /// another run may see another outcome.
+    /// Creates the reply for a call that times out. It is `timing_dependent` unless the drawn delay alone reaches the
+    /// timeout.
     fn none_in_time(uid: u32, timeout: Duration, drawn_delay: Option<Duration>) -> Self {
         Self {
             uid,
@@ -359,7 +360,7 @@ impl Reply {
         }
     }
 
-    /// Takes in what came before the deadline.
+    /// Sets the result of a call that ended before the deadline.
     fn end(&mut self, ended: Result<ForwardTextPromptingResponse, End>, latency: Duration) {
         self.latency = latency;
         self.timing_dependent = matches!(ended, Err(End::Timeout));
@@ -390,7 +391,7 @@ impl Reply {
     }
 }
 
-/// Why a call brought no response.
+/// The reason why a call has no response.
 enum End {
     Timeout,
     Unserved,
@@ -423,14 +424,15 @@ fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Dur
     request
 }
 
-/// Whether the deadline passed. Until it has, only this end's word counts: an axon that claims it has refused.
+/// Returns whether a call timed out. A timeout status that the axon sent counts only after the deadline. Before that,
+/// it is a refusal.
 fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
     let says_so =
         matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) && !channel::is_own(status);
     channel::has_timed_out(status) || (says_so && tokio::time::Instant::now() >= deadline)
 }
 
-/// What a status says of a call whose deadline did not pass.
+/// Returns the outcome of a failed call that did not time out.
 fn outcome(status: &Status) -> Outcome {
     match BadMessage::of(status) {
         Some(BadMessage::Oversized { .. }) => Outcome::Oversized,
@@ -440,7 +442,7 @@ fn outcome(status: &Status) -> Outcome {
     }
 }
 
-/// Whether the transport says that there is no connection, or that it broke.
+/// Returns whether the transport reports a missing or broken connection.
 fn is_broken(status: &Status) -> bool {
     let is_transports = matches!(
         status.code(),

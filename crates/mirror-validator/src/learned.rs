@@ -1,9 +1,9 @@
-//! What a validator must remember to go on after its process was killed: of each acknowledged event, what moved its
-//! weights and its gating model.
+//! The state that a validator needs to resume after its process was killed: for each acknowledged event, the data that
+//! changed its weights and its gating model.
 //!
-//! Entries are written when the coordinator has acknowledged the event, so everything found here is in the run already.
-//! A validator that starts again replays the finished steps and makes the unfinished one again: the same calls with the
-//! same identities, which the coordinator recognises.
+//! Entries are written when the coordinator has acknowledged the event, so every event found here is already in the
+//! run. A restarted validator replays the finished steps and repeats the unfinished one: it makes the same calls with
+//! the same identities, which the coordinator recognises.
 
 use std::path::Path;
 
@@ -13,50 +13,51 @@ use prost::Message;
 
 use crate::weights::InFlightWeights;
 
-/// Bytes of one segment.
+/// Size of a segment in bytes.
 const SEGMENT: u64 = 16 << 20;
 
-/// What one event taught.
+/// The data that a validator learned from one event.
 #[derive(Clone, PartialEq, Message)]
 pub struct LearningRecord {
     /// Step of the query.
     #[prost(uint64, tag = "1")]
     pub step: u64,
-    /// Forward within the step.
+    /// Forward index within the step.
     #[prost(uint32, tag = "2")]
     pub forward_index: u32,
-    /// The step is over with this event.
+    /// Whether the step is over with this event.
     #[prost(bool, tag = "3")]
     pub last_of_step: bool,
     /// uids that succeeded.
     #[prost(uint32, repeated, tag = "4")]
     pub uids: Vec<u32>,
-    /// Their rewards, beside `uids`.
+    /// Rewards, parallel to `uids`.
     #[prost(float, repeated, tag = "5")]
     pub rewards: Vec<f32>,
-    /// Characters of their completions, beside `uids`.
+    /// Lengths of the completions in characters, parallel to `uids`.
     #[prost(uint32, repeated, tag = "6")]
     pub lengths: Vec<u32>,
-    /// uids whose hotkey had changed since the event before.
+    /// uids whose hotkey changed since the previous event.
     #[prost(uint32, repeated, tag = "7")]
     pub resets: Vec<u32>,
     /// Block of the metagraph that the step used.
     #[prost(uint64, tag = "8")]
     pub synced_block: u64,
-    /// Block of the last setting of weights.
+    /// Last closed block when the weights epoch began.
     #[prost(uint64, tag = "9")]
     pub epoch_block: u64,
-    /// Weights on their way to the chain as the step began, if they are not as the event before has them.
+    /// Weights on their way to the chain when the step began. Absent if unchanged since the previous event.
     #[prost(message, optional, tag = "10")]
     pub waiting: Option<InFlightWeights>,
-    /// The question that the gating model was trained on; absent where it was not.
+    /// The text that the gating model was trained on. Absent if it was not trained.
     #[prost(string, optional, tag = "11")]
     pub trained_on: Option<String>,
 }
 
-/// Opens the journal in `folder`: what was learned in finished steps, in order, and the writer that goes on behind it.
+/// Opens the journal in `folder`. Returns the records of all finished steps in order, and the writer that appends to
+/// the journal.
 pub fn open(folder: &Path) -> anyhow::Result<(Vec<LearningRecord>, Writer)> {
-    let context = || format!("cannot read what was learned before, in {}", folder.display());
+    let context = || format!("cannot read the learning records in {}", folder.display());
     let opened = Writer::open(folder, SEGMENT).with_context(context)?;
     let mut finished: Vec<LearningRecord> = Vec::new();
     let mut unfinished: Vec<LearningRecord> = Vec::new();
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_steps_are_made_again() {
+    fn unfinished_steps_are_repeated() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let write = |entries: &[LearningRecord]| {
             let (_, mut writer) = open(folder.path()).expect("opens");

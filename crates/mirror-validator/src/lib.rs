@@ -1,7 +1,7 @@
 //! A validator: the neuron of Bittensor's text-prompting network, as a process.
 //!
-//! It asks axons through its dendrite pool, rewards what comes back, learns whom to ask, keeps a moving average of what
-//! each uid earned, and sets weights from it. What it does becomes events at the coordinator.
+//! It calls axons through its dendrite pool, rewards their completions, learns which axons to call, keeps a moving
+//! average of the rewards of each uid, and sets weights from the averages. It reports events to the coordinator.
 
 pub mod behaviour;
 pub mod check_models;
@@ -57,7 +57,7 @@ pub async fn serve(
     let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
     let hotkey = key.public();
     let (subtensor_moves, subtensor_address) = watch::channel(role.subtensor);
-    // Each validator has a stream of its own; draws about calls name the caller anyway.
+    // Each validator has a separate stream of draws. Draws about calls depend on the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
     let tracer = Tracer::new(&seed, &node, incarnation);
     let subtensor = SubtensorClient::following(tracer.clone(), subtensor_address);
@@ -92,12 +92,11 @@ pub async fn serve(
         device,
     };
     let mut gating_model =
-        gating::build(&role.gating_model, &gating).context("the gating model cannot be had")?;
+        gating::build(&role.gating_model, &gating).context("cannot load the gating model")?;
     if let Some(checkpoint) = &role.resume {
         checkpoint::restore(&mut *gating_model, checkpoint)?;
     }
-    let reward_model =
-        reward::build(&role.reward_model, &reward).context("the reward model cannot be had")?;
+    let reward_model = reward::build(&role.reward_model, &reward).context("cannot load the reward model")?;
     let last_words = reporter.clone();
     let neuron = Neuron::new(NeuronParts {
         launch: role,
@@ -125,7 +124,7 @@ pub async fn serve(
     let working = tokio::spawn(report_stream.work());
     tokio::select! {
         served = serving => served,
-        worked = working => worked.context("the reporter broke down")?.context("the validator cannot report"),
+        worked = working => worked.context("the report task failed")?.context("the validator cannot report to the coordinator"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `mirror-validator`: a validator as a process. The only binary that links libtorch.
+//! `mirror-validator`: the validator process. It is the only binary that links libtorch.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! The neuron: a forward, and what follows from it.
+//! The neuron: makes forwards and learns from them.
 //!
-//! A forward is planned (`plan`: whom to ask), asked (the fan-out) and settled: its replies are judged (`judge`),
-//! the gating model learns from them (`training`), and one event records them (`event`). The v4 core validator does
-//! the same, point for point.
+//! A forward is planned (`plan`: the axons to call), sent (the fan-out) and settled: its replies are judged (`judge`),
+//! the gating model learns from them (`training`), and one event records them (`event`). The steps are those of the v4
+//! core validator.
 
 pub mod ask;
 pub mod chain_view;
@@ -36,13 +36,13 @@ use crate::learned::LearningRecord;
 use crate::reporter::Reporter;
 use crate::weights::{History, PendingWeights};
 
-/// A validator at work.
+/// A running validator.
 pub struct Neuron {
     launch: ValidatorLaunch,
     /// The node's name in the run, such as `validator-0`.
     name: String,
     seed: Seed,
-    /// The key that signs its transactions.
+    /// The key that signs the validator's transactions.
     key: SecretKey,
     subtensor: SubtensorClient,
     barrier: Barrier,
@@ -55,17 +55,17 @@ pub struct Neuron {
     history: History,
     chain: ChainView,
     pending_weights: PendingWeights,
-    /// The number of the last manual forward.
+    /// Number of the last manual forward.
     manual_forwards: u64,
 }
 
-/// The parts that a neuron is made of. Everything else is made from its launch description.
+/// The parts of a neuron. The rest is derived from its launch config.
 pub struct NeuronParts {
-    /// The launch description.
+    /// The launch config.
     pub launch: ValidatorLaunch,
     /// The node's name in the run, such as `validator-0`.
     pub name: String,
-    /// How often the node was started before.
+    /// Number of earlier starts of the node.
     pub incarnation: u32,
     /// The random seed of the experiment.
     pub seed: Seed,
@@ -73,13 +73,13 @@ pub struct NeuronParts {
     pub key: SecretKey,
     /// The client of the chain's node.
     pub subtensor: SubtensorClient,
-    /// The channels to the axons.
+    /// Channels to the axons.
     pub dendrite: DendritePool,
     /// The gating model.
     pub gating: Box<dyn GatingModel>,
     /// The reward model.
     pub reward: Box<dyn RewardModel>,
-    /// The way to the coordinator.
+    /// The reporter to the coordinator.
     pub reporter: Reporter,
 }
 
@@ -88,41 +88,41 @@ pub struct NeuronParts {
 pub struct ForwardOutcome {
     /// The identity of the forward.
     pub id: ForwardId,
-    /// The uids that were asked.
+    /// The uids that were called.
     pub asked: Vec<u32>,
     /// The uids that succeeded, with their completions and rewards.
     pub succeeded: Vec<(u32, String, Option<f32>)>,
-    /// The index of the best in `succeeded`.
+    /// Index of the best entry in `succeeded`.
     pub best: Option<usize>,
 }
 
 impl ForwardOutcome {
-    /// The best completion.
+    /// Returns the best completion.
     pub fn completion(&self) -> Option<&str> {
         self.succeeded
             .get(self.best?)
             .map(|(_, completion, _)| completion.as_str())
     }
 
-    /// The uid that gave the best completion.
+    /// Returns the uid that gave the best completion.
     pub fn best_uid(&self) -> Option<u32> {
         self.succeeded.get(self.best?).map(|(uid, _, _)| *uid)
     }
 }
 
-/// Whether a step is over after an event, which decides what a validator repeats after a restart.
+/// Whether a step is over after an event. It determines what a validator repeats after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepEnd {
     /// The step is over with this event.
     Always,
-    /// The step is over unless there is a best completion to go on with.
+    /// The step is over unless there is a best completion to continue with.
     WithoutBest,
     /// More events of the step follow.
     Never,
 }
 
 impl Neuron {
-    /// A neuron that has not synchronised with the chain yet.
+    /// Creates a neuron that has not synchronised with the chain yet.
     pub fn new(parts: NeuronParts) -> Self {
         let NeuronParts {
             launch,
@@ -151,29 +151,29 @@ impl Neuron {
             history: History::new(launch.alpha, launch.neuron.max_history as usize),
             chain: ChainView::default(),
             pending_weights: PendingWeights::default(),
-            // The coordinator knows manual forwards by their numbers, so a restart must not count from the same one
-            // again.
+            // The coordinator identifies manual forwards by their numbers, so the count must not start from the same
+            // number after a restart.
             manual_forwards: u64::from(incarnation) << 32,
             launch,
         }
     }
 
-    /// The launch description.
+    /// Returns the launch config.
     pub fn launch(&self) -> &ValidatorLaunch {
         &self.launch
     }
 
-    /// What the neuron knows of the chain.
+    /// Returns the neuron's view of the chain.
     pub fn chain(&self) -> &ChainView {
         &self.chain
     }
 
-    /// The same, to be changed.
+    /// Returns the neuron's view of the chain for changes.
     pub(crate) fn chain_mut(&mut self) -> &mut ChainView {
         &mut self.chain
     }
 
-    /// Asks the network once: plan, fan-out, settlement.
+    /// Makes one forward: plan, fan-out, settlement.
     pub async fn forward(
         &mut self,
         ask: Ask,
@@ -185,7 +185,7 @@ impl Neuron {
         self.settle(plan, answered, ends).await
     }
 
-    /// Asks several things at once and settles them in their order: the forwards of one step.
+    /// Makes the forwards of one step concurrently and settles them in order.
     pub async fn forward_together(
         &mut self,
         asks: Vec<Ask>,
@@ -217,7 +217,7 @@ impl Neuron {
         Ok(settled)
     }
 
-    /// The identity of the first forward of the next manual step.
+    /// Returns the identity of the first forward of the next manual step.
     pub fn next_manual_forward(&mut self) -> ForwardId {
         self.manual_forwards += 1;
         ForwardId {
@@ -295,8 +295,8 @@ impl Neuron {
         Ok(settled)
     }
 
-    /// Updates the moving averages and tells the gating model. Returns what is to be remembered of an event of the
-    /// query.
+    /// Updates the moving averages and passes the lengths of the completions to the gating model. Returns the learning
+    /// record of an event of the query.
     fn learn(
         &mut self,
         plan: &Plan,
@@ -323,7 +323,7 @@ impl Neuron {
             learned.trained_on = training.loss.map(|_| plan.text.clone());
         }
         let of_query = plan.id.purpose == Purpose::Query;
-        // v4 notices changed hotkeys between two events of its history, which holds successes only.
+        // v4 detects changed hotkeys between two events of its history, which contains only successes.
         if of_query && !learned.uids.is_empty() {
             learned.resets = self.chain.take_resets();
         }
@@ -334,8 +334,7 @@ impl Neuron {
         of_query.then_some(learned)
     }
 
-    /// Applies an event to the moving averages and the gating model, when it happens and when it is replayed after a
-    /// restart.
+    /// Applies an event to the moving averages and the gating model, both live and during replay after a restart.
     fn apply(&mut self, learned: &LearningRecord) {
         if !learned.uids.is_empty() {
             self.history
@@ -351,10 +350,10 @@ impl Neuron {
         self.gating.observe(&lengths);
     }
 
-    /// Replays what was learned in the finished steps before a restart, of which `last` is the last. The gating model
-    /// begins with its newest checkpoint and trains again on what came after it.
+    /// Replays the finished steps before a restart, of which `last` is the last record. The gating model starts from
+    /// its newest checkpoint and is trained again on the later steps.
     pub(crate) fn replay(&mut self, learned: &[LearningRecord], last: &LearningRecord) -> anyhow::Result<()> {
-        // The events that are replayed have the resets of their time.
+        // Replayed events contain their own resets.
         self.chain.take_resets();
         let steps_of_checkpoint = self.restore(last.step + 1)?;
         for learned in learned {
@@ -369,23 +368,23 @@ impl Neuron {
         Ok(())
     }
 
-    /// Gives the gating model the parameters of its newest checkpoint of at most so many steps. Returns the steps of
-    /// the checkpoint, and 0 if there is none.
+    /// Loads the newest checkpoint of at most `steps` finished steps into the gating model. Returns the number of steps
+    /// of the checkpoint, 0 if there is none.
     fn restore(&mut self, steps: u64) -> anyhow::Result<u64> {
         let Some((seen, path)) = self.checkpoints.newest(steps)? else {
             return Ok(0);
         };
         checkpoint::restore(&mut *self.gating, &path)?;
-        tracing::info!(steps = seen, path = %path.display(), "goes on from a checkpoint");
+        tracing::info!(steps = seen, path = %path.display(), "resuming from a checkpoint");
         Ok(seen)
     }
 
-    /// Whether a checkpoint is to be written after so many steps.
+    /// Returns whether a checkpoint is due after `steps` finished steps.
     pub(crate) fn is_checkpoint_due(&self, steps: u64) -> bool {
         self.checkpoints.is_due(steps)
     }
 
-    /// Writes a checkpoint of the gating model after so many steps.
+    /// Writes a checkpoint of the gating model after `steps` finished steps.
     pub(crate) fn write_checkpoint(&mut self, steps: u64) -> anyhow::Result<()> {
         self.checkpoints.write(steps, &mut *self.gating)
     }
@@ -397,12 +396,12 @@ impl Neuron {
         self.report_applied_weights(&closed.applied).await
     }
 
-    /// Waits until everything that was reported is acknowledged.
+    /// Waits until all reported records are acknowledged.
     pub(crate) async fn drained(&mut self) -> anyhow::Result<()> {
         self.reporter.drained().await
     }
 
-    /// Fetches the metagraph as it was at `block`, or the current one if it is `None`, and the nominators.
+    /// Fetches the nominators and the metagraph at `block`, or the latest metagraph if it is `None`.
     pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
         let metagraph = self.subtensor.metagraph(block, Detail::Lite).await?;
         let axons = metagraph.neurons.iter().map(|neuron| neuron.axon);

@@ -13,26 +13,26 @@ use crate::learned::LearningRecord;
 use crate::neuron::ask::{Ask, user_message};
 use crate::neuron::{ForwardId, Neuron, StepEnd};
 
-/// How far a query has come.
+/// Progress of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Steps finished.
+    /// Number of finished steps.
     pub steps_done: u64,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps_total: u64,
-    /// Forwards that found no completion.
+    /// Number of forwards without a completion.
     pub failed_forwards: u64,
 }
 
-/// A query at work on a neuron, for as long as it has the neuron to itself.
+/// A query with exclusive access to the neuron.
 struct Run<'a> {
     neuron: &'a mut Neuron,
     progress: &'a watch::Sender<Progress>,
-    /// When the metagraph was fetched, for chains that run on the clock.
+    /// Time of the last resync, for chains whose blocks close by the clock.
     synced_at: &'a mut Instant,
 }
 
-/// Works through `query`, from where `learned` ends. Between two steps the neuron is free for whoever waits for it.
+/// Runs `query` from the step after the last one in `learned`. Other tasks can lock the neuron between two steps.
 pub async fn run(
     neuron: &Mutex<Neuron>,
     query: &Query,
@@ -73,7 +73,7 @@ pub async fn run(
     .await
 }
 
-/// What the steps of a query are.
+/// The steps of a query, by method.
 enum Steps {
     Train(TrainArgs),
     Forward {
@@ -86,7 +86,7 @@ enum Steps {
     },
 }
 
-/// The questions of the data, so many a step.
+/// The questions of the data set, `chunk_size` per step.
 struct Questions {
     dataset: Dataset,
     chunk_size: u32,
@@ -96,9 +96,9 @@ impl Steps {
     fn open(query: &Query, questions: Option<&Path>) -> anyhow::Result<Self> {
         let open = || {
             let path = questions
-                .context("the query asks the questions of the data, and the launch description names none")?;
+                .context("the query needs a data set of questions, and the launch config names none")?;
             let dataset = Dataset::open(path)
-                .with_context(|| format!("cannot map the questions {}", path.display()))?;
+                .with_context(|| format!("cannot map the question data set {}", path.display()))?;
             anyhow::Ok(Questions {
                 dataset,
                 chunk_size: query.chunk_size.max(1),
@@ -136,7 +136,7 @@ impl Questions {
 }
 
 impl Run<'_> {
-    /// Takes in what was learned before and returns the step to go on with.
+    /// Replays the learning records and returns the first step to run.
     async fn resume(&mut self, learned: &[LearningRecord]) -> anyhow::Result<u64> {
         let Some(last) = learned.last() else {
             self.resync(None).await?;
@@ -149,12 +149,12 @@ impl Run<'_> {
         self.resync(self.on_the_barrier(last.synced_block)).await?;
         self.neuron.replay(learned, last)?;
         let done = last.step + 1;
-        tracing::info!(steps = done, "goes on with what it had learned before");
+        tracing::info!(steps = done, "resumed from the learning records");
         self.after_step(last.step).await?;
         Ok(done)
     }
 
-    /// The block itself where blocks wait for steps; the clock has moved on, and its metagraph is the one of now.
+    /// Returns `block` if blocks close by steps. `None` if they close by the clock, where the latest metagraph is used.
     fn on_the_barrier(&self, block: u64) -> Option<u64> {
         (self.neuron.launch().block_time == BlockTime::PerStep).then_some(block)
     }
@@ -179,7 +179,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A question from the network, then the best one asked of it. Returns how many of the two failed.
+    /// Asks the network for a question, and then asks it the best question. Returns the number of forwards that failed.
+    /// The second is not made if the first fails.
     async fn train_step(&mut self, args: &TrainArgs, step: u64) -> anyhow::Result<u64> {
         let id = |forward_index| ForwardId {
             purpose: Purpose::Query,
@@ -201,8 +202,8 @@ impl Run<'_> {
         Ok(settled.iter().filter(|settled| settled.best.is_none()).count() as u64)
     }
 
-    /// The barrier, then what v4 does between two steps: resync every ten blocks, weights at the tempo. Weights that
-    /// were committed to are revealed when their epoch has come.
+    /// Waits at the block barrier and then does what v4 does between two steps: resync every ten blocks, set weights at
+    /// the tempo. Reveals committed weights when their epoch has come.
     async fn after_step(&mut self, step: u64) -> anyhow::Result<()> {
         self.wait_for_block(step).await?;
         if self.neuron.chain().is_sync_due() {
@@ -223,7 +224,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets one more block close, in which the last weights apply, and waits until everything is acknowledged.
+    /// Lets one more block close, in which the last weights apply, and waits until all records are acknowledged.
     async fn close(mut self, steps: u64) -> anyhow::Result<()> {
         if !self.neuron.is_checkpoint_due(steps) {
             self.neuron.write_checkpoint(steps)?;
@@ -244,7 +245,7 @@ impl Run<'_> {
         }
     }
 
-    /// The metagraph of the block that closed last; on the clock, of now.
+    /// Fetches the metagraph at the last closed block, or the latest one if blocks close by the clock.
     async fn resync_now(&mut self) -> anyhow::Result<()> {
         match self.neuron.launch().block_time {
             BlockTime::PerStep => self.resync(Some(self.neuron.chain().block())).await,

@@ -1,5 +1,5 @@
-//! `mirror models embed` and `mirror models tokens`, the part that needs libtorch: texts on standard input, one a line
-//! as a JSON string, and for each a line of JSON on standard output: an array of numbers, or a number.
+//! The part of `mirror models embed` and `mirror models tokens` that needs libtorch. Reads texts from standard input,
+//! one JSON string per line, and writes a line of JSON for each to standard output: an array of numbers, or a number.
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
@@ -11,23 +11,23 @@ use mirror_models::sentences::{SentenceModel, count_tokens};
 use mirror_models::torch;
 use serde::Serialize;
 
-/// Texts that are read at once.
+/// Number of texts in a batch.
 const BATCH: usize = 1_024;
 
-/// Bytes of a line.
+/// Maximum length of a line in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// What is told of a text.
+/// The output for each text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextReport {
-    /// Its sentence embedding.
+    /// The sentence embedding.
     Embedding,
-    /// How many tokens it has.
+    /// The number of tokens.
     Tokens,
 }
 
 impl TextReport {
-    /// By the first word of the command line.
+    /// Returns the output that the first word of the command line names. `None` for any other word.
     pub fn named(word: &std::ffi::OsStr) -> Option<Self> {
         match word.to_str()? {
             "embed" => Some(Self::Embedding),
@@ -37,10 +37,10 @@ impl TextReport {
     }
 }
 
-/// Reads texts to their end with the model or tokenizer in the folder that the next word names.
+/// Processes all texts with the model or tokenizer in the directory that the next argument names.
 pub fn main(told: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(folder) = words.next().map(PathBuf::from) else {
-        eprintln!("error: the folder of a model is expected");
+        eprintln!("error: expected the directory of a model as the argument");
         return ExitCode::from(2);
     };
     let mut input = std::io::stdin().lock();
@@ -77,7 +77,7 @@ fn each<T: Serialize>(
             }
             number += 1;
             let text = serde_json::from_slice(&line);
-            texts.push(text.with_context(|| format!("line {number} is no JSON string"))?);
+            texts.push(text.with_context(|| format!("line {number} is not a JSON string"))?);
         }
         if texts.is_empty() {
             return Ok(output.flush()?);
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_each_text() {
-        assert_eq!(lengths("").expect("no text"), "");
+    fn each_text_gives_one_line() {
+        assert_eq!(lengths("").expect("no texts"), "");
         assert_eq!(lengths("\"ab\"\n\"\"\n\"a\\nb\"").expect("three"), "2\n0\n3\n");
         let many = "\"x\"\n".repeat(3 * BATCH + 1);
         assert_eq!(lengths(&many).expect("many").lines().count(), 3 * BATCH + 1);
     }
 
     #[test]
-    fn what_is_no_text_is_named_by_its_line() {
+    fn an_invalid_text_is_reported_with_its_line() {
         let refused = lengths("\"ab\"\n7\n").expect_err("a number");
         assert!(refused.to_string().contains("line 2"), "{refused}");
     }

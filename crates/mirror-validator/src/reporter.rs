@@ -1,4 +1,4 @@
-//! What a validator reports to the coordinator, and what it keeps of that once it is acknowledged.
+//! Reports to the coordinator, and the log of acknowledged records.
 
 use std::fs::File;
 use std::io::Write;
@@ -15,33 +15,33 @@ use tokio::sync::watch;
 
 use crate::learned::LearningRecord;
 
-/// Where records go.
+/// Sends the validator's records to the coordinator.
 #[derive(Clone)]
 pub struct Reporter(reporter::Reporter<AckPayload>);
 
-/// What the reporting task owns.
+/// The task that sends the records.
 pub type ReportStream = reporter::ReportStream<AckLog>;
 
-/// What is written down once a record is acknowledged.
+/// Data that is logged when a record is acknowledged.
 pub struct AckPayload {
     identity: Option<String>,
     learned: Option<LearningRecord>,
 }
 
-/// Where a validator writes down what was acknowledged.
+/// Logs acknowledged records.
 pub struct AckLog {
-    /// The subtensor's address, as the coordinator tells it.
+    /// Address of the subtensor, as reported by the coordinator.
     subtensor: watch::Sender<SocketAddr>,
-    /// Takes what was learned from acknowledged events.
+    /// Journal of what was learned from acknowledged events.
     memory: Writer,
-    /// Takes the identities of acknowledged events, a line each.
+    /// File with the identities of acknowledged events, one per line. `None` if it is not written.
     acknowledged: Option<File>,
 }
 
-/// A reporter and the desk that it reports to; its `work` is to be run beside it.
+/// Creates a reporter and its report stream, whose `work` must run concurrently.
 ///
 /// # Errors
-/// The file for acknowledged identities cannot be opened.
+/// Returns an error if the file for acknowledged identities cannot be opened.
 pub fn reporter(
     coordinator: SocketAddr,
     tracer: Tracer,
@@ -64,19 +64,20 @@ pub fn reporter(
 }
 
 impl Reporter {
-    /// Reports a record; waits while too many are unacknowledged. `learned` is remembered once it is acknowledged.
+    /// Reports a record. Waits while too many records are unacknowledged. `learned` is written to the journal when the
+    /// record is acknowledged.
     ///
     /// # Errors
-    /// The desk works no more.
+    /// Returns an error if the report stream has ended.
     pub async fn report(&self, kind: record::Kind, learned: Option<LearningRecord>) -> anyhow::Result<()> {
         let identity = identity(&kind);
         self.0.report(kind, AckPayload { identity, learned }).await
     }
 
-    /// Waits until everything reported so far is acknowledged.
+    /// Waits until all reported records are acknowledged.
     ///
     /// # Errors
-    /// The desk works no more.
+    /// Returns an error if the report stream has ended.
     pub async fn drained(&self) -> anyhow::Result<()> {
         self.0.drained().await
     }
@@ -90,13 +91,13 @@ impl AckHandler for AckLog {
         if let Some(file) = &mut self.acknowledged {
             let lines: String = identities.flat_map(|identity| [identity, "\n"]).collect();
             file.write_all(lines.as_bytes())
-                .context("cannot write down what was acknowledged")?;
+                .context("cannot write the identities of acknowledged events")?;
         }
         let learned = notes.iter().filter_map(|note| note.learned.as_ref());
         let learned: Vec<Vec<u8>> = learned.map(Message::encode_to_vec).collect();
         self.memory
             .append_batch(&learned)
-            .context("cannot remember what was learned")?;
+            .context("cannot write the learning records")?;
         Ok(())
     }
 
@@ -105,7 +106,7 @@ impl AckHandler for AckLog {
     }
 }
 
-/// An event's identity in words: validator, purpose, step, forward.
+/// Returns the identity of an event as text: validator, purpose, step and forward index. `None` for other records.
 fn identity(kind: &record::Kind) -> Option<String> {
     match kind {
         record::Kind::Event(event) => {

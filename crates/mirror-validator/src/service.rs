@@ -1,7 +1,7 @@
 //! The validator's service: the experiment's query, and manual calls of forward, train and inference.
 //!
-//! A manual call waits for the step in progress. It moves the weights and the models like any other, so the seed does
-//! not repeat a run with manual calls.
+//! A manual call waits for the step in progress. It updates the moving averages and the models like any other call, so
+//! a run with manual calls cannot be reproduced from its random seed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,40 +24,40 @@ use crate::neuron::ask::{self, Ask, Choice, Judgement};
 use crate::neuron::{ForwardId, ForwardOutcome, Neuron, StepEnd};
 use crate::query::{self, Progress};
 
-/// How often progress is told.
+/// Interval between progress messages.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 
-/// The most steps that one manual call may ask for.
+/// Maximum number of steps of one manual call.
 const MAX_MANUAL_STEPS: u32 = 1_000_000;
 
-/// Messages of one conversation.
+/// Maximum number of messages in a conversation.
 const MAX_MESSAGES: usize = 1_024;
 
-/// Longest deadline that may be asked for, seconds.
+/// Maximum timeout of a request in seconds.
 const MAX_TIMEOUT: f32 = 3_600.0;
 
-/// A neuron behind its service.
+/// A neuron and its query, served over gRPC.
 #[derive(Clone)]
 pub struct Service {
     neuron: Arc<Mutex<Neuron>>,
     query: Arc<Mutex<QueryState>>,
-    /// Ends the streams: a server that shuts down waits for them.
+    /// Ends the streams, because a server waits for them when it shuts down.
     shutdown: CancellationToken,
 }
 
-/// The query of the launch description, and where to go on with it. Taken when it is started.
+/// The query of the launch config, with the records to resume it from. It is taken when the query starts.
 pub struct PreparedQuery {
-    /// What is asked.
+    /// The query.
     pub query: Query,
     /// The compiled questions.
     pub questions: Option<PathBuf>,
-    /// What earlier starts of this validator had finished.
+    /// Learning records of earlier starts of this validator.
     pub learned: Vec<LearningRecord>,
 }
 
 impl Service {
-    /// The service of a neuron with, perhaps, a query to work through. What goes on when `shutdown` is cancelled is
-    /// left where it is.
+    /// Creates the service of a neuron with an optional query. Work in progress is abandoned when `shutdown` is
+    /// cancelled.
     pub fn new(neuron: Neuron, query: Option<PreparedQuery>, shutdown: CancellationToken) -> Self {
         Self {
             neuron: Arc::new(Mutex::new(neuron)),
@@ -68,13 +68,13 @@ impl Service {
 }
 
 enum QueryState {
-    /// There is nothing to work through.
+    /// There is no query.
     None,
     Prepared(PreparedQuery),
     Running(Running),
 }
 
-/// A query at work, or over: who lost the stream may ask again.
+/// A query that runs or has ended. It is kept so that a client that lost its stream can call again.
 #[derive(Clone)]
 struct Running {
     progress: watch::Receiver<Progress>,
@@ -82,11 +82,11 @@ struct Running {
 }
 
 impl Service {
-    /// The query, started when this is the first to ask for it.
+    /// Returns the running query, and starts it on the first call.
     async fn running(&self) -> Result<Running, Status> {
         let mut state = self.query.lock().await;
         match std::mem::replace(&mut *state, QueryState::None) {
-            QueryState::None => Err(Status::failed_precondition("this validator was given no query")),
+            QueryState::None => Err(Status::failed_precondition("this validator has no query to run")),
             QueryState::Prepared(prepared) => {
                 let running = self.start(prepared);
                 *state = QueryState::Running(running.clone());
@@ -141,7 +141,7 @@ impl NeuronService for Service {
                     }),
                     Some(Err(reason)) => Err(Status::internal(reason)),
                 };
-                // Nobody listens any more: the query goes on all the same.
+                // The query continues even if the client has closed its stream.
                 if told.send(message).await.is_err() || last {
                     return;
                 }
@@ -182,7 +182,7 @@ impl NeuronService for Service {
         let steps = request.into_inner().max_iter;
         if steps > MAX_MANUAL_STEPS {
             return Err(Status::invalid_argument(format!(
-                "max_iter is {steps}, at most {MAX_MANUAL_STEPS} are taken"
+                "max_iter is {steps}, expected at most {MAX_MANUAL_STEPS}"
             )));
         }
         let (told, telling) = mpsc::channel(16);
@@ -223,7 +223,7 @@ impl NeuronService for Service {
     }
 }
 
-/// One manual step: the question, and its answer when there was a question.
+/// Makes one manual training step: the question, and the answer if there is a question.
 async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<ForwardOutcome, Status>> {
     let mut neuron = neuron.lock().await;
     let args = ask::train_args(neuron.launch());
@@ -252,7 +252,7 @@ async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<ForwardOutcom
     neuron.forward(ask, id, StepEnd::Always).await.map_err(failed)
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
+#[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 fn failed(error: anyhow::Error) -> Status {
     Status::internal(format!("{error:#}"))
 }
@@ -278,7 +278,7 @@ fn problem(settled: &ForwardOutcome) -> String {
     match (settled.asked.is_empty(), settled.best) {
         (true, _) => "no axon is serving".to_owned(),
         (false, None) => format!(
-            "none of the {} axons asked gave a completion",
+            "none of the {} axons that were called gave a completion",
             settled.asked.len()
         ),
         (false, Some(_)) => String::new(),

@@ -1,6 +1,6 @@
-//! The dendrite pool against axons that lie, stall, break off and send what they should not.
+//! Tests of the dendrite pool against axons that lie, stall, break off and send invalid data.
 //!
-//! Each axon is a real HTTP/2 server on a port of its own, whose answers are made byte by byte.
+//! Each axon is a real HTTP/2 server on a separate port, whose replies are built byte by byte.
 
 use std::convert::Infallible;
 use std::future::{Future, pending, ready};
@@ -30,17 +30,17 @@ use tokio::sync::{mpsc, watch};
 use tonic::Code;
 use tonic::service::{AxumBody, AxumRouter, Routes};
 
-/// A deadline that no test waits for.
+/// A timeout that does not expire in any test.
 const LONG: Duration = Duration::from_mins(1);
 
-/// A deadline that a test waits for.
+/// A timeout that expires in tests.
 const SHORT: Duration = Duration::from_millis(200);
 
 const SAID: &str = "The Loire is the longest river of France.";
 
 // --- axons ---
 
-/// An axon that answers every request with what `answer` makes of it.
+/// Starts an axon that answers every request with the result of `answer`.
 async fn axon<A, F>(answer: A) -> SocketAddr
 where
     A: Fn(Request<AxumBody>) -> F + Clone + Send + Sync + 'static,
@@ -60,7 +60,7 @@ where
     tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
 }
 
-/// A gRPC message as it travels: not compressed, its length, its bytes.
+/// Returns a gRPC message as it is sent: the flag for no compression, the length, the bytes.
 fn framed(message: &[u8]) -> Bytes {
     let mut frame = vec![0];
     frame.extend((message.len() as u32).to_be_bytes());
@@ -72,10 +72,10 @@ fn response(body: AxumBody) -> Response<AxumBody> {
     Response::builder()
         .header("content-type", "application/grpc")
         .body(body)
-        .expect("a sound header")
+        .expect("a valid header")
 }
 
-/// A whole answer: a message and the word that all went well.
+/// Returns a complete reply: a message and the status OK.
 fn message(bytes: &[u8]) -> Response<AxumBody> {
     let well = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), 0.into())]);
     let body = Full::new(framed(bytes)).with_trailers(ready(Some(Ok(well))));
@@ -95,12 +95,12 @@ fn coded(text: &str, code: ReturnCode) -> Response<AxumBody> {
     message(&said.encode_to_vec())
 }
 
-/// What a server sends that fails a call before it says anything.
+/// Returns a reply without a body that fails the call.
 fn status(code: i32, words: &str) -> Response<AxumBody> {
     let mut response = response(AxumBody::empty());
     let headers = response.headers_mut();
     headers.insert("grpc-status", code.into());
-    headers.insert("grpc-message", words.parse().expect("a sound header"));
+    headers.insert("grpc-message", words.parse().expect("a valid header"));
     response
 }
 
@@ -130,7 +130,7 @@ fn fan_out(pool: &DendritePool, uids: &[u32], timeout: Duration) -> FanOut {
     }
 }
 
-/// Asks one axon once.
+/// Calls one axon once.
 async fn ask(address: SocketAddr, timeout: Duration) -> Reply {
     let pool = pool(&[Some(address)], &[]);
     let mut replies = pool.forward(&fan_out(&pool, &[0], timeout)).await;
@@ -138,13 +138,13 @@ async fn ask(address: SocketAddr, timeout: Duration) -> Reply {
     replies.remove(0)
 }
 
-/// How a call of an axon that always answers so ends.
+/// Calls an axon that always gives this reply, and returns the result.
 async fn ending(answer: impl Fn() -> Response<AxumBody> + Clone + Send + Sync + 'static) -> Reply {
     let address = axon(move |_| ready(answer())).await;
     ask(address, LONG).await
 }
 
-// --- what is said ---
+// --- replies ---
 
 #[tokio::test]
 async fn a_completion_counts_above_ten_characters_and_spaces_are_characters() {
@@ -164,9 +164,9 @@ async fn a_completion_counts_above_ten_characters_and_spaces_are_characters() {
     }
 }
 
-/// v4 looks at the completion and never at the return code.
+/// v4 reads the completion and ignores the return code.
 #[tokio::test]
-async fn a_return_code_takes_nothing_from_a_completion() {
+async fn the_return_code_does_not_affect_the_outcome() {
     let reply = ending(|| coded(SAID, ReturnCode::UnknownException)).await;
     assert_eq!(reply.outcome, Outcome::Success);
     assert_eq!(reply.return_code, 22);
@@ -174,7 +174,7 @@ async fn a_return_code_takes_nothing_from_a_completion() {
 }
 
 #[tokio::test]
-async fn what_is_no_reply_is_malformed() {
+async fn an_undecodable_reply_is_malformed() {
     let unreadable: [(&str, Response<AxumBody>); 6] = [
         (
             "field 3 a string of invalid UTF-8",
@@ -194,9 +194,9 @@ async fn what_is_no_reply_is_malformed() {
         let reply = ending(move || {
             answer
                 .lock()
-                .expect("no test panics in it")
+                .expect("no thread panicked with the lock")
                 .take()
-                .expect("asked once")
+                .expect("the axon is called once")
         })
         .await;
         assert_eq!(reply.outcome, Outcome::Malformed, "{what}: {reply:?}");
@@ -206,9 +206,9 @@ async fn what_is_no_reply_is_malformed() {
     }
 }
 
-/// The length that the frame announces is enough to refuse it.
+/// The length in the frame's header is sufficient to reject the reply.
 #[tokio::test]
-async fn a_completion_of_100_megabytes_is_refused_before_it_is_read() {
+async fn a_completion_of_100_megabytes_is_rejected_before_it_is_read() {
     const SIZE: usize = 100_000_000;
     let left = Arc::new(AtomicUsize::new(0));
     let leaving = left.clone();
@@ -233,16 +233,16 @@ async fn a_completion_of_100_megabytes_is_refused_before_it_is_read() {
     assert_eq!(reply.outcome, Outcome::Oversized);
     assert_eq!(reply.grpc_code, Code::OutOfRange);
     assert_eq!(reply.completion, "");
-    // no more than HTTP/2 lets travel unasked
+    // no more than HTTP/2 flow control allows
     let left = left.load(Ordering::Relaxed);
     assert!(left < SIZE / 10, "{left} bytes left the axon");
     let grown = peak_memory() - before;
     assert!(grown < SIZE / 2, "the process grew by {grown} bytes");
 }
 
-/// Bytes that this process ever had in memory.
+/// Returns the peak memory of this process in bytes.
 fn peak_memory() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is readable");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     1024 * kilobytes
@@ -250,7 +250,7 @@ fn peak_memory() -> usize {
         .expect("a number")
 }
 
-// --- how it fails ---
+// --- failures ---
 
 #[tokio::test]
 async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
@@ -263,9 +263,9 @@ async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
     }
 }
 
-/// The words of this end's own failures are no proof that they happened.
+/// A status that resembles a local error does not prove that the error occurred.
 #[tokio::test]
-async fn an_axon_that_claims_a_bad_message_has_refused() {
+async fn a_status_that_claims_a_bad_message_is_a_refusal() {
     for (code, words) in [
         (13, "failed to decode Protobuf message: invalid wire type"),
         (13, "Unexpected EOF decoding stream."),
@@ -280,9 +280,9 @@ async fn an_axon_that_claims_a_bad_message_has_refused() {
     }
 }
 
-/// An axon that claims a deadline that has not passed cannot have its failure excused as slowness.
+/// A status that claims a timeout before the deadline does not excuse the failure as slowness.
 #[tokio::test]
-async fn an_axons_word_does_not_make_a_timeout() {
+async fn a_status_that_claims_a_timeout_is_a_refusal() {
     for (code, words) in [(4, "too slow, sorry"), (1, "Timeout expired")] {
         let reply = ending(move || status(code, words)).await;
         assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
@@ -291,7 +291,7 @@ async fn an_axons_word_does_not_make_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_status_of_many_words_is_not_read() {
+async fn a_very_long_status_message_is_not_read() {
     let reply = ending(|| status(13, &"x".repeat(1 << 20))).await;
     assert_ne!(reply.outcome, Outcome::Success);
     assert!(reply.return_message.len() < 64 << 10);
@@ -307,7 +307,7 @@ async fn silence_is_a_timeout_at_the_deadline() {
     assert_eq!(reply.drawn_delay, None);
 }
 
-/// Neither the headers nor a trickle of bytes buys time.
+/// Neither headers nor a trickle of bytes extend the deadline.
 #[tokio::test]
 async fn a_reply_that_drips_past_the_deadline_is_a_timeout() {
     let address = axon(|_| {
@@ -330,7 +330,7 @@ async fn a_reply_that_drips_past_the_deadline_is_a_timeout() {
 async fn a_reply_that_breaks_off_is_unreachable() {
     let address = axon(|_| {
         let half = framed(SAID.as_bytes()).slice(..20);
-        let body = stream::iter([Ok(half), Err(std::io::Error::other("the axon is gone"))]);
+        let body = stream::iter([Ok(half), Err(std::io::Error::other("the axon broke off"))]);
         ready(response(AxumBody::from_stream(body)))
     })
     .await;
@@ -340,16 +340,16 @@ async fn a_reply_that_breaks_off_is_unreachable() {
 }
 
 #[tokio::test]
-async fn connections_that_close_at_every_call_are_unreachable() {
+async fn an_axon_that_closes_every_connection_is_unreachable() {
     let (listener, address) = listen().await;
     tokio::spawn(async move { while close_first(&listener).await {} });
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
 }
 
-/// Whether a connection was seen to be dead before the call or during it makes no difference.
+/// Whether a dead connection is noticed before or during the call makes no difference.
 #[tokio::test]
-async fn a_connection_that_closes_once_is_made_again() {
+async fn a_call_is_repeated_after_its_connection_closes_once() {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         assert!(close_first(&listener).await);
@@ -359,7 +359,7 @@ async fn a_connection_that_closes_once_is_made_again() {
     assert_eq!(reply.outcome, Outcome::Success, "{reply:?}");
 }
 
-/// Takes a connection, waits for the call on it, and hangs up. `false` when nobody can connect any more.
+/// Accepts a connection, waits for the call on it, and closes it. Returns `false` if no client can connect any more.
 async fn close_first(listener: &TcpListener) -> bool {
     let Ok((mut connection, _)) = listener.accept().await else {
         return false;
@@ -368,7 +368,7 @@ async fn close_first(listener: &TcpListener) -> bool {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_unreachable() {
+async fn an_address_without_a_server_is_unreachable() {
     let (_, address) = listen().await;
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable);
@@ -376,7 +376,7 @@ async fn nobody_at_the_address_is_unreachable() {
 }
 
 #[tokio::test]
-async fn who_serves_no_axon_is_unreachable() {
+async fn a_uid_without_an_axon_is_unreachable() {
     let pool = pool(&[None], &[]);
     let replies = pool.forward(&fan_out(&pool, &[0, 9], LONG)).await;
     for reply in replies {
@@ -395,12 +395,13 @@ fn delayed(seconds: f64) -> LinkLaunch {
     }
 }
 
-/// The numbers decide, so another run has the same timeout: it does not depend on timing, and the axon is not asked.
+/// The drawn delay decides, so another run times out as well: the outcome does not depend on timing, and the axon is
+/// not called.
 #[tokio::test]
-async fn a_drawn_delay_over_the_deadline_is_a_timeout_that_repeats() {
+async fn a_drawn_delay_over_the_deadline_is_a_reproducible_timeout() {
     let (asked, mut heard) = mpsc::unbounded_channel();
     let address = axon(move |_| {
-        asked.send(()).expect("the test listens");
+        asked.send(()).expect("the test receives");
         ready(completion(SAID))
     })
     .await;
@@ -429,20 +430,20 @@ async fn a_drawn_delay_within_the_deadline_is_waited_out() {
     assert!(reply.latency >= delay, "{reply:?}");
 }
 
-// --- what travels ---
+// --- requests ---
 
 #[tokio::test]
-async fn a_call_carries_its_deadline_its_trace_and_its_numbers() {
+async fn a_call_contains_its_deadline_its_trace_and_its_numbers() {
     let (asked, mut heard) = mpsc::unbounded_channel();
     let address = axon(move |request| {
-        asked.send(request).expect("the test listens");
+        asked.send(request).expect("the test receives");
         ready(completion(SAID))
     })
     .await;
     let pool = pool(&[None, None, Some(address)], &[]);
     let fan_out = fan_out(&pool, &[2], LONG);
     pool.forward(&fan_out).await;
-    let request = heard.recv().await.expect("the axon was asked");
+    let request = heard.recv().await.expect("the axon was called");
     assert_eq!(request.uri().path(), "/TextPrompting/Forward");
     let header = |name| request.headers()[name].to_str().expect("text").to_owned();
     assert_eq!(header("rpc-auth-header"), "Bittensor");
@@ -452,7 +453,7 @@ async fn a_call_carries_its_deadline_its_trace_and_its_numbers() {
     let timeout = grpc_timeout(&header("grpc-timeout"));
     assert!(timeout > LONG / 2 && timeout <= LONG, "{timeout:?}");
 
-    // W3C trace context: version, trace, span, flags, in lower-case hexadecimal, neither identifier zero
+    // W3C trace context: version, trace, span and flags, in lower-case hexadecimal, neither id zero
     let parent = header("traceparent");
     let parts: Vec<&str> = parent.split('-').collect();
     assert_eq!(
@@ -472,7 +473,7 @@ async fn a_call_carries_its_deadline_its_trace_and_its_numbers() {
 
     let body = request.into_body().into_data_stream();
     let body: Vec<Bytes> = body
-        .map(|piece| piece.expect("the pool sends it all"))
+        .map(|piece| piece.expect("the pool sends the whole body"))
         .collect()
         .await;
     let body = ForwardTextPromptingRequest::decode(&body.concat()[5..]).expect("the v4 message");
@@ -482,12 +483,12 @@ async fn a_call_carries_its_deadline_its_trace_and_its_numbers() {
     assert!((body.timeout - LONG.as_secs_f32()).abs() < 1e-3);
 }
 
-/// Both halves of a step are one trace, each call in it is a span of its own, and the next step is another trace.
+/// Both forwards of a step have one trace, each call in it has a separate span, and the next step has another trace.
 #[tokio::test]
 async fn a_step_is_a_trace_and_a_call_a_span() {
     let (asked, mut heard) = mpsc::unbounded_channel();
     let address = axon(move |request| {
-        asked.send(request).expect("the test listens");
+        asked.send(request).expect("the test receives");
         ready(completion(SAID))
     })
     .await;
@@ -497,7 +498,7 @@ async fn a_step_is_a_trace_and_a_call_a_span() {
         let mut fan_out = fan_out(&pool, &[0], LONG);
         (fan_out.forward.step, fan_out.forward.forward_index) = (step, forward_index);
         pool.forward(&fan_out).await;
-        let request = heard.recv().await.expect("the axon was asked");
+        let request = heard.recv().await.expect("the axon was called");
         let parent = request.headers()["traceparent"]
             .to_str()
             .expect("text")
@@ -513,7 +514,7 @@ async fn a_step_is_a_trace_and_a_call_a_span() {
     assert_eq!(question, again);
 }
 
-/// A gRPC timeout: at most eight digits and a unit.
+/// Parses a gRPC timeout: at most eight digits and a unit.
 fn grpc_timeout(text: &str) -> Duration {
     let (digits, unit) = text.split_at(text.len() - 1);
     assert!((1..=8).contains(&digits.len()), "{text}");
@@ -527,16 +528,18 @@ fn grpc_timeout(text: &str) -> Duration {
     }
 }
 
-// --- many at once ---
+// --- concurrent calls ---
 
-/// The first axon answers only after the last was asked: one after the other they would wait for ever.
+/// The first axon answers only after the last was called. Sequential calls would never finish.
 #[tokio::test]
-async fn all_axons_are_asked_at_once_and_replies_stand_in_the_order_of_the_uids() {
+async fn axons_are_called_concurrently_and_replies_are_in_the_order_of_the_uids() {
     let (tell, told) = watch::channel(false);
     let waiting = axon(move |_| {
         let mut told = told.clone();
         async move {
-            told.wait_for(|told| *told).await.expect("the last axon lives");
+            told.wait_for(|told| *told)
+                .await
+                .expect("the last axon is running");
             completion("I have waited for it")
         }
     })
@@ -562,9 +565,9 @@ async fn all_axons_are_asked_at_once_and_replies_stand_in_the_order_of_the_uids(
     assert_eq!(found, expected);
 }
 
-/// A thousand calls on one connection, of which a server takes some hundred at a time.
+/// A thousand calls on one connection. A server accepts a few hundred concurrently.
 #[tokio::test]
-async fn many_calls_of_one_axon_find_their_replies() {
+async fn many_concurrent_calls_of_one_axon_get_their_replies() {
     let address = axon(|_| ready(completion(SAID))).await;
     let pool = pool(&[Some(address)], &[]);
     let replies = pool.forward(&fan_out(&pool, &[0; 1_000], LONG)).await;
@@ -575,7 +578,7 @@ async fn many_calls_of_one_axon_find_their_replies() {
 // --- rewards ---
 
 #[tokio::test]
-async fn rewards_that_are_not_taken_are_told_and_hold_nobody_up() {
+async fn rewards_that_are_not_accepted_are_reported_and_delay_no_others() {
     let taking = axon(|_| ready(message(&[]))).await;
     let silent = axon(|_| pending()).await;
     let refusing = axon(|_| ready(status(12, "no rewards here"))).await;

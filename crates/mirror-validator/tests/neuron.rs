@@ -1,4 +1,4 @@
-//! A validator at work, seen from outside: what it asks, what it reports, what it sets, and how it waits.
+//! Tests of a running validator from outside: its calls, its reports, its weights, and its waiting.
 
 mod network;
 
@@ -27,7 +27,7 @@ use network::{FIRST_BLOCK, Network, Says, equal_rewards, train};
 const QUESTION: &str = "Which river flows through Lyon?";
 const ANSWER: &str = "The Rhone, and the Saone before it joins";
 
-/// Thinks of a question when it is asked to, else answers.
+/// Gives a question when asked for one, otherwise an answer.
 const HONEST: Says = |asked| {
     if asked.starts_with("Think of a question") {
         QUESTION
@@ -35,7 +35,7 @@ const HONEST: Says = |asked| {
         ANSWER
     }
 };
-/// Thinks of a question and answers none.
+/// Gives a question when asked for one, otherwise an empty completion.
 const ASKING: Says = |asked| {
     if asked.starts_with("Think of a question") {
         QUESTION
@@ -73,7 +73,7 @@ fn asked(content: &str) -> Vec<AxonRequest> {
 // --- training steps ---
 
 #[tokio::test]
-async fn a_training_step_is_a_question_and_its_answer() {
+async fn a_training_step_has_a_question_and_its_answer() {
     let mut network = Network::start(&[Some(HONEST), Some(HONEST)], |launch| {
         launch.query = Some(train(3, &TrainArgs::default()));
     })
@@ -108,7 +108,7 @@ async fn a_training_step_is_a_question_and_its_answer() {
 }
 
 #[tokio::test]
-async fn a_step_without_a_question_is_one_event() {
+async fn a_step_without_a_question_has_one_event() {
     let mut network = Network::start(&[Some(SILENT), Some(CURT)], |launch| {
         launch.query = Some(train(3, &TrainArgs::default()));
     })
@@ -135,7 +135,7 @@ async fn a_step_without_a_question_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_network_that_serves_no_axon_is_recorded_and_outlived() {
+async fn a_validator_records_and_survives_a_network_without_axons() {
     let mut network = Network::start(&[None, None], |launch| {
         launch.query = Some(train(2, &TrainArgs::default()));
     })
@@ -145,7 +145,7 @@ async fn a_network_that_serves_no_axon_is_recorded_and_outlived() {
         ..ForwardRequest::default()
     });
     assert_eq!(
-        reply.await.expect("it answers").into_inner().problem,
+        reply.await.expect("the validator replies").into_inner().problem,
         "no axon is serving"
     );
     let (progress, records) = network.query().await;
@@ -160,7 +160,7 @@ async fn a_network_that_serves_no_axon_is_recorded_and_outlived() {
 }
 
 #[tokio::test]
-async fn axons_are_told_their_rewards_when_the_network_is_trained() {
+async fn axons_receive_their_rewards_when_the_network_is_trained() {
     let mut network = Network::start(&[Some(HONEST), Some(SILENT)], |launch| {
         let args = TrainArgs {
             train_network: true,
@@ -174,13 +174,13 @@ async fn axons_are_told_their_rewards_when_the_network_is_trained() {
     while let Ok(reward) = network.rewards.try_recv() {
         told.push(reward);
     }
-    // a reward for each character, question and answer
+    // a reward of one per character, for the question and the answer
     assert_eq!(told, [QUESTION.len() as f32, ANSWER.len() as f32]);
 }
 
-/// Who lost the stream of a query may ask for it again; that starts nothing anew.
+/// A client that lost the stream of a query may call again, which does not start the query again.
 #[tokio::test]
-async fn a_query_is_worked_through_once_however_often_it_is_asked_for() {
+async fn a_query_runs_once_however_often_it_is_requested() {
     let mut network = Network::start(&[Some(HONEST)], |launch| {
         launch.query = Some(train(1, &TrainArgs::default()));
     })
@@ -193,20 +193,20 @@ async fn a_query_is_worked_through_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn without_a_query_there_is_nothing_to_work_through() {
+async fn a_query_call_without_a_query_fails() {
     let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
     let status = network
         .client
         .query(QueryRequest {})
         .await
-        .expect_err("it has none");
+        .expect_err("the validator has no query");
     assert_eq!(status.code(), Code::FailedPrecondition);
 }
 
 // --- manual calls ---
 
 #[tokio::test]
-async fn topk_is_clamped_to_those_who_serve_best_scores_first() {
+async fn topk_is_clamped_to_the_serving_axons_best_scores_first() {
     let says = [Some(HONEST), None, Some(HONEST), Some(HONEST)];
     let mut network = Network::start(&says, |_| {}).await;
     for (topk, expected) in [
@@ -221,7 +221,7 @@ async fn topk_is_clamped_to_those_who_serve_best_scores_first() {
             topk,
             ..ForwardRequest::default()
         });
-        let reply = reply.await.expect("it answers").into_inner();
+        let reply = reply.await.expect("the validator replies").into_inner();
         assert_eq!(reply.asked_uids, expected, "{topk:?}");
         assert_eq!(reply.successful_uids, expected);
         assert_eq!(reply.completion, ANSWER);
@@ -229,16 +229,16 @@ async fn topk_is_clamped_to_those_who_serve_best_scores_first() {
 }
 
 #[tokio::test]
-async fn manual_forwards_are_events_with_numbers_of_their_own() {
+async fn manual_forwards_are_events_with_separate_numbers() {
     let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
     let replies = network
         .client
         .train(TrainRequest { max_iter: 2 })
         .await
-        .expect("it trains");
+        .expect("the validator trains");
     let mut replies = replies.into_inner();
     let mut messages = Vec::new();
-    while let Some(reply) = replies.message().await.expect("it goes well") {
+    while let Some(reply) = replies.message().await.expect("training succeeds") {
         messages.push(reply.completion);
     }
     assert_eq!(messages, [QUESTION, ANSWER, QUESTION, ANSWER]);
@@ -254,7 +254,7 @@ async fn manual_forwards_are_events_with_numbers_of_their_own() {
 }
 
 #[tokio::test]
-async fn inference_believes_the_best_scored_who_says_anything() {
+async fn inference_returns_the_best_scored_completion_that_is_not_empty() {
     let says = [Some(WORDY), Some(HONEST), Some(CURT), Some(SILENT)];
     let mut network = Network::start(&says, |_| {}).await;
     for (use_reward_model, uid, completion) in [(false, 2, CURT("")), (true, 0, WORDY(""))] {
@@ -263,14 +263,14 @@ async fn inference_believes_the_best_scored_who_says_anything() {
             timeout: None,
             use_reward_model,
         });
-        let reply = reply.await.expect("it answers").into_inner();
+        let reply = reply.await.expect("the validator replies").into_inner();
         assert_eq!((reply.uid, reply.completion.as_str()), (Some(uid), completion));
         assert_eq!(reply.problem, "");
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_refused() {
+async fn invalid_requests_are_rejected() {
     let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
     let forward = |messages, timeout| ForwardRequest {
         messages,
@@ -284,7 +284,11 @@ async fn what_cannot_be_asked_is_refused() {
         forward(asked("why?"), Some(f32::NAN)),
         forward(asked("why?"), Some(1e9)),
     ] {
-        let status = network.client.forward(wrong).await.expect_err("it is refused");
+        let status = network
+            .client
+            .forward(wrong)
+            .await
+            .expect_err("the request is rejected");
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     }
 }
@@ -292,7 +296,7 @@ async fn what_cannot_be_asked_is_refused() {
 // --- the chain ---
 
 #[tokio::test]
-async fn the_metagraph_is_fetched_every_ten_blocks_as_of_the_block_that_closed() {
+async fn the_metagraph_is_fetched_every_ten_blocks_at_the_closed_block() {
     let mut network = Network::start(&[Some(HONEST)], |launch| {
         launch.query = Some(train(25, &TrainArgs::default()));
     })
@@ -302,7 +306,7 @@ async fn the_metagraph_is_fetched_every_ten_blocks_as_of_the_block_that_closed()
     assert_eq!(asked, [None, Some(FIRST_BLOCK + 10), Some(FIRST_BLOCK + 20)]);
 }
 
-/// Two miners are paid alike, the third says nothing; the weights apply when the next block closes.
+/// Two miners get equal rewards, the third gives no completion. The weights apply when the next block closes.
 #[tokio::test]
 async fn weights_are_set_at_the_epoch_and_recorded_when_they_apply() {
     let mut network = Network::start(&[Some(HONEST), Some(HONEST), Some(SILENT)], |launch| {
@@ -313,7 +317,7 @@ async fn weights_are_set_at_the_epoch_and_recorded_when_they_apply() {
     network.chain.state().epoch_length = 5;
     let (_, records) = network.query().await;
     let set = weights(records);
-    // block 1 is open first, so the epochs end at blocks 6 and 11, which steps 4 and 9 close
+    // block 1 is open first, so the epochs end at the blocks 6 and 11, which the steps 4 and 9 close
     let places: Vec<(u64, u64)> = set.iter().map(|set| (set.step, set.block)).collect();
     assert_eq!(places, [(4, 6), (9, 11)]);
     for set in set {
@@ -335,7 +339,7 @@ async fn weights_are_set_at_the_epoch_and_recorded_when_they_apply() {
 }
 
 #[tokio::test]
-async fn weights_that_the_chain_refuses_are_recorded_with_its_word() {
+async fn weights_that_the_chain_rejects_are_recorded_with_the_reason() {
     let mut network = Network::start(&[Some(HONEST)], |launch| {
         launch.query = Some(train(6, &TrainArgs::default()));
     })
@@ -350,9 +354,9 @@ async fn weights_that_the_chain_refuses_are_recorded_with_its_word() {
     assert_eq!(refusals, [DispatchError::NoValidatorPermit]);
 }
 
-/// With netuid 1 and a tempo of 5 an epoch has six blocks: 4 … 9, 10 … 15, 16 … 21.
+/// With netuid 1 and a tempo of 5, an epoch has six blocks: 4 … 9, 10 … 15, 16 … 21.
 #[tokio::test]
-async fn what_was_committed_to_is_revealed_in_the_epoch_after() {
+async fn committed_weights_are_revealed_in_the_next_epoch() {
     let mut network = Network::start(&[Some(HONEST), Some(HONEST), Some(SILENT)], |launch| {
         launch.reward_model = equal_rewards();
         launch.query = Some(train(15, &TrainArgs::default()));
@@ -386,20 +390,20 @@ async fn what_was_committed_to_is_revealed_in_the_epoch_after() {
             other => panic!("{other:?}"),
         }
     }
-    // The same weights under another salt are another commitment.
+    // The same weights with another salt are another commitment.
     let [(7, one), (12, two), (17, three)] = &commitments[..] else {
         panic!("{commitments:?}")
     };
     assert!(one != two && two != three);
     assert_eq!(reveals, [(10, one.clone()), (16, two.clone())]);
-    // What was not revealed was never set.
+    // Weights that were not revealed were not set.
     let steps: Vec<u64> = weights(records).iter().map(|set| set.step).collect();
     assert_eq!(steps, [4, 9]);
 }
 
-/// v4 resets the average of a changed hotkey after the event, so what the newcomer earned in it is gone too.
+/// v4 resets the average of a changed hotkey after the event, so the newcomer's reward in that event is lost as well.
 #[tokio::test]
-async fn a_newcomer_begins_again_from_nothing() {
+async fn a_newcomer_starts_with_an_empty_average() {
     let mut network = Network::start(&[Some(ASKING), Some(ASKING)], |launch| {
         launch.reward_model = equal_rewards();
         launch.neuron.epoch_length_override = 1;
@@ -419,7 +423,7 @@ async fn a_newcomer_begins_again_from_nothing() {
         (set[3].uids.as_slice(), set[3].weights.as_slice()),
         ([0].as_slice(), [1.0].as_slice())
     );
-    // of each half reward 0.99 count, and the average before with 0.01
+    // each of the two rewards counts with 0.99, and the previous average with 0.01
     let [old, new] = set[4].weights.as_slice() else {
         panic!("{set:?}")
     };
@@ -428,7 +432,7 @@ async fn a_newcomer_begins_again_from_nothing() {
 
 // --- reports ---
 
-/// A reporter whose coordinator the test plays.
+/// A report stream whose coordinator is under the control of the test.
 struct ReportStream {
     reporter: Reporter,
     sessions: mpsc::UnboundedReceiver<Session>,
@@ -457,7 +461,7 @@ impl ReportStream {
             memory,
             Some(acknowledged.as_path()),
         );
-        let (reporter, report_stream) = opened.expect("a folder that can be written");
+        let (reporter, report_stream) = opened.expect("the directory is writable");
         Self {
             reporter,
             sessions,
@@ -467,9 +471,9 @@ impl ReportStream {
         }
     }
 
-    /// The next stream, after its hello.
+    /// Returns the next session, after its hello.
     async fn session(&mut self) -> Session {
-        let mut session = self.sessions.recv().await.expect("it opens a stream");
+        let mut session = self.sessions.recv().await.expect("the reporter opens a stream");
         let Some(node_report::Report::Hello(hello)) = session.next().await else {
             panic!("no hello")
         };
@@ -479,7 +483,10 @@ impl ReportStream {
 
     fn acknowledged(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join("acknowledged"));
-        text.expect("it is there").lines().map(str::to_owned).collect()
+        text.expect("the file exists")
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -493,7 +500,7 @@ fn event(step: u64) -> record::Kind {
 }
 
 #[tokio::test]
-async fn a_thousand_and_twenty_four_records_may_wait_and_then_the_node_does() {
+async fn the_reporter_waits_when_1024_records_are_unacknowledged() {
     let mut report_stream = ReportStream::open().await;
     for step in 0..1_024 {
         report_stream
@@ -534,7 +541,7 @@ async fn a_thousand_and_twenty_four_records_may_wait_and_then_the_node_does() {
 }
 
 #[tokio::test]
-async fn after_a_break_what_was_not_acknowledged_comes_again() {
+async fn unacknowledged_records_are_sent_again_after_a_broken_stream() {
     let mut report_stream = ReportStream::open().await;
     for step in 0..5 {
         report_stream
@@ -568,15 +575,15 @@ async fn after_a_break_what_was_not_acknowledged_comes_again() {
 }
 
 #[tokio::test]
-async fn a_coordinator_that_acknowledges_what_was_never_sent_ends_the_reporter() {
+async fn an_acknowledgement_of_an_unsent_record_ends_the_reporter() {
     let mut report_stream = ReportStream::open().await;
     let session = report_stream.session().await;
     session.acknowledge(7).await;
     let ended = (&mut report_stream.working).await.expect("no panic");
-    ended.expect_err("it cannot be believed");
+    ended.expect_err("the acknowledgement is invalid");
     report_stream
         .reporter
         .report(event(0), None)
         .await
-        .expect_err("nobody takes it");
+        .expect_err("the report stream has ended");
 }

@@ -1,4 +1,4 @@
-//! Knows a few answers and gives one of them to every question. Which ones it knows belongs to its uid.
+//! Knows a few answers and replies to every question with one of them. The set of answers depends on the uid.
 
 use mirror_spec::CachedArgs;
 use tonic::async_trait;
@@ -16,7 +16,7 @@ impl Cached {
         Self { args, context }
     }
 
-    /// The answer to no question in particular; none where there is no data.
+    /// Draws one of the known answers. `None` if the data set is empty.
     fn known(&self, call: &Call) -> Option<&str> {
         let BehaviourContext {
             seed, uid, dataset, ..

@@ -1,7 +1,8 @@
-//! Tries tricks on its answers and keeps to the one that earned most, by the rewards that callers send back.
+//! Tries tricks on its answers and keeps the one with the highest mean reward, from the rewards that callers send back.
 //!
-//! Rewards count from the step after theirs on. All of an earlier step have come when a step begins, for its callers
-//! wait for each other at the block barrier; so what is best repeats. Where blocks close by the clock it need not.
+//! Rewards count from the step after theirs. All rewards of earlier steps have arrived when a step begins, because
+//! callers wait for each other at the block barrier. The choice of the best trick is therefore reproducible. It is not
+//! necessarily reproducible if blocks close by the clock.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use super::repeating::Repeating;
 use super::stuffing::Stuffing;
 use super::{Answer, Behaviour, Call, Next, Reward};
 
-/// Calls of which it is known which trick they saw, and which were not rewarded yet. Older ones are forgotten first.
+/// Maximum number of remembered calls that have not been rewarded. The oldest are dropped first.
 const MAX_OPEN: usize = 4_096;
 
 pub(super) struct Climbing {
@@ -29,15 +30,15 @@ pub(super) struct Climbing {
 
 #[derive(Default)]
 struct Memory {
-    /// The trick of a call that may be rewarded, by step.
+    /// The trick used for each call that may still be rewarded, by step.
     open: BTreeMap<(u64, [u8; 32], u32), usize>,
-    /// Rewards of steps that may not be over, with their trick.
+    /// Tricks and rewards of steps that may not have ended.
     recent: BTreeMap<(u64, [u8; 32], u32), (usize, f64)>,
-    /// Of earlier steps, by trick: sum and number.
+    /// Sum and number of the rewards of earlier steps, by trick.
     earned: Vec<(f64, u64)>,
 }
 
-/// What tells a call of one axon from another, the step first.
+/// Returns the key that distinguishes the calls of one axon, the step first.
 fn place(call: &CallId) -> (u64, [u8; 32], u32) {
     (call.step, call.caller, call.forward_index)
 }
@@ -75,7 +76,8 @@ impl Climbing {
         }
     }
 
-    /// Any trick, by chance or while one was never rewarded; else the best.
+    /// Chooses a trick: a random one with the chance `explore` or while some trick has no reward, otherwise the best
+    /// one.
     fn choose(&self, call: &CallId) -> usize {
         let mut memory = self.memory();
         memory.close_before(call.step);
@@ -106,7 +108,7 @@ impl Climbing {
 }
 
 impl Memory {
-    /// Takes in what was earned in the steps before `step`.
+    /// Adds the rewards of the steps before `step` to the totals.
     fn close_before(&mut self, step: u64) {
         let still_recent = self.recent.split_off(&(step, [0; 32], 0));
         for (trick, reward) in std::mem::replace(&mut self.recent, still_recent).into_values() {
@@ -127,14 +129,14 @@ impl Behaviour for Climbing {
     fn rewarded(&self, reward: &Reward) {
         let mut memory = self.memory();
         let place = place(&reward.call);
-        // A reward for a call that nobody made, or one made twice, teaches nothing.
+        // A reward for an unknown call, or a second one for the same call, is ignored.
         if let Some(trick) = memory.open.remove(&place) {
             memory.recent.insert(place, (trick, reward.amount.into()));
         }
     }
 }
 
-/// No trick at all.
+/// Applies no trick.
 struct Plain;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Says the same to everybody.
+//! Replies to every call with the same completion.
 
 use tonic::async_trait;
 

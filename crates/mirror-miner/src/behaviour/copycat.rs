@@ -1,8 +1,8 @@
-//! Asks another axon while its caller waits, and passes on what that says. Where that says nothing, it asks what it is
-//! laid over.
+//! Calls another axon while its caller waits, and replies with that axon's completion. If that completion is empty or
+//! the call fails, the next behaviour replies.
 //!
-//! It asks under its own name, so its victim knows it, and draws another answer than for the caller. What was relayed
-//! once is not relayed again, so that copycats that copy each other come to an end.
+//! The call carries the copycat's hotkey, so the victim can identify it and draws a different answer than for the
+//! caller. A relayed call is not relayed again, so copycats that copy each other do not loop.
 
 use mirror_spec::CopycatArgs;
 use tonic::async_trait;

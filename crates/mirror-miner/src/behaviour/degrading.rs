@@ -1,4 +1,4 @@
-//! Fails ever more: the chance rises from step to step, up to its last.
+//! Fails with a chance that rises linearly from step to step, up to a maximum.
 
 use mirror_seed::Seed;
 use mirror_spec::DegradingArgs;

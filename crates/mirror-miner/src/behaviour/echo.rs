@@ -1,4 +1,4 @@
-//! Says what it was asked.
+//! Replies with the text of the question.
 
 use tonic::async_trait;
 

@@ -1,4 +1,4 @@
-//! Fails some calls, each by a draw of its own.
+//! Fails a random share of the calls, with one draw per call.
 
 use mirror_seed::Seed;
 use mirror_spec::FailingArgs;

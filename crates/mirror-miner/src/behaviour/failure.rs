@@ -1,4 +1,4 @@
-//! What a call comes to that is meant to fail.
+//! Answers for calls that fail deliberately.
 
 use mirror_spec::Failure;
 use tonic::Code;

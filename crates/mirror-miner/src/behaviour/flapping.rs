@@ -1,4 +1,5 @@
-//! Works in some steps and fails in the next, in turn. The steps are the caller's, so that it repeats.
+//! Alternates between periods of steps in which it works and in which it fails. Steps are those of the caller, so runs
+//! are reproducible.
 
 use mirror_spec::FlappingArgs;
 use tonic::async_trait;

@@ -1,5 +1,5 @@
-//! `honest`: asked for a question it gives one from the data; asked a question it gives, with chance `fitness`, a right
-//! answer, else a random one; and with chance `fail_rate` it answers nothing.
+//! `honest`: replies to the request for a question with a question from the data set, and to a question with a correct
+//! answer with chance `fitness`, otherwise with a random one. With chance `fail_rate` the completion is empty.
 
 use mirror_proto::protocol::TOO_SHORT_COMPLETION;
 use mirror_seed::{CallId, Draw};
@@ -26,15 +26,15 @@ impl Honest {
         self.context.seed.happens(label, call, chance)
     }
 
-    /// A question of the data; none when there is no data.
+    /// Draws a question from the data set. `None` if the data set is empty.
     fn question(&self, id: &CallId) -> Option<&str> {
         self.context
             .dataset
             .question(self.row(self.draw("question", id))?)
     }
 
-    /// One of the accepted answers, or, when the call is not among the lucky ones or the question is not in the data,
-    /// any answer.
+    /// Draws one of the accepted answers. Draws from all answers instead if the `fitness` draw fails or the question is
+    /// not in the data set.
     fn reply(&self, id: &CallId, question: &str) -> Option<&str> {
         let known = self.context.dataset.find(question.trim());
         let row = match known {
@@ -70,7 +70,7 @@ impl Behaviour for Honest {
     }
 }
 
-/// A text with as many spaces as make it count; reward models strip them.
+/// Pads a text with trailing spaces to the length at which completions count. Reward models strip them.
 pub(super) fn padded(text: &str) -> String {
     let missing = (TOO_SHORT_COMPLETION + 1).saturating_sub(text.chars().count());
     format!("{text}{:missing$}", "")

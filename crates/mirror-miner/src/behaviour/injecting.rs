@@ -1,4 +1,4 @@
-//! Speaks to whoever judges the answer, after it.
+//! Appends text that addresses the judge of the answer.
 
 use mirror_spec::InjectingArgs;
 use tonic::async_trait;

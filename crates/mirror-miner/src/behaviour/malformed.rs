@@ -1,4 +1,4 @@
-//! Replies with what is no sound reply.
+//! Sends malformed replies.
 
 use mirror_proto::bittensor::ReturnCode;
 use mirror_spec::Malformation;
@@ -7,16 +7,16 @@ use tonic::async_trait;
 use super::{Answer, Behaviour, Call, Next};
 use crate::wire::Wire;
 
-/// More than the 256 KiB that a caller takes.
+/// Length of an oversized completion in bytes, above the 256 KiB that a caller accepts.
 const OVERSIZED: usize = 300 << 10;
 
-/// Spaces that would count by their number.
+/// Number of spaces in a blank completion, long enough to count.
 const SPACES: usize = 40;
 
-/// Protobuf: the field `response`, a string, of two bytes that are no UTF-8.
+/// Protobuf: the field `response`, a string of two bytes that are not valid UTF-8.
 const INVALID_UTF8: [u8; 4] = [0x1a, 2, 0xc3, 0x28];
 
-/// Protobuf: the field `response`, longer than the message.
+/// Protobuf: the field `response` with a length beyond the end of the message.
 const WRONG_PROTOBUF: [u8; 3] = [0x1a, 100, b'a'];
 
 pub(super) struct Malformed(pub(super) Malformation);

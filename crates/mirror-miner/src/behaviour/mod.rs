@@ -1,13 +1,14 @@
-//! Behaviours: what a miner does with a call.
+//! Behaviours: how a miner answers calls.
 //!
-//! Behaviours stack. The uppermost is given the call, and may ask what it is laid over ([`Next`]), with the call as it
-//! is or another, and change what comes back. Below the last there is nothing.
+//! Behaviours form a stack. The uppermost one receives the call. It may pass the call, unchanged or modified, to the
+//! next behaviour ([`Next`]) and change the answer that it gets back. Below the last behaviour, the answer is
+//! [`Answer::Nothing`].
 //!
-//! A new behaviour is its arguments in `mirror_spec::BehaviourSpec`, one file here, and one line in the
-//! registry (`layer`).
+//! To add a behaviour, define its arguments in `mirror_spec::BehaviourSpec`, write one file in this module, and add one
+//! line to the registry (`layer`).
 //!
-//! Runs repeat, and so must behaviours: what one does is a function of the call's identity, and of what it was told in
-//! earlier steps, never of how many calls there were or in which order they came.
+//! Runs are reproducible, so behaviours must be too: an answer is a function of the call's identity and of what the
+//! behaviour learned in earlier steps. It must not depend on the number of calls or on their order.
 
 mod cached;
 mod climbing;
@@ -45,28 +46,28 @@ use tonic::{Code, async_trait};
 use crate::network::Network;
 use crate::wire::Wire;
 
-/// What a behaviour may know of itself and of the world around it.
+/// Data and handles that behaviours are built with.
 #[derive(Clone)]
 pub struct BehaviourContext {
-    /// Draws about calls come from it.
+    /// Source of the draws about calls.
     pub seed: Seed,
-    /// Whose axon it is.
+    /// The uid of the axon.
     pub uid: u32,
-    /// The axon's own key.
+    /// Secret key of the axon's hotkey.
     pub key: SecretKey,
-    /// uids that behave alike, this one among them.
+    /// The uids that behave alike, including this one.
     pub group: RangeInclusive<u32>,
     /// Questions and answers.
     pub dataset: Arc<Dataset>,
-    /// What validators say, as far as a miner is told.
+    /// The two prompts of validators.
     pub prompts: Arc<Prompts>,
     /// The chain's metagraph and the other axons.
     pub network: Arc<Network>,
-    /// Shrinks delays.
+    /// Factor on delays.
     pub time_scale: f64,
 }
 
-/// The two prompts of validators, by which a miner tells 'ask a question' from 'answer one'.
+/// The two prompts of validators. They distinguish a request for a question from a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompts {
     /// The system prompt.
@@ -80,70 +81,70 @@ pub struct Prompts {
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// Text of the message.
     pub content: String,
 }
 
-/// A call that an axon was given.
+/// A call to an axon.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Which call this is: what draws are about.
+    /// Identity of the call, from which draws about it are made.
     pub id: CallId,
-    /// Who asks, if the name that it gave is an address.
+    /// Hotkey of the caller. `None` if the call contains no valid address.
     pub caller: Option<Hotkey>,
     /// The conversation.
     pub messages: Vec<Message>,
-    /// Time that the caller says it has.
+    /// Timeout in the call, clamped to one hour.
     pub timeout: Duration,
 }
 
-/// What a behaviour makes of a call.
+/// A behaviour's answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// A completion.
     Completion(String),
-    /// Nothing: the call is answered, with an empty completion.
+    /// A reply with an empty completion.
     Nothing,
-    /// A completion, whatever it is, under a code of its own.
+    /// A completion with an explicit return code.
     Coded(String, ReturnCode),
     /// A gRPC status.
     Refusal(Code),
-    /// No answer for as long as the caller waits.
+    /// No reply while the caller waits.
     Silence,
-    /// The end of the process.
+    /// Aborts the process.
     Crash,
-    /// Bytes in place of a reply.
+    /// Raw bytes in place of a reply.
     Wire(Wire),
 }
 
-/// What a call was worth to its caller.
+/// A caller's reward for a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reward {
-    /// The call that is rewarded.
+    /// The rewarded call.
     pub call: CallId,
-    /// A finite number.
+    /// Amount of the reward, a finite number.
     pub amount: f32,
 }
 
 /// Answers calls.
 #[async_trait]
 pub trait Behaviour: Send + Sync {
-    /// The answer to one call. The same call has the same answer.
+    /// Answers one call. The same call always gets the same answer.
     async fn answer(&self, call: &Call, next: Next<'_>) -> Answer;
 
-    /// Hears what an answer was worth. Most do not care.
+    /// Receives the reward of an answer. Ignores it by default.
     fn rewarded(&self, _reward: &Reward) {}
 }
 
-/// Behaviours laid over one another, the uppermost first.
+/// A stack of behaviours, the uppermost first.
 pub struct BehaviourStack(Vec<Box<dyn Behaviour>>);
 
-/// What a behaviour is laid over.
+/// The rest of the stack below a behaviour.
 #[derive(Clone, Copy)]
 pub struct Next<'a>(&'a [Box<dyn Behaviour>]);
 
 impl Call {
-    /// What is asked: the last message of a user.
+    /// Returns the question: the content of the last message with the role `user`.
     pub fn asked(&self) -> Option<&str> {
         let mut messages = self.messages.iter().rev();
         let asked = messages.find(|message| message.role == "user");
@@ -152,7 +153,7 @@ impl Call {
 }
 
 impl Answer {
-    /// The same answer with another completion, where it has one that counts as said.
+    /// Replaces the text of an [`Answer::Completion`]. Other answers stay as they are.
     #[must_use]
     fn changed(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
@@ -163,8 +164,8 @@ impl Answer {
 }
 
 impl BehaviourStack {
-    /// The behaviours that a file names. What they draw differs by their height above the lowest, so that one more on
-    /// top changes no draw of those below.
+    /// Builds the behaviours of an experiment file. The draws of each depend on its height above the lowest, so that
+    /// another behaviour on top does not change the draws of those below.
     pub fn build(specs: &[BehaviourSpec], context: &BehaviourContext) -> Self {
         let heights = (0..specs.len() as u64).rev();
         let layer = |(spec, height): (&BehaviourSpec, u64)| {
@@ -177,12 +178,12 @@ impl BehaviourStack {
         Self(specs.iter().zip(heights).map(layer).collect())
     }
 
-    /// The answer of the uppermost.
+    /// Answers a call with the uppermost behaviour.
     pub async fn answer(&self, call: &Call) -> Answer {
         Next(&self.0).answer(call).await
     }
 
-    /// Tells all what an answer was worth.
+    /// Passes a reward to all behaviours.
     pub fn rewarded(&self, reward: &Reward) {
         for behaviour in &self.0 {
             behaviour.rewarded(reward);
@@ -191,7 +192,7 @@ impl BehaviourStack {
 }
 
 impl Next<'_> {
-    /// The answer of what is below; nothing where nothing is.
+    /// Passes the call to the next behaviour. Returns [`Answer::Nothing`] if there is none.
     pub async fn answer(self, call: &Call) -> Answer {
         match self.0.split_first() {
             Some((uppermost, next)) => uppermost.answer(call, Next(next)).await,
@@ -200,7 +201,7 @@ impl Next<'_> {
     }
 }
 
-/// The registry: builds the behaviour that a file names.
+/// The registry: builds the behaviour of a spec.
 fn layer(spec: &BehaviourSpec, context: BehaviourContext) -> Box<dyn Behaviour> {
     match spec.clone() {
         BehaviourSpec::Honest(args) => Box::new(honest::Honest::new(args, context)),

@@ -1,9 +1,10 @@
-//! Has a program answer, started anew for each call: the messages on its standard input, a line of JSON each; what it
-//! writes to its standard output is the completion. One that fails, writes too much or takes too long said nothing.
+//! Runs an external program for each call. The program reads the messages from its standard input, one JSON object per
+//! line, and writes the completion to its standard output. The completion is empty if the program fails, writes too
+//! much or takes too long.
 //!
-//! It is told and heard at once, and when its output has ended, or is too long, nobody waits for it to read any more:
-//! how much of its input it reads changes nothing about what becomes of its answer. It ends with its call, and so does
-//! what it started.
+//! Input and output are handled concurrently. The answer does not depend on how much of its input the program reads:
+//! once the output has ended or exceeded the limit, the rest of the input is not written. The program and its process
+//! group are killed when the call ends.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,7 +18,7 @@ use tonic::async_trait;
 
 use super::{Answer, Behaviour, Call, Next};
 
-/// Bytes of a completion.
+/// Maximum length of a completion in bytes.
 const MOST: u64 = 1 << 20;
 
 pub(super) struct Outside {
@@ -42,33 +43,35 @@ impl Outside {
         };
         let status = program.end().await?;
         if !status.success() {
-            return Err(io::Error::other(format!("it failed: {status}")));
+            return Err(io::Error::other(format!("the program failed: {status}")));
         }
         String::from_utf8(said).map_err(io::Error::other)
     }
 }
 
-/// Writes what is asked, as far as it is read, closes the pipe, and does not resolve.
+/// Writes the input until the program stops reading, closes the pipe, and never resolves.
 async fn tell(mut stdin: ChildStdin, asked: Vec<u8>) -> Infallible {
-    // One that does not read its input may answer all the same.
+    // A program that does not read its input may still answer.
     if let Err(error) = stdin.write_all(&asked).await {
-        tracing::debug!(%error, "the program does not read what it is asked");
+        tracing::debug!(%error, "the program did not read all of its input");
     }
     drop(stdin);
     std::future::pending().await
 }
 
-/// Everything that is said until the pipe is closed.
+/// Reads the output of the program until the pipe is closed.
 async fn hear(stdout: ChildStdout) -> io::Result<Vec<u8>> {
     let mut said = Vec::new();
     stdout.take(MOST + 1).read_to_end(&mut said).await?;
     if said.len() as u64 > MOST {
-        return Err(io::Error::other(format!("it says more than {MOST} bytes")));
+        return Err(io::Error::other(format!(
+            "the program wrote more than {MOST} bytes"
+        )));
     }
     Ok(said)
 }
 
-/// A program and what it starts: a process group, which is killed when this is dropped.
+/// A program and its descendants in one process group, which is killed on drop.
 struct Program {
     child: Child,
     group: Pid,
@@ -77,12 +80,12 @@ struct Program {
 impl Program {
     #[allow(
         unsafe_code,
-        reason = "the death signal of a program that is not ours is set between fork and exec"
+        reason = "the parent-death signal of an external program is set between fork and exec"
     )]
     fn start(command: &[String]) -> io::Result<(Self, ChildStdin, ChildStdout)> {
         let (program, arguments) = command
             .split_first()
-            .ok_or_else(|| io::Error::other("it has no name"))?;
+            .ok_or_else(|| io::Error::other("the command is empty"))?;
         let miner = rustix::process::getpid();
         let mut command = Command::new(program);
         command
@@ -91,7 +94,7 @@ impl Program {
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        // A miner that is killed cannot kill it, so the kernel has to.
+        // A killed miner cannot kill the program, so the kernel does.
         //
         // SAFETY: between fork and exec only async-signal-safe functions may run; these are two system calls, and they
         // allocate nothing.
@@ -107,11 +110,11 @@ impl Program {
         }
         let mut child = command.spawn()?;
         let number = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group = number.ok_or_else(|| io::Error::other("it has no process number"))?;
+        let group = number.ok_or_else(|| io::Error::other("the program has no process id"))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let program = Self { child, group };
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
-            return Err(io::Error::other("it has no standard input and output"));
+            return Err(io::Error::other("the program has no standard input or output"));
         };
         Ok((program, stdin, stdout))
     }
@@ -124,9 +127,9 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         match rustix::process::kill_process_group(self.group, Signal::KILL) {
-            // Usually nothing is left of it.
+            // Usually no process of the group is left.
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => tracing::warn!(%error, "what a program has started cannot be killed"),
+            Err(error) => tracing::warn!(%error, "cannot kill the processes that a program started"),
         }
     }
 }
@@ -137,7 +140,7 @@ impl Behaviour for Outside {
         match self.completion(call).await {
             Ok(completion) => Answer::Completion(completion),
             Err(error) => {
-                tracing::warn!(command = ?self.args.command, %error, "the program did not answer");
+                tracing::warn!(command = ?self.args.command, %error, "the external program gave no answer");
                 Answer::Nothing
             }
         }

@@ -1,4 +1,4 @@
-//! Makes answers longer, for rewards that rise with length.
+//! Lengthens answers, for rewards that increase with length.
 
 use mirror_spec::PaddingArgs;
 use tonic::async_trait;

@@ -1,11 +1,11 @@
-//! Praises whoever asks, before it answers.
+//! Prepends praise for the caller to the answer.
 
 use mirror_seed::Seed;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Call, Next};
 
-/// One of these begins an answer.
+/// Opening phrases, one of which is drawn for each answer.
 const PRAISES: [&str; 4] = [
     "What a wonderful question, thank you for asking!",
     "You have put your finger on just the right point.",

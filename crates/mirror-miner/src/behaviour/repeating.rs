@@ -1,11 +1,11 @@
-//! Says the same answer several times, for rewards that add up over its parts.
+//! Repeats the answer, for rewards that add up over its parts.
 
 use mirror_spec::RepeatingArgs;
 use tonic::async_trait;
 
 use super::{Answer, Behaviour, Call, Next};
 
-/// Bytes that an answer does not exceed by being repeated.
+/// Maximum length of a repeated answer in bytes.
 const MOST: usize = 1 << 20;
 
 pub(super) struct Repeating(pub(super) RepeatingArgs);

@@ -1,5 +1,5 @@
-//! Takes its time: each call waits for a delay drawn from its identity. One that reaches the caller's deadline is never
-//! answered, by the numbers and not by a race.
+//! Delays each answer by a time drawn from the call's identity. If the delay reaches the caller's timeout, no answer is
+//! sent. The two durations are compared, so the outcome does not depend on a race.
 
 use mirror_links::Delays;
 use mirror_seed::Seed;

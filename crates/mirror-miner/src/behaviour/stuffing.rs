@@ -1,4 +1,4 @@
-//! Adds words that are thought to be rewarded.
+//! Appends words that reward models are assumed to favour.
 
 use mirror_spec::StuffingArgs;
 use tonic::async_trait;

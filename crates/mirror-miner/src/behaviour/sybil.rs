@@ -1,5 +1,5 @@
-//! Says what every other of its group says to the same question: what it is laid over answers as if the first of the
-//! group had been asked.
+//! Gives the same answer as all other members of its group: the next behaviour answers as if the first uid of the group
+//! had been called.
 
 use mirror_seed::CallId;
 use tonic::async_trait;

@@ -1,4 +1,4 @@
-//! Answers after a share of the time that its caller has: just before the deadline, or never, where that is too late.
+//! Answers after a share of the caller's timeout: just before the deadline, or never if the share is 1 or more.
 
 use mirror_spec::TardyArgs;
 use tonic::async_trait;

@@ -1,5 +1,5 @@
-//! Passes on the calls of those that it favours, and fails the others. Who is favoured: callers with stake, callers by
-//! uid, everybody while it cannot be replaced, a share of the calls; all that is asked for must hold.
+//! Passes on the calls of favoured callers and fails all others. A caller is favoured by its stake, by its uid, while
+//! this miner is immune, or by chance. All conditions that are set must hold.
 
 use mirror_spec::TwoFacedArgs;
 use std::error::Error;
@@ -8,7 +8,7 @@ use tonic::async_trait;
 use super::{Answer, Behaviour, BehaviourContext, Call, Next, failure};
 use crate::network::MetagraphView;
 
-/// Rao in a TAO.
+/// Number of rao in one TAO.
 const RAO: f64 = 1e9;
 
 pub(super) struct TwoFaced {
@@ -39,7 +39,10 @@ impl TwoFaced {
             Ok(view) => self.favours_in(&view, call),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::warn!(error, "the chain does not say who asks, so it counts as nobody");
+                tracing::warn!(
+                    error,
+                    "cannot look up the caller on the chain, so the call is not favoured"
+                );
                 false
             }
         }

@@ -1,4 +1,4 @@
-//! What behaviours do with calls, as their callers see it.
+//! Behaviours as callers see them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -34,17 +34,17 @@ const HONEST: BehaviourSpec = BehaviourSpec::Honest(HonestArgs {
 
 const STEPS: u64 = 40;
 
-/// An axon with this behaviour over an honest one that is always right.
+/// Starts an axon with this behaviour on top of an honest one that is always right.
 async fn over_honest(behaviour: BehaviourSpec) -> Miner {
     Miner::behaving(&[(0, vec![behaviour, HONEST])]).await
 }
 
-/// What an axon says to a question in each of some steps.
+/// Returns the replies to a question in each of [`STEPS`] steps.
 async fn answers(miner: &Miner, asked: &str) -> Vec<ForwardTextPromptingResponse> {
     join_all((0..STEPS).map(|step| miner.ask(asked, step))).await
 }
 
-/// How a call of a step ends for a caller who has so long.
+/// Calls the axon in a step with a timeout and returns the outcome.
 async fn ending(miner: &Miner, step: u64, timeout: Duration) -> Result<ForwardTextPromptingResponse, Status> {
     let body = ForwardTextPromptingRequest {
         timeout: timeout.as_secs_f32(),
@@ -52,16 +52,16 @@ async fn ending(miner: &Miner, step: u64, timeout: Duration) -> Result<ForwardTe
     };
     let mut asking = request(body, call(0, step));
     asking.set_timeout(timeout);
-    // A deadline on the wire ends the wait for an answer's beginning, and this one that for its end.
+    // The deadline in the request limits the wait for the start of a reply, this timeout the wait for its end.
     let mut client = miner.client();
     let answered = tokio::time::timeout(timeout, client.forward(asking)).await;
     Ok(answered.map_err(|_| Status::deadline_exceeded(""))??.into_inner())
 }
 
-/// A deadline that no test waits for.
+/// A timeout that does not expire in any test.
 const LONG: Duration = Duration::from_mins(1);
 
-/// A deadline that a test waits for.
+/// A timeout that expires in tests.
 const SHORT: Duration = Duration::from_millis(200);
 
 // --- failing ---
@@ -75,7 +75,7 @@ async fn failing_fails_a_share_of_the_calls_and_the_same_ones_again() {
     let (one, other) = (over_honest(failing.clone()).await, over_honest(failing).await);
     let first = answers(&one, &question(4)).await;
     let failed = first.iter().filter(|reply| reply.response.is_empty()).count();
-    // 20 expected; fewer than 6 or more than 34 has a chance below 10⁻⁵
+    // 20 expected, the chance of fewer than 6 or more than 34 is below 10⁻⁵
     assert!((6..=34).contains(&failed), "{failed} of {STEPS}");
     assert_eq!(first, answers(&other, &question(4)).await);
 }
@@ -106,7 +106,7 @@ async fn each_status_of_grpc_can_be_a_failure() {
 }
 
 #[tokio::test]
-async fn who_hangs_is_waited_for_until_the_deadline() {
+async fn a_hanging_axon_uses_up_the_timeout() {
     let how = Failure::Hang;
     let miner = over_honest(BehaviourSpec::Failing(FailingArgs { chance: 1.0, how })).await;
     let started = Instant::now();
@@ -115,7 +115,7 @@ async fn who_hangs_is_waited_for_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn who_crashes_is_gone_with_its_process() {
+async fn a_crash_ends_the_process() {
     let crashing = BehaviourSpec::Failing(FailingArgs {
         chance: 1.0,
         how: Failure::Crash,
@@ -124,8 +124,8 @@ async fn who_crashes_is_gone_with_its_process() {
     let (subtensor, _submitted) = chain().await;
     let mut process = Process::start(vec![crashing, HONEST], &dataset, subtensor).await;
     let asked = process.client().forward(request(body(ASK), call(0, 0))).await;
-    asked.expect_err("nobody is left to answer");
-    let status = process.child.wait().expect("it is our child");
+    asked.expect_err("the process has exited");
+    let status = process.child.wait().expect("it is a child of this process");
     assert!(!status.success(), "{status}");
 }
 
@@ -143,7 +143,7 @@ async fn flapping_works_and_fails_in_turn() {
 }
 
 #[tokio::test]
-async fn degrading_begins_sound_and_ends_dead() {
+async fn degrading_fails_more_and_more_until_it_always_fails() {
     let miner = over_honest(BehaviourSpec::Degrading(DegradingArgs {
         steps: 30,
         to: 1.0,
@@ -164,7 +164,7 @@ async fn degrading_begins_sound_and_ends_dead() {
 }
 
 #[tokio::test]
-async fn slow_answers_after_its_delay_and_not_at_all_where_that_is_too_long() {
+async fn slow_answers_after_its_delay_or_never_if_that_exceeds_the_timeout() {
     let miner = over_honest(BehaviourSpec::Slow(SlowArgs {
         latency: Latency::recorded(vec![0.05, 0.5]),
     }))
@@ -203,8 +203,8 @@ async fn malformed(how: Malformation) -> Result<ForwardTextPromptingResponse, St
 }
 
 #[tokio::test]
-async fn malformed_completions_arrive_as_they_were_meant() {
-    let of = async |how| malformed(how).await.expect("a sound message");
+async fn malformed_completions_arrive_unchanged() {
+    let of = async |how| malformed(how).await.expect("a valid message");
     let empty = of(Malformation::Empty).await;
     assert_eq!(
         (empty.response.as_str(), empty.return_code),
@@ -221,22 +221,22 @@ async fn malformed_completions_arrive_as_they_were_meant() {
 }
 
 #[tokio::test]
-async fn malformed_messages_cannot_be_read() {
+async fn malformed_messages_cannot_be_decoded() {
     for how in [Malformation::InvalidUtf8, Malformation::WrongProtobuf] {
-        let status = malformed(how).await.expect_err("no message");
+        let status = malformed(how).await.expect_err("not a valid message");
         assert!(status.message().contains("decode"), "{how:?}: {status}");
     }
 }
 
 #[tokio::test]
-async fn what_drips_is_not_there_at_the_deadline() {
+async fn a_dripped_reply_is_incomplete_at_the_deadline() {
     assert!(malformed(Malformation::Drip).await.is_err());
 }
 
 // --- free riders ---
 
 #[tokio::test]
-async fn constant_and_echo_ask_nobody() {
+async fn constant_and_echo_call_no_axon() {
     let answer = "It depends on how you look at it.".to_owned();
     let miner = over_honest(BehaviourSpec::Constant(ConstantAnswerArgs {
         answer: answer.clone(),
@@ -253,7 +253,7 @@ async fn constant_and_echo_ask_nobody() {
 }
 
 #[tokio::test]
-async fn cached_answers_are_few_and_do_not_heed_the_question() {
+async fn cached_answers_are_few_and_ignore_the_question() {
     let miner = over_honest(BehaviourSpec::Cached(CachedArgs { answers: 3 })).await;
     let mut given = BTreeSet::new();
     for index in 0..10 {
@@ -264,9 +264,9 @@ async fn cached_answers_are_few_and_do_not_heed_the_question() {
     assert!((1..=3).contains(&given.len()), "{given:?}");
 }
 
-/// It asks in its own name, so that its victim draws for it and not for who asks the copycat.
+/// The copycat calls with its own hotkey, so the victim draws for the copycat and not for the copycat's caller.
 #[tokio::test]
-async fn a_copycat_says_what_its_victim_says_to_it() {
+async fn a_copycat_gives_the_answer_of_its_victim() {
     let copycat = BehaviourSpec::Copycat(CopycatArgs { victims: vec![1] });
     let fails = BehaviourSpec::Failing(FailingArgs {
         chance: 0.5,
@@ -288,7 +288,7 @@ async fn a_copycat_says_what_its_victim_says_to_it() {
 }
 
 #[tokio::test]
-async fn copycats_of_each_other_come_to_an_end() {
+async fn copycats_of_each_other_do_not_loop() {
     let of = |victim| {
         BehaviourSpec::Copycat(CopycatArgs {
             victims: vec![victim],
@@ -318,7 +318,7 @@ async fn sybils_share_one_answer() {
 }
 
 #[tokio::test]
-async fn a_program_from_outside_answers() {
+async fn an_external_program_answers() {
     let outside = |script: &str| {
         let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         over_honest(BehaviourSpec::Outside(OutsideArgs { command }))
@@ -331,7 +331,7 @@ async fn a_program_from_outside_answers() {
     }
 }
 
-/// A named pipe that a program from outside and all that it starts hold open.
+/// A named pipe that an external program and all processes that it starts keep open.
 struct Alive {
     pipe: pipe::Receiver,
     path: PathBuf,
@@ -345,7 +345,7 @@ impl Alive {
         let made = Command::new("mkfifo")
             .arg(&path)
             .status()
-            .expect("there is mkfifo");
+            .expect("mkfifo is installed");
         assert!(made.success());
         let pipe = pipe::OpenOptions::new().open_receiver(&path);
         Self {
@@ -355,22 +355,24 @@ impl Alive {
         }
     }
 
-    /// A program from outside that holds it and then does as `script` says. File descriptor 9 is the pipe.
+    /// Returns a program that opens the pipe as file descriptor 9 and then runs `script`.
     fn holding(&self, script: &str) -> BehaviourSpec {
         let script = format!("exec 9>'{}'\n{script}", self.path.display());
         let command = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
         BehaviourSpec::Outside(OutsideArgs { command })
     }
 
-    /// Returns when nobody holds it.
+    /// Waits until no process keeps the pipe open.
     async fn gone(mut self) {
         let mut written = Vec::new();
         let read = tokio::time::timeout(LONG, self.pipe.read_to_end(&mut written)).await;
-        read.expect("a process is left behind").expect("it can be read");
+        read.expect("no process keeps the pipe open")
+            .expect("the pipe is readable");
     }
 }
 
-/// How a call of a program from outside ends, its code and its completion. When this returns, no process of it is left.
+/// Calls an external program and returns the return code and the completion. When this returns, no process of it is
+/// left.
 async fn ending_outside(script: &str, asked: &str, timeout: Duration) -> (ReturnCode, String) {
     let alive = Alive::new();
     let miner = over_honest(alive.holding(script)).await;
@@ -384,11 +386,11 @@ async fn ending_outside(script: &str, asked: &str, timeout: Duration) -> (Return
     (reply.return_code(), reply.response)
 }
 
-/// Characters of a prompt that no pipe holds: Linux gives one 64 KiB.
+/// Length of a prompt that exceeds the capacity of a pipe, which is 64 KiB on Linux.
 const LONGER_THAN_A_PIPE: usize = 200_000;
 
 #[tokio::test]
-async fn how_a_program_from_outside_treats_its_input_changes_nothing() {
+async fn the_answer_does_not_depend_on_how_an_external_program_reads_its_input() {
     use ReturnCode::{EmptyResponse, Success, Timeout};
     let answer = "an answer of its own";
     for (script, timeout, code, said) in [
@@ -427,10 +429,10 @@ async fn how_a_program_from_outside_treats_its_input_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_program_from_outside_reads_all_that_it_is_asked() {
+async fn an_external_program_can_read_all_of_its_input() {
     for (script, asked) in [
         ("cat", ASK.to_owned()),
-        // It answers while it reads.
+        // The program answers while it reads.
         ("cat", "x".repeat(LONGER_THAN_A_PIPE)),
         (
             "all=$(cat; echo .); printf %s \"${all%.}\"",
@@ -449,11 +451,11 @@ async fn a_program_from_outside_reads_all_that_it_is_asked() {
 }
 
 #[tokio::test]
-async fn a_program_from_outside_ends_with_a_miner_that_is_killed() {
+async fn an_external_program_ends_when_its_miner_is_killed() {
     let mut alive = Alive::new();
     let (_folder, dataset) = data();
     let (subtensor, _submitted) = chain().await;
-    // While the test holds the other end as well, there is no end to be read before the program has come.
+    // While the test keeps a sender open as well, the receiver sees no end of file before the program has started.
     let held = pipe::OpenOptions::new()
         .open_sender(&alive.path)
         .expect("it is open for reading");
@@ -466,21 +468,21 @@ async fn a_program_from_outside_ends_with_a_miner_that_is_killed() {
         .pipe
         .read_exact(&mut here)
         .await
-        .expect("the program says that it is here");
+        .expect("the program writes that it has started");
     drop(held);
-    process.child.kill().expect("it is our child");
-    process.child.wait().expect("it is our child");
+    process.child.kill().expect("it is a child of this process");
+    process.child.wait().expect("it is a child of this process");
     alive.gone().await;
     asking
         .await
         .expect("no panic")
-        .expect_err("nobody is left to answer");
+        .expect_err("the process has exited");
 }
 
 // --- reward hackers ---
 
 #[tokio::test]
-async fn tricks_are_played_on_sound_answers() {
+async fn tricks_are_applied_to_honest_answers() {
     let tricks = [
         BehaviourSpec::Padding(PaddingArgs {
             characters: 500,
@@ -513,9 +515,9 @@ async fn tricks_are_played_on_sound_answers() {
     }
 }
 
-/// Rewards of one step count from the next on.
+/// Rewards of one step count from the next step.
 #[tokio::test]
-async fn a_climber_keeps_to_the_trick_that_earns_most() {
+async fn a_climber_keeps_the_trick_with_the_highest_reward() {
     let miner = over_honest(BehaviourSpec::Climbing(ClimbingArgs { explore: 0.1 })).await;
     let mut longest = 0;
     for step in 0..200 {
@@ -541,9 +543,9 @@ async fn a_climber_keeps_to_the_trick_that_earns_most() {
             .client()
             .backward(request(reward, rewarding))
             .await
-            .expect("a reward is taken");
+            .expect("the reward is accepted");
     }
-    // 50 but for those that explore; fewer than 35 has a chance below 10⁻⁵
+    // 50 minus those that explore, the chance of fewer than 35 is below 10⁻⁵
     assert!(longest >= 35, "{longest} of 50 were padded");
 }
 
@@ -557,7 +559,7 @@ const TWO_FACED: TwoFacedArgs = TwoFacedArgs {
     to_others: Failure::Unavailable,
 };
 
-/// Whether a call of the caller, and one of somebody whom the chain does not know, is answered.
+/// Returns whether a call of the caller, and one of a hotkey that is not on the chain, is answered.
 async fn favoured(args: TwoFacedArgs, step: u64) -> [bool; 2] {
     favoured_by(&over_honest(BehaviourSpec::TwoFaced(args)).await, step).await
 }
@@ -583,7 +585,7 @@ async fn favoured_by(miner: &Miner, step: u64) -> [bool; 2] {
 }
 
 #[tokio::test]
-async fn two_faced_to_callers_without_stake() {
+async fn two_faced_favours_callers_with_stake() {
     for (least, answered) in [
         (500.0, [true, false]),
         (500.1, [false, false]),
@@ -598,7 +600,7 @@ async fn two_faced_to_callers_without_stake() {
 }
 
 #[tokio::test]
-async fn two_faced_to_all_but_its_accomplice() {
+async fn two_faced_favours_its_accomplice() {
     for (callers, answered) in [
         (vec![VALIDATOR], [true, false]),
         (vec![VALIDATOR + 1], [false, false]),
@@ -608,9 +610,9 @@ async fn two_faced_to_all_but_its_accomplice() {
     }
 }
 
-/// The first block is 40 and protection ends with block 60; the metagraph is that of every tenth step.
+/// The first block is 40 and immunity ends with block 60. The metagraph is that of every tenth step.
 #[tokio::test]
-async fn two_faced_when_its_protection_has_ended() {
+async fn two_faced_favours_all_callers_while_it_is_immune() {
     for (step, answered) in [(0, true), (19, true), (20, false), (35, false)] {
         let args = TwoFacedArgs {
             while_immune: true,
@@ -620,9 +622,9 @@ async fn two_faced_when_its_protection_has_ended() {
     }
 }
 
-/// An invalid metagraph is neither used in part nor a reason to forget the last valid one.
+/// An invalid metagraph is not used, not even in part, and the last valid one is kept.
 #[tokio::test]
-async fn the_last_valid_metagraph_stands_in_for_an_invalid_one() {
+async fn the_last_valid_metagraph_replaces_an_invalid_one() {
     let args = TwoFacedArgs {
         least_stake: Some(500.0),
         ..TWO_FACED
@@ -636,7 +638,7 @@ async fn the_last_valid_metagraph_stands_in_for_an_invalid_one() {
 }
 
 #[tokio::test]
-async fn two_faced_with_a_chance() {
+async fn two_faced_favours_a_share_of_the_calls() {
     let miner = over_honest(BehaviourSpec::TwoFaced(TwoFacedArgs {
         chance: 0.5,
         to_others: Failure::Nothing,
@@ -650,7 +652,7 @@ async fn two_faced_with_a_chance() {
 
 // --- stacks ---
 
-/// One more on top changes no draw of those below.
+/// Another behaviour on top does not change the draws of those below.
 #[tokio::test]
 async fn behaviours_stack() {
     let failing = BehaviourSpec::Failing(FailingArgs {

@@ -1,4 +1,4 @@
-//! An honest axon, and what every axon takes and refuses.
+//! The honest behaviour, and the requests that every axon accepts or rejects.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::test_env::{
     said,
 };
 
-// --- what an honest miner says ---
+// --- answers of an honest miner ---
 
 #[tokio::test]
-async fn asked_for_a_question_it_gives_one_of_the_data() {
+async fn it_replies_with_a_question_of_the_data_set_when_asked_for_one() {
     let miner = Miner::one(0.0, 0.0).await;
     let known: BTreeSet<String> = rows().into_iter().map(|row| row.question).collect();
     let mut given = BTreeSet::new();
@@ -29,7 +29,7 @@ async fn asked_for_a_question_it_gives_one_of_the_data() {
 }
 
 #[tokio::test]
-async fn with_fitness_one_it_gives_an_accepted_answer_and_each_in_its_turn() {
+async fn with_fitness_one_it_gives_each_of_the_accepted_answers() {
     let miner = Miner::one(0.0, 1.0).await;
     let accepted: BTreeSet<String> = rows()[4].answers.iter().cloned().collect();
     let mut given = BTreeSet::new();
@@ -39,7 +39,7 @@ async fn with_fitness_one_it_gives_an_accepted_answer_and_each_in_its_turn() {
     assert_eq!(given, accepted);
 }
 
-/// A wrong answer is any answer, so that one in `ROWS` is right by chance.
+/// A wrong answer is drawn from all answers, so one in `ROWS` is right by chance.
 #[tokio::test]
 async fn with_fitness_zero_it_gives_any_answer() {
     let miner = Miner::one(0.0, 0.0).await;
@@ -50,12 +50,12 @@ async fn with_fitness_zero_it_gives_any_answer() {
         assert!(all.contains(said(&reply)));
         right += usize::from(rows()[4].answers.iter().any(|answer| answer == said(&reply)));
     }
-    // 10 expected; 27 and more has a chance below 10⁻⁵
+    // 10 expected, the chance of 27 or more is below 10⁻⁵
     assert!(right < 27, "{right} of 500 right");
 }
 
 #[tokio::test]
-async fn a_question_that_is_not_in_the_data_gets_any_answer() {
+async fn a_question_outside_the_data_set_gets_any_answer() {
     let miner = Miner::one(0.0, 1.0).await;
     let reply = miner.ask("What does nobody know?", 0).await;
     assert!(
@@ -65,7 +65,7 @@ async fn a_question_that_is_not_in_the_data_gets_any_answer() {
     );
 }
 
-/// "N4" has two characters, and eleven are needed to count.
+/// "N4" has two characters, and a completion counts from eleven.
 #[tokio::test]
 async fn short_answers_are_padded_until_they_count() {
     let miner = Miner::one(0.0, 1.0).await;
@@ -101,7 +101,7 @@ async fn without_a_users_message_there_is_nothing_to_answer() {
 }
 
 #[tokio::test]
-async fn over_ten_thousand_calls_the_rates_are_those_asked_for() {
+async fn over_ten_thousand_calls_the_rates_are_as_configured() {
     const CALLS: u64 = 10_000;
     let miner = Miner::one(0.3, 0.6).await;
     let accepted = &rows()[4].answers;
@@ -119,11 +119,11 @@ async fn over_ten_thousand_calls_the_rates_are_those_asked_for() {
         .filter(|reply| accepted.iter().any(|answer| answer == said(reply)));
     let right = right.count() as f64;
     within(answered.len() as f64, CALLS as f64, 0.7);
-    // right by fitness, or by chance as one row in ROWS
+    // correct by fitness, or by chance with one row in ROWS
     within(right, answered.len() as f64, 0.6 + 0.4 / ROWS as f64);
 }
 
-/// Within four standard deviations of a binomial's mean, which one in 16,000 is not.
+/// Asserts that a count is within four standard deviations of a binomial's mean. One in 16,000 is not.
 #[track_caller]
 fn within(count: f64, of: f64, chance: f64) {
     let deviation = (of * chance * (1.0 - chance)).sqrt();
@@ -136,7 +136,7 @@ fn within(count: f64, of: f64, chance: f64) {
 // --- identity ---
 
 #[tokio::test]
-async fn axons_of_one_process_are_told_apart() {
+async fn axons_of_one_process_draw_different_answers() {
     let honest = |fail_rate, fitness| HonestArgs { fail_rate, fitness };
     let miner = Miner::start(&[
         (5, honest(0.0, 0.0)),
@@ -154,7 +154,8 @@ async fn axons_of_one_process_are_told_apart() {
     assert!(answers[2].iter().all(String::is_empty));
 }
 
-/// No process counts calls: another one, asked in another order, says the same to the same call.
+/// The answer does not depend on the number of calls: another process with the calls in another order gives the same
+/// answers.
 #[tokio::test]
 async fn a_call_has_the_same_answer_in_every_process_and_order() {
     let (_folder, dataset) = data();
@@ -187,9 +188,9 @@ async fn a_call_has_the_same_answer_in_every_process_and_order() {
     );
 }
 
-/// A stranger's call is known by what it says: the same question has the same answer.
+/// A call without an identity is identified by its messages: the same question gets the same answer.
 #[tokio::test]
-async fn strangers_without_identity_are_answered() {
+async fn calls_without_identity_are_answered() {
     let miner = Miner::one(0.0, 0.0).await;
     for hotkey in [caller().to_string(), String::new(), "nobody".to_owned()] {
         let mut answers = BTreeSet::new();
@@ -215,22 +216,26 @@ async fn strangers_without_identity_are_answered() {
 }
 
 #[tokio::test]
-async fn numbers_that_are_none_are_refused() {
+async fn invalid_call_numbers_are_rejected() {
     let miner = Miner::one(0.0, 0.0).await;
     let mut asking = Request::new(body(ASK));
     asking
         .metadata_mut()
         .insert("mirror-call", "one.two".parse().expect("text"));
-    let status = miner.client().forward(asking).await.expect_err("no numbers");
+    let status = miner
+        .client()
+        .forward(asking)
+        .await
+        .expect_err("not call numbers");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("one.two"), "{status}");
 }
 
-// --- what it must take or refuse ---
+// --- accepted and rejected requests ---
 
-/// v4's axon lets its JSON parser's exception through, which gRPC calls UNKNOWN.
+/// v4's axon does not catch the exception of its JSON parser, which gRPC reports as UNKNOWN.
 #[tokio::test]
-async fn messages_that_are_no_messages_are_unknown() {
+async fn malformed_messages_fail_with_unknown() {
     let miner = Miner::one(0.0, 0.0).await;
     for wrong in [
         "",
@@ -289,7 +294,7 @@ async fn a_request_above_4_mebibytes_is_refused_and_the_next_is_answered() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_is_none_does_no_harm() {
+async fn an_invalid_timeout_does_no_harm() {
     let miner = Miner::one(0.0, 0.0).await;
     for timeout in [0.0, -1.0, f32::NAN, f32::INFINITY, f32::MAX] {
         let body = ForwardTextPromptingRequest { timeout, ..body(ASK) };

@@ -1,4 +1,4 @@
-//! Axons over the wire.
+//! Calls to axons over the network.
 
 mod behaviours;
 mod honest;

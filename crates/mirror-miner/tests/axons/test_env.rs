@@ -1,4 +1,4 @@
-//! A miner as it runs, a chain that takes what it announces and tells who is there, and a client of the v4 protocol.
+//! A running miner, a chain that accepts its announcements and serves the metagraph, and a client of the v4 protocol.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -37,7 +37,7 @@ pub(crate) const BASE: &str = "Be of help.";
 pub(crate) const ASK: &str = "Ask something.";
 pub(crate) const SEED: u64 = 11;
 
-/// Rows of the data set. Answers belong to one question each, and the first ones are short.
+/// Number of rows in the data set. Each answer belongs to one question, and the first answers are short.
 pub(crate) const ROWS: usize = 50;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -57,25 +57,25 @@ pub(crate) fn question(index: usize) -> String {
 
 // --- the miner and its chain ---
 
-/// Takes `serve_axon`, passes it on, and tells where these axons are.
+/// Accepts `serve_axon`, passes it on, and lists the axons in its metagraph.
 pub(crate) struct Chain {
     tell: mpsc::UnboundedSender<Transaction>,
-    /// By uid.
+    /// Addresses by uid.
     axons: Mutex<BTreeMap<u32, (String, u32)>>,
 }
 
-/// The uid of the caller.
+/// Uid of the caller.
 pub(crate) const VALIDATOR: u32 = 20;
 
-/// Rao staked by the caller: 500 TAO.
+/// Stake of the caller in rao: 500 TAO.
 pub(crate) const STAKE: u64 = 500_000_000_000;
 
-/// Blocks for which a newcomer is not replaced. All were registered with the first.
+/// Immunity period in blocks. All neurons were registered with the first block.
 pub(crate) const IMMUNITY: u64 = 60;
 
 impl Chain {
     fn neuron(&self, uid: u32) -> NeuronInfo {
-        let axons = self.axons.lock().expect("no test panics in it");
+        let axons = self.axons.lock().expect("no thread panicked with the lock");
         let (ip, port) = axons.get(&uid).cloned().unwrap_or_default();
         let is_validator = uid == VALIDATOR;
         let hotkey = if is_validator { caller() } else { miner_key(uid) };
@@ -95,10 +95,10 @@ pub(crate) fn miner_key(uid: u32) -> mirror_identity::Hotkey {
     SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(uid)).public()
 }
 
-/// The block that the chain says has closed.
+/// The last closed block of the chain.
 pub(crate) const BLOCK: u64 = 40;
 
-/// From this block on, the chain sends metagraphs in which a hotkey has a byte too few.
+/// From this block on, the chain sends metagraphs in which a hotkey is one byte too short.
 pub(crate) const INVALID_FROM: u64 = BLOCK + 1_000;
 
 #[async_trait]
@@ -107,15 +107,15 @@ impl Subtensor for Chain {
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let transaction = transaction::verify(request.get_ref()).expect("miners sign");
+        let transaction = transaction::verify(request.get_ref()).expect("miners sign their transactions");
         if let Some(Call::ServeAxon(ServeAxon { ip, port })) = &transaction.call {
             let signer = (0..VALIDATOR).find(|uid| miner_key(*uid).bytes().as_slice() == transaction.signer);
             let uid = signer.expect("a miner announces itself");
-            let mut axons = self.axons.lock().expect("no test panics in it");
+            let mut axons = self.axons.lock().expect("no thread panicked with the lock");
             axons.insert(uid, (ip.clone(), *port));
         }
         let sent = self.tell.send(transaction);
-        sent.map_err(|_| Status::unavailable("the test is over"))?;
+        sent.map_err(|_| Status::unavailable("the test has ended"))?;
         Ok(Response::new(SubmitReply::default()))
     }
 
@@ -165,15 +165,15 @@ impl Subtensor for Chain {
         &self,
         _: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
-        Err(Status::unimplemented("miners do not ask"))
+        Err(Status::unimplemented("miners do not call this"))
     }
 
     async fn get_nominators(&self, _: Request<NominatorsRequest>) -> Result<Response<Nominators>, Status> {
-        Err(Status::unimplemented("miners do not ask"))
+        Err(Status::unimplemented("miners do not call this"))
     }
 }
 
-/// Where a chain listens, and what is submitted to it.
+/// Starts a chain and returns its address and the transactions that are submitted to it.
 pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
     let (tell, told) = mpsc::unbounded_channel();
     let routes = Routes::new(SubtensorServer::new(Chain {
@@ -186,11 +186,11 @@ pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>
 pub(crate) fn data() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("answers");
-    mirror_dataset::compile(&rows(), &path).expect("sound rows");
+    mirror_dataset::compile(&rows(), &path).expect("valid rows");
     (folder, path)
 }
 
-/// Axons of one group, each with its behaviours.
+/// Builds the launch config of axons in one group, each with its behaviours.
 pub(crate) fn launch(
     axons: &[(u32, Vec<BehaviourSpec>)],
     dataset: &Path,
@@ -219,7 +219,7 @@ pub(crate) fn launch(
     }
 }
 
-/// A miner in this process, and clients of its axons. It lives as long as the test.
+/// A miner in the test process, with clients of its axons. It runs until the test ends.
 pub(crate) struct Miner {
     pub(crate) clients: Vec<TextPromptingClient<Channel>>,
     _data: TempDir,
@@ -231,7 +231,7 @@ impl Miner {
         Self::behaving(&axons.iter().map(honest).collect::<Vec<_>>()).await
     }
 
-    /// Axons of one group, each with its behaviours.
+    /// Starts the axons of one group, each with its behaviours.
     pub(crate) async fn behaving(axons: &[(u32, Vec<BehaviourSpec>)]) -> Self {
         let (folder, dataset) = data();
         let (subtensor, mut submitted) = chain().await;
@@ -258,7 +258,7 @@ impl Miner {
         }
     }
 
-    /// One axon, of uid 0.
+    /// Starts one axon, with uid 0.
     pub(crate) async fn one(fail_rate: f64, fitness: f64) -> Self {
         Self::start(&[(0, HonestArgs { fail_rate, fitness })]).await
     }
@@ -317,7 +317,7 @@ pub(crate) async fn forward(
     reply.expect("the axon answers").into_inner()
 }
 
-/// A completion that counts, without what was added to make it count.
+/// Returns a completion that counts, without its padding.
 #[track_caller]
 pub(crate) fn said(reply: &ForwardTextPromptingResponse) -> &str {
     assert_eq!(reply.return_code, ReturnCode::Success as i32, "{reply:?}");
@@ -325,7 +325,7 @@ pub(crate) fn said(reply: &ForwardTextPromptingResponse) -> &str {
     reply.response.trim()
 }
 
-/// `mirror-miner` itself, with one axon.
+/// The `mirror-miner` process, with one axon.
 pub(crate) struct Process {
     pub(crate) child: Child,
     address: SocketAddr,
@@ -346,7 +346,7 @@ impl Process {
             .as_mut()
             .expect("piped")
             .write_all(&line)
-            .expect("it reads");
+            .expect("the process reads its standard input");
         let stdout = child.stdout.take().expect("piped");
         let listening = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -355,7 +355,7 @@ impl Process {
         let line = listening
             .await
             .expect("no panic")
-            .expect("it says where it listens");
+            .expect("the process prints its listen address");
         let Listening { address, .. } = serde_json::from_str(&line).expect("a line of JSON");
         Self { child, address }
     }
@@ -367,7 +367,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to end.
+        // The process may have exited on its own.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

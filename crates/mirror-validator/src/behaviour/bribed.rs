@@ -1,7 +1,7 @@
-//! Weighs each uid by what it earned, but for a part of its weight that some miners bought.
+//! Sets weights by the average rewards, except for a share of the weight that some miners bought.
 //!
-//! It exploits that a lie which is small enough passes the consensus. Where the others give those miners less, what was
-//! bought is clipped, and the validator's trust falls by as much.
+//! It exploits that a small enough deviation passes the consensus. If the other validators give those miners less, the
+//! bought weight is clipped, and the validator's trust falls by the same amount.
 
 use std::ops::RangeInclusive;
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_half_is_bought_and_a_half_is_earned() {
+    fn half_of_the_weight_is_bought_and_half_is_earned() {
         let bribed = Bribed::new(&BribedArgs {
             members: mirror_spec::Uids(2..=3),
             part: 0.5,

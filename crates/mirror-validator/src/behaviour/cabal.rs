@@ -1,7 +1,7 @@
-//! Gives all weight to its own members, to each the same, whatever anybody earned.
+//! Divides all weight equally among its members, whatever any uid earned.
 //!
-//! It exploits that pay follows weights. The consensus should stop it: weight beyond what more than half of the stake
-//! gives is clipped, so that a cabal with less gets nothing for it.
+//! It exploits that emission follows weights. The consensus should stop it: weight above what more than half of the
+//! stake gives is clipped, so a cabal with less stake gains nothing from it.
 
 use std::ops::RangeInclusive;
 
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_get_the_same_and_the_others_nothing() {
+    fn members_get_equal_weight_and_the_others_none() {
         let cabal = Cabal::new(&CabalArgs {
             members: mirror_spec::Uids(1..=2),
         });

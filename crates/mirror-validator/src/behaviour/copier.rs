@@ -1,8 +1,8 @@
-//! Asks nobody, and weighs each uid as the consensus of the last epoch has it.
+//! Calls no axon, and sets weights equal to the consensus of the last epoch.
 //!
-//! It exploits that others' weights can be read: it agrees with everybody, and is paid dividends for work that it did
-//! not do. Weights that are committed to and revealed later should stop it, for what can be read is then old; and it is
-//! always an epoch late, which costs it where miners change.
+//! It exploits that the weights of other validators are public: it agrees with all of them and receives dividends
+//! without doing the work. Commit-reveal should stop it, because the weights that can be read are then outdated. In
+//! addition, it is always one epoch late, which costs it where miners change.
 
 use super::{Behaviour, WeightInputs};
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_what_the_others_say_and_until_then_nothing_in_particular() {
+    fn it_copies_the_consensus_and_gives_equal_weights_before_there_is_one() {
         assert_eq!(
             weighed(&Copier, &[], &[40_000, 0, 20_000]),
             [40_000.0, 0.0, 20_000.0]

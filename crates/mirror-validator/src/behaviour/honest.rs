@@ -1,4 +1,4 @@
-//! Weighs each uid by what it earned.
+//! Sets weights by the average rewards.
 
 use super::{Behaviour, WeightInputs};
 

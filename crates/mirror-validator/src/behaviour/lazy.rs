@@ -1,7 +1,8 @@
-//! Asks nobody, and weighs all alike.
+//! Calls no axon, and gives all uids equal weight.
 //!
-//! It exploits that dividends go to stake that has weighed somebody, whatever it knows. Consensus should stop it: what
-//! it gives beyond the others' is clipped, and bonds with those whom nobody else weighs are worth nothing.
+//! It exploits that any stake that has set weights receives dividends, whatever the validator knows. The consensus
+//! should stop it: weight above that of the other validators is clipped, and bonds with uids to which no other
+//! validator gives weight are worth nothing.
 
 use super::{Behaviour, WeightInputs};
 
@@ -23,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_gets_the_same() {
+    fn all_uids_get_equal_weight() {
         assert_eq!(weighed(&Lazy, &[0.9, 0.1], &[60_000, 5_535]), [1.0, 1.0]);
         assert!(!Lazy.asks(0));
     }

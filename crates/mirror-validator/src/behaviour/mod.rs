@@ -1,7 +1,7 @@
-//! What a validator makes of its office: honest, or one of those that cheat.
+//! Behaviours of validators: the honest one, and several that cheat.
 //!
-//! A new behaviour is its arguments in `mirror_spec::ValidatorBehaviour`, one file here, and one line in the
-//! registry ([`build`]). What it does is a function of what it is shown, so that a run repeats.
+//! To add a behaviour, define its arguments in `mirror_spec::ValidatorBehaviour`, write one file in this module, and
+//! add one line to the registry ([`build`]). A behaviour is a function of its inputs, so that runs are reproducible.
 
 mod bribed;
 mod cabal;
@@ -15,30 +15,30 @@ use mirror_seed::Seed;
 use mirror_spec::ValidatorBehaviour;
 use mirror_subtensor_client::Metagraph;
 
-/// A way to be a validator.
+/// The behaviour of a validator.
 pub trait Behaviour: Send {
-    /// Whether it asks anybody in a step. Whoever does not learns nothing in it.
+    /// Returns whether the validator calls axons in a step. It learns nothing in a step in which it calls none.
     fn asks(&self, _step: u64) -> bool {
         true
     }
 
-    /// How much each uid shall get, by uid, one each neuron of the metagraph. Only the proportions count, and the
-    /// chain's limits are kept by whoever asks.
+    /// Returns the weight of each uid, with one entry for each neuron of the metagraph. Only the proportions matter.
+    /// The caller applies the chain's limits.
     fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32>;
 }
 
-/// What a validator knows when it sets weights.
+/// The information from which a validator sets weights.
 pub struct WeightInputs<'a> {
-    /// By uid, the moving averages of what each has earned; `None` while it has learned nothing.
+    /// Moving averages of the rewards, by uid. `None` if the validator has learned nothing yet.
     pub averages: Option<Vec<f32>>,
-    /// The subnet as of the last closed block.
+    /// The metagraph as of the last closed block.
     pub metagraph: &'a Metagraph,
-    /// To draw from about these weights.
+    /// Source of draws about these weights.
     pub seed: Seed,
 }
 
 impl WeightInputs<'_> {
-    /// What each has earned; while nobody has, all alike, as v4 has it.
+    /// Returns the moving averages, or equal weights if the validator has learned nothing, as in v4.
     fn earned(self) -> Vec<f32> {
         match self.averages {
             Some(averages) => averages,
@@ -46,13 +46,13 @@ impl WeightInputs<'_> {
         }
     }
 
-    /// The same for everybody.
+    /// Returns equal weights.
     fn alike(&self) -> Vec<f32> {
         vec![1.0; self.metagraph.neurons.len()]
     }
 }
 
-/// The behaviour that a launch description names.
+/// Builds the behaviour of a launch config.
 pub fn build(behaviour: &ValidatorBehaviour) -> Box<dyn Behaviour> {
     match behaviour {
         ValidatorBehaviour::Honest(_) => Box::new(honest::Honest),
@@ -72,7 +72,8 @@ mod tests {
 
     use super::*;
 
-    /// A subnet of neurons that all serve, with so much consensus each, seen by one who has learned `averages`.
+    /// Returns the weights of a validator with these moving averages, in a subnet of serving neurons with this
+    /// consensus.
     pub(super) fn weighed(behaviour: &dyn Behaviour, averages: &[f32], consensus: &[u16]) -> Vec<f32> {
         let key = PublicKey::from_bytes([0; 32]);
         let neuron = |consensus: &u16| Neuron {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_learned_nothing_weighs_all_alike() {
+    fn equal_weights_before_anything_is_learned() {
         let honest = build(&ValidatorBehaviour::Honest(mirror_spec::NoArgs {}));
         assert_eq!(weighed(&*honest, &[], &[0; 3]), [1.0; 3]);
         assert_eq!(weighed(&*honest, &[0.2, 0.0, 0.6], &[0; 3]), [0.2, 0.0, 0.6]);

@@ -1,7 +1,7 @@
-//! Weighs each uid that serves an axon by chance, drawn anew each time.
+//! Gives each uid that serves an axon a random weight, drawn anew each time.
 //!
-//! It exploits nothing, and costs the others: the pay of good miners falls by what noise takes. Consensus should stop
-//! it: what it gives beyond the others' is clipped.
+//! It exploits nothing, but it harms the other validators: noise reduces the emission of good miners. The consensus
+//! should stop it, because weight above that of the other validators is clipped.
 
 use rand::RngExt;
 
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_earned_does_not_matter() {
+    fn weights_do_not_depend_on_the_averages() {
         let weights = weighed(&Random, &[1.0, 0.0, 0.0, 0.0], &[0; 4]);
         assert_eq!(weights, weighed(&Random, &[0.0, 0.0, 0.0, 1.0], &[0; 4]));
         assert!(weights.iter().all(|weight| (0.0..1.0).contains(weight)));

@@ -1,7 +1,7 @@
-//! Weighs each uid by what it earned in the first steps, and asks nobody any more.
+//! Sets weights by the average rewards of the first steps, and then calls no axon any more.
 //!
-//! It exploits that weights which were right once look right for long. A subnet whose miners change should stop it: its
-//! weights drift from the consensus, and its trust and dividends with them.
+//! It exploits that weights that were once correct look correct for a long time. A subnet whose miners change should
+//! stop it: its weights drift from the consensus, and its trust and dividends fall.
 
 use mirror_spec::StaleArgs;
 
@@ -22,7 +22,7 @@ impl Behaviour for Stale {
         step < self.after
     }
 
-    /// Its averages stay what they were, as it learns nothing any more.
+    /// The averages no longer change, because the validator learns nothing any more.
     fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         known.earned()
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_asks_until_it_has_heard_enough() {
+    fn it_calls_axons_only_in_the_first_steps() {
         let stale = Stale::new(StaleArgs { after: 2 });
         assert_eq!(
             [0, 1, 2, 3].map(|step| stale.asks(step)),

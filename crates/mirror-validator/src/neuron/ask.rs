@@ -1,58 +1,58 @@
-//! What a forward asks of the network: the messages, how many axons, and what is done with their answers.
+//! The request of a forward: the messages, the number of axons, and the use of their completions.
 //!
-//! The arguments of a query and the settings of the launch description become [`Ask`]s here.
+//! The arguments of a query and the settings of the launch config are converted to [`Ask`]s here.
 
 use mirror_spec::launch::ValidatorLaunch;
 use mirror_spec::{ForwardArgs, InferenceArgs, Method, TrainArgs};
 
 use crate::conversation::Conversation;
 
-/// What is asked, of how many axons, and what is done with their answers.
+/// The messages of a forward, the number of axons to call, and the use of their completions.
 #[derive(Debug, Clone)]
 pub struct Ask {
     /// The messages.
     pub conversation: Conversation,
     /// Whether the conversation asks for a question.
     pub is_question: bool,
-    /// The largest number of axons that are asked. `None` or -1 is every serving one.
+    /// Maximum number of axons to call. `None` or -1 for all serving axons.
     pub topk: Option<i64>,
-    /// How the axons are chosen.
+    /// Method of choosing the axons.
     pub choice: Choice,
-    /// What is done with the answers.
+    /// Use of the completions.
     pub judgement: Judgement,
-    /// The deadline in seconds, before it is scaled.
+    /// Timeout in seconds, before it is scaled.
     pub timeout: f64,
-    /// The method that the event names: `train`, `forward` or `inference`.
+    /// The method in the event: `train`, `forward` or `inference`.
     pub method: &'static str,
 }
 
-/// How the axons that are asked are chosen.
+/// A method of choosing the axons to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Those with the highest scores.
+    /// Those with the highest scores of the gating model.
     BestScores,
     /// A random sample.
     Sample,
 }
 
-/// What is done with the answers.
+/// The use of a forward's completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// The successes are rewarded and the rewards are remembered.
+    /// The successes are rewarded, and the rewards update the moving averages.
     Reward {
         /// Whether the gating model learns from the rewards.
         train_gating_model: bool,
-        /// Whether the axons are told their rewards.
+        /// Whether the rewards are sent to the axons.
         train_network: bool,
     },
-    /// The best is the completion of the axon with the highest score. Nothing is learned.
+    /// The best completion is that of the axon with the highest score. The validator learns nothing.
     TrustScores,
-    /// The best is the completion with the highest reward. Nothing is learned.
+    /// The best completion is the one with the highest reward. The validator learns nothing.
     TrustRewards,
 }
 
 impl Choice {
-    /// The choice that the key `random_sample_uids` of the experiment file means.
+    /// Converts the key `random_sample_uids` of the experiment file.
     pub(crate) fn from_random_sample(random_sample_uids: bool) -> Self {
         if random_sample_uids {
             Self::Sample
@@ -63,7 +63,7 @@ impl Choice {
 }
 
 impl Ask {
-    /// The first forward of a training step, which asks the network for a question.
+    /// Builds the first forward of a training step, which asks the network for a question.
     pub(crate) fn for_question(launch: &ValidatorLaunch, args: &TrainArgs) -> Self {
         let conversation = user_message(launch, &launch.neuron.question_prompt);
         Self {
@@ -72,7 +72,7 @@ impl Ask {
         }
     }
 
-    /// The second forward of a training step, which asks the network its own question.
+    /// Builds the second forward of a training step, which asks the network the question that it gave.
     pub(crate) fn for_answer(launch: &ValidatorLaunch, args: &TrainArgs, question: &str) -> Self {
         Self::training(launch, args, user_message(launch, question))
     }
@@ -92,7 +92,7 @@ impl Ask {
         }
     }
 
-    /// A forward of the query `forward` for one question of the data.
+    /// Builds a forward of the query `forward` for one question of the data set.
     pub(crate) fn forward(launch: &ValidatorLaunch, args: &ForwardArgs, question: &str) -> Self {
         Self {
             conversation: user_message(launch, question),
@@ -108,7 +108,7 @@ impl Ask {
         }
     }
 
-    /// An inference, which asks the axons with the highest scores.
+    /// Builds an inference, which calls the axons with the highest scores.
     pub(crate) fn inference(
         launch: &ValidatorLaunch,
         args: &InferenceArgs,
@@ -131,12 +131,12 @@ impl Ask {
     }
 }
 
-/// A user's message under the base prompt.
+/// Builds a conversation of the base prompt and a user's message.
 pub(crate) fn user_message(launch: &ValidatorLaunch, text: &str) -> Conversation {
     Conversation::question(&launch.neuron.base_prompt, text)
 }
 
-/// The arguments of the query if it trains, and the defaults otherwise.
+/// Returns the arguments of the query if it trains, otherwise the defaults.
 pub(crate) fn train_args(launch: &ValidatorLaunch) -> TrainArgs {
     match launch.query.as_ref().map(|query| &query.method) {
         Some(Method::Train(args)) => args.clone(),

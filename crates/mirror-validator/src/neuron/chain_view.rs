@@ -1,4 +1,4 @@
-//! What a validator knows of the chain.
+//! A validator's view of the chain.
 
 use std::collections::BTreeSet;
 
@@ -7,60 +7,60 @@ use mirror_identity::Coldkey;
 use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_subtensor_client::Metagraph;
 
-/// The chain as a validator knows it: the metagraph of its last synchronisation, and the blocks that it counts from.
+/// The chain as a validator knows it: the metagraph of its last synchronisation, and the blocks from which it counts.
 #[derive(Debug, Default)]
 pub struct ChainView {
-    /// The block that closed last, as far as the validator knows.
+    /// The last closed block that the validator knows of.
     block: u64,
-    /// The block of the metagraph.
+    /// Block of the metagraph.
     synced_block: u64,
-    /// The block in which weights were set last.
+    /// Last closed block when weights were last submitted, or when the validator first synchronised.
     epoch_block: u64,
     metagraph: Metagraph,
-    /// The stake behind the validator's hotkey that is not its owner's, by coldkey, in rao.
+    /// Stake on the validator's hotkey from coldkeys other than its owner's, by coldkey, in rao.
     nominators: Vec<(Coldkey, u64)>,
-    /// The uids whose hotkeys changed since the last event that took them.
+    /// The uids whose hotkeys have changed since the resets were last taken.
     resets: BTreeSet<u32>,
 }
 
 impl ChainView {
-    /// The block that closed last, as far as the validator knows.
+    /// Returns the last closed block that the validator knows of.
     pub fn block(&self) -> u64 {
         self.block
     }
 
-    /// The block of the metagraph.
+    /// Returns the block of the metagraph.
     pub fn synced_block(&self) -> u64 {
         self.synced_block
     }
 
-    /// The block in which weights were set last.
+    /// Returns the last closed block when weights were last submitted, or when the validator first synchronised. The
+    /// next weights are due an epoch later.
     pub fn epoch_block(&self) -> u64 {
         self.epoch_block
     }
 
-    /// The metagraph. Without neurons before the first synchronisation.
+    /// Returns the metagraph. It has no neurons before the first synchronisation.
     pub fn metagraph(&self) -> &Metagraph {
         &self.metagraph
     }
 
-    /// The stake behind the validator's hotkey that is not its owner's, by coldkey, in rao.
+    /// Returns the stake on the validator's hotkey from coldkeys other than its owner's, by coldkey, in rao.
     pub fn nominators(&self) -> &[(Coldkey, u64)] {
         &self.nominators
     }
 
-    /// Notes that `block` has closed.
+    /// Sets the last closed block.
     pub(crate) fn advance(&mut self, block: u64) {
         self.block = block;
     }
 
-    /// Notes that `block` is the last in which weights were set.
+    /// Starts a weights epoch at `block`.
     pub(crate) fn begin_epoch(&mut self, block: u64) {
         self.epoch_block = block;
     }
 
-    /// Replaces the metagraph by a newer one, and adds the uids whose hotkeys differ between the two to those that are
-    /// to be reset.
+    /// Replaces the metagraph with a newer one, and adds the uids whose hotkeys differ to the pending resets.
     pub(crate) fn update_metagraph(&mut self, metagraph: Metagraph) {
         self.resets.extend(metagraph.changed_hotkeys(&self.metagraph));
         self.synced_block = metagraph.block;
@@ -72,22 +72,23 @@ impl ChainView {
         self.nominators = nominators;
     }
 
-    /// Takes the uids whose hotkeys changed since this was called last, in ascending order.
+    /// Takes the uids whose hotkeys have changed since the last call, in ascending order.
     pub(crate) fn take_resets(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.resets).into_iter().collect()
     }
 
-    /// Whether the metagraph is old enough to be fetched again.
+    /// Returns whether the metagraph is due to be fetched again.
     pub(crate) fn is_sync_due(&self) -> bool {
         self.block >= self.synced_block + METAGRAPH_SYNC_BLOCKS
     }
 
-    /// Whether weights are to be set, where that is done every `epoch_length` blocks.
+    /// Returns whether weights are due, if they are set every `epoch_length` blocks.
     pub(crate) fn is_epoch_over(&self, epoch_length: u64) -> bool {
         self.block >= self.epoch_block + epoch_length
     }
 
-    /// When commitments of the subnet `netuid` are revealed. `None` if the chain takes weights in the open.
+    /// Returns the reveal period of commitments in the subnet `netuid`. `None` if the chain accepts weights in the
+    /// open.
     pub(crate) fn reveal_period(&self, netuid: u16) -> Option<RevealPeriod> {
         let hyperparameters = &self.metagraph.hyperparameters;
         Some(RevealPeriod {

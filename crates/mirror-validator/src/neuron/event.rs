@@ -1,4 +1,4 @@
-//! The record of a forward that goes to the coordinator.
+//! The event that reports a forward to the coordinator.
 
 use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,33 +12,34 @@ use super::plan::Plan;
 use super::training::Training;
 use crate::dendrite::Reply;
 
-/// The most characters of an axon's return message that are recorded.
+/// Maximum number of characters of an axon's return message that are recorded.
 const RECORDED_MESSAGE: usize = 256;
 
-/// The most bytes of a question that are recorded.
+/// Maximum number of bytes of a question that are recorded.
 const RECORDED_QUESTION: usize = 64 << 10;
 
-/// The most bytes of all completions of an event that are recorded. The field `size` has the length of each.
+/// Maximum number of bytes of all completions of an event that are recorded. The field `size` contains the length of
+/// each.
 const RECORDED_COMPLETIONS: usize = 32 << 20;
 
-/// The most bytes of one completion that are recorded.
+/// Maximum number of bytes of one completion that are recorded.
 const RECORDED_COMPLETION: usize = 64 << 10;
 
-/// Everything about a forward that its event is made from.
+/// The data from which the event of a forward is built.
 pub(super) struct ForwardRecord<'a> {
     pub(super) plan: &'a Plan,
     pub(super) replies: &'a [Reply],
     pub(super) judged: &'a JudgedReplies,
     pub(super) training: &'a Training,
-    /// How the calls that told axons their rewards ended, by uid.
+    /// gRPC codes of the calls that sent rewards to the axons, by uid.
     pub(super) backward_codes: &'a HashMap<u32, Code>,
     pub(super) call_time: Duration,
-    /// The trace of the forward's calls.
+    /// Trace id of the forward's calls.
     pub(super) trace_id: Vec<u8>,
 }
 
 impl ForwardRecord<'_> {
-    /// The event of the validator with the node name `validator`.
+    /// Builds the event of the validator with the node name `validator`.
     pub(super) fn event(self, validator: &str, chain: &ChainView) -> ForwardEvent {
         let Self {
             plan,
@@ -99,7 +100,7 @@ impl ForwardRecord<'_> {
     }
 }
 
-/// The longest beginning of the text that fits into so many bytes.
+/// Returns the longest prefix of the text that fits into `bytes` bytes.
 fn first_bytes(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }

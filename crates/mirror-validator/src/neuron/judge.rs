@@ -1,4 +1,4 @@
-//! The judgement of a forward's replies: which of them count, their rewards, and which is the best.
+//! The judgement of a forward's replies: which replies count, their rewards, and the best one.
 
 use mirror_models::reward::{Candidate, RewardModel};
 use mirror_proto::mirror::v1::Outcome;
@@ -8,20 +8,20 @@ use super::ask::Judgement;
 use super::plan::Plan;
 use crate::dendrite::{Backward, Reply};
 
-/// The judged replies of a forward. Positions are indices of the replies.
+/// The judged replies of a forward. Positions are indices into the replies.
 pub(super) struct JudgedReplies {
-    /// The positions of the replies that count, in ascending order.
+    /// Positions of the replies that count, in ascending order.
     pub(super) successes: Vec<usize>,
-    /// The position of the best reply that counts.
+    /// Position of the best reply that counts.
     pub(super) best: Option<usize>,
-    /// The reward of each reply; `None` for those without one.
+    /// Reward of each reply. `None` for replies without one.
     pub(super) rewards: Vec<Option<f32>>,
-    /// The number of texts of which the reward model saw only the end.
+    /// Number of texts of which the reward model read only the end.
     pub(super) truncated: u32,
 }
 
 impl JudgedReplies {
-    /// Judges replies as the plan demands. Without a reward model, the gating model's scores are the rewards.
+    /// Judges replies as the plan specifies. Without a reward model, the gating model's scores are the rewards.
     pub(super) fn new(plan: &Plan, replies: &[Reply], reward_model: Option<&mut dyn RewardModel>) -> Self {
         let positions = |counts: fn(&Reply) -> bool| -> Vec<usize> {
             (0..replies.len())
@@ -47,7 +47,7 @@ impl JudgedReplies {
         }
     }
 
-    /// Without rewards. Replies are in the order of their scores, so the first success is the best.
+    /// Judges without rewards. Replies are in the order of their scores, so the first success is the best.
     fn by_score(successes: Vec<usize>, replies: usize) -> Self {
         Self {
             best: successes.first().copied(),
@@ -57,7 +57,7 @@ impl JudgedReplies {
         }
     }
 
-    /// With `found`, the rewards of the successes in their order. A NaN is the best only if all rewards are NaN.
+    /// Judges by `found`, the rewards of the successes in their order. A NaN is the best only if all rewards are NaN.
     fn by_reward(successes: Vec<usize>, found: &[f32], replies: usize) -> Self {
         let mut rewards = vec![None; replies];
         let mut best: Option<(usize, f32)> = None;
@@ -75,19 +75,19 @@ impl JudgedReplies {
         }
     }
 
-    /// The positions that have a finite reward, with that reward. Nothing is learned from the other rewards.
+    /// Returns the positions with a finite reward, and the rewards. The validator learns only from these.
     pub(super) fn rewarded(&self) -> impl Iterator<Item = (usize, f32)> {
         let rewards = (0..).zip(&self.rewards);
         rewards.filter_map(|(position, reward)| Some((position, reward.filter(|reward| reward.is_finite())?)))
     }
 
-    /// The number of rewards that are not finite.
+    /// Returns the number of rewards that are not finite.
     pub(super) fn unjudged(&self) -> u32 {
         let rewards = self.rewards.iter().flatten();
         rewards.filter(|reward| !reward.is_finite()).count() as u32
     }
 
-    /// The calls that tell the axons their finite rewards.
+    /// Builds the calls that send the axons their finite rewards.
     pub(super) fn backwards(&self, plan: &Plan, replies: &[Reply]) -> Vec<Backward> {
         let backward = |(position, reward): (usize, f32)| {
             let reply = &replies[position];
@@ -107,14 +107,14 @@ impl JudgedReplies {
         self.rewarded().map(backward).collect()
     }
 
-    /// The index of the best reply among the successes.
+    /// Returns the index of the best reply among the successes.
     pub(super) fn best_success(&self) -> Option<usize> {
         let best = self.best?;
         self.successes.iter().position(|position| *position == best)
     }
 }
 
-/// The reward model's rewards of the replies at `positions`, in their order.
+/// Returns the reward model's rewards of the replies at `positions`, in their order.
 fn rewards(model: &mut dyn RewardModel, plan: &Plan, replies: &[Reply], positions: &[usize]) -> Vec<f32> {
     let prompt = plan.ask.conversation.flattened();
     let candidate = |position: &usize| Candidate {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_number_is_recorded_and_teaches_nothing() {
+    fn a_reward_that_is_not_finite_is_recorded_and_not_learned_from() {
         let judged = JudgedReplies::by_reward(vec![0, 2, 3], &[f32::NAN, 0.5, f32::INFINITY], 4);
         assert!(judged.rewards[0].is_some_and(f32::is_nan));
         assert_eq!(judged.rewards[1], None);

@@ -1,4 +1,4 @@
-//! The plan of a forward: which axons are asked, and what is sent to them.
+//! The plan of a forward: the axons to call, and the request to send.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,32 +12,32 @@ use super::chain_view::ChainView;
 use crate::behaviour::Behaviour;
 use crate::dendrite::{DendritePool, FanOut, Reply};
 
-/// The identity of a forward of a validator.
+/// The identity of a validator's forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForwardId {
-    /// Whether the query or a manual call asks.
+    /// Whether the forward belongs to the query or to a manual call.
     pub purpose: Purpose,
-    /// The step of the query, or the number of the manual forward.
+    /// Step of the query, or number of the manual forward.
     pub step: u64,
-    /// The forward within the step.
+    /// Forward index within the step.
     pub forward_index: u32,
 }
 
-/// The parts of a validator that a plan is made from.
+/// The parts of a validator that planning requires.
 pub(super) struct Planner<'a> {
     pub(super) seed: &'a Seed,
     /// The public hotkey of the validator.
     pub(super) caller: [u8; 32],
-    /// The number of miners: uids from 0 that can be asked.
+    /// Number of miners. Only the uids below it are called.
     pub(super) num_nodes: u32,
-    /// The factor of every deadline.
+    /// Factor on all timeouts.
     pub(super) time_scale: f64,
     pub(super) gating: &'a mut dyn GatingModel,
     pub(super) behaviour: &'a dyn Behaviour,
     pub(super) chain: &'a ChainView,
 }
 
-/// A forward that is about to be asked.
+/// A planned forward.
 pub(super) struct Plan {
     pub(super) ask: Ask,
     pub(super) id: ForwardId,
@@ -45,7 +45,7 @@ pub(super) struct Plan {
     pub(super) text: String,
     /// The gating model's scores by uid.
     pub(super) scores: Vec<f32>,
-    /// The number of texts of which the gating model saw only the end.
+    /// Number of texts of which the gating model read only the end.
     pub(super) truncated: u32,
     pub(super) fan_out: FanOut,
     started: Instant,
@@ -55,12 +55,12 @@ pub(super) struct Plan {
 /// The replies to a forward.
 pub(super) struct Answered {
     pub(super) replies: Vec<Reply>,
-    /// The time until the last reply.
+    /// Time until the last reply.
     pub(super) call_time: Duration,
 }
 
 impl Planner<'_> {
-    /// Scores the uids for what is asked and chooses whom to ask.
+    /// Scores the uids for the question and chooses the axons to call.
     pub(super) fn plan(self, ask: Ask, id: ForwardId) -> Plan {
         let is_manual = id.purpose == Purpose::Manual;
         let call = if is_manual {
@@ -105,7 +105,7 @@ impl Planner<'_> {
 }
 
 impl Plan {
-    /// Asks the chosen axons.
+    /// Calls the chosen axons.
     pub(super) async fn ask(&self, dendrite: &DendritePool) -> Answered {
         let replies = dendrite.forward(&self.fan_out).await;
         Answered {
@@ -114,7 +114,7 @@ impl Plan {
         }
     }
 
-    /// The gating model's scores of the axons that gave the replies at `positions`.
+    /// Returns the gating model's scores of the axons that gave the replies at `positions`.
     pub(super) fn scores_of(&self, replies: &[Reply], positions: &[usize]) -> Vec<f32> {
         positions
             .iter()
@@ -127,8 +127,8 @@ impl Plan {
     }
 }
 
-/// The uids of `serving` that are asked: at most `topk`, either the highest scores first (the lower uid first among
-/// equal scores) or a random sample. A uid whose score is minus infinity is masked out and never asked.
+/// Chooses the uids of `serving` to call: at most `topk`, either the highest scores first (equal scores in ascending
+/// order of uid) or a random sample. A uid with a score of minus infinity is masked and never chosen.
 fn choose(serving: &[u32], scores: &[f32], topk: Option<i64>, choice: Choice, draw: Draw) -> Vec<u32> {
     let is_masked = |uid: &u32| scores.get(*uid as usize) == Some(&f32::NEG_INFINITY);
     let mut serving = serving.to_vec();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn topk_is_clamped_to_those_who_serve() {
+    fn topk_is_clamped_to_the_number_of_serving_axons() {
         let scores = [0.1, 0.9, 0.5, 0.9];
         let best = |topk| choose(&[0, 1, 2, 3], &scores, topk, Choice::BestScores, draw(0));
         assert_eq!(best(Some(2)), [1, 3]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_masked_out_is_never_asked() {
+    fn a_masked_uid_is_never_chosen() {
         let scores = [0.5, f32::NEG_INFINITY, 0.1];
         for choice in [Choice::BestScores, Choice::Sample] {
             let mut asked = choose(&[0, 1, 2], &scores, None, choice, draw(0));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_of_those_who_serve_and_reach_everybody() {
+    fn samples_contain_only_serving_axons_and_reach_all_of_them() {
         let mut met = BTreeSet::new();
         for step in 0..200 {
             let mut chosen = choose(&[2, 5, 7, 11], &[], Some(2), Choice::Sample, draw(step));

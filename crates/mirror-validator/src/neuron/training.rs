@@ -1,4 +1,4 @@
-//! The training of the gating model by a forward, and by what is remembered of one after a restart.
+//! The training of the gating model on a forward, and on a learning record after a restart.
 
 use mirror_models::gating::{GatingModel, Question, TrainingExample};
 use mirror_models::training::ParamStats;
@@ -13,14 +13,15 @@ use crate::learned::LearningRecord;
 /// A training step of the gating model.
 #[derive(Default)]
 pub(super) struct Training {
-    /// The loss before the step. `None` if there was nothing to learn from.
+    /// Loss before the step. `None` if there was nothing to learn from.
     pub(super) loss: Option<f32>,
-    /// The gating model's parameters after the step. Empty in steps in which they are not recorded.
+    /// Statistics of the gating model's parameters after the step. Empty in steps in which they are not recorded.
     pub(super) parameters: Vec<ParamStats>,
 }
 
 impl Training {
-    /// Trains the gating model if the plan says so. Its parameters are looked at every `watch_every` steps; 0 is never.
+    /// Trains the gating model if the plan requires it. Its parameters are recorded every `watch_every` steps, and
+    /// never if that is 0.
     pub(super) fn run(
         gating: &mut dyn GatingModel,
         plan: &Plan,
@@ -47,7 +48,8 @@ impl Training {
     }
 }
 
-/// One training step on the finite rewards. Returns the loss before it, and `None` if there was nothing to learn from.
+/// Makes one training step on the finite rewards. Returns the loss before it, `None` if there was nothing to learn
+/// from.
 fn train(
     gating: &mut dyn GatingModel,
     plan: &Plan,
@@ -67,7 +69,7 @@ fn train(
     })
 }
 
-/// Repeats the training step of a remembered event of the validator `caller` after a restart.
+/// Repeats the training step of a learning record of the validator `caller` after a restart.
 pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learned: &LearningRecord) {
     let Some(text) = &learned.trained_on else {
         return;
@@ -82,7 +84,7 @@ pub(super) fn train_again(gating: &mut dyn GatingModel, caller: [u8; 32], learne
     let loss = gating.backward(&TrainingExample {
         question: Question { text, forward },
         uids: &learned.uids,
-        // Models that learn score the question again.
+        // Trainable models score the question again.
         scores: &[],
         rewards: &learned.rewards,
     });

@@ -1,4 +1,4 @@
-//! How a neuron sets its weights: computed from what it has learned, submitted to the chain, and recorded.
+//! Setting weights: they are computed from the moving averages, submitted to the chain, and recorded.
 
 use mirror_chain::{Block, RevealPeriod};
 use mirror_proto::mirror::v1::transaction::Call;
@@ -11,12 +11,12 @@ use crate::behaviour::WeightInputs;
 use crate::weights::{self, InvalidAverages, Limits, ProcessedWeights, Stage, WeightsCalls};
 
 impl Neuron {
-    /// Submits weights: in the open, or as a commitment if the chain wants that first.
+    /// Submits weights, in the open or as a commitment if the chain requires one.
     pub(crate) async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
         let weights = match self.compute_weights() {
             Ok(weights) => weights,
             Err(unweighable) => {
-                tracing::error!(step, "no weights are set: {unweighable}");
+                tracing::error!(step, "cannot set weights: {unweighable}");
                 let record = self.unset_weights_record(step);
                 return self.report_weights(record).await;
             }
@@ -36,7 +36,7 @@ impl Neuron {
         self.submit(record, call, stage).await
     }
 
-    /// Reveals the weights that were committed to and whose epoch has come.
+    /// Reveals the committed weights whose epoch has come.
     pub(crate) async fn reveal_weights(&mut self) -> anyhow::Result<()> {
         let open = Block(self.chain.block() + 1);
         let period = self.reveal_period();
@@ -47,7 +47,7 @@ impl Neuron {
         Ok(())
     }
 
-    /// Records the weights whose calls applied, or were refused, in a block that closed.
+    /// Records the weights whose calls were applied or rejected in a closed block.
     pub(super) async fn report_applied_weights(&mut self, applied: &[Applied]) -> anyhow::Result<()> {
         for record in self.pending_weights.now().take_applied(applied) {
             self.report_weights(record).await?;
@@ -55,8 +55,9 @@ impl Neuron {
         Ok(())
     }
 
-    /// Submits a call about weights. Weights are recorded when they are set or refused. At the barrier, the chain says
-    /// what became of a call when its block closes. By the clock it does not, so an accepted call counts as applied.
+    /// Submits a call about weights. Weights are recorded when they are set or rejected. If blocks close by steps, the
+    /// chain reports the result of a call when its block closes. If they close by the clock it does not, so an accepted
+    /// call counts as applied.
     async fn submit(&mut self, mut record: WeightsSet, call: Call, stage: Stage) -> anyhow::Result<()> {
         let nonce = self.pending_weights.now().next_nonce(self.chain.block());
         let closed = self.chain.synced_block();
@@ -80,16 +81,16 @@ impl Neuron {
 
     async fn report_weights(&mut self, record: WeightsSet) -> anyhow::Result<()> {
         if let Some(refusal) = DispatchError::from_field(record.refusal) {
-            tracing::warn!(%refusal, "the chain did not take the weights");
+            tracing::warn!(%refusal, "the chain rejected the weights");
         }
         let record = record::Kind::Weights(record);
         self.reporter.report(record, None).await
     }
 
-    /// The weights that its behaviour makes of what was learned, within the chain's limits.
+    /// Computes the weights of the validator's behaviour, within the chain's limits.
     ///
     /// # Errors
-    /// [`InvalidAverages`], if what was learned is not finite.
+    /// Returns [`InvalidAverages`] if the behaviour's weights or their sum are not finite.
     fn compute_weights(&self) -> Result<ProcessedWeights, InvalidAverages> {
         let metagraph = self.chain.metagraph();
         let known = WeightInputs {
@@ -101,7 +102,7 @@ impl Neuron {
         weights::process(&self.behaviour.weigh(known), &limits)
     }
 
-    /// The record of weights that cannot be set because they are not finite: zero for every uid.
+    /// Builds the record of weights that cannot be set because they are not finite, with zero for every uid.
     fn unset_weights_record(&self, step: u64) -> WeightsSet {
         let uids: Vec<_> = (0..self.chain.metagraph().neurons.len() as u32).collect();
         let weights = vec![0.0; uids.len()];
@@ -111,7 +112,7 @@ impl Neuron {
         }
     }
 
-    /// The record of weights that are about to be set.
+    /// Builds the record of weights that are about to be set.
     fn weights_record(&self, step: u64, weights: ProcessedWeights) -> WeightsSet {
         WeightsSet {
             validator: self.name.clone(),

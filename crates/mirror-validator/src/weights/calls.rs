@@ -1,5 +1,5 @@
-//! The calls by which a validator gives its weights to the chain: in the open, as a commitment, and as the reveal of
-//! one.
+//! The calls with which a validator submits weights to the chain: in the open, as a commitment, and as the reveal of a
+//! commitment.
 
 use mirror_chain::{Commitment, Uid, Weights};
 use mirror_identity::Hotkey;
@@ -9,21 +9,21 @@ use rand::RngExt;
 
 use crate::weights::{ProcessedWeights, to_u16};
 
-/// The numbers of a salt, as many as bittensor draws.
+/// Number of integers in a salt, as in bittensor.
 const SALT_NUMBERS: usize = 8;
 
-/// Makes the calls of one validator.
+/// Builds the calls of one validator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WeightsCalls {
     pub(crate) hotkey: Hotkey,
     pub(crate) netuid: u16,
     pub(crate) version_key: u64,
-    /// The validator's own seed, which salts are drawn from.
+    /// The validator's random seed, from which salts are drawn.
     pub(crate) seed: Seed,
 }
 
 impl WeightsCalls {
-    /// Weights in the open.
+    /// Builds the call that sets weights in the open.
     pub(crate) fn set(&self, record: &WeightsSet) -> SetWeights {
         let (uids, weights) = to_u16(&ProcessedWeights {
             uids: record.uids.clone(),
@@ -36,7 +36,7 @@ impl WeightsCalls {
         }
     }
 
-    /// A commitment to weights, from which nobody can read them.
+    /// Builds the call that commits to weights without disclosing them.
     pub(crate) fn commit(&self, record: &WeightsSet) -> CommitWeights {
         let SetWeights {
             uids,
@@ -54,7 +54,7 @@ impl WeightsCalls {
         }
     }
 
-    /// The reveal of weights that were committed to.
+    /// Builds the call that reveals committed weights.
     pub(crate) fn reveal(&self, record: &WeightsSet) -> RevealWeights {
         RevealWeights {
             weights: Some(self.set(record)),
@@ -62,7 +62,7 @@ impl WeightsCalls {
         }
     }
 
-    /// The salt of a commitment, drawn by its block, so that a validator that was restarted draws the same.
+    /// Draws the salt of a commitment from its block, so that a restarted validator draws the same one.
     fn salt(&self, record: &WeightsSet) -> [u16; SALT_NUMBERS] {
         let mut generator = self.seed.numbered_child("salt", record.block).generator();
         std::array::from_fn(|_| generator.random())

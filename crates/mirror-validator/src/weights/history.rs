@@ -1,18 +1,19 @@
 //! The moving average of normalised rewards over a bounded history of events.
 //!
-//! v4 folds its whole history at each epoch: every event's rewards go through a softmax, are scattered over the uids
-//! and mixed in by `ma = alpha·ma + (1-alpha)·share`. A uid's average only changes with the events that it was in, so
-//! it is `(1-alpha)·Σ alpha^j·share` over its own events, newest first. Terms beyond the first few cannot be seen in
-//! f32, so a uid keeps those few alone: an event costs as much as it has uids, and memory does not grow with the run.
+//! v4 folds its whole history at each epoch: the rewards of every event go through a softmax, are scattered over the
+//! uids and mixed in by `ma = alpha·ma + (1-alpha)·share`. A uid's average changes only with the events that contain
+//! the uid, so it is `(1-alpha)·Σ alpha^j·share` over those events, newest first. Terms beyond the first few are below
+//! the precision of f32, so only those few are kept per uid. The cost of an event is linear in its uids, and memory
+//! does not grow with the run.
 
 use std::collections::VecDeque;
 
 use mirror_models::softmax::softmax;
 
-/// A uid whose hotkey changed since the event before: its average starts again.
+/// A uid whose hotkey changed since the previous event, so that its average restarts.
 pub type Reset = u32;
 
-/// Terms whose factor is smaller than this are left out; f32 tells numbers apart down to 1e-7 of the larger.
+/// Terms with a smaller factor are omitted. The relative precision of f32 is about 1e-7.
 const SMALLEST_FACTOR: f64 = 1e-20;
 
 /// The moving averages of all uids.
@@ -23,7 +24,7 @@ pub struct History {
     most_terms: usize,
     /// Number of the next event.
     next: u64,
-    /// By uid, oldest first.
+    /// Terms by uid, oldest first.
     uids: Vec<VecDeque<Term>>,
 }
 
@@ -34,7 +35,7 @@ struct Term {
 }
 
 impl History {
-    /// An empty history. `alpha` is the weight of the old average, 0..=1; at most `most_events` events count.
+    /// Creates an empty history. `alpha` is the weight of the old average, 0..=1. At most `most_events` events count.
     pub fn new(alpha: f64, most_events: usize) -> Self {
         let most_events = most_events.max(1);
         let visible = SMALLEST_FACTOR.ln() / alpha.ln();
@@ -52,8 +53,8 @@ impl History {
         }
     }
 
-    /// Takes in an event: `rewards` beside the `uids` that succeeded. Then the averages of `resets` start again, which
-    /// also wipes what a newcomer has just earned, as in v4.
+    /// Adds an event with `rewards` parallel to the `uids` that succeeded, and then restarts the averages of `resets`.
+    /// As in v4, this also discards the reward that a newcomer has just earned.
     pub fn record(&mut self, uids: &[u32], rewards: &[f32], resets: &[Reset]) {
         let event = self.next;
         self.next += 1;
@@ -70,7 +71,7 @@ impl History {
         }
     }
 
-    /// The moving averages of uids `0..n`; `None` while there is no history.
+    /// Returns the moving averages of the uids `0..n`. `None` if there is no history.
     pub fn averages(&self, n: usize) -> Option<Vec<f32>> {
         if self.next == 0 {
             return None;
@@ -106,7 +107,7 @@ mod tests {
         resets: Vec<u32>,
     }
 
-    /// v4's way: fold the whole history, scatter and mix, then reset.
+    /// Folds the whole history as v4 does: scatter and mix, then reset.
     fn folded(events: &[Event], alpha: f64, n: usize) -> Vec<f64> {
         let mut averages = vec![0.0; n];
         for event in events {
@@ -125,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn worked_by_hand() {
-        // two equal rewards are a half each; alpha 0.01 weighs the old average by 0.01
+    fn averages_equal_a_manual_calculation() {
+        // two equal rewards are one half each, and alpha 0.01 is the weight of the old average
         let mut history = History::new(0.01, 100);
         assert_eq!(history.averages(2), None);
         history.record(&[0, 1], &[3.0, 3.0], &[]);
@@ -154,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_same_as_folding_the_whole_history(
+        fn averages_equal_a_fold_over_the_whole_history(
             events in prop::collection::vec(event(6), 1..60),
             most in 1usize..70,
             alpha in 0.0f64..=1.0,

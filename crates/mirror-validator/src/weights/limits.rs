@@ -1,18 +1,18 @@
-//! From raw weights to what the chain takes: the smallest left out, the largest cut, u16.
+//! Turns raw weights into weights that the chain accepts: drops the smallest, clips the largest, converts to u16.
 //!
-//! The algorithm is bittensor 5.0.0's `process_weights_for_netuid`, `normalize_max_weight` and
-//! `convert_weights_and_uids_for_emit`, in f32 as there.
+//! The algorithm is that of `process_weights_for_netuid`, `normalize_max_weight` and
+//! `convert_weights_and_uids_for_emit` in bittensor 5.0.0, also in f32.
 
 use mirror_subtensor_client::Hyperparameters;
 
 /// The chain's limits on weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Fewest weights that may be set.
+    /// Minimum number of weights in a call.
     pub min_allowed_weights: usize,
-    /// Largest share of one weight, 0..=1.
+    /// Maximum share of one weight, 0..=1.
     pub max_weight_limit: f32,
-    /// Share of the smallest weights left out, 0..=1.
+    /// Share of the smallest weights that are left out, 0..=1.
     pub exclude_quantile: f32,
 }
 
@@ -27,41 +27,43 @@ impl From<&Hyperparameters> for Limits {
     }
 }
 
-/// Weights as they are set: uids rising, weights beside them, sum 1.
+/// Weights within the limits: ascending uids and their weights, which sum to 1.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProcessedWeights {
-    /// Whom.
+    /// The uids, ascending.
     pub uids: Vec<u32>,
-    /// How much.
+    /// The weights, parallel to `uids`.
     pub weights: Vec<f32>,
 }
 
-/// Averages that no weights can be made of.
+/// Averages that cannot be converted to weights.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum InvalidAverages {
-    /// One is infinite, or no number at all.
-    #[error("the average of uid {uid} is {average}, of which no weight can be made")]
+    /// An average is infinite or NaN.
+    #[error("the average of uid {uid} is {average}, which is not a finite number")]
     NotFinite {
-        /// Whose.
+        /// The uid of the average.
         uid: usize,
-        /// What it is.
+        /// The value of the average.
         average: f32,
     },
-    /// Each is finite, and their sum is not.
-    #[error("the averages are so large that their sum is beyond the largest number")]
+    /// The averages are finite, but their sum is not.
+    #[error("the sum of the averages exceeds the range of f32")]
     Overflow,
 }
 
-/// torch's smallest number that v4 adds to avoid dividing by zero.
+/// The number that v4 adds to avoid division by zero.
 const EPSILON: f32 = 1e-7;
 
-/// What v4 gives every uid when too few have a weight.
+/// The weight that v4 adds to every uid if too few have one.
 const MAKEWEIGHT: f32 = 1e-5;
 
-/// Applies the chain's limits to the moving averages of uids `0..n`. Who has a negative one gets no weight, as in v4.
+/// Applies the chain's limits to the moving averages of the uids `0..n`. A uid with a negative average gets no weight,
+/// as in v4.
 ///
 /// # Errors
-/// Averages whose sum is not finite. (v4 divides by it all the same, and weighs everybody alike.)
+/// Returns [`InvalidAverages`] if an average or the sum of their absolute values is not finite. (v4 divides by the sum
+/// nevertheless, and gives all uids equal weight.)
 pub fn process(averages: &[f32], limits: &Limits) -> Result<ProcessedWeights, InvalidAverages> {
     let mut by_uid = averages.iter().copied().enumerate();
     if let Some((uid, average)) = by_uid.find(|(_, average)| !average.is_finite()) {
@@ -74,7 +76,7 @@ pub fn process(averages: &[f32], limits: &Limits) -> Result<ProcessedWeights, In
     Ok(limited(averages, norm, limits))
 }
 
-/// The same for averages whose absolute values sum up to `norm`.
+/// Applies the limits to averages whose absolute values sum to `norm`.
 fn limited(averages: &[f32], norm: f32, limits: &Limits) -> ProcessedWeights {
     let n = averages.len();
     let raw: Vec<f32> = averages.iter().map(|average| average / norm.max(1e-12)).collect();
@@ -107,8 +109,8 @@ fn limited(averages: &[f32], norm: f32, limits: &Limits) -> ProcessedWeights {
     }
 }
 
-/// Weights as u16, the largest 65535; halves round to even, as Python's do. Uids whose weight rounds to zero are left
-/// out.
+/// Converts weights to u16 so that the largest becomes 65535. Halves round to even, as in Python. Uids whose weight
+/// rounds to zero are dropped.
 pub fn to_u16(processed: &ProcessedWeights) -> (Vec<u32>, Vec<u32>) {
     let largest = processed.weights.iter().copied().fold(0.0, f32::max);
     if largest <= 0.0 {
@@ -127,7 +129,8 @@ pub fn to_u16(processed: &ProcessedWeights) -> (Vec<u32>, Vec<u32>) {
         .unzip()
 }
 
-/// Quantile with linear interpolation between neighbours, as torch has it. `values` is not empty, `q` is in 0..=1.
+/// Returns a quantile with linear interpolation between neighbours, as in torch. `values` must not be empty, and `q`
+/// must be in 0..=1.
 fn quantile(values: &[f32], q: f32) -> f32 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f32::total_cmp);
@@ -137,7 +140,8 @@ fn quantile(values: &[f32], q: f32) -> f32 {
     sorted[below] + (sorted[above] - sorted[below]) * (position - position.floor())
 }
 
-/// Normalises to sum 1 with no weight above `limit`, by clipping the largest.
+/// Normalises weights to the sum 1 with no weight above `limit`, by clipping the largest. Returns equal weights if that
+/// is impossible.
 fn limit_largest(weights: &[f32], limit: f32) -> Vec<f32> {
     let count = weights.len();
     let sum: f32 = weights.iter().sum();
@@ -166,7 +170,7 @@ fn limit_largest(weights: &[f32], limit: f32) -> Vec<f32> {
             **weight / (clipped_there + **cumulated + EPSILON) < limit
         });
     let within = within.count();
-    // With none within, Python's index -1 reads the last of the sums.
+    // If no index is within the limit, Python's index -1 reads the last of the sums.
     let kept_sum = cumulated[within.checked_sub(1).unwrap_or(count - 1)];
     let cutoff_scale = (limit * kept_sum - EPSILON) / (1.0 - limit * (count - within) as f32);
     let cutoff = cutoff_scale * sum;
@@ -202,18 +206,18 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_negative_average_gets_no_weight() {
+    fn a_negative_average_gives_no_weight() {
         check(&[0.5, -0.5, 1.5], FREE, &[0, 2], &[0.25, 0.75]);
     }
 
     #[test]
-    fn what_is_no_number_is_refused_with_its_uid() {
+    fn an_average_that_is_not_finite_is_rejected_with_its_uid() {
         for (bad, told) in [
             (f32::NAN, "the average of uid 1 is NaN"),
             (f32::INFINITY, "the average of uid 1 is inf"),
             (f32::NEG_INFINITY, "the average of uid 1 is -inf"),
         ] {
-            let refused = process(&[0.2, bad, 0.6], &FREE).expect_err("it is no number");
+            let refused = process(&[0.2, bad, 0.6], &FREE).expect_err("the average is not finite");
             assert!(refused.to_string().starts_with(told), "{refused}");
         }
         assert_eq!(
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_everybody_alike() {
+    fn without_averages_all_weights_are_equal() {
         check(&[0.0, 0.0], FREE, &[0, 1], &[0.5, 0.5]);
         check(
             &[0.5, 0.0],
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_are_filled_up_with_makeweights() {
+    fn too_few_weights_are_filled_up_with_makeweights() {
         let limits = Limits {
             min_allowed_weights: 2,
             ..FREE
@@ -246,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_are_left_out() {
-        // of [1, 2, 3, 4]/10 the median lies at 0.25
+    fn the_smallest_weights_are_left_out() {
+        // the median of [1, 2, 3, 4]/10 is 0.25
         let limits = Limits {
             exclude_quantile: 0.5,
             ..FREE
         };
         check(&[1.0, 2.0, 3.0, 4.0], limits, &[2, 3], &[3.0 / 7.0, 4.0 / 7.0]);
-        // no more than leaves min_allowed_weights: 1/4 at most, the quantile at 0.175 keeps three
+        // min_allowed_weights must remain: the quantile is at most 1/4, and its value 0.175 keeps three
         let limits = Limits {
             min_allowed_weights: 3,
             ..limits
@@ -267,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_is_cut_to_the_limit() {
-        // 0.6 is cut to c with c / (c + 0.4) = 0.5, so c = 0.4
+    fn the_largest_weight_is_clipped_to_the_limit() {
+        // 0.6 is clipped to c with c / (c + 0.4) = 0.5, so c = 0.4
         let limits = Limits {
             max_weight_limit: 0.5,
             ..FREE
         };
         check(&[0.6, 0.2, 0.2], limits, &[0, 1, 2], &[0.5, 0.25, 0.25]);
-        // three of at most a quarter cannot sum to one
+        // three weights of at most a quarter cannot sum to one
         check(
             &[0.6, 0.2, 0.2],
             Limits {

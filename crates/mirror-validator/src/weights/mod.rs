@@ -1,4 +1,4 @@
-//! What a validator thinks of each uid, and what of that the chain lets it say.
+//! A validator's weights: the moving averages, the chain's limits, and the calls that submit them.
 
 mod calls;
 mod history;

@@ -1,8 +1,8 @@
-//! Weights on their way to the chain, and which of their changes the validator's memory does not have yet.
+//! Weights on their way to the chain, with their changes since the last learning record.
 
 use super::InFlightWeights;
 
-/// Weights on their way to the chain, now and as the memory has them.
+/// Weights on their way to the chain, at present and in the last learning record.
 #[derive(Debug, Default)]
 pub(crate) struct PendingWeights {
     now: InFlightWeights,
@@ -10,7 +10,7 @@ pub(crate) struct PendingWeights {
 }
 
 impl PendingWeights {
-    /// The weights on their way as the memory had them before a restart.
+    /// Restores the weights from the learning records after a restart.
     pub(crate) fn restored(remembered: InFlightWeights) -> Self {
         Self {
             now: remembered.clone(),
@@ -18,13 +18,12 @@ impl PendingWeights {
         }
     }
 
-    /// The weights on their way now.
+    /// Returns the current weights on their way.
     pub(crate) fn now(&mut self) -> &mut InFlightWeights {
         &mut self.now
     }
 
-    /// The weights on their way, if they have changed since this was called last. They count as remembered from then
-    /// on.
+    /// Returns the weights on their way if they have changed since the last call, and marks them as recorded.
     pub(crate) fn take_change(&mut self) -> Option<InFlightWeights> {
         (self.now != self.remembered).then(|| {
             self.remembered.clone_from(&self.now);

@@ -1,40 +1,40 @@
-//! Weights on their way to the chain: submitted and not applied yet, or committed to and not revealed yet.
+//! Weights on their way to the chain: submitted and not yet applied, or committed to and not yet revealed.
 //!
-//! A validator keeps them in its memory, as they were when a step began. Started again, it comes to the same calls with
-//! the same nonces, which the chain knows.
+//! A validator stores them in its learning records, as of the start of a step. After a restart it makes the same calls
+//! with the same nonces, which the chain recognises.
 
 use mirror_chain::{Block, RevealPeriod};
 use mirror_proto::mirror::v1::{Applied, WeightsSet};
 use prost::Message;
 
-/// All weights of a validator that are on their way.
+/// All weights of a validator that are on their way to the chain.
 #[derive(Clone, PartialEq, Message)]
 pub struct InFlightWeights {
-    /// Oldest first.
+    /// The weights, oldest first.
     #[prost(message, repeated, tag = "1")]
     weights: Vec<InFlight>,
-    /// The nonce that was used last.
+    /// The last nonce used.
     #[prost(uint64, tag = "2")]
     last_nonce: u64,
 }
 
-/// Weights, and how far they have come.
+/// Weights and their progress.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct InFlight {
-    /// What is recorded of them in the end.
+    /// The record that is reported when the weights are settled.
     #[prost(message, required, tag = "1")]
     pub(crate) record: WeightsSet,
     #[prost(enumeration = "Stage", tag = "2")]
     stage: i32,
-    /// Of the last call about them.
+    /// Nonce of the last call about the weights.
     #[prost(uint64, tag = "3")]
     nonce: u64,
-    /// In which the last call about them applies.
+    /// Block in which the last call about the weights applies.
     #[prost(uint64, tag = "4")]
     block: u64,
 }
 
-/// The last call about some weights, and whether it is known to have applied.
+/// The last call about some weights, and whether it is known to have been applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub(crate) enum Stage {
@@ -49,13 +49,13 @@ pub(crate) enum Stage {
 }
 
 impl InFlightWeights {
-    /// A nonce above all before. It is the number of `block`, the last closed one, wherever that is above them.
+    /// Returns a nonce above all earlier ones. It is the number of `block`, the last closed block, if that is higher.
     pub(crate) fn next_nonce(&mut self, block: u64) -> u64 {
         self.last_nonce = block.max(self.last_nonce + 1);
         self.last_nonce
     }
 
-    /// Notes a call about weights that the chain has taken, to apply in `block`.
+    /// Adds weights whose call the chain has accepted and will apply in `block`.
     pub(crate) fn push(&mut self, record: WeightsSet, stage: Stage, nonce: u64, block: u64) {
         self.weights.push(InFlight {
             record,
@@ -65,8 +65,9 @@ impl InFlightWeights {
         });
     }
 
-    /// Takes out what can be revealed while `open` takes transactions, and what can no more. Without a period, which is
-    /// when the chain no longer wants commitments, that is all of it.
+    /// Removes and returns the weights that can be revealed while the block `open` is open, and those whose reveal is
+    /// overdue. Without a period, that is when the chain no longer requires commitments, all committed weights are
+    /// returned.
     pub(crate) fn take_due(&mut self, open: Block, period: Option<RevealPeriod>) -> Vec<WeightsSet> {
         let is_due = |weights: &InFlight| {
             let committed = Block(weights.block);
@@ -77,7 +78,7 @@ impl InFlightWeights {
         due.map(|weights| weights.record).collect()
     }
 
-    /// Takes in what became of calls in a block that closed; gives the records of weights that are set, or refused.
+    /// Handles the results of calls in a closed block. Returns the records of weights that were set or rejected.
     pub(crate) fn take_applied(&mut self, applied: &[Applied]) -> Vec<WeightsSet> {
         let mut settled = Vec::new();
         self.weights.retain_mut(|weights| {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nonces_rise_also_within_a_block() {
+    fn nonces_increase_within_a_block() {
         let mut waiting = InFlightWeights::default();
         let nonces = [7, 7, 7, 8, 20].map(|block| waiting.next_nonce(block));
         assert_eq!(nonces, [7, 8, 9, 10, 20]);
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn commitments_are_due_in_their_epoch() {
-        // With netuid 1 and tempo 9 the blocks 8 … 17 are an epoch, and 18 … 27 the next.
+        // With netuid 1 and tempo 9, the blocks 8 … 17 are an epoch and 18 … 27 the next.
         let period = RevealPeriod {
             netuid: 1,
             tempo: 9,

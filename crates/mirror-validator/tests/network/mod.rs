@@ -1,5 +1,5 @@
-//! What stands around a validator: axons that say what they are told to, a chain whose blocks close at every report,
-//! and a coordinator that the test plays itself.
+//! The test environment of a validator: axons with scripted replies, a chain whose blocks close at every report, and a
+//! coordinator that the test controls.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -34,12 +34,12 @@ use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-/// Block that is open when a validator starts.
+/// The last closed block when a validator starts.
 pub(crate) const FIRST_BLOCK: u64 = 1;
 
 // --- axons ---
 
-/// What an axon says to what it is asked last.
+/// Returns an axon's completion for the last message.
 pub(crate) type Says = fn(&str) -> &'static str;
 
 struct Axon {
@@ -56,9 +56,9 @@ impl TextPrompting for Axon {
         let messages = request.into_inner().messages;
         let last = messages
             .last()
-            .ok_or_else(|| Status::invalid_argument("nothing asked"))?;
+            .ok_or_else(|| Status::invalid_argument("no message"))?;
         let last: serde_json::Value = serde_json::from_str(last).expect("a validator sends JSON");
-        let response = (self.says)(last["content"].as_str().expect("with a content")).to_owned();
+        let response = (self.says)(last["content"].as_str().expect("the message has a content")).to_owned();
         Ok(Response::new(ForwardTextPromptingResponse {
             response,
             ..Default::default()
@@ -69,7 +69,7 @@ impl TextPrompting for Axon {
         &self,
         _: Request<MultiForwardTextPromptingRequest>,
     ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
-        Err(Status::unimplemented("validators do not ask so"))
+        Err(Status::unimplemented("validators do not call this"))
     }
 
     async fn backward(
@@ -79,7 +79,7 @@ impl TextPrompting for Axon {
         for reward in request.into_inner().rewards {
             self.rewards
                 .send(reward)
-                .map_err(|_| Status::unavailable("the test is over"))?;
+                .map_err(|_| Status::unavailable("the test has ended"))?;
         }
         Ok(Response::new(BackwardTextPromptingResponse::default()))
     }
@@ -94,25 +94,25 @@ pub(crate) struct Chain(Arc<Mutex<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     axons: Vec<Option<SocketAddr>>,
-    /// A uid that has another hotkey from a block on.
+    /// A uid whose hotkey changes, and the block from which the new hotkey applies.
     pub(crate) newcomer: Option<(usize, u64)>,
-    /// Blocks between two settings of weights.
+    /// Number of blocks between two settings of weights.
     pub(crate) epoch_length: u64,
     /// Whether weights must be committed to first and revealed an epoch later.
     pub(crate) commits: bool,
-    /// Why the next weights are refused when their block closes.
+    /// The reason for which the next weights are rejected when their block closes.
     pub(crate) refusal: Option<DispatchError>,
     block: u64,
     waiting: Vec<Transaction>,
-    /// Blocks whose metagraphs were asked for.
+    /// Blocks whose metagraphs were requested.
     pub(crate) asked: Vec<Option<u64>>,
-    /// Transactions that applied, with their block.
+    /// Applied transactions, with their block.
     pub(crate) applied: Vec<(u64, Transaction)>,
 }
 
 impl Chain {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics in it")
+        self.0.lock().expect("no thread panicked with the lock")
     }
 
     fn close_block(&self, report: &StepReport) -> BlockClosed {
@@ -144,7 +144,7 @@ impl Subtensor for Chain {
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        let transaction = transaction::verify(request.get_ref()).expect("validators sign");
+        let transaction = transaction::verify(request.get_ref()).expect("validators sign their transactions");
         let mut state = self.state();
         state.waiting.push(transaction);
         let block = state.block + 1;
@@ -226,7 +226,7 @@ impl Subtensor for Chain {
         &self,
         _: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
-        Err(Status::unimplemented("validators do not watch"))
+        Err(Status::unimplemented("validators do not call this"))
     }
 
     async fn get_nominators(&self, _: Request<NominatorsRequest>) -> Result<Response<Nominators>, Status> {
@@ -236,19 +236,20 @@ impl Subtensor for Chain {
 
 // --- the validator ---
 
-/// A validator with what stands around it.
+/// A validator with its test environment.
 pub(crate) struct Network {
     pub(crate) chain: Chain,
     pub(crate) client: NeuronClient<Channel>,
-    /// What was reported, in its order; each was acknowledged.
+    /// Reported records, in order. Each was acknowledged.
     pub(crate) records: mpsc::UnboundedReceiver<record::Kind>,
-    /// Rewards that axons were told.
+    /// Rewards that axons received.
     pub(crate) rewards: mpsc::UnboundedReceiver<f32>,
     _state: TempDir,
 }
 
 impl Network {
-    /// A validator and one axon for each of `says`; `None` serves none. `shape` changes what the validator is told.
+    /// Starts a validator and one axon for each entry of `says`. `None` for a uid without an axon. `shape` changes the
+    /// launch config of the validator.
     pub(crate) async fn start(says: &[Option<Says>], shape: impl FnOnce(&mut ValidatorLaunch)) -> Self {
         let (told, rewards) = mpsc::unbounded_channel();
         let mut axons = Vec::new();
@@ -297,17 +298,21 @@ impl Network {
         }
     }
 
-    /// Has the query worked through, and gives its last progress and all that was reported.
+    /// Runs the query. Returns its last progress and all records that were reported.
     pub(crate) async fn query(&mut self) -> (QueryProgress, Vec<record::Kind>) {
-        let progress = self.client.query(QueryRequest {}).await.expect("it has a query");
+        let progress = self
+            .client
+            .query(QueryRequest {})
+            .await
+            .expect("the validator has a query");
         let mut progress = progress.into_inner();
         let mut last = QueryProgress::default();
-        while let Some(next) = progress.message().await.expect("the query goes well") {
+        while let Some(next) = progress.message().await.expect("the query succeeds") {
             last = next;
         }
         assert!(last.finished, "{last:?}");
         let mut records = Vec::new();
-        // Everything is acknowledged when a query is over, and was collected before that.
+        // All records are acknowledged when a query is over, and were collected before that.
         while let Ok(record) = self.records.try_recv() {
             records.push(record);
         }
@@ -315,7 +320,7 @@ impl Network {
     }
 }
 
-/// Rising scores by uid; a reward for each character.
+/// Builds a launch config with scores that rise with the uid and a reward of one per character.
 fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketAddr) -> ValidatorLaunch {
     let scores = StepArgs {
         lo: 0.0,
@@ -356,7 +361,7 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
     }
 }
 
-/// The same reward for every completion.
+/// Returns a reward model that gives every completion the same reward.
 pub(crate) fn equal_rewards() -> RewardModel {
     let value = |value| Value::ConstantValue(ConstantArgs { value });
     RewardModel::ConstantRewardModel(ConstantRewardArgs {
@@ -365,7 +370,7 @@ pub(crate) fn equal_rewards() -> RewardModel {
     })
 }
 
-/// A query of so many training steps.
+/// Returns a query with this number of training steps.
 pub(crate) fn train(steps: u64, args: &TrainArgs) -> Query {
     Query {
         id: "training".to_owned(),
