@@ -19,4 +19,5 @@ mod repeats;
 mod restarts;
 mod running_chain;
 mod start_up;
+mod terminal;
 mod upstream_files;

@@ -33,7 +33,9 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// On the page, and in a terminal that has room for it: columns of a higher rank are left out first.
-    Everywhere { rank: u8 },
+    Everywhere {
+        rank: u8,
+    },
     OnThePage,
 }
 

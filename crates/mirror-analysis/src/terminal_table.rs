@@ -99,11 +99,7 @@ mod tests {
             alignment: Alignment::Right,
             rank,
         };
-        let mut table = TerminalTable::new([
-            column("uid", 0),
-            column("calls", 2),
-            column("mean reward", 1),
-        ]);
+        let mut table = TerminalTable::new([column("uid", 0), column("calls", 2), column("mean reward", 1)]);
         table.push(["0", "1,234", "0.5000"].map(str::to_owned));
         table
     }

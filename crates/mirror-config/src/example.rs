@@ -1,46 +1,52 @@
 //! Examples of components, as a user would write them into an experiment file.
 
 use mirror_spec::key::{Family, Key, Kind, Need, Variant};
-use serde_json::{Map, Value, json};
+use serde_yaml::{Mapping, Value};
 
 /// The part of an experiment file that names `component`, a component of `family`, at its place in the file.
-pub fn placed(family: &Family, component: &Value) -> Value {
+pub fn placed(family: &Family, component: Value) -> Value {
     match family.name {
-        "value" => json!({"model": {"gating_model": {
-            "name": "ConstantGatingModel", "args": {"value": component},
-        }}}),
-        "behaviour" => json!({"network": {"miners": [{"uids": 0, "behaviour": component}]}}),
-        "validator_behaviour" => json!({"network": {
-            "validators": 2,
-            "validator_groups": [{"validators": 0, "behaviour": component}],
-        }}),
-        "method" => json!({"query": {"method": component}}),
-        "estimator" => json!({"analysis": {"estimators": {"trees": component}}}),
-        place => json!({"model": {place: component}}),
+        "value" => {
+            let args = map([("value", component)]);
+            let model = map([("name", "ConstantGatingModel".into()), ("args", args)]);
+            map([("model", map([("gating_model", model)]))])
+        }
+        "behaviour" => {
+            let group = map([("uids", 0.into()), ("behaviour", component)]);
+            map([("network", map([("miners", vec![group].into())]))])
+        }
+        "validator_behaviour" => {
+            let group = map([("validators", 0.into()), ("behaviour", component)]);
+            let groups = ("validator_groups", vec![group].into());
+            map([("network", map([("validators", 2.into()), groups]))])
+        }
+        "method" => map([("query", map([("method", component)]))]),
+        "estimator" => map([("analysis", map([("estimators", map([("trees", component)]))]))]),
+        place => map([("model", map([(place, component)]))]),
     }
 }
 
 /// An example of `variant` in YAML: the part of a file that names it, with an example value for each required argument
 /// and the default of each other argument that has one.
 pub fn example(family: &Family, variant: &Variant) -> String {
-    let args: Map<String, Value> = variant
+    let args = variant
         .args
         .iter()
-        .filter_map(|key| Some((key.name.to_owned(), argument(key)?)))
-        .collect();
-    let component = if args.is_empty() {
-        json!(variant.name)
+        .filter_map(|key| Some((key.name, argument(key)?)));
+    let args = map(args);
+    let component = if args == Value::Mapping(Mapping::new()) {
+        variant.name.into()
     } else {
-        json!({"name": variant.name, "args": args})
+        map([("name", variant.name.into()), ("args", args)])
     };
-    serde_yaml::to_string(&placed(family, &component)).expect("JSON is YAML")
+    serde_yaml::to_string(&placed(family, component)).expect("a value is YAML")
 }
 
 /// The value that the example has for an argument. `None` for one that is left out.
 fn argument(key: &Key) -> Option<Value> {
     match key.need {
         Need::Required => Some(value(&key.kind)),
-        Need::Default(default) => Some(default()),
+        Need::Default(default) => Some(serde_yaml::to_value(default()).expect("JSON is YAML")),
         Need::Optional | Need::Inherited(_) | Need::Ignored(_) => None,
     }
 }
@@ -48,36 +54,38 @@ fn argument(key: &Key) -> Option<Value> {
 /// A value of `kind`.
 fn value(kind: &Kind) -> Value {
     match kind {
-        Kind::Bool => json!(true),
+        Kind::Bool => true.into(),
         Kind::Integer(range) => {
             let one = 1.clamp(*range.start(), *range.end());
-            json!(i64::try_from(one).unwrap_or(i64::MAX))
+            i64::try_from(one).unwrap_or(i64::MAX).into()
         }
-        Kind::Number(range) if range.contains(&0.5) => json!(0.5),
-        Kind::Duration(range) if range.contains(&0.1) => json!("100ms"),
-        Kind::Number(range) | Kind::Duration(range) => json!(range.start()),
-        Kind::Text | Kind::Anything => json!("text"),
-        Kind::Choice(words) => json!(words[0]),
+        Kind::Number(range) if range.contains(&0.5) => 0.5.into(),
+        Kind::Duration(range) if range.contains(&0.1) => "100ms".into(),
+        Kind::Number(range) | Kind::Duration(range) => (*range.start()).into(),
+        Kind::Text | Kind::Anything => "text".into(),
+        Kind::Choice(words) => words[0].into(),
         Kind::Or(_, kind) | Kind::Either(kind, _) | Kind::OneOrMany(kind) => value(kind),
-        Kind::Notation(notation) => json!(notation.example),
-        Kind::UidText(notation, _) => json!(notation.example),
-        Kind::Uid(_) => json!(1),
-        Kind::List(kind) => json!([value(kind)]),
-        Kind::Map(kind) => json!({"name": value(kind)}),
-        Kind::ByUid(kind) => json!({"1": value(kind)}),
+        Kind::Notation(notation) => notation.example.into(),
+        Kind::UidText(notation, _) => notation.example.into(),
+        Kind::Uid(_) => 1.into(),
+        Kind::List(kind) => vec![value(kind)].into(),
+        Kind::Map(kind) => map([("name", value(kind))]),
+        Kind::ByUid(kind) => map([("1", value(kind))]),
         Kind::Table(keys) => required(keys.iter()),
         Kind::Forms(forms) => required(forms.forms[0].iter()),
         Kind::Component(family) => {
             let first = family().variants().next().expect("a family has components");
-            json!({"name": first.name, "args": required(first.args.iter())})
+            map([("name", first.name.into()), ("args", required(first.args.iter()))])
         }
     }
 }
 
 fn required(keys: impl Iterator<Item = &'static Key>) -> Value {
     let required = keys.filter(|key| matches!(key.need, Need::Required));
-    required
-        .map(|key| (key.name.to_owned(), value(&key.kind)))
-        .collect::<Map<String, Value>>()
-        .into()
+    map(required.map(|key| (key.name, value(&key.kind))))
+}
+
+fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    let entries = entries.into_iter().map(|(key, value)| (key.into(), value));
+    Value::Mapping(entries.collect())
 }

@@ -76,7 +76,9 @@ fn file_with(family: &Family, component: &Value) -> Value {
         "network": {"validators": 2},
         "analysis": {"requires": ["q"]},
     });
-    merge(&mut file, placed(family, component));
+    let component = serde_yaml::to_value(component).expect("JSON is YAML");
+    let part = serde_json::to_value(placed(family, component)).expect("the keys are texts");
+    merge(&mut file, part);
     file
 }
 

@@ -104,7 +104,7 @@ pub enum RunError {
         runs_dir: PathBuf,
     },
     /// The beginning of more than one id.
-    #[error("{wanted:?} could be any of {}", candidates.join(", "))]
+    #[error("{wanted:?} matches {} runs:\n  {}", candidates.len(), candidates.join("\n  "))]
     Ambiguous {
         /// what was looked for
         wanted: String,

@@ -73,10 +73,18 @@ fn named(name: &str) -> anyhow::Result<String> {
     let texts: Vec<String> = listed.chain(variants).collect();
     if texts.is_empty() {
         let mut known: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
-        known.extend(FAMILIES.iter().flat_map(|family| family.variants()).map(|variant| variant.name));
+        known.extend(
+            FAMILIES
+                .iter()
+                .flat_map(|family| family.variants())
+                .map(|variant| variant.name),
+        );
         known.sort_unstable();
         known.dedup();
-        return Err(anyhow!("there is no component `{name}`: {}", suggest(name, &known)));
+        return Err(anyhow!(
+            "there is no component `{name}`: {}",
+            suggest(name, &known)
+        ));
     }
     Ok(texts.concat())
 }

@@ -75,7 +75,12 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
             for file in files {
                 match MetagraphFile::read(file) {
                     Ok(metagraph_file) => {
-                        writeln!(std::io::stdout(), "{}: {}", file.display(), in_words(&metagraph_file))?;
+                        writeln!(
+                            std::io::stdout(),
+                            "{}: {}",
+                            file.display(),
+                            in_words(&metagraph_file)
+                        )?;
                         if let Some(format) = format {
                             let name = file.with_extension(format.extension());
                             write(&metagraph_file, &out.join(name.file_name().unwrap_or_default()))?;

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::{Args, Subcommand, ValueEnum};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 use mirror_analysis::{RunData, Summary};
 use mirror_runs::{Recovery, Run, Verdict, diff, recover, view};
 
@@ -95,6 +96,18 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
 
 fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
+    let column = |title, alignment, rank| TerminalColumn {
+        title,
+        alignment,
+        rank,
+    };
+    let mut table = TerminalTable::new([
+        column("run", Alignment::Left, 0),
+        column("state", Alignment::Left, 0),
+        column("events", Alignment::Right, 1),
+        column("tags", Alignment::Left, 2),
+    ]);
+    let mut unreadable = Vec::new();
     for listed in mirror_runs::runs(&arguments.runs_dir.runs_dir)? {
         match (&listed.run, json) {
             (Ok((manifest, state)), true) => {
@@ -110,8 +123,8 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
                     .get("events")
                     .map_or("-".to_owned(), u64::to_string);
                 let tags = manifest.tags.join(" ");
-                let state = state.as_str().unwrap_or_default();
-                writeln!(out, "{:<50} {state:<12} {events:>9} events  {tags}", listed.id)?;
+                let state = state.as_str().unwrap_or_default().to_owned();
+                table.push([listed.id, state, events, tags]);
             }
             (Err(error), true) => {
                 writeln!(
@@ -120,7 +133,13 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
                     serde_json::json!({ "id": listed.id, "problem": error.to_string() })
                 )?;
             }
-            (Err(error), false) => writeln!(out, "{:<50} unreadable: {error}", listed.id)?,
+            (Err(error), false) => unreadable.push(format!("{} cannot be read: {error}", listed.id)),
+        }
+    }
+    if !json {
+        writeln!(out, "{}", table.fitted(terminal::width(false)))?;
+        for line in unreadable {
+            writeln!(out, "{line}")?;
         }
     }
     Ok(Status::Done)
@@ -186,7 +205,11 @@ fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
         }
     }
     if difference.excused.total > 0 {
-        writeln!(out, "{} differences result from those calls", difference.excused.total)?;
+        writeln!(
+            out,
+            "{} differences result from those calls",
+            difference.excused.total
+        )?;
     }
     for divergence in &difference.divergences.first {
         writeln!(out, "  {divergence}")?;

@@ -27,6 +27,8 @@ pub(in crate::command) async fn watch_interrupts(
     }
     // The nodes are being killed. What still goes on after that is the writing of tables and of the report.
     tokio::time::sleep(LAST_CHANCE).await;
-    eprintln!("the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report");
+    eprintln!(
+        "the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report"
+    );
     std::process::exit(1);
 }
