@@ -276,8 +276,8 @@ impl Chain {
         self.state.accounts.issuance()
     }
 
-    /// Returns the price of a registration as of the last closed block. In the open block, the adjustment at its beginning
-    /// and earlier registrations may change it.
+    /// Returns the price of a registration as of the last closed block. In the open block, the adjustment at its
+    /// beginning and earlier registrations may change it.
     pub fn burn(&self) -> Rao {
         self.state.registrations.burn
     }
