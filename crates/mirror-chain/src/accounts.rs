@@ -1,7 +1,7 @@
-//! Who has how much: free balances, stakes, and what has been minted and is not paid out yet.
+//! Free balances, stakes, and coins that are minted but not paid out yet.
 //!
-//! All of it moves as [`Coins`], which nobody can copy, so that none is made or lost on the way: they come out of a
-//! balance, a stake or the mint, and go into a balance, a stake, or out of circulation.
+//! All amounts move as [`Coins`], which cannot be copied, so that no coins are created or lost on the way. They come
+//! out of a balance, a stake or the mint, and go into a balance, a stake, or out of circulation.
 
 use std::collections::BTreeMap;
 
@@ -11,66 +11,66 @@ use serde::{Deserialize, Serialize};
 use crate::past_accounts::{Before, Holdings};
 use crate::{DispatchError, Rao};
 
-/// What a balance that is paid from must keep, as on the real chain.
+/// The minimum balance that an account must keep after a payment, as on the real chain.
 pub const EXISTENTIAL_DEPOSIT: Rao = Rao(500);
 
-/// What a transfer costs beside its amount.
+/// The fee of a transfer, in addition to its amount.
 pub const TRANSFER_FEE: Rao = Rao(0);
 
-/// Most that is ever minted: at this issuance the block reward is nothing. A genesis may hold more.
+/// The maximum supply. At this issuance the block reward is 0. A genesis may hold more.
 pub const TOTAL_SUPPLY: Rao = Rao(21_000_000 * Rao::TAO);
 
-/// Coins on their way. Whoever has them must put them somewhere.
+/// Coins in transit. Their holder must put them into an account or take them out of circulation.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Coins(u64);
 
-/// Where all coins have come from and gone to.
+/// The sources and sinks of all coins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Issuance {
-    /// In the balances and stakes of the genesis.
+    /// Coins in the balances and stakes of the genesis.
     pub genesis: Rao,
-    /// Given by who governs, since.
+    /// Coins granted by the subnet's owner since the genesis.
     pub granted: Rao,
-    /// By block rewards, since.
+    /// Coins minted as block rewards since the genesis.
     pub minted: Rao,
-    /// Of `minted`, what waits for the next epoch.
+    /// The part of `minted` that is pending until the next epoch.
     pub pending: Rao,
-    /// Of `minted`, what no epoch could give to anybody: the rest of a rounding, or all where nobody has stake. The
-    /// real chain never mints it.
+    /// The part of `minted` that no epoch could pay out: rounding remainders, or the whole emission if no neuron has
+    /// stake. The real chain never mints it.
     pub lapsed: Rao,
-    /// Paid for registrations, and taken by who governs.
+    /// Coins paid for registrations, and coins removed by the subnet's owner.
     pub burned: Rao,
 }
 
 /// Balances and stakes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Accounts {
-    /// None is 0.
+    /// Free balances. A missing entry is 0.
     balances: BTreeMap<Coldkey, Rao>,
-    /// None is 0.
+    /// Stakes. A missing entry is 0.
     stakes: BTreeMap<(Hotkey, Coldkey), Rao>,
     issuance: Issuance,
-    /// What the open block has changed, as it was.
+    /// The previous values of all entries that the open block has changed.
     #[serde(skip)]
     before: Before,
 }
 
-/// Most coins of a genesis, and of all that is given after it: what the chain's arithmetic of stake holds. Rewards end
-/// long before.
+/// The maximum number of coins in a genesis, and of all coins granted after it. The chain's stake arithmetic holds no
+/// more. Block rewards stop long below this limit.
 pub const MAX_ISSUANCE: Rao = Rao(i64::MAX as u64);
 
-/// More coins than there may be.
+/// The error returned when the number of coins would exceed [`MAX_ISSUANCE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyCoins;
 
 impl Coins {
-    /// How much it is.
+    /// Returns the amount.
     pub(crate) fn amount(&self) -> Rao {
         Rao(self.0)
     }
 
-    /// Takes a part out, or nothing if there is not so much.
+    /// Splits off a part. `None` if there are fewer coins than `part`.
     pub(crate) fn split(&mut self, part: Rao) -> Option<Self> {
         self.0 = self.0.checked_sub(part.0)?;
         Some(Self(part.0))
@@ -78,20 +78,23 @@ impl Coins {
 }
 
 impl Issuance {
-    /// All that is in balances and stakes and pending.
+    /// Returns all coins in balances and stakes, and the pending ones.
     pub fn total(&self) -> Rao {
-        // Neither coins that were given nor rewards are ever more than half of what the number holds.
+        // Neither the coins given out nor the rewards ever exceed half of the range of `u64`.
         Rao(self.genesis.0 + self.granted.0 + self.minted.0 - self.lapsed.0 - self.burned.0)
     }
 
-    /// All that epochs have paid.
+    /// Returns all coins that epochs have paid.
     pub fn paid(&self) -> Rao {
         Rao(self.minted.0 - self.pending.0 - self.lapsed.0)
     }
 }
 
 impl Accounts {
-    /// Coins of the genesis.
+    /// Issues coins of the genesis.
+    ///
+    /// # Errors
+    /// Returns [`TooManyCoins`] if the genesis would exceed [`MAX_ISSUANCE`].
     pub(crate) fn endow(&mut self, amount: Rao) -> Result<Coins, TooManyCoins> {
         let genesis = self.issuance.genesis.0.checked_add(amount.0);
         let genesis = genesis.filter(|&genesis| genesis <= MAX_ISSUANCE.0);
@@ -99,7 +102,10 @@ impl Accounts {
         Ok(Coins(amount.0))
     }
 
-    /// Coins that who governs gives.
+    /// Issues coins that the subnet's owner grants.
+    ///
+    /// # Errors
+    /// Returns [`TooManyCoins`] if all granted coins or the total issuance would exceed [`MAX_ISSUANCE`].
     pub(crate) fn grant(&mut self, amount: Rao) -> Result<Coins, TooManyCoins> {
         let fits = |so_far: Rao| {
             let all = so_far.0.checked_add(amount.0);
@@ -113,8 +119,8 @@ impl Accounts {
         Ok(Coins(amount.0))
     }
 
-    /// Mints the reward of a block: `first`, halved as often as half of what was left of the supply has been issued.
-    /// It waits for the next epoch. What was ever minted can be counted, also where all of it lapses.
+    /// Mints the reward of a block: `first`, halved each time half of the remaining supply has been issued. The reward
+    /// is pending until the next epoch. The total ever minted is limited to [`MAX_ISSUANCE`], even if all of it lapses.
     pub(crate) fn mint_block_reward(&mut self, first: Rao) {
         let reward = block_reward(first, self.issuance.total());
         let reward = reward.min(Rao(MAX_ISSUANCE.0 - self.issuance.minted.0));
@@ -122,22 +128,23 @@ impl Accounts {
         self.issuance.pending.0 += reward.0;
     }
 
-    /// All that waits for the epoch.
+    /// Takes all pending coins, for the epoch.
     pub(crate) fn take_pending(&mut self) -> Coins {
         Coins(std::mem::take(&mut self.issuance.pending).0)
     }
 
-    /// Takes out of circulation what nobody gets of an epoch.
+    /// Takes out of circulation the coins that an epoch did not pay to any neuron.
     pub(crate) fn lapse(&mut self, Coins(amount): Coins) {
         self.issuance.lapsed.0 += amount;
     }
 
-    /// Takes out of circulation the price of a registration.
+    /// Takes burned coins out of circulation, such as the price of a registration.
     pub(crate) fn burn(&mut self, Coins(amount): Coins) {
         self.issuance.burned.0 += amount;
     }
 
-    /// Takes coins out of a balance, which keeps at least the [`EXISTENTIAL_DEPOSIT`]; `None` if it has not so much.
+    /// Takes coins out of a balance, which must keep at least the [`EXISTENTIAL_DEPOSIT`]. `None` if the balance is too
+    /// low.
     pub(crate) fn withdraw(&mut self, coldkey: &Coldkey, amount: Rao) -> Option<Coins> {
         if !self.can_withdraw(coldkey, amount) {
             return None;
@@ -145,25 +152,28 @@ impl Accounts {
         self.take(coldkey, amount)
     }
 
-    /// Takes coins out of a balance, whatever it keeps; `None` if it has not so much.
+    /// Takes coins out of a balance without a minimum for the rest. `None` if the balance is too low.
     pub(crate) fn take(&mut self, coldkey: &Coldkey, amount: Rao) -> Option<Coins> {
         let rest = self.balance(coldkey).0.checked_sub(amount.0)?;
         self.set_balance(*coldkey, Rao(rest));
         Some(Coins(amount.0))
     }
 
-    /// Whether so much can be taken out of a balance. Nothing always can.
+    /// Returns whether the amount can be taken out of a balance. An amount of 0 always can.
     pub(crate) fn can_withdraw(&self, coldkey: &Coldkey, amount: Rao) -> bool {
         let rest = self.balance(coldkey).0.checked_sub(amount.0);
         amount == Rao(0) || rest.is_some_and(|rest| rest >= EXISTENTIAL_DEPOSIT.0)
     }
 
-    /// Puts coins into a balance.
+    /// Adds coins to a balance.
     pub(crate) fn deposit(&mut self, coldkey: Coldkey, Coins(amount): Coins) {
         self.set_balance(coldkey, Rao(self.balance(&coldkey).0 + amount));
     }
 
     /// Takes coins out of a stake.
+    ///
+    /// # Errors
+    /// Returns [`DispatchError::NotEnoughStakeToWithdraw`] if the stake is less than `amount`.
     pub(crate) fn unstake(
         &mut self,
         hotkey: Hotkey,
@@ -179,12 +189,12 @@ impl Accounts {
         Ok(Coins(amount.0))
     }
 
-    /// Puts coins into a stake.
+    /// Adds coins to a stake.
     pub(crate) fn stake(&mut self, hotkey: Hotkey, coldkey: Coldkey, Coins(amount): Coins) {
         self.set_stake(hotkey, coldkey, Rao(self.staked(hotkey, coldkey).0 + amount));
     }
 
-    /// Gives back to its owners all stake that a hotkey has.
+    /// Returns all stake of a hotkey to the balances of its coldkeys.
     pub(crate) fn unstake_all(&mut self, hotkey: Hotkey) {
         let stakes: Vec<_> = self.nominators(hotkey).collect();
         for (coldkey, amount) in stakes {
@@ -203,22 +213,22 @@ impl Accounts {
         self.before.stakes.entry((hotkey, coldkey)).or_insert(before);
     }
 
-    /// What has changed since it was asked last, as it was.
+    /// Takes the previous values of all entries that have changed since the last call.
     pub(crate) fn take_before(&mut self) -> Before {
         std::mem::take(&mut self.before)
     }
 
-    /// What is free to use.
+    /// Returns the free balance of a coldkey.
     pub(crate) fn balance(&self, coldkey: &Coldkey) -> Rao {
         self.balances.get(coldkey).copied().unwrap_or_default()
     }
 
-    /// What a coldkey has staked with a hotkey.
+    /// Returns the stake of a coldkey with a hotkey.
     pub(crate) fn staked(&self, hotkey: Hotkey, coldkey: Coldkey) -> Rao {
         self.stakes.get(&(hotkey, coldkey)).copied().unwrap_or_default()
     }
 
-    /// All that a coldkey has.
+    /// Returns the free balance and all stakes of a coldkey.
     pub(crate) fn holdings(&self, coldkey: Coldkey) -> Holdings {
         let own = self.stakes.iter().filter(|((_, of), _)| *of == coldkey);
         Holdings {
@@ -227,7 +237,7 @@ impl Accounts {
         }
     }
 
-    /// Whose stake a hotkey has, and how much; in the order of coldkeys.
+    /// Returns the coldkeys with stake in a hotkey and their stakes, in the order of coldkeys.
     pub(crate) fn nominators(&self, hotkey: Hotkey) -> impl Iterator<Item = (Coldkey, Rao)> {
         let first = (hotkey, Coldkey::from_bytes([0; 32]));
         let last = (hotkey, Coldkey::from_bytes([u8::MAX; 32]));
@@ -236,23 +246,23 @@ impl Accounts {
             .map(|((_, coldkey), &stake)| (*coldkey, stake))
     }
 
-    /// All balances, in the order of coldkeys.
+    /// Returns all balances, in the order of coldkeys.
     pub(crate) fn balances(&self) -> &BTreeMap<Coldkey, Rao> {
         &self.balances
     }
 
-    /// All stakes, in the order (hotkey, coldkey).
+    /// Returns all stakes, in the order (hotkey, coldkey).
     pub(crate) fn stakes(&self) -> &BTreeMap<(Hotkey, Coldkey), Rao> {
         &self.stakes
     }
 
-    /// Where all coins have come from and gone to.
+    /// Returns the sources and sinks of all coins.
     pub(crate) fn issuance(&self) -> Issuance {
         self.issuance
     }
 }
 
-/// Gives a key its amount, none where it is 0, and tells the one before.
+/// Sets the amount of a key and returns the previous one. An amount of 0 removes the entry.
 fn set<K: Ord>(amounts: &mut BTreeMap<K, Rao>, key: K, amount: Rao) -> Rao {
     let before = if amount == Rao(0) {
         amounts.remove(&key)
@@ -262,8 +272,8 @@ fn set<K: Ord>(amounts: &mut BTreeMap<K, Rao>, key: K, amount: Rao) -> Rao {
     before.unwrap_or_default()
 }
 
-/// The real chain halves by the whole part of -log2(1 - issuance / supply): as often as what is left, doubled, still
-/// fits into the supply.
+/// Returns the reward of a block. The real chain halves the reward by the whole part of -log2(1 - issuance / supply),
+/// which is the logarithm of `supply / left` to the base 2.
 fn block_reward(first: Rao, issued: Rao) -> Rao {
     let left = TOTAL_SUPPLY.0.saturating_sub(issued.0);
     match TOTAL_SUPPLY.0.checked_div(left) {
@@ -289,12 +299,12 @@ mod tests {
         assert_eq!(reward(15_750_000), 250_000_000);
         assert_eq!(reward(21_000_000), 0);
         assert_eq!(block_reward(Rao(Rao::TAO), Rao(u64::MAX)), Rao(0));
-        // Never over the supply.
+        // The reward never exceeds the remaining supply.
         assert_eq!(block_reward(Rao(u64::MAX), Rao(TOTAL_SUPPLY.0 - 1)).0, 1);
     }
 
     #[test]
-    fn a_balance_that_is_paid_from_keeps_the_existential_deposit() {
+    fn a_paying_balance_keeps_the_existential_deposit() {
         let key = Coldkey::from_bytes([1; 32]);
         let mut accounts = Accounts::default();
         let coins = accounts.endow(Rao(1_000)).expect("no overflow");
@@ -307,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn a_genesis_has_no_more_coins_than_can_be_counted() {
+    fn the_coins_of_a_genesis_are_limited() {
         let mut accounts = Accounts::default();
-        let coins = accounts.endow(MAX_ISSUANCE).expect("it is the most");
+        let coins = accounts.endow(MAX_ISSUANCE).expect("the maximum is allowed");
         accounts.burn(coins);
         assert!(accounts.endow(Rao(1)).is_err());
         assert!(accounts.grant(Rao(1)).is_err());
     }
 
     #[test]
-    fn rewards_that_lapse_for_ever_are_counted_as_far_as_they_can_be() {
+    fn lapsed_rewards_are_minted_up_to_the_limit() {
         let mut accounts = Accounts::default();
         for _ in 0..1_000 {
             accounts.mint_block_reward(Rao(u64::MAX));

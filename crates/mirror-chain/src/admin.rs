@@ -1,5 +1,5 @@
-//! What the subnet's owner may do to others: change a rule, and what only root may on the real chain, give and take
-//! coins and seat a neuron.
+//! Calls of the subnet's owner: changing a hyperparameter, and the calls that only root may make on the real chain,
+//! setting balances and registering neurons without limits.
 
 use mirror_identity::{Coldkey, Hotkey, PublicKey};
 
@@ -31,7 +31,7 @@ impl State {
         Ok(())
     }
 
-    /// Less than the existential deposit is nothing, as on the real chain.
+    /// Sets the free balance of a coldkey. As on the real chain, a balance below the existential deposit becomes 0.
     pub(crate) fn force_set_balance(
         &mut self,
         signer: &PublicKey,
@@ -55,7 +55,7 @@ impl State {
         Ok(())
     }
 
-    /// A registration without price and limits, and coins for who joins.
+    /// Registers a neuron without price and limits, and grants it a stake and its coldkey a balance.
     pub(crate) fn force_register(
         &mut self,
         signer: &PublicKey,

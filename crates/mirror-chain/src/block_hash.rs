@@ -1,4 +1,4 @@
-//! A name for each block that stands for all that has happened up to it: equal hashes, equal histories.
+//! Block hashes. The hash of a block covers all earlier blocks: equal hashes mean equal histories.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 use crate::state_hash::CallHash;
 use crate::{Block, BlockUnavailable, Nonce};
 
-/// Closed blocks whose hashes are held, the last one included, as on the real chain.
+/// Number of closed blocks whose hashes are held, including the last one, as on the real chain.
 pub const HELD_HASHES: usize = 4_096;
 
-/// BLAKE2b-256 of the hash of the block before, the block's number, and its transactions (signer, nonce, hash of the
-/// call) in the order in which they applied. The genesis has the hash of its state.
+/// BLAKE2b-256 of the hash of the previous block, the block's number, and its transactions (signer, nonce, hash of the
+/// call) in the order in which they were applied. The genesis has the hash of its state.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockHash(pub [u8; 32]);
 
-/// Oldest first; the last is the last closed block's.
+/// The hashes of the last closed blocks, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct BlockHashes(VecDeque<BlockHash>);
 
-/// The hash of a block that is being closed.
+/// The unfinished hash of a block that is being closed.
 pub(crate) struct OpenHash(Blake2b<U32>);
 
 impl BlockHashes {
-    /// Begins the hash of the block after the last.
+    /// Begins the hash of the block that follows the last one.
     pub(crate) fn begin(&self, block: Block) -> OpenHash {
         let mut hasher = Blake2b::new();
         if let Some(parent) = self.0.back() {
@@ -44,7 +44,7 @@ impl BlockHashes {
         self.0.push_back(hash);
     }
 
-    /// The hash of `block`, where `last` is the last closed one.
+    /// Returns the hash of `block`. `last` is the last closed block.
     pub(crate) fn at(&self, block: Block, last: Block) -> Result<BlockHash, BlockUnavailable> {
         let Some(back) = last.0.checked_sub(block.0) else {
             return Err(BlockUnavailable::NotClosed { block, last });

@@ -1,49 +1,51 @@
-//! What a cabal keeps of the pay: validators who give all weight to miners of their own, by their share of the stake.
+//! The share of the emission that a cabal retains: validators that give all weight to the cabal's miners, as a function
+//! of their share of the stake.
 //!
-//! Everybody says the same in each epoch and stakes do not grow, so that bonds settle; what is paid then is the answer.
-//! [`Opinion`] is what the honest validators say meanwhile, and makes two curves: where they tell the cabal's miners
-//! from the others both sides face the same, and below half of the stake the cabal keeps nothing; where they cannot, it
-//! keeps what its clipped weights leave it.
+//! Every validator sets the same weights in each epoch and stakes do not grow, so the bonds converge. The result is the
+//! emission after they have converged. [`Opinion`] selects the weights of the honest validators, which gives two
+//! curves. If they distinguish the cabal's miners from the others, the two sides are symmetric, and below half of the
+//! stake the cabal retains nothing. If they do not, the cabal retains what its clipped weights yield.
 
 use crate::epoch::{self, Bond, Epoch, Malformed, Rules, Today, Variant, epoch};
 use crate::{Block, Hyperparameters, Rao, RuleSet, Uid, Weight};
 
-/// What is staked in all.
+/// The total stake.
 const ALL_STAKE: u64 = 1_000_000 * Rao::TAO;
 
-/// What an epoch pays.
+/// The emission of an epoch.
 const EMISSION: Rao = Rao(100 * Rao::TAO);
 
-/// Epochs after which bonds have settled, or never do.
+/// Number of epochs after which the computation stops, even if the bonds have not converged.
 const MAX_EPOCHS: u64 = 2_000;
 
 /// A subnet with a cabal in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cabal {
-    /// Validators that are not of the cabal, 1 or more; they share the rest of the stake alike.
+    /// Number of validators outside the cabal, 1 or more. They share the rest of the stake equally.
     pub honest_validators: u16,
-    /// Validators of the cabal, 1 or more; they share its stake alike.
+    /// Number of validators in the cabal, 1 or more. They share its stake equally.
     pub validators: u16,
-    /// Miners that are not of the cabal, 1 or more.
+    /// Number of miners outside the cabal, 1 or more.
     pub other_miners: u16,
-    /// Miners of the cabal, 1 or more.
+    /// Number of miners in the cabal, 1 or more.
     pub miners: u16,
 }
 
-/// What honest validators say of miners.
+/// The weights that honest validators give to miners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opinion {
-    /// The cabal's earn nothing, the others all the same.
+    /// No weight for the cabal's miners, equal weights for all others.
     TellsApart,
-    /// All earn the same, the cabal's among them.
+    /// Equal weights for all miners, including the cabal's.
     CannotTell,
 }
 
 impl Cabal {
-    /// The part of an epoch's pay that the cabal's validators and miners keep, 0..=1, with `percent` of the stake.
+    /// Returns the share of an epoch's emission, 0..=1, that the cabal's validators and miners retain with `percent` of
+    /// the stake.
     ///
     /// # Errors
-    /// When there are more neurons than uids, or the rules contradict themselves.
+    /// Returns [`Malformed`] if there are more neurons than uids or if the hyperparameters contradict each other.
     pub fn retained(
         self,
         percent: u8,
@@ -52,7 +54,7 @@ impl Cabal {
     ) -> Result<f64, Malformed> {
         let paid = self.settled(percent.min(100), opinion, hyperparameters)?.emission;
         let sum = |amounts: &[Rao]| amounts.iter().map(|amount| amount.0).sum::<u64>();
-        // uids: the cabal's miners, its validators, then the others.
+        // Order of the uids: the cabal's miners, its validators, then all others.
         let own = usize::from(self.miners) + usize::from(self.validators);
         Ok(sum(&paid[..own]) as f64 / sum(&paid).max(1) as f64)
     }
@@ -119,12 +121,12 @@ impl Cabal {
     }
 }
 
-/// The rules of an epoch without an owner, or commitments.
+/// Returns the rules of an epoch without an owner or commitments.
 fn rules(hyperparameters: &Hyperparameters, block: Block) -> Rules {
     Rules {
         block,
         activity_cutoff: hyperparameters.effective_activity_cutoff(),
-        // Permits stay as they are.
+        // Every current permit is kept.
         max_allowed_validators: u16::MAX,
         kappa: hyperparameters.kappa,
         bonds_moving_average: hyperparameters.bonds_moving_average,

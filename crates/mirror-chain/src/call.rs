@@ -1,4 +1,4 @@
-//! What can be asked of the chain, and who asks.
+//! The calls that the chain accepts, and the transactions that carry them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,134 +10,135 @@ use serde::{Deserialize, Serialize};
 use crate::commitment::Commitment;
 use crate::{Nonce, Rao, Uid};
 
-/// Weights that are told of a call that sets more.
+/// Maximum number of weights that are printed for one call.
 const WEIGHTS_TOLD: usize = 8;
 
-/// A call in the name of a key.
+/// A call made by a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// Whom it speaks for: a hotkey or a coldkey, as the call has it.
+    /// The key that makes the call: a hotkey or a coldkey, depending on the call.
     pub signer: PublicKey,
-    /// Rises with each transaction of the signer. The same one again acts once.
+    /// Number that increases with each transaction of the signer. A repeated transaction is applied only once.
     pub nonce: Nonce,
-    /// What is asked.
+    /// The call.
     pub call: Call,
 }
 
-/// What is asked of the chain.
+/// A call to the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Of a hotkey: join the subnet for nothing, where that is allowed.
+    /// By a hotkey: register in the subnet without a price, if the rules allow it.
     Register {
-        /// Who will own the neuron.
+        /// The coldkey that will own the neuron.
         coldkey: Coldkey,
     },
-    /// Of a coldkey: join the subnet for the price of the moment.
+    /// By a coldkey: register a hotkey in the subnet for the current price.
     BurnedRegister {
-        /// Which will speak for the neuron.
+        /// The hotkey of the new neuron.
         hotkey: Hotkey,
     },
-    /// Of a hotkey: say where the neuron's axon listens.
+    /// By a hotkey: announce the address of the neuron's axon.
     ServeAxon(Axon),
-    /// Of a hotkey: say where the neuron's figures are served.
+    /// By a hotkey: announce the address of the neuron's Prometheus endpoint.
     ServePrometheus(Axon),
-    /// Of a hotkey: say what other neurons are worth.
+    /// By a hotkey: set weights for other neurons.
     SetWeights(Weights),
-    /// Of a hotkey: say what other neurons are worth, so that nobody can read it yet.
+    /// By a hotkey: commit to weights that are revealed later.
     CommitWeights(Commitment),
-    /// Of a hotkey: say what was committed to.
+    /// By a hotkey: reveal weights that were committed to.
     RevealWeights {
-        /// What other neurons are worth.
+        /// The weights.
         weights: Weights,
-        /// What made the commitment hard to guess.
+        /// The salt that makes the commitment hard to guess.
         salt: Vec<u16>,
     },
-    /// Of a coldkey: stake with a hotkey, its own or a delegate.
+    /// By a coldkey: stake with a hotkey that it owns or with a delegate.
     AddStake {
-        /// With whom.
+        /// The hotkey to stake with.
         hotkey: Hotkey,
-        /// How much.
+        /// The amount of the stake.
         amount: Rao,
     },
-    /// Of a coldkey: take stake back.
+    /// By a coldkey: withdraw stake.
     RemoveStake {
-        /// From whom.
+        /// The hotkey to withdraw from.
         hotkey: Hotkey,
-        /// How much.
+        /// The amount to withdraw.
         amount: Rao,
     },
-    /// Of a coldkey: let others stake with a hotkey of its own.
+    /// By a coldkey: make a hotkey that it owns a delegate, which accepts stake from other coldkeys.
     BecomeDelegate {
-        /// With which.
+        /// The hotkey.
         hotkey: Hotkey,
-        /// The share of its nominators' dividends that it keeps, 65,535 is all; `None`: the subnet's default.
+        /// The share of its nominators' dividends that the delegate keeps; 65,535 is all. `None` for the subnet's
+        /// default.
         take: Option<u16>,
     },
-    /// Of a coldkey: give from its balance to another's. The fee is nothing.
+    /// By a coldkey: transfer coins from its balance to another coldkey. There is no fee.
     Transfer {
-        /// To whom.
+        /// The receiving coldkey.
         to: Coldkey,
-        /// How much.
+        /// The amount to transfer.
         amount: Rao,
     },
-    /// Of a hotkey: keep something on the chain for others to read.
+    /// By a hotkey: publish metadata on the chain.
     PublishMetadata {
         /// At most [`MAX_METADATA`](crate::MAX_METADATA) bytes.
         data: Vec<u8>,
     },
-    /// Of the subnet's owner: change a rule.
+    /// By the subnet's owner: change a hyperparameter.
     SetHyperparameter {
-        /// Its name, one of [`Hyperparameters::NAMES`](crate::Hyperparameters::NAMES).
+        /// Name of the hyperparameter, one of [`Hyperparameters::NAMES`](crate::Hyperparameters::NAMES).
         name: String,
-        /// What it shall be.
+        /// The new value.
         value: u64,
     },
-    /// Of the subnet's owner: give a coldkey a balance. Coins are granted or burned for it.
+    /// By the subnet's owner: set the balance of a coldkey. Coins are granted or burned for the difference.
     ForceSetBalance {
-        /// Whose.
+        /// The coldkey.
         coldkey: Coldkey,
-        /// What it shall be.
+        /// The new balance.
         free: Rao,
     },
-    /// Of the subnet's owner: seat a neuron, without price and limits, and give it coins.
+    /// By the subnet's owner: register a neuron without price and limits, and grant it coins.
     ForceRegister {
-        /// Which will speak for the neuron.
+        /// The hotkey of the new neuron.
         hotkey: Hotkey,
-        /// Who will own it.
+        /// The coldkey that will own it.
         coldkey: Coldkey,
-        /// What the owner will have staked with it.
+        /// The stake of the coldkey with the new neuron.
         stake: Rao,
-        /// What is added to the owner's balance.
+        /// The amount that is added to the coldkey's balance.
         free: Rao,
     },
 }
 
-/// What a neuron says others are worth.
+/// The weights that a neuron sets for others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weights {
-    /// For whom.
+    /// The uids that receive weight.
     pub uids: Vec<Uid>,
-    /// How much, beside `uids`; only their proportions count.
+    /// The weights, parallel to `uids`. Only their proportions count.
     pub weights: Vec<u16>,
-    /// The version of the rules by which they were made.
+    /// The version of the weight-setting rules of the validator.
     pub version_key: u64,
 }
 
-/// Where an axon listens.
+/// The listen address of an axon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Axon {
-    /// Its address.
+    /// The IP address.
     pub ip: IpAddr,
-    /// Its port.
+    /// The port.
     pub port: NonZeroU16,
 }
 
-/// A call in short, for people.
+/// A summary of a call for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSummary {
-    /// Its name: `set_weights`.
+    /// Name of the call, such as `set_weights`.
     pub call: &'static str,
-    /// Its arguments, of many weights the first: `0:65535 3:120 (2 uids, version key 0)`.
+    /// Arguments of the call. Only the first few weights are included: `0:65535 3:120 (2 uids, version key 0)`.
     pub arguments: String,
 }
 
@@ -184,7 +185,7 @@ impl fmt::Display for Axon {
     }
 }
 
-/// The first few by uid, and how many there are.
+/// Formats the first few weights as `uid:weight`, and the number of uids.
 impl fmt::Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (uid, weight) in self.uids.iter().zip(&self.weights).take(WEIGHTS_TOLD) {
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_told_in_short() {
+    fn a_call_is_summarised() {
         let weights = |count: u16| Weights {
             uids: (0..count).map(Uid).collect(),
             weights: (0..count).map(|uid| 100 + uid).collect(),

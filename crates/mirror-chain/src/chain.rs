@@ -1,4 +1,4 @@
-//! The state machine: transactions go into the open block, and closing it applies them.
+//! The state machine: transactions are added to the open block, and closing the block applies them.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -30,34 +30,38 @@ pub struct Chain {
     pub(crate) past_accounts: PastAccounts,
 }
 
-/// A block that has just closed.
+/// The result of closing a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedBlock {
-    /// Its number.
+    /// Number of the block.
     pub block: Block,
-    /// Its transactions, in the order (signer, nonce).
+    /// Results of its transactions, in the order (signer, nonce).
     pub applied: Vec<Applied>,
-    /// What they asked for, beside `applied`.
+    /// Summaries of the calls of these transactions, parallel to `applied`.
     pub asked: Vec<CallSummary>,
-    /// The epoch that came with it, if one did.
+    /// The epoch that ran in this block. `None` if none was due.
     pub epoch: Option<PaidEpoch>,
     /// Whether the metagraph has a new version.
     pub metagraph_changed: bool,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// Whom it spoke for.
+    /// The signer of the transaction.
     pub signer: PublicKey,
-    /// Which of the signer's it was.
+    /// The nonce of the transaction.
     pub nonce: Nonce,
-    /// Whether it took effect, or why not.
+    /// `Ok` if the call took effect, otherwise the reason why it did not.
     pub outcome: Result<(), DispatchError>,
 }
 
 impl Chain {
-    /// The chain before its first block. Its metagraph has version 1 and is that of the block before the first.
+    /// Creates the chain in the state before its first block. Its metagraph has version 1 and belongs to the block that
+    /// precedes the first.
+    ///
+    /// # Errors
+    /// Returns [`GenesisError`] if the genesis is invalid.
     pub fn genesis(genesis: Genesis) -> Result<Self, GenesisError> {
         let (state, closed) = genesis.state()?;
         let version = Metagraph {
@@ -79,15 +83,15 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Takes a transaction into the open block. The same transaction again changes nothing and is answered with the
-    /// block it was taken in before.
+    /// Adds a transaction to the open block. Repeating a transaction changes nothing and returns the block that first
+    /// included it.
     ///
     /// # Errors
-    /// [`DispatchError::Stale`] for another call under a nonce that the signer has used, and for a nonce below the
-    /// highest of the signer's closed blocks whose answer is no longer remembered (after
-    /// [`RECENT_TX_BLOCKS`](crate::REMEMBERED_BLOCKS), or
-    /// [`MAX_RECENT_TXS`](crate::REMEMBERED_TRANSACTIONS) others); [`DispatchError::ExhaustsResources`] for a
-    /// full block. All other refusals come with the block's closing.
+    /// Returns [`DispatchError::Stale`] if the signer has used the nonce for another call, or if the nonce is below the
+    /// highest that the signer has used in a closed block and its answer is no longer remembered (after
+    /// [`RECENT_TX_BLOCKS`](crate::RECENT_TX_BLOCKS) blocks or [`MAX_RECENT_TXS`](crate::MAX_RECENT_TXS) other
+    /// transactions). Returns [`DispatchError::ExhaustsResources`] if the block is full. All other errors are reported
+    /// when the block closes.
     pub fn submit(&mut self, transaction: Transaction) -> Result<Submitted, DispatchError> {
         let block = self.open_block();
         match self.pool.call(&transaction) {
@@ -110,8 +114,8 @@ impl Chain {
     }
 
     /// Closes the open block: applies its transactions in the order (signer, nonce), mints its reward, then runs the
-    /// epoch if one is due. (The real chain does the last two before a block's transactions, so that here an epoch sees
-    /// what was said in its own block.)
+    /// epoch if one is due. (The real chain mints the reward and runs the epoch before the block's transactions. Here,
+    /// an epoch includes the weights that were set in its block.)
     pub fn close_block(&mut self) -> ClosedBlock {
         let block = self.open_block();
         self.closed = block;
@@ -151,10 +155,10 @@ impl Chain {
         }
     }
 
-    /// Makes the next version of the metagraph, if anything is not as it was.
+    /// Adds a version of the metagraph if anything has changed. Returns whether it has.
     fn keep_version(&mut self, block: Block) -> bool {
         let before = self.history.newest();
-        // Neurons that nobody touched are the same allocation, which makes this cheap.
+        // Unchanged neurons share their allocation, which makes the comparison cheap.
         let changed = self.state.neurons != before.neurons || self.state.rules != before.hyperparameters;
         if changed {
             let version = Metagraph {
@@ -168,107 +172,119 @@ impl Chain {
         changed
     }
 
-    /// The last closed block; before the first, the one before it.
+    /// Returns the last closed block, or the block that precedes the first one if no block has closed.
     pub fn block(&self) -> Block {
         self.closed
     }
 
-    /// The block that takes transactions now.
+    /// Returns the block that currently accepts transactions.
     pub fn open_block(&self) -> Block {
         self.closed.next()
     }
 
-    /// The metagraph as of the last closed block.
+    /// Returns the metagraph as of the last closed block.
     pub fn metagraph(&self) -> &Arc<Metagraph> {
         self.history.newest()
     }
 
-    /// The metagraph as of an earlier block, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while their
-    /// versions take no more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was read from a snapshot has
-    /// none from before.
+    /// Returns the metagraph as of an earlier block. The last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) blocks are
+    /// available, or fewer if their versions take more than [`HISTORY_BYTES`](crate::HISTORY_BYTES). A chain that was
+    /// restored from a snapshot has no earlier versions.
+    ///
+    /// # Errors
+    /// Returns [`BlockUnavailable`] if the block is not closed or no longer held.
     pub fn metagraph_at(&self, block: Block) -> Result<&Arc<Metagraph>, BlockUnavailable> {
         self.history.at(block, self.closed)
     }
 
-    /// The last block that an epoch came with, if there was one.
+    /// Returns the block of the last epoch. `None` if no epoch has run.
     pub fn last_epoch(&self) -> Option<Block> {
         self.state.last_epoch
     }
 
-    /// The uid of a hotkey.
+    /// Returns the uid of a hotkey. `None` if it is not registered.
     pub fn uid(&self, hotkey: &Hotkey) -> Option<Uid> {
         self.state.uids.get(hotkey).copied()
     }
 
-    /// Whose stake a hotkey has, its owner's among them, and how much; in the order of coldkeys. A hotkey can have
-    /// stake that is a neuron no longer.
+    /// Returns the coldkeys with stake in a hotkey, including its owner, and their stakes, in the order of coldkeys. A
+    /// hotkey that is no longer a neuron can still have stake.
     pub fn nominators(&self, hotkey: &Hotkey) -> impl Iterator<Item = (Coldkey, Rao)> {
         self.state.accounts.nominators(*hotkey)
     }
 
-    /// Who takes stake from others, and what share of their dividends each keeps, 65,535 is all; in the order of
-    /// hotkeys.
+    /// Returns the delegates and the share of their nominators' dividends that each keeps (65,535 is all), in the order
+    /// of hotkeys.
     pub fn delegates(&self) -> impl Iterator<Item = (Hotkey, u16)> {
         self.state.takes.iter().map(|(&hotkey, &take)| (hotkey, take))
     }
 
-    /// What a coldkey has free to use.
+    /// Returns the free balance of a coldkey.
     pub fn balance(&self, coldkey: &Coldkey) -> Rao {
         self.state.accounts.balance(coldkey)
     }
 
-    /// What a coldkey had when an earlier block closed, one of the last [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) while
-    /// no more than [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was read
-    /// from a snapshot knows none from before.
+    /// Returns the holdings of a coldkey when an earlier block closed. The last
+    /// [`HISTORY_BLOCKS`](crate::HISTORY_BLOCKS) blocks are available, or fewer if more than
+    /// [`HELD_CHANGES`](crate::HELD_CHANGES) balances and stakes have changed since. A chain that was restored from a
+    /// snapshot has no earlier holdings.
+    ///
+    /// # Errors
+    /// Returns [`BlockUnavailable`] if the block is not closed or no longer held.
     pub fn holdings_at(&self, coldkey: Coldkey, block: Block) -> Result<Holdings, BlockUnavailable> {
         self.past_accounts
             .at(coldkey, block, self.closed, &self.state.accounts)
     }
 
-    /// The hash of a closed block, one of the last [`HELD_HASHES`](crate::HELD_HASHES).
+    /// Returns the hash of a closed block, one of the last [`HELD_HASHES`](crate::HELD_HASHES).
+    ///
+    /// # Errors
+    /// Returns [`BlockUnavailable`] if the block is not closed or no longer held.
     pub fn block_hash(&self, block: Block) -> Result<BlockHash, BlockUnavailable> {
         self.hashes.at(block, self.closed)
     }
 
-    /// What a hotkey has published last.
+    /// Returns the metadata that a hotkey last published.
     pub fn metadata(&self, hotkey: &Hotkey) -> Option<&Metadata> {
         self.state.metadata.of(hotkey)
     }
 
-    /// The number of the subnet.
+    /// Returns the number of the subnet.
     pub fn netuid(&self) -> u16 {
         self.state.netuid
     }
 
-    /// Who may change the rules.
+    /// Returns the subnet's owner, who may change the hyperparameters.
     pub fn owner(&self) -> Option<&SubnetOwner> {
         self.state.owner.as_ref()
     }
 
-    /// All that coldkeys have free to use, in their order; none has nothing.
+    /// Returns all free balances, in the order of coldkeys. Balances of 0 are left out.
     pub fn balances(&self) -> impl Iterator<Item = (Coldkey, Rao)> {
         let balances = self.state.accounts.balances().iter();
         balances.map(|(&coldkey, &free)| (coldkey, free))
     }
 
-    /// All that coldkeys have staked with hotkeys, in the order (hotkey, coldkey); none has nothing.
+    /// Returns all stakes, in the order (hotkey, coldkey). Stakes of 0 are left out.
     pub fn stakes(&self) -> impl Iterator<Item = (Hotkey, Coldkey, Rao)> {
         let stakes = self.state.accounts.stakes().iter();
         stakes.map(|(&(hotkey, coldkey), &stake)| (hotkey, coldkey, stake))
     }
 
-    /// Where all coins have come from and gone to.
+    /// Returns the sources and sinks of all coins.
     pub fn issuance(&self) -> Issuance {
         self.state.accounts.issuance()
     }
 
-    /// What a registration costs in the open block, unless others come before.
+    /// Returns the price of a registration as of the last closed block. In the open block, the adjustment at its
+    /// beginning and earlier registrations may change it.
     pub fn burn(&self) -> Rao {
         self.state.registrations.burn
     }
 }
 
-/// Epochs fall on blocks as they do on the real chain: each `tempo + 1` blocks, shifted by the number of the subnet.
+/// Returns whether an epoch is due. As on the real chain, epochs run every `tempo + 1` blocks, shifted by the number of
+/// the subnet. A tempo of 0 disables them.
 fn epoch_is_due(block: Block, netuid: u16, tempo: u64) -> bool {
     tempo != 0 && (block.0 + u64::from(netuid) + 1).is_multiple_of(tempo.saturating_add(1))
 }

@@ -1,6 +1,6 @@
-//! Commit-reveal: weights are said under a hash first and in the open some epochs later, so that nobody can copy them
-//! while they are worth copying. As on the real chain of 2024 and after, the commitment is a hash that whoever made it
-//! must reveal.
+//! Commit-reveal: a validator first publishes a hash of its weights and reveals the weights some epochs later, so that
+//! they cannot be copied while they are useful. As on the real chain since 2024, the commitment is a hash that its
+//! author must reveal.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Block, DispatchError, Weights};
 
-/// Most commitments of a hotkey that wait to be revealed.
+/// Maximum number of unrevealed commitments of a hotkey.
 pub const MAX_UNREVEALED_COMMITS: usize = 10;
 
-/// The hash of weights, a salt, and whose they are.
+/// The hash of a hotkey, its weights and a salt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commitment(pub [u8; 32]);
 
-/// In hexadecimal digits.
+/// Formats the hash in hexadecimal.
 impl fmt::Display for Commitment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -27,7 +27,8 @@ impl fmt::Display for Commitment {
 }
 
 impl Commitment {
-    /// BLAKE2b-256 of hotkey, netuid, uids, weights, salt and version key in SCALE: the hash that bittensor commits to.
+    /// Returns the commitment: BLAKE2b-256 of hotkey, netuid, uids, weights, salt and version key in SCALE encoding,
+    /// the hash that bittensor commits to.
     pub fn new(hotkey: &Hotkey, netuid: u16, weights: &Weights, salt: &[u16]) -> Self {
         let mut hasher = Blake2b::<U32>::new();
         hasher.update(hotkey.bytes());
@@ -48,7 +49,7 @@ fn update_list(hasher: &mut Blake2b<U32>, numbers: impl ExactSizeIterator<Item =
     }
 }
 
-/// A length as SCALE has it, in the first bytes, and how many they are.
+/// Returns a length in SCALE's compact encoding, and the number of bytes that the encoding takes.
 fn compact_length(length: usize) -> ([u8; 4], usize) {
     let (mode, width) = match length {
         0..64 => (0, 1),
@@ -58,29 +59,29 @@ fn compact_length(length: usize) -> ([u8; 4], usize) {
     (((length as u32) << 2 | mode).to_le_bytes(), width)
 }
 
-/// In which epochs commitments are made and revealed.
+/// The parameters that determine in which epoch a commitment can be revealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevealPeriod {
-    /// The number of the subnet, which shifts its epochs.
+    /// Number of the subnet, which shifts its epochs.
     pub netuid: u16,
-    /// An epoch has one block more.
+    /// Length of an epoch in blocks, minus one.
     pub tempo: u64,
-    /// Epochs between the two.
+    /// Number of epochs from a commitment to its reveal.
     pub epochs: u64,
 }
 
-/// A hotkey's commitments that wait to be revealed, oldest first.
+/// The unrevealed commitments of a hotkey, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Commits(VecDeque<(Block, Commitment)>);
 
 impl RevealPeriod {
-    /// The number of the epoch that a block is of.
+    /// Returns the number of the epoch that contains a block.
     pub fn epoch(self, block: Block) -> u64 {
         let shifted = block.0.saturating_add(u64::from(self.netuid) + 1);
         shifted / self.tempo.saturating_add(1)
     }
 
-    /// The one epoch in which what was committed to at `committed` can be revealed.
+    /// Returns the only epoch in which a commitment made in block `committed` can be revealed.
     pub fn reveal_epoch(self, committed: Block) -> u64 {
         self.epoch(committed).saturating_add(self.epochs)
     }
@@ -91,7 +92,10 @@ impl RevealPeriod {
 }
 
 impl Commits {
-    /// Notes a commitment. Expired ones make room.
+    /// Records a commitment and removes expired ones.
+    ///
+    /// # Errors
+    /// Returns [`DispatchError::TooManyUnrevealedCommits`] if [`MAX_UNREVEALED_COMMITS`] others are unrevealed.
     pub(crate) fn commit(
         &mut self,
         commitment: Commitment,
@@ -107,7 +111,7 @@ impl Commits {
         Ok(())
     }
 
-    /// Checks that a commitment was made and can be revealed now; gives its place.
+    /// Checks that a commitment was made and can be revealed now. Returns its position.
     pub(crate) fn revealable(
         &self,
         commitment: Commitment,
@@ -116,7 +120,7 @@ impl Commits {
     ) -> Result<usize, DispatchError> {
         let made = |&(_, other): &(Block, Commitment)| other == commitment;
         let live = |&&(committed, _): &&(Block, Commitment)| !period.is_expired(committed, now);
-        // The oldest expire first.
+        // The oldest commitments expire first.
         let expired = self.0.len() - self.0.iter().filter(live).count();
         let Some(place) = self.0.iter().skip(expired).position(made) else {
             let was_made = self.0.iter().any(made);
@@ -134,12 +138,12 @@ impl Commits {
         Ok(place)
     }
 
-    /// Forgets the commitment at this place and those before it.
+    /// Removes the commitment at this position and all older ones.
     pub(crate) fn forget_to(&mut self, place: usize) {
         self.0.drain(..=place);
     }
 
-    /// When the oldest was made that can still be revealed.
+    /// Returns the block of the oldest commitment that has not expired.
     pub(crate) fn oldest_live(&self, now: Block, period: RevealPeriod) -> Option<Block> {
         let mut blocks = self.0.iter().map(|&(committed, _)| committed);
         blocks.find(|&committed| !period.is_expired(committed, now))
@@ -155,8 +159,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_those_of_scale() {
-        // The examples of the SCALE specification, and the first value of the four-byte mode.
+    fn lengths_are_encoded_as_in_scale() {
+        // Examples of the SCALE specification, and the first value of the four-byte mode.
         let encoded = |length| {
             let (bytes, width) = compact_length(length);
             bytes[..width].to_vec()
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_of_a_reveal_is_the_one_after_the_period() {
+    fn a_commitment_is_revealed_one_period_later() {
         // With netuid 1 and tempo 9 an epoch ends each 10 blocks: blocks 8 … 17 are epoch 1.
         let period = RevealPeriod {
             netuid: 1,
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_commitments_wait_at_most() {
+    fn at_most_ten_commitments_are_unrevealed() {
         let period = RevealPeriod {
             netuid: 1,
             tempo: 9,

@@ -1,17 +1,17 @@
-//! Why the chain did not do what it was asked, by the names that Subtensor and Substrate have for it.
+//! The errors of transactions, with the names that Subtensor and Substrate use for them.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! dispatch_errors {
     ($($(#[$doc:meta])* $name:ident: $text:literal,)+) => {
-        /// Why a transaction was not taken, or did not take effect.
+        /// The reason why a transaction was rejected or did not take effect.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
         pub enum DispatchError {
             $($(#[$doc])* #[error($text)] $name,)+
         }
 
         impl DispatchError {
-            /// The chain's name for it.
+            /// Returns the chain's name of the error.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)+
@@ -22,108 +22,108 @@ macro_rules! dispatch_errors {
 }
 
 dispatch_errors! {
-    /// A nonce that this key has used for another call, or below one that it has used, whose answer, if it was used
-    /// itself, is no longer remembered.
-    Stale: "the key has used this nonce for another call, or one above it since",
-    /// Not signed by the key that it speaks for.
-    BadProof: "the transaction is not signed by the key that it speaks for",
-    /// Before its first block.
-    Future: "the transaction may be taken only in later blocks",
-    /// After its last block.
-    AncientBirthBlock: "the blocks in which the transaction could be taken are over",
-    /// The block has no room.
-    ExhaustsResources: "the block has no room for more transactions, try again in the next",
+    /// The key has used the nonce for another call, or the nonce is below one that the key has used and its answer is
+    /// no longer remembered.
+    Stale: "the nonce is stale: the key has used it for another call, or has used a higher one since",
+    /// The transaction is not signed by its signer's key.
+    BadProof: "the signature was not made by the transaction's signer",
+    /// The first block in which the transaction is valid is not open yet.
+    Future: "the transaction is valid only in later blocks",
+    /// The last block in which the transaction is valid has closed.
+    AncientBirthBlock: "the transaction has expired: the blocks in which it was valid have closed",
+    /// The block is full.
+    ExhaustsResources: "the block is full: submit the transaction again in the next block",
 
-    /// Not a neuron of the subnet, or a hotkey that nobody has ever registered.
+    /// The hotkey is not a neuron of the subnet, or was never registered.
     NotRegistered: "the hotkey is not registered in the subnet",
-    /// A neuron of the subnet already.
-    AlreadyRegistered: "the hotkey is registered in the subnet already",
-    /// Nobody can register, or not for nothing.
-    RegistrationDisabled: "the subnet takes no registrations of this kind",
-    /// The block has had its registrations.
-    TooManyRegistrationsThisBlock: "the subnet takes no more registrations in this block",
-    /// The interval has had its registrations.
-    TooManyRegistrationsThisInterval: "the subnet takes no more registrations in this interval",
-    /// The subnet is full, and nobody in it can be replaced.
-    NoNeuronIdAvailable: "the subnet has no uid left",
-    /// A hotkey of somebody else.
-    NonAssociatedColdKey: "the hotkey belongs to another coldkey, and is no delegate",
+    /// The hotkey is already a neuron of the subnet.
+    AlreadyRegistered: "the hotkey is already registered in the subnet",
+    /// Registration is disabled, or registration without a price is.
+    RegistrationDisabled: "the subnet does not allow this kind of registration",
+    /// The limit of registrations in a block is reached.
+    TooManyRegistrationsThisBlock: "the subnet allows no more registrations in this block",
+    /// The limit of registrations in an interval is reached.
+    TooManyRegistrationsThisInterval: "the subnet allows no more registrations in this interval",
+    /// The subnet is full, and no neuron in it can be replaced.
+    NoNeuronIdAvailable: "the subnet is full, and no neuron can be replaced",
+    /// The hotkey belongs to another coldkey.
+    NonAssociatedColdKey: "the hotkey belongs to another coldkey and, for staking, is not a delegate",
 
-    /// An address where nobody can be.
-    InvalidIpAddress: "the address is one where nobody can listen",
-    /// Sooner than the rate limit allows.
-    ServingRateLimitExceeded: "the hotkey has announced its address too short a time ago",
+    /// The IP address is unspecified or a multicast address.
+    InvalidIpAddress: "no program can listen at this IP address",
+    /// The rate limit for announcing an address is exceeded.
+    ServingRateLimitExceeded: "the hotkey has announced its address too recently",
 
-    /// Not as many weights as uids.
-    WeightVecNotEqualSize: "there are not as many weights as uids",
-    /// More uids than neurons.
+    /// The numbers of uids and weights differ.
+    WeightVecNotEqualSize: "the numbers of uids and weights differ",
+    /// There are more uids than neurons.
     TooManyUids: "there are more uids than neurons in the subnet",
-    /// Too little stake to set weights.
-    NotEnoughStakeToSetWeights: "the hotkey has less stake than the subnet asks of who sets weights",
-    /// A version key below the subnet's.
+    /// The stake is too low to set weights.
+    NotEnoughStakeToSetWeights: "the hotkey's stake is below the minimum for setting weights",
+    /// The version key is below the subnet's.
     IncorrectNetworkVersionKey: "the version key is below the subnet's",
-    /// Sooner than the rate limit allows.
-    SettingWeightsTooFast: "the hotkey has set weights too short a time ago",
-    /// Weights for others without a validator permit.
-    NoValidatorPermit: "the neuron has no validator permit, and may set a weight only for itself",
-    /// A uid more than once.
-    DuplicateUids: "a uid is named twice",
-    /// A uid that no neuron has.
-    InvalidUid: "a uid is named that no neuron has",
-    /// Fewer weights than must be set.
-    NotSettingEnoughWeights: "there are fewer weights than the subnet asks for",
-    /// A weight with too large a share.
-    MaxWeightExceeded: "a weight is a larger share of all than the subnet allows",
+    /// The rate limit for setting weights is exceeded.
+    SettingWeightsTooFast: "the hotkey has set weights too recently",
+    /// The neuron sets weights for others without a validator permit.
+    NoValidatorPermit: "without a validator permit, a neuron may set a weight only for itself",
+    /// A uid occurs more than once.
+    DuplicateUids: "a uid occurs more than once",
+    /// A uid belongs to no neuron.
+    InvalidUid: "a uid belongs to no neuron",
+    /// There are fewer weights than the minimum.
+    NotSettingEnoughWeights: "there are fewer weights than the subnet's minimum",
+    /// The share of a weight is too large.
+    MaxWeightExceeded: "a weight's share of all weights is larger than the subnet allows",
 
-    /// Weights in the open, where they must be committed to first.
-    CommitRevealEnabled: "the subnet takes weights only by commit and reveal",
-    /// A commitment where weights are set in the open.
-    CommitRevealDisabled: "the subnet takes weights in the open, not by commit and reveal",
-    /// Sooner than the rate limit allows.
-    CommittingWeightsTooFast: "the hotkey has set or committed to weights too short a time ago",
-    /// Ten commitments wait.
-    TooManyUnrevealedCommits: "the hotkey has as many commitments waiting as it may",
-    /// Nothing was committed to.
-    NoWeightsCommitFound: "the hotkey has no commitment that waits to be revealed",
-    /// The epoch of the reveal is not there yet.
-    RevealTooEarly: "the commitment cannot be revealed before its epoch",
+    /// Weights were set directly where the rules require commit-reveal.
+    CommitRevealEnabled: "the subnet accepts weights only by commit-reveal",
+    /// Weights were committed or revealed where the rules require setting them directly.
+    CommitRevealDisabled: "the subnet does not use commit-reveal: set the weights directly",
+    /// The rate limit for committing to weights is exceeded.
+    CommittingWeightsTooFast: "the hotkey has set or committed to weights too recently",
+    /// The hotkey has ten unrevealed commitments.
+    TooManyUnrevealedCommits: "the hotkey has reached the limit of unrevealed commitments",
+    /// The hotkey has no commitment to reveal.
+    NoWeightsCommitFound: "the hotkey has no commitment to reveal",
+    /// The epoch of the reveal has not begun.
+    RevealTooEarly: "it is too early: the epoch in which the commitment can be revealed has not begun",
     /// The epoch of the reveal is over.
-    ExpiredWeightCommit: "the commitment was to be revealed in an epoch that is over",
-    /// Not what was committed to: other weights, another salt, another version key.
-    InvalidRevealCommitHashNotMatch: "no commitment of the hotkey is to these weights with this salt",
+    ExpiredWeightCommit: "the commitment has expired: the epoch in which it could be revealed is over",
+    /// The weights, the salt or the version key differ from the commitment.
+    InvalidRevealCommitHashNotMatch: "the weights, salt and version key match no commitment of the hotkey",
 
-    /// Not a neuron, or one that has gone.
+    /// The hotkey is not, or no longer, a neuron.
     AccountNotAllowedCommit: "only neurons of the subnet can publish metadata",
-    /// Too much at once, or since the last epoch.
-    SpaceLimitExceeded: "the hotkey has published as many bytes in this epoch as it may, or they are too many at once",
+    /// The metadata is too long, or the limit between two epochs is reached.
+    SpaceLimitExceeded: "the metadata is too long, or exceeds the hotkey's limit for this epoch",
 
-    /// Nothing is to be moved.
-    AmountTooLow: "the amount is nothing",
-    /// The balance does not allow it.
-    NotEnoughBalanceToStake: "the coldkey's balance does not suffice, and must keep the existential deposit",
-    /// The stake is not so much.
-    NotEnoughStakeToWithdraw: "the coldkey has less than that staked with the hotkey",
-    /// A nominator's stake would be too small.
-    NomStakeBelowMinimumThreshold: "a nominator's stake would be less than the least, and more than nothing",
-    /// Sooner than the rate limit allows.
-    TxRateLimitExceeded: "the coldkey has moved stake too short a time ago",
-    /// A delegate already.
-    AlreadyDelegate: "the hotkey is a delegate already",
-    /// More than a delegate may keep.
-    InvalidTake: "the take is more than the subnet allows",
-    /// The balance does not allow it.
-    InsufficientBalance: "the coldkey's balance does not suffice, and must keep the existential deposit",
-    /// Too little for a new account.
-    ExistentialDeposit: "the receiver would have less than the existential deposit",
+    /// The amount is 0.
+    AmountTooLow: "the amount must be more than 0",
+    /// The balance is too low.
+    NotEnoughBalanceToStake: "the coldkey's balance is too low: it must also keep the existential deposit",
+    /// The stake is too low.
+    NotEnoughStakeToWithdraw: "the coldkey's stake with the hotkey is less than the amount",
+    /// The stake of a nominator would be too small.
+    NomStakeBelowMinimumThreshold: "the nominator's stake would be below the minimum, but not 0",
+    /// The rate limit for moving stake is exceeded.
+    TxRateLimitExceeded: "the coldkey has moved stake too recently",
+    /// The hotkey is already a delegate.
+    AlreadyDelegate: "the hotkey is already a delegate",
+    /// The take is larger than allowed.
+    InvalidTake: "the take is larger than the subnet allows",
+    /// The balance is too low.
+    InsufficientBalance: "the coldkey's balance is too low: it must also keep the existential deposit",
+    /// The amount is too small for a new account.
+    ExistentialDeposit: "the receiver's balance would be below the existential deposit",
 
-    /// Not the subnet's owner.
-    NotSubnetOwner: "the key is not the subnet owner's",
-    /// More coins than can be.
-    Overflow: "there would be more coins than the chain can count",
-    /// No such rule.
-    UnknownHyperparameter: "there is no hyperparameter of this name",
-    /// Outside of what the rule can be.
-    ValueNotInBounds: "the hyperparameter cannot have this value",
-    /// Neurons would have to go.
-    MaxAllowedUidsLessThanCurrentUids: "there are more neurons in the subnet than that",
+    /// The signer is not the subnet's owner.
+    NotSubnetOwner: "only the subnet's owner may make this call",
+    /// The number of coins would exceed the limit.
+    Overflow: "the chain would have more coins than its limit",
+    /// The hyperparameter does not exist.
+    UnknownHyperparameter: "there is no hyperparameter with this name",
+    /// The value is out of bounds.
+    ValueNotInBounds: "the value is out of bounds for this hyperparameter",
+    /// The limit is below the current number of neurons.
+    MaxAllowedUidsLessThanCurrentUids: "the subnet already has more neurons than this limit",
 }

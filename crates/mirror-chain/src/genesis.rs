@@ -16,72 +16,72 @@ use crate::{Block, Bond, Hyperparameters, MAX_ISSUANCE, MAX_UIDS, Neuron, Rao, U
 /// The first state of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Genesis {
-    /// Which subnet; shifts the blocks at which its epochs fall.
+    /// Number of the subnet. It shifts the blocks in which its epochs run.
     pub netuid: u16,
-    /// The block that closes first, 1..=4,294,967,295. Block 0 is the genesis itself.
+    /// The first block that closes, 1..=4,294,967,295. Block 0 is the genesis itself.
     pub first_block: Block,
-    /// The rules.
+    /// The hyperparameters.
     pub hyperparameters: Hyperparameters,
-    /// Who may change the rules; `None`: nobody.
+    /// The owner, who may change the hyperparameters. `None` if the subnet has no owner.
     pub owner: Option<SubnetOwner>,
     /// Neurons that are registered from the start, by uid.
     pub neurons: Vec<GenesisNeuron>,
-    /// Stake that others gave to these neurons, which are delegates then, with the default take.
+    /// Stakes that other coldkeys have with these neurons, which become delegates with the default take.
     pub nominations: Vec<Nomination>,
-    /// What is free to use.
+    /// Free balances.
     pub balances: Vec<Balance>,
 }
 
-/// Whose the subnet is.
+/// The owner of a subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubnetOwner {
-    /// May change the rules.
+    /// The coldkey that may change the hyperparameters.
     pub coldkey: Coldkey,
-    /// Where it is a neuron and the rules are today's: it always has a permit, its weight for itself counts, and it is
-    /// never replaced.
+    /// The hotkey of the owner. If it is a neuron and the rules are today's, it always has a permit, its weight for
+    /// itself counts, and it is never replaced.
     pub hotkey: Hotkey,
 }
 
 /// A neuron that is registered from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenesisNeuron {
-    /// Speaks for the neuron.
+    /// The hotkey of the neuron.
     pub hotkey: Hotkey,
-    /// Owns it.
+    /// The coldkey that owns the neuron.
     pub coldkey: Coldkey,
-    /// The owner's own stake.
+    /// The stake of the owner with the neuron, in rao.
     pub stake: Rao,
-    /// May set weights for others.
+    /// Whether the neuron may set weights for others.
     pub validator_permit: bool,
-    /// What it has said of others. Who has said something counts as heard in the first block, after all had registered:
-    /// else no epoch would count it.
+    /// The weights that it has set. A neuron with weights or bonds counts as updated in the first block, when all
+    /// neurons are already registered. Otherwise no epoch would count its weights.
     pub weights: Vec<Weight>,
-    /// What it has in others.
+    /// Its bonds in other neurons.
     pub bonds: Vec<Bond>,
 }
 
-/// Stake that a coldkey gives to a hotkey.
+/// The stake of a coldkey with the hotkey of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nomination {
-    /// Who is nominated.
+    /// The hotkey of the neuron.
     pub hotkey: Hotkey,
-    /// Whose stake it is.
+    /// The coldkey that owns the stake.
     pub coldkey: Coldkey,
-    /// How much.
+    /// The amount of the stake, in rao.
     pub stake: Rao,
 }
 
-/// What a coldkey has to use.
+/// The free balance of a coldkey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
-    /// Whose.
+    /// The coldkey.
     pub coldkey: Coldkey,
-    /// How much.
+    /// The free balance, in rao.
     pub free: Rao,
 }
 
 impl Genesis {
-    /// A chain of subnet 1 without neurons or balances whose first block is 1.
+    /// Returns the genesis of subnet 1 without neurons or balances, with first block 1.
     pub fn empty(hyperparameters: Hyperparameters) -> Self {
         Self {
             netuid: 1,
@@ -94,7 +94,10 @@ impl Genesis {
         }
     }
 
-    /// The state before the first block, as of the block before it.
+    /// Returns the state before the first block, and the number of the block that precedes it.
+    ///
+    /// # Errors
+    /// Returns [`GenesisError`] if the genesis is invalid.
     pub(crate) fn state(self) -> Result<(State, Block), GenesisError> {
         let genesis = match self.first_block.0 {
             1..=0xFFFF_FFFF => Block(self.first_block.0 - 1),
@@ -232,7 +235,7 @@ fn uids_of(neurons: &[GenesisNeuron], max_allowed_uids: u32) -> Result<BTreeMap<
     Ok(uids)
 }
 
-/// A genesis that no chain can start from.
+/// The reason why a genesis is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// The number of the first block is out of range.
@@ -241,19 +244,19 @@ pub enum GenesisError {
         /// The number given.
         block: Block,
     },
-    /// A rule is out of bounds, or contradicts another.
+    /// A hyperparameter is out of bounds or contradicts another.
     #[error(
-        "the hyperparameters are not within their bounds: max_allowed_uids is 1 to {MAX_UIDS}, min_burn at most max_burn, \
+        "the hyperparameters are out of bounds: max_allowed_uids must be 1 to {MAX_UIDS}, min_burn at most max_burn, \
          alpha_low at most alpha_high, burn_increase 100 or more, target_registrations_per_interval 1 or more, \
-         bonds_moving_average at most 1,000,000"
+         bonds_moving_average and activity_cutoff_factor at most 1,000,000, alpha_sigmoid_steepness at most 32,767"
     )]
     Hyperparameters,
     /// More neurons than the subnet has room for.
-    #[error("{count} neurons do not fit: the subnet has room for {max_allowed_uids}")]
+    #[error("there are {count} neurons, but max_allowed_uids is {max_allowed_uids}")]
     TooManyNeurons {
-        /// Neurons given.
+        /// Number of neurons.
         count: usize,
-        /// Room there is.
+        /// Maximum number of neurons.
         max_allowed_uids: u32,
     },
     /// Two neurons have one hotkey.
@@ -261,40 +264,40 @@ pub enum GenesisError {
     DuplicateHotkey {
         /// The hotkey.
         hotkey: Hotkey,
-        /// Uid of the one.
+        /// Uid of the first neuron.
         first: usize,
-        /// Uid of the other.
+        /// Uid of the second neuron.
         second: usize,
     },
-    /// A row names a neuron that is not there.
-    #[error("the {what} of uid {from} name uid {uid}, which no neuron has")]
+    /// A row contains a uid that no neuron has.
+    #[error("the {what} of uid {from} contain uid {uid}, which no neuron has")]
     UnknownUid {
-        /// Weights or bonds.
+        /// `weights` or `bonds`.
         what: &'static str,
-        /// Whose.
+        /// The uid of the row.
         from: usize,
-        /// The uid named.
+        /// The uid in the row.
         uid: Uid,
     },
-    /// A row names a neuron twice.
-    #[error("the {what} of uid {from} name uid {uid} twice")]
+    /// A row contains a uid twice.
+    #[error("the {what} of uid {from} contain uid {uid} twice")]
     RepeatedUid {
-        /// Weights or bonds.
+        /// `weights` or `bonds`.
         what: &'static str,
-        /// Whose.
+        /// The uid of the row.
         from: usize,
-        /// The uid named.
+        /// The uid in the row.
         uid: Uid,
     },
-    /// A nomination of a hotkey that is no neuron's.
-    #[error("coldkey {coldkey} nominates {hotkey}, which is the hotkey of no neuron")]
+    /// A nomination of a hotkey that is not a neuron.
+    #[error("coldkey {coldkey} nominates hotkey {hotkey}, which belongs to no neuron")]
     UnknownNominee {
         /// The hotkey.
         hotkey: Hotkey,
-        /// Who nominates it.
+        /// The coldkey that nominates it.
         coldkey: Coldkey,
     },
-    /// Stakes and balances are more together than the chain can count.
-    #[error("stakes and balances are more than {} rao in all", MAX_ISSUANCE.0)]
+    /// Stakes and balances exceed [`MAX_ISSUANCE`].
+    #[error("the total of stakes and balances is more than {} rao", MAX_ISSUANCE.0)]
     TooManyCoins,
 }

@@ -1,48 +1,51 @@
-//! The rules of the subnet, as numbers with names.
+//! The hyperparameters of the subnet: its rules, as named numbers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Rao;
 
-/// Most neurons that a subnet can have: a uid has 16 bits.
+/// Maximum number of neurons in a subnet, because a uid has 16 bits.
 pub const MAX_UIDS: u32 = 65_536;
 
-/// Which of the real chain's two sets of rules holds where they differ: the body of the epoch, who is replaced when
-/// the subnet is full, how the price of a registration moves, and what becomes of the stake of a neuron that goes.
+/// The set of rules that applies where those of the real chain have changed: the algorithm of the epoch, which neuron
+/// is replaced when the subnet is full, how the price of a registration changes, and what happens to the stake of a
+/// replaced neuron.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleSet {
-    /// Of June 2023, Subtensor 0.0.1.
+    /// The rules of June 2023, Subtensor 0.0.1.
     Classic,
-    /// Of June 2026.
+    /// The rules of June 2026.
     Today,
 }
 
-/// What a hyperparameter holds, as the number that is told of it.
+/// The value of a hyperparameter, which is published as a number.
 trait Value: Sized {
     fn number(self) -> u64;
 
-    /// `None` where the number is none of these values.
+    /// Converts a number to a value. `None` if the number is out of range.
     fn of_number(number: u64) -> Option<Self>;
 }
 
 macro_rules! hyperparameters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
-        /// The rules of the subnet. A number is told and set by its name here, which is Subtensor's where it has one.
+        /// The rules of the subnet. Each is read and set as a number under the name of its field, which is Subtensor's
+        /// name if it has one.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Hyperparameters {
             $($(#[$doc])* pub $name: $type,)+
         }
 
         impl Hyperparameters {
-            /// The names, in the order of the fields.
+            /// Names of the hyperparameters, in the order of the fields.
             pub const NAMES: &[&str] = &[$(stringify!($name)),+];
 
-            /// All of them by name, in the order of [`NAMES`](Self::NAMES).
+            /// Returns all hyperparameters by name, in the order of [`NAMES`](Self::NAMES).
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name.number())),+].into_iter()
             }
 
-            /// The same but for the one of this name. Whether they go together is not looked at.
+            /// Returns a copy in which the named hyperparameter has another value. Does not check whether the values
+            /// are consistent.
             fn with(mut self, name: &str, value: u64) -> Result<Self, HyperparameterError> {
                 match name {
                     $(stringify!($name) => {
@@ -58,105 +61,106 @@ macro_rules! hyperparameters {
 }
 
 hyperparameters! {
-    /// Whose rules hold: 0 classic, 1 today.
+    /// The set of rules that applies: 0 for classic, 1 for today.
     rule_set: RuleSet,
-    /// Blocks between two epochs, the epoch's own not counted; 0: no epoch ever.
+    /// Number of blocks between two epochs, excluding the block of the epoch; 0 disables epochs.
     tempo: u64,
-    /// Minted each block until half of all TAO is issued, then half of it, and so on.
+    /// Amount minted in each block until half of all TAO is issued, then half of it, and so on.
     block_emission: Rao,
-    /// Share of the stake that makes a consensus, 65,535 is all: of a neuron's weights it is the largest that so much
-    /// of the stake gives.
+    /// Share of the stake that defines the consensus, 65,535 is all: the consensus for a neuron is the largest weight
+    /// that this share of the stake supports.
     kappa: u16,
-    /// Blocks without new weights after which a validator does not count.
+    /// Number of blocks without new weights after which a validator is inactive.
     activity_cutoff: u64,
-    /// [`Today`](RuleSet::Today) counts the cutoff in thousandths of the tempo, and this many.
+    /// The activity cutoff of [`Today`](RuleSet::Today), in thousandths of the tempo.
     activity_cutoff_factor: u32,
-    /// Most neurons with a validator permit.
+    /// Maximum number of neurons with a validator permit.
     max_allowed_validators: u16,
-    /// Stake below which a neuron counts as without any, and may not set weights; [`Today`](RuleSet::Today) alone.
+    /// Stake below which a neuron counts as having none and may not set weights; [`Today`](RuleSet::Today) only.
     stake_threshold: Rao,
-    /// Share of the old bonds in the new, millionths.
+    /// Share of the old bonds in the new ones, in millionths.
     bonds_moving_average: u64,
-    /// How far bonds follow the clipped weights rather than the weights as set, 65,535 is fully;
-    /// [`Today`](RuleSet::Today) alone.
+    /// How far bonds follow the clipped weights instead of the weights as set, 65,535 is fully;
+    /// [`Today`](RuleSet::Today) only.
     bonds_penalty: u16,
-    /// Whether bonds move by pair, as in Yuma 3; [`Today`](RuleSet::Today) alone.
+    /// Whether each bond moves separately, as in Yuma 3; [`Today`](RuleSet::Today) only.
     yuma3_on: bool,
-    /// Whether each pair has a rate of its own, where [`yuma3_on`](Self::yuma3_on).
+    /// Whether each pair has a separate rate, if [`yuma3_on`](Self::yuma3_on).
     liquid_alpha_on: bool,
-    /// The smallest share of new bonds under liquid alpha, 65,535 is all.
+    /// The smallest share of new bonds under liquid alpha; 65,535 is all.
     alpha_low: u16,
-    /// The largest share of new bonds under liquid alpha, 65,535 is all.
+    /// The largest share of new bonds under liquid alpha; 65,535 is all.
     alpha_high: u16,
-    /// How steep liquid alpha is between the two, hundredths, at most 32,767.
+    /// Steepness of liquid alpha between the two, in hundredths, at most 32,767.
     alpha_sigmoid_steepness: u16,
-    /// Blocks between two settings of weights by a validator. The chain tells it, the validators keep it.
-    validator_epoch_length: u64,
-    /// Share of the smallest weights that validators leave out; 65,535 is 1. The chain tells it, the validators keep
+    /// Number of blocks between two settings of weights by a validator. The chain publishes it, and validators apply
     /// it.
+    validator_epoch_length: u64,
+    /// Share of the smallest weights that validators leave out; 65,535 is 1. The chain publishes it, and validators
+    /// apply it.
     validator_exclude_quantile: u16,
-    /// Fewest weights that may be set at once.
+    /// Minimum number of weights that may be set together.
     min_allowed_weights: u16,
-    /// Largest share of one weight among those set together; 65,535 is all.
+    /// Maximum share of one weight among those set together; 65,535 is all.
     max_weight_limit: u16,
-    /// Blocks that must lie between two settings of weights by one hotkey.
+    /// Minimum number of blocks between two settings of weights by one hotkey.
     weights_set_rate_limit: u64,
-    /// Smallest version key with which weights may be set; 0: any.
+    /// Minimum version key with which weights may be set; 0 allows any.
     weights_version_key: u64,
-    /// Whether weights are committed to first and revealed later, and cannot be set at once.
+    /// Whether weights are committed first and revealed later, and cannot be set directly.
     commit_reveal_weights_enabled: bool,
-    /// Epochs from a commitment to its reveal.
+    /// Number of epochs from a commitment to its reveal.
     commit_reveal_period: u64,
-    /// Blocks that must lie between two announcements of an axon by one hotkey.
+    /// Minimum number of blocks between two announcements of an axon by one hotkey.
     serving_rate_limit: u64,
-    /// Blocks that must lie between two moves of stake by one coldkey.
+    /// Minimum number of blocks between two moves of stake by one coldkey.
     tx_rate_limit: u64,
-    /// Least stake that a nominator may have with a hotkey.
+    /// Minimum stake of a nominator with a hotkey.
     nominator_min_required_stake: Rao,
-    /// What a delegate keeps of its nominators' dividends if it does not say, and at most; 65,535 is all.
+    /// Default and maximum share of its nominators' dividends that a delegate keeps; 65,535 is all.
     default_take: u16,
-    /// Most neurons, 1..=[`MAX_UIDS`].
+    /// Maximum number of neurons, 1..=[`MAX_UIDS`].
     max_allowed_uids: u32,
-    /// Blocks after its registration in which a neuron is not replaced while others can be.
+    /// Number of blocks after its registration in which a neuron is not replaced while others can be.
     immunity_period: u64,
-    /// Neurons past their immunity that are kept, so that not all newcomers replace them; [`Today`](RuleSet::Today)
-    /// alone.
+    /// Number of neurons past their immunity that are kept, so that newcomers do not replace all of them;
+    /// [`Today`](RuleSet::Today) only.
     min_non_immune_uids: u16,
-    /// Whether anybody can register.
+    /// Whether registration is allowed at all.
     network_registration_allowed: bool,
-    /// Whether a hotkey can register by itself and for nothing. The real chain asks for work there.
+    /// Whether a hotkey can register itself without a price. The real chain requires proof of work for this.
     network_free_registration_allowed: bool,
-    /// Most registrations in a block.
+    /// Maximum number of registrations in a block.
     max_registrations_per_block: u16,
-    /// Registrations that are meant for an interval, 1 or more; three times as many are its most.
+    /// Target number of registrations in an interval, 1 or more. The maximum is three times as many.
     target_registrations_per_interval: u16,
-    /// Blocks after which registrations are counted anew, and the price adjusted; 0: each block.
+    /// Number of blocks after which the count of registrations restarts and the price is adjusted; 0 for each block.
     adjustment_interval: u64,
-    /// The price of a registration at first.
+    /// The initial price of a registration.
     burn: Rao,
-    /// The lowest price.
+    /// The minimum price.
     min_burn: Rao,
-    /// The highest price.
+    /// The maximum price.
     max_burn: Rao,
-    /// Blocks in which the price falls by half, 0: it does not; [`Today`](RuleSet::Today) alone.
+    /// Number of blocks in which the price falls by half, 0 for never; [`Today`](RuleSet::Today) only.
     burn_half_life: u16,
-    /// What each registration makes of the price, percent, 100 or more; [`Today`](RuleSet::Today) alone.
+    /// The price after a registration in percent of the previous price, 100 or more; [`Today`](RuleSet::Today) only.
     burn_increase: u16,
 }
 
-/// A hyperparameter that cannot be what it should be set to.
+/// The error returned when a hyperparameter cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HyperparameterError {
-    /// There is none of this name.
-    #[error("there is no hyperparameter `{name}`, but: {}", Hyperparameters::NAMES.join(", "))]
+    /// No hyperparameter has this name.
+    #[error("there is no hyperparameter `{name}`; expected one of: {}", Hyperparameters::NAMES.join(", "))]
     UnknownName {
-        /// The name given.
+        /// The unknown name.
         name: String,
     },
-    /// The value is outside of what it can be.
-    #[error("the hyperparameter `{name}` cannot be {value}")]
+    /// The value is out of bounds.
+    #[error("the hyperparameter `{name}` cannot be {value}: the value is out of bounds")]
     ValueNotInBounds {
-        /// Its name.
+        /// Name of the hyperparameter.
         name: String,
         /// The value given.
         value: u64,
@@ -171,7 +175,11 @@ fn out_of_bounds(name: &str, value: u64) -> HyperparameterError {
 }
 
 impl Hyperparameters {
-    /// Gives the one of this name another value. Nothing has changed after an error.
+    /// Sets the named hyperparameter. After an error, nothing has changed.
+    ///
+    /// # Errors
+    /// Returns [`HyperparameterError`] if the name is unknown, or if the value is out of bounds or inconsistent with
+    /// the other values.
     pub fn set(&mut self, name: &str, value: u64) -> Result<(), HyperparameterError> {
         let changed = self.clone().with(name, value)?;
         if !changed.is_sound() {
@@ -181,7 +189,8 @@ impl Hyperparameters {
         Ok(())
     }
 
-    /// The same but for those of these names. Only a [`Genesis`](crate::Genesis) looks at whether they go together.
+    /// Returns a copy in which the named hyperparameters have other values. Only a [`Genesis`](crate::Genesis) checks
+    /// whether the values are consistent.
     pub fn with_all<'a>(
         self,
         values: impl IntoIterator<Item = (&'a str, u64)>,
@@ -190,8 +199,8 @@ impl Hyperparameters {
         values.try_fold(self, |rules, (name, value)| rules.with(name, value))
     }
 
-    /// Rules for a small network of a laboratory: those of 2023, but that nothing is limited except by the width of the
-    /// numbers, that a registration costs nothing, and that an epoch comes each 100 blocks.
+    /// Rules for a small network in a laboratory: those of 2023, but limits apply only through the width of the
+    /// numbers, a registration costs nothing, and an epoch runs about every 100 blocks.
     pub const SMALL: Self = Self {
         tempo: 100,
         validator_epoch_length: 100,
@@ -208,7 +217,7 @@ impl Hyperparameters {
         ..Self::CLASSIC
     };
 
-    /// The rules of Subtensor 0.0.1, June 2023, as its runtime had them; what that had not is as it is today.
+    /// The rules of Subtensor 0.0.1, June 2023, as in its runtime. Rules that it did not have are today's.
     pub const CLASSIC: Self = Self {
         rule_set: RuleSet::Classic,
         tempo: 99,
@@ -266,7 +275,7 @@ impl Hyperparameters {
         ..Self::CLASSIC
     };
 
-    /// Whether every number is within its bounds, alone and beside the others.
+    /// Returns whether every number is within its bounds, on its own and relative to the others.
     pub(crate) fn is_sound(&self) -> bool {
         (1..=MAX_UIDS).contains(&self.max_allowed_uids)
             && self.target_registrations_per_interval > 0
@@ -278,7 +287,7 @@ impl Hyperparameters {
             && u64::from(self.activity_cutoff_factor) <= 1_000_000
     }
 
-    /// Blocks without new weights after which a validator does not count.
+    /// Returns the number of blocks without new weights after which a validator is inactive.
     pub fn effective_activity_cutoff(&self) -> u64 {
         match self.rule_set {
             RuleSet::Classic => self.activity_cutoff,
@@ -366,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_can_be_set() {
+    fn published_values_can_be_set() {
         for preset in [
             Hyperparameters::SMALL,
             Hyperparameters::CLASSIC,
@@ -376,14 +385,14 @@ mod tests {
             let mut copy = Hyperparameters::CLASSIC;
             for (name, value) in preset.entries() {
                 copy.set(name, value)
-                    .expect("a sound preset's values can be set one by one");
+                    .expect("the values of a valid preset can be set one by one");
             }
             assert_eq!(copy, preset);
         }
     }
 
     #[test]
-    fn what_cannot_be_is_refused_and_changes_nothing() {
+    fn values_out_of_bounds_are_refused_and_change_nothing() {
         let mut rules = Hyperparameters::SMALL;
         for (name, value) in [
             ("max_allowed_uids", 0),
@@ -413,15 +422,15 @@ mod tests {
 
     #[test]
     fn several_are_changed_in_any_order() {
-        // Each alone would stand above the other's old value.
+        // Each alone would be inconsistent with the old value of the other.
         let rules = Hyperparameters::CLASSIC.with_all([("alpha_high", 30_000), ("alpha_low", 10_000)]);
-        let rules = rules.expect("they are in range");
+        let rules = rules.expect("the values are in range");
         assert!(rules.is_sound());
         assert_eq!((rules.alpha_low, rules.alpha_high), (10_000, 30_000));
     }
 
     #[test]
-    fn the_cutoff_of_today_follows_the_tempo() {
+    fn the_activity_cutoff_of_today_depends_on_the_tempo() {
         assert_eq!(Hyperparameters::TODAY.effective_activity_cutoff(), 5_000);
         let mut rules = Hyperparameters::TODAY;
         rules.tempo = 72;

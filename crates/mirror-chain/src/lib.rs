@@ -1,8 +1,8 @@
-//! The chain of one subnet as a pure state machine: who is in it, who has how much, what neurons say of each other, and
-//! what the epoch pays each for it; blocks, and a metagraph with versions.
+//! The chain of one subnet as a pure state machine: its neurons, balances and stakes, the weights that neurons set for
+//! each other, the emission that each epoch pays, the blocks, and a metagraph with versions.
 //!
-//! There is no I/O here, no clock and no float: a [`Chain`] is a function of its [`Genesis`] and of the calls that were
-//! submitted block by block, and within a block the order in which they arrived changes nothing.
+//! The crate has no I/O, no clock and no floating-point state. A [`Chain`] is a function of its [`Genesis`] and of the
+//! calls that were submitted in each block. Within a block, their order of arrival has no effect.
 //!
 //! ```
 //! use mirror_chain::{Axon, Call, Chain, Genesis, GenesisNeuron, Hyperparameters, Nonce, Rao, Transaction, Uid};

@@ -1,4 +1,5 @@
-//! What neurons keep on the chain for others to read: bytes that mean nothing to it, such as the name of a model.
+//! Metadata that neurons publish on the chain. The chain does not interpret the bytes, which can be, for example, the
+//! name of a model.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +9,34 @@ use serde::{Deserialize, Serialize};
 use crate::state::State;
 use crate::{Block, DispatchError};
 
-/// Most bytes that a hotkey can publish at once.
+/// Maximum size of one publication, in bytes.
 pub const MAX_METADATA: usize = 128;
 
-/// Most bytes that a hotkey can publish between two epochs, as on the real chain.
+/// Maximum number of bytes that a hotkey can publish between two epochs, as on the real chain.
 const EPOCH_BYTES: u64 = 3_100;
 
-/// What is counted of less.
+/// Number of bytes that a smaller publication counts as.
 const MIN_BYTES: u64 = 100;
 
-/// What a hotkey has published last.
+/// The metadata that a hotkey last published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The bytes, at most [`MAX_METADATA`].
     pub data: Vec<u8>,
-    /// In which block.
+    /// Block of the publication.
     pub block: Block,
 }
 
-/// Of those neurons that have published something.
+/// The metadata of all neurons that have published any.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct MetadataStore(BTreeMap<Hotkey, MetadataEntry>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MetadataEntry {
     pub(crate) metadata: Metadata,
-    /// Published since the last epoch, bytes.
+    /// Number of bytes published in the current epoch.
     pub(crate) bytes: u64,
-    /// Which epoch that is.
+    /// Number of that epoch.
     pub(crate) epoch: u64,
 }
 

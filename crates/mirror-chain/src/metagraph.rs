@@ -9,75 +9,76 @@ use serde::{Deserialize, Serialize};
 use crate::epoch::Bond;
 use crate::{Axon, Block, Hyperparameters, Rao, Uid, Version, Weight};
 
-/// Most blocks, the last closed one included, whose metagraph is held in memory.
+/// Maximum number of blocks whose metagraph is held in memory, including the last closed one.
 pub const HISTORY_BLOCKS: u64 = 1_024;
 
-/// What the versions of those blocks may take in memory beside the newest, bytes, as far as they share nothing; where
-/// they take more, fewer blocks can be asked for.
+/// Maximum memory of these versions, in bytes, not counting neurons that a version shares with the previous one. If the
+/// versions take more, fewer blocks are held, but always the newest version.
 pub const HISTORY_BYTES: usize = 32 << 20;
 
 /// One version of the subnet's state. Neurons that did not change are shared between versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metagraph {
-    /// Rises whenever anything below changes.
+    /// Increases whenever any other field but `since` changes.
     pub version: Version,
-    /// The block with whose closing it came to be.
+    /// The block whose closing created this version.
     pub since: Block,
-    /// The rules.
+    /// The hyperparameters.
     pub hyperparameters: Hyperparameters,
-    /// By uid.
+    /// The neurons, by uid.
     pub neurons: Vec<Arc<Neuron>>,
 }
 
-/// What the chain knows about a neuron.
+/// The chain's data about a neuron.
 ///
-/// Shares are u16, 65,535 is 1. What is of the last epoch is 0 before a neuron's first.
+/// Shares are u16, of which 65,535 is 1. Values of the last epoch are 0 until the neuron's first epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neuron {
-    /// Speaks for it.
+    /// The hotkey of the neuron.
     pub hotkey: Hotkey,
-    /// Owns it.
+    /// The coldkey that owns the neuron.
     pub coldkey: Coldkey,
-    /// The owner's and the nominators' stake.
+    /// The stake of the owner and the nominators.
     pub stake: Rao,
-    /// Whose the stake is, its owner's among them; in the order of coldkeys.
+    /// Stakes by coldkey, including the owner's, in the order of coldkeys.
     pub nominators: Arc<[(Coldkey, Rao)]>,
-    /// Where it serves, if it does.
+    /// Address of its axon. `None` if it has not announced one.
     pub axon: Option<Axon>,
-    /// Where its figures are served, if they are.
+    /// Address of its Prometheus endpoint. `None` if it has not announced one.
     pub prometheus: Option<Axon>,
-    /// May set weights for others.
+    /// Whether it may set weights for others.
     pub validator_permit: bool,
-    /// When it set weights last, or committed to some; before it ever did, when it was registered.
+    /// Block in which it last set or committed to weights. The block of its registration if it never did.
     pub last_update: Block,
-    /// When it was registered.
+    /// Block in which it was registered.
     pub block_at_registration: Block,
-    /// As of the last epoch: whether it had set weights within the activity cutoff; a newcomer has.
+    /// As of the last epoch: whether it had set weights within the activity cutoff. `true` for a newcomer.
     pub active: bool,
-    /// As of the last epoch, where the rules still have it: the same as its incentive.
+    /// As of the last epoch, 0 under rules without it: its rank, which equals its incentive.
     pub rank: u16,
-    /// As of the last epoch, where the rules still have it: what part of the weights given to it was within consensus.
+    /// As of the last epoch, 0 under rules without it: the share of its rank that is within the consensus.
     pub trust: u16,
-    /// As of the last epoch: the weight that validators agree on for it.
+    /// As of the last epoch: the weight on which the validators agree for it.
     pub consensus: u16,
-    /// As of the last epoch: its share of what is paid for what was given to it.
+    /// As of the last epoch: its share of the emission for the weights given to it.
     pub incentive: u16,
-    /// As of the last epoch: its share of what is paid for what it gave.
+    /// As of the last epoch: its share of the emission for its bonds.
     pub dividends: u16,
-    /// As of the last epoch: what part of the weights that it gave was within consensus.
+    /// As of the last epoch: the share of the weights set by it that is within the consensus.
     pub validator_trust: u16,
-    /// As of the last epoch: what it was paid.
+    /// As of the last epoch: its emission.
     pub emission: Rao,
-    /// As of the last epoch, where the rules still have it: who has the lowest is replaced first.
+    /// As of the last epoch, 0 under rules without it: the pruning score. The neuron with the lowest one is replaced
+    /// first. 65,535 for a newcomer that replaced a neuron.
     pub pruning_score: u16,
-    /// What it set last, as stored: 65,535 is its largest.
+    /// The weights that it last set, as stored: the largest is 65,535.
     pub weights: Arc<[Weight]>,
-    /// As of the last epoch: what it has in others.
+    /// As of the last epoch: its bonds in other neurons.
     pub bonds: Arc<[Bond]>,
 }
 
 impl Neuron {
-    /// One that has just joined.
+    /// Creates a neuron that has just been registered.
     pub(crate) fn registered(hotkey: Hotkey, coldkey: Coldkey, block: Block) -> Self {
         Self {
             hotkey,
@@ -103,7 +104,7 @@ impl Neuron {
         }
     }
 
-    /// What it takes in memory, if it shares its rows with no other.
+    /// Returns its size in memory, in bytes, if it shares its rows with no other neuron.
     fn bytes(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&self.nominators[..])
@@ -113,54 +114,54 @@ impl Neuron {
 }
 
 impl Metagraph {
-    /// The neuron with this uid.
+    /// Returns the neuron with this uid. `None` if there is none.
     pub fn neuron(&self, uid: Uid) -> Option<&Neuron> {
         self.neurons.get(uid.index()).map(AsRef::as_ref)
     }
 }
 
-/// A block of which what is asked for is not held.
+/// The error returned when the data of a block is not held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BlockUnavailable {
-    /// Not closed yet.
-    #[error("block {block} has not closed, the last that has is {last}")]
+    /// The block is not closed yet.
+    #[error("block {block} is not closed yet: the last closed block is {last}")]
     NotClosed {
-        /// The block asked for.
+        /// The requested block.
         block: Block,
         /// The last closed block.
         last: Block,
     },
-    /// Too long ago.
-    #[error("what was at block {block} is not held any more, the oldest held is of block {oldest}")]
+    /// The block is too old.
+    #[error("the data of block {block} is no longer held: the oldest block held is {oldest}")]
     TooOld {
-        /// The block asked for.
+        /// The requested block.
         block: Block,
-        /// The oldest block of which it is held.
+        /// The oldest block whose data is held.
         oldest: Block,
     },
 }
 
-/// The versions of the last blocks; there is at least one.
+/// The versions of the last blocks. There is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct History {
     newest: Held,
-    /// Before the newest, oldest first.
+    /// The versions that precede the newest, oldest first.
     earlier: VecDeque<Held>,
-    /// Of all that are held, bytes.
+    /// Size in memory of all held versions, in bytes.
     bytes: usize,
-    /// As of this block the oldest was made, or read back.
+    /// The block as of which the oldest version was created or restored.
     first: Block,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
     version: Arc<Metagraph>,
-    /// What it takes beside what it shares with the version before.
+    /// Size in memory in bytes, without the data shared with the previous version.
     bytes: usize,
 }
 
 impl History {
-    /// That begins with this version, as of block `first`.
+    /// Creates a history that begins with this version, as of block `first`.
     pub(crate) fn new(version: Metagraph, first: Block) -> Self {
         let bytes = added_bytes(&version, &[]);
         Self {
@@ -195,7 +196,7 @@ impl History {
         }
     }
 
-    /// Lets go of versions that no block reaching back from `last` has.
+    /// Removes the versions that belong to none of the held blocks, where `last` is the last closed block.
     pub(crate) fn forget(&mut self, last: Block) {
         let oldest = self.oldest(last);
         while self.second().is_some_and(|second| second <= oldest) {
@@ -203,7 +204,10 @@ impl History {
         }
     }
 
-    /// The version that block `block` had when it closed, where `last` is the last closed one.
+    /// Returns the version of the metagraph when `block` closed. `last` is the last closed block.
+    ///
+    /// # Errors
+    /// Returns [`BlockUnavailable`] if the block is not closed or no longer held.
     pub(crate) fn at(&self, block: Block, last: Block) -> Result<&Arc<Metagraph>, BlockUnavailable> {
         if block > last {
             return Err(BlockUnavailable::NotClosed { block, last });
@@ -218,7 +222,7 @@ impl History {
         let later = self.earlier.partition_point(|held| held.version.since <= block);
         let index = later
             .checked_sub(1)
-            .expect("the oldest version is not younger than the oldest block held");
+            .expect("the oldest version is not newer than the oldest block held");
         Ok(&self.earlier[index].version)
     }
 
@@ -226,7 +230,7 @@ impl History {
         self.first.max(Block(last.0.saturating_sub(HISTORY_BLOCKS - 1)))
     }
 
-    /// Since when there is the version after the oldest.
+    /// Returns the block since which the second-oldest version exists.
     fn second(&self) -> Option<Block> {
         match self.earlier.len() {
             0 => None,
@@ -242,7 +246,7 @@ impl History {
     }
 }
 
-/// What a version takes in memory beside the neurons that it shares with the one before, bytes.
+/// Returns the size of a version in memory, in bytes, without the neurons that it shares with the previous one.
 fn added_bytes(version: &Metagraph, before: &[Arc<Neuron>]) -> usize {
     let added = version.neurons.iter().enumerate().filter(|(uid, neuron)| {
         let shared = before.get(*uid).is_some_and(|before| Arc::ptr_eq(before, neuron));

@@ -1,4 +1,5 @@
-//! What accounts were in past blocks, as far back as is held: what each block changed, as it was before.
+//! Balances and stakes of past blocks, as far back as they are held. For each block, the previous values of all changed
+//! entries are stored.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,31 +8,31 @@ use mirror_identity::{Coldkey, Hotkey};
 use crate::accounts::Accounts;
 use crate::{Block, BlockUnavailable, HISTORY_BLOCKS, Rao};
 
-/// Most balances and stakes, as they were before a block, that are held.
+/// Maximum number of previous balances and stakes that are held.
 pub const HELD_CHANGES: usize = 65_536;
 
-/// What a coldkey has.
+/// The holdings of a coldkey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holdings {
-    /// Free to use.
+    /// The free balance.
     pub free: Rao,
-    /// Staked, and with whom.
+    /// The stake with each hotkey.
     pub stakes: BTreeMap<Hotkey, Rao>,
 }
 
-/// Balances and stakes as they were before they changed.
+/// Previous values of changed balances and stakes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Before {
     pub(crate) balances: BTreeMap<Coldkey, Rao>,
     pub(crate) stakes: BTreeMap<(Hotkey, Coldkey), Rao>,
 }
 
-/// What the last blocks changed.
+/// The changes of the last blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PastAccounts {
-    /// Oldest first; blocks that changed nothing are left out.
+    /// Oldest first. Blocks without changes are left out.
     blocks: VecDeque<(Block, Before)>,
-    /// How many balances and stakes these are.
+    /// Total number of stored balances and stakes.
     changes: usize,
     /// The oldest block whose accounts are known.
     first: Block,
@@ -44,7 +45,7 @@ impl Before {
 }
 
 impl PastAccounts {
-    /// That begins with what accounts are after block `first`.
+    /// Creates a history that begins with the accounts after block `first`.
     pub(crate) fn new(first: Block) -> Self {
         Self {
             blocks: VecDeque::new(),
@@ -53,7 +54,7 @@ impl PastAccounts {
         }
     }
 
-    /// Notes what a block has changed.
+    /// Records the changes of a block.
     pub(crate) fn push(&mut self, block: Block, before: Before) {
         if before.len() > 0 {
             self.changes += before.len();
@@ -70,7 +71,10 @@ impl PastAccounts {
         self.first = self.first.max(Block(oldest));
     }
 
-    /// What a coldkey had when `block` closed, where `last` is the last closed one.
+    /// Returns the holdings of a coldkey when `block` closed. `last` is the last closed block.
+    ///
+    /// # Errors
+    /// Returns [`BlockUnavailable`] if the block is not closed or no longer held.
     pub(crate) fn at(
         &self,
         coldkey: Coldkey,

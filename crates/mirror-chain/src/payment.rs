@@ -1,4 +1,4 @@
-//! The epoch in the chain: what it is computed from, where its findings go, and who is paid.
+//! The chain's epoch: its inputs, the storage of its results, and the payment of the emission.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use crate::epoch::{self, Bonds, Epoch, LiquidAlpha, Rules, Today, Variant, epoch
 use crate::state::State;
 use crate::{Block, Hyperparameters, Neuron, Rao, RuleSet};
 
-/// An epoch of the chain. What it found of each neuron stands in the metagraph of its block.
+/// An epoch of the chain. Its results for each neuron are in the metagraph of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaidEpoch {
-    /// Which of the chain's epochs, from 1.
+    /// Number of the epoch, from 1.
     pub number: u64,
-    /// By uid.
+    /// Payments, by uid.
     pub paid: Vec<Paid>,
 }
 
-/// What an epoch added to the stake with a hotkey, its nominators' shares included.
+/// The amounts that an epoch added to the stake with a hotkey, including its nominators' shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Paid {
-    /// For incentive.
+    /// Payment for incentive.
     pub server: Rao,
-    /// For dividends, or for stake where nobody earns.
+    /// Payment for dividends, or for stake if no neuron earns any.
     pub validator: Rao,
 }
 
 impl State {
-    /// Computes the epoch, stores its findings with the neurons, and pays what waits.
+    /// Computes the epoch, stores its results in the neurons, and pays the pending coins.
     pub(crate) fn run_epoch(&mut self, block: Block) -> PaidEpoch {
         let mut pending = self.accounts.take_pending();
         let epoch = self.epoch(block, pending.amount());
@@ -37,7 +37,8 @@ impl State {
         let mut paid = vec![Paid::default(); hotkeys.len()];
         let earned = epoch.server_emission.iter().zip(&epoch.validator_emission);
         for ((hotkey, (&server, &validator)), paid) in hotkeys.into_iter().zip(earned).zip(&mut paid) {
-            // Shares that were each rounded down are no more than their whole; were they, the rest would go empty.
+            // Shares are each rounded down, so their sum does not exceed the total. If it did, the remaining neurons
+            // would get nothing.
             let (Some(server), Some(validator)) = (pending.split(server), pending.split(validator)) else {
                 break;
             };
@@ -70,7 +71,7 @@ impl State {
             },
         };
         epoch(&neurons, &rules, emission)
-            .expect("rows name each neuron once, rules are sound, and so much stake cannot be issued")
+            .expect("rows contain each uid once, the rules are valid, and the issuance limits the stake")
     }
 
     fn today(&self, block: Block) -> Today {
@@ -99,7 +100,7 @@ impl State {
             let found = Neuron {
                 active: epoch.active[uid],
                 validator_permit: epoch.next_permits[uid],
-                // The real chain of 2023 stores the incentive under both names; today's knows no rank.
+                // The real chain of 2023 stores the incentive under both names. Today's chain has no rank.
                 rank: epoch.trust.as_ref().map_or(0, |_| incentive),
                 trust: epoch.trust.as_ref().map_or(0, |trust| trust[uid].to_u16_share()),
                 consensus: epoch.consensus[uid].to_u16_share(),
@@ -117,8 +118,9 @@ impl State {
         }
     }
 
-    /// Adds what a hotkey has earned to its stake. A delegate's dividends are, less its take, its nominators', by their
-    /// stake before; what rounding leaves of them, the take and the incentive are its owner's.
+    /// Adds the earnings of a hotkey to its stake. A delegate's dividends, minus its take, go to its nominators in
+    /// proportion to their stakes before the payment. The owner gets the rest: rounding remainders, the take and the
+    /// incentive.
     fn pay(&mut self, hotkey: Hotkey, server: Coins, mut validator: Coins) {
         let Some(&owner) = self.owners.get(&hotkey) else {
             self.accounts.lapse(server);
@@ -143,7 +145,7 @@ impl State {
 }
 
 impl Hyperparameters {
-    /// How bonds move by today's rules.
+    /// Returns the algorithm for bonds under today's rules.
     pub(crate) fn bonds(&self) -> Bonds {
         if !self.yuma3_on {
             return Bonds::Proportional;
@@ -167,8 +169,8 @@ fn input(neuron: &Neuron) -> epoch::Neuron<'_> {
     }
 }
 
-/// `amount * part / whole` as the real chain has it: the quotient with 64 bits after the point, rounded down, and the
-/// product rounded down again; of nothing, nothing.
+/// Returns `amount * part / whole` as the real chain computes it: the quotient has 64 bits after the point and is
+/// rounded down, and the product is rounded down again. Returns 0 if `whole` is 0.
 fn share(part: u64, whole: u64, amount: Rao) -> Rao {
     let quotient = (u128::from(part) << 64).checked_div(whole.into()).unwrap_or(0);
     Rao(((u128::from(amount.0) * quotient) >> 64) as u64)

@@ -1,5 +1,5 @@
-//! Transactions of the open block, and the memory of those before it that lets a repeated one be answered and not
-//! done again.
+//! Transactions of the open block, and a memory of earlier transactions, so that a repeated one is answered without
+//! being applied again.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,35 +9,35 @@ use serde::{Deserialize, Serialize};
 use crate::state_hash::CallHash;
 use crate::{Block, Call, DispatchError, Nonce, Transaction, Weights};
 
-/// Room of a block: what its transactions take in memory, bytes.
+/// Maximum size in memory of the transactions of a block, in bytes.
 pub const POOL_BYTES: usize = 64 << 20;
 
-/// Closed blocks whose transactions' answers are remembered, the last closed one included.
+/// Number of closed blocks whose transactions are remembered, including the last closed one.
 pub const RECENT_TX_BLOCKS: u64 = 4_096;
 
-/// Most transactions of closed blocks whose answers are remembered.
+/// Maximum number of transactions of closed blocks that are remembered.
 pub const MAX_RECENT_TXS: usize = 131_072;
 
-/// What a transaction takes beside what has no fixed length, bytes.
+/// Size of a transaction without its data of variable length, in bytes.
 const TRANSACTION_BYTES: usize = 128;
 
-/// The answer to a transaction that was taken.
+/// The answer to an accepted transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitted {
-    /// Taken now; it applies when this block closes.
+    /// The transaction was added now. It is applied when this block closes.
     Included {
-        /// The block that is open.
+        /// The open block.
         block: Block,
     },
-    /// The same transaction was taken before; nothing was done.
+    /// The same transaction was included earlier, so nothing was done.
     Repeated {
-        /// The block that was open then.
+        /// The block that included it.
         block: Block,
     },
 }
 
 impl Submitted {
-    /// The block in which it applies or has applied.
+    /// Returns the block in which the transaction is or was applied.
     pub fn block(self) -> Block {
         match self {
             Self::Included { block } | Self::Repeated { block } => block,
@@ -45,7 +45,7 @@ impl Submitted {
     }
 }
 
-/// The transactions of the open block, in the order in which they will apply.
+/// The transactions of the open block, in the order in which they will be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(
     from = "BTreeMap<(PublicKey, Nonce), Call>",
@@ -56,8 +56,8 @@ pub(crate) struct Pool {
     bytes: usize,
 }
 
-/// Which transactions were taken, as far back as is remembered: what a client has in flight comes again within few
-/// blocks, if at all. (The last one of a key is known for ever, from what the key has used.)
+/// Recent transactions that were included in a block. A client repeats a transaction in flight within a few blocks, if
+/// at all. (The last transaction of a key is remembered permanently, together with the nonce that the key has used.)
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(
     from = "Vec<((PublicKey, Nonce), Included)>",
@@ -68,7 +68,7 @@ pub(crate) struct RecentTxs {
     oldest_first: VecDeque<(PublicKey, Nonce)>,
 }
 
-/// What was taken under a nonce, and when.
+/// The call that was included under a nonce, and its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Included {
     pub(crate) call: CallHash,
@@ -76,10 +76,10 @@ pub(crate) struct Included {
 }
 
 impl Included {
-    /// The answer to a call that arrives under the same nonce.
+    /// Returns the answer to a call that arrives under the same nonce.
     ///
     /// # Errors
-    /// [`DispatchError::Stale`] for another call.
+    /// Returns [`DispatchError::Stale`] if the call is not the same.
     pub(crate) fn answer(self, call: &Call) -> Result<Submitted, DispatchError> {
         if self.call != CallHash::of(call) {
             return Err(DispatchError::Stale);
@@ -89,12 +89,15 @@ impl Included {
 }
 
 impl Pool {
-    /// What waits under the signer and the nonce of a transaction.
+    /// Returns the pending call with the signer and the nonce of a transaction.
     pub(crate) fn call(&self, transaction: &Transaction) -> Option<&Call> {
         self.calls.get(&(transaction.signer, transaction.nonce))
     }
 
-    /// Takes a transaction that is not there yet.
+    /// Adds a transaction that is not in the pool yet.
+    ///
+    /// # Errors
+    /// Returns [`DispatchError::ExhaustsResources`] if the pool is full.
     pub(crate) fn take(&mut self, transaction: Transaction) -> Result<(), DispatchError> {
         let bytes = self.bytes + bytes(&transaction.call);
         if bytes > POOL_BYTES {
@@ -106,7 +109,7 @@ impl Pool {
         Ok(())
     }
 
-    /// All of them, in the order (signer, nonce); the pool is empty after.
+    /// Removes and returns all transactions, in the order (signer, nonce).
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Transaction> + use<> {
         let pool = std::mem::take(self);
         pool.calls
@@ -141,7 +144,7 @@ fn weights_bytes(Weights { uids, weights, .. }: &Weights) -> usize {
 }
 
 impl RecentTxs {
-    /// What was taken under the signer and the nonce of a transaction.
+    /// Returns the included call with the signer and the nonce of a transaction.
     pub(crate) fn included(&self, transaction: &Transaction) -> Option<Included> {
         self.included
             .get(&(transaction.signer, transaction.nonce))
@@ -153,7 +156,7 @@ impl RecentTxs {
         self.oldest_first.push_back((signer, nonce));
     }
 
-    /// Lets go of what is not remembered any more when `last` is the last closed block.
+    /// Removes the transactions that are no longer remembered, where `last` is the last closed block.
     pub(crate) fn forget(&mut self, last: Block) {
         let oldest = last.0.saturating_sub(RECENT_TX_BLOCKS - 1);
         while let Some(first) = self.oldest_first.front()
@@ -168,7 +171,7 @@ impl RecentTxs {
         }
     }
 
-    /// Oldest first.
+    /// Returns all remembered transactions, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Nonce, &Included)> {
         let included = self
             .oldest_first

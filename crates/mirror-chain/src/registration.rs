@@ -1,4 +1,4 @@
-//! Who joins the subnet, at which price, and whom a newcomer replaces.
+//! Registrations: the price, the limits, and the neuron that a newcomer replaces.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::state::State;
 use crate::{Block, DispatchError, Hyperparameters, MAX_UIDS, Neuron, Rao, RuleSet, Uid};
 
-/// The price of a registration, and how many there were.
+/// The price of a registration, and the counts of registrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     pub(crate) burn: Rao,
     pub(crate) this_block: u64,
     pub(crate) this_interval: u64,
-    /// When the interval began.
+    /// Block in which the interval began.
     pub(crate) since: Block,
 }
 
-/// The least valued so far, and who.
+/// The neuron with the lowest score so far.
 struct Candidate {
     score: u16,
     uid: Uid,
@@ -34,7 +34,7 @@ impl Registrations {
         }
     }
 
-    /// Begins a block: counts anew, and moves the price.
+    /// Begins a block: resets the counts and adjusts the price.
     pub(crate) fn begin_block(&mut self, rules: &Hyperparameters, block: Block) {
         self.this_block = 0;
         let burn = match rules.rule_set {
@@ -84,7 +84,7 @@ impl Registrations {
 }
 
 impl State {
-    /// For nothing.
+    /// Registers a hotkey without a price.
     pub(crate) fn register(
         &mut self,
         hotkey: Hotkey,
@@ -102,7 +102,7 @@ impl State {
         Ok(())
     }
 
-    /// For the price of the moment.
+    /// Registers a hotkey for the current price.
     pub(crate) fn burned_register(
         &mut self,
         hotkey: Hotkey,
@@ -136,7 +136,7 @@ impl State {
         Ok(())
     }
 
-    /// A hotkey is its first owner's for ever.
+    /// Checks that the hotkey has no other owner. A hotkey keeps its first owner permanently.
     pub(crate) fn check_owner(&self, hotkey: &Hotkey, coldkey: &Coldkey) -> Result<(), DispatchError> {
         match self.owners.get(hotkey) {
             Some(owner) if owner != coldkey => Err(DispatchError::NonAssociatedColdKey),
@@ -144,7 +144,7 @@ impl State {
         }
     }
 
-    /// The next uid, or that of whom a newcomer replaces.
+    /// Returns the next free uid, or that of the neuron that a newcomer replaces.
     pub(crate) fn place(&self, block: Block) -> Result<Uid, DispatchError> {
         let neurons = self.neurons.len() as u64;
         if neurons < self.rules.max_allowed_uids.min(MAX_UIDS).into() {
@@ -163,7 +163,7 @@ impl State {
         if let Some(place) = self.neurons.get_mut(place.index()) {
             let gone = place.hotkey;
             if self.rules.rule_set == RuleSet::Classic {
-                // So that all are replaced once before anybody is a second time.
+                // This score ensures that every neuron is replaced once before any is replaced a second time.
                 newcomer.pruning_score = u16::MAX;
             }
             *place = Arc::new(newcomer);
@@ -172,11 +172,12 @@ impl State {
             self.neurons.push(Arc::new(newcomer));
         }
         self.uids.insert(hotkey, place);
-        // Whoever was here before may have stake.
+        // A hotkey that was registered earlier may have stake.
         self.restake(hotkey);
     }
 
-    /// Forgets what only a neuron has. The chain of 2023 gives its stake back; today's leaves it with the hotkey.
+    /// Removes the data that only a neuron has. The chain of 2023 returns the stake, and today's leaves it with the
+    /// hotkey.
     fn forget(&mut self, gone: Hotkey) {
         self.uids.remove(&gone);
         self.commits.remove(&gone);
@@ -191,8 +192,9 @@ impl State {
         block.0.saturating_sub(neuron.block_at_registration.0) < self.rules.immunity_period
     }
 
-    /// As in 2023: the lowest score past its immunity, of equals the last; where all are immune (or have the highest
-    /// score there is), the lowest of the immune, of equals the first.
+    /// Returns the neuron to replace under the rules of 2023: the one with the lowest score past its immunity, of equal
+    /// scores the last. If all are immune (or all others have the maximum score), it is the immune one with the lowest
+    /// score, of equal scores the first.
     fn least_score(&self, block: Block) -> Option<Uid> {
         let none = || Candidate {
             score: u16::MAX,
@@ -213,8 +215,9 @@ impl State {
         self.neurons.get(least.uid.index()).map(|_| least.uid)
     }
 
-    /// As today: the lowest emission past its immunity, of equals whoever registered first, of those the lowest uid;
-    /// where too few would be left past their immunity, the same among the immune. The owner's hotkey stays.
+    /// Returns the neuron to replace under today's rules: the one with the lowest emission past its immunity, then the
+    /// earliest registration, then the lowest uid. If too few would remain past their immunity, an immune one is chosen
+    /// by the same order. The owner's hotkey is never replaced.
     fn least_emission(&self, block: Block) -> Option<Uid> {
         let owner = self.owner_uid();
         let candidates = (0..=u16::MAX)
@@ -232,8 +235,8 @@ impl State {
     }
 }
 
-/// The price after a block in which nobody registered: the factor, 32 bits after the point, is the largest that halves
-/// the price within the half-life or sooner.
+/// Returns the price after the decay of one block. The factor, with 32 bits after the point, is the largest that halves
+/// the price within the half-life.
 fn decayed(burn: Rao, half_life: u16) -> Rao {
     if half_life == 0 {
         return burn;
@@ -242,7 +245,7 @@ fn decayed(burn: Rao, half_life: u16) -> Rao {
     Rao(((u128::from(burn.0) * u128::from(factor)) >> 32) as u64)
 }
 
-/// The largest factor below 1 whose power by the half-life is at most one half, 32 bits after the point.
+/// Returns the largest factor below 1 whose power by the half-life is at most one half, with 32 bits after the point.
 fn decay_factor(half_life: u16) -> u64 {
     const ONE: u64 = 1 << 32;
     let (mut low, mut high) = (0, ONE);
@@ -257,7 +260,7 @@ fn decay_factor(half_life: u16) -> u64 {
     low
 }
 
-/// A power of a factor of at most 1, with 32 bits after the point, each product rounded down.
+/// Returns a power of a factor of at most 1, with 32 bits after the point, each product rounded down.
 fn power(factor: u64, mut exponent: u16) -> u64 {
     let product = |a: u64, b: u64| ((u128::from(a) * u128::from(b)) >> 32) as u64;
     let (mut square, mut power) = (factor, 1 << 32);
@@ -290,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn the_classic_price_follows_the_registrations_of_the_interval() {
-        // burn * (seen + 2) / 4, within its bounds: 3/2 with 4 seen, 1/2 with none.
+    fn the_classic_price_depends_on_the_registrations_of_the_interval() {
+        // The price is burn * (seen + 2) / 4, within its bounds: 3/2 with 4 seen, 1/2 with none.
         let rules = rules(RuleSet::Classic);
         let mut registrations = Registrations::new(&rules, Block(0));
         let mut after = |seen, block| {
@@ -319,7 +322,7 @@ mod tests {
         for block in 1..=360 {
             registrations.begin_block(&rules, Block(block));
         }
-        // Each of 360 blocks rounds down once.
+        // The price is rounded down once in each of the 360 blocks.
         assert!((499_000..=500_000).contains(&registrations.burn.0));
         registrations.burn = Rao(100);
         registrations.raise_burn(&rules);

@@ -1,4 +1,4 @@
-//! Where neurons can be reached.
+//! Addresses that neurons announce.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::State;
 use crate::{Axon, Block, DispatchError};
 
-/// When neurons last said where they are. It is no part of the metagraph, so that saying the same again changes
-/// nothing.
+/// The blocks in which neurons last announced their addresses. They are not part of the metagraph, so that announcing
+/// the same address again does not change it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct LastServed {
     axons: BTreeMap<Hotkey, Block>,
@@ -60,7 +60,8 @@ impl State {
     }
 }
 
-/// The real chain refuses loopback addresses too; networks of one machine live there.
+/// Checks that programs can listen at the address. The real chain also refuses loopback addresses, which networks on
+/// one machine use.
 fn check_address(axon: Axon) -> Result<(), DispatchError> {
     if axon.ip.is_unspecified() || axon.ip.is_multicast() {
         return Err(DispatchError::InvalidIpAddress);

@@ -1,5 +1,5 @@
-//! A chain as bytes: all that decides how it goes on, so that it need not be made again from its first block. Earlier
-//! versions of the metagraph are not in it.
+//! A chain as bytes: the complete state that determines how it continues, so that it need not be rebuilt from its first
+//! block. Earlier versions of the metagraph are not included.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::pool::{Pool, RecentTxs};
 use crate::state::State;
 use crate::{Block, Chain, MAX_ISSUANCE, Metagraph, Neuron, Rao, Uid, Version};
 
-/// All that decides how a chain goes on.
+/// The state that determines how a chain continues.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Contents<'chain> {
     closed: Block,
@@ -26,41 +26,41 @@ pub(crate) struct Contents<'chain> {
     hashes: Cow<'chain, BlockHashes>,
 }
 
-/// What is written.
+/// The format of a snapshot.
 #[derive(Serialize, Deserialize)]
 struct Saved<'chain> {
     contents: Contents<'chain>,
-    /// Of the chain that it was.
+    /// Hash of the state.
     hash: [u8; 32],
 }
 
-/// Bytes that are no chain.
+/// The reason why a chain cannot be restored from bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// They are of another form, or damaged.
-    #[error("it does not read as a chain's state")]
+    /// The bytes have another format or are damaged.
+    #[error("the snapshot cannot be decoded: it is damaged or was written by another version")]
     Malformed(#[from] postcard::Error),
-    /// They read as a chain, which is not the one that was written.
-    #[error("it reads as another state than was written")]
+    /// The bytes decode to a state that differs from the one that was written.
+    #[error("the snapshot is damaged: the decoded state differs from the one that was written")]
     OtherState,
-    /// They read as a chain that no calls lead to.
-    #[error("it is a state that no chain comes to: {0}")]
+    /// The bytes decode to a state that no calls can produce.
+    #[error("the snapshot contains an invalid state: {0}")]
     Unsound(&'static str),
 }
 
 impl Chain {
-    /// The chain as bytes; this version of the program reads them.
+    /// Returns the chain as bytes, which can be read by the same version of the program.
     pub fn snapshot(&self) -> Vec<u8> {
         let contents = self.contents();
         let saved = Saved {
             hash: contents.hash().bytes(),
             contents,
         };
-        postcard::to_stdvec(&saved).expect("memory takes all, and every list knows its length")
+        postcard::to_stdvec(&saved).expect("writing to memory cannot fail, and every list has a known length")
     }
 
     pub(crate) fn contents(&self) -> Contents<'_> {
-        // All are named, so that a field that comes to the chain is not forgotten here.
+        // All fields are listed, so that a new field of the chain cannot be forgotten here.
         let Self {
             closed,
             history: _,
@@ -81,10 +81,11 @@ impl Chain {
         }
     }
 
-    /// The chain that [`snapshot`](Self::snapshot) wrote.
+    /// Restores the chain from the bytes of [`snapshot`](Self::snapshot).
     ///
     /// # Errors
-    /// Bytes of another version of the program, damaged ones, and a state that contradicts itself.
+    /// Returns [`SnapshotError`] if the bytes are damaged or from another version of the program, or if the state
+    /// contradicts itself.
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
         let (saved, rest) = postcard::take_from_bytes::<Saved<'_>>(bytes)?;
         if !rest.is_empty() {
@@ -97,7 +98,7 @@ impl Chain {
         let state = saved.state.into_owned();
         check(&state)?;
         if saved.since > saved.closed || saved.closed.0 == u64::MAX {
-            return Err(SnapshotError::Unsound("its metagraph is of a block to come"));
+            return Err(SnapshotError::Unsound("the metagraph belongs to a future block"));
         }
         let version = Metagraph {
             version: saved.version,
@@ -121,27 +122,30 @@ impl Chain {
     }
 }
 
-/// What the rest of the chain relies on.
+/// Checks the invariants on which the rest of the chain relies.
 fn check(state: &State) -> Result<(), SnapshotError> {
     let all = [
-        (state.rules.is_sound(), "its hyperparameters are out of bounds"),
+        (state.rules.is_sound(), "the hyperparameters are out of bounds"),
         (
             state.neurons.len() as u64 <= state.rules.max_allowed_uids.into(),
-            "it has more neurons than the subnet has room for",
+            "there are more neurons than max_allowed_uids",
         ),
-        (uids_are_right(state), "uids and hotkeys do not belong together"),
+        (uids_are_right(state), "uids and hotkeys do not match"),
         (
             state
                 .neurons
                 .iter()
                 .all(|neuron| rows_are_right(neuron, state.neurons.len())),
-            "weights or bonds name a uid twice, or one that no neuron has",
+            "weights or bonds contain a uid twice, or one that no neuron has",
         ),
         (
             state.neurons.iter().all(|neuron| stake_is_right(neuron, state)),
-            "a neuron has another stake than its nominators",
+            "the stake of a neuron differs from the sum of its nominators' stakes",
         ),
-        (coins_are_right(state), "coins were made or lost"),
+        (
+            coins_are_right(state),
+            "balances and stakes do not match the issuance",
+        ),
     ];
     match all.into_iter().find(|(right, _)| !right) {
         Some((_, wrong)) => Err(SnapshotError::Unsound(wrong)),

@@ -1,4 +1,4 @@
-//! Money that changes hands: stake, delegation, transfers.
+//! Staking, delegation and transfers.
 
 use mirror_identity::{Coldkey, Hotkey};
 
@@ -78,7 +78,8 @@ impl State {
         Ok(())
     }
 
-    /// Stake goes to and comes from a hotkey of one's own, or a delegate.
+    /// Checks that the amount is not 0 and that the coldkey may stake with the hotkey, which it must own or which must
+    /// be a delegate.
     fn check_stakeable(&self, coldkey: &Coldkey, hotkey: &Hotkey, amount: Rao) -> Result<(), DispatchError> {
         if amount == Rao(0) {
             return Err(DispatchError::AmountTooLow);
@@ -99,7 +100,7 @@ impl State {
         }
     }
 
-    /// A nominator has nothing with a delegate, or enough.
+    /// Checks that the stake of a nominator with a delegate is 0 or at least the minimum.
     fn check_nomination(&self, coldkey: &Coldkey, hotkey: &Hotkey, stake: Rao) -> Result<(), DispatchError> {
         let is_nominator = self.owners.get(hotkey) != Some(coldkey);
         if is_nominator && stake > Rao(0) && stake < self.rules.nominator_min_required_stake {

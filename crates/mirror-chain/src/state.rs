@@ -1,4 +1,4 @@
-//! What calls change: the neurons, the accounts, and the rules.
+//! The state that calls change: the neurons, the accounts, and the rules.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use crate::registration::Registrations;
 use crate::serving::LastServed;
 use crate::{Block, Call, DispatchError, Hyperparameters, Neuron, Nonce, Rao, SubnetOwner, Transaction, Uid};
 
-/// The state of the chain but for its past and the open block.
+/// The state of the chain without its history and the open block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) netuid: u16,
     pub(crate) owner: Option<SubnetOwner>,
     pub(crate) rules: Hyperparameters,
-    /// By uid.
+    /// The neurons, by uid.
     pub(crate) neurons: Vec<Arc<Neuron>>,
     pub(crate) uids: BTreeMap<Hotkey, Uid>,
-    /// Of every hotkey that was ever registered.
+    /// The owners of all hotkeys that were ever registered.
     pub(crate) owners: BTreeMap<Hotkey, Coldkey>,
-    /// What each delegate keeps, 65,535 is all.
+    /// The share of its nominators' dividends that each delegate keeps; 65,535 is all.
     pub(crate) takes: BTreeMap<Hotkey, u16>,
     pub(crate) accounts: Accounts,
     pub(crate) registrations: Registrations,
-    /// Of those neurons that have any.
+    /// The commitments of all neurons that have any.
     pub(crate) commits: BTreeMap<Hotkey, Commits>,
     pub(crate) last_served: LastServed,
-    /// When each coldkey last moved stake.
+    /// The block in which each coldkey last moved stake.
     pub(crate) stake_moved: BTreeMap<Coldkey, Block>,
-    /// How many epochs there were.
+    /// Number of epochs so far.
     pub(crate) epochs: u64,
-    /// When the last epoch was.
+    /// Block of the last epoch.
     pub(crate) last_epoch: Option<Block>,
     pub(crate) metadata: MetadataStore,
-    /// By key; of those whose calls have ever taken effect.
+    /// The nonces by key, of all keys that had a call take effect or that were registered hotkeys when a call failed.
     pub(crate) nonces: BTreeMap<PublicKey, UsedNonce>,
 }
 
-/// The highest nonce that a key has used, and for what.
+/// The highest nonce that a key has used, and the call that used it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UsedNonce {
     pub(crate) nonce: Nonce,
@@ -51,7 +51,8 @@ pub(crate) struct UsedNonce {
 }
 
 impl State {
-    /// Does what a transaction asks. Nothing has changed after a refusal but that the nonce is used.
+    /// Applies a transaction. After an error nothing has changed, except that the nonce is recorded as used if the
+    /// signer is a neuron or has used a nonce earlier.
     pub(crate) fn apply(
         &mut self,
         transaction: Transaction,
@@ -90,7 +91,7 @@ impl State {
         }
     }
 
-    /// The uid of the owner's hotkey, where it is a neuron.
+    /// Returns the uid of the owner's hotkey. `None` if it is not a neuron.
     pub(crate) fn owner_uid(&self) -> Option<Uid> {
         let owner = self.owner.as_ref()?;
         self.uids.get(&owner.hotkey).copied()
@@ -104,7 +105,7 @@ impl State {
         }
     }
 
-    /// The neuron of a hotkey, to be changed.
+    /// Returns the neuron of a hotkey for modification.
     pub(crate) fn neuron_mut(&mut self, hotkey: &Hotkey) -> Result<&mut Arc<Neuron>, DispatchError> {
         let uid = self.uids.get(hotkey).ok_or(DispatchError::NotRegistered)?;
         self.neurons
@@ -112,7 +113,7 @@ impl State {
             .ok_or(DispatchError::NotRegistered)
     }
 
-    /// Tells the neuron of a hotkey, if it is one, of its stake.
+    /// Updates the stake and the nominators of the neuron of a hotkey, if it is a neuron.
     pub(crate) fn restake(&mut self, hotkey: Hotkey) {
         let nominators: Arc<[_]> = self.accounts.nominators(hotkey).collect();
         let Ok(neuron) = self.neuron_mut(&hotkey) else {

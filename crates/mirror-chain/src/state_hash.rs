@@ -1,4 +1,4 @@
-//! A short name for a whole state, to compare two chains that are not in one place.
+//! A hash of the complete state, for comparing two chains in different places.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::Contents;
 use crate::{Call, Chain};
 
-/// BLAKE2b-256 of all that decides how a chain goes on: neurons, rules, accounts, nonces, the open block, and the
-/// answers that are remembered. Earlier versions of the metagraph are not in it.
+/// BLAKE2b-256 of the state that determines how a chain continues: neurons, rules, accounts, nonces, the open block,
+/// and the remembered transactions. Earlier versions of the metagraph are not included.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StateHash([u8; 32]);
 
 impl StateHash {
-    /// Its bytes.
+    /// Returns the bytes.
     pub fn bytes(self) -> [u8; 32] {
         self.0
     }
@@ -33,7 +33,7 @@ impl fmt::Debug for StateHash {
     }
 }
 
-/// BLAKE2b-256 of a call: whether a nonce comes again with the same one.
+/// BLAKE2b-256 of a call, which shows whether a nonce is used again for the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CallHash(pub(crate) [u8; 32]);
 
@@ -44,7 +44,7 @@ impl CallHash {
 }
 
 impl Chain {
-    /// The hash of the state. Takes time in proportion to the state.
+    /// Returns the hash of the state. The computation takes time in proportion to the size of the state.
     pub fn state_hash(&self) -> StateHash {
         self.contents().hash()
     }
@@ -56,10 +56,10 @@ impl Contents<'_> {
     }
 }
 
-/// BLAKE2b-256 of a value as postcard writes it.
+/// Returns the BLAKE2b-256 hash of a value in postcard encoding.
 fn hash(value: &impl Serialize) -> [u8; 32] {
     let hasher = postcard::to_io(value, Blake2b::<U32>::new());
-    let hasher = hasher.expect("a hash takes all bytes, and every list knows its length");
+    let hasher = hasher.expect("writing to a hash cannot fail, and every list has a known length");
     hasher.finalize().into()
 }
 
@@ -73,16 +73,17 @@ mod tests {
     type Change = fn(&mut Chain);
 
     fn chain() -> Chain {
-        Chain::genesis(Genesis::empty(Hyperparameters::SMALL)).expect("an empty subnet is sound")
+        Chain::genesis(Genesis::empty(Hyperparameters::SMALL))
+            .expect("the genesis of an empty subnet is valid")
     }
 
     #[test]
-    fn every_part_of_what_decides_how_a_chain_goes_on_is_in_its_hash() {
+    fn the_state_hash_covers_every_part_of_the_state() {
         let changes: [(&str, Change); 6] = [
             ("the last block", |chain| chain.closed = Block(chain.closed.0 + 1)),
             ("a rule", |chain| chain.state.rules.tempo += 1),
             ("a counter", |chain| chain.state.epochs += 1),
-            ("when an epoch was", |chain| {
+            ("the block of the last epoch", |chain| {
                 chain.state.last_epoch = Some(Block(0));
             }),
             ("a block's hash", |chain| chain.hashes.push(BlockHash([0; 32]))),
@@ -96,7 +97,7 @@ mod tests {
                     nonce: Nonce(1),
                     call,
                 };
-                chain.pool.take(transaction).expect("there is room");
+                chain.pool.take(transaction).expect("the pool has room");
             }),
         ];
         let unchanged = chain().state_hash();

@@ -1,10 +1,10 @@
-//! The chain's quantities, each a type of its own.
+//! The chain's quantities, each with a separate type.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A neuron's place in the subnet, from 0, without gaps.
+/// Position of a neuron in the subnet, from 0, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid(pub u16);
 
@@ -12,15 +12,15 @@ pub struct Uid(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Block(pub u64);
 
-/// Stake, in billionths of a TAO.
+/// An amount of coins, in billionths of a TAO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Rao(pub u64);
 
-/// Tells the transactions of a hotkey apart; rises from one to the next.
+/// Number that distinguishes the transactions of a key. It increases from one transaction to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Nonce(pub u64);
 
-/// The version of a metagraph, from 1; rises by 1 whenever anything but the block number changes.
+/// The version of a metagraph, from 1. It increases by 1 whenever anything except the block number changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
@@ -30,14 +30,14 @@ impl Rao {
 }
 
 impl Uid {
-    /// The place in a list by uid.
+    /// Returns the position in a list by uid.
     pub fn index(self) -> usize {
         self.0.into()
     }
 }
 
 impl Block {
-    /// The block after this one.
+    /// Returns the block that follows this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -45,7 +45,7 @@ impl Block {
 }
 
 impl Version {
-    /// The version after this one.
+    /// Returns the version that follows this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)

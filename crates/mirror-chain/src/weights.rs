@@ -1,5 +1,5 @@
-//! The rules for setting weights, as Subtensor had them in 2023, in its order and its fixed point (32 bits after the
-//! point).
+//! The calls that set weights, with the checks of Subtensor in their order and in its fixed-point arithmetic (32 bits
+//! after the point).
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
@@ -12,16 +12,16 @@ use crate::commitment::Commitment;
 use crate::state::State;
 use crate::{Block, DispatchError, RuleSet, Uid, Weights};
 
-/// What a neuron says another is worth.
+/// The weight that a neuron gives to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
-    /// The other.
+    /// The uid of the other neuron.
     pub uid: Uid,
-    /// How much; only its proportion to the setter's other weights counts.
+    /// The weight. Only its proportion to the other weights of the same neuron counts.
     pub weight: u16,
 }
 
-/// Whether weights must keep the distance in time of the rate limit: what was committed to has done so before.
+/// Whether the rate limit applies. For committed weights it was already checked when they were committed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     Limited,
@@ -29,7 +29,7 @@ enum Pace {
 }
 
 impl State {
-    /// Weights in the open.
+    /// Sets weights directly.
     pub(crate) fn set_weights(
         &mut self,
         hotkey: &Hotkey,
@@ -46,7 +46,7 @@ impl State {
         Ok(())
     }
 
-    /// Weights that cannot be read yet.
+    /// Commits to weights that are revealed later.
     pub(crate) fn commit_weights(
         &mut self,
         hotkey: &Hotkey,
@@ -66,7 +66,7 @@ impl State {
         Ok(())
     }
 
-    /// What was committed to. The commitment stays if the weights are refused.
+    /// Reveals committed weights. If they are refused, the commitment is kept.
     pub(crate) fn reveal_weights(
         &mut self,
         hotkey: &Hotkey,
@@ -94,9 +94,10 @@ impl State {
         Ok(())
     }
 
-    /// All checks, in the real chain's order; gives the row as it is stored: the largest weight upscaled to 65,535.
+    /// Runs all checks in the real chain's order. Returns the row as it is stored, with the largest weight upscaled to
+    /// 65,535.
     ///
-    /// Weights that are all zero pass, as they do on the real chain: a row that gives nobody anything.
+    /// Weights that are all zero are accepted, as on the real chain. Such a row gives no weight to any neuron.
     fn checked_row(
         &self,
         hotkey: &Hotkey,
@@ -168,8 +169,8 @@ impl State {
     }
 }
 
-/// Scales so that the largest is 65,535, rounding half up. Above half the range the chain multiplies by a factor that
-/// was rounded down before, which shows in the last digit.
+/// Scales the weights so that the largest is 65,535, rounding halves up. If the largest is above half the range, the
+/// chain multiplies by a factor that was already rounded down, which can affect the last digit.
 fn max_upscaled(weights: &[u16]) -> Vec<u16> {
     const FULL: u64 = u16::MAX as u64;
     const HALF_RANGE: u64 = 32_768;
@@ -191,13 +192,13 @@ fn max_upscaled(weights: &[u16]) -> Vec<u16> {
         .collect()
 }
 
-/// The share of the largest weight in their sum, 32 bits after the point.
+/// Returns the share of the largest weight in the sum of all weights, with 32 bits after the point.
 fn largest_share(weights: &[u16]) -> u64 {
     let sum = weights.iter().copied().map(u64::from).sum();
     share(weights.iter().copied().max().unwrap_or(0).into(), sum)
 }
 
-/// `part / whole` with 32 bits after the point, rounded down; of nothing, 0.
+/// Returns `part / whole` with 32 bits after the point, rounded down. Returns 0 if `whole` is 0.
 fn share(part: u64, whole: u64) -> u64 {
     (part << 32).checked_div(whole).unwrap_or(0)
 }
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_largest_weight_becomes_65535() {
-        // Each value is round(w * 65535 / max), by hand.
+        // Each value is round(w * 65535 / max), calculated manually.
         assert_eq!(max_upscaled(&[1, 2, 4]), [16_384, 32_768, 65_535]);
         assert_eq!(max_upscaled(&[0, 65_535, 1]), [0, 65_535, 1]);
         assert_eq!(max_upscaled(&[32_769, 0]), [65_535, 0]);

@@ -1,4 +1,4 @@
-//! What a cabal keeps, held against the consensus worked out by hand.
+//! The share that a cabal retains, compared with the consensus calculated manually.
 
 use mirror_chain::Hyperparameters;
 use mirror_chain::cabal::{Cabal, Opinion};
@@ -18,7 +18,7 @@ fn check(percent: u8, opinion: Opinion, expected: f64) {
     for rules in [Hyperparameters::CLASSIC, Hyperparameters::TODAY] {
         let kept = CABAL
             .retained(percent, opinion, &rules)
-            .expect("the rules are sound");
+            .expect("the rules are valid");
         assert!(
             (kept - expected).abs() < TOLERANCE,
             "{percent} %, {:?}: {kept}, not {expected}",
@@ -27,11 +27,11 @@ fn check(percent: u8, opinion: Opinion, expected: f64) {
     }
 }
 
-/// The median of a miner's weights by stake is that of the larger side. Where the two sides have no miner in common,
-/// the smaller side's weights are clipped to nothing, and it has bonds in nobody who is paid. kappa is a hair under a
-/// half, so with exactly half of the stake each side carries its own.
+/// The stake-weighted median of a miner's weights is that of the larger side. If the two sides have no miner in common,
+/// the smaller side's weights are clipped to 0, and it has no bonds in any miner that is paid. kappa is slightly less
+/// than one half, so with exactly half of the stake each side pays its miners.
 #[test]
-fn told_apart_the_smaller_side_keeps_nothing() {
+fn without_common_miners_the_smaller_side_retains_nothing() {
     for percent in [0, 10, 30, 49] {
         check(percent, Opinion::TellsApart, 0.0);
         check(100 - percent, Opinion::TellsApart, 1.0);
@@ -39,11 +39,11 @@ fn told_apart_the_smaller_side_keeps_nothing() {
     check(50, Opinion::TellsApart, 0.5);
 }
 
-/// With a share s below a half, the cabal's weights for its m miners are clipped to what the honest give to each of all
-/// n, 1/n. A miner of the cabal has the rank 1/n, another (1-s)/n; all validators have bonds in the former by stake,
-/// only the honest in the latter.
+/// With a share s of less than one half, the cabal's weights for its m miners are clipped to the weight that the honest
+/// validators give to each of all n miners, 1/n. A miner of the cabal has the rank 1/n, any other (1-s)/n. All
+/// validators have bonds in the cabal's miners in proportion to their stake, but only the honest ones in the others.
 #[test]
-fn below_half_a_cabal_that_is_not_told_apart_keeps_its_clipped_share() {
+fn below_half_an_unrecognised_cabal_retains_its_clipped_share() {
     let (m, n) = (
         f64::from(CABAL.miners),
         f64::from(CABAL.miners + CABAL.other_miners),
@@ -56,10 +56,10 @@ fn below_half_a_cabal_that_is_not_told_apart_keeps_its_clipped_share() {
     }
 }
 
-/// Above a half it is the others that are clipped to nothing. The honest still give 1/n to a miner of the cabal, which
-/// gives it 1/m, and have bonds in it accordingly.
+/// With more than one half, the weights for the other miners are clipped to 0. The honest validators still give 1/n to
+/// a miner of the cabal, to which the cabal gives 1/m, and they have bonds in it in this proportion.
 #[test]
-fn above_half_it_takes_all_but_what_others_gave_to_its_own() {
+fn above_half_an_unrecognised_cabal_leaves_only_the_bonds_in_its_miners() {
     let (m, n) = (
         f64::from(CABAL.miners),
         f64::from(CABAL.miners + CABAL.other_miners),
@@ -72,13 +72,13 @@ fn above_half_it_takes_all_but_what_others_gave_to_its_own() {
 }
 
 #[test]
-fn more_stake_never_keeps_less() {
+fn more_stake_never_retains_less() {
     for rules in [Hyperparameters::CLASSIC, Hyperparameters::TODAY] {
         for opinion in [Opinion::TellsApart, Opinion::CannotTell] {
             let kept = (0..=100).map(|percent| {
                 CABAL
                     .retained(percent, opinion, &rules)
-                    .expect("the rules are sound")
+                    .expect("the rules are valid")
             });
             let kept: Vec<f64> = kept.collect();
             let falls = kept.windows(2).find(|pair| pair[1] < pair[0] - TOLERANCE);

@@ -1,4 +1,4 @@
-//! Stake, delegation, transfers, and what an epoch pays to whom.
+//! Stake, delegation, transfers, and the emission that an epoch pays.
 
 mod subnet;
 
@@ -11,7 +11,7 @@ use subnet::{
     STAKE, VALIDATOR, balance, chain, coldkey, hotkey, neuron, outcome, owner, row, submit, weights,
 };
 
-/// A coldkey with money and no neuron.
+/// A coldkey with a balance and without a neuron.
 const RICH: u8 = 60;
 
 fn rich(genesis: &mut Genesis) {
@@ -41,7 +41,7 @@ fn delegate(number: u8, take: Option<u16>) -> Call {
 }
 
 #[test]
-fn others_stake_only_with_delegates() {
+fn other_coldkeys_stake_only_with_delegates() {
     let mut chain = chain(rich);
     let mut by = |by, call| outcome(&mut chain, coldkey(by), call);
     assert_eq!(
@@ -91,7 +91,7 @@ fn stake_moves_no_faster_than_the_rate_limit() {
 }
 
 #[test]
-fn a_nominator_has_nothing_with_a_delegate_or_enough() {
+fn a_nominator_stakes_nothing_or_at_least_the_minimum() {
     let mut chain = chain(|genesis| {
         rich(genesis);
         genesis.hyperparameters.nominator_min_required_stake = Rao(500);
@@ -138,7 +138,7 @@ fn transfers_are_free_and_leave_no_account_below_the_existential_deposit() {
 }
 
 #[test]
-fn the_owner_alone_changes_the_rules_within_their_bounds() {
+fn only_the_owner_changes_the_rules_and_only_within_their_bounds() {
     let mut chain = chain(|genesis| genesis.owner = Some(owner(5)));
     let set = |name: &str, value| Call::SetHyperparameter {
         name: name.to_owned(),
@@ -172,7 +172,7 @@ fn the_owner_alone_changes_the_rules_within_their_bounds() {
     );
 }
 
-/// Closes blocks until an epoch has come.
+/// Closes blocks until an epoch has run.
 fn next_epoch(chain: &mut Chain) -> PaidEpoch {
     loop {
         if let Some(epoch) = chain.close_block().epoch {
@@ -183,7 +183,7 @@ fn next_epoch(chain: &mut Chain) -> PaidEpoch {
 
 #[test]
 fn an_epoch_pays_what_its_blocks_minted() {
-    // One validator gives one miner all: half to each, all of it in integers.
+    // One validator gives one miner all weight: each gets half, exactly in integers.
     let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 9);
     assert_eq!(outcome(&mut chain, hotkey(VALIDATOR), weights(&[(1, 1)])), Ok(()));
     let epoch = next_epoch(&mut chain);
@@ -227,7 +227,7 @@ fn an_epoch_pays_what_its_blocks_minted() {
 
 #[test]
 fn a_delegate_keeps_its_take_and_shares_the_rest_by_stake() {
-    // Owner 3 parts, nominator 1 part; the take is the default of 18 %: 11,796 of 65,535.
+    // The owner has 3 parts, the nominator 1 part. The take is the default of 18 %: 11,796 of 65,535.
     let mut chain = chain(|genesis| {
         genesis.hyperparameters.tempo = 9;
         genesis.nominations = vec![Nomination {
@@ -242,15 +242,15 @@ fn a_delegate_keeps_its_take_and_shares_the_rest_by_stake() {
     let take = dividends * 11_796 / 65_535;
     let rest = dividends - take;
     let nominator = chain.stakes().find(|&(_, key, _)| key == coldkey(RICH));
-    let (_, _, stake) = nominator.expect("the nominator is there");
+    let (_, _, stake) = nominator.expect("the nominator has stake");
     let part = u128::from(stake.0 - STAKE / 3);
-    // A quarter, less what rounding took: at most one for each of two roundings.
+    // A quarter, minus rounding: at most one for each of two roundings.
     assert!((rest / 4 - 2..=rest / 4).contains(&part), "{part} of {rest}");
     assert_eq!(neuron(&chain, 2).stake, Rao(STAKE + STAKE / 3 + 4 * Rao::TAO));
 }
 
 #[test]
-fn without_stake_nobody_is_paid_and_nothing_stays_minted() {
+fn without_stake_no_neuron_is_paid_and_all_rewards_lapse() {
     let mut chain = chain(|genesis| {
         genesis.hyperparameters.tempo = 9;
         genesis
@@ -265,7 +265,7 @@ fn without_stake_nobody_is_paid_and_nothing_stays_minted() {
 }
 
 #[test]
-fn who_is_not_heard_of_becomes_inactive_and_the_active_alone_earn() {
+fn inactive_validators_earn_nothing() {
     let mut chain = chain(|genesis| {
         genesis.hyperparameters.tempo = 9;
         genesis.hyperparameters.activity_cutoff = 10;
@@ -294,7 +294,7 @@ fn committing(genesis: &mut Genesis) {
 }
 
 #[test]
-fn weights_are_committed_to_and_revealed_in_their_epoch() {
+fn committed_weights_are_revealed_in_their_epoch() {
     let mut chain = chain(committing);
     let set = row(&[(1, 1)]);
     let salt = vec![1, 2, 3];
@@ -312,7 +312,7 @@ fn weights_are_committed_to_and_revealed_in_their_epoch() {
         by_validator(reveal(&salt)),
         Err(DispatchError::NoWeightsCommitFound)
     );
-    // Block 3 is in epoch 0, which ends with block 7; the next ends with block 17.
+    // Block 3 is in epoch 0, which ends with block 7. The next epoch ends with block 17.
     assert_eq!(by_validator(Call::CommitWeights(commitment)), Ok(()));
     assert_eq!(by_validator(reveal(&salt)), Err(DispatchError::RevealTooEarly));
     assert_eq!(
@@ -325,7 +325,7 @@ fn weights_are_committed_to_and_revealed_in_their_epoch() {
     let mut late = chain.clone();
     assert_eq!(outcome(&mut chain, hotkey(VALIDATOR), reveal(&salt)), Ok(()));
     assert_eq!(neuron(&chain, 2).weights.len(), 1);
-    // The commitment was the update, not the reveal.
+    // The last update is the commitment, not the reveal.
     assert_eq!(neuron(&chain, 2).last_update, Block(3));
     assert_eq!(
         outcome(&mut chain, hotkey(VALIDATOR), reveal(&salt)),
@@ -341,7 +341,7 @@ fn weights_are_committed_to_and_revealed_in_their_epoch() {
 }
 
 #[test]
-fn commitments_are_for_neurons_at_their_pace_where_the_rules_have_them() {
+fn commitments_need_a_neuron_the_rate_limit_and_commit_reveal() {
     let commit = Call::CommitWeights(Commitment([7; 32]));
     let mut open = chain(|_| {});
     assert_eq!(
@@ -364,7 +364,7 @@ fn commitments_are_for_neurons_at_their_pace_where_the_rules_have_them() {
 }
 
 #[test]
-fn who_has_less_stake_than_the_threshold_sets_no_weights_today_unless_it_is_the_owner() {
+fn today_only_the_owner_sets_weights_with_stake_below_the_threshold() {
     let threshold = |genesis: &mut Genesis| {
         genesis.hyperparameters.rule_set = RuleSet::Today;
         genesis.hyperparameters.stake_threshold = Rao(STAKE + 1);
@@ -382,7 +382,7 @@ fn who_has_less_stake_than_the_threshold_sets_no_weights_today_unless_it_is_the_
 }
 
 #[test]
-fn axons_and_figures_are_announced_each_at_the_pace_of_the_rate_limit() {
+fn axons_and_prometheus_endpoints_have_separate_rate_limits() {
     let mut chain = chain(|genesis| genesis.hyperparameters.serving_rate_limit = 3);
     let address = |port: u16| Axon {
         ip: [10, 0, 0, 1].into(),
@@ -408,7 +408,7 @@ fn axons_and_figures_are_announced_each_at_the_pace_of_the_rate_limit() {
 }
 
 #[test]
-fn who_governs_gives_and_takes_coins() {
+fn the_owner_grants_and_removes_coins() {
     let mut chain = chain(|genesis| {
         genesis.owner = Some(owner(1));
         genesis.balances = vec![balance(9, 5_000)];
@@ -427,7 +427,8 @@ fn who_governs_gives_and_takes_coins() {
         Err(DispatchError::NotSubnetOwner)
     );
     let genesis = chain.issuance().genesis;
-    // 2,000 given, 6,000 taken, all of it taken: less than the existential deposit of 500 is nothing.
+    // 2,000 granted, 6,000 removed. The whole balance is removed because the rest is below the existential deposit of
+    // 500.
     for (free, then, granted, burned) in [
         (7_000, 7_000, 2_000, 0),
         (1_000, 1_000, 2_000, 6_000),
@@ -451,7 +452,7 @@ fn who_governs_gives_and_takes_coins() {
 }
 
 #[test]
-fn who_governs_seats_a_neuron_that_no_rule_would_let_in() {
+fn the_owner_registers_a_neuron_against_all_limits() {
     let mut chain = chain(|genesis| {
         genesis.owner = Some(owner(1));
         genesis.hyperparameters.network_registration_allowed = false;
@@ -496,7 +497,9 @@ fn neurons_publish_metadata_within_their_space() {
     );
     assert_eq!(mine(&chain), None);
     assert_eq!(outcome(&mut chain, hotkey(0), publish(b"model")), Ok(()));
-    let metadata = chain.metadata(&hotkey(0)).expect("it has published");
+    let metadata = chain
+        .metadata(&hotkey(0))
+        .expect("the hotkey has published metadata");
     assert_eq!(
         (&metadata.data[..], metadata.block),
         (&b"model"[..], chain.block())
@@ -506,7 +509,7 @@ fn neurons_publish_metadata_within_their_space() {
         outcome(&mut chain, hotkey(0), publish(&too_long)),
         Err(DispatchError::SpaceLimitExceeded)
     );
-    // 3,100 bytes an epoch, of which less than 100 count as 100: 31 times.
+    // 3,100 bytes per epoch, with less than 100 bytes counting as 100: 31 times.
     for time in 1..31 {
         assert_eq!(outcome(&mut chain, hotkey(0), publish(&[time])), Ok(()));
     }
@@ -519,12 +522,12 @@ fn neurons_publish_metadata_within_their_space() {
         chain.close_block();
     }
     assert_eq!(outcome(&mut chain, hotkey(0), publish(b"once more")), Ok(()));
-    let read = Chain::from_snapshot(&chain.snapshot()).expect("it was just written");
+    let read = Chain::from_snapshot(&chain.snapshot()).expect("the snapshot is valid");
     assert_eq!(mine(&read), Some(b"once more".to_vec()));
 }
 
 #[test]
-fn what_a_coldkey_had_is_told_of_past_blocks_as_far_back_as_is_held() {
+fn past_holdings_are_known_as_far_back_as_they_are_held() {
     let mut chain = chain(|genesis| {
         genesis.balances = vec![balance(0, 9_000)];
         genesis.hyperparameters.tempo = 0;
@@ -560,7 +563,7 @@ fn what_a_coldkey_had_is_told_of_past_blocks_as_far_back_as_is_held() {
 }
 
 #[test]
-fn a_block_hash_stands_for_all_that_happened_before() {
+fn a_block_hash_covers_all_earlier_transactions() {
     let (mut one, mut other) = (chain(rich), chain(rich));
     let transfer = |amount| Call::Transfer {
         to: coldkey(8),
@@ -574,7 +577,7 @@ fn a_block_hash_stands_for_all_that_happened_before() {
         other.close_block();
         assert_ne!(one.block_hash(one.block()), other.block_hash(other.block()));
     }
-    let read = Chain::from_snapshot(&one.snapshot()).expect("it was just written");
+    let read = Chain::from_snapshot(&one.snapshot()).expect("the snapshot is valid");
     assert_eq!(read.block_hash(Block(1)), one.block_hash(Block(1)));
     let too_old = BlockUnavailable::TooOld {
         block: Block(0),

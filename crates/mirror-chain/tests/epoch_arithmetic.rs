@@ -1,4 +1,4 @@
-//! The epoch's numbers, bit for bit those of the crate that the real chain computes with.
+//! The epoch's arithmetic equals that of the crate that the real chain uses, bit for bit.
 
 use mirror_chain::epoch::I32F32;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn exp_of(number: i32) -> I32F32 {
     exponential
 }
 
-/// Numbers of all sizes, and those at which something changes.
+/// Numbers of all sizes, including those at which a case distinction changes.
 fn numbers() -> impl Strategy<Value = I32F32> {
     let edges = prop::sample::select(vec![i64::MIN, -1, 0, 1, 1 << 32, (1 << 32) - 1, i64::MAX]);
     let sizes = (any::<i64>(), 0..64_u32).prop_map(|(bits, smaller)| bits >> smaller);
@@ -25,7 +25,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
-    fn arithmetic_is_the_chains(a in numbers(), b in numbers()) {
+    fn arithmetic_equals_the_chains(a in numbers(), b in numbers()) {
         let (x, y) = (chain(a), chain(b));
         prop_assert_eq!((a + b).to_bits(), x.saturating_add(y).to_bits());
         prop_assert_eq!((a - b).to_bits(), x.saturating_sub(y).to_bits());
@@ -38,7 +38,7 @@ proptest! {
     }
 
     #[test]
-    fn ratios_are_the_chains_quotients_in_its_widest_format(a in 0..i64::MAX as u64, b in 0..i64::MAX as u64) {
+    fn ratios_equal_the_chains_quotients_in_its_widest_format(a in 0..i64::MAX as u64, b in 0..i64::MAX as u64) {
         let (part, whole) = (a.min(b), a.max(b));
         prop_assume!(whole > 0);
         let quotient = I64F64::from_num(part) / I64F64::from_num(whole);
@@ -46,29 +46,29 @@ proptest! {
     }
 
     #[test]
-    fn amounts_are_the_chains_products_in_its_widest_format(bits in 0..=1_i64 << 32, amount: u64) {
+    fn amounts_equal_the_chains_products_in_its_widest_format(bits in 0..=1_i64 << 32, amount: u64) {
         let share = I32F32::from_bits(bits);
         let product = I96F32::from_num(chain(share)).saturating_mul(I96F32::from_num(amount));
         prop_assert_eq!(share.of(amount), product.saturating_to_num::<u64>());
     }
 
     #[test]
-    fn the_exponential_is_the_chains(bits in -20_i64 << 32..=20 << 32) {
-        let expected: Chain = exp(Chain::from_bits(bits)).expect("within 20 nothing overflows");
+    fn the_exponential_equals_the_chains(bits in -20_i64 << 32..=20 << 32) {
+        let expected: Chain = exp(Chain::from_bits(bits)).expect("exponentials within 20 do not overflow");
         prop_assert_eq!(I32F32::exp_within_20([I32F32::from_bits(bits)])[0].to_bits(), expected.to_bits());
     }
 
     #[test]
-    fn rounding_is_the_chains(bits in 0..70_000_i64 << 32) {
+    fn rounding_equals_the_chains(bits in 0..70_000_i64 << 32) {
         let expected: u16 = Chain::from_bits(bits).round().saturating_to_num();
         prop_assert_eq!(I32F32::from_bits(bits).round_to_u16(), expected);
     }
 }
 
 #[test]
-fn the_exponential_of_whole_numbers_is_the_chains_and_stays_at_20() {
+fn the_exponential_of_whole_numbers_equals_the_chains_and_is_clamped_at_20() {
     for number in -20..=20 {
-        let expected: Chain = exp(Chain::from_num(number)).expect("within 20 nothing overflows");
+        let expected: Chain = exp(Chain::from_num(number)).expect("exponentials within 20 do not overflow");
         assert_eq!(exp_of(number).to_bits(), expected.to_bits(), "{number}");
     }
     for (beyond, bound) in [(21, 20), (-4_000, -20)] {

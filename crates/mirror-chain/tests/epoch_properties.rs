@@ -1,4 +1,4 @@
-//! What holds of every epoch, over random subnets, and the rules that few subnets come across.
+//! Properties of every epoch, checked over random subnets, and rules that few random subnets exercise.
 
 use mirror_chain::epoch::{
     Bond, Bonds, Epoch, I32F32, LiquidAlpha, Malformed, Neuron, Rules, Today, Variant, epoch,
@@ -121,7 +121,7 @@ fn run(members: &[Member], rules: &Rules, rao: u64) -> Result<Epoch, Malformed> 
     epoch(&neurons, rules, Rao(rao))
 }
 
-/// A row that names each uid at most once, in their order.
+/// A row that contains each uid at most once, in ascending order.
 fn row(neurons: usize) -> impl Strategy<Value = Vec<(u16, u16)>> {
     let value = prop_oneof![1 => Just(0), 5 => any::<u16>()];
     prop::collection::vec(prop::option::of(value), neurons).prop_map(|values| {
@@ -132,7 +132,7 @@ fn row(neurons: usize) -> impl Strategy<Value = Vec<(u16, u16)>> {
     })
 }
 
-/// A subnet in which everything happens: blocks before and after each other, neurons with and without permit.
+/// A subnet with all combinations: earlier and later blocks, neurons with and without a permit.
 fn subnet() -> impl Strategy<Value = Vec<Member>> {
     (1..12_usize).prop_flat_map(|neurons| {
         let block = || prop_oneof![4 => Just(0_u64), 1 => 850..1_000_u64];
@@ -171,9 +171,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn all_that_is_paid_out_is_the_emission_less_what_rounding_took(members in subnet(), rao in 0..1_000 * TAO) {
+    fn the_payments_sum_to_the_emission_minus_rounding(members in subnet(), rao in 0..1_000 * TAO) {
         let anyone = members.iter().any(|member| member.stake > 0);
-        // A place of each share, and a rao of each amount.
+        // Rounding loses at most one unit in the last place of each share and one rao of each amount.
         let lost = members.len() as u64 * ((rao >> 32) + 2);
         for variant in variants() {
             let epoch = run(&members, &rules(variant), rao)?;
@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn incentive_and_dividends_are_each_all_or_nothing(members in subnet()) {
+    fn incentive_and_dividends_each_sum_to_one_or_zero(members in subnet()) {
         let one = I32F32::ONE.to_bits();
         let whole = |sum: i64| sum == 0 || (one - members.len() as i64..=one).contains(&sum);
         for variant in variants() {
@@ -201,8 +201,8 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_treated_by_uid(members in subnet(), order in any::<prop::sample::Index>(), step in 1..12_usize) {
-        // Of equals in stake uids decide, so let there be none.
+    fn results_do_not_depend_on_uids(members in subnet(), order in any::<prop::sample::Index>(), step in 1..12_usize) {
+        // Among equal stakes the uids decide, so all stakes are made different.
         let mut members = members;
         for (member, place) in members.iter_mut().zip(1..) {
             member.stake = member.stake / TAO * 100 * TAO + place * TAO;
@@ -260,7 +260,7 @@ proptest! {
         weights in prop::collection::vec(1..=u16::MAX, 4),
     ) {
         prop_assume!(cabal.iter().sum::<u64>() < honest.iter().sum::<u64>());
-        // Miners 0 and 1 are the honest validators', 2 and 3 the cabal's own.
+        // Miners 0 and 1 get weight from the honest validators, miners 2 and 3 from the cabal.
         let mut members = vec![miner(); 4];
         let rows = [[(0, weights[0]), (1, weights[1])], [(2, weights[2]), (3, weights[3])]];
         members.extend(honest.iter().map(|&stake| validator(stake, &rows[0])));
@@ -276,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn no_rules_make_it_panic(
+    fn no_valid_rules_cause_a_panic(
         members in subnet(),
         (block, activity_cutoff) in any::<(u64, u64)>(),
         (max_allowed_validators, kappa) in any::<(u16, u16)>(),
@@ -327,8 +327,8 @@ proptest! {
 }
 
 #[test]
-fn at_exactly_half_the_stake_each_side_has_its_half() {
-    // The share of stake whose weights are the consensus, 32,767 of 65,535, is just under a half.
+fn with_exactly_half_the_stake_each_side_earns_half() {
+    // The share of stake that defines the consensus, 32,767 of 65,535, is just below one half.
     let members = [miner(), miner(), validator(5, &[(0, 1)]), validator(5, &[(1, 1)])];
     for variant in variants() {
         let epoch = run(&members, &rules(variant), TAO).unwrap();
@@ -338,7 +338,7 @@ fn at_exactly_half_the_stake_each_side_has_its_half() {
 }
 
 #[test]
-fn of_equal_stakes_the_later_uids_are_permitted_and_today_none_without_stake() {
+fn later_uids_of_equal_stake_get_permits_and_today_none_without_stake() {
     let members = [validator(5, &[]), validator(5, &[]), miner(), miner()];
     let permits = |variant, max_allowed_validators| {
         let rules = Rules {
@@ -372,13 +372,13 @@ fn the_owner_is_permitted_below_the_threshold_and_its_weight_for_itself_counts()
     let epoch = run(&members, &rules, TAO).unwrap();
     assert_eq!(epoch.next_permits, [true, false, false]);
     assert_eq!(epoch.active_stake, [I32F32::ONE, I32F32::ZERO, I32F32::ZERO]);
-    // Half of its weight for itself, half for the other.
+    // Half of its weight is for itself, half for the other neuron.
     assert_eq!(epoch.incentive[0], epoch.incentive[1]);
     assert_eq!(epoch.incentive[0], I32F32::ratio(1, 2));
 }
 
 #[test]
-fn weights_committed_before_their_subject_registered_do_not_count() {
+fn weights_committed_before_the_weighted_neuron_registered_do_not_count() {
     let mut members = [validator(1, &[(1, 1), (2, 1)]), miner(), miner()];
     members[2].block_at_registration = 800;
     let incentive = |commits| {
@@ -397,8 +397,8 @@ fn weights_committed_before_their_subject_registered_do_not_count() {
 }
 
 #[test]
-fn bonds_in_one_who_registered_since_the_last_epoch_are_gone() {
-    // Validator 0 has all bonds in miner 2 and now gives to it as validator 1 does, with the same stake.
+fn bonds_in_neurons_registered_since_the_last_epoch_are_dropped() {
+    // Validator 0 has all bonds in miner 2. Now both validators give it the same weight with the same stake.
     let members = |registered| {
         let mut members = [validator(1, &[(2, 1)]), validator(1, &[(2, 1)]), miner()];
         members[0].bonds = vec![(2, u16::MAX)];
@@ -413,7 +413,7 @@ fn bonds_in_one_who_registered_since_the_last_epoch_are_gone() {
         let epoch = run(&members(registered), &rules(variant), TAO).unwrap();
         epoch.dividends[0] > epoch.dividends[1]
     };
-    // Block 1,000 less the tempo is 901; weights are of block 900, so registered earlier.
+    // Block 1,000 minus the tempo is 901. The weights were set in block 900, so the miner is registered earlier.
     assert!(old_bond_kept(899, None));
     assert!(old_bond_kept(899, Some(Block(899))));
     assert!(!old_bond_kept(899, Some(Block(898))));
@@ -434,7 +434,7 @@ fn under_liquid_alpha_a_missing_weight_drops_a_bond_and_a_zero_lets_it_decay() {
 }
 
 #[test]
-fn a_row_that_is_never_permitted_stays_as_it_was_only_in_2023() {
+fn a_row_without_a_permit_is_left_unchanged_only_in_2023() {
     let mut members = [validator(1, &[(1, 1)]), miner()];
     members[1].bonds = vec![(0, 7)];
     let bonds_of_1 = |variant| {
@@ -449,7 +449,7 @@ fn a_row_that_is_never_permitted_stays_as_it_was_only_in_2023() {
 }
 
 #[test]
-fn a_subnet_of_nobody_pays_nobody() {
+fn an_empty_subnet_pays_nothing() {
     for variant in variants() {
         let epoch = run(&[], &rules(variant), TAO).unwrap();
         assert!(epoch.emission.is_empty());

@@ -1,5 +1,5 @@
-//! The reference vectors: epochs whose results are asserted in the real chain's own tests, or were computed by its own
-//! code. Every integer must be met, and every number that the chain's tests assert.
+//! The reference vectors: epochs whose results are asserted in the real chain's tests or were computed by its code.
+//! Every integer must be equal, and every number that the chain's tests assert must match.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct Vector {
     literal: Vec<Literal>,
 }
 
-/// What a test of the real chain asserts.
+/// A number that a test of the real chain asserts.
 #[derive(Deserialize)]
 struct Literal {
     path: Vec<Value>,
@@ -32,20 +32,20 @@ struct Literal {
 
 fn vectors() -> Vec<Vector> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/yuma/yuma_vectors.json");
-    let text = std::fs::read_to_string(&path).expect("the vectors lie in tests/fixtures");
-    let vectors: Vectors = serde_json::from_str(&text).expect("the vectors are in their own form");
+    let text = std::fs::read_to_string(&path).expect("the vectors are in tests/fixtures");
+    let vectors: Vectors = serde_json::from_str(&text).expect("the vectors have the expected format");
     vectors.cases
 }
 
 #[test]
-fn every_vector_is_met() {
+fn every_vector_is_reproduced() {
     let mut met = 0;
     for Vector { case, .. } in vectors() {
         for (key, algorithm) in ALGORITHMS {
             let Some(expected) = case.expected(algorithm) else {
                 continue;
             };
-            let outputs = case.compute(algorithm).expect("the inputs are sound");
+            let outputs = case.compute(algorithm).expect("the inputs are valid");
             let differences = outputs.differences(expected);
             assert!(
                 differences.is_empty(),
@@ -60,12 +60,12 @@ fn every_vector_is_met() {
             met += 1;
         }
     }
-    // 57 cases of today's variant, 25 of them of the classic one too.
+    // All 57 cases are of today's variant, and 25 of them also of the classic one.
     assert_eq!(met, 57 + 25);
 }
 
 #[test]
-fn everything_that_the_real_chains_tests_assert_holds() {
+fn all_assertions_of_the_real_chains_tests_hold() {
     let mut held = 0;
     for Vector { case, literal } in vectors() {
         for (key, algorithm) in ALGORITHMS {
@@ -76,7 +76,7 @@ fn everything_that_the_real_chains_tests_assert_holds() {
             if literals.is_empty() {
                 continue;
             }
-            let outputs = case.compute(algorithm).expect("the inputs are sound");
+            let outputs = case.compute(algorithm).expect("the inputs are valid");
             for literal in literals {
                 let found = at(&outputs, &literal.path);
                 assert!(
@@ -91,12 +91,12 @@ fn everything_that_the_real_chains_tests_assert_holds() {
             }
         }
     }
-    // As many as the vectors say the real chain's code met, over all cases.
+    // The number of assertions that the real chain's code met, according to the vectors, over all cases.
     assert_eq!(held, 650);
 }
 
-/// The number at a path such as `["bonds", 3, 7]`, or `["bonds/65535", 3, 7]` for it as a share; a bond that is not
-/// there is 0.
+/// Returns the number at a path such as `["bonds", 3, 7]`, or `["bonds/65535", 3, 7]` for the same number as a share. A
+/// missing bond is 0.
 fn at(outputs: &Outputs, path: &[Value]) -> f64 {
     let name = path[0].as_str().expect("a path begins with a name");
     let index = |place: usize| path[place].as_u64().expect("a uid") as usize;
@@ -114,6 +114,6 @@ fn at(outputs: &Outputs, path: &[Value]) -> f64 {
         "dividends" => outputs.dividends[index(1)].into(),
         "dividends_u16/65535" => f64::from(outputs.dividends[index(1)]) / 65_535.0,
         "emission" => outputs.emission[index(1)] as f64,
-        other => panic!("{other} is not among what the real chain's tests assert"),
+        other => panic!("unknown output {other}: no assertion of the real chain's tests uses it"),
     }
 }

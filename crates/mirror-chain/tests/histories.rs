@@ -1,4 +1,4 @@
-//! What holds for every history of calls.
+//! Properties of every history of calls.
 
 mod subnet;
 
@@ -59,7 +59,7 @@ fn genesis(rule_set: RuleSet) -> Genesis {
 }
 
 fn chain(rule_set: RuleSet) -> Chain {
-    Chain::genesis(genesis(rule_set)).expect("the genesis of these tests is sound")
+    Chain::genesis(genesis(rule_set)).expect("the genesis of these tests is valid")
 }
 
 fn rule_set() -> impl Strategy<Value = RuleSet> {
@@ -75,12 +75,12 @@ fn weights() -> impl Strategy<Value = Weights> {
     })
 }
 
-/// One of few, so that some of what was committed to is revealed.
+/// One of a few sets of weights, so that some commitments are revealed.
 fn secret() -> impl Strategy<Value = Weights> {
     (0..3_u16).prop_map(|uid| subnet::row(&[(uid, 1), (uid + 1, 1), (uid + 2, 1)]))
 }
 
-/// Amounts of every size, most such that they can be moved.
+/// Amounts of every size, most of which can be transferred.
 fn amount() -> impl Strategy<Value = Rao> {
     prop_oneof![
         Just(0),
@@ -92,7 +92,7 @@ fn amount() -> impl Strategy<Value = Rao> {
     .prop_map(Rao)
 }
 
-/// A value that keeps the epochs coming, mostly.
+/// A hyperparameter and a value that usually keeps the epochs running.
 fn set_hyperparameter() -> impl Strategy<Value = Call> {
     let set = |name: &'static str, values: std::ops::RangeInclusive<u64>| {
         values.prop_map(move |value| Call::SetHyperparameter {
@@ -123,7 +123,7 @@ fn set_hyperparameter() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// What only who governs can ask.
+/// Calls that only the subnet's owner may make.
 fn force() -> impl Strategy<Value = Call> {
     prop_oneof![
         (0..KEYS, amount()).prop_map(|(number, free)| Call::ForceSetBalance {
@@ -139,7 +139,7 @@ fn force() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// A key's transaction: of its hotkey, or of its coldkey.
+/// A transaction of a hotkey or a coldkey.
 fn transaction() -> impl Strategy<Value = Transaction> {
     let key = || 0..KEYS;
     let axon = (0..3_u8, 1..4_u16).prop_map(|(ip, port)| Axon {
@@ -172,7 +172,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         (hotkey(number), Call::CommitWeights(commitment))
     });
     let by_coldkey = (key(), of_coldkey).prop_map(|(number, call)| {
-        // Only the owner's are not all refused.
+        // Only the owner's calls are not always refused.
         let number = if let Call::SetHyperparameter { .. }
         | Call::ForceSetBalance { .. }
         | Call::ForceRegister { .. } = call
@@ -193,7 +193,8 @@ fn transaction() -> impl Strategy<Value = Transaction> {
     })
 }
 
-/// Transactions of one block, no two with the same signer and nonce: of such the first counts, so their order matters.
+/// Transactions of one block, no two with the same signer and nonce. Of two such transactions the first would count, so
+/// their order would matter.
 fn block() -> impl Strategy<Value = Vec<Transaction>> {
     prop::collection::vec(transaction(), 0..80).prop_map(|transactions| {
         let by_identity: BTreeMap<_, _> = transactions
@@ -204,7 +205,7 @@ fn block() -> impl Strategy<Value = Vec<Transaction>> {
     })
 }
 
-/// The transactions of each block; their nonces rise from block to block, so that most are not stale.
+/// The transactions of each block. Their nonces rise from block to block, so most are not stale.
 fn history() -> impl Strategy<Value = Vec<Vec<Transaction>>> {
     prop::collection::vec(block(), 0..50).prop_map(|mut blocks| {
         for (number, transactions) in (0..).zip(&mut blocks) {
@@ -223,7 +224,7 @@ fn submit_all(chain: &mut Chain, transactions: impl IntoIterator<Item = Transact
     }
 }
 
-/// Every coin is somewhere, and came from somewhere.
+/// Checks that all coins are in an account and have a source.
 fn check_conservation(chain: &Chain) -> Result<(), TestCaseError> {
     let issuance = chain.issuance();
     let free: u64 = chain.balances().map(|(_, free)| free.0).sum();
@@ -242,7 +243,7 @@ fn check_conservation(chain: &Chain) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What each coldkey has now.
+/// Returns the current holdings of each coldkey.
 fn holdings(chain: &Chain) -> Vec<(PublicKey, Holdings)> {
     let holdings = |coldkey| {
         let own = chain.stakes().filter(|(_, of, _)| *of == coldkey);
@@ -276,11 +277,11 @@ fn check_registry(chain: &Chain) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    // Each history has some thousand calls.
+    // Each history has a few thousand calls.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_order_of_arrival_within_a_block_changes_nothing(
+    fn the_order_of_arrival_within_a_block_has_no_effect(
         rule_set in rule_set(),
         history in history(),
         swaps in prop::collection::vec((any::<Index>(), any::<Index>()), 16),
@@ -303,7 +304,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_submitted_twice_acts_once(rule_set in rule_set(), history in history(), again in any::<Index>()) {
+    fn a_repeated_transaction_is_applied_once(rule_set in rule_set(), history in history(), again in any::<Index>()) {
         let (mut once, mut twice) = (chain(rule_set), chain(rule_set));
         let mut sent = Vec::new();
         for transactions in history {
@@ -335,7 +336,7 @@ proptest! {
             let closed = chain.close_block();
             let metagraph = Arc::clone(chain.metagraph());
             prop_assert_eq!(closed.block, block_before.next());
-            // The version rises with a change, and only with one.
+            // The version increases if and only if something changes.
             let changed =
                 metagraph.neurons != before.neurons || metagraph.hyperparameters != before.hyperparameters;
             prop_assert_eq!(closed.metagraph_changed, changed);
@@ -346,10 +347,10 @@ proptest! {
             if closed.epoch.is_some() {
                 prop_assert_eq!(chain.issuance().pending, Rao(0));
             }
-            let hash = chain.block_hash(closed.block).expect("it has just closed");
+            let hash = chain.block_hash(closed.block).expect("the block has just closed");
             prop_assert!(hashes.insert(hash.0));
             past.push((closed.block, holdings(&chain)));
-            // The past does not change.
+            // Past blocks do not change.
             prop_assert_eq!(chain.metagraph_at(block_before), Ok(&before));
         }
         prop_assert_eq!(chain.metagraph_at(genesis.block()), Ok(genesis.metagraph()));
@@ -362,7 +363,7 @@ proptest! {
     }
 
     #[test]
-    fn a_chain_that_was_read_from_a_snapshot_goes_on_as_it_would_have(
+    fn a_chain_restored_from_a_snapshot_continues_identically(
         rule_set in rule_set(),
         history in history(),
         at in any::<Index>(),
@@ -373,8 +374,8 @@ proptest! {
         for (block, transactions) in history.into_iter().enumerate() {
             submit_all(&mut chain, transactions.clone());
             if block == at {
-                // In the middle of a block.
-                read = Some(Chain::from_snapshot(&chain.snapshot()).expect("it was just written"));
+                // The snapshot is taken in the middle of a block.
+                read = Some(Chain::from_snapshot(&chain.snapshot()).expect("the snapshot is valid"));
             } else if let Some(read) = &mut read {
                 submit_all(read, transactions);
             }
@@ -388,7 +389,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_snapshot_is_no_other_chain(
+    fn a_damaged_snapshot_never_yields_another_chain(
         rule_set in rule_set(),
         transactions in block(),
         harm in any::<Index>(),
@@ -408,8 +409,8 @@ proptest! {
     }
 
     #[test]
-    fn a_refused_call_changes_nothing_but_its_nonce(rule_set in rule_set(), history in history()) {
-        // Without the refused calls the same history comes to the same accounts and the same neurons.
+    fn a_refused_call_changes_only_its_nonce(rule_set in rule_set(), history in history()) {
+        // Without the refused calls, the same history leads to the same accounts and neurons.
         let (mut all, mut only_good) = (chain(rule_set), chain(rule_set));
         for transactions in history {
             submit_all(&mut all, transactions.clone());

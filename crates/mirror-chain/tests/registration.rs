@@ -1,4 +1,4 @@
-//! Who joins, at which price, and who goes.
+//! Registration: the price, the limits, and the replacement of neurons.
 
 mod subnet;
 
@@ -7,10 +7,10 @@ use mirror_chain::{
 };
 use subnet::{chain, coldkey, hotkey, outcome, submit};
 
-/// A coldkey with money and no neuron.
+/// A coldkey with a balance and without a neuron.
 const RICH: u8 = 60;
 
-/// Registration as the real chain has it, without its caps.
+/// Registration as on the real chain, but without its limits.
 fn burning(genesis: &mut Genesis) {
     genesis.hyperparameters = Hyperparameters {
         burn: Rao(1_000_000),
@@ -66,7 +66,7 @@ fn a_registration_is_paid_for_and_the_price_is_burned() {
     assert_eq!(subnet::neuron(&chain, 3).coldkey, coldkey(RICH));
     assert_eq!(chain.balance(&coldkey(RICH)), Rao(9_000_000));
     assert_eq!(chain.issuance().burned, Rao(1_000_000));
-    // One block's reward came, the price went.
+    // The issuance rises by one block reward and falls by the price.
     assert_eq!(chain.issuance().total().0, before.0 + Rao::TAO - 1_000_000);
 }
 
@@ -117,7 +117,7 @@ fn registrations_are_refused_by_the_chains_names() {
 }
 
 #[test]
-fn a_block_and_an_interval_take_so_many_registrations() {
+fn registrations_are_limited_per_block_and_per_interval() {
     let mut chain = chain(|genesis| {
         burning(genesis);
         genesis.hyperparameters.burn = Rao(0);
@@ -144,7 +144,7 @@ fn a_block_and_an_interval_take_so_many_registrations() {
             Err(DispatchError::TooManyRegistrationsThisBlock)
         ]
     );
-    // Three times the target of 2.
+    // The limit is three times the target of 2.
     assert_eq!(
         register(&mut chain, 15..18),
         [
@@ -160,14 +160,14 @@ fn a_block_and_an_interval_take_so_many_registrations() {
 }
 
 #[test]
-fn a_hotkey_stays_its_first_owners() {
+fn a_hotkey_keeps_its_first_owner() {
     let mut chain = chain(|genesis| {
         genesis.hyperparameters.max_allowed_uids = 3;
         genesis.hyperparameters.immunity_period = 0;
     });
     assert_eq!(outcome(&mut chain, hotkey(9), register(9)), Ok(()));
     let gone = (0..3).find(|&number| chain.uid(&hotkey(number)).is_none());
-    let gone = gone.expect("somebody was replaced");
+    let gone = gone.expect("a neuron was replaced");
     assert_eq!(
         outcome(&mut chain, hotkey(gone), register(200)),
         Err(DispatchError::NonAssociatedColdKey)
@@ -175,7 +175,7 @@ fn a_hotkey_stays_its_first_owners() {
     assert_eq!(outcome(&mut chain, hotkey(gone), register(gone)), Ok(()));
 }
 
-/// A full subnet after its first epoch; uid 2 validates and gives uid 0 twice what it gives uid 1.
+/// A full subnet after its first epoch. Uid 2 is the validator and gives uid 0 twice the weight of uid 1.
 fn full(rule_set: RuleSet, change: impl FnOnce(&mut Genesis)) -> Chain {
     let mut chain = chain(|genesis| {
         genesis.hyperparameters = Hyperparameters {
@@ -196,7 +196,7 @@ fn full(rule_set: RuleSet, change: impl FnOnce(&mut Genesis)) -> Chain {
 }
 
 #[test]
-fn in_2023_the_lowest_score_goes_and_each_once_before_any_twice() {
+fn in_2023_the_lowest_score_is_replaced_and_each_once_before_any_twice() {
     let mut chain = full(RuleSet::Classic, |_| {});
     let order: Vec<_> = (20..23)
         .map(|number| {
@@ -204,14 +204,14 @@ fn in_2023_the_lowest_score_goes_and_each_once_before_any_twice() {
             chain.uid(&hotkey(number)).map(|uid| uid.0)
         })
         .collect();
-    // uid 1 earned a third of half, uid 0 two thirds, uid 2 all of the other half; then all newcomers have the highest
-    // score.
+    // Uid 1 earned a third of one half, uid 0 two thirds of it, and uid 2 the other half. All newcomers then have the
+    // highest score.
     assert_eq!(order[..2], [Some(1), Some(0)]);
     assert_eq!(order[2], Some(0));
 }
 
 #[test]
-fn in_2023_equals_go_from_the_last() {
+fn in_2023_the_last_of_equal_scores_is_replaced_first() {
     let mut chain = chain(|genesis| {
         genesis.hyperparameters.max_allowed_uids = 3;
         genesis.hyperparameters.immunity_period = 0;
@@ -224,14 +224,14 @@ fn in_2023_equals_go_from_the_last() {
 }
 
 #[test]
-fn immunity_protects_while_anybody_is_without() {
-    // The chain of 2023 takes it for everybody's immunity if nobody without it has less than the highest score, which
-    // the best paid has and newcomers in the places of others: uid 0 goes again.
+fn immunity_protects_while_other_neurons_are_not_immune() {
+    // The chain of 2023 treats all neurons as immune if no neuron past its immunity has less than the highest score,
+    // which the best-paid neuron and newcomers that replaced others have. So uid 0 is replaced again.
     for (rule_set, last) in [(RuleSet::Classic, 0), (RuleSet::Today, 2)] {
         let mut chain = full(rule_set, |genesis| {
             genesis.hyperparameters.immunity_period = 3;
         });
-        // Registered in block 0, mortal from block 3 on; newcomers are not.
+        // Neurons registered in block 0 are not immune from block 3 on, but newcomers are.
         let replaced = [20, 21, 22].map(|number| {
             assert_eq!(outcome(&mut chain, hotkey(number), register(number)), Ok(()));
             chain.uid(&hotkey(number)).map(|uid| uid.0)
@@ -241,7 +241,7 @@ fn immunity_protects_while_anybody_is_without() {
 }
 
 #[test]
-fn where_all_are_immune_the_lowest_goes() {
+fn if_all_are_immune_the_lowest_is_replaced() {
     let mut classic = full(RuleSet::Classic, |genesis| {
         genesis.hyperparameters.immunity_period = 1_000;
     });
@@ -255,7 +255,7 @@ fn where_all_are_immune_the_lowest_goes() {
 }
 
 #[test]
-fn today_keeps_some_past_their_immunity_and_the_owner_for_ever() {
+fn today_keeps_some_non_immune_neurons_and_always_the_owner() {
     let mut kept = full(RuleSet::Today, |genesis| {
         genesis.hyperparameters.min_non_immune_uids = 10;
     });
@@ -267,12 +267,12 @@ fn today_keeps_some_past_their_immunity_and_the_owner_for_ever() {
         genesis.owner = Some(subnet::owner(1));
     });
     assert_eq!(outcome(&mut owned, hotkey(20), register(20)), Ok(()));
-    // uid 1 earned least, and is the owner's.
+    // Uid 1 earned least, but it belongs to the owner.
     assert_eq!(owned.uid(&hotkey(20)), Some(Uid(0)));
 }
 
 #[test]
-fn the_stake_of_who_goes_is_given_back_in_2023_and_stays_today() {
+fn the_stake_of_a_replaced_neuron_is_returned_in_2023_and_kept_today() {
     for (rule_set, expected) in [(RuleSet::Classic, 0), (RuleSet::Today, 1_000_000)] {
         let mut chain = chain(|genesis| {
             genesis.hyperparameters.rule_set = rule_set;
@@ -286,7 +286,7 @@ fn the_stake_of_who_goes_is_given_back_in_2023_and_stays_today() {
         });
         assert_eq!(outcome(&mut chain, hotkey(20), register(20)), Ok(()));
         let gone = (0..3).find(|&number| chain.uid(&hotkey(number)).is_none());
-        let gone = gone.expect("somebody was replaced");
+        let gone = gone.expect("a neuron was replaced");
         let stake: u64 = chain.nominators(&hotkey(gone)).map(|(_, stake)| stake.0).sum();
         assert_eq!(stake, expected);
         assert_eq!(stake + chain.balance(&coldkey(gone)).0, 1_000_000);

@@ -1,4 +1,4 @@
-//! What the chain refuses and does, by the rules of Subtensor.
+//! The calls that the chain accepts and refuses under the rules of Subtensor.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn key(number: u8) -> PublicKey {
     PublicKey::from_bytes([number; 32])
 }
 
-/// Two miners (uids 0 and 1) and a permitted validator (uid 2); hotkeys by uid.
+/// Two miners (uids 0 and 1) and a validator with a permit (uid 2). The number of a hotkey is its uid.
 fn genesis() -> Genesis {
     let neuron = |uid| GenesisNeuron {
         hotkey: key(uid),
@@ -35,7 +35,7 @@ fn genesis() -> Genesis {
 fn chain(change: impl FnOnce(&mut Genesis)) -> Chain {
     let mut genesis = genesis();
     change(&mut genesis);
-    Chain::genesis(genesis).expect("the genesis of these tests is sound")
+    Chain::genesis(genesis).expect("the genesis of these tests is valid")
 }
 
 fn row(pairs: &[(u16, u16)]) -> Weights {
@@ -68,7 +68,7 @@ fn outcome(chain: &mut Chain, by: u8, call: Call) -> Result<(), DispatchError> {
     })?;
     let applied = chain.close_block().applied;
     let [Applied { outcome, .. }] = applied[..] else {
-        panic!("one transaction, not {applied:?}")
+        panic!("expected one transaction, found {applied:?}")
     };
     outcome
 }
@@ -133,8 +133,8 @@ fn weights_are_refused_by_the_chains_names() {
 }
 
 #[test]
-fn the_first_check_that_fails_names_the_refusal() {
-    // Without permit, duplicate and out of range at once: the permit comes first in the chain's order.
+fn the_first_failed_check_determines_the_error() {
+    // The call has no permit, a duplicate uid and an unknown uid. In the chain's order, the permit is checked first.
     check_refused(
         |_| {},
         0,
@@ -150,7 +150,7 @@ fn the_first_check_that_fails_names_the_refusal() {
 }
 
 #[test]
-fn a_weight_for_oneself_alone_needs_no_permit_and_knows_no_limit() {
+fn a_single_self_weight_needs_no_permit_and_has_no_limit() {
     let strict = |genesis: &mut Genesis| {
         genesis.hyperparameters.min_allowed_weights = 3;
         genesis.hyperparameters.max_weight_limit = 1;
@@ -187,7 +187,7 @@ fn weights_are_stored_with_the_largest_at_65535() {
 }
 
 #[test]
-fn weights_that_are_all_zero_give_nobody_anything() {
+fn weights_that_are_all_zero_are_accepted() {
     let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 1);
     assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 0), (1, 0)])), Ok(()));
     chain.close_block();
@@ -201,7 +201,7 @@ fn weights_that_are_all_zero_give_nobody_anything() {
 }
 
 #[test]
-fn an_axon_is_served_by_neurons_at_an_address() {
+fn only_neurons_announce_axons_and_only_at_valid_addresses() {
     let mut chain = chain(|_| {});
     assert_eq!(
         outcome(&mut chain, 77, axon(8091)),
@@ -209,7 +209,7 @@ fn an_axon_is_served_by_neurons_at_an_address() {
     );
     let nowhere = Axon {
         ip: Ipv4Addr::UNSPECIFIED.into(),
-        port: 8091.try_into().expect("not 0"),
+        port: 8091.try_into().expect("the port is not 0"),
     };
     assert_eq!(
         outcome(&mut chain, 0, Call::ServeAxon(nowhere)),
@@ -218,13 +218,13 @@ fn an_axon_is_served_by_neurons_at_an_address() {
     assert_eq!(chain.metagraph().version, Version(1));
     assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
     assert_eq!(chain.metagraph().version, Version(2));
-    // The same again is no change.
+    // Announcing the same address again is not a change.
     assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
     assert_eq!(chain.metagraph().version, Version(2));
 }
 
 #[test]
-fn what_is_undone_within_a_block_is_no_change() {
+fn a_change_that_is_undone_within_a_block_does_not_count() {
     let mut chain = chain(|_| {});
     assert_eq!(outcome(&mut chain, 0, axon(8091)), Ok(()));
     for (nonce, port) in [(100, 8092), (101, 8091)] {
@@ -242,7 +242,7 @@ fn what_is_undone_within_a_block_is_no_change() {
 }
 
 #[test]
-fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
+fn a_repeated_transaction_gets_the_same_answer_and_is_applied_once() {
     let mut chain = chain(|_| {});
     let register = Transaction {
         signer: key(9),
@@ -263,7 +263,7 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
         Ok(Submitted::Repeated { block: Block(1) })
     );
     assert!(chain.close_block().applied.is_empty());
-    // A nonce that was left out is below one that was used.
+    // A skipped nonce is below one that was used.
     assert_eq!(
         chain.submit(Transaction {
             nonce: Nonce(4),
@@ -274,21 +274,21 @@ fn a_repeated_transaction_is_answered_the_same_and_acts_once() {
 }
 
 #[test]
-fn a_nonce_is_good_for_one_call() {
+fn a_nonce_is_valid_for_one_call() {
     let mut chain = chain(|_| {});
     let serve = |nonce, port| Transaction {
         signer: key(0),
         nonce: Nonce(nonce),
         call: axon(port),
     };
-    // In the open block, among those that are remembered, and as the last of its key for ever.
+    // The nonces are in the open block, among the remembered transactions, and the last one of the key.
     for nonce in [1, 2] {
         chain.submit(serve(nonce, 8091)).expect("the block has room");
     }
     assert_eq!(chain.submit(serve(1, 8092)), Err(DispatchError::Stale));
     let closed = chain.close_block();
     assert_eq!(closed.applied.len(), 2);
-    let chain_read = Chain::from_snapshot(&chain.snapshot()).expect("it was just written");
+    let chain_read = Chain::from_snapshot(&chain.snapshot()).expect("the snapshot is valid");
     for mut chain in [chain, chain_read] {
         assert_eq!(chain.submit(serve(1, 8092)), Err(DispatchError::Stale));
         assert_eq!(
@@ -307,7 +307,7 @@ fn a_nonce_is_good_for_one_call() {
 }
 
 #[test]
-fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
+fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_permanently() {
     let mut chain = chain(|_| {});
     let serve = |nonce| Transaction {
         signer: key(0),
@@ -328,7 +328,7 @@ fn answers_are_remembered_for_some_blocks_and_the_last_of_a_key_for_ever() {
 }
 
 #[test]
-fn a_block_takes_no_more_than_it_has_room_for() {
+fn a_full_block_refuses_transactions() {
     let mut chain = chain(|_| {});
     let large = Call::SetWeights(Weights {
         uids: vec![Uid(0); 65_536],
@@ -361,7 +361,7 @@ fn a_block_takes_no_more_than_it_has_room_for() {
 }
 
 #[test]
-fn the_epoch_falls_where_the_real_chain_has_it() {
+fn the_epoch_runs_in_the_same_blocks_as_on_the_real_chain() {
     // (block + netuid + 1) % (tempo + 1) == 0: with netuid 1 and tempo 3 blocks 2, 6, 10.
     let mut chain = chain(|genesis| genesis.hyperparameters.tempo = 3);
     assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
@@ -386,7 +386,7 @@ fn the_epoch_falls_where_the_real_chain_has_it() {
 }
 
 #[test]
-fn a_tempo_of_zero_or_of_everything_never_comes() {
+fn a_tempo_of_zero_or_the_maximum_runs_no_epoch() {
     for tempo in [0, u64::MAX] {
         let mut chain = chain(|genesis| genesis.hyperparameters.tempo = tempo);
         assert_eq!(outcome(&mut chain, VALIDATOR, weights(&[(0, 1)])), Ok(()));
@@ -454,7 +454,7 @@ fn the_history_takes_no_more_memory_than_its_bound() {
             }
         });
     });
-    // Each version takes 8 bytes a neuron for its list, and 4 for a row of weights.
+    // Each version takes 8 bytes per neuron for its list, and 4 for a row of weights.
     let version = 4_000 * (8 + 4);
     for block in 1..=1_000 {
         let weights = Weights {
@@ -473,7 +473,7 @@ fn the_history_takes_no_more_memory_than_its_bound() {
 }
 
 #[test]
-fn stake_is_by_hotkey_and_coldkey() {
+fn stake_is_recorded_by_hotkey_and_coldkey() {
     let nomination = |coldkey, stake| Nomination {
         hotkey: key(VALIDATOR),
         coldkey: key(coldkey),
@@ -500,7 +500,7 @@ fn stake_is_by_hotkey_and_coldkey() {
 }
 
 #[test]
-fn a_genesis_that_contradicts_itself_is_refused() {
+fn an_inconsistent_genesis_is_refused() {
     let refused = |change: &dyn Fn(&mut Genesis)| {
         let mut genesis = genesis();
         change(&mut genesis);

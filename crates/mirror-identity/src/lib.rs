@@ -1,6 +1,7 @@
-//! Who a neuron is: hotkeys and coldkeys (sr25519), their ss58 addresses, and what they sign.
+//! Identities of neurons: hotkeys and coldkeys (sr25519), their ss58 addresses and their signatures.
 //!
-//! Keys come from the experiment's seed, so the same experiment has the same keys: anyone who knows the seed has them.
+//! Keys are derived from the experiment's random seed. The same experiment therefore has the same keys, and the seed
+//! reveals all of them.
 
 mod signature;
 mod ss58;
@@ -15,11 +16,11 @@ use mirror_seed::Seed;
 use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
 use serde::{Deserialize, Serialize};
 
-/// A public key: 32 bytes, shown as an ss58 address.
+/// A public key of 32 bytes, displayed as an ss58 address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PublicKey([u8; 32]);
 
-/// The public key that a neuron calls, serves and sets weights with.
+/// The public key with which a neuron calls, serves and sets weights.
 pub type Hotkey = PublicKey;
 
 /// The public key that owns hotkeys and stake.
@@ -29,29 +30,29 @@ pub type Coldkey = PublicKey;
 #[derive(Clone)]
 pub struct SecretKey(Keypair);
 
-/// Which neuron of an experiment a key belongs to.
+/// The owner of a key within an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// The miner of this uid.
+    /// The miner with this uid.
     Miner(u32),
-    /// The validator of this index.
+    /// The validator with this index.
     Validator(u32),
-    /// The owner of the subnet, of no uid.
+    /// The owner of the subnet, which has no uid.
     Subnet,
 }
 
 impl SecretKey {
-    /// The hotkey of a neuron.
+    /// Derives the hotkey of an owner from the random seed.
     pub fn hotkey(seed: &Seed, owner: Owner) -> Self {
         Self::derived(seed, "hotkey", owner)
     }
 
-    /// The coldkey of a neuron.
+    /// Derives the coldkey of an owner from the random seed.
     pub fn coldkey(seed: &Seed, owner: Owner) -> Self {
         Self::derived(seed, "coldkey", owner)
     }
 
-    /// The half that everybody may know.
+    /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public.to_bytes())
     }
@@ -63,7 +64,8 @@ impl SecretKey {
             Owner::Validator(index) => of_kind.numbered_child("validator", index.into()),
             Owner::Subnet => of_kind.child("subnet"),
         };
-        let secret = MiniSecretKey::from_bytes(&of_owner.bytes()).expect("a mini secret key is any 32 bytes");
+        let secret =
+            MiniSecretKey::from_bytes(&of_owner.bytes()).expect("any 32 bytes are a valid mini secret key");
         Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
     }
 }
@@ -75,22 +77,26 @@ impl fmt::Debug for SecretKey {
 }
 
 impl PublicKey {
-    /// The key with these bytes. Any 32 bytes are taken; only a check of a signature tells whether they are a key.
+    /// Creates a key from its bytes. Any 32 bytes are accepted. Only verifying a signature shows whether they are a
+    /// valid key.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
     }
 
-    /// The 32 bytes in hexadecimal, as launch descriptions have them.
+    /// Returns the 32 bytes in hexadecimal, as used in launch configs.
     pub fn hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// Reads what [`PublicKey::hex`] wrote.
+    /// Parses the output of [`PublicKey::hex`].
+    ///
+    /// # Errors
+    /// Returns [`KeyError::NotHex`] if the text is not 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyError::NotHex)?;
@@ -109,16 +115,16 @@ impl TryFrom<&[u8]> for PublicKey {
     }
 }
 
-/// A key could not be read.
+/// The error returned when a key cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not 64 hexadecimal digits.
     #[error("a key is 64 hexadecimal digits")]
     NotHex,
     /// Not 32 bytes.
-    #[error("a key is 32 bytes, these are {length}")]
+    #[error("a key is 32 bytes, not {length}")]
     Length {
-        /// Bytes given.
+        /// Number of bytes given.
         length: usize,
     },
 }
@@ -138,7 +144,7 @@ impl fmt::Debug for PublicKey {
 impl FromStr for PublicKey {
     type Err = Ss58Error;
 
-    /// Reads an ss58 address.
+    /// Parses an ss58 address.
     fn from_str(address: &str) -> Result<Self, Ss58Error> {
         ss58::decode(address).map(Self)
     }
@@ -149,8 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_address_of_alice() {
-        // Substrate's development key //Alice, public in its documentation with both forms.
+    fn the_address_of_alice_is_the_documented_one() {
+        // Substrate's development key //Alice, whose documentation publishes both forms.
         let alice = "d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d";
         let address = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
         assert_eq!(
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_mini_secret_gives_the_public_key_that_substrate_gives() {
-        // The mini secret of //Alice and its public key, from `subkey inspect`'s documentation.
+        // The mini secret of //Alice and its public key, from the documentation of `subkey inspect`.
         let mini =
             hex::decode("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a").expect("hex");
         let secret = MiniSecretKey::from_bytes(&mini).expect("32 bytes");
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn neurons_have_keys_of_their_own() {
+    fn keys_differ_between_owners_kinds_and_seeds() {
         let seed = Seed::root(7);
         let keys = [
             SecretKey::hotkey(&seed, Owner::Miner(0)).public(),

@@ -1,23 +1,23 @@
-//! sr25519 signatures, in the context that Substrate and the wallets of its chains sign in.
+//! sr25519 signatures in the signing context of Substrate and the wallets of its chains.
 //!
-//! Signing asks the operating system for nothing: the secret number of a signature comes from the key and the message,
-//! so the same message by the same key has the same signature.
+//! Signing needs no randomness from the operating system. The secret number of a signature is derived from the key and
+//! the message, so the same key always produces the same signature for the same message.
 
 use rand_core::{CryptoRng, RngCore};
 use schnorrkel::context::attach_rng;
 
 use crate::{PublicKey, SecretKey};
 
-/// What Substrate's signatures are made for.
+/// The signing context of Substrate.
 const CONTEXT: &[u8] = b"substrate";
 
-/// A signature: 64 bytes.
+/// A signature of 64 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
 
-/// A signature that the key has not made for the message.
+/// The error returned when a signature was not made by the key for the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the signature is not by this key over this message")]
+#[error("invalid signature: it was not made by this key for this message")]
 pub struct BadSignature;
 
 impl SecretKey {
@@ -30,10 +30,11 @@ impl SecretKey {
 }
 
 impl PublicKey {
-    /// Checks that a message was signed by this key. Takes some tens of microseconds.
+    /// Verifies that this key signed the message. Takes some tens of microseconds.
     ///
     /// # Errors
-    /// [`BadSignature`], also for a key that is none and for a signature that no key makes.
+    /// Returns [`BadSignature`] if this key did not sign the message, is not a valid key, or if the signature is
+    /// malformed.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
         let key = schnorrkel::PublicKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
         let signature = schnorrkel::Signature::from_bytes(&signature.0).map_err(|_| BadSignature)?;
@@ -43,19 +44,20 @@ impl PublicKey {
 }
 
 impl Signature {
-    /// The signature with these bytes. Any 64 bytes are taken; only a check tells whether they are one.
+    /// Creates a signature from its bytes. Any 64 bytes are accepted. Only [`PublicKey::verify`] shows whether they are
+    /// valid.
     pub fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
 
-    /// The 64 bytes.
+    /// Returns the 64 bytes.
     pub fn bytes(&self) -> [u8; 64] {
         self.0
     }
 }
 
-/// Adds nothing to what the secret number of a signature is made from: the message, and a part of the key that is
-/// secret.
+/// A random number generator that returns zeros. The secret number of a signature is then derived only from the message
+/// and a secret part of the key.
 struct NothingRandom;
 
 impl CryptoRng for NothingRandom {}
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_for_its_key_and_its_message_alone() {
+    fn a_signature_is_valid_only_for_its_key_and_message() {
         let signature = key().sign(b"weights");
         assert_eq!(key().public().verify(b"weights", &signature), Ok(()));
         assert_eq!(key().public().verify(b"Weights", &signature), Err(BadSignature));
@@ -106,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn what_substrate_signed_is_accepted() {
-        // The published vector that the bindings of schnorrkel to other languages are tested with.
+    fn a_signature_of_substrate_is_accepted() {
+        // The published test vector of schnorrkel's bindings to other languages.
         let bytes = |hex: &str| hex::decode(hex).expect("hexadecimal digits");
         let key = "46ebddef8cd9bb167dc30878d7113b7e168e6f0646beffd77d69d39bad76b47a";
         let key = PublicKey::from_hex(key).expect("a key");
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn signing_repeats_itself_and_no_secret_number_serves_twice() {
+    fn signing_is_deterministic_and_each_message_has_another_secret_number() {
         let half = |message: &[u8]| {
             let bytes = key().sign(message).bytes();
             assert_eq!(bytes, key().sign(message).bytes());
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_has_signed_nothing() {
+    fn an_invalid_key_verifies_no_signature() {
         let signature = key().sign(b"weights");
         let nobody = PublicKey::from_bytes([255; 32]);
         assert_eq!(nobody.verify(b"weights", &signature), Err(BadSignature));

@@ -1,28 +1,28 @@
-//! ss58 addresses of format 42: base58 over the prefix, the key and two bytes of a BLAKE2b-512 checksum, as Substrate
-//! defines them.
+//! ss58 addresses of format 42, as Substrate defines them: base58 of the prefix, the key and two bytes of a BLAKE2b-512
+//! checksum.
 
 use blake2::{Blake2b512, Digest};
 
 const PREFIX: u8 = 42;
-/// Bytes before base58: prefix, key, checksum.
+/// Length of the encoded data in bytes: prefix, key and checksum.
 const LENGTH: usize = 1 + 32 + 2;
-/// Characters of the longest address of `LENGTH` bytes.
+/// Length of the longest address of `LENGTH` bytes, in characters.
 const LONGEST: usize = 48;
 
-/// An address could not be read.
+/// The error returned when an address cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ss58Error {
-    /// Not base58, or not the length of an address.
+    /// Not base58, or not of the length of an address.
     #[error("not an ss58 address: expected 47 or 48 characters of base58")]
     NotAnAddress,
     /// An address of another network.
-    #[error("an address of network {prefix}, expected 42")]
+    #[error("the address is of network {prefix}, expected 42")]
     Network {
-        /// The network's number.
+        /// Number of the network.
         prefix: u8,
     },
-    /// A letter of it is wrong.
-    #[error("the checksum of the address does not hold: a character is wrong")]
+    /// The checksum does not match.
+    #[error("the checksum of the address does not match: check the address for a wrong character")]
     Checksum,
 }
 

@@ -26,8 +26,9 @@ enum Shape {
 }
 
 impl Delays {
-    /// The delays of `latency`, multiplied by `time_scale`. A checked experiment file has only valid parameters. For
-    /// invalid ones, every delay is the middle of the distribution.
+    /// Creates the delays of `latency`, multiplied by `time_scale`. A validated experiment file has only valid
+    /// parameters. For invalid ones, every delay is the mean of the normal, the median of the lognormal or the unit of
+    /// the Zipf distribution.
     pub fn new(latency: &Latency, time_scale: f64) -> Self {
         let shape = match latency {
             Latency::Fixed(FixedDelay { fixed }) => Shape::Fixed(*fixed),
@@ -49,7 +50,7 @@ impl Delays {
         Self { shape, time_scale }
     }
 
-    /// The delay for a draw, 0 or more.
+    /// Returns the delay for a draw, 0 or more.
     pub fn sample(&self, draw: Draw) -> Duration {
         let seconds = match &self.shape {
             Shape::Fixed(seconds) => *seconds,
@@ -87,7 +88,10 @@ mod tests {
 
     #[track_caller]
     fn near(found: f64, expected: f64, share: f64) {
-        assert!((found / expected - 1.0).abs() < share, "{found}, not {expected}");
+        assert!(
+            (found / expected - 1.0).abs() < share,
+            "found {found}, expected {expected}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Delays: the distributions that an experiment file names, and the links from one caller to the axons that it calls.
+//! Delays: the distributions named in an experiment file, and the links from one caller to the axons that it calls.
 //!
-//! Each delay is drawn from the seed and the identity of a call, so it repeats. Whether a delay exceeds a deadline is
-//! decided by comparing the two numbers, not by a race of timers.
+//! Each delay is drawn from the random seed and the identity of a call, so it is repeatable. Whether a delay exceeds a
+//! deadline is decided by comparing the two numbers, not by a race of timers.
 
 mod delay;
 mod links;

@@ -8,7 +8,7 @@ use mirror_spec::launch::LinkLaunch;
 
 use crate::Delays;
 
-/// The links of one caller, by the uid that it calls.
+/// The links of one caller, indexed by the called uid.
 #[derive(Debug, Clone)]
 pub struct Links {
     seed: Seed,
@@ -16,8 +16,8 @@ pub struct Links {
 }
 
 impl Links {
-    /// The links to the uids `0..num_nodes`. Where two entries name the same uid, the later one holds. Delays are
-    /// multiplied by `time_scale`.
+    /// Creates the links to the uids `0..num_nodes`. If two entries contain the same uid, the later one applies. Delays
+    /// are multiplied by `time_scale`.
     pub fn new(seed: Seed, num_nodes: u32, links: &[LinkLaunch], time_scale: f64) -> Self {
         let mut by_uid = vec![None; num_nodes as usize];
         for link in links {
@@ -31,7 +31,7 @@ impl Links {
         Self { seed, by_uid }
     }
 
-    /// The delay of `call`. `None` if the link to its uid has no latency.
+    /// Returns the delay of `call`. `None` if the link to its uid has no latency.
     pub fn delay(&self, call: &CallId) -> Option<Duration> {
         let delays = self.by_uid.get(call.uid as usize)?.as_ref()?;
         Some(delays.sample(self.seed.about_call("link latency", call)))
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_belongs_to_a_call_and_scales_with_time() {
+    fn a_delay_depends_on_the_call_and_scales_with_time() {
         let (real, shrunk) = (links(1.0), links(0.1));
         let delay = real.delay(&call(2, 7)).expect("uid 2 has a link");
         assert_eq!(Some(delay), real.delay(&call(2, 7)));

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::CallNumber;
 
-/// Which call of which caller to which uid. Numbered by the caller and sent in the call's metadata, so that both ends
-/// draw about the same call.
+/// The identity of one axon call. The caller assigns the numbers and sends them in the call's metadata, so that both
+/// ends derive the same draws for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId {
     /// The caller's public hotkey.
@@ -15,19 +15,19 @@ pub struct CallId {
     pub step: u64,
     /// Index of the forward within its step, from 0.
     pub forward_index: u32,
-    /// The uid that is called.
+    /// The uid of the called axon.
     pub uid: u32,
-    /// Which call of this forward to this uid.
+    /// Number of the call among those of this forward to this uid.
     pub call: CallNumber,
 }
 
-/// A call's numbers could not be read.
+/// The error returned when the numbers of a call cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no call number: expected step.forward_index.call, three whole numbers")]
+#[error("invalid call number `{0}`: expected step.forward_index.call, three whole numbers")]
 pub struct ParseCallIdError(String);
 
-/// The part of a call's identity that travels in the metadata: `step.forward_index.call`. Both ends know the caller and
-/// the uid already.
+/// The part of a call's identity that is sent in the metadata, as `step.forward_index.call`. Both ends already know the
+/// caller and the uid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Numbers {
     step: u64,
@@ -36,7 +36,7 @@ struct Numbers {
 }
 
 impl CallId {
-    /// What is sent in the metadata, under [`CallId::METADATA_KEY`].
+    /// Returns the value of the metadata entry [`CallId::METADATA_KEY`].
     pub fn numbers(&self) -> impl fmt::Display {
         Numbers {
             step: self.step,
@@ -45,8 +45,11 @@ impl CallId {
         }
     }
 
-    /// Puts an identity together at the called end: the numbers from the metadata, the caller from the request, the uid
-    /// the axon's own.
+    /// Builds the identity at the called end from the caller of the request, the axon's uid and the numbers in the
+    /// metadata.
+    ///
+    /// # Errors
+    /// Returns [`ParseCallIdError`] if `numbers` is not `step.forward_index.call`.
     pub fn from_numbers(caller: [u8; 32], uid: u32, numbers: &str) -> Result<Self, ParseCallIdError> {
         let Numbers {
             step,
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_call_number_is_refused() {
+    fn invalid_call_numbers_are_refused() {
         for text in [
             "",
             "1",

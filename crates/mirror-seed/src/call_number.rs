@@ -1,13 +1,13 @@
-//! Which call of a forward to a uid it is, in one number that travels on the wire.
+//! The number that identifies a call of a forward to a uid on the wire.
 
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-/// The number of a call among those of one forward to one uid. Each of its bits means something of its own, so that
-/// every call has draws of its own: bit 0 tells a Backward from the Forward that it rewards, bit 1 a manual call from
-/// one of the experiment's query, and bit 31 a call that one axon makes because of another's. A caller from outside may
-/// send any number, and the rest of its bits are kept as they came.
+/// The number of a call among those of one forward to one uid. Each kind of call sets separate bits, so that every call
+/// has independent draws: bit 0 distinguishes a Backward from the Forward that it rewards, bit 1 marks a manual call,
+/// and bit 31 marks a call that an axon makes because of a call that it received. An external caller may send any
+/// number. All other bits are kept unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallNumber(u32);
 
@@ -15,37 +15,38 @@ impl CallNumber {
     /// A Forward of the experiment's query.
     pub const QUERY: Self = Self(0);
 
-    /// A Forward that a person asked a running validator for.
+    /// A manual Forward, requested from a running validator.
     pub const MANUAL: Self = Self(Self::MANUAL_BIT);
 
     const REWARD_BIT: u32 = 1;
     const MANUAL_BIT: u32 = 1 << 1;
     const RELAYED_BIT: u32 = 1 << 31;
 
-    /// The number of the Backward that rewards this Forward.
+    /// Returns the number of the Backward that rewards this Forward.
     #[must_use]
     pub fn reward(self) -> Self {
         Self(self.0 | Self::REWARD_BIT)
     }
 
-    /// The number of the Forward that this Backward rewards; a Forward's own number.
+    /// Returns the number of the Forward that this Backward rewards. Returns the number of a Forward unchanged.
     #[must_use]
     pub fn forward(self) -> Self {
         Self(self.0 & !Self::REWARD_BIT)
     }
 
-    /// The number of the call that an axon makes of another because of this one.
+    /// Returns the number of the call that an axon makes to another axon because of this one.
     #[must_use]
     pub fn relayed(self) -> Self {
         Self(self.0 | Self::RELAYED_BIT)
     }
 
-    /// Whether an axon makes the call because of another's.
+    /// Returns whether an axon makes the call because of a call that it received.
     pub fn is_relayed(self) -> bool {
         self.0 & Self::RELAYED_BIT != 0
     }
 
-    /// Whether the call is a Forward of the experiment's query, or one that an axon makes because of such.
+    /// Returns whether the call is a Forward of the experiment's query, or one that an axon makes because of such a
+    /// Forward.
     pub fn is_of_query(self) -> bool {
         self.0 & !Self::RELAYED_BIT == Self::QUERY.0
     }
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reward_leads_back_to_its_forward() {
+    fn a_reward_identifies_its_forward() {
         for forward in [
             CallNumber::QUERY,
             CallNumber::MANUAL,
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_relayed_is_of_the_query_as_its_cause_is() {
+    fn a_relayed_call_is_of_the_query_if_its_cause_is() {
         for number in all() {
             assert_eq!(number.relayed().is_of_query(), number.is_of_query(), "{number}");
             assert!(number.relayed().is_relayed());
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_read_as_it_is_written() {
+    fn numbers_survive_a_round_trip_as_text() {
         for number in all() {
             assert_eq!(number.to_string().parse(), Ok(number));
         }

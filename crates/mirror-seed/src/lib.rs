@@ -1,11 +1,12 @@
-//! One number from which a whole run repeats.
+//! Deterministic random draws. A whole run can be repeated from one random seed.
 //!
-//! Two kinds of draw come from an experiment's seed, and neither is shared between processes:
+//! Two kinds of draws are derived from an experiment's random seed. Neither needs state that is shared between
+//! processes:
 //!
-//! * about a call ([`Seed::about_call`]): a hash of the seed, a label and the call's identity ([`CallId`]). Nobody
-//!   counts calls and the order in which they arrive changes nothing.
-//! * everything else ([`Seed::child`]): a tree of generators, a child from its parent's seed and a label, so that a new
-//!   draw in one part shifts no other.
+//! * Draws about a call ([`Seed::about_call`]): a hash of the seed, a label and the call's identity ([`CallId`]). No
+//!   process counts calls, and their order of arrival has no effect.
+//! * All other draws ([`Seed::child`]): a tree of generators. Each child is derived from its parent's seed and a label,
+//!   so that a new draw in one part does not shift the draws of another.
 
 mod call;
 mod call_number;
@@ -22,76 +23,77 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
 
-/// One draw: 32 uniform bytes, read as a number or grown into a generator.
+/// One draw: 32 uniform bytes, used as a number or to seed a generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw([u8; 32]);
 
 impl Seed {
-    /// The root of the tree: the experiment's one number.
+    /// Creates the root of the tree from the experiment's random seed.
     pub fn root(number: u64) -> Self {
         Self(hash(Kind::Root, &[&number.to_le_bytes()], ""))
     }
 
-    /// The child named `label`. Equal labels give equal children.
+    /// Returns the child named `label`. Equal labels give equal children.
     #[must_use]
     pub fn child(&self, label: &str) -> Self {
         Self(hash(Kind::Child, &[&self.0], label))
     }
 
-    /// The child named `label` with a number: a uid, an index.
+    /// Returns the child named `label` with a number, such as a uid or an index.
     #[must_use]
     pub fn numbered_child(&self, label: &str, number: u64) -> Self {
         Self(hash(Kind::Numbered, &[&self.0, &number.to_le_bytes()], label))
     }
 
-    /// The draw named `label` about a number: an index.
+    /// Returns the draw named `label` for a number, such as an index.
     pub fn draw(&self, label: &str, number: u64) -> Draw {
         Draw(self.numbered_child(label, number).0)
     }
 
-    /// The draw named `label` about one call.
+    /// Returns the draw named `label` for one call.
     pub fn about_call(&self, label: &str, call: &CallId) -> Draw {
         Draw(hash(Kind::Call, &[&self.0, &call.bytes()], label))
     }
 
-    /// Whether an event of this chance happens to one call, by the draw named `label`. What is certain is not drawn.
+    /// Returns whether an event with probability `chance` happens to one call, by the draw named `label`. Probabilities
+    /// of 0 and 1 need no draw.
     pub fn happens(&self, label: &str, call: &CallId, chance: f64) -> bool {
         chance >= 1.0 || (chance > 0.0 && self.about_call(label, call).happens(chance))
     }
 
-    /// 32 bytes of this node itself, to make a key from.
+    /// Returns the 32 bytes of this node, for deriving a key.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
     }
 
-    /// A generator that starts at this node.
+    /// Creates a generator seeded with this node.
     pub fn generator(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(self.0)
     }
 }
 
 impl Draw {
-    /// A number in 0..1, 53 bits of it.
+    /// Returns a uniform number in 0..1 with 53 random bits.
     pub fn unit(&self) -> f64 {
         (self.word(0) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Whether an event of this chance happens: never at 0, always at 1.
+    /// Returns whether an event with probability `chance` happens: never at 0, always at 1.
     pub fn happens(&self, chance: f64) -> bool {
         self.unit() < chance
     }
 
-    /// A number in 0..n, evenly to within n·2⁻⁶⁴; `None` when n is 0.
+    /// Returns a number in 0..n, uniform to within n·2⁻⁶⁴. `None` if n is 0.
     pub fn below(&self, n: u64) -> Option<u64> {
         (n > 0).then(|| ((u128::from(self.word(1)) * u128::from(n)) >> 64) as u64)
     }
 
-    /// The 32 bytes themselves, to make an identifier from.
+    /// Returns the 32 bytes, for deriving an identifier.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
     }
 
-    /// A generator that starts at this draw.
+    /// Creates a generator seeded with this draw.
     pub fn generator(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(self.0)
     }
@@ -103,7 +105,8 @@ impl Draw {
     }
 }
 
-/// What a hash is for. Each kind has parts of the same lengths, so that no two inputs read alike.
+/// The purpose of a hash. All hashes of one kind have parts of the same lengths, so that no two inputs have the same
+/// encoding.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Root = 0,
@@ -112,8 +115,8 @@ enum Kind {
     Call = 3,
 }
 
-/// BLAKE2b-256 over the kind, its parts and the label. With a label of at most 43 bytes even a draw about a call is one
-/// block of the hash.
+/// Returns the BLAKE2b-256 hash of the kind, its parts and the label. With a label of at most 43 bytes, even a draw
+/// about a call needs only one block of the hash.
 fn hash(kind: Kind, parts: &[&[u8]], label: &str) -> [u8; 32] {
     let mut hasher = Blake2b::<U32>::new();
     hasher.update([kind as u8]);
@@ -156,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_met_over_many_calls() {
+    fn events_happen_with_their_probability() {
         let seed = Seed::root(1);
         let hits = (0..10_000)
             .filter(|uid| seed.about_call("fail", &call(*uid)).happens(0.1))
             .count();
-        // the 99.9% interval of a binomial(10_000, 0.1)
+        // The 99.9% interval of a binomial(10_000, 0.1).
         assert!((901..=1099).contains(&hits), "{hits}");
     }
 

@@ -199,7 +199,7 @@ async fn the_history_goes_back_to_where_it_begins() {
     assert_eq!(node.metagraph(Some(20)).await.expect("kept").block, 20);
     let forgotten = node.metagraph(Some(19)).await.expect_err("nobody has it");
     assert_eq!(forgotten.code(), Code::OutOfRange);
-    assert_says(forgotten.message(), "the oldest held is of block 20");
+    assert_says(forgotten.message(), "the oldest block held is 20");
 }
 
 #[tokio::test]

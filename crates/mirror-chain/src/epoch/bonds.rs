@@ -1,29 +1,29 @@
-//! Bonds: what validators have in neurons for having given them weight early, and the dividends on them.
+//! Bonds: the shares that validators hold in neurons for having given them weight early, and the dividends on them.
 
 use super::matrix::{Matrix, normalised, row_within};
 use super::{Bond, Bonds, I32F32, Neuron, Rules, Today, Variant, liquid_alpha};
 use crate::Uid;
 
-/// A moving average that keeps all of the old.
+/// The moving average that keeps all of the old bonds, in millionths.
 pub(super) const WHOLE_MOVING_AVERAGE: u64 = 1_000_000;
 
-/// The bonds after an epoch, as they are stored, and what they pay.
+/// The bonds after an epoch, as stored, and their dividends.
 pub(super) struct BondUpdate {
     pub(super) bonds: Matrix,
-    /// By uid, its share of all dividends.
+    /// Share of all dividends, by uid.
     pub(super) dividends: Vec<I32F32>,
 }
 
-/// What moves bonds.
+/// The inputs of a bond update.
 pub(super) struct BondInputs<'a> {
-    /// The weights that bonds are made from.
+    /// The weights from which bonds are made.
     pub(super) weights: Matrix,
     pub(super) consensus: &'a [I32F32],
     pub(super) active_stake: &'a [I32F32],
     pub(super) incentive: &'a [I32F32],
 }
 
-/// Bonds moved by the rules.
+/// Moves the bonds according to the rules.
 pub(super) fn update(neurons: &[Neuron<'_>], rules: &Rules, inputs: BondInputs<'_>) -> BondUpdate {
     let rate = moving_average_rate(rules.bonds_moving_average);
     match &rules.variant {
@@ -48,7 +48,7 @@ pub(super) fn update(neurons: &[Neuron<'_>], rules: &Rules, inputs: BondInputs<'
     }
 }
 
-/// Bonds as shares of their column, moved towards what each validator gives with its stake.
+/// Moves the bonds, as shares of their column, towards the weights times stake of each validator.
 fn proportional(inputs: BondInputs<'_>, stored: &Matrix, rate: I32F32) -> BondUpdate {
     let bought = inputs
         .weights
@@ -62,7 +62,7 @@ fn proportional(inputs: BondInputs<'_>, stored: &Matrix, rate: I32F32) -> BondUp
     }
 }
 
-/// Dividends by stake and by the share of each column; the bonds are stored as they are.
+/// Computes dividends from the stake and the shares of each column. The bonds are stored unchanged.
 fn yuma3_dividends(bonds: Matrix, inputs: &BondInputs<'_>) -> BondUpdate {
     let earned = bonds.row_sums_of_column_shares_by(inputs.incentive);
     let by_stake = earned.iter().zip(inputs.active_stake);
@@ -70,8 +70,8 @@ fn yuma3_dividends(bonds: Matrix, inputs: &BondInputs<'_>) -> BondUpdate {
     BondUpdate { bonds, dividends }
 }
 
-/// The stored bonds that still refer to whom they were made for, each made a number from what is stored and the sum of
-/// its column.
+/// Returns the stored bonds that still refer to the neuron for which they were made. `number` converts each from the
+/// stored value and the sum of its column.
 fn stored(neurons: &[Neuron<'_>], rules: &Rules, number: impl Fn(u16, u64) -> I32F32) -> Matrix {
     let last_epoch = match &rules.variant {
         Variant::Classic => None,
@@ -100,12 +100,12 @@ fn stored(neurons: &[Neuron<'_>], rules: &Rules, number: impl Fn(u16, u64) -> I3
     }
 }
 
-/// The weight of the new in the moving average.
+/// Returns the rate of the moving average: the share of the new bonds.
 fn moving_average_rate(kept: u64) -> I32F32 {
     I32F32::ONE - I32F32::ratio(kept, WHOLE_MOVING_AVERAGE)
 }
 
-/// `rate` of the new and the rest of the old, each rounded down; by uid and without zeros.
+/// Returns `rate` of the new bonds plus the rest of the old ones, each rounded down, ordered by uid and without zeros.
 fn moving_average(new: &Matrix, old: &Matrix, rate: I32F32) -> Matrix {
     let kept = I32F32::ONE - rate;
     let mut sums = vec![I32F32::ZERO; new.rows.len()];
@@ -130,8 +130,8 @@ fn moving_average(new: &Matrix, old: &Matrix, rate: I32F32) -> Matrix {
     Matrix { rows: rows.collect() }
 }
 
-/// The bonds as the chain keeps them: of those who may validate next; of those who no longer may, none. In 2023 the row
-/// of one who neither may nor might was left alone.
+/// Returns the bonds as the chain stores them: only rows of neurons that may validate in the next epoch. In 2023 the
+/// row of a neuron without a permit before and after the epoch was left unchanged.
 pub(super) fn kept(
     bonds: &Matrix,
     neurons: &[Neuron<'_>],

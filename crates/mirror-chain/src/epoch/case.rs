@@ -1,8 +1,8 @@
-//! An epoch written down: inputs, and outputs that are expected of them. The form is that of the reference vectors, so
-//! that researchers can write one by hand, and the vectors can be checked.
+//! An epoch as a file: the inputs and the expected outputs. The format is that of the reference vectors, so that
+//! researchers can write a case manually and the vectors can be checked.
 //!
-//! Rows of weights and bonds are lists of `[uid, value]`; shares are integers of 65,535 parts, except under `f`, where
-//! they are the numbers before that. What a variant does not find is null, or empty under `f`.
+//! Rows of weights and bonds are lists of `[uid, value]`. Shares are integers in units of 1/65,535, except under `f`,
+//! where they are the numbers before rounding. Outputs that a variant does not compute are null, or empty under `f`.
 
 use std::fmt;
 
@@ -11,41 +11,41 @@ use serde::{Deserialize, Serialize};
 use super::{Bond, Bonds, Epoch, I32F32, LiquidAlpha, Malformed, Neuron, Rules, Today, Variant, epoch};
 use crate::{Block, Rao, Uid, Weight};
 
-/// How far a number under `f` may be from the one expected: four of the last places of [`I32F32`].
+/// Maximum difference between a number under `f` and the expected one: four units in the last place of [`I32F32`].
 const TOLERANCE: f64 = 4.0 / (1_u64 << 32) as f64;
 
-/// One epoch, and what is expected of it.
+/// One epoch and its expected outputs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Case {
-    /// What it is called.
+    /// Name of the case.
     #[serde(default)]
     pub name: String,
     /// The subnet before the epoch.
     pub inputs: Inputs,
-    /// What the epoch pays, in rao; a TAO unless said.
+    /// The emission of the epoch, in rao. The default is one TAO.
     #[serde(default = "one_tao")]
     pub rao_emission: u64,
-    /// What is expected.
+    /// The expected outputs. `None` if there are none.
     #[serde(default)]
     pub outputs: Option<Expected>,
 }
 
-/// What is expected, by variant.
+/// The expected outputs by variant.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Expected {
-    /// Of [`Variant::Classic`].
+    /// Outputs of [`Variant::Classic`].
     #[serde(default)]
     pub v001: Option<Outputs>,
-    /// Of [`Variant::Today`].
+    /// Outputs of [`Variant::Today`].
     #[serde(default)]
     pub head: Option<Outputs>,
 }
 
-/// A subnet before an epoch. Every list has an entry a uid.
+/// A subnet before an epoch. Every list has one entry per uid.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// Neurons.
+    /// Number of neurons.
     pub n: usize,
     /// See [`Rules::block`].
     pub current_block: u64,
@@ -95,15 +95,15 @@ pub struct Inputs {
     /// See [`LiquidAlpha::steepness`].
     #[serde(default = "default_steepness")]
     pub alpha_sigmoid_steepness: i16,
-    /// See [`Today::last_epoch`]; 0 for none.
+    /// See [`Today::last_epoch`]; 0 stands for `None`.
     #[serde(default)]
     pub lms: u64,
-    /// See [`Today::commits`]; for a neuron without a commit null, or the largest number.
+    /// See [`Today::commits`]; null or the largest number for a neuron without a commitment.
     #[serde(default)]
     pub commit_blocks: Option<Vec<Option<u64>>>,
 }
 
-/// What an epoch finds, as the chain stores it.
+/// The results of an epoch, as the chain stores them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outputs {
     /// See [`Epoch::active`].
@@ -116,7 +116,7 @@ pub struct Outputs {
     pub dividends: Vec<u16>,
     /// See [`Epoch::emission`].
     pub emission: Vec<u64>,
-    /// The shares, not rounded to 16 bits.
+    /// The shares before rounding to 16 bits.
     pub f: Shares,
     /// See [`Epoch::incentive`].
     pub incentive: Vec<u16>,
@@ -124,11 +124,11 @@ pub struct Outputs {
     pub new_permits: Vec<bool>,
     /// See [`Epoch::pruning_scores`].
     pub pruning: Option<Vec<u16>>,
-    /// See [`Epoch::incentive`]; of the classic variant alone.
+    /// See [`Epoch::incentive`]; only computed by the classic variant.
     pub ranks: Option<Vec<u16>>,
     /// See [`Epoch::server_emission`].
     pub server_emission: Vec<u64>,
-    /// See [`Epoch::stake`]; of today's variant alone.
+    /// See [`Epoch::stake`]; only given for today's variant.
     pub stake_weight: Option<Vec<u16>>,
     /// See [`Epoch::trust`].
     pub trust: Option<Vec<u16>>,
@@ -138,7 +138,7 @@ pub struct Outputs {
     pub validator_trust: Vec<u16>,
 }
 
-/// The shares that an epoch finds.
+/// The shares that an epoch computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// See [`Epoch::active_stake`].
@@ -149,7 +149,7 @@ pub struct Shares {
     pub dividends: Vec<f64>,
     /// See [`Epoch::incentive`].
     pub incentive: Vec<f64>,
-    /// See [`Epoch::incentive`]; of the classic variant alone.
+    /// See [`Epoch::incentive`]; only computed by the classic variant.
     pub ranks: Vec<f64>,
     /// See [`Epoch::stake`].
     pub stake: Vec<f64>,
@@ -159,7 +159,7 @@ pub struct Shares {
     pub validator_trust: Vec<f64>,
 }
 
-/// One of the algorithms, its rules apart.
+/// One of the algorithms, without its rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// [`Variant::Classic`].
@@ -168,37 +168,37 @@ pub enum Algorithm {
     Today,
 }
 
-/// Why a case has no outputs.
+/// The reason why a case has no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// A list is not one entry a neuron.
-    #[error("`{list}` has {entries} entries, and `n` is {n}")]
+    /// A list does not have one entry per neuron.
+    #[error("`{list}` has {entries} entries, but `n` is {n}")]
     Length {
-        /// Which list.
+        /// Name of the list.
         list: &'static str,
-        /// Its entries.
+        /// Number of its entries.
         entries: usize,
-        /// Neurons there should be.
+        /// Number of neurons.
         n: usize,
     },
-    /// The inputs contradict themselves.
+    /// The inputs contradict each other.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
-/// Where outputs are not what was expected.
+/// A difference between computed and expected outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which output, as `emission[3]` of uid 3, or `bonds[3][0]`, its first bond.
+    /// Position of the difference, such as `emission[3]` for uid 3, or `bonds[3][0]` for its first bond.
     pub place: String,
-    /// What was expected there.
+    /// The expected value.
     pub expected: String,
-    /// What came out.
+    /// The computed value.
     pub computed: String,
 }
 
 impl Case {
-    /// A case that nothing is expected of.
+    /// Creates a case without expected outputs.
     pub fn of(inputs: Inputs) -> Self {
         Self {
             name: String::new(),
@@ -209,6 +209,9 @@ impl Case {
     }
 
     /// Computes the epoch.
+    ///
+    /// # Errors
+    /// Returns [`Unusable`] if a list does not have `n` entries or the inputs contradict each other.
     pub fn compute(&self, algorithm: Algorithm) -> Result<Outputs, Unusable> {
         self.inputs.check_lengths()?;
         let weights = rows(&self.inputs.weights, |uid, weight| Weight { uid, weight });
@@ -218,7 +221,7 @@ impl Case {
         Ok(Outputs::of(&epoch))
     }
 
-    /// What is expected of an algorithm; `None` if nothing is.
+    /// Returns the expected outputs of an algorithm. `None` if the case has none.
     pub fn expected(&self, algorithm: Algorithm) -> Option<&Outputs> {
         let outputs = self.outputs.as_ref()?;
         match algorithm {
@@ -303,7 +306,7 @@ impl Outputs {
             |shares: &[I32F32]| -> Vec<u16> { shares.iter().map(|share| share.to_u16_share()).collect() };
         let exact = |shares: &[I32F32]| -> Vec<f64> { shares.iter().copied().map(f64::from).collect() };
         let paid = |amounts: &[Rao]| -> Vec<u64> { amounts.iter().map(|rao| rao.0).collect() };
-        // Trust and ranks are found by the same variant.
+        // Trust and ranks are computed by the same variant.
         let ranks = epoch.trust.as_ref().map(|_| &epoch.incentive);
         let row = |row: &Vec<Bond>| row.iter().map(|bond| (bond.uid.0, bond.bond)).collect();
         Self {
@@ -334,7 +337,8 @@ impl Outputs {
         }
     }
 
-    /// Where these are not what is expected: integers exactly, the shares under `f` to four of their last places.
+    /// Returns the differences from the expected outputs. Integers must be equal. Shares under `f` may differ by four
+    /// units in the last place.
     pub fn differences(&self, expected: &Self) -> Vec<Difference> {
         let mut found = Differences(Vec::new());
         found.exact("active", &self.active, &expected.active);

@@ -1,12 +1,12 @@
-//! What validators agree on: by neuron, the weight that enough stake stands behind.
+//! The consensus of the validators: for each neuron, the weight that is supported by enough stake.
 
 use super::I32F32;
 use super::matrix::{Matrix, normalised};
 use crate::Uid;
 
-/// By column, the median of the weights by stake: the smallest weight such that the stake of those who give no more
-/// than it is above the minority, `kappa` short of all. A validator without an entry gives 0, one without stake has no
-/// say.
+/// Returns the stake-weighted median of each column: the smallest weight such that the stake of all validators that
+/// give at most this weight exceeds the minority, which is all stake minus `kappa`. A validator without an entry gives
+/// 0. A validator without stake does not count.
 pub(super) fn weighted_median(weights: &Matrix, active_stake: &[I32F32], kappa: I32F32) -> Vec<I32F32> {
     let voters: Vec<usize> = (0..active_stake.len())
         .filter(|&uid| active_stake[uid] > I32F32::ZERO)
@@ -29,22 +29,22 @@ pub(super) fn weighted_median(weights: &Matrix, active_stake: &[I32F32], kappa: 
     columns.iter_mut().map(|votes| tally.median(votes)).collect()
 }
 
-/// What a validator with stake gives a neuron, more than 0.
+/// The weight that a validator with stake gives to a neuron, more than 0.
 #[derive(Debug, Clone, Copy)]
 struct Vote {
     weight: I32F32,
     stake: I32F32,
 }
 
-/// The votes by column, one column after the other.
+/// The votes of all columns, one column after the other.
 struct Columns {
     votes: Vec<Vote>,
-    /// Where the next vote of each column goes; once all are there, where the column ends.
+    /// Position of the next vote of each column. Once all votes are added, the end of the column.
     ends: Vec<usize>,
 }
 
 impl Columns {
-    /// Room for the weights of the voters.
+    /// Allocates room for the weights of the voters.
     fn new(weights: &Matrix, voters: &[usize]) -> Self {
         let mut ends = vec![0; weights.rows.len()];
         let given = voters.iter().flat_map(|&voter| &weights.rows[voter]);
@@ -83,7 +83,7 @@ impl Columns {
     }
 }
 
-/// What is the same for all neurons.
+/// The values that are the same for all neurons.
 struct Tally {
     voters: usize,
     all: I32F32,
@@ -92,7 +92,7 @@ struct Tally {
 
 impl Tally {
     fn median(&self, mut votes: &mut [Vote]) -> I32F32 {
-        // The stake of those who give less than any of the votes at hand.
+        // The stake of the validators that give less than any of the remaining votes.
         let mut less = self.all - stake(votes);
         if votes.len() < self.voters && less > self.minority {
             return I32F32::ZERO;
@@ -113,7 +113,7 @@ impl Tally {
             }
             votes = above;
         }
-        // Where nobody's stake is above the minority, the largest weight.
+        // If no stake exceeds the minority, the median is the largest weight.
         largest
     }
 }
@@ -122,8 +122,8 @@ fn stake(votes: &[Vote]) -> I32F32 {
     votes.iter().map(|vote| vote.stake).sum()
 }
 
-/// The votes of which something holds, moved to the front, and the others. Without a branch for each vote, which the
-/// processor could only guess.
+/// Moves the votes for which `holds` is true to the front. Returns them and the other votes. The loop has no branch per
+/// vote, which the processor could not predict.
 fn partition(votes: &mut [Vote], holds: impl Fn(&Vote) -> bool) -> (&mut [Vote], &mut [Vote]) {
     let mut front = 0;
     for next in 0..votes.len() {

@@ -1,22 +1,23 @@
-//! Who is paid what, and who would be missed least.
+//! The emission of each neuron, and the pruning scores.
 
 use super::I32F32;
 use super::matrix::{normalised, over_sum};
 use crate::Rao;
 
-/// The split of an epoch's emission, by uid. Each is rounded down by itself.
+/// The split of an epoch's emission, by uid. Each amount is rounded down separately.
 pub(super) struct Emission {
-    /// For what was given to it.
+    /// Emission for incentive.
     pub(super) server: Vec<Rao>,
-    /// For what it gave.
+    /// Emission for dividends, or for stake if no neuron earns any.
     pub(super) validator: Vec<Rao>,
-    /// Both, as one share of all.
+    /// The total, computed from one combined share.
     pub(super) combined: Vec<Rao>,
-    /// The shares that `combined` was made from.
+    /// The shares from which `combined` was computed.
     pub(super) shares: Vec<I32F32>,
 }
 
-/// Half for incentive and half for dividends; where nobody earns either, all by stake: active, or else any.
+/// Splits the emission: half for incentive and half for dividends. If no neuron earns either, all of it is paid by
+/// active stake, or by any stake if none is active.
 pub(super) fn emission(
     rao: Rao,
     incentive: &[I32F32],
@@ -46,7 +47,8 @@ pub(super) fn emission(
     }
 }
 
-/// By uid, its share of the emission, the largest being 65,535; who has the lowest is replaced first.
+/// Returns the share of the emission of each neuron, scaled so that the largest is 65,535. The neuron with the lowest
+/// score is replaced first.
 pub(super) fn pruning_scores(shares: &[I32F32]) -> Vec<u16> {
     let largest = shares.iter().copied().max().unwrap_or_default();
     let all = I32F32::whole(u16::MAX.into());

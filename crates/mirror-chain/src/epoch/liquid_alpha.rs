@@ -1,12 +1,14 @@
-//! Liquid alpha: a rate for each pair, by how far weight, bond and consensus are apart.
+//! Liquid alpha: a separate rate for each pair of neurons, which depends on the distances between weight, bond and
+//! consensus.
 
 use super::matrix::{Entry, Matrix, row_within};
 use super::{I32F32, LiquidAlpha};
 
-/// Bonds moved towards weights, each at its own rate. Only neurons with an entry among the weights, be it 0, keep a
-/// bond.
+/// Moves bonds towards weights, each at a separate rate. A neuron keeps a bond only if the weights have an entry for
+/// it, even if the entry is 0.
 ///
-/// Upstream finds a rate for every pair of uids. Here one is found for those with a weight alone, no other being used.
+/// Subtensor computes a rate for every pair of uids. This function computes it only for pairs with a weight, because no
+/// other rate is used.
 pub(super) fn moved(
     weights: &Matrix,
     bonds: &Matrix,
@@ -14,7 +16,7 @@ pub(super) fn moved(
     parameters: LiquidAlpha,
 ) -> Matrix {
     let sigmoid = Sigmoid::new(parameters);
-    // The bonds of one row by uid; of each, what it counts for in finding the rate as well.
+    // The bonds of one row by uid, each with its value in the computation of the rate.
     let mut ranges = vec![BondRange::default(); consensus.len()];
     let mut rates = Vec::new();
     let rows = weights.rows.iter().zip(&bonds.rows).map(|(weights, bonds)| {
@@ -46,8 +48,8 @@ struct BondRange {
     seen: I32F32,
 }
 
-/// Each entry with what upstream takes it for when it finds the rate: it walks the row once along rising uids, so an
-/// entry that comes after one of a higher uid is passed over, as 0.
+/// Returns each entry with the value that Subtensor uses for it in the computation of the rate. Subtensor walks the row
+/// once along rising uids. It therefore skips an entry that follows one with a higher uid, and uses 0 for it.
 fn in_sight(row: &[Entry]) -> impl Iterator<Item = (Entry, I32F32)> {
     row.iter().scan(None, |highest, &(uid, value)| {
         let passed_over = *highest > Some(uid);
@@ -56,8 +58,8 @@ fn in_sight(row: &[Entry]) -> impl Iterator<Item = (Entry, I32F32)> {
     })
 }
 
-/// How far a pair is apart, 0..=1. Buying, where the weight is not below the bond, by how much the weight is above the
-/// consensus; selling, by how much the bond is above the weight.
+/// Returns the distance of a pair, 0..=1. If the weight is at least the bond (buying), it is the excess of the weight
+/// over the consensus. Otherwise (selling), it is the excess of the bond over the weight.
 fn distance(consensus: I32F32, weight: I32F32, bond: I32F32) -> I32F32 {
     let distance = if weight >= bond {
         weight - consensus
@@ -67,17 +69,18 @@ fn distance(consensus: I32F32, weight: I32F32, bond: I32F32) -> I32F32 {
     distance.clamp(I32F32::ZERO, I32F32::ONE)
 }
 
-/// From a distance to a rate.
+/// The function from distances to rates.
 struct Sigmoid {
     low: I32F32,
     high: I32F32,
     /// The factor of the exponent.
     slope: I32F32,
-    /// The rate at no distance, at which every pair is whose weight was clipped and whose bond is not above it.
+    /// The rate at distance 0. Every pair whose weight was clipped and whose bond does not exceed its weight has this
+    /// rate.
     at_zero: I32F32,
 }
 
-/// Rates that are found at once.
+/// Number of rates that are computed together.
 const AT_ONCE: usize = 4;
 
 impl Sigmoid {
@@ -92,7 +95,7 @@ impl Sigmoid {
         sigmoid
     }
 
-    /// Puts the rate in the place of each distance.
+    /// Replaces each distance by its rate.
     fn rates_of(&self, distances: &mut [I32F32]) {
         let (together, rest) = distances.as_chunks_mut::<AT_ONCE>();
         for distances in together {

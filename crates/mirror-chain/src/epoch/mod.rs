@@ -1,21 +1,21 @@
-//! The epoch: Yuma consensus, from what validators say of neurons to what each is paid.
+//! The epoch: Yuma consensus, from the weights that validators set to the emission of each neuron.
 //!
-//! [`epoch`] is a function of the [`Neuron`]s and the [`Rules`], in the real chain's arithmetic ([`I32F32`]) and in its
-//! order of operations, so that every integer that comes out is the chain's. Two algorithms are there,
-//! [`Variant::Classic`] and [`Variant::Today`], both after Subtensor's own sparse epoch (tag v0.0.1 of June 2023, and
+//! [`epoch`] is a function of the [`Neuron`]s and the [`Rules`]. It uses the real chain's arithmetic ([`I32F32`]) and
+//! order of operations, so that every resulting integer equals the chain's. There are two algorithms,
+//! [`Variant::Classic`] and [`Variant::Today`], both following Subtensor's sparse epoch (tag v0.0.1 of June 2023, and
 //! its head of June 2026). Time and memory grow with the number of weights and bonds, and with the number of neurons
-//! times that of validators.
+//! times the number of validators.
 //!
-//! What each step finds, by uid:
+//! Results of each step, by uid:
 //!
-//! | step | finds |
+//! | step | results |
 //! |---|---|
-//! | stake | who is active, the shares of stake, who validates now and who next |
-//! | weights | which weights count, their shares by row; clipped at the consensus; less a penalty, for the bonds |
-//! | consensus | the median of the weights by stake |
-//! | bonds | the moving average of what validators gave, and dividends on it |
-//! | liquid alpha | a rate for that average, by pair |
-//! | emission | the split of what is paid, and the pruning scores |
+//! | stake | active neurons, shares of stake, validator permits of this epoch and of the next |
+//! | weights | the weights that count, as shares of their row; clipped at the consensus; penalised, for the bonds |
+//! | consensus | the stake-weighted median of the weights |
+//! | bonds | the moving average of the weights times stake, and the dividends on it |
+//! | liquid alpha | the rate of this average for each pair |
+//! | emission | the split of the emission, and the pruning scores |
 //!
 //! ```
 //! use mirror_chain::epoch::{Neuron, Rules, Variant, epoch};
@@ -61,36 +61,37 @@ pub use subnet::{Bond, Bonds, LiquidAlpha, Malformed, Neuron, Rules, Today, Vari
 use self::matrix::normalised;
 use crate::Rao;
 
-/// What an epoch finds, by uid. Shares are stored as [`I32F32::to_u16_share`] has them.
+/// The results of an epoch, by uid. Shares are stored as [`I32F32::to_u16_share`] returns them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Epoch {
-    /// Whether it set weights within the activity cutoff.
+    /// Whether the neuron set weights within the activity cutoff.
     pub active: Vec<bool>,
-    /// Its share of all stake.
+    /// Share of all stake.
     pub stake: Vec<I32F32>,
-    /// Its share of the stake of active, permitted validators.
+    /// Share of the stake of active validators with a permit.
     pub active_stake: Vec<I32F32>,
-    /// Whether it may validate in the next epoch.
+    /// Whether the neuron may validate in the next epoch.
     pub next_permits: Vec<bool>,
-    /// The weight that validators agree on for it.
+    /// The weight on which the validators agree for the neuron.
     pub consensus: Vec<I32F32>,
-    /// How much of what it gave the consensus let pass, 0..=1.
+    /// Share of the weights set by the neuron that is within the consensus, 0..=1.
     pub validator_trust: Vec<I32F32>,
-    /// How much of what it was given the consensus let pass, 0..=1. Today's chain no longer finds it.
+    /// Ratio of the neuron's rank to its rank before clipping at the consensus, 0..=1. `None` for today's chain.
     pub trust: Option<Vec<I32F32>>,
-    /// Its share of the pay for what was given to it; the chain of 2023 stores the same as its rank.
+    /// Share of the emission for miners, from the weights given to the neuron. The chain of 2023 also stores it as the
+    /// rank.
     pub incentive: Vec<I32F32>,
-    /// Its share of the pay for what it gave.
+    /// Share of the emission for validators, from the bonds of the neuron.
     pub dividends: Vec<I32F32>,
-    /// What it is paid for incentive.
+    /// Emission for incentive.
     pub server_emission: Vec<Rao>,
-    /// What it is paid for dividends, or for stake where nobody earns.
+    /// Emission for dividends, or for stake if no neuron earns any.
     pub validator_emission: Vec<Rao>,
-    /// What it is paid, from one share of both; may differ from their sum by what rounding took.
+    /// Total emission, computed from one combined share. It may differ from the sum of both parts by rounding.
     pub emission: Vec<Rao>,
-    /// Its emission beside the largest, which is 65,535. Today's chain compares emissions themselves.
+    /// Emission relative to the largest, which is 65,535. `None` for today's chain, which compares emissions directly.
     pub pruning_scores: Option<Vec<u16>>,
-    /// Its bonds as they are stored for the next epoch.
+    /// Bonds as they are stored for the next epoch.
     pub bonds: Vec<Vec<Bond>>,
 }
 
@@ -98,7 +99,7 @@ pub struct Epoch {
 ///
 /// # Errors
 ///
-/// When the neurons or the rules contradict themselves; see [`Malformed`].
+/// Returns [`Malformed`] if the neurons or the rules contradict each other.
 pub fn epoch(neurons: &[Neuron<'_>], rules: &Rules, emission: Rao) -> Result<Epoch, Malformed> {
     subnet::check(neurons, rules)?;
     let today = match &rules.variant {
@@ -153,7 +154,7 @@ pub fn epoch(neurons: &[Neuron<'_>], rules: &Rules, emission: Rao) -> Result<Epo
     })
 }
 
-/// Ranks after the consensus by those before it.
+/// Returns the ratio of the ranks after clipping to those before.
 fn trust(ranks: &[I32F32], before: &[I32F32]) -> Vec<I32F32> {
     ranks
         .iter()

@@ -1,10 +1,10 @@
-//! Who is active, whose stake counts for how much, and who may validate next.
+//! Active neurons, shares of stake, and validator permits.
 
 use super::matrix::normalised;
 use super::{I32F32, Neuron, Rules, Today};
 use crate::Rao;
 
-/// By uid, whether it set weights within the cutoff.
+/// Returns, by uid, whether the neuron set weights within the activity cutoff.
 pub(super) fn activity(neurons: &[Neuron<'_>], rules: &Rules) -> Vec<bool> {
     neurons
         .iter()
@@ -12,7 +12,7 @@ pub(super) fn activity(neurons: &[Neuron<'_>], rules: &Rules) -> Vec<bool> {
         .collect()
 }
 
-/// By uid, its share of all stake. Today's variant leaves out stake below the threshold, the owner's excepted.
+/// Returns, by uid, the share of all stake. Today's variant ignores stake below the threshold, except the owner's.
 pub(super) fn stake_shares(neurons: &[Neuron<'_>], today: Option<&Today>) -> Vec<I32F32> {
     let counts = |uid: usize, stake: Rao| {
         today.is_none_or(|today| {
@@ -37,14 +37,14 @@ pub(super) fn stake_shares(neurons: &[Neuron<'_>], today: Option<&Today>) -> Vec
         .collect()
 }
 
-/// By uid, whether it may validate in this epoch: as stored, and today the owner always.
+/// Returns, by uid, whether the neuron may validate in this epoch: the stored permits, and today also the owner.
 pub(super) fn permits(neurons: &[Neuron<'_>], today: Option<&Today>) -> Vec<bool> {
     let stored = neurons.iter().map(|neuron| neuron.validator_permit).collect();
     with_owner(stored, today)
 }
 
-/// By uid, whether it may validate in the next epoch: those with the most stake, of equals the later uids. Today nobody
-/// without stake, and the owner besides.
+/// Returns, by uid, whether the neuron may validate in the next epoch: the neurons with the most stake, of equal stakes
+/// the later uids. Today no neuron without stake gets a permit, and the owner always does.
 pub(super) fn next_permits(stake: &[I32F32], most: u16, today: Option<&Today>) -> Vec<bool> {
     let mut by_stake: Vec<usize> = (0..stake.len()).collect();
     by_stake.sort_by_key(|&uid| stake[uid]);
@@ -65,7 +65,7 @@ fn with_owner(mut permits: Vec<bool>, today: Option<&Today>) -> Vec<bool> {
     permits
 }
 
-/// By uid, its share of the stake of those that are active and permitted.
+/// Returns, by uid, the share of the stake of all neurons that are active and have a permit.
 pub(super) fn active_stake(stake: &[I32F32], active: &[bool], permits: &[bool]) -> Vec<I32F32> {
     let masked = stake
         .iter()

@@ -1,32 +1,33 @@
-//! What an epoch is computed from: the neurons, the rules, and what must hold of them.
+//! The inputs of an epoch: the neurons, the rules, and the checks on both.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Block, MAX_UIDS, Rao, Uid, Weight};
 
-/// What a neuron has in another: what it gave that one over past epochs, in its proportion to what all gave.
+/// A bond of a neuron in another: the weight given to the other over past epochs, in proportion to the weight given by
+/// all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bond {
-    /// The other.
+    /// The uid of the other neuron.
     pub uid: Uid,
-    /// How much. By column the largest is 65,535; under [`Bonds::Yuma3`] 65,535 is 1.
+    /// Size of the bond. The largest of a column is 65,535. Under [`Bonds::Yuma3`], 65,535 is 1.
     pub bond: u16,
 }
 
-/// A neuron as an epoch finds it; its uid is its place in the list.
+/// A neuron as the input of an epoch. Its uid is its position in the list.
 #[derive(Debug, Clone, Copy)]
 pub struct Neuron<'a> {
-    /// All stake that counts for it.
+    /// All stake with the neuron, in rao.
     pub stake: Rao,
-    /// When it last set weights.
+    /// Block in which it last set weights.
     pub last_update: Block,
-    /// When it took its uid.
+    /// Block in which it was registered.
     pub block_at_registration: Block,
-    /// Whether it may validate in this epoch; who may in the next is what an epoch finds.
+    /// Whether it may validate in this epoch. The epoch computes the permits of the next one.
     pub validator_permit: bool,
-    /// The weights that it set, each uid once.
+    /// The weights that it set, each uid at most once.
     pub weights: &'a [Weight],
-    /// Its bonds as the last epoch stored them, each uid once.
+    /// Its bonds as stored by the last epoch, each uid at most once.
     pub bonds: &'a [Bond],
 }
 
@@ -35,128 +36,128 @@ pub struct Neuron<'a> {
 pub struct Rules {
     /// The block of the epoch.
     pub block: Block,
-    /// Blocks after its last update until a neuron is inactive.
+    /// Number of blocks after its last update until a neuron becomes inactive.
     pub activity_cutoff: u64,
-    /// Most validator permits for the next epoch.
+    /// Maximum number of validator permits for the next epoch.
     pub max_allowed_validators: u16,
-    /// The share of stake whose weights are the consensus; 65,535 is 1.
+    /// The share of stake that defines the consensus; 65,535 is 1.
     pub kappa: u16,
-    /// What of the old bonds stays, in millionths; at most 1,000,000.
+    /// The share of the old bonds that is kept, in millionths; at most 1,000,000.
     pub bonds_moving_average: u64,
-    /// Which algorithm.
+    /// The algorithm.
     pub variant: Variant,
 }
 
-/// The algorithm: as it was in 2023, or as it is now.
+/// The algorithm: that of 2023 or the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Variant {
     /// Subtensor v0.0.1, June 2023.
     Classic,
-    /// Subtensor at its head, June 2026.
+    /// The head of Subtensor, June 2026.
     Today(Today),
 }
 
-/// The rules that today's algorithm has besides.
+/// The additional rules of today's algorithm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Today {
-    /// Blocks between two epochs.
+    /// Number of blocks between two epochs.
     pub tempo: u64,
-    /// The block of the last epoch, where the chain has noted one.
+    /// The block of the last epoch. `None` if the chain has not recorded one.
     pub last_epoch: Option<Block>,
-    /// Stake below this counts as none, but for the owner's.
+    /// Stake below this threshold counts as 0, except the owner's.
     pub stake_threshold: Rao,
-    /// The subnet's owner: always permitted, and its weight for itself counts.
+    /// The subnet's owner. It always has a permit, and its weight for itself counts.
     pub owner: Option<Uid>,
-    /// With commit-reveal, the block of each neuron's earliest commit that has not expired, by uid: it could not know
-    /// who registered after.
+    /// With commit-reveal, the block of each neuron's earliest commitment that has not expired, by uid. Its weights for
+    /// neurons that registered after this block do not count.
     pub commits: Option<Vec<Option<Block>>>,
-    /// How much of a weight above the consensus bonds lose; 65,535 is all.
+    /// The share of a weight's excess over the consensus that does not count for bonds; 65,535 is all.
     pub bonds_penalty: u16,
-    /// How bonds move.
+    /// The algorithm for bonds.
     pub bonds: Bonds,
 }
 
-/// How bonds move.
+/// The algorithm for bonds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bonds {
-    /// Shares of a column, as in 2023.
+    /// Bonds are shares of a column, as in 2023.
     Proportional,
-    /// Each towards its weight by itself, at the rate of the moving average or of liquid alpha.
+    /// Each bond moves separately towards its weight, at the rate of the moving average or of liquid alpha.
     Yuma3(Option<LiquidAlpha>),
 }
 
-/// A rate for each pair of neurons, the higher the further weight, bond and consensus are apart.
+/// A separate rate for each pair of neurons, which rises with the distances between weight, bond and consensus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiquidAlpha {
     /// The lowest rate; 65,535 is 1. At most [`LiquidAlpha::high`].
     pub low: u16,
     /// The highest rate.
     pub high: u16,
-    /// Steepness of the sigmoid between them, in hundredths.
+    /// Steepness of the sigmoid between the two rates, in hundredths.
     pub steepness: i16,
 }
 
-/// Why no epoch can be computed.
+/// The reason why an epoch cannot be computed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// More neurons than there are uids.
     #[error("{0} neurons, more than there are uids ({MAX_UIDS})")]
     TooManyNeurons(usize),
-    /// More stake than the chain's arithmetic holds.
-    #[error("all stake together is more than {} rao", i64::MAX)]
+    /// More stake than the chain's arithmetic can represent.
+    #[error("the total stake is more than {} rao", i64::MAX)]
     TooMuchStake,
-    /// A row names a neuron that is not there.
-    #[error("the {what} of uid {from} name uid {uid}, and there are {neurons} neurons")]
+    /// A row contains a uid that no neuron has.
+    #[error("the {what} of uid {from} contain uid {uid}, but there are only {neurons} neurons")]
     UnknownUid {
-        /// Weights or bonds.
+        /// `weights` or `bonds`.
         what: &'static str,
-        /// Whose.
+        /// The uid of the row.
         from: usize,
-        /// The uid named.
+        /// The uid in the row.
         uid: Uid,
-        /// Neurons there are.
+        /// Number of neurons.
         neurons: usize,
     },
-    /// A row names a neuron twice.
-    #[error("the {what} of uid {from} name uid {uid} twice")]
+    /// A row contains a uid twice.
+    #[error("the {what} of uid {from} contain uid {uid} twice")]
     RepeatedUid {
-        /// Weights or bonds.
+        /// `weights` or `bonds`.
         what: &'static str,
-        /// Whose.
+        /// The uid of the row.
         from: usize,
-        /// The uid named.
+        /// The uid in the row.
         uid: Uid,
     },
     /// The owner is not a neuron.
-    #[error("the owner is uid {uid}, and there are {neurons} neurons")]
+    #[error("the owner is uid {uid}, but there are only {neurons} neurons")]
     UnknownOwner {
-        /// The owner.
+        /// The uid of the owner.
         uid: Uid,
-        /// Neurons there are.
+        /// Number of neurons.
         neurons: usize,
     },
-    /// Commits are not one a neuron.
+    /// The list of commitments does not have one entry per neuron.
     #[error("{commits} commit blocks for {neurons} neurons")]
     Commits {
-        /// Commits given.
+        /// Number of commitments.
         commits: usize,
-        /// Neurons there are.
+        /// Number of neurons.
         neurons: usize,
     },
-    /// More than all of the old bonds would stay.
-    #[error("a moving average of bonds of {0} millionths is more than 1")]
+    /// The moving average is more than 1.
+    #[error("the moving average of bonds is {0} millionths, but at most 1000000 are allowed")]
     MovingAverage(u64),
-    /// The rates of liquid alpha are the wrong way round.
+    /// The lowest rate of liquid alpha is above the highest.
     #[error("the lowest rate of liquid alpha, {low}, is above its highest, {high}")]
     LiquidAlpha {
-        /// The lowest.
+        /// The lowest rate.
         low: u16,
-        /// The highest.
+        /// The highest rate.
         high: u16,
     },
 }
 
-/// Everything that must hold before an epoch can be computed.
+/// Checks all preconditions of an epoch.
 pub(super) fn check(neurons: &[Neuron<'_>], rules: &Rules) -> Result<(), Malformed> {
     if neurons.len() > MAX_UIDS as usize {
         return Err(Malformed::TooManyNeurons(neurons.len()));
@@ -179,7 +180,7 @@ fn check_rows<'a, Uids: Iterator<Item = Uid>>(
     neurons: &[Neuron<'a>],
     uids: impl Fn(&Neuron<'a>) -> Uids,
 ) -> Result<(), Malformed> {
-    // By uid, the last row that named it, counted from 1.
+    // By uid, the last row that contained it, counted from 1.
     let mut named_in = vec![0; neurons.len()];
     for (from, neuron) in neurons.iter().enumerate() {
         for uid in uids(neuron) {

@@ -1,12 +1,12 @@
-//! Which weights count, and for how much.
+//! The weights that count in an epoch.
 
 use super::matrix::{Entry, Matrix, row_within};
 use super::{I32F32, Neuron, Today};
 use crate::{Block, Uid, Weight};
 
-/// The weights that count, each row summing to 1: those of permitted validators, not for themselves, for neurons that
-/// were registered before the weights were set; today with commit-reveal also before they were committed. The owner's
-/// weight for itself counts today.
+/// Returns the weights that count, normalised so that each row sums to 1. They are the weights of validators with a
+/// permit, except for themselves, for neurons that were registered before the weights were set and, today with
+/// commit-reveal, not after they were committed. Today the owner's weight for itself also counts.
 pub(super) fn counted_weights(neurons: &[Neuron<'_>], permits: &[bool], today: Option<&Today>) -> Matrix {
     let owner = today.and_then(|today| today.owner);
     let commits = today.and_then(|today| today.commits.as_deref());
@@ -24,12 +24,12 @@ pub(super) fn counted_weights(neurons: &[Neuron<'_>], permits: &[bool], today: O
     Matrix { rows: rows.collect() }
 }
 
-/// Whether weights were committed before their subject was registered.
+/// Returns whether the weights were committed before the neuron that receives them was registered.
 fn knew_too_little(committed: Option<Block>, registered: Block) -> bool {
     committed.is_some_and(|committed| committed < registered)
 }
 
-/// The shares of the weights that count in their sum; where it is 0, zeros.
+/// Returns the counted weights as shares of their sum, or zeros if the sum is 0.
 fn row_normalised(weights: &[Weight], counts: impl Fn(Uid) -> bool) -> Vec<Entry> {
     let counted = || weights.iter().filter(|weight| counts(weight.uid));
     let sum = counted().map(|weight| u64::from(weight.weight)).sum();
@@ -37,7 +37,7 @@ fn row_normalised(weights: &[Weight], counts: impl Fn(Uid) -> bool) -> Vec<Entry
     row_within(weights.len(), counted().map(share))
 }
 
-/// Weights above the consensus brought down to it; where it is 0, left out.
+/// Reduces weights above the consensus to the consensus. Leaves out weights above a consensus of 0.
 pub(super) fn clipped(weights: &Matrix, consensus: &[I32F32]) -> Matrix {
     let clip = |&(uid, weight): &Entry| {
         let limit = consensus[uid.index()];
@@ -55,8 +55,8 @@ pub(super) fn clipped(weights: &Matrix, consensus: &[I32F32]) -> Matrix {
     }
 }
 
-/// The weights that bonds are made from: as set where nothing is lost for being above the consensus, as clipped where
-/// all is, otherwise in between, by uid and without zeros.
+/// Returns the weights from which bonds are made: the weights as set if `penalty` is 0, the clipped weights if it is 1,
+/// and otherwise weights in between, ordered by uid and without zeros.
 pub(super) fn penalised(weights: Matrix, clipped: Matrix, consensus: &[I32F32], penalty: I32F32) -> Matrix {
     if penalty == I32F32::ZERO {
         return weights;

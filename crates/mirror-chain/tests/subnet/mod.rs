@@ -1,6 +1,6 @@
-//! A subnet of two miners (uids 0 and 1) and a permitted validator (uid 2), and what its keys ask of the chain.
+//! A subnet of two miners (uids 0 and 1) and a validator with a permit (uid 2), and helpers for the calls of its keys.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, reason = "each test binary uses only some of the helpers")]
 
 use mirror_chain::{
     Balance, Call, Chain, DispatchError, Genesis, GenesisNeuron, Hyperparameters, Neuron, Nonce, Rao,
@@ -10,14 +10,14 @@ use mirror_identity::PublicKey;
 
 pub(crate) const VALIDATOR: u8 = 2;
 
-/// What the validator has staked.
+/// The stake of the validator.
 pub(crate) const STAKE: u64 = 1_000 * Rao::TAO;
 
 pub(crate) fn hotkey(number: u8) -> PublicKey {
     PublicKey::from_bytes([number; 32])
 }
 
-/// The owner of the hotkey of this number.
+/// Returns the coldkey that owns the hotkey with this number.
 pub(crate) fn coldkey(number: u8) -> PublicKey {
     let mut bytes = [number; 32];
     bytes[31] = !number;
@@ -52,7 +52,7 @@ pub(crate) fn chain(change: impl FnOnce(&mut Genesis)) -> Chain {
         ..Genesis::empty(Hyperparameters::SMALL)
     };
     change(&mut genesis);
-    Chain::genesis(genesis).expect("the genesis of these tests is sound")
+    Chain::genesis(genesis).expect("the genesis of these tests is valid")
 }
 
 pub(crate) fn neuron(chain: &Chain, uid: u16) -> &Neuron {

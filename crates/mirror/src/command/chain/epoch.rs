@@ -261,12 +261,12 @@ mod tests {
             INPUTS.replace(from, to)
         };
         refused(&changed("kappa", "kapa"), "unknown field `kapa`");
-        refused(&changed("[7, 0]", "[7]"), "`stake` has 1 entries, and `n` is 2");
+        refused(&changed("[7, 0]", "[7]"), "`stake` has 1 entries, but `n` is 2");
         refused(&changed("[7, 0]", "[-7, 0]"), "invalid value: integer `-7`");
         refused(&changed("[7, 0]", "[7.5, 0]"), "invalid type: floating point");
         refused(
             &changed("[7, 0]", "[18446744073709551615, 1]"),
-            "all stake together is more than 9223372036854775807 rao",
+            "the total stake is more than 9223372036854775807 rao",
         );
         refused(
             &changed(r#""n": 2"#, r#""n": 18446744073709551615"#),
@@ -274,11 +274,11 @@ mod tests {
         );
         refused(
             &changed("[1, 65535]", "[2, 65535]"),
-            "the weights of uid 0 name uid 2, and there are 2 neurons",
+            "the weights of uid 0 contain uid 2, but there are only 2 neurons",
         );
         refused(
             &changed("[1, 65535]", "[1, 1], [1, 2]"),
-            "the weights of uid 0 name uid 1 twice",
+            "the weights of uid 0 contain uid 1 twice",
         );
         refused(
             &changed("[1, 65535]", "[1, 65536]"),
@@ -286,11 +286,11 @@ mod tests {
         );
         refused(
             &changed("900000", "1000001"),
-            "a moving average of bonds of 1000001 millionths is more than 1",
+            "the moving average of bonds is 1000001 millionths, but at most 1000000 are allowed",
         );
         refused(
             &changed("{", r#"{"owner_uid": 2, "#),
-            "the owner is uid 2, and there are 2 neurons",
+            "the owner is uid 2, but there are only 2 neurons",
         );
         refused(
             &changed("{", r#"{"commit_blocks": [1], "#),
