@@ -1,28 +1,28 @@
-//! Files that are written whole or not at all, and read with a bound on their size.
+//! Atomic writes of files, and reads with a bound on the size.
 //!
-//! A file grows under another name beside its own, is synced, gets its name by one rename, and then its folder is
-//! synced. Whoever reads it, also after a crash or a power cut, sees the old file or the new one. The way of writing is
-//! left to the caller, because much of what is written here is written by libraries that take a path, or is a whole
-//! folder.
+//! A file is written under a temporary name next to its final path, synced, renamed, and then its folder is synced. A
+//! reader sees either the old file or the new one, even after a crash or a power failure. The caller does the writing,
+//! because many files are written by libraries that take a path, or are a whole folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Replaces the file at `path` with one that holds `bytes`.
+/// Replaces the file at `path` with one that contains `bytes`.
 ///
 /// # Errors
-/// The operating system's, for the file or its folder. The old file is then still there.
+/// Returns an error of the operating system for the file or its folder. If the new file was not yet renamed, the old
+/// one is unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with(path, |unfinished| fs::write(unfinished, bytes))
 }
 
-/// Replaces the file at `path` with one that `write` writes at the path that it is given, which is [`unfinished`]. Only
-/// one writer of a path may be at work at a time.
+/// Replaces the file at `path` with one that `write` creates at the path that it receives, which is [`unfinished`].
+/// There must be only one writer of a path at a time.
 ///
 /// # Errors
-/// What `write` fails with, and the operating system's, for the file or its folder. The old file is then still there,
-/// and what was written of the new one is removed.
+/// Returns the error of `write`, or an error of the operating system for the file or its folder. If the new file was
+/// not yet renamed, the old one is unchanged and the unfinished file is removed.
 pub fn replace_with<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
@@ -30,23 +30,24 @@ pub fn replace_with<E: From<io::Error>>(
     let unfinished = unfinished(path);
     let written = write(&unfinished).and_then(|()| Ok(publish(&unfinished, path)?));
     if written.is_err() {
-        // The failure that is told is the one before; that nothing is left to be removed is none.
+        // The first error is returned. It is not an error if there is nothing to remove.
         let _ = fs::remove_file(&unfinished);
     }
     written
 }
 
-/// Where a file or folder grows before it is given its name: beside it, with `.tmp` after the name.
+/// Returns the path at which a file or folder is written before it is renamed: `path` with `.tmp` appended.
 pub fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     name.into()
 }
 
-/// Gives a finished file or folder its name, for good. The files in a folder have to be synced before.
+/// Syncs a finished file or folder and renames it to `path`. The files in a folder must be synced before.
 ///
 /// # Errors
-/// The operating system's; [`io::ErrorKind::DirectoryNotEmpty`] where a folder of that name is there already.
+/// Returns an error of the operating system, which is [`io::ErrorKind::DirectoryNotEmpty`] if a folder of that name
+/// already exists.
 pub fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
     sync(unfinished)?;
     fs::rename(unfinished, path)?;
@@ -57,18 +58,18 @@ pub fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns when a file's bytes, or a folder's entries, are on the disk.
+/// Syncs the bytes of a file, or the entries of a folder, to disk.
 ///
 /// # Errors
-/// The operating system's.
+/// Returns an error of the operating system.
 pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// All bytes of a reader; `None` where it has more than `most`, which is found by reading no more than one byte beyond.
+/// Reads all bytes of a reader. `None` if it has more than `most`. At most one byte beyond `most` is read.
 ///
 /// # Errors
-/// The reader's.
+/// Returns an error of the reader.
 pub fn read_at_most(reader: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_and_no_temporary_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.html");
         for text in ["old", "new"] {
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_given_its_name_once() {
+    fn publishing_over_an_existing_folder_fails() {
         let folder = tempfile::tempdir().unwrap();
         let part = folder.path().join("000001");
         let growing = unfinished(&part);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_the_longest_that_is_read() {
+    fn read_at_most_accepts_up_to_the_bound() {
         assert_eq!(read_at_most(&b"four"[..], 4).unwrap(), Some(b"four".to_vec()));
         assert_eq!(read_at_most(&b"fives"[..], 4).unwrap(), None);
         assert_eq!(read_at_most(io::repeat(0), 4).unwrap(), None);

@@ -1,69 +1,69 @@
-//! What can go wrong with a journal, in words for the person whose disk it is.
+//! Errors of a journal.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a journal could not be written or read.
+/// Reading or writing a journal failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The disk, or the user's share of it, is full. Nothing of the batch was kept; after making room it can be
-    /// appended again.
-    #[error("no space left for {}: free some and try again", path.display())]
+    /// The disk or the user's quota is full. Nothing of the batch was kept; it can be appended again once there is
+    /// space.
+    #[error("no space left for {}: free some space and try again", path.display())]
     Full {
-        /// the file that was being written
+        /// File that was being written.
         path: PathBuf,
-        /// the operating system's word
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The folder cannot be written.
-    #[error("cannot write {}: the folder is read-only or belongs to somebody else", path.display())]
+    #[error("cannot write {}: the folder is read-only or belongs to another user", path.display())]
     ReadOnly {
-        /// the file or folder that was being written
+        /// File or folder that was being written.
         path: PathBuf,
-        /// the operating system's word
+        /// Error of the operating system.
         source: io::Error,
     },
     /// Another writer has the journal open.
     #[error("journal {} is being written by another process", dir.display())]
     InUse {
-        /// the journal's folder
+        /// Folder of the journal.
         dir: PathBuf,
     },
-    /// A record larger than [`MAX_RECORD`](crate::MAX_RECORD), or a batch larger than [`MAX_BATCH`](crate::MAX_BATCH).
-    /// Nothing of the batch was written.
-    #[error("{what} of {bytes} bytes is larger than the {limit} that a journal takes")]
+    /// A record exceeds [`MAX_RECORD`](crate::MAX_RECORD), or a batch exceeds [`MAX_BATCH`](crate::MAX_BATCH). Nothing
+    /// of the batch was written.
+    #[error("{what} of {bytes} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
-        /// "a record" or "a batch"
+        /// "a record" or "a batch".
         what: &'static str,
-        /// its size
+        /// Size in bytes.
         bytes: usize,
-        /// the largest size allowed
+        /// Limit in bytes.
         limit: usize,
     },
-    /// A record is damaged, and not by a write that was cut short.
+    /// A record is damaged, and not because a write was cut short.
     #[error("record at byte {offset} of {} is damaged: {reason}", segment.display())]
     Corrupt {
-        /// the segment's file
+        /// File of the segment.
         segment: PathBuf,
-        /// where in it the record begins
+        /// Offset of the record in the file, in bytes.
         offset: u64,
-        /// what is wrong with it
+        /// Reason for which the record is considered damaged.
         reason: &'static str,
     },
-    /// A segment between the first and the last is not there.
+    /// A segment between the first and the last is missing.
     #[error("segment {} of the journal is missing", segment.display())]
     Missing {
-        /// the file that should be there
+        /// File that is missing.
         segment: PathBuf,
     },
-    /// Any other failure of the operating system.
+    /// Any other error of the operating system.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// what was being done
+        /// Operation that failed.
         action: &'static str,
-        /// to which file or folder
+        /// File or folder of the operation.
         path: PathBuf,
-        /// the operating system's word
+        /// Error of the operating system.
         source: io::Error,
     },
 }

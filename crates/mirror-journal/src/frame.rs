@@ -1,12 +1,12 @@
 //! The frame around a record: its length and its checksum.
 
-/// Largest record, bytes.
+/// Maximum size of a record, in bytes.
 pub const MAX_RECORD: usize = 64 << 20;
 
-/// Bytes before the payload.
+/// Size of the header before the payload, in bytes.
 pub(crate) const HEADER: usize = 8;
 
-/// The decoded bytes before a payload.
+/// The decoded header of a frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) length: u32,
@@ -36,7 +36,7 @@ impl Header {
         bytes.extend_from_slice(&self.checksum.to_le_bytes());
     }
 
-    /// Whether `payload`, of `self.length` bytes, is what was framed.
+    /// Returns whether the checksum matches `payload`, which has `self.length` bytes.
     pub(crate) fn matches(self, payload: &[u8]) -> bool {
         checksum(self.length, payload) == self.checksum
     }

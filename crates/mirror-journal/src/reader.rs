@@ -7,26 +7,27 @@ use std::path::{Path, PathBuf};
 use crate::frame::{HEADER, Header};
 use crate::{JournalError, MAX_RECORD, segment};
 
-/// How far behind a broken frame an intact one is looked for, bytes.
+/// Distance after a broken frame within which an intact frame is searched for, in bytes.
 const SEARCHED: u64 = 64 << 20;
 
-/// Most bytes whose checksum is computed in that search.
+/// Maximum number of bytes whose checksum is computed in that search.
 const CHECKED: u64 = 4 << 30;
 
-/// One record.
+/// A record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// the segment it lies in
+    /// Number of its segment.
     pub segment: u32,
-    /// its payload, as it was appended
+    /// Payload, as it was appended.
     pub bytes: Vec<u8>,
 }
 
 /// An iterator over the records of a journal, in the order in which they were appended.
 ///
-/// It ends before a torn tail of the newest segment ([`Reader::torn`] says how long that is), and after the first
-/// error. It may read while a writer writes, and holds one record at a time. Of the segment that was the newest when
-/// the reader was opened it sees what was there when it came to it; of later segments nothing.
+/// The iterator ends before a torn tail of the newest segment ([`Reader::torn`] returns its size), and after the first
+/// error. It can read while a writer writes, and holds one record at a time. Of the segment that was the newest when
+/// the reader was opened, it returns the records that are present when it reaches the segment. It returns no records of
+/// later segments.
 pub struct Reader {
     dir: PathBuf,
     oldest: u32,
@@ -48,43 +49,43 @@ struct Segment {
     number: u32,
     path: PathBuf,
     file: BufReader<File>,
-    /// Where the next frame begins.
+    /// Offset of the next frame.
     offset: u64,
-    /// Bytes in the file when it was opened.
+    /// Size of the file when it was opened, in bytes.
     size: u64,
 }
 
-/// What lies at the place where a frame should begin.
+/// Result of reading a frame.
 enum Frame {
     Intact(Vec<u8>),
-    /// Fewer bytes than the frame needs.
+    /// The segment ends before the end of the frame.
     Short,
-    /// The length is larger than any record's.
+    /// The length exceeds the maximum size of a record.
     Nonsense,
-    /// All bytes are there and the checksum is wrong.
+    /// The frame is complete and the checksum is wrong.
     Damaged,
 }
 
 impl Reader {
-    /// From the first record on. A folder without segments is a journal without records.
+    /// Reads from the first record on. A folder without segments is a journal without records.
     ///
     /// # Errors
-    /// [`JournalError::Missing`] for a journal whose first segments are not there.
+    /// Returns [`JournalError::Missing`] if the first segments of the journal are missing.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, JournalError> {
         Self::from_segment(dir, 1)
     }
 
-    /// From the first record on that a writer has [left](crate::Writer::remove_before).
+    /// Reads from the first record on that [`Writer::remove_before`](crate::Writer::remove_before) has left.
     pub fn oldest(dir: impl Into<PathBuf>) -> Result<Self, JournalError> {
         let dir = dir.into();
         let first = segment::span(&dir)?.map_or(1, |(oldest, _)| oldest);
         Self::from_segment(dir, first)
     }
 
-    /// From the first record of segment `first` on. Nothing where the journal does not reach that far.
+    /// Reads from the first record of segment `first` on. There are no records if the journal ends before that segment.
     ///
     /// # Errors
-    /// [`JournalError::Missing`] where it begins later.
+    /// Returns [`JournalError::Missing`] if the journal begins later.
     pub fn from_segment(dir: impl Into<PathBuf>, first: u32) -> Result<Self, JournalError> {
         let dir = dir.into();
         let first = first.max(1);
@@ -103,17 +104,18 @@ impl Reader {
         })
     }
 
-    /// Number of the segment from which it reads.
+    /// Returns the number of the segment from which the reader reads.
     pub fn first_segment(&self) -> u32 {
         self.oldest
     }
 
-    /// Number of the newest segment when the reader was opened; 0 where there was none.
+    /// Returns the number of the newest segment when the reader was opened, 0 if there was none.
     pub fn newest_segment(&self) -> u32 {
         self.last
     }
 
-    /// Bytes after the last intact record, once the iterator has ended: what a killed writer had begun to write.
+    /// Returns the number of bytes after the last intact record, once the iterator has ended: the part of a record that
+    /// a killed writer had written.
     pub fn torn(&self) -> u64 {
         self.torn
     }
@@ -160,8 +162,8 @@ impl Iterator for Reader {
     }
 }
 
-/// Where the intact records of one segment end, and how many bytes lie behind. For the segment that a writer goes on
-/// with.
+/// Returns the offset at which the intact records of a segment end, and the number of bytes after it. A writer
+/// continues at this offset.
 pub(crate) fn intact_end(dir: &Path, number: u32) -> Result<(u64, u64), JournalError> {
     let mut segment = Segment::open(dir, number)?;
     while segment.offset < segment.size && segment.record(true)?.is_some() {}
@@ -183,17 +185,17 @@ impl Segment {
         })
     }
 
-    /// The next record. `None` where the segment ends in a torn tail, which only the journal's newest may.
+    /// Returns the next record. `None` if the segment ends in a torn tail, which only the newest segment may have.
     ///
-    /// A write that was cut short leaves a frame without its end; a power cut may besides leave a last page that was
-    /// never filled. Anything with an intact frame behind it is neither: that is damage, and cutting it off would throw
-    /// good records away.
+    /// A write that was cut short leaves an incomplete frame. A power failure can also leave a last page that was never
+    /// filled. If an intact frame follows, neither is the case: the segment is damaged, and cutting it off would
+    /// discard valid records.
     fn record(&mut self, newest: bool) -> Result<Option<Vec<u8>>, JournalError> {
         let begin = self.offset;
         let reason = match self.frame()? {
             Frame::Intact(payload) => return Ok(Some(payload)),
-            Frame::Short => "it reaches past the segment's end",
-            Frame::Nonsense => "its length is larger than any record",
+            Frame::Short => "it extends past the end of the segment",
+            Frame::Nonsense => "its length exceeds the maximum",
             Frame::Damaged => "its checksum is wrong",
         };
         self.offset = begin;
@@ -207,8 +209,8 @@ impl Segment {
         })
     }
 
-    /// Whether there is a whole record anywhere behind `begin`: where the length of the frame there is damaged, nobody
-    /// knows where the next begins.
+    /// Returns whether a complete record begins at any byte after `begin`. All offsets are tried, because a damaged
+    /// length leaves the start of the next frame unknown.
     fn has_intact_frame_behind(&mut self, begin: u64) -> Result<bool, JournalError> {
         let mut bytes = Vec::new();
         self.seek(begin)?;
@@ -224,7 +226,7 @@ impl Segment {
             let Some(payload) = rest.get(..header.length as usize) else {
                 continue;
             };
-            // What is searched is a few records long where a write was cut; beyond, the search must end.
+            // A cut write leaves only a few records to search. The bound limits the search in other cases.
             room = match room.checked_sub(payload.len() as u64) {
                 Some(room) => room,
                 None => return Ok(false),
@@ -243,7 +245,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Reads one frame; `offset` moves behind it only where all of it is there.
+    /// Reads one frame. `offset` advances only if the frame is complete.
     fn frame(&mut self) -> Result<Frame, JournalError> {
         let left = self.size - self.offset;
         if left < HEADER as u64 {

@@ -6,12 +6,15 @@ use crate::JournalError;
 
 const EXTENSION: &str = "journal";
 
-/// The file of segment `number`.
+/// Returns the file of segment `number`.
 pub(crate) fn path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:06}.{EXTENSION}"))
 }
 
-/// Numbers of the oldest and the newest segment; `None` where there is none. Between the two there is no gap.
+/// Returns the numbers of the oldest and the newest segment. `None` if there is none.
+///
+/// # Errors
+/// Returns [`JournalError::Missing`] if a segment between the two is missing.
 pub(crate) fn span(dir: &Path) -> Result<Option<(u32, u32)>, JournalError> {
     let read_error = |source| JournalError::read(dir, source);
     let mut numbers = Vec::new();

@@ -7,35 +7,35 @@ use std::path::{Path, PathBuf};
 use crate::frame::{HEADER, Header};
 use crate::{JournalError, MAX_RECORD, reader, segment};
 
-/// Largest batch, bytes with the frames.
+/// Maximum size of a batch including frames, in bytes.
 pub const MAX_BATCH: usize = 256 << 20;
 
-/// What of the batch's memory is kept from one batch to the next, bytes.
+/// Capacity of the batch buffer that is kept between batches, in bytes.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// A place between two records.
+/// A position between two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// number of the segment, from 1
+    /// Number of the segment, from 1.
     pub segment: u32,
-    /// bytes from the segment's beginning
+    /// Offset in the segment, in bytes.
     pub offset: u64,
 }
 
 /// A journal opened for writing.
 #[derive(Debug)]
 pub struct Opened {
-    /// goes on after the last intact record
+    /// Writer that continues after the last intact record.
     pub writer: Writer,
-    /// bytes of a torn tail that were cut off; 0 after a clean end
+    /// Size of the torn tail that was cut off, in bytes. 0 after a clean shutdown.
     pub torn: u64,
 }
 
-/// The one writer of a journal. It holds a lock on the folder until it is dropped or its process ends.
+/// The only writer of a journal. It holds a lock on the folder until it is dropped or its process ends.
 #[derive(Debug)]
 pub struct Writer {
     dir: PathBuf,
-    /// Holds the lock, and syncs the folder's entries.
+    /// Open folder, which holds the lock and syncs the directory entries.
     folder: File,
     segment_bytes: u64,
     file: File,
@@ -45,17 +45,17 @@ pub struct Writer {
     buffer: Vec<u8>,
 }
 
-/// What lies behind the writer's position.
+/// State of the file after the writer's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tail {
     Clean,
-    /// The remains of a failed write, to be cut off before the next.
+    /// Contains the remains of a failed write, which are cut off before the next write.
     Ragged,
 }
 
 impl Writer {
-    /// Opens the journal in `dir`, made if it is not there, and cuts a torn tail off. A segment is full at
-    /// `segment_bytes`; it holds at least one batch, however large that is.
+    /// Opens the journal in `dir`, creating it if necessary, and cuts off a torn tail. A segment is full at
+    /// `segment_bytes`. It holds at least one batch, even if the batch is larger.
     pub fn open(dir: impl Into<PathBuf>, segment_bytes: u64) -> Result<Opened, JournalError> {
         let dir = dir.into();
         let write_error = |source| JournalError::write(&dir, source);
@@ -90,14 +90,15 @@ impl Writer {
         Ok(Opened { writer, torn })
     }
 
-    /// Behind the last record.
+    /// Returns the position after the last record.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Appends all of `records` or none, with one write to the operating system, and returns the position behind them.
+    /// Appends either all of `records` or none, with one write to the operating system, and returns the position after
+    /// them.
     ///
-    /// After an error the journal stands as before, so that the same batch may be tried again.
+    /// After an error the journal is unchanged, so that the same batch can be appended again.
     pub fn append_batch<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<Position, JournalError> {
         let size = batch_size(records)?;
         if size == 0 {
@@ -119,7 +120,7 @@ impl Writer {
         self.buffer.shrink_to(KEPT_BUFFER);
         if let Err(source) = written {
             self.tail = Tail::Ragged;
-            // Where even the cut fails, the tail stays marked and is cut before the next write.
+            // If cutting fails too, the tail stays marked and is cut off before the next write.
             let failure = JournalError::write(&self.path, source);
             return Err(self.cut_ragged_tail().err().unwrap_or(failure));
         }
@@ -127,7 +128,7 @@ impl Writer {
         Ok(self.position)
     }
 
-    /// Returns when all that was appended is on the disk.
+    /// Syncs all appended records to disk.
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.file
             .sync_data()
@@ -137,7 +138,7 @@ impl Writer {
             .map_err(|source| JournalError::write(&self.dir, source))
     }
 
-    /// Seals the segment (synced, never written again) and begins the next. An empty one stays.
+    /// Syncs the segment, which is not written any more, and begins the next one. Does nothing if the segment is empty.
     pub fn rotate(&mut self) -> Result<(), JournalError> {
         if self.position.offset == 0 {
             return Ok(());
@@ -155,8 +156,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes the segments before `segment`, the oldest first, so that what is left is without a gap at any moment.
-    /// The one that is being written stays. For a journal that can do without its beginning; who reads it begins with
+    /// Removes the segments before `segment`, oldest first, so that the remaining segments never have a gap. The
+    /// current segment is kept. This is for a journal whose beginning is not needed any more; it is read from
     /// [`Reader::oldest`](crate::Reader::oldest).
     pub fn remove_before(&mut self, segment: u32) -> Result<(), JournalError> {
         let Some((oldest, newest)) = segment::span(&self.dir)? else {
@@ -189,7 +190,7 @@ fn open_segment(path: &Path) -> Result<File, JournalError> {
         .map_err(|source| JournalError::write(path, source))
 }
 
-/// Bytes of the batch with its frames.
+/// Returns the size of the batch including frames, in bytes.
 fn batch_size<R: AsRef<[u8]>>(records: &[R]) -> Result<usize, JournalError> {
     let mut size = 0;
     for record in records {

@@ -1,4 +1,4 @@
-//! What a journal promises, seen from outside.
+//! Tests of the guarantees of a journal through its public interface.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -16,7 +16,7 @@ fn writer(dir: &Path, segment_bytes: u64) -> Writer {
         .writer
 }
 
-/// All records, and the bytes of the torn tail.
+/// Returns all records and the size of the torn tail in bytes.
 fn read(dir: &Path) -> Result<(Vec<Vec<u8>>, u64), JournalError> {
     let mut reader = Reader::open(dir)?;
     let records = reader
@@ -31,7 +31,7 @@ fn records(texts: &[&str]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_was_appended_is_read_in_its_order() {
+fn records_are_read_in_the_order_of_appending() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = writer(dir.path(), SEGMENT);
     journal.append_batch(&["first", "second"]).unwrap();
@@ -41,7 +41,7 @@ fn what_was_appended_is_read_in_its_order() {
 }
 
 #[test]
-fn a_journal_goes_on_where_it_was_left() {
+fn a_reopened_journal_continues_after_the_last_record() {
     let dir = tempfile::tempdir().unwrap();
     let behind_first = writer(dir.path(), SEGMENT).append_batch(&["first"]).unwrap();
     let Opened { mut writer, torn } = Writer::open(dir.path(), SEGMENT).unwrap();
@@ -90,7 +90,7 @@ fn rotating_twice_leaves_no_empty_segment() {
 }
 
 #[test]
-fn a_reader_sees_what_the_writer_has_returned_for() {
+fn a_reader_sees_every_appended_record() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = writer(dir.path(), 100);
     for n in 0..50usize {
@@ -110,7 +110,7 @@ fn a_second_writer_is_refused() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_off_and_said() {
+fn a_torn_tail_is_cut_off_and_reported() {
     let dir = tempfile::tempdir().unwrap();
     writer(dir.path(), SEGMENT)
         .append_batch(&["whole", "torn"])
@@ -151,7 +151,7 @@ fn damage_before_intact_records_is_an_error_that_names_the_place() {
 }
 
 #[test]
-fn a_damaged_length_is_no_torn_tail() {
+fn a_damaged_length_is_not_a_torn_tail() {
     let dir = tempfile::tempdir().unwrap();
     writer(dir.path(), SEGMENT)
         .append_batch(&["good", "harmed", "good"])
@@ -175,7 +175,7 @@ fn a_damaged_length_is_no_torn_tail() {
 }
 
 #[test]
-fn a_journal_can_do_without_its_beginning() {
+fn old_segments_can_be_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = writer(dir.path(), SEGMENT);
     for record in ["one", "two", "three"] {
@@ -190,7 +190,7 @@ fn a_journal_can_do_without_its_beginning() {
         .collect();
     assert_eq!(left, records(&["three", "four"]));
     assert!(matches!(read(dir.path()), Err(JournalError::Missing { .. })));
-    // What is being written stays, and goes on.
+    // The current segment is kept and can be appended to.
     journal.remove_before(9).unwrap();
     journal.append_batch(&["five"]).unwrap();
     drop(journal);
@@ -244,7 +244,7 @@ fn a_record_over_the_limit_is_refused_with_its_whole_batch() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_the_journal_stays_sound() {
+fn a_full_disk_is_reported_and_the_journal_stays_intact() {
     let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
@@ -270,7 +270,7 @@ fn a_full_disk_is_said_and_the_journal_stays_sound() {
 }
 
 #[test]
-fn a_read_only_folder_is_said_and_can_still_be_read() {
+fn a_read_only_folder_is_reported_and_can_still_be_read() {
     let Some(disk) = SmallDisk::mount(256) else {
         return;
     };
@@ -283,7 +283,7 @@ fn a_read_only_folder_is_said_and_can_still_be_read() {
     assert_eq!(read(disk.path()).unwrap().0, records(&["kept"]));
 }
 
-/// Segments of a journal holding `records`, rotated small.
+/// Returns the bytes of the segments of a journal with `records` and small segments.
 fn segments_of(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = writer(dir.path(), 200);
@@ -324,12 +324,12 @@ proptest! {
         let bytes: usize = segments.iter().map(Vec::len).sum();
         prop_assert_eq!(framed as u64 + torn, bytes as u64);
         if let Some(next) = written.get(found.len()) {
-            prop_assert!(torn < 8 + next.len() as u64, "a whole record was left out");
+            prop_assert!(torn < 8 + next.len() as u64, "a complete record was omitted");
         }
     }
 
     #[test]
-    fn a_changed_byte_is_never_taken_for_a_record(
+    fn a_changed_byte_is_detected(
         written in any_records(),
         place in any::<prop::sample::Index>(),
         change in 1..=255u8,
@@ -345,7 +345,7 @@ proptest! {
         }
         match read_segments(&segments) {
             Ok((found, torn)) => {
-                prop_assert!(torn > 0, "the harm went unnoticed");
+                prop_assert!(torn > 0, "the damage was not detected");
                 prop_assert_eq!(&found[..], &written[..found.len()]);
             }
             Err(error) => prop_assert!(matches!(error, JournalError::Corrupt { .. }), "{}", error),

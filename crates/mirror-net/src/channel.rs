@@ -1,4 +1,4 @@
-//! Channels as every caller opens them: connected when first used, without Nagle's delay, giving up in time.
+//! gRPC client channels: connected on first use, without Nagle's algorithm, with timeouts.
 
 use std::error::Error;
 use std::io;
@@ -16,10 +16,10 @@ use tower::service_fn;
 use crate::gathering::Gathering;
 use crate::server::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 
-/// Time for a connection to be made.
+/// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A channel to `address` that connects at its first call, and again after a break.
+/// Returns a channel to `address` that connects at its first call and reconnects after a break.
 pub fn lazy(address: SocketAddr) -> Channel {
     let connect = move |_| async move {
         let stream = TcpStream::connect(address).await?;
@@ -29,19 +29,19 @@ pub fn lazy(address: SocketAddr) -> Channel {
     endpoint(address).connect_with_connector_lazy(service_fn(connect))
 }
 
-/// Whether a status was made at this end, by the transport. One that the other end sent was not, nor one that says that
-/// what it sent is no message.
+/// Returns whether a status was created locally, by the transport. `false` for a status that the peer sent and for one
+/// that reports a malformed message of the peer.
 pub fn is_own(status: &Status) -> bool {
     status.source().is_some() && BadMessage::of(status).is_none()
 }
 
-/// Whether the deadline of a call passed at this end, by its `grpc-timeout`. A status that the other end sent does not
-/// say so, whatever its code and words are.
+/// Returns whether the deadline of a call passed locally, by its `grpc-timeout`. `false` for every status that the peer
+/// sent, whatever its code and message are.
 pub fn has_timed_out(status: &Status) -> bool {
     successors(status.source(), |cause| (*cause).source()).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
-/// Whether a failure is the connection's, so that the same call may succeed later.
+/// Returns whether a failure is transient, so that the same call may succeed later.
 pub fn is_passing(status: &Status) -> bool {
     is_own(status)
         || matches!(
@@ -50,7 +50,7 @@ pub fn is_passing(status: &Status) -> bool {
         )
 }
 
-/// How `address` is connected to.
+/// Returns the endpoint of `address`, with timeouts and keep-alive.
 pub fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}"))
         .expect("a socket address makes a valid URI")
@@ -73,18 +73,18 @@ mod tests {
 
     async fn listener() -> TcpListener {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        listener.expect("loopback has a free port")
+        listener.expect("a free port")
     }
 
     async fn check(address: SocketAddr, timeout: Duration) -> Status {
         let mut request = Request::new(HealthCheckRequest::default());
         request.set_timeout(timeout);
         let checked = HealthClient::new(lazy(address)).check(request).await;
-        checked.expect_err("nobody answers")
+        checked.expect_err("the server does not answer")
     }
 
     #[tokio::test]
-    async fn a_deadline_that_passes_here_is_told_by_its_type() {
+    async fn a_local_timeout_is_recognised_by_its_type() {
         let silent = listener().await;
         let address = silent.local_addr().expect("it listens");
         let status = check(address, Duration::from_millis(20)).await;
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_fails_is_no_deadline() {
+    async fn a_failed_connection_is_not_a_timeout() {
         let address = listener().await.local_addr().expect("it listened");
         let status = check(address, Duration::from_mins(1)).await;
         assert!(is_own(&status) && !has_timed_out(&status), "{status:?}");
     }
 
     #[test]
-    fn words_from_the_other_end_are_no_deadline_and_a_bad_message_is_not_the_transports() {
+    fn a_status_of_the_peer_is_not_a_timeout_and_a_malformed_message_is_not_a_transport_error() {
         let sent = Status::cancelled(TimeoutExpired(()).to_string());
         assert!(!has_timed_out(&sent) && !is_own(&sent));
         let bad = Status::from(BadMessage::CutOff);

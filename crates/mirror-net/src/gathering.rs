@@ -1,8 +1,8 @@
-//! A stream that gathers what is written before it passes it on.
+//! A stream that combines small writes.
 //!
-//! HTTP/2 flushes the head of a request before its body is there, and every message of more than 256 bytes by itself.
-//! Each flush is a packet, and a packet wakes the process at the other end. This stream answers a flush at once and
-//! lets everybody else run first: what they have to say by then leaves in the same packet.
+//! HTTP/2 flushes the head of a request before its body is available, and flushes every message of more than 256 bytes
+//! separately. Each flush is a packet, and each packet wakes the process at the other end. This stream returns from a
+//! flush immediately and lets all other ready tasks run first. What they write goes into the same packet.
 
 use std::io;
 use std::pin::Pin;
@@ -10,16 +10,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are gathered; then they are passed on, flushed or not.
+/// Buffer size in bytes from which the buffer is written even without a flush.
 const MOST: usize = 64 << 10;
 
-/// A stream whose writes are gathered for one turn of the runtime.
+/// A stream whose writes are buffered for one turn of the runtime.
 pub(crate) struct Gathering<S> {
     stream: S,
     gathered: Vec<u8>,
-    /// Bytes of `gathered` that were passed on.
+    /// Number of bytes of `gathered` that were written to the stream.
     passed_on: usize,
-    /// Something was written since the last flush.
+    /// Whether there was a write since the last flush.
     is_fresh: bool,
 }
 
@@ -62,7 +62,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// The first flush after a write asks to be called again, after everybody else who is about to run.
+    /// Returns immediately from the first flush after a write and wakes the task, so that the next flush runs after all
+    /// other ready tasks.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if std::mem::take(&mut self.is_fresh) {
             context.waker().wake_by_ref();
@@ -99,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is written, piece by piece, of each piece no more than it takes at once.
+    /// Stores what is written, piece by piece, and accepts at most `at_once` bytes per piece.
     struct Pieces {
         at_once: usize,
         written: Vec<Vec<u8>>,
@@ -145,21 +146,21 @@ mod tests {
     #[tokio::test]
     async fn head_and_body_leave_together() {
         let mut stream = gathering(1_000);
-        stream.write_all(b"head ").await.expect("it takes all");
-        stream.flush().await.expect("it takes all");
+        stream.write_all(b"head ").await.expect("all bytes are accepted");
+        stream.flush().await.expect("all bytes are accepted");
         assert!(stream.stream.written.is_empty());
-        stream.write_all(b"body").await.expect("it takes all");
-        stream.flush().await.expect("it takes all");
-        stream.flush().await.expect("it takes all");
+        stream.write_all(b"body").await.expect("all bytes are accepted");
+        stream.flush().await.expect("all bytes are accepted");
+        stream.flush().await.expect("all bytes are accepted");
         assert_eq!(stream.stream.written, [b"head body"]);
     }
 
     #[tokio::test]
-    async fn whoever_flushes_is_called_again() {
+    async fn a_flush_wakes_its_task_again() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut stream = gathering(1_000);
-        stream.write_all(b"alone").await.expect("it takes all");
+        stream.write_all(b"alone").await.expect("all bytes are accepted");
         let mut context = Context::from_waker(&waker);
         assert!(Pin::new(&mut stream).poll_flush(&mut context).is_ready());
         assert!(woken.0.load(Ordering::SeqCst));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_narrow_stream_gets_everything_in_order() {
+    async fn a_stream_with_a_small_buffer_receives_all_bytes_in_order() {
         let sent: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
         let (near, mut far) = tokio::io::duplex(777);
         let sending = async {
@@ -186,9 +187,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_takes_nothing_is_an_error() {
+    async fn a_stream_that_accepts_no_bytes_is_an_error() {
         let mut stream = gathering(0);
-        stream.write_all(b"x").await.expect("it is gathered");
+        stream.write_all(b"x").await.expect("the bytes are buffered");
         let ended = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
         assert_eq!(ended.map_err(|error| error.kind()), Err(io::ErrorKind::WriteZero));
     }

@@ -1,4 +1,4 @@
-//! What travels in the metadata of a call besides the protocol's own entries: an axon call's numbers, and the trace.
+//! Metadata of a call in addition to the protocol's entries: the numbers of an axon call, and the trace context.
 
 use std::fmt::Debug;
 
@@ -12,17 +12,17 @@ pub fn write(metadata: &mut MetadataMap, call: &CallId, trace: &TraceContext) {
     write_trace(metadata, trace);
 }
 
-/// Writes a trace context alone.
+/// Writes only a trace context.
 pub fn write_trace(metadata: &mut MetadataMap, trace: &TraceContext) {
     metadata.insert(TraceContext::METADATA_KEY, ascii(trace.encoded().as_slice()));
 }
 
-/// The call numbers that a caller sent, if it sent any.
+/// Returns the call numbers that the caller sent, if any.
 pub fn call_numbers(metadata: &MetadataMap) -> Option<&str> {
     metadata.get(CallId::METADATA_KEY)?.to_str().ok()
 }
 
-/// The trace context that a caller sent; what is not one counts as none, as the specification asks.
+/// Returns the trace context that the caller sent. An invalid one counts as absent, as the specification requires.
 pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
     metadata
         .get(TraceContext::METADATA_KEY)?
@@ -32,8 +32,8 @@ pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
         .ok()
 }
 
-/// A value that no two calls share. It is marked so that HTTP/2 spells it out: in the connection's table of recent
-/// values it would only push out those that every call repeats.
+/// Returns a per-call value. It is marked sensitive so that HPACK does not index it and evict the values that repeat
+/// from call to call.
 fn ascii<T>(text: T) -> MetadataValue<Ascii>
 where
     T: TryInto<MetadataValue<Ascii>, Error: Debug>,
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn call_numbers_and_trace_context_round_trip() {
         let call = CallId {
             caller: [1; 32],
             step: 5,
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_sends_neither() {
+    fn absent_entries_are_none() {
         assert_eq!(call_numbers(&MetadataMap::new()), None);
         assert_eq!(trace(&MetadataMap::new()), None);
     }

@@ -1,4 +1,4 @@
-//! A gRPC server as every node runs one: bounded, without Nagle's delay, answering health checking.
+//! The gRPC server that every node runs: with limits, without Nagle's algorithm, with health checks.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-/// Silence after which a peer is asked whether it is there.
+/// Idle time after which a keep-alive ping is sent.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Time that a peer has to answer that: one that stands still is given up.
+/// Timeout for the answer to a keep-alive ping. A connection whose peer does not answer is closed.
 pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes of calls in progress that one connection may have on their way here. HTTP/2 begins with 64 KiB, which a
-/// hundred prompts fill: the caller would then stand still until the server has said that it read them.
+/// Initial HTTP/2 flow-control window of a connection, in bytes. The default of 64 KiB is filled by a hundred prompts,
+/// and the caller would then wait for a window update.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// What a server takes at most.
+/// Limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls in progress on one connection, streams among them. A caller that has so many waits, at its own end; one
-    /// that does not is refused.
+    /// Maximum number of concurrent calls on one connection, including streams. A conforming client waits when it
+    /// reaches the limit; further calls of any other client are refused.
     pub calls_per_connection: u32,
 }
 
-/// Bytes of one message, both ways, unless a service says otherwise: gRPC's own default.
+/// Maximum size of a message in both directions, in bytes, unless a service sets another. This is gRPC's default.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
 
 impl Default for Limits {
-    /// 400 calls a connection, as a v4 axon takes.
+    /// 400 calls per connection, as in a v4 axon.
     fn default() -> Self {
         Self {
             calls_per_connection: 400,
@@ -40,9 +40,9 @@ impl Default for Limits {
     }
 }
 
-/// Serves `routes` and health checking on `listener` until `shutdown` resolves and the calls in progress have ended.
+/// Serves `routes` and health checks on `listener` until `shutdown` resolves and the calls in progress have ended.
 ///
-/// The health service answers SERVING for the server as a whole (the empty name) from the first call on.
+/// The health service reports SERVING for the whole server (the empty name) from the first call on.
 pub async fn serve(
     listener: TcpListener,
     mut routes: Routes,
@@ -63,7 +63,7 @@ pub async fn serve(
         .await
 }
 
-/// The span of a call that comes in, with the trace that its caller says it belongs to.
+/// Returns the span of an incoming call, with the trace context that the caller sent.
 fn span<B>(request: &http::Request<B>) -> tracing::Span {
     tracing::debug_span!(
         "served",

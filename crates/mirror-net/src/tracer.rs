@@ -1,4 +1,4 @@
-//! Trace contexts for calls that have no identity of their own: those between our own services.
+//! Trace contexts for calls without an identity: those between our own services.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{channel, metadata};
 /// A channel whose calls carry their trace context.
 pub type Traced = InterceptedService<Channel, Tracer>;
 
-/// Gives each call of one caller a span of its own in one trace.
+/// Gives each call of one caller a separate span in one trace.
 #[derive(Debug, Clone)]
 pub struct Tracer(Arc<Spans>);
 
@@ -28,7 +28,7 @@ struct Spans {
 }
 
 impl Tracer {
-    /// The tracer of a caller: a node's name, and how often it was started before.
+    /// Creates the tracer of a caller. `incarnation` is the number of earlier starts of the node named `caller`.
     pub fn new(seed: &Seed, caller: &str, incarnation: u32) -> Self {
         let seed = seed.child("tracer").numbered_child(caller, incarnation.into());
         let mut trace = [0; 16];
@@ -40,7 +40,7 @@ impl Tracer {
         }))
     }
 
-    /// A channel to `address` that connects at its first call, and again after a break.
+    /// Returns a channel to `address` that connects at its first call and reconnects after a break.
     pub fn channel(&self, address: SocketAddr) -> Traced {
         InterceptedService::new(channel::lazy(address), self.clone())
     }
@@ -65,13 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_share_a_trace_and_have_spans_of_their_own() {
+    fn calls_share_a_trace_and_have_separate_spans() {
         let tracer = Tracer::new(&Seed::root(1), "validator-0", 0);
         let sent = |tracer: &Tracer| {
             let request = tracer
                 .clone()
                 .call(Request::new(()))
-                .expect("a tracer refuses nothing");
+                .expect("a tracer refuses no call");
             metadata::trace(request.metadata()).expect("written just now")
         };
         let (first, second) = (sent(&tracer), sent(&tracer));

@@ -1,4 +1,4 @@
-//! A node that does what its role, a word, says: the subject of this crate's tests.
+//! A node whose behaviour its role, a word, selects. The tests of this crate run it.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ async fn serve(
         "spin" => loop {
             std::hint::spin_loop();
         },
-        "fail" => bail!("the role says so"),
+        "fail" => bail!("the role is `fail`"),
         "print" => {
             println!("after the announcement");
             Ok(())

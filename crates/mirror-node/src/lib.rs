@@ -1,19 +1,18 @@
-//! What every node does before and around serving: its launch description, its lifeline, its log, its listener, its
-//! answers to health checks, and its reports ([`reporter`]).
+//! Process setup shared by all nodes: launch config, lifeline, log, listener, health checks and reports ([`reporter`]).
 //!
-//! A node's `main` is one call of [`run`] with its `serve`. The node ends
+//! A node's `main` calls [`run`] with its `serve`. The node ends
 //!
-//! - when `serve` returns, which it is asked to on SIGTERM by the token it was given;
-//! - at once, when the process that started it is gone, however it went. Two mechanisms see to that, for neither is
-//!   enough alone. The kernel's death signal also ends a stopped node, but counts only from the moment it was asked
-//!   for. The end of standard input is noticed by a thread of its own, also while the main thread is busy in native
-//!   code.
+//! - when `serve` returns, which SIGTERM requests by cancelling the token that `serve` received;
+//! - immediately, when the process that started it has exited, for whatever reason. Two mechanisms ensure this, because
+//!   neither is sufficient on its own. The kernel's death signal also ends a stopped node, but takes effect only from
+//!   the moment it was requested. The end of standard input is noticed by a dedicated thread, even while the main
+//!   thread is busy in native code.
 //!
-//! Health checks are answered on an address of their own by a thread of their own, so that a node counts as hung only
-//! when its process stands still, and not when its work takes long.
+//! Health checks are answered on a separate address by a dedicated thread, so that a node counts as hung only if its
+//! process does not run, not if its work takes long.
 //!
-//! SIGINT is left as it is: whoever starts a node puts it in a process group of its own, where a terminal's Ctrl-C
-//! does not arrive, and ends it in the right order.
+//! SIGINT keeps its default action. The program that starts a node puts it in a separate process group, which a
+//! terminal's Ctrl-C does not reach, and shuts nodes down in the right order.
 
 mod lifeline;
 mod liveness;
@@ -30,21 +29,21 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Exit status of a node that was not told properly what to be.
+/// Exit status of a node without a valid launch config.
 const BAD_LAUNCH: u8 = 2;
 
-/// Runs a node: reads its launch description, ties it to the life of the process that started it, binds, says where it
-/// listens, and serves on a runtime of one thread until `serve` returns. The token is cancelled by SIGTERM.
+/// Runs a node: reads its launch config, ties it to the life of its parent process, binds its listener, prints its
+/// listen address, and runs `serve` on a single-threaded runtime until it returns. SIGTERM cancels the token.
 ///
-/// The exit status is 0 when `serve` did well, 1 when it failed or the node could not listen, 2 when the launch
-/// description was missing or wrong; the reason stands on standard error.
+/// The exit status is 0 if `serve` succeeded, 1 if it failed or the node could not listen, and 2 if the launch config
+/// was missing or invalid. The reason is printed to standard error.
 pub fn run<R: DeserializeOwned>(
     serve: impl AsyncFnOnce(Launch<R>, TcpListener, CancellationToken) -> anyhow::Result<()>,
 ) -> ExitCode {
     let launch = match be_launched::<R>() {
         Ok(launch) => launch,
         Err(error) => {
-            eprintln!("no launch description to follow: {error:#}; nodes are started by `mirror run`");
+            eprintln!("cannot read the launch config: {error:#} (nodes are started by `mirror run`)");
             return ExitCode::from(BAD_LAUNCH);
         }
     };
@@ -64,7 +63,7 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
     let launch: Launch<R> = serde_json::from_slice(&line).context("standard input")?;
     ensure!(
         lifeline::parent() == launch.parent,
-        "it comes from process {}, which is not the parent of this one any more",
+        "the launch config comes from process {}, which is not the parent of this process",
         launch.parent
     );
     mirror_telemetry::init(&launch.log)?;
@@ -84,13 +83,15 @@ fn listen_and_serve<R>(
         let listener = TcpListener::bind(launch.listen)
             .await
             .with_context(|| format!("cannot listen on {}", launch.listen))?;
-        let address = listener.local_addr().context("cannot tell where it listens")?;
+        let address = listener
+            .local_addr()
+            .context("cannot determine the listen address")?;
         let liveness = liveness::start(address)?;
-        announce(address, liveness).context("cannot say where it listens")?;
-        tracing::info!(%address, %liveness, "listens");
+        announce(address, liveness).context("cannot print the listen address")?;
+        tracing::info!(%address, %liveness, "listening");
         serve(launch, listener, shutdown).await
     });
-    // Native work that is still going on in the background shall not hold the process.
+    // Native work that still runs in the background must not keep the process alive.
     runtime.shutdown_background();
     outcome
 }
@@ -106,7 +107,7 @@ fn shutdown_on_terminate() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// Writes the one line of standard output. What is printed afterwards, by native libraries say, goes to the log.
+/// Writes the only line of standard output. Later output, for example of native libraries, goes to the log.
 fn announce(address: SocketAddr, liveness: SocketAddr) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     serde_json::to_writer(&mut stdout, &Listening { address, liveness })?;

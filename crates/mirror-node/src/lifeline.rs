@@ -1,5 +1,5 @@
-//! What ties a node to the process that started it: standard input, which brings the launch description and then stays
-//! open for as long as that process lives, and the kernel's death signal.
+//! The ties between a node and its parent process: the kernel's death signal, and standard input, which delivers the
+//! launch config and then stays open while the parent lives.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -9,29 +9,29 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal};
 
-/// Longest launch description, bytes.
+/// Maximum size of the launch config, in bytes.
 const MAX_LINE: u64 = 64 << 20;
 
-/// How long the launch description may take to come.
+/// Time limit for the launch config to arrive.
 const LINE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Stack of the thread that watches standard input: there is one in each of a thousand miners.
+/// Stack size of the thread that watches standard input, in bytes. A thousand miners have one such thread each.
 const WATCH_STACK: usize = 64 << 10;
 
-/// Asks the kernel to kill this process when the thread that started it ends, even if it is stopped then. Whoever calls
-/// this checks [`parent`] afterwards, because a parent that is already gone sends nothing.
+/// Asks the kernel to kill this process when the thread that started it ends, even if this process is stopped. The
+/// caller must check [`parent`] afterwards, because a parent that has already exited sends no signal.
 pub(crate) fn end_with_parent() -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .context("cannot ask for a death signal")
+        .context("cannot request a death signal")
 }
 
-/// The process that this one belongs to.
+/// Returns the id of the parent process.
 pub(crate) fn parent() -> u32 {
     rustix::process::getppid().map_or(0, |parent| parent.as_raw_pid().unsigned_abs())
 }
 
-/// The first line of standard input. From here on, this process is killed when standard input ends, whatever its other
-/// threads are doing.
+/// Reads the first line of standard input. From then on, this process is killed when standard input ends, whatever its
+/// other threads are doing.
 pub(crate) fn first_line() -> anyhow::Result<Vec<u8>> {
     let (sender, line) = mpsc::sync_channel(1);
     thread::Builder::new()
@@ -41,8 +41,8 @@ pub(crate) fn first_line() -> anyhow::Result<Vec<u8>> {
         .context("cannot start the thread that watches standard input")?;
     match line.recv_timeout(LINE_DEADLINE) {
         Ok(line) => line,
-        Err(RecvTimeoutError::Timeout) => bail!("standard input brought no line within {LINE_DEADLINE:?}"),
-        Err(RecvTimeoutError::Disconnected) => bail!("the thread that watches standard input is gone"),
+        Err(RecvTimeoutError::Timeout) => bail!("no line on standard input within {LINE_DEADLINE:?}"),
+        Err(RecvTimeoutError::Disconnected) => bail!("the thread that watches standard input has ended"),
     }
 }
 
@@ -51,10 +51,10 @@ fn watch(sender: &SyncSender<anyhow::Result<Vec<u8>>>) {
     let line = read_line(&mut stdin);
     let tied = line.is_ok();
     if sender.send(line).is_err() || !tied {
-        // The main thread has given up, or is about to: it says why and ends the process.
+        // The main thread has given up or is about to. It prints the reason and ends the process.
         return;
     }
-    // Nothing more is to come. An error is an end like any other.
+    // No further input is expected. An error counts as the end.
     while let Ok(buffered @ 1..) = stdin.fill_buf().map(<[u8]>::len) {
         stdin.consume(buffered);
     }
@@ -69,7 +69,7 @@ fn read_line(stdin: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
         .context("cannot read standard input")?;
     ensure!(
         line.len() < MAX_LINE as usize,
-        "standard input brought a line of more than {MAX_LINE} bytes"
+        "the first line of standard input has more than {MAX_LINE} bytes"
     );
     ensure!(
         line.ends_with(b"\n"),
@@ -78,8 +78,8 @@ fn read_line(stdin: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Ends the process without running anything of it any more: no destructor, no exit handler of a native library, which
-/// could wait for a thread that is busy.
+/// Ends the process without running destructors or the exit handlers of native libraries, which could wait for a busy
+/// thread.
 fn kill_self() {
     let this = Pid::from_raw(std::process::id().cast_signed());
     if let Some(Err(error)) = this.map(|pid| rustix::process::kill_process(pid, Signal::KILL)) {

@@ -1,5 +1,5 @@
-//! Answers gRPC health checks on a thread of its own, with a listener and a runtime of its own, so that a node that is
-//! busy (a long forward of a model, native code) is told apart from one that has hung.
+//! Answers gRPC health checks on a dedicated thread with its own listener and runtime, so that a busy node (a long
+//! forward of a model, native code) can be distinguished from a hung one.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -8,16 +8,16 @@ use anyhow::Context;
 use mirror_net::server::{self, Limits};
 use tonic::service::Routes;
 
-/// Stack of the thread: there is one in each of a thousand miners.
+/// Stack size of the thread, in bytes. A thousand miners have one such thread each.
 const STACK: usize = 256 << 10;
 
-/// Starts the thread and says where it answers: beside the address `beside`, on a port that the kernel gives.
+/// Starts the thread and returns its address: the IP address of `beside` with a port chosen by the kernel.
 pub(crate) fn start(beside: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((beside.ip(), 0))
         .with_context(|| format!("cannot listen for health checks on {}", beside.ip()))?;
     let address = listener
         .local_addr()
-        .context("cannot tell where health checks are answered")?;
+        .context("cannot determine the address of health checks")?;
     listener
         .set_nonblocking(true)
         .context("cannot prepare the listener for health checks")?;
@@ -30,7 +30,7 @@ pub(crate) fn start(beside: SocketAddr) -> anyhow::Result<SocketAddr> {
         .stack_size(STACK)
         .spawn(move || {
             if let Err(error) = runtime.block_on(answer(listener)) {
-                tracing::error!("health checks are not answered any more: {error:#}");
+                tracing::error!("health checks have stopped: {error:#}");
             }
         })
         .context("cannot start the thread that answers health checks")?;

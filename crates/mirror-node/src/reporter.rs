@@ -1,7 +1,7 @@
-//! Reports to the coordinator: one long stream, every record kept until it is acknowledged.
+//! Reports to the coordinator over one long stream. Every record is kept until it is acknowledged.
 //!
-//! A node holds at most 1,024 records; then it waits. A broken stream is opened again and what was not
-//! acknowledged is sent again: the coordinator recognises what it has.
+//! A node keeps at most 1,024 records, then it waits. A broken stream is reopened and the unacknowledged records are
+//! sent again; the coordinator recognises those that it already has.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,43 +20,43 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-/// Time that the coordinator has to acknowledge the records of a node that ends.
+/// Time in which the coordinator must acknowledge the records of a node that shuts down.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Records that may be unacknowledged; a large one counts as several.
+/// Maximum number of unacknowledged records. A large record counts as several.
 const MAX_UNACKNOWLEDGED: u32 = 1_024;
 
-/// Bytes by which a record counts as one more.
+/// Size in bytes by which a record counts as one more.
 const ROOM: usize = 64 << 10;
 
-/// Pause before a broken stream is opened again.
+/// Pause before a broken stream is reopened.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a node does with what the coordinator tells it.
+/// Handles directives from the coordinator.
 pub trait AckHandler {
-    /// What goes with a record, and is kept once the record is acknowledged.
+    /// Data that is passed to [`acknowledged`](Self::acknowledged) when the record is acknowledged.
     type AckPayload: Send + 'static;
 
-    /// Keeps the notes of records that were acknowledged, in the order of the records.
+    /// Receives the payloads of acknowledged records, in the order of the records.
     ///
     /// # Errors
-    /// They cannot be kept; the node cannot go on.
+    /// Returns an error if the payloads cannot be stored. [`ReportStream::work`] then returns it.
     fn acknowledged(&mut self, ack_payloads: Vec<Self::AckPayload>) -> anyhow::Result<()>;
 
-    /// Hears where the subtensor is, once it was started again.
+    /// Receives the new address of the subtensor after it was restarted.
     fn subtensor_moved(&mut self, address: SocketAddr);
 }
 
-/// Where records go.
+/// Sends records to a [`ReportStream`].
 pub struct Reporter<AckPayload> {
     outgoing: mpsc::Sender<Outgoing<AckPayload>>,
     room: Arc<Semaphore>,
 }
 
-/// A record, and what is kept once it is acknowledged.
+/// A record with its payload.
 struct Outgoing<AckPayload> {
     encoded: Bytes,
-    /// As how many records it counts.
+    /// Number of records that it counts as.
     room: u32,
     ack_payload: AckPayload,
 }
@@ -66,7 +66,7 @@ struct Pending<AckPayload> {
     outgoing: Outgoing<AckPayload>,
 }
 
-/// What the reporting task owns.
+/// State of the reporting task.
 pub struct ReportStream<K: AckHandler> {
     coordinator: SocketAddr,
     tracer: Tracer,
@@ -78,7 +78,7 @@ pub struct ReportStream<K: AckHandler> {
     next: u64,
 }
 
-/// A reporter and the desk that it reports to; [`ReportStream::work`] is to be run beside it.
+/// Creates a reporter and its stream. The caller runs [`ReportStream::work`] concurrently.
 pub fn reporter<K: AckHandler>(
     coordinator: SocketAddr,
     tracer: Tracer,
@@ -110,17 +110,18 @@ impl<AckPayload> Clone for Reporter<AckPayload> {
 }
 
 impl<AckPayload: Send + 'static> Reporter<AckPayload> {
-    /// Reports a record; waits while too many are unacknowledged. `ack_payload` is kept once it is acknowledged.
+    /// Reports a record. Waits while too many records are unacknowledged. `ack_payload` is passed to the [`AckHandler`]
+    /// once the record is acknowledged.
     ///
     /// # Errors
-    /// The desk works no more.
+    /// Returns an error if the [`ReportStream`] has stopped.
     pub async fn report(&self, kind: record::Kind, ack_payload: AckPayload) -> anyhow::Result<()> {
         let encoded: Bytes = Record { kind: Some(kind) }.encode_to_vec().into();
         let room = (1 + encoded.len() / ROOM).min(MAX_UNACKNOWLEDGED as usize) as u32;
         self.room
             .acquire_many(room)
             .await
-            .context("the reporter has stopped")?
+            .context("the report stream has stopped")?
             .forget();
         let sent = self
             .outgoing
@@ -130,25 +131,26 @@ impl<AckPayload: Send + 'static> Reporter<AckPayload> {
                 ack_payload,
             })
             .await;
-        sent.map_err(|_| anyhow!("the reporter has stopped"))
+        sent.map_err(|_| anyhow!("the report stream has stopped"))
     }
 
-    /// Waits until everything reported so far is acknowledged.
+    /// Waits until every record reported so far is acknowledged.
     ///
     /// # Errors
-    /// The desk works no more.
+    /// Returns an error if the [`ReportStream`] has stopped.
     pub async fn drained(&self) -> anyhow::Result<()> {
         let all = self.room.acquire_many(MAX_UNACKNOWLEDGED).await;
-        drop(all.context("the reporter has stopped")?);
+        drop(all.context("the report stream has stopped")?);
         Ok(())
     }
 }
 
 impl<K: AckHandler> ReportStream<K> {
-    /// Sends, takes acknowledgements and has notes kept, until every reporter is gone and everything is acknowledged.
+    /// Sends records and handles directives until every [`Reporter`] is dropped and every record is acknowledged.
     ///
     /// # Errors
-    /// The coordinator acknowledged what was never sent, or the keeper cannot keep what was.
+    /// Returns an error if the coordinator acknowledges a record that was not sent or sends an invalid address, or if
+    /// the [`AckHandler`] fails.
     pub async fn work(mut self) -> anyhow::Result<()> {
         let outcome = self.serve().await;
         self.room.close();
@@ -162,15 +164,15 @@ impl<K: AckHandler> ReportStream<K> {
                     if self.exchange(reports, directives).await? == StreamEnd::Done {
                         return Ok(());
                     }
-                    tracing::warn!("the stream to the coordinator broke, opening it again");
+                    tracing::warn!("the stream to the coordinator broke, reconnecting");
                 }
-                Err(error) => tracing::warn!(%error, "the coordinator takes no reports, trying again"),
+                Err(error) => tracing::warn!(%error, "cannot connect to the coordinator, retrying"),
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Opens the stream, says hello, and sends again what was not acknowledged.
+    /// Opens the stream and sends the hello and the unacknowledged records.
     async fn connect(&mut self) -> anyhow::Result<(mpsc::Sender<NodeReport>, Streaming<Directive>)> {
         let (reports, outgoing) = mpsc::channel(MAX_UNACKNOWLEDGED as usize + 1);
         reports
@@ -224,7 +226,7 @@ impl<K: AckHandler> ReportStream<K> {
             directive::Directive::SubtensorAddress(text) => {
                 let address = text
                     .parse()
-                    .with_context(|| format!("the subtensor is said to be at `{text}`"))?;
+                    .with_context(|| format!("invalid subtensor address `{text}` from the coordinator"))?;
                 self.ack_handler.subtensor_moved(address);
                 Ok(())
             }
@@ -239,7 +241,7 @@ impl<K: AckHandler> ReportStream<K> {
             .count();
         if count == 0 {
             bail!(
-                "the coordinator acknowledged record {sequence}, which was not sent or acknowledged before"
+                "the coordinator acknowledged record {sequence}, which was not sent or is already acknowledged"
             );
         }
         let acknowledged = self.sent.drain(..count).map(|pending| pending.outgoing);

@@ -1,4 +1,4 @@
-//! A node as a process: what it reads, says, and how it ends.
+//! Tests of a node as a process: its input, its output and its exit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ fn start() -> Child {
     let folder: PathBuf = tests
         .ancestors()
         .nth(2)
-        .expect("tests lie in a folder of the target folder")
+        .expect("tests are in a folder of the target folder")
         .into();
     Command::new(folder.join("examples/odd_node"))
         .stdin(Stdio::piped())
@@ -50,7 +50,7 @@ fn send(child: &Child, signal: Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// Waits with the node's lifeline as it is; [`Child::wait`] alone would let go of it.
+/// Waits for the exit of the node without closing its lifeline, which [`Child::wait`] would close.
 fn wait_tied(mut child: Child) -> Output {
     let _lifeline = child.stdin.take();
     let status = child.wait().unwrap();
@@ -73,7 +73,7 @@ fn check_says(output: &Output, code: i32, words: &str) {
 }
 
 #[test]
-fn listens_where_it_says_and_ends_on_terminate() {
+fn a_node_listens_on_the_printed_address_and_ends_on_sigterm() {
     let mut child = start();
     tell(&mut child, &launch("accept"));
     let address = listening(&mut child).address;
@@ -83,7 +83,7 @@ fn listens_where_it_says_and_ends_on_terminate() {
     assert_eq!(wait_tied(child).status.code(), Some(0));
 }
 
-/// A connection alone proves nothing, so it asks as HTTP/2 does: the answer is settings of the server's own.
+/// Sends an HTTP/2 preface, because an accepted connection alone proves nothing. The server answers with its settings.
 #[test]
 fn answers_health_checks_while_the_main_thread_is_busy() {
     let mut child = start();
@@ -92,13 +92,13 @@ fn answers_health_checks_while_the_main_thread_is_busy() {
     health
         .set_read_timeout(Some(std::time::Duration::from_mins(1)))
         .unwrap();
-    // The preface of a client, and its settings: none.
+    // The client's preface and empty settings.
     health
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .unwrap();
     let mut header = [0; 9];
     health.read_exact(&mut header).unwrap();
-    assert_eq!(header[3], 4, "a frame of settings: {header:?}");
+    assert_eq!(header[3], 4, "a SETTINGS frame: {header:?}");
     drop(child.stdin.take());
     wait_tied(child);
 }
@@ -129,11 +129,11 @@ fn ends_with_the_thread_that_started_it_even_when_stopped() {
 fn a_failure_is_exit_status_1_with_the_reason() {
     let mut child = start();
     tell(&mut child, &launch("fail"));
-    check_says(&wait_tied(child), 1, "odd-0: the role says so");
+    check_says(&wait_tied(child), 1, "odd-0: the role is `fail`");
 }
 
 #[test]
-fn a_taken_port_is_named() {
+fn an_error_names_the_address_that_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let mut child = start();
@@ -148,7 +148,7 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
-fn what_is_printed_after_the_announcement_goes_to_the_log() {
+fn output_after_the_announcement_goes_to_the_log() {
     let mut child = start();
     tell(&mut child, &launch("print"));
     let output = wait_tied(child);
@@ -157,7 +157,7 @@ fn what_is_printed_after_the_announcement_goes_to_the_log() {
 }
 
 #[test]
-fn a_launch_description_that_is_none_is_exit_status_2() {
+fn an_invalid_launch_config_is_exit_status_2() {
     let mut child = start();
     child
         .stdin
@@ -169,14 +169,14 @@ fn a_launch_description_that_is_none_is_exit_status_2() {
 }
 
 #[test]
-fn no_launch_description_is_exit_status_2() {
+fn a_missing_launch_config_is_exit_status_2() {
     let mut child = start();
     drop(child.stdin.take());
     check_says(&wait_tied(child), 2, "ended before the end of its first line");
 }
 
 #[test]
-fn a_launch_description_from_another_process_is_refused() {
+fn a_launch_config_from_another_process_is_refused() {
     let mut child = start();
     tell(
         &mut child,
@@ -189,7 +189,7 @@ fn a_launch_description_from_another_process_is_refused() {
 }
 
 #[test]
-fn a_log_filter_that_is_none_is_refused() {
+fn an_invalid_log_filter_is_refused() {
     let mut child = start();
     tell(
         &mut child,
@@ -198,5 +198,5 @@ fn a_log_filter_that_is_none_is_refused() {
             ..launch("accept")
         },
     );
-    check_says(&wait_tied(child), 2, "`mirror=loudest` is no log filter");
+    check_says(&wait_tied(child), 2, "`mirror=loudest` is not a log filter");
 }

@@ -10,7 +10,7 @@ use tonic::{Status, Streaming};
 use crate::client::{SubtensorClient, grpc};
 use crate::error::RequestError;
 
-/// The block barrier as one validator uses it: it reports each finished step and waits for the step's block to close.
+/// The block barrier for one validator, which reports each finished step and waits for the block of the step to close.
 #[derive(Debug)]
 pub struct Barrier {
     client: SubtensorClient,
@@ -37,7 +37,7 @@ impl Barrier {
     /// Reports that `step` is finished and waits until its block has closed, however long the other validators take.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, if the client has a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, if the client has a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn step_done(&mut self, step: u64) -> Result<BlockClosed, RequestError> {
         let mut attempts = self.client.attempts("Steps");
         loop {

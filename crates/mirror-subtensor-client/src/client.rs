@@ -16,22 +16,23 @@ use tonic::{Request, Response, Status};
 use crate::retry::{Attempts, Connection};
 use crate::{Barrier, Metagraph, RequestError};
 
-/// The time of one attempt at a request that the subtensor answers at once.
+/// Timeout of an attempt at a request that the subtensor answers immediately.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The time of one attempt at a metagraph with weights and bonds.
+/// Timeout of an attempt at a metagraph with weights and bonds.
 const FULL_METAGRAPH_ATTEMPT: Duration = Duration::from_mins(1);
 
-/// The most bytes of a metagraph: 65,536 neurons with some hundred weights each fit, with full rows they do not.
+/// Maximum size of a metagraph message in bytes. 65,536 neurons with several hundred weights each fit, but not with
+/// full rows.
 const METAGRAPH_LIMIT: usize = 256 << 20;
 
 /// A client of the subtensor.
 ///
-/// Each request is repeated while the subtensor is out of reach. A new client does so without end: a node must not give
-/// up, because the coordinator watches the subtensor, starts it again, and ends the run when that does not help. Where
-/// a person or the coordinator waits, [`with_deadline`](Self::with_deadline) bounds the time.
+/// A request is retried while the subtensor is unreachable. A new client retries without limit: a node must not give
+/// up, because the coordinator watches the subtensor, restarts it, and ends the run if that does not help.
+/// [`with_deadline`](Self::with_deadline) bounds the time of a request where a person or the coordinator waits for it.
 ///
-/// Clones share one connection. It is opened at the first request, and again after it breaks.
+/// Clones share one connection. It is opened by the first request and reopened after it breaks.
 #[derive(Debug, Clone)]
 pub struct SubtensorClient {
     connection: Connection,
@@ -39,7 +40,7 @@ pub struct SubtensorClient {
     deadline: Option<Duration>,
 }
 
-/// How much of a metagraph is requested.
+/// Level of detail of a requested metagraph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// With weights and bonds.
@@ -49,12 +50,12 @@ pub enum Detail {
 }
 
 impl SubtensorClient {
-    /// A client of the subtensor at `address`, which does not change.
+    /// Creates a client of the subtensor at the fixed `address`.
     pub fn new(tracer: Tracer, address: SocketAddr) -> Self {
         Self::following(tracer, watch::channel(address).1)
     }
 
-    /// A client of the subtensor at the address that `address` holds at the time of each attempt.
+    /// Creates a client of the subtensor whose address is read from `address` for each attempt.
     pub fn following(tracer: Tracer, address: watch::Receiver<SocketAddr>) -> Self {
         let connection = Connection::new(tracer, *address.borrow());
         Self {
@@ -64,7 +65,7 @@ impl SubtensorClient {
         }
     }
 
-    /// The same client with a bound on the time of each request, all its attempts included.
+    /// Returns the client with a bound on the time of each request, including all its attempts.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self {
@@ -73,10 +74,10 @@ impl SubtensorClient {
         }
     }
 
-    /// The last block that has closed.
+    /// Returns the number of the last closed block.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn current_block(&self) -> Result<u64, RequestError> {
         let send = |channel, request| async move { grpc(channel).get_current_block(request).await };
         let request = CurrentBlockRequest {};
@@ -86,20 +87,21 @@ impl SubtensorClient {
         Ok(reply.block)
     }
 
-    /// Submits a transaction. The reply has the block that was open then, in which it applies, or the name of a
-    /// refusal. A transaction that was submitted before has no further effect, and the same reply.
+    /// Submits a transaction. The reply contains the block that was open, in which the transaction applies, and the
+    /// refusal, if any. Submitting a transaction again has no further effect and returns the same reply.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn submit(&self, transaction: SignedTransaction) -> Result<SubmitReply, RequestError> {
         let send = |channel, request| async move { grpc(channel).submit(request).await };
         self.request("Submit", Some(ATTEMPT), transaction, send).await
     }
 
-    /// The metagraph as of the time when `block` had closed. `None` stands for the last closed block.
+    /// Returns the metagraph as of the closing of `block`, `None` for the last closed block.
     ///
     /// # Errors
-    /// [`RequestError::Metagraph`], [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Metagraph`], [`RequestError::Refused`] or, with a deadline,
+    /// [`RequestError::DeadlineExceeded`].
     pub async fn metagraph(&self, block: Option<u64>, detail: Detail) -> Result<Metagraph, RequestError> {
         let send = |channel, request| async move { grpc(channel).get_metagraph(request).await };
         let (lite, attempt) = match detail {
@@ -111,10 +113,11 @@ impl SubtensorClient {
         Ok(reply.try_into()?)
     }
 
-    /// The nominators of `hotkey`, by coldkey, with their stakes in rao.
+    /// Returns the nominators of `hotkey`, by coldkey, with their stakes in rao.
     ///
     /// # Errors
-    /// [`RequestError::Nominator`], [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Nominator`], [`RequestError::Refused`] or, with a deadline,
+    /// [`RequestError::DeadlineExceeded`].
     pub async fn nominators(&self, hotkey: &Hotkey) -> Result<Vec<(Coldkey, u64)>, RequestError> {
         let send = |channel, request| async move { grpc(channel).get_nominators(request).await };
         let hotkey = hotkey.bytes().to_vec();
@@ -128,12 +131,12 @@ impl SubtensorClient {
             .collect()
     }
 
-    /// The block barrier for the validator `hotkey`.
+    /// Returns the block barrier for the validator `hotkey`.
     pub fn barrier(&self, hotkey: Hotkey) -> Barrier {
         Barrier::new(self.clone(), hotkey)
     }
 
-    /// Sends a request until it is answered. `attempt` bounds the time of one attempt.
+    /// Sends a request until it is answered. `attempt` is the timeout of one attempt.
     pub(crate) async fn request<Q: Clone, A, F>(
         &self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! The requests that only the coordinator sends.
+//! Requests that only the coordinator sends.
 
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient as GrpcClient;
@@ -6,33 +6,33 @@ use mirror_proto::mirror::v1::{BeginRequest, HoldRequest, RetireRequest, SettleR
 
 use crate::{RequestError, SubtensorClient};
 
-/// An attempt at one of these has no time limit of its own, because the subtensor may close many blocks before it
-/// answers.
+/// Attempts at these requests have no timeout, because the subtensor may close many blocks before it answers.
 impl SubtensorClient {
     /// Closes the first block and starts the barrier or the clock.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn begin(&self) -> Result<(), RequestError> {
         let send = |channel, request| async move { GrpcClient::new(channel).begin(request).await };
         self.request("Begin", None, BeginRequest {}, send).await?;
         Ok(())
     }
 
-    /// Closes blocks until an epoch has paid for the last weights.
+    /// Closes blocks until the last closed block has run an epoch.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn settle(&self) -> Result<(), RequestError> {
         let send = |channel, request| async move { GrpcClient::new(channel).settle(request).await };
         self.request("Settle", None, SettleRequest {}, send).await?;
         Ok(())
     }
 
-    /// Removes the validator `hotkey` from the barrier for good. Returns the block from which on it is not waited for.
+    /// Retires the validator `hotkey` from the barrier. The validator rejoins with its next report. Returns the block
+    /// as of which it is retired.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn retire(&self, hotkey: &Hotkey, reason: String) -> Result<u64, RequestError> {
         let send = |channel, request| async move { GrpcClient::new(channel).retire(request).await };
         let hotkey = hotkey.bytes().to_vec();
@@ -40,10 +40,10 @@ impl SubtensorClient {
         Ok(self.request("Retire", None, request, send).await?.block)
     }
 
-    /// Waits until the barrier stands still after `step`.
+    /// Waits until the hold after `step` is reached, that is, until the block of `step` has closed.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn await_hold(&self, step: u64) -> Result<(), RequestError> {
         let send = |channel, request| async move { GrpcClient::new(channel).await_hold(request).await };
         self.request("AwaitHold", None, HoldRequest { step }, send)
@@ -51,10 +51,10 @@ impl SubtensorClient {
         Ok(())
     }
 
-    /// Ends the hold after `step`.
+    /// Releases the hold after `step`.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and, with a deadline, [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
     pub async fn release(&self, step: u64) -> Result<(), RequestError> {
         let send = |channel, request| async move { GrpcClient::new(channel).release(request).await };
         self.request("Release", None, HoldRequest { step }, send).await?;

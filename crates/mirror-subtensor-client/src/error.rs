@@ -1,4 +1,4 @@
-//! The ways in which a request can fail.
+//! The errors of requests.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tonic::Status;
 
 use crate::MetagraphError;
 
-/// A request to the subtensor that failed for good.
+/// A request to the subtensor that failed permanently.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The subtensor answered with an error that a repetition would not change.
+    /// The subtensor returned an error that a retry would not change.
     #[error("the subtensor refused {request}")]
     Refused {
-        /// The name of the request in the gRPC service.
+        /// Name of the request in the gRPC service.
         request: &'static str,
         /// The subtensor's answer.
         #[source]
@@ -22,11 +22,11 @@ pub enum RequestError {
     /// The subtensor did not answer before the client's deadline.
     #[error("the subtensor did not answer {request} within {deadline:?}")]
     DeadlineExceeded {
-        /// The name of the request in the gRPC service.
+        /// Name of the request in the gRPC service.
         request: &'static str,
-        /// The time that the request had, with all its attempts.
+        /// Time limit of the request, including all its attempts.
         deadline: Duration,
-        /// How the last attempt failed. `None` if the first was still in progress.
+        /// Failure of the last attempt. `None` if the first attempt was still in progress.
         #[source]
         last: Option<Box<Status>>,
     },

@@ -1,11 +1,11 @@
-//! The hyperparameters of the subnet that nodes use.
+//! Hyperparameters of the subnet that nodes use.
 
 use mirror_proto::mirror::v1 as proto;
 
 /// Declares [`Hyperparameters`] and its decoder. The name of a field is the name of the hyperparameter in the message.
 macro_rules! hyperparameters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
-        /// The hyperparameters of the subnet that nodes use. The default has 0 and `false` everywhere.
+        /// Hyperparameters of the subnet that nodes use. By default all are 0 or `false`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct Hyperparameters {
             $($(#[$doc])* pub $name: $type,)+
@@ -30,58 +30,58 @@ macro_rules! hyperparameters {
 }
 
 hyperparameters! {
-    /// The number of blocks between two epochs, not counting the epoch's own block. 0 means that there are no epochs.
+    /// Number of blocks between two epochs, excluding the epoch's block. 0 disables epochs.
     tempo: u64,
-    /// The number of blocks between two weight settings of a validator.
+    /// Number of blocks after which a validator sets weights again.
     validator_epoch_length: u64,
-    /// The share of the smallest weights that a validator leaves out. 65,535 is 1.
+    /// Fraction of the smallest weights that a validator omits. 65,535 is 1.
     validator_exclude_quantile: u16,
-    /// The least number of weights that may be set at once.
+    /// Minimum number of weights in one call.
     min_allowed_weights: u16,
-    /// The largest share of one weight among those set at once. 65,535 is 1.
+    /// Maximum share of one weight in the sum of a call. 65,535 is 1.
     max_weight_limit: u16,
     /// Whether validators commit to weights first and reveal them later.
     commit_reveal_weights_enabled: bool,
-    /// The number of epochs from a commitment to its reveal.
+    /// Number of epochs from a commitment to its reveal.
     commit_reveal_period: u64,
-    /// The number of blocks after its registration in which a neuron is not replaced.
+    /// Number of blocks after its registration in which a neuron cannot be replaced.
     immunity_period: u64,
 }
 
 /// A hyperparameter that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HyperparameterError {
-    /// The message does not have it.
+    /// The message does not contain the hyperparameter.
     #[error("the metagraph has no hyperparameter `{name}`")]
     Missing {
-        /// Its name.
+        /// Name of the hyperparameter.
         name: &'static str,
     },
-    /// Its value is above its largest one.
+    /// The value exceeds the maximum of its type.
     #[error("the hyperparameter `{name}` of the metagraph is {value}, which is more than {largest}")]
     TooLarge {
-        /// Its name.
+        /// Name of the hyperparameter.
         name: &'static str,
-        /// The value in the message.
+        /// Value in the message.
         value: u64,
-        /// The largest value of its type.
+        /// Maximum of the type.
         largest: u64,
     },
 }
 
 impl Hyperparameters {
-    /// The number of epochs from a commitment to its reveal. `None` if weights are set in the open.
+    /// Returns the number of epochs from a commitment to its reveal. `None` if commit-reveal is disabled.
     pub fn reveal_epochs(&self) -> Option<u64> {
         self.commit_reveal_weights_enabled
             .then_some(self.commit_reveal_period)
     }
 }
 
-/// A type of hyperparameters, which the message has as `u64`.
+/// A type of a hyperparameter, which the message encodes as `u64`.
 trait Value: Sized {
     const LARGEST: u64;
 
-    /// The value for `number`, which is at most [`LARGEST`](Self::LARGEST).
+    /// Converts `number`, which is at most [`LARGEST`](Self::LARGEST).
     fn new(number: u64) -> Self;
 }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_reveal_only_where_commitments_are_enabled() {
+    fn reveal_epochs_is_none_without_commit_reveal() {
         let enabled = |enabled| Hyperparameters {
             commit_reveal_weights_enabled: enabled,
             commit_reveal_period: 3,
@@ -198,7 +198,7 @@ mod tests {
         ] {
             let place = Hyperparameters::NAMES.iter().position(|known| *known == name);
             let mut message = message([0; 8]);
-            let place = place.expect("it is one of the fields");
+            let place = place.expect("the name is a field");
             message.all[place].value = largest;
             assert!(Hyperparameters::try_from(&message).is_ok(), "{name}");
             message.all[place].value = largest + 1;

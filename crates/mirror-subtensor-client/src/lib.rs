@@ -1,8 +1,7 @@
-//! The client side of the subtensor, the node that runs the chain.
+//! Client of the subtensor, the node that runs the chain.
 //!
-//! [`SubtensorClient`] sends requests and repeats them while the subtensor is out of reach. [`Metagraph`] is the
-//! decoded and checked form of the subtensor's message. [`transaction`] signs transactions and verifies their
-//! signatures.
+//! [`SubtensorClient`] sends requests and retries them while the subtensor is unreachable. [`Metagraph`] is the decoded
+//! and checked form of the subtensor's message. [`transaction`] signs transactions and verifies their signatures.
 
 mod barrier;
 mod client;

@@ -7,16 +7,16 @@ use mirror_proto::mirror::v1 as proto;
 
 use crate::hyperparameters::{HyperparameterError, Hyperparameters};
 
-/// The most neurons of a subnet: a uid is a `u16`.
+/// Maximum number of neurons of a subnet: a uid is a `u16`.
 const MAX_NEURONS: usize = 1 << 16;
 
-/// The most characters of an IP address in text.
+/// Maximum length of the text of an IP address, in characters.
 const MAX_IP_LENGTH: usize = 45;
 
-/// The subnet as of the time when a block had closed. The default has no neurons.
+/// The subnet as of the closing of a block. The default has no neurons.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metagraph {
-    /// Rises with every change of anything but the block.
+    /// Version, which increases with every change except of the block number.
     pub version: u64,
     /// The last closed block.
     pub block: u64,
@@ -29,90 +29,90 @@ pub struct Metagraph {
 /// A neuron of the subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neuron {
-    /// The key that it calls, serves and sets weights with.
+    /// Key with which the neuron calls, serves and sets weights.
     pub hotkey: Hotkey,
-    /// The key that owns its hotkey.
+    /// Key that owns the hotkey.
     pub coldkey: Coldkey,
-    /// Its stake in rao.
+    /// Stake in rao.
     pub stake: u64,
-    /// The address of its axon. `None` if it serves none.
+    /// Address of the axon. `None` if the neuron serves none.
     pub axon: Option<SocketAddr>,
-    /// Whether it may act as a validator.
+    /// Whether the neuron may act as a validator.
     pub validator_permit: bool,
-    /// The block in which it was registered.
+    /// Block in which the neuron was registered.
     pub block_at_registration: u64,
-    /// The share that the validators agreed on in the last epoch. 65,535 is 1.
+    /// Consensus of the last epoch. 65,535 is 1.
     pub consensus: u16,
-    /// The weights that it set last, as uid and weight. Empty in a lite metagraph.
+    /// Weights that the neuron set last, as uid and weight. Empty in a lite metagraph.
     pub weights: Vec<(u16, u16)>,
-    /// Its bonds since the last epoch, as uid and bond. Empty in a lite metagraph.
+    /// Bonds as of the last epoch, as uid and bond. Empty in a lite metagraph.
     pub bonds: Vec<(u16, u16)>,
 }
 
 /// A metagraph that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetagraphError {
-    /// It has no hyperparameters.
+    /// The message has no hyperparameters.
     #[error("the metagraph has no hyperparameters")]
     NoHyperparameters,
     /// A hyperparameter is not valid.
     #[error(transparent)]
     Hyperparameter(#[from] HyperparameterError),
-    /// It has more neurons than there are uids.
-    #[error("the metagraph has {count} neurons, and there are only {MAX_NEURONS} uids")]
+    /// The message has more neurons than there are uids.
+    #[error("the metagraph has {count} neurons, but there are only {MAX_NEURONS} uids")]
     TooManyNeurons {
-        /// The number of neurons.
+        /// Number of neurons.
         count: usize,
     },
     /// The neurons are not in the order of their uids from 0, without gaps.
-    #[error("the metagraph has the neuron of uid {uid} in the place of uid {place}")]
+    #[error("the metagraph contains uid {uid} at the position of uid {place}")]
     Order {
-        /// The uid whose place it is.
+        /// Position in the list, which is the expected uid.
         place: usize,
-        /// The uid found there.
+        /// The uid in the message.
         uid: u32,
     },
     /// A field of a neuron is not valid.
     #[error("the {field} of uid {uid} in the metagraph {problem}")]
     Field {
-        /// The neuron's uid.
+        /// The uid of the neuron.
         uid: u32,
-        /// The field's name in the message.
+        /// Name of the field in the message.
         field: &'static str,
-        /// What is wrong with it. The message of this error includes it.
+        /// Problem with the field, which the message of this error includes.
         problem: FieldError,
     },
 }
 
-/// What is wrong with a field of a neuron. The messages continue a sentence that begins with the field's name.
+/// Problem with a field of a neuron. Its message continues a sentence that begins with the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    /// A key of the wrong length.
+    /// The key has the wrong length.
     #[error("has {length} bytes instead of 32")]
     KeyLength {
-        /// The number of bytes.
+        /// Number of bytes.
         length: usize,
     },
-    /// Not the text of an IP address.
+    /// The text is not an IP address.
     #[error("is {text:?}, which is not an IP address")]
     Ip {
-        /// The beginning of the text.
+        /// The text, cut off after 45 characters.
         text: String,
     },
-    /// A port that no axon can have.
-    #[error("is {port}, which is not 1 to 65535")]
+    /// The port is 0 or exceeds 65,535.
+    #[error("is {port} instead of 1 to 65535")]
     Port {
         /// The number.
         port: u32,
     },
-    /// A number above 65,535.
+    /// The number exceeds 65,535.
     #[error("has the value {value}, which is more than 65535")]
     TooLarge {
         /// The number.
         value: u32,
     },
-    /// An entry about a neuron that does not exist.
-    #[error("has an entry for uid {uid}, and there are {neurons} neurons")]
+    /// The entry is for a neuron that does not exist.
+    #[error("has an entry for uid {uid}, but there are only {neurons} neurons")]
     UnknownUid {
         /// The uid of the entry.
         uid: u32,
@@ -122,13 +122,13 @@ pub enum FieldError {
 }
 
 impl Metagraph {
-    /// The uids below `num_nodes` whose axons are serving, in ascending order.
+    /// Returns the uids below `num_nodes` whose axons are serving, in ascending order.
     pub fn serving(&self, num_nodes: u32) -> impl Iterator<Item = u32> {
         let serving = |(uid, neuron): (u32, &Neuron)| neuron.axon.is_some().then_some(uid);
         (0..num_nodes).zip(&self.neurons).filter_map(serving)
     }
 
-    /// The uids whose hotkey differs from the one in `before`, in ascending order.
+    /// Returns the uids whose hotkey differs from the one in `before`, in ascending order.
     pub fn changed_hotkeys(&self, before: &Self) -> Vec<u32> {
         let pairs = self.neurons.iter().zip(&before.neurons);
         (0..)
@@ -138,7 +138,8 @@ impl Metagraph {
             .collect()
     }
 
-    /// Whether the chain protects the neuron of `uid` from being replaced. `false` for a uid that does not exist.
+    /// Returns whether the chain protects the neuron of `uid` from being replaced. `false` for a uid that does not
+    /// exist.
     pub fn is_immune(&self, uid: u32) -> bool {
         let neuron = self.neurons.get(uid as usize);
         neuron.is_some_and(|neuron| {
@@ -216,7 +217,7 @@ fn number(value: u32) -> Result<u16, FieldError> {
     u16::try_from(value).map_err(|_| FieldError::TooLarge { value })
 }
 
-/// A row of weights or bonds, as uid and value.
+/// Checks a row of weights or bonds, as uid and value.
 fn entries(row: impl Iterator<Item = (u32, u32)>, neurons: usize) -> Result<Vec<(u16, u16)>, FieldError> {
     row.map(|(uid, value)| {
         let known = u16::try_from(uid).ok().filter(|uid| usize::from(*uid) < neurons);
@@ -303,7 +304,7 @@ mod tests {
         assert_eq!(metagraph.serving(2).collect::<Vec<_>>(), [0]);
     }
 
-    /// A change of uid 1, the field that it makes invalid, and how.
+    /// A change of uid 1, the field that it makes invalid, and the expected problem.
     type Case = (fn(&mut proto::NeuronInfo), &'static str, FieldError);
 
     #[test]
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_which_field_of_which_uid_is_wrong() {
+    fn an_error_names_the_field_and_the_uid() {
         let mut message = message();
         message.neurons[1].hotkey.push(0);
         let error = Metagraph::try_from(message).expect_err("the hotkey is too long");
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn neurons_stand_in_the_order_of_their_uids() {
+    fn neurons_must_be_in_the_order_of_their_uids() {
         for (uids, place) in [
             (&[1][..], 0),
             (&[0, 2], 1),
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_hotkeys_are_told_by_uid() {
+    fn changed_hotkeys_are_listed_by_uid() {
         let before = Metagraph::try_from(message()).expect("the message is valid");
         let mut now = before.clone();
         now.neurons[1].hotkey = Hotkey::from_bytes([9; 32]);

@@ -1,7 +1,8 @@
-//! The one retry policy of all requests to the subtensor.
+//! The retry policy of all requests to the subtensor.
 //!
-//! An attempt whose failure may pass ([`is_passing`]) is repeated after a pause, which doubles from attempt to attempt.
-//! Any other failure ends the request. The subtensor handles each request such that repeating it has no further effect.
+//! An attempt with a transient failure ([`is_passing`]) is retried after a pause, which doubles from attempt to
+//! attempt. Any other failure ends the request. The subtensor handles requests idempotently, so a retry has no further
+//! effect.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +16,13 @@ use tonic::Status;
 
 use crate::RequestError;
 
-/// The pause after the first failed attempt.
+/// Pause after the first failed attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest pause between two attempts.
+/// Maximum pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The connection to the subtensor, which all clones of a client share.
+/// Connection to the subtensor, shared by all clones of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     tracer: Tracer,
@@ -32,11 +33,11 @@ pub(crate) struct Connection {
 struct State {
     address: SocketAddr,
     channel: Traced,
-    /// Since when no attempt has been answered. `None` while the subtensor is within reach.
+    /// Time of the first unanswered attempt since the last answer. `None` while the subtensor is reachable.
     unanswered_since: Option<Instant>,
 }
 
-/// The attempts at one request.
+/// Attempts at one request.
 pub(crate) struct Attempts {
     request: &'static str,
     connection: Connection,
@@ -46,7 +47,7 @@ pub(crate) struct Attempts {
     last: Option<Box<Status>>,
 }
 
-/// The end of the time that a request has.
+/// Deadline of a request.
 struct Deadline {
     allowed: Duration,
     end: Instant,
@@ -65,7 +66,7 @@ impl Connection {
         }
     }
 
-    /// The channel to the subtensor at `address`.
+    /// Returns the channel to the subtensor at `address`.
     fn channel(&self, address: SocketAddr) -> Traced {
         let mut state = self.state();
         if state.address != address {
@@ -75,14 +76,14 @@ impl Connection {
         state.channel.clone()
     }
 
-    /// Notes that the subtensor answered, and logs it if it did not before.
+    /// Records an answer, and logs it if the previous attempt was not answered.
     fn answered(&self, request: &str) {
         if let Some(since) = self.state().unanswered_since.take() {
             tracing::info!(request, waited = ?since.elapsed(), "the subtensor answers again");
         }
     }
 
-    /// Notes that the subtensor did not answer, and logs it if it did before.
+    /// Records a failed attempt, and logs it if the previous attempt was answered.
     fn not_answered(&self, request: &str, status: &Status) {
         let mut state = self.state();
         if state.unanswered_since.is_none() {
@@ -91,7 +92,7 @@ impl Connection {
                 request,
                 address = %state.address,
                 %status,
-                "the subtensor does not answer; the request is repeated until it does"
+                "the subtensor does not answer; retrying until it does"
             );
         }
     }
@@ -102,7 +103,7 @@ impl Connection {
 }
 
 impl Attempts {
-    /// Starts the time of a request. Without `allowed`, its attempts have no end.
+    /// Starts the time of a request. Without `allowed`, the number of attempts is unlimited.
     pub(crate) fn new(
         request: &'static str,
         connection: &Connection,
@@ -122,17 +123,16 @@ impl Attempts {
         }
     }
 
-    /// The channel for the next attempt, to the address that is known now.
+    /// Returns the channel for the next attempt, to the current address.
     pub(crate) fn channel(&mut self) -> Traced {
         let address = *self.address.borrow_and_update();
         self.connection.channel(address)
     }
 
-    /// Makes one attempt. If it fails in a way that may pass, waits for the time of the next attempt and returns
-    /// `None`.
+    /// Makes one attempt. After a transient failure, waits for the pause and returns `None`.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] and [`RequestError::DeadlineExceeded`].
+    /// Returns [`RequestError::Refused`] or [`RequestError::DeadlineExceeded`].
     pub(crate) async fn make<T>(
         &mut self,
         attempt: impl Future<Output = Result<T, Status>>,
@@ -158,7 +158,7 @@ impl Attempts {
         }
     }
 
-    /// Waits for the pause to pass or the address to change.
+    /// Waits for the pause to elapse or the address to change.
     async fn wait(&mut self) -> Result<(), RequestError> {
         let mut address = self.address.clone();
         let pause = self.pause;

@@ -1,13 +1,13 @@
-//! Signed transactions: signing on the client's side, verification on the node's.
+//! Signing of transactions by clients, and verification by the chain's node.
 //!
-//! The signature covers the encoded transaction, byte for byte: signer, nonce, block window and call. The bytes travel
-//! as they were signed, so the signature does not depend on how another program would encode the same message.
+//! The signature covers the bytes of the encoded transaction: signer, nonce, mortality window and call. The bytes are
+//! sent as they were signed, so the signature does not depend on how another program would encode the same message.
 
 use mirror_identity::{PublicKey, SecretKey, Signature};
 use mirror_proto::mirror::v1::{SignedTransaction, Transaction, transaction};
 use prost::Message;
 
-/// The number of blocks in which a call signed here may be included.
+/// Number of blocks after the given one in which a call signed here may be included.
 const WINDOW: u64 = 1_024;
 
 /// A signed transaction that does not pass verification.
@@ -16,12 +16,12 @@ pub enum VerificationError {
     /// The signed bytes are not a transaction.
     #[error("the signed bytes are not a transaction")]
     Undecodable(#[source] prost::DecodeError),
-    /// The signature is not the signer's over these bytes, or it or the signer's key is malformed.
+    /// The signature does not match the signer and these bytes, or the signature or the signer's key is malformed.
     #[error("the transaction does not have a valid signature of its signer")]
     BadSignature,
 }
 
-/// Signs `call` in the name of `key`. It may be included in the 1,024 blocks after `block`, a block that has closed.
+/// Signs `call` with `key`. The call may be included in the 1,024 blocks after `block`, a closed block.
 pub fn sign_call(key: &SecretKey, nonce: u64, block: u64, call: transaction::Call) -> SignedTransaction {
     let transaction = Transaction {
         signer: key.public().bytes().to_vec(),
@@ -33,7 +33,7 @@ pub fn sign_call(key: &SecretKey, nonce: u64, block: u64, call: transaction::Cal
     sign(key, &transaction)
 }
 
-/// Signs `transaction` with `key`, whether or not the transaction names that key as its signer.
+/// Signs `transaction` with `key`, whether or not `key` is the transaction's signer.
 pub fn sign(key: &SecretKey, transaction: &Transaction) -> SignedTransaction {
     let transaction = transaction.encode_to_vec();
     SignedTransaction {
@@ -45,7 +45,7 @@ pub fn sign(key: &SecretKey, transaction: &Transaction) -> SignedTransaction {
 /// Verifies the signature and returns the transaction. This takes tens of microseconds.
 ///
 /// # Errors
-/// [`VerificationError`] if the bytes are not a transaction or its signer did not sign them.
+/// Returns [`VerificationError`] if the bytes are not a transaction or its signer did not sign them.
 pub fn verify(signed: &SignedTransaction) -> Result<Transaction, VerificationError> {
     let bytes = &signed.transaction[..];
     let transaction = Transaction::decode(bytes).map_err(VerificationError::Undecodable)?;

@@ -1,4 +1,4 @@
-//! The client against a server on loopback: what it repeats, when it gives up, and what it logs.
+//! Tests of the client against a server on loopback: retries, deadlines and log lines.
 
 mod node;
 
@@ -14,13 +14,13 @@ use node::{Node, Reply, reserve};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
-/// A time in which a request to a server that answers surely is answered.
+/// Deadline that a request to an answering server always meets.
 const AMPLE: Duration = Duration::from_mins(1);
 
-/// A time after which a request to a server that never answers is given up.
+/// Deadline for a request to a server that never answers.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// The codes of failures that may pass.
+/// Codes of transient failures.
 const PASSING: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled];
 
 fn tracer() -> Tracer {
@@ -32,7 +32,7 @@ fn client(address: SocketAddr) -> SubtensorClient {
 }
 
 #[tokio::test]
-async fn a_failure_that_may_pass_is_repeated_until_there_is_an_answer() {
+async fn a_transient_failure_is_retried_until_there_is_an_answer() {
     for code in PASSING {
         let node = Node::default();
         for _ in 0..3 {
@@ -46,7 +46,7 @@ async fn a_failure_that_may_pass_is_repeated_until_there_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_failure_that_does_not_pass_ends_the_request_at_once() {
+async fn a_permanent_failure_ends_the_request() {
     for code in (0..17).map(Code::from_i32) {
         if code == Code::Ok || PASSING.contains(&code) {
             continue;
@@ -90,7 +90,7 @@ async fn a_node_waits_for_a_server_that_appears_later_and_logs_the_wait_once() {
 }
 
 #[tokio::test]
-async fn the_next_attempt_is_made_at_the_address_that_is_known_by_then() {
+async fn the_next_attempt_uses_the_current_address() {
     let (_port, nowhere) = reserve();
     let (moves, address) = watch::channel(nowhere);
     let mut log = node::log();
@@ -182,7 +182,7 @@ async fn a_step_is_reported_again_after_its_stream_breaks() {
         ..BlockClosed::default()
     };
     let node = Node::default();
-    // The first stream ends before its report is answered, the second fails, the third begins with an earlier step.
+    // The first stream ends before its report is answered, the second fails, and the third begins with an earlier step.
     node.will_reply(Reply::StepsThatEnd);
     node.will_reply(Reply::Steps(vec![Err(Status::unavailable("ending"))]));
     node.will_reply(Reply::Steps(vec![Ok(closed(4)), Ok(closed(5)), Ok(closed(6))]));

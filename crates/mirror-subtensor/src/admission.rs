@@ -1,6 +1,7 @@
-//! The one gate that every transaction comes through: signed by the key that it speaks for, sound, and in its time.
+//! Admission of transactions: every transaction must be signed by its signer's key, well-formed and within its
+//! mortality window.
 //!
-//! Signatures are checked once, when a transaction arrives. The log has what was admitted, without them.
+//! A signature is checked once, when the transaction arrives. The log stores admitted transactions without signatures.
 
 use mirror_chain::{Block, DispatchError, RECENT_TX_BLOCKS, Transaction};
 use mirror_proto::mirror::v1 as proto;
@@ -8,32 +9,33 @@ use mirror_subtensor_client::transaction::{self, VerificationError};
 
 use crate::wire::{self, Malformed};
 
-/// Most blocks in which a transaction may be taken: as long as it is known when it comes again.
+/// Maximum length of a mortality window in blocks: the number of blocks for which the chain recognises a repeated
+/// transaction.
 const MAX_WINDOW: u64 = RECENT_TX_BLOCKS;
 
-/// A transaction that has arrived and come through the gate.
+/// A transaction whose signature was verified.
 pub(crate) struct SignedTx {
-    /// As it was signed, which is what the log keeps.
+    /// The signed message, which the log stores.
     pub(crate) message: proto::Transaction,
-    /// What it says.
+    /// The decoded transaction.
     pub(crate) checked: CheckedTx,
 }
 
-/// A transaction that has come through the gate.
+/// A well-formed transaction with its mortality window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckedTx {
     transaction: Transaction,
     window: Window,
 }
 
-/// The blocks in which a transaction may be taken, both included.
+/// The blocks in which a transaction may be included, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Window {
     from: Block,
     until: Block,
 }
 
-/// Why a transaction does not come through.
+/// Reason for which a transaction is refused.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum AdmissionError {
     #[error(transparent)]
@@ -42,14 +44,14 @@ pub(crate) enum AdmissionError {
     Malformed(#[from] Malformed),
 }
 
-/// Admits what has arrived. Takes as long as the check of a signature does.
+/// Verifies the signature of a transaction and checks its form. This takes as long as a signature check.
 pub(crate) fn admit(signed: &proto::SignedTransaction) -> Result<SignedTx, AdmissionError> {
     let message = transaction::verify(signed)?;
     let checked = check(&message)?;
     Ok(SignedTx { message, checked })
 }
 
-/// Admits what was admitted before, and comes from the log.
+/// Checks the form of a transaction without its signature, for a transaction from the log.
 pub(crate) fn check(message: &proto::Transaction) -> Result<CheckedTx, Malformed> {
     Ok(CheckedTx {
         transaction: wire::transaction(message)?,
@@ -58,10 +60,10 @@ pub(crate) fn check(message: &proto::Transaction) -> Result<CheckedTx, Malformed
 }
 
 impl CheckedTx {
-    /// What it asks of the chain while `open` is the block that takes transactions.
+    /// Returns the transaction if `open`, the block that takes transactions, is within the window.
     ///
     /// # Errors
-    /// [`DispatchError::Future`] and [`DispatchError::AncientBirthBlock`], before and after its time.
+    /// Returns [`DispatchError::Future`] before the window and [`DispatchError::AncientBirthBlock`] after it.
     pub(crate) fn at(self, open: Block) -> Result<Transaction, DispatchError> {
         if open < self.window.from {
             return Err(DispatchError::Future);

@@ -1,10 +1,12 @@
-//! The barrier of `block_time: per_step`: the block of a step closes when every validator that takes part has reported
+//! The barrier of `block_time: per_step`: the block of a step closes when every participating validator has reported
 //! the step.
 //!
-//! - Steps rise by one from the first that is reported.
-//! - A step whose block has closed is answered again to whoever reports it again, up to [`ANSWERED_STEPS`] back.
-//! - A retired member is not waited for. When it reports the open step it joins again as the block of that step closes.
-//! - After the block of a step that holds, nothing closes and nobody hears of that block until the step is released.
+//! - Steps increase by one from the first reported step.
+//! - A repeated report of a closed step is answered again, up to [`ANSWERED_STEPS`] steps back.
+//! - The barrier does not wait for a retired member. A retired member that reports the open step rejoins when the block
+//!   of that step closes.
+//! - After the block of a held step no block closes, and reports of that step are not answered, until the step is
+//!   released.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,41 +14,41 @@ use mirror_chain::{Applied, Block, ClosedBlock, Version};
 use mirror_identity::Hotkey;
 use serde::{Deserialize, Serialize};
 
-/// Closed steps that are answered again.
+/// Number of closed steps whose reports are answered again.
 pub(crate) const ANSWERED_STEPS: usize = 1_024;
 
-/// Who has reported which step.
+/// Members and the steps that they have reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Barrier {
     members: BTreeMap<Hotkey, Member>,
     /// The step whose block is open; `None` until a step is reported.
     open: Option<u64>,
     holds: BTreeMap<u64, Hold>,
-    /// The last ones, oldest first.
+    /// The last [`ANSWERED_STEPS`] closed steps, oldest first.
     closed: VecDeque<ClosedStep>,
 }
 
-/// A validator's part in the closing of the open step's block.
+/// State of a validator for the open step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Member {
-    /// Its report is waited for.
+    /// The barrier waits for its report.
     Awaited,
     /// It has reported the open step.
     Reported,
-    /// It is not waited for, as of this block.
+    /// Retired as of this block: the barrier does not wait for it.
     Retired(Block),
     /// It was retired and has reported the open step.
     Joining,
 }
 
-/// A step after whose block the barrier stands still.
+/// State of the hold after the block of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hold {
-    /// Its block has not closed.
+    /// The block has not closed.
     Ahead,
-    /// Its block has closed, and the barrier stands still.
+    /// The block has closed, and the barrier is paused.
     Standing(Block),
-    /// The barrier has gone on after it.
+    /// The hold was released.
     Released(Block),
 }
 
@@ -55,56 +57,56 @@ pub(crate) enum Hold {
 pub(crate) struct ClosedStep {
     /// The step.
     pub(crate) step: u64,
-    /// Its block.
+    /// The block of the step.
     pub(crate) block: Block,
-    /// Of the metagraph, as of that block.
+    /// Version of the metagraph as of that block.
     pub(crate) version: Version,
-    /// What became of the members' transactions in that block.
+    /// Outcomes of the members' transactions in that block.
     pub(crate) applied: Vec<Applied>,
 }
 
-/// What becomes of a report.
+/// Result of a report.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Report<'barrier> {
-    /// The step's block has closed before.
+    /// The block of the step has already closed.
     Closed(&'barrier ClosedStep),
-    /// It will be answered when the step's block closes, and no hold stands.
+    /// The report is answered when the block of the step closes and is not held.
     Waits,
 }
 
-/// A report or request that the barrier cannot follow.
+/// Error of a report or request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BarrierError {
-    /// Not among those that take part.
-    #[error("hotkey {hotkey} takes no part in the barrier")]
+    /// The hotkey is not a member of the barrier.
+    #[error("hotkey {hotkey} is not a member of the barrier")]
     UnknownMember {
         /// The hotkey.
         hotkey: Hotkey,
     },
-    /// A step after the open one.
-    #[error("step {step} cannot be reported while step {open} is open")]
+    /// The step is later than the open one.
+    #[error("cannot report step {step} while step {open} is open")]
     Ahead {
-        /// The step reported.
+        /// The reported step.
         step: u64,
         /// The step whose block is open.
         open: u64,
     },
-    /// A step whose block closed too long ago.
-    #[error("step {step} has closed too long ago to be answered again, the oldest answered is step {oldest}")]
+    /// The block of the step closed too long ago.
+    #[error("step {step} closed too long ago: the oldest step that is still answered is {oldest}")]
     TooOld {
-        /// The step reported.
+        /// The reported step.
         step: u64,
-        /// The oldest step still answered.
+        /// The oldest step that is still answered.
         oldest: u64,
     },
-    /// A step that does not hold.
-    #[error("step {step} is not among the steps that hold")]
+    /// The step is not held.
+    #[error("there is no hold after step {step}")]
     NoHold {
         /// The step.
         step: u64,
     },
-    /// A hold that the barrier has not come to.
-    #[error("the block of step {step} has not closed, so that there is nothing to release")]
+    /// The barrier has not reached the hold.
+    #[error("cannot release step {step}: its block has not closed")]
     NotStanding {
         /// The step.
         step: u64,
@@ -112,7 +114,7 @@ pub(crate) enum BarrierError {
 }
 
 impl Barrier {
-    /// A barrier for these validators that stands still after the blocks of `holds`.
+    /// Creates a barrier for these validators that pauses after the blocks of `holds`.
     pub(crate) fn new(
         members: impl IntoIterator<Item = Hotkey>,
         holds: impl IntoIterator<Item = u64>,
@@ -128,7 +130,7 @@ impl Barrier {
         }
     }
 
-    /// Notes that a validator has finished a step.
+    /// Records that a validator has finished a step.
     pub(crate) fn report(&mut self, hotkey: &Hotkey, step: u64) -> Result<Report<'_>, BarrierError> {
         let member = member(&mut self.members, hotkey)?;
         let open = *self.open.get_or_insert(step);
@@ -152,7 +154,8 @@ impl Barrier {
         }
     }
 
-    /// The open step, if its block can close: somebody has reported it, nobody is waited for, no hold stands.
+    /// Returns the open step if its block can close: at least one member has reported it, the barrier waits for no
+    /// other member, and no hold is active.
     pub(crate) fn complete(&self) -> Option<u64> {
         let open = self.open?;
         let somebody = self
@@ -163,7 +166,7 @@ impl Barrier {
         (somebody && !awaited && self.standing().is_none()).then_some(open)
     }
 
-    /// Retired validators that join with the next block.
+    /// Returns the retired validators that rejoin with the next block.
     pub(crate) fn joining(&self) -> Vec<Hotkey> {
         let joining = self
             .members
@@ -172,7 +175,7 @@ impl Barrier {
         joining.map(|(hotkey, _)| *hotkey).collect()
     }
 
-    /// Notes that the block of `step` has closed, and that `joined` take part from now on.
+    /// Records that the block of `step` has closed and that `joined` participate from now on.
     pub(crate) fn close(&mut self, step: u64, block: &ClosedBlock, version: Version, joined: &[Hotkey]) {
         let of_members = block
             .applied
@@ -199,8 +202,8 @@ impl Barrier {
         }
     }
 
-    /// Takes a validator out as of the open block `open`; gives the block as of which it is out, which is an earlier
-    /// one if it was out before.
+    /// Retires a validator as of the open block `open`. Returns the block as of which it is retired, which is an
+    /// earlier one if it was retired before.
     pub(crate) fn retire(&mut self, hotkey: &Hotkey, open: Block) -> Result<Block, BarrierError> {
         let member = member(&mut self.members, hotkey)?;
         if let Member::Retired(block) = *member {
@@ -210,7 +213,7 @@ impl Barrier {
         Ok(open)
     }
 
-    /// How it stands with the hold after a step.
+    /// Returns the state of the hold after a step.
     pub(crate) fn hold(&self, step: u64) -> Result<Hold, BarrierError> {
         self.holds
             .get(&step)
@@ -218,7 +221,7 @@ impl Barrier {
             .ok_or(BarrierError::NoHold { step })
     }
 
-    /// Lets the barrier go on after the block of `step`, and gives the block. Once released it stays so.
+    /// Releases the hold after the block of `step` and returns the block. A released hold stays released.
     pub(crate) fn release(&mut self, step: u64) -> Result<Block, BarrierError> {
         match self.hold(step)? {
             Hold::Ahead => Err(BarrierError::NotStanding { step }),
@@ -229,12 +232,12 @@ impl Barrier {
         }
     }
 
-    /// The step whose block closed last.
+    /// Returns the step that closed last.
     pub(crate) fn last_closed(&self) -> Option<&ClosedStep> {
         self.closed.back()
     }
 
-    /// The step after whose block the barrier stands still now.
+    /// Returns the step whose hold is active.
     pub(crate) fn standing(&self) -> Option<u64> {
         let last = self.last_closed()?.step;
         matches!(self.holds.get(&last), Some(Hold::Standing(_))).then_some(last)

@@ -1,11 +1,11 @@
-//! The metagraph at any past block: every version that the chain had, in a journal of its own.
+//! The metagraph as of any past block: a journal of every version that the chain has had.
 //!
-//! A version is a record of what it is, and records of the neurons that are not as in the version before. A segment
-//! begins with a version that has all its neurons, so that a block is found by the first records of the segments and
-//! what lies in one of them. Nothing of it stays in memory but the last version and those that wait to be written.
+//! A version is a header record followed by records of the neurons that differ from the previous version. A segment
+//! begins with a complete version, so that a block is found by the first records of the segments and a scan of one
+//! segment. Only the last version and the versions that wait to be written stay in memory.
 //!
-//! It is written behind the log, never ahead of what the log has on the disk: what is missing at its end after a kill
-//! comes again from the replay of the log.
+//! The history is written after the log and never ahead of the part of the log that is synced to disk. A version that
+//! is missing at its end after a kill is restored by the replay of the log.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,58 +16,59 @@ use mirror_chain::{Block, Hyperparameters, MAX_UIDS, Metagraph, Neuron, Uid, Ver
 use mirror_journal::{Entry, JournalError, Reader, Writer};
 use serde::{Deserialize, Serialize};
 
-/// Size from which the next version begins a segment, bytes.
+/// Segment size from which the next version begins a new segment, in bytes.
 const SEGMENT_BYTES: u64 = 8 << 20;
 
-/// A segment whose first version is large grows to so many times its size.
+/// Segment size from which the next version begins a new segment, as a multiple of the size of the segment's first
+/// version. It applies if it exceeds [`SEGMENT_BYTES`].
 const FIRST_VERSIONS: u64 = 8;
 
-/// Most neurons of a record.
+/// Maximum number of neurons in a record.
 const NEURONS: usize = 32;
 
-/// Versions that wait before the log is brought to the disk for their sake.
+/// Number of waiting versions at which the log is synced so that they can be written.
 const WAITING: usize = 16;
 
-/// One record.
+/// A record of the history.
 #[derive(Debug, Serialize, Deserialize)]
 enum Record {
-    /// What follows is a version.
+    /// Header of a version.
     Version {
         version: Version,
         since: Block,
         hyperparameters: Hyperparameters,
-        /// How many there are.
+        /// Number of neurons.
         neurons: u32,
-        /// How many follow.
+        /// Number of neurons in the following [`Record::Neurons`] records.
         changed: u32,
     },
     /// Neurons of the version.
     Neurons(Vec<(Uid, Arc<Neuron>)>),
 }
 
-/// The writing end.
+/// Writer of the history.
 pub(crate) struct History {
     folder: PathBuf,
     writer: Writer,
-    /// The last version that was there when it was opened.
+    /// Last version that the history contained when it was opened.
     found: Option<Version>,
-    /// The last version in the segment.
+    /// Last version written to the current segment.
     written: Option<Arc<Metagraph>>,
-    /// Size of the segment's first version, bytes.
+    /// Size of the segment's first version, in bytes.
     first_bytes: u64,
-    /// Not written yet, oldest first.
+    /// Versions to be written, oldest first.
     waiting: Vec<Arc<Metagraph>>,
-    /// The last version that was taken.
+    /// Last version passed to [`History::take`].
     taken: Option<Version>,
 }
 
 impl History {
-    /// Goes on with the history in `folder`, or begins one.
+    /// Opens the history in `folder`, or creates it.
     pub(crate) fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        // A segment ends where a version fits badly, not where bytes are full.
+        // Segments are rotated below, between versions, not by the writer's size limit.
         let mut writer = Writer::open(&folder, u64::MAX)?.writer;
         let found = last_version(&folder)?;
-        // What the last version was is not known any more, so that the next is written as a whole.
+        // The content of the last version is unknown, so the next version is written in full, in a new segment.
         writer.rotate()?;
         Ok(Self {
             folder,
@@ -80,12 +81,12 @@ impl History {
         })
     }
 
-    /// The last version that was there when it was opened.
+    /// Returns the last version that the history contained when it was opened.
     pub(crate) fn found(&self) -> Option<Version> {
         self.found
     }
 
-    /// Takes a version, to be written later, unless it is there already.
+    /// Queues a version to be written, unless the history already contains it.
     pub(crate) fn take(&mut self, version: &Arc<Metagraph>) {
         if self.taken < Some(version.version) {
             self.taken = Some(version.version);
@@ -93,12 +94,12 @@ impl History {
         }
     }
 
-    /// Whether so many versions wait that they are to be written now.
+    /// Whether enough versions wait that they must be written now.
     pub(crate) fn presses(&self) -> bool {
         self.waiting.len() >= WAITING
     }
 
-    /// Writes what waits. The log must be on the disk as far.
+    /// Writes the waiting versions. The log must be synced up to the last of them.
     pub(crate) fn write(&mut self) -> anyhow::Result<()> {
         for version in std::mem::take(&mut self.waiting) {
             if self.writer.position().offset > SEGMENT_BYTES.max(self.first_bytes * FIRST_VERSIONS) {
@@ -115,24 +116,24 @@ impl History {
         Ok(())
     }
 
-    /// Brings what was written to the disk.
+    /// Syncs the written versions to disk.
     pub(crate) fn sync(&mut self) -> Result<(), JournalError> {
         self.writer.sync()
     }
 
-    /// The version of a block, if it waits to be written.
+    /// Returns the version of a block if it waits to be written.
     pub(crate) fn waiting(&self, block: Block) -> Option<&Arc<Metagraph>> {
         let mut newest_first = self.waiting.iter().rev();
         newest_first.find(|version| version.since <= block)
     }
 
-    /// Where it is.
+    /// Returns the folder of the history.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 }
 
-/// A version, after the one before it or as a whole.
+/// Encodes a version as changes to the version `before`, or in full without it.
 fn records(version: &Metagraph, before: Option<&Metagraph>) -> anyhow::Result<Vec<Vec<u8>>> {
     let before = before.map_or(&[][..], |before| &before.neurons);
     let neurons = (0..=u16::MAX).map(Uid).zip(&version.neurons);
@@ -150,11 +151,11 @@ fn records(version: &Metagraph, before: Option<&Metagraph>) -> anyhow::Result<Ve
     let parts = changed.chunks(NEURONS).map(|part| Record::Neurons(part.to_vec()));
     let records = std::iter::once(head).chain(parts);
     records
-        .map(|record| postcard::to_stdvec(&record).context("a version cannot be written"))
+        .map(|record| postcard::to_stdvec(&record).context("cannot encode a version of the metagraph"))
         .collect()
 }
 
-/// The version that the metagraph had when `block` closed; `None` where the history begins later.
+/// Reads the version of the metagraph as of the closing of `block`. `None` if the history begins later.
 pub(crate) fn read(folder: &Path, block: Block) -> anyhow::Result<Option<Metagraph>> {
     let Some(segment) = segment_of(folder, block)? else {
         return Ok(None);
@@ -170,18 +171,18 @@ pub(crate) fn read(folder: &Path, block: Block) -> anyhow::Result<Option<Metagra
     Ok(found)
 }
 
-/// The first block whose version is there.
+/// Returns the first block of the oldest version in the history.
 pub(crate) fn begins(folder: &Path) -> anyhow::Result<Option<Block>> {
     first_since(folder, 1)
 }
 
-/// The newest segment that begins with the version of `block` or one before.
+/// Returns the newest segment that begins at `block` or earlier.
 fn segment_of(folder: &Path, block: Block) -> anyhow::Result<Option<u32>> {
     let newest = Reader::open(folder)?.newest_segment();
     let (mut low, mut high) = (1, newest + 1);
     while low < high {
         let middle = low.midpoint(high);
-        // Only the newest, just begun, may have no version.
+        // Only the newest segment can be without a version.
         let begins = first_since(folder, middle)?;
         if begins.is_some_and(|since| since <= block) {
             low = middle + 1;
@@ -203,7 +204,7 @@ fn first_since(folder: &Path, segment: u32) -> anyhow::Result<Option<Block>> {
     }
 }
 
-/// The last version that was written to its end, in whichever segment it is.
+/// Returns the last complete version, in any segment.
 fn last_version(folder: &Path) -> anyhow::Result<Option<Version>> {
     let newest = Reader::open(folder)?.newest_segment();
     for segment in (1..=newest).rev() {
@@ -219,8 +220,8 @@ fn last_version(folder: &Path) -> anyhow::Result<Option<Version>> {
     Ok(None)
 }
 
-/// Shows the versions of a segment, oldest first, until `see` has seen enough. One that was not written to its end is
-/// passed over: the next segment begins with it.
+/// Passes the versions of a segment to `see`, oldest first, until `see` breaks. An incomplete version is skipped; the
+/// next segment begins with it.
 fn walk(
     folder: &Path,
     segment: u32,
@@ -282,7 +283,7 @@ fn record(folder: &Path, entry: &Entry) -> anyhow::Result<Record> {
 
 fn unsound(folder: &Path, segment: u32) -> String {
     format!(
-        "segment {segment} of the history in {} holds no versions of a metagraph that this version of the program reads",
+        "cannot decode segment {segment} of the history in {}: it is damaged or of another program version",
         folder.display()
     )
 }

@@ -1,4 +1,4 @@
-//! What the launch description says, in the chain's types.
+//! Conversion of the launch config to the chain's types.
 
 use std::time::Duration;
 
@@ -10,10 +10,13 @@ use mirror_identity::{Hotkey, PublicKey};
 use mirror_spec::launch::{GenesisLaunch, SubtensorLaunch};
 use mirror_spec::{BlockTime, ChainPreset};
 
-/// The shortest time between two blocks by the clock.
+/// Minimum time between two blocks that the clock closes.
 const MIN_BLOCK_TIME: Duration = Duration::from_millis(1);
 
-/// The time between two blocks, if it is the clock that closes them.
+/// Returns the time between two blocks. `None` if the barrier closes blocks.
+///
+/// # Errors
+/// Returns an error if the block time is less than [`MIN_BLOCK_TIME`] or not a duration.
 pub(crate) fn clock(launch: &SubtensorLaunch) -> anyhow::Result<Option<Duration>> {
     let BlockTime::Seconds(seconds) = launch.block_time else {
         return Ok(None);
@@ -21,11 +24,11 @@ pub(crate) fn clock(launch: &SubtensorLaunch) -> anyhow::Result<Option<Duration>
     let block_time = Duration::try_from_secs_f64(seconds).ok();
     let block_time = block_time.filter(|&time| time >= MIN_BLOCK_TIME);
     block_time
-        .with_context(|| format!("a block time of {seconds} s: expected 0.001 or more"))
+        .with_context(|| format!("the block time is {seconds} s: expected 0.001 or more"))
         .map(Some)
 }
 
-/// Who takes part in the barrier.
+/// Returns the hotkeys of the barrier's members.
 pub(crate) fn barrier(launch: &SubtensorLaunch) -> anyhow::Result<Vec<Hotkey>> {
     let hotkeys = launch.barrier.iter().enumerate();
     hotkeys
@@ -99,17 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_can_name_what_the_chain_has_within_its_bounds() {
+    fn the_experiment_file_has_every_hyperparameter_with_its_bounds() {
         let keys = mirror_spec::Hyperparameters::KEYS;
         let names: Vec<_> = keys.iter().map(|key| key.name).collect();
         let ours = Hyperparameters::NAMES.iter().filter(|&&name| name != "rule_set");
         assert_eq!(names, ours.copied().collect::<Vec<_>>());
         for key in keys.iter() {
             let Kind::Integer(range) = &key.kind else {
-                panic!("{} is no whole number", key.name)
+                panic!("{} is not an integer", key.name)
             };
             for bound in [range.start(), range.end()] {
-                let value = u64::try_from(*bound).expect("the chain's numbers have 64 bits");
+                let value = u64::try_from(*bound).expect("the chain's numbers are u64");
                 let rules = Hyperparameters::CLASSIC.with_all([(key.name, value)]);
                 assert!(rules.is_ok(), "{} {value}", key.name);
             }

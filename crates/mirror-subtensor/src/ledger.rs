@@ -1,5 +1,5 @@
-//! All that the log decides: the chain and the barrier. Live calls and the replay of the log go through the same
-//! methods, so that both come to the same state.
+//! The state that the log determines: the chain and the barrier. Live calls and the replay of the log use the same
+//! methods, so that both reach the same state.
 
 use anyhow::Context;
 use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Submitted};
@@ -8,7 +8,7 @@ use mirror_identity::Hotkey;
 use crate::admission::CheckedTx;
 use crate::barrier::{Barrier, BarrierError, ClosedStep, Hold, Report};
 
-/// The chain and who closes its blocks.
+/// The chain and the barrier that closes its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
     chain: Chain,
@@ -18,7 +18,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// A chain that has not begun.
+    /// Creates the ledger of a chain that has not begun.
     pub(crate) fn new(chain: Chain, barrier: Barrier) -> Self {
         Self {
             first_block: chain.open_block(),
@@ -27,10 +27,10 @@ impl Ledger {
         }
     }
 
-    /// The same launch description's ledger as `snapshot` wrote it.
+    /// Returns the ledger of the same launch config in the state that [`Ledger::snapshot`] wrote.
     pub(crate) fn restored(&self, chain: &[u8], barrier: &[u8]) -> anyhow::Result<Self> {
-        let chain = Chain::from_snapshot(chain).context("its chain cannot be read")?;
-        let barrier = postcard::from_bytes(barrier).context("its barrier cannot be read")?;
+        let chain = Chain::from_snapshot(chain).context("cannot decode its chain")?;
+        let barrier = postcard::from_bytes(barrier).context("cannot decode its barrier")?;
         Ok(Self {
             chain,
             barrier,
@@ -38,14 +38,14 @@ impl Ledger {
         })
     }
 
-    /// The chain and the barrier as bytes.
+    /// Encodes the chain and the barrier.
     pub(crate) fn snapshot(&self) -> (Vec<u8>, Vec<u8>) {
         let barrier = postcard::to_stdvec(&self.barrier);
-        let barrier = barrier.expect("memory takes all, and every list knows its length");
+        let barrier = barrier.expect("writing to memory cannot fail, and every list has a known length");
         (self.chain.snapshot(), barrier)
     }
 
-    /// The chain.
+    /// Returns the chain.
     pub(crate) fn chain(&self) -> &Chain {
         &self.chain
     }
@@ -55,41 +55,45 @@ impl Ledger {
         self.chain.block() >= self.first_block
     }
 
-    /// The block that `Begin` closes or has closed.
+    /// Returns the block that `Begin` closes or has closed.
     pub(crate) fn first_block(&self) -> Block {
         self.first_block
     }
 
-    /// Takes a transaction into the open block.
+    /// Submits a transaction to the open block.
     pub(crate) fn submit(&mut self, checked: CheckedTx) -> Result<Submitted, DispatchError> {
         let transaction = checked.at(self.chain.open_block())?;
         self.chain.submit(transaction)
     }
 
-    /// Notes that a validator has finished a step. Reports are not in the log: who has no answer reports again.
+    /// Records that a validator has finished a step. Reports are not logged: a validator without an answer reports
+    /// again.
     pub(crate) fn report(&mut self, hotkey: &Hotkey, step: u64) -> Result<Report<'_>, BarrierError> {
         self.barrier.report(hotkey, step)
     }
 
-    /// What the next block of a step is, if it can close: its step, and who joins the barrier with it.
+    /// Returns the step whose block can close now, and the hotkeys that join the barrier with it. `None` if the chain
+    /// has not begun or no step is complete.
     pub(crate) fn complete_step(&self) -> Option<(u64, Vec<Hotkey>)> {
         let step = self.barrier.complete().filter(|_| self.has_begun())?;
         Some((step, self.barrier.joining()))
     }
 
-    /// Closes the open block, which is of no step: the first, or one that the clock closes.
+    /// Closes the open block without a step: the first block, a block closed by the clock, or a block closed by
+    /// `Settle`.
     pub(crate) fn close(&mut self) -> ClosedBlock {
         self.chain.close_block()
     }
 
-    /// Whether blocks that close by themselves come to an epoch, within so many of them, and none came with the last.
+    /// Whether closing further blocks leads to an epoch: the chain has begun, its tempo is above 0 and below
+    /// `most_blocks`, and the last closed block did not run an epoch.
     pub(crate) fn is_unsettled(&self, most_blocks: u64) -> bool {
         let tempo = self.chain.metagraph().hyperparameters.tempo;
         let settled = self.chain.last_epoch() == Some(self.chain.block());
         self.has_begun() && !settled && tempo > 0 && tempo < most_blocks
     }
 
-    /// Closes the open block as that of `step`.
+    /// Closes the open block as the block of `step`.
     pub(crate) fn close_step(&mut self, step: u64, joined: &[Hotkey]) -> ClosedBlock {
         let closed = self.chain.close_block();
         self.barrier
@@ -97,22 +101,22 @@ impl Ledger {
         closed
     }
 
-    /// Takes a validator out of the barrier; gives the block as of which it is out.
+    /// Retires a validator from the barrier and returns the block as of which it is retired.
     pub(crate) fn retire(&mut self, hotkey: &Hotkey) -> Result<Block, BarrierError> {
         self.barrier.retire(hotkey, self.chain.open_block())
     }
 
-    /// How it stands with the hold after a step.
+    /// Returns the state of the hold after a step.
     pub(crate) fn hold(&self, step: u64) -> Result<Hold, BarrierError> {
         self.barrier.hold(step)
     }
 
-    /// Lets the barrier go on after the block of `step`.
+    /// Releases the hold after the block of `step`.
     pub(crate) fn release(&mut self, step: u64) -> Result<Block, BarrierError> {
         self.barrier.release(step)
     }
 
-    /// The last closed step, unless a hold stands after it.
+    /// Returns the last closed step. `None` while it is held.
     pub(crate) fn answered_step(&self) -> Option<&ClosedStep> {
         self.barrier
             .last_closed()

@@ -1,13 +1,13 @@
-//! The chain as a node: [`mirror_chain::Chain`] behind gRPC, with a log that makes what was acknowledged durable.
+//! The chain's node: [`mirror_chain::Chain`] behind gRPC, with a log that makes acknowledged changes durable.
 //!
-//! One task owns the chain, the barrier and the log; calls reach it through a channel and are worked off in batches.
-//! What a batch changed is in the log, by one write to the operating system, before any of it is answered. A node that
-//! finds a log where its launch description says continues from it: it begins with the genesis or a snapshot, and
-//! replaying the other records leads to the state that was acknowledged last. Beside the log is the history, every
-//! version of the metagraph, so that memory holds the last ones only.
+//! One task owns the chain, the barrier and the log. Calls reach it through a channel and are processed in batches. The
+//! changes of a batch are written to the log with one write to the operating system before any call of the batch is
+//! answered. A node that finds a log in the folder of its launch config continues from it: it loads the genesis or a
+//! snapshot and replays the remaining records, which restores the state that was acknowledged last. The folder of the
+//! log also contains the history, every version of the metagraph, so that only the latest versions stay in memory.
 //!
-//! With `block_time: per_step` blocks close at the validators' barrier, else by the clock. The clock starts
-//! with `Begin`, or with the node if that has begun before, and never catches up: blocks are at least the block time
+//! With `block_time: per_step` the validators' barrier closes blocks, otherwise the clock does. The clock starts with
+//! `Begin`, or with the node if the chain has begun already, and never catches up: blocks are at least the block time
 //! apart.
 
 mod admission;
@@ -33,13 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reports::Reports;
 
-/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in its launch description's
-/// folder.
+/// Serves the chain on `listener` until `shutdown` is cancelled, continuing from the log in the folder of its launch
+/// config.
 ///
 /// # Errors
-/// A launch description that contradicts itself, a log that is damaged or of another genesis, and a log that cannot be
-/// written any more: the node ends rather than acknowledge what it cannot keep. Likewise when it cannot tell the
-/// coordinator what became of its blocks.
+/// Returns an error if the launch config is inconsistent, if the log is damaged or has another genesis, if the log
+/// cannot be written (the node ends rather than acknowledge a change that is not durable), or if the records of its
+/// blocks cannot be sent to the coordinator.
 pub async fn serve(
     launch: Launch<SubtensorLaunch>,
     listener: TcpListener,
@@ -58,7 +58,7 @@ pub async fn serve(
         block = ledger.chain().block().0,
         neurons = ledger.chain().metagraph().neurons.len(),
         state = %ledger.chain().state_hash(),
-        "the chain stands"
+        "opened the chain"
     );
     let tracer = Tracer::new(&Seed::root(seed), &node, incarnation);
     let hello = Hello { node, incarnation };
@@ -85,10 +85,10 @@ pub async fn serve(
         .context("cannot serve")?;
     let ends = async {
         let ran = node.await.context("the node's task failed")?;
-        let reported = reporting.await.context("the reporter broke down")?;
-        reported.context("the chain cannot report")?;
+        let reported = reporting.await.context("the report task failed")?;
+        reported.context("cannot report to the coordinator")?;
         ran
     };
     let ended = tokio::time::timeout(DRAIN_TIMEOUT, ends).await;
-    ended.context("the coordinator did not acknowledge the last records")?
+    ended.context("the coordinator did not acknowledge the last records in time")?
 }

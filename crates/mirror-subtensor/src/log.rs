@@ -1,9 +1,9 @@
-//! The log that the ledger comes back from: what changed it, in order, in a journal.
+//! The journal of all changes to the ledger, in order, from which the ledger is restored.
 //!
-//! A record is in the journal before anything that follows from it is answered. The first is the genesis: all of the
-//! launch description that decides how the chain goes on. Where the log has become long, a new segment begins with a
-//! snapshot, the whole ledger, and the segments before it go: what a start replays, and what the log takes of the disk,
-//! does not grow with the chain.
+//! A record is in the journal before any reply that depends on it is sent. The first record is the genesis: the part of
+//! the launch config that determines the chain. When the log has become long, a new segment begins with a snapshot of
+//! the whole ledger, and the older segments are removed. The time of a restart and the size of the log on disk
+//! therefore do not grow with the chain.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,72 +24,72 @@ use crate::ledger::Ledger;
 use crate::reports::{BlockRecords, UnacknowledgedBlocks};
 use crate::{admission, launch};
 
-/// The form of the records below. A log of another form is refused.
+/// Version of the record format below. A log of another format is refused.
 const FORMAT: u32 = 6;
 
-/// Size of the records since the last snapshot at which the log is long, bytes.
+/// Size of the records since the last snapshot at which a new snapshot is taken, in bytes.
 const LONG_BYTES: usize = 16 << 20;
 
-/// The history's folder, in that of the log.
+/// Name of the history's folder in the folder of the log.
 const HISTORY: &str = "history";
 
-/// The writing end.
+/// Writer of the log.
 pub(crate) struct Log {
     writer: Writer,
     history: History,
-    /// Closed blocks since the last snapshot at which the log is long.
+    /// Number of closed blocks since the last snapshot at which a new snapshot is taken.
     snapshot_blocks: u64,
-    /// What it belongs to, JSON.
+    /// The [`Description`] of the chain, JSON.
     description: Vec<u8>,
     batch: Vec<Vec<u8>>,
     synced: bool,
-    /// Closed since the last snapshot.
+    /// Number of blocks closed since the last snapshot.
     blocks: u64,
-    /// Of the records since the last snapshot.
+    /// Size of the records since the last snapshot, in bytes.
     bytes: usize,
-    /// What the coordinator, if there is one, may not have, for all that the log says.
+    /// Records that are not recorded as acknowledged. `None` without a coordinator.
     unreported: Option<UnacknowledgedBlocks>,
 }
 
 /// The metagraph of a past block.
 pub(crate) enum PastMetagraph {
     Held(Arc<Metagraph>),
-    /// In the history in this folder.
+    /// Read the metagraph from the history in this folder.
     Written(PathBuf),
 }
 
-/// One record.
+/// A record of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Record {
     #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(crate) change: Option<Change>,
 }
 
-/// What a record says has happened.
+/// A change of the ledger.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum Change {
-    /// The chain was made.
+    /// The chain was created.
     #[prost(message, tag = "1")]
     Genesis(GenesisRecord),
-    /// A transaction was taken into the open block.
+    /// A transaction was included in the open block.
     #[prost(message, tag = "2")]
     Submitted(proto::Transaction),
-    /// The block with this number closed, the first or by the clock.
+    /// The block with this number closed without a step: the first block, or one closed by the clock or by `Settle`.
     #[prost(uint64, tag = "3")]
     Closed(u64),
     /// The block of a step closed.
     #[prost(message, tag = "4")]
     StepClosed(StepClosed),
-    /// A validator was taken out of the barrier.
+    /// A validator was retired from the barrier.
     #[prost(message, tag = "5")]
     Retired(Retired),
-    /// The barrier went on after the block of this step.
+    /// The hold after the block of this step was released.
     #[prost(uint64, tag = "6")]
     Released(u64),
-    /// The coordinator has all that was to be told of the blocks up to this one.
+    /// The coordinator has acknowledged all records of the blocks up to and including this one.
     #[prost(uint64, tag = "7")]
     Reported(u64),
-    /// All of the log before came to this.
+    /// A snapshot that replaces all earlier records.
     #[prost(message, tag = "8")]
     Snapshot(SnapshotRecord),
 }
@@ -110,7 +110,7 @@ pub(crate) struct SnapshotRecord {
 pub(crate) struct GenesisRecord {
     #[prost(uint32, tag = "1")]
     format: u32,
-    /// JSON
+    /// The [`Description`] of the chain, JSON.
     #[prost(bytes = "vec", tag = "2")]
     description: Vec<u8>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct StepClosed {
     pub(crate) block: u64,
     #[prost(uint64, tag = "2")]
     pub(crate) step: u64,
-    /// Hotkeys that take part in the barrier again.
+    /// Hotkeys that rejoined the barrier.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub(crate) joined: Vec<Vec<u8>>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct Retired {
     pub(crate) reason: String,
 }
 
-/// What a log belongs to.
+/// The settings that a log belongs to. A log with other settings is refused.
 #[derive(Serialize)]
 struct Description<'launch> {
     genesis: &'launch GenesisLaunch,
@@ -143,12 +143,12 @@ struct Description<'launch> {
     holds: &'launch [u64],
 }
 
-/// Opens the log in the launch description's folder and comes back to its state, or begins one there.
+/// Opens the log in the folder of the launch config and restores its state, or creates it.
 pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
     let folder = &launch.state;
     ensure!(
         launch.snapshot_blocks > 0,
-        "a snapshot each 0 blocks: expected 1 or more"
+        "snapshot_blocks is 0: expected 1 or more"
     );
     let chain = Chain::genesis(launch::genesis(&launch.genesis)?)?;
     let begins = Ledger::new(
@@ -164,11 +164,11 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
             holds: &launch.holds,
         })?,
     };
-    // Before anything is cut off.
+    // Opening the writer cuts off an incomplete record, so the log is checked first.
     let beginning = beginning(folder, &genesis).with_context(|| {
         format!(
-            "the chain's state in {} cannot be gone on with: put back a sound copy of it, choose another folder, or remove \
-             that one to begin anew",
+            "cannot resume the chain from {}: restore an intact copy, choose another folder, or delete it to start a \
+             new chain",
             folder.display()
         )
     })?;
@@ -176,7 +176,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
     if opened.torn > 0 {
         tracing::warn!(
             bytes = opened.torn,
-            "cut off a record that was not written to its end"
+            "cut off an incomplete record at the end of the log"
         );
     }
     let mut log = Log {
@@ -207,7 +207,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
             log.unreported = log.unreported.map(|_| unreported.into_iter().collect());
             begins.restored(&chain, &barrier).with_context(|| {
                 format!(
-                    "the snapshot in {} is of another version, or damaged",
+                    "the snapshot in {} is damaged or was written by another version of the program",
                     folder.display()
                 )
             })?
@@ -218,7 +218,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         let bytes = record?.bytes;
         log.replay(&mut ledger, &bytes).with_context(|| {
             format!(
-                "record {number} of segment {segment} of the log in {} does not fit",
+                "cannot replay record {number} of segment {segment} of the log in {}",
                 folder.display()
             )
         })?;
@@ -226,27 +226,28 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
     let version = ledger.chain().metagraph().version;
     ensure!(
         log.history.found() <= Some(version),
-        "the history in {} goes beyond the log beside it: the two are not of one chain, or the log has lost its end",
+        "the history in {} is newer than the log next to it: they are of different chains, or the end of the log is \
+         missing",
         log.history.folder().display()
     );
     if log.writer.position().segment > segment {
-        // A snapshot was begun and not written to its end.
+        // A snapshot was begun and not completed.
         log.snapshot(&ledger)?;
     }
     log.writer.remove_before(segment)?;
     Ok((ledger, log))
 }
 
-/// Where the log begins that is to be replayed.
+/// Position from which the log is replayed.
 struct ReplayStart {
     segment: u32,
-    /// The state there; `None`: the genesis.
+    /// The state at the start of the segment. `None` if it is the genesis.
     snapshot: Option<SnapshotRecord>,
 }
 
-/// The newest segment that begins with a whole state; `None` where no log was begun.
+/// Returns the newest segment that begins with a complete state. `None` if there is no log.
 ///
-/// A snapshot that was not written to its end leaves the segment before it, which holds all that was acknowledged.
+/// If a snapshot is incomplete, the previous segment still exists and contains all that was acknowledged.
 fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<ReplayStart>> {
     if !folder.exists() {
         return Ok(None);
@@ -256,7 +257,7 @@ fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<Re
     if newest == 0 {
         ensure!(
             std::fs::read_dir(folder)?.next().is_none(),
-            "it holds files, and no log of a chain among them"
+            "the folder contains files, but no chain log"
         );
         return Ok(None);
     }
@@ -271,11 +272,11 @@ fn beginning(folder: &Path, genesis: &GenesisRecord) -> anyhow::Result<Option<Re
         }
         let whole = record_of(Change::Genesis(genesis.clone())).len() as u64;
         if segment == 1 && records.torn() < whole {
-            // Its beginner was killed while it wrote.
+            // The node that created the log was killed while it wrote the genesis.
             return Ok(None);
         }
     }
-    bail!("the first record of segment {last_but_one} of its log is damaged")
+    bail!("the first record of segment {last_but_one} of the log is damaged")
 }
 
 fn check_beginning(first: &[u8], expected: &GenesisRecord) -> anyhow::Result<Option<SnapshotRecord>> {
@@ -289,15 +290,15 @@ fn check_beginning(first: &[u8], expected: &GenesisRecord) -> anyhow::Result<Opt
             let of = found.of.clone().unwrap_or_default();
             (of.format, of.description, Some(found))
         }
-        _ => bail!("the journal there is not a chain's"),
+        _ => bail!("the journal in this folder is not a chain log"),
     };
     ensure!(
         format == FORMAT,
-        "the log has format {format}, and this version reads {FORMAT}: go on with the version that wrote it"
+        "the log has format {format}, but this version reads format {FORMAT}: use the version that wrote it"
     );
     ensure!(
         description == expected.description,
-        "the log is of a chain with another genesis, barrier, holds or block time"
+        "the log belongs to a chain with another genesis, barrier, holds or block time"
     );
     Ok(snapshot)
 }
@@ -326,25 +327,25 @@ impl Log {
         self.batch.push(record_of(change));
     }
 
-    /// Keeps the metagraph of the last closed block, if its version is new.
+    /// Adds the metagraph of the last closed block to the history, if its version is new.
     pub(crate) fn keep(&mut self, chain: &Chain) {
         self.history.take(chain.metagraph());
         self.synced = false;
     }
 
-    /// Notes what the coordinator is to be told of a block, until [`Change::Reported`] says that it was.
+    /// Keeps the records of a block until [`Change::Reported`] acknowledges them.
     pub(crate) fn note(&mut self, block_records: Option<BlockRecords>) {
         if let (Some(unreported), Some(block_records)) = (&mut self.unreported, block_records) {
             unreported.add(block_records);
         }
     }
 
-    /// What the coordinator, if there is one, may not have, for all that the log says.
+    /// Returns the records that are not recorded as acknowledged. `None` without a coordinator.
     pub(crate) fn unreported(&self) -> Option<&UnacknowledgedBlocks> {
         self.unreported.as_ref()
     }
 
-    /// Writes the batch; after this the death of any process loses none of it.
+    /// Writes the batch to the operating system. From then on the death of a process cannot lose it.
     pub(crate) fn commit(&mut self) -> anyhow::Result<()> {
         if !self.batch.is_empty() {
             self.writer.append_batch(&self.batch)?;
@@ -358,7 +359,7 @@ impl Log {
         Ok(())
     }
 
-    /// Brings all that was written to the disk, and the history after it.
+    /// Syncs the log to disk, then writes the history.
     pub(crate) fn sync(&mut self) -> anyhow::Result<()> {
         if !self.synced {
             self.writer.sync()?;
@@ -368,7 +369,7 @@ impl Log {
         Ok(())
     }
 
-    /// The version of the metagraph of a block that the chain does not hold, or where to read it.
+    /// Returns the metagraph of a block that the chain does not hold, or where to read it.
     pub(crate) fn past(&self, block: Block) -> PastMetagraph {
         match self.history.waiting(block) {
             Some(version) => PastMetagraph::Held(Arc::clone(version)),
@@ -376,8 +377,8 @@ impl Log {
         }
     }
 
-    /// Writes a snapshot where the log has become long, and lets go of what it replaces. All that was pushed is
-    /// committed.
+    /// Writes a snapshot if the log has become long, and removes the segments that it replaces. All pushed records must
+    /// be committed.
     pub(crate) fn shorten(&mut self, ledger: &Ledger) -> anyhow::Result<()> {
         if self.blocks < self.snapshot_blocks && self.bytes < LONG_BYTES {
             return Ok(());
@@ -405,7 +406,7 @@ impl Log {
         if record.len() > MAX_RECORD {
             tracing::warn!(
                 bytes = record.len(),
-                "the state is too large for a snapshot, and the log is kept as it is"
+                "the state is too large for a snapshot, so the log is kept in full"
             );
             return Ok(());
         }
@@ -418,15 +419,15 @@ impl Log {
         Ok(())
     }
 
-    /// Does again what a record says.
+    /// Applies a record to the ledger.
     fn replay(&mut self, ledger: &mut Ledger, record: &[u8]) -> anyhow::Result<()> {
-        let closed = match Record::decode(record)?.change.context("it is of no known kind")? {
-            Change::Genesis(_) | Change::Snapshot(_) => bail!("it is a second beginning"),
+        let closed = match Record::decode(record)?.change.context("unknown kind of record")? {
+            Change::Genesis(_) | Change::Snapshot(_) => bail!("a genesis or snapshot within a segment"),
             Change::Submitted(message) => {
                 let submitted = ledger.submit(admission::check(&message)?)?;
                 ensure!(
                     matches!(submitted, Submitted::Included { .. }),
-                    "its transaction was taken before"
+                    "its transaction was included before"
                 );
                 None
             }

@@ -1,4 +1,4 @@
-//! The chain's process.
+//! The binary of the chain's node.
 
 use std::process::ExitCode;
 

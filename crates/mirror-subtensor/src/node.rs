@@ -1,7 +1,7 @@
-//! The task that owns the ledger and its log, and the handle by which calls reach it.
+//! The task that owns the ledger and its log, and the handle through which calls reach it.
 //!
-//! It works in batches: all calls that are waiting change the ledger, then the log is written once, then they are
-//! answered. So a block costs one write, however many reported and submitted for it.
+//! The task works in batches: all waiting calls change the ledger, then the log is written once, then the calls are
+//! answered. A block therefore costs one write, however many reports and transactions it has.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -23,40 +23,40 @@ use crate::log::{Change, Log, PastMetagraph, Retired, StepClosed};
 use crate::reports::{BlockRecords, Reports};
 use crate::wire::{self, Detail};
 
-/// Calls that may wait for the task; more wait in their connections.
+/// Capacity of the task's queue of calls. Further calls wait in their connections.
 const WAITING_CALLS: usize = 1_024;
 
-/// Most calls worked off before the log is written and they are answered.
+/// Maximum number of calls in a batch.
 const BATCH: usize = 256;
 
-/// Blocks that may close by themselves until an epoch comes.
+/// Maximum number of blocks that close on request (`Settle`) until an epoch runs.
 const SETTLING_BLOCKS: u64 = 10_001;
 
-/// Time between two times that the log is brought to the disk.
+/// Interval at which the log is synced to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How calls reach the task.
+/// Sends calls to the task.
 #[derive(Clone)]
 pub(crate) struct Handle {
     calls: mpsc::Sender<Call>,
     current: watch::Receiver<Current>,
-    /// The one place to read the history in: what it reads may be large.
+    /// Permit for reading the history. Only one read runs at a time, because a read may need much memory.
     reading: Arc<Semaphore>,
 }
 
-/// The task.
+/// The task that owns the ledger and the log.
 pub(crate) struct Node {
     ledger: Ledger,
     log: Log,
-    /// Where the coordinator, if there is one, is told of blocks once they are in the log.
+    /// Reports blocks to the coordinator once they are in the log. `None` without a coordinator.
     reports: Option<Reports>,
     calls: mpsc::Receiver<Call>,
     current: watch::Sender<Current>,
-    /// Time between two blocks, where it is not a barrier that closes them.
+    /// Time between two blocks. `None` if the barrier closes blocks.
     clock: Option<Duration>,
-    /// Who waits for the block of which step.
+    /// Waiting report of each validator.
     waiting: BTreeMap<Hotkey, WaitingReport>,
-    /// Who waits for the hold after which step.
+    /// Waiting calls for the hold after a step.
     holds: Vec<(u64, Reply<Block>)>,
     answers: Vec<Answer>,
 }
@@ -68,38 +68,38 @@ pub(crate) struct Current {
     metagraph: Arc<Version>,
 }
 
-/// A version of the metagraph, and its messages once somebody has asked for them.
+/// A version of the metagraph, and its messages, which are built on first use.
 struct Version {
     metagraph: Arc<Metagraph>,
     full: OnceLock<proto::Metagraph>,
     lite: OnceLock<proto::Metagraph>,
 }
 
-/// Why a call has no other answer.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error(transparent)]
     Barrier(#[from] BarrierError),
     #[error(transparent)]
     BlockUnavailable(#[from] BlockUnavailable),
-    #[error("blocks close by the clock here, there is no barrier")]
+    #[error("this chain has no barrier: its blocks are closed by the clock")]
     ByTheClock,
-    #[error("the same validator has reported by another stream")]
+    #[error("superseded by a report of the same validator on another stream")]
     ReportedElsewhere,
-    #[error("the validator was taken out of the barrier, and joins it again when it reports again")]
+    #[error("the validator was retired from the barrier; report again to rejoin")]
     Retired,
-    #[error("the history cannot be read: {0:#}")]
+    #[error("cannot read the history: {0:#}")]
     History(anyhow::Error),
-    #[error("the node is ending")]
+    #[error("the node is shutting down")]
     Ending,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
 
-/// What is sent once the log is written.
+/// Sends the reply of a call once the log is written.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// Looks something up, and answers with it.
+/// Reads from the chain and returns the answer.
 type Read = dyn FnOnce(&Chain) -> Answer + Send;
 
 struct WaitingReport {
@@ -107,7 +107,7 @@ struct WaitingReport {
     reply: Reply<proto::BlockClosed>,
 }
 
-/// What was submitted, the block that was open, and what came of it.
+/// Result of a submission and the number of the block that was open.
 pub(crate) struct SubmitAnswer {
     pub(crate) open: Block,
     pub(crate) submitted: Result<Submitted, DispatchError>,
@@ -149,7 +149,7 @@ enum Call {
     },
 }
 
-/// The task for a ledger, to be run, and a handle to it.
+/// Creates the task of a ledger and a handle to it. The caller runs the task.
 pub(crate) fn new(
     ledger: Ledger,
     log: Log,
@@ -189,7 +189,7 @@ impl Handle {
         self.ask(|reply| Call::Report { hotkey, step, reply }).await
     }
 
-    /// Looks something up in the chain as it is now.
+    /// Evaluates `read` on the current chain.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Chain) -> T + Send + 'static,
@@ -198,7 +198,7 @@ impl Handle {
             .await
     }
 
-    /// The metagraph as of a closed block, from memory or from the disk.
+    /// Returns the metagraph as of a closed block, from memory or from disk.
     pub(crate) async fn metagraph_at(&self, block: Block) -> Result<Arc<Metagraph>, CallError> {
         let folder = match self.ask(|reply| Call::MetagraphAt { block, reply }).await? {
             PastMetagraph::Held(metagraph) => return Ok(metagraph),
@@ -252,7 +252,7 @@ impl Handle {
         self.ask(|reply| Call::Release { step, reply }).await
     }
 
-    /// The metagraph now; notified when its version changes.
+    /// Returns a receiver of the current metagraph. It is notified when the version changes.
     pub(crate) fn current(&self) -> watch::Receiver<Current> {
         self.current.clone()
     }
@@ -268,12 +268,12 @@ impl Handle {
 }
 
 impl Current {
-    /// The last closed block.
+    /// Returns the number of the last closed block.
     pub(crate) fn block(&self) -> Block {
         self.block
     }
 
-    /// The metagraph, as the contract has it.
+    /// Returns the metagraph as a message.
     pub(crate) fn message(&self, detail: Detail) -> proto::Metagraph {
         let Version {
             metagraph,
@@ -304,10 +304,10 @@ impl Current {
 }
 
 impl Node {
-    /// Runs until every handle is gone.
+    /// Runs until every handle is dropped.
     ///
     /// # Errors
-    /// The log cannot be written, or the coordinator cannot be told.
+    /// Returns an error if the log cannot be written or records cannot be sent to the coordinator.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut sync = interval(SYNC_INTERVAL);
@@ -332,12 +332,12 @@ impl Node {
                 }
                 _ = sync.tick() => {
                     self.note_told();
-                    self.log.sync().context("the log cannot be brought to the disk")?;
+                    self.log.sync().context("cannot sync the log to disk")?;
                 }
             }
             self.acknowledge()?;
         }
-        self.log.sync().context("the log cannot be brought to the disk")
+        self.log.sync().context("cannot sync the log to disk")
     }
 
     fn work_off(&mut self, call: Call) {
@@ -418,7 +418,7 @@ impl Node {
         let open = self.ledger.chain().open_block();
         let block = self.ledger.retire(&hotkey)?;
         if block == open {
-            tracing::info!(%hotkey, reason, block = block.0, "taken out of the barrier");
+            tracing::info!(%hotkey, reason, block = block.0, "retired from the barrier");
             self.log.push(Change::Retired(Retired {
                 hotkey: hotkey.bytes().to_vec(),
                 reason,
@@ -460,14 +460,15 @@ impl Node {
         self.note(&closed);
     }
 
-    /// Closes blocks until an epoch has come with the last one. Asked again it finds that one, and closes none.
+    /// Closes blocks until the last closed block has run an epoch. Does nothing if it already has, if the clock closes
+    /// blocks, or if no epoch is due within [`SETTLING_BLOCKS`].
     fn settle(&mut self) {
         while self.clock.is_none() && self.ledger.is_unsettled(SETTLING_BLOCKS) {
             self.close();
         }
     }
 
-    /// Has a block's closing told, to the coordinator and in the node's own log.
+    /// Logs a warning for each failed transaction of a closed block and queues the block's records for the coordinator.
     fn note(&mut self, closed: &ClosedBlock) {
         trace_refusals(closed);
         if let Some(reports) = &mut self.reports
@@ -478,8 +479,8 @@ impl Node {
         }
     }
 
-    /// Tells the coordinator of the blocks that have closed, now that they are in the log. While it has too much to
-    /// acknowledge, the chain stands still.
+    /// Sends the records of the closed blocks to the coordinator, now that they are in the log. The chain pauses while
+    /// the coordinator has too many records to acknowledge.
     async fn tell(&mut self) -> anyhow::Result<()> {
         match &mut self.reports {
             Some(reports) => reports.send().await,
@@ -487,7 +488,7 @@ impl Node {
         }
     }
 
-    /// Notes up to which block the coordinator has all, so that a new start does not tell it again.
+    /// Logs the last block whose records the coordinator has acknowledged, so that a restart does not send them again.
     fn note_told(&mut self) {
         if let Some(block) = self.reports.as_mut().and_then(Reports::acknowledged) {
             self.log.push(Change::Reported(block.0));
@@ -500,7 +501,7 @@ impl Node {
         };
         let closed = self.ledger.close_step(step, &joined);
         for hotkey in &joined {
-            tracing::info!(%hotkey, step, block = closed.block.0, "takes part in the barrier again");
+            tracing::info!(%hotkey, step, block = closed.block.0, "rejoined the barrier");
         }
         self.log.push(Change::StepClosed(StepClosed {
             block: closed.block.0,
@@ -519,7 +520,7 @@ impl Node {
         }
     }
 
-    /// Answers the reports of the step whose block closed last, unless a hold stands after it.
+    /// Answers the reports of the last closed step, unless it is held.
     fn answer_reports(&mut self) {
         let Some(closed) = self.ledger.answered_step() else {
             return;
@@ -537,11 +538,11 @@ impl Node {
         self.answers.push(answer(reply, value));
     }
 
-    /// Makes durable what the batch changed, then answers it.
+    /// Writes the changes of the batch to the log, then answers its calls.
     fn acknowledge(&mut self) -> anyhow::Result<()> {
         self.log
             .commit()
-            .context("the log cannot be written, and what it does not hold cannot be acknowledged")?;
+            .context("cannot write the log, so nothing can be acknowledged")?;
         let chain = self.ledger.chain();
         self.current.send_if_modified(|current| {
             current.block = chain.block();
@@ -556,12 +557,12 @@ impl Node {
         }
         self.log
             .shorten(&self.ledger)
-            .context("the log cannot be replaced by a snapshot")
+            .context("cannot replace the log by a snapshot")
     }
 }
 
 fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, CallError>) -> Answer {
-    // Whoever asked may have gone, and needs no answer then.
+    // The caller may no longer wait for the answer.
     Box::new(move || drop(reply.send(value)))
 }
 
@@ -588,7 +589,7 @@ fn trace_refusals(closed: &ClosedBlock) {
                 nonce = applied.nonce.0,
                 block = closed.block.0,
                 refusal = refusal.name(),
-                "a transaction did not take effect: {refusal}"
+                "a transaction failed: {refusal}"
             );
         }
     }

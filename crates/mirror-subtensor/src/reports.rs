@@ -1,9 +1,9 @@
-//! What the coordinator is told of the chain, for the tables of the run: what became of transactions, and what epochs
-//! found and paid.
+//! Reports to the coordinator, for the tables of the run: the outcomes of transactions and the results of epochs.
 //!
-//! A closed block's records are made from the block, live and in a replay alike. They go out once the block is in the
-//! log. The log notes, now and then, up to which block the coordinator has acknowledged them; a node that starts again
-//! sends those of later blocks again, and the coordinator recognises what it has. So none is lost, whoever is killed.
+//! The records of a closed block are built from the block, both live and during replay. They are sent once the block is
+//! in the log. From time to time the log records the last block whose records the coordinator has acknowledged. After a
+//! restart the node sends the records of later blocks again, and the coordinator discards those that it already has. No
+//! record is lost if either process is killed.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -21,14 +21,15 @@ use tokio::sync::watch;
 
 use crate::wire;
 
-/// Most transactions, or neurons and bonds, of a record: less than a megabyte, unless a single neuron has more bonds.
+/// Maximum number of transactions, or of neurons plus bonds, in a record. This keeps a record below one megabyte unless
+/// a single neuron has more bonds.
 const PART: usize = 4_096;
 
-/// Records of blocks that the coordinator may not have, oldest block first.
+/// Records of the blocks that the coordinator may not have acknowledged, oldest block first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnacknowledgedBlocks(VecDeque<BlockRecords>);
 
-/// What there is to tell of a block, as a snapshot keeps it too.
+/// Records of one block, in the form in which a snapshot stores them.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct BlockRecords {
     #[prost(uint64, tag = "1")]
@@ -37,20 +38,21 @@ pub(crate) struct BlockRecords {
     records: Vec<Record>,
 }
 
-/// The node's end of the stream to the coordinator.
+/// Sender of the stream to the coordinator.
 pub(crate) struct Reports {
     unreported: UnacknowledgedBlocks,
-    /// A block goes with its last record.
+    /// The payload is the block number for the last record of a block, and `None` for the other records.
     reporter: Reporter<Option<Block>>,
-    /// Up to which block all is acknowledged.
+    /// Last block whose records are all acknowledged.
     acknowledged: watch::Receiver<Option<Block>>,
 }
 
-/// Hears up to which block all is acknowledged.
+/// Publishes the last block whose records are all acknowledged.
 pub(crate) struct Acknowledged(watch::Sender<Option<Block>>);
 
 impl Reports {
-    /// A stream to `coordinator` that begins with `unreported`, and its desk, which is to be worked at beside.
+    /// Creates a stream to `coordinator` that begins with `unreported`. The caller runs the returned [`ReportStream`]
+    /// concurrently.
     pub(crate) fn open(
         coordinator: SocketAddr,
         tracer: Tracer,
@@ -67,12 +69,12 @@ impl Reports {
         (reports, desk)
     }
 
-    /// Adds what there is to tell of a block.
+    /// Adds the records of a block.
     pub(crate) fn add(&mut self, block_records: BlockRecords) {
         self.unreported.add(block_records);
     }
 
-    /// Sends all that was added, which must be in the log; waits while too many records are unacknowledged.
+    /// Sends all added records, whose blocks must be in the log. Waits while too many records are unacknowledged.
     pub(crate) async fn send(&mut self) -> anyhow::Result<()> {
         while let Some(BlockRecords { block, mut records }) = self.unreported.0.pop_front() {
             let last = records.pop().and_then(|record| record.kind);
@@ -86,9 +88,9 @@ impl Reports {
         Ok(())
     }
 
-    /// Up to which block all is acknowledged, if that is news.
+    /// Returns the last acknowledged block if it has changed since the last call.
     pub(crate) fn acknowledged(&mut self) -> Option<Block> {
-        // Without its sender there is no news; sending fails then, and tells.
+        // If the sender was dropped, nothing is acknowledged any more, and sending returns the error.
         let news = self.acknowledged.has_changed().unwrap_or(false);
         news.then(|| *self.acknowledged.borrow_and_update()).flatten()
     }
@@ -104,12 +106,12 @@ impl AckHandler for Acknowledged {
         Ok(())
     }
 
-    /// It is this node that is spoken of.
+    /// Does nothing: this node is the subtensor.
     fn subtensor_moved(&mut self, _address: SocketAddr) {}
 }
 
 impl BlockRecords {
-    /// What there is to tell of the block that has just closed, if anything is.
+    /// Returns the records of the block that has just closed. `None` if there are none.
     pub(crate) fn new(closed: &ClosedBlock, chain: &Chain) -> Option<Self> {
         let mut kinds = transactions(closed);
         if let Some(epoch) = &closed.epoch {
@@ -133,17 +135,17 @@ impl FromIterator<BlockRecords> for UnacknowledgedBlocks {
 }
 
 impl UnacknowledgedBlocks {
-    /// Adds what there is to tell of a block.
+    /// Adds the records of a block.
     pub(crate) fn add(&mut self, block_records: BlockRecords) {
         self.0.push_back(block_records);
     }
 
-    /// Oldest block first.
+    /// Iterates over the blocks, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &BlockRecords> {
         self.0.iter()
     }
 
-    /// Lets go of all up to a block.
+    /// Removes the blocks up to and including `acknowledged`.
     pub(crate) fn forget(&mut self, acknowledged: Block) {
         while self.0.front().is_some_and(|first| first.block <= acknowledged.0) {
             self.0.pop_front();
@@ -177,7 +179,7 @@ fn transactions(closed: &ClosedBlock) -> Vec<Kind> {
         .collect()
 }
 
-/// By uid, in parts of limited size.
+/// Returns the results of an epoch by uid, split into records of limited size.
 fn findings(block: Block, epoch: &PaidEpoch, neurons: &[impl AsRef<Neuron>]) -> Vec<Kind> {
     let part = |first_uid| EpochFindings {
         epoch: epoch.number,

@@ -1,5 +1,5 @@
-//! The services of the contract, `Subtensor` for neurons, `SubtensorExplorer` for who looks on and `SubtensorControl`
-//! for the coordinator: messages in, checked, to the task, and its answers out.
+//! The gRPC services: `Subtensor` for neurons, `SubtensorExplorer` for observers and `SubtensorControl` for the
+//! coordinator. They check messages, pass them to the task and return its answers.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -31,23 +31,23 @@ use crate::barrier::BarrierError;
 use crate::node::{CallError, Handle, SubmitAnswer};
 use crate::wire::{self, Detail, Malformed};
 
-/// Streams of the metagraph at a time.
+/// Maximum number of concurrent metagraph streams.
 const WATCHERS: usize = 8_192;
 
-/// Longest reason for a retirement, bytes.
+/// Maximum length of the reason for a retirement, in bytes.
 const REASON_BYTES: usize = 1_024;
 
 #[derive(Clone)]
 struct Service {
     node: Handle,
-    /// Ends what would wait or stream for ever.
+    /// Ends streams and waiting calls at shutdown.
     ending: CancellationToken,
     watchers: Arc<Semaphore>,
-    /// Places to check signatures in, beside the one thread that all else runs on.
+    /// Permits for checking signatures on blocking threads. Everything else runs on a single thread.
     checking: Arc<Semaphore>,
 }
 
-/// The services of a node; their streams end when `ending` is cancelled.
+/// Returns the services of a node. Their streams end when `ending` is cancelled.
 pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
     let service = Service {
         node,
@@ -102,7 +102,7 @@ impl Subtensor for Service {
         &self,
         request: Request<Streaming<StepReport>>,
     ) -> Result<Response<Self::StepsStream>, Status> {
-        // One report is answered before the next is read: a stream has at most one that waits.
+        // A report is answered before the next is read, so at most one report of a stream waits.
         let state = (self.node.clone(), request.into_inner());
         let answers = stream::try_unfold(state, async |(node, mut reports)| {
             let Some(report) = reports.message().await? else {
@@ -136,14 +136,16 @@ impl Subtensor for Service {
     ) -> Result<Response<Self::WatchMetagraphStream>, Status> {
         let place = Arc::clone(&self.watchers).try_acquire_owned();
         let place = place.map_err(|_| {
-            Status::resource_exhausted(format!("{WATCHERS} streams watch the metagraph already"))
+            Status::resource_exhausted(format!(
+                "too many streams watch the metagraph: the limit is {WATCHERS}"
+            ))
         })?;
         let detail = detail(request.into_inner().lite);
         let mut current = self.node.current();
         current.mark_changed();
         let state = (current, detail, place);
         let versions = stream::unfold(state, async |(mut current, detail, place)| {
-            // An error means that the node has ended, and the stream with it.
+            // An error means that the node has ended, which ends the stream.
             current.changed().await.ok()?;
             let message = current.borrow_and_update().message(detail);
             Some((Ok(message), (current, detail, place)))
@@ -275,7 +277,8 @@ impl SubtensorControl for Service {
 }
 
 impl Service {
-    /// Has a transaction come through the gate. Order is not lost by it: what is submitted at a time has none.
+    /// Checks a transaction on a blocking thread. Transactions that are submitted concurrently have no order to
+    /// preserve.
     async fn admit(&self, signed: SignedTransaction) -> Result<Result<SignedTx, AdmissionError>, Status> {
         let checking = Arc::clone(&self.checking).acquire_owned().await;
         let checking = checking.map_err(|_| CallError::Ending)?;

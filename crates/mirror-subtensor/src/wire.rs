@@ -1,4 +1,4 @@
-//! Messages of the contract, checked, as the chain's types, and back.
+//! Conversion between the messages of the protocol, which are checked, and the types of the chain.
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -13,42 +13,42 @@ use mirror_proto::mirror::v1 as proto;
 
 use crate::barrier::ClosedStep;
 
-/// Longest name of a hyperparameter, bytes.
+/// Maximum length of a hyperparameter's name, in bytes.
 const NAME_BYTES: usize = 64;
 
-/// Longest salt of a commitment, numbers.
+/// Maximum length of the salt of a commitment, in numbers.
 const SALT_NUMBERS: usize = 256;
 
-/// A message that says nothing sensible.
+/// Error of a malformed message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    #[error("{field} has {length} bytes, and it is 32")]
+    #[error("{field} has {length} bytes: expected 32")]
     Key { field: &'static str, length: usize },
     #[error("the transaction has no call")]
     NoCall,
     #[error("the reveal has no weights")]
     NoWeights,
-    #[error("ip is no IPv4 or IPv6 address")]
+    #[error("ip is not an IPv4 or IPv6 address")]
     Ip,
-    #[error("port {port} is not 1 to 65535")]
+    #[error("port is {port}: expected 1 to 65535")]
     Port { port: u32 },
-    #[error("there are {count} {field}, and at most {most}")]
+    #[error("there are {count} {field}: expected at most {most}")]
     TooMany {
         field: &'static str,
         count: usize,
         most: usize,
     },
-    #[error("{field} holds {value}, which is more than 65535")]
+    #[error("{field} contains {value}: expected at most 65535")]
     TooLarge { field: &'static str, value: u32 },
-    #[error("the blocks {from} to {until} are not a first and a last one, at most 4095 after it")]
+    #[error("the window is blocks {from} to {until}: expected a last block at most 4095 after the first")]
     Window { from: u64, until: u64 },
-    #[error("the name has {length} bytes, and none has more than {NAME_BYTES}")]
+    #[error("the name has {length} bytes: expected at most {NAME_BYTES}")]
     Name { length: usize },
-    #[error("the metadata has {length} bytes, and at most {MAX_METADATA}")]
+    #[error("the metadata has {length} bytes: expected at most {MAX_METADATA}")]
     Metadata { length: usize },
 }
 
-/// How much of a metagraph is told.
+/// Level of detail of a metagraph message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     Full,
@@ -157,7 +157,7 @@ fn number(field: &'static str, value: u32) -> Result<u16, Malformed> {
     u16::try_from(value).map_err(|_| Malformed::TooLarge { field, value })
 }
 
-/// Checks all before anything is made of them.
+/// Converts numbers to 16 bits. Checks all of them before it allocates.
 fn numbers(
     field: &'static str,
     numbers: &[u32],
@@ -183,7 +183,7 @@ pub(crate) fn key(field: &'static str, bytes: &[u8]) -> Result<PublicKey, Malfor
     })
 }
 
-/// An error of the chain as the contract has it.
+/// Converts an error of the chain.
 pub(crate) fn dispatch_error(error: DispatchError) -> proto::DispatchError {
     macro_rules! by_name {
         ($($name:ident)+) => {
@@ -244,7 +244,7 @@ pub(crate) fn dispatch_error(error: DispatchError) -> proto::DispatchError {
     }
 }
 
-/// A closed step as the validator `hotkey` hears of it.
+/// Returns the report of a closed step for the validator `hotkey`.
 pub(crate) fn block_closed(closed: &ClosedStep, hotkey: &PublicKey) -> proto::BlockClosed {
     let own = closed.applied.iter().filter(|applied| applied.signer == *hotkey);
     let applied = own.map(|Applied { nonce, outcome, .. }| proto::Applied {
@@ -259,7 +259,7 @@ pub(crate) fn block_closed(closed: &ClosedStep, hotkey: &PublicKey) -> proto::Bl
     }
 }
 
-/// The metagraph as of `block`.
+/// Returns the metagraph as of `block`.
 pub(crate) fn metagraph(metagraph: &Metagraph, block: Block, detail: Detail) -> proto::Metagraph {
     let neurons = (0..).zip(&metagraph.neurons);
     proto::Metagraph {

@@ -1,9 +1,9 @@
-//! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
-//! The real process under a client that submits and reports, killed with SIGKILL at random moments: it comes back with
-//! all that it acknowledged, in the state that a node has which was never killed, and its coordinator is told the same.
+//! Kills the real process with SIGKILL at random moments while clients submit and report. After each restart the node
+//! has everything that it acknowledged. At the end its state and the records that its coordinator received equal those
+//! of a node that was never killed.
 //!
-//! Twenty kills, or as many as `MIRROR_KILLS` says. A snapshot takes the log's place each 16 blocks, so that some fall
-//! into the writing of one.
+//! `MIRROR_KILLS` sets the number of kills, 20 by default. A snapshot replaces the log every 16 blocks, so that some
+//! kills hit the writing of one.
 
 mod network;
 
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 const VALIDATORS: u8 = 2;
 
-/// Steps a kill. Each has five answers at least, and a kill waits for less than sixty.
+/// Steps per kill. A step has at least five replies, and there are fewer than sixty replies between two kills.
 const STEPS: u64 = 15;
 
 fn kills() -> u64 {
@@ -38,7 +38,7 @@ fn kills() -> u64 {
     kills.parse().expect("MIRROR_KILLS is a number")
 }
 
-/// One each five blocks.
+/// Number of epochs: one every five blocks.
 fn epochs() -> u64 {
     STEPS * kills() / 5
 }
@@ -47,7 +47,7 @@ fn epochs() -> u64 {
 struct Process {
     child: Child,
     address: SocketAddr,
-    /// Its lifeline.
+    /// The node's lifeline.
     _stdin: ChildStdin,
 }
 
@@ -60,15 +60,15 @@ impl Process {
             .expect("the binary starts");
         let launch = launched(role.clone(), incarnation);
         let mut stdin = child.stdin.take().expect("piped");
-        let line = serde_json::to_string(&launch).expect("a launch description is JSON");
-        writeln!(stdin, "{line}").expect("the node reads its launch description");
+        let line = serde_json::to_string(&launch).expect("a launch config serializes to JSON");
+        writeln!(stdin, "{line}").expect("the node reads its launch config");
         let mut answer = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout)
             .read_line(&mut answer)
-            .expect("the node says where it listens");
+            .expect("the node prints its listen address");
         let Listening { address, .. } =
-            serde_json::from_str(&answer).expect("the node says where it listens");
+            serde_json::from_str(&answer).expect("the node prints its listen address");
         Self {
             child,
             address,
@@ -82,16 +82,16 @@ impl Process {
     }
 }
 
-/// What a validator heard, step by step.
+/// The blocks that a validator received, step by step.
 type Received = Vec<BlockClosed>;
 
-/// Does all that `validator` has to do, asking again whenever the node has died; `acted` is told of each answer.
+/// Runs all steps of `validator` and retries whenever the node has died. Calls `acted` after each reply.
 async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: impl Fn()) -> Received {
     let mut address = address;
     let mut heard = Received::new();
-    // What is asked in this step and acknowledged, and so is not sent again.
+    // Number of acknowledged requests of this step, which are not sent again.
     let mut acknowledged = 0;
-    // Until the node dies.
+    // Present until the node dies.
     let mut connected: Option<(Clients, Steps)> = None;
     while (heard.len() as u64) < STEPS * kills() {
         let step = heard.len() as u64;
@@ -103,7 +103,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
                 let steps = Steps::open(&mut clients.subtensor, hotkey(validator)).await?;
                 connected = Some((clients, steps));
             }
-            let (clients, steps) = connected.as_mut().expect("connected just now, if not before");
+            let (clients, steps) = connected.as_mut().expect("connected above");
             for asked in asked(validator, step).into_iter().skip(acknowledged) {
                 let (refusal, _) = clients.submit(asked).await?;
                 assert_eq!(refusal, "");
@@ -120,7 +120,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
             }
             Err(_the_node_has_died) => {
                 connected = None;
-                // At once if it has been started again since this validator connected.
+                // Returns immediately if the node was started again after this validator connected.
                 address.changed().await.expect("the node is started again");
             }
         }
@@ -128,8 +128,8 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
     heard
 }
 
-/// What is submitted in a step: a validator's weights that depend on it, and beside the first validator's a miner's
-/// axon.
+/// Returns the requests of a step: the validator's weights, which depend on the step, and for the first validator also
+/// a miner's axon.
 fn asked(validator: u8, step: u64) -> Vec<Request> {
     let weight = |uid, weight| Weight { uid, weight };
     let weights = [
@@ -157,11 +157,11 @@ async fn final_metagraph(address: SocketAddr) -> Metagraph {
         .subtensor
         .get_metagraph(request)
         .await
-        .expect("there is one")
+        .expect("there is a metagraph")
         .into_inner()
 }
 
-/// What became of blocks and what epochs found, by number. What is told again must be the same again.
+/// Transactions by block and results by epoch. A record that is received again must be unchanged.
 #[derive(Debug, Default, PartialEq)]
 struct ChainHistory {
     blocks: BTreeMap<u64, Kind>,
@@ -173,31 +173,30 @@ impl ChainHistory {
         let (entries, number) = match kind {
             Kind::Transactions(closed) => (&mut self.blocks, closed.block),
             Kind::Epoch(epoch) => (&mut self.epochs, epoch.epoch),
-            other => panic!("{other:?} is nothing of the chain's"),
+            other => panic!("{other:?} is not a record of the chain"),
         };
         let first = entries.entry(number).or_insert_with(|| kind.clone());
         assert_eq!(first, kind);
     }
 
-    /// All that was told until the last epoch of the run has been.
+    /// Collects records until the last epoch and the last block of the run have arrived.
     async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
         let mut chronicle = Self::default();
         while !chronicle.epochs.contains_key(&epochs())
             || !chronicle.blocks.contains_key(&(STEPS * kills() + 1))
         {
-            chronicle.enter(&told.recv().await.expect("the coordinator is there"));
+            chronicle.enter(&told.recv().await.expect("the coordinator runs"));
         }
         chronicle
     }
 }
 
-/// What validators hear from a node that nobody kills, where it ends, and what its coordinator is told.
+/// Runs a node without kills. Returns the blocks that its validators received, its last metagraph and the records that
+/// its coordinator received.
 async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory) {
     let (coordinator, told) = coordinator::records().await;
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a port");
-    let address = listener.local_addr().expect("it is bound");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("the listener is bound");
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(mirror_subtensor::serve(
         launched(role(state, coordinator), 0),
@@ -210,7 +209,10 @@ async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory)
     let heard = futures::future::join_all(validators).await;
     let metagraph = final_metagraph(address).await;
     shutdown.cancel();
-    served.await.expect("no panic").expect("the node ends well");
+    served
+        .await
+        .expect("no panic")
+        .expect("the node ends without an error");
     (heard, metagraph, ChainHistory::of(told).await)
 }
 
@@ -222,8 +224,8 @@ fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
 }
 
 #[tokio::test]
-async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
+async fn acknowledged_changes_survive_every_kill() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let (expected, expected_metagraph, chronicle) = uninterrupted(&folder.path().join("twin")).await;
     assert_eq!(
         expected_metagraph.neurons[0].port,
@@ -243,7 +245,7 @@ async fn nothing_acknowledged_is_lost_however_often_the_node_is_killed() {
     let killer = async {
         let mut generator = Seed::root(7).child("kills").generator();
         for incarnation in 1..=kills() as u32 {
-            // After so many answers more, while other calls are on their way.
+            // Waits for a random number of replies, while other calls are in progress.
             let moment = answers.load(Ordering::Relaxed) + generator.random_range(1..60);
             while answers.load(Ordering::Relaxed) < moment {
                 answered.notified().await;

@@ -1,4 +1,4 @@
-//! The node over gRPC, in this process.
+//! Tests of the node over gRPC, in this process.
 
 mod network;
 
@@ -34,7 +34,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-/// A node that runs, and clients of it.
+/// A running node and its clients.
 struct Running {
     clients: Clients,
     address: SocketAddr,
@@ -44,10 +44,8 @@ struct Running {
 
 impl Running {
     async fn start(launch: SubtensorLaunch) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a port");
-        let address = listener.local_addr().expect("it is bound");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("the listener is bound");
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(mirror_subtensor::serve(
             launched(launch, 0),
@@ -68,7 +66,7 @@ impl Running {
         self.served
             .await
             .expect("the node does not panic")
-            .expect("the node ends well");
+            .expect("the node ends without an error");
     }
 
     async fn begin(&mut self) -> u64 {
@@ -84,16 +82,18 @@ impl Running {
     async fn steps(&mut self, uid: u8) -> Steps {
         Steps::open(&mut self.clients.subtensor, hotkey(uid))
             .await
-            .expect("streams open")
+            .expect("the stream opens")
     }
 
-    /// The refusal, empty where there is none, and the block.
+    /// Submits a request. Returns the refusal, empty if there is none, and the block.
     async fn submit(&mut self, asked: Request) -> Result<(String, u64), Status> {
         self.clients.submit(asked).await
     }
 
     async fn metagraph(&mut self) -> Metagraph {
-        self.metagraph_at(None).await.expect("there is always one")
+        self.metagraph_at(None)
+            .await
+            .expect("there is always a metagraph")
     }
 
     async fn metagraph_at(&mut self, block: Option<u64>) -> Result<Metagraph, Status> {
@@ -141,10 +141,10 @@ impl Running {
 }
 
 fn state() -> TempDir {
-    tempfile::tempdir().expect("there is a place for temporary files")
+    tempfile::tempdir().expect("a temporary folder")
 }
 
-/// Reports `step` for all streams at once; gives the number of the block, the same for all.
+/// Reports `step` on all streams concurrently. Returns the number of the block, which must be the same for all.
 async fn report_all<const N: usize>(streams: [&mut Steps; N], step: u64) -> u64 {
     let reports = streams.map(|stream| stream.report(step));
     let closed = futures::future::try_join_all(reports)
@@ -163,7 +163,7 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 3)).await;
     assert_eq!(
-        node.submit(serve_axon(0, 1, 8091)).await.expect("sound"),
+        node.submit(serve_axon(0, 1, 8091)).await.expect("valid"),
         (String::new(), 1)
     );
     assert_eq!(node.metagraph().await.neurons[0].ip, "");
@@ -181,13 +181,13 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
         let nonce = step + 1;
         node.submit(set_weights(2, nonce, &uid_weights[..1]))
             .await
-            .expect("sound");
+            .expect("valid");
         node.submit(set_weights(3, nonce, &uid_weights))
             .await
-            .expect("sound");
+            .expect("valid");
         node.submit(set_weights(4, nonce, &uid_weights[..1]))
             .await
-            .expect("sound");
+            .expect("valid");
         let (a, b, c) = tokio::join!(a.report(step), b.report(step), c.report(step));
         let (a, b, c) = (a.expect("closes"), b.expect("closes"), c.expect("closes"));
         assert_eq!((a.block, a.step), (step + 2, step));
@@ -206,7 +206,7 @@ async fn a_block_closes_when_all_three_validators_have_reported() {
             (a.metagraph_version, a.metagraph_version)
         );
     }
-    // The epochs of netuid 1 with tempo 4 fall on blocks 3, 8, …: two thirds of the stake give uid 0 all.
+    // The epochs of netuid 1 with tempo 4 fall on blocks 3, 8, …: two thirds of the stake vote for uid 0.
     let incentives: Vec<_> = node
         .metagraph()
         .await
@@ -230,17 +230,17 @@ async fn steps_may_be_counted_from_one() {
 }
 
 #[tokio::test]
-async fn a_validator_that_comes_back_hears_of_closed_steps_again() {
+async fn a_validator_that_returns_receives_closed_steps_again() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 2)).await;
     node.begin().await;
     let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
     node.submit(set_weights(2, 1, &[Weight { uid: 1, weight: 5 }]))
         .await
-        .expect("sound");
+        .expect("valid");
     report_all([&mut a, &mut b], 0).await;
     report_all([&mut a, &mut b], 1).await;
-    // It dies with its stream, which retires nobody: its partner's report waits.
+    // The validator dies with its stream. That retires no validator: its partner's report waits.
     drop(a);
     let waiting = tokio::spawn(async move { (b.report(2).await, b) });
     let mut again = node.steps(2).await;
@@ -261,7 +261,7 @@ async fn a_validator_that_comes_back_hears_of_closed_steps_again() {
 }
 
 #[tokio::test]
-async fn of_two_streams_of_a_validator_the_later_report_counts() {
+async fn the_later_report_of_a_validator_supersedes_the_earlier_one() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 2)).await;
     node.begin().await;
@@ -269,7 +269,7 @@ async fn of_two_streams_of_a_validator_the_later_report_counts() {
     let (by_one, by_two) = (pin!(one.report(0)), pin!(two.report(0)));
     let (superseded, counts) = select(by_one, by_two).await.factor_first();
     assert_eq!(
-        superseded.expect_err("the other came later").code(),
+        superseded.expect_err("the other report came later").code(),
         Code::Aborted
     );
     let (closed, of_partner) = tokio::join!(counts, partner.report(0));
@@ -287,12 +287,12 @@ async fn a_retired_validator_is_not_waited_for_until_it_reports_again() {
     let (mut a, mut b, mut c) = (node.steps(2).await, node.steps(3).await, node.steps(4).await);
     report_all([&mut a, &mut b, &mut c], 0).await;
     drop(c);
-    // The block that waits for uid 4 alone closes with its retirement.
+    // The block that waits only for uid 4 closes with its retirement.
     let (closed, retired) = tokio::join!(report_all([&mut a, &mut b], 1), node.retire(4));
     assert_eq!((closed, retired), (3, 3));
     assert_eq!(node.retire(4).await, 3);
     assert_eq!(report_all([&mut a, &mut b], 2).await, 4);
-    // Back again: it catches up with what has closed.
+    // Uid 4 returns and catches up with the closed steps.
     let mut c = node.steps(4).await;
     assert_eq!(c.report(1).await.expect("closed before").block, 3);
     assert_eq!(c.report(2).await.expect("closed before").block, 4);
@@ -301,7 +301,7 @@ async fn a_retired_validator_is_not_waited_for_until_it_reports_again() {
 }
 
 #[tokio::test]
-async fn what_is_submitted_during_a_hold_is_there_with_the_next_block() {
+async fn transactions_submitted_during_a_hold_are_in_the_next_block() {
     let state = state();
     let mut launch = launch(state.path(), 2);
     launch.holds = vec![1];
@@ -320,21 +320,21 @@ async fn what_is_submitted_during_a_hold_is_there_with_the_next_block() {
     );
 
     let held = tokio::spawn(async move { report_all([&mut a, &mut b], 1).await });
-    assert_eq!(node.await_hold(1).await.expect("it comes"), 3);
+    assert_eq!(node.await_hold(1).await.expect("the hold is reached"), 3);
     assert_eq!(node.metagraph().await.block, 3);
     assert!(!held.is_finished());
-    // The node may die while the barrier stands; the validators and the coordinator ask again.
+    // The node may die during a hold. The validators and the coordinator then repeat their calls.
     held.abort();
     node.end().await;
     let mut node = Running::start(launch).await;
-    assert_eq!(node.await_hold(1).await.expect("it stands still"), 3);
+    assert_eq!(node.await_hold(1).await.expect("the hold is active"), 3);
     let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
     let held = tokio::spawn(async move { (report_all([&mut a, &mut b], 1).await, a, b) });
-    node.submit(serve_axon(1, 1, 9_999)).await.expect("sound");
+    node.submit(serve_axon(1, 1, 9_999)).await.expect("valid");
     assert_eq!(node.metagraph().await.neurons[1].port, 0);
     assert_eq!(
         (
-            node.release(1).await.expect("stands"),
+            node.release(1).await.expect("active"),
             node.release(1).await.expect("again")
         ),
         (3, 3)
@@ -347,11 +347,11 @@ async fn what_is_submitted_during_a_hold_is_there_with_the_next_block() {
         node.metagraph_at(Some(4)).await.expect("held").neurons[1].port,
         9_999
     );
-    assert_eq!(node.await_hold(1).await.expect("gone by"), 3);
+    assert_eq!(node.await_hold(1).await.expect("the hold was released"), 3);
 }
 
 #[tokio::test]
-async fn a_transaction_that_arrives_twice_acts_once() {
+async fn a_transaction_that_arrives_twice_takes_effect_once() {
     let state = state();
     let launch = launch(state.path(), 1);
     let mut node = Running::start(launch.clone()).await;
@@ -363,31 +363,31 @@ async fn a_transaction_that_arrives_twice_acts_once() {
         }),
     };
     assert_eq!(
-        node.submit(register.clone()).await.expect("sound"),
+        node.submit(register.clone()).await.expect("valid"),
         (String::new(), 1)
     );
     assert_eq!(
-        node.submit(register.clone()).await.expect("sound"),
+        node.submit(register.clone()).await.expect("valid"),
         (String::new(), 1)
     );
     node.begin().await;
     assert_eq!(
-        node.submit(register.clone()).await.expect("sound"),
+        node.submit(register.clone()).await.expect("valid"),
         (String::new(), 1)
     );
     node.end().await;
     let mut node = Running::start(launch).await;
     assert_eq!(
-        node.submit(register.clone()).await.expect("sound"),
+        node.submit(register.clone()).await.expect("valid"),
         (String::new(), 1)
     );
     let below = Request { nonce: 0, ..register };
-    assert_eq!(node.submit(below).await.expect("sound"), ("Stale".to_owned(), 2));
+    assert_eq!(node.submit(below).await.expect("valid"), ("Stale".to_owned(), 2));
     assert_eq!(node.metagraph().await.neurons.len(), usize::from(MINERS) + 2);
 }
 
 #[tokio::test]
-async fn the_metagraph_is_watched() {
+async fn watchers_receive_every_version_of_the_metagraph() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     let mut versions = node
@@ -400,14 +400,14 @@ async fn the_metagraph_is_watched() {
     let first = versions
         .message()
         .await
-        .expect("sound")
-        .expect("there is one now");
+        .expect("valid")
+        .expect("there is a first version");
     assert_eq!((first.version, first.block), (1, 0));
     node.begin().await;
     let mut a = node.steps(2).await;
-    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    node.submit(serve_axon(0, 1, 8091)).await.expect("valid");
     report_all([&mut a], 0).await;
-    let second = versions.message().await.expect("sound").expect("it changed");
+    let second = versions.message().await.expect("valid").expect("it changed");
     assert_eq!(
         (second.version, second.block, second.neurons[0].port),
         (2, 2, 8091)
@@ -416,11 +416,17 @@ async fn the_metagraph_is_watched() {
     assert_eq!(node.metagraph_at(Some(1)).await.expect("held").version, 1);
     drop(a);
     node.end().await;
-    assert!(versions.message().await.expect("ends in order").is_none());
+    assert!(
+        versions
+            .message()
+            .await
+            .expect("the stream ends without an error")
+            .is_none()
+    );
 }
 
 #[tokio::test]
-async fn nominators_are_told_by_coldkey() {
+async fn nominators_are_listed_by_coldkey() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     let request = NominatorsRequest {
@@ -431,7 +437,7 @@ async fn nominators_are_told_by_coldkey() {
         .subtensor
         .get_nominators(request)
         .await
-        .expect("sound")
+        .expect("valid")
         .into_inner()
         .nominators;
     let nominators: Vec<_> = nominators
@@ -446,7 +452,7 @@ async fn nominators_are_told_by_coldkey() {
 }
 
 #[tokio::test]
-async fn money_moves_and_is_told_of() {
+async fn stakes_balances_and_issuance_are_reported() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     let by = |key, nonce, call| Request { key, nonce, call };
@@ -464,13 +470,13 @@ async fn money_moves_and_is_told_of() {
     };
     node.submit(by(cold(0), 1, Call::BecomeDelegate(take)))
         .await
-        .expect("sound");
+        .expect("valid");
     node.begin().await;
     for asked in [
         by(cold(OWNER), 1, Call::AddStake(added)),
         by(cold(OWNER), 2, Call::SetHyperparameter(tempo)),
     ] {
-        node.submit(asked).await.expect("sound");
+        node.submit(asked).await.expect("valid");
     }
     let mut member = node.steps(2).await;
     assert_eq!(report_all([&mut member], 0).await, 2);
@@ -483,7 +489,7 @@ async fn money_moves_and_is_told_of() {
         coldkey: coldkey(OWNER).bytes().to_vec(),
         block: None,
     };
-    let balance = accounts.get_balance(request).await.expect("sound").into_inner();
+    let balance = accounts.get_balance(request).await.expect("valid").into_inner();
     assert_eq!((balance.free, balance.staked), (6_000, 4_000));
     let staked_with = Stake {
         hotkey: hotkey(0).bytes().to_vec(),
@@ -496,18 +502,18 @@ async fn money_moves_and_is_told_of() {
     };
     let then = accounts.get_balance(then).await.expect("held").into_inner();
     assert_eq!((then.free, then.staked), (10_000, 0));
-    let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("sound");
+    let delegates = accounts.get_delegates(DelegatesRequest {}).await.expect("valid");
     let delegates = delegates.into_inner().delegates.into_iter();
     let takes: BTreeMap<_, _> = delegates
         .map(|delegate| (delegate.hotkey, delegate.take))
         .collect();
-    // Uid 2 is nominated from the start, at the default of 18 %.
+    // Uid 2 is nominated from the start, with the default take of 18 %.
     let expected = [(0, 6_553), (2, 11_796)].map(|(uid, take)| (hotkey(uid).bytes().to_vec(), take));
     assert_eq!(takes, expected.into());
     let issuance = accounts
         .get_issuance(IssuanceRequest {})
         .await
-        .expect("sound")
+        .expect("valid")
         .into_inner();
     assert_eq!(
         (issuance.genesis, issuance.minted, issuance.pending),
@@ -515,7 +521,7 @@ async fn money_moves_and_is_told_of() {
     );
     assert_eq!(issuance.total, 2_000_011_007);
     let metagraph = node.metagraph().await;
-    let rules = metagraph.hyperparameters.expect("it has rules");
+    let rules = metagraph.hyperparameters.expect("it has hyperparameters");
     assert_eq!(rules.tempo, 9);
     assert!(rules.all.contains(&Hyperparameter {
         name: "tempo".to_owned(),
@@ -526,7 +532,7 @@ async fn money_moves_and_is_told_of() {
 }
 
 #[tokio::test]
-async fn what_mocks_answer_from_nothing_is_kept_here() {
+async fn metadata_balances_and_forced_registrations_survive_a_restart() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     node.begin().await;
@@ -547,7 +553,7 @@ async fn what_mocks_answer_from_nothing_is_kept_here() {
         by(cold(OWNER), 1, balance),
         by(cold(OWNER), 2, seat),
     ] {
-        assert_eq!(node.submit(asked).await.expect("sound").0, "");
+        assert_eq!(node.submit(asked).await.expect("valid").0, "");
     }
     let too_long = node.submit(by(hot(0), 2, publish(&[0; 129]))).await;
     assert_eq!(
@@ -559,7 +565,7 @@ async fn what_mocks_answer_from_nothing_is_kept_here() {
     drop(member);
     node.end().await;
 
-    // All of it is there when the node starts again.
+    // Everything is still there after a restart.
     let node = Running::start(launch(state.path(), 1)).await;
     let mut explorer = SubtensorExplorerClient::connect(format!("http://{}", node.address))
         .await
@@ -567,20 +573,20 @@ async fn what_mocks_answer_from_nothing_is_kept_here() {
     let request = MetadataRequest {
         hotkey: hotkey(0).bytes().to_vec(),
     };
-    let metadata = explorer.get_metadata(request).await.expect("sound").into_inner();
+    let metadata = explorer.get_metadata(request).await.expect("valid").into_inner();
     assert_eq!((&metadata.data[..], metadata.block), (&b"a model"[..], Some(2)));
     let request = BalanceRequest {
         coldkey: coldkey(8).bytes().to_vec(),
         block: None,
     };
-    let balance = explorer.get_balance(request).await.expect("sound").into_inner();
+    let balance = explorer.get_balance(request).await.expect("valid").into_inner();
     assert_eq!((balance.free, balance.staked), (3_600, 70));
     let info = explorer.get_subnet_info(SubnetInfoRequest {}).await;
-    let info = info.expect("sound").into_inner();
+    let info = info.expect("valid").into_inner();
     assert_eq!((info.block, info.netuid, info.neurons), (2, 1, 4));
     assert_eq!((info.existential_deposit, info.transfer_fee), (500, 0));
     assert_eq!(info.owner_coldkey, coldkey(OWNER).bytes());
-    assert_eq!(info.hyperparameters.expect("it has rules").tempo, 4);
+    assert_eq!(info.hyperparameters.expect("it has hyperparameters").tempo, 4);
     let mut hashes = Vec::new();
     for block in [None, Some(0), Some(1), Some(2)] {
         let hash = explorer.get_block_hash(BlockHashRequest { block }).await;
@@ -596,12 +602,12 @@ async fn what_mocks_answer_from_nothing_is_kept_here() {
 }
 
 #[tokio::test]
-async fn a_lite_metagraph_leaves_out_what_neurons_say_of_each_other() {
+async fn a_lite_metagraph_omits_weights() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     node.submit(set_weights(2, 1, &[Weight { uid: 1, weight: 5 }]))
         .await
-        .expect("sound");
+        .expect("valid");
     node.begin().await;
     for (block, lite, weights) in [
         (None, false, 1),
@@ -617,11 +623,11 @@ async fn a_lite_metagraph_leaves_out_what_neurons_say_of_each_other() {
 }
 
 #[tokio::test]
-async fn the_clock_closes_blocks_once_it_has_begun() {
+async fn the_clock_closes_blocks_after_begin() {
     let state = state();
     let mut launch = launch(state.path(), 1);
     launch.block_time = BlockTime::Seconds(0.001);
-    // Epochs pay, and make versions of their own.
+    // Epochs would create further versions.
     launch.genesis.hyperparameters.insert("tempo".to_owned(), 0);
     let mut node = Running::start(launch.clone()).await;
     let mut versions = node
@@ -634,16 +640,16 @@ async fn the_clock_closes_blocks_once_it_has_begun() {
     versions
         .message()
         .await
-        .expect("sound")
-        .expect("there is one now");
+        .expect("valid")
+        .expect("there is a first version");
     assert_eq!(node.metagraph().await.block, 0);
     node.begin().await;
-    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    node.submit(serve_axon(0, 1, 8091)).await.expect("valid");
     let changed = versions
         .message()
         .await
-        .expect("sound")
-        .expect("a block closes by itself");
+        .expect("valid")
+        .expect("the clock closes a block");
     assert_eq!(changed.neurons[0].port, 8091);
     let mut steps = node.steps(2).await;
     assert_eq!(
@@ -652,7 +658,7 @@ async fn the_clock_closes_blocks_once_it_has_begun() {
     );
     drop(steps);
     node.end().await;
-    // Started again, it goes on without being told to.
+    // After a restart the clock runs without another `Begin`.
     let mut node = Running::start(launch).await;
     let mut versions = node
         .clients
@@ -664,22 +670,22 @@ async fn the_clock_closes_blocks_once_it_has_begun() {
     let before = versions
         .message()
         .await
-        .expect("sound")
-        .expect("there is one now");
+        .expect("valid")
+        .expect("there is a first version");
     assert!(before.block >= changed.block);
-    node.submit(serve_axon(0, 2, 8092)).await.expect("sound");
+    node.submit(serve_axon(0, 2, 8092)).await.expect("valid");
     let after = versions
         .message()
         .await
-        .expect("sound")
-        .expect("a block closes by itself");
+        .expect("valid")
+        .expect("the clock closes a block");
     assert_eq!(after.neurons[0].port, 8092);
     drop(versions);
     node.end().await;
 }
 
 #[tokio::test]
-async fn health_checking_is_answered() {
+async fn health_checks_are_answered() {
     let state = state();
     let node = Running::start(launch(state.path(), 1)).await;
     let channel = Channel::from_shared(format!("http://{}", node.address)).expect("a URI");
@@ -693,7 +699,7 @@ async fn health_checking_is_answered() {
 }
 
 #[tokio::test]
-async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
+async fn malformed_requests_are_refused_and_change_nothing() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     let of = |call| Transaction {
@@ -738,7 +744,7 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
     ];
     let mut submit = async |signed| {
         let submitted = node.clients.submit_signed(signed).await;
-        submitted.expect_err("nonsense").code()
+        submitted.expect_err("malformed").code()
     };
     for transaction in malformed {
         assert_eq!(submit(sign(&hot(0), &transaction)).await, Code::InvalidArgument);
@@ -755,13 +761,13 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
     let nobody = PublicKey::from_bytes([77; 32]);
     let mut stranger = Steps::open(&mut node.clients.subtensor, nobody)
         .await
-        .expect("streams open");
-    let unknown = stranger.report(0).await.expect_err("no member");
+        .expect("the stream opens");
+    let unknown = stranger.report(0).await.expect_err("not a member");
     assert_eq!(
         (unknown.code(), unknown.message()),
         (
             Code::NotFound,
-            &*format!("hotkey {nobody} takes no part in the barrier")
+            &*format!("hotkey {nobody} is not a member of the barrier")
         )
     );
     let mut member = node.steps(2).await;
@@ -771,13 +777,16 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
         Code::FailedPrecondition
     );
     assert_eq!(
-        node.metagraph_at(Some(3)).await.expect_err("to come").code(),
+        node.metagraph_at(Some(3))
+            .await
+            .expect_err("not closed yet")
+            .code(),
         Code::FailedPrecondition
     );
     assert_eq!(
         node.metagraph_at(Some(u64::MAX))
             .await
-            .expect_err("to come")
+            .expect_err("not closed yet")
             .code(),
         Code::FailedPrecondition
     );
@@ -787,7 +796,7 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
         .subtensor
         .get_nominators(short)
         .await
-        .expect_err("no key");
+        .expect_err("not a key");
     assert_eq!(refused.code(), Code::InvalidArgument);
     let reason = RetireRequest {
         hotkey: hotkey(2).bytes().to_vec(),
@@ -806,7 +815,7 @@ async fn what_says_nothing_sensible_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn steps_closed_long_ago_are_not_answered_any_more() {
+async fn reports_of_steps_closed_long_ago_are_refused() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
     node.begin().await;
@@ -814,16 +823,14 @@ async fn steps_closed_long_ago_are_not_answered_any_more() {
     for step in 0..1_025 {
         report_all([&mut a], step).await;
     }
-    assert_eq!(a.report(1).await.expect("the oldest").block, 3);
-    let forgotten = a.report(0).await.expect_err("forgotten");
+    assert_eq!(a.report(1).await.expect("the oldest answered step").block, 3);
+    let forgotten = a.report(0).await.expect_err("no longer answered");
     assert_eq!(forgotten.code(), Code::OutOfRange);
 }
 
-/// Why a node with this launch description does not serve.
+/// Returns the error with which a node with this launch config refuses to serve.
 async fn refused(launch: SubtensorLaunch) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let error = mirror_subtensor::serve(launched(launch, 0), listener, CancellationToken::new()).await;
     format!("{:#}", error.expect_err("the node refuses to serve"))
 }
@@ -834,10 +841,10 @@ fn assert_says(message: &str, words: &str) {
 }
 
 #[tokio::test]
-async fn a_log_that_is_not_this_chains_is_refused() {
+async fn a_log_of_another_chain_is_refused() {
     let state = state();
     let node = Running::start(launch(state.path(), 1)).await;
-    // While it runs the log is its own.
+    // The running node locks its log.
     assert_says(
         &refused(launch(state.path(), 1)).await,
         "written by another process",
@@ -850,22 +857,22 @@ async fn a_log_that_is_not_this_chains_is_refused() {
     };
     assert_says(&refused(holds).await, "another genesis");
 
-    let foreign = tempfile::tempdir().expect("there is a place for temporary files");
+    let foreign = tempfile::tempdir().expect("a temporary folder");
     write_journal(foreign.path(), &[b"a row of something else"]);
-    assert_says(&refused(launch(foreign.path(), 1)).await, "not a chain's");
+    assert_says(&refused(launch(foreign.path(), 1)).await, "not a chain log");
 }
 
 #[tokio::test]
-async fn a_damaged_log_is_refused_and_a_torn_end_is_cut_off() {
+async fn a_damaged_log_is_refused_and_a_torn_tail_is_cut_off() {
     let state = state();
     let mut node = Running::start(launch(state.path(), 1)).await;
-    node.submit(serve_axon(0, 1, 8091)).await.expect("sound");
+    node.submit(serve_axon(0, 1, 8091)).await.expect("valid");
     node.begin().await;
     node.end().await;
     let segment = state.path().join("000001.journal");
     let whole = std::fs::read(&segment).expect("the node wrote it");
 
-    // Of the next record, what a killed node had come to write.
+    // The part of the next record that a killed node had written.
     let torn = [&whole[..], &[9, 0, 0, 0, 1, 2, 3, 4, 5]].concat();
     std::fs::write(&segment, torn).expect("it can be written");
     let mut node = Running::start(launch(state.path(), 1)).await;
@@ -874,9 +881,12 @@ async fn a_damaged_log_is_refused_and_a_torn_end_is_cut_off() {
     assert_eq!(node.metagraph().await.neurons[0].port, 8091);
     node.end().await;
 
-    // What was on the disk once does not tear by itself: the history knows of it.
+    // Synced records do not tear: the history contains a later version than the log.
     std::fs::write(&segment, &whole[..whole.len() - 1]).expect("it can be written");
-    assert_says(&refused(launch(state.path(), 1)).await, "has lost its end");
+    assert_says(
+        &refused(launch(state.path(), 1)).await,
+        "the end of the log is missing",
+    );
 
     let mut damaged = whole;
     damaged[20] ^= 1;
@@ -885,7 +895,7 @@ async fn a_damaged_log_is_refused_and_a_torn_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_launch_description_that_contradicts_itself_is_refused() {
+async fn an_inconsistent_launch_config_is_refused() {
     let state = state();
     let with = |change: &dyn Fn(&mut SubtensorLaunch)| {
         let mut launch = launch(state.path(), 1);
@@ -924,5 +934,5 @@ fn write_journal(folder: &Path, records: &[&[u8]]) {
     let mut writer = mirror_journal::Writer::open(folder, 1 << 20)
         .expect("the folder is new")
         .writer;
-    writer.append_batch(records).expect("there is room");
+    writer.append_batch(records).expect("the disk has space");
 }

@@ -1,4 +1,4 @@
-//! What the node refuses, by name: transactions that are not signed as they should be, and weights that are none.
+//! Refusals of the node, by name: transactions that are not signed correctly, and invalid weights.
 
 mod network;
 
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 const VALIDATOR: u8 = MINERS;
 
-/// A node with one validator, which closes a block with each step that it reports.
+/// A node with one validator. The node closes a block with each step that the validator reports.
 struct Node {
     clients: Clients,
     steps: Steps,
@@ -37,11 +37,9 @@ impl Node {
     }
 
     async fn launch(launch: SubtensorLaunch) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a port");
-        let address = listener.local_addr().expect("it is bound");
-        // It ends with the test's runtime.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("the listener is bound");
+        // The node ends with the test's runtime.
         tokio::spawn(mirror_subtensor::serve(
             launched(launch, 0),
             listener,
@@ -52,32 +50,32 @@ impl Node {
         let steps = Steps::open(&mut clients.subtensor, hotkey(VALIDATOR)).await;
         Self {
             clients,
-            steps: steps.expect("streams open"),
+            steps: steps.expect("the stream opens"),
             step: 0,
         }
     }
 
-    /// Closes the open block, and tells what became of the validator's transactions in it.
+    /// Closes the open block and returns the outcomes of the validator's transactions in it.
     async fn close(&mut self) -> Vec<Applied> {
         let closed = self.steps.report(self.step).await.expect("the step closes");
         self.step += 1;
         closed.applied
     }
 
-    /// What is answered at once.
+    /// Submits a transaction and returns the refusal in the reply, empty if there is none.
     async fn answer(&mut self, signed: &SignedTransaction) -> String {
         let submitted = self.clients.submit_signed(signed.clone()).await;
-        submitted.expect("it makes sense").0
+        submitted.expect("the request is valid").0
     }
 
-    /// What becomes of a call of the validator in the next block.
+    /// Submits a call of the validator and returns its refusal in the next block, empty if there is none.
     async fn outcome(&mut self, call: Call) -> String {
         let asked = Request {
             key: hot(VALIDATOR),
             nonce: self.step + 1,
             call,
         };
-        let taken = self.clients.submit(asked).await.expect("it makes sense");
+        let taken = self.clients.submit(asked).await.expect("the request is valid");
         assert_eq!(taken.0, "");
         let [applied] = &self.close().await[..] else {
             panic!("one call was submitted")
@@ -91,12 +89,12 @@ impl Node {
             lite: true,
         };
         let metagraph = self.clients.subtensor.get_metagraph(now).await;
-        metagraph.expect("there is one").into_inner().neurons[0].port
+        metagraph.expect("there is a metagraph").into_inner().neurons[0].port
     }
 }
 
 fn state() -> tempfile::TempDir {
-    tempfile::tempdir().expect("there is a place for temporary files")
+    tempfile::tempdir().expect("a temporary folder")
 }
 
 fn altered(signed: &SignedTransaction, change: impl FnOnce(&mut Transaction)) -> SignedTransaction {
@@ -109,7 +107,7 @@ fn altered(signed: &SignedTransaction, change: impl FnOnce(&mut Transaction)) ->
 }
 
 #[tokio::test]
-async fn only_the_key_that_a_transaction_speaks_for_can_sign_it() {
+async fn only_the_key_of_the_signer_can_sign_a_transaction() {
     let state = state();
     let mut node = Node::start(state.path(), &[]).await;
     let sound = serve_axon(0, 1, 8_091).signed(1);
@@ -147,7 +145,7 @@ async fn only_the_key_that_a_transaction_speaks_for_can_sign_it() {
 }
 
 #[tokio::test]
-async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
+async fn a_repeated_transaction_takes_effect_once_and_is_refused_after_its_window() {
     let state = state();
     let mut node = Node::start(state.path(), &[]).await;
     let in_window = |nonce, from_block, until_block, port| {
@@ -163,13 +161,13 @@ async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
     let sound = in_window(5, 2, 4, 8_091);
     assert_eq!(node.answer(&sound).await, "");
     assert_eq!(node.answer(&sound).await, "");
-    // Another call under the nonce is no replay; signed for another time it is the same.
+    // Another call with the same nonce is refused. The same call signed for another window is a repetition.
     assert_eq!(node.answer(&in_window(5, 2, 4, 8_094)).await, "Stale");
     assert_eq!(node.answer(&in_window(5, 2, 3, 8_091)).await, "");
     node.close().await;
     assert_eq!(node.port().await, 8_091);
     assert_eq!(node.answer(&in_window(5, 2, 4, 8_094)).await, "Stale");
-    // Block 3: another one that counts, so that a replay which acted would show.
+    // Block 3: another included transaction, so that a repetition that took effect would show.
     assert_eq!(node.answer(&in_window(6, 3, 3, 8_092)).await, "");
     assert_eq!(node.answer(&sound).await, "");
     assert_eq!(node.answer(&in_window(4, 3, 4, 8_093)).await, "Stale");
@@ -184,7 +182,7 @@ async fn a_replay_acts_once_and_after_its_window_it_is_refused() {
 }
 
 #[tokio::test]
-async fn each_call_is_for_the_key_that_may_ask_it() {
+async fn each_call_requires_the_key_that_it_is_for() {
     let state = state();
     let mut node = Node::start(state.path(), &[]).await;
     let unstake = Call::RemoveStake(MoveStake {
@@ -207,7 +205,10 @@ async fn each_call_is_for_the_key_that_may_ask_it() {
             lite: true,
         };
         let metagraph = node.clients.subtensor.get_metagraph(now).await.expect("held");
-        let rules = metagraph.into_inner().hyperparameters.expect("it has rules");
+        let rules = metagraph
+            .into_inner()
+            .hyperparameters
+            .expect("it has hyperparameters");
         assert_eq!(rules.tempo, value);
     }
 }
@@ -221,7 +222,7 @@ fn set(uids: &[u32], weights: &[u32]) -> SetWeights {
 }
 
 #[tokio::test]
-async fn weights_that_break_a_rule_are_refused_by_its_name() {
+async fn weights_that_break_a_rule_are_refused_with_the_name_of_the_rule() {
     let state = state();
     let rules = [("min_allowed_weights", 2), ("max_weight_limit", 40_000)];
     let mut node = Node::start(state.path(), &rules).await;
@@ -235,24 +236,24 @@ async fn weights_that_break_a_rule_are_refused_by_its_name() {
         (&[], &[], "NotSettingEnoughWeights"),
         (&[0, 1, 2, 0], &[1, 1, 1, 1], "TooManyUids"),
         (&[0, 1], &[9, 1], "MaxWeightExceeded"),
-        // Their sum is beyond 16 bits, which overflows nothing.
+        // The sum exceeds 16 bits, which must not overflow.
         (&[0, 1, 2], &[65_535, 65_535, 65_535], ""),
     ];
     for (uids, weights, refusal) in cases {
         let outcome = node.outcome(Call::SetWeights(set(uids, weights))).await;
         assert_eq!(outcome, refusal, "{uids:?} {weights:?}");
     }
-    // A row of zeros gives nobody anything, as on the real chain.
+    // A row of zeros is accepted, as on the real chain.
     assert_eq!(node.outcome(Call::SetWeights(set(&[0, 1], &[0, 0]))).await, "");
 }
 
 #[tokio::test]
-async fn stake_cannot_go_below_nothing() {
+async fn more_than_the_stake_cannot_be_removed() {
     let state = state();
     let mut launch = launch(state.path(), 1);
-    // A validator that owns itself hears what becomes of its stake.
+    // A validator that is its own coldkey receives the outcomes of its stake calls.
     launch.genesis.neurons[usize::from(VALIDATOR)].coldkey = hotkey(VALIDATOR).hex();
-    // No epoch adds to it.
+    // No epoch adds to the stake.
     launch.genesis.hyperparameters.insert("tempo".to_owned(), 0);
     let mut node = Node::launch(launch).await;
     let remove = |amount| {
@@ -261,7 +262,7 @@ async fn stake_cannot_go_below_nothing() {
             amount,
         })
     };
-    // 1,000 are staked, and 7 by a nominator.
+    // The validator has staked 1,000, a nominator 7.
     for (amount, refusal) in [
         (1_001, "NotEnoughStakeToWithdraw"),
         (u64::MAX, "NotEnoughStakeToWithdraw"),
@@ -273,9 +274,9 @@ async fn stake_cannot_go_below_nothing() {
     }
 }
 
-/// With netuid 1 and tempo 4 an epoch has the blocks 3 … 7, the next 8 … 12, and so on.
+/// With netuid 1 and tempo 4 an epoch spans the blocks 3 to 7, the next 8 to 12, and so on.
 #[tokio::test]
-async fn weights_are_revealed_in_their_epoch_or_not_at_all() {
+async fn weights_can_be_revealed_only_in_their_epoch() {
     let state = state();
     let rules = [
         ("commit_reveal_weights_enabled", 1),
@@ -318,6 +319,6 @@ async fn weights_are_revealed_in_their_epoch_or_not_at_all() {
     for _ in 13..18 {
         node.close().await;
     }
-    // Block 18: what was committed to in block 12 was to be revealed in 13 … 17.
+    // Block 18: the commitment of block 12 could be revealed in blocks 13 to 17.
     assert_eq!(node.outcome(sound).await, "ExpiredWeightCommit");
 }

@@ -1,4 +1,4 @@
-//! What the coordinator is told of the chain, over gRPC: once each, also when the node was killed in between.
+//! The records that the coordinator receives of the chain over gRPC: each once, even if the node is killed in between.
 
 mod network;
 
@@ -36,11 +36,14 @@ impl Running {
 
     async fn end(self) {
         self.shutdown.cancel();
-        self.served.await.expect("no panic").expect("the node ends well");
+        self.served
+            .await
+            .expect("no panic")
+            .expect("the node ends without an error");
     }
 }
 
-/// Of one validator and one that reports to `coordinator`.
+/// The role of a node with one validator that reports to `coordinator`.
 fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
     SubtensorLaunch {
         coordinator: Some(coordinator),
@@ -48,7 +51,7 @@ fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
     }
 }
 
-/// The epochs among what was told by now.
+/// Returns the epochs among the records received so far.
 fn epochs(told: &mut mpsc::UnboundedReceiver<Kind>) -> BTreeMap<u64, EpochFindings> {
     std::iter::from_fn(|| told.try_recv().ok())
         .filter_map(|kind| match kind {
@@ -58,14 +61,14 @@ fn epochs(told: &mut mpsc::UnboundedReceiver<Kind>) -> BTreeMap<u64, EpochFindin
         .collect()
 }
 
-/// The validator gives all to the first miner; has the steps' blocks closed.
+/// Closes the blocks of the steps. The validator sets all weight on the first miner.
 async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
     let mut clients = connect(address).await.expect("the node listens");
     if steps.start == 0 {
         let transactions = [
             serve_axon(0, 1, 4_000),
             set_weights(MINERS, 1, &[Weight { uid: 0, weight: 7 }]),
-            // Of no neuron.
+            // A uid that no neuron has.
             set_weights(MINERS, 2, &[Weight { uid: 9, weight: 7 }]),
         ];
         for transaction in transactions {
@@ -76,19 +79,19 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
     clients.control.begin(BeginRequest {}).await.expect("begins");
     let mut validator = Steps::open(&mut clients.subtensor, network::hotkey(MINERS))
         .await
-        .expect("streams open");
+        .expect("the stream opens");
     for step in steps {
         validator.report(step).await.expect("the block closes");
     }
 }
 
 #[tokio::test]
-async fn transactions_and_epochs_are_told_as_they_went() {
+async fn transactions_and_epochs_are_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (address, mut told) = coordinator::records().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 0..5).await;
-    // Asked twice, it goes on to the next epoch once: tempo 4, netuid 1, so those with (block + 2) % 5 == 0.
+    // The second call closes no block. With tempo 4 and netuid 1, epochs run at blocks with (block + 2) % 5 == 0.
     for _ in 0..2 {
         let mut control = connect(node.address).await.expect("the node listens").control;
         let settled = control.settle(SettleRequest {}).await.expect("it settles");
@@ -142,7 +145,7 @@ async fn transactions_and_epochs_are_told_as_they_went() {
     let [chosen, other, validator] = &epoch.neurons[..] else {
         panic!("there are three")
     };
-    // Three blocks of the reward: half of it for the one miner that all weights are for, half for the validator.
+    // The reward of three blocks: half for the miner that has all weights, half for the validator.
     let half = 3_000_000_000 / 2;
     assert_eq!(
         (chosen.incentive, chosen.server_emission, chosen.stake),
@@ -156,7 +159,7 @@ async fn transactions_and_epochs_are_told_as_they_went() {
         (validator.dividends, validator.validator_emission),
         (65_535, half)
     );
-    // Its own thousand and its nominator's seven are staked with it.
+    // The validator's own 1,000 and its nominator's 7 are staked.
     assert_eq!(validator.stake, half + 1_007);
     assert_eq!(
         (&validator.bonded[..], &validator.bonds[..]),
@@ -165,11 +168,11 @@ async fn transactions_and_epochs_are_told_as_they_went() {
 }
 
 #[tokio::test]
-async fn a_node_that_ended_before_it_was_heard_tells_it_again() {
+async fn unacknowledged_records_are_sent_again_after_a_restart() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (listener, nobody) = listen().await;
     drop(listener);
-    // Nobody listens there, so that it ends with what it could not tell.
+    // There is no listener at the address, so the node ends with unacknowledged records.
     let node = Running::start(&role(folder.path(), nobody)).await;
     work(node.address, 0..12).await;
     node.shutdown.cancel();
@@ -177,7 +180,7 @@ async fn a_node_that_ended_before_it_was_heard_tells_it_again() {
         .served
         .await
         .expect("no panic")
-        .expect_err("it was not heard");
+        .expect_err("the records were not acknowledged");
     assert!(ended.to_string().contains("did not acknowledge"), "{ended:#}");
 
     let (address, mut told) = coordinator::records().await;

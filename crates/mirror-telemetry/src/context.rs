@@ -5,16 +5,16 @@ use std::str::FromStr;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-/// Which trace a call belongs to, and which span made it.
+/// The trace and the span that a call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace: one step of one validator.
+    /// Trace of the call.
     pub trace: TraceId,
-    /// The caller's span.
+    /// Span of the caller.
     pub span: SpanId,
 }
 
-/// A `traceparent` that is none.
+/// Error of an invalid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected `00-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>`, not all zero")]
 pub struct ParseTraceParentError;
@@ -23,7 +23,7 @@ impl TraceContext {
     /// Name of the metadata entry.
     pub const METADATA_KEY: &str = "traceparent";
 
-    /// A context of these identifiers.
+    /// Creates a context of these identifiers.
     pub fn new(trace: [u8; 16], span: [u8; 8]) -> Self {
         Self {
             trace: TraceId::from_bytes(trace),
@@ -31,9 +31,9 @@ impl TraceContext {
         }
     }
 
-    /// The entry's text, in ASCII.
+    /// Returns the text of the entry, in ASCII.
     pub fn encoded(&self) -> [u8; 55] {
-        const FITS: &str = "two digits a byte";
+        const FITS: &str = "two digits per byte";
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
         hex::encode_to_slice(self.trace.to_bytes(), &mut text[3..35]).expect(FITS);
         hex::encode_to_slice(self.span.to_bytes(), &mut text[36..52]).expect(FITS);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_is_refused() {
+    fn an_invalid_traceparent_is_refused() {
         for text in [
             "",
             "00",

@@ -1,7 +1,7 @@
-//! Logs and trace context: how every process says what it does, and how one prompt is followed through all of them.
+//! The log of a process, and the trace context by which a prompt is followed through all processes.
 //!
-//! Spans stand at every boundary between processes. Each call carries its W3C trace context in its metadata; the
-//! identifiers come from the call's identity, so the same run has the same traces.
+//! Each call between processes has a span and carries its W3C trace context in its metadata. The identifiers are
+//! derived from the identity of the call, so the same run has the same traces.
 
 mod context;
 mod log;

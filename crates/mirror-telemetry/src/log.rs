@@ -1,28 +1,28 @@
-//! The log of a process: lines on its standard error.
+//! The log of a process, written to standard error.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// A process's log could not be set up.
+/// The log of a process could not be initialised.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter is not in tracing's syntax.
+    /// The filter does not have the syntax of tracing.
     #[error(
-        "`{filter}` is no log filter: expected a level (`info`) or directives (`mirror_validator=debug,warn`)"
+        "`{filter}` is not a log filter: expected a level (`info`) or directives (`mirror_validator=debug,warn`)"
     )]
     Filter {
-        /// As given.
+        /// The filter as given.
         filter: String,
-        /// Why not.
+        /// The parse error.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// A log was set up before in this process.
-    #[error("this process has a log already")]
+    /// The log of this process is already initialised.
+    #[error("the log of this process is already initialised")]
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Writes events that pass `filter` to standard error, a line each.
+/// Initialises the log: events that pass `filter` are written to standard error, one line each.
 pub fn init(filter: &str) -> Result<(), LogError> {
     let directives = EnvFilter::builder()
         .parse(filter)

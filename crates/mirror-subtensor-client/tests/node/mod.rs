@@ -1,4 +1,4 @@
-//! A server in place of the subtensor, which gives the replies that a test has prepared, and the log of a test.
+//! A mock subtensor that sends the replies that a test has prepared, and the log of a test.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -23,15 +23,15 @@ pub(crate) enum Reply {
     CurrentBlock(Result<u64, Status>),
     Metagraph(Metagraph),
     Nominators(Nominators),
-    /// A stream of steps that sends these after its first report, and stays open unless the last is an error.
+    /// A step stream that sends these after its first report, and stays open unless the last is an error.
     Steps(Vec<Result<BlockClosed, Status>>),
-    /// A stream of steps that ends after its first report.
+    /// A step stream that ends after its first report.
     StepsThatEnd,
     /// No reply to a request for the current block.
     Never,
 }
 
-/// Replies to requests in the order in which a test has prepared the replies.
+/// Answers requests with the prepared replies, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Node(Arc<Mutex<State>>);
 
@@ -41,7 +41,7 @@ struct State {
     requests: u32,
 }
 
-/// A port on which nothing listens yet.
+/// Reserves a port on which no process listens yet.
 pub(crate) fn reserve() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().expect("a socket");
     let any_port = (Ipv4Addr::LOCALHOST, 0).into();
@@ -55,7 +55,7 @@ impl Node {
         self.state().replies.push_back(reply);
     }
 
-    /// The number of requests that have arrived.
+    /// Returns the number of requests received.
     pub(crate) fn requests(&self) -> u32 {
         self.state().requests
     }
@@ -110,7 +110,9 @@ impl Subtensor for Node {
         };
         let after_first_report = async move {
             let first = reports.message().await;
-            first.expect("the client is there").expect("it reports a step");
+            first
+                .expect("the client is connected")
+                .expect("it reports a step");
             closed.map(move |closed| {
                 let _open_as_long = &reports;
                 closed
@@ -158,12 +160,12 @@ impl Subtensor for Node {
 }
 
 thread_local! {
-    /// Where the log of this thread goes. A subscriber of its own for each thread would not do: whether an event is
-    /// logged at all is decided once for all threads, by the first that comes to it.
+    /// Receiver of the log of this thread. Separate subscribers for each thread would not work, because tracing decides
+    /// once for all threads whether an event is enabled.
     static LINES: RefCell<Option<mpsc::UnboundedSender<String>>> = const { RefCell::new(None) };
 }
 
-/// The lines that are logged on this thread.
+/// Lines that are logged on this thread.
 pub(crate) struct Log(mpsc::UnboundedReceiver<String>);
 
 /// Sends the log of this thread to the test from now on.
@@ -183,16 +185,16 @@ pub(crate) fn log() -> Log {
 
 impl Log {
     pub(crate) async fn next(&mut self) -> String {
-        self.0.recv().await.expect("the log goes on")
+        self.0.recv().await.expect("the log is open")
     }
 
-    /// The lines that are there already.
+    /// Returns the lines received so far.
     pub(crate) fn rest(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
-/// The writer of the subscriber, which writes each event at once.
+/// Writer of the subscriber, which writes each event separately.
 struct Lines;
 
 impl io::Write for Lines {

@@ -1,4 +1,4 @@
-//! The barrier without a chain: blocks are numbered as the steps are.
+//! Tests of the barrier without a chain. The number of a block equals its step.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn barrier(members: u8) -> Barrier {
     Barrier::new((0..members).map(hotkey), [2])
 }
 
-/// Closes the open step, which must be `step`; gives who joined.
+/// Closes the open step, which must be `step`, and returns the hotkeys that joined.
 #[track_caller]
 fn close(barrier: &mut Barrier, step: u64) -> Vec<Hotkey> {
     assert_eq!(barrier.complete(), Some(step));
@@ -34,7 +34,7 @@ fn report_waits(barrier: &mut Barrier, members: impl IntoIterator<Item = u8>, st
 }
 
 #[test]
-fn a_step_is_complete_when_everybody_has_reported_it() {
+fn a_step_is_complete_when_every_member_has_reported_it() {
     let mut barrier = barrier(2);
     assert_eq!(barrier.complete(), None);
     report_waits(&mut barrier, [0, 0], 5);
@@ -64,7 +64,7 @@ fn a_retired_member_joins_with_the_open_step_and_is_waited_for_from_the_next() {
     assert_eq!(barrier.retire(&hotkey(1), Block(0)), Ok(Block(0)));
     assert_eq!(close(&mut barrier, 0), []);
     report_waits(&mut barrier, [1], 1);
-    // It holds nothing up by joining, nor does it close a step alone.
+    // A joining member neither delays a step nor completes it alone.
     assert_eq!(barrier.complete(), None);
     report_waits(&mut barrier, [0], 1);
     assert_eq!(close(&mut barrier, 1), [hotkey(1)]);
@@ -75,7 +75,7 @@ fn a_retired_member_joins_with_the_open_step_and_is_waited_for_from_the_next() {
 }
 
 #[test]
-fn where_all_are_retired_nothing_closes_until_one_reports() {
+fn no_step_closes_while_all_members_are_retired() {
     let mut barrier = barrier(2);
     report_waits(&mut barrier, [0], 0);
     for member in [0, 1] {
@@ -86,12 +86,12 @@ fn where_all_are_retired_nothing_closes_until_one_reports() {
     assert_eq!(close(&mut barrier, 0), [hotkey(1)]);
     report_waits(&mut barrier, [1], 1);
     close(&mut barrier, 1);
-    // The other is out since block 0, however often one asks.
+    // The other member stays retired as of block 0, and retiring it again changes nothing.
     assert_eq!(barrier.retire(&hotkey(0), Block(2)), Ok(Block(0)));
 }
 
 #[test]
-fn a_hold_stands_until_it_is_released() {
+fn a_hold_lasts_until_it_is_released() {
     let mut barrier = barrier(1);
     report_waits(&mut barrier, [0], 1);
     close(&mut barrier, 1);
@@ -100,7 +100,7 @@ fn a_hold_stands_until_it_is_released() {
     report_waits(&mut barrier, [0], 2);
     close(&mut barrier, 2);
     assert_eq!(barrier.hold(2), Ok(Hold::Standing(Block(2))));
-    // Who reports the step again waits too, and a report of the next step closes nothing.
+    // A repeated report of the step waits too, and a report of the next step closes nothing.
     report_waits(&mut barrier, [0], 2);
     report_waits(&mut barrier, [0], 3);
     assert_eq!(barrier.complete(), None);

@@ -1,6 +1,6 @@
-//! Whatever arrives as a transaction is taken for what it says, or refused: never a panic, never more than it may be.
+//! Property tests: bytes that arrive as a transaction are either decoded exactly or refused. They never cause a panic.
 //!
-//! `MIRROR_FUZZ_CASES` says how many streams of calls are tried, 256 by default.
+//! `MIRROR_FUZZ_CASES` sets the number of call sequences, 256 by default.
 
 use mirror_chain::{Genesis, GenesisNeuron};
 use mirror_identity::{Owner, SecretKey};
@@ -98,7 +98,7 @@ fn message() -> impl Strategy<Value = proto::Transaction> {
     )
 }
 
-/// The bytes of transactions, some of them changed.
+/// Encoded transactions, some of them damaged or cut, and random bytes.
 fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
     let sound = || message().prop_map(|message| message.encode_to_vec());
     let damaged =
@@ -136,20 +136,20 @@ fn chain() -> Chain {
             ..Hyperparameters::SMALL
         })
     };
-    Chain::genesis(genesis).expect("the genesis of this test is sound")
+    Chain::genesis(genesis).expect("the genesis of this test is valid")
 }
 
 proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn hostile_bytes_are_refused_or_do_what_they_say(stream in prop::collection::vec(hostile_bytes(), 0..40)) {
+    fn malformed_bytes_are_refused_or_decoded_exactly(stream in prop::collection::vec(hostile_bytes(), 0..40)) {
         let mut chain = chain();
         for bytes in stream {
             let Ok(message) = proto::Transaction::decode(&bytes[..]) else {
                 continue;
             };
-            // A refusal, of whichever kind, is an answer.
+            // A refusal of any kind is acceptable.
             let Ok(checked) = admission::check(&message) else {
                 continue;
             };
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_of_a_signed_transaction_are_not_let_in(
+    fn damaged_signed_transactions_are_refused(
         message in message(),
         harmed in any::<prop::sample::Index>(),
         flipped in 1..=u8::MAX,
@@ -193,7 +193,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_said_soundly_is_taken_whole(set in set_weights()) {
+    fn valid_weights_are_decoded_completely(set in set_weights()) {
         let sound = set.uids.iter().chain(&set.weights).all(|&number| number <= 65_535);
         match weights(&set) {
             Ok(taken) => {
@@ -210,7 +210,7 @@ proptest! {
 }
 
 #[test]
-fn lists_are_counted_before_they_are_read() {
+fn oversized_lists_are_refused() {
     let endless = vec![0; MAX_UIDS as usize + 1];
     let set = proto::SetWeights {
         uids: endless.clone(),

@@ -1,6 +1,7 @@
-//! A network of two miners (uids 0 and 1) and some validators (uids from 2), and what they say to the node.
+//! A network of two miners (uids 0 and 1) and some validators (uids from 2), and the requests that they send to the
+//! node.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -27,30 +28,30 @@ use tonic::{Status, Streaming};
 
 pub(crate) const MINERS: u8 = 2;
 
-/// Of no uid: the subnet's owner, who has money.
+/// The subnet's owner, who has no uid but a balance.
 pub(crate) const OWNER: u8 = 90;
 
-/// What the hotkey of a uid signs with.
+/// Returns the secret hotkey of a uid.
 pub(crate) fn hot(uid: u8) -> SecretKey {
     SecretKey::hotkey(&Seed::root(7), Owner::Miner(uid.into()))
 }
 
-/// What the coldkey of a uid signs with.
+/// Returns the secret coldkey of a uid.
 pub(crate) fn cold(uid: u8) -> SecretKey {
     SecretKey::coldkey(&Seed::root(7), Owner::Miner(uid.into()))
 }
 
-/// The hotkey of a uid.
+/// Returns the public hotkey of a uid.
 pub(crate) fn hotkey(uid: u8) -> PublicKey {
     hot(uid).public()
 }
 
-/// The coldkey of a uid.
+/// Returns the public coldkey of a uid.
 pub(crate) fn coldkey(uid: u8) -> PublicKey {
     cold(uid).public()
 }
 
-/// What a key asks of the chain.
+/// A call with the key that signs it.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) key: SecretKey,
@@ -59,7 +60,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Signed for a time from this block on.
+    /// Signs the call for a window that begins with `block`.
     pub(crate) fn signed(&self, block: u64) -> SignedTransaction {
         sign_call(&self.key, self.nonce, block, self.call.clone())
     }
@@ -106,7 +107,7 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
     }
 }
 
-/// What a node is told that plays this role.
+/// Returns the launch config of a node with this role.
 pub(crate) fn launched(role: SubtensorLaunch, incarnation: u32) -> Launch<SubtensorLaunch> {
     Launch {
         incarnation,
@@ -132,27 +133,27 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Clients, tonic::trans
     })
 }
 
-/// The chain's name for a refusal, empty where there is none.
+/// Returns the chain's name of a refusal, empty if there is none.
 pub(crate) fn refusal_name(refusal: Option<i32>) -> String {
     DispatchError::from_field(refusal).map_or_else(String::new, |error| error.to_string())
 }
 
 impl Clients {
-    /// Signs and submits what is asked, for a time from now on; gives the refusal, empty where there is none, and the
+    /// Signs and submits a request for a window that begins now. Returns the refusal, empty if there is none, and the
     /// block.
     pub(crate) async fn submit(&mut self, asked: Request) -> Result<(String, u64), Status> {
         let current = self.subtensor.get_current_block(CurrentBlockRequest {}).await?;
         self.submit_signed(asked.signed(current.into_inner().block)).await
     }
 
-    /// The same, of what is signed already.
+    /// Submits a signed transaction. Returns the refusal, empty if there is none, and the block.
     pub(crate) async fn submit_signed(&mut self, signed: SignedTransaction) -> Result<(String, u64), Status> {
         let reply = self.subtensor.submit(signed).await?.into_inner();
         Ok((refusal_name(reply.refusal), reply.block))
     }
 }
 
-/// The stream of one validator.
+/// The step stream of one validator.
 pub(crate) struct Steps {
     hotkey: PublicKey,
     reports: mpsc::Sender<StepReport>,
@@ -173,7 +174,7 @@ impl Steps {
         })
     }
 
-    /// Reports a step and hears of its block.
+    /// Reports a step and waits for its block.
     pub(crate) async fn report(&mut self, step: u64) -> Result<BlockClosed, Status> {
         let report = StepReport {
             hotkey: self.hotkey.bytes().to_vec(),
