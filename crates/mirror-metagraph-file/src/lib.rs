@@ -1,8 +1,9 @@
 //! A subnet as a file: who is in it, with which stake, and what each said of the others.
 //!
-//! A [`MetagraphFile`] is a table with a row a neuron, in JSON (a list of objects) or in Parquet, as the file's name ends.
-//! An experiment can start from one, and a run can be written as one; what was written reads as the same again. The
-//! files come from other people's programs, so everything in them is checked, and all that is wrong is told at once.
+//! A [`MetagraphFile`] is a table with a row a neuron, in JSON (a list of objects) or in Parquet, as the file's name
+//! ends. An experiment can start from one, and a run can be written as one; what was written reads as the same again.
+//! The files come from other people's programs, so everything in them is checked, and all that is wrong is told at
+//! once.
 //!
 //! | column | what | if absent |
 //! |---|---|---|
