@@ -24,7 +24,7 @@ enum Order {
 }
 
 impl Linear {
-    /// Takes a layer like `nn.Linear`. If its weight is drawn at random, so is its bias.
+    /// Takes a layer like `nn.Linear`. If the layer is drawn from `init`, its bias is drawn from `init.of_bias()`.
     pub(crate) fn with_bias(
         weights: &mut Weights,
         name: &str,
