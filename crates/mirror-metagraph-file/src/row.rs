@@ -96,7 +96,7 @@ impl Rows {
     }
 }
 
-/// Whether a row has a value in a column.
+/// Returns whether a row has a value in a column.
 type Has = fn(&Row) -> bool;
 
 /// Reports a column that no row has once, and a value that only some rows lack for each of those rows.

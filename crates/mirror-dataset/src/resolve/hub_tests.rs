@@ -29,7 +29,7 @@ fn serve(responses: HashMap<String, String>) -> String {
     endpoint
 }
 
-/// Fetches the training split of `owner/moons`.
+/// Downloads the training split of `owner/moons`.
 fn fetch(endpoint: &str, root: &Path) -> Result<(), HubError> {
     let training_split = Choice {
         of: &train_files,

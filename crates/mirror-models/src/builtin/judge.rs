@@ -20,7 +20,7 @@ const HIDDEN: i64 = 32;
 /// Maximum number of tokens of a text. Further tokens are ignored.
 const MAX_TOKENS: usize = 96;
 
-/// The network.
+/// The network of the builtin reward model.
 pub struct Judge {
     /// Token vectors of questions, then of answers: [vocabulary, width] each.
     questions: Tensor,
@@ -33,7 +33,7 @@ pub struct Judge {
 pub struct Batch {
     questions: Texts,
     answers: Texts,
-    /// [questions, answers, features]
+    /// Features of [`relation`]: [questions, answers, features].
     relations: Tensor,
 }
 

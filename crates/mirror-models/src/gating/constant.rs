@@ -1,4 +1,4 @@
-//! `ConstantGatingModel`: the same scores for every question.
+//! `ConstantGatingModel`: scores that do not depend on the text of the question.
 
 use mirror_seed::Seed;
 use mirror_spec::ConstantGatingArgs;

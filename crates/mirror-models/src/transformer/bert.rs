@@ -37,7 +37,7 @@ enum Positions {
     RelativeKeyQuery,
 }
 
-/// Embeddings of the distance between two positions.
+/// Embeddings of the distances between positions.
 struct Distances {
     /// [2·positions - 1, head width]. The middle row is for distance 0.
     table: Tensor,
