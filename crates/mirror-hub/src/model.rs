@@ -189,8 +189,8 @@ fn chosen(files: &[String], parts: &[Part]) -> Option<Vec<String>> {
 
 fn remedies(name: &str) -> String {
     format!(
-        "put its files under $MIRROR_MODELS/{name}/, download it into the Hugging Face cache, or run with network access \
-         and without --offline"
+        "put its files under $MIRROR_MODELS/{name}/, download it into the Hugging Face cache, or run with network \
+         access and without --offline"
     )
 }
 

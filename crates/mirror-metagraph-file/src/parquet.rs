@@ -82,8 +82,8 @@ impl Row {
             "bonds" => self.bonds = Some(pairs(field).ok_or_else(|| expected(PAIRS))?),
             _ => {
                 return Err(format!(
-                    "unknown column `{column}`; the columns are `uid`, `hotkey`, `coldkey`, `stake`, `permit`, `weights` \
-                     and `bonds`"
+                    "unknown column `{column}`; the columns are `uid`, `hotkey`, `coldkey`, `stake`, `permit`, \
+                     `weights` and `bonds`"
                 ));
             }
         }
