@@ -1,36 +1,34 @@
-//! A data set of our own: questions made from tables of facts, so that an experiment needs no
-//! download.
+//! The builtin data set: questions generated from tables of facts, so that an experiment needs no download.
 //!
-//! Each `builtin/*.tsv` is one topic. Its first lines declare tables, the next one names the
-//! columns, the rest are facts:
+//! Each `builtin/*.tsv` is one topic. Its first lines declare the tables, the next line names the columns, and the
+//! remaining lines are facts:
 //!
 //! ```text
 //! #table <tab> name <tab> question with {column} in it <tab> column of answers
 //! ```
 //!
-//! `|` stands between texts that mean the same: all of them are accepted as answers, the first one
-//! is put into questions. A `-` says that this fact is left out: it is not known, or there is more
-//! than one view of it.
+//! `|` separates equivalent texts: all of them are accepted as answers, and the first one is used in questions. A `-`
+//! marks a fact that is omitted because it is unknown or disputed.
 //!
-//! All answers of one [`Table`] are of one kind (a year, a capital, a symbol), so that a wrong
-//! answer that looks right can be taken from another row of the same table.
+//! All answers of one [`Table`] are of one kind (a year, a capital, a symbol), so that another row of the same table
+//! gives a plausible wrong answer.
 
 use std::sync::LazyLock;
 
 use crate::Row;
 
-/// One question template with the facts that fill it.
+/// The questions that one template generates from the facts of a topic.
 #[derive(Debug)]
 pub struct Table {
-    /// What the table is about; several tables turn the same facts round (`elements`).
+    /// Topic of the table, such as `elements`. Several tables ask for different columns of the same facts.
     pub topic: &'static str,
-    /// Unique, in kebab case (`element-symbol`).
+    /// Unique name in kebab case, such as `element-symbol`.
     pub name: &'static str,
-    /// The questions with their accepted answers.
+    /// Questions with their accepted answers.
     pub rows: Vec<Row>,
 }
 
-/// Every table, ordered by topic.
+/// Returns every table, ordered by topic.
 pub fn tables() -> &'static [Table] {
     static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
         TOPICS
@@ -41,7 +39,7 @@ pub fn tables() -> &'static [Table] {
     &TABLES
 }
 
-/// The rows of every table, in the order of [`tables`].
+/// Returns the rows of every table, in the order of [`tables`].
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     tables().iter().flat_map(|table| &table.rows)
 }
@@ -119,13 +117,13 @@ const LEFT_OUT: &str = "-";
 fn read_topic(topic: &'static str, text: &'static str) -> Vec<Table> {
     let declarations = text.lines().map_while(|line| line.strip_prefix("#table\t"));
     let mut facts = text.lines().filter(|line| !line.starts_with('#')).map(cells);
-    let columns = facts.next().expect("every topic names its columns");
+    let columns = facts.next().expect("every topic has a line of column names");
     let facts: Vec<Vec<&str>> = facts.collect();
     declarations
         .map(|declaration| {
             let [name, template, answer] = cells(declaration)
                 .try_into()
-                .expect("a declaration has a name, a question and a column");
+                .expect("a declaration consists of a name, a question and a column");
             Table {
                 topic,
                 name,
@@ -142,7 +140,7 @@ fn cells(line: &'static str) -> Vec<&'static str> {
     line.split('\t').collect()
 }
 
-/// The row that `fact` gives, unless a cell that it needs is left out.
+/// Returns the row that `fact` generates, or `None` if a required cell is omitted.
 fn fill(template: &str, answer: &str, columns: &[&str], fact: &[&str]) -> Option<Row> {
     let mut question = template.to_owned();
     let mut answers = Vec::new();
@@ -176,25 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn there_are_enough_questions_and_no_two_alike() {
+    fn questions_are_numerous_and_distinct() {
         let distinct: HashSet<&str> = rows().map(|row| row.question.as_str()).collect();
         assert_eq!(distinct.len(), rows().count());
         assert!(distinct.len() >= 1000, "only {} questions", distinct.len());
     }
 
     #[test]
-    fn every_row_is_sound() {
+    fn every_row_is_valid() {
         for table in tables() {
             for row in &table.rows {
                 assert_eq!(row.check(), Ok(()), "{}: {row:?}", table.name);
                 assert!(row.question.len() <= 200, "{row:?}");
                 assert!(!row.question.contains(['{', '}', '\t', '|']), "{row:?}");
                 let distinct: HashSet<&String> = row.answers.iter().collect();
-                assert_eq!(
-                    distinct.len(),
-                    row.answers.len(),
-                    "twice the same answer: {row:?}"
-                );
+                assert_eq!(distinct.len(), row.answers.len(), "duplicate answer: {row:?}");
                 for answer in &row.answers {
                     assert!(!answer.is_empty() && answer.len() <= 80, "{row:?}");
                     assert_eq!(answer.trim(), answer, "{row:?}");
@@ -216,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn every_table_has_its_own_name_and_wrong_answers_to_offer() {
+    fn every_table_has_a_unique_name_and_two_answers() {
         let names: HashSet<&str> = tables().iter().map(|table| table.name).collect();
         assert_eq!(names.len(), tables().len());
         for table in tables() {
             let answers: HashSet<&Vec<String>> = table.rows.iter().map(|row| &row.answers).collect();
-            assert!(answers.len() >= 2, "{} has one answer only", table.name);
+            assert!(answers.len() >= 2, "{} has only one answer", table.name);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Compiled data sets kept by their content, so that each is built once.
+//! A cache of compiled data sets, keyed by their content, so that each is compiled only once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,21 @@ use blake2::{Blake2b, Digest};
 use crate::compiled::{CompileError, Dataset, VERSION, compile};
 use crate::{OpenError, Row};
 
-/// The path of the compiled form of `rows` in `cache_dir`, which is made when it is not there.
+/// Compiles `rows` into a file in `cache_dir`, unless a valid one exists, and returns its path. Creates `cache_dir` if
+/// necessary.
 ///
-/// The name is a hash of the content, so the same rows always give the same file. It is built
-/// unless a sound one is there; processes that build it at once each give a whole file, the same.
+/// The file name is a hash of the content, so the same rows always give the same file. Processes that compile it
+/// concurrently each write a complete file with the same content.
+///
+/// # Errors
+/// Returns an error if the rows cannot be compiled or the file cannot be written.
 pub fn compile_cached(rows: &[Row], cache_dir: &Path) -> Result<PathBuf, CompileError> {
     fs::create_dir_all(cache_dir).map_err(|source| CompileError::Io {
         path: cache_dir.to_owned(),
         source,
     })?;
     let path = cache_dir.join(format!("{}.qa", content_key(rows)));
-    // A file that is missing, damaged or of another version has one remedy: build it.
+    // A file that is missing, damaged or of another version is compiled again.
     if open_verified(&path).is_err() {
         compile(rows, &path)?;
     }
@@ -59,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_built_once() {
+    fn the_same_content_is_compiled_once() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("not/there/yet");
         let first = compile_cached(&rows("me"), &cache).unwrap();
@@ -71,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_built_again() {
+    fn a_damaged_file_is_compiled_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = compile_cached(&rows("me"), folder.path()).unwrap();
         let mut bytes = fs::read(&path).unwrap();
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn builders_at_once_agree() {
+    fn concurrent_compilations_agree() {
         let folder = tempfile::tempdir().unwrap();
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_not_taken_for_questions_of_the_next_row() {
+    fn the_key_distinguishes_answers_from_questions_of_the_next_row() {
         let row = |question: &str, answers: &[&str]| Row {
             question: question.to_owned(),
             answers: answers.iter().map(|&answer| answer.to_owned()).collect(),

@@ -1,17 +1,20 @@
-//! The memory-mapped form of a data set: written once, opened by every miner.
+//! The memory-mapped form of a data set, which is written once and opened by every miner.
 //!
-//! Opening reads one page, whatever the size; finding a question reads three. All processes that
-//! open the same file share its pages. Numbers are little endian.
+//! Opening a file reads one page, independent of its size, and finding a question reads three. All processes that open
+//! the same file share its pages. Numbers are little endian.
 //!
 //! | part | bytes | content |
 //! |---|---|---|
-//! | header | 48 | magic, version (u32), rows (u32), slots (u64), file length (u64), checksum of what follows the header (u64), checksum of the header up to here (u64) |
-//! | offsets | 8 × rows | where each row's record starts, from the start of the file |
-//! | slots | 8 × slots | hash index with linear probing: upper half of the question's hash (u32), row + 1 or 0 for empty (u32) |
-//! | records | – | question length (u32), number of answers (u32), question, then each answer with its length (u32) before it |
+//! | header | 48 | see below |
+//! | offsets | 8 × rows | start of the record of each row, from the start of the file |
+//! | slots | 8 × slots | hash index, linear probing: upper half of the hash (u32), row + 1 or 0 if empty (u32) |
+//! | records | – | question length (u32), number of answers (u32), question, then length (u32) and text per answer |
 //!
-//! Hash and checksums are 64-bit FNV-1a. Nothing in the file is trusted: a damaged one is refused
-//! when it is opened, or gives no texts, but never a panic or another file's bytes.
+//! The header consists of magic, version (u32), rows (u32), slots (u64), file length (u64), checksum of everything
+//! after the header (u64), and checksum of the header up to this field (u64).
+//!
+//! Hash and checksums are 64-bit FNV-1a. The content of a file is not trusted: a damaged file is refused when it is
+//! opened, or returns no texts, but it never causes a panic or a read outside of the file.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -24,19 +27,20 @@ use thiserror::Error;
 
 use crate::{Row, RowError};
 
-/// The largest file that is written, and the most text that is loaded from sources, in bytes.
+/// Maximum size of a compiled file, and of the text that is loaded from sources, in bytes.
 pub(crate) const SIZE_MAX: u64 = 4 << 30;
-/// A slot holds row + 1 in 32 bits.
+/// Maximum number of rows. A slot contains row + 1 in 32 bits.
 pub(crate) const ROWS_MAX: usize = u32::MAX as usize - 1;
 
-/// Part of the name of a cached file, so that a change of format never meets an older file.
+/// Version of the file format. It is part of the hash that names a cached file, so a new version never opens a file of
+/// an older one.
 pub(crate) const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"mirrorQA";
 const HEADER_BYTES: usize = 48;
 const OFFSET_BYTES: usize = 8;
 const SLOT_BYTES: usize = 8;
 
-/// A compiled data set, mapped into memory. Cheap to open, safe to share between threads.
+/// A compiled data set, mapped into memory. It is cheap to open and can be shared between threads.
 #[derive(Debug)]
 pub struct Dataset {
     map: Mmap,
@@ -50,31 +54,31 @@ pub struct Answers<'a> {
     bytes: &'a [u8],
 }
 
-/// Why a file cannot be used as a compiled data set.
+/// Error from opening a compiled data set.
 #[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum OpenError {
     #[error("cannot open the compiled data set {path}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{path} is not a compiled data set")]
     Foreign { path: PathBuf },
-    #[error("{path} is of version {found}, this program reads version {VERSION}; compile it again")]
+    #[error("{path} has version {found}, but this program reads version {VERSION}; compile it again")]
     Version { path: PathBuf, found: u32 },
     #[error("the compiled data set {path} is damaged: {what}; compile it again")]
     Damaged { path: PathBuf, what: &'static str },
 }
 
-/// Why rows cannot be compiled.
+/// Error from compiling a data set.
 #[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum CompileError {
     #[error("a data set needs at least one row")]
     NoRows,
     #[error("row {index} cannot be compiled")]
     Row { index: usize, source: RowError },
-    #[error("the data set has {rows} rows, the limit is {ROWS_MAX}")]
+    #[error("the data set has {rows} rows; the limit is {ROWS_MAX}")]
     TooManyRows { rows: usize },
-    #[error("the data set would take {bytes} bytes, the limit is {SIZE_MAX}")]
+    #[error("the compiled data set would have {bytes} bytes; the limit is {SIZE_MAX}")]
     TooLarge { bytes: u64 },
     #[error("cannot write the compiled data set {path}")]
     Io { path: PathBuf, source: io::Error },
@@ -89,7 +93,10 @@ struct Header {
 }
 
 impl Dataset {
-    /// Maps the file and checks its header; the cost does not grow with the number of rows.
+    /// Maps the file and checks its header. The cost does not depend on the number of rows.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or is not a valid compiled data set of this version.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let io_error = |source| OpenError::Io {
             path: path.to_owned(),
@@ -107,7 +114,10 @@ impl Dataset {
         Ok(Self { map, header })
     }
 
-    /// Reads the whole file once and compares its checksum.
+    /// Reads the whole file once and compares its checksum. `path` is used in the error message.
+    ///
+    /// # Errors
+    /// Returns [`OpenError::Damaged`] if the checksum does not match.
     pub fn verify(&self, path: &Path) -> Result<(), OpenError> {
         let body = self.map.get(HEADER_BYTES..).unwrap_or_default();
         if Fnv::of(body) != self.header.body_checksum {
@@ -119,7 +129,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// Number of rows; at least one in a file that [`compile`] wrote.
+    /// Returns the number of rows, at least 1 in a file that [`compile`] wrote.
     #[expect(
         clippy::len_without_is_empty,
         reason = "a data set without rows cannot be compiled"
@@ -128,23 +138,23 @@ impl Dataset {
         self.header.rows
     }
 
-    /// The question of a row; none where there is no such row or the file is damaged.
+    /// Returns the question of a row, or `None` if there is no such row or the file is damaged.
     pub fn question(&self, row: u32) -> Option<&str> {
         self.record(row).map(|(question, _)| question)
     }
 
-    /// The answers of a row; none where there is no such row or the file is damaged.
+    /// Returns the answers of a row, or none if there is no such row or the file is damaged.
     pub fn answers(&self, row: u32) -> Answers<'_> {
         self.record(row)
             .map_or_else(Answers::default, |(_, answers)| answers)
     }
 
-    /// How many answers [`Dataset::answers`] gives.
+    /// Returns the number of answers that [`Dataset::answers`] yields.
     pub fn answer_count(&self, row: u32) -> usize {
         self.answers(row).count()
     }
 
-    /// The first row that asks exactly this.
+    /// Returns the first row with exactly this question.
     pub fn find(&self, question: &str) -> Option<u32> {
         let hash = Fnv::of(question.as_bytes());
         for slot in probes(hash, self.header.slots) {
@@ -161,7 +171,7 @@ impl Dataset {
         HEADER_BYTES + self.header.rows as usize * OFFSET_BYTES
     }
 
-    /// Question and answers of a row; nothing where the bytes make no sense, as the accessors promise.
+    /// Returns the question and the answers of a row, or `None` if there is no such row or its bytes are invalid.
     fn record(&self, row: u32) -> Option<(&str, Answers<'_>)> {
         if row >= self.header.rows {
             return None;
@@ -248,8 +258,12 @@ impl Header {
     }
 }
 
-/// Writes the rows to `out`, in place of what is there: other processes see the old file or the
-/// whole new one. Where questions repeat, [`Dataset::find`] gives the first.
+/// Writes the rows to `out` and replaces an existing file atomically: other processes see either the old file or the
+/// complete new one. If a question is repeated, [`Dataset::find`] returns its first row.
+///
+/// # Errors
+/// Returns an error if there are no rows, if a row or the data set exceeds its limits, or if the file cannot be
+/// written.
 pub fn compile(rows: &[Row], out: &Path) -> Result<(), CompileError> {
     let (header, index) = lay_out(rows)?;
     write(rows, header, &index, out).map_err(|source| CompileError::Io {
@@ -258,7 +272,7 @@ pub fn compile(rows: &[Row], out: &Path) -> Result<(), CompileError> {
     })
 }
 
-/// The header, still without the checksum of the body, and the bytes of offsets and slots.
+/// Returns the header, without the checksum of the body, and the bytes of the offsets and slots.
 fn lay_out(rows: &[Row]) -> Result<(Header, Vec<u8>), CompileError> {
     if rows.is_empty() {
         return Err(CompileError::NoRows);
@@ -297,7 +311,7 @@ fn lay_out(rows: &[Row]) -> Result<(Header, Vec<u8>), CompileError> {
     Ok((header, index))
 }
 
-/// The hash index: fingerprint and row + 1 of each slot.
+/// Returns the hash index: fingerprint and row + 1 of each slot.
 fn fill_slots(rows: &[Row], slot_count: u64) -> Vec<(u32, u32)> {
     let mut slots = vec![(0, 0); slot_count as usize];
     let mut seen = HashSet::with_capacity(rows.len());
@@ -331,7 +345,7 @@ fn write(rows: &[Row], mut header: Header, index: &[u8], out: &Path) -> io::Resu
 
     let mut checksum = Fnv::new();
     let mut writer = BufWriter::new(temporary.as_file_mut());
-    // The header holds the checksum of all that follows, so it is written last.
+    // The header contains the checksum of everything that follows it, so it is written last.
     writer.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
     let mut put = |bytes: &[u8]| {
         checksum.update(bytes);
@@ -352,24 +366,24 @@ fn write(rows: &[Row], mut header: Header, index: &[u8], out: &Path) -> io::Resu
     writer.write_all(&header.to_bytes())?;
     writer.flush()?;
     drop(writer);
-    // Its name is its own, since several processes may compile the same file.
+    // The temporary file has a unique name, because several processes may compile the same file.
     let temporary = temporary.into_temp_path();
     mirror_files::publish(&temporary, out)?;
-    // There is nothing left to be removed.
+    // The temporary file was renamed, so it must not be removed.
     temporary.keep()?;
     Ok(())
 }
 
 #[allow(
     unsafe_code,
-    reason = "a map is only sound while nobody changes the file; ours are replaced by rename and never written in place"
+    reason = "a mapped file must not change; compiled files are replaced by rename and never written in place"
 )]
 fn map(file: &File) -> io::Result<Mmap> {
     // SAFETY: see the reason above.
     unsafe { Mmap::map(file) }
 }
 
-/// The slots to look at for a hash, in order: each once.
+/// Returns the slots to probe for a hash, in order. Each slot occurs once.
 fn probes(hash: u64, slots: u64) -> impl Iterator<Item = u64> {
     (0..slots).map(move |step| hash.wrapping_add(step) & (slots - 1))
 }
@@ -386,7 +400,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
 
-/// FNV-1a with 64 bits (Fowler, Noll, Vo).
+/// The 64-bit FNV-1a hash (Fowler, Noll, Vo).
 struct Fnv(u64);
 
 impl Fnv {

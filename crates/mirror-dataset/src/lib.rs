@@ -1,19 +1,18 @@
-//! Question-and-answer data: find it, load it, sample it, and compile it to a memory-mapped file
-//! that any number of miner processes share through the page cache.
+//! Question-and-answer data: finds, loads and samples it, and compiles it to a memory-mapped file that any number of
+//! miner processes share through the page cache.
 //!
-//! The coordinator calls [`resolve`] with what the experiment file says, thins the rows with
-//! [`Sample::apply`] and hands [`compile_cached`]'s path to the nodes; a node calls
-//! [`Dataset::open`] and nothing else of this crate.
+//! The coordinator calls [`resolve`] with the settings of the experiment file, selects rows with [`Sample::apply`], and
+//! passes the path from [`compile_cached`] to the nodes. A node only calls [`Dataset::open`].
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | `resolve` | where a data set may lie: a path, a name in one of three places, or [`builtin`] |
+//! | `resolve` | location of a data set: a path, a name in one of three places, or [`builtin`] |
 //! | `source` | the file formats: JSON lines, JSON, CSV, Parquet |
-//! | `split` | which files of a published data set are for training |
-//! | `sample` | which rows of it an experiment uses |
-//! | [`builtin`] | a data set of our own, made from tables of facts |
+//! | `split` | selection of the training files of a published data set |
+//! | `sample` | selection of the rows that an experiment uses |
+//! | [`builtin`] | the builtin data set, generated from tables of facts |
 //! | `compiled` | the memory-mapped form, written by one process and read by many |
-//! | `cache` | compiled data sets kept by their content |
+//! | `cache` | the cache of compiled data sets, keyed by content |
 
 pub mod builtin;
 mod cache;

@@ -1,4 +1,4 @@
-//! From what an experiment file calls its data to the rows: a path, a name, or `builtin`.
+//! Finds the rows of the data set that an experiment file specifies: a path, a name, or `builtin`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,47 +10,47 @@ use crate::source::{Format, SourceError, load_files, load_path};
 use crate::split::train_files;
 use crate::{Row, Schema, builtin};
 
-/// The name of the data set inside the binary.
+/// Name of the data set that is compiled into the program.
 const BUILTIN: &str = "builtin";
 
-/// What an experiment file says about its data.
+/// The data set that an experiment file specifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `builtin`; or the path of a `.jsonl`, `.json`, `.csv` or `.parquet` file or of a folder of
-    /// those; or a data set's name, `name` or `owner/name`. A path that is there wins over a name.
+    /// `builtin`, or the path of a `.jsonl`, `.json`, `.csv` or `.parquet` file or of a folder of such files, or the
+    /// name of a data set (`name` or `owner/name`). An existing path has precedence over a name.
     pub path_or_name: String,
     /// The columns to read.
     pub schema: Schema,
-    /// Whether the hub must not be asked.
+    /// Whether requests to the hub are forbidden.
     pub offline: bool,
-    /// Where a relative path starts: the folder of the experiment file.
+    /// Base of relative paths: the folder of the experiment file.
     pub base_dir: PathBuf,
 }
 
 /// A data set that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// All its rows, in the order of the source; at least one.
+    /// All rows, in the order of the source. At least one.
     pub rows: Vec<Row>,
-    /// What it was and where from, for people.
+    /// Name and location of the data set, for display.
     pub origin: String,
 }
 
-/// Why there are no rows.
+/// Error from finding or reading a data set.
 #[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum ResolveError {
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error("there is no data at {path}, and `{requested}` cannot be a data set's name")]
+    #[error("{path} does not exist, and `{requested}` is not a valid name of a data set")]
     NoSuchPath { path: PathBuf, requested: String },
     #[error(
-        "the data set `{name}` was not found: it is not in {looked_in}, and the run is offline; {}",
+        "the data set `{name}` was not found in {looked_in}, and the run is offline; {}",
         remedies(.name)
     )]
     Offline { name: String, looked_in: String },
     #[error(
-        "the data set `{name}` was not found: it is not in {looked_in}, and the hub did not give it; {}",
+        "the data set `{name}` was not found in {looked_in}, and the download from the hub failed; {}",
         remedies(.name)
     )]
     NotFound {
@@ -60,14 +60,18 @@ pub enum ResolveError {
         source: Box<HubError>,
     },
     #[error(
-        "{folder} has no files that are known to be the training split; name the file to use by its path"
+        "{folder} has no files that are recognised as the training split; specify the path of the file to use"
     )]
     NoTrainingSplit { folder: PathBuf },
     #[error(transparent)]
     Cache(#[from] SnapshotError),
 }
 
-/// Finds and reads the data set that `request` asks for.
+/// Finds and reads the data set that `request` specifies. Downloads it if it is not on this machine and the run is not
+/// offline.
+///
+/// # Errors
+/// Returns an error if the data set is not found or cannot be read.
 pub fn resolve(request: &Request, places: &Places) -> Result<Resolved, ResolveError> {
     let requested = request.path_or_name.as_str();
     if requested == BUILTIN {
@@ -124,7 +128,7 @@ fn resolve_name(name: &str, request: &Request, places: &Places) -> Result<Resolv
     let root = places.own_cache().ok_or_else(|| not_found(HubError::NoCache))?;
     let training_split = Choice {
         of: &train_files,
-        wanted: "the training split",
+        wanted: "any files of the training split",
         bytes_max: SIZE_MAX,
     };
     let endpoint = &places.hub_endpoint;
@@ -157,15 +161,15 @@ fn load_snapshot(root: &Path, name: &str, schema: &Schema) -> Result<Option<Reso
     }))
 }
 
-/// Whether this can be a data set's name on the hub: a file's name cannot.
+/// Returns whether `text` is a valid name of a data set on the hub and is not the name of a data file.
 fn is_name(text: &str) -> bool {
     mirror_hub::is_name(text) && Format::of(Path::new(text)).is_none()
 }
 
 fn remedies(name: &str) -> String {
     format!(
-        "put its files under $MIRROR_DATA/{name}/, or download it into the Hugging Face cache, \
-         or run with a network and without --offline"
+        "put its files under $MIRROR_DATA/{name}/, download it into the Hugging Face cache, \
+         or run with network access and without --offline"
     )
 }
 

@@ -1,45 +1,48 @@
-//! One question with the answers that are accepted for it, and the bounds that both keep.
+//! A question with its accepted answers, and the limits on both.
 
 use thiserror::Error;
 
-/// The longest question, and the longest sum of one question's answers, in bytes of UTF-8.
+/// Maximum length of a question, and maximum total length of the answers of a question, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 64 * 1024;
 
-/// A question and every answer that counts as right.
+/// A question and all its accepted answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
-    /// The question; has a character that is not white space, and at most [`TEXT_MAX`] bytes.
+    /// The question. It contains a character that is not whitespace, and has at most [`TEXT_MAX`] bytes.
     pub question: String,
-    /// The accepted answers in the order of their source; at least one is not blank, and together
-    /// they have at most [`TEXT_MAX`] bytes.
+    /// The accepted answers in the order of the source. At least one is not blank, and together they have at most
+    /// [`TEXT_MAX`] bytes.
     pub answers: Vec<String>,
 }
 
-/// Which columns of a source hold the questions and the answers.
+/// The columns of a source that contain the questions and the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
-    /// The column of questions: text.
+    /// Column of the question, a string.
     pub question: String,
-    /// The column of answers: a list of texts, or one text.
+    /// Column of the answers, a list of strings or one string.
     pub answer: String,
 }
 
-/// Why a row cannot be part of a data set.
+/// Error for an invalid row.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum RowError {
     #[error("the question is blank")]
     BlankQuestion,
     #[error("there is no answer that is not blank")]
     NoAnswer,
-    #[error("the question has {bytes} bytes, the limit is {TEXT_MAX}")]
+    #[error("the question has {bytes} bytes; the limit is {TEXT_MAX}")]
     LongQuestion { bytes: usize },
-    #[error("the answers have {bytes} bytes together, the limit is {TEXT_MAX}")]
+    #[error("the answers have {bytes} bytes in total; the limit is {TEXT_MAX}")]
     LongAnswers { bytes: usize },
 }
 
 impl Row {
-    /// Checks the bounds that the fields' documentation states.
+    /// Checks the limits that are documented on the fields.
+    ///
+    /// # Errors
+    /// Returns an error if the question or the answers are blank or too long.
     pub fn check(&self) -> Result<(), RowError> {
         if self.question.len() > TEXT_MAX {
             return Err(RowError::LongQuestion {

@@ -1,4 +1,4 @@
-//! Which rows of a data set an experiment uses.
+//! Selection of the rows of a data set that an experiment uses.
 
 use std::num::NonZeroUsize;
 
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::Row;
 
-/// A choice of rows.
+/// A selection of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Sample {
     /// Every row, in the order of the data.
@@ -16,27 +16,30 @@ pub enum Sample {
     All,
     /// The first rows, in the order of the data.
     First(NonZeroUsize),
-    /// Rows drawn without replacement, in the order drawn; the same seed draws the same rows.
+    /// Rows drawn without replacement, in the order of the draws. The same random seed gives the same rows.
     Random {
-        /// How many rows.
+        /// Number of rows.
         n: NonZeroUsize,
-        /// Seeds the generator (`ChaCha8`).
+        /// Random seed of the generator (`ChaCha8`).
         seed: u64,
     },
 }
 
-/// The sample asks for what the data does not have.
+/// Error for a sample that is larger than the data set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the sample asks for {wanted} rows, the data set has {available}")]
+#[error("the sample requires {wanted} rows, but the data set has only {available}")]
 pub struct SampleError {
-    /// Rows that were asked for.
+    /// Number of requested rows.
     pub wanted: usize,
-    /// Rows that there are.
+    /// Number of rows in the data set.
     pub available: usize,
 }
 
 impl Sample {
-    /// The chosen rows of `rows`.
+    /// Returns the selected rows of `rows`.
+    ///
+    /// # Errors
+    /// Returns an error if there are fewer rows than requested.
     pub fn apply(self, mut rows: Vec<Row>) -> Result<Vec<Row>, SampleError> {
         let available = rows.len();
         let check = |n: NonZeroUsize| {
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn random_gives_rows_without_replacement() {
+    fn random_rows_are_drawn_without_replacement() {
         let data: HashSet<Row> = rows(100).into_iter().collect();
         let drawn = random(40, 7).apply(rows(100)).unwrap();
         let distinct: HashSet<Row> = drawn.iter().cloned().collect();
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn random_follows_its_seed() {
+    fn random_rows_depend_on_the_seed() {
         let draw = |seed| random(40, seed).apply(rows(100)).unwrap();
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -120,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_names_both_numbers() {
-        let message = "the sample asks for 6 rows, the data set has 5";
+    fn a_sample_that_is_too_large_names_both_numbers() {
+        let message = "the sample requires 6 rows, but the data set has only 5";
         let first = Sample::First(NonZeroUsize::new(6).unwrap());
         assert_eq!(first.apply(rows(5)).unwrap_err().to_string(), message);
         assert_eq!(random(6, 0).apply(rows(5)).unwrap_err().to_string(), message);

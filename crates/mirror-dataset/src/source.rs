@@ -1,7 +1,7 @@
 //! Reading rows from files: JSON lines, JSON, CSV, Parquet.
 //!
-//! A file is not trusted: it is bounded before it is read, and what is wrong with it is reported
-//! with the file, the line or row, and the column.
+//! A file is not trusted: its size is checked before it is read, and errors are reported with the file, the line or
+//! row, and the column.
 
 mod csv;
 mod json;
@@ -18,35 +18,35 @@ use crate::compiled::{ROWS_MAX, SIZE_MAX};
 use crate::row::TEXT_MAX;
 use crate::{Row, RowError, Schema};
 
-/// The longest line of text, in bytes: room for the longest question and answers, escaped, and
-/// other columns beside them.
+/// Maximum length of a line of text, in bytes. It allows for the longest question and answers, with escapes, and for
+/// further columns.
 const LINE_MAX: usize = 4 * TEXT_MAX;
 
-/// Why rows cannot be read from a file or a folder.
+/// Error from reading rows from a file or a folder.
 #[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum SourceError {
     #[error("cannot read {path}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{path} is not a regular file")]
     NotAFile { path: PathBuf },
-    #[error("{path} is not a data set: its name ends in none of {FORMATS}")]
+    #[error("{path} is not a data set: its name must end in one of {FORMATS}")]
     UnknownFormat { path: PathBuf },
-    #[error("there is no data set in the folder {path}: no file's name ends in one of {FORMATS}")]
+    #[error("there is no data set in the folder {path}: no file name ends in one of {FORMATS}")]
     EmptyFolder { path: PathBuf },
     #[error("{path} has no rows")]
     NoRows { path: PathBuf },
-    #[error("{path} goes past the limit of {SIZE_MAX} bytes of data")]
+    #[error("{path} exceeds the limit of {SIZE_MAX} bytes of data")]
     TooLarge { path: PathBuf },
-    #[error("{path} goes past the limit of {ROWS_MAX} rows")]
+    #[error("{path} exceeds the limit of {ROWS_MAX} rows")]
     TooManyRows { path: PathBuf },
-    #[error("{path} has no column `{column}`; it has {}", list(.columns))]
+    #[error("{path} has no column `{column}`; found {}", list(.columns))]
     NoColumn {
         path: PathBuf,
         column: String,
         columns: Vec<String>,
     },
-    #[error("{path}: the column `{column}` holds {found}, it has to hold {expected}")]
+    #[error("{path}: the column `{column}` contains {found}; expected {expected}")]
     ColumnType {
         path: PathBuf,
         column: String,
@@ -63,7 +63,7 @@ pub enum SourceError {
     },
 }
 
-/// Where in a file, counted from 1.
+/// A position in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A line of text.
@@ -72,26 +72,26 @@ pub enum Place {
     Row(usize),
 }
 
-/// What is wrong at one place of a file.
+/// Error at a position in a file.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant documents it")]
 pub enum Problem {
     #[error("not UTF-8")]
     NotUtf8,
-    #[error("{bytes} bytes, the limit of a line is {LINE_MAX}")]
+    #[error("the line has {bytes} bytes; the limit is {LINE_MAX}")]
     LongLine { bytes: usize },
     #[error("malformed JSON: {what}, at column {column}")]
     Json { what: String, column: usize },
     #[error("malformed CSV: {what}")]
     Csv { what: String },
-    #[error("{found} instead of {expected}")]
+    #[error("found {found}; expected {expected}")]
     Shape {
         expected: &'static str,
         found: &'static str,
     },
-    #[error("no column `{column}`; there are {}", list(.columns))]
+    #[error("no column `{column}`; found {}", list(.columns))]
     NoColumn { column: String, columns: Vec<String> },
-    #[error("the column `{column}` holds {found}, it has to hold {expected}")]
+    #[error("the column `{column}` contains {found}; expected {expected}")]
     CellType {
         column: String,
         expected: &'static str,
@@ -101,12 +101,12 @@ pub enum Problem {
     Row(#[from] RowError),
 }
 
-const TEXT: &str = "a text";
-const TEXT_OR_TEXTS: &str = "a text or a list of texts";
+const TEXT: &str = "a string";
+const TEXT_OR_TEXTS: &str = "a string or a list of strings";
 
 const FORMATS: &str = ".jsonl, .json, .csv, .parquet";
 
-/// A file format, known by the end of the file's name.
+/// A file format, recognised by the extension of the file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Format {
     Parquet,
@@ -135,7 +135,7 @@ impl Format {
     }
 }
 
-/// The rows of a file, or of all data files of a folder in the order of their names.
+/// Reads the rows of a file, or of all data files of a folder in the order of their names.
 pub(crate) fn load_path(path: &Path, schema: &Schema) -> Result<Vec<Row>, SourceError> {
     let metadata = fs::metadata(path).map_err(|source| io_error(path, source))?;
     if !metadata.is_dir() {
@@ -155,7 +155,7 @@ pub(crate) fn load_path(path: &Path, schema: &Schema) -> Result<Vec<Row>, Source
     load_files(path, &files, schema)
 }
 
-/// The rows of `files`, in order; `whole` is what they belong to.
+/// Reads the rows of `files`, in order. `whole` is the path of the data set, for error messages.
 pub(crate) fn load_files(whole: &Path, files: &[PathBuf], schema: &Schema) -> Result<Vec<Row>, SourceError> {
     if files.is_empty() {
         return Err(SourceError::EmptyFolder {
@@ -193,14 +193,14 @@ pub(crate) fn load_files(whole: &Path, files: &[PathBuf], schema: &Schema) -> Re
     Ok(loaded.rows)
 }
 
-/// What has been read of a data set so far.
+/// The rows that have been read so far.
 struct Loaded {
     rows: Vec<Row>,
-    /// Bytes of questions and answers.
+    /// Total size of questions and answers in bytes.
     bytes: u64,
 }
 
-/// Reads one file; each format adds a method.
+/// A reader of one file. Each format adds a method.
 struct FileReader<'a> {
     path: &'a Path,
     schema: &'a Schema,
@@ -208,7 +208,10 @@ struct FileReader<'a> {
 }
 
 impl FileReader<'_> {
-    /// Opens the file if it is a regular one and no larger than a whole data set may be.
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Returns an error if it is not a regular file, or is larger than the limit for a data set.
     fn open(&self) -> Result<File, SourceError> {
         let io_error = |source| io_error(self.path, source);
         let file = File::open(self.path).map_err(io_error)?;
@@ -224,7 +227,7 @@ impl FileReader<'_> {
         Ok(file)
     }
 
-    /// The whole file as text, without a byte order mark.
+    /// Reads the whole file as UTF-8 text and removes a byte order mark.
     fn text(&self) -> Result<String, SourceError> {
         let read = mirror_files::read_at_most(self.open()?, SIZE_MAX);
         let bytes = read.map_err(|source| io_error(self.path, source))?;
@@ -238,7 +241,7 @@ impl FileReader<'_> {
         })
     }
 
-    /// Keeps a row that keeps the bounds.
+    /// Adds a row after checking its limits and those of the data set.
     fn push(&mut self, row: Row, place: Place) -> Result<(), SourceError> {
         row.check().map_err(|problem| self.at(place, problem.into()))?;
         let answer_bytes: usize = row.answers.iter().map(String::len).sum();
@@ -297,7 +300,7 @@ fn check_line_length(bytes: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Column names for people, at most twenty of them.
+/// Formats column names for a message, at most twenty of them.
 fn list(columns: &[String]) -> String {
     if columns.is_empty() {
         return "none".to_owned();

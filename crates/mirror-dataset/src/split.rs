@@ -1,17 +1,16 @@
-//! Which files of a published data set are its training split: repositories do not say, their
-//! file names do.
+//! Selection of the training split of a published data set by the names of its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::source::Format;
 
-/// The paths, sorted, of the training split among a repository's `files`; `None` where the names
-/// do not tell one.
+/// Returns the sorted paths of the training split among the `files` of a repository, or `None` if the names do not
+/// identify one.
 ///
-/// A file belongs to the split that a word of its path names (`data/train-00000-of-00002.parquet`).
-/// Where no name names a split, all files are training data. Files under `data` come before others;
-/// elsewhere they have to lie in one folder. Where a folder holds several formats, one is taken.
+/// A file belongs to the split that a word of its path names (`data/train-00000-of-00002.parquet`). If no path names a
+/// split, all files are training data. Files in the folder `data` have precedence, and otherwise all files must be in
+/// one folder. If the folder contains several formats, only the files of one format are returned.
 pub(crate) fn train_files(files: &[String]) -> Option<Vec<String>> {
     let data: Vec<&String> = files.iter().filter(|file| is_data(file)).collect();
     let is_split = data.iter().any(|file| has_word(file, &SPLITS));
@@ -56,7 +55,7 @@ const SPLITS: [&str; 8] = [
 
 fn is_data(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
-    // The one description of a data set that has the ending of data.
+    // This file describes a data set, although it has the extension of a data file.
     let is_description = name == "dataset_infos.json";
     !name.starts_with('.') && !is_description && Format::of(Path::new(name)).is_some()
 }
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_of_the_training_split_come_in_order() {
+    fn shards_of_the_training_split_are_sorted() {
         check(
             &[
                 "README.md",
@@ -120,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_from_other_splits() {
+    fn files_of_other_splits_are_not_used() {
         check(&["test.csv", "dev.csv", "extra.csv"], None);
         check(&["README.md", "dataset_infos.json"], None);
         check(&["constrained.csv", "test.csv"], None);
     }
 
     #[test]
-    fn one_format_is_taken() {
+    fn only_one_format_is_used() {
         check(
             &["train.jsonl", "train.parquet", "train.csv"],
             Some(&["train.parquet"]),

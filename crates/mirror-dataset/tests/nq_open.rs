@@ -1,6 +1,6 @@
-//! Real questions, by name, through all that the coordinator does: `nq_open` is found, read,
-//! compiled, and each row is read back. The file is not part of the project; where it is missing
-//! the test says so, and in continuous integration it must be there.
+//! Finds, reads and compiles the real data set `nq_open` by its name, as the coordinator does, and reads back each row.
+//! The file is not part of the project. If it is missing, the test is skipped with a message, or fails in continuous
+//! integration.
 
 use std::env;
 use std::fs;
@@ -14,11 +14,11 @@ const FILE: &str = "../../../shared/fixtures/data/NQ-open.dev.jsonl";
 const ROWS: usize = 3610;
 
 #[test]
-fn nq_open_is_used_by_its_name() {
+fn nq_open_is_found_by_its_name() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
     let Ok(file) = fs::canonicalize(&file) else {
         assert!(env::var_os("CI").is_none(), "{} is missing", file.display());
-        println!("skipped: there is no {}", file.display());
+        println!("skipped: {} is missing", file.display());
         return;
     };
     let folder = tempfile::tempdir().unwrap();

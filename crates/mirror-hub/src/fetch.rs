@@ -1,4 +1,4 @@
-//! Fetching a named repository: its listing, then those of its files that are wanted, by plain HTTPS GET.
+//! Download of a repository by HTTPS GET: first its listing, then the requested files.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,78 +15,78 @@ use crate::snapshot::repository;
 const LISTING_BYTES_MAX: u64 = 16 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For one whole file.
+/// Timeout for the body of one file.
 const BODY_TIMEOUT: Duration = Duration::from_hours(1);
-/// What is read before progress is told again.
+/// Number of bytes between two reports of progress.
 const PIECE: usize = 1 << 16;
 
-/// Why the hub did not give what was asked for.
+/// Error from downloading from the hub.
 #[derive(Debug, Error)]
 pub enum HubError {
-    /// No answer, or a refusal.
+    /// The request failed or was refused.
     #[error("{url} cannot be fetched")]
     Request {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<ureq::Error>,
     },
-    /// Not JSON, or not a listing.
-    #[error("{url} does not hold the listing of a repository")]
+    /// The response is not JSON, or is not a listing.
+    #[error("{url} did not return a repository listing")]
     Listing {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// Where and why.
+        /// The cause, with its position.
         #[source]
         source: serde_json::Error,
     },
-    /// A revision that could be a path.
-    #[error("{url} names the revision `{revision}`, which is not a hash")]
+    /// The revision is not a hash, so it could be a path.
+    #[error("{url} returned the revision `{revision}`, which is not a hash")]
     Revision {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// As it is there.
+        /// The revision in the listing.
         revision: String,
     },
-    /// None of the files that are wanted.
-    #[error("{url} lists no files that are known to be {wanted}")]
+    /// The listing does not contain the requested files.
+    #[error("{url} does not list {wanted}")]
     NothingWanted {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// What they would be.
+        /// Description of the requested files.
         wanted: &'static str,
     },
-    /// More than was asked for.
-    #[error("{url} goes past the limit of {bytes_max} bytes")]
+    /// The files exceed the size limit.
+    #[error("{url} exceeds the limit of {bytes_max} bytes for all files together")]
     TooLarge {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// The limit, for all files together.
+        /// The limit in bytes for all files together.
         bytes_max: u64,
     },
-    /// The connection was lost half way.
-    #[error("{url} broke off while it was read into {path}")]
+    /// The transfer of a file was interrupted.
+    #[error("the transfer of {url} to {path} was interrupted")]
     Transfer {
-        /// The address.
+        /// URL of the request.
         url: String,
-        /// The unfinished file.
+        /// Path of the incomplete file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The cache cannot be written.
+    /// A file or folder of the cache cannot be written.
     #[error("cannot write {path}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// There is nowhere to fetch into.
-    #[error("there is no cache folder to fetch into: set $XDG_CACHE_HOME or $HOME")]
+    /// There is no cache folder.
+    #[error("there is no cache folder for downloads: set $XDG_CACHE_HOME or $HOME")]
     NoCache,
 }
 
@@ -101,35 +101,38 @@ struct Sibling {
     rfilename: String,
 }
 
-/// Which files of a repository are wanted.
+/// The files of a repository that are requested.
 pub struct Choice<'a> {
-    /// Those among its paths; `None` where they are not there.
+    /// Selects the requested paths from all paths of the repository. Returns `None` if they are missing.
     pub of: &'a dyn Fn(&[String]) -> Option<Vec<String>>,
-    /// What they are, for messages.
+    /// Description of the requested files, for messages.
     pub wanted: &'static str,
-    /// The most bytes of all of them together.
+    /// Size limit in bytes for all requested files together.
     pub bytes_max: u64,
 }
 
-/// How far a fetch has come.
+/// Progress of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// A file begins, of so many bytes if the server says.
+    /// The download of a file begins.
     Begins {
-        /// Its path in the repository.
+        /// Path of the file in the repository.
         file: &'a str,
-        /// Its size.
+        /// Size in bytes. `None` if the server does not state it.
         bytes: Option<u64>,
     },
-    /// So many bytes more of it are here.
+    /// Number of bytes received since the last report.
     Read(u64),
-    /// It is here.
+    /// The download of the file is complete.
     Ends,
 }
 
-/// Fetches files of `name` from the server at `endpoint` into the cache `root`, where
-/// [`crate::find`] finds their folder. Each file appears whole or not at all, and a new snapshot
-/// with all that are wanted.
+/// Downloads files of `name` from the server at `endpoint` into the cache `root`, where [`crate::find`] finds their
+/// folder. Each file appears atomically, and a new snapshot appears together with all requested files.
+///
+/// # Errors
+/// Returns an error if a request fails, if the requested files are missing or too large, or if the cache cannot be
+/// written.
 pub fn fetch(
     endpoint: &str,
     kind: Kind,
@@ -185,7 +188,7 @@ pub fn fetch(
     let snapshot = snapshots.join(&listing.sha);
     match mirror_files::publish(unfinished.path(), &snapshot) {
         Ok(()) => {}
-        // There is one of this revision already, with other files, or from another process meanwhile.
+        // A snapshot of this revision exists already, with other files or from a concurrent process.
         Err(error) if is_there(&error) => {
             for path in &wanted {
                 let file = snapshot.join(base_name(path));
@@ -199,8 +202,8 @@ pub fn fetch(
     mirror_files::replace(&reference, listing.sha.as_bytes()).map_err(|source| failed(&reference, source))
 }
 
-/// Whether a folder could not be given its name because one that is not empty has it. POSIX leaves the choice of the
-/// two.
+/// Returns whether a folder could not be renamed because a folder with the new name exists and is not empty. POSIX
+/// allows both error kinds.
 fn is_there(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -238,7 +241,7 @@ fn fetch_listing(agent: &Agent, url: &str) -> Result<Listing, HubError> {
     Ok(listing)
 }
 
-/// Writes what `url` holds to `path`; gives its size, `None` if that goes past `bytes_max`.
+/// Downloads `url` to `path`. Returns the size in bytes, or `None` if it exceeds `bytes_max`.
 fn fetch_file(
     agent: &Agent,
     url: &str,
@@ -280,7 +283,7 @@ fn get(agent: &Agent, url: &str) -> Result<ureq::http::Response<ureq::Body>, Hub
     })
 }
 
-/// A path of a repository as part of a URL.
+/// Encodes the path of a file in a repository for a URL.
 fn percent_encode(path: &str) -> String {
     path.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -1,14 +1,14 @@
-//! Names of the Hugging Face hub, or of a server that speaks like it: where what they name may lie on this machine, and
-//! how it is fetched by plain HTTPS.
+//! Data sets and models of the Hugging Face hub, or of a compatible server: finds them on this machine by name, and
+//! downloads them by HTTPS.
 //!
-//! The coordinator alone finds and fetches; nodes are told folders and files.
+//! Only the coordinator uses this crate. Nodes receive the paths of folders and files.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | `places` | the folders and the server that the environment names |
-//! | `snapshot` | published repositories on the disk, in the layout of the Hugging Face cache |
-//! | `fetch` | how a repository's files come into that layout |
-//! | [`model`] | where a model or a tokenizer lies that a file names |
+//! | `places` | the folders and the server from the environment variables |
+//! | `snapshot` | repositories on disk, in the layout of the Hugging Face cache |
+//! | `fetch` | the download of files into that layout |
+//! | [`model`] | the search for the folder of a model or a tokenizer |
 
 mod fetch;
 pub mod model;
@@ -19,17 +19,17 @@ pub use fetch::{Choice, HubError, Progress, fetch};
 pub use places::{Places, is_name};
 pub use snapshot::{SnapshotError, files, find, repository};
 
-/// What a repository holds.
+/// Kind of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A data set.
     Dataset,
-    /// A model, or a tokenizer.
+    /// A model or a tokenizer.
     Model,
 }
 
 impl Kind {
-    /// As caches and the server's listings call it.
+    /// Returns the name of the kind in caches and in the listings of the server.
     fn plural(self) -> &'static str {
         match self {
             Self::Dataset => "datasets",
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// What stands before the name in the address of a file.
+    /// Returns the prefix of the repository name in the URL of a file.
     fn in_addresses(self) -> &'static str {
         match self {
             Self::Dataset => "datasets/",

@@ -1,5 +1,5 @@
-//! Where a model or a tokenizer lies that an experiment file names: a path, or a name that is looked for on this
-//! machine and then on the hub.
+//! Finds the folder of the model or tokenizer that an experiment file specifies: a path, or a name that is looked up on
+//! this machine and then on the hub.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{Choice, HubError, Kind, Places, Progress, SnapshotError, fetch, find, is_name, repository};
 
-/// Bytes of a model that are fetched, at most.
+/// Maximum size of a download in bytes.
 const BYTES_MAX: u64 = 256 << 30;
 
 const WHOLE: &str = "model.safetensors";
@@ -17,80 +17,83 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
-/// A part of what a folder of a model may hold.
+/// A part of a model in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// `config.json`.
     Config,
-    /// The parameters, in one of their forms.
+    /// The parameters, in one of the supported formats.
     Parameters,
     /// `tokenizer.json`.
     Tokenizer,
 }
 
-/// What an experiment file names.
+/// The model or tokenizer that an experiment file specifies.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// A folder's path, or `name` or `owner/name`. A folder that is there wins over a name.
+    /// Path of a folder, or `name` or `owner/name`. An existing folder has precedence over a name.
     pub path_or_name: &'a str,
-    /// What is needed of it.
+    /// The required parts.
     pub parts: &'a [Part],
-    /// Where a relative path starts: the folder of the experiment file.
+    /// Base of relative paths: the folder of the experiment file.
     pub base_dir: &'a Path,
-    /// Whether the hub must not be asked.
+    /// Whether requests to the hub are forbidden.
     pub offline: bool,
 }
 
-/// Why there is no such folder.
+/// Error from finding a model or a tokenizer.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    /// Neither a folder nor a name.
-    #[error("there is no folder {path}, and `{requested}` cannot be a model's name")]
+    /// The text is neither an existing folder nor a valid name.
+    #[error("the folder {path} does not exist, and `{requested}` is not a valid name of a model")]
     NoSuchFolder {
-        /// Where it would be.
+        /// The folder that the text would refer to.
         path: PathBuf,
-        /// As it was written.
+        /// The text in the experiment file.
         requested: String,
     },
-    /// A folder without what is needed of it.
+    /// The folder lacks a required part.
     #[error("{folder} has no {missing}")]
     Incomplete {
         /// The folder.
         folder: PathBuf,
-        /// The file that it should have.
+        /// The missing file.
         missing: &'static str,
     },
-    /// Nowhere on this machine, and the hub must not be asked.
+    /// The name was not found on this machine, and requests to the hub are forbidden.
     #[error(
-        "the model or tokenizer `{name}` was not found: it is not in {looked_in}, and the run is offline; {}",
+        "the model or tokenizer `{name}` was not found in {looked_in}, and the run is offline; {}",
         remedies(.name)
     )]
     Offline {
-        /// As it was written.
+        /// The name in the experiment file.
         name: String,
-        /// The places.
+        /// The places that were searched.
         looked_in: String,
     },
-    /// Nowhere on this machine, and the hub did not give it.
+    /// The name was not found on this machine, and the download from the hub failed.
     #[error(
-        "the model or tokenizer `{name}` was not found: it is not in {looked_in}, and the hub did not give it; {}",
+        "the model or tokenizer `{name}` was not found in {looked_in}, and the download from the hub failed; {}",
         remedies(.name)
     )]
     NotFound {
-        /// As it was written.
+        /// The name in the experiment file.
         name: String,
-        /// The places.
+        /// The places that were searched.
         looked_in: String,
-        /// The hub's word.
+        /// The error of the download.
         #[source]
         source: Box<HubError>,
     },
-    /// A cache that does not tell.
+    /// A cache cannot be read, or is ambiguous.
     #[error(transparent)]
     Cache(#[from] SnapshotError),
 }
 
-/// Finds the folder that `request` asks for, fetching it where it is nowhere on this machine.
+/// Finds the folder that `request` specifies. Downloads it if it is not on this machine and the run is not offline.
+///
+/// # Errors
+/// Returns an error if the folder is not found or lacks a required part.
 pub fn locate(
     request: &Request<'_>,
     places: &Places,
@@ -113,7 +116,7 @@ pub fn locate(
     }
     for root in places.caches() {
         let found = find(&root, Kind::Model, name)?;
-        // A part may have been fetched for another experiment.
+        // The cache may contain only some parts, downloaded for another experiment.
         if let Some(folder) = found.filter(|folder| first_missing(folder, request.parts).is_none()) {
             return Ok(folder);
         }
@@ -133,7 +136,7 @@ pub fn locate(
     let root = places.own_cache().ok_or_else(|| not_found(HubError::NoCache))?;
     let choice = Choice {
         of: &|files| chosen(files, request.parts),
-        wanted: "the parts of a model that are needed (config.json, tokenizer.json, parameters)",
+        wanted: "all required parts of the model (config.json, tokenizer.json, parameters)",
         bytes_max: BYTES_MAX,
     };
     fetch(&places.hub_endpoint, Kind::Model, name, &root, &choice, progress).map_err(not_found)?;
@@ -153,7 +156,7 @@ fn complete(folder: PathBuf, parts: &[Part]) -> Result<PathBuf, ModelError> {
     }
 }
 
-/// What a folder lacks first of what is needed of it.
+/// Returns the file of the first required part that a folder lacks, or `None` if it is complete.
 fn first_missing(folder: &Path, parts: &[Part]) -> Option<&'static str> {
     let has = |name: &str| folder.join(name).is_file();
     parts.iter().find_map(|part| match part {
@@ -163,7 +166,7 @@ fn first_missing(folder: &Path, parts: &[Part]) -> Option<&'static str> {
     })
 }
 
-/// The files of a repository that hold these parts; `None` where one is missing.
+/// Returns the files of a repository that contain these parts, or `None` if one is missing.
 fn chosen(files: &[String], parts: &[Part]) -> Option<Vec<String>> {
     let has = |name: &str| files.iter().any(|file| file == name);
     let only = |name: &str| has(name).then(|| vec![name.to_owned()]);
@@ -186,8 +189,8 @@ fn chosen(files: &[String], parts: &[Part]) -> Option<Vec<String>> {
 
 fn remedies(name: &str) -> String {
     format!(
-        "put its files under $MIRROR_MODELS/{name}/, or download it into the Hugging Face cache, or run with a network \
-         and without --offline"
+        "put its files under $MIRROR_MODELS/{name}/, download it into the Hugging Face cache, or run with network \
+         access and without --offline"
     )
 }
 

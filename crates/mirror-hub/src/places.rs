@@ -1,4 +1,4 @@
-//! The folders and the server that the environment names.
+//! The folders and the server from the environment variables.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,29 +6,29 @@ use std::path::PathBuf;
 
 const OFFICIAL_HUB: &str = "https://huggingface.co";
 
-/// Where named data sets and models are looked for.
+/// The places that are searched for named data sets and models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
-    /// `$MIRROR_DATA`: a folder with data sets by name.
+    /// `$MIRROR_DATA`: folder of data sets by name.
     pub mirror_data: Option<PathBuf>,
-    /// `$MIRROR_MODELS`: a folder with models and tokenizers by name.
+    /// `$MIRROR_MODELS`: folder of models and tokenizers by name.
     pub mirror_models: Option<PathBuf>,
-    /// `$HF_HOME`, by default `~/.cache/huggingface`; its `hub` folder is the Hugging Face cache.
+    /// `$HF_HOME`, by default `~/.cache/huggingface`. Its `hub` folder is the Hugging Face cache.
     pub hf_home: Option<PathBuf>,
-    /// Our own cache: `$XDG_CACHE_HOME/mirror-neuron`, by default `~/.cache/mirror-neuron`. What is
-    /// fetched from the hub is kept in its `hub` folder and found there without a network.
+    /// The cache of Mirror Neuron: `$XDG_CACHE_HOME/mirror-neuron`, by default `~/.cache/mirror-neuron`. Downloads from
+    /// the hub are stored in its `hub` folder and are found there without network access.
     pub cache: Option<PathBuf>,
     /// `$HF_ENDPOINT`, by default the official hub.
     pub hub_endpoint: String,
 }
 
 impl Places {
-    /// The places that the environment names.
+    /// Returns the places from the environment of the process.
     pub fn from_env() -> Self {
         Self::from_variables(|name| env::var_os(name))
     }
 
-    /// The places that these environment variables name; an empty one counts as not set.
+    /// Returns the places from the given environment variables. An empty variable counts as not set.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let path = |name| set(name).map(PathBuf::from);
@@ -43,33 +43,33 @@ impl Places {
         }
     }
 
-    /// The caches that are looked through, in this order: the official one, then our own.
+    /// Returns the caches in the order of the search: the Hugging Face cache, then the one of Mirror Neuron.
     pub fn caches(&self) -> impl Iterator<Item = PathBuf> {
         let hf_cache = self.hf_home.as_deref().map(|home| home.join("hub"));
         [hf_cache, self.own_cache()].into_iter().flatten()
     }
 
-    /// The cache that is fetched into.
+    /// Returns the cache for downloads, or `None` if there is no cache folder.
     pub fn own_cache(&self) -> Option<PathBuf> {
         Some(self.cache.as_deref()?.join("hub"))
     }
 
-    /// A folder of the user's and the Hugging Face cache, for people.
+    /// Describes a folder of the user and the Hugging Face cache for a message.
     pub fn describe(&self, variable: &str, folder: Option<&PathBuf>) -> String {
         let place = |name: &str, path: Option<&PathBuf>| match path {
             Some(path) => format!("{name} ({})", path.display()),
             None => format!("{name} (not set)"),
         };
         format!(
-            "{}, nor in {}",
+            "{} or {}",
             place(variable, folder),
             place("the Hugging Face cache", self.hf_home.as_ref()),
         )
     }
 }
 
-/// Whether this can be `name` or `owner/name` on the hub, and so never leaves a folder it is
-/// joined to.
+/// Returns whether `text` is a valid `name` or `owner/name` on the hub. A path that is joined with a valid name stays
+/// inside its folder.
 pub fn is_name(text: &str) -> bool {
     let is_part = |part: &str| {
         (1..=96).contains(&part.len())
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_follow_the_environment() {
+    fn places_are_read_from_the_environment() {
         let places = |variables: &[(&str, &str)]| {
             Places::from_variables(|name| {
                 let set = variables.iter().find(|(variable, _)| *variable == name);

@@ -1,8 +1,8 @@
-//! Published repositories on the disk, in the layout of the Hugging Face cache:
-//! `datasets--owner--name/snapshots/<revision>/…`, with the revision of a branch in `refs/<branch>`.
+//! Repositories on disk, in the layout of the Hugging Face cache: `datasets--owner--name/snapshots/<revision>/…`, with
+//! the revision of a branch in `refs/<branch>`.
 //!
-//! What is fetched from the hub is kept in the same layout, in a folder of our own, since the
-//! official cache promises more than the files that are used here.
+//! Downloads are stored in the same layout, but in a separate cache, because a snapshot in the official cache is
+//! expected to contain more files than those that are used here.
 
 use std::fs;
 use std::io;
@@ -10,38 +10,43 @@ use std::path::{Path, PathBuf};
 
 use crate::Kind;
 
-/// No more files than this are looked at in one snapshot, nor folders deeper than [`DEPTH_MAX`].
+/// Maximum number of files that are listed in one snapshot. Folders deeper than [`DEPTH_MAX`] are ignored.
 const FILES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 4;
 
-/// Why a cache does not tell what is in it.
+/// Error from searching a cache.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// Two repositories, or two revisions, could be meant.
-    #[error("both {first} and {second} fit the name; name the owner, or the files to use by their path")]
+    /// The name matches two repositories or two revisions.
+    #[error(
+        "both {first} and {second} match the name; add the owner to the name, or specify the path of the files to use"
+    )]
     Ambiguous {
-        /// One.
+        /// One match.
         first: PathBuf,
-        /// The other.
+        /// Another match.
         second: PathBuf,
     },
     /// A folder or a file cannot be read.
     #[error("cannot read {path}")]
     Io {
-        /// Which.
+        /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The folder that holds all snapshots of `name` in the cache `root`.
+/// Returns the folder that contains all snapshots of `name` in the cache `root`.
 pub fn repository(root: &Path, kind: Kind, name: &str) -> PathBuf {
     root.join(format!("{}--{}", kind.plural(), name.replace('/', "--")))
 }
 
-/// The folder of the snapshot of `name` in the cache `root`; a name without an owner is also found
-/// under the one owner that has it.
+/// Returns the folder of the snapshot of `name` in the cache `root`, or `None` if there is none. A name without an
+/// owner is also found if exactly one owner has a repository of that name.
+///
+/// # Errors
+/// Returns an error if the name is ambiguous or the cache cannot be read.
 pub fn find(root: &Path, kind: Kind, name: &str) -> Result<Option<PathBuf>, SnapshotError> {
     match find_repository(root, kind, name)? {
         Some(repository) => find_revision(&repository),
@@ -49,7 +54,10 @@ pub fn find(root: &Path, kind: Kind, name: &str) -> Result<Option<PathBuf>, Snap
     }
 }
 
-/// The paths of all files of a snapshot, relative to its folder.
+/// Returns the paths of all files of a snapshot, relative to its folder.
+///
+/// # Errors
+/// Returns an error if a folder cannot be read.
 pub fn files(snapshot: &Path) -> Result<Vec<String>, SnapshotError> {
     let mut files = Vec::new();
     walk(snapshot, "", DEPTH_MAX, &mut files)?;
@@ -79,7 +87,7 @@ fn find_repository(root: &Path, kind: Kind, name: &str) -> Result<Option<PathBuf
     one_of(&mut owned)
 }
 
-/// The snapshot that `main` refers to, or the only one.
+/// Returns the snapshot that `main` refers to, or the only snapshot. Returns `None` if there is none.
 fn find_revision(repository: &Path) -> Result<Option<PathBuf>, SnapshotError> {
     let snapshots = repository.join("snapshots");
     if !snapshots.is_dir() {
@@ -121,7 +129,7 @@ fn walk(folder: &Path, inside: &str, depth: usize, files: &mut Vec<String>) -> R
         } else {
             format!("{inside}/{name}")
         };
-        // The official client links files, never folders.
+        // The official client creates links to files, never to folders.
         if path.is_dir() && !path.is_symlink() {
             if depth > 0 {
                 walk(folder, &relative, depth - 1, files)?;
@@ -133,7 +141,7 @@ fn walk(folder: &Path, inside: &str, depth: usize, files: &mut Vec<String>) -> R
     Ok(())
 }
 
-/// Names and paths in a folder; names that are not UTF-8 are nobody's.
+/// Returns the names and paths of the entries of a folder. Names that are not UTF-8 are ignored.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, SnapshotError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {

@@ -1,4 +1,4 @@
-//! Snapshots in JSON: a list with an object a neuron.
+//! Metagraph files in JSON: a list with one object per neuron.
 
 use std::fmt;
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::row::{Row, Rows};
 use crate::{Cause, MAX_BYTES, MAX_NEURONS, MetagraphFile};
 
 pub(crate) fn read(file: File) -> Result<Rows, Cause> {
-    // A file that grows while it is read ends here too.
+    // The limit also applies to a file that grows while it is read.
     let text = BufReader::new(file.take(MAX_BYTES));
     let bounded: Bounded = serde_json::from_reader(text).map_err(|error| match error.io_error_kind() {
         Some(kind) => Cause::Io(kind.into()),
@@ -23,7 +23,7 @@ pub(crate) fn read(file: File) -> Result<Rows, Cause> {
     })
 }
 
-/// No more rows than there can be neurons.
+/// At most as many rows as a subnet can have neurons.
 struct Bounded(Vec<Row>);
 
 impl<'de> Deserialize<'de> for Bounded {
@@ -38,7 +38,7 @@ impl<'de> Visitor<'de> for RowsVisitor {
     type Value = Bounded;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list with an object a neuron")
+        f.write_str("a list with one object per neuron")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded, A::Error> {
@@ -46,7 +46,7 @@ impl<'de> Visitor<'de> for RowsVisitor {
         while let Some(row) = list.next_element()? {
             if rows.len() == MAX_NEURONS {
                 return Err(A::Error::custom(format_args!(
-                    "more than {MAX_NEURONS} rows, and a subnet has no more neurons"
+                    "more than {MAX_NEURONS} rows, the maximum number of neurons in a subnet"
                 )));
             }
             rows.push(row);
@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for RowsVisitor {
     }
 }
 
-/// A row as it is written.
+/// A row in the written form.
 #[derive(Serialize)]
 struct Written<'a> {
     uid: usize,
@@ -67,7 +67,7 @@ struct Written<'a> {
     bonds: &'a [(u16, u16)],
 }
 
-/// A line a neuron, so that two files can be compared by eye.
+/// Writes one line per neuron, so that two files can be compared line by line.
 pub(crate) fn write(metagraph: &MetagraphFile, file: File) -> Result<(), Cause> {
     let mut out = BufWriter::new(file);
     for (uid, neuron) in metagraph.neurons.iter().enumerate() {

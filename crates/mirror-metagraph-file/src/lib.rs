@@ -1,17 +1,18 @@
-//! A subnet as a file: who is in it, with which stake, and what each said of the others.
+//! Metagraph files: the neurons of a subnet with their stakes, weights and bonds.
 //!
-//! A [`MetagraphFile`] is a table with a row a neuron, in JSON (a list of objects) or in Parquet, as the file's name ends.
-//! An experiment can start from one, and a run can be written as one; what was written reads as the same again. The
-//! files come from other people's programs, so everything in them is checked, and all that is wrong is told at once.
+//! A [`MetagraphFile`] is a table with one row per neuron. The extension of the file name selects JSON (a list of
+//! objects) or Parquet. An experiment can start from such a file, and a run can be exported to one. A written file
+//! reads back unchanged. Files can come from other programs, so all content is checked, and all problems are reported
+//! together.
 //!
-//! | column | what | if absent |
+//! | column | content | if absent |
 //! |---|---|---|
-//! | `uid` | 0 to the number of rows less one, each once, in any order | an error |
-//! | `hotkey`, `coldkey` | ss58 addresses; a hotkey belongs to one row | an error |
+//! | `uid` | 0 to the number of rows minus one, each once, in any order | an error |
+//! | `hotkey`, `coldkey` | ss58 addresses; hotkeys are unique | an error |
 //! | `stake` | rao, a whole number | an error |
-//! | `permit` | whether it may set weights for others | `false` |
+//! | `permit` | whether the neuron may set weights for others | `false` |
 //! | `weights` | pairs of a uid and a weight, 0 to 65,535; each uid once | none |
-//! | `bonds` | pairs of a uid and a bond, likewise | none |
+//! | `bonds` | pairs of a uid and a bond, with the same rules | none |
 
 mod json;
 mod parquet;
@@ -23,82 +24,82 @@ use std::path::{Path, PathBuf};
 
 use mirror_identity::{Coldkey, Hotkey};
 
-/// Most bytes of a file.
+/// Maximum size of a file in bytes.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// Most neurons: a uid has 16 bits.
+/// Maximum number of neurons: a uid has 16 bits.
 pub const MAX_NEURONS: usize = 65_536;
 
-/// Most rao of all neurons together: what the chain can count.
+/// Maximum total stake of all neurons in rao, which is the limit of the chain.
 pub const MAX_STAKE: u64 = i64::MAX as u64;
 
-/// A subnet at a block.
+/// The metagraph of a subnet at a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetagraphFile {
-    /// By uid, from 0.
+    /// Neurons, indexed by uid.
     pub neurons: Vec<Neuron>,
 }
 
 /// A neuron of a metagraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neuron {
-    /// Speaks for it.
+    /// Hotkey.
     pub hotkey: Hotkey,
-    /// Owns it.
+    /// Coldkey, the owner of the neuron.
     pub coldkey: Coldkey,
-    /// Rao.
+    /// Stake in rao.
     pub stake: u64,
-    /// May set weights for others.
+    /// Whether the neuron may set weights for others.
     pub permit: bool,
-    /// What it said of others: uid and weight.
+    /// Weights that the neuron set: pairs of uid and weight.
     pub weights: Vec<(u16, u16)>,
-    /// What it has in others: uid and bond.
+    /// Bonds that the neuron holds: pairs of uid and bond.
     pub bonds: Vec<(u16, u16)>,
 }
 
-/// Why a file is no metagraph, or could not be written as one.
+/// Error from reading or writing a metagraph file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
 pub struct MetagraphFileError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The cause.
     pub what: Cause,
 }
 
-/// What is wrong with a file.
+/// Cause of an error with a metagraph file.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// Its name does not say its form.
-    #[error("its name ends neither in `.json` nor in `.parquet`, the two forms of a metagraph")]
+    /// The file name has no known extension.
+    #[error("the name of a metagraph file must end in `.json` or `.parquet`")]
     Form,
-    /// It could not be read or written.
+    /// The file could not be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It is larger than any metagraph.
-    #[error("more than {} MiB: too large for a metagraph", MAX_BYTES >> 20)]
+    /// The file exceeds [`MAX_BYTES`].
+    #[error("larger than {} MiB, the limit for a metagraph file", MAX_BYTES >> 20)]
     TooLarge,
-    /// It is not a list of objects in JSON, or a value is of another kind.
-    #[error("not a metagraph in JSON, a list of objects with `uid`, `hotkey`, `coldkey`, `stake`: {0}")]
+    /// The file is not a JSON list of objects, or a value has the wrong type.
+    #[error("not a valid JSON list of objects with `uid`, `hotkey`, `coldkey` and `stake`: {0}")]
     Json(serde_json::Error),
-    /// It is not Parquet, or damaged.
+    /// The file is not Parquet, or is damaged.
     #[error("cannot be read as Parquet: {0}")]
     Parquet(String),
-    /// Its rows contradict themselves.
+    /// The rows are invalid or inconsistent.
     #[error(transparent)]
     Rows(#[from] Problems),
 }
 
-/// All that is wrong with the rows.
+/// The problems of the rows of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    /// The first of them, each with its place.
+    /// The first problems, each with its position.
     pub first: Vec<String>,
-    /// How many there are.
+    /// Number of all problems.
     pub total: usize,
 }
 
-/// Problems that are told one by one.
+/// Maximum number of problems that are listed individually.
 const TOLD: usize = 20;
 
 impl Problems {
@@ -139,7 +140,10 @@ impl Form {
 }
 
 impl MetagraphFile {
-    /// Reads a file and checks it.
+    /// Reads a file and checks its rows.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read or is not a valid metagraph file.
     pub fn read(path: &Path) -> Result<Self, MetagraphFileError> {
         read(path).map_err(|what| MetagraphFileError {
             path: path.to_owned(),
@@ -147,7 +151,10 @@ impl MetagraphFile {
         })
     }
 
-    /// Writes a file, over one that is there.
+    /// Writes a file and replaces an existing one.
+    ///
+    /// # Errors
+    /// Returns an error if the file name has no known extension, or if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), MetagraphFileError> {
         let write = || {
             let form = Form::of(path)?;

@@ -1,4 +1,4 @@
-//! Snapshots in Parquet: weights and bonds are lists of pairs, a list of two whole numbers each.
+//! Metagraph files in Parquet. Weights and bonds are lists of pairs, and each pair is a list of two whole numbers.
 
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
@@ -13,14 +13,14 @@ use parquet::record::{Field, List};
 use crate::row::{Row, Rows};
 use crate::{Cause, MAX_NEURONS, MetagraphFile, Neuron};
 
-/// Most values of a column: a few bytes can stand for many.
+/// Maximum number of values of a column in a row group. A few compressed bytes can represent many values.
 const MAX_VALUES: i64 = 1 << 26;
 
 pub(crate) fn read(file: File) -> Result<Rows, Cause> {
-    // The Parquet reader meets some kinds of damage with an assertion instead of an error. What was read until then is
-    // not used, so nothing half done can be seen.
+    // The Parquet reader panics on some kinds of damage instead of returning an error. The rows that were read before
+    // the panic are discarded, so no inconsistent state is visible.
     let read = panic::catch_unwind(AssertUnwindSafe(|| rows(file)));
-    read.unwrap_or_else(|_| Err(Cause::Parquet("its reader gave up on it".to_owned())))
+    read.unwrap_or_else(|_| Err(Cause::Parquet("the Parquet reader panicked".to_owned())))
 }
 
 fn rows(file: File) -> Result<Rows, Cause> {
@@ -29,7 +29,7 @@ fn rows(file: File) -> Result<Rows, Cause> {
     let counted = metadata.file_metadata().num_rows();
     if usize::try_from(counted).is_ok_and(|rows| rows > MAX_NEURONS) {
         return Err(Cause::Parquet(format!(
-            "it has {counted} rows, and a subnet has at most {MAX_NEURONS} neurons"
+            "it has {counted} rows, but a subnet has at most {MAX_NEURONS} neurons"
         )));
     }
     for group in metadata.row_groups() {
@@ -68,12 +68,12 @@ impl Row {
         if matches!(field, Field::Null) {
             return Ok(());
         }
-        let expected = |what: &str| format!("`{column}` is not {what}, as it should be");
+        let expected = |what: &str| format!("`{column}` must be {what}");
         match column {
             "uid" => self.uid = Some(whole(field).ok_or_else(|| expected("a whole number"))?),
             "stake" => self.stake = Some(whole(field).ok_or_else(|| expected("a whole number of rao"))?),
-            "hotkey" => self.hotkey = Some(text(field).ok_or_else(|| expected("a text"))?),
-            "coldkey" => self.coldkey = Some(text(field).ok_or_else(|| expected("a text"))?),
+            "hotkey" => self.hotkey = Some(text(field).ok_or_else(|| expected("a string"))?),
+            "coldkey" => self.coldkey = Some(text(field).ok_or_else(|| expected("a string"))?),
             "permit" => match field {
                 Field::Bool(permit) => self.permit = Some(*permit),
                 _ => return Err(expected("true or false")),
@@ -82,7 +82,7 @@ impl Row {
             "bonds" => self.bonds = Some(pairs(field).ok_or_else(|| expected(PAIRS))?),
             _ => {
                 return Err(format!(
-                    "the column `{column}` is not known; known are `uid`, `hotkey`, `coldkey`, `stake`, `permit`, \
+                    "unknown column `{column}`; the columns are `uid`, `hotkey`, `coldkey`, `stake`, `permit`, \
                      `weights` and `bonds`"
                 ));
             }

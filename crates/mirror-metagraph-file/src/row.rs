@@ -1,4 +1,4 @@
-//! A row as a file has it, and what must hold of all rows together.
+//! The rows of a metagraph file, and the checks of all rows together.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{MAX_NEURONS, MAX_STAKE, MetagraphFile, Neuron, Problems};
 
-/// What a file says of a neuron.
+/// The row of one neuron in a file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
@@ -20,7 +20,7 @@ pub(crate) struct Row {
     pub(crate) bonds: Option<Vec<(i64, i64)>>,
 }
 
-/// The rows of a file, and what was wrong with those that could not be read.
+/// The rows of a file, and the problems of those that could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) rows: Vec<Row>,
@@ -28,15 +28,15 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// The metagraph that they are.
+    /// Checks the rows and returns the metagraph.
     ///
     /// # Errors
-    /// All that is wrong with them. Rows are counted from 1.
+    /// Returns all problems of the rows. Row numbers start at 1.
     pub(crate) fn checked(self) -> Result<MetagraphFile, Problems> {
         let Self { rows, mut problems } = self;
         let count = rows.len();
         if count == 0 {
-            problems.push("there is no row: a metagraph has one a neuron".to_owned());
+            problems.push("there is no row: a metagraph file must have one row per neuron".to_owned());
         }
         missing_columns(&rows, &mut problems);
         let mut by_uid: BTreeMap<i64, usize> = BTreeMap::new();
@@ -55,7 +55,7 @@ impl Rows {
                         tell(format!("row {first} has the same uid"));
                     }
                 } else {
-                    tell(format!("with {count} rows, uids go from 0 to {}", count - 1));
+                    tell(format!("with {count} rows, uids must be from 0 to {}", count - 1));
                 }
             }
             let hotkey = row.hotkey.and_then(|text| key("hotkey", &text, &mut tell));
@@ -86,7 +86,7 @@ impl Rows {
         }
         if stake > MAX_STAKE.into() {
             problems.push(format!(
-                "the stakes are {stake} rao in all, more than the {MAX_STAKE} that a chain can count"
+                "the stakes total {stake} rao; the limit of the chain is {MAX_STAKE}"
             ));
         }
         match neurons.into_iter().collect() {
@@ -96,10 +96,10 @@ impl Rows {
     }
 }
 
-/// Whether a row has a value in a column.
+/// Returns whether a row has a value in a column.
 type Has = fn(&Row) -> bool;
 
-/// A column that no row has is told once, a value that some rows lack by row.
+/// Reports a column that no row has once, and a value that only some rows lack for each of those rows.
 fn missing_columns(rows: &[Row], problems: &mut Problems) {
     let columns: [(&str, Has); 4] = [
         ("uid", |row| row.uid.is_some()),
@@ -123,7 +123,7 @@ fn key(column: &str, text: &str, tell: &mut impl FnMut(String)) -> Option<Public
         Ok(key) => Some(key),
         Err(error) => {
             let shown: String = text.chars().take(64).collect();
-            tell(format!("the {column} `{shown}` is no ss58 address: {error}"));
+            tell(format!("the {column} `{shown}` is not an ss58 address: {error}"));
             None
         }
     }
@@ -139,16 +139,16 @@ fn pairs(
     let mut sound = Vec::with_capacity(pairs.len());
     for (uid, value) in pairs {
         let Some(place) = usize::try_from(uid).ok().and_then(|uid| named.get_mut(uid)) else {
-            tell(format!("its {column} name uid {uid}, which no row has"));
+            tell(format!("its {column} contain uid {uid}, which no row has"));
             continue;
         };
         if std::mem::replace(place, true) {
-            tell(format!("its {column} name uid {uid} twice"));
+            tell(format!("its {column} contain uid {uid} twice"));
         }
         match (u16::try_from(uid), u16::try_from(value)) {
             (Ok(uid), Ok(value)) => sound.push((uid, value)),
             _ => tell(format!(
-                "among its {column}, {value} for uid {uid} is not within 0 to 65,535"
+                "its {column} contain {value} for uid {uid}, which is not from 0 to 65,535"
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Snapshots are written and read again, and bad files are refused with all that is wrong.
+//! Metagraph files are written and read back, and invalid files are refused with all their problems.
 
 use std::fs;
 use std::path::Path;
@@ -18,20 +18,20 @@ fn row(uid: i64, hotkey: &str, rest: &str) -> String {
 fn read(text: &str) -> Result<MetagraphFile, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("metagraph.json");
-    fs::write(&path, text).expect("it is written");
+    fs::write(&path, text).expect("the file is written");
     MetagraphFile::read(&path).map_err(|error| error.what.to_string())
 }
 
 #[track_caller]
 fn refused(rows: &[String], because: &[&str]) {
-    let told = read(&format!("[{}]", rows.join(", "))).expect_err("it is refused");
+    let told = read(&format!("[{}]", rows.join(", "))).expect_err("the file is refused");
     for because in because {
         assert!(told.contains(because), "{because:?} in {told:?}");
     }
 }
 
 #[test]
-fn a_list_of_objects_is_a_snapshot_and_what_may_be_absent_has_its_default() {
+fn a_list_of_objects_is_read_and_absent_columns_have_defaults() {
     let rows = [
         row(1, BOB, r#", "stake": 0"#),
         row(
@@ -40,7 +40,7 @@ fn a_list_of_objects_is_a_snapshot_and_what_may_be_absent_has_its_default() {
             r#", "stake": 1500000000, "permit": true, "weights": [[1, 65535]], "bonds": [[1, 7]]"#,
         ),
     ];
-    let metagraph = read(&format!("[{}]", rows.join(", "))).expect("it is sound");
+    let metagraph = read(&format!("[{}]", rows.join(", "))).expect("the file is valid");
     let key = |address: &str| address.parse::<PublicKey>().expect("an address");
     let alice = Neuron {
         hotkey: key(ALICE),
@@ -62,7 +62,7 @@ fn a_list_of_objects_is_a_snapshot_and_what_may_be_absent_has_its_default() {
 }
 
 #[test]
-fn missing_columns_are_told_once_and_missing_values_by_row() {
+fn missing_columns_are_reported_once_and_missing_values_by_row() {
     refused(
         &[row(0, ALICE, ""), row(1, BOB, "")],
         &["the column `stake` is missing"],
@@ -80,7 +80,7 @@ fn missing_columns_are_told_once_and_missing_values_by_row() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_problems_are_reported_together() {
     refused(
         &[
             row(0, ALICE, r#", "stake": -5"#),
@@ -95,25 +95,25 @@ fn all_that_is_wrong_is_told_at_once() {
             "row 1 (uid 0): the stake is negative: -5 rao",
             "row 2 (uid 0): row 1 has the same uid",
             "row 2 (uid 0): row 1 has the same hotkey",
-            "row 2 (uid 0): its weights name uid 7, which no row has",
-            "row 2 (uid 0): among its weights, 70000 for uid 0 is not within 0 to 65,535",
-            "row 2 (uid 0): its weights name uid 0 twice",
-            "row 3 (uid 9): with 3 rows, uids go from 0 to 2",
-            "row 3 (uid 9): the hotkey `nobody` is no ss58 address",
-            "row 3 (uid 9): its bonds name uid -1, which no row has",
+            "row 2 (uid 0): its weights contain uid 7, which no row has",
+            "row 2 (uid 0): its weights contain 70000 for uid 0, which is not from 0 to 65,535",
+            "row 2 (uid 0): its weights contain uid 0 twice",
+            "row 3 (uid 9): with 3 rows, uids must be from 0 to 2",
+            "row 3 (uid 9): the hotkey `nobody` is not an ss58 address",
+            "row 3 (uid 9): its bonds contain uid -1, which no row has",
         ],
     );
 }
 
 #[test]
-fn of_many_problems_the_first_are_told_and_all_are_counted() {
+fn only_the_first_problems_are_listed_but_all_are_counted() {
     let rows: Vec<_> = (0..50).map(|_| row(77, "x", r#", "stake": -1"#)).collect();
-    // Each row: its uid, its hotkey, its stake.
+    // Each row has three problems: uid, hotkey and stake.
     refused(&rows, &["and 130 more"]);
 }
 
 #[test]
-fn stakes_that_no_chain_can_count_are_refused() {
+fn stakes_above_the_limit_of_the_chain_are_refused() {
     refused(
         &[row(0, ALICE, r#", "stake": 18446744073709551616"#)],
         &["floating point `1.8446744073709552e"],
@@ -124,7 +124,7 @@ fn stakes_that_no_chain_can_count_are_refused() {
             row(0, ALICE, &format!(r#", "stake": {most}"#)),
             row(1, BOB, r#", "stake": 1"#),
         ],
-        &["the stakes are 9223372036854775808 rao in all"],
+        &["the stakes total 9223372036854775808 rao"],
     );
     refused(
         &[row(0, ALICE, r#", "stake": 1.5"#)],
@@ -133,29 +133,29 @@ fn stakes_that_no_chain_can_count_are_refused() {
 }
 
 #[test]
-fn what_is_not_json_is_refused_with_its_place() {
+fn invalid_json_is_refused_with_its_position() {
     for (text, because) in [
         ("", "EOF"),
         ("uid,hotkey\n0,x", "expected value at line 1 column 1"),
-        ("{}", "a list with an object a neuron"),
+        ("{}", "a list with one object per neuron"),
         ("[3]", "invalid type: integer `3`"),
         (r#"[{"uid": 0, "weights": [[1, 2, 3]]}]"#, "line 1"),
         (r#"[{"uid": 0, "weights": {"1": 2}}]"#, "invalid type: map"),
         ("[] []", "trailing characters"),
     ] {
-        let told = read(text).expect_err("it is refused");
+        let told = read(text).expect_err("the file is refused");
         assert!(told.contains(because), "{text:?}: {told}");
     }
     assert!(read(&"[".repeat(1_000_000)).is_err());
 }
 
 #[test]
-fn files_of_any_size_are_refused_before_they_are_read() {
+fn files_that_are_too_large_or_irregular_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let large = folder.path().join("large.json");
     let file = fs::File::create(&large).expect("a file");
     file.set_len(MAX_BYTES + 1).expect("a hole");
-    let refused = |path: &Path| MetagraphFile::read(path).expect_err("it is refused").what;
+    let refused = |path: &Path| MetagraphFile::read(path).expect_err("the file is refused").what;
     assert!(matches!(refused(&large), Cause::TooLarge));
     assert!(matches!(
         refused(&folder.path().join("metagraph.csv")),
@@ -169,7 +169,7 @@ fn files_of_any_size_are_refused_before_they_are_read() {
     std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
     assert!(matches!(refused(&device), Cause::Io(_)));
     let many = format!("[{}{{}}]", "{},".repeat(MAX_NEURONS));
-    let told = read(&many).expect_err("it is refused");
+    let told = read(&many).expect_err("the file is refused");
     assert!(told.contains("more than 65536 rows"), "{told}");
 }
 
@@ -190,11 +190,11 @@ fn damaged_parquet_is_refused() {
         neurons: vec![neuron],
     }
     .write(&path)
-    .expect("it is written");
-    let whole = fs::read(&path).expect("it was written");
+    .expect("the file is written");
+    let whole = fs::read(&path).expect("the file was written");
     for end in (0..whole.len()).step_by(13) {
-        fs::write(&path, &whole[..end]).expect("it is cut");
-        assert!(MetagraphFile::read(&path).is_err(), "cut to {end} bytes");
+        fs::write(&path, &whole[..end]).expect("the file is truncated");
+        assert!(MetagraphFile::read(&path).is_err(), "truncated to {end} bytes");
     }
 }
 
@@ -228,12 +228,12 @@ fn metagraphs() -> impl Strategy<Value = MetagraphFile> {
 
 proptest! {
     #[test]
-    fn what_was_written_reads_as_the_same(metagraph in metagraphs()) {
+    fn a_written_file_is_read_back_unchanged(metagraph in metagraphs()) {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["metagraph.json", "metagraph.parquet"] {
             let path = folder.path().join(name);
-            metagraph.write(&path).expect("it is written");
-            prop_assert_eq!(&MetagraphFile::read(&path).expect("it is read"), &metagraph);
+            metagraph.write(&path).expect("the file is written");
+            prop_assert_eq!(&MetagraphFile::read(&path).expect("the file is read"), &metagraph);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Trains the tokenizer and the reward model that are inside the program, from the builtin data set:
+//! Trains the builtin tokenizer and the builtin reward model on the builtin data set:
 //!
 //! ```sh
 //! cargo run --release -p mirror-models --example train_builtin
 //! ```
 //!
-//! It prints how well the reward model does on tables that it was not trained on, three times with other folds, then
-//! writes `src/builtin/tokenizer.json` and, trained on every table, `src/builtin/judge.safetensors`. A few minutes on
-//! one core.
+//! The program writes `src/builtin/tokenizer.json`, then prints the accuracy of the reward model on held-out tables for
+//! three different divisions into folds, and finally trains the model on every table and writes
+//! `src/builtin/judge.safetensors`. It takes a few minutes on one core.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +20,9 @@ use mirror_models::tokenizer::Tokenizer;
 use mirror_models::torch;
 use mirror_seed::Seed;
 
-/// How often topics are dealt into folds, and into how many.
+/// Number of random divisions of the topics into folds.
 const DEALS: u64 = 3;
+/// Number of folds in each division.
 const FOLDS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
@@ -50,7 +51,7 @@ fn main() -> anyhow::Result<()> {
             );
             of_deal.extend(judged);
         }
-        tell(&format!("deal {deal}, every topic once"), &of_deal);
+        tell(&format!("deal {deal}, all topics"), &of_deal);
         for judged in of_deal {
             let key = (judged.topic.clone(), judged.table.clone());
             match by_table.get_mut(&key) {
@@ -59,7 +60,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    println!("each table, over all deals");
+    println!("per table, all deals");
     for judged in by_table.values() {
         tell(&format!("  {}", judged.table), std::slice::from_ref(judged));
     }

@@ -1,9 +1,9 @@
-//! A model held against the numbers that Python computed from it.
+//! Comparison of a model with the numbers that Python computed from it.
 //!
-//! A folder has `expected.json` with texts and numbers, `tokenizer.json`, and either a transformer (`config.json`,
+//! A folder contains `expected.json` with texts and numbers, `tokenizer.json`, and either a transformer (`config.json`,
 //! `model.safetensors`, and `heads.safetensors` with `linear.weight`, `linear.bias` and `v_head.weight`) or the
-//! parameters of a `SequentialGatingModel` (`init.safetensors`). Gating models are trained on the steps that
-//! `expected.json` has, and must come to the same losses and the same scores.
+//! parameters of a `SequentialGatingModel` (`init.safetensors`). Gating models are trained on the steps in
+//! `expected.json` and must arrive at the same losses and the same scores.
 
 use std::path::{Path, PathBuf};
 
@@ -24,37 +24,37 @@ use crate::training::{Gradients, SgdConfig, Trained};
 use crate::transformer::{Tokens, Transformer};
 use crate::weights::{Precision, Weights};
 
-/// How far numbers may be from Python's in single precision on a processor.
+/// Largest accepted difference from the numbers of Python, in single precision on a CPU.
 pub const TOLERANCE: f64 = 2e-5;
 
-/// As the numbers of `expected.json` are computed.
+/// The configuration with which the numbers in `expected.json` were computed.
 const SGD: SgdConfig = SgdConfig {
     learning_rate: 0.01,
     momentum: 0.9,
     gradients: Gradients::Zeroed,
 };
 
-/// A folder that cannot be checked.
+/// Error for a folder that cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// Nothing to hold a model against.
-    #[error("{folder} is no folder with an expected.json, and holds none")]
+    /// There is no `expected.json` to compare a model with.
+    #[error("neither {folder} nor a folder in it contains an expected.json")]
     NothingExpected {
         /// The folder.
         folder: PathBuf,
     },
-    /// Neither a transformer nor a sequential gating model.
-    #[error("{folder} has neither a config.json nor an init.safetensors")]
+    /// The folder contains neither a transformer nor a sequential gating model.
+    #[error("{folder} contains neither a config.json nor an init.safetensors")]
     NoModel {
         /// The folder.
         folder: PathBuf,
     },
-    /// `expected.json` contradicts itself.
+    /// `expected.json` is inconsistent.
     #[error("{path}: {problem}")]
     Expected {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The inconsistency.
         problem: String,
     },
     /// The model cannot be read.
@@ -62,19 +62,19 @@ pub enum CheckError {
     Model(#[from] ModelError),
 }
 
-/// How far a folder's numbers are from ours.
+/// Differences between the numbers in a folder and those computed here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// The folder.
     pub folder: PathBuf,
-    /// Each quantity with its largest difference over all cases, in the order in which they came.
+    /// Each quantity with its largest difference over all cases, in the order of the first comparison.
     pub differences: Vec<(&'static str, f64)>,
-    /// What `expected.json` has and nobody here knows.
+    /// Keys of `expected.json` that are not checked.
     pub unknown: Vec<String>,
 }
 
 impl Checked {
-    /// The largest difference of all; NaN if one is.
+    /// Returns the largest difference, or NaN if one of them is NaN.
     pub fn largest(&self) -> f64 {
         let differences = self.differences.iter().map(|(_, difference)| *difference);
         differences.fold(0.0, worse)
@@ -103,7 +103,7 @@ impl Checked {
         }
     }
 
-    /// Whole numbers: equal, or as far apart as can be.
+    /// Compares whole numbers. The difference is 0 if all are equal, otherwise infinite.
     fn compare_exactly(&mut self, quantity: &'static str, ours: &[i64], expected: &[i64]) {
         let ours: &[f32] = if ours == expected { &[] } else { &[f32::INFINITY] };
         let expected = vec![0.0; ours.len()];
@@ -119,7 +119,7 @@ impl Checked {
     }
 }
 
-/// The larger, where NaN is larger than all.
+/// Returns the larger number. NaN counts as the largest.
 fn worse(one: f64, other: f64) -> f64 {
     if one.is_nan() || one > other { one } else { other }
 }
@@ -176,7 +176,7 @@ struct RewardCase {
     input_ids: Option<Vec<i64>>,
     first_pad_index: Option<i64>,
     reward: f64,
-    /// How far Python filled up; that changes nothing.
+    /// Length to which Python padded the text. It does not affect the result.
     #[serde(rename = "max_length")]
     _max_length: Option<i64>,
     #[serde(flatten)]
@@ -196,7 +196,7 @@ struct Training {
     others: Map<String, Value>,
 }
 
-/// A step, or the scores after those before it.
+/// A training step, or the scores after the preceding steps.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TrainingEntry {
@@ -215,10 +215,14 @@ struct Step {
     others: Map<String, Value>,
 }
 
-/// What a file says of itself, in words.
+/// Keys of descriptive texts, which are not checked.
 const WORDS: [&str; 3] = ["source", "reward_rule", "optimizer"];
 
-/// Holds the model in `folder` against its `expected.json`. A folder of such folders is as good as their list.
+/// Compares the model in `folder` with its `expected.json`. If `folder` contains none, checks each of its subfolders
+/// that does.
+///
+/// # Errors
+/// Returns an error if there is nothing to check, or if a model or an `expected.json` is invalid.
 pub fn check(folder: &Path) -> Result<Vec<Checked>, CheckError> {
     let has = |name: &str| folder.join(name).exists();
     if has("expected.json") {
@@ -267,7 +271,7 @@ fn transformer(folder: &Path) -> Result<Checked, CheckError> {
     let mut reward = GptRewardModel::with_head(model, Tokenizer::read(folder)?, &mut heads()?)?;
 
     let judged = texts(&mut checked, &expected.cases, &mut gating, &reward)?;
-    // All at once, as a validator judges the completions of a call.
+    // In one batch, as a validator scores the completions of a call.
     let together: Vec<Vec<i64>> = judged.iter().map(|(tokens, _)| tokens.clone()).collect();
     let values = reward.values(&together).unwrap_or_default();
     let expectations: Vec<f64> = judged.iter().map(|(_, reward)| *reward).collect();
@@ -290,7 +294,7 @@ fn transformer(folder: &Path) -> Result<Checked, CheckError> {
     Ok(checked)
 }
 
-/// Tokens, states and scores of each text; what is to be judged, with its reward.
+/// Compares tokens, states and scores of each text. Returns the tokens of each text with a reward, and that reward.
 fn texts(
     checked: &mut Checked,
     cases: &[Case],
@@ -325,7 +329,7 @@ fn texts(
     Ok(judged)
 }
 
-/// Texts between the marks that v4 puts around them, one by one and together.
+/// Compares the rewards of texts between the special tokens that v4 puts around them, one by one and in one batch.
 fn rewards(
     checked: &mut Checked,
     cases: &[RewardCase],
@@ -400,7 +404,9 @@ fn train<N: Network>(
         problem: problem.to_owned(),
     };
     if step.uids.len() != step.rewards.len() || step.uids.is_empty() {
-        return Err(wrong("a training step has as many rewards as uids, one at least"));
+        return Err(wrong(
+            "a training step must have at least one uid, and one reward per uid",
+        ));
     }
     let question = Question {
         text: &step.text,
@@ -414,7 +420,7 @@ fn train<N: Network>(
     };
     let scores = gating.scores(&question);
     if step.uids.iter().any(|uid| *uid as usize >= scores.len()) {
-        return Err(wrong("a training step has uids beyond `n`"));
+        return Err(wrong("the uids of a training step must be less than `n`"));
     }
     let example = TrainingExample {
         question,
@@ -442,7 +448,7 @@ fn outputs(path: &Path, n: i64) -> Result<usize, CheckError> {
         .filter(|n| (1..=65_536).contains(n))
         .ok_or_else(|| CheckError::Expected {
             path: path.to_owned(),
-            problem: "`n`, the number of scores, is from 1 to 65536".to_owned(),
+            problem: "`n`, the number of scores, must be from 1 to 65536".to_owned(),
         })
 }
 

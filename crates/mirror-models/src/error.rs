@@ -1,4 +1,4 @@
-//! What can be wrong with a model that a file names: its description, its parameters, its tokenizer.
+//! Errors of reading a model: its configuration, its parameters and its tokenizer.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,76 +7,76 @@ use tch::Kind;
 
 use crate::torch::DeviceError;
 
-/// Why a model cannot be had.
+/// Error from loading or saving a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A device that is not there.
+    /// The device is not available.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// A file is not there, or cannot be read.
+    /// A file is missing or cannot be read.
     #[error("cannot read {path}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Larger than a file of its kind has a reason to be.
-    #[error("{path} is larger than {most} bytes, and no such file has a reason to be")]
+    /// A file is larger than the limit for its kind.
+    #[error("{path} is larger than {most} bytes, the limit for a file of this kind")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The limit.
+        /// The limit, in bytes.
         most: u64,
     },
-    /// A file of JSON does not hold what it should.
-    #[error("{path} cannot be understood")]
+    /// A JSON file does not have the expected content.
+    #[error("{path} is malformed")]
     Json {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The cause, with its position.
         source: serde_json::Error,
     },
-    /// An architecture that is not built here.
-    #[error("{path}: `model_type` is `{found}`, and the architectures known here are {known}")]
+    /// The architecture is not supported.
+    #[error("{path}: `model_type` is `{found}`, but the supported architectures are {known}")]
     Architecture {
         /// The `config.json`.
         path: PathBuf,
-        /// As written there.
+        /// The value of `model_type`.
         found: String,
-        /// Those that are.
+        /// The supported architectures.
         known: &'static str,
     },
-    /// An option of `config.json` with a value that is not supported, or that makes no sense.
+    /// An option of a JSON file has an invalid or unsupported value.
     #[error("{path}: `{key}` is {found}: {expected}")]
     Option {
-        /// The `config.json`.
+        /// The file, usually `config.json`.
         path: PathBuf,
         /// The option.
         key: String,
-        /// As written there.
+        /// Its value.
         found: String,
-        /// What it could be.
+        /// Description of the supported values.
         expected: String,
     },
-    /// No file of parameters.
+    /// There is no file of parameters.
     #[error(
-        "{folder} holds no parameters: neither model.safetensors, nor model.safetensors.index.json, nor \
-         pytorch_model.bin; `random_init: true` draws them at random"
+        "{folder} contains no parameters: expected model.safetensors, model.safetensors.index.json or \
+         pytorch_model.bin; set `random_init: true` to draw the parameters at random"
     )]
     NoWeights {
-        /// The model's folder.
+        /// The folder of the model.
         folder: PathBuf,
     },
-    /// A file of parameters that is cut short, or is not what it is called.
-    #[error("{path} is cut short or damaged; fetch or export it again")]
+    /// A file of parameters is truncated or is not in the format that its name indicates.
+    #[error("{path} is truncated or damaged; download or export it again")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// libtorch's word on it.
+        /// The error from libtorch.
         source: tch::TchError,
     },
-    /// A tensor that the architecture has and the file does not.
+    /// The file lacks a tensor that the model requires.
     #[error("{path} has no tensor `{name}`")]
     Missing {
         /// The file or folder.
@@ -84,39 +84,39 @@ pub enum ModelError {
         /// The tensor.
         name: String,
     },
-    /// Tensors that the model has no place for.
-    #[error("{path} is of another model: there is no place here for its tensor `{name}`{}", others(*.count))]
+    /// The file contains tensors that the model does not have.
+    #[error("{path} belongs to another model: it contains the unexpected tensor `{name}`{}", others(*.count))]
     Unexpected {
         /// The file.
         path: PathBuf,
-        /// The first of them.
+        /// The name of the first such tensor.
         name: String,
-        /// How many they are.
+        /// The number of such tensors.
         count: usize,
     },
-    /// A tensor of another shape than the description says.
-    #[error("{path}: tensor `{name}` has the shape {found:?}, and by the description it is {expected:?}")]
+    /// A tensor does not have the shape that the model requires.
+    #[error("{path}: tensor `{name}` has the shape {found:?}, but the model requires {expected:?}")]
     Shape {
         /// The file or folder.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// As it is.
+        /// Its shape.
         found: Vec<i64>,
-        /// As it should be.
+        /// The required shape.
         expected: Vec<i64>,
     },
-    /// A tensor of integers, say.
-    #[error("{path}: tensor `{name}` is of type {found:?}, and parameters are floating-point numbers")]
+    /// A tensor does not contain floating-point numbers.
+    #[error("{path}: tensor `{name}` has the type {found:?}, but parameters must be floating-point numbers")]
     Type {
         /// The file or folder.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// As it is.
+        /// Its type.
         found: Kind,
     },
-    /// NaN or infinity in a tensor.
+    /// A tensor contains NaN or infinity.
     #[error("{path}: tensor `{name}` has elements that are NaN or infinite")]
     NotFinite {
         /// The file or folder.
@@ -124,40 +124,40 @@ pub enum ModelError {
         /// The tensor.
         name: String,
     },
-    /// A checkpoint that cannot be written.
+    /// A file of parameters cannot be written.
     #[error("cannot write {path}")]
     Unwritten {
         /// The file.
         path: PathBuf,
-        /// libtorch's word on it.
+        /// The error from libtorch.
         source: tch::TchError,
     },
-    /// No tokenizer there.
-    #[error("{folder} holds no tokenizer: there is no tokenizer.json")]
+    /// There is no tokenizer.
+    #[error("{folder} contains no tokenizer: tokenizer.json is missing")]
     NoTokenizer {
         /// The folder.
         folder: PathBuf,
     },
-    /// A tokenizer that cannot be read.
-    #[error("{path} holds no tokenizer that can be used: {reason}")]
+    /// A tokenizer cannot be read or used.
+    #[error("cannot use the tokenizer {path}: {reason}")]
     Tokenizer {
         /// The file.
         path: PathBuf,
-        /// The tokenizer library's word on it.
+        /// The error from the tokenizer library.
         reason: String,
     },
-    /// Ids for which the model has no embedding.
+    /// The tokenizer produces ids for which the model has no embedding.
     #[error(
-        "the tokenizer {tokenizer} gives ids up to {highest}, and the model has embeddings for 0 to {}; use the \
-         tokenizer that belongs to the model",
+        "the tokenizer {tokenizer} produces ids up to {highest}, but the model has embeddings only for 0 to {}; use \
+         the tokenizer of the model",
         .embeddings - 1
     )]
     Vocabulary {
-        /// The tokenizer's file.
+        /// The file of the tokenizer.
         tokenizer: PathBuf,
-        /// Its highest id.
+        /// The highest id of the tokenizer.
         highest: u32,
-        /// Rows of the embedding.
+        /// Number of rows of the embedding.
         embeddings: i64,
     },
 }
@@ -165,7 +165,7 @@ pub enum ModelError {
 fn others(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
-        _ => format!(", nor for {} others", count - 1),
+        _ => format!(" and {} others", count - 1),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Small files of JSON, read with a bound on their size.
+//! Reading of small JSON files with a limit on their size.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ModelError;
 
-/// Indexes of sharded models are the largest; tokenizers are read elsewhere.
+/// Size limit in bytes. The largest such files are the indexes of sharded models. Tokenizers are read elsewhere.
 const SIZE_MAX: u64 = 64 << 20;
 
-/// Reads a file of JSON.
+/// Reads a JSON file.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
     let read = File::open(path).and_then(|file| mirror_files::read_at_most(file, SIZE_MAX));
     let text = read
@@ -25,7 +25,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
     })
 }
 
-/// Reads a file of JSON that may be missing.
+/// Reads a JSON file. Returns `None` if the file does not exist.
 pub(crate) fn read_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
     path.exists().then(|| read(path)).transpose()
 }

@@ -1,8 +1,8 @@
-//! Gating models choose whom to ask, reward models judge what came back. Only this crate, and so only the validator,
-//! links libtorch.
+//! Gating models, which choose the uids to query, and reward models, which score the completions. This is the only
+//! crate that links libtorch, so the validator is the only program that does.
 //!
-//! A new model is its arguments in `mirror_spec`, one file here, and one line in the registry of its kind
-//! ([`gating::build`], [`reward::build`]).
+//! To add a model, add its arguments to `mirror_spec`, one file to this crate, and one line to the registry of its kind
+//! ([`gating::build`] or [`reward::build`]).
 
 pub mod builtin;
 pub mod check;

@@ -1,8 +1,8 @@
-//! Texts as vectors and as numbers of tokens, for the analysis of what was said.
+//! Sentence embeddings and token counts of texts, for the analysis of prompts and completions.
 //!
-//! A sentence's embedding is what sentence-transformers makes of a BERT with mean pooling: the mean of the hidden
-//! states of its tokens, of length 1 where `modules.json` asks for that. Its beginning counts: what has more tokens
-//! than `sentence_bert_config.json` allows is cut at the end.
+//! The embedding of a sentence is that of sentence-transformers for a BERT with mean pooling: the mean of the hidden
+//! states of its tokens, normalised to length 1 if `modules.json` contains a `Normalize` module. A text with more
+//! tokens than `sentence_bert_config.json` allows is truncated at the end.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::tokenizer::Tokenizer;
 use crate::transformer::{Tokens, Transformer};
 use crate::weights::{Precision, Weights};
 
-/// Texts in one batch.
+/// Number of texts in one batch.
 const BATCH: usize = 32;
 
-/// A model that makes vectors of sentences.
+/// A model that computes sentence embeddings.
 pub struct SentenceModel {
     tokenizer: Tokenizer,
     transformer: Transformer,
@@ -32,7 +32,7 @@ struct Limit {
     max_seq_length: i64,
 }
 
-/// `1_Pooling/config.json`, of which only the mean is built.
+/// `1_Pooling/config.json`. Only mean pooling is supported.
 #[derive(Deserialize)]
 struct Pooling {
     pooling_mode_mean_tokens: bool,
@@ -46,8 +46,11 @@ struct Module {
 }
 
 impl SentenceModel {
-    /// Reads the model in `folder`: `config.json`, its parameters, `tokenizer.json`, and, where they are there, the
-    /// files of sentence-transformers.
+    /// Reads the model in `folder`: `config.json`, the parameters, `tokenizer.json` and, if present, the files of
+    /// sentence-transformers.
+    ///
+    /// # Errors
+    /// Returns an error if a file is missing or invalid, or if the pooling is not the mean of the tokens.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let weights = Weights::read(folder, Precision::single(Device::Cpu))?;
         let (transformer, _) = Transformer::read(folder, weights)?;
@@ -64,7 +67,7 @@ impl SentenceModel {
                 path,
                 key: "pooling_mode_mean_tokens".to_owned(),
                 found: "false".to_owned(),
-                expected: "known here: the mean of the tokens".to_owned(),
+                expected: "only the mean of the tokens is supported".to_owned(),
             });
         }
         let modules: Option<Vec<Module>> = json::read_if_there(&folder.join("modules.json"))?;
@@ -76,12 +79,15 @@ impl SentenceModel {
         })
     }
 
-    /// Numbers of an embedding.
+    /// Returns the length of an embedding.
     pub fn width(&self) -> usize {
         self.transformer.dimensions().width as usize
     }
 
-    /// The embedding of each text, in their order; zeros for one that the tokenizer has no tokens for.
+    /// Returns the embedding of each text, in their order. A text without tokens has an embedding of zeros.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer cannot encode a text.
     pub fn embed<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Vec<f32>>, ModelError> {
         let mut embeddings = vec![vec![0.0; self.width()]; texts.len()];
         let mut sequences = Vec::with_capacity(texts.len());
@@ -91,7 +97,7 @@ impl SentenceModel {
                 sequences.push((place, ids));
             }
         }
-        // Those of like length together, so that little is filled up.
+        // Sequences of similar length are batched together to keep the padding small.
         sequences.sort_by_key(|(_, ids)| ids.len());
         for batch in sequences.chunks(BATCH) {
             let ids: Vec<Vec<i64>> = batch.iter().map(|(_, ids)| ids.clone()).collect();
@@ -111,7 +117,10 @@ impl SentenceModel {
     }
 }
 
-/// How many tokens each text has by the tokenizer in `folder`, those that it puts around a text among them.
+/// Returns the number of tokens of each text for the tokenizer in `folder`, including the special tokens that it adds.
+///
+/// # Errors
+/// Returns an error if the tokenizer cannot be read or cannot encode a text.
 pub fn count_tokens<S: AsRef<str>>(folder: &Path, texts: &[S]) -> Result<Vec<u32>, ModelError> {
     let tokenizer = Tokenizer::read(folder)?;
     let count = |text: &S| Ok(tokenizer.encode(text.as_ref())?.ids.len() as u32);

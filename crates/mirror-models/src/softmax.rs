@@ -1,6 +1,7 @@
-//! Softmax, and the gating model's loss over it.
+//! Softmax, and the loss of the gating models that is computed from it.
 
-/// `exp(x_i) / Σ exp(x_j)`, shifted by the largest so that it cannot overflow. Empty in, empty out.
+/// Returns `exp(x_i) / Σ exp(x_j)`, shifted by the largest value so that it cannot overflow. Returns an empty vector
+/// for empty input.
 pub fn softmax(values: &[f32]) -> Vec<f32> {
     let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut shares: Vec<f32> = values.iter().map(|value| (value - largest).exp()).collect();
@@ -11,8 +12,8 @@ pub fn softmax(values: &[f32]) -> Vec<f32> {
     shares
 }
 
-/// Mean squared error of softmax(scores) to softmax(rewards), as the v4 gating model's loss. `None` where there is
-/// nothing to compare.
+/// Returns the mean squared error between softmax(scores) and softmax(rewards), which is the loss of the gating model
+/// of Bittensor v4. Returns `None` if there is nothing to compare.
 pub fn loss(scores: &[f32], rewards: &[f32]) -> Option<f32> {
     let count = scores.len().min(rewards.len());
     if count == 0 {
@@ -31,13 +32,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn worked_by_hand() {
+    fn known_values_are_reproduced() {
         // e^0 : e^ln2 : e^ln4 = 1 : 2 : 4
         let shares = softmax(&[0.0, 2f32.ln(), 4f32.ln()]);
         for (share, expected) in shares.iter().zip([1.0 / 7.0, 2.0 / 7.0, 4.0 / 7.0]) {
             assert!((share - expected).abs() < 1e-6);
         }
-        // softmax [1/2, 1/2] to [1/3, 2/3]: both off by 1/6
+        // The softmaxes are [1/2, 1/2] and [1/3, 2/3]. Both elements differ by 1/6.
         let found = loss(&[0.0, 0.0], &[0.0, 2f32.ln()]).expect("two of each");
         assert!((found - 1.0 / 36.0).abs() < 1e-6);
         assert_eq!(loss(&[], &[]), None);

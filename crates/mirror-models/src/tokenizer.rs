@@ -1,4 +1,4 @@
-//! From text to tokens, by the `tokenizer.json` of a model.
+//! Encoding of texts as tokens with the `tokenizer.json` of a model.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::builtin;
 use crate::error::ModelError;
 use crate::json;
 
-/// What ends a text where the tokenizer does not say otherwise.
+/// End token of a tokenizer that does not specify one.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// A tokenizer.
@@ -19,18 +19,21 @@ pub struct Tokenizer {
     end: Option<i64>,
 }
 
-/// A text as tokens.
+/// A text encoded as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// Its ids, those that the tokenizer puts around it among them.
+    /// Ids of the tokens, including the special tokens that the tokenizer adds.
     pub ids: Vec<i64>,
-    /// The text was longer than there were positions, and its beginning was left out.
+    /// Whether the text was too long and was truncated.
     pub truncated: bool,
 }
 
 impl Tokenizer {
-    /// Reads the `tokenizer.json` in `folder`; the folder `builtin` is inside the program. Whatever padding and
-    /// truncation it asks for is not done.
+    /// Reads the `tokenizer.json` in `folder`. The folder name `builtin` stands for the builtin tokenizer. Padding and
+    /// truncation that the file specifies are ignored.
+    ///
+    /// # Errors
+    /// Returns an error if there is no tokenizer or it cannot be read.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         if folder == Path::new(builtin::NAME) {
             return Self::builtin();
@@ -46,7 +49,10 @@ impl Tokenizer {
         Self::of(path, read, &end)
     }
 
-    /// The tokenizer inside the program.
+    /// Reads the builtin tokenizer, which is compiled into the program.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer library rejects it.
     pub fn builtin() -> Result<Self, ModelError> {
         let read = tokenizers::Tokenizer::from_bytes(builtin::TOKENIZER);
         Self::of(PathBuf::from(builtin::NAME), read, END_OF_TEXT)
@@ -72,12 +78,18 @@ impl Tokenizer {
         })
     }
 
-    /// From here on texts are cut to so many tokens: their beginnings go.
+    /// Truncates further texts to their last `positions` tokens.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer library rejects the limit.
     pub fn keep_last(&mut self, positions: i64) -> Result<(), ModelError> {
         self.keep(positions, TruncationDirection::Left)
     }
 
-    /// From here on texts are cut to so many tokens: their ends go.
+    /// Truncates further texts to their first `positions` tokens.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer library rejects the limit.
     pub fn keep_first(&mut self, positions: i64) -> Result<(), ModelError> {
         self.keep(positions, TruncationDirection::Right)
     }
@@ -92,7 +104,10 @@ impl Tokenizer {
         truncated.map(drop).map_err(|error| self.unusable(&error))
     }
 
-    /// Refuses a tokenizer with ids for which there is no embedding.
+    /// Checks that there is an embedding for every id.
+    ///
+    /// # Errors
+    /// Returns [`ModelError::Vocabulary`] if the highest id is not less than `embeddings`.
     pub fn check_fits(&self, embeddings: i64) -> Result<(), ModelError> {
         let highest = self.highest_id();
         if i64::from(highest) < embeddings {
@@ -105,23 +120,26 @@ impl Tokenizer {
         })
     }
 
-    /// The highest id that it can give.
+    /// Returns the highest id of the vocabulary.
     pub fn highest_id(&self) -> u32 {
         let vocabulary = self.inner.get_vocab(true);
         vocabulary.values().copied().max().unwrap_or_default()
     }
 
-    /// Ids that it can give, those that it never does among them: rows of an embedding that fits.
+    /// Returns the number of ids, including unused ones: the number of rows of a matching embedding.
     pub fn vocabulary(&self) -> i64 {
         i64::from(self.highest_id()) + 1
     }
 
-    /// What ends a text, and fills up a batch in training.
+    /// Returns the id of the end token, or `None` if the vocabulary does not contain it.
     pub fn end(&self) -> Option<i64> {
         self.end
     }
 
-    /// The tokens of a text.
+    /// Encodes a text.
+    ///
+    /// # Errors
+    /// Returns [`ModelError::Tokenizer`] if the tokenizer library cannot encode the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, ModelError> {
         let encoding = self.inner.encode_fast(text, true);
         let encoding = encoding.map_err(|error| self.unusable(&error))?;
@@ -139,7 +157,8 @@ impl Tokenizer {
     }
 }
 
-/// `eos_token` in `tokenizer_config.json`: a text, or a map with the text at `content`.
+/// Returns `eos_token` from `tokenizer_config.json`: a string, or an object with the string under `content`. Returns
+/// `None` if the file or the token is missing.
 fn end_token(folder: &Path) -> Result<Option<String>, ModelError> {
     let path = folder.join("tokenizer_config.json");
     if !path.exists() {

@@ -1,36 +1,43 @@
-//! libtorch, made ready: the device that a file names, and how many threads it may use.
+//! Set-up of libtorch: the device and the number of threads.
 
 use tch::{Cuda, Device};
 
-/// A device that is not there, or not a device.
+/// Error for an unknown or unavailable device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// Not the name of a device.
-    #[error("`{0}` is no device: expected cpu, cuda or cuda:N")]
+    /// The text is not the name of a device.
+    #[error("`{0}` is not a device: expected cpu, cuda or cuda:N")]
     NotADevice(String),
-    /// cuda was asked for and there is none.
+    /// CUDA was requested but is not available.
     #[error(
-        "`{0}` was asked for, and this libtorch sees no CUDA device: use `device: cpu`, or a LIBTORCH built for CUDA"
+        "`{0}` was requested, but this libtorch sees no CUDA device: use `device: cpu`, or a LIBTORCH built for CUDA"
     )]
     NoCuda(String),
-    /// Fewer CUDA devices than that.
-    #[error("`{name}` was asked for, and there are {count} CUDA devices, numbered from 0")]
+    /// There are fewer CUDA devices than the number requires.
+    #[error("`{name}` was requested, but there are only {count} CUDA devices, numbered from 0")]
     NoSuchCuda {
-        /// As given.
+        /// Name of the requested device.
         name: String,
-        /// Devices seen.
+        /// Number of CUDA devices.
         count: i64,
     },
 }
 
-/// Checks that the device is there and bounds libtorch's threads. One thread makes sums repeat to the last bit.
+/// Checks that the device is available and sets the number of libtorch threads. With one thread, sums are reproducible
+/// to the last bit.
+///
+/// # Errors
+/// Returns an error if the device is unknown or not available.
 pub fn prepare(device: &str, threads: u32) -> Result<Device, DeviceError> {
     let found = self::device(device)?;
     tch::set_num_threads(threads.max(1) as i32);
     Ok(found)
 }
 
-/// The device of this name, which is there.
+/// Returns the device with this name.
+///
+/// # Errors
+/// Returns an error if the device is unknown or not available.
 pub(crate) fn device(device: &str) -> Result<Device, DeviceError> {
     let found = match device {
         "cpu" => Device::Cpu,
@@ -63,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_processor_is_always_there() {
+    fn the_cpu_is_always_available() {
         assert_eq!(prepare("cpu", 1), Ok(Device::Cpu));
         assert_eq!(tch::get_num_threads(), 1);
         let sum = tch::Tensor::from_slice(&[1.0f32, 2.0]).sum(tch::Kind::Float);
@@ -71,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_device_is_refused() {
+    fn an_unknown_device_is_refused() {
         for name in ["gpu", "", "cuda:", "cuda:-1", "cuda:x"] {
             assert_eq!(prepare(name, 1), Err(DeviceError::NotADevice(name.to_owned())));
         }

@@ -1,4 +1,4 @@
-//! Gradient descent, as the gating models learn: PyTorch's SGD with momentum.
+//! Training of the gating models by gradient descent: PyTorch's SGD with momentum.
 
 use std::path::Path;
 
@@ -7,69 +7,69 @@ use tch::{Device, Kind, Reduction, Tensor};
 use crate::error::ModelError;
 use crate::weights::{Init, Precision, Weights};
 
-/// The settings of stochastic gradient descent, by which a gating model learns.
+/// The settings of stochastic gradient descent for a gating model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdConfig {
-    /// Factor of a step.
+    /// Learning rate.
     pub learning_rate: f64,
-    /// Share of the last step that is taken again.
+    /// Momentum: the factor of the previous velocity in the next one.
     pub momentum: f64,
-    /// What becomes of gradients after a step.
+    /// Treatment of the gradients after a step.
     pub gradients: Gradients,
 }
 
-/// What becomes of gradients after a step.
+/// Treatment of the gradients after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gradients {
-    /// They are forgotten.
+    /// The gradients are reset.
     Zeroed,
-    /// They are kept and added to, as in Bittensor v4, which never zeroes them.
+    /// The gradients are accumulated over all steps, as in Bittensor v4, which never zeroes them.
     Accumulated,
 }
 
-/// A parameter that learns.
+/// A trained parameter.
 pub struct Parameter {
-    /// As it is called in a file.
+    /// Name of the parameter in a file.
     pub name: String,
-    /// Its numbers.
+    /// Value of the parameter.
     pub value: Tensor,
-    /// Of the last step; `None` before the first.
+    /// Gradient of the last step. `None` before the first step.
     pub gradient: Option<Tensor>,
     velocity: Tensor,
 }
 
-/// Parameters that are to learn, by name.
+/// The parameters to be trained, with their names.
 pub type Learning = Vec<(String, Tensor)>;
 
-/// Bins of a histogram.
+/// Number of bins of a histogram.
 const BINS: i64 = 64;
 
 /// Statistics of a parameter after a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamStats {
-    /// As it is called in a file.
+    /// Name of the parameter in a file.
     pub name: String,
-    /// Euclidean norm of the step's gradient; 0 before the first step.
+    /// Euclidean norm of the gradient of the step. 0 before the first step.
     pub gradient_norm: f32,
-    /// The least of its numbers.
+    /// Smallest element.
     pub minimum: f32,
-    /// The greatest of its numbers.
+    /// Largest element.
     pub maximum: f32,
-    /// Numbers in each of 64 bins of equal width from `minimum` to `maximum`, the last of which has both its ends;
-    /// empty where a number is not finite.
+    /// Number of elements in each of 64 bins of equal width from `minimum` to `maximum`. The last bin includes both its
+    /// ends. Empty if an element is not finite.
     pub histogram: Vec<u64>,
 }
 
-/// The parameters of a model: those that learn, and those that stay.
+/// The parameters of a model, trained and frozen, with the settings of the training.
 pub struct Trained {
     sgd: SgdConfig,
     parameters: Vec<Parameter>,
-    /// Those that stay, by name.
+    /// Frozen parameters with their names.
     frozen: Vec<(String, Tensor)>,
 }
 
 impl Trained {
-    /// These parameters, by name.
+    /// Creates the training state of these parameters.
     pub fn new(sgd: SgdConfig, parameters: Learning) -> Self {
         let parameter = |(name, value): (String, Tensor)| Parameter {
             name,
@@ -84,19 +84,19 @@ impl Trained {
         }
     }
 
-    /// Keeps a parameter that does not learn in checkpoints too, since the model is none without it.
+    /// Adds a frozen parameter, which is saved in checkpoints because the model cannot be restored without it.
     #[must_use]
     pub(crate) fn with_frozen(mut self, name: &str, value: &Tensor) -> Self {
         self.frozen.push((name.to_owned(), value.shallow_clone()));
         self
     }
 
-    /// The parameters, in the order in which they were added.
+    /// Returns the trained parameters, in the order in which they were added.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
-    /// One step against the gradients of `loss`.
+    /// Performs one step of gradient descent on `loss`.
     pub fn step(&mut self, loss: &Tensor) {
         let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::run_backward(&[loss], &values, false, false);
@@ -107,7 +107,7 @@ impl Trained {
         } = self.sgd;
         tch::no_grad(|| {
             for (parameter, mut gradient) in self.parameters.iter_mut().zip(gradients) {
-                // It had no part in this loss.
+                // The loss does not depend on this parameter.
                 if !gradient.defined() {
                     continue;
                 }
@@ -122,12 +122,15 @@ impl Trained {
         });
     }
 
-    /// Statistics of the parameters as they are now, in their order.
+    /// Returns the current statistics of the trained parameters, in their order.
     pub fn param_stats(&self) -> Vec<ParamStats> {
         tch::no_grad(|| self.parameters.iter().map(Parameter::param_stats).collect())
     }
 
-    /// Writes parameters, momentum and gradients kept to a safetensors file.
+    /// Writes parameters, momentum and accumulated gradients to a safetensors file.
+    ///
+    /// # Errors
+    /// Returns [`ModelError::Unwritten`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
         let mut tensors: Vec<(String, Tensor)> = self.frozen.iter().map(on_processor).collect();
         for parameter in &self.parameters {
@@ -146,8 +149,10 @@ impl Trained {
         })
     }
 
-    /// Goes on from what [`Trained::save`] wrote of a model of the same form: one that has other parameters, or
-    /// parameters of another shape, is refused.
+    /// Restores the state that [`Trained::save`] wrote for a model of the same form.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or contains other parameters or a parameter of another shape.
     pub fn restore(&mut self, path: &Path) -> Result<(), ModelError> {
         let mut saved = Weights::read_file(path, Precision::single(Device::Cpu))?;
         tch::no_grad(|| {
@@ -184,7 +189,7 @@ impl Parameter {
     }
 }
 
-/// Counts of finite numbers. Where all are the same, they are in the last bin.
+/// Returns the counts of finite numbers per bin. If all numbers are equal, they are counted in the last bin.
 fn histogram(numbers: &Tensor) -> Vec<u64> {
     let (least, greatest) = (numbers.min(), numbers.max());
     let width = (&greatest - &least) / BINS;
@@ -212,8 +217,9 @@ fn gradient_name(parameter: &str) -> String {
     format!("gradient.{parameter}")
 }
 
-/// Mean squared error of softmax(scores) to softmax(rewards): Bittensor v4's loss of a gating model. `scores` carry
-/// gradients; `uids` are those who answered, one at least, `rewards` beside them.
+/// Returns the mean squared error between softmax(scores) and softmax(rewards), which is the loss of the gating model
+/// of Bittensor v4. `scores` carry gradients. `uids` contains the uids that answered, at least one, and `rewards` is
+/// parallel to it.
 pub(crate) fn loss(scores: &Tensor, uids: &[u32], rewards: &[f32]) -> Tensor {
     let uids: Vec<i64> = uids.iter().copied().map(i64::from).collect();
     let chosen = scores.index_select(0, &Tensor::from_slice(&uids).to_device(scores.device()));

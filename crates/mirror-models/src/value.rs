@@ -1,11 +1,12 @@
-//! Values: vectors of numbers by position, for models that learn nothing.
+//! Values: vectors of numbers by position, for models without training.
 
 use mirror_seed::{CallId, Seed};
 use mirror_spec::{Distribution, DistributionArgs, Value};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-/// The first `n` numbers of a value. Random values are drawn about `call`, frozen ones once for the seed.
+/// Returns the first `n` numbers of a value. Random values depend on the random seed and on `call`, frozen random
+/// values only on the random seed.
 pub fn numbers(value: &Value, n: usize, seed: &Seed, call: &CallId) -> Vec<f32> {
     match value {
         Value::ConstantValue(args) => vec![args.value as f32; n],
@@ -34,7 +35,7 @@ pub fn numbers(value: &Value, n: usize, seed: &Seed, call: &CallId) -> Vec<f32> 
     }
 }
 
-/// One sample: `sample·p0 + p1`.
+/// Draws one sample, scaled and shifted: `sample·p0 + p1`.
 pub fn sample(args: &DistributionArgs, generator: &mut impl Rng) -> f32 {
     let sample: f64 = match args.distribution {
         Distribution::Uniform => generator.random(),
@@ -43,7 +44,7 @@ pub fn sample(args: &DistributionArgs, generator: &mut impl Rng) -> f32 {
     (sample * args.p0 + args.p1) as f32
 }
 
-/// The stream of a distribution with a seed of its own.
+/// Returns the random seed of a distribution, which is derived from `seed` and the seed in `args`.
 pub(crate) fn stream(seed: &Seed, args: &DistributionArgs) -> Seed {
     seed.numbered_child("value", args.seed)
 }
@@ -68,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_the_slice_of_linspace() {
-        // numpy.linspace(0, 1, 5)[1:4] is 0.25, 0.5, 0.75
+    fn a_step_value_is_a_slice_of_linspace() {
+        // numpy.linspace(0, 1, 5)[1:4] is 0.25, 0.5, 0.75.
         let steps = StepArgs {
             lo: 0.0,
             hi: 1.0,
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn frozen_values_stay_and_others_are_drawn_anew() {
+    fn random_values_differ_between_calls_unless_frozen() {
         let args = DistributionArgs {
             seed: 0,
             distribution: Distribution::Normal,

@@ -1,4 +1,4 @@
-//! Parameters by name: read from safetensors files, sharded or not, or from PyTorch's own, or drawn at random.
+//! Parameters by name: read from safetensors files, sharded or not, read from PyTorch files, or drawn at random.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -15,17 +15,17 @@ use crate::error::ModelError;
 use crate::json;
 use crate::training::Learning;
 
-/// Where tensors live, and in what precision.
+/// Device and precision of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Precision {
     /// The device.
     pub device: Device,
-    /// `Float`, or `Half`.
+    /// `Float` or `Half`.
     pub kind: Kind,
 }
 
 impl Precision {
-    /// Single precision.
+    /// Returns single precision on a device.
     pub fn single(device: Device) -> Self {
         Self {
             device,
@@ -34,34 +34,35 @@ impl Precision {
     }
 }
 
-/// How a parameter is drawn where there is no file to read it from.
+/// Distribution of a parameter that is drawn instead of read from a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// All zero.
+    /// All elements are 0.
     Zeros,
-    /// All one.
+    /// All elements are 1.
     Ones,
-    /// From a normal distribution with mean 0.
+    /// Normal distribution with mean 0.
     Normal {
         /// Standard deviation.
         deviation: f64,
     },
-    /// Evenly between `-bound` and `bound`.
+    /// Uniform distribution from `-bound` to `bound`.
     Uniform {
-        /// The largest.
+        /// Upper bound of the absolute value.
         bound: f64,
     },
 }
 
 impl Init {
-    /// As PyTorch draws a linear layer that takes `inputs` numbers.
+    /// Returns the distribution that PyTorch uses for a linear layer with `inputs` inputs.
     pub fn linear(inputs: i64) -> Self {
         Self::Uniform {
             bound: 1.0 / (inputs as f64).sqrt(),
         }
     }
 
-    /// The bias beside a weight that is drawn so: PyTorch draws it alike, transformers begin with zeros.
+    /// Returns the distribution of the bias for a weight with this distribution. PyTorch uses the same one, and
+    /// Hugging Face's transformers initialises biases with zeros.
     pub(crate) fn of_bias(self) -> Self {
         match self {
             Self::Uniform { .. } => self,
@@ -70,20 +71,20 @@ impl Init {
     }
 }
 
-/// The parameters of a model, taken from it one by one.
+/// The parameters of a model, from which they are taken one by one.
 pub struct Weights {
     origin: Origin,
     precision: Precision,
-    /// Those that were taken to learn; `None`: none does.
+    /// The parameters that were taken for training. `None` if parameters are taken without gradients.
     learning: Option<Learning>,
 }
 
 enum Origin {
     Read {
-        /// The file or folder, for messages.
+        /// The file or folder, for error messages.
         path: PathBuf,
         tensors: HashMap<String, Tensor>,
-        /// What stands before the names of the architecture.
+        /// Prefix of the names of the architecture.
         prefix: String,
     },
     Drawn(Seed),
@@ -96,7 +97,11 @@ struct Index {
 }
 
 impl Weights {
-    /// Of the model in `folder`: drawn where there is a seed to draw from, which the log tells, else read.
+    /// Draws the parameters from `random_init` if it is set, which is logged as a warning. Otherwise reads the
+    /// parameters of the model in `folder`.
+    ///
+    /// # Errors
+    /// Returns an error if the parameters cannot be read.
     pub fn of_model(
         folder: &Path,
         random_init: Option<Seed>,
@@ -106,7 +111,7 @@ impl Weights {
             Some(seed) => {
                 tracing::warn!(
                     model = %folder.display(),
-                    "random_init: the parameters are drawn at random, none are read"
+                    "random_init is set: the parameters are drawn at random instead of read from files"
                 );
                 Ok(Self::drawn(seed, precision))
             }
@@ -114,8 +119,11 @@ impl Weights {
         }
     }
 
-    /// Reads the parameters in a model's folder: `model.safetensors`, its shards, or `pytorch_model.bin`, the first of
-    /// these that is there.
+    /// Reads the parameters in the folder of a model: `model.safetensors`, its shards, or `pytorch_model.bin`,
+    /// whichever of these is found first.
+    ///
+    /// # Errors
+    /// Returns an error if there are no parameters or a file cannot be read.
     pub fn read(folder: &Path, precision: Precision) -> Result<Self, ModelError> {
         let index = folder.join("model.safetensors.index.json");
         let whole = ["model.safetensors", "pytorch_model.bin"].map(|name| folder.join(name));
@@ -137,7 +145,10 @@ impl Weights {
         Ok(Self::of(folder, tensors, precision))
     }
 
-    /// Reads the parameters in one file, `.safetensors` or PyTorch's `.bin`, `.pt` or `.ckpt`.
+    /// Reads the parameters in one file: `.safetensors`, or a `.bin`, `.pt` or `.ckpt` file of PyTorch.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
     pub fn read_file(file: &Path, precision: Precision) -> Result<Self, ModelError> {
         Ok(Self::of(
             file,
@@ -146,7 +157,10 @@ impl Weights {
         ))
     }
 
-    /// Reads the parameters in the bytes of a safetensors file, which messages call `name`.
+    /// Reads parameters from the bytes of a safetensors file. `name` identifies the file in error messages.
+    ///
+    /// # Errors
+    /// Returns [`ModelError::Damaged`] if the bytes are not a valid safetensors file.
     pub fn read_bytes(name: &str, bytes: &[u8], precision: Precision) -> Result<Self, ModelError> {
         let path = Path::new(name);
         let damaged = |source| ModelError::Damaged {
@@ -166,7 +180,7 @@ impl Weights {
         ))
     }
 
-    /// Parameters drawn from `seed`, each by its name.
+    /// Returns parameters that are drawn from the random seed, each depending on its name.
     pub fn drawn(seed: Seed, precision: Precision) -> Self {
         Self {
             origin: Origin::Drawn(seed),
@@ -187,12 +201,12 @@ impl Weights {
         }
     }
 
-    /// Where its tensors go, and in what precision.
+    /// Returns the device and precision of the tensors that are taken.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Whether a tensor of this name is there to be read.
+    /// Returns whether the files contain a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         match &self.origin {
             Origin::Read { tensors, prefix, .. } => tensors.contains_key(&format!("{prefix}{name}")),
@@ -200,8 +214,9 @@ impl Weights {
         }
     }
 
-    /// From here on names stand behind whatever stands before `anchor` in the file: a model that was saved as part of
-    /// a larger one has names such as `transformer.wte.weight`. Where several parts have one, the shortest counts.
+    /// Sets the prefix of all further names to the text that precedes `anchor` in the file. A model that was saved as
+    /// part of a larger one has names such as `transformer.wte.weight`. If several parts contain `anchor`, the shortest
+    /// prefix is used.
     #[must_use]
     pub fn part_with(mut self, anchor: &str) -> Self {
         if let Origin::Read { tensors, prefix, .. } = &mut self.origin {
@@ -215,7 +230,7 @@ impl Weights {
         self
     }
 
-    /// The whole again, whatever part was looked at.
+    /// Removes the prefix that [`Weights::part_with`] set.
     #[must_use]
     pub fn whole(mut self) -> Self {
         if let Origin::Read { prefix, .. } = &mut self.origin {
@@ -224,19 +239,23 @@ impl Weights {
         self
     }
 
-    /// From here on parameters are taken to learn, with gradients.
+    /// Takes all further parameters for training, with gradients.
     #[must_use]
     pub fn learning(mut self) -> Self {
         self.learning.get_or_insert_default();
         self
     }
 
-    /// Those that were taken to learn, by name, in their order. What is taken from here on does not learn.
+    /// Returns the parameters that were taken for training, with their names, in their order. Further parameters are
+    /// taken without gradients.
     pub fn take_learning(&mut self) -> Learning {
         self.learning.take().unwrap_or_default()
     }
 
-    /// Refuses what has parameters that nobody took.
+    /// Checks that all parameters were taken.
+    ///
+    /// # Errors
+    /// Returns [`ModelError::Unexpected`] if a parameter is left.
     pub(crate) fn nothing_left(&self) -> Result<(), ModelError> {
         let Origin::Read { path, tensors, .. } = &self.origin else {
             return Ok(());
@@ -251,7 +270,12 @@ impl Weights {
         }
     }
 
-    /// Takes a parameter out: of this shape, finite, where the model lives.
+    /// Removes a parameter and returns it with the device and precision of the model. `init` is used only for drawn
+    /// parameters.
+    ///
+    /// # Errors
+    /// Returns an error if the parameter is missing, is not of floating-point type, has another shape, or has elements
+    /// that are not finite.
     pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
         let tensor = match &mut self.origin {
             Origin::Drawn(seed) => draw(seed, name, shape, init),
@@ -319,7 +343,7 @@ fn draw(seed: &Seed, name: &str, shape: &[i64], init: Init) -> Tensor {
     Tensor::from_slice(&numbers).view(shape)
 }
 
-/// The shards that an index names; they lie beside it.
+/// Returns the paths of the shards that an index lists. They must be in the folder of the index.
 fn shards(index: &Path, folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let Index { weight_map } = json::read(index)?;
     let names: BTreeSet<String> = weight_map.into_values().collect();
@@ -336,14 +360,17 @@ fn shards(index: &Path, folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
                     path: index.to_owned(),
                     key: "weight_map".to_owned(),
                     found: name,
-                    expected: "shards lie in the folder of their index".to_owned(),
+                    expected: "every shard must be in the folder of its index".to_owned(),
                 })
             }
         })
         .collect()
 }
 
-/// Every tensor of a file.
+/// Reads all tensors of a file.
+///
+/// # Errors
+/// Returns an error if the file cannot be read.
 pub(crate) fn named_tensors(file: &Path) -> Result<Vec<(String, Tensor)>, ModelError> {
     fs::metadata(file).map_err(ModelError::io(file))?;
     let is_safetensors = file
@@ -364,7 +391,8 @@ pub(crate) fn named_tensors(file: &Path) -> Result<Vec<(String, Tensor)>, ModelE
         .collect())
 }
 
-/// Names of old checkpoints as they are now: TensorFlow called a layer norm's parameters gamma and beta.
+/// Returns the current name of a parameter. In old checkpoints, the parameters of a layer norm have TensorFlow's names
+/// gamma and beta.
 fn of_today(name: &str) -> String {
     for (old, new) in [
         ("LayerNorm.gamma", "LayerNorm.weight"),

@@ -1,4 +1,4 @@
-//! The tokenizer and the reward model inside the program.
+//! Tests of the builtin tokenizer and the builtin reward model.
 
 use std::iter;
 
@@ -38,10 +38,11 @@ fn model() -> Box<dyn RewardModel> {
         seed: Seed::root(1),
         device: Device::Cpu,
     };
-    reward::build(&Spec::BuiltinRewardModel(NoArgs {}), &context).expect("it is inside the program")
+    reward::build(&Spec::BuiltinRewardModel(NoArgs {}), &context)
+        .expect("the model is compiled into the program")
 }
 
-/// Rewards of answers as a miner gives them and a validator passes them on.
+/// Returns the rewards of answers, stripped as the validator passes them to the reward model.
 fn rewards(model: &mut dyn RewardModel, question: &str, answers: &[&str]) -> Vec<f32> {
     let prompt = format!("{}\n\n", question.trim());
     let candidates: Vec<Candidate<'_>> = answers
@@ -56,7 +57,7 @@ fn rewards(model: &mut dyn RewardModel, question: &str, answers: &[&str]) -> Vec
 }
 
 #[test]
-fn training_again_gives_the_tokenizer_that_is_inside() {
+fn retraining_reproduces_the_builtin_tokenizer() {
     let tables = tables();
     let texts = tables
         .iter()
@@ -66,7 +67,7 @@ fn training_again_gives_the_tokenizer_that_is_inside() {
     let again = tokenizer::train(texts.into_iter()).expect("texts");
     assert!(
         again.as_bytes() == builtin::TOKENIZER,
-        "the data set has changed: train it anew"
+        "the data set has changed: train the tokenizer again with the example train_builtin"
     );
     let tokenizer = Tokenizer::builtin().expect("a tokenizer");
     assert_eq!(tokenizer.vocabulary(), tokenizer::VOCABULARY as i64);
@@ -75,14 +76,14 @@ fn training_again_gives_the_tokenizer_that_is_inside() {
 
 proptest! {
     #[test]
-    fn any_text_comes_back_from_its_tokens(text in "\\PC*") {
+    fn any_text_is_restored_from_its_tokens(text in "\\PC*") {
         let tokenizer = tokenizers::Tokenizer::from_bytes(builtin::TOKENIZER).expect("a tokenizer");
         let encoding = tokenizer.encode(text.as_str(), false).expect("tokens for every byte");
         prop_assert_eq!(tokenizer.decode(encoding.get_ids(), false).expect("a text"), text);
     }
 
     #[test]
-    fn whatever_a_miner_says_is_judged(question in "\\PC*", answers in prop::collection::vec("\\PC*", 0..4)) {
+    fn any_completion_has_a_finite_reward(question in "\\PC*", answers in prop::collection::vec("\\PC*", 0..4)) {
         let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
         let rewards = rewards(&mut *model(), &question, &answers);
         prop_assert_eq!(rewards.len(), answers.len());
@@ -108,7 +109,7 @@ fn an_answer_of_the_kind_asked_for_is_preferred() {
     }
 }
 
-/// As by a miner that answers with any answer of the data set.
+/// The wrong answers are those of a miner that returns any answer of the data set.
 #[test]
 fn right_answers_are_preferred_to_random_ones() {
     let mut model = model();
@@ -116,7 +117,7 @@ fn right_answers_are_preferred_to_random_ones() {
     let rows: Vec<&(String, Vec<String>)> = tables.iter().flat_map(|table| &table.questions).collect();
     let mut found = 0;
     let mut asked = 0;
-    // 1009 is prime and no divisor of the number of rows: another table nearly always.
+    // 1009 is prime and does not divide the number of rows, so the other row is nearly always from another table.
     for (number, (question, right)) in rows.iter().enumerate().step_by(7) {
         let (_, others) = rows[(number + 1009) % rows.len()];
         if right.contains(&others[0]) {
@@ -129,16 +130,16 @@ fn right_answers_are_preferred_to_random_ones() {
     assert!(f64::from(found) > 0.9 * f64::from(asked), "{found} of {asked}");
 }
 
-/// Every topic held out once, wrong answers of the same table and of the same length.
+/// Every topic is held out once. Wrong answers are of the same table and of similar length.
 #[test]
-fn what_it_was_taught_holds_for_tables_that_it_never_saw() {
-    mirror_models::torch::prepare("cpu", 1).expect("a processor");
+fn the_reward_model_generalises_to_held_out_tables() {
+    mirror_models::torch::prepare("cpu", 1).expect("a CPU");
     let tables = tables();
     let tokenizer = Tokenizer::builtin().expect("a tokenizer");
     let seed = Seed::root(0);
     let judged: Vec<HeldOutResult> = held_out::folds(&tables, 5, seed)
         .iter()
-        .flat_map(|topics| held_out::hold_out(topics, &tables, &tokenizer, seed).expect("it learns"))
+        .flat_map(|topics| held_out::hold_out(topics, &tables, &tokenizer, seed).expect("training succeeds"))
         .collect();
     let share =
         |of: fn(&HeldOutResult) -> Share| judged.iter().map(of).fold(Share::default(), Share::and).value();

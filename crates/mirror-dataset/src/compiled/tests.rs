@@ -39,7 +39,7 @@ fn assert_same(dataset: &Dataset, rows: &[Row]) {
     }
 }
 
-/// Calls every accessor; what they give is of no interest.
+/// Calls every accessor and ignores the results.
 fn exercise(path: &Path) {
     let Ok(dataset) = Dataset::open(path) else {
         return;
@@ -51,11 +51,11 @@ fn exercise(path: &Path) {
         dataset.answers(row).for_each(drop);
     }
     dataset.find("not in there");
-    // Sound or not, it must come back.
+    // The call must return, whether the file is valid or not.
     drop(dataset.verify(path));
 }
 
-/// The file with one header field overwritten and the header's checksum made to fit.
+/// Overwrites one field of the header and updates the checksum of the header.
 fn with_field(path: &Path, at: usize, value: &[u8]) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at..at + value.len()].copy_from_slice(value);
@@ -71,7 +71,7 @@ fn check_refused(path: &Path, expected: &str) {
 }
 
 #[test]
-fn what_was_compiled_is_read_back() {
+fn compiled_rows_are_read_back() {
     let (_folder, path) = compiled(&moon_rows());
     let dataset = Dataset::open(&path).unwrap();
     assert_same(&dataset, &moon_rows());
@@ -79,7 +79,7 @@ fn what_was_compiled_is_read_back() {
 }
 
 #[test]
-fn an_unknown_question_and_a_row_past_the_end_give_nothing() {
+fn an_unknown_question_and_a_row_past_the_end_return_none() {
     let (_folder, path) = compiled(&moon_rows());
     let dataset = Dataset::open(&path).unwrap();
     assert_eq!(dataset.find("who walked on the moon"), None);
@@ -89,7 +89,7 @@ fn an_unknown_question_and_a_row_past_the_end_give_nothing() {
 }
 
 #[test]
-fn a_compiled_file_replaces_the_old_one_whole() {
+fn a_compiled_file_replaces_the_old_one_atomically() {
     let (folder, path) = compiled(&moon_rows());
     let old = Dataset::open(&path).unwrap();
     compile(&moon_rows()[1..2], &path).unwrap();
@@ -107,7 +107,7 @@ fn the_hash_is_fnv_1a() {
 }
 
 #[test]
-fn what_cannot_be_compiled_is_named() {
+fn invalid_rows_and_paths_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("data.qa");
     assert!(matches!(compile(&[], &out), Err(CompileError::NoRows)));
@@ -147,7 +147,7 @@ fn other_files_are_refused() {
 }
 
 #[test]
-fn a_header_that_lies_is_refused() {
+fn an_inconsistent_header_is_refused() {
     let (_folder, path) = compiled(&moon_rows());
     let whole = fs::read(&path).unwrap();
     for (at, value, expected) in [
@@ -170,7 +170,7 @@ fn a_header_that_lies_is_refused() {
 }
 
 #[test]
-fn a_full_index_does_not_trap_the_search() {
+fn a_search_in_a_full_index_terminates() {
     let (_folder, path) = compiled(&moon_rows());
     let mut bytes = fs::read(&path).unwrap();
     let slots = HEADER_BYTES + 3 * OFFSET_BYTES;
@@ -202,7 +202,7 @@ proptest! {
         dataset.verify(&path).unwrap();
     }
 
-    /// The checksum of the header is repaired, so that the damage is met and not just refused.
+    /// The checksum of the header is repaired, so that the damage reaches the accessors instead of being refused.
     #[test]
     fn damage_never_panics(
         rows in any_rows(),

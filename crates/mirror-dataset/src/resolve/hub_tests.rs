@@ -10,7 +10,7 @@ use super::*;
 const REVISION: &str = "3dd2d5a3bb1d2ac5eb2d5b1d5a3bb1d2ac5eb2d5";
 const TRAIN: &str = "{\"question\": \"q\", \"answer\": [\"a\"]}\n";
 
-/// A server that answers each path with the raw HTTP response given, for as long as the test runs.
+/// Starts a server that answers each path with the given raw HTTP response until the test ends.
 fn serve(responses: HashMap<String, String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -29,11 +29,11 @@ fn serve(responses: HashMap<String, String>) -> String {
     endpoint
 }
 
-/// Fetches the training split of `owner/moons`.
+/// Downloads the training split of `owner/moons`.
 fn fetch(endpoint: &str, root: &Path) -> Result<(), HubError> {
     let training_split = Choice {
         of: &train_files,
-        wanted: "the training split",
+        wanted: "any files of the training split",
         bytes_max: SIZE_MAX,
     };
     mirror_hub::fetch(
@@ -46,7 +46,7 @@ fn fetch(endpoint: &str, root: &Path) -> Result<(), HubError> {
     )
 }
 
-/// The folder of `owner/moons`, and its training split.
+/// Returns the folder of `owner/moons` and the files of its training split.
 fn found_in(root: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
     let folder = mirror_hub::find(root, Kind::Dataset, "owner/moons").unwrap()?;
     let files = mirror_hub::files(&folder).unwrap();
@@ -92,9 +92,9 @@ fn check_refused(responses: HashMap<String, String>, expected: &str) {
     assert_eq!(found_in(root.path()), None);
 }
 
-/// Fetched once, then found without the hub.
+/// The data set is downloaded once and then found without the hub.
 #[test]
-fn a_name_is_fetched_and_kept() {
+fn a_named_data_set_is_downloaded_and_cached() {
     let cache = tempfile::tempdir().unwrap();
     let files = [
         "README.md",
@@ -137,7 +137,7 @@ fn a_name_is_fetched_and_kept() {
 }
 
 #[test]
-fn a_fetch_of_what_is_there_already_keeps_it() {
+fn a_repeated_download_keeps_the_files() {
     let root = tempfile::tempdir().unwrap();
     let endpoint = serve(responses([
         (
@@ -153,22 +153,28 @@ fn a_fetch_of_what_is_there_already_keeps_it() {
 }
 
 #[test]
-fn a_name_that_the_hub_does_not_know_is_refused() {
+fn a_name_that_is_unknown_to_the_hub_is_refused() {
     check_refused(responses([]), "/api/datasets/owner/moons cannot be fetched");
 }
 
 #[test]
-fn a_listing_that_makes_no_sense_is_refused() {
+fn an_invalid_listing_is_refused() {
     let api = "/api/datasets/owner/moons";
-    check_refused(responses([(api, ok("<html>"))]), "does not hold the listing");
+    check_refused(
+        responses([(api, ok("<html>"))]),
+        "did not return a repository listing",
+    );
     let evil = listing("../../../etc", &["train.csv"]);
     check_refused(responses([(api, ok(&evil))]), "which is not a hash");
     let other = listing(REVISION, &["README.md", "test.csv"]);
-    check_refused(responses([(api, ok(&other))]), "lists no files");
+    check_refused(
+        responses([(api, ok(&other))]),
+        "does not list any files of the training split",
+    );
 }
 
 #[test]
-fn a_transfer_that_breaks_off_leaves_nothing() {
+fn an_interrupted_transfer_leaves_no_files() {
     let cut = ok(TRAIN).replace(TRAIN, "{");
     check_refused(
         responses([
@@ -178,12 +184,12 @@ fn a_transfer_that_breaks_off_leaves_nothing() {
             ),
             (&file_path("train.jsonl"), cut),
         ]),
-        "broke off",
+        "was interrupted",
     );
 }
 
 #[test]
-fn a_path_of_the_listing_cannot_leave_the_cache() {
+fn a_path_in_the_listing_cannot_leave_the_cache() {
     let root = tempfile::tempdir().unwrap();
     let outside = "../../../../train.jsonl";
     let endpoint = serve(responses([

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Folders for the three places, and one for the experiment file.
+/// Folders for the three places and for the experiment file.
 struct Folders {
     folder: TempDir,
     places: Places,
@@ -20,13 +20,13 @@ impl Folders {
             mirror_models: None,
             hf_home: path("hf"),
             cache: path("cache"),
-            // Nothing listens on port 1.
+            // No server listens on port 1.
             hub_endpoint: "http://127.0.0.1:1".to_owned(),
         };
         Self { folder, places }
     }
 
-    /// A file with one row, whose answer is `answer`.
+    /// Writes a file with one row, whose answer is `answer`.
     fn put(&self, path: &str, answer: &str) {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -60,14 +60,14 @@ impl Folders {
 }
 
 #[test]
-fn builtin_needs_no_place() {
+fn builtin_is_found_without_a_place() {
     let resolved = Folders::new().offline("builtin").unwrap();
     assert_eq!(resolved.origin, "builtin");
     assert!(resolved.rows.iter().eq(builtin::rows()));
 }
 
 #[test]
-fn a_path_starts_at_the_experiment_file_and_wins_over_a_name() {
+fn a_path_is_relative_to_the_experiment_file_and_precedes_a_name() {
     let world = Folders::new();
     world.put("experiments/data/a.jsonl", "path");
     world.put("experiments/moons/a.jsonl", "path");
@@ -80,7 +80,7 @@ fn a_path_starts_at_the_experiment_file_and_wins_over_a_name() {
 }
 
 #[test]
-fn a_name_is_looked_for_in_order() {
+fn places_are_searched_in_order() {
     let world = Folders::new();
     let hub = "hub/datasets--owner--moons";
     world.put(&format!("cache/{hub}/snapshots/abc1234/train.jsonl"), "own cache");
@@ -98,7 +98,7 @@ fn a_name_is_looked_for_in_order() {
 }
 
 #[test]
-fn the_revision_of_main_is_taken() {
+fn the_revision_of_main_is_used() {
     let world = Folders::new();
     let hub = "hf/hub/datasets--moons";
     world.put(&format!("{hub}/snapshots/aaaaaaa/train.jsonl"), "old");
@@ -129,7 +129,7 @@ fn a_snapshot_without_a_training_split_is_named() {
 }
 
 #[test]
-fn two_owners_of_a_name_are_named() {
+fn an_ambiguous_name_lists_both_owners() {
     let world = Folders::new();
     world.put("hf/hub/datasets--a--moons/snapshots/aaaaaaa/train.jsonl", "a");
     world.put("hf/hub/datasets--b--moons/snapshots/aaaaaaa/train.jsonl", "b");
@@ -142,7 +142,7 @@ fn two_owners_of_a_name_are_named() {
 }
 
 #[test]
-fn what_is_nowhere_says_all_three_ways() {
+fn a_missing_data_set_lists_all_three_remedies() {
     let mut world = Folders::new();
     let offline = world.offline("nq_open").unwrap_err().to_string();
     let online = world.resolve("nq_open", false).unwrap_err();
@@ -156,7 +156,7 @@ fn what_is_nowhere_says_all_three_ways() {
         }
         assert!(message.contains(world.places.mirror_data.as_ref().unwrap().to_str().unwrap()));
     }
-    let cause = online.source().expect("the hub was asked").to_string();
+    let cause = online.source().expect("a request to the hub failed").to_string();
     assert!(
         cause.contains("http://127.0.0.1:1/api/datasets/nq_open"),
         "{cause}"
@@ -168,7 +168,7 @@ fn what_is_nowhere_says_all_three_ways() {
 }
 
 #[test]
-fn what_cannot_be_a_name_is_a_path_that_is_missing() {
+fn an_invalid_name_is_reported_as_a_missing_path() {
     let world = Folders::new();
     world.put("mirror/secret/a.jsonl", "x");
     let inside = "../mirror/other";
@@ -191,12 +191,12 @@ fn what_cannot_be_a_name_is_a_path_that_is_missing() {
 }
 
 #[test]
-fn an_empty_folder_in_a_place_is_named() {
+fn an_empty_folder_in_a_place_is_reported() {
     let world = Folders::new();
     fs::create_dir_all(world.folder.path().join("mirror/moons")).unwrap();
     let message = world.offline("moons").unwrap_err().to_string();
     assert!(
-        message.contains("mirror/moons: no file's name ends in"),
+        message.contains("mirror/moons: no file name ends in"),
         "{message}"
     );
 }

@@ -1,4 +1,4 @@
-//! CSV with a header line. A cell of answers is one answer, or a JSON list of them.
+//! CSV with a header line. A cell of answers contains one answer or a JSON list of answers.
 
 use csv::{ErrorKind, StringRecord};
 
@@ -24,7 +24,7 @@ impl FileReader<'_> {
             let line = record.position().map_or(0, csv::Position::line) as usize;
             check_line_length(record.as_slice().len())
                 .map_err(|problem| self.at(Place::Line(line), problem))?;
-            // Records of another width than the header's are an error of the reader above.
+            // The CSV reader already refuses records with another number of cells than the header.
             let cell = |column: usize| record.get(column).unwrap_or_default();
             let row = Row {
                 question: cell(question_column).to_owned(),
@@ -51,7 +51,7 @@ impl FileReader<'_> {
         let what = match error.kind() {
             ErrorKind::UnequalLengths {
                 expected_len, len, ..
-            } => format!("{len} cells, the header has {expected_len}"),
+            } => format!("{len} cells, but the header has {expected_len}"),
             _ => error.to_string(),
         };
         self.at(Place::Line(line), Problem::Csv { what })
@@ -59,7 +59,7 @@ impl FileReader<'_> {
 }
 
 fn answers(cell: &str) -> Vec<String> {
-    // A text that only looks like a list is an answer as any other.
+    // Text that is not a valid JSON list of strings is a single answer.
     match serde_json::from_str::<Vec<String>>(cell) {
         Ok(list) => list,
         Err(_) => vec![cell.to_owned()],

@@ -1,4 +1,4 @@
-//! JSON lines (a row a line), and JSON (an array of rows, or an object with a `data` array).
+//! JSON lines (one row per line) and JSON (an array of rows, or an object with a `data` array).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{FileReader, Place, Problem, SourceError, TEXT, TEXT_OR_TEXTS, check_line_length, newlines};
 use crate::{Row, Schema};
 
-/// The object form of a `.json` file; what else it holds is of no interest.
+/// The object form of a `.json` file. Other fields are ignored.
 #[derive(Deserialize)]
 struct Wrapped<'a> {
     #[serde(borrow)]
@@ -37,7 +37,7 @@ impl FileReader<'_> {
         let mut counted = 0;
         let mut line = 1;
         for row in rows {
-            // Each row is a slice of the text, so that its address gives its line.
+            // Each row is a slice of the text, so its line follows from its address.
             let start = row.get().as_ptr().addr() - text.as_ptr().addr();
             line += newlines(&text.as_bytes()[counted..start]);
             counted = start;
@@ -46,7 +46,7 @@ impl FileReader<'_> {
         Ok(())
     }
 
-    /// Reads the row that `text` holds; its first line is `line` of the file.
+    /// Reads a row from `text`, whose first line is line `line` of the file.
     fn json_row(&mut self, text: &str, line: usize) -> Result<(), SourceError> {
         let row = check_line_length(text.len())
             .and_then(|()| parse_row(text, self.schema))
@@ -99,9 +99,9 @@ fn wrong_type(column: &str, expected: &'static str, found: &'static str) -> Prob
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -110,15 +110,15 @@ fn kind(value: &Value) -> &'static str {
 fn kind_in_list(value: &Value) -> &'static str {
     match value {
         Value::Null => "null in a list",
-        Value::Bool(_) => "a truth value in a list",
+        Value::Bool(_) => "a boolean in a list",
         Value::Number(_) => "a number in a list",
-        Value::String(_) => "a text in a list",
+        Value::String(_) => "a string in a list",
         Value::Array(_) => "a list in a list",
         Value::Object(_) => "an object in a list",
     }
 }
 
-/// The parser's words without the place, which the caller knows better.
+/// Converts a parser error without the line of its message, because the caller knows the line in the file.
 fn malformed(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());

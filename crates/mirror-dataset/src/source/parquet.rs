@@ -1,4 +1,4 @@
-//! Parquet: the question a column of texts, the answer one of texts or of lists of texts.
+//! Parquet with a column of strings for the questions, and a column of strings or lists of strings for the answers.
 
 use std::fmt::Display;
 use std::panic::{self, AssertUnwindSafe};
@@ -16,15 +16,15 @@ const BATCH_ROWS: usize = 1024;
 
 impl FileReader<'_> {
     pub(super) fn parquet(&mut self) -> Result<(), SourceError> {
-        // The Parquet reader meets some kinds of damage with an assertion instead of an error. What
-        // was read until then is not used, so nothing half done can be seen.
+        // The Parquet reader panics on some kinds of damage instead of returning an error. The rows that were read
+        // before the panic are discarded, so no inconsistent state is visible.
         let read = panic::catch_unwind(AssertUnwindSafe(|| self.parquet_batches()));
-        read.unwrap_or_else(|_| Err(self.unreadable(&"its reader gave up on it")))
+        read.unwrap_or_else(|_| Err(self.unreadable(&"the Parquet reader panicked")))
     }
 
     fn parquet_batches(&mut self) -> Result<(), SourceError> {
         let file = self.open()?;
-        // Without the writer's Arrow schema a text is always `Utf8` and a list always `List`.
+        // Without the Arrow schema of the writer, a string is always `Utf8` and a list is always `List`.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .map_err(|error| self.unreadable(&error))?;
@@ -62,12 +62,12 @@ impl FileReader<'_> {
         Ok(())
     }
 
-    /// Keeps the rows of a batch, the first of which is row `first` of the file.
+    /// Adds the rows of a batch, whose first row is row `first` of the file.
     fn parquet_batch(&mut self, batch: &RecordBatch, first: usize) -> Result<(), SourceError> {
         let column = |name: &str| {
             batch
                 .column_by_name(name)
-                .ok_or_else(|| self.unreadable(&format!("a batch without the column `{name}`")))
+                .ok_or_else(|| self.unreadable(&format!("a batch has no column `{name}`")))
         };
         let questions = column(&self.schema.question)?.clone();
         let answers = column(&self.schema.answer)?.clone();

@@ -30,7 +30,7 @@ fn check(name: &str, content: impl AsRef<[u8]>, expected: &[Row]) {
     assert_eq!(load(name, content.as_ref()).unwrap(), expected);
 }
 
-/// `expected` is the whole message after the folder's name.
+/// Checks that the message, starting at the file name, is exactly `expected`.
 #[track_caller]
 fn check_error(name: &str, content: impl AsRef<[u8]>, expected: &str) {
     let message = load(name, content.as_ref()).unwrap_err().to_string();
@@ -141,7 +141,7 @@ fn columns_can_have_other_names() {
 }
 
 #[test]
-fn a_folder_is_read_in_the_order_of_names() {
+fn a_folder_is_read_in_the_order_of_file_names() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("b.jsonl", r#"{"question": "q2", "answer": "2"}"#),
@@ -169,21 +169,21 @@ fn a_file_without_rows_is_refused() {
 }
 
 #[test]
-fn a_missing_column_is_named_with_those_that_are_there() {
+fn a_missing_column_is_named_with_the_existing_ones() {
     check_error(
         "a.jsonl",
         "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"q\", \"answers\": \"a\"}",
-        "a.jsonl, line 2: no column `answer`; there are `answers`, `question`",
+        "a.jsonl, line 2: no column `answer`; found `answers`, `question`",
     );
     check_error(
         "a.json",
         "[\n\n{\"answer\": \"a\"}]",
-        "a.json, line 3: no column `question`; there are `answer`",
+        "a.json, line 3: no column `question`; found `answer`",
     );
     check_error(
         "a.csv",
         "question,reply\nq,a",
-        "a.csv has no column `answer`; it has `question`, `reply`",
+        "a.csv has no column `answer`; found `question`, `reply`",
     );
     check_error(
         "a.parquet",
@@ -191,7 +191,7 @@ fn a_missing_column_is_named_with_those_that_are_there() {
             ("query", texts(&[Some("q")])),
             ("answer", texts(&[Some("a")])),
         ]),
-        "a.parquet has no column `question`; it has `query`, `answer`",
+        "a.parquet has no column `question`; found `query`, `answer`",
     );
 }
 
@@ -200,19 +200,23 @@ fn a_wrong_type_is_named() {
     check_error(
         "a.jsonl",
         r#"{"question": 7, "answer": "a"}"#,
-        "a.jsonl, line 1: the column `question` holds a number, it has to hold a text",
+        "a.jsonl, line 1: the column `question` contains a number; expected a string",
     );
     check_error(
         "a.jsonl",
         r#"{"question": "q", "answer": ["a", null]}"#,
-        "a.jsonl, line 1: the column `answer` holds null in a list, it has to hold a text or a list of texts",
+        "a.jsonl, line 1: the column `answer` contains null in a list; expected a string or a list of strings",
     );
-    check_error("a.jsonl", "[1]", "a.jsonl, line 1: a list instead of an object");
+    check_error(
+        "a.jsonl",
+        "[1]",
+        "a.jsonl, line 1: found a list; expected an object",
+    );
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     check_error(
         "a.parquet",
         parquet_file(vec![("question", texts(&[Some("q")])), ("answer", numbers)]),
-        "a.parquet: the column `answer` holds Int64, it has to hold a text or a list of texts",
+        "a.parquet: the column `answer` contains Int64; expected a string or a list of strings",
     );
     check_error(
         "a.parquet",
@@ -220,7 +224,7 @@ fn a_wrong_type_is_named() {
             ("question", texts(&[Some("q"), None])),
             ("answer", texts(&[Some("a"), Some("a")])),
         ]),
-        "a.parquet, row 2: the column `question` holds null, it has to hold a text",
+        "a.parquet, row 2: the column `question` contains null; expected a string",
     );
 }
 
@@ -233,18 +237,18 @@ fn a_line_that_is_too_long_is_named() {
     check_error(
         "a.jsonl",
         format!("{good}\n{line}\n"),
-        &format!("a.jsonl, line 2: {bytes} bytes, the limit of a line is 262144"),
+        &format!("a.jsonl, line 2: the line has {bytes} bytes; the limit is 262144"),
     );
     check_error(
         "a.json",
         format!("[{good},\n{good},\n{line}]"),
-        &format!("a.json, line 3: {bytes} bytes, the limit of a line is 262144"),
+        &format!("a.json, line 3: the line has {bytes} bytes; the limit is 262144"),
     );
     check_error(
         "a.csv",
         format!("question,answer,x\nq,a,b\nq,a,{padding}\n"),
         &format!(
-            "a.csv, line 3: {} bytes, the limit of a line is 262144",
+            "a.csv, line 3: the line has {} bytes; the limit is 262144",
             padding.len() + 2
         ),
     );
@@ -261,12 +265,12 @@ fn a_text_that_is_too_long_is_named() {
     check_error(
         "a.csv",
         format!("question,answer\n{longest}x,a\n"),
-        "a.csv, line 2: the question has 65537 bytes, the limit is 65536",
+        "a.csv, line 2: the question has 65537 bytes; the limit is 65536",
     );
     check_error(
         "a.jsonl",
         format!("{{\"question\": \"q\", \"answer\": [\"{longest}\", \"a\"]}}"),
-        "a.jsonl, line 1: the answers have 65537 bytes together, the limit is 65536",
+        "a.jsonl, line 1: the answers have 65537 bytes in total; the limit is 65536",
     );
 }
 
@@ -327,7 +331,7 @@ fn malformed_csv_is_named() {
     check_error(
         "a.csv",
         "question,answer\nq,a\nq,a,b\n",
-        "a.csv, line 3: malformed CSV: 3 cells, the header has 2",
+        "a.csv, line 3: malformed CSV: 3 cells, but the header has 2",
     );
 }
 
@@ -344,7 +348,7 @@ fn a_truncated_parquet_file_is_refused() {
 }
 
 #[test]
-fn paths_that_hold_no_data_are_named() {
+fn paths_without_data_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let load = |name: &str| {
         let path = folder.path().join(name);
@@ -359,7 +363,7 @@ fn paths_that_hold_no_data_are_named() {
 }
 
 proptest! {
-    /// A panic of the reader underneath may be printed; none gets out.
+    /// A panic of the Parquet reader may be printed, but it is caught.
     #[test]
     fn a_damaged_parquet_file_never_panics(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
@@ -369,7 +373,7 @@ proptest! {
             let at = index.index(bytes.len());
             bytes[at] = value;
         }
-        // Rows or an error: either will do.
+        // Both rows and an error are acceptable.
         drop(load("a.parquet", &bytes));
     }
 

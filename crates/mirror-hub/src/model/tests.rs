@@ -12,7 +12,7 @@ use super::*;
 const REVISION: &str = "3dd2d5a3bb1d2ac5eb2d5b1d5a3bb1d2ac5eb2d5";
 const ALL: [Part; 3] = [Part::Config, Part::Parameters, Part::Tokenizer];
 
-/// Folders for the places, and one for the experiment file.
+/// Folders for the places and for the experiment file.
 struct Folders {
     folder: TempDir,
     places: Places,
@@ -55,7 +55,7 @@ impl Folders {
     }
 }
 
-/// A server that answers each path with a body, for as long as the test runs.
+/// Starts a server that answers each path with the given body until the test ends.
 fn serve(bodies: HashMap<String, String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -79,7 +79,7 @@ fn serve(bodies: HashMap<String, String>) -> String {
     endpoint
 }
 
-/// A hub with the model `owner/tiny` of these files; each holds its own name.
+/// Starts a hub with the model `owner/tiny` of these files. The content of each file is its name.
 fn hub(files: &[&str]) -> String {
     let siblings: Vec<_> = files
         .iter()
@@ -99,11 +99,11 @@ fn hub(files: &[&str]) -> String {
     )
 }
 
-/// Nothing listens on port 1.
+/// An endpoint without a server: no server listens on port 1.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 #[test]
-fn a_name_is_looked_for_in_order() {
+fn places_are_searched_in_order() {
     let world = Folders::new(NOWHERE);
     world.put(&format!(
         "cache/hub/models--owner--tiny/snapshots/{REVISION}/tokenizer.json"
@@ -118,7 +118,7 @@ fn a_name_is_looked_for_in_order() {
 }
 
 #[test]
-fn what_is_nowhere_says_all_three_ways() {
+fn a_missing_model_lists_all_three_remedies() {
     let world = Folders::new(NOWHERE);
     for offline in [true, false] {
         let message = world.locate("owner/tiny", &ALL, offline).unwrap_err().to_string();
@@ -129,7 +129,7 @@ fn what_is_nowhere_says_all_three_ways() {
 }
 
 #[test]
-fn a_folder_without_a_needed_part_is_named() {
+fn a_folder_without_a_required_part_is_named() {
     let world = Folders::new(NOWHERE);
     world.put("models/tiny/config.json");
     world.put("models/tiny/tokenizer.json");
@@ -141,7 +141,7 @@ fn a_folder_without_a_needed_part_is_named() {
 }
 
 #[test]
-fn what_is_no_name_is_a_folder_that_is_missing() {
+fn an_invalid_name_is_reported_as_a_missing_folder() {
     let world = Folders::new(NOWHERE);
     for path in ["../tiny", "/nowhere/tiny", "a/b/c"] {
         let error = world.locate(path, &ALL, false).unwrap_err();
@@ -150,7 +150,7 @@ fn what_is_no_name_is_a_folder_that_is_missing() {
 }
 
 #[test]
-fn a_name_is_fetched_with_what_is_needed_and_kept() {
+fn the_required_parts_of_a_name_are_downloaded_and_cached() {
     let files = [
         "README.md",
         "config.json",
@@ -169,7 +169,7 @@ fn a_name_is_fetched_with_what_is_needed_and_kept() {
         names
     };
     assert_eq!(names(&tokenizer), ["tokenizer.json", "tokenizer_config.json"]);
-    // The rest joins what is there.
+    // The remaining parts are added to the existing snapshot.
     let model = world.locate("owner/tiny", &ALL, false).unwrap();
     assert_eq!(model, tokenizer);
     let wanted: Vec<&str> = files
@@ -183,7 +183,7 @@ fn a_name_is_fetched_with_what_is_needed_and_kept() {
 }
 
 #[test]
-fn a_hub_without_the_parts_is_told() {
+fn a_repository_without_the_required_parts_is_reported() {
     let world = Folders::new(&hub(&["config.json", "tf_model.h5"]));
     let error = world
         .locate("owner/tiny", &[Part::Config, Part::Parameters], false)
@@ -195,7 +195,7 @@ fn a_hub_without_the_parts_is_told() {
 }
 
 #[test]
-fn progress_adds_up_to_what_was_announced() {
+fn reported_progress_adds_up_to_the_announced_size() {
     let world = Folders::new(&hub(&["tokenizer.json"]));
     let told = Mutex::new((None, 0, 0));
     let progress = |progress: Progress<'_>| {

@@ -1,9 +1,9 @@
-//! How well the builtin reward model does on tables that it has learned nothing of.
+//! Cross-validation of the builtin reward model on tables that it was not trained on.
 //!
-//! Topics are dealt into folds; each fold is judged by a network that was trained on the others, so that every fact is
-//! held out once with all that is made of it. An answer is held against wrong ones *of the same table whose length
-//! differs by two characters at most*: pairs, of which the network is to find the right one. Beside that, what length
-//! alone would find.
+//! Topics are divided into folds. Each fold is scored by a network that was trained on the other folds, so every fact
+//! is held out once, together with all questions made from it. Each right answer is paired with wrong answers *of the
+//! same table whose length differs by at most two characters*, and the network should prefer the right one. For
+//! comparison, the result also contains the share that length alone would find.
 
 use std::collections::BTreeSet;
 
@@ -15,32 +15,33 @@ use super::training::{self, Table};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 
-/// How far lengths may differ, in characters.
+/// Largest difference in length, in characters.
 const LENGTHS_APART: usize = 2;
-/// Wrong answers that a right one is held against, at most.
+/// Maximum number of wrong answers that are paired with a right one.
 const WRONG: usize = 4;
-/// Questions that are judged at a time.
+/// Questions in one batch.
 const QUESTIONS: usize = 64;
 
-/// What became of a table.
+/// The result for one table.
 #[derive(Debug, Clone)]
 pub struct HeldOutResult {
-    /// Its topic.
+    /// Topic of the table.
     pub topic: String,
-    /// Its name.
+    /// Name of the table.
     pub table: String,
-    /// Questions with a wrong answer of that length.
+    /// Number of questions that have a wrong answer of similar length.
     pub questions: usize,
-    /// Of answers of the same table and length: share of pairs in which the network finds the right one.
+    /// Share of pairs of the same table and similar length in which the network prefers the right answer.
     pub alike: Share,
-    /// In which the longer answer is the right one.
+    /// Share of the same pairs in which the right answer is the longer one.
     pub longer: Share,
-    /// Of answers from any table, as a miner gives that answers at random.
+    /// Share of pairs with an answer from any table, as a miner that answers at random gives, in which the network
+    /// prefers the right answer.
     pub anywhere: Share,
 }
 
 impl HeldOutResult {
-    /// Takes in what became of the same table another time.
+    /// Adds the shares of another result for the same table. The number of questions does not change.
     pub fn add(&mut self, other: &Self) {
         self.alike = self.alike.and(other.alike);
         self.longer = self.longer.and(other.longer);
@@ -48,7 +49,7 @@ impl HeldOutResult {
     }
 }
 
-/// A share of pairs; those that are equal count half.
+/// A share of pairs. A tie counts half.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Share {
     found: f64,
@@ -67,7 +68,7 @@ impl Share {
         };
     }
 
-    /// Both together.
+    /// Returns the share over the pairs of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -76,13 +77,13 @@ impl Share {
         }
     }
 
-    /// 0 … 1; NaN of no pair.
+    /// Returns the share, from 0 to 1, or NaN if there are no pairs.
     pub fn value(self) -> f64 {
         self.found / self.pairs
     }
 }
 
-/// Deals the topics of the tables into folds, at random.
+/// Divides the topics of the tables into `count` folds at random.
 pub fn folds(tables: &[Table], count: usize, seed: Seed) -> Vec<BTreeSet<String>> {
     let topics: BTreeSet<&str> = tables.iter().map(|table| table.topic.as_str()).collect();
     let mut topics: Vec<&str> = topics.into_iter().collect();
@@ -94,7 +95,10 @@ pub fn folds(tables: &[Table], count: usize, seed: Seed) -> Vec<BTreeSet<String>
     folds
 }
 
-/// Trains a network on all topics but these, and judges their tables by it.
+/// Trains a network on all topics except `topics`, and returns its results on the tables of `topics`.
+///
+/// # Errors
+/// Returns an error if the tokenizer cannot encode a text.
 pub fn hold_out(
     topics: &BTreeSet<String>,
     tables: &[Table],

@@ -1,8 +1,8 @@
 //! The network of the builtin reward model.
 //!
-//! The score of an answer is a sum. *Kind*: question and answer are each a sum of learned vectors of their tokens, and
-//! the product of both is large where the answer is of the kind that the question asks for: a year, a person, a symbol.
-//! *Form*: a small network over the numbers of [`relation`].
+//! The score of an answer is the sum of two parts. For the *kind*, question and answer are each a sum of learned token
+//! vectors, and the product of both is large if the answer is of the kind that the question asks for: a year, a person,
+//! a symbol. The *form* is the output of a small network over the features of [`relation`].
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,32 +12,32 @@ use crate::tokenizer::Tokenizer;
 use crate::transformer::layers::{Linear, embed};
 use crate::weights::{Init, Weights};
 
-/// Width of the vectors of tokens.
+/// Width of the token vectors.
 const WIDTH: i64 = 32;
-/// Width of the network over the relation.
+/// Hidden width of the network over the features of [`relation`].
 const HIDDEN: i64 = 32;
 
-/// Tokens of a text that count, its first ones.
+/// Maximum number of tokens of a text. Further tokens are ignored.
 const MAX_TOKENS: usize = 96;
 
-/// The network.
+/// The network of the builtin reward model.
 pub struct Judge {
-    /// [vocabulary, width] each.
+    /// Token vectors of questions, then of answers: [vocabulary, width] each.
     questions: Tensor,
     answers: Tensor,
     first: Linear,
     second: Linear,
 }
 
-/// Questions with as many answers each, as the network takes them.
+/// Questions with the same number of answers each, as input of the network.
 pub struct Batch {
     questions: Texts,
     answers: Texts,
-    /// [questions, answers, features]
+    /// Features of [`relation`]: [questions, answers, features].
     relations: Tensor,
 }
 
-/// Tokens of texts: [.., tokens], filled up where the mask is 0.
+/// Tokens of texts: [.., tokens], with padding where the mask is 0.
 pub(super) struct Texts {
     tokens: Tensor,
     pub(super) mask: Tensor,
@@ -50,7 +50,10 @@ pub(super) struct Scores {
 }
 
 impl Batch {
-    /// `answers` has a row of answers, all of one length, for each question.
+    /// Encodes questions and their answers. `answers` contains a list for each question, all of the same length.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer cannot encode a text.
     pub fn of(tokenizer: &Tokenizer, questions: &[&str], answers: &[Vec<&str>]) -> Result<Self, ModelError> {
         let width = answers.first().map_or(0, Vec::len) as i64;
         let flat: Vec<&str> = answers.iter().flatten().copied().collect();
@@ -71,7 +74,7 @@ impl Batch {
         })
     }
 
-    /// A share of the tokens left out, so that the network cannot lean on a single one.
+    /// Masks the tokens for which `is_kept` returns false, so that the network does not depend on a single token.
     pub(super) fn thinned(mut self, mut is_kept: impl FnMut() -> bool) -> Self {
         for texts in [&mut self.questions, &mut self.answers] {
             let kept: Vec<f32> = (0..texts.mask.numel())
@@ -115,7 +118,7 @@ impl Texts {
         })
     }
 
-    /// The vectors summed, divided by the root of their number: [.., width].
+    /// Returns the sum of the token vectors, divided by the square root of their number: [.., width].
     fn vectors(&self, table: &Tensor) -> Tensor {
         let sum =
             (embed(table, &self.tokens) * self.mask.unsqueeze(-1)).sum_dim_intlist(-2, false, Kind::Float);
@@ -128,7 +131,10 @@ impl Texts {
 }
 
 impl Judge {
-    /// Takes the parameters of a network for so many tokens.
+    /// Takes the parameters of a network for `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// Returns an error if a parameter is missing or invalid.
     pub(crate) fn take(vocabulary: i64, weights: &mut Weights) -> Result<Self, ModelError> {
         let vectors = Init::Normal { deviation: 0.2 };
         let shape = [vocabulary, WIDTH];
@@ -151,7 +157,7 @@ impl Judge {
         }
     }
 
-    /// A score for each answer, question by question; larger is better.
+    /// Returns a score for each answer, question by question. Larger is better.
     pub fn scores(&self, batch: &Batch) -> Vec<f32> {
         let Scores { kind, form } = tch::no_grad(|| self.parts(batch));
         let scores = (kind + form).flatten(0, -1).to_device(Device::Cpu);

@@ -1,10 +1,12 @@
-//! A tokenizer and a reward model of our own, inside the program, so that an experiment that learns needs no download.
+//! A tokenizer and a reward model that are compiled into the program, so that an experiment with training needs no
+//! download.
 //!
-//! Both come from the builtin data set, by `cargo run --release -p mirror-models --example train_builtin`, and both
-//! repeat to the last bit on one machine. The tokenizer is [`tokenizer`]. The reward model adds two judgements of an
-//! answer: whether it is of the kind that is asked for ([`judge`]), and how its letters lie in the question's
-//! ([`relation`]). It knows no facts: it was never taught to tell two answers of one kind apart by what they say, only
-//! by their form. [`training`] is how it learns, [`held_out`] how well it does where it learned nothing.
+//! Both are trained on the builtin data set by `cargo run --release -p mirror-models --example train_builtin`, and
+//! training is reproducible to the last bit on one machine. [`tokenizer`] trains the tokenizer. The reward model adds
+//! two scores of an answer: whether it is of the kind that the question asks for ([`judge`]), and how its letters
+//! relate to those of the question ([`relation`]). It knows no facts, because it learns to distinguish two answers of
+//! one kind only by their form, not by their content. [`training`] trains the reward model, and [`held_out`] measures
+//! its accuracy on tables that it was not trained on.
 
 pub mod held_out;
 pub mod judge;
@@ -12,11 +14,11 @@ pub mod relation;
 pub mod tokenizer;
 pub mod training;
 
-/// What an experiment file calls the tokenizer inside the program.
+/// Name of the builtin tokenizer in an experiment file.
 pub const NAME: &str = "builtin";
 
-/// The tokenizer, a `tokenizer.json`.
+/// The `tokenizer.json` of the builtin tokenizer.
 pub const TOKENIZER: &[u8] = include_bytes!("tokenizer.json");
 
-/// The reward model's parameters, safetensors in half precision.
+/// The parameters of the builtin reward model: safetensors in half precision.
 pub const JUDGE: &[u8] = include_bytes!("judge.safetensors");

@@ -1,22 +1,23 @@
-//! How the letters of an answer lie in the question's: what tells `gorillas` from `giraffes` when the plural of
-//! `gorilla` is asked for, whoever wrote the question.
+//! Features of the relation between the letters of an answer and those of the question. They distinguish `gorillas`
+//! from `giraffes` when the question asks for the plural of `gorilla`, independent of the wording of the question.
 //!
-//! Each word of the answer, and all of them written together, is held against each word of the question that says
-//! something, and each two that stand together. Letters are compared without accents and without case.
+//! Each word of the answer, and the concatenation of all its words, is compared with each content word of the question
+//! and with each concatenation of two consecutive content words. Letters are compared without accents and case.
 
 use tokenizers::NormalizedString;
 
-/// Numbers that [`Asked::features`] gives.
+/// Length of the result of [`QuestionWords::features`].
 pub const FEATURES: usize = 2 * LIKENESSES + 6;
 
-/// Numbers that a comparison of two words gives.
+/// Number of similarities that a comparison of two words gives.
 const LIKENESSES: usize = 9;
 
-/// Letters of a word that are compared, words of a text: what bounds the time for a hostile text.
+/// Maximum number of letters of a word that are compared. Bounds the time for a hostile text.
 const MAX_WORD: usize = 40;
+/// Maximum number of words of a text that are compared.
 const MAX_WORDS: usize = 24;
 
-/// Words that every question has.
+/// Words without content, which are common in questions.
 const SAY_NOTHING: [&str; 40] = [
     "a", "an", "and", "are", "at", "be", "called", "can", "does", "for", "from", "give", "has", "have",
     "how", "in", "is", "it", "its", "made", "many", "name", "named", "of", "on", "one", "or", "stand", "the",
@@ -25,17 +26,17 @@ const SAY_NOTHING: [&str; 40] = [
 
 type Letters = Vec<char>;
 
-/// A question's words.
+/// The words of a question.
 pub struct QuestionWords {
-    /// Those that say something.
+    /// Content words.
     telling: Vec<Letters>,
-    /// Each two of them that stand together, as one.
+    /// Concatenations of each two consecutive content words.
     together: Vec<Letters>,
     initials: Letters,
 }
 
 impl QuestionWords {
-    /// Of a question.
+    /// Splits a question into words.
     pub fn of(question: &str) -> Self {
         let mut telling = words(question);
         telling.retain(says_something);
@@ -46,7 +47,7 @@ impl QuestionWords {
         }
     }
 
-    /// How an answer's letters lie in the question's: numbers between 0 and 1.
+    /// Returns the features of an answer to this question, each from 0 to 1.
     pub fn features(&self, answer: &str) -> [f32; FEATURES] {
         let said = words(answer);
         let whole: Letters = said.concat();
@@ -59,17 +60,17 @@ impl QuestionWords {
         }
         let said_initials = initials(&said);
         let others = [
-            // An abbreviation of what is asked about, with letters left out and without,
+            // Whether the answer abbreviates words of the question: with gaps, and as a consecutive run.
             ratio(common(&whole, &self.initials), whole.len()),
             ratio(longest_run(&whole, &self.initials), whole.len()),
-            // and what an abbreviation stands for.
+            // Whether a word of the question abbreviates the answer.
             self.largest(|word| ratio(2 * common(&said_initials, word), said_initials.len() + word.len())),
-            // How much of the answer the question has as it stands.
+            // Share of the answer's words that also occur in the question.
             ratio(
                 said.iter().filter(|word| self.telling.contains(word)).count(),
                 said.len(),
             ),
-            // How much of a word of the question the answer has.
+            // Largest share of a word of the question that occurs in the answer.
             self.largest(|word| ratio(common(word, &whole), word.len())),
             f32::from(u8::from(said.len() > 1)),
         ];
@@ -89,7 +90,7 @@ impl QuestionWords {
         self.candidates().map(likeness).fold(0.0, f32::max)
     }
 
-    /// The likenesses of a word to the question's, each the largest.
+    /// Returns, for each kind of similarity, the largest one between `word` and a word of the question.
     fn best(&self, word: &Letters) -> [f32; LIKENESSES] {
         let mut largest = [0.0f32; LIKENESSES];
         for candidate in self.candidates() {
@@ -105,7 +106,7 @@ fn initials(words: &[Letters]) -> Letters {
     words.iter().filter_map(|word| word.first().copied()).collect()
 }
 
-/// Words in small letters without accents; an apostrophe parts none.
+/// Splits a text into lower-case words without accents. An apostrophe does not separate words.
 fn words(text: &str) -> Vec<Letters> {
     let mut normal = NormalizedString::from(text);
     normal.nfd().lowercase();
@@ -122,7 +123,7 @@ fn words(text: &str) -> Vec<Letters> {
         .collect()
 }
 
-/// A combining accent.
+/// Whether a character is a combining accent.
 fn is_mark(letter: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&letter)
 }
@@ -155,7 +156,7 @@ fn likenesses(one: &Letters, other: &Letters) -> [f32; LIKENESSES] {
             2 * shared_pairs(one, other),
             (one.len() + other.len()).saturating_sub(2),
         ),
-        // Early letters count most in an abbreviation.
+        // In an abbreviation, early letters are the most significant.
         when_begins(earliness(one, other)),
         f32::from(u8::from(one == other)),
     ]
@@ -169,7 +170,7 @@ fn ratio(part: usize, whole: usize) -> f32 {
     }
 }
 
-/// Length of the longest common subsequence.
+/// Returns the length of the longest common subsequence.
 fn common(one: &[char], other: &[char]) -> usize {
     let mut row = vec![0; other.len() + 1];
     for letter in one {
@@ -187,7 +188,7 @@ fn common(one: &[char], other: &[char]) -> usize {
     row[other.len()]
 }
 
-/// Length of the longest run of letters that both have.
+/// Returns the length of the longest common run of letters.
 fn longest_run(one: &[char], other: &[char]) -> usize {
     let mut row = vec![0; other.len() + 1];
     let mut longest = 0;
@@ -204,7 +205,7 @@ fn longest_run(one: &[char], other: &[char]) -> usize {
     longest
 }
 
-/// How many pairs of letters of `one` `other` has too.
+/// Returns the number of pairs of consecutive letters that both words contain.
 fn shared_pairs(one: &[char], other: &[char]) -> usize {
     let mut pairs: Vec<&[char]> = other.windows(2).collect();
     let is_shared = |pair: &&[char]| {
@@ -214,7 +215,8 @@ fn shared_pairs(one: &[char], other: &[char]) -> usize {
     one.windows(2).filter(is_shared).count()
 }
 
-/// 1 where `one` is the beginning of `other`, less the later its letters come, 0 where they do not all come in order.
+/// Returns 1 if `one` is a prefix of `other`, less the later the letters of `one` occur in `other`, and 0 if they do
+/// not all occur in order.
 fn earliness(one: &[char], other: &[char]) -> f32 {
     let mut rest = other.iter().enumerate();
     let mut last = 0;

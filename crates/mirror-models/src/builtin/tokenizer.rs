@@ -1,19 +1,19 @@
-//! How the builtin tokenizer is trained: pairs of bytes that often stand together become one token (byte-level BPE, as
-//! GPT-2's), so that it has tokens for any text.
+//! Training of the builtin tokenizer: frequent pairs of bytes become one token (byte-level BPE, as in GPT-2), so that
+//! every text has tokens.
 
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::{AddedToken, TokenizerBuilder, TokenizerImpl};
 
-/// Tokens, the two marks among them.
+/// Number of tokens, including the two special tokens.
 pub const VOCABULARY: usize = 2_048;
 
-/// The marks that v4's reward model puts around a text.
+/// The special tokens that the reward model of Bittensor v4 puts around a text.
 const MARKS: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
-/// A tokenizer that nobody wrote down wrong can still fail to be made.
+/// Error from the tokenizer library during training.
 #[derive(Debug, thiserror::Error)]
-#[error("no tokenizer comes of these texts: {0}")]
+#[error("cannot train a tokenizer on these texts: {0}")]
 pub struct TrainingError(String);
 
 impl From<tokenizers::Error> for TrainingError {
@@ -22,7 +22,10 @@ impl From<tokenizers::Error> for TrainingError {
     }
 }
 
-/// Trains a tokenizer on texts: its `tokenizer.json`. The same texts give the same bytes.
+/// Trains a tokenizer on texts and returns its `tokenizer.json`. The same texts give the same bytes.
+///
+/// # Errors
+/// Returns an error if the tokenizer library fails.
 pub fn train<'a>(texts: impl Iterator<Item = &'a str> + Send) -> Result<String, TrainingError> {
     let bytes = ByteLevel::new(false, true, true);
     let mut tokenizer: TokenizerImpl<BPE, tokenizers::NormalizerWrapper, ByteLevel, ByteLevel, ByteLevel> =

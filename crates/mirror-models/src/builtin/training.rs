@@ -1,9 +1,10 @@
-//! How the builtin reward model learns: a right answer stands among wrong ones, and its share of the softmax over their
-//! scores is to grow.
+//! Training of the builtin reward model. Each question has one right answer and several wrong ones, and training
+//! increases the share of the right answer in the softmax over their scores.
 //!
-//! Wrong answers are of two sorts. Some come from the same table and are as long as the right one, as far as there are
-//! such: they teach form alone. Others come from anywhere, as from a miner that answers at random: they teach kind too.
-//! No part that sees tokens ever learns to tell answers of one table apart, so that it can learn none of them by heart.
+//! There are two sorts of wrong answers. Some are from the same table, with a length as close as possible to the right
+//! one, and train only the form. The others are from any table, as from a miner that answers at random, and train form
+//! and kind together. The part of the network that reads tokens is never trained to distinguish answers of one table,
+//! so it cannot memorise them.
 
 use std::path::Path;
 
@@ -22,31 +23,31 @@ use crate::weights::{Precision, Weights};
 /// Questions that ask for one kind of answer.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The facts that it is made of; other tables may be made of them too.
+    /// Topic: the facts that the table is made from. Several tables can share a topic.
     pub topic: String,
-    /// Its own name.
+    /// Name of the table.
     pub name: String,
-    /// Each with the answers that are right.
+    /// Questions with their right answers.
     pub questions: Vec<(String, Vec<String>)>,
 }
 
-/// Passes over all questions.
+/// Number of passes over all questions.
 const PASSES: u32 = 10;
-/// Questions of a step.
+/// Questions in one training step.
 const QUESTIONS: usize = 64;
-/// Wrong answers of each sort beside a right one.
+/// Wrong answers of each sort per right answer.
 const WRONG: usize = 4;
-/// Share of tokens that the network sees while it learns.
+/// Share of tokens that are kept during training.
 const SEEN: f64 = 0.7;
-/// How far a step goes at first; it falls to nothing.
+/// Initial learning rate, which decreases linearly to 0.
 const STEP: f64 = 0.01;
 
-/// Wrong answers of a table that are nearest in length to a right one: so many are drawn from.
+/// Number of wrong answers of the same table, nearest in length to the right one, that are sampled from.
 const NEAREST: usize = 12;
 
 impl Table {
-    /// Answers to other questions of the table that are wrong for this one, the nearest in length first, equally near
-    /// ones in the order of the table.
+    /// Returns the answers to other questions of the table that are wrong for this one, the nearest in length first.
+    /// Ties keep the order of the table.
     pub fn wrong_answers(&self, question: usize) -> Vec<&str> {
         let Some((_, right)) = self.questions.get(question) else {
             return Vec::new();
@@ -66,7 +67,11 @@ impl Table {
     }
 }
 
-/// Trains the network on all questions of the tables. The same tables and seed give the same network on one machine.
+/// Trains the network on all questions of the tables. The same tables and random seed give the same network on one
+/// machine.
+///
+/// # Errors
+/// Returns an error if the tokenizer cannot encode a text.
 pub fn train(tables: &[&Table], tokenizer: &Tokenizer, seed: Seed) -> Result<(Judge, Learning), ModelError> {
     let mut weights = Weights::drawn(seed.child("parameters"), Precision::single(Device::Cpu)).learning();
     let judge = Judge::take(tokenizer.vocabulary(), &mut weights)?;
@@ -96,7 +101,10 @@ pub fn train(tables: &[&Table], tokenizer: &Tokenizer, seed: Seed) -> Result<(Ju
     Ok((judge, learning))
 }
 
-/// Writes what [`train`] learned to a safetensors file, in half precision.
+/// Writes the parameters from [`train`] to a safetensors file in half precision.
+///
+/// # Errors
+/// Returns [`ModelError::Unwritten`] if the file cannot be written.
 pub fn write(learning: &Learning, path: &Path) -> Result<(), ModelError> {
     let half = |(name, value): &(String, Tensor)| (name.clone(), value.detach().to_kind(Kind::Half));
     let tensors: Vec<(String, Tensor)> = learning.iter().map(half).collect();
@@ -106,11 +114,11 @@ pub fn write(learning: &Learning, path: &Path) -> Result<(), ModelError> {
     })
 }
 
-/// A question with what it is learned by.
+/// A question with its right answers and wrong answers of the same table.
 struct Lesson<'a> {
     question: &'a str,
     right: &'a [String],
-    /// Of the same table; one at least.
+    /// Wrong answers of the same table, at least one.
     alike: Vec<&'a str>,
 }
 
@@ -131,7 +139,7 @@ fn lessons(table: &Table) -> impl Iterator<Item = Lesson<'_>> {
 }
 
 impl<'a> Lesson<'a> {
-    /// A right answer, then wrong ones of the same table, then wrong ones of any.
+    /// Returns a right answer, then wrong ones of the same table, then wrong ones of any table.
     fn answers(&self, all: &[&'a str], draws: &mut ChaCha8Rng) -> Vec<&'a str> {
         let mut answers: Vec<&str> = self.right.choose(draws).map(String::as_str).into_iter().collect();
         answers.extend((0..WRONG).filter_map(|_| self.alike.choose(draws)));
@@ -157,7 +165,7 @@ fn loss(judge: &Judge, batch: &Batch) -> Tensor {
         .sum()
 }
 
-/// Adam, as Kingma and Ba have it (2015), with their constants.
+/// The Adam optimiser of Kingma and Ba (2015), with their constants.
 struct Adam {
     parameters: Vec<(Tensor, Tensor, Tensor)>,
     steps: i32,

@@ -1,4 +1,4 @@
-//! `ConstantGatingModel`: the same scores for every question.
+//! `ConstantGatingModel`: scores that do not depend on the text of the question.
 
 use mirror_seed::Seed;
 use mirror_spec::ConstantGatingArgs;
@@ -6,7 +6,7 @@ use mirror_spec::ConstantGatingArgs;
 use super::{GatingModel, Question};
 use crate::value;
 
-/// A value by uid; with a number, the same score for all.
+/// Scores from a value by uid. A plain number gives every uid the same score.
 pub(super) struct ConstantGatingModel {
     args: ConstantGatingArgs,
     seed: Seed,

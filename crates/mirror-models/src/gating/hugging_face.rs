@@ -1,5 +1,5 @@
-//! `HuggingFaceGatingModel`: a transformer's state at the last token, mapped to scores. All of it learns, without
-//! dropout.
+//! `HuggingFaceGatingModel`: the hidden state of a transformer at the last token, mapped to scores by a linear layer.
+//! All parameters are trained, without dropout.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(super) fn build(
     ))
 }
 
-/// The model's own tokenizer, which gives it no more than it can take.
+/// Reads the tokenizer of the model, which truncates texts to the model's number of positions.
 pub(crate) fn tokenizer(folder: &Path, transformer: &Transformer) -> Result<Tokenizer, ModelError> {
     let mut tokenizer = Tokenizer::read(folder)?;
     tokenizer.check_fits(transformer.dimensions().vocabulary)?;
@@ -46,7 +46,8 @@ pub(crate) fn tokenizer(folder: &Path, transformer: &Transformer) -> Result<Toke
 }
 
 impl HuggingFace {
-    /// `weights` hold the transformer in `folder`, `head` the linear map: `linear.weight` and `linear.bias`.
+    /// Takes the parameters of the network. `weights` contain the transformer in `folder`, and `head` contains the
+    /// linear layer: `linear.weight` and `linear.bias`.
     pub(crate) fn take(
         folder: &Path,
         outputs: i64,
@@ -74,7 +75,7 @@ impl Network for HuggingFace {
             .squeeze_dim(0)
     }
 
-    /// As of a hidden state of zeros.
+    /// Returns the scores of a hidden state of zeros.
     fn scores_of_nothing(&self) -> Tensor {
         self.linear.of_zeros()
     }

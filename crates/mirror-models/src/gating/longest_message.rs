@@ -1,11 +1,11 @@
-//! `LongestMessageGatingModel`: trusts those who say most.
+//! `LongestMessageGatingModel`: prefers the uids with the longest completions.
 
 use super::{GatingModel, Question, ResponseLength};
 
-/// Ones for the n uids whose last completions were the longest, zeros for the rest and for those who never answered.
-/// Of equal lengths the lower uid wins.
+/// Scores of 1 for the `n` uids whose last completions were the longest, and 0 for the rest and for uids without a
+/// completion. Of equal lengths, the lower uid is preferred.
 pub(super) struct LongestMessageGatingModel {
-    /// Characters of the last completion, by uid.
+    /// Length of the last completion in characters, by uid.
     lengths: Vec<u32>,
     n: usize,
 }

@@ -1,5 +1,5 @@
-//! `MaskedGatingModel`: another gating model with some uids masked out. They score minus infinity, and who scores that
-//! is never asked.
+//! `MaskedGatingModel`: another gating model with some uids masked out. Masked uids have the score minus infinity, and
+//! a uid with that score is never queried.
 
 use std::ops::RangeInclusive;
 

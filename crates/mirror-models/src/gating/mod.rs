@@ -1,4 +1,5 @@
-//! Gating models: who is asked. Each scores every uid for a question and may learn from the rewards that came back.
+//! Gating models, which choose the uids to query. A gating model scores every uid for a question and may learn from the
+//! rewards of the completions.
 
 mod constant;
 pub(crate) mod hugging_face;
@@ -26,42 +27,42 @@ pub(crate) use trained::numbers;
 pub struct Question<'a> {
     /// The conversation, unravelled to `role: message` lines.
     pub text: &'a str,
-    /// Which forward asks, with uid 0: what random draws are about.
+    /// The forward that asks the question, with uid 0. Random draws depend on it.
     pub forward: CallId,
 }
 
 /// The length of a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResponseLength {
-    /// The uid that gave it.
+    /// The uid that returned the completion.
     pub uid: u32,
-    /// Characters of the completion.
+    /// Length of the completion in characters.
     pub length: u32,
 }
 
 /// Scores uids for questions.
 pub trait GatingModel: Send {
-    /// A score for each uid of `0..num_nodes`.
+    /// Returns a score for each uid of `0..num_nodes`.
     fn scores(&mut self, question: &Question<'_>) -> Vec<f32>;
 
-    /// Notes the lengths of a forward's successful completions.
+    /// Records the lengths of the successful completions of a forward.
     fn observe(&mut self, lengths: &[ResponseLength]) {
-        // Most models only look at questions and rewards.
+        // Most models depend only on questions and rewards.
         let _ = lengths;
     }
 
-    /// One training step on a question that was scored before. Returns the loss before the step, `None` where there was
-    /// nothing to train on.
+    /// Performs one training step on a question that was scored before. Returns the loss before the step, or `None` if
+    /// there was nothing to train on. The default implementation only computes the loss.
     fn backward(&mut self, example: &TrainingExample<'_>) -> Option<f32> {
         softmax::loss(example.scores, example.rewards)
     }
 
-    /// The parameters that learn, if any do.
+    /// Returns the trained parameters, or `None` if the model does not learn.
     fn trained(&mut self) -> Option<&mut Trained> {
         None
     }
 
-    /// How many questions were too long for the model and lost their beginnings, since this was asked last.
+    /// Returns the number of questions since the last call that were too long for the model and lost their beginnings.
     fn take_truncated(&mut self) -> u32 {
         0
     }
@@ -72,36 +73,37 @@ pub trait GatingModel: Send {
 pub struct TrainingExample<'a> {
     /// The question that was scored.
     pub question: Question<'a>,
-    /// The uids that answered.
+    /// The uids that answered the question.
     pub uids: &'a [u32],
-    /// Their scores, beside `uids`.
+    /// Their scores, parallel to `uids`.
     pub scores: &'a [f32],
-    /// Their rewards, finite, beside `uids`.
+    /// Their rewards, parallel to `uids`. All are finite.
     pub rewards: &'a [f32],
 }
 
-/// What a gating model is built from, beside its arguments.
+/// The context in which a gating model is built, in addition to its arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildContext {
-    /// The seed of its draws.
+    /// Random seed of the model's draws.
     pub seed: Seed,
-    /// Miners: uids 0 … `num_nodes`-1 are scored.
+    /// Number of miners. Uids 0 to `num_nodes - 1` are scored.
     pub num_nodes: u32,
-    /// Axons asked at a time.
+    /// Number of axons that are queried at a time.
     pub topk: u32,
-    /// Where tensors live.
+    /// Device of the tensors.
     pub device: Device,
-    /// How it learns.
+    /// Configuration of the training.
     pub sgd: SgdConfig,
 }
 
 impl BuildContext {
-    /// Parameters that have no file.
+    /// Returns randomly drawn parameters, for parameters without a file.
     fn drawn(&self) -> Weights {
         Weights::drawn(self.seed.child("parameters"), Precision::single(self.device))
     }
 
-    /// The parameters of the model in `folder`: from its files, or drawn where that was asked for.
+    /// Returns the parameters of the model in `folder`: drawn at random if `random_init` is set, otherwise read from
+    /// its files.
     fn weights(&self, folder: &Path, random_init: bool) -> Result<Weights, ModelError> {
         let precision = Precision::single(self.device);
         Weights::of_model(
@@ -112,7 +114,11 @@ impl BuildContext {
     }
 }
 
-/// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
+/// The registry of gating models: builds the model that `spec` describes. Names of models and tokenizers are paths of
+/// folders.
+///
+/// # Errors
+/// Returns an error if a model or a tokenizer cannot be read.
 pub fn build(spec: &Spec, context: &BuildContext) -> Result<Box<dyn GatingModel>, ModelError> {
     let (seed, n) = (context.seed, context.num_nodes as usize);
     Ok(match spec {
@@ -156,7 +162,7 @@ mod tests {
                 gradients: Gradients::Zeroed,
             },
         };
-        build(spec, &context).expect("registered, and needs no files")
+        build(spec, &context).expect("the model is registered and needs no files")
     }
 
     fn question(step: u64) -> Question<'static> {
@@ -187,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_score_for_every_uid() {
+    fn a_constant_model_gives_every_uid_the_same_score() {
         let args = ConstantGatingArgs {
             value: Value::ConstantValue(ConstantArgs { value: 1.0 }),
         };
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn random_scores_are_drawn_by_question_or_once() {
+    fn random_scores_are_drawn_per_question_or_once() {
         let mut fresh = random(false, 0);
         assert_eq!(fresh.scores(&question(1)).len(), 16);
         assert_ne!(fresh.scores(&question(1)), fresh.scores(&question(2)));
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_messages_score_one() {
+    fn the_longest_completions_score_one() {
         let mut model = built(&Spec::LongestMessageGatingModel(NoArgs {}), 4, 2);
         assert_eq!(model.scores(&question(1)), [0.0; 4]);
         model.observe(&[
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_masked_scores_minus_infinity() {
+    fn masked_uids_score_minus_infinity() {
         let constant = ConstantGatingArgs {
             value: Value::ConstantValue(ConstantArgs { value: 1.0 }),
         };

@@ -1,4 +1,4 @@
-//! `RandomGatingModel`: random scores, drawn anew for each question or once for ever.
+//! `RandomGatingModel`: random scores, drawn for each question or only once.
 
 use mirror_seed::Seed;
 use mirror_spec::{RandomGatingArgs, Value};
@@ -6,7 +6,7 @@ use mirror_spec::{RandomGatingArgs, Value};
 use super::{GatingModel, Question};
 use crate::value;
 
-/// Scores without a reason: the control of every experiment with gating.
+/// Random scores, which serve as the control of an experiment with gating.
 pub(super) struct RandomGatingModel {
     value: Value,
     seed: Seed,

@@ -1,4 +1,4 @@
-//! `SequentialGatingModel`: an embedding that stays as it was drawn, LSTM layers, a linear map to scores.
+//! `SequentialGatingModel`: a frozen random embedding, LSTM layers, and a linear layer that gives the scores.
 
 use mirror_spec::SequentialGatingArgs;
 use tch::Tensor;
@@ -11,21 +11,21 @@ use crate::training::{Learning, Trained};
 use crate::transformer::layers::{Linear, embed};
 use crate::weights::{Init, Weights};
 
-/// Name of the parameter that does not learn.
+/// Name of the frozen parameter.
 const EMBEDDING: &str = "embedding.weight";
 
 pub(crate) struct Sequential {
-    /// [vocabulary, width]; does not learn.
+    /// Frozen: [vocabulary, width].
     embedding: Tensor,
     layers: Vec<Lstm>,
     linear: Linear,
 }
 
-/// One layer, by PyTorch's names and in its order.
+/// One LSTM layer, with the names and the order of PyTorch.
 struct Lstm {
-    /// Input to hidden, hidden to hidden, and a bias of each.
+    /// Weight from input to hidden, weight from hidden to hidden, and the bias of each.
     parameters: [Tensor; 4],
-    /// What it begins with: [1, 1, hidden].
+    /// Initial state of zeros: [1, 1, hidden].
     nothing: Tensor,
 }
 
@@ -59,8 +59,8 @@ pub(super) fn build(
 }
 
 impl Sequential {
-    /// The parameters of layer k are `lstm.weight_ih_l{k}` and so on, as of an `nn.LSTM` of several layers, or
-    /// `lstm.{k}.weight_ih_l0`, as of a list of them.
+    /// Takes the parameters of the network. Those of layer k are named `lstm.weight_ih_l{k}` and so on, as in an
+    /// `nn.LSTM` of several layers, or `lstm.{k}.weight_ih_l0` and so on, as in a list of `nn.LSTM`.
     pub(crate) fn take(widths: &Widths<'_>, mut weights: Weights) -> Result<(Self, Learning), ModelError> {
         let deviation = 1.0;
         let embedding = weights.take(
@@ -106,7 +106,7 @@ impl Sequential {
 impl Network for Sequential {
     fn scores(&self, tokens: &[i64]) -> Tensor {
         let tokens = Tensor::from_slice(tokens).to_device(self.embedding.device());
-        // [tokens, 1, width], one step after the other
+        // Shape: [tokens, 1, width]. The first dimension is the time step.
         let mut states = embed(&self.embedding, &tokens).unsqueeze(1);
         for layer in &self.layers {
             let beginning = [&layer.nothing, &layer.nothing];
@@ -117,7 +117,7 @@ impl Network for Sequential {
         self.linear.forward(&states.select(0, -1).squeeze_dim(0))
     }
 
-    /// As of the state that the last layer begins with.
+    /// Returns the scores of the initial state of the last layer.
     fn scores_of_nothing(&self) -> Tensor {
         self.linear.of_zeros()
     }

@@ -1,4 +1,4 @@
-//! What the gating models that learn have in common: tokens in, scores out, and a step of gradient descent.
+//! Common implementation of the gating models that learn: tokens in, scores out, and steps of gradient descent.
 
 use mirror_seed::CallId;
 use tch::Tensor;
@@ -8,23 +8,23 @@ use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::training::{self, Trained};
 
-/// From the tokens of a question to a score for each uid.
+/// A network that maps the tokens of a question to a score for each uid.
 pub(crate) trait Network: Send {
-    /// With gradients to the parameters that learn. There is a token at least.
+    /// Returns the scores, with gradients to the trained parameters. `tokens` contains at least one token.
     fn scores(&self, tokens: &[i64]) -> Tensor;
 
-    /// The scores of a question without a token.
+    /// Returns the scores of a question without tokens.
     fn scores_of_nothing(&self) -> Tensor;
 }
 
-/// A network with its tokenizer and its parameters.
+/// A network with its tokenizer and its trained parameters.
 pub(crate) struct TrainedGatingModel<N> {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) network: N,
     pub(crate) trained: Trained,
     num_nodes: i64,
-    /// Scores of the question that was scored last, with the graph that leads to them. Gone after a step, which changes
-    /// the parameters under it.
+    /// The last scored question and its scores with their computation graph. `None` after a training step, because the
+    /// step changes the parameters of the graph.
     last: Option<(CallId, Tensor)>,
     truncated: u32,
 }
@@ -41,7 +41,7 @@ impl<N: Network> TrainedGatingModel<N> {
         }
     }
 
-    /// Scores with their graph: [outputs].
+    /// Returns the scores of a text with their computation graph: [outputs].
     pub(crate) fn graph(&mut self, text: &str) -> Result<Tensor, ModelError> {
         let encoded = self.tokenizer.encode(text)?;
         self.truncated += u32::from(encoded.truncated);
@@ -52,10 +52,11 @@ impl<N: Network> TrainedGatingModel<N> {
         })
     }
 
-    /// A text that the tokenizer has no tokens for, as an axon may make one up, is scored as if it was empty.
+    /// Returns the scores of a text. A text that the tokenizer cannot encode, which an axon may produce, is scored as
+    /// an empty one.
     fn graph_of_any(&mut self, text: &str) -> Tensor {
         self.graph(text).unwrap_or_else(|error| {
-            tracing::warn!(%error, "a question without tokens");
+            tracing::warn!(%error, "cannot encode a question; it is scored as an empty text");
             self.network.scores_of_nothing()
         })
     }
@@ -91,7 +92,7 @@ impl<N: Network> GatingModel for TrainedGatingModel<N> {
     }
 }
 
-/// The numbers of a tensor of one dimension.
+/// Returns the elements of a one-dimensional tensor.
 pub(crate) fn numbers(tensor: &Tensor) -> Vec<f32> {
     let mut numbers = vec![0.0; tensor.numel()];
     tensor

@@ -1,5 +1,5 @@
-//! `BuiltinRewardModel`: a small network of our own, inside the program, that prefers answers of the kind and form that
-//! the question asks for.
+//! `BuiltinRewardModel`: a small network, compiled into the program, that prefers answers of the kind and form that the
+//! question asks for.
 
 use tch::Device;
 
@@ -9,7 +9,7 @@ use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Precision, Weights};
 
-/// The network with its tokenizer. It is too small to gain by another device than the processor.
+/// The network with its tokenizer. It always runs on the CPU, because it is too small to benefit from another device.
 pub(super) struct BuiltinRewardModel {
     tokenizer: Tokenizer,
     judge: Judge,
@@ -27,7 +27,7 @@ impl BuiltinRewardModel {
 }
 
 impl RewardModel for BuiltinRewardModel {
-    /// All candidates of a call have one question.
+    /// Scores the candidates of one call, which all have the same question.
     fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32> {
         let Some(first) = candidates.first() else {
             return Vec::new();
@@ -39,7 +39,7 @@ impl RewardModel for BuiltinRewardModel {
         match Batch::of(&self.tokenizer, &[first.prompt.trim()], &[answers]) {
             Ok(batch) => self.judge.scores(&batch),
             Err(error) => {
-                tracing::warn!(%error, "completions without tokens");
+                tracing::warn!(%error, "cannot encode the completions; their rewards are NaN");
                 vec![f32::NAN; candidates.len()]
             }
         }

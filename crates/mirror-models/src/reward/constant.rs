@@ -1,4 +1,4 @@
-//! `ConstantRewardModel`: every answer is worth the same.
+//! `ConstantRewardModel`: rewards that do not depend on the completion.
 
 use mirror_seed::Seed;
 use mirror_spec::ConstantRewardArgs;
@@ -6,7 +6,7 @@ use mirror_spec::ConstantRewardArgs;
 use super::{Candidate, RewardModel};
 use crate::value;
 
-/// A value by position among the candidates; with a number, the same for all.
+/// Rewards from a value by position among the candidates. A plain number gives every candidate the same reward.
 pub(super) struct ConstantRewardModel {
     args: ConstantRewardArgs,
     seed: Seed,

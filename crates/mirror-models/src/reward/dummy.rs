@@ -1,10 +1,10 @@
-//! `DummyRewardModel`: counts over the completion's text.
+//! `DummyRewardModel`: counts over the text of the completion.
 
 use mirror_spec::{DummyReward, DummyRewardArgs};
 
 use super::{Candidate, RewardModel};
 
-/// Characters, the longest word's characters, or words.
+/// Counts characters, the characters of the longest word, or words.
 pub(super) struct DummyRewardModel {
     args: DummyRewardArgs,
 }

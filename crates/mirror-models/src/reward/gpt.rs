@@ -1,9 +1,9 @@
 //! `HuggingFaceRewardModel` and `CustomRewardModel`: the GPT reward model of Bittensor v4, a transformer with a value
 //! head.
 //!
-//! A text is judged by the value at the position before the first end token. v4 pads every text to 550 tokens with that
-//! token and judges one text at a time; here the completions of a call are judged together, each up to its first end
-//! token, which gives the same numbers, for no position looks at those behind it.
+//! The reward of a text is the value at the position before the first end token. v4 pads every text to 550 tokens with
+//! the end token and scores one text at a time. Here, the completions of a call are scored together, each up to its
+//! first end token. The numbers are the same, because no position attends to later positions.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::transformer::layers::Linear;
 use crate::transformer::{Tokens, Transformer};
 use crate::weights::{Init, Precision, Weights};
 
-/// Tokens in one batch, fillings among them: what bounds memory when many answer at length.
+/// Maximum number of tokens in one batch, including padding. Bounds the memory for many long completions.
 const BATCH_TOKENS: usize = 1 << 14;
 
 pub(crate) struct GptRewardModel {
@@ -28,10 +28,10 @@ pub(crate) struct GptRewardModel {
     truncated: u32,
 }
 
-/// The tokens of a text up to what ends it.
+/// The tokens of a text between the special tokens of v4.
 pub(crate) struct JudgedTokens {
     pub(crate) tokens: Vec<i64>,
-    /// The position of the first end token.
+    /// Position of the first end token, or the number of tokens if there is none.
     pub(crate) end: usize,
 }
 
@@ -64,14 +64,15 @@ pub(super) fn custom(args: &CustomRewardArgs, context: &BuildContext) -> Result<
 }
 
 impl GptRewardModel {
-    /// Reads the model in `folder` with the tokenizer of another. `weights` hold both transformer and value head.
+    /// Reads the model in `folder` and the tokenizer in the folder `tokenizer`. `weights` contain both the transformer
+    /// and the value head.
     pub(crate) fn read(folder: &Path, tokenizer: &Path, weights: Weights) -> Result<Self, ModelError> {
         let (transformer, weights) = Transformer::read(folder, weights)?;
         let tokenizer = Tokenizer::read(tokenizer)?;
         Self::with_head(transformer, tokenizer, &mut weights.part_with("v_head.weight"))
     }
 
-    /// `head` holds `v_head.weight`.
+    /// Creates a model from a transformer and a value head. `head` contains `v_head.weight`.
     pub(crate) fn with_head(
         transformer: Transformer,
         tokenizer: Tokenizer,
@@ -89,7 +90,7 @@ impl GptRewardModel {
         })
     }
 
-    /// The tokens of a text between the marks that v4 puts around it, and where its end is.
+    /// Returns the tokens of a text between the special tokens that v4 puts around it, and the position of its end.
     pub(crate) fn judged(&self, text: &str) -> Result<JudgedTokens, ModelError> {
         let marked = format!("<|startoftext|>{text}<|endoftext|>");
         let tokens = self.tokenizer.encode(&marked)?.ids;
@@ -102,20 +103,20 @@ impl GptRewardModel {
         })
     }
 
-    /// The value of each sequence at its last token.
+    /// Returns the value of each sequence at its last token, or `None` if there is no sequence or one is empty.
     pub(crate) fn values(&self, sequences: &[Vec<i64>]) -> Option<Vec<f32>> {
         let tokens = Tokens::of(sequences, self.transformer.device())?;
         let values = tch::no_grad(|| self.value_head.forward(&self.transformer.last_hidden(&tokens)));
         Some(numbers(&values.flatten(0, -1)))
     }
 
-    /// What the model sees of a text: up to its end, and no more than it has positions for. `None`: the tokenizer has
-    /// no tokens for it.
+    /// Returns the tokens of a text up to its end token. A text with more tokens than the model has positions loses its
+    /// beginning. Returns `None` if there are no tokens, or if the tokenizer cannot encode the text.
     fn seen(&mut self, text: &str) -> Option<Vec<i64>> {
         let JudgedTokens { mut tokens, end } = match self.judged(text) {
             Ok(judged) => judged,
             Err(error) => {
-                tracing::warn!(%error, "a completion without tokens");
+                tracing::warn!(%error, "cannot encode a completion; its reward is NaN");
                 return None;
             }
         };
@@ -130,7 +131,7 @@ impl GptRewardModel {
 }
 
 impl RewardModel for GptRewardModel {
-    /// What cannot be judged has the reward NaN.
+    /// Returns the rewards. A completion that cannot be scored has the reward NaN.
     fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32> {
         let mut rewards = vec![f32::NAN; candidates.len()];
         let mut sequences: Vec<(usize, Vec<i64>)> = candidates
@@ -141,7 +142,7 @@ impl RewardModel for GptRewardModel {
                 Some((position, self.seen(&text)?))
             })
             .collect();
-        // Those of like length together, so that little is filled up.
+        // Sequences of similar length are batched together to keep the padding small.
         sequences.sort_by_key(|(_, tokens)| tokens.len());
         let mut rest = sequences.as_slice();
         while let Some((_, shortest)) = rest.first() {

@@ -1,4 +1,4 @@
-//! Reward models: what an answer is worth.
+//! Reward models, which score completions.
 
 mod builtin;
 mod constant;
@@ -16,44 +16,45 @@ use crate::error::ModelError;
 use crate::torch;
 use crate::weights::{Precision, Weights};
 
-/// A completion to be judged.
+/// A completion to be scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Which call it came from: what random draws are about.
+    /// The call that returned the completion. Random draws depend on it.
     pub call: CallId,
-    /// The user's and assistant's messages, stripped, each followed by a blank line.
+    /// The messages of user and assistant, stripped, each followed by a blank line.
     pub prompt: &'a str,
     /// The completion, stripped.
     pub completion: &'a str,
 }
 
-/// Judges completions.
+/// Scores completions.
 pub trait RewardModel: Send {
-    /// A reward for each candidate, in their order; NaN for one that it cannot judge.
+    /// Returns a reward for each candidate, in their order, or NaN for a candidate that cannot be scored.
     fn rewards(&mut self, candidates: &[Candidate<'_>]) -> Vec<f32>;
 
-    /// How many texts were too long for the model and lost their beginnings, since this was asked last.
+    /// Returns the number of texts since the last call that were too long for the model and lost their beginnings.
     fn take_truncated(&mut self) -> u32 {
         0
     }
 }
 
-/// What a reward model is built from, beside its arguments.
+/// The context in which a reward model is built, in addition to its arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildContext {
-    /// The seed of its draws.
+    /// Random seed of the model's draws.
     pub seed: Seed,
-    /// Where tensors live.
+    /// Default device of the tensors.
     pub device: Device,
 }
 
 impl BuildContext {
-    /// The device of this name, where a model has one of its own.
+    /// Returns the device with this name, or the default device if the model specifies none.
     fn device(&self, name: Option<&str>) -> Result<Device, ModelError> {
         Ok(name.map_or(Ok(self.device), torch::device)?)
     }
 
-    /// The parameters of the model in `folder`: from its files, or drawn where that was asked for.
+    /// Returns the parameters of the model in `folder`: drawn at random if `random_init` is set, otherwise read from
+    /// its files.
     fn weights(&self, folder: &Path, random_init: bool, precision: Precision) -> Result<Weights, ModelError> {
         Weights::of_model(
             folder,
@@ -63,7 +64,11 @@ impl BuildContext {
     }
 }
 
-/// The registry: builds the model that a file names. Names of models and tokenizers are the folders that they lie in.
+/// The registry of reward models: builds the model that `spec` describes. Names of models and tokenizers are paths of
+/// folders.
+///
+/// # Errors
+/// Returns an error if a model or a tokenizer cannot be read, or if the device is not available.
 pub fn build(spec: &Spec, context: &BuildContext) -> Result<Box<dyn RewardModel>, ModelError> {
     let seed = context.seed;
     Ok(match spec {
@@ -91,7 +96,7 @@ mod tests {
             seed: Seed::root(1),
             device: Device::Cpu,
         };
-        build(spec, &context).expect("registered, and needs no files")
+        build(spec, &context).expect("the model is registered and needs no files")
     }
 
     fn candidate(uid: u32, completion: &str) -> Candidate<'_> {
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_counted_in_characters_and_words() {
+    fn dummy_rewards_count_characters_and_words() {
         let text = "Zürich liegt am Zürichsee";
         for (reward_type, expected) in [
             (DummyReward::QuestionLength, 25.0),
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_reward_belongs_to_its_call_whoever_else_answered() {
+    fn a_random_reward_depends_only_on_its_call() {
         let distribution = DistributionArgs {
             seed: 0,
             distribution: Distribution::Uniform,

@@ -1,4 +1,4 @@
-//! `RandomRewardModel`: rewards without a reason.
+//! `RandomRewardModel`: random rewards, independent of the completion.
 
 use mirror_seed::Seed;
 use mirror_spec::RandomRewardArgs;
@@ -6,7 +6,7 @@ use mirror_spec::RandomRewardArgs;
 use super::{Candidate, RewardModel};
 use crate::value;
 
-/// One draw a call, so that who else answered changes nothing.
+/// Draws one reward per call, so that a reward does not depend on the other completions.
 pub(super) struct RandomRewardModel {
     args: RandomRewardArgs,
     stream: Seed,

@@ -1,17 +1,17 @@
-//! Activation functions, by transformers' names.
+//! Activation functions, with the names that Hugging Face's transformers uses.
 
 use tch::Tensor;
 
 use super::config::Config;
 use crate::error::ModelError;
 
-/// A function of each number.
+/// An element-wise function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activation {
     Gelu,
-    /// Gelu by a hyperbolic tangent.
+    /// Gelu in its approximation with a hyperbolic tangent.
     GeluTanh,
-    /// Gelu cut at -10 and 10.
+    /// Gelu clamped to -10..=10.
     Gelu10,
     QuickGelu,
     Laplace,
@@ -47,13 +47,16 @@ const NAMES: &[(&str, Activation)] = &[
 ];
 
 impl Activation {
-    /// The one that `config.json` names under `key`.
+    /// Returns the activation that `config.json` specifies under `key`.
+    ///
+    /// # Errors
+    /// Returns an error if the activation is not supported.
     pub(super) fn of(config: &Config, key: &str, default: &'static str) -> Result<Self, ModelError> {
         let word = config.word(key, default)?;
         let named = NAMES.iter().find(|(name, _)| *name == word);
         named.map(|(_, activation)| *activation).ok_or_else(|| {
             let known: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
-            config.refused(key, format!("known here: {}", known.join(", ")))
+            config.refused(key, format!("the supported values are {}", known.join(", ")))
         })
     }
 
@@ -63,7 +66,7 @@ impl Activation {
             Self::GeluTanh => x.gelu("tanh"),
             Self::Gelu10 => x.gelu("none").clamp(-10.0, 10.0),
             Self::QuickGelu => x * (x * 1.702).sigmoid(),
-            // The error function, moved and stretched so that it touches the square of relu.
+            // The error function, shifted and scaled to approximate the square of relu.
             Self::Laplace => {
                 ((x - std::f64::consts::FRAC_1_SQRT_2) / (0.282_095 * std::f64::consts::SQRT_2)).erf() * 0.5
                     + 0.5

@@ -1,4 +1,4 @@
-//! BERT, and the `MiniLM` models that share its form.
+//! BERT, including the `MiniLM` models, which have the same architecture.
 
 use tch::Tensor;
 
@@ -11,9 +11,9 @@ use crate::weights::Weights;
 
 pub(super) struct Bert {
     words: Tensor,
-    /// Where positions are told by their number.
+    /// Embeddings of absolute positions: [positions, width]. `None` if positions are relative.
     places: Option<Tensor>,
-    /// [token types, width]; all tokens of a single text have the first.
+    /// Embeddings of token types: [token types, width]. All tokens of a single text have the first type.
     types: Tensor,
     norm: LayerNorm,
     blocks: Vec<Block>,
@@ -29,7 +29,7 @@ struct Block {
     mlp_norm: LayerNorm,
 }
 
-/// How positions are told.
+/// Kind of position embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Positions {
     Absolute,
@@ -37,9 +37,9 @@ enum Positions {
     RelativeKeyQuery,
 }
 
-/// Embeddings of the distance between two positions.
+/// Embeddings of the distances between positions.
 struct Distances {
-    /// [2·positions - 1, head width]; the middle row is distance 0.
+    /// [2·positions - 1, head width]. The middle row is for distance 0.
     table: Tensor,
     positions: i64,
     with_keys: bool,
@@ -63,7 +63,7 @@ impl Bert {
             "relative_key" => Positions::RelativeKey,
             "relative_key_query" => Positions::RelativeKeyQuery,
             _ => {
-                let expected = "known here: absolute, relative_key, relative_key_query";
+                let expected = "the supported values are absolute, relative_key, relative_key_query";
                 return Err(config.refused("position_embedding_type", expected));
             }
         };
@@ -138,7 +138,7 @@ impl Bert {
 }
 
 impl Distances {
-    /// What distances add to the scores: [batch, heads, positions, positions].
+    /// Returns the contribution of the distances to the attention scores: [batch, heads, positions, positions].
     fn scores(&self, heads: &Heads) -> Tensor {
         let count = heads.query.size()[2];
         let numbers = positions(count, &heads.query);
@@ -160,7 +160,7 @@ impl Architecture for Bert {
             states = embed(places, &positions(tokens.longest(), &tokens.ids)) + &states;
         }
         states = self.norm.forward(&states);
-        // Nobody looks at what a sequence is filled up with: [batch, 1, 1, longest].
+        // Masks the padding of shorter sequences: [batch, 1, 1, longest].
         let filled = tokens.are_filled_up().then(|| {
             let there = tokens.are_there().unsqueeze(1).unsqueeze(1);
             let shape = there.size();

@@ -90,7 +90,7 @@ impl Architecture for Gpt2 {
         for block in &self.blocks {
             let normal = block.attention_norm.forward(&states);
             let heads = block.attention.heads(&block.queries_keys_values.forward(&normal));
-            // What a sequence is filled up with comes after it, where none of its tokens looks.
+            // Padding follows the tokens of a sequence, so the causal mask also excludes it.
             let gathered = block.attention.attend(&heads, &Mask::Causal);
             states = block.output.forward(&gathered) + &states;
             let normal = block.mlp_norm.forward(&states);

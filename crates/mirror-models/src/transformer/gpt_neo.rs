@@ -1,4 +1,4 @@
-//! GPT-Neo: layers whose attention is global or local, and not scaled.
+//! GPT-Neo: layers with global or local attention, which is not scaled.
 
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -15,7 +15,7 @@ pub(super) struct GptNeo {
     places: Tensor,
     blocks: Vec<Block>,
     last_norm: LayerNorm,
-    /// Positions that local attention looks at, its own among them.
+    /// Number of positions that local attention covers, including the current one.
     window: i64,
 }
 
@@ -29,7 +29,7 @@ struct Block {
     mlp: Mlp,
 }
 
-/// How far back a layer looks.
+/// Span of the attention of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttentionSpan {
     Global,
@@ -98,15 +98,16 @@ impl GptNeo {
         Ok((model, dimensions))
     }
 
-    /// True where a position is looked at: [positions, positions].
+    /// Returns the mask of local attention, true for the attended positions: [positions, positions].
     fn local_mask(&self, count: i64, like: &Tensor) -> Tensor {
         let back = positions(count, like).unsqueeze(1) - positions(count, like).unsqueeze(0);
         back.ge(0).logical_and(&back.lt(self.window))
     }
 }
 
-/// The reach of each layer: `attention_layers` names them one by one, `attention_types` as lists with a number of
-/// repeats each; the first wins, as in transformers.
+/// Returns the attention span of each layer. `attention_layers` lists the spans of all layers, and `attention_types`
+/// consists of lists with a number of repetitions each. If both are present, `attention_layers` applies, as in
+/// transformers.
 fn reaches(config: &Config, layers: i64) -> Result<Vec<AttentionSpan>, ModelError> {
     let (key, found) = if config.mentions("attention_layers") {
         let list = config.value("attention_layers").and_then(Value::as_array);
@@ -127,7 +128,7 @@ fn reaches(config: &Config, layers: i64) -> Result<Vec<AttentionSpan>, ModelErro
         .ok_or_else(|| {
             config.refused(
                 key,
-                format!("`global` or `local` is expected for each of {layers} layers"),
+                format!("expected `global` or `local` for each of {layers} layers"),
             )
         })
 }
@@ -159,7 +160,7 @@ impl Architecture for GptNeo {
         let count = tokens.longest();
         let places = embed(&self.places, &positions(count, &tokens.ids));
         let mut states = embed(&self.words, &tokens.ids) + places;
-        // A window that holds every token is as good as none.
+        // A window that contains every token is equivalent to global attention.
         let local = if count > self.window {
             Mask::Tensor(self.local_mask(count, &tokens.ids).to_kind(Kind::Bool))
         } else {

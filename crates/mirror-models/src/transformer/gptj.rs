@@ -1,4 +1,4 @@
-//! GPT-J: positions by rotation, attention and multilayer perceptron beside each other.
+//! GPT-J: rotary positions, with attention and multilayer perceptron in parallel.
 
 use tch::{Kind, Tensor};
 
@@ -13,7 +13,7 @@ pub(super) struct GptJ {
     words: Tensor,
     blocks: Vec<Block>,
     last_norm: LayerNorm,
-    /// Numbers of each head that are rotated, from the first; even.
+    /// Number of leading elements of each head that are rotated. Even.
     rotated: i64,
 }
 
@@ -38,12 +38,12 @@ impl GptJ {
         let head_width = config.head_width(width, heads, "n_head")?;
         let rotated = match config.optional_count(&["rotary_dim"])? {
             Some(rotated) => rotated,
-            // With `null` all of the width is rotated, which only a single head has.
+            // `null` rotates the whole width, which is valid only for a single head.
             None if config.mentions("rotary_dim") => width,
             None => 64,
         };
         if rotated % 2 != 0 || rotated > head_width {
-            let expected = format!("an even number up to the width of a head, {head_width}, is expected");
+            let expected = format!("expected an even number up to {head_width}, the width of a head");
             return Err(config.refused("rotary_dim", expected));
         }
         let init = config.init()?;
@@ -90,14 +90,15 @@ impl GptJ {
     }
 }
 
-/// Sines and cosines of every position's angles: [positions, rotated / 2] each.
+/// Sines and cosines of the angles of every position: [positions, rotated / 2] each.
 struct Rotation {
     sines: Tensor,
     cosines: Tensor,
 }
 
 impl Rotation {
-    /// In single precision throughout, as transformers computes the angles: at late positions that shows.
+    /// Computes the angles of `count` positions. All steps use single precision, as in transformers, because the
+    /// precision affects the angles of late positions.
     fn of(count: i64, rotated: i64, like: &Tensor) -> Self {
         let pairs = Tensor::arange_start_step(0, rotated, 2, (Kind::Int64, like.device()));
         let exponents = pairs.to_kind(Kind::Float) / rotated as f64;
@@ -109,7 +110,7 @@ impl Rotation {
         }
     }
 
-    /// Turns each pair of neighbours among the first numbers of every head by its position's angle.
+    /// Rotates each pair of adjacent elements in the leading part of every head by the angle of its position.
     fn turn(&self, heads: &Tensor) -> Tensor {
         let rotated = 2 * self.sines.size()[1];
         let pairs = heads.narrow(-1, 0, rotated).unflatten(-1, [-1, 2]);

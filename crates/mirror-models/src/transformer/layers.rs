@@ -1,4 +1,4 @@
-//! The layers that all architectures are made of.
+//! The layers from which all architectures are built.
 
 use tch::{Kind, Tensor};
 
@@ -6,7 +6,7 @@ use super::activation::Activation;
 use crate::error::ModelError;
 use crate::weights::{Init, Weights};
 
-/// A linear map of the last dimension.
+/// A linear layer over the last dimension.
 pub(crate) struct Linear {
     weight: Tensor,
     /// [outputs]
@@ -14,17 +14,17 @@ pub(crate) struct Linear {
     order: Order,
 }
 
-/// How a weight lies.
+/// Order of the dimensions of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// [outputs, inputs], as `nn.Linear` keeps it.
+    /// [outputs, inputs], as in `nn.Linear`.
     OutputsFirst,
-    /// [inputs, outputs], as GPT-2 keeps it.
+    /// [inputs, outputs], as in GPT-2.
     InputsFirst,
 }
 
 impl Linear {
-    /// As `nn.Linear`; where it is drawn, so is its bias.
+    /// Takes a layer like `nn.Linear`. If the layer is drawn from `init`, its bias is drawn from `init.of_bias()`.
     pub(crate) fn with_bias(
         weights: &mut Weights,
         name: &str,
@@ -36,7 +36,7 @@ impl Linear {
         Ok(layer)
     }
 
-    /// As `nn.Linear` without a bias.
+    /// Takes a layer like `nn.Linear` without a bias.
     pub(crate) fn without_bias(
         weights: &mut Weights,
         name: &str,
@@ -50,7 +50,7 @@ impl Linear {
         })
     }
 
-    /// As GPT-2's convolution of width one.
+    /// Takes a layer like the convolution of width 1 of GPT-2.
     pub(super) fn inputs_first(
         weights: &mut Weights,
         name: &str,
@@ -71,7 +71,7 @@ impl Linear {
         }
     }
 
-    /// What becomes of an input of zeros: [outputs].
+    /// Returns the output for an input of zeros: [outputs].
     pub(crate) fn of_zeros(&self) -> Tensor {
         let inputs = match self.order {
             Order::OutputsFirst => self.weight.size()[1],
@@ -116,7 +116,7 @@ impl LayerNorm {
     }
 }
 
-/// Out to a larger width, an activation, and back.
+/// A multilayer perceptron: a linear layer to the inner width, an activation, and a linear layer back.
 pub(super) struct Mlp {
     pub(super) up: Linear,
     pub(super) activation: Activation,
@@ -129,31 +129,31 @@ impl Mlp {
     }
 }
 
-/// Which positions a position looks at.
+/// The positions that a position attends to.
 pub(super) enum Mask {
-    /// All.
+    /// All positions.
     None,
-    /// Itself and those before it.
+    /// The position itself and all earlier ones.
     Causal,
-    /// Added to the scores, or where true.
+    /// A tensor that is added to the scores, or a boolean tensor that is true for the attended positions.
     Tensor(Tensor),
 }
 
-/// Attention of several heads.
+/// Multi-head attention.
 pub(super) struct Attention {
     pub(super) heads: i64,
-    /// Factor of the scores.
+    /// Factor of the attention scores.
     pub(super) scale: f64,
 }
 
-/// [batch, heads, positions, head width] each.
+/// Queries, keys and values by head: [batch, heads, positions, head width] each.
 pub(super) struct Heads {
     pub(super) query: Tensor,
     pub(super) key: Tensor,
     pub(super) value: Tensor,
 }
 
-/// Queries, keys and values, each from a map of its own.
+/// Separate linear layers for queries, keys and values.
 pub(super) struct Projections {
     pub(super) query: Linear,
     pub(super) key: Linear,
@@ -176,7 +176,7 @@ impl Projections {
 }
 
 impl Attention {
-    /// Takes [batch, positions, 3·width] apart: queries, keys and values side by side.
+    /// Splits a tensor of concatenated queries, keys and values, [batch, positions, 3·width], into heads.
     pub(super) fn heads(&self, side_by_side: &Tensor) -> Heads {
         let parts = side_by_side
             .unflatten(-1, [3, self.heads, -1])
@@ -188,7 +188,7 @@ impl Attention {
         }
     }
 
-    /// What each position gathers: [batch, positions, width].
+    /// Returns the attention output of each position: [batch, positions, width].
     pub(super) fn attend(&self, heads: &Heads, mask: &Mask) -> Tensor {
         let (mask, is_causal) = match mask {
             Mask::None => (None, false),
@@ -209,12 +209,12 @@ impl Attention {
     }
 }
 
-/// Rows of an embedding.
+/// Looks up the rows of an embedding table.
 pub(crate) fn embed(table: &Tensor, ids: &Tensor) -> Tensor {
     Tensor::embedding(table, ids, -1, false, false)
 }
 
-/// `0, 1, …` up to `count`, on the device of `like`.
+/// Returns the numbers from 0 to `count - 1`, on the device of `like`.
 pub(super) fn positions(count: i64, like: &Tensor) -> Tensor {
     Tensor::arange(count, (Kind::Int64, like.device()))
 }

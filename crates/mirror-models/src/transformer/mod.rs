@@ -1,10 +1,11 @@
-//! Transformers: from tokens to hidden states, as Hugging Face's transformers computes them.
+//! Transformers, which compute the hidden states of tokens in the same way as Hugging Face's transformers.
 //!
-//! `config.json` says which architecture, and its options. One that would change the numbers and is not built here is
-//! refused by its name. An architecture is one file, and one line in [`Transformer::read`].
+//! `config.json` specifies the architecture and its options. An option that would change the result, but is not
+//! supported, is an error that names the option. To add an architecture, add one file and one branch in
+//! [`Transformer::read`].
 //!
-//! Shapes and ids are checked when a model and its tokenizer are read, so that the calls of libtorch here cannot fail
-//! but for want of memory.
+//! Shapes and ids are checked when a model and its tokenizer are read. Afterwards, the calls of libtorch in this module
+//! can fail only for lack of memory.
 
 mod activation;
 mod bert;
@@ -22,19 +23,19 @@ use crate::error::ModelError;
 use crate::weights::{Precision, Weights};
 use config::Config;
 
-/// The names that `config.json` may have at `model_type`.
+/// The supported values of `model_type` in `config.json`.
 const KNOWN: &str = "gpt2, gpt_neo, gptj, bert";
 
-/// Token sequences of a batch, filled up on the right to the longest.
+/// The token sequences of a batch, padded on the right to the longest.
 pub struct Tokens {
-    /// [batch, longest], whole numbers.
+    /// Token ids: [batch, longest].
     ids: Tensor,
-    /// Tokens of each, at least one.
+    /// Number of tokens of each sequence, at least 1.
     lengths: Vec<i64>,
 }
 
 impl Tokens {
-    /// Of sequences that each have a token at least; `None` where one has none, or there is no sequence.
+    /// Creates a batch of sequences. Returns `None` if there is no sequence or one is empty.
     pub fn of(sequences: &[Vec<i64>], device: Device) -> Option<Self> {
         let lengths: Vec<i64> = sequences.iter().map(|sequence| sequence.len() as i64).collect();
         let longest = *lengths.iter().max()?;
@@ -56,19 +57,19 @@ impl Tokens {
         self.ids.size()[1]
     }
 
-    /// Whether sequences differ in length, so that some are filled up.
+    /// Returns whether the sequences differ in length, so that some are padded.
     fn are_filled_up(&self) -> bool {
         self.lengths.iter().any(|length| *length != self.longest())
     }
 
-    /// True where there is a token and not a filling: [batch, longest].
+    /// Returns a mask that is true for tokens and false for padding: [batch, longest].
     fn are_there(&self) -> Tensor {
         let lengths = Tensor::from_slice(&self.lengths).to_device(self.ids.device());
         let positions = layers::positions(self.longest(), &self.ids);
         positions.unsqueeze(0).lt_tensor(&lengths.unsqueeze(1))
     }
 
-    /// Of [batch, longest, width] what stands at each last token: [batch, width].
+    /// Selects the state of each last token from [batch, longest, width]: [batch, width].
     fn last_of(&self, states: &Tensor) -> Tensor {
         let (batch, longest, width) = (self.lengths.len() as i64, self.longest(), states.size()[2]);
         let rows: Vec<i64> = (0..batch)
@@ -80,23 +81,23 @@ impl Tokens {
     }
 }
 
-/// What an architecture computes.
+/// The computation of an architecture.
 trait Architecture: Send {
-    /// States after the last block, before what normalises them: [batch, longest, width].
+    /// Returns the states after the last block, before the final normalisation: [batch, longest, width].
     fn states(&self, tokens: &Tokens) -> Tensor;
 
-    /// The normalisation at the end, position by position.
+    /// Applies the final normalisation, position by position.
     fn finish(&self, states: &Tensor) -> Tensor;
 }
 
-/// Widths that others must fit.
+/// Sizes that a tokenizer and a head must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dimensions {
-    /// Of a hidden state.
+    /// Width of a hidden state.
     pub width: i64,
-    /// Tokens that it can take at once.
+    /// Maximum number of tokens of a sequence.
     pub positions: i64,
-    /// Rows of its embedding.
+    /// Number of rows of the token embedding.
     pub vocabulary: i64,
 }
 
@@ -108,8 +109,11 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Reads the model in `folder` by its `config.json`, taking its parameters from `weights`, which hold those of its
-    /// heads afterwards.
+    /// Reads the model in `folder` according to its `config.json`, and takes its parameters from `weights`. Returns the
+    /// model and the remaining parameters, which include those of its heads.
+    ///
+    /// # Errors
+    /// Returns an error if the architecture or an option is not supported, or if a parameter is missing or invalid.
     pub fn read(folder: &Path, weights: Weights) -> Result<(Self, Weights), ModelError> {
         let config = Config::read(folder)?;
         config.refuse(&["add_cross_attention", "is_encoder_decoder", "pruned_heads"])?;
@@ -152,28 +156,28 @@ impl Transformer {
         Ok((transformer, weights.whole()))
     }
 
-    /// Widths that others must fit.
+    /// Returns the sizes that a tokenizer and a head must match.
     pub fn dimensions(&self) -> Dimensions {
         self.dimensions
     }
 
-    /// Where its parameters live.
+    /// Returns the device of the parameters.
     pub fn device(&self) -> Device {
         self.precision.device
     }
 
-    /// The hidden state of every position: [batch, longest, width].
+    /// Returns the hidden state of every position: [batch, longest, width].
     pub fn hidden_states(&self, tokens: &Tokens) -> Tensor {
         self.architecture.finish(&self.architecture.states(tokens))
     }
 
-    /// The hidden state of each last token: [batch, width].
+    /// Returns the hidden state of each last token: [batch, width].
     pub fn last_hidden(&self, tokens: &Tokens) -> Tensor {
         let states = self.architecture.states(tokens);
         self.architecture.finish(&tokens.last_of(&states))
     }
 
-    /// The mean of each sequence's hidden states, as sentence embeddings are made: [batch, width].
+    /// Returns the mean of the hidden states of each sequence, which is used for sentence embeddings: [batch, width].
     pub fn mean_hidden(&self, tokens: &Tokens) -> Tensor {
         let states = self.hidden_states(tokens);
         let there = tokens.are_there().to_kind(states.kind()).unsqueeze(-1);
