@@ -5,7 +5,7 @@
 //!   experiment.yml  resolved.yml    the experiment, as given and with every default
 //!   manifest.json                   description of the run and how it ended
 //!   lock                            held by the coordinator while the run is in progress
-//!   journal/                        every record, in order of arrival    ┐
+//!   journal/                        every record, in order of arrival   ┐
 //!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both are removed when the run has ended
 //!   <table>.parquet                 the rows of the whole run, sorted
 //!   roles.json                      the configured role of each uid
