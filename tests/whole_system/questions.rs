@@ -76,7 +76,7 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
     assert_eq!(result["runs"].as_array().map(Vec::len), Some(2), "{result}");
     let of_result = |path: &Value| fs::read_to_string(env.path().join(path.as_str().unwrap())).unwrap();
     let report = of_result(&result["report"]);
-    assert!(report.contains("2 runs of one experiment, with the seeds from 7."));
+    assert!(report.contains("2 runs of one experiment, with random seeds from 7."));
     let group = result["group"].as_str().unwrap();
     let asked = env.mirror(&[
         "sql",

@@ -1,4 +1,4 @@
-//! Tables batch by batch, and the columns of a batch as typed arrays.
+//! Reads tables in batches, and the columns of a batch as typed arrays.
 
 use arrow_array::{Array, RecordBatch};
 use mirror_runs::tables::{Row, Table};
@@ -6,13 +6,13 @@ use mirror_runs::{Batches, Run};
 
 use crate::error::AnalysisError;
 
-/// `columns` of table `R`, batch by batch.
+/// Returns `columns` of table `R` in batches.
 pub(crate) fn batches<R: Row>(run: &Run, columns: &[&str]) -> Result<Batches, AnalysisError> {
-    let table = Table::named(R::TABLE).expect("every type of row is that of a table");
+    let table = Table::named(R::TABLE).expect("every row type belongs to a table");
     Ok(run.batches(&table, columns)?)
 }
 
-/// The column `column` of a batch of table `R`.
+/// Returns the column `column` of a batch of table `R`.
 pub(crate) fn column<'a, R: Row, A: Array + 'static>(
     batch: &'a RecordBatch,
     column: &'static str,

@@ -1,4 +1,4 @@
-//! What the chain's epochs found of the uids, and paid them.
+//! Results of the chain's epochs for the uids.
 
 use std::collections::BTreeMap;
 
@@ -10,39 +10,39 @@ use crate::error::AnalysisError;
 use crate::moments::Mean;
 use crate::series::Series;
 
-/// Columns of a heat map over epochs, at most.
+/// Maximum number of columns of a heat map over epochs.
 const COLUMNS: usize = 100;
 
-/// Rao in a TAO.
+/// Rao per TAO.
 pub(crate) const RAO_PER_TAO: f64 = 1e9;
 
-/// The chain's epochs, by uid.
+/// Results of the chain's epochs.
 #[derive(Clone, Debug, Default)]
 pub struct Epochs {
-    /// of each uid that was in an epoch
+    /// Earnings of each uid that was in an epoch.
     pub uids: BTreeMap<u32, Earned>,
-    /// which was the last one, from 1; 0: there was none
+    /// Number of the last epoch, from 1. 0 if there was no epoch.
     pub last: u64,
 }
 
-/// What a uid earned.
+/// Earnings of a uid.
 #[derive(Clone, Debug)]
 pub struct Earned {
-    /// rao paid over all epochs, for incentive and for dividends
+    /// Amount paid for incentive and dividends over all epochs, in rao.
     pub emission: u64,
-    /// share of the last epoch's pay for what was given to it; none of one that earns only by what it gives
+    /// Incentive in the last epoch. `None` for a uid that earned only dividends.
     pub incentive: Option<f64>,
-    /// share of the last epoch's pay for what it gave; none where there was none
+    /// Dividends in the last epoch. `None` if they were 0.
     pub dividends: Option<f64>,
-    /// of the last epoch, what part of the weights given to it was within consensus
+    /// Share of the weights set for the uid that was within consensus in the last epoch.
     pub trust: f64,
-    /// of the last epoch, what part of the weights that it gave was within consensus
+    /// Share of the weights set by the uid that was within consensus in the last epoch.
     pub validator_trust: f64,
-    /// TAO paid for incentive, by epoch
+    /// Amount paid for incentive by epoch, in TAO.
     pub emission_over_time: Series<Mean>,
-    /// incentive by epoch
+    /// Incentive by epoch.
     pub incentive_over_time: Series<Mean>,
-    /// Which epoch the shares are of.
+    /// Number of the epoch of the shares.
     last: u64,
 }
 
@@ -91,12 +91,12 @@ impl Epochs {
             earned.emission_over_time.at(epoch).push(for_incentive);
             let incentive = f64::from(incentive.value(row));
             let dividends = f64::from(dividends.value(row));
-            // Who earns by what it gives is no miner that was given nothing.
+            // A uid that earns only dividends is a validator, so an incentive of 0 does not count as one of a miner.
             let incentive = (incentive > 0.0 || dividends == 0.0).then_some(incentive);
             if let Some(incentive) = incentive {
                 earned.incentive_over_time.at(epoch).push(incentive);
             }
-            // Of a run that goes on, epochs need not come in their order.
+            // The epochs of a run in progress are not necessarily in order.
             if epoch >= earned.last {
                 earned.last = epoch;
                 earned.incentive = incentive;

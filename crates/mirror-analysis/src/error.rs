@@ -1,35 +1,35 @@
-//! What can go wrong with an analysis, in words for the person whose run it is.
+//! Errors of an analysis, with messages for the owner of the run.
 
 use std::io;
 use std::path::PathBuf;
 
 use mirror_runs::RunError;
 
-/// Why a run could not be analysed or its report not be written.
+/// The reason why a run could not be analysed, or why its report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalysisError {
     /// The run's tables could not be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A table lacks a column, or the column holds something else.
+    /// A table lacks a column, or the column has another type.
     #[error(
-        "table {table} has no column {column} of the type that is read here: was the run written by another version?"
+        "table {table} has no column {column} of the expected type: the run was probably written by another version"
     )]
     Column {
-        /// the table
+        /// Name of the table.
         table: &'static str,
-        /// the column
+        /// Name of the column.
         column: &'static str,
     },
-    /// The page could not be filled.
-    #[error("cannot make the report")]
+    /// The page could not be rendered.
+    #[error("cannot render the report")]
     Page(#[from] askama::Error),
     /// The page could not be written.
     #[error("cannot write the report {}", path.display())]
     Write {
-        /// its file
+        /// File of the report.
         path: PathBuf,
-        /// the operating system's word
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Some of what was said: the completions that the reward model liked best, each with what was asked.
+//! Selects the completions with the highest rewards, each with its prompt.
 
 use arrow_array::{RecordBatch, StringArray, UInt32Array, UInt64Array};
 use mirror_runs::Run;
@@ -9,39 +9,39 @@ use crate::error::AnalysisError;
 use crate::numbers::shortened;
 use crate::run_data::QUERY;
 
-/// Kept of a run.
+/// Maximum number of completions that are kept.
 const KEPT: usize = 5;
 
-/// Characters kept of a text.
+/// Maximum number of characters of a text that are kept.
 const LONGEST: usize = 600;
 
-/// One completion and what it answers.
+/// A completion with its prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
-    /// whose question, `validator-0`
+    /// Name of the validator: `validator-0`.
     pub validator: String,
-    /// step of the query, from 0
+    /// Step of the query, from 0.
     pub step: u64,
-    /// part of the step, from 0
+    /// Forward index, from 0.
     pub forward_index: u32,
-    /// who answered
+    /// The uid that answered.
     pub uid: u32,
-    /// the reward model's word
+    /// Reward of the completion.
     pub reward: f64,
-    /// what was asked, shortened
+    /// The prompt, shortened.
     pub message: String,
-    /// what was answered, shortened
+    /// The completion, shortened.
     pub completion: String,
 }
 
-/// The best completions, no text twice, best first; of equals, the one that came first.
+/// The best completions, best first, without duplicate texts. Of equal rewards, the earlier completion is first.
 #[derive(Debug, Default)]
 pub(crate) struct BestExchanges {
     best: Vec<Exchange>,
 }
 
 impl BestExchanges {
-    /// Whether a completion with this reward would be kept, its text aside.
+    /// Returns whether a completion with this reward would be kept, regardless of its text.
     pub(crate) fn would_keep(&self, reward: f64) -> bool {
         match self.best.last() {
             Some(worst) if self.best.len() == KEPT => reward > worst.reward,
@@ -66,7 +66,7 @@ impl BestExchanges {
         self.best.truncate(KEPT);
     }
 
-    /// Looks up what was asked.
+    /// Adds the prompts and returns the completions.
     pub(crate) fn with_messages(mut self, run: &Run) -> Result<Vec<Exchange>, AnalysisError> {
         if self.best.is_empty() {
             return Ok(self.best);

@@ -1,4 +1,4 @@
-//! The runs of a group, read for their common report.
+//! Reads the runs of a group for their common report.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::summary::{Pay, Summary};
 /// A group of runs.
 #[derive(Debug)]
 pub struct GroupData {
-    /// what it is
+    /// Description of the group.
     pub group: Group,
-    /// its runs, each with its summary, in the order of their seeds
+    /// Runs of the group, each with its summary, in the order of their random seeds.
     pub runs: Vec<(RunData, Summary)>,
-    /// what became of what was expected of all together
+    /// Results of the expectations of the whole group.
     pub expectations: Vec<Checked>,
 }
 
 impl GroupData {
-    /// Reads `runs`, whose group has its folder at `layout`.
+    /// Reads `runs` of the group whose directory is `layout`.
     pub fn read(group: Group, layout: &Layout, runs: &[Run]) -> Result<Self, AnalysisError> {
         let mut read = Vec::with_capacity(runs.len());
         for run in runs {
@@ -38,7 +38,8 @@ impl GroupData {
         })
     }
 
-    /// The mean pay of a miner of each role, one value a run; and what pay is, which must be the same in all runs.
+    /// Returns the kind of pay, and for each role the mean pay of its miners with one value per run. Returns `None` if
+    /// the runs have different kinds of pay.
     pub(crate) fn pay_by_role(&self) -> Option<(Pay, BTreeMap<&str, Moments>)> {
         let pay = self.runs.first()?.1.pay;
         if self.runs.iter().any(|(_, summary)| summary.pay != pay) {

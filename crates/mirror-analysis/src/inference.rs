@@ -1,10 +1,10 @@
-//! What a few seeds say of all: intervals of means, and sizes of differences.
+//! Statistics over a few random seeds: confidence intervals of means, and sizes of differences.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::moments::Moments;
 
-/// Half the width of the 95% confidence interval of the mean, by Student's t; none of fewer than two values.
+/// Returns half the width of the 95% confidence interval of the mean, by Student's t. `None` for fewer than two values.
 pub fn half_width(values: &Moments) -> Option<f64> {
     let deviation = values.deviation()?;
     let count = values.count() as f64;
@@ -12,8 +12,9 @@ pub fn half_width(values: &Moments) -> Option<f64> {
     Some(t * deviation / count.sqrt())
 }
 
-/// By how many pooled deviations the mean of `one` lies above that of `other`: Hedges' g, Cohen's d without its bias in
-/// small samples. None of fewer than two values on either side, and where nothing deviates.
+/// Returns the difference between the mean of `one` and the mean of `other` in pooled standard deviations: Hedges' g,
+/// which is Cohen's d corrected for its bias in small samples. `None` if either side has fewer than two values, or if
+/// the pooled deviation is 0.
 ///
 /// Hedges, L. V., Distribution Theory for Glass's Estimator of Effect Size and Related Estimators, 1981.
 pub fn effect_size(one: &Moments, other: &Moments) -> Option<f64> {
@@ -25,7 +26,7 @@ pub fn effect_size(one: &Moments, other: &Moments) -> Option<f64> {
     (pooled > 0.0).then(|| correction * (one.mean().unwrap_or(0.0) - other.mean().unwrap_or(0.0)) / pooled)
 }
 
-/// Gini's coefficient of shares: 0 where all have the same, near 1 where one has all. None where nobody has anything.
+/// Returns the Gini coefficient of shares: 0 if all are equal, near 1 if one has everything. `None` if the sum is 0.
 pub fn gini(shares: &[f64]) -> Option<f64> {
     let mut sorted: Vec<f64> = shares.iter().copied().filter(|share| share.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
@@ -37,7 +38,8 @@ pub fn gini(shares: &[f64]) -> Option<f64> {
     (sum > 0.0).then(|| 2.0 * ranked / (count * sum) - (count + 1.0) / count)
 }
 
-/// Nakamoto's coefficient: how few together have more than half. None where nobody has anything.
+/// Returns the Nakamoto coefficient: the smallest number of shares that together exceed half of the sum. `None` if no
+/// share is above 0.
 pub fn nakamoto(shares: &[f64]) -> Option<usize> {
     let mut falling: Vec<f64> = shares.iter().copied().filter(|share| *share > 0.0).collect();
     falling.sort_by(|one, other| other.total_cmp(one));
@@ -70,9 +72,9 @@ mod tests {
         assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
     }
 
-    /// Student's t of 4 degrees of freedom is 2.7764 at 0.975 in every printed table; the deviation of 1 … 5 is √2.5.
+    /// Printed tables give 2.7764 for Student's t with 4 degrees of freedom at 0.975. The deviation of 1 … 5 is √2.5.
     #[test]
-    fn an_interval_is_that_of_students_tables() {
+    fn a_confidence_interval_agrees_with_students_tables() {
         near(
             half_width(&moments(&[1.0, 2.0, 3.0, 4.0, 5.0])),
             2.776_45 * (2.5_f64 / 5.0).sqrt(),
@@ -80,9 +82,9 @@ mod tests {
         assert_eq!(half_width(&moments(&[1.0])), None);
     }
 
-    /// Means 4 and 2, deviations 1 and 1: d is 2, and with 4 degrees of freedom g is 2·(1 − 3/15).
+    /// The means are 4 and 2 and the deviations 1 and 1, so d is 2. With 4 degrees of freedom g is 2·(1 − 3/15).
     #[test]
-    fn an_effect_is_counted_in_deviations() {
+    fn an_effect_size_is_measured_in_deviations() {
         near(
             effect_size(&moments(&[3.0, 4.0, 5.0]), &moments(&[1.0, 2.0, 3.0])),
             1.6,
@@ -90,10 +92,10 @@ mod tests {
         assert_eq!(effect_size(&moments(&[1.0, 1.0]), &moments(&[1.0, 1.0])), None);
     }
 
-    /// All alike is 0; one of n with all is 1 − 1/n; 1, 2, 3, 4 is 1/4 by its definition as mean difference over twice
-    /// the mean.
+    /// The coefficient of equal shares is 0, and of one share of n with everything 1 − 1/n. For 1, 2, 3, 4 it is 1/4 by
+    /// its definition as the mean difference divided by twice the mean.
     #[test]
-    fn ginis_coefficient_is_that_of_its_definition() {
+    fn the_gini_coefficient_agrees_with_its_definition() {
         near(gini(&[3.0, 3.0, 3.0]), 0.0);
         near(gini(&[0.0, 0.0, 0.0, 8.0]), 0.75);
         near(gini(&[4.0, 2.0, 1.0, 3.0]), 0.25);
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn nakamotos_coefficient_counts_who_has_more_than_half() {
+    fn the_nakamoto_coefficient_is_the_smallest_majority() {
         assert_eq!(nakamoto(&[0.6, 0.4]), Some(1));
         assert_eq!(nakamoto(&[0.5, 0.5]), Some(2));
         assert_eq!(nakamoto(&[0.25; 4]), Some(3));

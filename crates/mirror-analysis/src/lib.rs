@@ -1,8 +1,9 @@
-//! From a run's tables to an answer: who was asked, who answered, who was paid, what broke.
+//! Analyses a run's tables: calls, answers, pay and incidents.
 //!
-//! [`RunData::read`] goes through the tables once, batch by batch, and keeps what is bounded by the number of uids:
-//! counts, means, and series over time that grow coarser instead of longer. [`Summary::of`] makes the table of uids
-//! from it, for the terminal and the report; [`write_report`] makes the page, with every plot of [`plots::PLOTS`].
+//! [`RunData::read`] reads the tables once, in batches, and keeps data whose size is bounded by the number of uids:
+//! counts, means, and series over time that become coarser instead of longer. [`Summary::of`] computes the table of
+//! uids from it, for the terminal and the report. [`write_report`] writes the report with every plot of
+//! [`plots::PLOTS`].
 
 mod columns;
 mod epochs;

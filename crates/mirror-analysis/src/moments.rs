@@ -1,8 +1,8 @@
-//! Statistics that take one value at a time.
+//! Statistics that are updated with one value at a time.
 
 use crate::series::Absorb;
 
-/// Mean and deviation, by Welford's method, which does not lose digits to a large mean.
+/// Mean and standard deviation, by Welford's method, which keeps its precision if the mean is large.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     count: u64,
@@ -11,7 +11,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Takes a finite value.
+    /// Adds a finite value.
     pub fn push(&mut self, value: f64) {
         self.count += 1;
         let before = value - self.mean;
@@ -19,23 +19,23 @@ impl Moments {
         self.squares += before * (value - self.mean);
     }
 
-    /// Number of values.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// None of no values.
+    /// Returns the mean. `None` without values.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// The sample's standard deviation (n−1 below); none of fewer than two values.
+    /// Returns the standard deviation of the sample (with divisor n−1). `None` for fewer than two values.
     pub fn deviation(&self) -> Option<f64> {
         (self.count > 1).then(|| (self.squares / (self.count - 1) as f64).sqrt())
     }
 }
 
-/// A mean, where there are too many for a [`Moments`] each.
+/// A mean, for data that is too large for a [`Moments`] each.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {
     sum: f64,
@@ -43,13 +43,13 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Takes a finite value.
+    /// Adds a finite value.
     pub fn push(&mut self, value: f64) {
         self.sum += value;
         self.count += 1;
     }
 
-    /// None of no values.
+    /// Returns the mean. `None` without values.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
@@ -62,7 +62,7 @@ impl Absorb for Mean {
     }
 }
 
-/// A mean with the least and the greatest value.
+/// A mean with the smallest and the largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
     mean: Mean,
@@ -81,19 +81,19 @@ impl Default for Range {
 }
 
 impl Range {
-    /// Takes a finite value.
+    /// Adds a finite value.
     pub fn push(&mut self, value: f64) {
         self.mean.push(value);
         self.least = self.least.min(value);
         self.greatest = self.greatest.max(value);
     }
 
-    /// None of no values.
+    /// Returns the mean. `None` without values.
     pub fn mean(&self) -> Option<f64> {
         self.mean.mean()
     }
 
-    /// The least and the greatest value; none of no values.
+    /// Returns the smallest and the largest value. `None` without values.
     pub fn bounds(&self) -> Option<(f64, f64)> {
         (self.mean.count > 0).then_some((self.least, self.greatest))
     }

@@ -1,6 +1,6 @@
-//! How numbers are written for people, the same in the terminal and on the page.
+//! Formats numbers for people, in the same way for the terminal and the report.
 
-/// `12,345`.
+/// Formats a count as `12,345`.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,13 +13,13 @@ pub(crate) fn count(count: u64) -> String {
     text
 }
 
-/// `1 call`, `2 calls`.
+/// Formats a count with its noun: `1 call`, `2 calls`.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     let noun = if number == 1 { one } else { many };
     format!("{} {noun}", count(number))
 }
 
-/// A share of one as `97.5%`. Only all is 100%, only none is 0%.
+/// Formats a share of one as `97.5%`. Only exactly 1 is 100%, and only exactly 0 is 0%.
 pub(crate) fn percent(share: f64) -> String {
     if share > 0.9995 && share < 1.0 {
         return ">99.9%".to_owned();
@@ -30,7 +30,7 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
-/// A reward or a weight: four digits after the point where they say something.
+/// Formats a reward or a weight, with four decimal places unless it is very small or very large.
 pub(crate) fn value(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-3..1e5).contains(&size) {
@@ -40,12 +40,12 @@ pub(crate) fn value(value: f64) -> String {
     }
 }
 
-/// Seconds as milliseconds without their unit, for a column that names it.
+/// Formats seconds as milliseconds, without the unit.
 pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.2}", seconds * 1e3)
 }
 
-/// `840 µs`, `12.4 ms`, `3.2 s`, `2 min 5 s`, `1 h 12 min`.
+/// Formats seconds as `840 µs`, `12.4 ms`, `3.2 s`, `2 min 5 s` or `1 h 12 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 1e-3 {
         format!("{:.0} µs", seconds * 1e6)
@@ -65,7 +65,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// The first `longest` characters, and a mark where there are more.
+/// Returns the first `longest` characters, followed by `…` if there are more.
 pub(crate) fn shortened(text: &str, longest: usize) -> String {
     match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -73,7 +73,7 @@ pub(crate) fn shortened(text: &str, longest: usize) -> String {
     }
 }
 
-/// `value` to five significant digits, which is more than a plot shows and less than a file needs.
+/// Rounds `value` to five significant digits, which is more precise than a plot and smaller in a file.
 pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted_for_people() {
         let check = |written: String, expected: &str| assert_eq!(written, expected);
         check(count(0), "0");
         check(count(999), "999");

@@ -1,4 +1,4 @@
-//! The plots of the report. A new one is its file here and one line in [`PLOTS`].
+//! The plots of the report. To add a plot, add its module and an entry in [`PLOTS`].
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ mod rewards_by_uid;
 mod trust_by_uid;
 mod weights_by_uid;
 
-/// Every plot, in the order of the report.
+/// All plots, in the order of the report.
 pub const PLOTS: &[&dyn Plot] = &[
     &rewards_by_uid::RewardsByUid,
     &average_reward::AverageReward,
@@ -35,53 +35,54 @@ pub const PLOTS: &[&dyn Plot] = &[
     &trust_by_uid::TrustByUid,
 ];
 
-/// A plot that any run can be asked for.
+/// A plot of a run.
 pub trait Plot: Sync {
-    /// Its name in files and links: small letters and underscores.
+    /// Returns the name in files and links: lower-case letters and underscores.
     fn name(&self) -> &'static str;
-    /// Its heading.
+    /// Returns the heading.
     fn title(&self) -> &'static str;
-    /// What it shows and how to read it, in one or two sentences.
+    /// Returns an explanation of the plot in one or two sentences.
     fn explain(&self) -> &'static str;
-    /// Draws it, if the run has what it shows.
+    /// Draws the plot. Returns [`NothingToDraw`] if the run lacks its data.
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw>;
 }
 
-/// Why a run has no such plot: `no call got a reward`.
+/// The reason why a run has no such plot: `no call received a reward`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NothingToDraw(pub &'static str);
 
 /// A drawn plot.
 #[derive(Clone)]
 pub struct Figure {
-    /// the traces and the axes; colours of text and ground are the page's
+    /// The traces and the axes. The report sets the colours of text and background.
     pub chart: Chart,
-    /// pixels
+    /// Height in pixels.
     pub height: u32,
-    /// what it shows of this run, for those who cannot see it
+    /// Text alternative for readers who cannot see the plot.
     pub alternative: String,
-    /// what was done to the data to fit it in; empty where nothing
+    /// Description of how the data was reduced, or empty.
     pub note: String,
 }
 
-/// Colour of what a plot is about.
+/// Colour of the main data of a plot.
 const MAIN: &str = "#3b7dd8";
 
-/// Colour of what stands behind it.
+/// Colour of the data in the background.
 const BEHIND: &str = "rgba(140, 150, 165, 0.45)";
 
-/// Colours of lines of equal standing, told apart also by most who see few colours (after Okabe and Ito).
+/// Colours of lines of equal importance. Most people with colour vision deficiencies can distinguish them (after Okabe
+/// and Ito).
 const SERIES: [&str; 7] = [
     "#3b7dd8", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1",
 ];
 
-/// Height of a plot with a bar a uid, pixels.
+/// Height of a plot with one bar per uid, in pixels.
 const BARS_HEIGHT: u32 = 340;
 
-/// Cells of a heat map, at most; beyond, its columns are merged.
+/// Maximum number of cells of a heat map. Columns are merged to stay below it.
 const CELLS: usize = 40_000;
 
-/// An axis of uids, each in a place of its own, whatever its number.
+/// Returns an axis of uids as categories, with equal distances regardless of their numbers.
 fn uid_axis() -> Axis {
     Axis::new()
         .title(Title::with_text("uid"))
@@ -104,33 +105,33 @@ fn chart(layout: Layout) -> Chart {
     chart
 }
 
-/// What becomes of a column with nothing in it.
+/// Treatment of columns without values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gaps {
-    /// It stays, blank.
+    /// The column is kept blank.
     Kept,
-    /// It goes, and the columns left stand side by side.
+    /// The column is removed, and the remaining columns are adjacent.
     Closed,
 }
 
-/// What a heat map of uids over time is of.
+/// Description of a heat map of uids over time.
 struct Heat {
-    /// What a cell holds: `mean reward`.
+    /// Value of a cell: `mean reward`.
     value: &'static str,
-    /// What time is counted in: `iteration`.
+    /// Unit of time: `iteration`.
     position: &'static str,
-    /// What becomes of times at which no uid has a value.
+    /// Treatment of times at which no uid has a value.
     gaps: Gaps,
-    /// How an empty cell comes about: `was not asked or did not answer`.
+    /// Reason for an empty cell: `was not called or received no reward`.
     blank: &'static str,
 }
 
-/// The series of every uid that was called or was given a weight.
+/// Returns the series of every uid that was called or has a weight.
 fn of_tallies(data: &RunData, of: fn(&UidTally) -> &Series<Mean>) -> BTreeMap<u32, &Series<Mean>> {
     data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect()
 }
 
-/// A row a uid, a column a bin of time, blank where there is nothing.
+/// Draws a heat map with one row per uid and one column per bin of time. Cells without a value are blank.
 fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure> {
     let mut width = series.values().map(|series| series.width()).max()?;
     let rows = loop {
@@ -172,7 +173,7 @@ fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure
             heat.position, heat.value
         ));
     let time_axis = axis(heat.position).show_grid(false).zero_line(false);
-    // The first uid on top, as in a table.
+    // The first uid is at the top, as in a table.
     let uids = AxisRange::new(series.len() as f64 - 0.5, -0.5);
     let layout = Layout::new()
         .x_axis(match heat.gaps {
@@ -197,7 +198,7 @@ fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure
             "Heat map of the {} of {} over {}.",
             heat.value,
             counted(series.len() as u64, "uid", "uids"),
-            counted(columns.len() as u64, "column of time", "columns of time")
+            counted(columns.len() as u64, "time bin", "time bins")
         ),
         note,
     })

@@ -1,7 +1,7 @@
-//! The page: one HTML file with all that a run says of itself, which opens without a network.
+//! Renders the report of a run: one HTML file that opens without a network.
 //!
-//! The texts come first and the plots' library last, as text that nobody reads before the page has been painted. Every
-//! text of a run (completions, prompts, logs, the experiment) goes through the template's escaping.
+//! The text comes first, and the library for plots last, as inert text that is only parsed after the page has been
+//! painted. All text of a run (completions, prompts, logs, the experiment) is escaped by the template.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,13 +30,14 @@ mod findings;
 mod group;
 mod library;
 
-/// Bytes shown of the experiment's file.
+/// Maximum number of bytes of the experiment file that are shown.
 const MAX_EXPERIMENT: u64 = 64 << 10;
 
-/// Characters shown of a log and of a reason.
+/// Maximum number of characters of a log and of a reason that are shown.
 const MAX_LOG: usize = 4_000;
 
-/// Writes the report of a run to its place in the run's folder, at once: whoever opens it sees the old page or the new.
+/// Writes the report of a run to the run's directory. The file is replaced atomically, so that a reader sees either the
+/// old or the new report.
 pub fn write_report(data: &RunData, summary: &Summary, layout: &Layout) -> Result<(), AnalysisError> {
     replace(
         layout.report(),
@@ -48,7 +49,7 @@ fn replace(path: PathBuf, page: &str) -> Result<(), AnalysisError> {
     mirror_files::replace(&path, page.as_bytes()).map_err(|source| AnalysisError::Write { path, source })
 }
 
-/// The report of a run as HTML; `experiment` is its file's text.
+/// Renders the report of a run as HTML. `experiment` is the text of the experiment file.
 pub fn render_report(data: &RunData, summary: &Summary, experiment: &str) -> Result<String, AnalysisError> {
     let drawn: Vec<Drawn> = PLOTS.iter().map(|plot| draw(*plot, data)).collect();
     let figures = drawn.iter().filter_map(Drawn::figure).collect();
@@ -75,7 +76,7 @@ pub fn render_report(data: &RunData, summary: &Summary, experiment: &str) -> Res
     Ok(page.render()?)
 }
 
-/// The experiment as given, or why it cannot be shown.
+/// Returns the text of the experiment file, or a message if it cannot be read.
 fn experiment(path: &Path) -> String {
     let read = |path| -> io::Result<(Vec<u8>, bool)> {
         let mut bytes = Vec::new();
@@ -89,10 +90,10 @@ fn experiment(path: &Path) -> String {
     match read(path) {
         Ok((bytes, longer)) => {
             let text = String::from_utf8_lossy(&bytes);
-            let end = if longer { "\n… (the file goes on)" } else { "" };
+            let end = if longer { "\n… (the file is longer)" } else { "" };
             format!("{text}{end}")
         }
-        Err(error) => format!("(experiment.yml cannot be shown: {error})"),
+        Err(error) => format!("(cannot read experiment.yml: {error})"),
     }
 }
 
@@ -119,7 +120,7 @@ struct Page<'a> {
     library: &'a str,
 }
 
-/// A number with its name, on top of the page.
+/// A number with its name, at the top of the page.
 struct Tile {
     name: &'static str,
     number: String,
@@ -136,7 +137,7 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
             count(totals.steps),
             totals
                 .step_rate()
-                .map_or_else(String::new, |rate| format!("{rate:.1} a second")),
+                .map_or_else(String::new, |rate| format!("{rate:.1} per second")),
         ),
         tile(
             "events",
@@ -177,7 +178,7 @@ struct UidTable {
 
 struct UidCell {
     text: String,
-    /// What a script sorts it by where that is not its text; empty sorts last.
+    /// Key by which a script sorts the cell if it is not the text. Cells with an empty key sort last.
     sort: Option<String>,
     class: &'static str,
 }
@@ -213,7 +214,7 @@ impl UidCell {
     }
 }
 
-/// A plot's place on the page.
+/// The section of a plot on the page.
 struct Drawn {
     name: &'static str,
     title: &'static str,
@@ -256,14 +257,14 @@ impl Drawn {
     }
 }
 
-/// What the script draws.
+/// The data of a plot for the script.
 #[derive(Serialize)]
 struct FigureData<'a> {
     name: &'static str,
     chart: &'a Chart,
 }
 
-/// An incident in words.
+/// An incident as text.
 struct Happening<'a> {
     node: &'a str,
     what: &'a str,
@@ -305,7 +306,7 @@ impl<'a> Happening<'a> {
     }
 }
 
-/// A line about the run.
+/// A property of the run.
 struct Fact {
     name: &'static str,
     text: String,
@@ -330,9 +331,9 @@ fn facts(data: &RunData) -> Vec<Fact> {
     let known = [
         ("run", Some(manifest.id.clone())),
         ("seed", Some(manifest.seed.to_string())),
-        ("begun", Some(manifest.created.clone())),
+        ("started", Some(manifest.created.clone())),
         ("ended", manifest.finished.clone()),
-        ("kind of work", Some(manifest.job_type.clone())),
+        ("job type", Some(manifest.job_type.clone())),
         ("group", manifest.group.clone()),
         ("tags", Some(manifest.tags.join(", "))),
         ("notes", manifest.notes.clone()),

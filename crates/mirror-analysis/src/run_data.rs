@@ -1,4 +1,4 @@
-//! What a run's tables hold, gathered in one reading.
+//! Collects the data of a run's tables in one pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,67 +19,66 @@ use crate::series::Series;
 use crate::tally::UidTally;
 use crate::weights::Weights;
 
-/// The purpose of the experiment's own forwards.
+/// Purpose of the forwards of the experiment.
 pub(crate) const QUERY: &str = "query";
 
-/// The role of a validator.
+/// Role of a validator.
 pub(crate) const VALIDATOR: &str = "validator";
 
-/// Points of a line, at most.
+/// Maximum number of points of a line.
 const POINTS: usize = 2_000;
 
-/// Incidents kept with their words; all are counted.
+/// Maximum number of incidents that are kept. All incidents are counted.
 const INCIDENTS: usize = 100;
 
-/// Everything that the summary and the plots are made of. Its size is bounded by the number of uids, whatever the
-/// number of events. Only the experiment's own forwards count in it: manual ones are counted and
-/// left out.
+/// The data for the summary and the plots. Its size is bounded by the number of uids, regardless of the number of
+/// events. It contains only the forwards of the experiment; manual forwards are counted and otherwise excluded.
 #[derive(Debug)]
 pub struct RunData {
-    /// what the run is
+    /// Manifest of the run.
     pub manifest: Manifest,
-    /// how it stands
+    /// State of the run.
     pub state: State,
-    /// what uids were told to be, by uid: a miner's behaviour, or `validator`
+    /// Configured role by uid: the behaviour of a miner, or `validator`.
     pub roles: BTreeMap<u32, String>,
-    /// of all forwards
+    /// Statistics of all forwards.
     pub events: Events,
-    /// of each uid that was called or was given a weight
+    /// Statistics of each uid that was called or has a weight.
     pub uids: BTreeMap<u32, UidTally>,
-    /// rewards of all successful calls that are finite
+    /// Finite rewards of all successful calls.
     pub rewards: Moments,
-    /// successful calls whose reward is no finite number
+    /// Number of successful calls whose reward is not finite.
     pub unusable_rewards: u64,
-    /// calls lost to real slowness, which another run may not lose
+    /// Number of calls that were lost to real slowness, which may succeed in another run.
     pub timing_dependent: u64,
-    /// of all settings of weights
+    /// Weights that validators set.
     pub weights: Weights,
-    /// of the chain's epochs
+    /// Results of the chain's epochs.
     pub epochs: Epochs,
-    /// what happened to nodes
+    /// Incidents of nodes.
     pub incidents: Incidents,
-    /// the best completions, best first
+    /// The best completions, best first.
     pub best: Vec<Exchange>,
-    /// what became of what was expected of it
+    /// Results of the expectations.
     pub expectations: Vec<Checked>,
 }
 
-/// Facts of the forwards.
+/// Statistics of the forwards.
 #[derive(Clone, Debug)]
 pub struct Events {
-    /// the experiment's own
+    /// Number of forwards of the experiment.
     pub count: u64,
-    /// of them, those in which no call succeeded
+    /// Number of those forwards in which no call succeeded.
     pub failed: u64,
-    /// somebody's calls to a running validator
+    /// Number of calls of clients to a running validator.
     pub manual: u64,
-    /// number of the last step and one
+    /// Number of the last step plus one.
     pub steps: u64,
-    /// iterations in a step: with `train` two, the question and its answer
+    /// Number of iterations in a step. It is 2 for `train`: the question and its answer.
     pub iterations_per_step: u64,
-    /// names of those who made them
+    /// Names of the validators that made the forwards.
     pub validators: BTreeSet<String>,
-    /// seconds of a forward, by step
+    /// Duration of a forward in seconds, by step.
     pub call_time: Series<Range>,
     first_start: f64,
     last_end: f64,
@@ -101,24 +100,24 @@ impl Default for Events {
     }
 }
 
-/// What happened to nodes.
+/// Incidents of nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Incidents {
-    /// by what happened: `exited`, `restarted`, …
+    /// Number of incidents by kind: `exited`, `restarted`, …
     pub counts: BTreeMap<String, u64>,
-    /// the first hundred
+    /// The first hundred incidents.
     pub first: Vec<IncidentRow>,
 }
 
 impl Incidents {
-    /// Number of all.
+    /// Returns the number of all incidents.
     pub fn count(&self) -> u64 {
         self.counts.values().sum()
     }
 }
 
 impl RunData {
-    /// Reads a run, whether it has ended or goes on.
+    /// Reads a run that has ended or is in progress.
     pub fn read(run: &Run) -> Result<Self, AnalysisError> {
         let mut data = Self {
             manifest: run.manifest().clone(),
@@ -135,7 +134,7 @@ impl RunData {
             best: Vec::new(),
             expectations: expectations::load(run.layout())?,
         };
-        // How many iterations a step has is known after the events, and wanted for the responses.
+        // The events are read first, because the responses need the number of iterations per step.
         for batch in batches::<EventRow>(run, &Events::COLUMNS)? {
             data.events.read(&batch?)?;
         }
@@ -156,7 +155,7 @@ impl RunData {
         Ok(data)
     }
 
-    /// How all calls ended.
+    /// Returns the outcomes of all calls.
     pub fn outcomes(&self) -> OutcomeCounts {
         let mut all = OutcomeCounts::default();
         for tally in self.uids.values() {
@@ -244,18 +243,20 @@ impl Events {
         "call_time",
     ];
 
-    /// Seconds from the first forward's start to the last one's end; none where there was none.
+    /// Returns the time from the start of the first forward to the end of the last in seconds. `None` without a
+    /// forward.
     pub fn duration(&self) -> Option<f64> {
         self.seconds_until(self.last_end)
     }
 
-    /// Seconds from the first forward's start to `at`, itself in seconds since 1970; none before it or without one.
+    /// Returns the time from the start of the first forward to `at` in seconds; `at` is in seconds since 1970. `None`
+    /// if `at` is earlier or if there was no forward.
     pub fn seconds_until(&self, at: f64) -> Option<f64> {
         let seconds = at - self.first_start;
         (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
     }
 
-    /// The number of an iteration, from 0.
+    /// Returns the number of an iteration, from 0.
     fn iteration(&self, step: u64, forward_index: u32) -> u64 {
         step.saturating_mul(self.iterations_per_step)
             .saturating_add(forward_index.into())
@@ -286,7 +287,7 @@ impl Events {
             let (start, seconds) = (started_at.value(row), call_time.value(row));
             if seconds.is_finite() {
                 self.call_time.at(step.value(row)).push(seconds);
-                // f64's min and max pass over a start that is no number.
+                // `f64::min` and `f64::max` ignore a start that is NaN.
                 self.first_start = self.first_start.min(start);
                 self.last_end = self.last_end.max(start + seconds);
             }

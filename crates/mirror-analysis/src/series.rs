@@ -1,13 +1,13 @@
-//! A series over steps of any number in memory that is bounded: when it would grow too long it grows coarser.
+//! A series over any number of steps in bounded memory. Its resolution is halved when it would exceed its capacity.
 
-/// What two neighbouring bins can become one by.
+/// A value that can be merged with that of an adjacent bin.
 pub trait Absorb {
-    /// Takes in what `other` has gathered.
+    /// Adds the values of `other`.
     fn absorb(&mut self, other: &Self);
 }
 
-/// Bins of equal width over positions 0, 1, 2, …; the width is a power of two and doubles when the bins would be more
-/// than `capacity`.
+/// Bins of equal width over the positions 0, 1, 2, …. The width is a power of two. It is doubled when there would be
+/// more than `capacity` bins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series<T> {
     capacity: usize,
@@ -16,7 +16,7 @@ pub struct Series<T> {
 }
 
 impl<T: Absorb + Clone + Default> Series<T> {
-    /// An empty series of at most `capacity` bins, at least two.
+    /// Creates an empty series of at most `capacity` bins, but at least two.
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(2),
@@ -25,7 +25,7 @@ impl<T: Absorb + Clone + Default> Series<T> {
         }
     }
 
-    /// The bin of a position.
+    /// Returns the bin of a position.
     pub fn at(&mut self, position: u64) -> &mut T {
         while position / self.width >= self.capacity as u64 {
             self.bins = merged(&self.bins, 2);
@@ -37,32 +37,33 @@ impl<T: Absorb + Clone + Default> Series<T> {
         }
         self.bins
             .get_mut(bin)
-            .expect("the bins have just been made long enough")
+            .expect("the bins were extended to this index")
     }
 
-    /// Positions a bin covers.
+    /// Returns the number of positions that a bin covers.
     pub fn width(&self) -> u64 {
         self.width
     }
 
-    /// Whether nothing was put in.
+    /// Returns whether the series has no values.
     pub fn is_empty(&self) -> bool {
         self.bins.is_empty()
     }
 
-    /// The bins, each with the middle of the positions that it covers.
+    /// Returns the bins, each with the middle of the positions that it covers.
     pub fn bins(&self) -> impl Iterator<Item = (f64, &T)> {
         (0_u64..).map(|bin| middle(bin, self.width)).zip(&self.bins)
     }
 
-    /// The bins when each covers `width` positions, a multiple of this series' width by a power of two.
+    /// Returns the bins merged so that each covers `width` positions, which must be this series' width times a power of
+    /// two.
     pub fn widened(&self, width: u64) -> Vec<T> {
         let neighbours = usize::try_from(width / self.width).unwrap_or(usize::MAX);
         merged(&self.bins, neighbours.max(1))
     }
 }
 
-/// The middle of what bin number `bin` covers.
+/// Returns the middle of the positions that bin number `bin` covers.
 pub(crate) fn middle(bin: u64, width: u64) -> f64 {
     bin as f64 * width as f64 + (width - 1) as f64 / 2.0
 }
@@ -83,21 +84,21 @@ mod tests {
     use crate::moments::Mean;
 
     #[test]
-    fn a_long_series_keeps_every_value_in_bins_that_are_few() {
+    fn a_long_series_keeps_every_value_in_a_bounded_number_of_bins() {
         let mut series = Series::<Mean>::new(500);
         for position in 0..100_000 {
             series.at(position).push(position as f64);
         }
         let bins: Vec<_> = series.bins().collect();
         assert!((250..=500).contains(&bins.len()), "{} bins", bins.len());
-        // Positions 0 … 99,999 rise evenly: the mean of a full bin is its middle.
+        // Positions 0 … 99,999 rise evenly, so the mean of a full bin is its middle.
         for (middle, bin) in &bins[..bins.len() - 1] {
             assert_eq!(bin.mean(), Some(*middle));
         }
     }
 
     #[test]
-    fn the_order_of_positions_changes_nothing() {
+    fn the_order_of_positions_does_not_matter() {
         let positions = [0_u64, 1, 7, 1_000, 1_001, 999_999];
         let mut rising = Series::<Mean>::new(16);
         let mut falling = Series::<Mean>::new(16);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_position_there_is_has_its_bin() {
+    fn the_largest_position_has_a_bin() {
         let mut series = Series::<Mean>::new(500);
         series.at(3).push(1.0);
         series.at(u64::MAX).push(2.0);

@@ -10,73 +10,72 @@ use crate::outcome::OutcomeCounts;
 use crate::run_data::RunData;
 use crate::tally::UidTally;
 
-/// A run in one table and a few numbers.
+/// Summary of a run: a table and totals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// one a uid, best paid first
+    /// One row per uid, best paid first.
     pub uids: Vec<UidRow>,
-    /// what the rows are ordered by
+    /// Kind of pay by which the rows are ordered.
     pub pay: Pay,
-    /// of the whole run
+    /// Totals of the whole run.
     pub totals: Totals,
 }
 
-/// What one uid did and got.
+/// Results of one uid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UidRow {
-    /// whose row
+    /// The uid.
     pub uid: u32,
-    /// what it is, where it is known
+    /// Role of the uid, if it is known.
     pub role: Option<String>,
-    /// how its calls ended
+    /// Outcomes of its calls.
     pub outcomes: OutcomeCounts,
-    /// mean reward of its successful calls; none where no call got one
+    /// Mean reward of its successful calls. `None` if no call received a reward.
     pub mean_reward: Option<f64>,
-    /// the rewards' standard deviation; none of fewer than two
+    /// Standard deviation of its rewards. `None` for fewer than two rewards.
     pub reward_deviation: Option<f64>,
-    /// mean over the validators of the last weights that the chain took from each; none where it took none
+    /// Mean over the validators of the last weight that the chain accepted from each. `None` if it accepted none.
     pub weight: Option<f64>,
-    /// its share of what the chain's last epoch paid miners; none without an epoch, and of who earned by dividends
-    /// alone
+    /// Incentive in the chain's last epoch. `None` without an epoch, and for a uid that earned only dividends.
     pub incentive: Option<f64>,
-    /// its share of what the chain's last epoch paid validators; none where it got none
+    /// Dividends in the chain's last epoch. `None` if they were 0.
     pub dividends: Option<f64>,
-    /// TAO that the chain's epochs paid it; none without an epoch
+    /// Amount that the chain's epochs paid the uid, in TAO. `None` without an epoch.
     pub emission: Option<f64>,
-    /// seconds a call, those that failed included; none where it was never called
+    /// Mean duration of a call in seconds, including failed calls. `None` if the uid was never called.
     pub mean_call_time: Option<f64>,
 }
 
 impl UidRow {
-    /// Number of all calls to it.
+    /// Returns the number of all calls to the uid.
     pub fn calls(&self) -> u64 {
         self.outcomes.calls()
     }
 
-    /// Number of calls that it answered with a completion that counts.
+    /// Returns the number of successful calls.
     pub fn successes(&self) -> u64 {
         self.outcomes.successes()
     }
 
-    /// Successes among calls, 0 … 1; none where it was never called.
+    /// Returns the share of successful calls, from 0 to 1. `None` if the uid was never called.
     pub fn success_rate(&self) -> Option<f64> {
         share(self.successes(), self.calls())
     }
 }
 
-/// What "paid" means in a run: the first of these that any uid has.
+/// The measure of pay in a run: the first of these that any uid has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pay {
-    /// the chain's incentive
+    /// The incentive of the chain.
     Incentive,
-    /// the weights that validators set
+    /// The weights that validators set.
     Weight,
-    /// the mean reward
+    /// The mean reward.
     Reward,
 }
 
 impl Pay {
-    /// In the words of a table's heading.
+    /// Returns the name as in a table heading.
     pub fn name(self) -> &'static str {
         match self {
             Self::Incentive => "incentive",
@@ -85,7 +84,7 @@ impl Pay {
         }
     }
 
-    /// A uid's pay; none where it has none.
+    /// Returns the pay of a uid. `None` if it has none.
     pub fn of(self, row: &UidRow) -> Option<f64> {
         match self {
             Self::Incentive => row.incentive,
@@ -95,44 +94,44 @@ impl Pay {
     }
 }
 
-/// A run in numbers.
+/// Totals of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Totals {
-    /// the experiment's forwards
+    /// Number of forwards of the experiment.
     pub events: u64,
-    /// forwards in which no call succeeded
+    /// Number of forwards in which no call succeeded.
     pub failed_events: u64,
-    /// manual forwards, which nothing else counts
+    /// Number of manual forwards, which are excluded from everything else.
     pub manual: u64,
-    /// number of the last step and one
+    /// Number of the last step plus one.
     pub steps: u64,
-    /// who made the forwards
+    /// Number of validators that made forwards.
     pub validators: usize,
-    /// how all calls ended
+    /// Outcomes of all calls.
     pub outcomes: OutcomeCounts,
-    /// of all rewards that are finite numbers
+    /// Mean of all finite rewards.
     pub mean_reward: Option<f64>,
-    /// successful calls whose reward is no finite number
+    /// Number of successful calls whose reward is not finite.
     pub unusable_rewards: u64,
-    /// calls lost to real slowness, which another run may not lose
+    /// Number of calls that were lost to real slowness, which may succeed in another run.
     pub timing_dependent: u64,
-    /// settings of weights that the chain took
+    /// Number of times that the chain accepted weights.
     pub weights_set: u64,
-    /// settings of weights that the chain refused
+    /// Number of times that the chain refused weights.
     pub weights_refused: u64,
-    /// things that happened to nodes
+    /// Number of incidents of nodes.
     pub incidents: u64,
-    /// seconds from the first forward's start to the last one's end
+    /// Time from the start of the first forward to the end of the last, in seconds.
     pub duration: Option<f64>,
 }
 
 impl Totals {
-    /// Successes among all calls, 0 … 1; none where there was no call.
+    /// Returns the share of successful calls, from 0 to 1. `None` without a call.
     pub fn success_rate(&self) -> Option<f64> {
         share(self.outcomes.successes(), self.outcomes.calls())
     }
 
-    /// How all calls ended, as a sentence without its full stop.
+    /// Returns the outcomes of all calls as a sentence without a capital and a full stop.
     pub fn calls_in_words(&self) -> String {
         let calls = self.outcomes.calls();
         let all = counted(calls, "call", "calls");
@@ -145,12 +144,12 @@ impl Totals {
         match self.outcomes.successes() {
             _ if calls == 0 => "no uid was called".to_owned(),
             0 => format!("none of {all} succeeded: {failures}"),
-            successes if successes == calls => format!("{all} made, and every one succeeded"),
+            successes if successes == calls => format!("{all} made, all successful"),
             successes => format!("{} of {all} succeeded; the others: {failures}", count(successes)),
         }
     }
 
-    /// Steps a second; none where nothing took any time.
+    /// Returns the number of steps per second. `None` if the duration is unknown or 0.
     pub fn step_rate(&self) -> Option<f64> {
         let seconds = self.duration.filter(|&seconds| seconds > 0.0)?;
         Some(self.steps as f64 / seconds)
@@ -158,7 +157,7 @@ impl Totals {
 }
 
 impl Summary {
-    /// Of a run. A uid has a row when the tables or a role name it.
+    /// Summarises a run. Every uid in the tables or the roles has a row.
     pub fn of(data: &RunData) -> Self {
         let of_chain = data.epochs.uids.keys();
         let uids: BTreeSet<u32> = data
@@ -174,7 +173,7 @@ impl Summary {
             .into_iter()
             .find(|pay| uids.iter().any(|row| pay.of(row).is_some_and(|paid| paid > 0.0)))
             .unwrap_or(Pay::Reward);
-        // The sort is stable: who is paid the same stays in the order of uids.
+        // The sort is stable, so uids with equal pay remain in the order of uids.
         uids.sort_by(|one, other| {
             falling(pay.of(one), pay.of(other)).then_with(|| falling(one.dividends, other.dividends))
         });
@@ -185,7 +184,7 @@ impl Summary {
         }
     }
 
-    /// Number of uids that were called.
+    /// Returns the number of uids that were called.
     pub fn called(&self) -> usize {
         self.uids.iter().filter(|row| row.calls() > 0).count()
     }
@@ -231,7 +230,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Greatest first, none last.
+/// Compares in descending order, with `None` last.
 fn falling(one: Option<f64>, other: Option<f64>) -> Ordering {
     let known = |value: Option<f64>| value.unwrap_or(f64::NEG_INFINITY);
     known(other).total_cmp(&known(one))

@@ -1,25 +1,25 @@
-//! The table of uids: its columns, for the page and the terminal alike, and the terminal's table.
+//! Columns of the table of uids, for the report and the terminal, and the table for the terminal.
 
 use crate::numbers::{count, milliseconds, percent, value};
 use crate::outcome::OUTCOMES;
 use crate::summary::{Summary, UidRow};
 use crate::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 
-/// More uids than these are not all shown in a terminal.
+/// Maximum number of uids for which the terminal shows every row.
 const SHOWN_WHOLE: usize = 40;
 
-/// Rows shown from either end where not all are.
+/// Number of rows shown from each end if there are more.
 const SHOWN_OF_MANY: usize = 15;
 
 /// A column of the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Column {
     pub(crate) title: &'static str,
-    /// What it says, for somebody who sees it first.
+    /// Description of the column for a new reader.
     pub(crate) about: &'static str,
     pub(crate) kind: Kind,
     pub(crate) shown: Shown,
-    /// None where there is nothing to say; a column of nothing but these is left out.
+    /// Returns the cell of a row. `None` if the row has no value. A column without any value is omitted.
     pub(crate) cell: fn(&UidRow) -> Option<Cell>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// A terminal is narrower than a page.
+/// Output in which a column is shown. A terminal is narrower than a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// On the page, and in a terminal that has room for it: columns of a higher rank are left out first.
@@ -40,7 +40,7 @@ pub(crate) enum Shown {
 }
 
 impl Kind {
-    /// Its class in the page's style.
+    /// Returns the CSS class.
     pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Number => "number",
@@ -56,10 +56,10 @@ impl Kind {
     }
 }
 
-/// What stands in one place of the table.
+/// A cell of the table.
 pub(crate) struct Cell {
     pub(crate) text: String,
-    /// By which it is sorted; none where by its text.
+    /// Number by which the cell is sorted. `None` to sort by its text.
     pub(crate) number: Option<f64>,
 }
 
@@ -79,49 +79,49 @@ impl Cell {
 const COLUMNS: [Column; 20] = [
     Column {
         title: "uid",
-        about: "its place in the subnet; validators follow the miners",
+        about: "the uid; the uids of validators follow those of miners",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 0 },
         cell: |row| Some(Cell::number(row.uid.into(), row.uid.to_string())),
     },
     Column {
         title: "role",
-        about: "its behaviour in the experiment, or that it validates",
+        about: "the behaviour of the miner, or validator",
         kind: Kind::Text,
         shown: Shown::Everywhere { rank: 0 },
         cell: |row| row.role.clone().map(Cell::text),
     },
     Column {
         title: "calls",
-        about: "how often it was asked",
+        about: "number of calls to the uid",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 6 },
         cell: |row| Some(Cell::number(row.calls() as f64, count(row.calls()))),
     },
     Column {
         title: "successes",
-        about: "calls answered with a completion that counts",
+        about: "number of successful calls",
         kind: Kind::Number,
         shown: Shown::OnThePage,
         cell: |row| Some(Cell::number(row.successes() as f64, count(row.successes()))),
     },
     Column {
         title: "success rate",
-        about: "successes among its calls",
+        about: "share of successful calls",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 2 },
         cell: |row| row.success_rate().map(|rate| Cell::number(rate, percent(rate))),
     },
     Column {
         title: "mean reward",
-        about: "mean reward of its successful calls",
+        about: "mean reward of the successful calls",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 1 },
         cell: |row| row.mean_reward.map(|reward| Cell::number(reward, value(reward))),
     },
     Column {
         title: "deviation",
-        about: "standard deviation of its rewards",
+        about: "standard deviation of the rewards",
         kind: Kind::Number,
         shown: Shown::OnThePage,
         cell: |row| {
@@ -131,14 +131,14 @@ const COLUMNS: [Column; 20] = [
     },
     Column {
         title: "weight",
-        about: "mean over the validators of the last weights that the chain took from each",
+        about: "mean over the validators of the last weight that the chain accepted from each",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 7 },
         cell: |row| row.weight.map(|weight| Cell::number(weight, value(weight))),
     },
     Column {
         title: "incentive",
-        about: "its share of what the chain's last epoch paid miners",
+        about: "share of the emission to miners in the chain's last epoch",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 4 },
         cell: |row| {
@@ -148,7 +148,7 @@ const COLUMNS: [Column; 20] = [
     },
     Column {
         title: "dividends",
-        about: "its share of what the chain's last epoch paid validators",
+        about: "share of the emission to validators in the chain's last epoch",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 5 },
         cell: |row| {
@@ -158,7 +158,7 @@ const COLUMNS: [Column; 20] = [
     },
     Column {
         title: "emission (TAO)",
-        about: "what the chain's epochs paid it over the run",
+        about: "amount paid by the chain's epochs over the run",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 0 },
         cell: |row| {
@@ -168,7 +168,7 @@ const COLUMNS: [Column; 20] = [
     },
     Column {
         title: "call time (ms)",
-        about: "mean time of a call, failed ones included",
+        about: "mean duration of a call, including failed calls",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 8 },
         cell: |row| {
@@ -186,7 +186,7 @@ const COLUMNS: [Column; 20] = [
     failures::<8>(),
 ];
 
-/// Calls that ended in outcome number `KIND`.
+/// Returns the column for the number of calls with the outcome at index `KIND`.
 const fn failures<const KIND: usize>() -> Column {
     Column {
         title: OUTCOMES[KIND].name,
@@ -201,14 +201,14 @@ const fn failures<const KIND: usize>() -> Column {
 }
 
 impl Summary {
-    /// The columns in which at least one row has something to say.
+    /// Returns the columns in which at least one row has a value.
     pub(crate) fn columns(&self) -> Vec<Column> {
         let says_something = |column: &Column| self.uids.iter().any(|row| (column.cell)(row).is_some());
         COLUMNS.into_iter().filter(says_something).collect()
     }
 
-    /// The table for a terminal of `width` characters, without colours. Of more than 40 uids it has the 15 best and the
-    /// 15 worst paid. A line below it says how all calls ended.
+    /// Returns the table for a terminal of `width` characters, without colours, followed by a sentence about the outcomes
+    /// of all calls. If there are more than 40 uids, only the 15 best and the 15 worst paid are shown.
     pub fn table(&self, width: usize) -> String {
         if self.uids.is_empty() {
             return "no uid was called\n".to_owned();
@@ -244,7 +244,7 @@ impl Summary {
             below.insert(
                 0,
                 format!(
-                    "{} of {} uids are left out, between the {} best and the {} worst by {}",
+                    "{} of {} uids are omitted, between the {} best and the {} worst by {}",
                     count(left_out as u64),
                     count(self.uids.len() as u64),
                     best.len(),
@@ -256,7 +256,7 @@ impl Summary {
         format!("{}\n\n{}\n", table.fitted(width), below.join("\n"))
     }
 
-    /// All rows and none, or the best and the worst of many.
+    /// Returns all rows and an empty slice, or the best and the worst of many rows.
     fn ends(&self) -> (&[UidRow], &[UidRow]) {
         if self.uids.len() <= SHOWN_WHOLE {
             return (&self.uids, &[]);

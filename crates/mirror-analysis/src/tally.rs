@@ -1,24 +1,24 @@
-//! What is known of one uid.
+//! Statistics of one uid.
 
 use crate::moments::{Mean, Moments};
 use crate::outcome::OutcomeCounts;
 use crate::series::Series;
 
-/// Columns of a heat map over time, at most.
+/// Maximum number of columns of a heat map over time.
 const COLUMNS: usize = 500;
 
-/// What the calls of one uid came to.
+/// Statistics of the calls and weights of one uid.
 #[derive(Clone, Debug)]
 pub struct UidTally {
-    /// how its calls ended
+    /// Outcomes of its calls.
     pub outcomes: OutcomeCounts,
-    /// of its successful calls, those that are finite
+    /// Finite rewards of its successful calls.
     pub rewards: Moments,
-    /// seconds a call, those that failed included
+    /// Duration of a call in seconds, including failed calls.
     pub call_time: Moments,
-    /// rewards by iteration
+    /// Rewards by iteration.
     pub rewards_over_time: Series<Mean>,
-    /// weights that validators set, by step
+    /// Weights that validators set, by step.
     pub weights_over_time: Series<Mean>,
 }
 

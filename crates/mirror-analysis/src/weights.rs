@@ -9,19 +9,19 @@ use crate::columns::column;
 use crate::error::AnalysisError;
 use crate::tally::UidTally;
 
-/// What became of all settings of weights, and the last of each validator.
+/// Number of accepted and refused settings of weights, and the last accepted weights of each validator.
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
-    /// settings that the chain took
+    /// Number of settings that the chain accepted.
     pub set: u64,
-    /// settings that the chain refused
+    /// Number of settings that the chain refused.
     pub refused: u64,
     last: BTreeMap<String, Setting>,
-    /// The validator and the time of the setting that the row before belonged to.
+    /// Validator and time (step and block) of the setting to which the previous row belongs.
     current: Option<(String, (u64, u64))>,
 }
 
-/// One validator's weights at a time.
+/// The weights of one validator at one time.
 #[derive(Clone, Debug, Default)]
 struct Setting {
     /// Step and block.
@@ -32,7 +32,8 @@ struct Setting {
 impl Weights {
     pub(crate) const COLUMNS: [&'static str; 6] = ["validator", "step", "block", "uid", "weight", "refusal"];
 
-    /// The mean over the validators of the last weights that the chain took from each; none where it took none.
+    /// Returns the mean over the validators of the last weight that the chain accepted from each. `None` if it accepted
+    /// none.
     pub fn last_mean(&self, uid: u32) -> Option<f64> {
         let weights = self
             .last
@@ -67,7 +68,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Counts a setting at the first of its rows, which stand together.
+    /// Counts a setting at its first row. The rows of a setting are adjacent.
     fn note_setting(&mut self, validator: &str, at: (u64, u64), taken: bool) {
         let same = |(whose, when): &(String, (u64, u64))| whose == validator && *when == at;
         if self.current.as_ref().is_some_and(same) {

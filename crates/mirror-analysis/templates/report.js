@@ -1,6 +1,7 @@
 "use strict";
 
-// Tables: a heading's button sorts by its column; numbers from the greatest, words from the first; what is empty stays last.
+// Tables: the button in a heading sorts by its column: numbers in descending order first,
+// text in ascending order first. Empty cells are always last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -29,7 +30,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Plots: drawn once the page stands, in the page's own colours, which change with the reader's scheme and on paper.
+// Plots: drawn after the page has been rendered, in the colours of the page, which change with the colour scheme and in
+// print.
 const charts = JSON.parse(document.getElementById("figures").textContent);
 const paperWidth = 690;
 
@@ -69,7 +71,8 @@ function drawAll(width) {
   }
 }
 
-// Some frames after the page stands: a frame callback would never come to a page that is printed or looked at unseen.
+// The plots are drawn some frames after the page has loaded. A frame callback would never be called for a page that is
+// printed or in the background.
 addEventListener("load", () => setTimeout(() => {
   const library = document.createElement("script");
   library.textContent = document.getElementById("library").textContent;

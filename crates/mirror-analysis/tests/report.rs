@@ -1,4 +1,4 @@
-//! The page: what stands on it, what does not get onto it, how large it grows.
+//! Tests of the report: its content, the escaping of text, and its size.
 
 mod made_up;
 
@@ -6,7 +6,7 @@ use made_up::{event, failure, incident, recorded, recorded_in, success, training
 use mirror_analysis::{RunData, Summary, plots, render_report, write_report};
 use mirror_proto::mirror::v1::{IncidentKind, Outcome, Record};
 
-/// The page of a run, and its part before the scripts.
+/// The page of a run, with the part before the scripts.
 struct Page {
     html: String,
     text: String,
@@ -20,7 +20,7 @@ fn page(records: &[Record]) -> Page {
     let text = html
         .split("<script")
         .next()
-        .expect("there is a first part")
+        .expect("splitting yields a first part")
         .to_owned();
     Page { html, text, summary }
 }
@@ -42,7 +42,7 @@ fn the_page_shows_every_number_of_the_table() {
     assert_eq!(
         page.text.matches("<th scope=\"row\" class=\"number\"").count(),
         17,
-        "a row a uid, the validator's among them"
+        "one row per uid, including the validator"
     );
 }
 
@@ -70,12 +70,12 @@ fn embedded_figures(html: &str) -> Vec<serde_json::Value> {
     let (_, after) = html
         .split_once("id=\"figures\">")
         .expect("the figures are embedded");
-    let (json, _) = after.split_once("</script>").expect("they end");
-    serde_json::from_str(json).expect("they are JSON")
+    let (json, _) = after.split_once("</script>").expect("the figures end");
+    serde_json::from_str(json).expect("the figures are JSON")
 }
 
 #[test]
-fn a_cell_of_the_heat_map_is_blank_where_a_uid_was_not_asked() {
+fn a_cell_of_the_heat_map_is_blank_if_a_uid_was_not_called() {
     let page = page(&[
         with_calls(event(0, 0), vec![success(0, 1.0, 0.1)]),
         with_calls(event(0, 1), vec![success(3, 0.5, 0.1)]),
@@ -88,7 +88,7 @@ fn a_cell_of_the_heat_map_is_blank_where_a_uid_was_not_asked() {
 }
 
 #[test]
-fn texts_of_a_run_are_shown_and_never_run() {
+fn texts_of_a_run_are_shown_but_not_executed() {
     let mut hostile = success(0, 1.0, 0.1);
     hostile.completion = BREAKING.to_owned();
     let mut question = event(0, 0);
@@ -110,30 +110,30 @@ fn texts_of_a_run_are_shown_and_never_run() {
         assert_eq!(html.matches(tag).count(), benign.matches(tag).count(), "{tag}");
     }
     let shown = html.matches("&#60;/script&#62;&#60;script&#62;alert(1)").count();
-    // Question, completion, the validator's name twice, three of the incident, whose kind is no text, and the
-    // experiment.
+    // The prompt, the completion, the validator's name twice, three texts of the incident, whose kind is not a text,
+    // and the experiment.
     assert_eq!(shown, 8);
 }
 
 #[test]
-fn the_page_asks_the_network_for_nothing() {
+fn the_page_loads_nothing_from_the_network() {
     let page = page(&training(40, 16));
     assert!(
         page.html.contains("default-src 'none'"),
-        "the browser is told to load nothing"
+        "the page forbids the browser to load anything"
     );
-    // What is ours, without the library's own text.
+    // The page without the text of the library.
     let (ours, _) = page
         .html
         .split_once("id=\"library\"")
-        .expect("the library comes last");
+        .expect("the library is at the end");
     for remote in ["http://", "https://", "src=", "<link", "@import", "url("] {
         assert!(!ours.contains(remote), "{remote} on the page");
     }
 }
 
 #[test]
-fn the_text_comes_before_the_scripts_and_the_library_once() {
+fn the_text_precedes_the_scripts_and_the_library_occurs_once() {
     let page = page(&training(40, 16));
     assert!(
         page.text.len() < 100_000,
@@ -146,7 +146,7 @@ fn the_text_comes_before_the_scripts_and_the_library_once() {
 }
 
 #[test]
-fn a_run_four_times_as_long_has_a_page_as_large() {
+fn a_run_four_times_as_long_has_a_page_of_the_same_size() {
     let size = |steps| page(&training(steps, 64)).html.len();
     let short = size(5_000);
     let long = size(20_000);
@@ -158,7 +158,7 @@ fn a_run_four_times_as_long_has_a_page_as_large() {
 }
 
 #[test]
-fn a_run_with_nothing_to_show_is_a_page_that_says_so() {
+fn the_page_of_a_run_without_data_states_what_is_missing() {
     let failed = vec![
         failure(0, Outcome::Timeout, 4.0),
         failure(1, Outcome::Unreachable, 0.1),
@@ -170,23 +170,23 @@ fn a_run_with_nothing_to_show_is_a_page_that_says_so() {
             assert!(page.text.contains(sentence), "{sentence:?} is not on the page");
         }
         assert!(page.html.ends_with("</html>") || page.html.ends_with("</html>\n"));
-        assert!(!page.text.contains("NaN"), "no number is no number");
+        assert!(!page.text.contains("NaN"), "the page shows no NaN");
     };
     check(
         &[],
         &[
             "No event was recorded",
             "No uid was called.",
-            "Nothing to draw: no call got a reward.",
-            "Nothing to draw: there was no forward.",
+            "Nothing to draw: no call received a reward.",
+            "Nothing to draw: no forward was made.",
         ],
     );
     check(
         &[with_calls(event(0, 0), failed)],
         &[
             "None of 2 calls succeeded: 1 timeout, 1 unreachable.",
-            "In 1 event no uid gave a completion that counts.",
-            "Nothing to draw: no call got a reward.",
+            "In 1 event no call succeeded.",
+            "Nothing to draw: no call received a reward.",
         ],
     );
     check(
@@ -196,8 +196,8 @@ fn a_run_with_nothing_to_show_is_a_page_that_says_so() {
     check(
         &[with_calls(event(0, 0), unusable)],
         &[
-            "The reward model gave 1 reward that",
-            "1 call made, and every one succeeded.",
+            "1 reward of the reward model is not finite",
+            "1 call made, all successful.",
         ],
     );
     check(
@@ -210,7 +210,7 @@ fn a_run_with_nothing_to_show_is_a_page_that_says_so() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_is_shown_as_such() {
+fn an_interrupted_run_is_shown_as_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let run = recorded_in(folder.path(), &training(3, 4));
     let manifest = run.layout().manifest();
@@ -223,7 +223,7 @@ fn a_run_that_was_interrupted_is_shown_as_such() {
 }
 
 #[test]
-fn the_report_is_written_beside_the_tables_with_the_experiment_in_it() {
+fn the_report_is_written_next_to_the_tables_with_the_experiment() {
     let recorded = recorded(&training(3, 4));
     let data = RunData::read(&recorded.run).unwrap();
     let summary = Summary::of(&data);

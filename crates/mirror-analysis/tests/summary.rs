@@ -1,4 +1,4 @@
-//! The table of uids and the totals of runs small enough to reckon by hand.
+//! Tests of the table of uids and the totals, with runs that are small enough to calculate the results manually.
 
 mod made_up;
 
@@ -13,15 +13,12 @@ fn read(records: &[Record]) -> RunData {
 
 #[track_caller]
 fn near(found: Option<f64>, expected: f64) {
-    let found = found.expect("there is a value");
-    assert!(
-        (found - expected).abs() < 1e-6,
-        "{found} where {expected} belongs"
-    );
+    let found = found.expect("a value exists");
+    assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
 }
 
-/// Three events: uid 0 answers twice, uid 1 never, uid 2 too briefly; weights of two validators and one refused
-/// setting.
+/// Returns three events, in which uid 0 answers twice, uid 1 never, and uid 2 too briefly. They are followed by weights
+/// of two validators, of which one setting is refused, and an incident.
 fn tiny() -> Vec<Record> {
     let mut slow = failure(1, Outcome::Timeout, 0.4);
     slow.timing_dependent = true;
@@ -49,7 +46,7 @@ fn tiny() -> Vec<Record> {
 }
 
 #[test]
-fn a_tiny_run_has_the_numbers_that_a_hand_reckons() {
+fn the_summary_of_a_tiny_run_agrees_with_a_manual_calculation() {
     let summary = Summary::of(&read(&tiny()));
 
     assert_eq!(summary.pay, Pay::Weight);
@@ -89,13 +86,13 @@ fn a_tiny_run_has_the_numbers_that_a_hand_reckons() {
     assert_eq!((totals.timing_dependent, totals.unusable_rewards), (1, 0));
     assert_eq!((totals.outcomes.calls(), totals.outcomes.successes()), (5, 2));
     near(totals.mean_reward, 2.0);
-    // From the start of step 0 to half a second after that of step 1.
+    // The duration is from the start of step 0 to half a second after the start of step 1.
     near(totals.duration, 1.5);
     near(totals.step_rate(), 2.0 / 1.5);
 }
 
 #[test]
-fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
+fn incentive_is_of_the_last_epoch_and_emission_of_all_epochs() {
     let mut records = tiny();
     // The last epoch may be read first.
     records.extend([epoch(2, &[13_107, 52_428, 0]), epoch(1, &[65_535, 0, 0])]);
@@ -109,7 +106,7 @@ fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
     assert_eq!(
         order,
         [1, 0, 2, 3, 9],
-        "by incentive, then by dividends, who has none last"
+        "ordered by incentive, then by dividends, with uids without dividends last"
     );
 
     let [copycat, first, nothing, validator, late] = &summary.uids[..] else {
@@ -120,7 +117,7 @@ fn the_chains_last_epoch_says_who_is_paid_and_all_its_epochs_how_much() {
     near(nothing.incentive, 0.0);
     near(validator.dividends, 1.0);
     assert_eq!((validator.incentive, copycat.dividends), (None, None));
-    // A rao for each 65,535th of either epoch.
+    // One rao is paid for each 65,535th in both epochs.
     let rao = |row: &mirror_analysis::UidRow| row.emission.map(|tao| (tao * 1e9).round());
     assert_eq!(rao(copycat), Some(52_428.0));
     assert_eq!(rao(first), Some(65_535.0 + 13_107.0));
@@ -150,7 +147,7 @@ fn a_manual_forward_is_counted_and_left_out() {
 }
 
 #[test]
-fn rewards_that_are_no_numbers_are_counted_and_left_out_of_means() {
+fn rewards_that_are_not_finite_are_counted_and_excluded_from_means() {
     let calls = vec![
         success(0, f32::NAN, 0.1),
         success(1, f32::INFINITY, 0.1),
@@ -165,7 +162,7 @@ fn rewards_that_are_no_numbers_are_counted_and_left_out_of_means() {
 }
 
 #[test]
-fn an_outcome_that_is_not_known_is_counted_as_a_call() {
+fn an_unknown_outcome_is_counted_as_a_call() {
     let Record {
         kind: Some(Kind::Event(mut strange)),
     } = with_calls(event(0, 0), vec![failure(0, Outcome::Empty, 0.1)])
@@ -181,7 +178,7 @@ fn an_outcome_that_is_not_known_is_counted_as_a_call() {
 }
 
 #[test]
-fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a_large_one() {
+fn the_table_shows_every_uid_of_a_small_network_and_states_what_it_omits_of_a_large_one() {
     let rows = |table: &str| {
         let first_word = |line: &str| line.split_whitespace().next().map(str::to_owned);
         let uids = table
@@ -200,19 +197,19 @@ fn the_table_shows_every_uid_of_a_small_network_and_says_what_it_leaves_out_of_a
     assert!(small.ends_with("\n2 of 5 calls succeeded; the others: 1 too short, 2 timeout\n"));
 
     let large = table_of(256);
-    // The two lines below it begin with a number as well.
+    // The two lines below the table begin with a number as well.
     assert_eq!(rows(&large), 30 + 2, "{large}");
     assert!(
-        large.contains("\n226 of 256 uids are left out, between the 15 best and the 15 worst by weight\n"),
+        large.contains("\n226 of 256 uids are omitted, between the 15 best and the 15 worst by weight\n"),
         "{large}"
     );
 }
 
 #[test]
-fn the_tables_numbers_stand_below_each_other() {
+fn the_numbers_of_a_column_are_aligned() {
     let table = Summary::of(&read(&training(40, 16))).table(usize::MAX);
     let column_end = |title: &str| {
-        let heading = table.lines().next().expect("there is a heading");
+        let heading = table.lines().next().expect("the table has a heading");
         let start = heading.find(title).expect("the column has a heading") + title.len();
         heading[..start].chars().count()
     };
@@ -229,7 +226,7 @@ fn the_tables_numbers_stand_below_each_other() {
 }
 
 #[test]
-fn an_empty_run_has_no_table_and_says_so() {
+fn an_empty_run_has_a_message_instead_of_a_table() {
     let summary = Summary::of(&read(&[]));
     assert!(summary.uids.is_empty());
     assert_eq!(summary.totals.success_rate(), None);

@@ -1,4 +1,4 @@
-//! The runs of a folder: which there are, and which one somebody means.
+//! Lists the runs of a directory and finds a run by a part of its id.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::run::standing;
 /// A run in a list.
 #[derive(Debug)]
 pub struct Listed {
-    /// its folder's name
+    /// Name of the run's directory.
     pub id: String,
-    /// its folder
+    /// The run's directory.
     pub path: PathBuf,
-    /// what it is and how it stands, or why that cannot be told
+    /// The run's manifest and state, or the reason why they cannot be read.
     pub run: Result<(Manifest, State), RunError>,
 }
 
-/// The runs in `runs_dir`, newest first. Folders that hold no run are passed over; a run that cannot be read is listed
-/// with the reason. A `runs_dir` that is not there holds no runs.
+/// Returns the runs in `runs_dir`, newest first. Directories that contain no run are skipped. A run that cannot be read
+/// is listed with the error. If `runs_dir` does not exist, the list is empty.
 pub fn runs(runs_dir: impl AsRef<Path>) -> Result<Vec<Listed>, RunError> {
     let runs_dir = runs_dir.as_ref();
     let read_error = |error| RunError::read(runs_dir, error);
@@ -38,7 +38,7 @@ pub fn runs(runs_dir: impl AsRef<Path>) -> Result<Vec<Listed>, RunError> {
         }
         let layout = Layout::new(&path);
         match standing(&layout) {
-            // Where the lock lies, a run was begun.
+            // A directory with a lock file is a run that was started.
             Err(RunError::NotARun { .. }) if !layout.lock().exists() => {}
             run => listed.push(Listed {
                 id: entry.file_name().to_string_lossy().into_owned(),
@@ -51,7 +51,8 @@ pub fn runs(runs_dir: impl AsRef<Path>) -> Result<Vec<Listed>, RunError> {
     Ok(listed)
 }
 
-/// The folder of the run that `wanted` means: the beginning of an id in `runs_dir`, `last` for the newest, or a path.
+/// Returns the directory of the run that `wanted` identifies: a path, the beginning of an id in `runs_dir`, or `last`
+/// for the newest run.
 pub fn find(runs_dir: impl AsRef<Path>, wanted: &str) -> Result<PathBuf, RunError> {
     let runs_dir = runs_dir.as_ref();
     let as_path = Path::new(wanted);

@@ -1,4 +1,4 @@
-//! What can stand in a column: how a Rust type becomes an Arrow array, and a cell of one becomes it again.
+//! Values of columns: conversion of Rust types to Arrow arrays and back.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field};
 
-/// Why a file's column does not hold what the table says.
+/// The reason why a column of a file does not match its table.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnError {
-    /// The column is not there.
+    /// The column is missing.
     #[error("column {column} is missing")]
     Missing {
-        /// its name
+        /// Name of the column.
         column: &'static str,
     },
-    /// The column holds something else.
-    #[error("column {column} holds {found} where {expected} belongs")]
+    /// The column has another type.
+    #[error("column {column} has type {found}, expected {expected}")]
     Type {
-        /// its name
+        /// Name of the column.
         column: &'static str,
-        /// the type it has
+        /// Type of the column in the file.
         found: DataType,
-        /// the type it should have
+        /// Expected type of the column.
         expected: DataType,
     },
-    /// A cell without a value, where every cell has one.
+    /// A cell is empty in a column that requires values.
     #[error("column {column} has empty cells")]
     Null {
-        /// its name
+        /// Name of the column.
         column: &'static str,
     },
 }
 
-/// A type whose values fill a column.
+/// A type whose values are the cells of a column.
 pub(crate) trait Cell: Sized + 'static {
     type Array: Array + 'static;
     const NULLABLE: bool;
@@ -47,11 +47,11 @@ pub(crate) trait Cell: Sized + 'static {
     fn gather<'a>(cells: impl Iterator<Item = &'a Self>) -> ArrayRef;
     fn get(array: &Self::Array, row: usize) -> Self;
 
-    /// Equal to the last bit; one NaN is like another.
+    /// Returns whether two cells are equal to the last bit. All NaNs are equal.
     fn same(&self, other: &Self) -> bool;
-    /// As text for people.
+    /// Formats the cell for people.
     fn show(&self) -> String;
-    /// Roughly the memory it takes.
+    /// Returns the approximate size in memory, in bytes.
     fn bytes(&self) -> usize {
         size_of::<Self>()
     }
@@ -60,7 +60,7 @@ pub(crate) trait Cell: Sized + 'static {
         Field::new(column, Self::data_type(), Self::NULLABLE)
     }
 
-    /// The column of `batch`, checked so that [`Cell::get`] cannot fail on it.
+    /// Returns the column of `batch` after checking its type, so that [`Cell::get`] cannot fail.
     fn column<'a>(batch: &'a RecordBatch, column: &'static str) -> Result<&'a Self::Array, ColumnError> {
         let array = batch
             .column_by_name(column)
@@ -151,7 +151,7 @@ fn same_option<T: Cell>(one: Option<&T>, other: Option<&T>) -> bool {
 }
 
 fn show_option<T: Cell>(cell: Option<&T>) -> String {
-    cell.map_or_else(|| "nothing".to_owned(), Cell::show)
+    cell.map_or_else(|| "null".to_owned(), Cell::show)
 }
 
 impl Cell for String {
@@ -212,7 +212,7 @@ impl Cell for Option<String> {
     }
 }
 
-/// Lists of numbers.
+/// Implements [`Cell`] for lists of numbers.
 macro_rules! list {
     ($type:ty, $variant:ident, $builder:ident, $arrow:ident) => {
         impl Cell for Vec<$type> {

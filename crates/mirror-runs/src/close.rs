@@ -1,7 +1,7 @@
-//! The end of a run, in order or after a crash: the journal becomes tables.
+//! Finishes a run, in order or after a crash, by converting the journal to tables.
 //!
-//! Each step may be cut short and done again. Until the manifest says that the run has ended, the journal holds all of
-//! it; from then on the tables do, and what is left of the journal may go.
+//! Each step may be interrupted and repeated. The journal contains the whole run until the manifest states that the run
+//! has ended. From then on the tables contain it, and the rest of the journal may be removed.
 
 use std::fs;
 use std::io;
@@ -17,21 +17,23 @@ use crate::manifest::{Counts, Ended, Manifest, State, timestamp};
 use crate::parts::{self, Part};
 use crate::tables::TABLES;
 
-/// What [`recover`] found.
+/// The result of [`recover`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recovery {
-    /// the run had been interrupted; all that was acknowledged is in its tables now
+    /// The run was interrupted. Its tables now contain every acknowledged record.
     Recovered(Manifest),
-    /// the run had ended before
+    /// The run had already ended.
     AlreadyEnded(Manifest),
 }
 
-/// Ends the run in the folder `path` whose coordinator is gone. It may itself be interrupted and run again.
+/// Finishes the run in the directory `path` whose coordinator no longer runs. It may be interrupted and repeated.
 ///
-/// Fails with [`RunError::GoingOn`] while somebody writes the run.
+/// # Errors
+///
+/// Returns [`RunError::GoingOn`] if another process is writing the run.
 pub fn recover(path: impl AsRef<Path>) -> Result<Recovery, RunError> {
     let layout = Layout::new(path.as_ref());
-    // Before the lock, whose file would else be made in any folder.
+    // This check precedes the lock, because taking the lock would create its file in any directory.
     Manifest::read(&layout)?;
     let _lock = RunLock::take(&layout)?;
     let manifest = Manifest::read(&layout)?;
@@ -45,7 +47,7 @@ pub fn recover(path: impl AsRef<Path>) -> Result<Recovery, RunError> {
     Ok(Recovery::AlreadyEnded(manifest))
 }
 
-/// Ends a run whose recorder came to its end now.
+/// Finishes a run whose recorder ends now.
 pub(crate) fn finish(
     layout: &Layout,
     manifest: Manifest,

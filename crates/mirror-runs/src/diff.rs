@@ -1,10 +1,10 @@
-//! Compares two runs of the same experiment: the same events, timing apart?
+//! Compares two runs of the same experiment: are their events equal, except for timing?
 //!
-//! Decisions repeat from the same file and seed, timings do not. So the columns that tell time are left out, and a call
-//! that was lost to real slowness (`timing_dependent`) excuses itself and what its validator did from there on: its
-//! rewards, its gating model and its weights follow from it, and so does what the chain did in later blocks. Such
-//! differences are listed apart. Manual forwards are counted and not compared, nor are incidents, which tell of
-//! processes. Both runs are read once, side by side.
+//! Decisions are the same for the same file and random seed, but timings are not. Columns with timings are therefore
+//! not compared. A call that was lost to real slowness (`timing_dependent`) excuses its own differences and the later
+//! ones of its validator, because the validator's rewards, gating model and weights depend on it. It also excuses
+//! differences of the chain in later blocks. Excused differences are listed separately. Manual forwards are counted but
+//! not compared. Incidents are not compared, because they describe processes. Both runs are read once, in parallel.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -17,75 +17,75 @@ use crate::tables::{
     BondRow, EpochRow, EventRow, LossRow, MANUAL, ParameterRow, ResponseRow, Row, TransactionRow, WeightRow,
 };
 
-/// Longest value shown, characters.
+/// Maximum length of a shown value, in characters.
 const MAX_VALUE: usize = 160;
 
-/// How two runs differ.
+/// The differences between two runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// rows that both runs have, by table
+    /// Number of rows that both runs contain, by table.
     pub compared: BTreeMap<&'static str, u64>,
-    /// what nothing excuses
+    /// Differences without an excuse.
     pub divergences: Sample<Divergence>,
-    /// calls that in either run were lost to real slowness
+    /// Calls that were lost to real slowness in either run.
     pub timing_dependent: Sample<String>,
-    /// differences in such calls, and in what followed from them
+    /// Differences in such calls, and in events that depend on them.
     pub excused: Sample<Divergence>,
-    /// manual forwards, in the first run and in the second
+    /// Number of manual forwards in the first and in the second run.
     pub manual: (u64, u64),
 }
 
-/// What two runs are to each other.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// the same in all that is compared
+    /// The runs are equal in everything that is compared.
     Same,
-    /// the same but for calls lost to real slowness and what followed from them
+    /// The runs are equal except for calls lost to real slowness and events that depend on them.
     SameButForTiming,
-    /// different
+    /// The runs differ.
     Different,
 }
 
-/// The first few of many.
+/// The first elements of a longer list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample<T> {
-    /// the first ones
+    /// The first elements.
     pub first: Vec<T>,
-    /// how many there are
+    /// Total number of elements.
     pub total: u64,
 }
 
-/// A place at which two runs differ.
+/// A difference between two runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
-    /// the table
+    /// Name of the table.
     pub table: &'static str,
-    /// which row, in words
+    /// Description of the row.
     pub row: String,
-    /// how
+    /// Kind of the difference.
     pub what: Disagreement,
 }
 
-/// How two runs differ at one place.
+/// Kind of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disagreement {
-    /// the second run has no such row
+    /// The second run has no such row.
     OnlyFirst,
-    /// the first run has no such row
+    /// The first run has no such row.
     OnlySecond,
-    /// both have it, with different values in a column
+    /// Both runs have the row, with different values in a column.
     Column {
-        /// the column
+        /// Name of the column.
         name: &'static str,
-        /// the first run's value, shortened
+        /// Value in the first run, shortened.
         first: String,
-        /// the second run's value, shortened
+        /// Value in the second run, shortened.
         second: String,
     },
 }
 
 impl Difference {
-    /// The result in a word.
+    /// Returns the result of the comparison.
     pub fn verdict(&self) -> Verdict {
         match (self.divergences.total, self.excused.total) {
             (0, 0) => Verdict::Same,
@@ -124,7 +124,7 @@ impl<T> Sample<T> {
     }
 }
 
-/// Compares two runs and names the first `keep` differences of each kind.
+/// Compares two runs. The result contains the first `keep` differences of each kind.
 pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunError> {
     let mut comparison = Comparison {
         difference: Difference::default(),
@@ -132,7 +132,7 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
         excused_after: None,
         keep,
     };
-    // The calls come first: they tell what is excused in all the rest.
+    // The responses are compared first, because they determine which differences are excused in the other tables.
     comparison.compare::<ResponseRow>(first, second)?;
     comparison.difference.manual = comparison.compare::<EventRow>(first, second)?;
     comparison.compare::<LossRow>(first, second)?;
@@ -144,34 +144,34 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     Ok(comparison.difference)
 }
 
-/// gRPC status of a call that had no answer in time.
+/// gRPC status of a call that exceeded its deadline.
 const DEADLINE_EXCEEDED: i32 = 4;
 
-/// Step and half.
+/// Step and forward index.
 type Moment = (u64, u32);
 
 struct Comparison {
     difference: Difference,
-    /// By validator, the moment of its first call that slowness made different.
+    /// For each validator, the moment of its first call with a difference that slowness caused.
     excused_from: HashMap<String, Moment>,
-    /// The block at which the first event was made that is excused.
+    /// The block at which the first excused event occurred.
     excused_after: Option<u64>,
     keep: usize,
 }
 
-/// What a row follows from.
+/// The cause on which a row depends.
 enum Origin<'row> {
-    /// All that a validator had done up to a moment.
+    /// Everything that a validator had done up to a moment.
     Validator(&'row str, Moment),
-    /// All that was done before a block closed.
+    /// Everything that happened before a block closed.
     Block(u64),
 }
 
-/// A table whose rows must repeat from run to run.
+/// A table whose rows must be equal in repeated runs.
 trait Repeatable: Row {
     fn origin(&self) -> Origin<'_>;
 
-    /// The last block that had closed when it was made, of what a validator makes.
+    /// Returns the last block that had closed when the row was made. `None` for tables without it.
     fn made_at(&self) -> Option<u64> {
         None
     }
@@ -184,7 +184,7 @@ trait Repeatable: Row {
         false
     }
 
-    /// Whether a column says the same of two runs, wherever it has the same value.
+    /// Returns whether a column must have the same value in both runs.
     fn repeats(&self, _other: &Self, column: &str) -> bool {
         !Self::TIMING.contains(&column)
     }
@@ -217,8 +217,9 @@ impl Repeatable for ResponseRow {
         self.timing_dependent
     }
 
-    /// The words of a transport that failed name sockets, which no two runs share; an axon's own words repeat. Whether
-    /// a reward arrived in time moves nothing.
+    /// Excludes the messages of a failed transport, which contain socket addresses that differ from run to run. The
+    /// messages of an axon are compared. Also excludes the status of a reward call that exceeded its deadline in either
+    /// run, because nothing depends on it.
     fn repeats(&self, other: &Self, column: &str) -> bool {
         let transport_failed = self.grpc_code != 0 || other.grpc_code != 0;
         let transport_speaks = column == "return_message" && transport_failed;
@@ -249,7 +250,7 @@ impl Repeatable for ParameterRow {
 }
 
 impl Repeatable for WeightRow {
-    /// Weights follow from all of their step.
+    /// Returns the end of the step, because weights depend on the whole step.
     fn origin(&self) -> Origin<'_> {
         Origin::Validator(&self.validator, (self.step, u32::MAX))
     }
@@ -260,7 +261,7 @@ impl Repeatable for TransactionRow {
         Origin::Block(self.block)
     }
 
-    /// No two runs share the ports that the kernel gives them.
+    /// Excludes the arguments of `serve_` calls, because the kernel assigns different ports in every run.
     fn repeats(&self, _other: &Self, column: &str) -> bool {
         column != "arguments" || !self.call.starts_with("serve_")
     }
@@ -279,7 +280,7 @@ impl Repeatable for BondRow {
 }
 
 impl Comparison {
-    /// Returns how many rows were left out in either run because they are manual.
+    /// Returns the number of rows of the first and of the second run that were skipped because they are manual.
     fn compare<R: Repeatable>(&mut self, first: &Run, second: &Run) -> Result<(u64, u64), RunError> {
         let mut both = 0;
         let mut manual = (0, 0);
@@ -351,7 +352,7 @@ impl Comparison {
         }
     }
 
-    /// From the block of an excused event on, the chain may differ.
+    /// Records the block of an excused event. The chain may differ after it.
     fn note_excused_block<R: Repeatable>(&mut self, row: &R) {
         if let Some(block) = row.made_at()
             && self.is_excused(row)
@@ -382,7 +383,7 @@ fn shorten(value: &str) -> String {
     }
 }
 
-/// The rows of two runs side by side.
+/// Iterates over the rows of two runs in parallel.
 struct Pairs<R> {
     first: Rows<R>,
     second: Rows<R>,

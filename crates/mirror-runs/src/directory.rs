@@ -1,4 +1,4 @@
-//! A new run's folder.
+//! Creates the directory of a new run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,36 +14,36 @@ use crate::layout::Layout;
 use crate::lock::RunLock;
 use crate::manifest::Manifest;
 
-/// Longest part of an id that comes from the experiment's name, characters.
+/// Maximum length of the part of an id that is derived from the experiment's name, in characters.
 const MAX_SLUG: usize = 40;
 
-/// Ids tried before a folder in which they all exist is given up.
+/// Number of random ids that are tried before an error is returned because all of them exist.
 const ATTEMPTS: usize = 16;
 
-/// What a run is made of.
+/// The description of a new run.
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
-    /// the experiment's name
+    /// Name of the experiment.
     pub experiment: String,
-    /// its file as given
+    /// The experiment file as given.
     pub experiment_yml: String,
-    /// its file with every default
+    /// The experiment file with every default value.
     pub resolved_yml: String,
-    /// the run's seed
+    /// Random seed of the run.
     pub seed: u64,
-    /// what kind of work this is, in the user's word
+    /// Kind of work, as named by the user.
     pub job_type: String,
-    /// runs that belong together
+    /// Name of the group to which the run belongs.
     pub group: Option<String>,
-    /// words to find the run by
+    /// Words by which the run can be found.
     pub tags: Vec<String>,
-    /// in the user's words
+    /// Notes of the user.
     pub notes: Option<String>,
-    /// of the programs and libraries that make it
+    /// Versions of the programs and libraries of the run.
     pub versions: BTreeMap<String, String>,
 }
 
-/// The folder of a run that goes on, and the lock that says so.
+/// The directory of a running run, with its lock.
 #[derive(Debug)]
 pub struct RunDirectory {
     layout: Layout,
@@ -52,11 +52,13 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the folder of a new run in `runs_dir`, which is made as well if it is not there. Its id begins with the
+    /// Creates the directory of a new run in `runs_dir`, and `runs_dir` if it does not exist. The id begins with the
     /// time, so that ids sort by age: `2026-11-23T10-45-02-317-dummy-3f9a`.
     ///
-    /// Fails with [`RunError::ReadOnly`] or [`RunError::Full`] where the run could not be kept; nothing is left behind
-    /// then.
+    /// # Errors
+    ///
+    /// Returns [`RunError::ReadOnly`] or [`RunError::Full`] if the run cannot be written. In this case the new
+    /// directory is removed.
     pub fn create(runs_dir: impl AsRef<Path>, run: &NewRun) -> Result<Self, RunError> {
         let runs_dir = runs_dir.as_ref();
         fs::create_dir_all(runs_dir).map_err(|error| RunError::write(runs_dir, error))?;
@@ -73,19 +75,19 @@ impl RunDirectory {
             }),
             Err(error) => {
                 if let Err(leftover) = fs::remove_dir_all(&folder) {
-                    tracing::warn!(folder = %folder.display(), error = %leftover, "half a run is left behind");
+                    tracing::warn!(folder = %folder.display(), error = %leftover, "cannot remove the directory of an incomplete run");
                 }
                 Err(error)
             }
         }
     }
 
-    /// Where its files lie.
+    /// Returns the paths of the run's files.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What is known of the run so far.
+    /// Returns the manifest of the run.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -103,7 +105,7 @@ pub(crate) fn make_folder(
     let format = format_description!("[year]-[month]-[day]T[hour]-[minute]-[second]-[subsecond digits:3]");
     let time = created
         .format(format)
-        .expect("a UTC time has all that the format names");
+        .expect("a UTC time has every component of the format");
     let slug = slug(experiment);
     let mut attempt = 1;
     loop {
@@ -125,7 +127,7 @@ pub(crate) fn make_folder(
     }
 }
 
-/// The manifest comes last: a folder that has one is whole.
+/// Creates the files of a run. The manifest is written last, so that a directory with a manifest is complete.
 fn fill(layout: &Layout, manifest: &Manifest, run: &NewRun) -> Result<RunLock, RunError> {
     let lock = RunLock::take(layout)?;
     for folder in [layout.journal(), layout.parts(), layout.logs(), layout.state()] {
@@ -137,7 +139,7 @@ fn fill(layout: &Layout, manifest: &Manifest, run: &NewRun) -> Result<RunLock, R
     Ok(lock)
 }
 
-/// The experiment's name in letters, digits and single hyphens.
+/// Returns the experiment's name in letters, digits and single hyphens.
 fn slug(name: &str) -> String {
     let letters = name.chars().map(|c| {
         if c.is_ascii_alphanumeric() {

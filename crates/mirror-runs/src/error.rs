@@ -1,4 +1,4 @@
-//! What can go wrong with a run directory, in words for the person whose run it is.
+//! Errors of run directories, with messages for the owner of the run.
 
 use std::error::Error;
 use std::io;
@@ -9,124 +9,124 @@ use parquet::errors::ParquetError;
 
 use crate::cell::ColumnError;
 
-/// Why a run could not be written, read or found.
+/// The reason why a run could not be written, read or found.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The disk, or the user's share of it, is full. What was recorded until then is kept.
-    #[error("no space left for {}: free some, then try again or recover the run", path.display())]
+    /// The disk or the user's quota is full. Records written until then are kept.
+    #[error("no space left to write {}: free some space, then try again or recover the run", path.display())]
     Full {
-        /// the file that was being written
+        /// The file that was being written.
         path: PathBuf,
-        /// the operating system's word
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The folder cannot be written.
-    #[error("cannot write {}: the folder is read-only or belongs to somebody else", path.display())]
+    /// The directory cannot be written.
+    #[error("cannot write {}: the directory is read-only or belongs to another user", path.display())]
     ReadOnly {
-        /// the file or folder that was being written
+        /// The file or directory that was being written.
         path: PathBuf,
-        /// the operating system's word
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Any other failure of the operating system.
+    /// Any other error of the operating system.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// what was being done
+        /// The failed operation.
         action: &'static str,
-        /// to which file or folder
+        /// The file or directory.
         path: PathBuf,
-        /// the operating system's word
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The run's journal could not be written or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A Parquet file is damaged, or could not be written.
-    #[error("table {} cannot be used", path.display())]
+    /// A Parquet file is damaged or could not be written.
+    #[error("cannot read or write table {}", path.display())]
     Parquet {
-        /// the file
+        /// The file.
         path: PathBuf,
-        /// what the Parquet library says
+        /// The error of the Parquet library.
         source: ParquetError,
     },
-    /// A Parquet file holds other columns than its table.
-    #[error("table {} is not one of a run's", path.display())]
+    /// A Parquet file has other columns than its table.
+    #[error("{} is not a table of a run", path.display())]
     Columns {
-        /// the file
+        /// The file.
         path: PathBuf,
-        /// which column
+        /// The column and its error.
         source: ColumnError,
     },
-    /// The folder holds no manifest.
+    /// The directory contains no manifest.
     #[error("{} is not a run: it has no manifest.json", path.display())]
     NotARun {
-        /// the folder
+        /// The directory.
         path: PathBuf,
     },
-    /// A run's JSON file says something else than it should.
+    /// A JSON file of a run has unexpected content.
     #[error("{} cannot be read", path.display())]
     Json {
-        /// the file
+        /// The file.
         path: PathBuf,
-        /// what is wrong and where
+        /// The error and its position.
         source: serde_json::Error,
     },
-    /// The expectations cannot be written as the XML of `JUnit`.
+    /// The results of the expectations cannot be written as `JUnit` XML.
     #[error("{} cannot be written", path.display())]
     JUnit {
-        /// the file
+        /// The file.
         path: PathBuf,
-        /// what is wrong
+        /// The cause.
         source: quick_junit::SerializeError,
     },
     /// The run was written by a later version.
-    #[error("{} has format {found}, and this version knows formats up to {known}: read it with the version that wrote it", path.display())]
+    #[error("{} has format {found}, but this version supports formats up to {known}: read it with the version that wrote it", path.display())]
     NewerFormat {
-        /// the manifest
+        /// The manifest.
         path: PathBuf,
-        /// its format
+        /// Format of the run.
         found: u64,
-        /// the newest one known here
+        /// The newest supported format.
         known: u64,
     },
-    /// The run goes on: its coordinator holds the lock.
-    #[error("run {} is still going on", path.display())]
+    /// The run is still in progress: its coordinator holds the lock.
+    #[error("run {} is still running", path.display())]
     GoingOn {
-        /// the run's folder
+        /// The run's directory.
         path: PathBuf,
     },
-    /// Nothing by that name.
+    /// No run matches.
     #[error("no run {wanted:?} in {}", runs_dir.display())]
     NotFound {
-        /// what was looked for
+        /// The requested id.
         wanted: String,
-        /// where
+        /// The directory of runs.
         runs_dir: PathBuf,
     },
-    /// The beginning of more than one id.
+    /// More than one id begins with the requested text.
     #[error("{wanted:?} matches {} runs:\n  {}", candidates.len(), candidates.join("\n  "))]
     Ambiguous {
-        /// what was looked for
+        /// The requested id.
         wanted: String,
-        /// the ids that begin so, newest first
+        /// The matching ids, newest first.
         candidates: Vec<String>,
     },
-    /// A table has no such column.
+    /// The table has no such column.
     #[error("table {table} has no column {column:?}")]
     NoColumn {
-        /// the table
+        /// Name of the table.
         table: &'static str,
-        /// what was asked for
+        /// The requested column.
         column: String,
     },
-    /// `responses` holds a call of a forward that is not in `events`.
-    #[error("{call} belongs to no event: the run's tables do not fit each other")]
+    /// `responses` contains a call of a forward that is not in `events`.
+    #[error("{call} belongs to no event: the run's tables are inconsistent")]
     Orphan {
-        /// which call
+        /// Description of the call.
         call: String,
     },
-    /// The view of the events could not be written out.
-    #[error("cannot write the events out")]
+    /// The view of the events could not be written.
+    #[error("cannot write the events")]
     Export(#[source] io::Error),
 }
 
@@ -154,7 +154,8 @@ impl RunError {
         }
     }
 
-    /// The Parquet library wraps the operating system's errors; a full disk is still called one.
+    /// Converts an error of the Parquet library. A wrapped error of the operating system, such as a full disk, is
+    /// unwrapped.
     pub(crate) fn parquet(path: &Path, source: ParquetError) -> Self {
         match source {
             ParquetError::External(cause) => match cause.downcast::<io::Error>() {
@@ -171,7 +172,7 @@ impl RunError {
         }
     }
 
-    /// Whether a file was not where it was looked for.
+    /// Returns whether the error is caused by a missing file.
     pub(crate) fn is_absence(&self) -> bool {
         if matches!(self, Self::Journal(JournalError::Missing { .. })) {
             return true;

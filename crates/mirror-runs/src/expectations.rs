@@ -1,5 +1,5 @@
-//! What became of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for
-//! whatever shows test results.
+//! Results of an experiment's expectations: `expectations.json` for programs and the report, `junit.xml` for tools that
+//! show test results.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};
@@ -8,46 +8,46 @@ use crate::error::RunError;
 use crate::files;
 use crate::layout::Layout;
 
-/// A file of expectations larger than this was not written here.
+/// Maximum size of a file of expectations, in bytes. Larger files are rejected.
 const LARGEST: u64 = 64 << 20;
 
-/// How an expectation came out.
+/// Result of an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// what it says is so
+    /// The expectation is true.
     Held,
-    /// what it says is not so, or it was asked of nothing
+    /// The expectation is not true, or it read a table without rows.
     Failed,
-    /// it could not be asked
+    /// The expectation could not be evaluated.
     Erred,
 }
 
-/// How a question was decided, and by what.
+/// Result of the query of an expectation, with the values that determined it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// how it came out
+    /// The result.
     pub outcome: Outcome,
-    /// why, where it did not hold
+    /// The reason why the expectation did not hold, if it is known.
     pub reason: Option<String>,
-    /// what was compared, each with its value
+    /// The compared expressions, each with its value.
     pub values: Vec<(String, String)>,
 }
 
-/// An expectation and its decision.
+/// An expectation and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// the expectation's name
+    /// Name of the expectation.
     pub name: String,
-    /// its question
+    /// SQL query of the expectation.
     pub sql: String,
-    /// how it was decided
+    /// The result.
     #[serde(flatten)]
     pub decision: Decision,
 }
 
 impl Decision {
-    /// Of a question that could not be asked.
+    /// Returns the result of a query that could not be evaluated.
     pub fn erred(reason: impl Into<String>) -> Self {
         Self {
             outcome: Outcome::Erred,
@@ -56,12 +56,13 @@ impl Decision {
         }
     }
 
-    /// Whether it came out as expected.
+    /// Returns whether the expectation held.
     pub fn held(&self) -> bool {
         self.outcome == Outcome::Held
     }
 
-    /// The values that decided, and why it did not hold, in one line: `avg(reward) = 0.25; responses is empty`.
+    /// Returns the values that determined the result, and the reason why the expectation did not hold, in one line:
+    /// `avg(reward) = 0.25; responses is empty`.
     pub fn in_words(&self) -> String {
         let values = self
             .values
@@ -76,7 +77,7 @@ impl Decision {
     }
 }
 
-/// Writes the expectations checked of a run, for programs and in the XML of `JUnit`.
+/// Writes the results of a run's expectations as JSON and as `JUnit` XML.
 pub fn save(checked: &[Checked], suite: &str, layout: &Layout) -> Result<(), RunError> {
     let path = layout.expectations();
     let text = serde_json::to_vec_pretty(checked).map_err(|source| RunError::Json {
@@ -92,7 +93,7 @@ pub fn save(checked: &[Checked], suite: &str, layout: &Layout) -> Result<(), Run
     files::replace(&path, xml.as_bytes())
 }
 
-/// The expectations checked of a run; none where nothing was expected of it.
+/// Reads the results of a run's expectations. The list is empty if the run has no file of results.
 pub fn load(layout: &Layout) -> Result<Vec<Checked>, RunError> {
     let path = layout.expectations();
     let Some(text) = files::read_small(&path, LARGEST)? else {
@@ -101,7 +102,8 @@ pub fn load(layout: &Layout) -> Result<Vec<Checked>, RunError> {
     serde_json::from_slice(&text).map_err(|source| RunError::Json { path, source })
 }
 
-/// The report in the XML of `JUnit`, one test case an expectation. Characters that XML cannot hold are left out.
+/// Returns the results as `JUnit` XML, with one test case per expectation. Characters that XML does not support are
+/// removed.
 fn junit(checked: &[Checked], suite: &str) -> Result<String, quick_junit::SerializeError> {
     let mut cases = TestSuite::new(suite);
     for Checked { name, sql, decision } in checked {
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn checked_come_back_and_a_run_without_them_has_none() {
+    fn results_are_read_back_and_a_run_without_them_has_none() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
         assert_eq!(load(&layout).unwrap(), []);
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn junit_counts_failures_apart_from_errors_and_escapes_what_people_wrote() {
+    fn junit_counts_failures_and_errors_separately_and_escapes_user_text() {
         let xml = junit(&checked(), "a run").unwrap();
         let element = |name: &str| {
             let (_, element) = xml.split_once(&format!("<{name} ")).unwrap();

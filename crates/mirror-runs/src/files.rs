@@ -1,4 +1,4 @@
-//! Files of rows: written once, in their table's order, and merged.
+//! Files of rows: they are written once, in the order of their table, and merged.
 
 use std::fs::File;
 use std::io;
@@ -20,21 +20,23 @@ use crate::error::RunError;
 use crate::tables::former_names::{former_name, with_names_of_today};
 use crate::tables::{self, Row};
 
-/// Rows handed to or taken from the Parquet library at once, and the bytes of them.
+/// Maximum number of rows, and of bytes, that are exchanged with the Parquet library in one batch.
 const BATCH_ROWS: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// A row group is buffered whole while it is written.
+/// Maximum number of rows, and of bytes, of a row group. A row group is buffered in memory while it is written.
 const ROW_GROUP_ROWS: usize = 128 << 10;
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
-/// A reader holds a page of every column.
+/// Maximum size of a page in bytes. A reader buffers a page of every column.
 const PAGE_BYTES: usize = 128 << 10;
 
-/// Files merged at once. More are merged in rounds, so that memory does not grow with the run.
+/// Maximum number of files that are merged together. More files are merged in rounds, so that memory use does not grow
+/// with the run.
 const FAN_IN: usize = 32;
 
-/// Writes the rows of one table among `records` to a new file, and returns their number. Without rows there is no file.
+/// Writes the rows of one table among `records` to a new file, and returns their number. No file is created if there
+/// are no rows.
 pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
     let mut rows = Vec::new();
     for record in records {
@@ -51,8 +53,8 @@ pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Re
     writer.finish()
 }
 
-/// Merges sorted files into a new one by way of files in `scratch`, where they are many, and returns the number of
-/// rows.
+/// Merges sorted files into a new file and returns the number of rows. If there are many files, intermediate files are
+/// written in `scratch`.
 pub(crate) fn merge<R: Row>(
     sources: Vec<PathBuf>,
     run_id: &str,
@@ -66,12 +68,12 @@ pub(crate) fn merge<R: Row>(
     writer.finish()
 }
 
-/// Replaces a file with one that holds `bytes`, at once.
+/// Replaces a file atomically with one that contains `bytes`.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     mirror_files::replace(path, bytes).map_err(|error| RunError::write(path, error))
 }
 
-/// The bytes of a file of at most `largest` bytes; none where it is not there.
+/// Reads a file of at most `largest` bytes. Returns `None` if the file does not exist.
 pub(crate) fn read_small(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, RunError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -82,24 +84,24 @@ pub(crate) fn read_small(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, R
     let too_large = || {
         let error = io::Error::new(
             io::ErrorKind::FileTooLarge,
-            format!("it has more than the {largest} bytes that such a file may have"),
+            format!("the file is larger than the limit of {largest} bytes"),
         );
         RunError::read(path, error)
     };
     bytes.ok_or_else(too_large).map(Some)
 }
 
-/// Gives a finished file or folder its name, for good. The files in a folder are synced before.
+/// Renames a finished file or directory to its final name durably. The files in a directory are synced first.
 pub(crate) fn publish(unfinished: &Path, path: &Path) -> Result<(), RunError> {
     mirror_files::publish(unfinished, path).map_err(|error| RunError::write(path, error))
 }
 
-/// Returns when a file's bytes, or a folder's entries, are on the disk.
+/// Syncs a file's content or a directory's entries to the disk.
 pub(crate) fn sync(path: &Path) -> Result<(), RunError> {
     mirror_files::sync(path).map_err(|error| RunError::write(path, error))
 }
 
-/// Writes rows that come in their table's order.
+/// Writes rows that are pushed in the order of their table.
 struct RowWriter<R> {
     path: PathBuf,
     run_id: String,
@@ -156,7 +158,7 @@ impl<R: Row> RowWriter<R> {
         Ok(())
     }
 
-    /// Returns the number of rows.
+    /// Closes the file and returns the number of rows.
     fn finish(mut self) -> Result<u64, RunError> {
         self.flush()?;
         let path = self.path;
@@ -167,7 +169,7 @@ impl<R: Row> RowWriter<R> {
     }
 }
 
-/// The rows of one file.
+/// Reads the rows of one file.
 struct RowReader<R> {
     path: PathBuf,
     batches: ParquetRecordBatchReader,
@@ -210,17 +212,17 @@ fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Ru
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| RunError::parquet(path, error))
 }
 
-/// Number of rows in a file, from its footer.
+/// Returns the number of rows in a file, read from its footer.
 pub(crate) fn row_count(path: &Path) -> Result<u64, RunError> {
     let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
     u64::try_from(rows).map_err(|error| RunError::parquet(path, ParquetError::External(error.into())))
 }
 
-/// An iterator over the rows of a table, in the table's order. It ends after the first error.
+/// An iterator over the rows of a table, in the order of the table. It ends after the first error.
 pub struct Rows<R> {
     sources: Vec<Source<R>>,
     failed: Option<RunError>,
-    /// Where the rounds before the last put their files.
+    /// Directory with the files of all merge rounds except the last.
     _rounds: Option<TempDir>,
 }
 
@@ -231,7 +233,8 @@ struct Source<R> {
 }
 
 impl<R: Row> Rows<R> {
-    /// Of files that are each in the table's order. Rows that are equal in it come in the order of `files`.
+    /// Creates an iterator over files that are each in the order of the table. Rows with equal keys are returned in the
+    /// order of `files`.
     pub(crate) fn merging(files: Vec<PathBuf>, run_id: &str, scratch: &Path) -> Result<Self, RunError> {
         let (files, rounds) = merge_in_rounds::<R>(files, run_id, scratch)?;
         let mut sources = Vec::with_capacity(files.len());
@@ -258,7 +261,7 @@ impl<R: Row> Iterator for Rows<R> {
             return Some(Err(error));
         }
         let heads = self.sources.iter().enumerate();
-        // Of equal heads the first is the least.
+        // Of equal heads, `min_by` returns the first.
         let (least, _) = heads.min_by(|(_, one), (_, other)| one.head.order(&other.head))?;
         let source = self.sources.get_mut(least)?;
         let row = match source.reader.next() {
@@ -273,8 +276,8 @@ impl<R: Row> Iterator for Rows<R> {
     }
 }
 
-/// Merges neighbours until [`FAN_IN`] files or fewer are left, and returns these with the folder that some of them lie
-/// in.
+/// Merges groups of adjacent files until at most [`FAN_IN`] files are left. Returns these files, and the temporary
+/// directory if some of them are in it.
 fn merge_in_rounds<R: Row>(
     mut files: Vec<PathBuf>,
     run_id: &str,
@@ -298,7 +301,7 @@ fn merge_in_rounds<R: Row>(
     Ok((files, Some(folder)))
 }
 
-/// An iterator over the batches of a table: the columns that were asked for, a thousand rows or so at a time.
+/// An iterator over the record batches of a table: the requested columns, about a thousand rows at a time.
 pub struct Batches {
     files: vec::IntoIter<PathBuf>,
     columns: Vec<String>,

@@ -1,8 +1,8 @@
-//! A group of runs: replicates of one experiment under seeds of their own, and a folder for what is said of them
-//! together.
+//! A group of runs: replicates of one experiment with different random seeds, and a directory for their common results.
 //!
-//! Its folder lies among the runs, under the group's name, and holds `group.json`, the group's report, and what became
-//! of the expectations that are of the whole group. Its runs are those whose manifest names it.
+//! The directory is in the directory of runs and has the group's name. It contains `group.json`, the group's report,
+//! and the results of the expectations of the whole group. The members of the group are the runs whose manifest names
+//! it.
 
 use std::path::Path;
 
@@ -16,23 +16,23 @@ use crate::files;
 use crate::layout::Layout;
 use crate::manifest::timestamp;
 
-/// `group.json`.
+/// The content of `group.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// the group's name, that of its folder
+    /// Name of the group and of its directory.
     pub id: String,
-    /// the experiment's name
+    /// Name of the experiment.
     pub experiment: String,
-    /// UTC, `2026-11-23T10:45:02Z`
+    /// Time of creation in UTC: `2026-11-23T10:45:02Z`.
     pub created: String,
-    /// runs that were asked for
+    /// Number of requested runs.
     pub replicates: u32,
-    /// seed of the first; each one's is the one before's and one
+    /// Random seed of the first run. Each next run uses the previous seed plus one.
     pub first_seed: u64,
 }
 
 impl Group {
-    /// Makes the folder of a new group in `runs_dir`.
+    /// Creates the directory of a new group in `runs_dir`.
     pub fn create(
         runs_dir: impl AsRef<Path>,
         experiment: &str,
@@ -61,7 +61,7 @@ impl Group {
     }
 }
 
-/// The runs of `runs_dir` whose manifest names `group`, oldest first.
+/// Returns the runs in `runs_dir` whose manifest names `group`, oldest first.
 pub fn runs_of_group(runs_dir: impl AsRef<Path>, group: &str) -> Result<Vec<Listed>, RunError> {
     let mut members = runs(runs_dir)?;
     members.retain(|listed| {
@@ -82,7 +82,7 @@ mod tests {
     use crate::{Ended, NewRun, Recorder, RunDirectory};
 
     #[test]
-    fn a_groups_runs_are_those_that_name_it_and_its_folder_is_none_of_them() {
+    fn the_runs_of_a_group_name_it_and_its_folder_is_not_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let (group, layout) = Group::create(folder.path(), "copycats", 2, 7).unwrap();
         assert!(group.id.contains("copycats-group"), "{}", group.id);

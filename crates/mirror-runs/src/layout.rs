@@ -1,4 +1,4 @@
-//! Where each thing lies in a run's folder.
+//! Paths in a run's directory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,77 +11,77 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Of the run whose folder is `root`.
+    /// Creates the layout of the run in the directory `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The run's folder.
+    /// Returns the run's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The experiment as it was given.
+    /// Returns the path of the experiment as it was given.
     pub fn experiment(&self) -> PathBuf {
         self.root.join("experiment.yml")
     }
 
-    /// The experiment with every default filled in.
+    /// Returns the path of the experiment with every default value.
     pub fn resolved(&self) -> PathBuf {
         self.root.join("resolved.yml")
     }
 
-    /// What the run is and how it ended.
+    /// Returns the path of the manifest.
     pub fn manifest(&self) -> PathBuf {
         self.root.join("manifest.json")
     }
 
-    /// The page that the analysis makes.
+    /// Returns the path of the report that the analysis writes.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
 
-    /// What a group of runs is; its folder lies among those of the runs.
+    /// Returns the path of the description of a group of runs. The group's directory is among those of the runs.
     pub fn group(&self) -> PathBuf {
         self.root.join("group.json")
     }
 
-    /// What each uid was told to be.
+    /// Returns the path of the file with the configured role of each uid.
     pub fn roles(&self) -> PathBuf {
         self.root.join("roles.json")
     }
 
-    /// What became of the expectations, for programs.
+    /// Returns the path of the results of the expectations in JSON.
     pub fn expectations(&self) -> PathBuf {
         self.root.join("expectations.json")
     }
 
-    /// What became of the expectations, in the XML of `JUnit`.
+    /// Returns the path of the results of the expectations in `JUnit` XML.
     pub fn junit(&self) -> PathBuf {
         self.root.join("junit.xml")
     }
 
-    /// Folder of the processes' logs.
+    /// Returns the directory of the logs of the processes.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    /// Log of the process called `process`.
+    /// Returns the path of the log of the process named `process`.
     pub fn log(&self, process: &str) -> PathBuf {
         self.logs().join(format!("{process}.log"))
     }
 
-    /// Folder in which nodes keep what they need to be started again.
+    /// Returns the directory in which nodes store the state that they need for a restart.
     pub fn state(&self) -> PathBuf {
         self.root.join("state")
     }
 
-    /// Folder of the checkpoints of the validator called `validator`.
+    /// Returns the directory of the checkpoints of the validator named `validator`.
     pub fn checkpoints(&self, validator: &str) -> PathBuf {
         self.root.join("checkpoints").join(validator)
     }
 
-    /// A table of a run that has ended.
+    /// Returns the path of a table of a run that has ended.
     pub fn table(&self, table: &Table) -> PathBuf {
         self.root.join(table.file_name())
     }

@@ -1,21 +1,21 @@
-//! The run directory: written so that a crash loses nothing acknowledged, read back, compared.
+//! The run directory: it is written so that a crash loses no acknowledged record, and it can be read back and compared.
 //!
 //! ```text
 //! runs/<id>/
 //!   experiment.yml  resolved.yml    the experiment, as given and with every default
-//!   manifest.json                   what this run is and how it ended
-//!   lock                            held by the coordinator while the run goes on
-//!   journal/                        every record, as it came            ┐
-//!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both gone once the run has ended
+//!   manifest.json                   description of the run and how it ended
+//!   lock                            held by the coordinator while the run is in progress
+//!   journal/                        every record, in order of arrival   ┐
+//!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both are removed when the run has ended
 //!   <table>.parquet                 the rows of the whole run, sorted
-//!   roles.json                      what each uid was told to be
-//!   expectations.json  junit.xml    what became of what was expected of it
-//!   logs/  state/                   of the processes
+//!   roles.json                      the configured role of each uid
+//!   expectations.json  junit.xml    the results of its expectations
+//!   logs/  state/                   logs and state of the processes
 //! ```
 //!
-//! [`RunDirectory::create`] makes it, a [`Recorder`] fills it, [`recover`] ends what a killed coordinator left behind,
-//! [`Run`] reads it in any of these states, [`view`] shows its events as one table, [`diff`] compares two,
-//! [`expectations`] keeps what became of its expectations.
+//! [`RunDirectory::create`] creates it, a [`Recorder`] writes its records, [`recover`] finishes a run whose coordinator
+//! was killed, [`Run`] reads it in any of these states, [`view`] shows its events as one table, [`diff`] compares two
+//! runs, and [`expectations`] stores the results of its expectations.
 
 mod catalogue;
 mod cell;

@@ -1,4 +1,4 @@
-//! The lock that says a run goes on. It falls with the process that holds it, however that ends.
+//! The lock of a run in progress. The operating system releases it when the process that holds it exits.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -6,14 +6,14 @@ use std::io;
 use crate::error::RunError;
 use crate::layout::Layout;
 
-/// Held by the one process that writes the run.
+/// The lock, held by the only process that writes the run.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _file: File,
 }
 
 impl RunLock {
-    /// Takes the lock, or says that the run goes on.
+    /// Acquires the lock. Returns [`RunError::GoingOn`] if another process holds it.
     pub(crate) fn take(layout: &Layout) -> Result<Self, RunError> {
         let path = layout.lock();
         let write_error = |source| RunError::write(&path, source);
@@ -29,7 +29,8 @@ impl RunLock {
                 Err(TryLockError::Error(source)) => return Err(write_error(source)),
                 Err(TryLockError::WouldBlock) => {}
             }
-            // Those who only look ([`is_held`]) share it for an instant; a writer shares it with nobody.
+            // A process that only checks the lock ([`is_held`]) acquires a shared lock for an instant. A writer holds
+            // an exclusive lock.
             match file.try_lock_shared() {
                 Ok(()) => file.unlock().map_err(write_error)?,
                 Err(TryLockError::Error(source)) => return Err(write_error(source)),
@@ -43,7 +44,7 @@ impl RunLock {
     }
 }
 
-/// Whether some process writes the run.
+/// Returns whether a process is writing the run.
 pub(crate) fn is_held(layout: &Layout) -> Result<bool, RunError> {
     let path = layout.lock();
     let file = match File::open(&path) {

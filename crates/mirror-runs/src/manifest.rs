@@ -1,4 +1,4 @@
-//! `manifest.json`: what a run is, where it ran, how it ended and what it holds.
+//! `manifest.json`: what a run is, where it ran, how it ended and what it contains.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,66 +13,66 @@ use crate::error::RunError;
 use crate::files;
 use crate::layout::Layout;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format that this version writes, and the newest format that it reads.
 const FORMAT: u64 = 1;
 
-/// A manifest is small; one larger than this is none.
+/// Maximum size of a manifest in bytes. Larger files are rejected.
 const LARGEST: u64 = 4 << 20;
 
-/// What a run is and how it ended.
+/// Description of a run and of its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     format: u64,
-    /// the run's name, that of its folder
+    /// Id of the run, which is the name of its directory.
     pub id: String,
-    /// the experiment's name
+    /// Name of the experiment.
     pub experiment: String,
-    /// as it was last written: a run that says `running` and that nobody writes was interrupted
+    /// State as last written. A run with the state `running` whose lock is not held was interrupted.
     pub state: State,
-    /// the run's seed
+    /// Random seed of the run.
     pub seed: u64,
-    /// UTC, `2026-11-23T10:45:02Z`
+    /// Time of creation in UTC: `2026-11-23T10:45:02Z`.
     pub created: String,
-    /// UTC; none while the run goes on, and where it was interrupted
+    /// Time of the end in UTC. `None` if the run is in progress or its coordinator was killed.
     pub finished: Option<String>,
-    /// what kind of work this was, in the user's word
+    /// Kind of work, as named by the user.
     pub job_type: String,
-    /// runs that belong together
+    /// Name of the group to which the run belongs.
     pub group: Option<String>,
-    /// words to find the run by
+    /// Words by which the run can be found.
     pub tags: Vec<String>,
-    /// in the user's words
+    /// Notes of the user.
     pub notes: Option<String>,
-    /// of the programs and libraries that made it
+    /// Versions of the programs and libraries of the run.
     pub versions: BTreeMap<String, String>,
-    /// where it ran
+    /// The machine on which the run was executed.
     pub host: Host,
-    /// what it holds, counted when it ended
+    /// Contents of the run, counted at its end.
     pub counts: Counts,
 }
 
-/// How a run stands.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// its coordinator writes it
+    /// The run is in progress.
     Running,
-    /// it came to its end
+    /// The run is complete.
     Done,
-    /// it gave up
+    /// The run failed.
     Failed,
-    /// its coordinator went away, or somebody stopped it
+    /// The run's coordinator was killed, or the user stopped the run.
     Interrupted,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// it came to its end
+    /// The run is complete.
     Done,
-    /// it gave up
+    /// The run failed.
     Failed,
-    /// somebody stopped it
+    /// The run was stopped, or its coordinator was killed.
     Interrupted,
 }
 
@@ -86,36 +86,36 @@ impl From<Ended> for State {
     }
 }
 
-/// Facts of the machine that explain a run's figures, and none that name its owner.
+/// Properties of the machine that explain a run's measurements. None of them identifies the owner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Host {
-    /// operating system, `linux`
+    /// Operating system: `linux`.
     pub os: String,
-    /// its kernel's release; none where it does not say
+    /// Release of the kernel. `None` if it is unknown.
     pub kernel: Option<String>,
-    /// processor architecture, `x86_64`
+    /// Processor architecture: `x86_64`.
     pub architecture: String,
-    /// threads that can run at once; none where the system does not say
+    /// Number of threads that can run in parallel. `None` if it is unknown.
     pub cores: Option<usize>,
-    /// bytes; none where the system does not say
+    /// Size of the memory in bytes. `None` if it is unknown.
     pub memory: Option<u64>,
 }
 
 impl Host {
-    /// This machine.
+    /// Returns the properties of this machine.
     pub fn observe() -> Self {
         Self {
             os: std::env::consts::OS.to_owned(),
             kernel: proc_file("/proc/sys/kernel/osrelease").map(|release| release.trim().to_owned()),
             architecture: std::env::consts::ARCH.to_owned(),
-            // None is what the field's documentation says of a system that does not tell.
+            // If the system does not report the number, it is documented as unknown.
             cores: thread::available_parallelism().ok().map(Into::into),
             memory: proc_file("/proc/meminfo").as_deref().and_then(total_memory),
         }
     }
 }
 
-/// Systems other than Linux have no such files; the facts then stay unknown.
+/// Reads a file of `/proc`. Returns `None` on systems without these files, on which the property is unknown.
 fn proc_file(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
@@ -126,21 +126,22 @@ fn total_memory(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// What a run holds.
+/// Contents of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// rows by table
+    /// Number of rows by table.
     pub rows: BTreeMap<String, u64>,
-    /// records that came a second time and were not written again; unknown after an interruption
+    /// Number of records that were received repeatedly and not written again. `None` after an interruption.
     pub duplicates: Option<u64>,
-    /// records of a kind that the version which ended the run did not know: they are in no table
+    /// Number of records of a kind unknown to the version that finished the run. They are in no table.
     pub skipped: u64,
-    /// bytes of a record that was being written when the coordinator died; it had not been acknowledged
+    /// Number of bytes of an incomplete record that was being written when the coordinator exited. It was not
+    /// acknowledged.
     pub torn_bytes: u64,
 }
 
 impl Manifest {
-    /// Of a run that begins on this machine.
+    /// Creates the manifest of a run that starts on this machine.
     pub(crate) fn begin(id: String, created: OffsetDateTime, run: &NewRun) -> Self {
         Self {
             format: FORMAT,
@@ -160,7 +161,8 @@ impl Manifest {
         }
     }
 
-    /// Reads the manifest of a run in any state. Its `state` is as written; see [`Run::state`](crate::Run::state).
+    /// Reads the manifest of a run in any state. Its `state` is returned as written; see
+    /// [`Run::state`](crate::Run::state).
     pub fn read(layout: &Layout) -> Result<Self, RunError> {
         let path = layout.manifest();
         let Some(text) = files::read_small(&path, LARGEST)? else {
@@ -172,7 +174,7 @@ impl Manifest {
             path: path.clone(),
             source,
         };
-        // The format comes first: a later one may have changed all the rest.
+        // The format is checked first, because a later format may have changed everything else.
         let Format { format } = serde_json::from_slice(&text).map_err(json_error)?;
         if format > FORMAT {
             return Err(RunError::NewerFormat {
@@ -200,9 +202,9 @@ struct Format {
     format: u64,
 }
 
-/// `2026-11-23T10:45:02Z`.
+/// Formats a time as `2026-11-23T10:45:02Z`.
 pub(crate) fn timestamp(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     at.format(format)
-        .expect("a UTC time has all that the format names")
+        .expect("a UTC time has every component of the format")
 }

@@ -1,6 +1,8 @@
-//! Segments of the journal as rows: `parts/000001/` holds what `journal/000001.journal` does, a file a table.
+//! Segments of the journal as rows: `parts/000001/` contains the records of `journal/000001.journal`, with one file per
+//! table.
 //!
-//! A part appears under its name all at once, whole and synced, so that a segment either has one or has none.
+//! A part is published atomically under its name, complete and synced. A segment therefore has either a complete part
+//! or none.
 
 use std::fs;
 use std::io;
@@ -16,16 +18,16 @@ use crate::files;
 use crate::layout::Layout;
 use crate::tables::TABLES;
 
-/// What a segment held that no table shows.
+/// Data of a segment that is in no table.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Remainder {
-    /// Records of a kind that is not known here.
+    /// Number of records of an unknown kind.
     pub(crate) skipped: u64,
-    /// Bytes after the last intact record.
+    /// Number of bytes after the last intact record.
     pub(crate) torn: u64,
 }
 
-/// The parts of all segments, those that are not there yet by `make`.
+/// Returns the parts of all segments. Missing parts are created by `make`.
 pub(crate) fn complete(
     layout: &Layout,
     make: impl Fn(u32) -> Result<Part, RunError>,
@@ -39,7 +41,7 @@ pub(crate) fn complete(
     Ok(parts)
 }
 
-/// The files of one table among `parts`, in the order in which their rows were recorded.
+/// Returns the files of one table among `parts`, in the order in which their rows were recorded.
 pub(crate) fn files_of(table: &str, parts: &[Part]) -> Result<Vec<PathBuf>, RunError> {
     let files = parts.iter().filter_map(|part| part.file(table).transpose());
     files.collect()
@@ -52,7 +54,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// The part of `segment` among `parts`, whether or not it is there yet.
+    /// Returns the part of `segment` in the directory `parts`. The part may not exist yet.
     fn of(parts: &Path, segment: u32) -> Self {
         Self {
             folder: parts.join(format!("{segment:06}")),
@@ -63,7 +65,7 @@ impl Part {
         fs::exists(&self.folder).map_err(|error| RunError::read(&self.folder, error))
     }
 
-    /// The file of `table`; none where the segment held no row of it.
+    /// Returns the file of `table`. `None` if the segment contains no row of the table.
     fn file(&self, table: &str) -> Result<Option<PathBuf>, RunError> {
         let file = self.folder.join(crate::tables::file_name(table));
         let there = fs::exists(&file).map_err(|error| RunError::read(&file, error))?;
@@ -80,7 +82,7 @@ impl Part {
         self.folder.join("remainder.json")
     }
 
-    /// Makes the part of a segment for the run to keep.
+    /// Creates the part of a segment in the run's directory.
     pub(crate) fn publish(layout: &Layout, segment: u32, run_id: &str) -> Result<Self, RunError> {
         let part = Self::of(&layout.parts(), segment);
         let unfinished = Self {
@@ -99,7 +101,7 @@ impl Part {
         Ok(part)
     }
 
-    /// Makes the part of a segment in `scratch`, to be read and thrown away.
+    /// Creates the part of a segment in the temporary directory `scratch`.
     pub(crate) fn borrow(
         layout: &Layout,
         segment: u32,
@@ -111,14 +113,14 @@ impl Part {
         Ok(part)
     }
 
-    /// Writes the part's folder and returns its files.
+    /// Writes the part's directory and returns its files.
     fn write(&self, layout: &Layout, segment: u32, run_id: &str) -> Result<Vec<PathBuf>, RunError> {
         let (records, remainder) = read_segment(&layout.journal(), segment)?;
         fs::create_dir_all(&self.folder).map_err(|error| RunError::write(&self.folder, error))?;
         let mut written = Vec::new();
         for table in TABLES {
             let file = self.folder.join(table.file_name());
-            // A file without a row would only be one more to open.
+            // Files without rows are omitted, so that fewer files have to be opened.
             if table.write(&records, run_id, &file)? > 0 {
                 written.push(file);
             }
@@ -145,7 +147,7 @@ fn read_segment(journal: &Path, segment: u32) -> Result<(Vec<Record>, Remainder)
         }
         match Record::decode(entry.bytes.as_slice()) {
             Ok(record) if record.kind.is_some() => records.push(record),
-            // Its checksum is right, so a version that knows more wrote it.
+            // The checksum is correct, so a later version wrote the record.
             Ok(_) | Err(_) => remainder.skipped += 1,
         }
     }

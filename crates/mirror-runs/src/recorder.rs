@@ -1,4 +1,4 @@
-//! Writes what a run's nodes report.
+//! Writes the records that a run's nodes report.
 
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -17,10 +17,9 @@ use crate::manifest::{Ended, Manifest};
 use crate::parts::Part;
 use crate::seen::{Identity, SeenIds};
 
-/// The one writer of a run. It belongs to one thread; converting full segments of the journal to rows happens on
-/// another.
+/// The only writer of a run. It is used by one thread. A second thread converts full segments of the journal to rows.
 ///
-/// Dropped without [`Recorder::finish`], it leaves an interrupted run, which [`recover`](crate::recover) ends.
+/// If it is dropped without [`Recorder::finish`], the run is interrupted and [`recover`](crate::recover) finishes it.
 #[derive(Debug)]
 pub struct Recorder {
     layout: Layout,
@@ -28,14 +27,14 @@ pub struct Recorder {
     writer: Writer,
     seen: SeenIds,
     duplicates: u64,
-    /// The oldest segment that the converter was not told of.
+    /// The oldest segment that was not passed to the converter.
     unconverted: u32,
-    /// Comes to its end before the lock falls.
+    /// Stops before the lock is released, because fields are dropped in this order.
     converter: Converter,
     _lock: RunLock,
 }
 
-/// A record and how it is written, so that what came over a wire is not encoded again.
+/// A record with its encoding, so that a record received over the network is not encoded again.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     record: Record,
@@ -43,7 +42,7 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Reads a record as it came. It is written as these very bytes.
+    /// Decodes a received record. It will be written as exactly these bytes.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         Ok(Self {
             record: Record::decode(bytes.clone())?,
@@ -51,7 +50,7 @@ impl Encoded {
         })
     }
 
-    /// Bytes of it in the journal, without the frame.
+    /// Returns the size of the record in the journal without its frame, in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -66,20 +65,20 @@ impl From<&Record> for Encoded {
     }
 }
 
-/// What became of a batch.
+/// The result of appending a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// records written
+    /// Number of records written.
     pub written: usize,
-    /// records that had been written before
+    /// Number of records that had already been written.
     pub duplicates: usize,
 }
 
 impl Recorder {
-    /// A usual size of the journal's segments, bytes: some seconds of a busy run.
+    /// Usual size of the journal's segments in bytes, which a busy run fills in a few seconds.
     pub const SEGMENT_BYTES: u64 = 2 << 20;
 
-    /// Begins to record. A segment of the journal is full, and becomes rows, at `segment_bytes`.
+    /// Starts to record. A segment of the journal is full at `segment_bytes` and is then converted to rows.
     pub fn start(run: RunDirectory, segment_bytes: u64) -> Result<Self, RunError> {
         let (layout, manifest, lock) = run.into_parts();
         let writer = Writer::open(layout.journal(), segment_bytes)?.writer;
@@ -96,13 +95,14 @@ impl Recorder {
         })
     }
 
-    /// Where the run's files lie.
+    /// Returns the paths of the run's files.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Writes `records`, but not those that were written before. When it returns, all of them may be acknowledged: they
-    /// are with the operating system. After an error none of the batch is written, and it may be tried again.
+    /// Writes `records` except those that were written before. When it returns, all of them may be acknowledged,
+    /// because they were written to the operating system. After an error no record of the batch is written, and the
+    /// batch may be retried.
     pub fn append(&mut self, records: impl IntoIterator<Item: Into<Encoded>>) -> Result<Appended, RunError> {
         let mut identities = Vec::new();
         let mut encoded = Vec::new();
@@ -137,13 +137,14 @@ impl Recorder {
         Ok(appended)
     }
 
-    /// Returns when all that was appended would survive a power cut. Due about once a second.
+    /// Syncs the journal, so that all appended records survive a power failure. It should be called about once per
+    /// second.
     pub fn sync(&mut self) -> Result<(), RunError> {
         Ok(self.writer.sync()?)
     }
 
-    /// Ends the run: its journal becomes tables, its manifest says how it ended. After an error the run is as one that
-    /// was interrupted, and [`recover`](crate::recover) may be called when the cause is gone.
+    /// Finishes the run: the journal is converted to tables, and the manifest records how the run ended. After an error
+    /// the run is interrupted, and [`recover`](crate::recover) may be called when the cause is fixed.
     pub fn finish(mut self, ended: Ended) -> Result<Manifest, RunError> {
         self.writer.sync()?;
         self.converter.stop();
@@ -151,10 +152,10 @@ impl Recorder {
     }
 }
 
-/// The thread that makes parts of sealed segments.
+/// The thread that converts sealed segments to parts.
 #[derive(Debug)]
 struct Converter {
-    /// None once it was told to stop.
+    /// Channel to the thread. `None` after [`Converter::stop`].
     sealed: Option<mpsc::Sender<u32>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -167,8 +168,8 @@ impl Converter {
         let convert_all = move || {
             for segment in segments {
                 if let Err(error) = Part::publish(&its_layout, segment, &run_id) {
-                    // The journal still holds it, and the end of the run makes every part that is missing.
-                    tracing::warn!(segment, %error, "a segment of the journal is converted later");
+                    // The journal still contains the segment, and the end of the run creates every missing part.
+                    tracing::warn!(segment, %error, "cannot convert a segment now; it is converted when the run ends");
                 }
             }
         };
@@ -191,16 +192,18 @@ impl Converter {
         if let Some(Err(_)) = told {
             tracing::warn!(
                 segment,
-                "the converting thread is gone: the segment is converted later"
+                "the converter thread has exited; the segment is converted when the run ends"
             );
         }
     }
 
-    /// Returns when the thread has done all that it was told.
+    /// Waits until the thread has converted all pending segments.
     fn stop(&mut self) {
         self.sealed = None;
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            tracing::warn!("the converting thread panicked: the end of the run converts what it left");
+            tracing::warn!(
+                "the converter thread panicked; the remaining segments are converted when the run ends"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What each uid of a run was told to be, kept beside the tables, which tell what uids did.
+//! The configured role of each uid of a run, stored next to the tables, which contain what the uids did.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,19 @@ use crate::error::RunError;
 use crate::files;
 use crate::layout::Layout;
 
-/// Roles of 65,536 uids in the longest names take less.
+/// Maximum size of the file in bytes. It is sufficient for 65,536 uids with the longest role names.
 const LARGEST: u64 = 16 << 20;
 
-/// What a uid is in its experiment.
+/// The role of a uid in its experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Role {
-    /// whose
+    /// The uid.
     pub uid: u32,
-    /// in the experiment's word: a miner's behaviour, or `validator`
+    /// Name of the role: the behaviour of a miner, or `validator`.
     pub role: String,
 }
 
-/// Keeps the roles with the run.
+/// Writes the roles to the run's directory.
 pub fn save(roles: &[Role], layout: &Layout) -> Result<(), RunError> {
     let path = layout.roles();
     let text = serde_json::to_vec(roles).map_err(|source| RunError::Json {
@@ -28,7 +28,7 @@ pub fn save(roles: &[Role], layout: &Layout) -> Result<(), RunError> {
     files::replace(&path, &text)
 }
 
-/// The roles of a run; none where it did not begin.
+/// Reads the roles of a run. The list is empty if the run has no file of roles.
 pub fn load(layout: &Layout) -> Result<Vec<Role>, RunError> {
     let path = layout.roles();
     let Some(text) = files::read_small(&path, LARGEST)? else {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_come_back_and_a_run_without_them_has_none() {
+    fn roles_are_read_back_and_a_run_without_them_has_none() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
         assert_eq!(load(&layout).unwrap(), []);

@@ -1,4 +1,4 @@
-//! Reads a run, whether it has ended, goes on or was interrupted.
+//! Reads a run that has ended, is in progress or was interrupted.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
 use crate::tables::{Row, Table};
 
-/// A run opened for reading. Of one that goes on it shows what was recorded until it was opened; should that run end,
-/// its rows have moved, and it must be opened anew.
+/// A run opened for reading. A run in progress shows the records up to the time at which it was opened. If that run
+/// ends, its rows move to other files and it must be opened again.
 #[derive(Debug)]
 pub struct Run {
     layout: Layout,
@@ -22,24 +22,24 @@ pub struct Run {
     rows: Stored,
 }
 
-/// Where a run's rows are.
+/// Location of a run's rows.
 #[derive(Debug)]
 enum Stored {
-    /// In a file a table, beside the manifest.
+    /// In one file per table, next to the manifest.
     Tables,
-    /// In parts; those that the run had not made yet were made in `scratch`.
+    /// In parts. Parts that the run had not created yet are created in `scratch`.
     Parts { parts: Vec<Part>, scratch: TempDir },
 }
 
 impl Run {
-    /// Opens the run whose folder is `path`. Needs nothing of it but to be readable.
+    /// Opens the run in the directory `path`. Only read access is required.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RunError> {
         let layout = Layout::new(path.as_ref());
         loop {
             let (manifest, state) = standing(&layout)?;
             let rows = if manifest.state == State::Running {
                 match in_parts(&layout, &manifest) {
-                    // The run ended while its parts were looked for, and they went away.
+                    // The run ended during the search for its parts, and removed them.
                     Err(error) if error.is_absence() && standing(&layout)?.0.state != State::Running => {
                         continue;
                     }
@@ -57,32 +57,32 @@ impl Run {
         }
     }
 
-    /// Where its files lie.
+    /// Returns the paths of the run's files.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What it is. Its `state` is as last written: [`Run::state`] knows better of an interrupted run.
+    /// Returns the manifest. Its `state` is as last written; [`Run::state`] also detects an interrupted run.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// How it stands.
+    /// Returns the state of the run.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// The rows of a table, in the table's order.
+    /// Returns the rows of a table, in the order of the table.
     pub fn rows<R: Row>(&self) -> Result<Rows<R>, RunError> {
         let (files, scratch) = match &self.rows {
-            // One file is merged with nothing, so nothing is put beside it.
+            // A single file is not merged, so no temporary file is created in the directory.
             Stored::Tables => (vec![self.layout.rows::<R>()], self.layout.root()),
             Stored::Parts { parts, scratch } => (parts::files_of(R::TABLE, parts)?, scratch.path()),
         };
         Rows::merging(files, &self.manifest.id, scratch)
     }
 
-    /// `columns` of a table, batch by batch; of a run that has ended in the table's order.
+    /// Returns `columns` of a table in batches. If the run has ended, the rows are in the order of the table.
     pub fn batches(&self, table: &Table, columns: &[&str]) -> Result<Batches, RunError> {
         let schema = table.schema();
         let unknown = columns
@@ -97,14 +97,14 @@ impl Run {
         Ok(Batches::of(self.table_files(table)?, columns))
     }
 
-    /// Number of a table's rows.
+    /// Returns the number of rows of a table.
     pub fn row_count(&self, table: &Table) -> Result<u64, RunError> {
         let files = self.table_files(table)?;
         files.iter().map(|file| files::row_count(file)).sum()
     }
 
-    /// The Parquet files that hold a table together, each with the column `run_id`. They are there as long as this
-    /// `Run`, unless the run went on when it was opened and has ended since.
+    /// Returns the Parquet files that together contain a table, each with the column `run_id`. They exist as long as
+    /// this `Run`, unless the run was in progress when it was opened and has ended since.
     pub fn table_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
         match &self.rows {
             Stored::Tables => Ok(vec![self.layout.table(table)]),
@@ -121,14 +121,15 @@ fn in_parts(layout: &Layout, manifest: &Manifest) -> Result<Stored, RunError> {
     Ok(Stored::Parts { parts, scratch })
 }
 
-/// A run's manifest, and its state with the lock's word: a run whose lock nobody holds does not go on.
+/// Returns a run's manifest and its state. If the manifest states that the run is in progress but its lock is not held,
+/// the run was interrupted.
 pub(crate) fn standing(layout: &Layout) -> Result<(Manifest, State), RunError> {
     let manifest = Manifest::read(layout)?;
     if manifest.state != State::Running || lock::is_held(layout)? {
         let state = manifest.state;
         return Ok((manifest, state));
     }
-    // It may have ended between the two looks; the manifest is written before the lock falls.
+    // The run may have ended between the two checks. The manifest is written before the lock is released.
     let manifest = Manifest::read(layout)?;
     let state = match manifest.state {
         State::Running => State::Interrupted,

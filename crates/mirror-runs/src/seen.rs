@@ -1,23 +1,24 @@
-//! Which records were written already, so that one that comes again is acknowledged and not written twice.
+//! Remembers which records were written, so that a record that is received again is acknowledged but not written twice.
 //!
-//! A node that lost its stream sends again what was not acknowledged, at most a thousand records, in the order in which
-//! it made them. So it is enough to know the last two thousand of each source, and memory does not grow with the run.
-//! They lie side by side: small pieces of memory, kept for long and each for its own time, would hold the pages around
-//! them too.
+//! After its stream fails, a node sends all unacknowledged records again, at most a thousand, in the order of their
+//! creation. It is therefore sufficient to remember the last two thousand records of each source, and memory use does
+//! not grow with the run. The places of a source are stored contiguously, because many small allocations with different
+//! lifetimes would also keep the memory pages around them in use.
 
 use std::collections::{HashMap, VecDeque};
 
 use mirror_proto::mirror::v1::Record;
 use mirror_proto::mirror::v1::record::Kind;
 
-/// Places remembered one by one, a source: twice as many as a node holds unacknowledged. Whatever of these comes first,
-/// fewer places stand above one that has not come, so that it is not taken for one that was forgotten.
+/// Number of places that are remembered per source: twice the number of records that a node holds unacknowledged. In
+/// whichever order those records arrive, fewer than this number of places are above a missing one, so a missing place
+/// is never mistaken for a forgotten one.
 const REMEMBERED: usize = 2_048;
 
-/// Places that a source has room for between two batches.
+/// Maximum capacity of a source between two batches, in places.
 const ROOM: usize = 2 * REMEMBERED;
 
-/// What a record is one of.
+/// The stream to which a record belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Source {
     Events { validator: String, purpose: i32 },
@@ -27,10 +28,10 @@ enum Source {
     Epochs,
 }
 
-/// Where in its source a record stands: step and half, block and place, or epoch and uid.
+/// Position of a record in its source: step and forward index, block and index, or epoch and uid.
 type Place = (u64, u32);
 
-/// What makes a record the same as another.
+/// Identity of a record. Two records with the same identity are the same record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     source: Source,
@@ -38,7 +39,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// None for an incident, which the coordinator itself sees and never sends again, and for kinds not known here.
+    /// Returns the identity of a record. `None` for an incident, which the coordinator records itself and never sends
+    /// again, and for unknown kinds.
     pub(crate) fn of(record: &Record) -> Option<Self> {
         let (source, place) = match record.kind.as_ref()? {
             Kind::Event(event) => {
@@ -71,7 +73,7 @@ pub(crate) struct SeenIds {
     sources: HashMap<Source, Window>,
 }
 
-/// The newest places of a source, in their order; what lies at or below `floor` counts as seen.
+/// The newest places of a source in ascending order. Places at or below `floor` count as seen.
 #[derive(Debug, Default)]
 struct Window {
     floor: Option<Place>,
@@ -79,12 +81,12 @@ struct Window {
 }
 
 impl Window {
-    /// Whether `place` is new.
+    /// Adds `place` and returns whether it is new.
     fn note(&mut self, place: Place) -> bool {
         if self.floor.is_some_and(|floor| place <= floor) {
             return false;
         }
-        // Nearly all come in their order.
+        // Nearly all records arrive in order.
         if self.places.back().is_none_or(|newest| *newest < place) {
             self.places.push_back(place);
             return true;
@@ -106,13 +108,13 @@ impl Window {
         while self.places.len() > REMEMBERED {
             self.floor = self.places.pop_front();
         }
-        // A large batch had needed more.
+        // A large batch may have needed more capacity.
         self.places.shrink_to(ROOM);
     }
 }
 
 impl SeenIds {
-    /// Whether `identity` is new. It is seen from here on, unless it is taken back.
+    /// Adds `identity` and returns whether it is new. It counts as seen from now on, unless it is taken back.
     pub(crate) fn note(&mut self, identity: &Identity) -> bool {
         if !self.sources.contains_key(&identity.source) {
             self.sources.insert(identity.source.clone(), Window::default());
@@ -128,7 +130,7 @@ impl SeenIds {
         }
     }
 
-    /// Lets go of the oldest places, now that what was noted is written.
+    /// Forgets the oldest places, after the records were written.
     pub(crate) fn settle(&mut self, identities: &[Identity]) {
         for identity in identities {
             if let Some(window) = self.sources.get_mut(&identity.source) {
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_back_is_new_again() {
+    fn an_identity_that_was_taken_back_is_new_again() {
         let mut seen = SeenIds::default();
         assert!(seen.note(&event(1)));
         assert!(!seen.note(&event(1)));
@@ -165,14 +167,14 @@ mod tests {
         assert!(seen.note(&event(1)));
     }
 
-    /// Bytes of the places that are remembered, with the room for more.
+    /// Returns the allocated size of the remembered places, in bytes.
     fn bytes(seen: &SeenIds) -> usize {
         let places = seen.sources.values().map(|window| window.places.capacity());
         places.sum::<usize>() * size_of::<Place>()
     }
 
     #[test]
-    fn memory_is_bounded_and_the_past_stays_seen() {
+    fn memory_is_bounded_and_old_records_still_count_as_seen() {
         let mut seen = SeenIds::default();
         for step in 0..10 * REMEMBERED as u64 {
             let identity = event(step);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_batch_leaves_no_more_than_small_ones() {
+    fn a_large_batch_keeps_no_more_memory_than_small_ones() {
         let mut seen = SeenIds::default();
         let batch: Vec<_> = (0..10 * REMEMBERED as u64).map(event).collect();
         assert!(batch.iter().all(|identity| seen.note(identity)));
@@ -195,11 +197,11 @@ mod tests {
         assert!(!batch.iter().any(|identity| seen.note(identity)));
     }
 
-    /// What the end of one stream brings and what its successor sends again come in any order.
+    /// The last records of one stream and the repeated records of the next may arrive in any order.
     #[test]
-    fn no_order_of_what_is_unacknowledged_loses_a_record() {
+    fn no_order_of_unacknowledged_records_loses_a_record() {
         const UNACKNOWLEDGED: u64 = 1_024;
-        // A number without a common divisor with the count goes through all of them.
+        // A stride without a common divisor with the count visits every number.
         for stride in [1, 511, UNACKNOWLEDGED - 1] {
             let mut seen = SeenIds::default();
             for step in 0..5_000 {

@@ -1,6 +1,6 @@
-//! What a run holds, table by table: one file each, with the row, its units and its order.
+//! The tables of a run. Each table has a module with its row, units and order.
 //!
-//! A new table is its file here and one line in [`TABLES`].
+//! To add a table, add its module and an entry in [`TABLES`].
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub use responses::ResponseRow;
 pub use transactions::TransactionRow;
 pub use weights::WeightRow;
 
-/// Every table of a run, in the order in which they are shown.
+/// All tables of a run, in the order in which they are shown.
 pub const TABLES: [Table; 9] = [
     Table::of::<EventRow>(),
     Table::of::<ResponseRow>(),
@@ -53,15 +53,16 @@ pub const TABLES: [Table; 9] = [
     Table::of::<IncidentRow>(),
 ];
 
-/// The column that every table begins with: which run a row belongs to, so that many runs can be read as one table.
+/// Name of the first column of every table: the id of the run to which a row belongs, so that many runs can be read as
+/// one table.
 pub const RUN_ID: &str = "run_id";
 
-/// A table by its name, for those who do not need its rows as Rust types.
+/// A table by its name, for callers that do not need its rows as Rust types.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    /// its name, and that of its file without `.parquet`
+    /// Name of the table, and of its file without `.parquet`.
     pub name: &'static str,
-    /// what one row is
+    /// Description of one row.
     pub about: &'static str,
     fields: fn() -> Vec<Field>,
     write: fn(&[Record], &str, &Path) -> Result<u64, RunError>,
@@ -79,29 +80,29 @@ impl Table {
         }
     }
 
-    /// The table called `name`.
+    /// Returns the table named `name`.
     pub fn named(name: &str) -> Option<Self> {
         TABLES.into_iter().find(|table| table.name == name)
     }
 
-    /// Name of its file in a run's folder and in each of its parts.
+    /// Returns the name of its file in a run's directory and in each part.
     pub fn file_name(&self) -> String {
         file_name(self.name)
     }
 
-    /// Names and types of its columns, [`RUN_ID`] first.
+    /// Returns the names and types of its columns, [`RUN_ID`] first.
     pub fn schema(&self) -> SchemaRef {
         schema((self.fields)())
     }
 
-    /// Writes what `records` hold of this table to a new file, in the table's order, and returns the number of rows.
-    /// Without rows there is no file.
+    /// Writes the rows of this table among `records` to a new file, in the order of the table, and returns their
+    /// number. No file is created if there are no rows.
     pub(crate) fn write(&self, records: &[Record], run_id: &str, file: &Path) -> Result<u64, RunError> {
         (self.write)(records, run_id, file)
     }
 
-    /// Writes the rows of `sources`, each in the table's order, to one file in that order, and returns their number.
-    /// What it needs in between lies in `scratch`.
+    /// Merges the rows of `sources`, each in the order of the table, into one file in that order, and returns their
+    /// number. Intermediate files are written in `scratch`.
     pub(crate) fn merge(
         &self,
         sources: Vec<PathBuf>,
@@ -124,38 +125,38 @@ pub(crate) fn schema(fields: Vec<Field>) -> SchemaRef {
     ))
 }
 
-/// The columns of a row type, [`RUN_ID`] left out: a row knows its run by where it was read from.
+/// The columns of a row type except [`RUN_ID`]. The run of a row is known from the file that contains it.
 #[doc(hidden)]
 pub trait Columns: Sized + Clone + Send + 'static {
     fn fields() -> Vec<Field>;
     fn arrays(rows: &[Self]) -> Vec<ArrayRef>;
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, ColumnError>;
-    /// Roughly the memory the row takes.
+    /// Returns the approximate size of the row in memory, in bytes.
     fn bytes(&self) -> usize;
-    /// Columns in which two rows differ, to the last bit: name and both values.
+    /// Returns the columns in which two rows differ, compared to the last bit: name and both values.
     fn differing(&self, other: &Self) -> Vec<(&'static str, String, String)>;
 }
 
-/// One row of a table.
+/// A row of a table.
 pub trait Row: Columns {
-    /// The table's name.
+    /// Name of the table.
     const TABLE: &'static str;
-    /// What one row is.
+    /// Description of one row.
     const ABOUT: &'static str;
-    /// Columns that no two runs share: when something happened and how long it took.
+    /// Columns that differ from run to run: times and durations.
     const TIMING: &'static [&'static str];
 
-    /// Adds what `record` holds of this table.
+    /// Adds the rows of this table in `record`.
     fn read(record: &Record, rows: &mut Vec<Self>);
 
-    /// The table's order. Rows that are equal in it stay in the order in which they were recorded.
+    /// Compares two rows in the order of the table. Rows with equal keys keep the order in which they were recorded.
     fn order(&self, other: &Self) -> Ordering;
 
-    /// Which row this is among those of its table, for people: `validator-0, step 3, forward 1`.
+    /// Identifies the row in its table, for people: `validator-0, step 3, forward 1`.
     fn identity(&self) -> String;
 }
 
-/// Defines a row's struct and, from the same list of fields, its columns.
+/// Defines the struct of a row and, from the same list of fields, its columns.
 macro_rules! columns {
     (
         $(#[$about:meta])*

@@ -1,7 +1,8 @@
-//! The events as one table, as they were known before they were kept apart: each with its calls beside it.
+//! Shows the events as one table in the original format, in which each event contains its calls.
 //!
-//! Columns `completion`, `message`, `uids`, `rewards`, `scores`, `all_uids`, `all_completions`, `block`, `is_question`,
-//! `call_time`, `step` and `step_sub`, and whose event it is: `validator`, `purpose`. Nothing is kept twice for it.
+//! The columns are `completion`, `message`, `uids`, `rewards`, `scores`, `all_uids`, `all_completions`, `block`,
+//! `is_question`, `call_time`, `step` and `step_sub`, followed by `validator` and `purpose`, which identify the source
+//! of the event. The table is computed from the recorded tables and is not stored.
 
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -17,45 +18,45 @@ use crate::tables::{EventRow, ResponseRow, Row, SUCCESS};
 /// One forward with its calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// the best completion by reward; none when no call succeeded
+    /// The completion with the highest reward. `None` if no call succeeded.
     pub completion: Option<String>,
-    /// what was asked
+    /// The message that was sent.
     pub message: String,
-    /// the axons that answered well, in the order in which they were chosen
+    /// Uids of the successful calls, in the order in which they were chosen.
     pub uids: Vec<u32>,
-    /// beside `uids`
+    /// Reward of each uid in `uids`.
     pub rewards: Vec<Option<f32>>,
-    /// the gating model's, by uid
+    /// Scores of the gating model, by uid.
     pub scores: Vec<f32>,
-    /// all that were asked, in the order in which they were chosen
+    /// Uids of all calls, in the order in which they were chosen.
     pub all_uids: Vec<u32>,
-    /// beside `all_uids`
+    /// Completion of each uid in `all_uids`.
     pub all_completions: Vec<String>,
-    /// block at which the forward was made
+    /// Block at which the forward was made.
     pub block: u64,
-    /// whether the network was asked for a question
+    /// Whether the network was asked for a question.
     pub is_question: bool,
-    /// seconds
+    /// Duration of the forward in seconds.
     pub call_time: f64,
-    /// step of the query, from 0
+    /// Step of the query, from 0.
     pub step: u64,
-    /// train: 0 the question, 1 the answer; forward: position in the chunk
+    /// In `train`: 0 for the question, 1 for the answer. In `forward`: the position in the chunk.
     pub step_sub: u32,
-    /// the validator's node name
+    /// Name of the validator's node.
     pub validator: String,
-    /// `query` or `manual`
+    /// `query` or `manual`.
     pub purpose: String,
 }
 
 /// A column of the view.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// its name, as `ignore_attr` names it
+    /// Name of the column, as used in `ignore_attr`.
     pub name: &'static str,
     cell: fn(&Event) -> Cell<'_>,
 }
 
-/// Every column, in the order in which they are written.
+/// All columns, in the order in which they are written.
 pub const COLUMNS: [Column; 14] = [
     Column {
         name: "completion",
@@ -115,14 +116,14 @@ pub const COLUMNS: [Column; 14] = [
     },
 ];
 
-/// The columns left when those in `ignore_attr` are hidden.
+/// Returns the columns that are not in `ignore_attr`.
 pub fn columns(ignore_attr: &[String]) -> Vec<Column> {
     let mut columns = COLUMNS.to_vec();
     columns.retain(|column| !ignore_attr.iter().any(|ignored| ignored == column.name));
     columns
 }
 
-/// The run's events, in the order step, validator, purpose, half.
+/// Returns the run's events, sorted by step, validator, purpose and forward index.
 pub fn events(run: &Run) -> Result<Events, RunError> {
     Ok(Events {
         events: run.rows()?,
@@ -137,7 +138,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The calls of `event`, which both tables have in the same place.
+    /// Returns the calls of `event`. Both tables have the same order.
     fn calls(&mut self, event: &EventRow) -> Result<Vec<ResponseRow>, RunError> {
         let mut calls = Vec::new();
         while let Some(next) = self.responses.peek() {
@@ -157,7 +158,7 @@ impl Events {
     }
 }
 
-/// Where the forward of `call` stands among the events.
+/// Compares the forward of `call` with `event` in the order of the events.
 fn forward_order(call: &ResponseRow, event: &EventRow) -> Ordering {
     (call.step.cmp(&event.step))
         .then_with(|| call.validator.cmp(&event.validator))
@@ -200,7 +201,7 @@ impl Event {
     }
 }
 
-/// Writes the view as CSV with a header; lists stand in their cells as JSON.
+/// Writes the view as CSV with a header. Lists are written as JSON in their cells.
 pub fn write_csv(run: &Run, columns: &[Column], out: impl Write) -> Result<(), RunError> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(columns.iter().map(|column| column.name))
@@ -220,7 +221,8 @@ fn csv_error(error: csv::Error) -> RunError {
     RunError::Export(error.into())
 }
 
-/// Writes the view as a JSON object a line. JSON has no number for what is not finite; that becomes `null`.
+/// Writes the view as one JSON object per line. Numbers that are not finite become `null`, because JSON does not
+/// support them.
 pub fn write_json_lines(run: &Run, columns: &[Column], mut out: impl Write) -> Result<(), RunError> {
     for event in events(run)? {
         let line = Line {
@@ -248,7 +250,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// What stands in one column of one event.
+/// The value of one column of one event.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 enum Cell<'a> {

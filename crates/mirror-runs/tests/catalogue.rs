@@ -1,4 +1,4 @@
-//! Lists of runs, and manifests that are not ours to read.
+//! Tests of lists of runs, and of manifests that cannot be read.
 
 mod sample;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use mirror_runs::{Ended, Recorder, Run, RunError, State, find, recover, runs};
 use sample::start;
 
-/// A run that has ended, under a name of the test's choosing.
+/// Records a run that has ended, with the id `id`.
 fn ended_run(runs_dir: &Path, id: &str) {
     let (recorder, path) = start(runs_dir, Recorder::SEGMENT_BYTES);
     recorder.finish(Ended::Done).unwrap();
@@ -41,7 +41,7 @@ fn runs_are_listed_newest_first_with_their_true_state() {
 }
 
 #[test]
-fn a_folder_of_runs_that_is_not_there_holds_none() {
+fn a_missing_folder_of_runs_contains_no_runs() {
     let dir = tempfile::tempdir().unwrap();
     assert!(runs(dir.path().join("runs")).unwrap().is_empty());
 }
@@ -65,7 +65,7 @@ fn a_run_is_found_by_the_beginning_of_its_id_by_last_and_by_its_path() {
     assert_eq!(
         found(ids[1]).unwrap(),
         ids[1],
-        "a whole id wins over a longer one"
+        "an exact id has precedence over a longer one"
     );
     assert_eq!(found(dir.path().join(ids[0]).to_str().unwrap()).unwrap(), ids[0]);
 
@@ -98,12 +98,12 @@ fn a_manifest_of_a_later_version_is_refused_by_its_number() {
     }
     assert!(
         runs(dir.path()).unwrap()[0].run.is_err(),
-        "it is listed with the reason"
+        "the run is listed with the error"
     );
 }
 
 #[test]
-fn a_manifest_that_is_none_is_an_error_that_names_it() {
+fn an_invalid_manifest_is_an_error_that_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let check = |text: &[u8]| {
         let manifest = dir.path().join("manifest.json");
@@ -120,7 +120,7 @@ fn a_manifest_that_is_none_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_folder_without_a_manifest_is_no_run_and_stays_as_it_is() {
+fn a_folder_without_a_manifest_is_not_a_run_and_is_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Run::open(dir.path()), Err(RunError::NotARun { .. })));
     assert!(matches!(recover(dir.path()), Err(RunError::NotARun { .. })));
@@ -128,7 +128,7 @@ fn a_folder_without_a_manifest_is_no_run_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_damaged_table_is_an_error_that_names_it() {
+fn a_damaged_table_is_an_error_that_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     ended_run(dir.path(), "run");
     fs::write(
@@ -140,7 +140,7 @@ fn a_damaged_table_is_an_error_that_names_it() {
     let error = run
         .rows::<mirror_runs::tables::EventRow>()
         .err()
-        .expect("no table can be read");
+        .expect("the damaged table is an error");
     assert!(error.to_string().contains("events.parquet"), "{error}");
 
     fs::copy(
@@ -149,5 +149,5 @@ fn a_damaged_table_is_an_error_that_names_it() {
     )
     .unwrap();
     let mut rows = run.rows::<mirror_runs::tables::EventRow>().unwrap();
-    assert!(rows.next().is_none(), "an empty file has no column to miss");
+    assert!(rows.next().is_none(), "an empty file has no rows");
 }

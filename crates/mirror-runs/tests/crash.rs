@@ -1,4 +1,4 @@
-//! A writer killed with `kill -9` at any moment loses nothing that it acknowledged.
+//! Tests that a writer killed with SIGKILL at any moment loses no acknowledged record.
 
 mod sample;
 
@@ -14,21 +14,21 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use sample::{event, forward, rows};
 
-/// Set for the process that is to be killed: the folder it works in.
+/// Environment variable of the process that is to be killed: its working directory.
 const VICTIM: &str = "MIRROR_TEST_VICTIM";
 
-/// Full after some dozens of events, so that segments are sealed and converted all the time.
+/// Segment size that some dozens of events fill, so that segments are sealed and converted frequently.
 const SMALL_SEGMENT: u64 = 32 << 10;
 
-/// Runs the test called `name` once more, in a process of its own, as the victim.
+/// Runs the test named `name` again as the victim, in a separate process.
 fn spawn_victim(name: &str, folder: &Path) -> Victim {
-    let program = std::env::current_exe().expect("a test knows its program");
+    let program = std::env::current_exe().expect("the path of the test program is known");
     let child = Command::new(program)
         .args([name, "--exact", "--nocapture"])
         .env(VICTIM, folder)
         .stdout(Stdio::null())
         .spawn()
-        .expect("the test's own program starts");
+        .expect("the test program starts");
     Victim { child }
 }
 
@@ -38,11 +38,14 @@ struct Victim {
 
 impl Victim {
     fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("the victim is our child").is_none()
+        self.child
+            .try_wait()
+            .expect("the victim is a child process")
+            .is_none()
     }
 }
 
-/// With `kill -9`; also where an assertion failed before.
+/// Kills the victim with SIGKILL, also if an assertion failed.
 impl Drop for Victim {
     fn drop(&mut self) {
         self.child.kill().expect("the victim can be killed");
@@ -50,8 +53,8 @@ impl Drop for Victim {
     }
 }
 
-/// Records until it is killed, or far longer than any test waits, in batches of one to eight, and writes each
-/// acknowledged step to a side file.
+/// Records events in batches of one to eight until the process is killed, or for much longer than any test takes.
+/// Writes each acknowledged step to a side file.
 fn record_until_killed(folder: &Path) {
     let (mut recorder, _) = sample::start(&folder.join("runs"), SMALL_SEGMENT);
     let mut side_file = File::create(folder.join("acknowledged")).unwrap();
@@ -62,12 +65,12 @@ fn record_until_killed(folder: &Path) {
             .collect();
         recorder.append(&batch).unwrap();
         step += batch.len() as u64;
-        // One write, so that the line is whole or absent.
+        // A single write, so that the line is complete or absent.
         side_file.write_all(format!("{step}\n").as_bytes()).unwrap();
     }
 }
 
-/// How many events, from the first on, the victim has acknowledged.
+/// Returns the number of events that the victim has acknowledged, from the first.
 fn acknowledged(folder: &Path) -> u64 {
     let text = fs::read_to_string(folder.join("acknowledged")).unwrap_or_default();
     text.lines().last().map_or(0, |line| line.parse().unwrap())
@@ -79,12 +82,13 @@ fn only_run(folder: &Path) -> PathBuf {
     found.remove(0).path
 }
 
-/// The events of steps 0 … n-1 with all their calls, each once and whole; returns n.
+/// Checks that the run contains the events of steps 0 to n-1 with all their calls, each exactly once and complete.
+/// Returns n.
 #[track_caller]
 fn assert_whole(run: &Run) -> u64 {
     let events: Vec<EventRow> = rows(run);
     for (step, row) in (0..).zip(&events) {
-        assert_eq!(row.step, step, "an event is missing or there twice");
+        assert_eq!(row.step, step, "an event is missing or duplicated");
         assert_eq!(row.message, forward("validator-0", step, 0).message);
     }
     let calls: Vec<(u64, u32)> = rows::<ResponseRow>(run)
@@ -92,7 +96,7 @@ fn assert_whole(run: &Run) -> u64 {
         .map(|row| (row.step, row.position))
         .collect();
     let expected = (0..events.len() as u64).flat_map(|step| [(step, 0), (step, 1), (step, 2)]);
-    assert!(calls.into_iter().eq(expected), "a call is missing or there twice");
+    assert!(calls.into_iter().eq(expected), "a call is missing or duplicated");
     events.len() as u64
 }
 
@@ -107,7 +111,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         let mut victim = spawn_victim("a_killed_recorder_loses_nothing_acknowledged", folder.path());
         let enough = 1 + u64::from(rng.next_u32() % 3_000);
         while acknowledged(folder.path()) < enough {
-            assert!(victim.is_alive(), "the victim ended by itself");
+            assert!(victim.is_alive(), "the victim exited on its own");
             std::thread::yield_now();
         }
         let before = acknowledged(folder.path());
@@ -115,7 +119,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         assert_eq!(live.state(), State::Running);
         assert!(
             assert_whole(&live) >= before,
-            "a reader beside the writer sees what was acknowledged"
+            "a concurrent reader sees all acknowledged records"
         );
         drop(victim);
 
@@ -128,7 +132,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
             kept >= promised,
             "round {round}: {promised} acknowledged, {kept} kept"
         );
-        assert!(kept <= promised + 8, "no more than the last batch was on its way");
+        assert!(kept <= promised + 8, "at most the last batch was unacknowledged");
 
         assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
         let recovered = Run::open(&path).unwrap();
@@ -136,7 +140,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         assert_eq!(assert_whole(&recovered), kept);
 
         let Recovery::AlreadyEnded(again) = recover(&path).unwrap() else {
-            panic!("the second recovery found something to do");
+            panic!("the second recovery did not find a finished run");
         };
         assert_eq!(&again, recovered.manifest());
         assert_eq!(assert_whole(&Run::open(&path).unwrap()), kept);
@@ -150,7 +154,7 @@ fn a_killed_recovery_is_done_again() {
         return;
     }
     let steps = 1_500;
-    // What the recovery makes on its way, and undoes at its end.
+    // Files that the recovery creates and removes or renames again.
     let milestones = [
         "parts/000001.tmp",
         "parts/000009",
@@ -186,13 +190,10 @@ fn a_killed_recovery_is_done_again() {
             "killed at {milestone}"
         );
     }
-    assert!(
-        reached.len() >= 4,
-        "killed too late everywhere but at {reached:?}"
-    );
+    assert!(reached.len() >= 4, "killed too late except at {reached:?}");
 }
 
-/// Makes many segments of the one, none of which has a part yet.
+/// Splits the only segment into many, none of which has a part.
 fn split_into_segments(journal: &Path) {
     let segments = journal.with_file_name("segments");
     let mut writer = mirror_journal::Writer::open(&segments, SMALL_SEGMENT)
@@ -217,7 +218,7 @@ fn a_torn_record_is_cut_off_and_counted() {
     file.write_all(&whole[..whole.len() - 1]).unwrap();
 
     let Recovery::Recovered(manifest) = recover(&path).unwrap() else {
-        panic!("the run was not ended");
+        panic!("the run was not recovered");
     };
     assert_eq!(manifest.counts.torn_bytes, whole.len() as u64 - 1);
     assert_eq!(assert_whole(&Run::open(&path).unwrap()), 1);

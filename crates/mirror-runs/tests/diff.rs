@@ -1,4 +1,4 @@
-//! Two runs of the same experiment side by side.
+//! Tests of the comparison of two runs of the same experiment.
 
 mod sample;
 
@@ -6,7 +6,8 @@ use mirror_proto::mirror::v1::{ForwardEvent, Outcome, Purpose, Record};
 use mirror_runs::{Difference, Disagreement, Verdict, diff};
 use sample::{closed, epoch, event, forward, run_of, weights};
 
-/// What both runs of a test are, unless one is changed: two validators, three steps of two halves, weights at the end.
+/// Returns the forwards of both runs of a test: two validators and three steps of two forwards. The records add weights
+/// at the end.
 fn forwards() -> Vec<ForwardEvent> {
     let both = |step| {
         ["validator-0", "validator-1"]
@@ -27,7 +28,7 @@ fn compare(first: &[Record], second: &[Record]) -> Difference {
     diff(&run_of(runs.path(), first), &run_of(runs.path(), second), 10).unwrap()
 }
 
-/// The second run's forwards after `change` to the one at `place`.
+/// Returns the second run's records, after `change` was applied to the forward at index `place`.
 fn changed(place: usize, change: impl FnOnce(&mut ForwardEvent)) -> Vec<Record> {
     let mut forwards = forwards();
     change(&mut forwards[place]);
@@ -63,7 +64,7 @@ fn order_of_arrival_and_timing_make_no_difference() {
 }
 
 #[test]
-fn a_changed_value_is_named_with_its_place() {
+fn a_changed_value_is_reported_with_its_row_and_column() {
     let second = changed(0, |forward| forward.calls[2].reward = Some(0.900_000_1));
     let difference = compare(&records(&forwards(), 0.5), &second);
     assert_eq!(difference.verdict(), Verdict::Different);
@@ -100,7 +101,7 @@ fn weights_and_losses_are_compared_to_the_last_bit() {
 }
 
 #[test]
-fn not_a_number_is_like_another_and_zeros_differ_by_their_sign() {
+fn all_nans_are_equal_and_zeros_differ_by_their_sign() {
     let scores = |values: [f32; 2]| changed(0, |forward| forward.scores = values.to_vec());
     let other_nan = f32::from_bits(f32::NAN.to_bits() | 1);
     assert_eq!(
@@ -114,7 +115,7 @@ fn not_a_number_is_like_another_and_zeros_differ_by_their_sign() {
 }
 
 #[test]
-fn an_event_that_only_one_run_has_is_named() {
+fn an_event_of_only_one_run_is_reported() {
     let mut fewer = forwards();
     fewer.pop();
     let difference = compare(&records(&forwards(), 0.5), &records(&fewer, 0.5));
@@ -133,14 +134,14 @@ fn an_event_that_only_one_run_has_is_named() {
 }
 
 #[test]
-fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
-    // validator-0 loses a call in the second half of step 1 …
+fn a_call_lost_to_slowness_excuses_itself_and_dependent_events() {
+    // validator-0 loses a call in the second forward of step 1 …
     let mut second = forwards();
     second[5].calls[2].outcome = Outcome::Timeout.into();
     second[5].calls[2].timing_dependent = true;
     second[5].calls[2].reward = None;
     second[5].best = Some(0);
-    // … so it asks something else in step 2.
+    // … so it sends a different message in step 2.
     second[8].message = "something else".to_owned();
     let difference = compare(&records(&forwards(), 0.5), &records(&second, 0.25));
     assert_eq!(difference.verdict(), Verdict::SameButForTiming, "{difference:?}");
@@ -162,7 +163,7 @@ fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
         ]
     );
 
-    // Neither what came before nor the other validator is excused.
+    // Earlier events and the other validator are not excused.
     for place in [0, 10] {
         let mut third = second.clone();
         third[place].message = "something else".to_owned();
@@ -172,7 +173,7 @@ fn a_call_lost_to_slowness_excuses_itself_and_what_follows_from_it() {
 }
 
 #[test]
-fn what_the_chain_did_is_compared_but_for_the_ports_it_was_told() {
+fn chain_records_are_compared_except_for_reported_ports() {
     let chain = |port: &str, weight: &str, epoch_of: u64| {
         let asked = [("serve_axon", port), ("set_weights", weight)];
         [
@@ -200,7 +201,7 @@ fn what_the_chain_did_is_compared_but_for_the_ports_it_was_told() {
 
 #[test]
 fn slowness_excuses_the_chain_from_the_next_block_on() {
-    // Step 1 is made at block 1: what closed up to then cannot follow from it.
+    // Step 1 is made at block 1, so blocks closed up to then cannot depend on it.
     let mut second = forwards();
     second[4].calls[2].outcome = Outcome::Timeout.into();
     second[4].calls[2].timing_dependent = true;
@@ -218,7 +219,7 @@ fn slowness_excuses_the_chain_from_the_next_block_on() {
 }
 
 #[test]
-fn the_words_of_a_failed_transport_make_no_difference_and_an_axons_do() {
+fn messages_of_axons_are_compared_and_those_of_a_failed_transport_are_not() {
     let said = |grpc_code: i32, words: &str| {
         changed(0, |forward| {
             forward.calls[1].grpc_code = grpc_code;
@@ -246,7 +247,7 @@ fn manual_forwards_are_counted_and_not_compared() {
 }
 
 #[test]
-fn only_the_first_differences_are_kept_and_all_are_counted() {
+fn the_first_differences_are_kept_and_all_are_counted() {
     let mut second = forwards();
     for forward in &mut second {
         forward.block += 1;

@@ -1,4 +1,4 @@
-//! Disks that are full or cannot be written.
+//! Tests of disks that are full or cannot be written.
 
 mod sample;
 
@@ -11,7 +11,7 @@ use mirror_runs::{Ended, Recorder, Recovery, Run, RunDirectory, RunError, State,
 use mirror_test_support::SmallDisk;
 use sample::{event, forward, new_run, rows, start};
 
-/// Appends until the disk is full; how many events were acknowledged.
+/// Appends until the disk is full. Returns the number of acknowledged events.
 fn fill_up(recorder: &mut Recorder) -> u64 {
     let mut step = 0;
     loop {
@@ -29,7 +29,7 @@ fn steps(path: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn a_full_disk_stops_nothing_for_good() {
+fn recording_continues_after_a_full_disk_has_space_again() {
     let Some(disk) = SmallDisk::mount(512) else { return };
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![0; 384 << 10]).unwrap();
@@ -46,7 +46,7 @@ fn a_full_disk_stops_nothing_for_good() {
 }
 
 #[test]
-fn a_run_that_ends_on_a_full_disk_is_recovered_when_there_is_room() {
+fn a_run_that_ends_on_a_full_disk_is_recovered_when_there_is_space() {
     let Some(disk) = SmallDisk::mount(512) else { return };
     let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![0; 384 << 10]).unwrap();
@@ -55,7 +55,7 @@ fn a_run_that_ends_on_a_full_disk_is_recovered_when_there_is_room() {
     let error = recorder.finish(Ended::Done).unwrap_err();
     assert!(matches!(error, RunError::Full { .. }), "{error}");
     assert_eq!(Run::open(&path).unwrap().state(), State::Interrupted);
-    assert!(recover(&path).is_err(), "there is still no room");
+    assert!(recover(&path).is_err(), "the disk is still full");
 
     fs::remove_file(ballast).unwrap();
     assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
@@ -63,7 +63,7 @@ fn a_run_that_ends_on_a_full_disk_is_recovered_when_there_is_room() {
 }
 
 #[test]
-fn a_full_disk_holds_no_half_made_run() {
+fn a_full_disk_contains_no_incomplete_run() {
     let Some(disk) = SmallDisk::mount(64) else { return };
     let ballast = disk.path().join("ballast");
     let mut size = 64 << 10;
@@ -76,7 +76,7 @@ fn a_full_disk_holds_no_half_made_run() {
 }
 
 #[test]
-fn a_read_only_folder_is_said_and_its_runs_can_be_read() {
+fn a_read_only_folder_is_reported_and_its_runs_can_be_read() {
     let Some(disk) = SmallDisk::mount(512) else { return };
     let (mut recorder, interrupted) = start(disk.path(), 1024);
     recorder

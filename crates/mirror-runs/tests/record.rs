@@ -1,4 +1,4 @@
-//! What is recorded is in the tables, once, and in their order.
+//! Tests that recorded data is in the tables exactly once and in order.
 
 mod sample;
 
@@ -109,17 +109,17 @@ fn each_record_becomes_its_rows() {
 }
 
 #[test]
-fn what_the_chain_did_is_in_its_tables() {
+fn chain_records_are_in_their_tables() {
     let runs = tempfile::tempdir().unwrap();
     let asked = [("serve_axon", "127.0.0.1:4000"), ("set_weights", "0:1 (1 uids)")];
-    // The second part of the epoch comes first, and the first one twice.
+    // The second part of the epoch is recorded first, and the first part is recorded twice.
     let parts = [epoch(1, 9, 2), epoch(1, 9, 0), epoch(1, 9, 0)];
     let run = run_of(
         runs.path(),
         &[&parts[..], &[closed(9, &asked), closed(9, &asked)]].concat(),
     );
 
-    // Alice's address stands in Substrate's documentation.
+    // Alice's address is documented by Substrate.
     let alice = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
     let found: Vec<EpochRow> = rows(&run);
     let of_uids: Vec<_> = found
@@ -166,7 +166,7 @@ fn what_the_chain_did_is_in_its_tables() {
 }
 
 #[test]
-fn a_record_that_comes_again_is_acknowledged_and_not_written_twice() {
+fn a_repeated_record_is_acknowledged_and_not_written_twice() {
     let runs = tempfile::tempdir().unwrap();
     let (mut recorder, path) = start(runs.path(), Recorder::SEGMENT_BYTES);
     let sent = [
@@ -229,7 +229,7 @@ fn many_segments_become_one_sorted_table() {
     let runs = tempfile::tempdir().unwrap();
     let (mut recorder, path) = start(runs.path(), 1024);
     let steps = 200u64;
-    // One validator runs ahead of the other, so that neighbouring segments overlap.
+    // One validator is ahead of the other, so that adjacent segments overlap.
     for step in 0..steps {
         recorder
             .append(&[event(forward("validator-0", step, 0))])
@@ -291,7 +291,7 @@ fn a_run_without_events_has_empty_tables() {
 }
 
 #[test]
-fn batches_hold_the_columns_asked_for() {
+fn batches_contain_the_requested_columns() {
     let runs = tempfile::tempdir().unwrap();
     let run = run_of(runs.path(), &[event(forward("validator-0", 0, 0))]);
     let responses = Table::named("responses").unwrap();
@@ -316,12 +316,12 @@ fn batches_hold_the_columns_asked_for() {
 }
 
 #[test]
-fn records_of_a_kind_not_known_here_are_counted() {
+fn records_of_unknown_kinds_are_counted() {
     let runs = tempfile::tempdir().unwrap();
     let (mut recorder, path) = start(runs.path(), Recorder::SEGMENT_BYTES);
     recorder.append(&[event(forward("validator-0", 0, 0))]).unwrap();
     drop(recorder);
-    // Field 99 of a later contract; and bytes that are no message at all.
+    // Field 99 of a later protocol version, and bytes that are not a valid message.
     let of_the_future: &[u8] = &[0x9a, 0x06, 0x01, 0x00];
     let mut journal = Writer::open(path.join("journal"), Recorder::SEGMENT_BYTES)
         .unwrap()
@@ -330,13 +330,13 @@ fn records_of_a_kind_not_known_here_are_counted() {
     drop(journal);
 
     let Recovery::Recovered(manifest) = recover(&path).unwrap() else {
-        panic!("the run was not ended");
+        panic!("the run was not recovered");
     };
     assert_eq!((manifest.counts.skipped, manifest.counts.rows["events"]), (2, 1));
 }
 
 #[test]
-fn strange_values_in_a_record_do_no_harm() {
+fn unexpected_values_in_a_record_are_harmless() {
     let runs = tempfile::tempdir().unwrap();
     let mut strange = forward("validator-0", u64::MAX, u32::MAX);
     strange.purpose = 77;
@@ -360,7 +360,7 @@ fn strange_values_in_a_record_do_no_harm() {
 }
 
 #[test]
-fn a_batch_of_nothing_new_and_an_empty_one_are_fine() {
+fn an_empty_batch_is_accepted() {
     let runs = tempfile::tempdir().unwrap();
     let (mut recorder, _) = start(runs.path(), Recorder::SEGMENT_BYTES);
     let none: [Record; 0] = [];
@@ -375,7 +375,7 @@ fn a_batch_of_nothing_new_and_an_empty_one_are_fine() {
 }
 
 #[test]
-fn a_new_run_keeps_what_it_was_made_of() {
+fn a_new_run_stores_its_description() {
     let runs = tempfile::tempdir().unwrap();
     let (recorder, path) = start(runs.path(), Recorder::SEGMENT_BYTES);
     assert_eq!(
@@ -395,7 +395,7 @@ fn a_new_run_keeps_what_it_was_made_of() {
     );
     assert!(
         matches!(recover(&path), Err(RunError::GoingOn { .. })),
-        "its recorder lives"
+        "the recorder still exists"
     );
     drop(recorder);
     assert_eq!(Run::open(&path).unwrap().state(), State::Interrupted);
@@ -405,7 +405,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn however_records_come_each_is_there_once(
+    fn each_record_is_stored_once_in_any_order_of_arrival(
         sent in prop::collection::vec((0..3u8, 0..40u64, 0..2u32), 0..120),
         batch in 1..20usize,
         segment_bytes in 200..20_000u64,

@@ -1,4 +1,4 @@
-//! The events as one table.
+//! Tests of the view of events as one table.
 
 mod sample;
 
@@ -7,7 +7,7 @@ use mirror_runs::view::{COLUMNS, columns, events, write_csv, write_json_lines};
 use sample::{event, forward, run_of};
 
 #[test]
-fn an_event_has_its_calls_beside_it() {
+fn an_event_contains_its_calls() {
     let runs = tempfile::tempdir().unwrap();
     let mut silent = forward("validator-0", 0, 1);
     silent.calls.clear();
@@ -41,7 +41,7 @@ fn an_event_has_its_calls_beside_it() {
 }
 
 #[test]
-fn ignored_columns_are_hidden_and_nothing_else() {
+fn only_ignored_columns_are_hidden() {
     let names = |ignore_attr: &[&str]| {
         let ignore_attr: Vec<String> = ignore_attr.iter().map(|&name| name.to_owned()).collect();
         columns(&ignore_attr)

@@ -1,4 +1,4 @@
-//! The rows of an answer, as somebody wants to read them.
+//! Formats the rows of an answer.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -14,26 +14,26 @@ use crate::execution::{Execution, Written};
 use crate::statement::{Explain, Reads};
 use crate::tables::Scope;
 
-/// Rows that a table shows; the other formats have all.
+/// Maximum number of rows in [`Format::Table`]. The other formats contain all rows.
 const SHOWN: usize = 1_000;
 
-/// Bytes of a plan that are shown.
+/// Maximum number of bytes of a plan that are shown.
 const PLAN_BYTES: u64 = 16 << 20;
 
-/// How an answer is printed.
+/// Format in which an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people, at most 1,000 rows.
+    /// A text table with at most 1,000 rows.
     Table,
-    /// With a header; null is an empty cell, and an empty text is `""`.
+    /// CSV with a header. Null is an empty cell, and an empty text is `""`.
     Csv,
-    /// One list of objects.
+    /// JSON: one array of objects.
     Json,
-    /// A file of its own, compressed with Snappy.
+    /// A Parquet file, compressed with Snappy.
     Parquet,
 }
 
-/// A whole answer: a question that fails has none.
+/// A complete answer. A query that fails has no answer.
 pub struct Answer<'engine> {
     content: Content,
     runner: Runner<'engine>,
@@ -41,18 +41,18 @@ pub struct Answer<'engine> {
 
 enum Content {
     Text(String),
-    /// The folder that it lay in is gone.
+    /// An open file whose directory was removed.
     File(File),
-    /// JSON in which numbers that JSON does not have are still to be replaced.
+    /// An open file of JSON with numbers that JSON does not support (`NaN`, `Infinity`), which are not replaced yet.
     Json(File),
 }
 
 impl Answer<'_> {
-    /// Writes the answer. A signal that asks this program to end stops the writing.
+    /// Writes the answer. A signal that asks this program to shut down stops it.
     ///
     /// # Errors
     ///
-    /// When it cannot be written, and when a signal came.
+    /// Returns an error if the answer cannot be written, or if a signal is received.
     pub fn write(self, out: impl Write + Send + 'static) -> Result<(), SqlError> {
         let Self { content, mut runner } = self;
         let written = runner.interruptible(move || content.write(out));
@@ -77,7 +77,7 @@ impl Content {
     }
 }
 
-/// Copies JSON and writes `null` for the numbers that JSON does not have: `NaN`, `Infinity` and `-Infinity`.
+/// Copies JSON, with `null` for the numbers that JSON does not support: `NaN`, `Infinity` and `-Infinity`.
 fn write_json(json: impl BufRead, mut out: impl Write) -> io::Result<()> {
     let (mut in_text, mut escaped) = (false, false);
     let mut word = Vec::new();
@@ -109,25 +109,25 @@ fn write_json(json: impl BufRead, mut out: impl Write) -> io::Result<()> {
 }
 
 impl Engine {
-    /// Answers a question about runs, which are given by their folders.
+    /// Answers a query about the runs in the given directories.
     ///
     /// # Errors
     ///
-    /// When the question is wrong ([`SqlError::is_question`]), when it takes more than it may, or when a run or a file
-    /// cannot be read. There is no part of an answer then.
+    /// Returns an error if the query is wrong ([`SqlError::is_question`]), if it exceeds a limit, or if a run or a file
+    /// cannot be read. There is never a partial answer.
     pub fn answer(&self, runs: &[PathBuf], sql: &str, format: Format) -> Result<Answer<'_>, SqlError> {
         let mut execution = Execution::parse(self, runs, sql)?;
         if let Some(explain) = execution.statement.explain {
             return plan(execution, explain, format);
         }
         let options = match format {
-            // A row of one empty cell would be an empty line, which readers of CSV pass over.
+            // An empty cell would make a row of one column an empty line, which CSV readers skip.
             Format::Table => "FORMAT csv, HEADER, NULLSTR 'null'",
             Format::Csv => "FORMAT csv, HEADER, NULLSTR ''",
             Format::Json => "FORMAT json, ARRAY true",
             Format::Parquet => "FORMAT parquet, COMPRESSION snappy",
         };
-        // One row more than is shown tells whether there are more.
+        // One additional row shows whether there are more than [`SHOWN`].
         let limit = match format {
             Format::Table => format!(" LIMIT {}", SHOWN + 1),
             _ => String::new(),
@@ -151,11 +151,11 @@ impl Engine {
     }
 }
 
-/// The plan of a question, which DuckDB draws.
+/// Returns the plan of a query, drawn by DuckDB.
 fn plan(mut execution: Execution<'_>, explain: Explain, format: Format) -> Result<Answer<'_>, SqlError> {
     if format != Format::Table {
         return Err(SqlError::Question(
-            "EXPLAIN draws a plan, which has no other format than the default, table".to_owned(),
+            "EXPLAIN draws a plan, which is only available in the default format, table".to_owned(),
         ));
     }
     let word = match explain {
@@ -166,7 +166,7 @@ fn plan(mut execution: Execution<'_>, explain: Explain, format: Format) -> Resul
     execution.run(&format!("{word} {asked}"))?;
     let drawn =
         child::read(&execution.file(child::OUT), PLAN_BYTES).map_err(SqlError::io("cannot read the plan"))?;
-    // EXPLAIN ANALYZE begins with the statement, which here is not the user's.
+    // The output of EXPLAIN ANALYZE begins with the statement, which is not the user's.
     let plan = drawn
         .split_once(asked)
         .map_or(drawn.as_str(), |(_, plan)| plan.trim_start_matches('\n'));
@@ -176,7 +176,7 @@ fn plan(mut execution: Execution<'_>, explain: Explain, format: Format) -> Resul
     })
 }
 
-/// Rows of CSV as a table: columns of numbers to the right, line breaks as `\n`.
+/// Formats CSV rows as a table: numeric columns are right-aligned, and line breaks are shown as `\n`.
 fn table(rows: File) -> Result<String, SqlError> {
     let wrong = |error: csv::Error| SqlError::Failed(format!("DuckDB wrote no CSV: {error}"));
     let mut reader = csv::Reader::from_reader(rows);
@@ -211,7 +211,7 @@ fn table(rows: File) -> Result<String, SqlError> {
     let rows = match count {
         1 => "1 row".to_owned(),
         count if count > SHOWN => {
-            format!("the first {SHOWN} rows; --format csv, json or parquet gives all")
+            format!("the first {SHOWN} rows; use --format csv, json or parquet for all rows")
         }
         count => format!("{count} rows"),
     };
@@ -223,11 +223,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_json_does_not_have_become_null_and_texts_stay_as_they_are() {
+    fn numbers_that_json_does_not_support_become_null_and_texts_are_unchanged() {
         let json = r#"[{"NaN":NaN,"b":-Infinity,"c":[1.5,Infinity,-2e-7],"d":"NaN \" Infinity \\","e":true,"f":null}]"#;
         let mut written = Vec::new();
-        write_json(json.as_bytes(), &mut written).expect("a vector takes all");
-        let read: serde_json::Value = serde_json::from_slice(&written).expect("it is JSON");
+        write_json(json.as_bytes(), &mut written).expect("writing to a vector does not fail");
+        let read: serde_json::Value = serde_json::from_slice(&written).expect("the output is JSON");
         let expected = serde_json::json!([{
             "NaN": null, "b": null, "c": [1.5, null, -2e-7], "d": "NaN \" Infinity \\", "e": true, "f": null
         }]);

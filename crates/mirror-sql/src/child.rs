@@ -1,4 +1,4 @@
-//! DuckDB as a child process: what it may take, and how it ends.
+//! Runs DuckDB as a child process with bounded resources.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,59 +14,59 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::engine::{Engine, MAX_TIME};
 
-/// Bytes of memory that the process may have.
+/// Maximum memory of the process, in bytes.
 pub(crate) const MEMORY_BYTES: u64 = 1 << 30;
 
-/// The part of this memory, in MiB, that DuckDB's own accounting may use. Above it, DuckDB writes to disk. The rest is
-/// for code, stacks and memory that DuckDB does not count.
+/// The part of this memory, in MiB, that DuckDB may use by its own accounting. DuckDB writes data above this limit to
+/// disk. The rest is for code, stacks and memory that DuckDB does not count.
 const COUNTED_MIB: u64 = 700;
 
-/// Bytes that DuckDB may write to disk for what does not fit in memory.
+/// Maximum number of bytes that DuckDB may write to disk for data that does not fit in memory.
 pub(crate) const SPILL_BYTES: u64 = 2 << 30;
 
-/// Bytes of an answer. It bounds every file that the process writes; DuckDB's own for what does not fit in memory are
-/// smaller, 4,000 blocks of 256 KiB at most.
+/// Maximum size of an answer, in bytes. The limit applies to every file that the process writes. The files into which
+/// DuckDB spills memory are smaller: at most 4,000 blocks of 256 KiB.
 pub(crate) const ANSWER_BYTES: u64 = 1 << 30;
 
-/// Threads that work at a question.
+/// Maximum number of threads that execute a query.
 const THREADS: u64 = 4;
 
-/// Bytes of a complaint that are read.
+/// Maximum number of bytes of an error message that are read.
 const COMPLAINT_BYTES: u64 = 16 << 10;
 
-/// Where DuckDB may write what does not fit in memory, below its working folder.
+/// Name of the directory for data that does not fit in memory, in DuckDB's working directory.
 const SPILL: &str = "spill";
 
-/// What the process prints, and what it complains of, in its working folder.
+/// Names of the files for standard output and standard error, in DuckDB's working directory.
 pub(crate) const OUT: &str = "out";
 const COMPLAINT: &str = "complaint";
 
 /// The reason why a DuckDB process failed.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// It did not end in time and was killed.
+    /// The process exceeded the time limit and was killed.
     Time(Duration),
-    /// A signal of the terminal came, and it was killed.
+    /// The process was killed because this program received a signal to shut down.
     Interrupted,
-    /// It wrote a file larger than it may.
+    /// The process wrote a file larger than [`ANSWER_BYTES`].
     FileSize,
-    /// Another signal ended it.
+    /// The process was terminated by another signal.
     Signal(i32),
-    /// It ended with a message.
+    /// The process failed with this error message.
     Complaint(String),
-    /// It could not be started, or its output could not be read.
+    /// The process could not be started, or its output could not be read.
     Io { doing: &'static str, source: io::Error },
 }
 
-/// Starts DuckDB, one process after another, and listens from the first one on for signals that ask this program to
-/// end.
+/// Runs DuckDB processes one after another. From its creation on, it listens for signals that ask this program to shut
+/// down.
 pub(crate) struct Runner<'engine> {
     engine: &'engine Engine,
     runtime: Runtime,
     signals: EndSignals,
 }
 
-/// The signals that ask this program to end, from now on.
+/// Streams of the signals that ask this program to shut down.
 struct EndSignals {
     interrupt: SignalStream,
     terminate: SignalStream,
@@ -74,7 +74,7 @@ struct EndSignals {
 }
 
 impl EndSignals {
-    /// Has to be called in a runtime.
+    /// Starts to listen for the signals. Must be called in a runtime.
     fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -83,7 +83,7 @@ impl EndSignals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -108,17 +108,19 @@ impl<'engine> Runner<'engine> {
         })
     }
 
-    /// Has DuckDB execute `script` in the folder `work`, in a process group of its own, so that a terminal's Ctrl-C
-    /// comes to this program alone. What it prints is in the file [`OUT`] there. The script is ours: nothing that a
-    /// person wrote may be part of it. The folder has to be given to this process alone.
+    /// Executes `script` with DuckDB in the directory `work`. DuckDB's standard output is written to the file [`OUT`]
+    /// in that directory. The process has a separate process group, so that Ctrl-C in a terminal only reaches this
+    /// program.
+    ///
+    /// `script` must not contain any text from a user. No other process may use the directory.
     pub(crate) fn execute(&mut self, work: &Path, script: &str) -> Result<(), Broken> {
         let io = |doing| move |source| Broken::Io { doing, source };
         let create =
-            |name: &str| File::create(work.join(name)).map_err(io("cannot write where DuckDB works"));
+            |name: &str| File::create(work.join(name)).map_err(io("cannot write to DuckDB's folder"));
         let (out, complaint) = (create(OUT)?, create(COMPLAINT)?);
         match std::fs::create_dir(work.join(SPILL)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(io("cannot write where DuckDB works")(error));
+                return Err(io("cannot write to DuckDB's folder")(error));
             }
             _ => {}
         }
@@ -137,7 +139,7 @@ impl<'engine> Runner<'engine> {
             .kill_on_drop(true);
         let status = self.runtime.block_on(async {
             let mut child = command.spawn().map_err(io("cannot start DuckDB"))?;
-            bound(&child).map_err(io("cannot bound what DuckDB takes"))?;
+            bound(&child).map_err(io("cannot set resource limits for DuckDB"))?;
             let ended = tokio::select! {
                 biased;
                 () = self.signals.next() => Broken::Interrupted,
@@ -158,11 +160,11 @@ impl<'engine> Runner<'engine> {
         }
         let said = read(&work.join(COMPLAINT), COMPLAINT_BYTES);
         Err(Broken::Complaint(
-            said.map_err(io("cannot read what DuckDB complains of"))?,
+            said.map_err(io("cannot read DuckDB's error message"))?,
         ))
     }
 
-    /// Does something that may block, and stops waiting for it when a signal asks this program to end.
+    /// Runs a task that may block, and stops waiting for it when a signal asks this program to shut down.
     pub(crate) fn interruptible<T: Send + 'static>(
         &mut self,
         task: impl FnOnce() -> T + Send + 'static,
@@ -179,20 +181,20 @@ impl<'engine> Runner<'engine> {
         })
     }
 
-    /// Ends without waiting for what still blocks.
+    /// Shuts down without waiting for blocking tasks.
     pub(crate) fn end(self) {
         self.runtime.shutdown_background();
     }
 }
 
-/// The beginning of a file, `bytes` long at most.
+/// Reads the beginning of a file, at most `bytes` bytes, as text.
 pub(crate) fn read(file: &Path, bytes: u64) -> io::Result<String> {
     let mut text = Vec::new();
     File::open(file)?.take(bytes).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What every script begins with.
+/// Returns the settings with which every script begins.
 fn settings() -> String {
     let threads =
         std::thread::available_parallelism().map_or(1, |threads| (threads.get() as u64).min(THREADS));
@@ -210,11 +212,10 @@ SET extension_directory='{SPILL}';",
     )
 }
 
-/// Lets the operating system refuse the process more than it may take. The time of the processors ends it even where
-/// this program is not there to do so.
+/// Sets the resource limits of the process. The limit of CPU time ends the process even if this program no longer runs.
 fn bound(child: &Child) -> io::Result<()> {
     let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
-        // It has ended already.
+        // The process has exited already.
         return Ok(());
     };
     let limits = [

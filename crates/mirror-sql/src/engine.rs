@@ -1,4 +1,4 @@
-//! The DuckDB executable: where it is looked for, and which versions serve.
+//! Finds the DuckDB executable and checks its version.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,46 +14,47 @@ use crate::error::EngineError;
 /// Name of the executable, on the search path and in the cache.
 pub const PROGRAM: &str = "duckdb";
 
-/// The oldest DuckDB that serves: major and minor version. Its table function `query` takes a variable, and its parser
-/// gives the syntax tree that `judge` reads.
+/// The oldest supported version of DuckDB: major and minor version. Its table function `query` accepts a variable, and
+/// its parser produces the syntax tree that `judge` reads.
 pub const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
-/// Time that a question may take.
+/// Maximum execution time of a query.
 pub(crate) const MAX_TIME: Duration = Duration::from_secs(30);
 
-/// Time that `duckdb --version` may take, and bytes of what it prints that are read.
+/// Maximum execution time of `duckdb --version`, and maximum number of bytes of its output that are read.
 const VERSION_TIME: Duration = Duration::from_secs(5);
 const VERSION_BYTES: u64 = 4 << 10;
 
-/// The variable that names an executable of the user's own.
+/// Environment variable that contains the path of a custom executable.
 const VARIABLE: &str = "MIRROR_DUCKDB";
 
-/// A DuckDB executable whose version serves.
+/// A DuckDB executable of a supported version.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) program: PathBuf,
-    /// Time that a question may take.
+    /// Maximum execution time of a query.
     pub(crate) time: Duration,
-    /// Where each question gets a folder, which is removed when it is answered.
+    /// Directory in which each query gets a temporary directory. It is removed after the query.
     pub(crate) folder: PathBuf,
 }
 
 impl Engine {
-    /// Finds the executable: the one that `MIRROR_DUCKDB` names, else `duckdb` on the search path if it is new enough,
-    /// else the one that `cargo xtask setup` fetched.
+    /// Finds the executable: the one at the path in `MIRROR_DUCKDB`, otherwise `duckdb` on the `PATH` if its version is
+    /// supported, otherwise the one that `cargo xtask setup` downloaded.
     ///
     /// # Errors
     ///
-    /// When `MIRROR_DUCKDB` names something that does not serve, and when there is no executable that does.
+    /// Returns an error if `MIRROR_DUCKDB` is set and that executable cannot be used, or if no usable executable is
+    /// found.
     pub fn find() -> Result<Self, EngineError> {
         Self::find_by(|name| env::var_os(name))
     }
 
-    /// As [`Engine::find`], with the environment variables that `variable` gives.
+    /// Finds the executable as [`Engine::find`] does, with the environment variables that `variable` returns.
     ///
     /// # Errors
     ///
-    /// As [`Engine::find`].
+    /// Returns the errors of [`Engine::find`].
     pub fn find_by(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, EngineError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         if let Some(own) = set(VARIABLE) {
@@ -76,17 +77,17 @@ impl Engine {
         })
     }
 
-    /// The executable at a path.
+    /// Returns the engine for the executable at a path.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, is not DuckDB, or is older than [`MINIMUM_VERSION`].
+    /// Returns an error if the executable cannot be started, is not DuckDB, or is older than [`MINIMUM_VERSION`].
     pub fn at(program: &Path) -> Result<Self, EngineError> {
         let start = |source| EngineError::Start {
             program: program.to_owned(),
             source,
         };
-        // DuckDB works in a folder of its own, where a relative path would lead elsewhere.
+        // DuckDB runs in another working directory, in which a relative path would be wrong.
         let absolute = std::path::absolute(program).map_err(start)?;
         let printed = first_line_of_version(&absolute).map_err(start)?;
         let Some(version) = printed.as_deref().and_then(Version::parse) else {
@@ -108,8 +109,7 @@ impl Engine {
         })
     }
 
-    /// The same executable with less time for a question than the 30 seconds that it has by default, which are the
-    /// most.
+    /// Returns the same engine with another time limit for a query. The default and maximum is 30 seconds.
     #[must_use]
     pub fn with_time(self, time: Duration) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Engine {
         }
     }
 
-    /// The same executable with another folder to work in than that of temporary files.
+    /// Returns the same engine with another directory for its temporary files.
     #[must_use]
     pub fn working_in(self, folder: &Path) -> Self {
         Self {
@@ -127,13 +127,13 @@ impl Engine {
         }
     }
 
-    /// Where the executable lies.
+    /// Returns the path of the executable.
     pub fn program(&self) -> &Path {
         &self.program
     }
 }
 
-/// Where `cargo xtask setup` puts the executable: `bin/duckdb` in the cache folder that xtask uses.
+/// Returns the path of the executable that `cargo xtask setup` downloads: `bin/duckdb` in the cache directory of xtask.
 fn fetched(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name: &str| {
         variable(name)
@@ -147,8 +147,8 @@ fn fetched(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(cache.join("bin").join(PROGRAM))
 }
 
-/// The first line that a program prints for `--version`, 80 characters at most; `None` where it fails or does not end
-/// in time.
+/// Returns the first line that a program prints for `--version`, at most 80 characters. Returns `None` if the program
+/// fails or exceeds the time limit.
 fn first_line_of_version(program: &Path) -> io::Result<Option<String>> {
     let mut child = Command::new(program)
         .arg("--version")
@@ -161,7 +161,7 @@ fn first_line_of_version(program: &Path) -> io::Result<Option<String>> {
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
-            // It may print without end, which blocks it, or do nothing at all.
+            // The program may block because it prints more than the pipe holds, or it may hang.
             None if started.elapsed() > VERSION_TIME => {
                 child.kill()?;
                 break child.wait()?;
@@ -178,7 +178,7 @@ fn first_line_of_version(program: &Path) -> io::Result<Option<String>> {
     Ok(status.success().then(|| line.chars().take(80).collect()))
 }
 
-/// A version as `duckdb --version` prints it: `v1.5.6 (Variegata) 1234abcd`.
+/// A version as printed by `duckdb --version`: `v1.5.6 (Variegata) 1234abcd`.
 #[derive(Debug, PartialEq)]
 struct Version {
     major: u32,
@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// An executable called `duckdb` in a new folder, which prints `version`.
+    /// Creates a directory with an executable `duckdb` that prints `version`.
     fn prints(folder: &Path, version: &str) -> PathBuf {
         fs::create_dir_all(folder).expect("a folder can be made");
         let file = folder.join(PROGRAM);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_copy_wins_then_one_on_the_path_then_the_fetched_one() {
+    fn a_custom_executable_precedes_the_path_and_the_path_precedes_the_fetched_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         let own = prints(&at("own"), "v1.5.0 (Own) 0123456789");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fetched_one_is_looked_for_below_each_kind_of_cache_folder() {
+    fn the_fetched_executable_is_found_in_each_kind_of_cache_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let below_xdg = prints(&folder.path().join("mirror-neuron/bin"), "v1.5.6");
         assert_eq!(find(&[("XDG_CACHE_HOME", folder.path())]), Ok(below_xdg));
@@ -260,15 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn one_on_the_path_that_is_too_old_gives_way_to_the_fetched_one() {
+    fn an_old_executable_on_the_path_is_skipped_for_the_fetched_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         prints(&at("path"), "v1.4.9 (Old) 0123456789");
         let (path, cache) = (at("path"), at("cache"));
         let set = [("PATH", path.as_path()), ("MIRROR_CACHE", cache.as_path())];
-        let error = find(&set).expect_err("there is only the old one");
+        let error = find(&set).expect_err("only the old executable exists");
         assert!(
-            error.contains("is DuckDB 1.4.9, and at least 1.5 is needed"),
+            error.contains("is DuckDB 1.4.9, but at least 1.5 is required"),
             "{error}"
         );
         for way in ["cargo xtask setup", "MIRROR_DUCKDB", "PATH"] {
@@ -284,13 +284,13 @@ mod tests {
         let program = prints(folder.path(), "v1.5.6 (Own) 0123456789");
         let here = env::current_dir().expect("a working directory");
         let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
-        let relative = up.join(program.strip_prefix("/").expect("it is absolute"));
-        let engine = Engine::at(&relative).expect("it serves");
+        let relative = up.join(program.strip_prefix("/").expect("the path is absolute"));
+        let engine = Engine::at(&relative).expect("the executable is usable");
         assert!(engine.program().is_absolute(), "{}", engine.program().display());
     }
 
     #[test]
-    fn an_own_copy_that_does_not_serve_is_named_and_nothing_else_is_taken() {
+    fn an_unusable_custom_executable_is_an_error_without_a_fallback() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         prints(&cache.join("bin"), "v1.5.6 (Fetched) 0123456789");
@@ -306,8 +306,8 @@ mod tests {
         fs::write(&text, "not a program").expect("a file can be written");
         own.push((text, "cannot be started"));
         for (own, complaint) in own {
-            let error =
-                find(&[("MIRROR_DUCKDB", &own), ("MIRROR_CACHE", &cache)]).expect_err("it does not serve");
+            let error = find(&[("MIRROR_DUCKDB", &own), ("MIRROR_CACHE", &cache)])
+                .expect_err("the executable is not usable");
             let name = own.display().to_string();
             assert!(error.contains(complaint) && error.contains(&name), "{error}");
         }

@@ -1,4 +1,4 @@
-//! Why there is no answer, in words for the person who asked.
+//! Errors of queries, with messages for the person who wrote the query.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use crate::tables::{Scope, columns_of_table};
 
 const GIB: u64 = 1 << 30;
 
-/// Why there is no DuckDB that can be used.
+/// The reason why no DuckDB executable can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// No executable serves.
+    /// No usable executable was found.
     #[error(
-        "SQL is answered by DuckDB, and no executable of at least version {}.{} was found{}. There are three ways to get \
-         one: `cargo xtask setup` fetches it; or put `duckdb` on the PATH (`pip install duckdb-cli`); or let MIRROR_DUCKDB \
-         name an executable",
+        "SQL queries require DuckDB, and no executable of version {}.{} or later was found{}. To get one, run \
+         `cargo xtask setup`, or put `duckdb` on the PATH (`pip install duckdb-cli`), or set MIRROR_DUCKDB to the path \
+         of an executable",
         MINIMUM_VERSION.0, MINIMUM_VERSION.1, remark(.unfit.as_deref())
     )]
     Missing {
-        /// What is wrong with the first executable that was found.
+        /// The error of the first executable that was found.
         unfit: Option<Box<EngineError>>,
     },
     /// The file cannot be executed.
@@ -32,20 +32,20 @@ pub enum EngineError {
     Start {
         /// The executable.
         program: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// It prints no version of DuckDB.
+    /// The program does not print a version of DuckDB.
     #[error("{} is not DuckDB: `--version` printed {printed:?}", .program.display())]
     NotDuckDb {
         /// The executable.
         program: PathBuf,
-        /// The beginning of what it printed.
+        /// The first line of its output.
         printed: String,
     },
-    /// It is older than [`MINIMUM_VERSION`].
+    /// The executable is older than [`MINIMUM_VERSION`].
     #[error(
-        "{} is DuckDB {version}, and at least {}.{} is needed",
+        "{} is DuckDB {version}, but at least {}.{} is required",
         .program.display(), MINIMUM_VERSION.0, MINIMUM_VERSION.1
     )]
     Old {
@@ -60,41 +60,41 @@ fn remark(unfit: Option<&EngineError>) -> String {
     unfit.map_or_else(String::new, |error| format!(" ({error})"))
 }
 
-/// Why a question has no answer.
+/// The reason why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
-    /// The question is wrong, and the person who asked can correct it.
+    /// The query is wrong, and the user can correct it.
     #[error("{0}")]
     Question(String),
     /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The question did not end in time.
+    /// The query exceeded the time limit.
     #[error("the query took more than {} seconds and was stopped: ask for fewer rows or fewer runs", .0.as_secs())]
     Time(Duration),
-    /// The question needs more memory than it may have.
+    /// The query exceeded the memory limit.
     #[error(
         "the query needs more than {} GiB of memory: ask for fewer columns, rows or runs", MEMORY_BYTES / GIB
     )]
     Memory,
-    /// What does not fit in memory does not fit on the disk either.
+    /// Data that does not fit in memory exceeds the disk limit.
     #[error(
-        "the query needs more than {} GiB of disk for what does not fit in memory: ask for fewer columns, rows or runs",
+        "the query needs more than {} GiB of disk space for data that does not fit in memory: ask for fewer columns, rows or runs",
         SPILL_BYTES / GIB
     )]
     Spill,
-    /// The answer is too large.
+    /// The answer exceeds the size limit.
     #[error("the answer is larger than {} GiB: ask for fewer columns, rows or runs", ANSWER_BYTES / GIB)]
     Answer,
-    /// A signal of the terminal ended the question.
+    /// A signal to shut down interrupted the query.
     #[error("the query was interrupted")]
     Interrupted,
     /// The answer cannot be written or read.
     #[error("{doing}")]
     Io {
-        /// What was being done.
+        /// Description of the failed operation.
         doing: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// DuckDB failed.
@@ -103,7 +103,7 @@ pub enum SqlError {
 }
 
 impl SqlError {
-    /// Whether the question itself is wrong, and not what happened to it.
+    /// Whether the query itself is wrong, as opposed to a failure of its execution.
     pub fn is_question(&self) -> bool {
         matches!(self, Self::Question(_))
     }
@@ -112,8 +112,8 @@ impl SqlError {
         move |source| Self::Io { doing, source }
     }
 
-    /// Converts a failure of DuckDB, at a question that reads `reads`. The user knows neither the names that the files
-    /// of runs have in the folder where DuckDB works nor DuckDB's settings, so the message replaces them.
+    /// Converts a failure of DuckDB at a query that reads `reads`. The user knows neither DuckDB's settings nor the
+    /// names of the run files in DuckDB's working directory, so the message is rewritten without them.
     pub(crate) fn of(broken: Broken, scope: &Scope, reads: &Reads) -> Self {
         let said = match broken {
             Broken::Time(limit) => return Self::Time(limit),
@@ -122,7 +122,7 @@ impl SqlError {
             Broken::FileSize => return Self::Answer,
             Broken::Signal(signal) => {
                 return Self::Failed(format!(
-                    "DuckDB was ended by signal {signal}; the question may nest too deep or need too much memory"
+                    "DuckDB was terminated by signal {signal}; the query may be nested too deeply or need too much memory"
                 ));
             }
             Broken::Complaint(said) => said,
@@ -139,9 +139,7 @@ impl SqlError {
             "Out of Memory" => Self::Memory,
             "Parser" if message.starts_with("Expected a single SELECT") => Self::Question(REFUSED.to_owned()),
             "Parser" | "Syntax" => Self::Question(format!("this is not SQL: {message}")),
-            "Permission" => Self::Question(format!(
-                "a question reads the tables of runs and nothing else: {message}"
-            )),
+            "Permission" => Self::Question(format!("a query may only read the tables of runs: {message}")),
             "Binder" => Self::Question(no_column(&message, reads).unwrap_or(message)),
             "Catalog" | "Conversion" | "Invalid Input" | "Out of Range" | "Not implemented"
             | "Mismatch Type" => Self::Question(message),
@@ -150,7 +148,8 @@ impl SqlError {
     }
 }
 
-/// Which column comes nearest to one that DuckDB does not find, and which there are in the tables that are read.
+/// Returns a message about a column that DuckDB does not find, with the nearest name and the columns of the tables that
+/// are read.
 fn no_column(message: &str, reads: &Reads) -> Option<String> {
     let mut parts = message.split('"');
     let name = parts.find_map(|before| {
@@ -159,7 +158,7 @@ fn no_column(message: &str, reads: &Reads) -> Option<String> {
         named.then_some(())
     });
     let name = name.and_then(|()| parts.next())?;
-    // DuckDB knows the columns of a statement's own making, and tells which come near.
+    // DuckDB knows the columns that a statement defines, and suggests the nearest ones.
     if reads.derived {
         return None;
     }
@@ -188,12 +187,12 @@ fn no_column(message: &str, reads: &Reads) -> Option<String> {
     ))
 }
 
-/// Why a statement that is not a question is refused.
-pub(crate) const REFUSED: &str = "this statement is refused: a question is one SELECT, WITH, FROM, VALUES, SUMMARIZE, \
-    DESCRIBE, SHOW TABLES or EXPLAIN, and changes nothing (PIVOT has to stand inside FROM, with an IN list)";
+/// Message for a statement that is not a query.
+pub(crate) const REFUSED: &str = "this statement is refused: a query is one SELECT, WITH, FROM, VALUES, SUMMARIZE, \
+    DESCRIBE, SHOW TABLES or EXPLAIN, and changes nothing (PIVOT must be inside FROM, with an IN list)";
 
-/// A message of DuckDB in one line, without its excerpt of a text that the person who asked did not write, its advice
-/// on settings, and its stack trace.
+/// Returns a message of DuckDB as one line of at most 2,000 bytes, without the excerpt of a text that the user did not
+/// write, the advice on settings, and the stack trace.
 fn told(message: &str) -> String {
     let lines = message.lines().map(str::trim);
     let wanted = lines.take_while(|line| {
@@ -214,7 +213,7 @@ fn told(message: &str) -> String {
     said
 }
 
-/// `, the nearest is uid` where one of `known` is near.
+/// Returns `, the nearest is uid` if a name in `known` is similar.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near = known
         .into_iter()

@@ -1,4 +1,4 @@
-//! One question from its text to the files that DuckDB writes for it.
+//! Executes one query, from its text to the files that DuckDB writes.
 
 use std::fs;
 use std::io;
@@ -12,20 +12,20 @@ use crate::error::SqlError;
 use crate::statement::{self, QUESTION, Reads, Statement};
 use crate::tables::{Scope, quoted};
 
-/// A question that was parsed, in a folder of its own.
+/// A parsed query with its temporary directory.
 pub(crate) struct Execution<'engine> {
     runner: Runner<'engine>,
     scope: Scope,
     pub(crate) statement: Statement,
-    /// Absolute, and without links in it.
+    /// The working directory: absolute, without symbolic links.
     work: PathBuf,
-    /// The part of a script that makes the tables and takes away all rights; `None` before it is needed.
+    /// The part of a script that creates the tables and drops all permissions. `None` until it is needed.
     tables: Option<String>,
-    /// Removes the folder.
+    /// Removes the directory when dropped.
     _folder: TempDir,
 }
 
-/// A file that a question's script may write.
+/// A file that the script of a query may write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Written {
     /// The rows of the answer.
@@ -37,7 +37,7 @@ pub(crate) enum Written {
 impl Written {
     const ALL: [Self; 2] = [Self::Answer, Self::Columns];
 
-    /// Its name in the folder where DuckDB works.
+    /// Returns the name of the file in DuckDB's working directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Answer => "answer",
@@ -47,11 +47,11 @@ impl Written {
 }
 
 impl<'engine> Execution<'engine> {
-    /// Parses a question about runs, which are given by their folders.
+    /// Parses a query about the runs in the given directories.
     pub(crate) fn parse(engine: &'engine Engine, runs: &[PathBuf], sql: &str) -> Result<Self, SqlError> {
         let mut runner = Runner::new(engine).map_err(SqlError::io("cannot start DuckDB"))?;
         let scope = Scope::open(runs)?;
-        let doing = "cannot make a folder for DuckDB to work in";
+        let doing = "cannot create a working directory for DuckDB";
         let folder = tempfile::Builder::new()
             .prefix("mirror-sql-")
             .tempdir_in(&engine.folder)
@@ -69,36 +69,40 @@ impl<'engine> Execution<'engine> {
         })
     }
 
-    /// Those of the tables named which have no rows.
+    /// Returns the tables named in the query that have no rows.
     pub(crate) fn tables_without_rows(&self) -> Result<Vec<&'static str>, SqlError> {
         self.scope.without_rows(&self.statement.reads)
     }
 
-    /// Path of a file in the folder where DuckDB works.
+    /// Returns the path of a file in DuckDB's working directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.work.join(name)
     }
 
-    /// Path of a file that a script may write, as a literal of SQL.
+    /// Returns the path of a file that a script may write, as an SQL literal.
     pub(crate) fn written(&self, written: Written) -> String {
         quoted(&self.file(written.name()).to_string_lossy())
     }
 
-    /// Executes `script` with the tables that the statement reads and the variable `question`, the statement's text. It
-    /// may write the files of [`Written`] and open no other that is not a table.
+    /// Executes `script` with the tables that the statement reads and the variable `question`, which contains the text
+    /// of the statement. The script may write the files of [`Written`] and may not open any other file except the
+    /// tables.
     pub(crate) fn run(&mut self, script: &str) -> Result<(), SqlError> {
         let text = self.statement.text.clone();
         self.run_text(&text, script)
     }
 
-    /// As [`Execution::run`], with another text in the variable `question`, which reads the same tables.
+    /// Executes `script` as [`Execution::run`] does, with another text in the variable `question`. The text must read
+    /// the same tables.
     pub(crate) fn run_text(&mut self, text: &str, script: &str) -> Result<(), SqlError> {
         write(&self.work.join(QUESTION), text)?;
         for written in Written::ALL {
-            // DuckDB would write beside a file that is there, under a name that it may not use.
+            // If a file exists, DuckDB writes to a temporary name next to it, which is not allowed.
             match fs::remove_file(self.file(written.name())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(SqlError::io("cannot clear where DuckDB works")(error));
+                    return Err(SqlError::io(
+                        "cannot remove an old file from DuckDB's working directory",
+                    )(error));
                 }
                 _ => {}
             }
@@ -116,7 +120,7 @@ impl<'engine> Execution<'engine> {
             .map_err(|broken| SqlError::of(broken, &self.scope, &self.statement.reads))
     }
 
-    /// The text of the statement that a syntax tree stands for.
+    /// Returns the SQL text of a syntax tree.
     pub(crate) fn text_of(&mut self, tree: &serde_json::Value) -> Result<String, SqlError> {
         write(&self.file("tree.json"), &tree.to_string())?;
         let script = "COPY (SELECT json_deserialize_sql(content::JSON) AS text FROM read_text('tree.json')) \
@@ -124,21 +128,21 @@ impl<'engine> Execution<'engine> {
         self.runner
             .execute(&self.work, script)
             .map_err(|broken| SqlError::of(broken, &self.scope, &Reads::default()))?;
-        let read = fs::read(self.file("text")).map_err(SqlError::io("cannot read what DuckDB wrote"))?;
+        let read = fs::read(self.file("text")).map_err(SqlError::io("cannot read the output of DuckDB"))?;
         let row: serde_json::Value = serde_json::from_slice(&read)
-            .map_err(|error| SqlError::Failed(format!("DuckDB wrote no text of a statement: {error}")))?;
+            .map_err(|error| SqlError::Failed(format!("DuckDB returned no statement text: {error}")))?;
         let text = row.get("text").and_then(serde_json::Value::as_str);
         Ok(text
-            .ok_or_else(|| SqlError::Failed("DuckDB wrote no text of a statement".to_owned()))?
+            .ok_or_else(|| SqlError::Failed("DuckDB returned no statement text".to_owned()))?
             .to_owned())
     }
 
-    /// Removes the folder, and goes on listening for signals.
+    /// Removes the directory and returns the runner, which continues to listen for signals.
     pub(crate) fn into_runner(self) -> Runner<'engine> {
         self.runner
     }
 }
 
 fn write(file: &Path, text: &str) -> Result<(), SqlError> {
-    fs::write(file, text).map_err(SqlError::io("cannot write a question for DuckDB"))
+    fs::write(file, text).map_err(SqlError::io("cannot write a query for DuckDB"))
 }

@@ -1,4 +1,4 @@
-//! Decides an expectation: a question whose answer is one row that begins with true or false.
+//! Evaluates an expectation: a query whose answer is one row that begins with true or false.
 
 use std::path::PathBuf;
 
@@ -9,29 +9,30 @@ use crate::engine::Engine;
 use crate::error::SqlError;
 use crate::execution::{Execution, Written};
 
-/// Values told beside a decision, at most.
+/// Maximum number of values that are reported with a decision.
 const VALUES: usize = 32;
 
-/// Characters of a value or of its name, at most.
+/// Maximum number of characters of a value or of its name.
 const LONGEST: usize = 200;
 
-/// How a missing value is written.
+/// Text for a missing value.
 const NULL: &str = "null";
 
 impl Engine {
-    /// Decides an expectation about runs. An expectation that reads a table without rows fails, whatever its answer is:
-    /// a statement about no rows says nothing about the runs. One that cannot be decided is [`Outcome::Erred`].
+    /// Evaluates an expectation about runs. An expectation that reads a table without rows fails, whatever its answer
+    /// is, because an empty table proves nothing about the runs. An expectation that cannot be evaluated is
+    /// [`Outcome::Erred`].
     pub fn judge(&self, runs: &[PathBuf], sql: &str) -> Decision {
         self.decide(runs, sql)
             .unwrap_or_else(|error| Decision::erred(in_full(&error)))
     }
 
-    /// Tells whether an expectation could be decided: that it is one question, of tables and columns that there are,
-    /// whose first column is BOOLEAN.
+    /// Checks whether an expectation could be evaluated: it must be one query of existing tables and columns whose
+    /// first column is BOOLEAN.
     ///
     /// # Errors
     ///
-    /// What is wrong with it ([`SqlError::is_question`]), or why that cannot be told.
+    /// Returns an error if the expectation is wrong ([`SqlError::is_question`]), or if it cannot be checked.
     pub fn check(&self, sql: &str) -> Result<(), SqlError> {
         let mut execution = expectation(self, &[], sql)?;
         let script = columns_script(&execution);
@@ -61,7 +62,7 @@ impl Engine {
         let [row] = rows.as_slice() else {
             let count = if rows.is_empty() { "none" } else { "more than one" };
             return Err(SqlError::Question(format!(
-                "an expectation yields one row, and this yields {count}"
+                "an expectation must yield one row, but this yields {count}"
             )));
         };
         let (outcome, reason) = match row.get(0) {
@@ -80,9 +81,9 @@ impl Engine {
     }
 }
 
-/// Where an expectation is one comparison, the values that it compares, so that the decision can tell why. They come
-/// from a second statement, which asks for them beside the comparison. It decides nothing: where it fails, or answers
-/// `truth` otherwise than the expectation itself, there are no values.
+/// Returns the values that an expectation compares if it selects a single expression of comparisons, to explain the
+/// decision. They are read by a second statement, which selects them next to this expression. This statement does not
+/// affect the decision: if it fails, or if its result differs from `truth`, no values are returned.
 fn operand_values(execution: &mut Execution, truth: Option<&str>) -> Option<Vec<(String, String)>> {
     let tree = execution.statement.tree.as_ref().and_then(with_operands)?;
     let text = execution.text_of(&tree).ok()?;
@@ -96,7 +97,7 @@ fn operand_values(execution: &mut Execution, truth: Option<&str>) -> Option<Vec<
     }
 }
 
-/// An error with its causes.
+/// Returns the message of an error and of its causes.
 fn in_full(error: &SqlError) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
@@ -117,7 +118,7 @@ fn expectation<'engine>(
     Ok(execution)
 }
 
-/// Writes the names and types of the answer's columns.
+/// Returns a script that writes the names and types of the answer's columns.
 fn columns_script(execution: &Execution) -> String {
     format!(
         "COPY (SELECT column_name, column_type FROM (DESCRIBE FROM query(getvariable('question')))) TO {} \
@@ -126,7 +127,7 @@ fn columns_script(execution: &Execution) -> String {
     )
 }
 
-/// Writes the first two rows of the answer: the second is enough to tell that there is not one.
+/// Returns a script that writes the first two rows of the answer. The second row shows that there is more than one.
 fn rows_script(execution: &Execution) -> String {
     format!(
         "COPY (FROM query(getvariable('question')) LIMIT 2) TO {} (FORMAT csv, HEADER false, NULLSTR '{NULL}');",
@@ -134,7 +135,7 @@ fn rows_script(execution: &Execution) -> String {
     )
 }
 
-/// Names of the answer's columns, the first of which has to be BOOLEAN.
+/// Returns the names of the answer's columns. The first column must be BOOLEAN.
 fn columns(execution: &Execution) -> Result<Vec<String>, SqlError> {
     let rows = read_csv(execution, Written::Columns)?;
     let column = |row: &csv::StringRecord| {
@@ -162,7 +163,7 @@ fn read_csv(execution: &Execution, written: Written) -> Result<Vec<csv::StringRe
     reader.into_records().collect::<Result<_, _>>().map_err(wrong)
 }
 
-/// The columns of a row beside the first, each with its name.
+/// Returns the columns of a row except the first, each with its name.
 fn values(columns: &[String], row: &csv::StringRecord) -> Vec<(String, String)> {
     let named = columns.iter().zip(row).skip(1).take(VALUES);
     named
@@ -170,7 +171,7 @@ fn values(columns: &[String], row: &csv::StringRecord) -> Vec<(String, String)> 
         .collect()
 }
 
-/// A column's name as a person would write it.
+/// Returns a column's name as a user would write it.
 fn readable(name: &str) -> String {
     name.replace("count_star()", "count(*)")
 }
@@ -183,8 +184,9 @@ fn shortened(text: &str) -> String {
     short
 }
 
-/// Where a statement asks for one comparison, the tree of one that asks for what it compares as well, so that the
-/// decision can tell why: `SELECT avg(a) < avg(b) FROM t` becomes `SELECT avg(a) < avg(b), avg(a), avg(b) FROM t`.
+/// Extends the tree of a statement that selects a single expression of comparisons, so that the statement also selects
+/// the compared values: `SELECT avg(a) < avg(b) FROM t` becomes `SELECT avg(a) < avg(b), avg(a), avg(b) FROM t`.
+/// Returns `None` for other statements.
 fn with_operands(tree: &Value) -> Option<Value> {
     let node = tree.pointer("/statements/0/node")?;
     let distinct = |modifier: &Value| modifier.get("type") == Some(&json!("DISTINCT_MODIFIER"));
@@ -208,7 +210,7 @@ fn with_operands(tree: &Value) -> Option<Value> {
     Some(extended)
 }
 
-/// What a tree of comparisons compares.
+/// Collects the operands of the comparisons in an expression.
 fn operands_of(expression: &Value, found: &mut Vec<Value>) {
     let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
     let children = expression.get("children").and_then(Value::as_array);
@@ -235,7 +237,7 @@ fn add_operands(expression: &Value, fields: &[&str], found: &mut Vec<Value>) {
     }
 }
 
-/// Takes out where in the text an expression stands, so that equal ones are equal.
+/// Removes the text positions from an expression, so that equal expressions compare as equal.
 fn forget_place(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(forget_place),

@@ -1,14 +1,14 @@
-//! SQL over the tables of runs. DuckDB answers each question as a child process with bounded memory, disk and time.
+//! SQL over the tables of runs. DuckDB answers each query as a child process with bounded memory, disk space and time.
 //!
-//! [`Engine::find`] looks for the executable. [`Engine::answer`] answers a question, [`Engine::judge`] decides an
-//! expectation of an experiment file, and [`Engine::check`] tells before there is a run whether an expectation could be
-//! decided.
+//! [`Engine::find`] finds the executable. [`Engine::answer`] answers a query, [`Engine::judge`] evaluates an
+//! expectation of an experiment file, and [`Engine::check`] checks before a run whether an expectation could be
+//! evaluated.
 //!
-//! A question takes two child processes, and an expectation two more for the values that it compares. The first parses
-//! the text (`statement`) and tells which tables it reads. The second opens those tables (`tables`), gives up every
-//! right that it does not need, and only then executes the text (`execution`). DuckDB reads the text from a file into a
-//! variable and executes it by its table function `query`, which takes one `SELECT` and nothing else. So the text is
-//! never part of a script, and no quote, comment, semicolon or dot command in it can end up in one.
+//! A query takes two child processes, and an expectation two more for the values that it compares. The first parses the
+//! text and finds which tables it reads (`statement`). The second opens those tables (`tables`), drops every permission
+//! that it does not need, and only then executes the text (`execution`). DuckDB reads the text from a file into a
+//! variable and executes it with its table function `query`, which accepts one `SELECT` only. The text is therefore
+//! never part of a script, and no quote, comment, semicolon or dot command in it can become part of one.
 
 mod answer;
 mod child;

@@ -1,4 +1,4 @@
-//! From a text to one statement that reads: DuckDB parses it, and its syntax tree tells which tables it names.
+//! Parses a query with DuckDB and finds in its syntax tree which tables it reads.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,51 +11,51 @@ use crate::child::Runner;
 use crate::error::{REFUSED, SqlError, nearest};
 use crate::tables::{Scope, table_names};
 
-/// Bytes of a question, at most.
+/// Maximum length of a query, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// The text of the statement, in the folder where DuckDB works.
+/// File with the text of the statement, in DuckDB's working directory.
 pub(crate) const QUESTION: &str = "question.sql";
 
-/// What DuckDB makes of it, there as well.
+/// File with DuckDB's result of parsing, in the same directory.
 const PARSED: &str = "parsed.json";
 
-/// One statement that reads.
+/// One statement that only reads.
 #[derive(Debug)]
 pub(crate) struct Statement {
-    /// The `SELECT`, without an `EXPLAIN` before it.
+    /// The `SELECT`, without a leading `EXPLAIN`.
     pub(crate) text: String,
-    /// Whether its plan is asked for.
+    /// The requested kind of plan, or `None` if the rows are requested.
     pub(crate) explain: Option<Explain>,
-    /// What it reads.
+    /// Tables and columns that the statement reads.
     pub(crate) reads: Reads,
-    /// Its syntax tree, as `json_serialize_sql` gives it; `None` where it nests too deep to be read here.
+    /// The syntax tree as returned by `json_serialize_sql`. `None` if it is nested too deeply for the JSON parser.
     pub(crate) tree: Option<Value>,
 }
 
-/// How a plan is asked for.
+/// Kind of plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Explain {
-    /// The plan.
+    /// The plan alone.
     Plan,
-    /// The plan with what its execution took.
+    /// The plan with measurements of its execution.
     Analyze,
 }
 
-/// What a statement reads.
+/// Tables and columns that a statement reads.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
-    /// The tables that it names.
+    /// The tables that the statement names.
     pub(crate) tables: BTreeSet<&'static str>,
-    /// Those of them that no common table expression of the same name hides.
+    /// The named tables that are not hidden by a common table expression of the same name.
     pub(crate) visible: BTreeSet<&'static str>,
-    /// Whether it asks which tables there are, so that all must be there.
+    /// Whether the statement lists the existing tables, so that all tables must be created.
     pub(crate) all: bool,
-    /// Whether it reads columns of its own making, from a common table expression or a subquery.
+    /// Whether the statement reads columns that it defines, from a common table expression or a subquery.
     pub(crate) derived: bool,
 }
 
-/// Functions that a question may read like a table. Others open files, or change how DuckDB works.
+/// The table functions that a query may use. Others open files or change settings of DuckDB.
 const TABLE_FUNCTIONS: [&str; 6] = [
     "generate_series",
     "json_each",
@@ -65,7 +65,7 @@ const TABLE_FUNCTIONS: [&str; 6] = [
     "unnest",
 ];
 
-/// What the script of [`parse`] writes.
+/// The output of the script of [`parse`].
 #[derive(Deserialize)]
 struct Parsed {
     error: Option<String>,
@@ -74,16 +74,17 @@ struct Parsed {
     tree: String,
 }
 
-/// Parses `sql` in the folder `work`.
+/// Parses `sql` in the directory `work`.
 ///
 /// # Errors
 ///
-/// When it is too long, is not SQL, is not one statement, does more than reading, or names a table that is not there.
+/// Returns an error if the text is too long, is not SQL, is not one statement, does more than read, or names an unknown
+/// table.
 pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<Statement, SqlError> {
     let wrong = |message: &str| Err(SqlError::Question(message.to_owned()));
     if sql.len() > LONGEST {
         return Err(SqlError::Question(format!(
-            "the question is {} bytes long, and at most {LONGEST} are allowed",
+            "the query is {} bytes long, but at most {LONGEST} are allowed",
             sql.len()
         )));
     }
@@ -91,7 +92,7 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
         return wrong("this is not SQL: it contains a NUL character");
     }
     let (explain, text) = split_explain(sql);
-    fs::write(work.join(QUESTION), text).map_err(SqlError::io("cannot write the question for DuckDB"))?;
+    fs::write(work.join(QUESTION), text).map_err(SqlError::io("cannot write the query for DuckDB"))?;
     let script = format!(
         "COPY (SELECT tree->>'error' AS error, tree->>'error_message' AS message, \
          json_array_length(tree->'statements') AS statements, tree::VARCHAR AS tree \
@@ -101,9 +102,9 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
         .execute(work, &script)
         .map_err(|broken| SqlError::of(broken, &Scope::default(), &Reads::default()))?;
     let parsed =
-        fs::read(work.join(PARSED)).map_err(SqlError::io("cannot read the question's syntax tree"))?;
+        fs::read(work.join(PARSED)).map_err(SqlError::io("cannot read the syntax tree of the query"))?;
     let parsed: Parsed = serde_json::from_slice(&parsed)
-        .map_err(|error| SqlError::Failed(format!("DuckDB gave no syntax tree: {error}")))?;
+        .map_err(|error| SqlError::Failed(format!("DuckDB returned no syntax tree: {error}")))?;
     if parsed.error.as_deref() == Some("true") {
         let message = parsed.message.unwrap_or_default();
         if message.contains("Only SELECT statements") {
@@ -116,7 +117,7 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
         None | Some(0) => return wrong("the SQL is empty"),
         Some(several) => {
             return Err(SqlError::Question(format!(
-                "only one statement is allowed, and these are {several}"
+                "only one statement is allowed, but there are {several}"
             )));
         }
     }
@@ -124,7 +125,7 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
     let tree: Option<Value> = serde_json::from_str(&parsed.tree).ok();
     match &tree {
         Some(tree) => named.walk(tree),
-        // The tree nests deeper than this reader goes.
+        // The tree is nested more deeply than the JSON parser allows.
         None => named.scan(&parsed.tree),
     }
     let reads = named.reads()?;
@@ -136,7 +137,7 @@ pub(crate) fn parse(runner: &mut Runner, work: &Path, sql: &str) -> Result<State
     })
 }
 
-/// Takes `EXPLAIN` or `EXPLAIN ANALYZE` off the beginning of a text.
+/// Splits a leading `EXPLAIN` or `EXPLAIN ANALYZE` off a text.
 fn split_explain(sql: &str) -> (Option<Explain>, &str) {
     let Some(rest) = strip_keyword(sql, "explain") else {
         return (None, sql);
@@ -147,7 +148,7 @@ fn split_explain(sql: &str) -> (Option<Explain>, &str) {
     }
 }
 
-/// What follows a keyword, before which only white space and comments stand.
+/// Returns the text after a keyword that only white space and comments precede.
 fn strip_keyword<'sql>(sql: &'sql str, keyword: &str) -> Option<&'sql str> {
     let mut rest = sql.trim_start();
     loop {
@@ -169,7 +170,7 @@ fn strip_keyword<'sql>(sql: &'sql str, keyword: &str) -> Option<&'sql str> {
 #[derive(Default)]
 struct Named {
     tables: Vec<String>,
-    /// Common table expressions, in lower case.
+    /// Names of common table expressions, in lower case.
     common: BTreeSet<String>,
     functions: Vec<String>,
     all: bool,
@@ -177,7 +178,7 @@ struct Named {
 }
 
 impl Named {
-    /// Gathers the names of a tree.
+    /// Collects the names of a tree.
     fn walk(&mut self, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.walk(item)),
@@ -210,7 +211,7 @@ impl Named {
         }
     }
 
-    /// Gathers the names of a tree from its text, without telling where in the tree they stand.
+    /// Collects the names of a tree from its text, regardless of their position in the tree.
     fn scan(&mut self, tree: &str) {
         let values = |field: &str| -> Vec<String> {
             let fields = tree.split(field).skip(1);
@@ -228,11 +229,11 @@ impl Named {
         (self.all, self.derived) = (true, true);
     }
 
-    /// What the statement reads.
+    /// Returns the tables and columns that the statement reads.
     ///
     /// # Errors
     ///
-    /// When it names a table that is not there and is no common table expression, or a function that is refused.
+    /// Returns an error if a name is neither a table nor a common table expression, or if a table function is refused.
     fn reads(self) -> Result<Reads, SqlError> {
         let refused = self
             .functions
@@ -240,8 +241,8 @@ impl Named {
             .find(|function| !TABLE_FUNCTIONS.contains(&function.to_lowercase().as_str()));
         if let Some(function) = refused {
             return Err(SqlError::Question(format!(
-                "the table function {function} is refused: a question reads the tables of runs, and of table functions it may \
-                 use {}",
+                "the table function {function} is refused: a query may only read the tables of runs and these table \
+                 functions: {}",
                 TABLE_FUNCTIONS.join(", ")
             )));
         }
@@ -262,7 +263,7 @@ impl Named {
                 let near = nearest(name, table_names());
                 let all = table_names().collect::<Vec<_>>().join(", ");
                 return Err(SqlError::Question(format!(
-                    "no table is called {name}{near}; there are {all}"
+                    "no table is called {name}{near}; the tables are {all}"
                 )));
             }
         }
@@ -275,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn explain_is_taken_off_behind_comments_and_in_any_case() {
+    fn explain_is_split_off_after_comments_and_in_any_case() {
         assert_eq!(split_explain("SELECT 1"), (None, "SELECT 1"));
         assert_eq!(split_explain("explained"), (None, "explained"));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The tables that a question can name: those of the runs, and two more that are made here, `runs` and `uids`.
+//! The tables that a query can name: those of the runs, and `runs` and `uids`, which are created here.
 
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -14,30 +14,31 @@ use serde_json::json;
 use crate::error::SqlError;
 use crate::statement::Reads;
 
-/// One row a run.
+/// Table with one row per run.
 const RUNS: &str = "runs";
 
-/// One row a uid of a run.
+/// Table with one row per uid of a run.
 const UIDS: &str = "uids";
 
-/// Every table, in the order in which they are listed.
+/// Returns the names of all tables, in the order in which they are listed.
 pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
     [RUNS, UIDS]
         .into_iter()
         .chain(TABLES.iter().map(|table| table.name))
 }
 
-/// Runs that can be asked.
+/// The runs that a query can read.
 #[derive(Default)]
 pub(crate) struct Scope {
-    /// A run that is still recording keeps its rows in a temporary folder, which exists as long as its `Run`.
+    /// The runs. A run that is still recording keeps its rows in a temporary directory, which exists as long as its
+    /// `Run`.
     runs: Vec<Run>,
-    /// Files of the runs by the paths that DuckDB reads them by.
+    /// Paths that DuckDB reads, each with the file of a run that it links to.
     links: Vec<(String, PathBuf)>,
 }
 
 impl Scope {
-    /// Opens runs by their folders, each once.
+    /// Opens the runs in the given directories, each run once.
     pub(crate) fn open(folders: &[PathBuf]) -> Result<Self, SqlError> {
         let mut runs: Vec<Run> = Vec::new();
         for folder in folders {
@@ -52,7 +53,7 @@ impl Scope {
         })
     }
 
-    /// Those of the tables that a statement names which have no rows, of all runs.
+    /// Returns the tables that a statement names and that have no rows in any run.
     pub(crate) fn without_rows(&self, reads: &Reads) -> Result<Vec<&'static str>, SqlError> {
         let mut without = Vec::new();
         for table in TABLES.iter().filter(|table| reads.visible.contains(table.name)) {
@@ -67,10 +68,11 @@ impl Scope {
         Ok(without)
     }
 
-    /// Makes what a statement reads ready in the folder `work`, an absolute path, and gives the part of a script that
-    /// creates the tables and then takes away the right to open any other file than those and `written`.
+    /// Creates the files that a statement reads in the directory `work`, an absolute path. Returns the part of a script
+    /// that creates the tables and then drops the permission to open any file other than those and `written`.
     ///
-    /// DuckDB takes the paths that it is to read for patterns, so the files get plain names there, by links.
+    /// DuckDB treats the paths that it reads as patterns, so each file is read through a symbolic link with a plain
+    /// name.
     pub(crate) fn prepare(
         &mut self,
         reads: &Reads,
@@ -113,26 +115,27 @@ impl Scope {
                     script,
                     "SET VARIABLE {name} = [{folder} || '{name}-' || file || '.parquet' FOR file IN range({files})];"
                 )
-                .expect("a string takes any text");
+                .expect("writing to a string does not fail");
                 allowed = format!("list_concat({allowed}, getvariable('{name}'))");
                 format!(" UNION ALL BY NAME FROM read_parquet(getvariable('{name}'), union_by_name = true)")
             };
-            // A column that no file has, because an earlier version wrote all, is null in every row.
+            // A column that no file contains, because an earlier version wrote all of them, is null in every row.
             writeln!(
                 script,
                 "CREATE VIEW {name} AS SELECT {names} FROM (SELECT {none} WHERE false{rows});"
             )
-            .expect("a string takes any text");
+            .expect("writing to a string does not fail");
         }
         write!(
             script,
             "SET allowed_paths = {allowed};\nSET enable_external_access = false;\nSET lock_configuration = true;\n"
         )
-        .expect("a string takes any text");
+        .expect("writing to a string does not fail");
         Ok(script)
     }
 
-    /// A message of DuckDB that names files of the runs, with their real paths; `None` where it names none.
+    /// Replaces the links in a message of DuckDB with the real paths of the files. Returns `None` if the message
+    /// contains no link.
     pub(crate) fn with_real_paths(&self, said: &str) -> Option<String> {
         let mut mentioned = self
             .links
@@ -145,7 +148,7 @@ impl Scope {
         }))
     }
 
-    /// Links a table's files of all runs as `<table>-0.parquet` and so on, and tells how many there are.
+    /// Links the files of a table of all runs as `<table>-0.parquet` and so on. Returns the number of files.
     fn link_files(&mut self, table: &Table, work: &Path) -> Result<usize, SqlError> {
         let mut files = Vec::new();
         for run in &self.runs {
@@ -154,14 +157,14 @@ impl Scope {
         for (number, file) in files.iter().enumerate() {
             let link = work.join(format!("{}-{number}.parquet", table.name));
             let target =
-                fs::canonicalize(file).map_err(SqlError::io("cannot tell where a run's table lies"))?;
+                fs::canonicalize(file).map_err(SqlError::io("cannot resolve the path of a run's table"))?;
             symlink(&target, &link).map_err(SqlError::io("cannot link a run's table for DuckDB"))?;
             self.links.push((utf8(&link)?.to_owned(), target));
         }
         Ok(files.len())
     }
 
-    /// What each run is, how it stands, and how many rows each of its tables has.
+    /// Returns the rows of `runs`: the manifest of each run, its state, and the number of rows of each of its tables.
     fn runs_rows(&self) -> Result<Vec<serde_json::Value>, SqlError> {
         let row = |run: &Run| {
             let manifest = run.manifest();
@@ -185,7 +188,7 @@ impl Scope {
         self.runs.iter().map(row).collect()
     }
 
-    /// What each uid was told to be.
+    /// Returns the rows of `uids`: the configured role of each uid.
     fn uids_rows(&self) -> Result<Vec<serde_json::Value>, SqlError> {
         let mut rows = Vec::new();
         for run in &self.runs {
@@ -205,7 +208,7 @@ fn create_from_json(script: &mut String, table: &str, columns: &[(&str, &str)]) 
         script,
         "CREATE TABLE {table} AS FROM read_json('{table}.json', format = 'newline_delimited', columns = {{{columns}}});"
     )
-    .expect("a string takes any text");
+    .expect("writing to a string does not fail");
 }
 
 fn write_rows(file: &Path, rows: Vec<serde_json::Value>) -> Result<(), SqlError> {
@@ -216,10 +219,10 @@ fn write_rows(file: &Path, rows: Vec<serde_json::Value>) -> Result<(), SqlError>
         }
         out.flush()
     };
-    write().map_err(SqlError::io("cannot write what the runs are for DuckDB"))
+    write().map_err(SqlError::io("cannot write the table of runs or uids for DuckDB"))
 }
 
-/// Names of the columns of a table of runs; of `runs` and `uids`, the ones that [`Scope::prepare`] gives them.
+/// Returns the names of the columns of a table, as created by [`Scope::prepare`].
 pub(crate) fn columns_of_table(name: &str) -> Vec<String> {
     match name {
         RUNS => runs_columns()
@@ -236,7 +239,7 @@ pub(crate) fn columns_of_table(name: &str) -> Vec<String> {
     }
 }
 
-/// Columns of `runs`, each with its type in DuckDB; the last ones are the numbers of rows of the tables.
+/// Returns the columns of `runs` with their types in DuckDB. The last ones are the row counts of the tables.
 fn runs_columns() -> Vec<(&'static str, &'static str)> {
     let mut columns = vec![
         ("run_id", "VARCHAR"),
@@ -257,7 +260,8 @@ fn runs_columns() -> Vec<(&'static str, &'static str)> {
 /// Columns of `uids`, each with its type in DuckDB.
 const UIDS_COLUMNS: [(&str, &str); 3] = [("run_id", "VARCHAR"), ("uid", "UINTEGER"), ("role", "VARCHAR")];
 
-/// What the view of a table selects for `column`, from files of this version and of earlier ones.
+/// Returns the SELECT expression for `column` in the view of a table. It reads files of this version and of earlier
+/// ones.
 fn column_of_today(column: &str) -> String {
     if let Some(former) = former_name(column) {
         return format!("coalesce(\"{column}\", \"{former}\") AS \"{column}\"");
@@ -268,7 +272,7 @@ fn column_of_today(column: &str) -> String {
     format!("\"{column}\"")
 }
 
-/// Names of a table's columns, each with its type in DuckDB.
+/// Returns the names of a table's columns, each with its type in DuckDB.
 fn columns_of(table: &Table) -> Vec<(String, String)> {
     let schema = table.schema();
     let fields = schema.fields().iter();
@@ -293,12 +297,12 @@ fn type_of(kind: &DataType) -> String {
         DataType::Utf8 => "VARCHAR",
         DataType::Binary => "BLOB",
         DataType::List(item) => return format!("{}[]", type_of(item.data_type())),
-        other => unreachable!("no table of a run has a column of the type {other}"),
+        other => unreachable!("no table of a run has a column of type {other}"),
     };
     plain.to_owned()
 }
 
-/// The files of a table of a run. One of an earlier version may lack a table.
+/// Returns the files of a table of a run. A run of an earlier version may lack a table.
 fn files_of(run: &Run, table: &Table) -> Result<Vec<PathBuf>, SqlError> {
     let mut files = run.table_files(table)?;
     files.retain(|file| file.exists());
@@ -312,7 +316,7 @@ fn rows_of(run: &Run, table: &Table) -> Result<u64, SqlError> {
     Ok(run.row_count(table)?)
 }
 
-/// A text as a literal of SQL.
+/// Returns a text as an SQL literal.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -320,7 +324,7 @@ pub(crate) fn quoted(text: &str) -> String {
 fn utf8(path: &Path) -> Result<&str, SqlError> {
     path.to_str().ok_or_else(|| {
         SqlError::Failed(format!(
-            "DuckDB cannot work in {}, whose name is not UTF-8: set TMPDIR to another folder",
+            "DuckDB cannot work in {}, because the path is not UTF-8: set TMPDIR to another directory",
             path.display()
         ))
     })

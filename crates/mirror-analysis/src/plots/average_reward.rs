@@ -1,4 +1,4 @@
-//! Mean reward by uid.
+//! Plot of the mean reward by uid.
 
 use plotly::Bar;
 use plotly::common::{ErrorData, ErrorType, Marker};
@@ -9,7 +9,7 @@ use crate::numbers::{counted, rounded, value};
 use crate::run_data::RunData;
 use crate::tally::UidTally;
 
-/// Whiskers of more uids than these have no caps.
+/// Maximum number of uids for which the whiskers have caps.
 const CAPPED: usize = 48;
 
 pub(super) struct AverageReward;
@@ -24,7 +24,7 @@ impl Plot for AverageReward {
     }
 
     fn explain(&self) -> &'static str {
-        "The mean over a uid's successful calls; the whiskers are one standard deviation to either side."
+        "Mean reward over the successful calls of each uid. The whiskers show one standard deviation to each side."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -35,7 +35,7 @@ impl Plot for AverageReward {
             .collect();
         let best = rewarded.iter().max_by(|one, other| one.2.total_cmp(&other.2));
         let Some((best, _, best_mean)) = best else {
-            return Err(NothingToDraw("no call got a reward"));
+            return Err(NothingToDraw("no call received a reward"));
         };
         let means = rewarded.iter().map(|(_, _, mean)| rounded(*mean)).collect();
         let deviations = rewarded

@@ -1,4 +1,4 @@
-//! Time of a forward by step.
+//! Plot of the duration of a forward by step.
 
 use plotly::Scatter;
 use plotly::common::{Fill, Line, Mode};
@@ -21,8 +21,8 @@ impl Plot for CallTime {
     }
 
     fn explain(&self) -> &'static str {
-        "How long a whole forward took, from choosing the uids to its event: the mean over the forwards of a step, and \
-         a band from the quickest to the slowest of them."
+        "Duration of a forward, from the choice of the uids to its event: the mean over the forwards of a step, with a \
+         band from the fastest to the slowest."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -32,7 +32,7 @@ impl Plot for CallTime {
             .filter_map(|(step, range): (f64, &Range)| Some((step, range.mean()?, range.bounds()?)))
             .collect();
         if filled.is_empty() {
-            return Err(NothingToDraw("there was no forward"));
+            return Err(NothingToDraw("no forward was made"));
         }
         let least = filled
             .iter()
@@ -62,7 +62,7 @@ impl Plot for CallTime {
             .x_axis(axis("step").zero_line(false))
             .y_axis(axis("milliseconds"));
         let mut chart = chart(layout);
-        chart.add_trace(line(quickest, "quickest", 0.0).show_legend(false));
+        chart.add_trace(line(quickest, "fastest", 0.0).show_legend(false));
         chart.add_trace(
             line(slowest, "slowest", 0.0)
                 .show_legend(false)
@@ -72,13 +72,13 @@ impl Plot for CallTime {
         chart.add_trace(line(means, "mean", 1.5).show_legend(false));
         let note = match series.width() {
             1 => String::new(),
-            width => format!("Each point stands for {width} steps."),
+            width => format!("Each point represents {width} steps."),
         };
         Ok(Figure {
             chart,
             height: BARS_HEIGHT,
             alternative: format!(
-                "Line of the time of a forward by step, between {} and {}.",
+                "Line of the duration of a forward by step, between {} and {}.",
                 duration(least),
                 duration(greatest)
             ),

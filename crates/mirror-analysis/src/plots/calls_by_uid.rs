@@ -1,4 +1,4 @@
-//! Calls by uid, all and successful.
+//! Plot of the calls by uid, all and successful.
 
 use plotly::Bar;
 use plotly::common::Marker;
@@ -20,7 +20,7 @@ impl Plot for CallsByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "How often each uid was asked, and how often it answered with a completion that counts."
+        "Number of calls to each uid, and number of successful calls."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {

@@ -1,4 +1,4 @@
-//! Pay over time by group of miners, over one run or the seeds of many.
+//! Plot of the pay over time by behaviour of miners, over one run or over the random seeds of a group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::moments::{Mean, Moments};
 use crate::numbers::{counted, rounded};
 use crate::run_data::{RunData, VALIDATOR};
 
-/// Of miners whose behaviour nobody told.
+/// Role of miners whose behaviour is unknown.
 const UNTOLD: &str = "miners";
 
 pub(super) struct EmissionByRole;
@@ -24,12 +24,12 @@ impl Plot for EmissionByRole {
     }
 
     fn title(&self) -> &'static str {
-        "Pay over time by group of miners"
+        "Pay over time by behaviour of miners"
     }
 
     fn explain(&self) -> &'static str {
-        "What an epoch paid a miner of each behaviour, on the average of its uids. Over several runs the line is the mean \
-         of the seeds and the band its 95% confidence interval."
+        "Mean pay per epoch of the miners of each behaviour. For several runs, the line is the mean over the random \
+         seeds and the band is its 95% confidence interval."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -37,7 +37,7 @@ impl Plot for EmissionByRole {
     }
 }
 
-/// Mean pay of a role's uids, by the middle of a bin of epochs, TAO.
+/// Returns the mean pay in TAO of the uids of each role, by the middle of a bin of epochs.
 fn paid_by_role(data: &RunData) -> BTreeMap<&str, BTreeMap<u64, Mean>> {
     let mut roles: BTreeMap<&str, BTreeMap<u64, Mean>> = BTreeMap::new();
     for (uid, earned) in &data.epochs.uids {
@@ -55,7 +55,7 @@ fn paid_by_role(data: &RunData) -> BTreeMap<&str, BTreeMap<u64, Mean>> {
     roles
 }
 
-/// The plot over one run, or over the runs of a group.
+/// Draws the plot over one run, or over the runs of a group.
 pub(crate) fn over_runs(runs: &[&RunData]) -> Result<Figure, NothingToDraw> {
     let paid: Vec<_> = runs.iter().map(|data| paid_by_role(data)).collect();
     let roles: BTreeSet<&str> = paid.iter().flat_map(|roles| roles.keys().copied()).collect();
@@ -64,7 +64,7 @@ pub(crate) fn over_runs(runs: &[&RunData]) -> Result<Figure, NothingToDraw> {
     }
     let layout = Layout::new()
         .x_axis(axis("epoch").zero_line(false))
-        .y_axis(axis("TAO a miner and epoch"));
+        .y_axis(axis("TAO per miner and epoch"));
     let mut chart = chart(layout);
     for (role, color) in roles.iter().zip(SERIES.iter().cycle()) {
         let mut epochs: BTreeMap<u64, Moments> = BTreeMap::new();
@@ -110,8 +110,8 @@ pub(crate) fn over_runs(runs: &[&RunData]) -> Result<Figure, NothingToDraw> {
         chart,
         height: BARS_HEIGHT,
         alternative: format!(
-            "A line of the pay by epoch for each of {}: {}.",
-            counted(roles.len() as u64, "group of miners", "groups of miners"),
+            "Lines of the pay by epoch for {}: {}.",
+            counted(roles.len() as u64, "behaviour", "behaviours"),
             roles.into_iter().collect::<Vec<_>>().join(", ")
         ),
         note: String::new(),

@@ -1,4 +1,4 @@
-//! Incentive by uid over the chain's epochs.
+//! Plot of the incentive by uid over the chain's epochs.
 
 use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
 use crate::run_data::RunData;
@@ -15,8 +15,8 @@ impl Plot for IncentiveByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "Each uid's share of what an epoch of the chain pays miners. Uids that earn only by the weights that they give are \
-         left out."
+        "Share of each uid in the emission to miners, by epoch of the chain. Uids that earn only dividends are \
+         omitted."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -24,7 +24,7 @@ impl Plot for IncentiveByUid {
             value: "incentive",
             position: "epoch",
             gaps: Gaps::Closed,
-            blank: "was not in the subnet, or earned only by what it gave",
+            blank: "was not in the subnet, or earned only dividends",
         };
         let series = data.epochs.uids.iter();
         let series = series
@@ -34,5 +34,5 @@ impl Plot for IncentiveByUid {
     }
 }
 
-/// Why there is nothing of the chain's epochs.
+/// Reason why there is no data of the chain's epochs.
 pub(super) const NO_EPOCH: &str = "the chain had no epoch: the run was shorter than a tempo";

@@ -1,4 +1,4 @@
-//! How the calls of each uid ended.
+//! Plot of the outcomes of calls by uid.
 
 use plotly::Bar;
 use plotly::common::Marker;
@@ -21,7 +21,7 @@ impl Plot for OutcomesByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "How the calls of each uid ended, as shares of its calls."
+        "Outcomes of the calls to each uid, as shares of its calls."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -56,7 +56,7 @@ impl Plot for OutcomesByUid {
             chart,
             height: BARS_HEIGHT,
             alternative: format!(
-                "Stacked bars of how calls ended; over all uids: {}.",
+                "Stacked bars of the outcomes of calls; over all uids: {}.",
                 words.join(", ")
             ),
             note: String::new(),

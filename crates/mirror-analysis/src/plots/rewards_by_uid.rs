@@ -1,4 +1,4 @@
-//! Rewards by uid over time.
+//! Plot of the rewards by uid over time.
 
 use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
 use crate::run_data::RunData;
@@ -15,8 +15,8 @@ impl Plot for RewardsByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "The mean reward of each uid in each iteration. A training step is two iterations: the question, then its \
-         answer. With several validators, the mean over them."
+        "Mean reward of each uid in each iteration. A training step has two iterations: the question, then its \
+         answer. With several validators, the value is the mean over them."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -24,10 +24,10 @@ impl Plot for RewardsByUid {
             value: "reward",
             position: "iteration",
             gaps: Gaps::Kept,
-            blank: "was not asked, or got no reward",
+            blank: "was not called, or received no reward",
         };
         if data.rewards.count() == 0 {
-            return Err(NothingToDraw("no call got a reward"));
+            return Err(NothingToDraw("no call received a reward"));
         }
         heat_map(&of_tallies(data, |tally| &tally.rewards_over_time), &heat)
             .ok_or(NothingToDraw("no uid was called"))

@@ -1,4 +1,4 @@
-//! Trust by uid at the chain's last epoch.
+//! Plot of the trust by uid in the chain's last epoch.
 
 use plotly::Bar;
 use plotly::common::Marker;
@@ -22,8 +22,8 @@ impl Plot for TrustByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "What part of the weights given to a uid (trust), and of those that it gave (validator trust), was within what \
-         validators agree on, at the chain's last epoch. The rest was clipped, and paid nobody."
+        "Share of the weights set for a uid (trust) and by a uid (validator trust) that was within consensus in the \
+         chain's last epoch. The rest was clipped and earned nothing."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -55,7 +55,7 @@ impl Plot for TrustByUid {
             chart,
             height: BARS_HEIGHT,
             alternative: format!(
-                "Bars of the trust in {}, and of their trust as validators, at epoch {}.",
+                "Bars of the trust and the validator trust of {} at epoch {}.",
                 counted(epochs.uids.len() as u64, "uid", "uids"),
                 count(epochs.last)
             ),

@@ -1,4 +1,4 @@
-//! Weights by uid over time.
+//! Plot of the weights by uid over time.
 
 use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
 use crate::run_data::RunData;
@@ -15,8 +15,8 @@ impl Plot for WeightsByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "The weight that validators gave each uid when they set weights, at the step at which they did: the mean over \
-         the validators. Settings that the chain refused are left out."
+        "Weights that validators set for each uid, by the step at which they set them: the mean over \
+         the validators. Weights that the chain refused are omitted."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
@@ -24,10 +24,10 @@ impl Plot for WeightsByUid {
             value: "weight",
             position: "step",
             gaps: Gaps::Closed,
-            blank: "was given no weight at that step",
+            blank: "received no weight at that step",
         };
         let nothing = if data.weights.refused > 0 {
-            NothingToDraw("the chain took none of the weights that were set")
+            NothingToDraw("the chain accepted none of the weights that were set")
         } else {
             NothingToDraw("no validator set weights: the run was shorter than a tempo, or did not train")
         };

@@ -1,4 +1,4 @@
-//! What became of what was expected of a run, as rows of a table.
+//! Results of a run's expectations, as rows of a table.
 
 use mirror_runs::expectations::{Checked, Outcome};
 

@@ -1,4 +1,4 @@
-//! The run in sentences: what ran, who was paid, what failed, what broke.
+//! Findings of a run in sentences: what ran, who was paid, what failed, which incidents occurred.
 
 use mirror_runs::State;
 use mirror_runs::expectations::Checked;
@@ -7,9 +7,9 @@ use crate::numbers::{count, counted, duration, value};
 use crate::run_data::RunData;
 use crate::summary::{Pay, Summary, UidRow};
 
-/// One sentence on top of the page.
+/// A sentence at the top of the page.
 pub(super) struct Finding {
-    /// `plain`, or `warning` for what somebody should look at.
+    /// `plain`, or `warning` for a finding that needs attention.
     pub(super) class: &'static str,
     pub(super) text: String,
 }
@@ -37,7 +37,7 @@ pub(super) fn findings(data: &RunData, summary: &Summary) -> Vec<Finding> {
     findings
 }
 
-/// Which expectations held.
+/// Returns a sentence about the expectations that held.
 pub(super) fn of_expectations(checked: &[Checked]) -> Option<Finding> {
     let broken: Vec<&str> = checked
         .iter()
@@ -47,7 +47,7 @@ pub(super) fn of_expectations(checked: &[Checked]) -> Option<Finding> {
     let all = counted(checked.len() as u64, "expectation", "expectations");
     match (checked, broken.as_slice()) {
         ([], _) => None,
-        (_, []) => Some(plain(format!("Of {all}, every one held."))),
+        (_, []) => Some(plain(format!("Of {all}, all held."))),
         (_, broken) => Some(warning(format!(
             "Of {all}, {} did not hold: {}.",
             count(broken.len() as u64),
@@ -59,9 +59,9 @@ pub(super) fn of_expectations(checked: &[Checked]) -> Option<Finding> {
 fn how_it_stands(state: State) -> Option<Finding> {
     let text = match state {
         State::Done => return None,
-        State::Running => "This run goes on: the report shows what it had recorded when the report was made.",
-        State::Interrupted => "This run was interrupted: the report shows what it had recorded until then.",
-        State::Failed => "This run gave up: the report shows what it had recorded until then.",
+        State::Running => "This run is in progress: the report shows the records up to its creation.",
+        State::Interrupted => "This run was interrupted: the report shows the records up to that time.",
+        State::Failed => "This run failed: the report shows the records up to that time.",
     };
     Some(warning(text.to_owned()))
 }
@@ -100,7 +100,7 @@ fn who_was_paid(summary: &Summary) -> Option<Finding> {
     };
     let why = match pay {
         Pay::Incentive | Pay::Weight => "",
-        Pay::Reward => " The chain took no weights, so that pay here means the mean reward.",
+        Pay::Reward => " The chain accepted no weights, so pay is measured by the mean reward.",
     };
     Some(plain(format!(
         "Best paid was {} with {} {}{worst}.{why}",
@@ -129,19 +129,23 @@ fn what_failed(summary: &Summary) -> Vec<Finding> {
     }
     if totals.failed_events > 0 {
         findings.push(warning(format!(
-            "In {} no uid gave a completion that counts.",
+            "In {} no call succeeded.",
             counted(totals.failed_events, "event", "events")
         )));
     }
     if totals.unusable_rewards > 0 {
         findings.push(warning(format!(
-            "The reward model gave {} that are no finite numbers; they are left out of every mean.",
-            counted(totals.unusable_rewards, "reward", "rewards")
+            "{} not finite and excluded from every mean.",
+            counted(
+                totals.unusable_rewards,
+                "reward of the reward model is",
+                "rewards of the reward model are"
+            )
         )));
     }
     if totals.weights_refused > 0 {
         findings.push(warning(format!(
-            "The chain refused {} and took {}.",
+            "The chain refused {} and accepted {}.",
             counted(
                 totals.weights_refused,
                 "setting of weights",
@@ -152,21 +156,21 @@ fn what_failed(summary: &Summary) -> Vec<Finding> {
     }
     if totals.timing_dependent > 0 {
         findings.push(warning(format!(
-            "{} lost to the machine's own slowness, not to a drawn delay: another run of the same file may see \
-             another outcome.",
+            "{} lost to slowness of the machine, not to a drawn delay: another run of the same file may have \
+             other outcomes.",
             counted(totals.timing_dependent, "call was", "calls were")
         )));
     }
     if totals.manual > 0 {
         findings.push(plain(format!(
-            "{} requested by a client while the run was in progress (`manual`) and left out here.",
+            "{} requested by a client while the run was in progress (`manual`) and excluded from this report.",
             counted(totals.manual, "forward was", "forwards were")
         )));
     }
     findings
 }
 
-/// With a capital and a full stop.
+/// Adds a capital and a full stop.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let capital = letters.next().map(|first| first.to_uppercase().to_string());
@@ -183,7 +187,7 @@ fn what_broke(data: &RunData) -> Option<Finding> {
     let incidents = data.incidents.count();
     (incidents > 0).then(|| {
         let text = counted(incidents, "incident", "incidents");
-        warning(format!("{text} with nodes: {}.", kinds.join(", ")))
+        warning(format!("{text} of nodes: {}.", kinds.join(", ")))
     })
 }
 
@@ -191,7 +195,7 @@ fn what_was_lost(data: &RunData) -> Option<Finding> {
     let counts = &data.manifest.counts;
     (counts.skipped > 0).then(|| {
         warning(format!(
-            "{} of a kind that the version which ended the run did not know: they are in no table.",
+            "{} of a kind unknown to the version that finished the run, and not written to any table.",
             counted(counts.skipped, "record was", "records were")
         ))
     })

@@ -1,4 +1,4 @@
-//! The page of a group: its runs beside each other, and what their seeds say together.
+//! Renders the report of a group: its runs, and statistics over their random seeds.
 
 use askama::Template;
 use mirror_runs::Layout;
@@ -13,21 +13,21 @@ use crate::numbers::{count, counted, percent, value};
 use crate::plots::emission_by_role;
 use crate::summary::{Pay, Summary};
 
-/// The role that others are compared with.
+/// The role with which others are compared.
 const CONTROL: &str = "honest";
 
-/// Writes the report of a group to its place in the group's folder, at once.
+/// Writes the report of a group to the group's directory. The file is replaced atomically.
 pub fn write_group_report(group: &GroupData, layout: &Layout) -> Result<(), AnalysisError> {
     replace(layout.report(), &render_group_report(group)?)
 }
 
-/// The report of a group as HTML.
+/// Renders the report of a group as HTML.
 pub fn render_group_report(group: &GroupData) -> Result<String, AnalysisError> {
     let data: Vec<_> = group.runs.iter().map(|(data, _)| data).collect();
     let plots = [Drawn {
         name: "emission_by_role",
-        title: "Pay over time by group of miners",
-        explain: "What an epoch paid a miner of each behaviour: the mean over the seeds, and its 95% confidence interval.",
+        title: "Pay over time by behaviour of miners",
+        explain: "Mean pay per epoch of the miners of each behaviour, with the 95% confidence interval over the random seeds.",
         content: Content::of(emission_by_role::over_runs(&data)),
     }];
     let page = GroupPage {
@@ -71,21 +71,21 @@ struct GroupPage<'a> {
 fn findings(group: &GroupData) -> Vec<Finding> {
     let (asked, made) = (u64::from(group.group.replicates), group.runs.len() as u64);
     let seeds = format!(
-        "{} of one experiment, with the seeds from {}.",
+        "{} of one experiment, with random seeds from {}.",
         counted(made, "run", "runs"),
         group.group.first_seed
     );
     let mut findings = vec![plain(seeds)];
     if made < asked {
         findings.push(warning(format!(
-            "{} were asked for.",
-            counted(asked, "run", "runs")
+            "{} requested.",
+            counted(asked, "run was", "runs were")
         )));
     }
     let broken: u64 = group.runs.iter().map(|(data, _)| data.incidents.count()).sum();
     if broken > 0 {
         findings.push(warning(format!(
-            "{} with nodes, over all runs.",
+            "{} of nodes over all runs.",
             counted(broken, "incident", "incidents")
         )));
     }
@@ -98,7 +98,7 @@ fn findings(group: &GroupData) -> Vec<Finding> {
             .count();
         if failed > 0 {
             findings.push(warning(format!(
-                "With seed {}, {} did not hold.",
+                "With random seed {}, {} did not hold.",
                 data.manifest.seed,
                 counted(failed as u64, "expectation", "expectations")
             )));
@@ -107,7 +107,7 @@ fn findings(group: &GroupData) -> Vec<Finding> {
     findings
 }
 
-/// A run in the table of runs, as texts.
+/// A row of the table of runs, as text.
 struct RunRow<'a> {
     seed: u64,
     id: &'a str,
@@ -136,7 +136,7 @@ impl<'a> RunRow<'a> {
     }
 }
 
-/// A role in the table of roles, as texts.
+/// A row of the table of roles, as text.
 struct RoleRow {
     role: String,
     mean: String,
@@ -174,7 +174,7 @@ fn role_rows(group: &GroupData) -> Vec<RoleRow> {
 }
 
 impl Summary {
-    /// What miners were paid, a share each.
+    /// Returns the pay of each miner, or an empty list if pay is measured by the mean reward.
     pub(crate) fn shares(&self) -> Vec<f64> {
         let paid = self.uids.iter().filter_map(|row| self.pay.of(row));
         paid.filter(|_| self.pay != Pay::Reward).collect()

@@ -1,12 +1,12 @@
-//! The plots' library, plotly.js, as the page carries it.
+//! plotly.js, the library for plots, as embedded in the page.
 
 use std::sync::LazyLock;
 
-/// The crate hands out two scripts, each in its element: plotly.js, and one that typesets formulas, which no plot has
-/// and which would add two megabytes to every page.
+/// Sources of the `plotly` crate: two script elements, plotly.js and a library for formulas. No plot contains formulas,
+/// and the second library would add two megabytes to every page.
 static SOURCES: LazyLock<String> = LazyLock::new(plotly::Plot::offline_js_sources);
 
-/// The text of plotly.js, which holds no closing tag of a script.
+/// Returns the text of plotly.js, which contains no closing script tag.
 pub(super) fn plotly_js() -> &'static str {
     let inside = SOURCES.split_once('>').map_or("", |(_, inside)| inside);
     inside
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_plotly_and_nothing_else() {
+    fn the_library_is_only_plotly() {
         let library = plotly_js();
         assert!(library.trim_start().starts_with("/**\n* plotly.js v3."));
         assert!(!library.contains("</script"));

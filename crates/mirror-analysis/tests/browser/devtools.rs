@@ -1,4 +1,4 @@
-//! Chromium, driven by the DevTools protocol over a pipe: <https://chromedevtools.github.io/devtools-protocol/>.
+//! Controls Chromium with the DevTools protocol over a pipe: <https://chromedevtools.github.io/devtools-protocol/>.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Time in which the browser answers, on a machine that is busy.
+/// Maximum time for a reply of the browser, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The names that Debian and others give the program.
+/// Names of the executable on Debian and other systems.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// A page in a browser of its own.
+/// A page in a separate browser process.
 pub(crate) struct Page {
     browser: Child,
     input: ChildStdin,
@@ -27,18 +27,18 @@ pub(crate) struct Page {
     _profile: TempDir,
 }
 
-/// Opens a file as a page. Without a browser a test is skipped and says so, except in CI, where it fails.
+/// Opens a file as a page. Without a browser, returns `None` and prints that the test is skipped, but panics in CI.
 pub(crate) fn open(file: &Path) -> Option<Page> {
     let profile = tempfile::tempdir().expect("a folder for the browser");
     let Some(mut browser) = NAMES.iter().find_map(|name| start(name, profile.path())) else {
         assert!(
             std::env::var_os("CI").is_none(),
-            "there is no Chromium to open the page in: apt-get install chromium"
+            "Chromium is not installed: apt-get install chromium"
         );
-        eprintln!("skipped: there is no Chromium to open the page in");
+        eprintln!("skipped: Chromium is not installed");
         return None;
     };
-    let output = browser.stdout.take().expect("its output is a pipe");
+    let output = browser.stdout.take().expect("the output is a pipe");
     let (sender, messages) = mpsc::channel();
     thread::spawn(move || {
         for message in BufReader::new(output).split(0) {
@@ -50,7 +50,7 @@ pub(crate) fn open(file: &Path) -> Option<Page> {
         }
     });
     let mut page = Page {
-        input: browser.stdin.take().expect("its input is a pipe"),
+        input: browser.stdin.take().expect("the input is a pipe"),
         browser,
         messages,
         session: None,
@@ -74,8 +74,8 @@ pub(crate) fn open(file: &Path) -> Option<Page> {
     Some(page)
 }
 
-/// Starts the program called `name`, if there is one. It reads commands from descriptor 3 and writes messages to 4,
-/// which the shell makes of its own input and output.
+/// Starts the program named `name` if it exists. It reads commands from descriptor 3 and writes messages to descriptor
+/// 4, to which the shell redirects its standard input and output.
 fn start(name: &str, profile: &Path) -> Option<Child> {
     let found = Command::new(name)
         .arg("--version")
@@ -112,7 +112,7 @@ fn start(name: &str, profile: &Path) -> Option<Child> {
 }
 
 impl Page {
-    /// The value of an expression of JavaScript, once it is settled where it is a promise.
+    /// Returns the value of a JavaScript expression. If it is a promise, waits until it is settled.
     #[track_caller]
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let call = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
@@ -124,7 +124,7 @@ impl Page {
         evaluated["result"]["value"].clone()
     }
 
-    /// Waits until an expression of JavaScript is true.
+    /// Waits until a JavaScript expression is true.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expression: &str) {
         let waiting = format!(
@@ -133,7 +133,7 @@ impl Page {
         self.evaluate(&waiting);
     }
 
-    /// Presses the mouse's button over the middle of the element that `expression` gives, as a person would.
+    /// Clicks with the mouse on the middle of the element that `expression` returns, as a user would.
     #[track_caller]
     pub(crate) fn click(&mut self, expression: &str) {
         let place = self.evaluate(&format!(
@@ -149,14 +149,14 @@ impl Page {
         }
     }
 
-    /// What the page has complained of until now.
+    /// Returns the errors and console messages of the page so far.
     pub(crate) fn console(&mut self) -> &[String] {
-        // Whatever was said before this call is here when it is answered.
+        // All earlier messages have been received when this call is answered.
         self.evaluate("0");
         &self.console
     }
 
-    /// Calls a method of the protocol and gives its result.
+    /// Calls a method of the protocol and returns its result.
     #[track_caller]
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.calls += 1;
@@ -167,13 +167,13 @@ impl Page {
         }
         let sent = self.input.write_all(format!("{call}\0").as_bytes());
         sent.and_then(|()| self.input.flush())
-            .unwrap_or_else(|error| panic!("{method}: the browser is gone: {error}"));
+            .unwrap_or_else(|error| panic!("{method}: the browser has exited: {error}"));
         let mut answer = self.receive(method, |message| message["id"] == id);
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
     }
 
-    /// The next message that is `wanted`. What the page complains of before is kept.
+    /// Returns the next message for which `wanted` is true. Console messages that are received before it are kept.
     #[track_caller]
     fn receive(&mut self, reason: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
@@ -195,7 +195,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // It may be gone already; then there is nothing left to end.
+        // The browser may have exited already.
         let _ = self.browser.kill();
         let _ = self.browser.wait();
     }

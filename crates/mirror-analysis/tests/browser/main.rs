@@ -1,5 +1,5 @@
-//! The page in a real browser: every plot is drawn, nothing is complained of, no text of a run is executed, tables
-//! sort.
+//! Tests of the report in a real browser: every plot is drawn, there are no console messages, no text of a run is
+//! executed, and tables can be sorted.
 
 mod devtools;
 #[path = "../made_up/mod.rs"]
@@ -9,7 +9,7 @@ use made_up::{event, recorded, success, training, with_calls};
 use mirror_analysis::{RunData, Summary, plots, write_report};
 use mirror_proto::mirror::v1::Record;
 
-/// The page of a run, in a browser, with every plot drawn.
+/// Opens the report of a run in a browser and waits until every plot is drawn.
 fn opened(records: &[Record]) -> Option<devtools::Page> {
     let recorded = recorded(records);
     let data = RunData::read(&recorded.run).unwrap();
@@ -21,7 +21,7 @@ fn opened(records: &[Record]) -> Option<devtools::Page> {
 }
 
 #[test]
-fn a_browser_draws_every_plot_without_a_complaint_and_runs_no_text() {
+fn a_browser_draws_every_plot_without_errors_and_executes_no_text() {
     let mut hostile = success(0, 9.0, 0.1);
     hostile.completion =
         "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
@@ -42,7 +42,7 @@ fn a_browser_draws_every_plot_without_a_complaint_and_runs_no_text() {
     assert_eq!(page.console(), [] as [String; 0]);
 }
 
-/// A click on a heading sorts by its column, the next one the other way round.
+/// A click on a heading sorts by its column, and the next click reverses the order.
 #[test]
 fn a_click_on_a_heading_sorts_the_table() {
     let Some(mut page) = opened(&training(40, 16)) else {
@@ -61,7 +61,7 @@ fn a_click_on_a_heading_sorts_the_table() {
     ascending.sort_by(f64::total_cmp);
     assert!(
         ascending.first() < ascending.last(),
-        "all rows are alike, and no order would show"
+        "all rows are equal, so that no order is visible"
     );
     let descending: Vec<f64> = ascending.iter().rev().copied().collect();
 

@@ -1,6 +1,6 @@
 //! Made-up runs, recorded as a coordinator records real ones.
 
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, reason = "each test file uses only some of the functions")]
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use mirror_proto::mirror::v1::{
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
 use tempfile::TempDir;
 
-/// A run that has ended, in a folder that goes when this is dropped.
+/// A run that has ended, in a directory that is removed when this is dropped.
 pub(crate) struct Recorded {
     pub(crate) run: Run,
     _folder: TempDir,
@@ -46,7 +46,7 @@ pub(crate) fn recorded_in(folder: &Path, records: &[Record]) -> Run {
     Run::open(path).unwrap()
 }
 
-/// An event of `validator-0` in which nobody was asked.
+/// Returns an event of `validator-0` without calls.
 pub(crate) fn event(step: u64, forward_index: u32) -> ForwardEvent {
     ForwardEvent {
         validator: "validator-0".to_owned(),
@@ -100,7 +100,7 @@ pub(crate) fn failure(uid: u32, outcome: Outcome, latency: f32) -> AxonCall {
     }
 }
 
-/// The event with these calls, the best of them being the successful one with the highest reward.
+/// Returns the event with these calls. The best call is the successful one with the highest reward.
 pub(crate) fn with_calls(mut event: ForwardEvent, calls: Vec<AxonCall>) -> Record {
     let rewarded = calls.iter().enumerate().filter(|(_, call)| call.reward.is_some());
     event.best = rewarded
@@ -134,8 +134,8 @@ pub(crate) fn weights(
     }
 }
 
-/// What an epoch found of miners, from uid 0 on, by their incentives as shares of 65,535, and of a validator after them
-/// who got all dividends. A rao is paid for each 65,535th.
+/// Returns an epoch with miners, from uid 0, and their incentives as shares of 65,535, followed by a validator that
+/// receives all dividends. One rao is paid for each 65,535th.
 pub(crate) fn epoch(epoch: u64, incentives: &[u32]) -> Record {
     let miner = |&incentive: &u32| EpochNeuron {
         incentive,
@@ -188,14 +188,15 @@ pub(crate) fn retired(validator: &str, block: u64) -> Record {
     }
 }
 
-/// A number in 0..1 that looks drawn, the same at every call.
+/// Returns a deterministic number in 0..1 that looks random.
 fn noise(one: u64, other: u64) -> f32 {
     let wave = ((one * 7_919 + other * 104_729) as f32 * 0.129_898).sin() * 4_375.853;
     wave.abs().fract()
 }
 
-/// A training run of two validators: `steps` steps of two events each, ten of `uids` asked in each. Later uids answer
-/// worse and one in eight fails much; weights and an epoch every 20 steps; one miner dies and is left dead.
+/// Returns a training run of two validators: `steps` steps of two events each, and ten of the `uids` called in each
+/// event. Later uids answer worse, and one in eight fails often. Weights are set and an epoch occurs every 20 steps.
+/// One miner exits and is not restarted.
 pub(crate) fn training(steps: u64, uids: u32) -> Vec<Record> {
     let mut records = Vec::new();
     for step in 0..steps {

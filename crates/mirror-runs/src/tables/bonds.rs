@@ -1,4 +1,4 @@
-//! `bonds`: one row a bond after an epoch of the chain.
+//! `bonds`: one row per bond after an epoch of the chain.
 
 use std::cmp::Ordering;
 
@@ -8,25 +8,26 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, share};
 
 columns! {
-    /// What a validator has in a miner after an epoch: what it gave that one over past epochs. Pairs without a bond
-    /// have no row.
+    /// The bond of a validator in a miner after an epoch, which results from the weights that the validator gave the
+    /// miner in past epochs. Pairs without a bond have no row.
     pub struct BondRow {
-        /// which of the chain's epochs, from 1
+        /// Number of the epoch, from 1.
         pub epoch: u64,
-        /// block that it came with
+        /// Block of the epoch.
         pub block: u64,
-        /// uid of who has the bond
+        /// Uid of the validator that has the bond.
         pub validator: u32,
-        /// uid of whom it is in
+        /// Uid of the miner.
         pub miner: u32,
-        /// above 0, a whole number of 65,535ths; the largest in a miner is 1, under `yuma3` the moving average itself
+        /// Bond above 0, a multiple of 1/65,535. The largest bond in a miner is 1; under `yuma3` it is the moving
+        /// average itself.
         pub bond: f32,
     }
 }
 
 impl Row for BondRow {
     const TABLE: &'static str = "bonds";
-    const ABOUT: &'static str = "one row a bond after an epoch of the chain";
+    const ABOUT: &'static str = "one row per bond after an epoch of the chain";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! `epochs`: one row a neuron and epoch of the chain.
+//! `epochs`: one row per neuron and epoch of the chain.
 
 use std::cmp::Ordering;
 
@@ -8,54 +8,56 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, address, columns, share};
 
 columns! {
-    /// What an epoch found of a neuron, and paid it. Shares are from 0 to 1, each a whole number of 65,535ths as the
-    /// chain stores it.
+    /// The result of an epoch for a neuron. Shares are from 0 to 1, in multiples of 1/65,535 as the chain stores them.
     pub struct EpochRow {
-        /// which of the chain's epochs, from 1
+        /// Number of the epoch, from 1.
         pub epoch: u64,
-        /// block that it came with
+        /// Block of the epoch.
         pub block: u64,
-        /// the neuron's place in the subnet; validators follow the miners
+        /// The uid of the neuron. The uids of validators follow those of miners.
         pub uid: u32,
-        /// who spoke for the uid at the time, an ss58 address
+        /// The hotkey registered for the uid at the time, as an ss58 address.
         pub hotkey: String,
-        /// who owns the hotkey, an ss58 address
+        /// The coldkey that owns the hotkey, as an ss58 address.
         pub coldkey: String,
-        /// rao, its owner's and its nominators', when the epoch had paid: the epoch weighed `server_emission` and
-        /// `validator_emission` less
+        /// Stake of the owner and the nominators in rao, after the payments of the epoch. The stake used by the epoch
+        /// was lower by `server_emission` and `validator_emission`.
         pub stake: u64,
-        /// the same as `incentive`; 0 under the rules of today, which know no rank
+        /// Equal to `incentive`. 0 under the current rules, which have no rank.
         pub rank: f32,
-        /// share of the weights given to it that was within consensus; 0 under the rules of today
+        /// Share of the weights set for the neuron that was within consensus. 0 under the current rules.
         pub trust: f32,
-        /// weight that validators agree on for it
+        /// Weight on which validators agree for the neuron.
         pub consensus: f32,
-        /// its share of what is paid for what was given to it; those of an epoch sum to 1, but for rounding, or are all
-        /// 0
+        /// Share of the emission for the weights that the neuron received. The incentives of an epoch sum to 1 except
+        /// for rounding, or are all 0.
         pub incentive: f32,
-        /// its share of what is paid for what it gave; their sum is likewise
+        /// Share of the emission for the weights that the neuron set. The dividends of an epoch also sum to 1 or are
+        /// all 0.
         pub dividends: f32,
-        /// rao, by its one share of incentive and dividends together, as the metagraph has it; what is paid may differ
-        /// from it by what rounding takes
+        /// Emission in rao as shown in the metagraph, from the combined share of incentive and dividends. The amount
+        /// paid may differ by rounding.
         pub emission: u64,
-        /// rao paid for incentive
+        /// Amount paid for incentive, in rao.
         pub server_emission: u64,
-        /// rao paid for dividends, or for stake where nobody earned; nominators' shares included
+        /// Amount paid for dividends in rao, or for stake if no neuron earned incentive or dividends. It includes the
+        /// shares of nominators.
         pub validator_emission: u64,
-        /// share of the weights that it gave that was within consensus
+        /// Share of the weights set by the neuron that was within consensus.
         pub validator_trust: f32,
-        /// whether it may set weights for others until the next epoch
+        /// Whether the neuron may set weights for others until the next epoch.
         pub validator_permit: bool,
-        /// whether it had set weights within the activity cutoff; a newcomer has
+        /// Whether the neuron has set weights within the activity cutoff. Newly registered neurons are active.
         pub active: bool,
-        /// emission beside the largest, which has 1; who has the lowest is replaced first; 0 under the rules of today
+        /// Emission relative to the largest emission, which has 1. The neuron with the lowest score is replaced first.
+        /// 0 under the current rules.
         pub pruning_score: f32,
     }
 }
 
 impl Row for EpochRow {
     const TABLE: &'static str = "epochs";
-    const ABOUT: &'static str = "one row a neuron and epoch of the chain";
+    const ABOUT: &'static str = "one row per neuron and epoch of the chain";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! `events`: one row a forward.
+//! `events`: one row per forward.
 
 use std::cmp::Ordering;
 
@@ -8,47 +8,48 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, purpose_name};
 
 columns! {
-    /// One forward of a validator: one fan-out to the network. Who was asked and what they said stands in `responses`,
-    /// the gating model's loss in `losses`.
+    /// One forward of a validator: one fan-out to the network. Its calls and their answers are in `responses`, the loss
+    /// of the gating model in `losses`.
     pub struct EventRow {
-        /// the validator's node name, `validator-0`
+        /// Name of the validator's node: `validator-0`.
         pub validator: String,
-        /// `query` for the experiment's own, `manual` for a client's call to a running validator
+        /// `query` for a forward of the experiment, `manual` for a call of a client to a running validator.
         pub purpose: String,
-        /// step of the query, from 0
+        /// Step of the query, from 0.
         pub step: u64,
-        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        /// In `train`: 0 for the question, 1 for the answer. In `forward`: the position in the chunk.
         pub forward_index: u32,
-        /// block at which the forward was made
+        /// Block at which the forward was made.
         pub block: u64,
-        /// version of the metagraph that the validator saw
+        /// Version of the metagraph that the validator used.
         pub metagraph_version: u64,
-        /// `train`, `forward` or `inference`
+        /// `train`, `forward` or `inference`.
         pub method: String,
-        /// whether the network was asked for a question
+        /// Whether the network was asked for a question.
         pub is_question: bool,
-        /// content of the last message, what was asked
+        /// Content of the last message, which is the prompt.
         pub message: String,
-        /// the gating model's score by uid, for uids 0 … num_nodes-1
+        /// Scores of the gating model, for the uids 0 to `num_nodes` - 1.
         pub scores: Vec<f32>,
-        /// uid of the best completion; none when no call succeeded
+        /// Uid of the best completion. `None` if no call succeeded.
         pub best_uid: Option<u32>,
-        /// questions and completions of which a model, having no more positions, saw only the end
+        /// Number of questions and completions of which a model saw only the end, because they exceed its number of
+        /// positions.
         pub truncated_texts: u32,
-        /// rewards that are NaN or infinite: recorded, and left out of all learning
+        /// Number of rewards that are NaN or infinite. They are recorded and excluded from all learning.
         pub unjudged: u32,
-        /// seconds since 1970
+        /// Start time in seconds since 1970.
         pub started_at: f64,
-        /// seconds, the whole forward
+        /// Duration of the whole forward in seconds.
         pub call_time: f64,
-        /// W3C trace id, 32 hexadecimal digits
+        /// W3C trace id: 32 hexadecimal digits.
         pub trace_id: String,
     }
 }
 
 impl Row for EventRow {
     const TABLE: &'static str = "events";
-    const ABOUT: &'static str = "one row a forward of a validator";
+    const ABOUT: &'static str = "one row per forward of a validator";
     const TIMING: &'static [&'static str] = &["started_at", "call_time", "trace_id"];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! Names that tables of earlier versions have, so that their runs are still read, compared and queried.
+//! Column names and values of earlier versions, so that their runs can still be read, compared and queried.
 
 use std::sync::Arc;
 
@@ -7,31 +7,32 @@ use arrow_schema::Schema;
 
 use super::MANUAL;
 
-/// A column that an earlier version wrote under another name.
+/// A column to which an earlier version gave another name.
 #[derive(Clone, Copy, Debug)]
 struct FormerColumn {
-    /// Its name in the tables of earlier versions.
+    /// Name in the tables of earlier versions.
     former: &'static str,
-    /// Its name now.
+    /// Current name.
     name: &'static str,
 }
 
-/// Every column that was renamed.
+/// All columns that were renamed.
 const FORMER_COLUMNS: [FormerColumn; 1] = [FormerColumn {
     former: "step_sub",
     name: "forward_index",
 }];
 
-/// What the column `purpose` had for [`MANUAL`] while [`FORMER_COLUMNS`] had their former names.
+/// The value that earlier versions wrote for [`MANUAL`] in the column `purpose`, in tables with the names of
+/// [`FORMER_COLUMNS`].
 pub const FORMER_MANUAL: &str = "by hand";
 
-/// The name under which an earlier version wrote the column that is now called `name`.
+/// Returns the name under which an earlier version wrote the column that is now named `name`.
 pub fn former_name(name: &str) -> Option<&'static str> {
     let column = FORMER_COLUMNS.iter().find(|column| column.name == name);
     column.map(|column| column.former)
 }
 
-/// `batch` with the names of today. A batch of this version is returned as it is.
+/// Renames the columns of `batch` to their current names. A batch of this version is returned unchanged.
 pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
     let schema = batch.schema();
     let is_former = |name: &str| FORMER_COLUMNS.iter().find(|column| column.former == name);
@@ -56,7 +57,7 @@ pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
             _ => Arc::clone(values),
         });
     RecordBatch::try_new(Arc::clone(&renamed), columns.collect())
-        .expect("a batch keeps its types and lengths when its columns are renamed")
+        .expect("renaming columns does not change their types and lengths")
 }
 
 fn purposes_of_today(values: &ArrayRef) -> ArrayRef {

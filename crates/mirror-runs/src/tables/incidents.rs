@@ -1,4 +1,4 @@
-//! `incidents`: one row a thing that happened to a node.
+//! `incidents`: one row per incident of a node.
 
 use std::cmp::Ordering;
 
@@ -7,33 +7,33 @@ use mirror_proto::mirror::v1::record::Kind;
 
 use super::{Row, columns};
 
-/// Of a validator that the block barrier goes on without.
+/// Value of `what` for a validator that the block barrier no longer waits for.
 const RETIRED: &str = "retired";
 
 columns! {
-    /// Something that happened to a node: it died, was started again, or the block barrier went on without it. In the
-    /// order in which it became known.
+    /// An incident of a node: it exited, was restarted, or the block barrier stopped waiting for it. The rows are in
+    /// the order in which the incidents became known.
     pub struct IncidentRow {
-        /// the node's name, `miner-3`
+        /// Name of the node: `miner-3`.
         pub node: String,
-        /// `exited`, `hung`, `unready`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired`
+        /// `exited`, `hung`, `unready`, `restarted`, `left`, `killed` or `failed`; at the block barrier `retired`.
         pub what: String,
-        /// the reason, in words
+        /// Description of the reason.
         pub detail: String,
-        /// seconds since 1970; none at the block barrier, which counts in blocks
+        /// Time in seconds since 1970. `None` at the block barrier, which counts in blocks.
         pub at: Option<f64>,
-        /// block at whose boundary it took effect; none for a process
+        /// Block at whose boundary it took effect. `None` for a process.
         pub block: Option<u64>,
-        /// how often the node had been started before; none at the block barrier
+        /// Number of earlier starts of the node. `None` at the block barrier.
         pub incarnation: Option<u32>,
-        /// the node's last log lines; none at the block barrier
+        /// The node's last log lines. `None` at the block barrier.
         pub last_log: Option<String>,
     }
 }
 
 impl Row for IncidentRow {
     const TABLE: &'static str = "incidents";
-    const ABOUT: &'static str = "one row a thing that happened to a node";
+    const ABOUT: &'static str = "one row per incident of a node";
     const TIMING: &'static [&'static str] = &["at", "detail", "last_log"];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! `losses`: one row a training step of the gating model.
+//! `losses`: one row per training step of the gating model.
 
 use std::cmp::Ordering;
 
@@ -8,24 +8,25 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, purpose_name};
 
 columns! {
-    /// The gating model's loss in one forward that trained it. The first four columns name the forward in `events`.
+    /// The loss of the gating model in one forward that trained it. The first four columns identify the forward in
+    /// `events`.
     pub struct LossRow {
-        /// the validator's node name, `validator-0`
+        /// Name of the validator's node: `validator-0`.
         pub validator: String,
-        /// `query` or `manual`
+        /// `query` or `manual`.
         pub purpose: String,
-        /// step of the query, from 0
+        /// Step of the query, from 0.
         pub step: u64,
-        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        /// In `train`: 0 for the question, 1 for the answer. In `forward`: the position in the chunk.
         pub forward_index: u32,
-        /// before the step was taken, in the gating model's own measure
+        /// Loss before the training step, as defined by the gating model.
         pub loss: f32,
     }
 }
 
 impl Row for LossRow {
     const TABLE: &'static str = "losses";
-    const ABOUT: &'static str = "one row a training step of the gating model";
+    const ABOUT: &'static str = "one row per training step of the gating model";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,14 +1,14 @@
-//! The words that stand in the tables for the contract's enumerations.
+//! Names of the protocol's enumeration values in the tables.
 
 use mirror_proto::mirror::v1::{Outcome, Purpose};
 
-/// The column `outcome` of a call that was answered well.
+/// Value of the column `outcome` for a successful call.
 pub const SUCCESS: &str = "success";
 
-/// The column `purpose` of a forward that a client requested from a running validator.
+/// Value of the column `purpose` for a forward that a client requested from a running validator.
 pub const MANUAL: &str = "manual";
 
-/// How a call ended, as the column `outcome` has it; a number that a newer version gave a meaning stays a number.
+/// Returns the outcome of a call as in the column `outcome`. Values of a newer version are returned as numbers.
 pub fn outcome_name(outcome: i32) -> String {
     let Ok(known) = Outcome::try_from(outcome) else {
         return format!("outcome {outcome}");
@@ -27,7 +27,7 @@ pub fn outcome_name(outcome: i32) -> String {
     .to_owned()
 }
 
-/// Why a forward was made, as the column `purpose` has it.
+/// Returns the purpose of a forward as in the column `purpose`.
 pub fn purpose_name(purpose: i32) -> String {
     let Ok(known) = Purpose::try_from(purpose) else {
         return format!("purpose {purpose}");

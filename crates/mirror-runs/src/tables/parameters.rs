@@ -1,4 +1,4 @@
-//! `parameters`: one row a parameter of the gating model and look at it.
+//! `parameters`: one row per parameter of the gating model and observation.
 
 use std::cmp::Ordering;
 
@@ -8,33 +8,34 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, purpose_name};
 
 columns! {
-    /// A parameter of the gating model that learns, after the training step of a forward. The first four columns name
+    /// A trainable parameter of the gating model after the training step of a forward. The first four columns identify
     /// the forward in `events`.
     pub struct ParameterRow {
-        /// the validator's node name, `validator-0`
+        /// Name of the validator's node: `validator-0`.
         pub validator: String,
-        /// `query` or `manual`
+        /// `query` or `manual`.
         pub purpose: String,
-        /// step of the query, from 0
+        /// Step of the query, from 0.
         pub step: u64,
-        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        /// In `train`: 0 for the question, 1 for the answer. In `forward`: the position in the chunk.
         pub forward_index: u32,
-        /// as it is called in a checkpoint, `linear.weight`
+        /// Name of the parameter as in a checkpoint: `linear.weight`.
         pub parameter: String,
-        /// Euclidean norm of the step's gradient
+        /// Euclidean norm of the step's gradient.
         pub gradient_norm: f32,
-        /// the least of its numbers
+        /// Smallest value of the parameter.
         pub minimum: f32,
-        /// the greatest of its numbers
+        /// Largest value of the parameter.
         pub maximum: f32,
-        /// numbers in each of 64 bins of equal width from `minimum` to `maximum`; empty where one is not finite
+        /// Number of values in each of 64 bins of equal width from `minimum` to `maximum`. Empty if a value is not
+        /// finite.
         pub histogram: Vec<u64>,
     }
 }
 
 impl Row for ParameterRow {
     const TABLE: &'static str = "parameters";
-    const ABOUT: &'static str = "one row a parameter of the gating model and look at it";
+    const ABOUT: &'static str = "one row per parameter of the gating model and observation";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! `responses`: one row an axon call.
+//! `responses`: one row per axon call.
 
 use std::cmp::Ordering;
 
@@ -8,48 +8,50 @@ use mirror_proto::mirror::v1::record::Kind;
 use super::{Row, columns, outcome_name, purpose_name};
 
 columns! {
-    /// One call of a forward to one axon, and how it ended. The first four columns name the forward in `events`.
+    /// One call of a forward to one axon, and its outcome. The first four columns identify the forward in `events`.
     pub struct ResponseRow {
-        /// the validator's node name, `validator-0`
+        /// Name of the validator's node: `validator-0`.
         pub validator: String,
-        /// `query` or `manual`
+        /// `query` or `manual`.
         pub purpose: String,
-        /// step of the query, from 0
+        /// Step of the query, from 0.
         pub step: u64,
-        /// train: 0 the question, 1 the answer; forward: position in the chunk
+        /// In `train`: 0 for the question, 1 for the answer. In `forward`: the position in the chunk.
         pub forward_index: u32,
-        /// place among the forward's calls, in the order in which the axons were chosen, from 0
+        /// Index among the forward's calls, in the order in which the axons were chosen, from 0.
         pub position: u32,
-        /// the axon that was called
+        /// The uid of the axon.
         pub uid: u32,
-        /// `success`, `empty`, `too short`, `timeout`, `unreachable`, `oversized`, `malformed` or `refused`
+        /// `success`, `empty`, `too short`, `timeout`, `unreachable`, `oversized`, `malformed` or `refused`.
         pub outcome: String,
-        /// gRPC status, 0 is OK
+        /// gRPC status; 0 is OK.
         pub grpc_code: i32,
-        /// bittensor's return code as the axon set it
+        /// Bittensor's return code, as set by the axon.
         pub return_code: i32,
-        /// the axon's own words on it, or the transport's
+        /// Message of the axon or of the transport.
         pub return_message: String,
-        /// seconds
+        /// Latency in seconds.
         pub latency: f32,
-        /// bytes of the completion
+        /// Size of the completion in bytes.
         pub size: u64,
-        /// what the axon answered
+        /// The completion that the axon returned.
         pub completion: String,
-        /// the reward model's word on it; none where the call did not succeed
+        /// Reward of the reward model. `None` if the call did not succeed.
         pub reward: Option<f32>,
-        /// lost to real slowness, not to a drawn delay: another run may see another outcome
+        /// Whether the call was lost to real slowness and not to a drawn delay, so that its outcome may differ in
+        /// another run.
         pub timing_dependent: bool,
-        /// seconds, drawn from the link's distribution; none where the link has none
+        /// Delay in seconds, drawn from the distribution of the link. `None` if the link has none.
         pub drawn_delay: Option<f32>,
-        /// gRPC status of the call that told the axon its reward, 0: it took it; none where it was not told
+        /// gRPC status of the call that reported the reward to the axon; 0 if the axon accepted it. `None` if no reward
+        /// was reported.
         pub backward_code: Option<i32>,
     }
 }
 
 impl Row for ResponseRow {
     const TABLE: &'static str = "responses";
-    const ABOUT: &'static str = "one row an axon call";
+    const ABOUT: &'static str = "one row per axon call";
     const TIMING: &'static [&'static str] = &["latency"];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

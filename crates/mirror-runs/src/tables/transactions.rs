@@ -1,4 +1,4 @@
-//! `transactions`: one row a transaction that a block closed with.
+//! `transactions`: one row per transaction in a closed block.
 
 use std::cmp::Ordering;
 
@@ -8,27 +8,27 @@ use mirror_proto::mirror::v1::{DispatchError, Record};
 use super::{Row, address, columns};
 
 columns! {
-    /// What became of a transaction that the chain took. Within a block they had their effects in this order, that of
-    /// signers and nonces.
+    /// The result of a transaction that the chain accepted. The transactions of a block take effect in this order,
+    /// which is that of signers and nonces.
     pub struct TransactionRow {
-        /// block that took it, and with whose closing it had its effect or was refused
+        /// Block that accepted the transaction. The transaction took effect or was refused when the block closed.
         pub block: u64,
-        /// the key that it spoke for, a hotkey or a coldkey, an ss58 address
+        /// The hotkey or coldkey that signed the transaction, as an ss58 address.
         pub signer: String,
-        /// tells the signer's transactions apart
+        /// Nonce, which distinguishes the transactions of a signer.
         pub nonce: u64,
-        /// what it asked for, by the call's name: `set_weights`
+        /// Name of the call: `set_weights`.
         pub call: String,
-        /// the call's arguments in short, of many weights the first as `uid:weight`
+        /// Short form of the call's arguments. Of many weights, only the first are listed, as `uid:weight`.
         pub arguments: String,
-        /// the chain's own word when it had no effect
+        /// Reason of the chain for which the transaction had no effect. `None` if it took effect.
         pub refusal: Option<String>,
     }
 }
 
 impl Row for TransactionRow {
     const TABLE: &'static str = "transactions";
-    const ABOUT: &'static str = "one row a transaction that a block closed with";
+    const ABOUT: &'static str = "one row per transaction in a closed block";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

@@ -1,4 +1,4 @@
-//! `weights`: one row a weight that a validator set.
+//! `weights`: one row per weight that a validator set.
 
 use std::cmp::Ordering;
 
@@ -8,26 +8,26 @@ use mirror_proto::mirror::v1::{DispatchError, Record};
 use super::{Row, columns};
 
 columns! {
-    /// One uid's weight in one setting of weights.
+    /// The weight of one uid each time a validator sets weights.
     pub struct WeightRow {
-        /// the validator's node name, `validator-0`
+        /// Name of the validator's node: `validator-0`.
         pub validator: String,
-        /// step of the query at which they were set, or committed to, from 0
+        /// Step of the query at which the weights were set or committed, from 0.
         pub step: u64,
-        /// block at which they were set, or committed to
+        /// Block at which the weights were set or committed.
         pub block: u64,
-        /// whose weight
+        /// The uid of the weight.
         pub uid: u32,
-        /// processed by the chain's limits; those of one setting sum to 1
+        /// Weight after the chain's limits were applied. The weights that are set together sum to 1.
         pub weight: f32,
-        /// the chain's own word when it refused this setting
+        /// Reason for which the chain refused the weights. `None` if they were accepted.
         pub refusal: Option<String>,
     }
 }
 
 impl Row for WeightRow {
     const TABLE: &'static str = "weights";
-    const ABOUT: &'static str = "one row a weight that a validator set";
+    const ABOUT: &'static str = "one row per weight that a validator set";
     const TIMING: &'static [&'static str] = &[];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {

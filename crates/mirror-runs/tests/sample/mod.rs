@@ -1,6 +1,6 @@
-//! Records as nodes report them, and runs to put them in.
+//! Sample records as nodes report them, and runs that contain them.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each test file uses only some of the functions")]
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub(crate) fn start(runs_dir: &Path, segment_bytes: u64) -> (Recorder, PathBuf) 
     (Recorder::start(run, segment_bytes).expect("a recorder"), path)
 }
 
-/// A run that has ended and holds `records`.
+/// Records a run with `records`, which has ended, and opens it.
 pub(crate) fn run_of(runs_dir: &Path, records: &[Record]) -> Run {
     let (mut recorder, path) = start(runs_dir, Recorder::SEGMENT_BYTES);
     recorder.append(records).expect("appending");
@@ -49,8 +49,8 @@ pub(crate) fn rows<R: Row>(run: &Run) -> Vec<R> {
     rows.collect::<Result<_, _>>().expect("all rows are read")
 }
 
-/// A forward of `validator` that asked the uids 0, 1 and 2: the first answered, the second was silent, the third
-/// answered better.
+/// Returns a forward of `validator` to the uids 0, 1 and 2. The first answers, the second does not, and the third gives
+/// a better answer.
 pub(crate) fn forward(validator: &str, step: u64, forward_index: u32) -> ForwardEvent {
     let call = |uid: u32, outcome: Outcome, completion: &str, reward: Option<f32>| AxonCall {
         uid,
@@ -134,7 +134,7 @@ pub(crate) fn barrier(validator: &str, block: u64) -> Record {
     }))
 }
 
-/// Transactions of which the last was refused, by the calls' names and arguments.
+/// Returns a closed block of transactions with the given names and arguments of calls. The last one was refused.
 pub(crate) fn closed(block: u64, asked: &[(&str, &str)]) -> Record {
     let transactions = asked.iter().enumerate().map(|(place, (call, arguments))| {
         let last = place + 1 == asked.len();
@@ -153,7 +153,7 @@ pub(crate) fn closed(block: u64, asked: &[(&str, &str)]) -> Record {
     }))
 }
 
-/// What an epoch found of a miner and of the validator after it, who has a bond in the miner.
+/// Returns the record of an epoch of a miner and of the next validator, which has a bond in the miner.
 pub(crate) fn epoch(epoch: u64, block: u64, first_uid: u32) -> Record {
     let neuron = |incentive, dividends| EpochNeuron {
         hotkey: ALICE.to_vec(),

@@ -1,4 +1,4 @@
-//! What is answered, and how it is printed.
+//! Tests of answers and their formats.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use mirror_sql::Format;
 use crate::runs::{answer, engine, run, text};
 
 #[test]
-fn many_runs_are_one_table_and_one_run_twice_is_one() {
+fn several_runs_form_one_table_and_a_repeated_run_counts_once() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
-    // Letters that are patterns of files, or end a text, stand for themselves.
+    // Characters of file patterns, and a quote, are read literally.
     let folder = folder.path().join("runs [*] of ü'?");
     let (one, other) = (run(&folder, 7, [1.0, 2.0]), run(&folder, 8, [3.0, 4.0]));
     let sql = "SELECT seed, role, avg(reward) AS reward, count(*) AS calls \
@@ -57,9 +57,9 @@ fn an_answer_is_a_table_csv_json_or_parquet() {
     );
 }
 
-/// DuckDB divides by zero to infinity, which JSON does not have, and a missing value is not an empty text.
+/// In DuckDB, division by zero yields infinity, which JSON does not support. A missing value is not an empty text.
 #[test]
-fn missing_values_and_numbers_without_an_end_are_told_apart_from_others() {
+fn missing_and_infinite_values_are_distinguished_from_others() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -84,7 +84,7 @@ fn missing_values_and_numbers_without_an_end_are_told_apart_from_others() {
 }
 
 #[test]
-fn a_table_shows_a_thousand_rows_and_says_that_there_are_more() {
+fn a_table_shows_a_thousand_rows_and_states_that_there_are_more() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -93,13 +93,13 @@ fn a_table_shows_a_thousand_rows_and_says_that_there_are_more() {
     assert!(all.contains("| 999 |") && all.ends_with("\n1000 rows\n"), "{all}");
     let first = text(&engine, &[&run], &sql(1_001), Format::Table);
     assert!(first.contains("| 999 |") && !first.contains("| 1000 |"));
-    assert!(first.ends_with("\nthe first 1000 rows; --format csv, json or parquet gives all\n"));
+    assert!(first.ends_with("\nthe first 1000 rows; use --format csv, json or parquet for all rows\n"));
     let all = text(&engine, &[&run], &sql(1_001), Format::Csv);
     assert_eq!(all.lines().count(), 1_002);
 }
 
 #[test]
-fn tables_and_columns_and_plans_can_be_asked_for() {
+fn tables_columns_and_plans_can_be_listed() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -124,12 +124,12 @@ fn tables_and_columns_and_plans_can_be_asked_for() {
         let drawn = text(&engine, &runs, plan, Format::Table);
         assert!(drawn.contains("AGGREGATE"), "{plan}: {drawn}");
         assert!(!drawn.contains("getvariable('question'));"), "{plan}: {drawn}");
-        let error = answer(&engine, &runs, plan, Format::Csv).expect_err("a plan is no CSV");
+        let error = answer(&engine, &runs, plan, Format::Csv).expect_err("a plan has no CSV format");
         assert!(error.is_question(), "{error}");
     }
 }
 
-/// A run of an earlier version lacks a column, or a table; its rows are null there.
+/// A run of an earlier version may lack a column or a table. The column is null and the table is empty.
 #[test]
 fn a_column_or_a_table_that_a_run_lacks_is_null_or_empty() {
     let Some(engine) = engine() else { return };
@@ -164,14 +164,14 @@ fn a_column_or_a_table_that_a_run_lacks_is_null_or_empty() {
 }
 
 #[test]
-fn a_wrong_question_is_told_what_there_is() {
+fn the_error_of_a_wrong_query_lists_the_existing_names() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
     for (sql, told) in [
         (
             "SELECT * FROM respones",
-            "no table is called respones, the nearest is responses; there are runs, uids, events",
+            "no table is called respones, the nearest is responses; the tables are runs, uids, events",
         ),
         (
             "SELECT latncy FROM responses",
@@ -198,7 +198,7 @@ fn a_wrong_question_is_told_what_there_is() {
         (" -- nothing\n", "the SQL is empty"),
         (
             "SELECT 1; SELECT 2",
-            "only one statement is allowed, and these are 2",
+            "only one statement is allowed, but there are 2",
         ),
         ("SELECT nope(uid) FROM responses", "nope"),
         ("SELECT avg(completion) FROM responses", "avg"),
@@ -213,7 +213,7 @@ fn a_wrong_question_is_told_what_there_is() {
     }
 }
 
-/// A table's file that is damaged is named by its place in the run.
+/// The error for a damaged table file contains its path in the run.
 #[test]
 fn a_damaged_table_is_named() {
     let Some(engine) = engine() else { return };
@@ -222,11 +222,11 @@ fn a_damaged_table_is_named() {
     let file = run.join("events.parquet");
     fs::write(&file, "not Parquet at all").unwrap();
     let error =
-        answer(&engine, &[&run], "SELECT step FROM events", Format::Table).expect_err("it is damaged");
+        answer(&engine, &[&run], "SELECT step FROM events", Format::Table).expect_err("the table is damaged");
     assert!(!error.is_question(), "{error:?}");
     let name = fs::canonicalize(&file).unwrap().display().to_string();
     assert!(error.to_string().contains(&name), "{error}");
-    // Other tables are answered all the same.
+    // Other tables can still be read.
     assert_eq!(
         text(
             &engine,

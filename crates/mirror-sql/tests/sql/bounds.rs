@@ -1,4 +1,4 @@
-//! What a question may take: time, memory, disk, the size of an answer, its own length and depth.
+//! Tests of the limits of a query: time, memory, disk space, size of the answer, length and depth of the text.
 
 use std::fs;
 use std::path::Path;
@@ -8,34 +8,34 @@ use mirror_sql::{Format, SqlError};
 
 use crate::runs::{answer, engine, run, text};
 
-/// Bytes of all files below a folder.
+/// Returns the total size of all files in a directory, in bytes.
 fn bytes_below(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
             Ok(found) if found.is_dir() => bytes_below(&entry.path()),
             Ok(found) => found.len(),
-            // It was removed in the meantime.
+            // The file was removed in the meantime.
             Err(_) => 0,
         })
         .sum()
 }
 
 #[test]
-fn counting_without_end_ends_with_the_time() {
+fn an_endless_query_stops_at_the_time_limit() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
     let endless =
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n % 1000 + 1 FROM t) SELECT max(n) FROM t";
     let engine = engine.with_time(Duration::from_secs(1));
-    let error = answer(&engine, &[&run], endless, Format::Table).expect_err("it has no end");
+    let error = answer(&engine, &[&run], endless, Format::Table).expect_err("the query is endless");
     assert!(matches!(error, SqlError::Time(_)), "{error:?}");
     assert!(error.to_string().contains("took more than 1 second"), "{error}");
 }
 
 #[test]
-fn what_needs_more_memory_than_there_is_says_so() {
+fn a_query_that_needs_too_much_memory_is_an_error() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -54,9 +54,9 @@ fn what_needs_more_memory_than_there_is_says_so() {
     }
 }
 
-/// Ten million sorted rows of a thousand letters do not fit in memory, and go to disk as far as they may.
+/// Ten million sorted rows of a thousand letters do not fit in memory, and are written to disk up to the limit.
 #[test]
-fn what_does_not_fit_in_memory_takes_a_bounded_part_of_the_disk() {
+fn data_that_does_not_fit_in_memory_uses_bounded_disk_space() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -71,22 +71,22 @@ fn what_does_not_fit_in_memory_takes_a_bounded_part_of_the_disk() {
             most = most.max(bytes_below(temporary.path()));
             std::thread::sleep(Duration::from_millis(50));
         }
-        (most, asking.join().unwrap().expect_err("it is too large"))
+        (most, asking.join().unwrap().expect_err("the data is too large"))
     });
     assert!(matches!(error, SqlError::Spill), "{error:?}");
-    assert!(most > 100 << 20, "nothing went to disk: {most} bytes");
+    assert!(most > 100 << 20, "nothing was written to disk: {most} bytes");
     assert!(most < 3 << 30, "{most} bytes");
-    assert_eq!(bytes_below(temporary.path()), 0, "it is not cleared away");
+    assert_eq!(bytes_below(temporary.path()), 0, "the directory was not removed");
 }
 
 /// Rows that need no memory could fill a disk.
 #[test]
-fn an_answer_has_a_largest_size() {
+fn an_answer_has_a_maximum_size() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
     let wide = "SELECT repeat('abcdefghij', 1000) AS s, range FROM range(100000000)";
-    let error = answer(&engine, &[&run], wide, Format::Csv).expect_err("it is too large");
+    let error = answer(&engine, &[&run], wide, Format::Csv).expect_err("the answer is too large");
     assert!(matches!(error, SqlError::Answer), "{error:?}");
     let shown = text(
         &engine,
@@ -98,7 +98,7 @@ fn an_answer_has_a_largest_size() {
 }
 
 #[test]
-fn a_question_has_a_greatest_length_and_depth() {
+fn a_query_has_a_maximum_length_and_depth() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -108,7 +108,7 @@ fn a_question_has_a_greatest_length_and_depth() {
         text(&engine, &[&run], &as_long_as_allowed, Format::Csv),
         format!("n\n{}\n", (64 << 10) - 22)
     );
-    // Quotes are the longest when they are escaped.
+    // Escaped quotes double the length of the text.
     let quotes = format!("SELECT length('{}') AS n", "''".repeat(30_000));
     assert_eq!(text(&engine, &[&run], &quotes, Format::Csv), "n\n30000\n");
     let deep = format!("SELECT 1{} AS sum", "+1".repeat(400));
@@ -134,7 +134,8 @@ fn a_question_has_a_greatest_length_and_depth() {
             "memory exhausted",
         ),
     ] {
-        let error = answer(&engine, &[&run], &sql, Format::Table).expect_err("it is too long or too deep");
+        let error =
+            answer(&engine, &[&run], &sql, Format::Table).expect_err("the query is too long or too deep");
         let said = error.to_string();
         assert!(error.is_question() && said.contains(told), "{sql:.40}: {said}");
     }

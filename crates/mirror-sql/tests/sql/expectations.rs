@@ -1,11 +1,11 @@
-//! How expectations are checked before a run, and decided after.
+//! Tests of the checks of expectations before a run, and of their evaluation after it.
 
 use mirror_runs::expectations::{Decision, Outcome};
 
 use crate::runs::{engine, run};
 
 #[test]
-fn an_expectation_is_decided_by_values_that_are_told() {
+fn a_decision_reports_the_compared_values() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -71,10 +71,10 @@ fn an_expectation_is_checked_before_there_is_a_run() {
     }
 }
 
-/// The values that are compared come from a second statement, which must not decide: asked beside the comparison they
-/// can fail, yield more rows, or be other numbers.
+/// The compared values are read by a second statement, which must not affect the decision. In that statement the query
+/// can fail, yield more rows, or yield other numbers.
 #[test]
-fn the_values_that_are_told_do_not_change_a_decision() {
+fn the_reported_values_do_not_change_a_decision() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -95,7 +95,8 @@ fn the_values_that_are_told_do_not_change_a_decision() {
     }
 }
 
-/// A table without rows is one whichever way it is named, and a common table expression of its name is another.
+/// A table without rows is found under every spelling of its name. A common table expression of the same name is
+/// another table.
 #[test]
 fn a_table_without_rows_is_found_however_it_is_named() {
     let Some(engine) = engine() else { return };

@@ -1,5 +1,5 @@
-//! Texts that try to do more than ask. Each is refused as a wrong question, and nothing is written or read beside the
-//! run.
+//! Tests of statements that try to do more than read tables. Each is refused as a wrong query, and nothing outside the
+//! run is read or written.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use mirror_sql::Format;
 
 use crate::runs::{answer, engine, run, text};
 
-/// Every file below a folder with its content.
+/// Returns every file in a directory with its content.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -24,7 +24,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn whatever_writes_or_reads_what_is_no_table_is_refused() {
+fn statements_that_write_or_read_other_files_are_refused() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
@@ -98,7 +98,7 @@ fn whatever_writes_or_reads_what_is_no_table_is_refused() {
         format!("SELECT 1{} FROM read_text('{outside}')", "+1".repeat(400)),
         "PREPARE p AS SELECT 1".to_owned(),
         "SET VARIABLE question = 'SELECT 1'".to_owned(),
-        // Two statements, and texts that try to end what they might stand in.
+        // Two statements, and texts that try to close the statement that might contain them.
         "SELECT 1; DROP TABLE runs".to_owned(),
         format!("SELECT 1) TO '{written}'; --"),
         format!("SELECT 1) TO '{written}' (FORMAT csv); SELECT (1"),
@@ -132,9 +132,9 @@ fn whatever_writes_or_reads_what_is_no_table_is_refused() {
     assert_eq!(files(folder.path()), before);
 }
 
-/// Comments, quotes and a last semicolon are part of many questions, and do no harm.
+/// Comments, quotes and a final semicolon are part of many queries and are harmless.
 #[test]
-fn what_looks_hostile_and_is_a_question_is_answered() {
+fn harmless_queries_that_look_hostile_are_answered() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);

@@ -1,4 +1,5 @@
-//! DuckDB's executable against runs on disk: what is answered, what is refused, and how expectations are decided.
+//! Tests of the DuckDB executable with runs on disk: answers, refused statements, limits, and the evaluation of
+//! expectations.
 
 mod answers;
 mod bounds;

@@ -1,4 +1,4 @@
-//! The executable, and runs to ask it about.
+//! The DuckDB executable and recorded runs for the tests.
 
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, Record}
 use mirror_runs::{Ended, NewRun, Recorder, Role, RunDirectory, roles};
 use mirror_sql::{Engine, Format, SqlError};
 
-/// The executable that `cargo xtask test` fetches. Without one a test is skipped and says so, except in CI, where it
-/// fails.
+/// Returns the executable that `cargo xtask test` downloads. Without an executable, returns `None` and prints that the
+/// test is skipped, but panics in CI.
 pub(crate) fn engine() -> Option<Engine> {
     match Engine::find() {
         Ok(engine) => Some(engine),
@@ -21,7 +21,7 @@ pub(crate) fn engine() -> Option<Engine> {
     }
 }
 
-/// All that an answer prints.
+/// Returns the printed answer of a query.
 pub(crate) fn answer(
     engine: &Engine,
     runs: &[&Path],
@@ -33,19 +33,19 @@ pub(crate) fn answer(
     let answer = engine.answer(&runs, sql, format)?;
     answer.write(printed.try_clone().expect("a second handle"))?;
     let mut read = Vec::new();
-    printed.rewind().expect("a file has a beginning");
+    printed.rewind().expect("the file can be rewound");
     printed.read_to_end(&mut read).expect("the answer can be read");
     Ok(read)
 }
 
-/// All that an answer prints, as text.
+/// Returns the printed answer of a query as text.
 #[track_caller]
 pub(crate) fn text(engine: &Engine, runs: &[&Path], sql: &str, format: Format) -> String {
     let printed = answer(engine, runs, sql, format).unwrap_or_else(|error| panic!("{sql}: {error}"));
     String::from_utf8(printed).expect("the answer is text")
 }
 
-/// A run of two steps in which uid 0 answered for these rewards and uid 1 never did.
+/// Records a run of two steps in which uid 0 answers and receives `rewards`, and uid 1 times out.
 pub(crate) fn run(folder: &Path, seed: u64, rewards: [f32; 2]) -> PathBuf {
     let new = NewRun {
         experiment: "asked".to_owned(),
