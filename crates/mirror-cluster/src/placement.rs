@@ -142,13 +142,13 @@ pub struct Exit {
     pub incarnation: u32,
     /// The exit status.
     pub status: Status,
-    /// What caused the exit.
+    /// The cause of the exit.
     pub ended_by: EndedBy,
     /// The end of the log.
     pub last_log: LastLog,
 }
 
-/// What caused the exit of a node.
+/// The cause of a node's exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     /// The placement stopped or killed the node.
@@ -172,8 +172,8 @@ pub enum Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastLog(pub String);
 
-/// Why an operation of a placement failed. In each variant, `node` is the name of the node and `last_log` the end of
-/// its log.
+/// The error of a failed operation of a placement. In each variant, `node` is the name of the node and `last_log` the
+/// end of its log.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant describes it")]
 pub enum PlacementError {

@@ -15,7 +15,7 @@ use crate::Liveness;
 /// Timeout of one attempt. With a shorter one, a machine that starts a thousand nodes would repeat many attempts.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why an attempt did not find a serving node.
+/// The reason why an attempt found no serving node.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unready {
     #[error("nothing accepts connections at {address}")]

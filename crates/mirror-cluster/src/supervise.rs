@@ -31,7 +31,7 @@ const TOLD_AFTER: Duration = Duration::from_secs(3);
 /// time in which the coordinator itself was not running.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What to do about the unexpected exit of a node.
+/// The reaction to the unexpected exit of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Restart the node after a back-off.

@@ -90,7 +90,7 @@ impl<P> Clone for NodeOps<P> {
     }
 }
 
-/// Why a node is started.
+/// The reason for the start of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartCause {
     /// The run begins.

@@ -3,7 +3,7 @@
 //!
 //! One task owns the state of the run. Long-running operations (a start, a wait for a hold) are background tasks of
 //! [`NodeOps`], which report back with an [`Event`]. Events and exits of nodes are handled from the first process on,
-//! so a node that dies or hangs is treated alike in every [`Phase`].
+//! so a node that dies or hangs is handled in the same way in every [`Phase`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ pub struct Options {
 pub struct Finished {
     /// The manifest, which contains the final state.
     pub manifest: Manifest,
-    /// Why the run did not finish. `None` if it finished.
+    /// The reason why the run did not finish. `None` if it finished.
     pub reason: Option<String>,
     /// Steps with scheduled faults that the run did not reach.
     pub never_came: Vec<u64>,
@@ -121,7 +121,7 @@ struct UnexpectedExit {
     node: String,
     /// The kind of incident that is recorded: `exited`, `hung` or `unready`.
     what: IncidentKind,
-    /// The exit in words, such as `was ended by signal 9`.
+    /// The exit in words, such as `was terminated by signal 9`.
     how: String,
     last_log: LastLog,
 }
@@ -162,7 +162,7 @@ struct Orchestrator<P> {
     dismissed: CancellationToken,
 }
 
-/// Why a run stopped before it finished.
+/// The reason why a run stopped before it finished.
 enum StopReason {
     ByUser,
     Failed(anyhow::Error),

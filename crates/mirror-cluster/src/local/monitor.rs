@@ -252,7 +252,7 @@ async fn hear(stdout: ChildStdout) -> State {
     }
 }
 
-/// How signals are delivered to a process.
+/// The target to which the signals of requests are sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signals {
     /// To its process group.

@@ -76,7 +76,7 @@ async fn deaths_at(call: &str, nodes: &[&str]) {
             .into_iter()
             .chain(consequence(node, policy));
         let outcome = run(&with_policy(policy), [first(call, effects)]).await;
-        check_policy(&outcome, node, policy, "exited", "was ended by signal 9");
+        check_policy(&outcome, node, policy, "exited", "was terminated by signal 9");
     }))
     .await;
 }
@@ -169,7 +169,7 @@ async fn without_any_miner_the_validators_do_not_begin() {
     assert!(
         outcome
             .reason
-            .contains("no miner is left: miner-0 was ended by signal 9"),
+            .contains("no miner is left: miner-0 was terminated by signal 9"),
         "{}",
         outcome.reason
     );

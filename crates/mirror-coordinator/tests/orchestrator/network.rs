@@ -81,7 +81,7 @@ struct Validator {
 /// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) state: State,
-    /// Why the run did not finish. Empty if it finished.
+    /// The reason why the run did not finish. Empty if it finished.
     pub(crate) reason: String,
     pub(crate) never_came: Vec<u64>,
     /// The calls of the orchestrator, in order.

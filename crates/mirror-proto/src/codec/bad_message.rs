@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tonic::{Code, Status};
 
-/// Why bytes from the peer were rejected as a message. It is the source of the [`Status`] that it is converted to.
+/// The reason why bytes from the peer were rejected as a message. It is the source of the resulting [`Status`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadMessage {
     /// The frame announces a message that exceeds the limit. None of it was read.
