@@ -154,6 +154,6 @@ fn next(key: &SecretKey, nonce: &mut u64) -> SignedTransaction {
         weights: (0..NEURONS).map(weight).collect(),
         version_key: 0,
     };
-    // The benchmark ends before the validity window, which begins with the first block.
+    // The benchmark ends within the validity window, which begins with the first block.
     sign_call(key, *nonce, 1, Call::SetWeights(set))
 }

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Number of rows and columns. One product takes longer than the time between two health checks.
+/// Number of rows and columns. One product takes much longer than a look at the clock.
 const SIZE: i64 = 2_048;
 
 fn main() -> ExitCode {

@@ -100,7 +100,8 @@ impl WatchTimes {
 /// A change of the health of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// The node has not answered for this duration. Reported after every check while the silence lasts.
+    /// The node has not answered for this duration. Reported after every failed check from
+    /// [`WatchTimes::told_after`] on.
     Silent(Duration),
     /// The node answers again.
     Answers,
