@@ -1,4 +1,4 @@
-//! Compiles the reference's contract, and lets the benchmark of the dendrite pool find libtorch when it runs.
+//! Compiles the contract of the reference, and sets the rpath so that the benchmarks find libtorch at run time.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,5 +1,5 @@
-"""PyTorch's side of the benchmark `models`: the same models in eager mode, on one thread, without Hugging Face's code
-around them. Reads a task a line from standard input (a name and whole numbers), and answers with the seconds it took."""
+"""The PyTorch part of the benchmark `models`: the same models in eager mode, on one thread, without Hugging Face code.
+Reads one task per line from standard input (a name and integers), and prints the seconds it took."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ torch.manual_seed(1)
 
 
 class SequentialGatingModel(nn.Module):
-    """An embedding that stays, one LSTM layer, a linear map to scores."""
+    """A constant embedding, one LSTM layer, and a linear map to scores."""
 
     def __init__(self, vocabulary, embedding, hidden, uids):
         super().__init__()
@@ -28,7 +28,7 @@ class SequentialGatingModel(nn.Module):
 
 
 def gating(uids, tokens, steps):
-    """Steps of training: scores, loss of ten answers, gradients, SGD with momentum."""
+    """Times training steps: scores, loss of ten answers, gradients, SGD with momentum."""
     model = SequentialGatingModel(400, 64, 32, uids)
     optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()), lr=0.01, momentum=0.9)
     tokens = torch.randint(400, (tokens,))
@@ -84,7 +84,7 @@ gpt2 = None
 
 
 def reward(completions, tokens, calls):
-    """Completions of a call, judged together."""
+    """Times the rewards of the completions of a call, computed in one batch."""
     global gpt2
     gpt2 = gpt2 or Gpt2().eval()
     batch = torch.randint(50257, (completions, tokens))

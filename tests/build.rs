@@ -1,4 +1,4 @@
-//! Lets the program that is busy in libtorch find it when it runs, wherever it was when it was built.
+//! Sets the rpath of the program that is busy in libtorch, so that it finds libtorch at run time.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

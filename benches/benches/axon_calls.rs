@@ -1,5 +1,5 @@
-//! Calls a second through the validator's dendrite pool to miner processes, beside a bare tonic echo over as many
-//! processes, each at its best number in flight.
+//! Measures the calls per second through the validator's dendrite pool to miner processes, compared with a bare tonic
+//! echo over as many processes, each at its best concurrency.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,17 +16,17 @@ use mirror_spec::NeuronSettings;
 use mirror_validator::conversation::Conversation;
 use mirror_validator::dendrite::{DendritePool, FanOut};
 
-/// Processes, one axon each.
+/// Numbers of processes, with one axon each.
 const PROCESSES: [u32; 4] = [1, 16, 64, 256];
 
-/// Numbers in flight that are tried.
+/// Concurrencies to try.
 const IN_FLIGHT: [usize; 8] = [4, 8, 16, 32, 64, 128, 256, 512];
 
-/// Time of a trial, and of one half of a pair.
+/// Duration of a trial, and of each measurement of a pair.
 const TRIAL: Duration = Duration::from_millis(400);
 const MEASURE: Duration = Duration::from_millis(1_200);
 
-/// Pairs measured at the best numbers in flight.
+/// Number of pairs measured at the best concurrencies.
 const PAIRS: usize = 7;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let data = Data::prepare(folder.path())?;
     figures::head(
-        "axon calls through the dendrite pool, beside bare tonic",
+        "axon calls through the dendrite pool, compared with bare tonic",
         "calls/s",
     );
     for processes in PROCESSES {
@@ -71,7 +71,7 @@ async fn measure(processes: u32, data: &Data) -> anyhow::Result<()> {
     network.end(processes).await
 }
 
-/// The number in flight that went best.
+/// The concurrency with the highest rate.
 #[derive(Default)]
 struct Best {
     in_flight: usize,
@@ -86,12 +86,12 @@ impl Best {
     }
 }
 
-/// A validator's dendrite pool, without the validator.
+/// A dendrite pool without its validator.
 struct Caller {
     pool: DendritePool,
     hotkey: [u8; 32],
     axons: u32,
-    /// 'Ask a question', as the wire has it.
+    /// The wire encoding of the prompt that requests a question.
     messages: Vec<String>,
 }
 
@@ -111,8 +111,8 @@ impl Caller {
         }
     }
 
-    /// Calls a second with so many in flight for so long: fan-outs as wide as the network allows, and several of them
-    /// where it is smaller than that.
+    /// Returns the calls per second with `in_flight` concurrent calls during `time`: fan-outs as wide as the network
+    /// allows, and several of them if the network is smaller than `in_flight`.
     async fn calls_per_second(&self, in_flight: usize, time: Duration) -> anyhow::Result<f64> {
         let width = self.axons.min(in_flight as u32);
         let fan_outs = in_flight as u32 / width;
@@ -139,7 +139,7 @@ impl Caller {
                 for reply in self.pool.forward(&fan_out).await {
                     anyhow::ensure!(
                         reply.outcome == Outcome::Success,
-                        "a call came to {:?}: {}",
+                        "a call ended with {:?}: {}",
                         reply.outcome,
                         reply.return_message
                     );

@@ -1,6 +1,5 @@
-//! What the chain's node takes of memory and of the disk after 10,000 blocks in which validators set weights on
-//! everybody once an epoch: two sizes of the subnet, and each early and late, so that it can be told what grows with
-//! what.
+//! Measures the memory and the disk space of the chain's node over 10,000 blocks in which validators set weights on all
+//! neurons once per epoch, for two sizes of the subnet and at several blocks, to show what grows with which quantity.
 
 use std::fs;
 use std::path::Path;
@@ -19,25 +18,25 @@ use mirror_spec::BlockTime;
 use mirror_subtensor_client::transaction::sign_call;
 use mirror_subtensor_client::{Detail, SubtensorClient};
 
-/// Neurons of the subnet.
+/// Numbers of neurons of the subnet.
 const SIZES: [u32; 2] = [1_024, 4_096];
 
-/// How many of them set weights on all.
+/// Number of neurons that set weights on all.
 const VALIDATORS: u32 = 64;
 
-/// Blocks after which it is measured.
+/// Blocks at which the node is measured.
 const LOOKS: [u64; 4] = [1, 2_000, 5_000, 10_000];
 
-/// Blocks of an epoch, less one.
+/// Number of blocks of an epoch, minus one.
 const TEMPO: u64 = 99;
 
-/// Time between two blocks, seconds: the shortest that there is.
+/// Time between two blocks in seconds: the minimum.
 const BLOCK_TIME: f64 = 0.001;
 
-/// Pause between two looks at how far the chain has come.
+/// Pause between two checks of the current block.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What the node takes, bytes.
+/// The space that the node uses, in bytes.
 struct Taken {
     memory: u64,
     log: u64,
@@ -49,7 +48,9 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     for neurons in SIZES {
-        println!("\nthe chain's node with {neurons} neurons, {VALIDATORS} of which weigh all once an epoch");
+        println!(
+            "\nthe chain's node with {neurons} neurons, {VALIDATORS} of which set weights on all once per epoch"
+        );
         println!(
             "{:>8} {:>12} {:>12} {:>12}",
             "block", "memory MiB", "log MiB", "history MiB"
@@ -64,7 +65,7 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
     let rules = rules.map(|(name, value)| (name.to_owned(), value)).into();
     let subtensor = Subtensor::start(neurons, VALIDATORS, rules, BlockTime::Seconds(BLOCK_TIME)).await?;
     let [id] = process::children(std::process::id())?[..] else {
-        anyhow::bail!("the chain's node is not the only process that was started");
+        anyhow::bail!("expected the chain's node to be the only process that was started");
     };
     let tracer = Tracer::new(&Seed::root(SEED), "bench", 0);
     let node = SubtensorClient::new(tracer, subtensor.address());
@@ -86,16 +87,16 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
             mebibytes(taken.history)
         );
     }
-    // What is long past is there, and reading it leaves nothing behind.
+    // An old block can still be read, and reading it does not change the state.
     let past = node.metagraph(Some(LOOKS[1]), Detail::Full).await?;
     ensure!(
         past.neurons.len() == neurons as usize,
-        "the past has other neurons"
+        "the old metagraph has a different number of neurons"
     );
     subtensor.end(Vec::new()).await
 }
 
-/// Waits until a block has closed; gives the last that has.
+/// Waits until a block has closed. Returns the last closed block.
 async fn until(node: &SubtensorClient, block: u64) -> anyhow::Result<u64> {
     loop {
         let closed = node.current_block().await?;
@@ -106,7 +107,7 @@ async fn until(node: &SubtensorClient, block: u64) -> anyhow::Result<u64> {
     }
 }
 
-/// Each validator weighs everybody, otherwise than before.
+/// Sets the weights of each validator on all neurons, different in each round.
 async fn weigh(node: &SubtensorClient, neurons: u32, round: u64) -> anyhow::Result<()> {
     for validator in 0..VALIDATORS {
         let key = SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(validator));
@@ -119,7 +120,7 @@ async fn weigh(node: &SubtensorClient, neurons: u32, round: u64) -> anyhow::Resu
         let block = until(node, 0).await?;
         let transaction = sign_call(&key, round, block, Call::SetWeights(set));
         let refusal = DispatchError::from_field(node.submit(transaction).await?.refusal);
-        ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
+        ensure!(refusal.is_none(), "the chain rejected the weights: {refusal:?}");
     }
     Ok(())
 }
@@ -135,7 +136,7 @@ impl Taken {
     }
 }
 
-/// Of all files in a folder, bytes.
+/// Returns the total size of all files in a folder, in bytes.
 fn size(folder: &Path) -> anyhow::Result<u64> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut sum = 0;

@@ -1,5 +1,5 @@
-//! Epochs of a large subnet and of a very large one, beside what the real chain's own code took for such, and how time
-//! grows with the number of weights.
+//! Measures epochs of a large and of a very large subnet, compared with the times of the real chain's code, and how the
+//! time grows with the number of weights.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -13,13 +13,13 @@ use mirror_seed::Seed;
 use rand::Rng;
 use serde::Deserialize;
 
-/// Times measured of each.
+/// Number of measurements of each epoch.
 const REPETITIONS: usize = 31;
 
-/// Neurons and validators of the subnets over which growth is shown.
+/// Numbers of neurons and validators for which the growth is shown.
 const GROWTH: [(u16, u16); 5] = [(256, 64), (512, 64), (1_024, 128), (2_048, 128), (4_096, 128)];
 
-/// What the real chain's own code took.
+/// A measurement of the real chain's code.
 #[derive(Deserialize)]
 struct Timing {
     variant: String,
@@ -42,12 +42,12 @@ struct Meta {
 }
 
 fn main() -> anyhow::Result<()> {
-    figures::head("an epoch, beside the real chain's own code", "ms");
+    figures::head("an epoch, compared with the real chain's code", "ms");
     for timing in timings()? {
         let subnet = Subnet::of(timing.n, timing.validators, Density::Dense);
         ensure!(
             subnet.weights_set() == timing.nnz,
-            "{} weights, and {} were timed",
+            "the subnet has {} weights, but the reference has {}",
             subnet.weights_set(),
             timing.nnz
         );
@@ -67,7 +67,7 @@ fn main() -> anyhow::Result<()> {
         figures::line(&format!("{}, {}", name(&variant), subnet.name()), &pairs);
     }
 
-    println!("\ngrowth: microseconds an epoch, nanoseconds a weight");
+    println!("\ngrowth: microseconds per epoch, nanoseconds per weight");
     let sizes = [Density::Dense, Density::Sparse]
         .into_iter()
         .flat_map(|density| GROWTH.map(|(neurons, validators)| (neurons, validators, density)));
@@ -124,17 +124,17 @@ fn name(variant: &Variant) -> &'static str {
     }
 }
 
-/// Whom a validator weighs.
+/// The uids on which a validator sets weights.
 #[derive(Debug, Clone, Copy)]
 enum Density {
-    /// Everyone who is no validator.
+    /// All uids that are not validators.
     Dense,
-    /// Each sixteenth of them, by chance.
+    /// A random sixteenth of them.
     Sparse,
 }
 
-/// A subnet in which every validator has given weight to others, and has bonds in them. Both are drawn, so bonds are
-/// far above weights, and liquid alpha knows the rate of hardly a pair without its sigmoid.
+/// A subnet in which every validator has set weights on others and has bonds in them. Both are drawn, so bonds are far
+/// above weights, and liquid alpha must compute the sigmoid for nearly every pair.
 struct Subnet {
     validators: u16,
     density: Density,
@@ -178,7 +178,7 @@ impl Subnet {
         self.weights.iter().map(Vec::len).sum()
     }
 
-    /// How long its epoch takes, in milliseconds, several times.
+    /// Measures the time of its epoch in milliseconds, several times.
     fn milliseconds(&self, variant: &Variant) -> anyhow::Result<Vec<f64>> {
         let neurons: Vec<Neuron<'_>> = (0..self.stakes.len())
             .map(|uid| Neuron {

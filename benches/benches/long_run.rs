@@ -1,9 +1,9 @@
-//! Whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run of
-//! 200,000 events, in twice ten windows. What rises until something is full rises in the first half alone; what grows
-//! with the run rises in the second as well.
+//! Measures whether a step costs the same at the end of a long run as at its beginning: CPU time and memory over a run
+//! of 200,000 events, in two halves of ten windows. A cost that rises until something is full rises only in the first
+//! half. A cost that grows with the run rises in the second half too.
 //!
-//! A machine is not equally fast for minutes on end, so CPU time stands beside a small fixed piece of work, done over
-//! and over while the run goes on: what slows both is the machine's.
+//! The speed of a machine varies over minutes, so CPU time is compared with a small fixed piece of work that is
+//! repeated during the run. Whatever slows both is caused by the machine.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -14,35 +14,36 @@ use mirror_benches::figures::{self, Slope, WINDOWS};
 use mirror_benches::process;
 use mirror_benches::run::{Acknowledged, Experiment, Models, Run};
 
-/// Events that are looked at, two a step.
+/// Number of measured events, two per step.
 const EVENTS: usize = 200_000;
 
-/// Steps that follow them, so that the last look is not at a run that ends: its end has costs of its own.
+/// Number of steps after the measured events, so that the last measurement does not include the costs of ending the
+/// run.
 const MORE_STEPS: u64 = 500;
 
-/// Windows of the run: those of its two halves.
+/// Number of windows of the whole run.
 const ALL_WINDOWS: usize = 2 * WINDOWS;
 
-/// Time that the run may take.
+/// Timeout of the run.
 const LIMIT: Duration = Duration::from_secs(700);
 
-/// Pause between two looks at how far the run has come.
+/// Pause between two checks of the progress.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Numbers that the fixed piece of work sorts: about a tenth of a millisecond.
+/// Number of values that the fixed piece of work sorts, which takes about 0.1 ms.
 const REFERENCE: u64 = 4_096;
 
-/// Programs whose memory is followed.
+/// Programs whose memory is measured.
 const FOLLOWED: [&str; 3] = ["mirror", "mirror-validator", "mirror-subtensor"];
 
-/// The processes of the run at a moment.
+/// A measurement of the processes of the run.
 struct Moment {
     events: usize,
-    /// CPU time of all, so far.
+    /// Total CPU time of all processes so far.
     cpu: Duration,
-    /// Median time of the fixed piece of work since the moment before, seconds.
+    /// Median time of the fixed piece of work since the previous measurement, in seconds.
     reference: f64,
-    /// Proportional memory by program, bytes.
+    /// Proportional memory by program, in bytes.
     memory: BTreeMap<&'static str, u64>,
 }
 
@@ -75,7 +76,7 @@ fn main() -> anyhow::Result<()> {
         ended.steps_per_second
     );
     tell("CPU time of a step, all processes, µs", &cpu)?;
-    tell("the same, in times of the fixed piece of work", &ratios)?;
+    tell("the same, relative to the fixed piece of work", &ratios)?;
     for program in FOLLOWED {
         let memory: Vec<f64> = moments[1..]
             .iter()
@@ -86,7 +87,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The run at the beginning and at the end of each window.
+/// Returns the measurements at the beginning and at the end of each window.
 fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
     let mut acknowledged = Acknowledged::default();
     let mut moments = Vec::with_capacity(ALL_WINDOWS + 1);
@@ -95,7 +96,7 @@ fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
         ensure!(run.is_running()?, "the run ended before its last event");
         ensure!(Instant::now() < deadline, "the run did not end within {LIMIT:?}");
         let events = acknowledged.count(run)?;
-        // The first window begins with the first event that is seen.
+        // The first window begins with the first observed event.
         if events >= (EVENTS / ALL_WINDOWS * moments.len()).max(1) {
             let reference = figures::median(references.drain(..));
             moments.push(Moment::now(run, events, reference)?);
@@ -106,7 +107,7 @@ fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<Vec<Moment>> {
     Ok(moments)
 }
 
-/// Time of the fixed piece of work.
+/// Runs the fixed piece of work and returns its time.
 fn fixed_work() -> Duration {
     let started = Instant::now();
     let mut numbers: Vec<u64> = (0..REFERENCE)
@@ -130,7 +131,7 @@ impl Moment {
         for id in processes {
             moment.cpu += process::cpu_time(id)?;
             let program = process::program(id)?;
-            // The kernel cuts names at 15 bytes.
+            // The kernel truncates names to 15 bytes.
             if let Some(followed) = FOLLOWED
                 .iter()
                 .find(|followed| followed[..followed.len().min(15)] == program)

@@ -1,4 +1,4 @@
-//! Memory of a validator with each model, and whether it grows: runs of 10,000 steps, in ten windows.
+//! Measures the memory of a validator with each model, and whether it grows: runs of 10,000 steps, in ten windows.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,16 @@ use mirror_benches::figures::{self, Slope, WINDOWS};
 use mirror_benches::process;
 use mirror_benches::run::{Acknowledged, Experiment, Models, Run};
 
-/// Steps of a run, with two events each.
+/// Number of steps of a run, with two events each.
 const STEPS: u64 = 10_000;
 
-/// Time that a run may take.
+/// Timeout of a run.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// Pause between two looks at how far a run has come.
+/// Pause between two checks of the progress.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// As the kernel cuts it.
+/// The name of the validator's program, as truncated by the kernel.
 const VALIDATOR: &str = "mirror-validato";
 
 fn main() -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The validator's memory in the middle of each window, MiB.
+/// Returns the validator's memory in the middle of each window, in MiB.
 fn watch(run: &mut Run, deadline: Instant) -> anyhow::Result<[f64; WINDOWS]> {
     let mut acknowledged = Acknowledged::default();
     let mut memory = [0.0; WINDOWS];

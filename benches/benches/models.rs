@@ -1,8 +1,8 @@
-//! Models in libtorch beside PyTorch's eager mode of the same version, one thread each: a training step of
-//! `SequentialGatingModel`, and the rewards of a call by a random model of GPT-2's smallest size. Ours have their
-//! tokenizer among what is measured, PyTorch is given tokens.
+//! Compares models in libtorch with PyTorch's eager mode of the same version, one thread each: a training step of
+//! `SequentialGatingModel`, and the rewards of a call by a random model of the smallest GPT-2 size. The measurements of
+//! libtorch include the tokenizer, while PyTorch receives tokens.
 //!
-//! `MIRROR_BENCH_PYTHON` names the Python that has torch; else it is `python3`.
+//! `MIRROR_BENCH_PYTHON` names a Python with torch. The default is `python3`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -22,19 +22,19 @@ use mirror_spec::{
     CustomRewardArgs, GatingModel as GatingSpec, RewardModel as RewardSpec, SequentialGatingArgs,
 };
 
-/// The libtorch of this workspace.
+/// Version of libtorch in this workspace.
 const TORCH: &str = "2.13.0";
 
-/// Tokens of a question.
+/// Number of tokens of a question.
 const QUESTION: usize = 24;
 
-/// Completions of a call.
+/// Number of completions of a call.
 const COMPLETIONS: usize = 10;
 
-/// uids, steps that are timed at once, pairs.
+/// Number of uids, steps per measurement, and pairs.
 const GATING: [(u32, u64, usize); 3] = [(16, 400, 15), (256, 400, 15), (4_096, 200, 15)];
 
-/// Tokens of a completion, calls that are timed at once, pairs.
+/// Number of tokens of a completion, calls per measurement, and pairs.
 const REWARD: [(usize, u64, usize); 2] = [(16, 4, 7), (128, 1, 7)];
 
 fn main() -> anyhow::Result<()> {
@@ -44,14 +44,14 @@ fn main() -> anyhow::Result<()> {
     let python = Python::start();
     if let Err(reason) = &python {
         println!(
-            "without PyTorch beside it ({reason:#}): `pip install torch=={TORCH}` in an environment of its own, and name \
-             its python in MIRROR_BENCH_PYTHON"
+            "no comparison with PyTorch ({reason:#}): run `pip install torch=={TORCH}` in a separate environment, and \
+             set MIRROR_BENCH_PYTHON to its python"
         );
     }
     let mut python = python.ok();
     if let Some(python) = &mut python {
         figures::head(
-            "training step of SequentialGatingModel, beside PyTorch's",
+            "training step of SequentialGatingModel, compared with PyTorch",
             "steps/s",
         );
         for (uids, steps, pairs) in GATING {
@@ -73,11 +73,11 @@ fn main() -> anyhow::Result<()> {
     let mut model = gpt2_small(tokenizer, folder.path())?;
     let mut alone = Vec::new();
     figures::head(
-        "rewards of ten completions by GPT-2 small, beside PyTorch's",
+        "rewards of ten completions by GPT-2 small, compared with PyTorch",
         "calls/s",
     );
     for (tokens, calls, pairs) in REWARD {
-        // The marks around a text are among the tokens that are judged; the end is not.
+        // The special token at the beginning of a text counts as a judged token. The one at its end does not.
         let text = texts.judged_tokens(tokens)?;
         let texts: Vec<&str> = vec![&text; COMPLETIONS];
         let mut together = || calls as f64 / timed(calls, || drop(model.rewards(&candidates(&texts))));
@@ -108,7 +108,7 @@ fn main() -> anyhow::Result<()> {
         alone.push((tokens, pairs));
     }
     figures::head(
-        "rewards of ten completions, together beside one by one",
+        "rewards of ten completions, in one batch compared with one by one",
         "calls/s",
     );
     for (tokens, pairs) in alone {
@@ -117,7 +117,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Seconds of so many times, after one that is not counted.
+/// Runs `piece` once without measuring, then `times` times, and returns the seconds of the latter.
 fn timed(times: u64, mut piece: impl FnMut()) -> f64 {
     piece();
     let began = Instant::now();
@@ -156,7 +156,7 @@ fn gating_model(tokenizer: &str, uids: u32) -> anyhow::Result<Box<dyn GatingMode
     Ok(gating::build(&GatingSpec::SequentialGatingModel(args), &context)?)
 }
 
-/// What a validator does with it in a forward: scores, and a training step with ten answers.
+/// Does the same as a validator in a forward: computes scores, and makes a training step with ten answers.
 fn step(model: &mut dyn GatingModel, text: &str) {
     let question = Question { text, forward: CALL };
     let scores = model.scores(&question);
@@ -170,7 +170,8 @@ fn step(model: &mut dyn GatingModel, text: &str) {
     });
 }
 
-/// GPT-2's own size, random parameters, and a small tokenizer, since only the number of tokens counts.
+/// Builds a model of GPT-2's size with random parameters and a small tokenizer, because only the number of tokens
+/// matters.
 fn gpt2_small(tokenizer: &str, folder: &Path) -> anyhow::Result<Box<dyn RewardModel>> {
     fs::write(folder.join("config.json"), r#"{"model_type": "gpt2"}"#)?;
     let args = CustomRewardArgs {
@@ -197,7 +198,7 @@ fn candidates<'a>(texts: &[&'a str]) -> Vec<Candidate<'a>> {
     texts.iter().map(candidate).collect()
 }
 
-/// Texts of a given number of tokens.
+/// Generates texts of a given number of tokens.
 struct Texts(Tokenizer);
 
 impl Texts {
@@ -213,7 +214,7 @@ impl Texts {
         let mut text = String::new();
         loop {
             let count = self.0.encode(&marked(&text))?.ids.len();
-            ensure!(count <= tokens, "a text of {tokens} tokens cannot be made");
+            ensure!(count <= tokens, "cannot make a text of {tokens} tokens");
             if count == tokens {
                 return Ok(text);
             }
@@ -222,7 +223,7 @@ impl Texts {
     }
 }
 
-/// A Python with PyTorch at its work. It ends with its standard input.
+/// A Python process with PyTorch. It ends when its standard input closes.
 struct Python {
     child: Child,
     tasks: Option<ChildStdin>,
@@ -264,7 +265,7 @@ impl Python {
         let answer = self.line()?;
         answer
             .parse()
-            .with_context(|| format!("PyTorch answered `{answer}` to `{task}`"))
+            .with_context(|| format!("PyTorch replied `{answer}` to `{task}`"))
     }
 
     fn line(&mut self) -> anyhow::Result<String> {

@@ -1,4 +1,5 @@
-//! What many miner processes cost: memory, time until all are ready, and whole runs that start and end them.
+//! Measures the cost of many miner processes: memory, time until all are ready, and complete runs that start and stop
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +9,16 @@ use mirror_benches::network::{Data, Network};
 use mirror_benches::process;
 use mirror_benches::run::{Experiment, Models};
 
-/// Miner processes, and how often they are started.
+/// Number of miner processes, and how often they are started.
 const SIZES: [(u32, usize); 2] = [(256, 3), (1_024, 2)];
 
-/// Time that a run may take.
+/// Timeout of a run.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// What starting some processes came to.
+/// The cost of a set of started processes.
 struct Started {
     seconds: f64,
-    /// Proportional memory of one, mebibytes, mean over all.
+    /// Proportional memory per process in MiB, mean over all.
     memory: f64,
 }
 
@@ -54,14 +55,14 @@ fn main() -> anyhow::Result<()> {
             &pairs(processes, |started| started.memory),
         );
     }
-    figures::head("time until every process has answered", "seconds");
+    figures::head("time until every process is ready", "seconds");
     for (processes, _) in SIZES {
         figures::line(
             &format!("{processes} miners"),
             &pairs(processes, |started| started.seconds),
         );
     }
-    println!("\nwhole runs, topk 50, 200 steps, an axon a process");
+    println!("\ncomplete runs, topk 50, 200 steps, one axon per process");
     for (miners, _) in SIZES {
         let before = Instant::now();
         let run = Experiment {
@@ -73,7 +74,7 @@ fn main() -> anyhow::Result<()> {
         };
         let ended = run.start()?.end(LIMIT)?;
         println!(
-            "{miners} miners: exit status 0 and no process left after {:.1} s, {:.0} steps/s",
+            "{miners} miners: exit status 0 and no remaining process after {:.1} s, {:.0} steps/s",
             before.elapsed().as_secs_f64(),
             ended.steps_per_second
         );

@@ -1,6 +1,6 @@
-//! Weights a second that the chain's node takes, signed by as many validators as a subnet has, over loopback and
-//! durable when they are answered; beside a bare tonic echo of messages of the same size. Blocks close by the clock
-//! meanwhile, so that all that was taken is applied as well.
+//! Measures the weights per second that the chain's node accepts, signed by as many validators as a subnet has, over
+//! loopback and durable when the reply arrives, compared with a bare tonic echo of messages of the same size. Meanwhile
+//! blocks close by the clock, so that the accepted weights are also applied.
 
 use std::time::{Duration, Instant};
 
@@ -19,24 +19,24 @@ use mirror_subtensor_client::SubtensorClient;
 use mirror_subtensor_client::transaction::{sign_call, verify};
 use prost::Message;
 
-/// Neurons of the subnet, and how many of them set weights on all.
+/// Number of neurons of the subnet, and of those that set weights on all.
 const NEURONS: u32 = 256;
 const VALIDATORS: u32 = 64;
 
-/// Numbers in flight that are tried; each has a validator of its own.
+/// Concurrencies to try. Each concurrent call has a separate validator.
 const IN_FLIGHT: [usize; 4] = [8, 16, 32, 64];
 
-/// Time between two blocks, seconds.
+/// Time between two blocks in seconds.
 const BLOCK_TIME: f64 = 0.5;
 
-/// Time of a trial, and of one half of a pair.
+/// Duration of a trial, and of each measurement of a pair.
 const TRIAL: Duration = Duration::from_millis(400);
 const MEASURE: Duration = Duration::from_millis(1_200);
 
-/// Pairs measured at the best numbers in flight.
+/// Number of pairs measured at the best concurrencies.
 const PAIRS: usize = 7;
 
-/// Signatures that are made and checked to tell what one costs.
+/// Number of signatures that are made and verified to measure the cost of one.
 const SIGNATURES: u32 = 2_000;
 
 fn main() -> anyhow::Result<()> {
@@ -79,7 +79,10 @@ async fn measure() -> anyhow::Result<()> {
             reference: bare.calls_per_second(reference.0, MEASURE).await?,
         });
     }
-    figures::head("set_weights, signed and durable, beside bare tonic", "calls/s");
+    figures::head(
+        "set_weights, signed and durable, compared with bare tonic",
+        "calls/s",
+    );
     let what = format!("{bytes} bytes, {} in flight (reference {})", ours.0, reference.0);
     figures::line(&what, &pairs);
     subtensor.end(Vec::new()).await
@@ -97,7 +100,7 @@ fn cost_of_signatures(sample: &SignedTransaction) -> anyhow::Result<()> {
         verify(sample)?;
     }
     let checking = started.elapsed() / SIGNATURES;
-    println!("\na signature is made in {signing:.1?} and checked in {checking:.1?}");
+    println!("\na signature takes {signing:.1?} to make and {checking:.1?} to verify");
     Ok(())
 }
 
@@ -105,7 +108,7 @@ fn key(validator: u32) -> SecretKey {
     SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(validator))
 }
 
-/// The validators, and the nonce that each used last.
+/// The validators, with the last nonce of each.
 struct Signers(Vec<(SecretKey, u64)>);
 
 impl Signers {
@@ -118,7 +121,8 @@ impl Signers {
         next(key, nonce)
     }
 
-    /// Weights taken a second with so many in flight for so long, each validator's one after another.
+    /// Returns the weights accepted per second with `in_flight` concurrent calls during `time`. Each validator sends
+    /// one call after another.
     async fn per_second(
         &mut self,
         node: &SubtensorClient,
@@ -131,7 +135,7 @@ impl Signers {
             while started.elapsed() < time {
                 let reply = node.submit(next(key, nonce)).await?;
                 let refusal = DispatchError::from_field(reply.refusal);
-                ensure!(refusal.is_none(), "the chain refused: {refusal:?}");
+                ensure!(refusal.is_none(), "the chain rejected the weights: {refusal:?}");
                 calls += 1;
             }
             Ok(calls)
@@ -141,7 +145,7 @@ impl Signers {
     }
 }
 
-/// Weights on all neurons, other ones each time.
+/// Returns weights on all neurons, different each time.
 fn next(key: &SecretKey, nonce: &mut u64) -> SignedTransaction {
     *nonce += 1;
     let weight = |uid| 1 + (uid * 7 + *nonce as u32 * 13) % 65_535;
@@ -150,6 +154,6 @@ fn next(key: &SecretKey, nonce: &mut u64) -> SignedTransaction {
         weights: (0..NEURONS).map(weight).collect(),
         version_key: 0,
     };
-    // The whole of it is over before the window that begins with the first block.
+    // The benchmark ends within the validity window, which begins with the first block.
     sign_call(key, *nonce, 1, Call::SetWeights(set))
 }

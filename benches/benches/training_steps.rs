@@ -1,5 +1,5 @@
-//! Training steps a second of whole runs, with all that a step does, beside bare tonic that makes the same two fan-outs
-//! to ten, one after the other, and nothing else.
+//! Measures the training steps per second of complete runs, compared with bare tonic calls that make only the same two
+//! fan-outs to ten servers, one after the other.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use mirror_benches::run::{Experiment, Models};
 use mirror_seed::Seed;
 use rand::seq::index;
 
-/// Axons asked by each half of a step.
+/// Number of axons that each forward of a step asks.
 const TOPK: u32 = 10;
 
-/// Miners, axons a process, steps of a run, pairs, models.
+/// Number of miners, axons per process, steps of a run, pairs, and the models.
 const NETWORKS: [(u32, u32, u64, usize, Models); 5] = [
     (16, 1, 3_000, 5, Models::Random),
     (1_024, 64, 1_500, 3, Models::Random),
@@ -21,10 +21,10 @@ const NETWORKS: [(u32, u32, u64, usize, Models); 5] = [
     (1_024, 64, 1_500, 3, Models::Sequential),
 ];
 
-/// Time that the reference is measured.
+/// Duration of a measurement of the reference.
 const MEASURE: Duration = Duration::from_secs(2);
 
-/// Time that a run may take.
+/// Timeout of a run.
 const LIMIT: Duration = Duration::from_mins(1);
 
 fn main() -> anyhow::Result<()> {
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     figures::head(
-        "training steps, topk 10, beside the same two fan-outs in bare tonic",
+        "training steps, topk 10, compared with the same two fan-outs in bare tonic",
         "steps/s",
     );
     for (miners, axons_per_process, steps, pairs, models) in NETWORKS {
@@ -67,13 +67,13 @@ fn main() -> anyhow::Result<()> {
         );
     }
     println!(
-        "upstream, which mocks every call inside one process: 320 at 16 uids, 239 at 1,024; with an LSTM that \
-         learns and a tokenizer that only tells words apart, 87 and 74"
+        "upstream, which mocks every call inside one process: 320 with 16 uids, 239 with 1,024; with an LSTM that \
+         learns and a tokenizer that only splits words, 87 and 74"
     );
     Ok(())
 }
 
-/// Steps a second of nothing but two fan-outs, the second after the first.
+/// Returns the steps per second of two consecutive fan-outs without any other work.
 async fn two_fan_outs(bare: &Servers, miners: u32) -> anyhow::Result<f64> {
     let mut generator = Seed::root(1).generator();
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! The reference: a unary echo in bare tonic, in as many processes and on as many ports as what it stands
-//! beside. Servers and caller run on one thread each, without Nagle's delay.
+//! The reference: a unary echo in bare tonic, with as many processes and ports as the system that it is compared with.
+//! Servers and caller run on one thread each, with Nagle's algorithm disabled.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use crate::echo::Payload;
 use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
 
-/// Bytes there and back, unless somebody says otherwise.
+/// Default size of the payload in bytes, in each direction.
 const PAYLOAD: usize = 32;
 
 struct Mirror;
@@ -29,7 +29,7 @@ impl Echo for Mirror {
     }
 }
 
-/// Serves on so many ports until standard input ends.
+/// Serves on a number of ports until standard input closes.
 pub fn serve(ports: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,7 +56,7 @@ pub fn serve(ports: usize) -> anyhow::Result<()> {
     })
 }
 
-/// Running reference servers; they end when this is dropped.
+/// Running reference servers. They stop when this is dropped.
 pub struct Servers {
     processes: Vec<Child>,
     clients: Vec<EchoClient<Channel>>,
@@ -64,7 +64,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts `processes` of the program `bare-echo` with `ports` each and waits until every port has answered a call.
+    /// Starts `processes` of the program `bare-echo` with `ports` each, and waits until every port has answered a call.
     pub async fn start(program: &str, processes: usize, ports: usize) -> anyhow::Result<Self> {
         let mut servers = Self {
             processes: Vec::with_capacity(processes),
@@ -101,17 +101,17 @@ impl Servers {
         Ok(servers)
     }
 
-    /// From now on calls carry so many bytes.
+    /// Sets the payload of further calls in bytes.
     pub fn carry(&mut self, bytes: usize) {
         self.payload = bytes;
     }
 
-    /// Process ids.
+    /// Returns the process ids.
     pub fn ids(&self) -> Vec<u32> {
         self.processes.iter().map(Child::id).collect()
     }
 
-    /// Asks some servers at once and waits for all answers.
+    /// Calls the chosen servers concurrently, and waits for all replies.
     pub async fn ask(&self, chosen: &[usize]) -> anyhow::Result<()> {
         try_join_all(
             chosen
@@ -122,7 +122,7 @@ impl Servers {
         Ok(())
     }
 
-    /// Calls a second, over all servers in turn, with so many in flight for so long.
+    /// Returns the calls per second over all servers in turn, with `in_flight` concurrent calls during `time`.
     pub async fn calls_per_second(&self, in_flight: usize, time: Duration) -> anyhow::Result<f64> {
         let started = Instant::now();
         let workers = (0..in_flight).map(async |first| {
@@ -158,6 +158,6 @@ impl Drop for Servers {
 async fn call(mut client: EchoClient<Channel>, bytes: usize) -> anyhow::Result<()> {
     let payload = Payload { data: vec![7; bytes] };
     let echoed = client.unary(payload).await?.into_inner();
-    ensure!(echoed.data.len() == bytes, "the echo is another");
+    ensure!(echoed.data.len() == bytes, "the echo differs from the request");
     Ok(())
 }

@@ -1,17 +1,17 @@
-//! Measurements in pairs, and how they are printed.
+//! Paired measurements, and their output.
 
 use std::fmt;
 
-/// Something measured and its reference, measured right before or after it.
+/// A measurement and its reference, which is measured directly before or after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// What is measured.
+    /// The measurement.
     pub ours: f64,
-    /// What it stands beside.
+    /// The reference.
     pub reference: f64,
 }
 
-/// The ratio of pairs: its median, and the least and the most that was seen.
+/// The ratios of pairs: median, minimum and maximum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
     median: f64,
@@ -20,7 +20,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Of ours to the reference, pair by pair.
+    /// Computes the ratio of ours to the reference for each pair.
     pub fn of(pairs: &[Pair]) -> Self {
         let mut ratios: Vec<f64> = pairs.iter().map(|pair| pair.ours / pair.reference).collect();
         ratios.sort_by(f64::total_cmp);
@@ -38,13 +38,13 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// Prints the head of a table of pairs.
+/// Prints the heading of a table of pairs.
 pub fn head(title: &str, unit: &str) {
     println!("\n{title}");
     println!("{:<46} {unit:>12} {:>12}   ratio (of pairs)", "", "reference");
 }
 
-/// Prints a line of a table of pairs: medians, and the ratio with its range.
+/// Prints a row of a table of pairs: the medians, and the ratio with its range.
 pub fn line(what: &str, pairs: &[Pair]) {
     let ours = median(pairs.iter().map(|pair| pair.ours));
     let reference = median(pairs.iter().map(|pair| pair.reference));
@@ -56,7 +56,7 @@ pub fn line(what: &str, pairs: &[Pair]) {
     );
 }
 
-/// The middle of some numbers; not a number when there are none.
+/// Returns the median of some numbers, or NaN if there are none.
 pub fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
@@ -79,24 +79,24 @@ fn digits(number: f64) -> String {
     }
 }
 
-/// A straight line through measurements at equal distances: how much it rises from the first to the last, as a share of
-/// their mean, with the half-width of its 95% interval.
+/// A straight line fitted to equidistant measurements: its rise from the first to the last as a fraction of their mean,
+/// with the half-width of the 95% confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slope {
     /// The rise.
     pub rise: f64,
-    /// Half of the interval.
+    /// Half-width of the interval.
     pub uncertainty: f64,
 }
 
-/// Measurements that a slope is fitted to.
+/// Number of measurements to which a slope is fitted.
 pub const WINDOWS: usize = 10;
 
 /// Student's t for 95% and `WINDOWS - 2` degrees of freedom.
 const T95: f64 = 2.306;
 
 impl Slope {
-    /// By least squares.
+    /// Fits the line by least squares.
     pub fn of(windows: &[f64; WINDOWS]) -> Self {
         let n = WINDOWS as f64;
         let mean = windows.iter().sum::<f64>() / n;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_its_own_slope_and_no_doubt() {
+    fn an_exact_line_has_its_slope_without_uncertainty() {
         let windows = std::array::from_fn(|index| 91.0 + 2.0 * index as f64);
         let Slope { rise, uncertainty } = Slope::of(&windows);
         assert!((rise - 0.18).abs() < 1e-9, "{rise}");
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_swings_about_a_level_has_no_slope() {
+    fn values_that_vary_around_a_level_have_no_slope() {
         let windows = [9.0, 11.0, 9.0, 11.0, 10.0, 10.0, 11.0, 9.0, 11.0, 9.0];
         let Slope { rise, uncertainty } = Slope::of(&windows);
         assert!(rise.abs() < uncertainty, "{rise} {uncertainty}");
     }
 
     #[test]
-    fn the_ratio_is_the_middle_one_of_the_pairs() {
+    fn the_ratio_is_the_median_of_the_pairs() {
         let pair = |ours, reference| Pair { ours, reference };
         let ratio = Ratio::of(&[pair(1.0, 2.0), pair(9.0, 10.0), pair(1.0, 10.0)]);
         assert_eq!(ratio.to_string(), "0.50 (0.10 to 0.90)");

@@ -1,4 +1,4 @@
-//! A subtensor, and miners beside it, as processes without a coordinator: what a dendrite pool and a signer call.
+//! A subtensor and miners as processes without a coordinator, for a dendrite pool or a signer to call.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,38 +17,38 @@ use mirror_spec::{BehaviourSpec, HonestArgs};
 use mirror_spec::{BlockTime, ChainPreset, NeuronSettings};
 use tokio_util::sync::CancellationToken;
 
-/// Seed of the miners' keys and draws.
+/// Random seed of the miners' keys and draws.
 pub const SEED: u64 = 7;
 
-/// Rao that a validator has staked.
+/// Stake of a validator in rao.
 const STAKE: u64 = 1_000_000_000_000;
 
-/// Time for a node to become ready, and to end.
+/// Timeouts of a node's start and of its shutdown.
 const READY: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A subtensor.
+/// A running subtensor.
 pub struct Subtensor {
     placement: LocalProcesses,
     folder: tempfile::TempDir,
     address: SocketAddr,
 }
 
-/// A subtensor, and the miners that were started beside it.
+/// A running subtensor, with the miners that use it.
 pub struct Network {
     subtensor: Subtensor,
     dataset: PathBuf,
 }
 
-/// A compiled data set, and what it is.
+/// A compiled data set with its description.
 pub struct Data {
-    /// `nq_open, 3610 rows`
+    /// Name and size, such as `nq_open, 3610 rows`.
     pub origin: String,
     path: PathBuf,
 }
 
 impl Data {
-    /// `nq_open`, where `$MIRROR_DATA` or a cache has it, else `builtin`; compiled into `folder`.
+    /// Compiles `nq_open` into `folder` if `$MIRROR_DATA` or a cache contains it, and `builtin` otherwise.
     pub fn prepare(folder: &Path) -> anyhow::Result<Self> {
         let request = |name: &str| Request {
             path_or_name: name.to_owned(),
@@ -69,14 +69,15 @@ impl Data {
 }
 
 impl Subtensor {
-    /// Starts a subtensor with these neurons, whose keys are those of the miners of as many uids, and these rules.
+    /// Starts a subtensor with a number of neurons, whose keys are those of the miners with the same uids, and with
+    /// these rules. The first `validators` neurons have stake and a permit.
     pub async fn start(
         neurons: u32,
         validators: u32,
         rules: BTreeMap<String, u64>,
         block_time: BlockTime,
     ) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         let binaries = Binaries::in_folder(&release_folder()?);
         let (placement, _) = LocalProcesses::new(binaries, folder.path().join("logs"))?;
         let seed = Seed::root(SEED);
@@ -115,17 +116,17 @@ impl Subtensor {
         })
     }
 
-    /// The folder of its state.
+    /// Returns the folder of its state.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("subtensor")
     }
 
-    /// Where it listens.
+    /// Returns its listen address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends the nodes called `beside`, then the subtensor.
+    /// Stops the nodes called `beside`, then the subtensor.
     pub async fn end(self, beside: Vec<String>) -> anyhow::Result<()> {
         let waves = [beside, vec!["subtensor".to_owned()]];
         let failures = fleet::stop_in_order(&self.placement, &waves, GRACE, &CancellationToken::new()).await;
@@ -138,7 +139,7 @@ impl Subtensor {
 }
 
 impl Network {
-    /// Starts a subtensor on which so many miners are registered.
+    /// Starts a subtensor with a number of registered miners.
     pub async fn start(miners: u32, data: &Data) -> anyhow::Result<Self> {
         Ok(Self {
             subtensor: Subtensor::start(miners, 0, BTreeMap::new(), BlockTime::PerStep).await?,
@@ -146,7 +147,7 @@ impl Network {
         })
     }
 
-    /// Starts the miners of uids `0..miners`, an axon a process, and returns their addresses once all are ready.
+    /// Starts the miners of uids `0..miners`, one axon per process, and returns their addresses once all are ready.
     pub async fn start_miners(&self, miners: u32) -> anyhow::Result<Vec<SocketAddr>> {
         let prompts = NeuronSettings::default();
         let nodes: Vec<NodeSpec> = (0..miners)
@@ -174,20 +175,20 @@ impl Network {
         Ok(fleet::start_all(&self.subtensor.placement, &nodes, READY).await?)
     }
 
-    /// Ends miners `0..miners`, then the subtensor.
+    /// Stops miners `0..miners`, then the subtensor.
     pub async fn end(self, miners: u32) -> anyhow::Result<()> {
         let miners = (0..miners).map(|uid| format!("miner-{uid}"));
         self.subtensor.end(miners.collect()).await
     }
 }
 
-/// The folder that the nodes' binaries are built into: that of the benchmark's own folder `deps`.
+/// Returns the folder of the nodes' binaries, whose subfolder `deps` contains the benchmark.
 pub fn release_folder() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program
         .ancestors()
         .nth(2)
-        .context("the benchmark lies in no target folder")?;
+        .context("the benchmark is not in a target folder")?;
     Ok(folder.to_owned())
 }
 

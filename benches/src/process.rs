@@ -1,24 +1,24 @@
-//! What the kernel knows of processes: whose children they are, their CPU time and their memory.
+//! The kernel's information about processes: parents, CPU time and memory.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
 
-/// A process as the kernel lists it.
+/// A process in the kernel's list.
 struct Listed {
     id: u32,
     parent: u32,
     ticks: u64,
 }
 
-/// Processes that `parent` started and that are there.
+/// Returns the running processes that `parent` started.
 pub fn children(parent: u32) -> anyhow::Result<Vec<u32>> {
     let all = fs::read_dir("/proc").context("cannot list the processes")?;
     let ids = all
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // A process that is gone by now is nobody's child.
+    // A process that has ended in the meantime is skipped.
     let listed = ids.filter_map(|id| listed(id).ok());
     Ok(listed
         .filter(|listed| listed.parent == parent)
@@ -26,13 +26,13 @@ pub fn children(parent: u32) -> anyhow::Result<Vec<u32>> {
         .collect())
 }
 
-/// Processes whose environment has `entry`, `NAME=VALUE`. They carry it from whoever started them, across whatever came
-/// between.
+/// Returns the processes whose environment contains `entry`, in the form `NAME=VALUE`. Processes inherit it from their
+/// ancestors.
 pub fn with_environment(entry: &str) -> anyhow::Result<Vec<u32>> {
     let all = fs::read_dir("/proc").context("cannot list the processes")?;
     let has_entry = |id: &u32| {
         let environment = fs::read(format!("/proc/{id}/environ"));
-        // A process that is gone by now, or somebody else's, has not got it.
+        // The environment of a process that has ended, or that belongs to another user, cannot be read.
         environment.is_ok_and(|bytes| {
             bytes
                 .split(|byte| *byte == 0)
@@ -46,12 +46,12 @@ pub fn with_environment(entry: &str) -> anyhow::Result<Vec<u32>> {
         .collect())
 }
 
-/// The name of a process's program, at most 15 bytes of it.
+/// Returns the name of a process's program, at most 15 bytes.
 pub fn program(id: u32) -> anyhow::Result<String> {
     Ok(fs::read_to_string(format!("/proc/{id}/comm"))?.trim().to_owned())
 }
 
-/// CPU time that a process has used, its own and the kernel's on its behalf.
+/// Returns the CPU time of a process in user and kernel mode.
 pub fn cpu_time(id: u32) -> anyhow::Result<Duration> {
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(
@@ -59,7 +59,8 @@ pub fn cpu_time(id: u32) -> anyhow::Result<Duration> {
     ))
 }
 
-/// Proportional memory of a process, bytes: shared pages count by how many share them.
+/// Returns the proportional memory of a process in bytes: a shared page is divided by the number of processes that
+/// share it.
 pub fn proportional_memory(id: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{id}/smaps_rollup");
     let rollup = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -70,7 +71,8 @@ pub fn proportional_memory(id: u32) -> anyhow::Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
-/// A line of `/proc/ID/stat`. The name in it may hold anything, so numbers count from its last bracket.
+/// Parses `/proc/ID/stat`. The name in it may contain any character, so fields are counted from its closing
+/// parenthesis.
 fn listed(id: u32) -> anyhow::Result<Listed> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     let (_, numbers) = stat.rsplit_once(')').context("a process without a name")?;

@@ -1,4 +1,4 @@
-//! Whole runs: `mirror run` on an experiment that is written for the occasion.
+//! Complete runs: `mirror run` on a generated experiment file.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -13,36 +13,36 @@ use crate::{network, process};
 /// Environment variable that marks all processes of a run.
 const MARK: &str = "MIRROR_BENCHMARK_RUN";
 
-/// An experiment: dummy models that train on miners.
+/// An experiment in which validators train on dummy miners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Experiment {
-    /// Miners.
+    /// Number of miners.
     pub miners: u32,
-    /// Axons a process.
+    /// Number of axons per process.
     pub axons_per_process: u32,
-    /// Axons asked by a forward.
+    /// Number of axons that a forward asks.
     pub topk: u32,
-    /// Training steps.
+    /// Number of training steps.
     pub steps: u64,
-    /// Whom to ask, and what answers are worth.
+    /// The gating model and the reward model.
     pub models: Models,
 }
 
 /// The models of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Models {
-    /// Random scores that stay, random rewards.
+    /// Constant random scores, and random rewards.
     Random,
-    /// A `SequentialGatingModel` of upstream's size that learns, random rewards.
+    /// A `SequentialGatingModel` of upstream's size that learns, and random rewards.
     Sequential,
-    /// A small random transformer that learns, random rewards.
+    /// A small random transformer that learns, and random rewards.
     TransformerGating,
-    /// Random scores that stay, rewards by a small random transformer.
+    /// Constant random scores, and rewards by a small random transformer.
     TransformerReward,
 }
 
 impl Models {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 4] = [
         Self::Random,
         Self::Sequential,
@@ -50,7 +50,7 @@ impl Models {
         Self::TransformerReward,
     ];
 
-    /// In a few words.
+    /// Returns a short description.
     pub fn words(self) -> &'static str {
         match self {
             Self::Random => "random scores and rewards",
@@ -86,18 +86,18 @@ impl Models {
     }
 }
 
-/// Folder of a tokenizer that stands in for a real one, beside the experiment: a token a word, as upstream was
-/// measured.
+/// Folder, next to the experiment, of a tokenizer that replaces a real one: one token per word, as in the measurements
+/// of upstream.
 const WORDS: &str = "words";
 
-/// It knows no word, which changes nothing about their number.
+/// A tokenizer without known words, which does not affect the number of tokens.
 const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
     "model": {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"}}"#;
 
 /// A transformer of two blocks, with its tokenizer.
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/models/tiny-gpt2");
 
-/// A run in progress. Dropped before its end, it is killed, and its nodes with it.
+/// A run in progress. If it is dropped before it ends, it is killed together with its nodes.
 pub struct Run {
     experiment: Experiment,
     folder: tempfile::TempDir,
@@ -105,15 +105,15 @@ pub struct Run {
     mark: String,
 }
 
-/// A run that ended well and left nothing behind.
+/// The result of a run that succeeded and left no process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Output {
-    /// From the first step to the last, a second.
+    /// Steps per second, from the first step to the last.
     pub steps_per_second: f64,
 }
 
 impl Experiment {
-    /// The file. Every choice that it does not make is the default.
+    /// Returns the experiment file. All settings that are not in it have their defaults.
     fn yaml(&self) -> String {
         let Self {
             miners,
@@ -142,9 +142,9 @@ network:
         )
     }
 
-    /// Starts a run of it.
+    /// Starts a run of the experiment.
     pub fn start(self) -> anyhow::Result<Run> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         let file = folder.path().join("benchmark.yml");
         std::fs::write(&file, self.yaml())?;
         let words = folder.path().join(WORDS);
@@ -173,39 +173,41 @@ network:
 }
 
 impl Run {
-    /// The coordinator's process.
+    /// Returns the process id of the coordinator.
     pub fn coordinator(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where the validator writes down what was acknowledged, a line an event, once it has begun to.
+    /// Returns the file in which the validator records acknowledged events, one per line. `None` if it does not exist
+    /// yet.
     pub fn acknowledged(&self) -> Option<PathBuf> {
         let mut runs = self.folder.path().join("runs").read_dir().ok()?;
         let file = runs.next()?.ok()?.path().join("logs/validator-0.acknowledged");
         file.exists().then_some(file)
     }
 
-    /// Whether the coordinator is still there.
+    /// Returns whether the coordinator is still running.
     pub fn is_running(&mut self) -> anyhow::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Waits for the end: within `limit`, with exit status 0, with every step made, and no process left.
+    /// Waits for the end of the run: within `limit`, with exit status 0, with every step done, and without remaining
+    /// processes.
     pub fn end(mut self, limit: Duration) -> anyhow::Result<Output> {
         let deadline = Instant::now() + limit;
         while self.is_running()? {
-            ensure!(Instant::now() < deadline, "a run did not end within {limit:?}");
+            ensure!(Instant::now() < deadline, "the run did not end within {limit:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
         let status = self.child.wait()?;
         if !status.success() {
             bail!(
-                "a run ended with {status}: {}",
+                "the run ended with {status}: {}",
                 last_line(&self.folder.path().join("stderr"))?
             );
         }
         let left = process::with_environment(&format!("{MARK}={}", self.mark))?;
-        ensure!(left.is_empty(), "a run left processes behind: {left:?}");
+        ensure!(left.is_empty(), "the run left processes: {left:?}");
         let mut said = String::new();
         let mut stdout = self.child.stdout.take().context("standard output is a pipe")?;
         stdout.read_to_string(&mut said)?;
@@ -217,7 +219,7 @@ impl Run {
                     .strip_suffix(" steps a second")
             })
             .and_then(|line| line.rsplit(' ').next())
-            .with_context(|| format!("a run did not say how fast its {steps} steps were"))?;
+            .with_context(|| format!("the run did not print the rate of its {steps} steps"))?;
         Ok(Output {
             steps_per_second: rate.parse()?,
         })
@@ -226,7 +228,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // Its nodes end with it. One that has ended already needs no killing.
+        // The nodes end with the coordinator. An error means that the coordinator has already ended.
         let _ = self.child.kill();
         if let Err(error) = self.child.wait() {
             eprintln!("cannot wait for a run: {error}");
@@ -234,7 +236,7 @@ impl Drop for Run {
     }
 }
 
-/// The validator's list of acknowledged events, as far as it was read.
+/// A reader of the validator's file of acknowledged events.
 #[derive(Debug, Default)]
 pub struct Acknowledged {
     file: Option<BufReader<File>>,
@@ -242,7 +244,7 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Acknowledged events so far.
+    /// Returns the number of acknowledged events so far.
     pub fn count(&mut self, run: &Run) -> anyhow::Result<usize> {
         if self.file.is_none() {
             self.file = run
@@ -262,5 +264,5 @@ impl Acknowledged {
 
 fn last_line(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)?;
-    Ok(text.lines().next_back().unwrap_or("it said nothing").to_owned())
+    Ok(text.lines().next_back().unwrap_or("no output").to_owned())
 }

@@ -1,4 +1,5 @@
-//! Compiles the contracts under `proto/` without a protoc on the machine: protox parses, tonic-prost-build writes Rust.
+//! Compiles the contracts under `proto/` without requiring protoc: protox parses them, and tonic-prost-build generates
+//! Rust code.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! A node whose main thread is in native code and does not come back: it multiplies matrices in libtorch for ever. It
-//! says `busy` in its log once it has begun.
+//! A node whose main thread is permanently busy in native code: it multiplies matrices in libtorch. It logs `busy` once
+//! it has begun.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Rows and columns: one product takes longer than any look at the clock.
+/// Number of rows and columns. One product takes much longer than a look at the clock.
 const SIZE: i64 = 2_048;
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
-//! A coordinator for tests, to be killed: it starts a chain and lets it stand still, a node that is busy in libtorch,
-//! and a foreign program with a family; says `started`; and waits.
+//! A coordinator for tests that kill it. It starts and pauses a chain, starts a node that is busy in libtorch and a
+//! foreign program with descendants, prints `started`, and waits.
 //!
-//! Its arguments: a folder for logs and state, and the folder of the project's programs.
+//! Its arguments are a folder for logs and state, and the folder of the project's programs.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -17,7 +17,7 @@ use mirror_spec::{BlockTime, ChainPreset};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Bytes of a log that are looked at.
+/// Number of bytes of a log that are read.
 const LOG: u64 = 4 << 10;
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
     }
     placement.spawn(&family()).await?;
     println!("started");
-    // It is ended by force.
+    // The test kills this program.
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
@@ -59,7 +59,7 @@ fn ours(name: &str, role: Role) -> NodeSpec {
     }
 }
 
-/// A chain on which nobody is registered.
+/// Returns a chain without registered neurons.
 fn chain(state: PathBuf) -> Role {
     let genesis = GenesisLaunch {
         netuid: 1,
@@ -82,7 +82,7 @@ fn chain(state: PathBuf) -> Role {
     }))
 }
 
-/// What the busy node is told; it does not look at it.
+/// Returns the launch config of the busy node, which ignores it.
 fn busy_node() -> Role {
     Role::Miner(MinerLaunch {
         axons: Vec::new(),
@@ -95,7 +95,7 @@ fn busy_node() -> Role {
     })
 }
 
-/// A shell that does not heed SIGTERM, with an orphan and children in sessions of their own: four commands that sleep.
+/// Returns a shell that ignores SIGTERM, with an orphan and children in separate sessions: four commands that sleep.
 fn family() -> NodeSpec {
     let script =
         "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600; :' &); setsid sleep 3600 & sleep 3600; :";

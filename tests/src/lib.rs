@@ -1,8 +1,8 @@
-//! What tests of the whole system share: a working directory in which the real programs run experiments, and a look at
-//! the processes that come of it.
+//! Shared code of the tests of the whole system: a working directory in which the real programs run experiments, and
+//! access to their processes.
 //!
-//! Nothing here knows how the programs work inside. They are started from the folder of release binaries, and what they
-//! did is read from their output, their exit status, the run directory and the kernel's table of processes.
+//! Nothing here depends on how the programs work internally. They are started from the folder of release binaries, and
+//! their results are read from their output, their exit status, the run directory and the kernel's process table.
 
 mod test_env;
 

@@ -1,4 +1,4 @@
-//! A working directory of its own in which `mirror` runs, and what it leaves there.
+//! A dedicated working directory in which `mirror` runs, and access to the results.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -13,10 +13,10 @@ use mirror_test_support::{Process, descendants, eventually, logging_below};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// The programs that make up an experiment.
+/// The programs of an experiment.
 const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
 
-/// Variables that would let this machine's habits into a test.
+/// Environment variables that would let the settings of this machine influence a test.
 const OUTSIDE: [&str; 7] = [
     "MIRROR_RUNS",
     "MIRROR_DATA",
@@ -27,7 +27,7 @@ const OUTSIDE: [&str; 7] = [
     "RUST_LOG",
 ];
 
-/// A working directory of its own. Nothing of what was started in it may be alive when it goes away.
+/// A dedicated working directory. All processes started in it must have ended when it is dropped.
 #[derive(Debug)]
 pub struct TestEnv {
     folder: TempDir,
@@ -35,7 +35,7 @@ pub struct TestEnv {
     environment: Vec<(String, PathBuf)>,
 }
 
-/// A command that goes on.
+/// A command in progress.
 #[derive(Debug)]
 pub struct RunningCommand {
     child: Child,
@@ -43,33 +43,34 @@ pub struct RunningCommand {
     err: PathBuf,
     words: String,
     runs: PathBuf,
-    /// Runs that were there before.
+    /// Run directories that existed when the command started.
     earlier: Vec<PathBuf>,
 }
 
-/// A command that has ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit status; `None`: a signal ended it.
+    /// The exit status. `None` if a signal terminated the command.
     pub status: Option<i32>,
-    /// All that it printed.
+    /// The standard output.
     pub out: String,
-    /// All that it complained of.
+    /// The standard error.
     pub err: String,
 }
 
-/// The DuckDB executable that answers SQL. Where there is none, a test that needs it is skipped and says so, except in
-/// CI, where it fails.
+/// Returns the DuckDB executable that answers SQL. Without one, tests that need it are skipped with a message, except
+/// in CI, where they fail.
 ///
 /// # Panics
-/// In CI, without one.
+///
+/// Panics in CI if there is no executable.
 pub fn duckdb() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<Engine>> = OnceLock::new();
     let engine = FOUND.get_or_init(|| match Engine::find() {
         Ok(engine) => Some(engine),
         Err(error) => {
             assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("without SQL: {error}");
+            eprintln!("tests of SQL are skipped: {error}");
             None
         }
     });
@@ -77,15 +78,16 @@ pub fn duckdb() -> Option<&'static Path> {
 }
 
 impl TestEnv {
-    /// An empty one, with the programs that were built beside the test.
+    /// Creates an empty test environment, with the programs that were built next to the test.
     ///
     /// # Panics
-    /// When they were not built.
+    ///
+    /// Panics if the programs have not been built.
     pub fn new() -> Self {
         Self::with_programs(built_programs())
     }
 
-    /// An empty one, with the programs in the folder `programs`.
+    /// Creates an empty test environment, with the programs in the folder `programs`.
     pub fn with_programs(programs: PathBuf) -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
@@ -94,22 +96,22 @@ impl TestEnv {
         }
     }
 
-    /// The working directory.
+    /// Returns the working directory.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The folder of the programs.
+    /// Returns the folder of the programs.
     pub fn programs(&self) -> &Path {
         &self.programs
     }
 
-    /// Folder of the runs, unless a command says otherwise.
+    /// Returns the folder of the runs, unless a command sets another one.
     pub fn runs_dir(&self) -> PathBuf {
         self.path().join("runs")
     }
 
-    /// Sets a variable for all that is started from now on.
+    /// Sets an environment variable for all commands that are started from now on.
     pub fn set(&mut self, variable: &str, path: impl Into<PathBuf>) {
         self.environment.push((variable.to_owned(), path.into()));
     }
@@ -117,13 +119,13 @@ impl TestEnv {
     /// Writes a file into the working directory and returns its name.
     pub fn file<'a>(&self, name: &'a str, content: impl AsRef<[u8]>) -> &'a str {
         let path = self.path().join(name);
-        let folder = path.parent().expect("a file lies in a folder");
+        let folder = path.parent().expect("a file has a parent folder");
         fs::create_dir_all(folder).expect("a folder for the file");
         fs::write(path, content).expect("the file is written");
         name
     }
 
-    /// Starts `mirror` with `words`.
+    /// Starts `mirror` with the arguments `words`.
     pub fn start(&self, words: &[&str]) -> RunningCommand {
         let number = fs::read_dir(self.path()).expect("the working directory").count();
         let out = self.path().join(format!("out-{number}"));
@@ -152,36 +154,38 @@ impl TestEnv {
         }
     }
 
-    /// Has `mirror` do what `words` say. Whatever that is, no process is left behind.
+    /// Runs `mirror` with the arguments `words`, and checks that no process is left.
     ///
     /// # Panics
-    /// When a process is left.
+    ///
+    /// Panics if a process is left.
     #[track_caller]
     pub fn mirror(&self, words: &[&str]) -> Output {
         let ended = self.start(words).ends();
         assert_eq!(
             logging_below(self.path()),
             [],
-            "left behind by {words:?}: {ended:?}"
+            "processes left by {words:?}: {ended:?}"
         );
         ended
     }
 
-    /// Runs an experiment that must come to its end, and opens its run.
+    /// Runs an experiment, which must succeed, and opens its run.
     ///
     /// # Panics
-    /// When it does not end well, or leaves a process behind.
+    ///
+    /// Panics if the command fails or leaves a process.
     #[track_caller]
     pub fn done(&self, file: &str, settings: &[&str]) -> Run {
         let mut running = self.start_run(file, settings);
         let folder = running.folder();
         let ended = running.ends();
         assert_eq!(ended.status, Some(0), "{ended:?}");
-        assert_eq!(logging_below(self.path()), [], "left behind: {ended:?}");
+        assert_eq!(logging_below(self.path()), [], "processes left: {ended:?}");
         Run::open(folder).expect("a run that has ended opens")
     }
 
-    /// Starts an experiment; each of the `settings` is a `path=value` put over the file.
+    /// Starts an experiment. Each of the `settings` is a `path=value` that overrides the file.
     pub fn start_run(&self, file: &str, settings: &[&str]) -> RunningCommand {
         let mut words = vec!["run", file, "--offline"];
         for setting in settings {
@@ -190,7 +194,7 @@ impl TestEnv {
         self.start(&words)
     }
 
-    /// `mirror runs diff` of two runs.
+    /// Runs `mirror runs diff` on two runs.
     #[track_caller]
     pub fn diff(&self, first: &Run, second: &Run) -> Output {
         let id = |run: &Run| run.manifest().id.clone();
@@ -206,7 +210,7 @@ impl Drop for TestEnv {
         }
         assert!(
             std::thread::panicking() || left.is_empty(),
-            "processes were left behind: {left:?}"
+            "processes are left: {left:?}"
         );
     }
 }
@@ -218,31 +222,31 @@ impl Default for TestEnv {
 }
 
 impl RunningCommand {
-    /// The run that it makes, once there is one.
+    /// Waits until the command has created a run, and returns its directory.
     #[track_caller]
     pub fn folder(&mut self) -> PathBuf {
         let (runs, earlier) = (self.runs.clone(), self.earlier.clone());
-        self.watch("a run begins", || {
+        self.watch("the run directory exists", || {
             let mut new = folders(&runs);
             new.retain(|folder| !earlier.contains(folder) && Layout::new(folder).manifest().exists());
             new.pop()
         })
     }
 
-    /// The process of the node called `name`, once there is one: as soon as its program runs, long before it is ready.
+    /// Waits for the process of the node called `name`, and returns it as soon as its program runs, before it is ready.
     #[track_caller]
     pub fn node(&mut self, name: &str) -> Process {
         let (folder, pid) = (self.folder(), self.child.id());
         self.watch(&format!("{name} runs"), || node_of(pid, &folder, name))
     }
 
-    /// The process of the node called `name`, if there is one now.
+    /// Returns the process of the node called `name`, if there is one now.
     pub fn node_now(&mut self, name: &str) -> Option<Process> {
         let folder = self.folder();
         node_of(self.child.id(), &folder, name)
     }
 
-    /// The process below it whose log has this file name, once there is one.
+    /// Waits for a descendant process whose log has this file name, and returns it.
     #[track_caller]
     pub fn child_logging(&mut self, log: &str) -> Process {
         let pid = self.child.id();
@@ -252,7 +256,7 @@ impl RunningCommand {
         })
     }
 
-    /// Waits until a validator has so many acknowledged events; the experiment must have them written down.
+    /// Waits until a number of events of a validator are acknowledged. The experiment must set `record_acknowledged`.
     #[track_caller]
     pub fn until_acknowledged(&mut self, validator: &str, events: usize) {
         let folder = self.folder();
@@ -262,20 +266,20 @@ impl RunningCommand {
         });
     }
 
-    /// Waits until standard error holds `text`.
+    /// Waits until standard error contains `text`.
     #[track_caller]
     pub fn until_told(&mut self, text: &str) {
         let err = self.err.clone();
-        self.watch(&format!("it tells `{text}`"), || {
+        self.watch(&format!("standard error contains `{text}`"), || {
             fs::read_to_string(&err).ok()?.contains(text).then_some(())
         });
     }
 
-    /// Waits until standard error holds `words`, and returns the word after them.
+    /// Waits until standard error contains `words`, and returns the word after them.
     #[track_caller]
     pub fn told_after(&mut self, words: &str) -> String {
         let err = self.err.clone();
-        self.watch(&format!("it tells what `{words}`"), || {
+        self.watch(&format!("standard error contains a word after `{words}`"), || {
             let text = fs::read_to_string(&err).ok()?;
             let (_, after) = text.split_once(words)?;
             let (word, _) = after.split_once(char::is_whitespace)?;
@@ -283,13 +287,14 @@ impl RunningCommand {
         })
     }
 
-    /// Sends a signal to `mirror` itself.
+    /// Sends a signal to the process of `mirror`.
     pub fn send(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("a child that was not waited for takes signals");
+        rustix::process::kill_process(pid, signal)
+            .expect("a child that has not been waited for accepts signals");
     }
 
-    /// Waits until it ends.
+    /// Waits until the command ends.
     #[track_caller]
     pub fn ends(mut self) -> Output {
         let child = &mut self.child;
@@ -299,7 +304,7 @@ impl RunningCommand {
         self.told(status)
     }
 
-    /// Looks again and again while it goes on.
+    /// Polls `look` until it returns a value, and panics if the command ends without one.
     #[track_caller]
     fn watch<T>(&mut self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         eventually(what, || {
@@ -307,9 +312,9 @@ impl RunningCommand {
             if seen.is_none()
                 && let Some(status) = self.child.try_wait().expect("a child can be waited for")
             {
-                // It may have happened between the look and the end.
+                // The event may have happened between the last poll and the end.
                 return Some(look().unwrap_or_else(|| {
-                    panic!("it ended before {what}: {:?}", self.told(status));
+                    panic!("the command ended while waiting: {what}: {:?}", self.told(status));
                 }));
             }
             seen
@@ -317,7 +322,8 @@ impl RunningCommand {
     }
 
     fn told(&self, status: ExitStatus) -> Output {
-        let read = |path| String::from_utf8_lossy(&fs::read(path).expect("the output is there")).into_owned();
+        let read =
+            |path| String::from_utf8_lossy(&fs::read(path).expect("the output can be read")).into_owned();
         assert!(status.code().is_some() || status.signal().is_some(), "{status}");
         Output {
             status: status.code(),
@@ -329,7 +335,7 @@ impl RunningCommand {
 
 impl Drop for RunningCommand {
     fn drop(&mut self) {
-        // An error means that it has ended, which is what is wanted.
+        // An error means that the process has already ended, as intended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -342,7 +348,8 @@ fn node_of(coordinator: u32, run: &Path, name: &str) -> Option<Process> {
     nodes.find(|process| process.log.as_ref() == Some(&log) && process.program != "spawner")
 }
 
-/// The identities of the events that a validator had acknowledged, as it wrote them down: whole lines.
+/// Returns the identities of the acknowledged events that a validator has written to its file, from complete lines
+/// only.
 pub fn acknowledged(run: &Path, validator: &str) -> Vec<String> {
     let path = Layout::new(run).logs().join(format!("{validator}.acknowledged"));
     let Ok(text) = fs::read_to_string(path) else {
@@ -354,21 +361,24 @@ pub fn acknowledged(run: &Path, validator: &str) -> Vec<String> {
     whole.map(str::to_owned).collect()
 }
 
-/// All rows of a table.
+/// Returns all rows of a table.
 pub fn rows<R: Row>(run: &Run) -> Vec<R> {
     let rows = run.rows().expect("the table opens");
     rows.collect::<Result<_, _>>().expect("every row is read")
 }
 
-/// The folder of release binaries: that in whose `deps` the test lies.
+/// Returns the folder of release binaries, whose subfolder `deps` contains the test.
 fn built_programs() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.ancestors().nth(2).expect("a test lies two folders deep");
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("a test is in a subfolder of the release folder");
     for program in PROGRAMS {
         let path = folder.join(program);
         assert!(
             path.exists(),
-            "{} is not there: build the programs first, `cargo xtask test` does",
+            "{} does not exist: build the programs first, for example with `cargo xtask test`",
             path.display()
         );
     }

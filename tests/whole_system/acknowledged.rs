@@ -1,4 +1,4 @@
-//! What a validator was told is recorded, is recorded: once, and whole, however the coordinator ended.
+//! Tests that an acknowledged event is recorded exactly once and completely, however the coordinator ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,19 +13,19 @@ use rustix::process::Signal;
 
 use crate::experiment::{ASKED, TRAINING};
 
-/// Coordinators that are killed.
+/// Number of coordinators that are killed.
 const KILLS: u64 = 20;
 
-/// A killed coordinator's nodes shall be gone within a second; a machine that is busy with other things may need more.
+/// The nodes of a killed coordinator should end within a second. A machine that is busy with other work may need more.
 const GONE: Duration = Duration::from_secs(5);
 
-/// Kills the coordinator at a random moment, twenty times, five of them counted from its beginning and the others from
-/// the first acknowledged event, and each time finds every acknowledged event in the tables
-/// that `mirror runs recover` makes of what is left, once, with all its calls.
+/// Kills the coordinator at a random moment, twenty times: five times relative to its start, and otherwise relative to
+/// the first acknowledged event. Each time, the tables that `mirror runs recover` creates must contain every
+/// acknowledged event once, with all its calls.
 ///
-/// The moments come from a seed that is printed; `MIRROR_TEST_SEED` sets it.
+/// The moments are drawn from a random seed that is printed and that `MIRROR_TEST_SEED` sets.
 #[test]
-fn nothing_acknowledged_is_lost_torn_or_doubled() {
+fn no_acknowledged_event_is_lost_incomplete_or_duplicated() {
     let seed = seed();
     println!("MIRROR_TEST_SEED={seed}");
     let env = TestEnv::new();
@@ -58,7 +58,7 @@ fn nothing_acknowledged_is_lost_torn_or_doubled() {
             killed.elapsed(),
             last.into_iter().map(|process| process.program).collect(),
         ));
-        assert_eq!(running.ends().status, None, "it was killed after {moment:?}");
+        assert_eq!(running.ends().status, None, "killed after {moment:?}");
 
         assert_eq!(state(&env, &folder), "interrupted");
         let id = folder
@@ -74,7 +74,7 @@ fn nothing_acknowledged_is_lost_torn_or_doubled() {
         assert_eq!(state(&env, &folder), "interrupted");
     }
     println!(
-        "{told} events were acknowledged; the last processes after a kill, and after how long: {longest:?}"
+        "{told} acknowledged events; the longest time until all processes ended after a kill, and the last of them: {longest:?}"
     );
     assert!(
         told > 0,
@@ -82,7 +82,7 @@ fn nothing_acknowledged_is_lost_torn_or_doubled() {
     );
 }
 
-/// Compares what two validators were told with the tables; returns how many events they were told of.
+/// Checks that the tables contain every event that two validators have recorded as acknowledged. Returns their number.
 #[track_caller]
 fn compare(folder: &Path) -> usize {
     let run = Run::open(folder).expect("a recovered run opens");
@@ -114,7 +114,7 @@ fn compare(folder: &Path) -> usize {
         "each event with all its calls, and no call without its event"
     );
 
-    // Epochs without a gap, each with its eight miners and two validators.
+    // The epochs have no gap, and each has eight miners and two validators.
     let epochs: Vec<_> = rows::<EpochRow>(&run)
         .iter()
         .map(|row| (row.epoch, row.uid))
@@ -139,7 +139,7 @@ fn compare(folder: &Path) -> usize {
     told.len()
 }
 
-/// How `mirror runs list` says that a run stands.
+/// Returns the state of a run in the output of `mirror runs list`.
 #[track_caller]
 fn state(env: &TestEnv, folder: &Path) -> String {
     let listed = env.mirror(&["runs", "list", "--json"]);
@@ -164,7 +164,7 @@ fn seed() -> u64 {
     now.as_nanos() as u64
 }
 
-/// How long a run may go on: up to 0.65 s.
+/// Returns how long a run continues before the kill, up to 0.65 s.
 fn moment(seed: u64, kill: u64) -> Duration {
     let [low, high, ..] = Seed::root(seed).numbered_child("moment", kill).bytes();
     Duration::from_micros(10 * u64::from(u16::from_le_bytes([low, high])))

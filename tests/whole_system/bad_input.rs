@@ -1,5 +1,4 @@
-//! Files, data, disks and programs that are not as they should be: the run says what is wrong and where, and leaves
-//! nothing behind.
+//! Tests of invalid files, data, disks and programs: the run reports what is wrong and where, and leaves no process.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +10,8 @@ use tempfile::TempDir;
 use crate::experiment::TRAINING;
 use mirror_test_support::SmallDisk;
 
-/// Runs a file with this text: refused with status 2, each of the `words` is told, and nothing was begun.
+/// Runs a file with this text. It must be rejected with status 2 and a message that contains the `words`, before a run
+/// starts.
 #[track_caller]
 fn refused(text: &str, words: &[&str]) {
     let env = TestEnv::new();
@@ -21,10 +21,10 @@ fn refused(text: &str, words: &[&str]) {
     for word in words {
         assert!(refused.err.contains(word), "`{word}`: {refused:?}");
     }
-    assert!(!env.runs_dir().exists(), "a run was begun");
+    assert!(!env.runs_dir().exists(), "a run was started");
 }
 
-/// [`TRAINING`] with one thing replaced.
+/// Returns [`TRAINING`] with one text replaced.
 #[track_caller]
 fn training_with(right: &str, wrong: &str) -> String {
     assert!(TRAINING.contains(right));
@@ -32,7 +32,7 @@ fn training_with(right: &str, wrong: &str) -> String {
 }
 
 #[test]
-fn what_is_not_yaml_is_refused() {
+fn invalid_yaml_is_rejected() {
     refused("model: [1, 2\nquery: {", &["wrong.yml:2", "error"]);
 }
 
@@ -103,8 +103,8 @@ fn a_file_that_is_not_there_is_named() {
     assert!(refused.err.contains("nowhere.yml"), "{refused:?}");
 }
 
-/// Runs an experiment on a data set of this content: refused with status 2, each of the `words` is told, and nothing
-/// was begun.
+/// Runs an experiment on a data set of this content. It must be rejected with status 2 and a message that contains the
+/// `words`, before a run starts.
 #[track_caller]
 fn useless_data(name: &str, content: &[u8], words: &[&str]) {
     let env = TestEnv::new();
@@ -118,7 +118,7 @@ fn useless_data(name: &str, content: &[u8], words: &[&str]) {
     for word in words {
         assert!(failed.err.contains(word), "`{word}`: {failed:?}");
     }
-    assert!(!env.runs_dir().exists(), "a run was begun");
+    assert!(!env.runs_dir().exists(), "a run was started");
 }
 
 /// A row of a data set.
@@ -169,7 +169,7 @@ fn a_data_set_that_is_not_utf_8_is_refused() {
 }
 
 #[test]
-fn a_data_set_that_is_nowhere_is_refused_with_the_ways_to_get_it() {
+fn a_missing_data_set_is_rejected_with_the_ways_to_get_it() {
     let env = TestEnv::new();
     let file = env.file(
         "named.yml",
@@ -182,9 +182,9 @@ fn a_data_set_that_is_nowhere_is_refused_with_the_ways_to_get_it() {
     }
 }
 
-/// A folder that cannot be written is named.
+/// The error names a folder that is not writable.
 #[test]
-fn a_read_only_runs_folder_is_said() {
+fn a_read_only_runs_folder_is_reported() {
     let Some(disk) = SmallDisk::mount(512) else { return };
     disk.make_read_only();
     let env = TestEnv::new();
@@ -198,9 +198,9 @@ fn a_read_only_runs_folder_is_said() {
     );
 }
 
-/// A run that fills its disk stops and says so, every process ends, and what was acknowledged is still there.
+/// A run that fills its disk stops with a message, every process ends, and the acknowledged events are still there.
 #[test]
-fn a_full_disk_stops_a_run_that_says_so() {
+fn a_full_disk_stops_the_run_with_a_message() {
     let Some(disk) = SmallDisk::mount(1_024) else {
         return;
     };
@@ -208,14 +208,14 @@ fn a_full_disk_stops_a_run_that_says_so() {
     let file = env.file("endless.yml", training_with("max_iter: 40", "max_iter: 1000000"));
     let runs = disk.path().display().to_string();
     let failed = env.mirror(&["run", file, "--offline", "--log", "warn", "--runs-dir", &runs]);
-    assert_eq!(logging_below(disk.path()), [], "left behind: {failed:?}");
+    assert_eq!(logging_below(disk.path()), [], "processes left: {failed:?}");
     assert_eq!(failed.status, Some(1), "{failed:?}");
     assert!(failed.err.contains("no space left"), "{failed:?}");
 }
 
-/// Ports are the kernel's to give: two networks at once are in each other's way nowhere.
+/// The kernel assigns the ports, so two concurrent networks do not conflict.
 #[test]
-fn two_runs_at_once_do_not_collide() {
+fn concurrent_runs_do_not_conflict() {
     let laboratories = [TestEnv::new(), TestEnv::new()];
     let running = laboratories.each_ref().map(|env| {
         let file = env.file("training.yml", TRAINING);
@@ -226,11 +226,11 @@ fn two_runs_at_once_do_not_collide() {
     }
 }
 
-/// The project's programs in a folder of their own, but for the miner: that is a shell script.
+/// Creates a separate folder with the project's programs, in which the miner is replaced by a shell script.
 pub(crate) fn with_fake_miner(script: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let real = TestEnv::new().programs().to_owned();
-    // A program finds the others beside itself, and a link would lead it back.
+    // A program searches for the others in its own folder, and a link would lead it back to the original one.
     fs::copy(real.join("mirror"), folder.path().join("mirror")).expect("a copy");
     for program in ["mirror-subtensor", "mirror-validator"] {
         symlink(real.join(program), folder.path().join(program)).expect("a link");
@@ -241,7 +241,7 @@ pub(crate) fn with_fake_miner(script: &str) -> TempDir {
     folder
 }
 
-/// Runs an experiment whose miners are this script: it fails and every process is gone.
+/// Runs an experiment whose miners are this script. The run must fail, and every process must end.
 #[track_caller]
 fn fails_with_miner(script: &str) -> Output {
     let programs = with_fake_miner(script);
@@ -253,7 +253,7 @@ fn fails_with_miner(script: &str) -> Output {
 }
 
 #[test]
-fn a_child_that_never_becomes_ready_ends_the_run_with_its_last_words() {
+fn a_miner_that_never_becomes_ready_fails_the_run_with_its_log() {
     let failed = fails_with_miner("echo 'waiting for a licence' >&2; exec sleep 3600");
     assert!(
         failed.err.contains("miner-0 was not ready within 1s"),
@@ -263,24 +263,20 @@ fn a_child_that_never_becomes_ready_ends_the_run_with_its_last_words() {
 }
 
 #[test]
-fn a_child_that_exits_at_once_ends_the_run_with_its_last_words() {
+fn a_miner_that_exits_immediately_fails_the_run_with_its_log() {
     let failed = fails_with_miner("echo 'there is no licence' >&2; exit 3");
     assert!(
-        failed
-            .err
-            .contains("ended with exit status 3 before it was ready"),
+        failed.err.contains("exited with status 3 before it was ready"),
         "{failed:?}"
     );
     assert!(failed.err.contains("there is no licence"), "{failed:?}");
 }
 
 #[test]
-fn a_child_that_is_another_program_ends_the_run_with_what_it_wrote() {
+fn a_miner_that_is_another_program_fails_the_run_with_its_output() {
     let failed = fails_with_miner("echo 'good evening'; exec sleep 3600");
     assert!(
-        failed
-            .err
-            .contains("should have written the address where it listens"),
+        failed.err.contains("should have printed its listen address"),
         "{failed:?}"
     );
     assert!(failed.err.contains("good evening"), "{failed:?}");

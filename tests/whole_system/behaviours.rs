@@ -1,4 +1,4 @@
-//! Miners that misbehave, in a network that does not: what their callers record, and that it repeats.
+//! Tests of a network with some miners that misbehave: the records of their callers, and that the run is repeatable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use mirror_tests::{TestEnv, rows};
 
 use crate::experiment::TRAINING;
 
-/// Of eight miners, two copy, two are sybils, one fails half of its calls and flaps besides, and one learns from
+/// Of eight miners, two copy, two are sybils, one fails half of its calls and additionally flaps, and one learns from
 /// rewards which trick pays.
 const MISBEHAVING: [&str; 3] = [
     "network.validators=2",
@@ -18,7 +18,7 @@ const MISBEHAVING: [&str; 3] = [
      {uids: 7, behaviour: climbing}]",
 ];
 
-/// What `constant` says unless it is told otherwise.
+/// The default answer of `constant`.
 const CONSTANT: &str = "That is a very good question.";
 
 #[test]

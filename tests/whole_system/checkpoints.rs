@@ -1,4 +1,4 @@
-//! Gating models that learn: what a run keeps of them, and what another goes on from.
+//! Tests of gating models that learn: what a run saves of them, and how another run resumes from it.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ const NAMES: [&str; 6] = [
     "lstm.weight_ih_l0",
 ];
 
-/// [`TRAINING`] with a gating model that learns, a checkpoint every twenty steps.
+/// Returns [`TRAINING`] with a gating model that learns and a checkpoint every twenty steps.
 fn sequential() -> String {
     let random = "gating_model: {name: RandomGatingModel, args: {distribution: uniform}}";
     let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/sequential");
@@ -45,13 +45,13 @@ fn table<R: Row>(run: &Run) -> Vec<R> {
     rows(run)
 }
 
-/// Scores of a step's first half, whose question is always the same.
+/// Returns the scores of the first forward of a step, whose prompt is always the same.
 fn first_scores(run: &Run, step: u64) -> Vec<f32> {
     let events: Vec<EventRow> = table(run);
     let event = events
         .into_iter()
         .find(|event| (event.step, event.forward_index) == (step, 0));
-    event.expect("a step has a first half").scores
+    event.expect("a step has a first forward").scores
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn losses_and_parameters_are_tables() {
     assert!(!found.is_empty());
     assert_eq!(
         found, expected,
-        "every ten steps, both halves that were learned from"
+        "every ten steps, for both forwards that were trained on"
     );
     assert!(parameters.iter().all(|row| row.gradient_norm > 0.0));
     assert!(parameters.iter().all(|row| row.histogram.len() == 64));
@@ -93,7 +93,7 @@ fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model()
         running.until_acknowledged("validator-0", events);
         let node = running.node("validator-0");
         node.send(Signal::KILL);
-        eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
+        eventually("a killed node has ended", || (!node.is_alive()).then_some(()));
     }
     let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
@@ -103,14 +103,11 @@ fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model()
     let same = env.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");
     let left = |run| fs::read(checkpoint(run, "00000300.safetensors")).expect("the last checkpoint");
-    assert!(
-        left(&undisturbed) == left(&disturbed),
-        "one model is not the other"
-    );
+    assert!(left(&undisturbed) == left(&disturbed), "the models differ");
 }
 
 #[test]
-fn a_run_goes_on_from_the_checkpoint_of_another() {
+fn a_run_resumes_from_the_checkpoint_of_another() {
     let env = TestEnv::new();
     let file = env.file("sequential.yml", sequential());
     let first = env.done(file, &[]);
@@ -119,7 +116,7 @@ fn a_run_goes_on_from_the_checkpoint_of_another() {
     let middle = middle.to_str().expect("a path in UTF-8");
     let frozen = "model.neuron.learning_rate=0";
 
-    // From another seed, the parameters are the checkpoint's all the same.
+    // With another random seed, the parameters are still those of the checkpoint.
     let ended = env.mirror(&[
         "run", file, "--set", "seed=8", "--set", frozen, "--resume", middle,
     ]);
@@ -129,10 +126,10 @@ fn a_run_goes_on_from_the_checkpoint_of_another() {
     assert_eq!(
         first_scores(&second, 39),
         first_scores(&first, 20),
-        "it learns no more"
+        "the learning rate is 0"
     );
 
-    // A run gives its last.
+    // A run provides its last checkpoint.
     let id = first.layout().root().file_name().expect("a run has an id");
     let id = id.to_str().expect("ids are UTF-8");
     let ended = env.mirror(&["run", file, "--set", frozen, "--resume", id]);
@@ -144,7 +141,7 @@ fn a_run_goes_on_from_the_checkpoint_of_another() {
 }
 
 #[test]
-fn what_cannot_be_gone_on_from_is_refused_before_the_first_step() {
+fn unusable_checkpoints_are_rejected_before_the_first_step() {
     let env = TestEnv::new();
     let file = env.file("sequential.yml", sequential());
     let first = env.done(file, &[]);
@@ -177,7 +174,7 @@ fn what_cannot_be_gone_on_from_is_refused_before_the_first_step() {
 }
 
 #[test]
-fn rewards_go_back_to_those_who_answered() {
+fn rewards_are_sent_to_the_miners_that_answered() {
     let env = TestEnv::new();
     let file = env.file("training.yml", TRAINING);
     let run = env.done(file, &["query.method.args.train_network=true"]);

@@ -1,4 +1,4 @@
-//! What the command line says and where it puts things.
+//! Tests of the output of the command line, and of where it stores runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::experiment::TRAINING;
 
-/// Twenty steps and nothing else: a small run to look at.
+/// A small run of twenty steps.
 const SMALL: [&str; 1] = ["query.method.args.max_iter=20"];
 
 #[track_caller]
@@ -27,10 +27,9 @@ fn lines(ended: &Output) -> Vec<Value> {
         .unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
-/// `check` finds the examples sound, and shows three problems of a wrong file with their three places; so does its
-/// JSON.
+/// `check` accepts the examples, and reports three problems of a wrong file with their positions, as text and as JSON.
 #[test]
-fn check_tells_every_problem_and_its_place() {
+fn check_reports_every_problem_with_its_position() {
     let env = TestEnv::new();
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
     let folders = [configs.clone(), configs.join("attacks")];
@@ -79,9 +78,9 @@ fn check_tells_every_problem_and_its_place() {
     );
 }
 
-/// `components` lists what a file may name, and `schema` knows the same names.
+/// `components` lists what a file may name, and `schema` contains the same names.
 #[test]
-fn components_and_schema_know_the_same_names() {
+fn components_and_schema_have_the_same_names() {
     let env = TestEnv::new();
     let schema = env.mirror(&["schema"]);
     let text = schema.out.clone();
@@ -99,17 +98,20 @@ fn components_and_schema_know_the_same_names() {
         "{names:?}"
     );
     for name in names {
-        assert!(listed.out.contains(name), "`mirror components` leaves {name} out");
+        assert!(
+            listed.out.contains(name),
+            "`mirror components` does not list {name}"
+        );
         assert!(
             text.contains(&format!("\"{name}\"")),
-            "`mirror schema` leaves {name} out"
+            "`mirror schema` does not contain {name}"
         );
     }
 }
 
-/// `run` prints the table of uids and where report and run are; `run --json` says the same to programs.
+/// `run` prints the table of uids and the paths of the report and the run. `run --json` prints the same as JSON.
 #[test]
-fn run_prints_the_table_and_the_places() {
+fn run_prints_the_table_and_the_paths() {
     let env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
     let told = env.mirror(&["run", file, "--offline", "--set", SMALL[0]]);
@@ -123,7 +125,7 @@ fn run_prints_the_table_and_the_places() {
         .lines()
         .find_map(|line| line.strip_prefix("report "))
         .expect("the report's path");
-    let report = fs::read_to_string(env.path().join(report.trim())).expect("the report is there");
+    let report = fs::read_to_string(env.path().join(report.trim())).expect("the report can be read");
     assert!(
         !report.contains("<script src=") && !report.contains("<link "),
         "the report opens without a network"
@@ -157,8 +159,8 @@ fn run_prints_the_table_and_the_places() {
     );
 }
 
-/// `runs list` and `runs show` find a run by its id, the beginning of it, `last`, or its path; `report` makes its
-/// report again; and what is no run is said to be none.
+/// `runs list` and `runs show` find a run by its id, a prefix of the id, `last`, or its path. `report` creates its
+/// report again. An unknown run is an error.
 #[test]
 fn runs_are_found_shown_and_reported_again() {
     let env = TestEnv::new();
@@ -187,9 +189,9 @@ fn runs_are_found_shown_and_reported_again() {
     assert!(none.err.contains("1999") && none.err.contains("runs"), "{none:?}");
 }
 
-/// `show --events` prints upstream's columns as CSV or JSON; `ignore_attr` hides columns there, and drops nothing.
+/// `show --events` prints upstream's columns as CSV or JSON. `ignore_attr` hides columns there, and deletes nothing.
 #[test]
-fn events_are_shown_in_the_seeds_columns_without_the_ignored_ones() {
+fn events_are_shown_in_upstream_columns_without_the_ignored_ones() {
     let env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
     let columns = "completion,message,uids,rewards,scores,all_uids,all_completions,block,is_question,call_time,step,step_sub";
@@ -216,9 +218,10 @@ fn events_are_shown_in_the_seeds_columns_without_the_ignored_ones() {
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
-/// A file with `analysis` alone makes the reports of the runs that it requires, by their query's id and by their own.
+/// A file with only an `analysis` creates the reports of the runs that it requires, by the id of their query and by
+/// their own id.
 #[test]
-fn an_analysis_alone_reads_earlier_runs() {
+fn a_file_with_only_an_analysis_reads_earlier_runs() {
     let env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
     let run = env.done(file, &SMALL);
@@ -247,9 +250,9 @@ fn an_analysis_alone_reads_earlier_runs() {
     );
 }
 
-/// Runs lie where `--runs-dir` says, else where `MIRROR_RUNS` says, else in `runs`.
+/// Runs are stored in the folder given by `--runs-dir`, otherwise by `MIRROR_RUNS`, otherwise in `runs`.
 #[test]
-fn runs_lie_where_they_are_wanted() {
+fn runs_are_stored_in_the_chosen_folder() {
     let mut env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
     let run = |env: &TestEnv, more: &[&str]| {
@@ -267,7 +270,7 @@ fn runs_lie_where_they_are_wanted() {
     assert_eq!(listed.len(), 1);
 }
 
-/// `--set` is checked like the file, and its problems name it.
+/// `--set` is checked like the file, and its problems name the setting.
 #[test]
 fn a_wrong_setting_is_named() {
     let env = TestEnv::new();
@@ -283,9 +286,9 @@ fn a_wrong_setting_is_named() {
     }
 }
 
-/// What cannot be typed is refused with the way to type it.
+/// An invalid command line is rejected with the usage.
 #[test]
-fn an_unknown_command_is_refused() {
+fn an_invalid_command_line_is_rejected() {
     let env = TestEnv::new();
     for words in [&["rnu"][..], &[], &["run"], &["runs", "diff", "last"]] {
         let refused = env.mirror(words);
@@ -294,15 +297,15 @@ fn an_unknown_command_is_refused() {
     }
 }
 
-/// `chain show` prints an epoch of a run as a table and as JSON: the last, or the one that is asked for; of one that is
-/// not there it says which are.
+/// `chain show` prints an epoch of a run as a table and as JSON: the last one, or the one requested. For an unknown
+/// epoch, the error lists those that exist.
 #[test]
 fn the_chain_of_a_run_is_shown_by_epoch() {
     let env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
     env.done(file, &SMALL);
 
-    // Epochs come with blocks 9 and 20 (netuid 1, tempo 10), and with 31, the next after the last step. That one pays
+    // Epochs are in blocks 9 and 20 (netuid 1, tempo 10), and in block 31, the next after the last step. That one pays
     // out what eleven blocks minted.
     let last = json(&env.mirror(&["chain", "show", "last", "--json"]));
     assert_eq!((&last["epoch"], &last["block"]), (&3.into(), &31.into()));
@@ -335,10 +338,10 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     );
 }
 
-/// `models check` prints the largest difference of each quantity; the exit status says whether all are within the
-/// tolerance, and whether the folder was one to check.
+/// `models check` prints the largest difference of each quantity. The exit status indicates whether all are within the
+/// tolerance, and whether the folder can be checked.
 #[test]
-fn models_are_checked_against_what_python_computed() {
+fn models_are_checked_against_results_from_python() {
     let env = TestEnv::new();
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models");
     let within = env.mirror(&["models", "check", fixtures]);
@@ -355,9 +358,9 @@ fn models_are_checked_against_what_python_computed() {
     assert_eq!(env.mirror(&["models", "check"]).status, Some(2));
 }
 
-/// `models embed` and `models tokens` tell of each line of text, and refuse what is no model.
+/// `models embed` and `models tokens` process each line of text, and reject a folder without a model.
 #[test]
-fn lines_become_vectors_and_numbers_of_tokens() {
+fn lines_become_vectors_and_token_counts() {
     let mut env = TestEnv::new();
     env.set(
         "MIRROR_MODELS",
@@ -375,9 +378,9 @@ fn lines_become_vectors_and_numbers_of_tokens() {
     assert_eq!(
         (counts.len(), counts[1]),
         (3, 2),
-        "the marks around an empty text"
+        "an empty text has two special tokens"
     );
-    // A tokenizer, and no model.
+    // This folder has a tokenizer, but no model.
     let refused = env.mirror(&["models", "embed", "sequential", lines, "--offline"]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! The chain with today's rules: validators commit to their weights first and reveal them an epoch later.
+//! Tests of the chain with today's rules: validators commit to their weights first and reveal them an epoch later.
 
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::{Metagraph, WatchRequest};
@@ -10,22 +10,22 @@ use rustix::process::Signal;
 use crate::experiment::TRAINING;
 use crate::network::address;
 
-/// Today's rules in epochs of ten blocks, with weights as often.
+/// Today's rules with epochs of ten blocks, and weights at the same interval.
 const TODAY: [&str; 2] = [
     "network.chain=today",
     "network.hyperparameters={tempo: 9, validator_epoch_length: 10, weights_set_rate_limit: 0, min_allowed_weights: 1}",
 ];
 
-/// The first metagraph in which an epoch has paid a miner.
+/// Returns the first metagraph in which an epoch has paid a miner.
 async fn paid(subtensor: &str) -> Metagraph {
     let client = SubtensorClient::connect(format!("http://{subtensor}")).await;
     let watched = client
         .expect("the chain is reached")
         .watch_metagraph(WatchRequest { lite: false })
         .await;
-    let mut versions = watched.expect("it streams").into_inner();
+    let mut versions = watched.expect("the chain accepts the call").into_inner();
     loop {
-        let version = versions.message().await.expect("it goes on");
+        let version = versions.message().await.expect("the stream continues");
         let version = version.expect("the chain does not end");
         if version.neurons.iter().any(|neuron| neuron.incentive > 0) {
             return version;
@@ -33,7 +33,7 @@ async fn paid(subtensor: &str) -> Metagraph {
     }
 }
 
-/// An epoch pays miners by what was revealed: nobody could set weights in the open.
+/// An epoch pays miners by the revealed weights, because no validator can set weights directly.
 #[test]
 fn an_epoch_pays_for_revealed_weights() {
     let env = TestEnv::new();
@@ -50,12 +50,12 @@ fn an_epoch_pays_for_revealed_weights() {
     let commits = |name: &str| rules.iter().any(|rule| rule.name == name && rule.value == 1);
     assert!(commits("commit_reveal_weights_enabled"));
     let [miners @ .., validator] = &metagraph.neurons[..] else {
-        panic!("nobody is there")
+        panic!("the metagraph is empty")
     };
     assert!(!validator.weights.is_empty());
     let paid: u64 = miners.iter().map(|neuron| neuron.emission).sum();
     assert!(paid > 0 && validator.emission > 0);
-    // What was revealed by then has reached the coordinator before the events after it.
+    // The weights revealed so far reach the coordinator before the events that follow.
     running.until_acknowledged("validator-0", 100);
     running.send(Signal::INT);
     assert_eq!(running.ends().status, Some(1));
@@ -67,9 +67,9 @@ fn an_epoch_pays_for_revealed_weights() {
     );
 }
 
-/// What a validator had committed to before it was killed, it reveals after, and the chain takes it.
+/// A validator reveals weights that it had committed to before it was killed, and the chain accepts them.
 #[test]
-fn a_killed_validator_reveals_what_it_had_committed_to() {
+fn a_killed_validator_reveals_the_weights_that_it_had_committed_to() {
     let env = TestEnv::new();
     let file = env.file("today.yml", TRAINING);
     let settings = [

@@ -1,4 +1,4 @@
-//! How a run ends when somebody wants it to, and when nobody is there any more to want anything.
+//! Tests of the end of a run: on request, and after the coordinator was killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,13 +13,13 @@ use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
 
-/// A killed coordinator's nodes shall be gone within a second; a machine that is busy with other things may need more.
+/// The nodes of a killed coordinator should end within a second. A machine that is busy with other work may need more.
 const GONE: Duration = Duration::from_secs(5);
 
-/// Goes on until it is ended.
+/// A run that continues until it is stopped.
 const ENDLESS: [&str; 2] = ["query.method.args.max_iter=1000000", "network.validators=2"];
 
-/// An endless run that has recorded something.
+/// Starts an endless run and waits until it has recorded something.
 fn under_way(env: &TestEnv) -> RunningCommand {
     let file = env.file("endless.yml", TRAINING);
     let mut running = env.start_run(file, &ENDLESS);
@@ -27,17 +27,16 @@ fn under_way(env: &TestEnv) -> RunningCommand {
     running
 }
 
-/// Ctrl-C, or a request to end, ends every process, keeps every acknowledged event, and says that the run was
-/// interrupted.
+/// Ctrl-C or SIGTERM ends every process, keeps every acknowledged event, and marks the run as interrupted.
 #[test]
-fn once_interrupted_a_run_ends_in_order() {
+fn the_first_interrupt_shuts_a_run_down_in_order() {
     for signal in [Signal::INT, Signal::TERM] {
         let env = TestEnv::new();
         let mut running = under_way(&env);
         let folder = running.folder();
         running.send(signal);
         let ended = running.ends();
-        assert_eq!(logging_below(env.path()), [], "left behind: {ended:?}");
+        assert_eq!(logging_below(env.path()), [], "processes left: {ended:?}");
         assert_eq!(ended.status, Some(1), "{ended:?}");
         assert!(ended.err.contains("ending the run in order"), "{ended:?}");
         assert!(
@@ -46,7 +45,7 @@ fn once_interrupted_a_run_ends_in_order() {
         );
         let run = Run::open(&folder).expect("the run opens");
         assert_eq!(run.state(), State::Interrupted);
-        assert_eq!(rows::<IncidentRow>(&run), [], "nobody died by itself");
+        assert_eq!(rows::<IncidentRow>(&run), [], "no node exited unexpectedly");
         let events: Vec<EventRow> = rows(&run);
         let recorded = events
             .iter()
@@ -56,22 +55,22 @@ fn once_interrupted_a_run_ends_in_order() {
     }
 }
 
-/// The second Ctrl-C waits for nobody, not for a validator that stands still either.
+/// The second Ctrl-C waits for no node, including a validator that is stopped.
 #[test]
-fn twice_interrupted_a_run_ends_at_once() {
+fn the_second_interrupt_ends_a_run_immediately() {
     let env = TestEnv::new();
     let mut running = under_way(&env);
     let folder = running.folder();
     let validator = running.node("validator-1");
     validator.send(Signal::STOP);
-    eventually("the validator stands still", || {
+    eventually("the validator is stopped", || {
         validator.is_stopped().then_some(())
     });
     running.send(Signal::INT);
     running.until_told("ending the run in order");
     running.send(Signal::INT);
     let ended = running.ends();
-    assert_eq!(logging_below(env.path()), [], "left behind: {ended:?}");
+    assert_eq!(logging_below(env.path()), [], "processes left: {ended:?}");
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(ended.err.contains("ending at once"), "{ended:?}");
     assert_eq!(
@@ -80,14 +79,14 @@ fn twice_interrupted_a_run_ends_at_once() {
     );
 }
 
-/// A killed coordinator leaves nothing behind, neither what runs nor what stands still.
+/// A killed coordinator leaves no process, whether running or stopped.
 #[test]
 fn nothing_outlives_a_killed_run() {
     let env = TestEnv::new();
     let mut running = under_way(&env);
     let miner = running.node("miner-3");
     miner.send(Signal::STOP);
-    eventually("the miner stands still", || miner.is_stopped().then_some(()));
+    eventually("the miner is stopped", || miner.is_stopped().then_some(()));
     let nodes = logging_below(env.path());
     assert_eq!(nodes.len(), 1 + 8 + 2, "{nodes:?}");
     let killed = Instant::now();
@@ -96,13 +95,13 @@ fn nothing_outlives_a_killed_run() {
     assert_eq!(running.ends().status, None);
 }
 
-/// The same where one node stands still, one is busy in native code, and a foreign program has children and
-/// grandchildren, some of them in sessions of their own.
+/// The same holds if one node is stopped, one is busy in native code, and a foreign program has children and
+/// grandchildren, some of them in separate sessions.
 #[test]
 fn nothing_outlives_a_killed_coordinator_whatever_it_is_doing() {
     let env = TestEnv::new();
     let mut coordinator = Coordinator::start(env.path(), env.programs());
-    let processes = eventually("the foreign program has its family", || {
+    let processes = eventually("the foreign program has its descendants", || {
         let processes = logging_below(env.path());
         let sleeping = processes
             .iter()
@@ -114,7 +113,7 @@ fn nothing_outlives_a_killed_coordinator_whatever_it_is_doing() {
         let named = processes.iter().filter(|process| process.program == program);
         named.count()
     };
-    // The kernel keeps fifteen characters of a name.
+    // The kernel truncates names to fifteen characters.
     let programs = ["mirror-subtenso", "busy_in_libtorc", "mirror"].map(count);
     assert_eq!(programs, [1, 1, 1], "{processes:?}");
     assert_eq!(
@@ -126,13 +125,13 @@ fn nothing_outlives_a_killed_coordinator_whatever_it_is_doing() {
     coordinator
         .0
         .kill()
-        .expect("a child that was not waited for can be killed");
+        .expect("a child that has not been waited for can be killed");
     all_gone(&processes, killed);
 }
 
 #[track_caller]
 fn all_gone(processes: &[Process], killed: Instant) {
-    within(GONE, "all are gone", || {
+    within(GONE, "all processes have ended", || {
         processes.iter().all(|process| !process.is_alive()).then_some(())
     });
     println!(
@@ -142,13 +141,13 @@ fn all_gone(processes: &[Process], killed: Instant) {
     );
 }
 
-/// The coordinator that is made to be killed.
+/// The coordinator program that the test kills.
 struct Coordinator(Child);
 
 impl Coordinator {
-    /// Starts it, and waits until it has started all that it wants.
+    /// Starts the program, and waits until it has started all its nodes.
     fn start(folder: &Path, programs: &Path) -> Self {
-        let log = fs::File::create(folder.join("coordinator-err")).expect("a file for what it says");
+        let log = fs::File::create(folder.join("coordinator-err")).expect("a file for its standard error");
         let mut child = Command::new(env!("CARGO_BIN_EXE_tests_coordinator"))
             .args([folder, programs])
             .stdin(Stdio::piped())
@@ -161,7 +160,7 @@ impl Coordinator {
         let mut said = String::new();
         BufReader::new(stdout)
             .read_line(&mut said)
-            .expect("it says something");
+            .expect("it prints a line");
         let complaint = fs::read_to_string(folder.join("coordinator-err"));
         assert_eq!(said, "started\n", "{complaint:?}");
         coordinator
@@ -170,7 +169,7 @@ impl Coordinator {
 
 impl Drop for Coordinator {
     fn drop(&mut self) {
-        // An error means that it has ended, which is what is wanted.
+        // An error means that the process has already ended, as intended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

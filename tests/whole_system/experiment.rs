@@ -1,7 +1,7 @@
-//! The experiment that most tests run, each with its own settings over it.
+//! The experiment that most tests run, with different settings.
 
-/// Eight miners of which one call in five fails, six asked at once; a training of forty steps whose acknowledged events
-/// are written down.
+/// Eight miners that fail one call in five, of which each forward asks six, and a training of forty steps whose
+/// acknowledged events are recorded.
 pub(crate) const TRAINING: &str = "\
 seed: 7
 model:
@@ -20,5 +20,5 @@ network:
   record_acknowledged: true
 ";
 
-/// Axons asked by a forward of [`TRAINING`].
+/// Number of axons that a forward of [`TRAINING`] asks.
 pub(crate) const ASKED: usize = 6;

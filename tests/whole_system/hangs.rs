@@ -1,5 +1,5 @@
-//! Nodes that stand still: they are named while they are waited for, then killed, and their policy applies as to a
-//! death.
+//! Tests of nodes that hang: they are named while the run waits for them, then killed, and their restart policy applies
+//! as for a death.
 
 use std::path::PathBuf;
 use std::thread;
@@ -13,14 +13,14 @@ use rustix::process::Signal;
 use crate::experiment::TRAINING;
 use crate::restarts::incidents;
 
-/// Long enough for a node to be stopped in its middle; whoever is silent for a second and a half has hung.
+/// A run that is long enough to stop a node in the middle. A node that is silent for 1.5 s has hung.
 const LONG: [&str; 3] = [
     "query.method.args.max_iter=400",
     "network.validators=2",
     "network.hang_timeout=1500ms",
 ];
 
-/// An experiment in whose middle `node` was stopped.
+/// Starts an experiment and stops `node` in the middle.
 #[track_caller]
 fn stopped(env: &TestEnv, node: &str, settings: &[&str]) -> (RunningCommand, PathBuf, Process) {
     let file = env.file("long.yml", TRAINING);
@@ -32,7 +32,7 @@ fn stopped(env: &TestEnv, node: &str, settings: &[&str]) -> (RunningCommand, Pat
     (running, folder, process)
 }
 
-/// The run ended with this status, and while it waited it said for whom.
+/// Checks that the run ended with this status, and that it named the node while it waited.
 #[track_caller]
 fn named(ended: &Output, status: i32, node: &str) {
     assert_eq!(ended.status, Some(status), "{ended:?}");
@@ -40,7 +40,7 @@ fn named(ended: &Output, status: i32, node: &str) {
     assert!(ended.err.contains(&waiting), "{ended:?}");
 }
 
-/// The run ends well although `node` hung, and has the events of an undisturbed one.
+/// Checks that the run succeeds although `node` hung, and that it has the events of an undisturbed run.
 #[track_caller]
 fn hangs_and_goes_on(node: &str) {
     let env = TestEnv::new();
@@ -60,17 +60,17 @@ fn hangs_and_goes_on(node: &str) {
 }
 
 #[test]
-fn a_validator_that_hangs_is_started_again() {
+fn a_validator_that_hangs_is_restarted() {
     hangs_and_goes_on("validator-1");
 }
 
 #[test]
-fn a_subtensor_that_hangs_is_started_again() {
+fn a_subtensor_that_hangs_is_restarted() {
     hangs_and_goes_on("subtensor");
 }
 
 #[test]
-fn a_miner_that_hangs_is_started_again_where_the_file_says_so() {
+fn a_miner_that_hangs_is_restarted_if_the_file_requires_it() {
     let env = TestEnv::new();
     let (running, folder, _) = stopped(&env, "miner-3", &["network.restart={miners: restart}"]);
     let ended = running.ends();
@@ -105,7 +105,7 @@ fn the_others_finish_without_a_validator_that_hangs() {
 }
 
 #[test]
-fn a_run_fails_by_the_node_that_hangs_where_its_policy_says_so() {
+fn a_run_fails_because_of_a_hung_node_if_its_policy_requires_it() {
     let env = TestEnv::new();
     for (node, policy, what) in [
         ("subtensor", "subtensor: leave", &["hung", "left"][..]),
@@ -116,7 +116,10 @@ fn a_run_fails_by_the_node_that_hangs_where_its_policy_says_so() {
         let (running, folder, _) = stopped(&env, node, &[&format!("network.restart={{{policy}}}")]);
         let ended = running.ends();
         named(&ended, 1, node);
-        let (_, message) = ended.err.split_once("the run failed: ").expect("it says why");
+        let (_, message) = ended
+            .err
+            .split_once("the run failed: ")
+            .expect("the message contains the reason");
         assert!(
             message.contains(&format!("{node} hung: it did not answer health checks for ")),
             "{ended:?}"
@@ -126,9 +129,9 @@ fn a_run_fails_by_the_node_that_hangs_where_its_policy_says_so() {
     }
 }
 
-/// One that goes on in time is no incident.
+/// A node that resumes in time causes no incident.
 #[test]
-fn a_node_that_stands_still_for_a_while_goes_on() {
+fn a_node_that_is_stopped_for_a_while_continues() {
     let env = TestEnv::new();
     for node in ["validator-1", "subtensor"] {
         let (mut running, folder, process) = stopped(&env, node, &["network.hang_timeout=20s"]);
@@ -146,9 +149,9 @@ fn a_node_that_stands_still_for_a_while_goes_on() {
     }
 }
 
-/// A machine that sleeps: the time in which the coordinator stood still itself does not count.
+/// Simulates a machine that sleeps: the time in which the coordinator itself was stopped does not count.
 #[test]
-fn a_coordinator_that_stood_still_blames_nobody() {
+fn a_coordinator_that_was_stopped_reports_no_hung_node() {
     let env = TestEnv::new();
     let file = env.file("long.yml", TRAINING);
     let mut running = env.start_run(file, &LONG);
@@ -159,7 +162,7 @@ fn a_coordinator_that_stood_still_blames_nobody() {
     for node in &nodes {
         node.send(Signal::STOP);
     }
-    // Only time can tell that none was counted.
+    // The absence of an effect can only be observed by waiting.
     thread::sleep(Duration::from_secs(4));
     for node in &nodes {
         node.send(Signal::CONT);
@@ -171,9 +174,9 @@ fn a_coordinator_that_stood_still_blames_nobody() {
     assert!(known.is_empty(), "{known:?}");
 }
 
-/// A chain that the run did not start cannot be started again: the run fails, and says where the chain was.
+/// A chain that the run did not start cannot be restarted: the run fails, and the message contains the chain's address.
 #[test]
-fn a_run_fails_by_a_chain_of_somebody_else_that_hangs() {
+fn a_run_fails_if_a_chain_that_it_did_not_start_hangs() {
     let env = TestEnv::new();
     let file = env.file("long.yml", TRAINING);
     let mut chain = env.start(&[&["chain", "serve", file, "--offline"][..], &["--set", LONG[1]]].concat());

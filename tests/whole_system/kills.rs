@@ -1,9 +1,9 @@
-//! Nodes of every kind killed by force at random moments of running experiments, their start included: the runs end,
-//! nothing is left behind, and whatever is not a killed miner's doing is as in a run that nobody disturbed.
+//! Kills nodes of every kind at random moments of experiments, including their start. The runs must succeed, no process
+//! may be left, and all results except those of killed miners must equal those of an undisturbed run.
 //!
-//! Ten kills, or as many as `MIRROR_KILLS` says, ten of them a run; the moments and the victims come from a seed that
-//! is printed and that `MIRROR_KILL_SEED` sets. Every other run spares the miners: its events are those of the
-//! undisturbed run.
+//! The number of kills is 10, or the value of `MIRROR_KILLS`. Each run has up to [`KILLS_A_RUN`] kills, or twice as
+//! many if there are more than 10 in total. The moments and the victims are drawn from a random seed that is printed
+//! and that `MIRROR_KILL_SEED` sets. Every other run spares the miners: its events are those of the undisturbed run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,16 +17,16 @@ use rustix::process::Signal;
 
 use crate::experiment::{ASKED, TRAINING};
 
-/// Kills of one run where they are few; of many kills each run takes twice as many.
+/// Number of kills in one run. With more than 10 kills in total, each run takes twice as many.
 const KILLS_A_RUN: u64 = 5;
 
-/// Restarts of a node before the run fails.
+/// Maximum number of restarts of a node before the run fails.
 const KILLS_A_NODE: usize = 5;
 
-/// Kills of a run that fall into its start.
+/// Number of kills in one run that happen during its start.
 const AT_THE_START: u64 = 2;
 
-/// Events of a validator, two a step.
+/// Number of events of a validator, two for each step.
 const EVENTS: usize = 2_000;
 
 const LONG: [&str; 3] = [
@@ -35,7 +35,7 @@ const LONG: [&str; 3] = [
     "network.restart={miners: restart}",
 ];
 
-/// The chain, the validators, the miners.
+/// The chain, the validators and the miners.
 const NODES: [&str; 11] = [
     "subtensor",
     "validator-0",
@@ -50,10 +50,10 @@ const NODES: [&str; 11] = [
     "miner-7",
 ];
 
-/// Those before the miners.
+/// Number of nodes that precede the miners.
 const SPARING_MINERS: usize = 3;
 
-/// Numbers that a seed draws one after the other.
+/// A sequence of numbers drawn from a random seed.
 struct Draws {
     seed: Seed,
     drawn: u64,
@@ -66,7 +66,7 @@ impl Draws {
         u32::from_le_bytes([a, b, c, d]) as usize % end
     }
 
-    /// The chain, a validator or a miner, each kind as likely as the others.
+    /// Returns the range of the chain, the validators or the miners, each kind with the same probability.
     fn kind_of(&mut self, miners: bool) -> std::ops::Range<usize> {
         match self.below(if miners { 3 } else { 2 }) {
             0 => 0..1,
@@ -82,7 +82,7 @@ impl Draws {
 }
 
 #[test]
-fn a_network_that_is_killed_again_and_again_goes_on() {
+fn a_network_survives_repeated_kills() {
     let seed = number("MIRROR_KILL_SEED").unwrap_or_else(now);
     println!("MIRROR_KILL_SEED={seed}");
     let kills = number("MIRROR_KILLS").unwrap_or(10);
@@ -130,8 +130,8 @@ fn a_network_that_is_killed_again_and_again_goes_on() {
     println!("killed: {by_node:?}; {at_the_start} of them before they were ready");
 }
 
-/// Kills nodes of a run at random moments: at first while it starts, then at random events. Says how often it killed
-/// which.
+/// Kills nodes of a run at random moments, at first during its start and then at random events. Returns the number of
+/// kills of each node.
 #[track_caller]
 fn kill(
     running: &mut RunningCommand,
@@ -144,7 +144,7 @@ fn kill(
     let mut events = 0;
     for kill in 0..kills {
         if kill < AT_THE_START.min(kills / 2) {
-            // The moment is that in which some node appears.
+            // The moment is when a randomly chosen node appears.
             let moment = NODES[draws.below(NODES.len())];
             running.node(moment);
             assert!(
@@ -160,7 +160,7 @@ fn kill(
             if killed.get(node).is_some_and(|times| *times == KILLS_A_NODE) {
                 continue;
             }
-            // While the network starts not every node is there; later each comes back.
+            // During the start of the network, some nodes do not exist yet. Later, each node is restarted.
             let process = if events == 0 {
                 running.node_now(node)
             } else {
@@ -179,10 +179,10 @@ fn kill(
 #[track_caller]
 fn end(process: &Process) {
     process.send(Signal::KILL);
-    eventually("a killed node is gone", || (!process.is_alive()).then_some(()));
+    eventually("a killed node has ended", || (!process.is_alive()).then_some(()));
 }
 
-/// Returns how many of the kills hit a node that was not ready.
+/// Checks that the incidents match the kills. Returns the number of kills that hit a node that was not ready.
 #[track_caller]
 fn each_kill_is_an_incident(run: &Run, killed: &BTreeMap<&str, usize>) -> usize {
     let known: Vec<IncidentRow> = rows(run);
@@ -194,7 +194,7 @@ fn each_kill_is_an_incident(run: &Run, killed: &BTreeMap<&str, usize>) -> usize 
         if what == "exited" {
             assert_eq!(&times, killed, "{known:?}");
         } else {
-            // One that is killed while it starts again is restarted once for two deaths.
+            // A node that is killed during a restart is restarted once for two deaths.
             let all = |(node, times): (&&str, &usize)| (1..=killed[node]).contains(times);
             assert!(times.len() == killed.len() && times.iter().all(all), "{known:?}");
         }
@@ -211,7 +211,8 @@ fn each_kill_is_an_incident(run: &Run, killed: &BTreeMap<&str, usize>) -> usize 
     before.count()
 }
 
-/// Every forward has all its calls, to the same axons; where the same was asked, only killed miners answered otherwise.
+/// Checks that every forward has all its calls, to the same axons. For equal prompts, only the replies of killed miners
+/// may differ.
 #[track_caller]
 fn only_calls_to_killed_miners_differ(undisturbed: &Run, disturbed: &Run, killed: &BTreeMap<&str, usize>) {
     let (before, after) = (forwards(undisturbed), forwards(disturbed));
@@ -222,7 +223,7 @@ fn only_calls_to_killed_miners_differ(undisturbed: &Run, disturbed: &Run, killed
         assert_eq!(calls.len(), ASKED, "{forward:?}");
         assert!(calls.keys().eq(calls_after.keys()), "{killed:?}, {forward:?}");
         if asked != asked_after {
-            // The best completion of the first half, which is asked in the second, was a killed miner's.
+            // The best completion of the first forward, which is the prompt of the second, was from a killed miner.
             assert_eq!(forward.2, 1, "{killed:?}, {forward:?}");
             continue;
         }
@@ -236,10 +237,10 @@ fn only_calls_to_killed_miners_differ(undisturbed: &Run, disturbed: &Run, killed
     assert!(alike > EVENTS, "hardly any call could be compared: {alike}");
 }
 
-/// Validator, step, half.
+/// Validator, step and forward index.
 type Forward = (String, u64, u32);
 
-/// What was asked, and by uid what came of it.
+/// The prompt, and the outcome and the completion by uid.
 type Calls = (String, BTreeMap<u32, (String, String)>);
 
 fn forwards(run: &Run) -> BTreeMap<Forward, Calls> {
@@ -262,7 +263,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(
         number
             .parse()
-            .unwrap_or_else(|_| panic!("{variable} is a number, and not {number}")),
+            .unwrap_or_else(|_| panic!("{variable} must be a number, not {number}")),
     )
 }
 

@@ -1,4 +1,4 @@
-//! Networks that learn, offline, with what is inside the program.
+//! Tests of networks that learn offline, with the built-in data and models.
 
 use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, LossRow};
@@ -6,13 +6,13 @@ use mirror_tests::{TestEnv, rows};
 
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
 
-/// Events at the end of a run over which scores are averaged: the last fifty steps.
+/// Number of events at the end of a run over which scores are averaged: the last fifty steps.
 const LAST_EVENTS: usize = 100;
 
-/// Uids that are right four times in five, by `learning.yml`.
+/// Number of uids that are right four times in five, in `learning.yml`.
 const GOOD: usize = 8;
 
-/// Chance that a good uid's mean score over these events is above another uid's.
+/// Returns the probability that a good uid's mean score over these events exceeds that of another uid.
 fn auc(events: &[EventRow]) -> f64 {
     let mut sums = vec![0.0; events.first().map_or(0, |event| event.scores.len())];
     for event in events {
@@ -28,9 +28,9 @@ fn auc(events: &[EventRow]) -> f64 {
     above as f64 / (good.len() * others.len()) as f64
 }
 
-/// `configs/learning.yml` with five seeds: whom the gating model scores high after 300 steps.
+/// Runs `configs/learning.yml` with five random seeds, and checks which uids have high scores after 300 steps.
 #[test]
-fn the_gating_model_learns_who_is_right() {
+fn the_gating_model_learns_which_uids_are_right() {
     let env = TestEnv::new();
     let file = format!("{CONFIGS}/learning.yml");
     let mut learned = Vec::new();
@@ -38,7 +38,7 @@ fn the_gating_model_learns_who_is_right() {
         let run = env.done(&file, &[&format!("seed={seed}")]);
         let events: Vec<EventRow> = rows(&run);
         assert!(events.len() > LAST_EVENTS, "{} events", events.len());
-        // The first forward is scored before anything was learned.
+        // The first forward is scored before the model has learned anything.
         let untrained = auc(&events[..1]);
         let trained = auc(&events[events.len() - LAST_EVENTS..]);
         println!("seed {seed}: AUC {untrained:.3} untrained, {trained:.3} after 300 steps");

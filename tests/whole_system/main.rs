@@ -1,4 +1,4 @@
-//! The whole system: real programs, real processes, real sockets, and what a user sees of them.
+//! Tests of the whole system with real programs, processes and sockets, from the point of view of a user.
 
 mod acknowledged;
 mod bad_input;

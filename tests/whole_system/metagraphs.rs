@@ -1,4 +1,4 @@
-//! A run starts from a metagraph, keeps those that it comes through, and one of these starts another run.
+//! Tests that a run starts from a metagraph and saves its metagraphs, and that a saved one can start another run.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ query: {id: training, method: {name: train, args: {max_iter: 25}}}
 network: {metagraph: subnet.json, axons_per_process: 8}
 ";
 
-/// Uids 0 and 3 have permits and have weighed others; uid 3 has more stake.
+/// Uids 0 and 3 have permits and have set weights on others. Uid 3 has more stake.
 fn subnet() -> MetagraphFile {
     let key = |number: u8| PublicKey::from_bytes([number; 32]);
     let neuron = |uid: u8, validates: bool| Neuron {
@@ -44,7 +44,11 @@ fn subnet() -> MetagraphFile {
 fn exported(env: &TestEnv, words: &[&str]) -> MetagraphFile {
     let ended = env.mirror(words);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let path = ended.out.trim().strip_prefix("wrote ").expect("it says where");
+    let path = ended
+        .out
+        .trim()
+        .strip_prefix("wrote ")
+        .expect("it prints the path");
     MetagraphFile::read(&env.path().join(path)).expect("what is exported can be read")
 }
 
@@ -62,7 +66,7 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     let origin = MetagraphFile::read(&kept.join("origin.json")).expect("it is kept");
     assert_eq!(origin, original);
 
-    // Before the first epoch: as it was, but for the hotkeys of who is played.
+    // Before the first epoch, the metagraph is unchanged except for the hotkeys of the assigned uids.
     let first = exported(&env, &["metagraph", "export", "last", "--block", "5"]);
     let ours = |owner| SecretKey::hotkey(&Seed::root(11), owner).public();
     for (uid, (now, before)) in first.neurons.iter().zip(&original.neurons).enumerate() {
@@ -87,14 +91,14 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
     let stake = |metagraph: &MetagraphFile| metagraph.neurons.iter().map(|neuron| neuron.stake).sum::<u64>();
     assert!(stake(&last) > stake(&original));
 
-    // After the first epoch its findings are there, and the validators' stake has grown.
+    // After the first epoch, the metagraph contains its results, and the stake of the validators has grown.
     let paid = exported(&env, &["metagraph", "export", "last", "--epoch", "1"]);
     assert!(stake(&paid) > stake(&original) && stake(&paid) < stake(&last));
     let missing = env.mirror(&["metagraph", "export", "last", "--epoch", "99"]);
     assert_eq!(missing.status, Some(2), "{missing:?}");
     assert!(missing.err.contains("has no epoch 99"), "{missing:?}");
 
-    // What was exported starts another run.
+    // The exported metagraph can start another run.
     last.write(&env.path().join("subnet.json"))
         .expect("it is written");
     let again = env.done(file, &[]);
@@ -106,7 +110,7 @@ fn a_run_starts_from_a_metagraph_and_keeps_its_history() {
 }
 
 #[test]
-fn a_block_that_a_run_does_not_keep_is_refused() {
+fn exporting_a_block_that_was_not_saved_is_rejected() {
     let env = TestEnv::new();
     subnet()
         .write(&env.path().join("subnet.json"))
@@ -119,7 +123,7 @@ fn a_block_that_a_run_does_not_keep_is_refused() {
 }
 
 #[test]
-fn bad_metagraphs_are_refused_before_anything_starts() {
+fn bad_metagraphs_are_rejected_before_any_process_starts() {
     let env = TestEnv::new();
     let file = env.file("started.yml", EXPERIMENT);
     let wrong = r#"[{"uid": 0, "hotkey": "x", "stake": -1}, {"uid": 0, "hotkey": "x", "stake": 2}]"#;

@@ -1,4 +1,4 @@
-//! Models in a run that are asked for what they cannot do: the run goes on and says so, or does not begin.
+//! Tests of models that cannot do what the experiment requires: the run continues and records this, or does not begin.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use crate::experiment::TRAINING;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-gpt2");
 
-/// [`TRAINING`] with another model in place of one that it has.
+/// Returns [`TRAINING`] with one of its models replaced.
 fn with(key: &str, model: &str) -> String {
     let line = TRAINING.lines().find(|line| line.trim_start().starts_with(key));
     TRAINING.replace(line.expect("a model"), &format!("  {key}: {model}"))
 }
 
-/// What a prompt has beyond the model's 128 positions is left out, and the event counts it.
+/// The part of a prompt beyond the model's 128 positions is left out, and the event counts it.
 #[test]
 fn a_prompt_longer_than_the_gating_model_is_counted() {
     let env = TestEnv::new();
@@ -34,9 +34,9 @@ fn a_prompt_longer_than_the_gating_model_is_counted() {
     assert!(losses.iter().all(|row| row.loss.is_finite()));
 }
 
-/// Rewards that are no numbers are recorded and counted, and nothing learns from them.
+/// Rewards that are not finite are recorded and counted, and excluded from learning.
 #[test]
-fn rewards_that_are_no_numbers_are_recorded_and_left_out() {
+fn rewards_that_are_not_finite_are_recorded_and_left_out() {
     let env = TestEnv::new();
     let folder = env.path().join("overflowing");
     overflowing(&folder);
@@ -59,13 +59,13 @@ fn rewards_that_are_no_numbers_are_recorded_and_left_out() {
     assert!(losses.iter().all(|row| row.loss.is_finite()), "{losses:?}");
 }
 
-/// A small reward model whose value head is so large that its values have no place in single precision.
+/// Writes a small reward model whose value head is so large that its values overflow single precision.
 fn overflowing(folder: &Path) {
     fs::create_dir_all(folder).expect("a folder");
     for file in ["config.json", "tokenizer.json"] {
         fs::copy(Path::new(SMALL).join(file), folder.join(file)).expect("a copy");
     }
-    // safetensors: the length of a header, the header in JSON, the numbers.
+    // A safetensors file consists of the length of the header, the header in JSON, and the numbers.
     let bytes = fs::read(Path::new(SMALL).join("model.safetensors")).expect("the parameters");
     let (length, rest) = bytes.split_first_chunk::<8>().expect("a length");
     let (header, numbers) = rest.split_at(u64::from_le_bytes(*length) as usize);
@@ -80,9 +80,9 @@ fn overflowing(folder: &Path) {
     fs::write(folder.join("model.safetensors"), whole).expect("written");
 }
 
-/// Where there is a CUDA device there is nothing to refuse.
+/// On a machine with a CUDA device, there is nothing to reject.
 #[test]
-fn cuda_where_there_is_none_ends_the_run_before_its_first_step() {
+fn a_missing_cuda_device_ends_the_run_before_its_first_step() {
     if Path::new("/dev/nvidia0").exists() {
         return;
     }

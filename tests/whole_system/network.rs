@@ -1,4 +1,4 @@
-//! A validator answers manual calls while its run is in progress.
+//! Tests that a validator answers manual calls while its run is in progress.
 
 use std::fs;
 
@@ -15,10 +15,10 @@ use tonic::transport::Channel;
 
 use crate::experiment::TRAINING;
 
-/// Where a node listens, by its log.
+/// Returns the listen address of a node, from its log.
 pub(crate) fn address(running: &mut RunningCommand, node: &str) -> String {
     let log = Layout::new(running.folder()).log(node);
-    eventually("it says where it listens", || {
+    eventually("the log contains the listen address", || {
         let text = fs::read_to_string(&log).ok()?;
         let (_, after) = text.split_once("listens address=")?;
         Some(after.split_ascii_whitespace().next()?.to_owned())
@@ -33,7 +33,7 @@ fn question(text: &str) -> Vec<Message> {
     vec![message]
 }
 
-/// Has a client do something, and lets it go with its connection.
+/// Runs `work` with a client, and closes the connection afterwards.
 fn with_client<T>(address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channel>) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
@@ -42,7 +42,7 @@ fn with_client<T>(address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channe
     })
 }
 
-/// What a client received from manual calls: a forward, the halves of two training steps, an inference.
+/// The replies to manual calls: a forward, the forwards of two training steps, and an inference.
 struct Got {
     forward: ForwardReply,
     training: Vec<ForwardReply>,
@@ -77,8 +77,8 @@ async fn ask(client: &mut NeuronClient<Channel>) -> Result<Got, tonic::Status> {
     })
 }
 
-/// Manual calls of Forward, Train and Inference get their turn between two steps of an endless query, and are recorded as what
-/// they are.
+/// Manual calls of Forward, Train and Inference are processed between two steps of an endless query, and recorded with
+/// their methods.
 #[test]
 fn a_validator_answers_manual_calls_while_its_query_is_running() {
     let env = TestEnv::new();
@@ -138,7 +138,7 @@ fn a_validator_answers_manual_calls_while_its_query_is_running() {
     );
 }
 
-/// What makes no sense is refused with the reason, and the run goes on.
+/// An invalid call is rejected with a reason, and the run continues.
 #[test]
 fn an_invalid_manual_call_is_refused() {
     let env = TestEnv::new();
@@ -149,7 +149,7 @@ fn an_invalid_manual_call_is_refused() {
     let nothing = with_client(&address, async |client| {
         client.forward(ForwardRequest::default()).await
     });
-    let nothing = nothing.expect_err("there is no message");
+    let nothing = nothing.expect_err("the request has no message");
     assert_eq!(nothing.code(), Code::InvalidArgument, "{nothing}");
     let timeless = InferenceRequest {
         messages: question("when"),
@@ -157,7 +157,7 @@ fn an_invalid_manual_call_is_refused() {
         ..InferenceRequest::default()
     };
     let timeless = with_client(&address, async |client| client.inference(timeless).await);
-    let timeless = timeless.expect_err("that is no time");
+    let timeless = timeless.expect_err("NaN is not a valid timeout");
     assert_eq!(timeless.code(), Code::InvalidArgument, "{timeless}");
     assert!(timeless.message().contains("timeout"), "{timeless}");
 

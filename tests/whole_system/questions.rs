@@ -1,4 +1,4 @@
-//! SQL over runs, expectations and groups, as a user meets them.
+//! Tests of SQL over runs, expectations and groups, from the point of view of a user.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ expect:
 ";
 
 #[test]
-fn an_expectation_that_fails_has_status_3_and_prints_what_decided() {
+fn a_failed_expectation_gives_status_3_and_reports_the_values() {
     if duckdb().is_none() {
         return;
     }
@@ -24,7 +24,7 @@ fn an_expectation_that_fails_has_status_3_and_prints_what_decided() {
     let ended = env.mirror(&["run", file, "--set", "query.method.args.max_iter=10"]);
     assert_eq!(ended.status, Some(3), "{ended:?}");
     assert!(ended.out.contains("\nheld   most calls succeed: "), "{ended:?}");
-    // Alone, a run is a group of one.
+    // A single run is a group of one.
     assert!(
         ended
             .out
@@ -46,7 +46,7 @@ fn an_expectation_that_fails_has_status_3_and_prints_what_decided() {
 }
 
 #[test]
-fn an_expectation_that_cannot_be_asked_stops_the_file_before_anything_runs() {
+fn an_expectation_with_invalid_sql_is_rejected_before_any_process_starts() {
     if duckdb().is_none() {
         return;
     }
@@ -62,7 +62,7 @@ fn an_expectation_that_cannot_be_asked_stops_the_file_before_anything_runs() {
 }
 
 #[test]
-fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
+fn replicates_are_a_group_with_different_seeds_and_can_be_queried_together() {
     if duckdb().is_none() {
         return;
     }
@@ -90,14 +90,14 @@ fn replicates_are_a_group_with_seeds_of_their_own_and_can_be_asked_together() {
         (Some(0), "seed\n7\n8\n"),
         "{asked:?}"
     );
-    // A replicate's own file repeats it alone.
+    // The file of a replicate repeats only that replicate.
     let folder = result["runs"][1]["folder"].as_str().unwrap();
     let resolved = of_result(&Value::from(format!("{folder}/resolved.yml")));
     assert!(resolved.starts_with("seed: 8\nreplicates: 1\n"), "{resolved}");
 }
 
 #[test]
-fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
+fn sql_that_is_invalid_or_writes_is_a_user_error() {
     if duckdb().is_none() {
         return;
     }
@@ -129,9 +129,9 @@ fn a_question_that_is_wrong_or_writes_is_the_users_mistake() {
     assert_eq!(asked.status, Some(2), "{asked:?}");
 }
 
-/// Without DuckDB, whatever does not ask in SQL works, and what does says how to get it.
+/// Without DuckDB, commands that need no SQL work, and the others report how to get it.
 #[test]
-fn without_duckdb_only_questions_fail_and_tell_the_three_ways_to_get_it() {
+fn without_duckdb_only_sql_fails_and_reports_the_three_ways_to_get_it() {
     let mut env = TestEnv::new();
     env.set("MIRROR_DUCKDB", "");
     env.set("MIRROR_CACHE", env.path().join("cache"));
@@ -150,7 +150,7 @@ fn without_duckdb_only_questions_fail_and_tell_the_three_ways_to_get_it() {
     let started = fs::read_dir(env.runs_dir()).unwrap().count();
     assert_eq!(
         started, runs,
-        "a run was started whose expectations cannot be decided"
+        "a run was started although its expectations cannot be evaluated"
     );
 
     let checked = env.mirror(&["check", expecting]);
@@ -164,7 +164,7 @@ fn without_duckdb_only_questions_fail_and_tell_the_three_ways_to_get_it() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 
-    // An executable that does not serve is named.
+    // The error names a file that is not an executable.
     let not_a_program = env.file("text", "not a program");
     env.set("MIRROR_DUCKDB", env.path().join(not_a_program));
     let asked = env.mirror(&["sql", "last", "SELECT 1"]);
@@ -198,9 +198,9 @@ fn check_parses_the_sql_of_expectations() {
     assert_eq!(problems["problems"][0]["severity"], "error", "{problems}");
 }
 
-/// Ctrl-C in the middle of a question ends it, and nothing of it is left on the disk.
+/// Ctrl-C during a query ends it, and leaves no file on the disk.
 #[test]
-fn an_interrupted_question_leaves_nothing_behind() {
+fn an_interrupted_query_leaves_no_files() {
     if duckdb().is_none() {
         return;
     }
@@ -214,7 +214,7 @@ fn an_interrupted_question_leaves_nothing_behind() {
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n % 1000 + 1 FROM t) SELECT max(n) FROM t";
     let asking = env.start(&["sql", "last", endless]);
     // DuckDB has started when the file `parsed.json` exists.
-    mirror_tests::eventually("DuckDB works at the question", || {
+    mirror_tests::eventually("DuckDB executes the query", || {
         let folders = fs::read_dir(&temporary).unwrap().flatten();
         let mut questions = folders.map(|folder| folder.path().join("parsed.json"));
         questions.any(|parsed| parsed.exists()).then_some(())
@@ -223,5 +223,9 @@ fn an_interrupted_question_leaves_nothing_behind() {
     let ended = asking.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(ended.err.contains("the query was interrupted"), "{ended:?}");
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "a folder is left");
+    assert_eq!(
+        fs::read_dir(&temporary).unwrap().count(),
+        0,
+        "no temporary folder is left"
+    );
 }

@@ -1,12 +1,13 @@
-//! The same file and the same seed: the same events, whatever goes wrong on the way and however the miners are packed.
+//! Tests that the same file with the same random seed gives the same events, regardless of faults and of how the miners
+//! are distributed over processes.
 
 use mirror_runs::tables::{ResponseRow, SUCCESS};
 use mirror_tests::{TestEnv, rows};
 
 use crate::experiment::TRAINING;
 
-/// The settings under which a run has most reasons not to repeat: three validators, drawn delays of which some are
-/// longer than the deadline, and a miner that is killed at a step and started again at another.
+/// The settings that make repeatable events most difficult: three validators, drawn delays of which some exceed the
+/// deadline, and a miner that is killed at one step and restarted at another.
 const TROUBLED: [&str; 6] = [
     "query.method.args.max_iter=55",
     "network.validators=3",
@@ -16,16 +17,16 @@ const TROUBLED: [&str; 6] = [
     "faults=[{at: step 20, kill: uid 5, restart_after: 15 steps}]",
 ];
 
-/// Asks the questions of the data in chunks of four, so the last chunk is not full.
+/// Uses the questions of the data in chunks of four, so that the last chunk is not full.
 const CHUNKED: [&str; 3] = [
     "data={id: facts, path: builtin, sample: {method: random, n: 30, seed: 3}}",
     "query.chunk_size=4",
     "network.validators=2",
 ];
 
-/// Two runs of a troubled network have the same events; one from another seed has others.
+/// Two runs of a troubled network have the same events. A run with another random seed has different ones.
 #[test]
-fn a_troubled_run_repeats_from_its_seed() {
+fn a_troubled_run_repeats_with_the_same_random_seed() {
     let env = TestEnv::new();
     let file = env.file("troubled.yml", TRAINING);
     let first = env.done(file, &TROUBLED);
@@ -41,8 +42,8 @@ fn a_troubled_run_repeats_from_its_seed() {
     assert!(different.out.contains("different:"), "{different:?}");
 }
 
-/// The killed miner is out of reach for fifteen steps, then until the validators look at the metagraph again, which
-/// they do every ten blocks. Calls fail by chance, and delays are drawn for those miners that have them.
+/// The killed miner is unreachable for fifteen steps, and then until the validators sync the metagraph, which they do
+/// every ten blocks. Calls fail randomly, and delays are drawn for the miners that have them.
 #[track_caller]
 fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
     for call in calls.iter().filter(|call| !call.timing_dependent) {
@@ -61,7 +62,7 @@ fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
     }
 }
 
-/// Eight miner processes of one axon each and two of four each make the same network.
+/// Eight miner processes with one axon each and two processes with four axons each form the same network.
 #[test]
 fn packing_axons_changes_no_event() {
     let env = TestEnv::new();
@@ -72,7 +73,7 @@ fn packing_axons_changes_no_event() {
     assert_eq!(same.status, Some(0), "{same:?}");
 }
 
-/// `forward` and `inference` ask a chunk of questions at once, and repeat all the same.
+/// `forward` and `inference` ask a chunk of questions concurrently, and are still repeatable.
 #[test]
 fn chunks_of_questions_repeat() {
     let env = TestEnv::new();

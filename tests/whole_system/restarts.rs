@@ -1,4 +1,4 @@
-//! Nodes that die by themselves, and what the file says shall become of them. The run never ends or hangs in silence.
+//! Tests of nodes that die, and of the restart policies in the file. The run never ends or hangs without a message.
 
 use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, SUCCESS};
 use mirror_runs::{Run, State};
@@ -7,26 +7,27 @@ use rustix::process::Signal;
 
 use crate::experiment::TRAINING;
 
-/// Long enough to be killed in twice, with two validators.
+/// A run of two validators that is long enough to kill nodes twice.
 const LONG: [&str; 2] = ["query.method.args.max_iter=400", "network.validators=2"];
 
-/// What became known of a node, in its order.
+/// Returns the incidents of a node in order.
 pub(crate) fn incidents(run: &Run, node: &str) -> Vec<String> {
     let rows: Vec<IncidentRow> = rows(run);
     let of_node = rows.into_iter().filter(|incident| incident.node == node);
     of_node.map(|incident| incident.what).collect()
 }
 
-/// Kills a node by force once the first validator has so many acknowledged events, and waits until it is dead.
+/// Kills a node once the first validator has a number of acknowledged events, and waits until it is dead.
 #[track_caller]
 fn kill(running: &mut RunningCommand, name: &str, events: usize) {
     running.until_acknowledged("validator-0", events);
     let node = running.node(name);
     node.send(Signal::KILL);
-    mirror_tests::eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
+    mirror_tests::eventually("a killed node has ended", || (!node.is_alive()).then_some(()));
 }
 
-/// The run comes to its end although `killed` was killed twice, says so, and has the events of an undisturbed one.
+/// Checks that the run succeeds although `killed` was killed twice, records this, and has the events of an undisturbed
+/// run.
 #[track_caller]
 fn twice_killed_and_the_same_events(killed: &str) {
     let env = TestEnv::new();
@@ -49,19 +50,19 @@ fn twice_killed_and_the_same_events(killed: &str) {
     assert_eq!(acknowledged(disturbed.layout().root(), "validator-0").len(), 800);
 }
 
-/// A validator goes on from what it had learned: its gating model, its history, its place in the query.
+/// A validator resumes with its gating model, its history and its position in the query.
 #[test]
-fn a_killed_validator_goes_on_where_it_was() {
+fn a_killed_validator_resumes_where_it_was() {
     twice_killed_and_the_same_events("validator-1");
 }
 
-/// The chain goes on from its log: same blocks, same metagraph versions.
+/// The chain resumes from its log, with the same blocks and metagraph versions.
 #[test]
-fn a_killed_subtensor_goes_on_where_it_was() {
+fn a_killed_subtensor_resumes_where_it_was() {
     twice_killed_and_the_same_events("subtensor");
 }
 
-/// A miner is left dead unless the file says otherwise. The others go on, and calls to it show that it is gone.
+/// A miner is left dead by default. The other nodes continue, and calls to the miner show that it is unreachable.
 #[test]
 fn a_killed_miner_is_left_dead() {
     let env = TestEnv::new();
@@ -85,9 +86,9 @@ fn a_killed_miner_is_left_dead() {
     );
 }
 
-/// `restart: {miners: restart}` brings it back, at another port, and validators find it there.
+/// With `restart: {miners: restart}` the miner restarts on another port, where the validators find it.
 #[test]
-fn a_killed_miner_comes_back_where_the_file_says_so() {
+fn a_killed_miner_is_restarted_if_the_file_requires_it() {
     let env = TestEnv::new();
     let file = env.file("long.yml", TRAINING);
     let mut running = env.start_run(
@@ -113,7 +114,7 @@ fn a_killed_miner_comes_back_where_the_file_says_so() {
     let after = dead.map_or(&calls[..], |dead| &calls[dead..]);
     assert!(
         after.iter().any(|call| call.outcome == SUCCESS),
-        "it never answered again"
+        "it did not answer after the restart"
     );
     assert!(
         calls
@@ -124,7 +125,7 @@ fn a_killed_miner_comes_back_where_the_file_says_so() {
     );
 }
 
-/// With the policy `leave` the barrier goes on without a dead validator, and the run says from which block on.
+/// With the policy `leave` the barrier continues without a dead validator, and the run records from which block on.
 #[test]
 fn the_others_finish_without_a_validator_that_is_left_dead() {
     let env = TestEnv::new();
@@ -148,7 +149,7 @@ fn the_others_finish_without_a_validator_that_is_left_dead() {
     assert!(last_step("validator-1") < Some(399));
 }
 
-/// A run without validators is over, and has failed.
+/// A run without validators fails.
 #[test]
 fn a_run_whose_validators_all_died_has_failed() {
     let env = TestEnv::new();
@@ -168,13 +169,13 @@ fn a_run_whose_validators_all_died_has_failed() {
     assert!(
         ended
             .err
-            .contains("the run failed: no validator came to the end of its query"),
+            .contains("the run failed: no validator completed its query"),
         "{ended:?}"
     );
     assert_eq!(Run::open(folder).expect("the run opens").state(), State::Failed);
 }
 
-/// A network without its chain is over, and has failed.
+/// A network without its chain fails.
 #[test]
 fn a_run_whose_subtensor_is_left_dead_has_failed() {
     let env = TestEnv::new();
@@ -188,7 +189,7 @@ fn a_run_whose_subtensor_is_left_dead_has_failed() {
     let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
-        ended.err.contains("the run failed: the subtensor is gone"),
+        ended.err.contains("the run failed: the subtensor has exited"),
         "{ended:?}"
     );
     let run = Run::open(folder).expect("the run opens");

@@ -1,4 +1,4 @@
-//! Runs on a chain that somebody started.
+//! Tests of runs on a chain that was started separately.
 
 use mirror_tests::TestEnv;
 use rustix::process::Signal;
@@ -21,7 +21,7 @@ fn on(address: &str) -> String {
 }
 
 #[test]
-fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
+fn a_run_on_a_chain_that_is_already_running_leaves_it_running() {
     let env = TestEnv::new();
     let file = env.file("on_a_chain.yml", EXPERIMENT);
     let mut chain = env.start(&["chain", "serve", file, "--offline"]);
@@ -30,12 +30,16 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
 
     let other_seed = env.start_run(file, &[&endpoint, "seed=6"]).ends();
     assert_eq!(other_seed.status, Some(1), "{other_seed:?}");
-    assert!(other_seed.err.contains("its uid 0 is not"), "{other_seed:?}");
+    assert!(
+        other_seed.err.contains("its uid 0 does not have the hotkey"),
+        "{other_seed:?}"
+    );
 
     let done = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(done.status, Some(0), "{done:?}");
     let exported = env.start(&["metagraph", "export", "last"]).ends();
-    // The first block, one a step, and on to the end of the second epoch, which pays for the last weights.
+    // Blocks: the first, one for each step, and more up to the end of the second epoch, which pays for the last
+    // weights.
     assert!(exported.out.contains("-block-20.json"), "{exported:?}");
 
     let shown = env.start(&["chain", "show", "last"]).ends();
@@ -43,7 +47,7 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
     let reason = format!("its chain ran already, at {address}");
     assert!(shown.err.contains(&reason), "{shown:?}");
 
-    // It is there still, with the blocks of the run before.
+    // The chain is still running, with the blocks of the previous run.
     let second = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(second.status, Some(1), "{second:?}");
     assert!(second.err.contains("it is at block 20 already"), "{second:?}");
@@ -54,5 +58,8 @@ fn a_run_on_a_chain_that_runs_already_leaves_it_running() {
 
     let nobody = env.start_run(file, &[&endpoint]).ends();
     assert_eq!(nobody.status, Some(1), "{nobody:?}");
-    assert!(nobody.err.contains("nothing answers there"), "{nobody:?}");
+    assert!(
+        nobody.err.contains("no chain answers at this address"),
+        "{nobody:?}"
+    );
 }

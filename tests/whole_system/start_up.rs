@@ -1,5 +1,5 @@
-//! Nodes that die or stand still while the network starts: their policy applies from the first process on, each is a
-//! row of `incidents`, and a run that fails names the node that it failed by.
+//! Tests of nodes that die or hang while the network starts: their restart policy applies from the first process on,
+//! each is a row of `incidents`, and the error of a failed run names the node that caused it.
 
 use std::path::PathBuf;
 
@@ -12,30 +12,30 @@ use crate::bad_input::with_fake_miner;
 use crate::experiment::TRAINING;
 use crate::restarts::incidents;
 
-/// So many miners that the first is there long before the last.
+/// Enough miners that the first appears long before the last.
 const MANY: [&str; 3] = [
     "model.metagraph.args.num_nodes=24",
     "network.validators=2",
     "query.method.args.max_iter=100",
 ];
 
-/// The miner that starts last of [`MANY`].
+/// The miner of [`MANY`] that starts last.
 const LAST_MINER: &str = "miner-23";
 
 #[track_caller]
 fn kill(node: &Process) {
     node.send(Signal::KILL);
-    eventually("a killed node is gone", || (!node.is_alive()).then_some(()));
+    eventually("a killed node has ended", || (!node.is_alive()).then_some(()));
 }
 
-/// An experiment that starts, with settings over [`MANY`].
+/// Starts an experiment with settings over [`MANY`].
 fn start<'a>(env: &TestEnv, settings: &[&'a str]) -> RunningCommand {
     let file = env.file("many.yml", TRAINING);
     let settings: Vec<&'a str> = MANY.into_iter().chain(settings.iter().copied()).collect();
     env.start_run(file, &settings)
 }
 
-/// Kills the subtensor when the first miner has appeared and no validator.
+/// Kills the subtensor when the first miner has appeared, but no validator.
 #[track_caller]
 fn kill_the_subtensor_while_miners_start(running: &mut RunningCommand) {
     let subtensor = running.node("subtensor");
@@ -44,7 +44,8 @@ fn kill_the_subtensor_while_miners_start(running: &mut RunningCommand) {
     assert_eq!(running.node_now("validator-0"), None, "the miners had started");
 }
 
-/// Kills the last miner while it starts: the chain, which it has to tell where it listens, stands still meanwhile.
+/// Kills the last miner while it starts. The chain, to which it must report its axon address, is stopped in the
+/// meantime.
 #[track_caller]
 fn kill_a_miner_while_it_starts(running: &mut RunningCommand) {
     let subtensor = running.node("subtensor");
@@ -54,7 +55,7 @@ fn kill_a_miner_while_it_starts(running: &mut RunningCommand) {
     subtensor.send(Signal::CONT);
 }
 
-/// The run comes to its end; what it has recorded of `node` is `what`, and of the other nodes nothing.
+/// Checks that the run succeeds, that `what` are the incidents of `node`, and that there are no others.
 #[track_caller]
 fn ends_well(running: RunningCommand, folder: PathBuf, node: &str, what: &[&str]) -> Run {
     let ended = running.ends();
@@ -67,12 +68,16 @@ fn ends_well(running: RunningCommand, folder: PathBuf, node: &str, what: &[&str]
     run
 }
 
-/// The run fails by `node`, of which it has recorded `what`, and its message names it and no miner beside it.
+/// Checks that the run fails because of `node`, with the incidents `what`, and that the message names it and no miner
+/// in addition.
 #[track_caller]
 fn fails_by(running: RunningCommand, folder: PathBuf, node: &str, what: &[&str], words: &str) {
     let ended = running.ends();
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let (_, message) = ended.err.split_once("the run failed: ").expect("it says why");
+    let (_, message) = ended
+        .err
+        .split_once("the run failed: ")
+        .expect("the message contains the reason");
     assert!(message.contains(words), "{ended:?}");
     let first = message.lines().next().unwrap_or_default();
     assert!(node.starts_with("miner") || !first.contains("miner"), "{ended:?}");
@@ -90,7 +95,7 @@ fn same_events(env: &TestEnv, disturbed: &Run) {
 }
 
 #[test]
-fn a_subtensor_killed_while_miners_start_is_started_again() {
+fn a_subtensor_killed_while_miners_start_is_restarted() {
     let env = TestEnv::new();
     let mut running = start(&env, &[]);
     let folder = running.folder();
@@ -100,7 +105,7 @@ fn a_subtensor_killed_while_miners_start_is_started_again() {
 }
 
 #[test]
-fn a_subtensor_killed_while_it_starts_is_started_again() {
+fn a_subtensor_killed_while_it_starts_is_restarted() {
     let env = TestEnv::new();
     let mut running = start(&env, &[]);
     let folder = running.folder();
@@ -110,7 +115,7 @@ fn a_subtensor_killed_while_it_starts_is_started_again() {
 }
 
 #[test]
-fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
+fn a_miner_killed_while_it_starts_is_restarted_if_the_file_requires_it() {
     let env = TestEnv::new();
     let mut running = start(&env, &["network.restart={miners: restart}"]);
     let folder = running.folder();
@@ -118,7 +123,7 @@ fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
     let run = ends_well(running, folder, LAST_MINER, &["exited", "restarted"]);
     let deaths: Vec<IncidentRow> = rows(&run);
     assert!(deaths[0].detail.contains("before it was ready"), "{deaths:?}");
-    // The chain began when the miner was there. Only its transaction tells that it was its second start.
+    // The chain began once the miner was ready. Only the miner's transaction shows that this was its second start.
     let undisturbed = env.done("many.yml", &MANY);
     let diff = env.diff(&undisturbed, &run);
     let mut differences = diff.out.lines().filter(|line| line.contains("only in the"));
@@ -130,7 +135,7 @@ fn a_miner_killed_while_it_starts_is_started_again_where_the_file_says_so() {
 }
 
 #[test]
-fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_goes_on() {
+fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_continues() {
     let env = TestEnv::new();
     let mut running = start(&env, &[]);
     let folder = running.folder();
@@ -146,7 +151,7 @@ fn a_miner_killed_while_it_starts_is_left_dead_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_validator_killed_while_it_starts_is_started_again() {
+fn a_validator_killed_while_it_starts_is_restarted() {
     let env = TestEnv::new();
     let mut running = start(&env, &[]);
     let folder = running.folder();
@@ -156,7 +161,7 @@ fn a_validator_killed_while_it_starts_is_started_again() {
     same_events(&env, &run);
 }
 
-/// The blocks go on without it from the first.
+/// The blocks continue without the validator from the first one on.
 #[test]
 fn a_validator_killed_while_it_starts_can_be_left_dead() {
     let env = TestEnv::new();
@@ -169,18 +174,18 @@ fn a_validator_killed_while_it_starts_can_be_left_dead() {
 }
 
 #[test]
-fn a_run_fails_by_the_subtensor_that_its_policy_leaves_dead_and_not_by_the_miners_that_wait_for_it() {
+fn a_run_fails_because_of_a_dead_subtensor_and_not_because_of_the_miners_that_wait_for_it() {
     let env = TestEnv::new();
     for (policy, what, words) in [
         (
             "leave",
             &["exited", "left"][..],
-            "the subtensor is gone: subtensor was ended by signal 9",
+            "the subtensor has exited: subtensor was terminated by signal 9",
         ),
         (
             "fail",
             &["exited"],
-            "subtensor was ended by signal 9, and its policy is that the run fails then",
+            "subtensor was terminated by signal 9, and its restart policy is `fail`",
         ),
     ] {
         let mut running = start(&env, &[&format!("network.restart={{subtensor: {policy}}}")]);
@@ -191,9 +196,9 @@ fn a_run_fails_by_the_subtensor_that_its_policy_leaves_dead_and_not_by_the_miner
 }
 
 #[test]
-fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
+fn a_run_fails_because_of_a_miner_or_a_validator_if_its_policy_requires_it() {
     let env = TestEnv::new();
-    let words = "before it was ready, and its policy is that the run fails then";
+    let words = "before it was ready, and its restart policy is `fail`";
     let mut running = start(&env, &["network.restart={miners: fail}"]);
     let folder = running.folder();
     kill_a_miner_while_it_starts(&mut running);
@@ -202,7 +207,7 @@ fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
         folder,
         LAST_MINER,
         &["exited"],
-        &format!("{LAST_MINER} was ended by signal 9 {words}"),
+        &format!("{LAST_MINER} was terminated by signal 9 {words}"),
     );
 
     let mut running = start(&env, &["network.restart={validators: fail}"]);
@@ -213,7 +218,7 @@ fn a_run_fails_by_a_miner_or_a_validator_whose_policy_says_so() {
         folder,
         "validator-1",
         &["exited"],
-        "validator-1 was ended by signal 9",
+        "validator-1 was terminated by signal 9",
     );
 }
 
@@ -231,13 +236,13 @@ fn a_run_fails_without_a_validator() {
         folder,
         "validator-0",
         &["exited", "left"],
-        "no validator came to the end of its query: validator-0 was ended by signal 9",
+        "no validator completed its query: validator-0 was terminated by signal 9",
     );
 }
 
-/// After five restarts in vain the run says which node it was and what that logged.
+/// After five failed restarts, the message contains the name and the log of the node.
 #[test]
-fn a_node_that_never_starts_is_given_up() {
+fn a_node_that_never_starts_fails_the_run() {
     let programs = with_fake_miner("echo 'there is no licence' >&2; exit 3");
     let env = TestEnv::with_programs(PathBuf::from(programs.path()));
     let file = env.file("one.yml", TRAINING);
@@ -248,13 +253,13 @@ fn a_node_that_never_starts_is_given_up() {
     let folder = running.folder();
     let mut what = vec!["exited"; 6];
     what.push("left");
-    let words = "miners-0-7 ended with exit status 3 before it was ready, after 5 restarts; the end of its log:\n    there is no licence";
+    let words = "miners-0-7 exited with status 3 before it was ready, after 5 restarts; the end of its log:\n    there is no licence";
     fails_by(running, folder, "miners-0-7", &what, words);
 }
 
-/// One that stands still before it is ready is killed in time.
+/// A validator that is stopped before it is ready is killed after the timeout.
 #[test]
-fn a_validator_that_stands_still_while_it_starts_is_started_again() {
+fn a_validator_that_is_stopped_while_it_starts_is_restarted() {
     let env = TestEnv::new();
     let mut running = start(&env, &["network.ready_timeout=2s", "network.hang_timeout=2s"]);
     let folder = running.folder();
@@ -263,7 +268,7 @@ fn a_validator_that_stands_still_while_it_starts_is_started_again() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     let known = incidents(&run, "validator-1");
-    // Where the signal comes late, the validator is ready, and has hung.
+    // If the signal arrives late, the validator is already ready and hangs.
     assert!(
         known == ["unready", "restarted"] || known == ["hung", "restarted"],
         "{known:?}"
@@ -271,9 +276,9 @@ fn a_validator_that_stands_still_while_it_starts_is_started_again() {
     same_events(&env, &run);
 }
 
-/// The chain hangs while the miners start. They wait for it, longer than they may take themselves.
+/// The chain hangs while the miners start. They wait for it, longer than their own timeout.
 #[test]
-fn a_subtensor_that_hangs_while_miners_start_is_started_again() {
+fn a_subtensor_that_hangs_while_miners_start_is_restarted() {
     let env = TestEnv::new();
     let mut running = start(&env, &["network.ready_timeout=1s", "network.hang_timeout=3s"]);
     let folder = running.folder();

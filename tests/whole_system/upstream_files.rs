@@ -1,5 +1,5 @@
-//! Upstream's own experiment files, unmodified. They are not part of this project; where they are missing the
-//! tests say so, and in continuous integration they must be there.
+//! Tests with upstream's unmodified experiment files. They are not part of this project. If they are missing, the tests
+//! are skipped with a message, except in continuous integration, where they are required.
 
 use std::env;
 use std::fs;
@@ -10,15 +10,15 @@ use mirror_runs::Run;
 use mirror_runs::tables::{EpochRow, EventRow, LossRow, ResponseRow, SUCCESS};
 use mirror_tests::{TestEnv, rows};
 
-/// Beside this project.
+/// The folder next to this project that contains the files.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
 
-/// A test environment with upstream's data under its name, and the path of one of its files. `None`, said aloud: they are not
-/// here.
+/// Returns a test environment with upstream's data under its name, and the path of one of its files. `None`, with a
+/// message, if the files are missing.
 fn upstream_file(name: &str) -> Option<(TestEnv, String)> {
     let Ok(fixtures) = fs::canonicalize(FIXTURES) else {
         assert!(env::var_os("CI").is_none(), "{FIXTURES} is missing");
-        println!("skipped: there is no {FIXTURES}");
+        println!("skipped: {FIXTURES} does not exist");
         return None;
     };
     let mut env = TestEnv::new();
@@ -35,8 +35,8 @@ fn upstream_file(name: &str) -> Option<(TestEnv, String)> {
     Some((env, file.display().to_string()))
 }
 
-/// What holds of every training: each step has its question, and its answer where the question found a completion; a
-/// call succeeds with a completion longer than ten characters; ten axons are asked.
+/// Checks the properties of every training: each step has its question, and its answer if the question found a
+/// completion. A call succeeds with a completion longer than ten characters. Each forward asks ten axons.
 #[track_caller]
 fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
     let events: Vec<EventRow> = rows(run);
@@ -69,7 +69,8 @@ fn is_a_training(run: &Run, steps: u64, miners: usize) -> Vec<ResponseRow> {
     calls
 }
 
-/// `dummy_config.yml`: ten steps, sixteen miners, and an epoch of the chain at its end that does not pay all the same.
+/// `dummy_config.yml`: ten steps, sixteen miners, and a final epoch of the chain that does not pay all miners the same
+/// amount.
 #[test]
 fn the_dummy_file_runs_and_ends_with_an_epoch_that_pays_unequally() {
     let Some((env, file)) = upstream_file("dummy_config.yml") else {
@@ -95,9 +96,9 @@ fn the_subnet_file_runs() {
     is_a_training(&env.done(&file, &[]), 99, 64);
 }
 
-/// `dendrite_config.yml`: 499 steps; the miners fail as often as the file says, and uid 7 always.
+/// `dendrite_config.yml`: 499 steps. The miners fail at the rates in the file, and uid 7 always fails.
 #[test]
-fn the_dendrite_file_runs_and_miners_fail_as_often_as_it_says() {
+fn the_dendrite_file_runs_and_miners_fail_at_its_rates() {
     let Some((env, file)) = upstream_file("dendrite_config.yml") else {
         return;
     };
@@ -118,7 +119,7 @@ fn the_dendrite_file_runs_and_miners_fail_as_often_as_it_says() {
     }
 }
 
-/// As the file says; baseline 0.
+/// Returns the fail rate in the file. The baseline is 0.
 fn named_fail_rate(uid: u32) -> f64 {
     match uid {
         1 => 0.1,
@@ -129,10 +130,10 @@ fn named_fail_rate(uid: u32) -> f64 {
     }
 }
 
-/// Whether `successes` of `trials` lies within the central 99.9% of the binomial distribution: each tail from there on
-/// has more than 0.05%.
+/// Returns whether `successes` of `trials` is within the central 99.9% of the binomial distribution: both tails that
+/// begin at `successes` exceed 0.05%.
 fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
-    // The distribution after no trial, then after each, from the one before.
+    // Starts with the distribution after no trial, and updates it for each trial.
     let mut mass = vec![0.0; trials + 1];
     mass[0] = 1.0;
     for trial in 1..=trials {
@@ -146,8 +147,8 @@ fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
     lower > 0.000_5 && upper > 0.000_5
 }
 
-/// `seq_config.yml`: ten steps, in which the gating model learns. Its tokenizer is one of ours under the name that the
-/// file has.
+/// `seq_config.yml`: ten steps, in which the gating model learns. A tokenizer of this project replaces the one that the
+/// file names.
 #[test]
 fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     let Some((mut env, file)) = upstream_file("seq_config.yml") else {
@@ -172,10 +173,10 @@ fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     assert_eq!(
         losses.len(),
         answered,
-        "each half of a step that was answered trains"
+        "each forward with a completion has a training step"
     );
     assert!(losses.iter().all(|row| row.loss.is_finite() && row.loss >= 0.0));
-    // The question that asks for a question is the same each time, and its scores move as the model learns.
+    // The prompt that requests a question is the same each time, and its scores change as the model learns.
     let first_halves: Vec<_> = events.iter().filter(|event| event.forward_index == 0).collect();
     assert!(
         first_halves
@@ -187,9 +188,9 @@ fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     assert_eq!(diff.status, Some(0), "{diff:?}");
 }
 
-/// Without the tokenizer the run stops before it begins, and says all that can be done.
+/// Without the tokenizer, the run is rejected before it begins, with all ways to provide it.
 #[test]
-fn a_tokenizer_that_is_nowhere_stops_the_run() {
+fn a_missing_tokenizer_stops_the_run() {
     let Some((env, file)) = upstream_file("seq_config.yml") else {
         return;
     };
@@ -202,5 +203,5 @@ fn a_tokenizer_that_is_nowhere_stops_the_run() {
     ] {
         assert!(refused.err.contains(way), "{refused:?}");
     }
-    assert!(!Path::exists(&env.runs_dir()), "nothing was begun");
+    assert!(!Path::exists(&env.runs_dir()), "no run was started");
 }

@@ -1,4 +1,4 @@
-//! DuckDB's executable, which answers SQL, in the cache. `mirror` finds it there as `bin/duckdb`.
+//! DuckDB's executable, which executes SQL, in the cache. `mirror` finds it there as `bin/duckdb`.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::wheels::{Bundle, Part, Wheel, cache_folder, point};
 
 pub(crate) static DUCKDB: Bundle = Bundle {
     name: "duckdb",
-    sizes: "21 MB, once; 62 MB are kept",
+    sizes: "a 21 MB download, once, and 62 MB on disk",
     remedy: "`pip install duckdb-cli` and put `duckdb` on the PATH, or set MIRROR_DUCKDB to an executable",
     notes: &[],
     wheels: &[Wheel {
@@ -27,16 +27,17 @@ pub(crate) static DUCKDB: Bundle = Bundle {
     }],
 };
 
-/// The oldest version that `mirror` takes from the search path: major and minor number. `mirror-sql` has the same.
+/// The oldest version, as major and minor number, that `mirror` accepts from the search path. `mirror-sql` has the
+/// same.
 const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
-/// Makes sure that `mirror` finds DuckDB: the user's own, which `MIRROR_DUCKDB` names or which is on the search path
-/// and new enough, or the one that is fetched once.
+/// Makes sure that `mirror` finds DuckDB: the user's executable, which `MIRROR_DUCKDB` names or which is on the search
+/// path and recent enough, or else the one that is downloaded once.
 ///
 /// # Errors
 ///
-/// When there is none for this system, when something that fetching needs is missing, or when fetching or writing
-/// fails.
+/// Returns an error if there is none for this system, if a program that the download requires is missing, or if the
+/// download or writing fails.
 pub(crate) fn set_up() -> Result<()> {
     let named = env::var_os("MIRROR_DUCKDB").is_some_and(|own| !own.is_empty());
     if named || is_on_path() {
@@ -44,11 +45,11 @@ pub(crate) fn set_up() -> Result<()> {
     }
     let place = DUCKDB.set_up()?;
     let programs = cache_folder(|name| env::var_os(name))?.join("bin");
-    fs::create_dir_all(&programs).with_context(|| format!("cannot make {}", programs.display()))?;
+    fs::create_dir_all(&programs).with_context(|| format!("cannot create {}", programs.display()))?;
     point(&programs.join("duckdb"), &place.join("duckdb"))
 }
 
-/// Whether the `duckdb` on the search path is new enough.
+/// Returns whether the `duckdb` on the search path is recent enough.
 fn is_on_path() -> bool {
     let asked = Command::new("duckdb")
         .arg("--version")
@@ -60,7 +61,7 @@ fn is_on_path() -> bool {
     })
 }
 
-/// Major and minor number of what `duckdb --version` prints: `v1.5.6 (Variegata) 1234abcd`.
+/// Parses the major and minor number in the output of `duckdb --version`: `v1.5.6 (Variegata) 1234abcd`.
 fn version_of(printed: &str) -> Option<(u32, u32)> {
     let mut numbers = printed.strip_prefix('v')?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_from_what_duckdb_prints() {
+    fn the_version_is_parsed_from_the_output_of_duckdb() {
         assert_eq!(version_of("v1.5.6 (Variegata) 0123456789"), Some((1, 5)));
         assert_eq!(version_of("v2.0.0-dev1"), Some((2, 0)));
         assert!(version_of("v1.4.9").is_some_and(|version| version < MINIMUM_VERSION));

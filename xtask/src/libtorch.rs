@@ -1,6 +1,6 @@
-//! libtorch for processors, in the cache, reached by the link `.libtorch`.
+//! libtorch for CPUs, in the cache, with the link `.libtorch` to it.
 //!
-//! It is taken from PyTorch's wheels, of which it is a small part.
+//! It is extracted from PyTorch's wheels, of which it is a small part.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 
 use crate::wheels::{Bundle, Part, Wheel, point};
 
-/// The release of libtorch that the tch crate of this workspace is made for.
+/// The release of libtorch that the tch crate of this workspace requires.
 const VERSION: &str = "2.13.0";
 
 /// The link in the checkout that `.cargo/config.toml` names.
@@ -27,9 +27,9 @@ const fn library(member: &'static str, target: &'static str, size: u64) -> Part 
 
 pub(crate) static LIBTORCH: Bundle = Bundle {
     name: "libtorch",
-    sizes: "542 MB, once; 489 MB are kept",
-    remedy: "get libtorch 2.13.0 for this system and set LIBTORCH to its folder (the one with include and lib)",
-    // torch-sys holds this against the release that it is made for.
+    sizes: "a 542 MB download, once, and 489 MB on disk",
+    remedy: "download libtorch 2.13.0 for this system and set LIBTORCH to its folder (the one with include and lib)",
+    // torch-sys compares this with the release that it requires.
     notes: &[("build-version", VERSION)],
     wheels: &[
         Wheel {
@@ -37,7 +37,7 @@ pub(crate) static LIBTORCH: Bundle = Bundle {
             version: VERSION,
             file: "torch-2.13.0-cp312-cp312-manylinux_2_28_x86_64.whl",
             sha256: "796633c4cdf0fe2cdced72d8f88f22e73dbcfce83132763162f6d4bff13b820b",
-            // Without libtorch_cuda.so the build is one for processors.
+            // Without libtorch_cuda.so, the build is one for CPUs.
             parts: &[
                 Part::Folder {
                     member: "torch/include/",
@@ -49,7 +49,7 @@ pub(crate) static LIBTORCH: Bundle = Bundle {
                 library("torch/lib/libgomp.so.1", "lib/libgomp.so.1", 254_009),
             ],
         },
-        // The first wheel's libtorch_cpu.so is linked with the next two, even where there is no CUDA device.
+        // The first wheel's libtorch_cpu.so is linked with the next two, even without a CUDA device.
         Wheel {
             name: "nvidia-cuda-runtime",
             version: "13.5.37",
@@ -75,12 +75,12 @@ pub(crate) static LIBTORCH: Bundle = Bundle {
     ],
 };
 
-/// Makes sure that a build finds libtorch: the user's own, or the one that is fetched once.
+/// Makes sure that a build finds libtorch: the user's, or the one that is downloaded once.
 ///
 /// # Errors
 ///
-/// When the user's own is not there, when there is none for this system, when something that
-/// fetching needs is missing, or when fetching or writing fails.
+/// Returns an error if the user's libtorch does not exist, if there is none for this system, if a program that the
+/// download requires is missing, or if the download or writing fails.
 pub(crate) fn set_up(checkout: &Path) -> Result<()> {
     let link = checkout.join(LINK);
     match Choice::of_environment(&link, |name| env::var_os(name)) {
@@ -91,8 +91,8 @@ pub(crate) fn set_up(checkout: &Path) -> Result<()> {
                 .join("lib");
             ensure!(
                 libraries.is_dir(),
-                "LIBTORCH names your own libtorch, but there is no folder {}: \
-                 set LIBTORCH to a libtorch {VERSION}, or unset it to have one fetched",
+                "LIBTORCH is set, but the folder {} does not exist: \
+                 set LIBTORCH to a libtorch {VERSION}, or unset it to download one",
                 libraries.display()
             );
             Ok(())
@@ -101,19 +101,19 @@ pub(crate) fn set_up(checkout: &Path) -> Result<()> {
     }
 }
 
-/// Which libtorch a build uses.
+/// The libtorch that a build uses.
 #[derive(Debug, PartialEq)]
 enum Choice {
-    /// The one inside the PyTorch of the user's Python (`LIBTORCH_USE_PYTORCH`).
+    /// The one in the PyTorch of the user's Python (`LIBTORCH_USE_PYTORCH`).
     Pytorch,
-    /// The user's own, in this folder (`LIBTORCH`).
+    /// The user's libtorch in this folder (`LIBTORCH`).
     Own(PathBuf),
-    /// The one that set-up puts behind the link.
+    /// The one that the set-up downloads and links.
     Fetched,
 }
 
 impl Choice {
-    /// Cargo sets `LIBTORCH` to the link where the user has not set it.
+    /// Determines the choice. Cargo sets `LIBTORCH` to the link if the user has not set it.
     fn of_environment(link: &Path, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         if variable("LIBTORCH_USE_PYTORCH").is_some() {
             return Self::Pytorch;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_libtorch_of_the_users_own_wins() {
+    fn the_users_libtorch_takes_precedence() {
         let link = Path::new("/checkout/.libtorch");
         let choice = |set: &[_]| Choice::of_environment(link, variables(set));
         assert_eq!(choice(&[]), Choice::Fetched);

@@ -1,8 +1,8 @@
-//! The chores of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
+//! The tasks of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
-//! It hands the work to cargo and adds what cargo cannot know: that libtorch has to be there first ([`libtorch`]) and
-//! that SQL is answered by DuckDB ([`duckdb`]), which programs the machine lacks ([`prerequisites`]), and that an
-//! experiment and the whole-system tests need the node binaries beside each other.
+//! Cargo does the work. This program adds what cargo does not do: it provides libtorch ([`libtorch`]) and DuckDB, which
+//! executes SQL ([`duckdb`]), reports missing programs ([`prerequisites`]), and builds all node binaries into one
+//! folder for an experiment and for the whole-system tests.
 
 mod duckdb;
 mod libtorch;
@@ -27,14 +27,14 @@ compile_error!("the nodes are Unix processes: on Windows, work inside WSL");
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup             fetch libtorch and DuckDB once; every command below does it too
+  setup             download libtorch and DuckDB once; every command below does it too
   run FILE [ARGS]   build the programs and run the experiment FILE (ARGS go to `mirror run`)
-  test [ARGS]       build the programs and run every test, with the documentation's examples
+  test [ARGS]       build the programs and run every test, including the documentation's examples
   test -p CRATE     build and run the tests of one crate and the programs that they start
-                    (ARGS go to the test runner, and leave the documentation's examples out)
+                    (ARGS go to the test runner, and exclude the documentation's examples)
   lint              check the format, the width of comments, clippy's lints, and the dependencies' licences and sources
   doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
-                    the documentation, warnings being errors
+                    the documentation with warnings as errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
 
 /// The packages whose binaries make up an experiment: the coordinator and the three nodes.
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// A command of the command line.
 #[derive(Debug, PartialEq)]
 enum Chore {
     Help,
@@ -128,7 +128,7 @@ impl Chore {
         }
     }
 
-    /// Only SQL needs DuckDB: what can do without it goes on.
+    /// Sets up DuckDB. Only SQL requires it, so for commands that can work without it a failure is only a warning.
     fn set_up_duckdb(&self) -> Result<()> {
         match self {
             Self::SetUp => duckdb::set_up(),
@@ -143,10 +143,10 @@ impl Chore {
     }
 }
 
-/// The work tree whose chores are done, and where its programs are built.
+/// The work tree and the folder of its programs.
 struct Checkout {
     root: PathBuf,
-    /// The folder of release binaries, `target/release` unless cargo was told otherwise.
+    /// The folder of release binaries, `target/release` by default.
     release: PathBuf,
 }
 
@@ -155,12 +155,12 @@ impl Checkout {
         let package = env::var_os("CARGO_MANIFEST_DIR").context("start this program as `cargo xtask`")?;
         let root = Path::new(&package)
             .parent()
-            .context("the xtask package lies in no workspace")?;
-        let program = env::current_exe().context("cannot tell where this program lies")?;
+            .context("the xtask package is not in a workspace")?;
+        let program = env::current_exe().context("cannot determine the path of this program")?;
         let release = program
             .ancestors()
             .nth(2)
-            .with_context(|| format!("{} lies in no target folder", program.display()))?
+            .with_context(|| format!("{} is not in a target folder", program.display()))?
             .join("release");
         Ok(Self {
             root: root.to_owned(),
@@ -171,7 +171,7 @@ impl Checkout {
     fn run(&self, experiment: &OsStr, arguments: &[OsString]) -> Result<()> {
         build_programs()?;
         let mirror = self.release.join("mirror");
-        // Replaced by it, this program stands in the way of no signal and of no exit code.
+        // exec replaces this process, so signals and the exit code pass through unchanged.
         let error = Command::new(&mirror)
             .arg("run")
             .arg(experiment)
@@ -189,7 +189,7 @@ impl Checkout {
         check_features()?;
         if !prerequisites::on_path("cargo-deny") {
             eprintln!(
-                "the dependencies are not checked: `cargo install --locked cargo-deny` brings what does"
+                "skipped the check of dependencies: run `cargo install --locked cargo-deny` to enable it"
             );
             return Ok(());
         }
@@ -205,8 +205,8 @@ impl Checkout {
     }
 }
 
-/// Checks that each crate, built alone, takes the dependencies that were built for all crates together. They differ
-/// where a feature is missing in `crates/mirror-features/Cargo.toml`, and then they are compiled again.
+/// Checks that each crate, built alone, uses the dependencies that were built for all crates together. If a feature is
+/// missing in `crates/mirror-features/Cargo.toml`, a dependency differs and is compiled again.
 fn check_features() -> Result<()> {
     let listed = output(&mut cargo("tree --workspace --depth 0 --prefix none"))?;
     let packages = listed.lines().filter_map(|line| line.split_whitespace().next());
@@ -218,14 +218,14 @@ fn check_features() -> Result<()> {
     }
     ensure!(
         differing.is_empty(),
-        "these dependencies are compiled more than once, because crates ask for different features of them; name all the \
+        "these dependencies are compiled more than once, because crates enable different features of them: list all the \
          features in crates/mirror-features/Cargo.toml (under build-dependencies for one of a build script or a macro):\n  {}",
         differing.into_iter().collect::<Vec<_>>().join("\n  ")
     );
     Ok(())
 }
 
-/// The packages of a registry that cargo compiled, from its messages: one JSON object a line.
+/// Returns the packages of a registry that cargo compiled, from its messages, which are one JSON object per line.
 fn compiled_dependencies(messages: &str) -> impl Iterator<Item = String> {
     let compiled = messages.lines().filter(|line| line.contains("\"fresh\":false"));
     compiled.filter_map(|line| {
@@ -260,7 +260,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
     succeed(runner.args(arguments))
 }
 
-/// The packages that a test runner's arguments name.
+/// Returns the packages that a test runner's arguments name.
 fn packages(arguments: &[OsString]) -> Vec<&OsStr> {
     let mut words = arguments.iter();
     let mut named = Vec::new();
@@ -298,18 +298,18 @@ fn build_programs() -> Result<()> {
     succeed(&mut build)
 }
 
-/// A call of cargo, from its words.
+/// Creates a cargo command from its arguments.
 fn cargo(words: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.args(words.split_whitespace());
     cargo
 }
 
-/// What `command` prints, while its messages go to this program's terminal.
+/// Returns the standard output of `command`. Its standard error goes to this program's terminal.
 ///
 /// # Errors
 ///
-/// When it cannot be started or does not exit with 0.
+/// Returns an error if the command cannot be started or does not exit with 0.
 fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -324,11 +324,11 @@ fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).context("its output is not UTF-8")
 }
 
-/// Runs `command` to its end with this program's terminal.
+/// Runs `command` with this program's terminal, and waits until it ends.
 ///
 /// # Errors
 ///
-/// When it cannot be started or does not exit with 0.
+/// Returns an error if the command cannot be started or does not exit with 0.
 fn succeed(command: &mut Command) -> Result<()> {
     let words = iter::once(command.get_program())
         .chain(command.get_args())
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_experiment_goes_to_mirror_run() {
+    fn arguments_after_the_experiment_go_to_mirror_run() {
         assert_eq!(
             parse("run configs/quickstart.yml --runs-dir /runs"),
             Ok(Chore::Run {
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_test_goes_to_the_test_runner() {
+    fn arguments_after_test_go_to_the_test_runner() {
         assert_eq!(
             parse("test"),
             Ok(Chore::Test {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_that_was_compiled_again_is_told_from_one_that_was_not() {
+    fn dependencies_that_were_compiled_again_are_distinguished_from_those_that_were_not() {
         let registry = "registry+https://index#";
         let messages = [
             format!(r#"{{"reason":"compiler-artifact","package_id":"{registry}libc@0.2.1","fresh":true}}"#),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_command_line_is_answered_with_the_usage() {
+    fn an_invalid_command_line_prints_the_usage() {
         for line in ["", "tset", "lint now", "bench calls steps"] {
             let error = parse(line).expect_err("the command line is wrong");
             assert!(error.contains("usage: cargo xtask"), "{line}: {error}");

@@ -1,4 +1,4 @@
-//! The programs that the work tree needs and a machine may lack, and how to get them.
+//! The programs that the work tree requires and a machine may lack, and how to install them.
 
 use std::env;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ const PYTHON: &str = "no Python 3 (python3 or python): \
 const PIP: &str = "Python has no pip: \
     apt, dnf or zypper install python3-pip, pacman -S python-pip, elsewhere python3 -m ensurepip";
 
-/// Whether a program called `name` lies on the search path.
+/// Returns whether a program called `name` is on the search path.
 pub(crate) fn on_path(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| is_program(&folder.join(name)))
@@ -26,20 +26,20 @@ fn is_program(file: &Path) -> bool {
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Checks that what every build needs is there; starts no process, so it costs nothing.
+/// Checks that the programs that every build requires exist. Starts no process, so it is fast.
 ///
 /// # Errors
 ///
-/// All that is missing, with how to get it.
+/// Returns an error that lists everything that is missing and how to install it.
 pub(crate) fn check_compilers() -> Result<()> {
     report(&missing_compilers())
 }
 
-/// Checks that what every build needs is there and finds the Python, with pip, that fetches libtorch.
+/// Checks that the programs that every build requires exist, and returns the Python, with pip, that downloads libtorch.
 ///
 /// # Errors
 ///
-/// All that is missing, with how to get it.
+/// Returns an error that lists everything that is missing and how to install it.
 pub(crate) fn check_compilers_and_python() -> Result<&'static str> {
     let mut missing = missing_compilers();
     let python = python_with_pip().unwrap_or_else(|lacking| {
@@ -53,7 +53,7 @@ pub(crate) fn check_compilers_and_python() -> Result<&'static str> {
 fn report(missing: &[&str]) -> Result<()> {
     ensure!(
         missing.is_empty(),
-        "this machine lacks something:\n  {}",
+        "required programs are missing on this machine:\n  {}",
         missing.join("\n  ")
     );
     Ok(())
@@ -70,7 +70,7 @@ fn missing_compilers() -> Vec<&'static str> {
     missing
 }
 
-/// The first Python 3 on the search path that has pip, or what is lacking.
+/// Returns the first Python 3 on the search path that has pip, or the description of what is missing.
 fn python_with_pip() -> Result<&'static str, &'static str> {
     let mut lacking = PYTHON;
     for python in ["python3", "python"] {
@@ -107,17 +107,17 @@ mod tests {
     fn a_program_is_a_file_that_may_be_executed() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let file = folder.path().join("python3");
-        assert!(!is_program(&file), "nothing is there");
+        assert!(!is_program(&file), "the file does not exist");
         fs::write(&file, "").expect("a file can be written");
         fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("permissions can be set");
-        assert!(!is_program(&file), "a file that may not be executed");
+        assert!(!is_program(&file), "the file is not executable");
         fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("permissions can be set");
         assert!(is_program(&file));
         assert!(!is_program(folder.path()), "a folder");
     }
 
     #[test]
-    fn all_that_is_missing_is_said_at_once() {
+    fn everything_that_is_missing_is_reported_together() {
         assert!(report(&[]).is_ok());
         let said = report(&[CXX, PIP])
             .expect_err("two things are missing")

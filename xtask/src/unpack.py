@@ -1,6 +1,6 @@
-"""Copies chosen members out of wheels: the arguments are WHEEL, MEMBER, TARGET, over and over.
+"""Copies selected members of wheels: the arguments are repeated groups of WHEEL, MEMBER and TARGET.
 
-A member that ends with a slash is a folder, copied whole. zipfile checks the sum of what it reads.
+A member that ends with a slash is a folder, which is copied completely. zipfile verifies the checksum of each member.
 """
 
 import os

@@ -1,9 +1,9 @@
-//! Prebuilt programs and libraries out of Python wheels, in a cache outside the checkout.
+//! Prebuilt programs and libraries from Python wheels, in a cache outside the checkout.
 //!
-//! pip fetches the wheels and holds them against the hashes written here. What is wanted of them is unpacked to a
-//! folder beside the final one and moved into place in one step. So whatever stops a set-up, and whenever, the final
-//! place holds all or nothing, and the next set-up goes on with the wheels that were whole. A lock keeps a second
-//! set-up waiting until the first has ended, and then there is nothing left for it to do.
+//! pip downloads the wheels and verifies them against the hashes in this program. The required parts are unpacked to a
+//! folder next to the final one, which is then renamed in a single step. Whenever and however a set-up is interrupted,
+//! the final folder is complete or absent, and the next set-up continues with the wheels that were complete. A lock
+//! makes a second set-up wait until the first has ended. The second one then has nothing left to do.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,21 +17,21 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{prerequisites, succeed};
 
-/// What is made of some wheels.
+/// A set of files that is built from wheels.
 pub(crate) struct Bundle {
-    /// What it is, for messages and as the beginning of its folder's name.
+    /// The name, for messages and as the first part of the folder's name.
     pub(crate) name: &'static str,
-    /// How much is fetched and kept, for people.
+    /// The sizes of the download and of the result, for messages.
     pub(crate) sizes: &'static str,
-    /// What a person can do when it was not fetched.
+    /// What a user can do if the download fails.
     pub(crate) remedy: &'static str,
-    /// The wheels. The first one's version is the bundle's.
+    /// The wheels. The version of the first is the version of the bundle.
     pub(crate) wheels: &'static [Wheel],
-    /// Files that are written beside what is unpacked: name and content.
+    /// Additional files next to the unpacked ones, as name and content.
     pub(crate) notes: &'static [(&'static str, &'static str)],
 }
 
-/// One file of the package index, known by the hash of its content, and what is kept of it.
+/// A file of the package index, identified by the hash of its content, with the parts of it to keep.
 pub(crate) struct Wheel {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
@@ -40,14 +40,14 @@ pub(crate) struct Wheel {
     pub(crate) parts: &'static [Part],
 }
 
-/// What is kept of a wheel.
+/// A part of a wheel to keep.
 pub(crate) enum Part {
-    /// A folder of the wheel, whole.
+    /// A whole folder of the wheel.
     Folder {
         member: &'static str,
         target: &'static str,
     },
-    /// A file of the wheel with its size in bytes, which reveals a copy that was cut short without hashing it.
+    /// A file of the wheel. Its size in bytes reveals a truncated copy without hashing it.
     File {
         member: &'static str,
         target: &'static str,
@@ -56,7 +56,7 @@ pub(crate) enum Part {
     },
 }
 
-/// What the wheels may be made for, as pip names it.
+/// The platforms of acceptable wheels, in pip's notation.
 const PLATFORMS: [&str; 4] = [
     "manylinux_2_28_x86_64",
     "manylinux_2_25_x86_64",
@@ -65,12 +65,12 @@ const PLATFORMS: [&str; 4] = [
 ];
 
 impl Bundle {
-    /// Fetches and unpacks it, unless it is there, and tells where it is.
+    /// Downloads and unpacks the bundle, unless it exists, and returns its folder.
     ///
     /// # Errors
     ///
-    /// When there is none for this system, when something that fetching needs is missing, or when fetching or writing
-    /// fails.
+    /// Returns an error if there is none for this system, if a program that the download requires is missing, or if the
+    /// download or writing fails.
     pub(crate) fn set_up(&self) -> Result<PathBuf> {
         ensure!(
             cfg!(all(
@@ -78,7 +78,7 @@ impl Bundle {
                 target_arch = "x86_64",
                 target_env = "gnu"
             )),
-            "the {} that set-up fetches is for Linux on x86-64 with glibc, not for this system: {}",
+            "set-up can download {} only for Linux on x86-64 with glibc, not for this system: {}",
             self.name,
             self.remedy
         );
@@ -93,20 +93,21 @@ impl Bundle {
         self.wheels.first().map_or("", |wheel| wheel.version)
     }
 
-    /// A name of its own for each set of wheels, so that checkouts of different ages get along.
+    /// Returns a different name for each set of wheels, so that checkouts of different ages do not conflict.
     fn folder_name(&self) -> String {
         let versions: Vec<&str> = self.wheels.iter().map(|wheel| wheel.version).collect();
         format!("{}-{}", self.name, versions.join("-"))
     }
 
-    /// The wheels in the form that pip reads; kept in the result as the mark of what it was made of.
+    /// Returns the wheels as a requirements file of pip. The result contains it to identify the wheels it was built
+    /// from.
     fn requirements(&self) -> String {
         let line =
             |wheel: &Wheel| format!("{}=={} --hash=sha256:{}", wheel.name, wheel.version, wheel.sha256);
         self.wheels.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether `place` holds what this module would put there.
+    /// Returns whether `place` contains the complete result of this set-up.
     fn is_complete(&self, place: &Path) -> bool {
         let made_of_the_same = fs::read_to_string(place.join("requirements.txt"))
             .is_ok_and(|requirements| requirements == self.requirements());
@@ -120,8 +121,8 @@ impl Bundle {
             })
     }
 
-    /// Fetches and unpacks to `place`, unless another set-up does so meanwhile. pip gets the variables `environment`
-    /// beside its own.
+    /// Downloads and unpacks to `place`, unless another set-up does so in the meantime. pip receives the variables
+    /// `environment` in addition to those of this process.
     fn fetch(&self, place: &Path, environment: &[(&str, &Path)]) -> Result<()> {
         let lock = lock(&place.with_added_extension("lock"))?;
         if self.is_complete(place) {
@@ -133,7 +134,7 @@ impl Bundle {
         let made = self.unpack(python, &work, &lock)?;
         ensure!(
             self.is_complete(&made),
-            "the wheels do not hold the files that they should: {}",
+            "the wheels do not contain the expected files: {}",
             work.display()
         );
 
@@ -149,14 +150,14 @@ impl Bundle {
         Ok(())
     }
 
-    /// Has pip fetch the wheels to `work/wheels`. Those that an interrupted set-up had finished are used again, if
-    /// their hashes are right; what pip had begun is thrown away.
+    /// Downloads the wheels to `work/wheels` with pip. Complete downloads of an interrupted set-up are reused if their
+    /// hashes match. Incomplete ones are deleted.
     fn download(&self, python: &str, work: &Path, lock: &File, environment: &[(&str, &Path)]) -> Result<()> {
         let scratch = work.join("scratch");
         clear(&scratch)?;
         let list = work.join("requirements.txt");
         write(&list, &self.requirements())?;
-        eprintln!("fetching {} {}: {}", self.name, self.version(), self.sizes);
+        eprintln!("downloading {} {}: {}", self.name, self.version(), self.sizes);
         let mut pip = Command::new(python);
         pip.args("-m pip download --disable-pip-version-check --no-input --no-cache-dir".split(' '))
             .args("--no-deps --only-binary=:all: --implementation cp --python-version 3.12".split(' '))
@@ -169,10 +170,10 @@ impl Bundle {
             .env("TMPDIR", &scratch)
             .envs(environment.iter().copied());
         succeed(holding(&mut pip, lock)?)
-            .with_context(|| format!("{} was not fetched: try again, or {}", self.name, self.remedy))
+            .with_context(|| format!("cannot download {}: try again, or {}", self.name, self.remedy))
     }
 
-    /// Unpacks the wheels of `work` to a folder in it, and gives that.
+    /// Unpacks the wheels of `work` to a subfolder, and returns its path.
     fn unpack(&self, python: &str, work: &Path, lock: &File) -> Result<PathBuf> {
         let made = work.join("made");
         clear(&made)?;
@@ -191,7 +192,7 @@ impl Bundle {
                 &format!("made/{target}"),
             ]);
         }
-        succeed(holding(&mut copy, lock)?).context("the wheels cannot be unpacked")?;
+        succeed(holding(&mut copy, lock)?).context("cannot unpack the wheels")?;
         for (_, part) in parts {
             if let Part::File { target, mode, .. } = part {
                 let file = made.join(target);
@@ -207,7 +208,7 @@ impl Bundle {
     }
 }
 
-/// The folder that outlives `cargo clean` and is shared by all checkouts of a user.
+/// Returns the cache folder, which survives `cargo clean` and is shared by all checkouts of a user.
 pub(crate) fn cache_folder(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     let folder = |name| {
         variable(name)
@@ -216,38 +217,39 @@ pub(crate) fn cache_folder(variable: impl Fn(&str) -> Option<OsString>) -> Resul
     };
     if let Some(chosen) = folder("MIRROR_CACHE") {
         return std::path::absolute(&chosen)
-            .with_context(|| format!("MIRROR_CACHE is no usable path: {}", chosen.display()));
+            .with_context(|| format!("MIRROR_CACHE is not a valid path: {}", chosen.display()));
     }
     folder("XDG_CACHE_HOME")
         .filter(|caches| caches.is_absolute())
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .map(|caches| caches.join("mirror-neuron"))
-        .context("no place for a cache: set MIRROR_CACHE to a folder, or HOME")
+        .context("cannot determine the cache folder: set MIRROR_CACHE to a folder, or set HOME")
 }
 
-/// Makes `link` lead to `place`, in one step for whoever looks.
+/// Makes `link` point to `place`, atomically.
 pub(crate) fn point(link: &Path, place: &Path) -> Result<()> {
     if fs::read_link(link).is_ok_and(|target| target == place) {
         return Ok(());
     }
     if link.exists() && !link.is_symlink() {
         bail!(
-            "{} is in the way of a link to {}: move it away",
+            "{} already exists and is not a link to {}: move it away",
             link.display(),
             place.display()
         );
     }
     let fresh = link.with_added_extension(std::process::id().to_string());
-    symlink(place, &fresh).with_context(|| format!("cannot make the link {}", fresh.display()))?;
-    fs::rename(&fresh, link).with_context(|| format!("cannot make the link {}", link.display()))
+    symlink(place, &fresh).with_context(|| format!("cannot create the link {}", fresh.display()))?;
+    fs::rename(&fresh, link).with_context(|| format!("cannot create the link {}", link.display()))
 }
 
-/// Takes the lock, waiting for another set-up to end. The kernel gives it back when its last holder is gone, however
-/// that ends; the programs started here hold it too (as their standard input), so a pip that outlives a killed set-up
-/// does not meet the next one.
+/// Acquires the lock, and waits for another set-up to end. The kernel releases the lock when its last holder has ended.
+/// The programs started here hold it too (as their standard input), so a pip that outlives a killed set-up does not run
+/// concurrently with the next set-up.
 fn lock(file: &Path) -> Result<File> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the cache {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the cache {}", folder.display()))?;
     }
     let lock = File::options()
         .create(true)
@@ -276,14 +278,14 @@ fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Makes `folder` an empty one.
+/// Deletes and recreates `folder`.
 fn clear(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot clear {}", folder.display())),
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_the_user_says_and_else_where_caches_lie() {
+    fn the_cache_is_in_the_users_folder_or_in_the_default_one() {
         let folder = |set: &[_]| cache_folder(variables(set)).map_err(|error| error.to_string());
         let home = ("HOME", "/home/ada");
         let caches = ("XDG_CACHE_HOME", "/caches");
@@ -321,19 +323,19 @@ mod tests {
             ("XDG_CACHE_HOME", ""),
             ("XDG_CACHE_HOME", "caches"),
         ] {
-            let folder = cache_folder(variables(&[home, unusable])).expect("HOME gives a place");
+            let folder = cache_folder(variables(&[home, unusable])).expect("HOME determines the folder");
             assert_eq!(
                 folder,
                 Path::new("/home/ada/.cache/mirror-neuron"),
                 "{unusable:?}"
             );
         }
-        let error = cache_folder(variables(&[])).expect_err("nothing gives a place");
+        let error = cache_folder(variables(&[])).expect_err("nothing determines the folder");
         assert!(error.to_string().contains("MIRROR_CACHE"), "{error}");
     }
 
     #[test]
-    fn each_wheel_is_asked_for_by_version_and_hash() {
+    fn each_wheel_is_requested_by_version_and_hash() {
         for bundle in [&LIBTORCH, &DUCKDB] {
             for line in bundle.requirements().lines() {
                 let (wheel, hash) = line.split_once(" --hash=sha256:").expect("a hash on each line");
@@ -350,14 +352,14 @@ mod tests {
         }
     }
 
-    /// A folder that has all the marks of a finished set-up; its files are holes of the right size.
+    /// Creates a folder with all marks of a complete set-up. Its files are sparse files of the right size.
     fn finished(bundle: &Bundle, folder: &Path) {
         fs::create_dir_all(folder).expect("a temporary folder can be written");
         write(&folder.join("requirements.txt"), &bundle.requirements()).expect("a file can be written");
         for part in bundle.wheels.iter().flat_map(|wheel| wheel.parts) {
             if let Part::File { target, size, .. } = part {
                 let file = folder.join(target);
-                fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("a folder");
+                fs::create_dir_all(file.parent().expect("a file has a parent folder")).expect("a folder");
                 let file = File::create(file).expect("a file can be made");
                 file.set_len(*size).expect("a hole can be made");
             }
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_up_counts_only_with_its_mark_and_every_file_whole() {
+    fn a_set_up_is_complete_only_with_its_mark_and_all_files() {
         for bundle in [&LIBTORCH, &DUCKDB] {
             let place = tempfile::tempdir().expect("a temporary folder can be made");
             let place = place.path();
@@ -385,12 +387,12 @@ mod tests {
 
             finished(bundle, place);
             write(&place.join("requirements.txt"), "torch==1.0").expect("a file can be written");
-            assert!(!bundle.is_complete(place), "made of other wheels");
+            assert!(!bundle.is_complete(place), "built from other wheels");
         }
     }
 
     #[test]
-    fn a_finished_set_up_fetches_nothing() {
+    fn a_complete_set_up_downloads_nothing() {
         let cache = tempfile::tempdir().expect("a temporary folder can be made");
         let place = cache.path().join("duckdb");
         finished(&DUCKDB, &place);
@@ -398,7 +400,7 @@ mod tests {
         assert!(!place.with_added_extension("partial").exists());
     }
 
-    /// A small wheel of this test's own, which pip takes from a folder.
+    /// Builds a small wheel, which pip takes from a folder.
     fn small_wheel(folder: &Path, content: &str) -> String {
         let made = r"
 import base64, hashlib, sys, zipfile
@@ -432,7 +434,7 @@ print(hashlib.sha256(open(name, 'rb').read()).hexdigest())
         Box::leak(Box::new(value))
     }
 
-    /// What pip takes from `folder` instead of the index.
+    /// Returns the bundle of a wheel that pip takes from a folder instead of the index.
     fn small_bundle(sha256: String, size: u64) -> Bundle {
         let part = Part::File {
             member: "mirror_small/program",
@@ -457,7 +459,7 @@ print(hashlib.sha256(open(name, 'rb').read()).hexdigest())
     }
 
     #[test]
-    fn a_wheel_is_unpacked_to_a_program_that_runs_and_a_wrong_hash_is_refused() {
+    fn a_wheel_is_unpacked_to_a_program_that_runs_and_a_wrong_hash_is_rejected() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let program = "#!/bin/sh\necho ran\n";
         let hash = small_wheel(folder.path(), program);
@@ -478,18 +480,18 @@ print(hashlib.sha256(open(name, 'rb').read()).hexdigest())
         short.fetch(&place, &environment).expect_err("the size is wrong");
         assert!(!place.exists());
 
-        // A set-up before this one was stopped when it had fetched half of the wheel.
+        // A previous set-up was interrupted when it had downloaded half of the wheel.
         let right = small_bundle(hash, size);
         let wheels = folder.path().join("place.partial/wheels");
         fs::create_dir_all(&wheels).expect("a folder can be made");
         write(&wheels.join(right.wheels[0].file), "half").expect("a file can be written");
-        right.fetch(&place, &environment).expect("it is fetched");
+        right.fetch(&place, &environment).expect("the download succeeds");
         let ran = Command::new(place.join("program")).output().expect("it runs");
         assert_eq!(ran.stdout, b"ran\n");
     }
 
     #[test]
-    fn a_link_is_made_and_moved_but_never_laid_over_a_folder_or_a_file() {
+    fn a_link_is_created_and_replaced_but_never_replaces_a_folder_or_a_file() {
         let checkout = tempfile::tempdir().expect("a temporary folder can be made");
         let link = checkout.path().join("link");
         for place in ["/caches/old", "/caches/old", "/caches/new"] {
@@ -499,7 +501,7 @@ print(hashlib.sha256(open(name, 'rb').read()).hexdigest())
         assert_eq!(
             fs::read_dir(checkout.path()).expect("a folder").count(),
             1,
-            "nothing else is left"
+            "there is nothing else"
         );
 
         fs::remove_file(&link).expect("a link can be removed");

@@ -1,6 +1,6 @@
-//! The width of comments and prose: at most [`WIDTH`] characters a line.
+//! Checks the width of comments and prose: at most [`WIDTH`] characters per line.
 //!
-//! rustfmt leaves comments as they are. Tables, code and lines with an address are exempt.
+//! rustfmt does not wrap comments. Tables, code and lines with a URL are exempt.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// Characters of a line.
+/// Maximum number of characters of a line.
 const WIDTH: usize = 120;
 
 /// Checks the Rust files and the Markdown pages of the checkout in `root`.
 ///
 /// # Errors
-/// Names each line that is too long.
+///
+/// Returns an error that lists each line that is too long.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut git = Command::new("git");
     let listed = crate::output(git.args(["ls-files", "*.rs", "*.md"]).current_dir(root))?;
@@ -39,13 +40,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a comment is a row of a table.
+/// Returns whether a comment is a row of a table.
 fn is_row(comment: &str) -> bool {
     comment.trim_start_matches(['/', '!', ' ']).starts_with('|')
 }
 
-/// The numbers of the lines, from 1, that are too wide, outside blocks of code, among those that `is_prose` takes
-/// without their indentation.
+/// Returns the numbers, from 1, of the lines outside blocks of code that are too wide and for which `is_prose` returns
+/// true. `is_prose` receives the line without its indentation.
 fn too_wide(text: &str, is_prose: impl Fn(&str) -> bool) -> Vec<usize> {
     let mut in_code = false;
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! A coordinator for tests, to be killed: it starts nodes of every kind, one of them stopped, one busy, one foreign
-//! with a family, says so on its standard output, and waits. The folder for logs is its argument.
+//! A coordinator for tests that kill it. It starts nodes of every kind (one paused, one busy, one foreign program with
+//! descendants), prints `started`, and waits. Its argument is the folder for logs.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     }
     placement.spawn(&foreign()).await?;
     println!("started");
-    // Whoever started this ends it by letting go of its standard input, if not by force.
+    // The test ends this program by closing its standard input, or by killing it.
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
@@ -62,7 +62,7 @@ fn miner(name: &str) -> NodeSpec {
     }
 }
 
-/// Does not heed SIGTERM, and has an orphan and children in sessions of their own.
+/// Returns a foreign program that ignores SIGTERM and has an orphan and children in separate sessions.
 fn foreign() -> NodeSpec {
     let script = "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600' &); setsid sleep 3600 & sleep 3600";
     let program = ForeignProgram {

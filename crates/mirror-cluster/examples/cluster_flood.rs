@@ -1,4 +1,4 @@
-//! A program for tests that writes 100 MB without a line in it where a node says where it listens.
+//! A program for tests that prints 100 MB without a newline, where a node prints its listen address.
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;

@@ -1,6 +1,5 @@
-//! A node for tests, that serves health checking or misbehaves. How, is the first word of its name: `serve-0`,
-//! `spin-3`. With `--port N` in place of a launch description it stands in for a foreign program, which knows no health
-//! checking.
+//! A node for tests that answers health checks or misbehaves, depending on the first word of its name: `serve-0`,
+//! `spin-3`. With `--port N` and no launch config it acts as a foreign program without a health service.
 
 use std::future::pending;
 use std::process::ExitCode;
@@ -40,7 +39,7 @@ async fn serve(
         "spin" => loop {
             std::hint::spin_loop();
         },
-        "fail" => bail!("its name says so"),
+        "fail" => bail!("its name requests a failure"),
         other => bail!("no such behaviour: {other}"),
     }
     Ok(())

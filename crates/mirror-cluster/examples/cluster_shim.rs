@@ -1,4 +1,4 @@
-//! The shim as a program of its own, for tests; in the project it is a command of `mirror`.
+//! The shim as a separate program for tests. In the project it is a command of `mirror`.
 
 use std::process::ExitCode;
 

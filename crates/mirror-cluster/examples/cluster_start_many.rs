@@ -1,5 +1,5 @@
-//! Starts many nodes that do nothing but answer health checking, and prints how long it took until all were ready and
-//! until all had ended. Their number is the argument, 256 by default.
+//! Starts many nodes that only answer health checks, and prints how long it took until all were ready and until all had
+//! stopped. The number of nodes is the argument, 256 by default.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,7 +38,11 @@ async fn main() -> anyhow::Result<()> {
         &CancellationToken::new(),
     )
     .await;
-    println!("ended after {:?}, {} failures", stopped.elapsed(), failures.len());
+    println!(
+        "stopped after {:?}, {} failures",
+        stopped.elapsed(),
+        failures.len()
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Many nodes at once: all started and ready, all ended in order.
+//! Operations on many nodes: starts nodes and waits until all are ready, or stops them in order.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,12 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{NodeSpec, Placement, PlacementError};
 
-/// Nodes that are between their start and their readiness at one time. More would compete for the processors and lose
-/// their time in the queue.
+/// Maximum number of nodes between start and readiness. More would compete for the processors and exceed their
+/// timeouts.
 const STARTING_AT_ONCE: usize = 64;
 
-/// Starts nodes and waits until all are ready, each at most `timeout` from its own start. Their addresses come in the
-/// order of `nodes`. At the first failure the others stay as they are: end them by [`stop_in_order`].
+/// Starts nodes and waits until all are ready, each at most `timeout` from its start. Returns their addresses in the
+/// order of `nodes`.
+///
+/// # Errors
+///
+/// Returns the first error. The other nodes keep running: stop them with [`stop_in_order`].
 pub async fn start_all<P: Placement>(
     placement: &P,
     nodes: &[NodeSpec],
@@ -30,8 +34,8 @@ pub async fn start_all<P: Placement>(
         .await
 }
 
-/// Ends nodes, one wave after the other, those of a wave together. Each has `grace` to end by itself; once `now` is
-/// cancelled none has any left. Returns what could not be done.
+/// Stops nodes wave by wave. The nodes of a wave stop concurrently. Each node has `grace` to shut down. Once `now` is
+/// cancelled, all nodes are killed. Returns the errors.
 pub async fn stop_in_order<P: Placement>(
     placement: &P,
     waves: &[Vec<String>],

@@ -1,9 +1,9 @@
-//! Puts nodes somewhere and keeps them there.
+//! Starts nodes in a placement and manages them there.
 //!
-//! A [`Placement`] starts, watches, pauses and ends nodes; [`local::LocalProcesses`] is the one for this machine.
-//! Nothing outside a placement knows of process ids, paths or loopback addresses. [`fleet`] starts and ends many nodes,
-//! [`supervise`] decides what becomes of a node that died by itself, and [`shim`] is the small program between a
-//! placement and a program that is not ours.
+//! A [`Placement`] starts, watches, pauses and stops nodes. [`local::LocalProcesses`] is the placement on this machine.
+//! Process ids, paths and loopback addresses are internal to a placement. [`fleet`] starts and stops many nodes,
+//! [`supervise`] decides what happens to a node that exited unexpectedly, and [`shim`] is a small program that runs
+//! between a placement and a foreign program.
 
 pub mod fleet;
 pub mod local;

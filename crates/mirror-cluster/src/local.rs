@@ -1,8 +1,8 @@
 //! Nodes as processes of this machine, on loopback.
 //!
-//! A node of ours is tied to the coordinator three times over: its standard input is a pipe whose other end the
+//! A node of this project is tied to the coordinator in three ways: its standard input is a pipe whose other end the
 //! coordinator holds (the lifeline), the kernel kills it when the thread that started it ends, and it checks that its
-//! parent is the one it was told. A foreign program can be trusted with none of that, so it runs under the
+//! parent is the process named in its launch config. A foreign program does none of this, so it runs under the
 //! [`shim`](crate::shim).
 
 mod log;
@@ -31,48 +31,48 @@ use crate::{
     Status, readiness,
 };
 
-/// Bytes of a log that an error or an [`Exit`] carries.
+/// Maximum number of bytes of a log in an error or an [`Exit`].
 const LAST_LOG: u64 = 4 << 10;
 
-/// Exits that wait to be received; a node that ends beyond them waits for its turn to be told of.
+/// Capacity of the queue of exits. If it is full, the monitors of further nodes wait.
 const PENDING_EXITS: usize = 1024;
 
-/// Waits between two looks at a node that is not ready, doubling from the first to the second.
+/// Initial and maximum pause between two checks of a node that is not ready. The pause doubles each time.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
-/// Time in which a killed node is gone, whatever it did.
+/// Time within which a killed process must have ended.
 const KILLED: Duration = Duration::from_secs(10);
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// The coordinator's, which is also the shim of foreign programs.
+    /// The program of the coordinator, which is also the shim of foreign programs.
     pub mirror: PathBuf,
-    /// The chain's.
+    /// The program of the chain.
     pub subtensor: PathBuf,
-    /// The miners'.
+    /// The program of the miners.
     pub miner: PathBuf,
-    /// The validators'.
+    /// The program of the validators.
     pub validator: PathBuf,
 }
 
-/// Nodes as processes of this machine. When it is dropped, what still runs is killed.
+/// Nodes as processes of this machine. Dropping it kills all running nodes.
 #[derive(Debug)]
 pub struct LocalProcesses {
     binaries: Binaries,
     logs: PathBuf,
     spawner: Spawner,
     exits: mpsc::Sender<Exit>,
-    /// Held while a node is started, so that a name cannot be started twice at once.
+    /// Held while a node is started, so that a name cannot be started twice concurrently.
     spawning: tokio::sync::Mutex<()>,
-    /// Sockets that keep the addresses of nodes whose address others hold, also while the node is dead.
+    /// Sockets that reserve the fixed addresses of nodes, also while the node is dead.
     reserved: Mutex<HashMap<String, TcpSocket>>,
-    /// Every node that was ever started, in its last incarnation.
+    /// The last incarnation of every node that was ever started.
     nodes: Mutex<HashMap<String, Node>>,
 }
 
 impl Binaries {
-    /// Those in `folder`, by their usual names.
+    /// Returns the programs in `folder`, by their usual names.
     pub fn in_folder(folder: &Path) -> Self {
         Self {
             mirror: folder.join("mirror"),
@@ -82,7 +82,11 @@ impl Binaries {
         }
     }
 
-    /// Those in the folder of the program that is running.
+    /// Returns the programs in the folder of the running program.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the path of the running program cannot be determined.
     pub fn beside_this_program() -> io::Result<Self> {
         let program = std::env::current_exe()?;
         Ok(Self::in_folder(program.parent().unwrap_or(Path::new("/"))))
@@ -98,11 +102,18 @@ impl Binaries {
 }
 
 impl LocalProcesses {
-    /// A placement without nodes, whose logs go to `<node>.log` in the folder `logs`. Every node that ends is told of
-    /// on the channel. Raises this process's limit of open files as far as it may: each node takes three.
+    /// Creates a placement without nodes, whose logs are `<node>.log` in the folder `logs`. Returns it with a channel
+    /// that receives the exit of every node. Raises the limit of open files of this process to its maximum, because
+    /// each node needs three.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the limit cannot be raised, the folder cannot be created, or the thread that starts
+    /// processes cannot be started.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn new(binaries: Binaries, logs: PathBuf) -> io::Result<(Self, mpsc::Receiver<Exit>)> {
         let limit = rustix::process::getrlimit(Resource::Nofile);
         let raised = Rlimit {
@@ -125,10 +136,12 @@ impl LocalProcesses {
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<String, Node>> {
-        self.nodes.lock().expect("nobody panics while holding the nodes")
+        self.nodes
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 
-    /// A look at one node.
+    /// Applies `look` to a node.
     fn with<T>(&self, node: &str, look: impl FnOnce(&Node) -> T) -> Result<T, PlacementError> {
         self.nodes()
             .get(node)
@@ -142,7 +155,7 @@ impl LocalProcesses {
         self.logs.join(node).with_extension("log")
     }
 
-    /// For an error: a log that cannot be read says so in its place.
+    /// Returns the end of a log for an error, or the reason why it cannot be read.
     fn last_log(&self, node: &str) -> LastLog {
         log::last_or_reason(&self.log_of(node), LAST_LOG)
     }
@@ -157,7 +170,8 @@ impl LocalProcesses {
         }
     }
 
-    /// Where a node shall listen: the chain at one address in all its incarnations, the others at any.
+    /// Returns the address that a node is to listen on. The chain has the same address in all its incarnations. For
+    /// other nodes, the port is 0.
     fn listen_address(&self, node: &str, role: &Role) -> io::Result<SocketAddr> {
         if !matches!(role, Role::Subtensor(_)) {
             return Ok((Ipv4Addr::LOCALHOST, 0).into());
@@ -172,7 +186,7 @@ impl LocalProcesses {
         Ok(address)
     }
 
-    /// The command of a node and what ties it to this process.
+    /// Returns the command of a node, and its tie to this process.
     fn command(&self, spec: &NodeSpec, incarnation: u32) -> io::Result<(Command, Tie)> {
         match &spec.program {
             Program::Ours { log, seed, role } => {
@@ -200,7 +214,7 @@ impl LocalProcesses {
         }
     }
 
-    /// Asks a node's tender for something that it does at once. `None`: the node has ended.
+    /// Sends a request to the monitor of a node and waits for its outcome. Returns `None` if the node has ended.
     async fn request(&self, node: &str, request: Request) -> Result<Option<()>, PlacementError> {
         let monitor = self.with(node, Node::monitor)?;
         match monitor.ask(request).await {
@@ -248,7 +262,7 @@ impl Placement for LocalProcesses {
         };
         let (mut command, tie) = self
             .command(spec, incarnation)
-            .map_err(failed("its launch description".to_owned()))?;
+            .map_err(failed("its launch config".to_owned()))?;
         let program = command.as_std().get_program().display().to_string();
         let stdout = match &tie {
             Tie::Own { .. } => Stdio::piped(),
@@ -281,7 +295,7 @@ impl Placement for LocalProcesses {
 
     async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
         let mut state = self.with(node, Node::state)?;
-        let mut reason = "it has not said where it listens".to_owned();
+        let mut reason = "it has not reported its listen address".to_owned();
         match tokio::time::timeout(timeout, until_ready(&mut state, &mut reason)).await {
             Ok(State::Listening(listening)) => Ok(listening.address),
             Ok(State::Ended(status)) => Err(PlacementError::Ended {
@@ -363,8 +377,8 @@ impl Placement for LocalProcesses {
     }
 }
 
-/// Waits until the node answers health checking, which is [`State::Listening`], or never will. Keeps in `reason` what
-/// it waits for.
+/// Waits until the node answers health checks ([`State::Listening`]) or can no longer become ready. Stores in `reason`
+/// why it is not ready yet.
 async fn until_ready(state: &mut watch::Receiver<State>, reason: &mut String) -> State {
     let said = latest(state, |state| *state != State::Starting).await;
     let State::Listening(listening) = said else {
@@ -391,7 +405,7 @@ async fn ended(state: &mut watch::Receiver<State>) -> Status {
     }
 }
 
-/// The first state that `wanted` holds for. A tender that is gone without one went with its runtime.
+/// Waits for the first state for which `wanted` returns true. If the monitor ended without one, its runtime has ended.
 async fn latest(state: &mut watch::Receiver<State>, wanted: impl FnMut(&State) -> bool) -> State {
     match state.wait_for(wanted).await {
         Ok(state) => state.clone(),
@@ -406,8 +420,8 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// A socket that is bound and never listens: its address is given to nobody else, and the node that is told to listen
-/// there can, because both sockets allow the reuse of the address and only one of them listens.
+/// Returns a bound socket that never listens. It reserves its address. The node can still listen there, because both
+/// sockets allow the reuse of the address and only one of them listens.
 fn reserve() -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -415,8 +429,8 @@ fn reserve() -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// An address that is free now. A foreign program cannot be handed a listener or say where it listens, so between this
-/// and its own start somebody else may take the port; it then ends, and says why.
+/// Returns an address that is currently free. A foreign program cannot receive a listener or report its address, so
+/// another process may take the port before the program starts. The program then exits with an error.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

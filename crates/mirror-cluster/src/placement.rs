@@ -1,4 +1,4 @@
-//! What a placement can do, whatever it places nodes on.
+//! The interface of a placement, independent of where it runs nodes.
 
 use std::fmt;
 use std::future::Future;
@@ -10,105 +10,109 @@ use mirror_spec::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-/// A place for nodes. Nodes are known by their names.
+/// A place where nodes run. Nodes are identified by their names.
 pub trait Placement: Send + Sync {
-    /// What this placement can do beyond starting and ending nodes.
+    /// Returns the optional capabilities of this placement.
     fn capabilities(&self) -> &'static [Capability];
 
-    /// A listener for the coordinator, where the nodes of this placement can reach it.
+    /// Opens a listener for the coordinator that the nodes of this placement can reach.
     fn listen(&self) -> impl Future<Output = io::Result<TcpListener>> + Send;
 
-    /// Starts a node and returns its incarnation: 0, or one more than the last one of that name, which must have ended.
-    /// The chain listens at the same address in all its incarnations, because the other nodes hold that address.
+    /// Starts a node and returns its incarnation: 0, or one more than the previous one of that name, which must have
+    /// ended. The chain listens at the same address in all its incarnations, because the other nodes keep that address.
     fn spawn(&self, node: &NodeSpec) -> impl Future<Output = Result<u32, PlacementError>> + Send;
 
-    /// Waits until a node answers health checking, at most `timeout`, and says where. Fails early when it ends.
+    /// Waits at most `timeout` until a node answers health checks, and returns its address.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error early if the node ends.
     fn ready(
         &self,
         node: &str,
         timeout: Duration,
     ) -> impl Future<Output = Result<SocketAddr, PlacementError>> + Send;
 
-    /// Asks a node that was ready for a sign of life, and waits for the answer at most until `deadline` has passed.
+    /// Sends a health check to a node that has been ready, and waits for the reply until `deadline` has passed.
     ///
-    /// A node of ours answers from a thread that its work cannot block. A foreign program is asked where it serves; one
-    /// without a health service cannot be watched.
+    /// A node of this project answers from a thread that its work cannot block. A foreign program is checked at its
+    /// serving address. Without a health service, it cannot be watched.
     fn check_liveness(&self, node: &str, deadline: Duration) -> impl Future<Output = Liveness> + Send;
 
-    /// Where a running node listens, once it said so.
+    /// Returns the listen address of a running node. `None` if the node has not reported it yet.
     fn address(&self, node: &str) -> Option<SocketAddr>;
 
-    /// Asks a node to end, gives it `grace` to do so, then kills it; says how it ended. A node that ended before, by
-    /// itself or not, is no error. Also ends a paused node.
+    /// Requests the shutdown of a node, waits for `grace`, and then kills it. Returns its exit status. It is not an
+    /// error if the node has already ended. A paused node is stopped too.
     fn stop(
         &self,
         node: &str,
         grace: Duration,
     ) -> impl Future<Output = Result<Status, PlacementError>> + Send;
 
-    /// Ends a node at once, with all that it started.
+    /// Kills a node and all processes that it started.
     fn kill(&self, node: &str) -> impl Future<Output = Result<Status, PlacementError>> + Send;
 
-    /// Makes a node stand still, as [`Capability::Pause`] has it.
+    /// Pauses a node, see [`Capability::Pause`].
     fn pause(&self, node: &str) -> impl Future<Output = Result<(), PlacementError>> + Send;
 
-    /// Lets a paused node go on.
+    /// Resumes a paused node.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), PlacementError>> + Send;
 
-    /// The end of a node's log over all its incarnations: whole lines, at most `bytes`.
+    /// Returns the end of a node's log over all its incarnations: whole lines, at most `bytes`.
     fn logs(&self, node: &str, bytes: u64) -> Result<LastLog, PlacementError>;
 }
 
-/// What a health check of a node found.
+/// The result of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
     /// The node answered.
     Answered,
-    /// The node runs, and did not answer before the deadline.
+    /// The node is running and did not answer before the deadline.
     Silent,
-    /// This placement has paused the node, so no answer is expected of it.
+    /// This placement has paused the node, so no reply is expected.
     Paused,
-    /// Nothing can be asked: the node does not run, or it is a foreign program without a health service.
+    /// No check is possible: the node is not running, or it is a foreign program without a health service.
     Unwatched,
 }
 
-/// What a placement may be able to do.
+/// An optional capability of a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// Nodes can be made to stand still and to go on, connections open and memory kept.
+    /// Nodes can be paused and resumed, with their connections and memory kept.
     Pause,
-    /// Programs that are not ours can be nodes.
+    /// Foreign programs can be nodes.
     Foreign,
-    /// Nodes read the files that the coordinator writes, by the same paths.
+    /// Nodes can read the files that the coordinator writes, by the same paths.
     SharedFiles,
 }
 
-/// A node to be started.
+/// The specification of a node to start.
 #[derive(Debug, Clone)]
 pub struct NodeSpec {
-    /// `validator-0`: letters, digits, `-` and `_`, at most 64.
+    /// The name, such as `validator-0`: letters, digits, `-` and `_`, at most 64.
     pub name: String,
-    /// What runs.
+    /// The program of the node.
     pub program: Program,
 }
 
-/// What runs as a node.
+/// The program of a node.
 #[derive(Debug, Clone)]
 pub enum Program {
-    /// A node of ours. The placement adds to its launch description what only the placement knows.
+    /// A node of this project. The placement adds the fields of the launch config that only the placement knows.
     Ours {
-        /// A filter in tracing's syntax, `info`.
+        /// A filter in the syntax of tracing, such as `info`.
         log: String,
-        /// The experiment's seed.
+        /// The random seed of the experiment.
         seed: u64,
-        /// Which program, and what it is told.
+        /// The program and its part of the launch config.
         role: Role,
     },
-    /// A program of somebody else's.
+    /// A foreign program.
     Foreign(ForeignProgram),
 }
 
-/// Which program of ours, and what it is told.
+/// A program of this project with its part of the launch config.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Role {
@@ -120,47 +124,47 @@ pub enum Role {
     Validator(Box<ValidatorLaunch>),
 }
 
-/// A command of somebody else's.
+/// The command of a foreign program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignProgram {
-    /// A path, or a name that is looked for where commands are.
+    /// A path, or a name that is looked up in `PATH`.
     pub program: String,
-    /// `{port}` in them is replaced by the port to listen on.
+    /// The arguments. `{port}` in them is replaced by the port to listen on.
     pub arguments: Vec<String>,
 }
 
-/// A node that has ended.
+/// The exit of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
-    /// Its name.
+    /// The name of the node.
     pub node: String,
-    /// How often it was started before in this run.
+    /// Number of earlier starts of the node in this run.
     pub incarnation: u32,
-    /// How it ended.
+    /// The exit status.
     pub status: Status,
-    /// On whose account.
+    /// The cause of the exit.
     pub ended_by: EndedBy,
-    /// What it logged last.
+    /// The end of the log.
     pub last_log: LastLog,
 }
 
-/// On whose account a node ended.
+/// The cause of a node's exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
-    /// The placement had been told to stop or kill it.
+    /// The placement stopped or killed the node.
     Placement,
-    /// Nobody had asked for it.
+    /// The node exited on its own.
     Itself,
 }
 
-/// How a node ended.
+/// The exit status of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It exited; 0 is success.
+    /// The exit code. 0 is success.
     Code(i32),
-    /// A signal ended it.
+    /// The signal that terminated the node.
     Signal(i32),
-    /// It is gone, and how cannot be told.
+    /// The node has ended with an unknown status.
     Unknown,
 }
 
@@ -168,72 +172,72 @@ pub enum Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastLog(pub String);
 
-/// Why a placement did not do what it was told. In each, `node` is the name of the node and `last_log` the end of its
-/// log.
+/// The error of a failed operation of a placement. In each variant, `node` is the name of the node and `last_log` the
+/// end of its log.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the message of each variant says what it means")]
+#[allow(missing_docs, reason = "the message of each variant describes it")]
 pub enum PlacementError {
-    /// It cannot be called that.
-    #[error("`{node}` cannot name a node: expected 1 to 64 letters, digits, `-` or `_`")]
+    /// The name is invalid.
+    #[error("`{node}` is not a valid node name: expected 1 to 64 letters, digits, `-` or `_`")]
     Name { node: String },
-    /// It was never started.
+    /// The node was never started.
     #[error("there is no node `{node}`")]
     Unknown { node: String },
-    /// Only a node that ended can be started again.
-    #[error("{node} is running already")]
+    /// The node is running. It can only be started again after it has ended.
+    #[error("{node} is already running")]
     Running { node: String },
-    /// It ended before.
+    /// The node has ended.
     #[error("{node} is not running")]
     NotRunning { node: String },
-    /// Its program could not be run.
+    /// The program of the node could not be started.
     #[error("cannot start {node} from {program}")]
     Start {
         node: String,
-        /// What was to be run.
+        /// The program.
         program: String,
         source: io::Error,
     },
-    /// It ended before it was ready.
+    /// The node ended before it was ready.
     #[error("{node} {status} before it was ready; {last_log}")]
     Ended {
         node: String,
         status: Status,
         last_log: LastLog,
     },
-    /// It ran all the time, but did not answer health checking.
+    /// The node kept running, but did not answer health checks.
     #[error("{node} was not ready within {timeout:?}: {reason}; {last_log}")]
     NotReady {
         node: String,
         timeout: Duration,
-        /// What the last look at it brought.
+        /// The result of the last check.
         reason: String,
         last_log: LastLog,
     },
-    /// It is not a program of ours, or one of another version.
-    #[error("{node} should have written the address where it listens, but wrote {written:?}; {last_log}")]
+    /// The program is not a node of this project, or has another version.
+    #[error("{node} should have printed its listen address, but printed {written:?}; {last_log}")]
     BadHandshake {
         node: String,
-        /// The beginning of what it wrote.
+        /// The beginning of the output.
         written: String,
         last_log: LastLog,
     },
-    /// The kernel refused a signal.
+    /// The kernel rejected a signal.
     #[error("cannot send a signal to {node}")]
     Signal { node: String, source: io::Error },
-    /// It was killed and is still there.
-    #[error("{node} did not end, though it was killed {waited:?} ago")]
+    /// The node was killed and has not ended.
+    #[error("{node} is still running {waited:?} after it was killed")]
     KillTimeout { node: String, waited: Duration },
-    /// Its log could not be opened or read.
-    #[error("cannot use the log of {node}")]
+    /// The log could not be opened or read.
+    #[error("cannot open or read the log of {node}")]
     Log { node: String, source: io::Error },
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Code(code) => write!(f, "ended with exit status {code}"),
-            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
-            Self::Unknown => f.write_str("ended in a way that cannot be told"),
+            Self::Code(code) => write!(f, "exited with status {code}"),
+            Self::Signal(signal) => write!(f, "was terminated by signal {signal}"),
+            Self::Unknown => f.write_str("ended with an unknown status"),
         }
     }
 }

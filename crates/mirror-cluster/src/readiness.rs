@@ -1,5 +1,5 @@
-//! Whether a node answers gRPC health checking: before it is ready, and while it runs. A connection alone proves
-//! nothing: the kernel accepts it also for a process that is stopped.
+//! Checks whether a node answers gRPC health checks, before it is ready and while it runs. A connection alone is not
+//! sufficient: the kernel also accepts connections for a process that is stopped.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,30 +12,30 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::Liveness;
 
-/// Time for one attempt. Below it, a machine that starts a thousand nodes at once would be asked again and again.
+/// Timeout of one attempt. With a shorter one, a machine that starts a thousand nodes would repeat many attempts.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What one attempt brought instead of an answer that the node serves.
+/// The reason why an attempt found no serving node.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unready {
     #[error("nothing accepts connections at {address}")]
     Unreachable { address: SocketAddr },
-    #[error("it accepts connections at {address}, but gave no answer within {ATTEMPT_TIMEOUT:?}")]
+    #[error("it accepts connections at {address}, but did not reply within {ATTEMPT_TIMEOUT:?}")]
     Silent { address: SocketAddr },
-    #[error("it answered at {address} with {code:?}: {message}")]
+    #[error("it replied at {address} with {code:?}: {message}")]
     Refused {
         address: SocketAddr,
         code: Code,
         message: String,
     },
-    #[error("it answered at {address} that it is {status:?}")]
+    #[error("it reported the status {status:?} at {address}")]
     NotServing {
         address: SocketAddr,
         status: ServingStatus,
     },
 }
 
-/// Asks once. A server without a health service is taken as ready: that it says so shows that it serves.
+/// Checks a node once. A server without a health service counts as ready, because its reply shows that it serves.
 pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
     let asking = async {
         let Ok(channel) = mirror_net::channel::endpoint(address).connect().await else {
@@ -62,22 +62,23 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
         .unwrap_or(Err(Unready::Silent { address }))
 }
 
-/// Asks a running node for signs of life, by a connection that is kept: made at the first check and again after a
-/// break.
+/// Checks the liveness of a running node over a connection that is kept open. The connection is made at the first check
+/// and again after it breaks.
 #[derive(Debug, Clone)]
 pub struct HealthProbe(HealthClient<Channel>);
 
 impl HealthProbe {
-    /// A probe of the node that answers health checks at `address`.
+    /// Creates a probe of the node that answers health checks at `address`.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn new(address: SocketAddr) -> Self {
         Self(HealthClient::new(mirror_net::channel::lazy(address)))
     }
 
-    /// Asks once. An answer of any kind is a sign of life, but one that says that there is no health service: that
-    /// server cannot be watched.
+    /// Checks the node once. Any reply shows that the node is alive, except one that the health service does not exist:
+    /// such a server cannot be watched.
     pub async fn check(&self, deadline: Duration) -> Liveness {
         let mut client = self.0.clone();
         let checking = client.check(Request::new(HealthCheckRequest::default()));

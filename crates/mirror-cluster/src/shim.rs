@@ -1,8 +1,9 @@
-//! The shim: a small program between a placement and a program that is not ours, so that nothing of it is left behind.
+//! The shim: a small program between a placement and a foreign program, so that no process of the latter is left
+//! running.
 //!
-//! It starts the program in a process group of its own and becomes the reaper of everything below it, also of what left
-//! that group or that session. It ends all of that when the program ends, when its own standard input does (the
-//! coordinator is gone), or when it is told to; then it exits as the program did.
+//! It starts the program in a separate process group and becomes the reaper of all processes below it, including those
+//! that left the group or the session. It kills all of them when the program exits, when its own standard input closes
+//! (the coordinator has ended), or when requested. Then it exits with the status of the program.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,27 +17,27 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// Asks the program to end.
+/// Requests the shutdown of the program.
 pub(crate) const TERMINATE: Signal = Signal::TERM;
-/// Ends the program and all below it.
+/// Kills the program and all processes below it.
 pub(crate) const KILL: Signal = Signal::QUIT;
-/// Makes the program and all below it stand still. The shim itself never does.
+/// Pauses the program and all processes below it, but not the shim itself.
 pub(crate) const PAUSE: Signal = Signal::TSTP;
-/// Lets them go on.
+/// Resumes the program and all processes below it.
 pub(crate) const RESUME: Signal = Signal::CONT;
 
-/// Exit status when the program could not be started, as shells have it.
+/// Exit status if the program could not be started, as in shells.
 const CANNOT_START: u8 = 127;
 
-/// Wait before looking again for processes that were started while others were ended.
+/// Pause before the next search for processes that were started while others were killed.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Runs `command`, a program and its arguments, and exits as it does: with its status, or 128 and the number of the
-/// signal that ended it.
+/// Runs `command`, a program and its arguments, and exits with its status, or with 128 plus the number of the signal
+/// that terminated it.
 pub fn main(command: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = command.into_iter();
     let Some(program) = words.next() else {
-        eprintln!("the shim was given no program to run");
+        eprintln!("no program to run: pass the program and its arguments");
         return ExitCode::from(CANNOT_START);
     };
     let mut command = Command::new(&program);
@@ -52,7 +53,7 @@ pub fn main(command: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command) -> io::Result<Option<WaitStatus>> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Were the shim stopped when the coordinator dies, it would not see the end of its standard input.
+    // If the shim were stopped when the coordinator dies, it would not notice that its standard input closed.
     rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -90,7 +91,7 @@ async fn watch_over(command: Command) -> io::Result<Option<WaitStatus>> {
         if reaped.none_left {
             return Ok(status);
         }
-        // Something that was just being started is found by the next look, not by a signal.
+        // A process that was just being started is found by the next search, not by a signal.
         let _either = tokio::time::timeout(LOOK_AGAIN, children.recv()).await;
     }
 }
@@ -99,14 +100,14 @@ fn on(wanted: Signal) -> io::Result<tokio::signal::unix::Signal> {
     signal(SignalKind::from_raw(wanted.as_raw()))
 }
 
-/// Resolves when standard input ends: its other end belongs to the coordinator.
+/// Resolves when standard input closes, whose other end the coordinator holds.
 fn lifeline() -> io::Result<oneshot::Receiver<()>> {
     let (held, gone) = oneshot::channel();
     thread::Builder::new()
         .name("lifeline".to_owned())
         .spawn(move || {
             let mut nothing = [0];
-            // An error is an end like any other.
+            // An error counts as the end of the input.
             while let Ok(1..) = io::stdin().read(&mut nothing) {}
             drop(held);
         })?;
@@ -115,13 +116,13 @@ fn lifeline() -> io::Result<oneshot::Receiver<()>> {
 
 #[allow(
     unsafe_code,
-    reason = "the death signal of a program that is not ours is set between fork and exec"
+    reason = "the death signal of a foreign program is set between fork and exec"
 )]
 fn start(mut command: Command) -> io::Result<Pid> {
     let shim = rustix::process::getpid();
     command.stdin(Stdio::null()).process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe functions may run; these are two system calls, and they
-    // allocate nothing.
+    // SAFETY: between fork and exec only async-signal-safe functions may run. These are two system calls, and they do
+    // not allocate.
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -133,10 +134,10 @@ fn start(mut command: Command) -> io::Result<Pid> {
         });
     }
     let child = command.spawn()?;
-    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("a process has the number 0"))
+    Pid::from_raw(child.id().cast_signed()).ok_or_else(|| io::Error::other("the process id is 0"))
 }
 
-/// Children whose end was taken note of.
+/// Children that have been reaped.
 struct Reaped {
     ended: Vec<(Pid, WaitStatus)>,
     none_left: bool,
@@ -151,7 +152,7 @@ impl Reaped {
     }
 }
 
-/// Takes note of every child that has ended, the program and whatever was orphaned below it.
+/// Reaps all children that have ended: the program, and orphaned processes below it.
 fn reap() -> io::Result<Reaped> {
     let mut ended = Vec::new();
     loop {
@@ -175,7 +176,7 @@ fn reap() -> io::Result<Reaped> {
     }
 }
 
-/// Signals the process group that the program was started in.
+/// Sends a signal to the process group that the program was started in.
 fn send(program: Pid, signal: Signal) {
     if let Err(error) = rustix::process::kill_process_group(program, signal) {
         eprintln!(
@@ -185,11 +186,11 @@ fn send(program: Pid, signal: Signal) {
     }
 }
 
-/// Signals every process below this one.
+/// Sends a signal to every process below this one.
 fn send_below(signal: Signal) -> io::Result<()> {
     for pid in below(rustix::process::getpid())? {
         match rustix::process::kill_process(pid, signal) {
-            // It ended in the meantime.
+            // The process ended in the meantime.
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => eprintln!(
                 "the shim cannot send signal {} to {pid:?}: {error}",
@@ -200,7 +201,7 @@ fn send_below(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// All descendants of a process, in one look at the table of processes.
+/// Returns all descendants of a process, from one scan of the process table.
 fn below(ancestor: Pid) -> io::Result<Vec<Pid>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -212,7 +213,7 @@ fn below(ancestor: Pid) -> io::Result<Vec<Pid>> {
         else {
             continue;
         };
-        // A process that ended in the meantime has no status any more, nor any below it.
+        // A process that ended in the meantime has no status and no descendants.
         let Ok(stat) = fs::read(format!("/proc/{}/stat", pid.as_raw_pid())) else {
             continue;
         };
@@ -235,7 +236,7 @@ fn below(ancestor: Pid) -> io::Result<Vec<Pid>> {
     Ok(found)
 }
 
-/// The parent in a process's `stat`. The name before it stands in parentheses and may hold any character.
+/// Parses the parent in a process's `stat`. The preceding name is in parentheses and may contain any character.
 fn parent_in(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
     Pid::from_raw(after_name.split_ascii_whitespace().nth(1)?.parse().ok()?)
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_is_found_behind_any_name() {
+    fn the_parent_is_found_after_any_name() {
         assert_eq!(parent_in("12 (sleep) S 7 12 12 0 -1"), Pid::from_raw(7));
         assert_eq!(parent_in("12 (a) R 3 (b) S 7 12 12 0 -1"), Pid::from_raw(7));
         assert_eq!(parent_in("1 (init) S 0 1 1 0 -1"), None);

@@ -1,5 +1,5 @@
-//! What becomes of a node that died by itself or hangs, and when a node counts as hung. Pure: the coordinator checks,
-//! waits, starts and records.
+//! Decides what happens to a node that exited unexpectedly or hangs, and when a node counts as hung. Pure: the
+//! coordinator performs the checks, waits, starts and records.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -9,52 +9,52 @@ use mirror_spec::RestartPolicy;
 
 use crate::Liveness;
 
-/// How often one node is started again in a run.
+/// Maximum number of restarts of one node in a run.
 pub const MAX_RESTARTS: u32 = 5;
 
-/// Wait before the first restart of a node. It doubles with each: 1.6 s before the fifth.
+/// Back-off before the first restart of a node. It doubles with each restart, to 1.6 s before the fifth.
 pub const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Bounds of the time between two health checks of a node.
+/// Bounds of the interval between two health checks of a node.
 const CHECK_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
 
-/// Health checks that fit in the time after which a node counts as hung.
+/// Number of health checks that fit into the hang timeout.
 const CHECKS: u32 = 6;
 
-/// Longest time that a node has to answer one check.
+/// Upper bound of the time that a node has to answer one check.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Silence from which on a user is told whom the run waits for.
+/// Silence after which the user is shown which node the run waits for.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
-/// How much longer than planned a turn of the coordinator may take and still count in full. What goes beyond was time
-/// in which the coordinator itself stood still.
+/// Maximum amount by which a pause or a check may exceed its planned duration and still count in full. Any excess is
+/// time in which the coordinator itself was not running.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What to do about a death.
+/// The reaction to the unexpected exit of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Start the node again after a wait.
+    /// Restart the node after a back-off.
     Restart {
-        /// The wait.
+        /// The back-off.
         after: Duration,
     },
-    /// Its policy leaves it dead.
+    /// Leave the node dead, as its policy requires.
     Leave,
-    /// Its policy ends the run.
+    /// Fail the run, as the policy requires.
     Fail,
-    /// It was started again as often as is allowed.
+    /// The node has reached the maximum number of restarts.
     GiveUp,
 }
 
-/// Counts the restarts of a run.
+/// Counts the restarts of each node in a run.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     restarts: HashMap<String, u32>,
 }
 
 impl Supervisor {
-    /// Decides about a node that died by itself, and counts on it that a restart is carried out.
+    /// Decides about a node that exited unexpectedly. Assumes that a restart will be carried out, and counts it.
     pub fn decide(&mut self, node: &str, policy: RestartPolicy) -> Decision {
         match policy {
             RestartPolicy::Restart => {}
@@ -71,21 +71,21 @@ impl Supervisor {
     }
 }
 
-/// When nodes are checked and how long they may be silent.
+/// The intervals of health checks, and the limits on silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchTimes {
-    /// Time between two checks while the node answers.
+    /// Interval between two checks while the node answers.
     pub interval: Duration,
     /// Time that a node has to answer one check.
     pub deadline: Duration,
-    /// Silence from which on the user is told.
+    /// Silence after which the node is reported to the user.
     pub told_after: Duration,
     /// Silence after which the node counts as hung.
     pub hang_timeout: Duration,
 }
 
 impl WatchTimes {
-    /// The times that follow from the longest silence that is allowed.
+    /// Derives the times from the maximum silence.
     pub fn new(hang_timeout: Duration) -> Self {
         let interval = (hang_timeout / CHECKS).clamp(*CHECK_INTERVAL.start(), *CHECK_INTERVAL.end());
         Self {
@@ -97,35 +97,36 @@ impl WatchTimes {
     }
 }
 
-/// What has become known about the health of a node.
+/// A change of the health of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It has not answered for so long. Told again and again while that lasts.
+    /// The node has not answered for this duration. Reported after every failed check from
+    /// [`WatchTimes::told_after`] on.
     Silent(Duration),
-    /// It answers again.
+    /// The node answers again.
     Answers,
-    /// It has not answered for so long that it counts as hung. Nothing more is told.
+    /// The node has not answered for long enough to count as hung. No more changes follow.
     Hung(Duration),
-    /// It cannot be watched, or does not run any more. Nothing more is told.
+    /// The node cannot be watched, or no longer runs. No more changes follow.
     Unwatched,
 }
 
-/// Watches one node: takes what health checks found and says what follows.
+/// Watches one node: receives the results of health checks and derives changes of its health.
 ///
-/// Time is counted turn by turn of the coordinator's own clock, so that a time in which the coordinator was stopped or
-/// the machine asleep does not count against a node.
+/// Time is added up from the individual pauses and checks of the coordinator, so that time in which the coordinator was
+/// stopped or the machine was asleep does not count against a node.
 #[derive(Debug)]
 pub struct Watch {
     times: WatchTimes,
-    /// Time since the last answer.
+    /// Time since the last reply.
     silence: Duration,
-    /// The last check brought no answer.
+    /// Whether the last check received no reply.
     missed: bool,
     told: bool,
 }
 
 impl Watch {
-    /// The watch over a node that is ready now.
+    /// Creates the watch of a node that is ready.
     pub fn new(times: WatchTimes) -> Self {
         Self {
             times,
@@ -135,7 +136,7 @@ impl Watch {
         }
     }
 
-    /// Time to let pass before the next check.
+    /// Returns the pause before the next check.
     pub fn pause(&self) -> Duration {
         if self.missed {
             *CHECK_INTERVAL.start()
@@ -144,12 +145,13 @@ impl Watch {
         }
     }
 
-    /// The pause before a check took so long.
+    /// Records the duration of the pause before a check.
     pub fn paused(&mut self, elapsed: Duration) {
         self.pass(self.pause(), elapsed);
     }
 
-    /// A check took so long and found this. Returns what is to be told, if anything.
+    /// Records the result and the duration of a check. Returns the change of health to report, or `None` if there is
+    /// none.
     pub fn checked(&mut self, found: Liveness, elapsed: Duration) -> Option<Health> {
         match found {
             Liveness::Unwatched => Some(Health::Unwatched),
@@ -170,7 +172,7 @@ impl Watch {
         }
     }
 
-    /// Counts a turn that was planned to take `planned` and took `elapsed`.
+    /// Adds a period that was planned to take `planned` and took `elapsed`.
     fn pass(&mut self, planned: Duration, elapsed: Duration) {
         self.silence += elapsed.min(planned + LATE);
     }
@@ -182,8 +184,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What is told of a node on which so many checks in a row find the same, each after a pause, all in the time
-    /// planned.
+    /// Returns the reports about a node after a number of checks with the same result, each after a pause, all with the
+    /// planned durations.
     fn told(watch: &mut Watch, found: Liveness, checks: u32) -> Vec<Health> {
         let told = (0..checks).filter_map(|_| {
             watch.paused(watch.pause());
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_node_is_told_of_and_then_hung() {
+    fn a_silent_node_is_reported_and_then_hung() {
         let mut watch = Watch::new(WatchTimes::new(30 * SECOND));
         assert_eq!(told(&mut watch, Liveness::Answered, 100), []);
         let silent = told(&mut watch, Liveness::Silent, 20);
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_night_asleep_is_no_silence() {
+    fn time_in_which_the_machine_sleeps_does_not_count_as_silence() {
         let night = 8 * 3_600 * SECOND;
         let mut watch = Watch::new(WatchTimes::new(30 * SECOND));
         watch.paused(night);
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn each_node_has_restarts_of_its_own() {
+    fn restarts_are_counted_separately_for_each_node() {
         let mut supervisor = Supervisor::default();
         for _ in 0..MAX_RESTARTS {
             supervisor.decide("validator-0", RestartPolicy::Restart);

@@ -1,4 +1,4 @@
-//! The chain of an experiment by itself, for runs that name it as one that runs already.
+//! Serves the chain of an experiment without a run, for runs that connect to a running chain.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::data::Prepared;
 use crate::network_spec::{NetworkSpec, SUBTENSOR, Subtensor};
 
-/// Time that the node has to end by itself.
+/// Time that the node has to shut down on its own.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Serves the chain of an experiment until `stop`, with its state in `layout`; `listening` is told where.
+/// Serves the chain of an experiment until `stop` is cancelled, with its state in `layout`. Calls `listening` with the
+/// listen address once the chain is ready.
 pub async fn serve<P: Placement>(
     (experiment, model): (&Experiment, &Model),
     data: Prepared,
@@ -28,7 +29,7 @@ pub async fn serve<P: Placement>(
 ) -> anyhow::Result<()> {
     let spec = NetworkSpec::new(experiment, model, layout, data, log)?;
     let Subtensor::Ours(node) = spec.subtensor(None) else {
-        bail!("the file names a chain that runs already: name `DummySubtensor` to start one")
+        bail!("the file names a chain that is already running: use `DummySubtensor` to start one")
     };
     let ready_timeout = Duration::from_secs_f64(spec.network().ready_timeout);
     placement.spawn(&node).await?;
@@ -39,7 +40,7 @@ pub async fn serve<P: Placement>(
             Ok(())
         }
         exit = exits.recv() => {
-            let exit = exit.context("the placement is gone")?;
+            let exit = exit.context("internal error: the placement stopped reporting exits (please report this)")?;
             bail!("the chain {}; {}", exit.status, exit.last_log)
         }
     }

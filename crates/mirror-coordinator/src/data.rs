@@ -1,4 +1,4 @@
-//! The data and the models of an experiment, found before any process starts; data is sampled and compiled too.
+//! Finds the data and the models of an experiment before any process starts. Samples and compiles the data.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,36 +11,41 @@ use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
 
 use crate::models::ModelSearch;
 
-/// Compiled data sets and where they came from; models by their folders.
+/// Compiled data sets with their origins, and models with their folders.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
-    /// Names are folders on this machine.
+    /// The gating model. Names are replaced by local folders.
     pub gating_model: GatingModel,
-    /// Names are folders on this machine.
+    /// The reward model. Names are replaced by local folders.
     pub reward_model: RewardModel,
-    /// What the miners answer from.
+    /// The data set from which miners answer.
     pub answers: PathBuf,
-    /// The questions of the `data` section; `None` where there is no such section.
+    /// The questions of the `data` section. `None` if there is no such section.
     pub questions: Option<PathBuf>,
-    /// What the subnet starts from, if it is not the file's own network.
+    /// The metagraph that the subnet starts from. `None` if the subnet is generated from the experiment file.
     pub metagraph: Option<MetagraphFile>,
-    /// The checkpoint that each validator's gating model begins with; empty: they begin anew.
+    /// The checkpoint that each validator's gating model resumes from. Empty if they start afresh.
     pub resume: Vec<PathBuf>,
-    /// A line each, for the log: what was found where.
+    /// Lines for the log that state what was found where.
     pub origins: Vec<String>,
 }
 
-/// Whether data may be fetched from the hub.
+/// Whether files may be downloaded from the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// It may.
+    /// Downloads are allowed.
     Allowed,
-    /// `--offline`.
+    /// Downloads are forbidden, by `--offline`.
     Forbidden,
 }
 
-/// Finds, samples and compiles what the experiment names. Relative paths are read from `base`. Compiled data is kept in
-/// the user's cache, or in `fallback` where there is none.
+/// Finds, samples and compiles the data that the experiment names. Relative paths are resolved against `base`. Compiled
+/// data is kept in the user's cache, or in `fallback` if there is no cache.
+///
+/// # Errors
+///
+/// Returns an error if a model, the data or the metagraph cannot be found or read, or if the data cannot be sampled or
+/// compiled.
 pub fn prepare(
     experiment: &Experiment,
     model: &Model,
@@ -137,8 +142,8 @@ fn pool_path(experiment: &Experiment) -> Option<&String> {
 
 fn sample(sample: mirror_spec::Sample) -> anyhow::Result<Sample> {
     let rows = |n: u32| -> anyhow::Result<NonZeroUsize> {
-        ensure!(n > 0, "a sample of 0 rows was asked for");
-        Ok(NonZeroUsize::new(n as usize).expect("more than none"))
+        ensure!(n > 0, "the sample must have at least 1 row");
+        Ok(NonZeroUsize::new(n as usize).expect("n is positive"))
     };
     Ok(match sample {
         mirror_spec::Sample::All => Sample::All,

@@ -1,4 +1,4 @@
-//! Watches over the health of nodes, so that one that hangs is noticed and named.
+//! Health checks of nodes, so that a node that hangs is detected and named.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,25 +8,25 @@ use mirror_cluster::supervise::{Health, Watch, WatchTimes};
 use mirror_cluster::{HealthProbe, Liveness, Placement};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Health checks in progress at one time, over all nodes.
+/// Maximum number of concurrent health checks, over all nodes.
 const CHECKS_AT_ONCE: usize = 64;
 
-/// Checks nodes, so many at once at most and at these times.
+/// Checks nodes at the given intervals, with a limit on concurrent checks.
 #[derive(Clone)]
 pub(crate) struct Watcher {
     times: WatchTimes,
     turns: Arc<Semaphore>,
 }
 
-/// Who is watched.
+/// The target of a watch.
 pub(crate) enum WatchedNode<P> {
-    /// A node of a placement, by its name.
+    /// A node of a placement, by name.
     Node(Arc<P>, String),
     /// A chain that the run did not start.
     RunningChain(HealthProbe),
 }
 
-/// When the subtensor was last known to be out of reach.
+/// The latest period in which the subtensor was known to be unreachable.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outage(Arc<Mutex<OutageState>>);
 
@@ -44,8 +44,8 @@ impl Watcher {
         }
     }
 
-    /// Watches a node that is ready now until it hangs or cannot be watched any more, and sends what becomes known as
-    /// `notice` puts it.
+    /// Watches a node that is ready, until it hangs or can no longer be watched. Sends each change of its health as the
+    /// event that `event` makes of it.
     pub(crate) async fn watch<P: Placement, N>(
         self,
         watched: WatchedNode<P>,
@@ -75,7 +75,7 @@ impl Watcher {
 }
 
 impl<P: Placement> WatchedNode<P> {
-    /// A chain that the run did not start, at its address.
+    /// Creates the target for a chain at `address` that the run did not start.
     pub(crate) fn running_chain(address: SocketAddr) -> Self {
         Self::RunningChain(HealthProbe::new(address))
     }
@@ -89,12 +89,12 @@ impl<P: Placement> WatchedNode<P> {
 }
 
 impl Outage {
-    /// The subtensor is out of reach from now on.
+    /// Records that the subtensor is unreachable from now on.
     pub(crate) fn begins(&self) {
         self.state().lasts = true;
     }
 
-    /// The subtensor is in reach again.
+    /// Records that the subtensor is reachable again.
     pub(crate) fn ends(&self) {
         let mut state = self.state();
         if std::mem::take(&mut state.lasts) {
@@ -102,7 +102,7 @@ impl Outage {
         }
     }
 
-    /// Whether the subtensor was out of reach at any time since `since`.
+    /// Returns whether the subtensor was unreachable at any time since `since`.
     pub(crate) fn touches(&self, since: Instant) -> bool {
         let state = self.state();
         state.lasts || state.ended.is_some_and(|ended| ended >= since)
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_counts_while_it_lasts_and_for_waits_that_it_fell_into() {
+    fn an_outage_counts_while_it_lasts_and_for_waits_that_began_before_its_end() {
         let outage = Outage::default();
         let before = Instant::now();
         assert!(!outage.touches(before));

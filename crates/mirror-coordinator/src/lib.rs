@@ -1,5 +1,5 @@
-//! The coordinator: turns an experiment into a network of nodes, takes in what they report, keeps them alive, breaks
-//! them on schedule, and ends them in order.
+//! The coordinator: starts an experiment's network of nodes, records their reports, keeps them alive, breaks them on
+//! schedule, and shuts them down in order.
 
 pub mod chain;
 mod data;

@@ -1,7 +1,8 @@
-//! The metagraphs that a run keeps: the one that it started from with its own names, that of its end, and with
-//! `model.metagraph: Metagraph` that of each sync in which it had changed.
+//! The metagraphs that a run saves: the one that it started from with the run's own names, the one at its end, and with
+//! `model.metagraph: Metagraph` the one of each sync in which it had changed.
 //!
-//! Each is a metagraph file by the block whose closing it is of, in the folder `metagraphs` of the run.
+//! Each is a metagraph file in the folder `metagraphs` of the run, named after the block after whose closing it was
+//! taken.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,44 +13,48 @@ use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
 use mirror_runs::Layout;
 use mirror_subtensor_client::Metagraph;
 
-/// Keeps what the subnet started from.
+/// Saves the metagraph that the subnet started from.
 pub(crate) fn save_origin(layout: &Layout, metagraph_file: &MetagraphFile) -> anyhow::Result<()> {
     let folder = folder(layout);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(metagraph_file.write(&folder.join("origin.json"))?)
 }
 
-/// Keeps the metagraph of a block.
+/// Saves the metagraph of a block.
 pub(crate) fn save(layout: &Layout, metagraph: Metagraph) -> anyhow::Result<()> {
     let folder = folder(layout);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let path = folder.join(format!("{}.json", metagraph.block));
     Ok(metagraph_file(metagraph).write(&path)?)
 }
 
-/// Which of a run's metagraphs is wanted.
+/// Selects one of a run's metagraphs.
 #[derive(Debug, Clone, Copy)]
 pub enum Moment {
-    /// That of its last block.
+    /// The metagraph of the last block.
     End,
-    /// That in which this block had left the subnet.
+    /// The metagraph as this block left it.
     Closed(u64),
-    /// The first that it keeps from one block on.
+    /// The first saved metagraph in a range of blocks.
     Within {
-        /// The block: that of an epoch.
+        /// First block of the range: the block of an epoch.
         from: u64,
-        /// The next epoch's, which is too late.
+        /// Exclusive end of the range: the block of the next epoch. `None` for no end.
         before: Option<u64>,
     },
 }
 
-/// The metagraph of a run at a moment, and of which block it is.
+/// Loads the metagraph of a run at a moment. Returns it with the block that it was saved at.
+///
+/// # Errors
+///
+/// Returns an error if the run has no metagraph of that moment, or if its file cannot be read.
 pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, MetagraphFile)> {
     let mut kept = blocks(layout)?;
     kept.sort_unstable();
     let last = *kept
         .last()
-        .context("the run keeps no metagraph: it did not come to its end")?;
+        .context("the run has no metagraph: it did not finish")?;
     let (found, block) = match moment {
         Moment::End => (Some(last), last),
         Moment::Closed(block) if block > last => (None, block),
@@ -64,8 +69,8 @@ pub fn load(layout: &Layout, moment: Moment) -> anyhow::Result<(u64, MetagraphFi
     };
     let Some(found) = found else {
         bail!(
-            "the run has no metagraph of block {block}: it keeps those of {}; with `model.metagraph: Metagraph` it keeps \
-             one each {METAGRAPH_SYNC_BLOCKS} blocks",
+            "the run has no metagraph of block {block}, only of {}: with `model.metagraph: Metagraph` a run saves one \
+             every {METAGRAPH_SYNC_BLOCKS} blocks",
             list(&kept)
         );
     };

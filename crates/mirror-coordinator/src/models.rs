@@ -1,4 +1,5 @@
-//! The models of an experiment, found before any process starts: a node opens folders and files, and asks no hub.
+//! Finds the models of an experiment before any process starts. Nodes only open folders and files, and never access the
+//! hub.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,22 @@ use mirror_spec::{GatingModel, RewardModel};
 
 use crate::data::Network;
 
-/// What is needed of a model that computes from a text.
+/// The parts that a model needs to process text.
 const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
 
-/// The tokenizer that the validator's program has inside.
+/// Name of the tokenizer that is built into the validator's program.
 const BUILTIN: &str = "builtin";
 
-/// Where models are looked for.
+/// The places where models are searched for.
 pub(crate) struct ModelSearch<'a> {
-    /// Where relative paths start.
+    /// The directory against which relative paths are resolved.
     pub(crate) base: &'a Path,
     pub(crate) places: &'a Places,
     pub(crate) network: Network,
 }
 
-/// The folder of a model that a person names, with these parts of it; relative paths are read from the working
-/// directory.
+/// Returns the folder of a model with these parts. `path_or_name` is a path or a name on the hub. Relative paths are
+/// resolved against the working directory.
 pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> anyhow::Result<PathBuf> {
     let library = ModelSearch {
         base: Path::new(""),
@@ -37,7 +38,7 @@ pub fn model_folder(path_or_name: &str, parts: &[Part], network: Network) -> any
 }
 
 impl ModelSearch<'_> {
-    /// The gating model with folders in place of names.
+    /// Returns the gating model with names replaced by folders.
     pub(crate) fn gating_model(&self, model: &GatingModel) -> anyhow::Result<GatingModel> {
         let mut found = model.clone();
         match &mut found {
@@ -51,13 +52,13 @@ impl ModelSearch<'_> {
             GatingModel::MaskedGatingModel(args) => {
                 *args.gating_model = self.gating_model(&args.gating_model)?;
             }
-            // The others name no folder.
+            // The other models name no folder.
             _ => {}
         }
         Ok(found)
     }
 
-    /// The reward model with folders in place of names.
+    /// Returns the reward model with names replaced by folders.
     pub(crate) fn reward_model(&self, model: &RewardModel) -> anyhow::Result<RewardModel> {
         let mut found = model.clone();
         match &mut found {
@@ -68,7 +69,7 @@ impl ModelSearch<'_> {
                 args.model_path = self.folder(&args.model_path, needed(from_file || args.random_init))?;
                 if let Some(checkpoint) = &args.checkpoint {
                     let file = self.base.join(checkpoint);
-                    ensure!(file.is_file(), "there is no checkpoint {}", file.display());
+                    ensure!(file.is_file(), "the checkpoint {} does not exist", file.display());
                     args.checkpoint = Some(text(file)?);
                 }
             }
@@ -76,13 +77,13 @@ impl ModelSearch<'_> {
                 args.model_path = self.folder(&args.model_path, needed(args.random_init))?;
                 args.tokenizer_path = self.folder(&args.tokenizer_path, &[Part::Tokenizer])?;
             }
-            // The others name no folder.
+            // The other models name no folder.
             _ => {}
         }
         Ok(found)
     }
 
-    /// The folder of what is named; the tokenizer inside the program has none and keeps its name.
+    /// Returns the folder of a model. The built-in tokenizer has no folder and keeps its name.
     fn folder(&self, path_or_name: &str, parts: &[Part]) -> anyhow::Result<String> {
         if path_or_name == BUILTIN && parts == [Part::Tokenizer] {
             return Ok(BUILTIN.to_owned());
@@ -99,7 +100,7 @@ impl ModelSearch<'_> {
     }
 }
 
-/// What must be there of a model: its parameters only where they come from its folder.
+/// Returns the parts that a model must have. The parameters are required only if they come from its folder.
 fn needed(parameters_from_elsewhere: bool) -> &'static [Part] {
     if parameters_from_elsewhere {
         &MODEL[..1]
@@ -108,20 +109,20 @@ fn needed(parameters_from_elsewhere: bool) -> &'static [Part] {
     }
 }
 
-/// A launch description is JSON, which has texts and no paths. A node's working directory is not this program's.
+/// Returns an absolute path as text, because launch configs are JSON and nodes have another working directory.
 fn text(path: PathBuf) -> anyhow::Result<String> {
-    let path = std::path::absolute(path).context("cannot tell the working directory")?;
+    let path = std::path::absolute(path).context("cannot determine the working directory")?;
     path.into_os_string()
         .into_string()
         .map_err(|path| anyhow::anyhow!("the path {} is not UTF-8", path.display()))
 }
 
-/// A bar a file on standard error, where that is a terminal.
+/// Shows a progress bar for each file on standard error, if that is a terminal.
 fn show(bar: &RefCell<Option<ProgressBar>>, progress: Progress<'_>) {
     match progress {
         Progress::Begins { file, bytes } => {
             let style = "{msg} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
-            let style = ProgressStyle::with_template(style).expect("a template of indicatif's own words");
+            let style = ProgressStyle::with_template(style).expect("the template is valid");
             let drawn = bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
             *bar.borrow_mut() = Some(drawn.with_style(style).with_message(file.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! The specification of a network: an experiment, turned into the launch descriptions of its nodes. It does no I/O.
+//! The specification of a network: turns an experiment into the launch configs of its nodes. Performs no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -25,16 +25,16 @@ use crate::data::Prepared;
 use crate::fault;
 use crate::uid_assignment::UidAssignment;
 
-/// Rao in a TAO.
+/// Rao per TAO.
 const RAO: f64 = 1e9;
 
-/// TAO staked by a validator unless the file says otherwise.
+/// Default stake of a validator in TAO.
 const STAKE: f64 = 1_000.0;
 
-/// Blocks after which the chain's node writes a snapshot in place of its log.
+/// Number of blocks after which the chain's node replaces its log by a snapshot.
 const SNAPSHOT_BLOCKS: u64 = 1_024;
 
-/// What the nodes of an experiment are.
+/// The specification of an experiment's nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkSpec {
     seed: u64,
@@ -52,19 +52,23 @@ pub(crate) struct NetworkSpec {
 pub(crate) enum Subtensor {
     /// A node that the run starts.
     Ours(Box<NodeSpec>),
-    /// A node that runs already.
+    /// A node that is already running.
     Runs(SocketAddr),
 }
 
-/// What a miner is called that does what it should.
+/// Role of a miner without any other behaviour.
 const HONEST: &str = "honest";
 
 /// Name of the chain's node.
 pub(crate) const SUBTENSOR: &str = "subtensor";
 
 impl NetworkSpec {
-    /// The specification of an experiment with a model. Fails where the file names a coldkey that is none, or uids that
-    /// the metagraph that it starts from does not have.
+    /// Creates the specification of an experiment with a model.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file names an invalid coldkey, or uids that do not exist in the metagraph that the
+    /// subnet starts from.
     pub(crate) fn new(
         experiment: &Experiment,
         model: &Model,
@@ -92,7 +96,8 @@ impl NetworkSpec {
         })
     }
 
-    /// The chain, where it is the run that starts it; it reports to the coordinator, if there is one.
+    /// Returns the chain: the node to start, or the address of one that is already running. A node that is started
+    /// reports to `coordinator` if that is not `None`.
     pub(crate) fn subtensor(&self, coordinator: Option<SocketAddr>) -> Subtensor {
         let chain = match &self.model.subtensor {
             SubtensorSpec::DummySubtensor(chain) => chain,
@@ -115,7 +120,7 @@ impl NetworkSpec {
         Subtensor::Ours(Box::new(node))
     }
 
-    /// The name of every miner process, by rising uid.
+    /// Returns the names of all miner processes, in ascending order of uid.
     pub(crate) fn miner_names(&self) -> Vec<String> {
         let processes = self.assignment.miners.iter().map(|uid| self.process_of(*uid));
         let mut names: Vec<String> = processes.map(|uids| miner_name(&uids)).collect();
@@ -123,7 +128,7 @@ impl NetworkSpec {
         names
     }
 
-    /// The miner process that a uid lives in.
+    /// Returns the miner process that hosts a uid.
     pub(crate) fn miner(&self, uid: u32, subtensor: SocketAddr) -> NodeSpec {
         let uids = self.process_of(uid);
         let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
@@ -145,7 +150,7 @@ impl NetworkSpec {
         )
     }
 
-    /// A validator.
+    /// Returns the node of a validator.
     pub(crate) fn validator(&self, index: u32, subtensor: SocketAddr, coordinator: SocketAddr) -> NodeSpec {
         let name = validator_name(index);
         let acknowledged = self.layout.logs().join(format!("{name}.acknowledged"));
@@ -175,23 +180,23 @@ impl NetworkSpec {
         self.node(name, Role::Validator(Box::new(launch)))
     }
 
-    /// Validators of the network.
+    /// Returns the number of validators.
     pub(crate) fn validator_count(&self) -> u32 {
         self.network().validators
     }
 
-    /// Whoever may be asked has a uid below this.
+    /// Returns the exclusive upper bound of the uids that validators may query.
     pub(crate) fn num_nodes(&self) -> u32 {
         self.assignment.askable
     }
 
-    /// uids played by miners.
+    /// Returns the uids of the miners.
     pub(crate) fn miner_uids(&self) -> &BTreeSet<u32> {
         &self.assignment.miners
     }
 
-    /// What each uid that is played is, in a word: what a miner does, or that it validates; whoever has a
-    /// validator for an accomplice is called after it.
+    /// Returns the role of each assigned uid in a few words: the behaviour of a miner, or that it is a validator. An
+    /// honest miner that is an accomplice of a validator is named after that validator's behaviour.
     pub(crate) fn roles(&self) -> Vec<mirror_runs::Role> {
         let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
         let mut roles: BTreeMap<u32, String> = BTreeMap::new();
@@ -222,36 +227,36 @@ impl NetworkSpec {
         roles.into_iter().map(role).collect()
     }
 
-    /// The hotkey of each uid that is played.
+    /// Returns the hotkey of each assigned uid.
     pub(crate) fn hotkeys(&self) -> impl Iterator<Item = (u32, Hotkey)> {
         let seed = Seed::root(self.seed);
         let uids = self.assignment.miners.iter().chain(&self.assignment.validators);
         uids.filter_map(move |&uid| Some((uid, self.assignment.hotkey(&seed, uid)?)))
     }
 
-    /// Whether the run keeps the metagraphs of its syncs.
+    /// Returns whether the run saves the metagraphs of its syncs.
     pub(crate) fn keeps_history(&self) -> bool {
         matches!(self.model.metagraph, MetagraphSpec::Metagraph(_))
     }
 
-    /// The public key of a validator.
+    /// Returns the hotkey of a validator.
     pub(crate) fn validator_hotkey(&self, index: u32) -> Hotkey {
         SecretKey::hotkey(&Seed::root(self.seed), Owner::Validator(index)).public()
     }
 
-    /// The uids that share a process with `uid`.
+    /// Returns the uids that share a process with `uid`.
     pub(crate) fn process_of(&self, uid: u32) -> RangeInclusive<u32> {
         let size = self.network().axons_per_process.max(1);
         let first = uid - uid % size;
         first..=(first + size - 1).min(self.num_nodes().saturating_sub(1))
     }
 
-    /// What is broken on purpose.
+    /// Returns the faults of the experiment.
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.experiment.faults
     }
 
-    /// How the network is made up.
+    /// Returns the `network` section of the experiment.
     pub(crate) fn network(&self) -> &Network {
         &self.experiment.network
     }
@@ -275,7 +280,8 @@ impl NetworkSpec {
         self.model.metagraph.args()
     }
 
-    /// The neurons of the metagraph that the subnet starts from; else the validators are staked and permitted.
+    /// Returns the genesis of the chain. Its neurons are those of the metagraph that the subnet starts from. Without
+    /// one, the validators have stake and a permit.
     fn genesis(&self, chain: &DummySubtensorArgs) -> GenesisLaunch {
         let seed = Seed::root(self.seed);
         let neuron = |owner, stake, validator_permit| GenesisNeuron {
@@ -308,7 +314,8 @@ impl NetworkSpec {
         }
     }
 
-    /// What the file says, and in a small network the epochs' length, which the component has.
+    /// Returns the hyperparameters that the file sets. With the `small` preset, the epoch length of the chain's
+    /// component is added.
     fn hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
         let mut hyperparameters = match self.network().chain {
             ChainPreset::Small => ["tempo", "validator_epoch_length"]
@@ -330,7 +337,8 @@ impl NetworkSpec {
         (tao * RAO) as u64
     }
 
-    /// As the last group that names the uid says, over an honest one as the dendrite pool says.
+    /// Returns the behaviours of the last group that names the uid, on top of an honest one with the rates of the
+    /// dendrite pool.
     fn behaviours(&self, uid: u32) -> Vec<BehaviourSpec> {
         let DendritePool::DummyDendritePool(pool) = &self.model.dendrite_pool;
         let group = self.group(uid);
@@ -347,14 +355,14 @@ impl NetworkSpec {
         behaviours
     }
 
-    /// The last group that says how a uid behaves.
+    /// Returns the last group that sets the behaviour of a uid.
     fn group(&self, uid: u32) -> Option<&MinerGroup> {
         let mut groups = self.network().miners.iter().rev();
         groups
             .find(|group| group.uids.contains(&uid) && (group.behaviour.is_some() || !group.over.is_empty()))
     }
 
-    /// The block that has closed when step 0 begins, where it can be told before.
+    /// Returns the block that has closed when step 0 begins. `None` if it is unknown before the chain runs.
     fn first_block(&self) -> Option<u64> {
         match (&self.model.subtensor, self.network().block_time) {
             (SubtensorSpec::DummySubtensor(chain), BlockTime::PerStep) => Some(chain.block),
@@ -362,7 +370,7 @@ impl NetworkSpec {
         }
     }
 
-    /// As the last group that names the validator says, else honest.
+    /// Returns the behaviour that the last group that names the validator sets, or the honest one.
     fn validator_behaviour(&self, index: u32) -> ValidatorBehaviour {
         let groups = self.network().validator_groups.iter().rev();
         let mut named = groups.filter(|group| group.validators.contains(&index));
@@ -387,7 +395,7 @@ impl NetworkSpec {
     }
 }
 
-/// Stake that others' coldkeys gave to the first validator.
+/// Returns the stake that other coldkeys have delegated to the first validator.
 fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
     let SubtensorSpec::DummySubtensor(chain) = &model.subtensor else {
         return Ok(Vec::new());
@@ -398,7 +406,7 @@ fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination
     let nomination = |(address, tao): (&String, &f64)| {
         let coldkey: Coldkey = address
             .parse()
-            .with_context(|| format!("`{address}`, under `delegated`, is no coldkey"))?;
+            .with_context(|| format!("`{address}`, under `delegated`, is not a coldkey"))?;
         Ok(GenesisNomination {
             hotkey: hotkey.clone(),
             coldkey: coldkey.hex(),
@@ -408,17 +416,17 @@ fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination
     chain.delegated.iter().map(nomination).collect()
 }
 
-/// `validator-0`.
+/// Returns the name of a validator, such as `validator-0`.
 pub(crate) fn validator_name(index: u32) -> String {
     format!("validator-{index}")
 }
 
-/// Which validator a node is, if it is one.
+/// Returns the index of a validator by its name. `None` if the node is no validator.
 pub(crate) fn validator_index(node: &str) -> Option<u32> {
     node.strip_prefix("validator-")?.parse().ok()
 }
 
-/// `miner-3`, or `miners-0-63` for a process of many.
+/// Returns the name of a miner process, such as `miner-3`, or `miners-0-63` if it hosts several uids.
 pub(crate) fn miner_name(uids: &RangeInclusive<u32>) -> String {
     if uids.start() == uids.end() {
         format!("miner-{}", uids.start())

@@ -26,47 +26,47 @@ use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
 use crate::report_service::ReportService;
 
-/// How long the subtensor may take for what the coordinator asks of it, beside the time that it takes to notice that it
-/// hangs and to start it again.
+/// Maximum time for a control request to the subtensor. The time to detect that the subtensor hangs and to restart it
+/// is added.
 const CONTROL_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Time for the chain to show that it lives, when another node waits in vain.
+/// Time that the chain has to answer a health check when another node is not ready in time.
 const CHAIN_CHECK: Duration = Duration::from_secs(1);
 
-/// Time for a chain that runs already to answer, before a person is told that nothing does.
+/// Time that a chain that is already running has to answer before the run fails.
 const RUNNING_CHAIN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Pause between two attempts to reach a validator, and between two looks at the metagraph.
+/// Pause between two attempts to reach a validator, and between two checks of the metagraph.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How far the history of the metagraph is kept.
+/// State of the metagraph's history.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// The block of the next sync; `None` before the first.
+    /// The block of the next sync. `None` before the first sync.
     next: Option<u64>,
-    /// As of the sync before.
+    /// Version of the metagraph at the previous sync.
     version: Option<u64>,
 }
 
-/// What a task needs.
+/// Shared state of the background tasks.
 pub(crate) struct NodeOps<P> {
     pub(crate) placement: Arc<P>,
     pub(crate) spec: Arc<NetworkSpec>,
     pub(crate) reports: ReportService,
     pub(crate) tracer: Tracer,
-    /// Where the subtensor is.
+    /// Address of the subtensor.
     pub(crate) subtensor_address: watch::Receiver<SocketAddr>,
-    /// A client of the subtensor that waits for it without end.
+    /// A client of the subtensor that waits for it indefinitely.
     pub(crate) subtensor: SubtensorClient,
     pub(crate) coordinator: SocketAddr,
     pub(crate) ready_timeout: Duration,
     pub(crate) hang_timeout: Duration,
-    /// When the subtensor was last out of reach.
+    /// The latest period in which the subtensor was unreachable.
     pub(crate) outage: Outage,
     pub(crate) history: Arc<tokio::sync::Mutex<History>>,
-    /// Where the run lies.
+    /// The directory of the run.
     pub(crate) layout: Layout,
-    /// How often each node was started before, by the placement's count.
+    /// The latest incarnation of each node, as the placement counts them.
     pub(crate) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
@@ -90,34 +90,34 @@ impl<P> Clone for NodeOps<P> {
     }
 }
 
-/// Why a node is started.
+/// The reason for the start of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartCause {
     /// The run begins.
     FirstStart,
-    /// It died or hung, and its policy is to start it again.
+    /// The node died or hung, and its restart policy is to restart it.
     Policy,
-    /// The schedule of faults has it started again after this step.
+    /// The fault schedule restarts it after this step.
     Schedule { step: u64 },
 }
 
-/// What became of the start of a node.
+/// The outcome of the start of a node.
 pub(crate) struct Started {
     pub(crate) node: String,
     pub(crate) cause: StartCause,
-    /// `None`: there was no process.
+    /// The incarnation. `None` if no process was started.
     pub(crate) incarnation: Option<u32>,
-    /// Where it serves, once it was ready.
+    /// The address that the node serves at, once it is ready.
     pub(crate) outcome: Result<SocketAddr, PlacementError>,
 }
 
-/// How the following of a query ended.
+/// The outcome of following a query.
 pub(crate) enum Followed {
-    /// The query is over.
+    /// The query has completed.
     Done,
-    /// The validator refused it, or failed in it.
+    /// The validator rejected the query, or failed during it.
     Failed(Status),
-    /// The validator is gone; the placement tells of its end.
+    /// The validator has exited. The placement reports its exit.
     Gone,
 }
 
@@ -143,8 +143,8 @@ impl<P: Placement> NodeOps<P> {
         }
     }
 
-    /// Waits until a node is ready. Miners wait for the chain, so time in which the chain was away is given back to
-    /// them.
+    /// Waits until a node is ready. Other nodes wait for the chain, so the timeout starts again if the chain was
+    /// unreachable in the meantime.
     async fn ready(&self, node: &str) -> Result<SocketAddr, PlacementError> {
         loop {
             let since = Instant::now();
@@ -152,20 +152,23 @@ impl<P: Placement> NodeOps<P> {
                 Err(PlacementError::NotReady { .. })
                     if node != SUBTENSOR && (self.outage.touches(since) || self.chain_is_silent().await) =>
                 {
-                    tracing::info!(node, "waits on for a node: the subtensor was out of reach");
+                    tracing::info!(
+                        node,
+                        "a node gets more time to become ready: the subtensor was unreachable"
+                    );
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Whether the chain, where it is a node of this run, does not answer at this moment.
+    /// Returns whether the chain is a node of this run and does not answer a health check now.
     async fn chain_is_silent(&self) -> bool {
         let found = self.placement.check_liveness(SUBTENSOR, CHAIN_CHECK).await;
         found == Liveness::Silent
     }
 
-    /// What a node is started with now.
+    /// Returns the current specification of a node.
     fn spec(&self, node: &str) -> Option<NodeSpec> {
         let subtensor = *self.subtensor_address.borrow();
         if node == SUBTENSOR {
@@ -181,12 +184,12 @@ impl<P: Placement> NodeOps<P> {
         Some(self.spec.miner(first, subtensor))
     }
 
-    /// How often a node was started before.
+    /// Returns the latest incarnation of a node, from 0.
     pub(crate) fn incarnation(&self, node: &str) -> u32 {
         self.incarnations().get(node).copied().unwrap_or_default()
     }
 
-    /// Writes down what happened to a node.
+    /// Records an incident of a node.
     pub(crate) async fn incident(
         &self,
         node: &str,
@@ -211,10 +214,10 @@ impl<P: Placement> NodeOps<P> {
     fn incarnations(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u32>> {
         self.incarnations
             .lock()
-            .expect("nobody panics while holding the incarnations")
+            .expect("no thread panics while it holds the lock")
     }
 
-    /// Has the chain begin, and the history of its metagraph with it.
+    /// Starts the chain, and the history of its metagraph.
     pub(crate) async fn begin_run(&self) -> anyhow::Result<()> {
         self.begin().await?;
         if self.spec.keeps_history() {
@@ -223,17 +226,17 @@ impl<P: Placement> NodeOps<P> {
         Ok(())
     }
 
-    /// Has the chain begin: the first block, and the clock where there is one.
+    /// Starts the chain: its first block, and its clock if it has one.
     pub(crate) async fn begin(&self) -> anyhow::Result<()> {
         Ok(self.bounded_subtensor().begin().await?)
     }
 
-    /// Has the chain go on until an epoch has paid for what validators said last.
+    /// Lets the chain proceed until an epoch has paid for the validators' last weights.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         Ok(self.bounded_subtensor().settle().await?)
     }
 
-    /// Takes a validator out of the barrier for good, where there is one.
+    /// Removes a validator permanently from the barrier, if there is one.
     pub(crate) async fn retire(&self, index: u32, reason: String) -> anyhow::Result<()> {
         if self.spec.network().block_time != BlockTime::PerStep {
             return Ok(());
@@ -249,8 +252,8 @@ impl<P: Placement> NodeOps<P> {
         self.reports.record(record::Kind::Barrier(retirement)).await
     }
 
-    /// Waits until the barrier stands still after `step`, does what is due at this hold, and lets the barrier go on.
-    /// Returns what became of the starts.
+    /// Waits until the barrier holds after `step`, carries out the faults of this hold, and releases the barrier.
+    /// Returns the outcomes of the starts.
     pub(crate) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
         self.subtensor.await_hold(step).await?;
         let started = hold.carry_out(self, step).await?;
@@ -258,14 +261,14 @@ impl<P: Placement> NodeOps<P> {
         Ok(started)
     }
 
-    /// Names of the processes that these uids live in.
+    /// Returns the names of the processes that host these uids.
     pub(crate) fn processes(&self, uids: &BTreeSet<u32>) -> BTreeSet<String> {
         uids.iter()
             .map(|uid| network_spec::miner_name(&self.spec.process_of(*uid)))
             .collect()
     }
 
-    /// Follows a validator through its query, and asks again when the stream breaks while the validator lives.
+    /// Follows the query of a validator, and reconnects if the stream breaks while the validator is running.
     pub(crate) async fn follow_query(&self, index: u32, progress: mpsc::Sender<QueryProgress>) -> Followed {
         let name = network_spec::validator_name(index);
         while let Some(address) = self.placement.address(&name) {
@@ -280,32 +283,32 @@ impl<P: Placement> NodeOps<P> {
         Followed::Gone
     }
 
-    /// A client of the subtensor that gives up when the subtensor is neither there nor started again in time.
+    /// Returns a client of the subtensor with a deadline that allows for one restart of the subtensor.
     fn bounded_subtensor(&self) -> SubtensorClient {
         let deadline = CONTROL_PATIENCE + self.hang_timeout + self.ready_timeout;
         self.subtensor.with_deadline(deadline)
     }
 
-    /// Keeps the metagraph of the last block, and what the history of the metagraph lacks.
+    /// Saves the metagraph of the last block, and completes the history of the metagraph.
     pub(crate) async fn keep_last_metagraphs(&self) {
         let subtensor = self.bounded_subtensor();
         if self.spec.keeps_history()
             && let Err(error) = self.catch_up(&subtensor).await
         {
-            tracing::warn!("the end of the metagraph's history is not kept: {error:#}");
+            tracing::warn!("cannot save the end of the metagraph's history: {error:#}");
         }
         if let Err(error) = self.keep_metagraph(&subtensor, None).await {
-            tracing::warn!("the last metagraph is not kept: {error:#}");
+            tracing::warn!("cannot save the last metagraph: {error:#}");
         }
     }
 
-    /// Has the run keep the metagraph of a block, or that of now.
+    /// Saves the metagraph of a block. `None` for the latest block.
     async fn keep_metagraph(&self, subtensor: &SubtensorClient, block: Option<u64>) -> anyhow::Result<()> {
         let metagraph = subtensor.metagraph(block, Detail::Full).await?;
         metagraphs::save(&self.layout, metagraph)
     }
 
-    /// Keeps the metagraph of each sync in which it has changed, for as long as the run goes on.
+    /// Saves the metagraph of each sync in which it has changed, until it is cancelled.
     pub(crate) async fn keep_history(&self) -> anyhow::Result<()> {
         loop {
             self.catch_up(&self.subtensor).await?;
@@ -313,10 +316,10 @@ impl<P: Placement> NodeOps<P> {
         }
     }
 
-    /// Brings the history of the metagraph to the block that closed last.
+    /// Extends the history of the metagraph up to the latest closed block.
     async fn catch_up(&self, subtensor: &SubtensorClient) -> anyhow::Result<()> {
         let caught_up = self.try_catch_up(subtensor).await;
-        caught_up.context("keeping the metagraph's history")
+        caught_up.context("cannot save the metagraph's history")
     }
 
     async fn try_catch_up(&self, subtensor: &SubtensorClient) -> anyhow::Result<()> {
@@ -337,24 +340,24 @@ impl<P: Placement> NodeOps<P> {
         Ok(())
     }
 
-    /// Whether a chain that runs already can be this experiment's: everybody who plays is registered there, and the
-    /// barrier has not let anybody by.
+    /// Checks that a running chain fits this experiment: every assigned hotkey is registered under its uid, and with
+    /// `block_time: per_step` no block has closed since its genesis.
     pub(crate) async fn check_running_chain(&self) -> anyhow::Result<()> {
         let subtensor = self.subtensor.with_deadline(RUNNING_CHAIN_DEADLINE);
         let metagraph = match subtensor.metagraph(None, Detail::Lite).await {
             Ok(metagraph) => metagraph,
             Err(error @ RequestError::DeadlineExceeded { .. }) => {
                 return Err(error).context(
-                    "nothing answers there: start a chain with `mirror chain serve`, and name where it listens",
+                    "no chain answers at this address: start one with `mirror chain serve`, and use its listen address",
                 );
             }
-            Err(error) => return Err(error).context("it is no `mirror-subtensor` of this version"),
+            Err(error) => return Err(error).context("it is not a `mirror-subtensor` of this version"),
         };
         for (uid, hotkey) in self.spec.hotkeys() {
             let there = metagraph.neurons.get(uid as usize);
             if there.is_none_or(|neuron| neuron.hotkey != hotkey) {
                 bail!(
-                    "its uid {uid} is not {hotkey}, by which this experiment plays it: start the chain from this file with \
+                    "its uid {uid} does not have the hotkey {hotkey} of this experiment: start the chain from this file with \
                      the same seed, miners and validators"
                 );
             }
@@ -365,8 +368,8 @@ impl<P: Placement> NodeOps<P> {
             .is_some_and(|neuron| metagraph.block > neuron.block_at_registration);
         if begun && self.spec.network().block_time == BlockTime::PerStep {
             bail!(
-                "it is at block {} already, and the steps of a run with `block_time: per_step` begin with the chain: start a \
-                 new one, or let blocks close by the clock",
+                "it is at block {} already, but a run with `block_time: per_step` requires a chain at its first block: \
+                 start a new chain, or let blocks close by the clock",
                 metagraph.block
             );
         }

@@ -1,9 +1,9 @@
-//! Conducts a run: starts the nodes in order, lets the validators work, keeps the network alive or breaks it on
-//! schedule, and ends everything in order.
+//! Orchestrates a run: starts the nodes in order, has the validators run their queries, keeps the network alive or
+//! breaks it on schedule, and shuts everything down in order.
 //!
-//! One task owns the state of the run. What takes time (a start, a wait for a hold) is a task of the [`NodeOps`] beside
-//! it, and comes back as an [`Event`]. Events and the ends of nodes are attended to from the first process on, so a
-//! node that dies or hangs is treated alike in every [`Phase`].
+//! One task owns the state of the run. Long-running operations (a start, a wait for a hold) are background tasks of
+//! [`NodeOps`], which report back with an [`Event`]. Events and exits of nodes are handled from the first process on,
+//! so a node that dies or hangs is handled in the same way in every [`Phase`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -36,79 +36,79 @@ use crate::node_ops::{Followed, NodeOps, StartCause, Started};
 use crate::progress::Progress;
 use crate::report_service::{self, JournalWriter};
 
-/// Time that a node has to end by itself.
+/// Time that a node has to shut down on its own.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes of one report: a record of an event with everything that a large network answered.
+/// Maximum size of a report in bytes. The largest is the record of an event with all replies of a large network.
 const REPORT_LIMIT: usize = 64 << 20;
 
-/// Nodes that are between their start and their readiness at one time. More would compete for the processors and lose
-/// their time in the queue.
+/// Maximum number of nodes between start and readiness. More would compete for the processors and exceed their
+/// timeouts.
 const STARTING_AT_ONCE: usize = 64;
 
-/// Bytes of the log of a hung node that its incident carries.
+/// Maximum number of bytes of a hung node's log in its incident.
 const LAST_LOG: u64 = 4 << 10;
 
-/// Events that may wait for the orchestrator.
+/// Capacity of the orchestrator's event queue.
 const WAITING_EVENTS: usize = 256;
 
-/// How a run is conducted.
+/// Options of a run.
 pub struct Options {
-    /// Filter of the nodes' logs.
+    /// Log filter of the nodes.
     pub log: String,
-    /// Ends the run in order.
+    /// Shuts the run down in order.
     pub stop: CancellationToken,
-    /// Ends it at once.
+    /// Kills all nodes immediately.
     pub now: CancellationToken,
     /// Whether progress is shown on standard error.
     pub progress: bool,
 }
 
-/// A run that has ended.
+/// The result of a run.
 pub struct Finished {
-    /// How it ended.
+    /// The manifest, which contains the final state.
     pub manifest: Manifest,
-    /// Why, where it did not come to its end.
+    /// The reason why the run did not finish. `None` if it finished.
     pub reason: Option<String>,
-    /// Steps at which something was to be broken, and which did not come.
+    /// Steps with scheduled faults that the run did not reach.
     pub never_came: Vec<u64>,
 }
 
-/// Something that happened beside the orchestrator.
+/// An event that the orchestrator handles.
 enum Event {
     Progress(u32, QueryProgress),
     Followed(u32, Followed),
     Started(Started),
-    /// What became known about the health of a node, by the watch of this number over it.
+    /// The health of a node has changed. The number identifies the watch that reports it.
     Health(String, u64, Health),
-    /// The same of a chain that the run did not start.
+    /// The health of a chain that the run did not start has changed.
     RunningChain(SocketAddr, Health),
-    /// The chain has begun, or not.
+    /// The chain has begun, or failed to.
     Begun(anyhow::Result<()>),
-    /// What the schedule had for a step is done.
+    /// The faults that were due after this step have been applied and lifted, or this failed.
     Broken(u64, anyhow::Result<Vec<Started>>),
-    /// Something that the run cannot do without was done, or not.
+    /// A background task that the run depends on has ended, successfully or not.
     TaskEnded(anyhow::Result<()>),
-    /// The chain has paid for what validators said last, or not.
+    /// The chain has reached the epoch that pays for the validators' last weights, or failed to.
     Settled(anyhow::Result<()>),
 }
 
-/// How far the run has come.
+/// The progress of the run through its phases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// The nodes of a kind start; `awaited` are those that are neither ready nor left dead.
+    /// The nodes of a wave are starting. `awaited` contains those that are neither ready nor left dead.
     Starting { wave: Wave, awaited: BTreeSet<String> },
-    /// All nodes are there, and the chain makes its first block.
+    /// All nodes are ready, and the chain produces its first block.
     Beginning,
-    /// The validators work through their queries.
+    /// The validators run their queries.
     Working,
-    /// The chain goes on to its last epoch.
+    /// The chain proceeds to its last epoch.
     Settling,
-    /// The run has come to its end.
+    /// The run has finished.
     Settled,
 }
 
-/// Nodes that start together.
+/// A group of nodes that start together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wave {
     Subtensor,
@@ -116,17 +116,17 @@ enum Wave {
     Validators,
 }
 
-/// The end of a node that nobody asked for.
+/// The unexpected exit of a node.
 struct UnexpectedExit {
     node: String,
-    /// As the incidents have it: `exited`, `hung`, `unready`.
+    /// The kind of incident that is recorded: `exited`, `hung` or `unready`.
     what: IncidentKind,
-    /// `was ended by signal 9`.
+    /// The exit in words, such as `was terminated by signal 9`.
     how: String,
     last_log: LastLog,
 }
 
-/// The watch over the health of a node. It ends when this is dropped.
+/// The watch over the health of a node. Dropping it ends the watch.
 struct NodeWatch {
     number: u64,
     _ends: DropGuard,
@@ -138,37 +138,41 @@ struct Orchestrator<P> {
     supervisor: Supervisor,
     progress: Progress,
     phase: Phase,
-    /// Turns of the nodes that start.
+    /// Limits the number of nodes that start concurrently.
     starting: Arc<Semaphore>,
     watcher: Watcher,
-    /// The watch over each node that is ready.
+    /// The watch of each node that is ready.
     watches: BTreeMap<String, NodeWatch>,
-    /// Watches so far.
+    /// Number of watches created so far.
     watch_count: u64,
-    /// The last incarnation of each node whose end has been dealt with.
+    /// The last incarnation of each node whose exit has been handled.
     ended: BTreeMap<String, u32>,
     /// Miner processes that are not left dead.
     miners: BTreeSet<String>,
-    /// The first miner that was left dead, as words for an error.
+    /// Description of the first miner that was left dead, for an error message.
     first_lost_miner: Option<String>,
-    /// Validators that have not come to the end of their query and are not left dead.
+    /// Validators that have neither completed their query nor been left dead.
     working: BTreeSet<u32>,
-    /// Validators that came to the end of their query.
+    /// Validators that have completed their query.
     done: BTreeSet<u32>,
     holds: BTreeMap<u64, Hold>,
     events: mpsc::Sender<Event>,
     tasks: TaskTracker,
-    /// Ends the tasks.
+    /// Cancels the background tasks.
     dismissed: CancellationToken,
 }
 
-/// Why a run ended before its end.
+/// The reason why a run stopped before it finished.
 enum StopReason {
     ByUser,
     Failed(anyhow::Error),
 }
 
-/// Runs an experiment on a placement, into a run that `recorder` writes.
+/// Runs an experiment on a placement, and records it with `recorder`.
+///
+/// # Errors
+///
+/// Returns an error if the run cannot be set up or recorded. A run that fails later returns [`Finished`] with a reason.
 pub async fn run<P: Placement + 'static>(
     experiment: &Experiment,
     model: &Model,
@@ -180,7 +184,7 @@ pub async fn run<P: Placement + 'static>(
 ) -> anyhow::Result<Finished> {
     ensure!(
         placement.capabilities().contains(&Capability::SharedFiles),
-        "the nodes of this placement cannot read the coordinator's files, and they are told of data by path"
+        "this placement does not share files: the nodes receive paths of data that only the coordinator can read"
     );
     if let Some(metagraph_file) = &data.metagraph {
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
@@ -190,11 +194,11 @@ pub async fn run<P: Placement + 'static>(
     let listener = placement
         .listen()
         .await
-        .context("cannot listen for the nodes' reports")?;
+        .context("cannot open the listener for the nodes' reports")?;
     let coordinator = listener
         .local_addr()
-        .context("cannot tell where the coordinator listens")?;
-    // Until the subtensor is there, nobody asks for its address.
+        .context("cannot determine the coordinator's listen address")?;
+    // No node uses the address of the subtensor until the subtensor is ready.
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
     let (reports, mut journal_writer) = report_service::start(recorder, subtensor_address.clone())?;
@@ -264,7 +268,7 @@ pub async fn run<P: Placement + 'static>(
     closing.cancel();
     drop(orchestrator);
     taking_in.abort();
-    // It was aborted: only its being gone matters.
+    // The task was aborted. Only its end matters.
     let _ = taking_in.await;
     let (ended, mut reason) = match outcome {
         Ok(()) => (Ended::Done, None),
@@ -272,12 +276,12 @@ pub async fn run<P: Placement + 'static>(
         Err(StopReason::Failed(error)) => (Ended::Failed, Some(format!("{error:#}"))),
     };
     for failure in failures {
-        let failure = format!("a node did not end: {failure}");
+        let failure = format!("cannot stop a node: {failure}");
         reason = Some(reason.map_or(failure.clone(), |reason| format!("{reason}; {failure}")));
     }
     let manifest = tokio::task::spawn_blocking(move || journal_writer.finish(ended))
         .await
-        .context("ending the run")??;
+        .context("cannot close the run")??;
     Ok(Finished {
         manifest,
         reason,
@@ -300,7 +304,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// Does what the next thing that happens asks for.
+    /// Handles the next event, exit or failure of the journal.
     async fn attend(
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
@@ -310,11 +314,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
         tokio::select! {
             Some(exit) = exits.recv() => self.exited(exit).await,
             Some(event) = events.recv() => self.on_event(event).await,
-            _ = &mut journal_writer.stopped => bail!("the journal of the run cannot be written"),
+            _ = &mut journal_writer.stopped => bail!("cannot write the journal of the run"),
         }
     }
 
-    /// Starts the subtensor, or looks at the one that runs already.
+    /// Starts the subtensor, or checks the one that is already running.
     async fn start_chain(&mut self) -> anyhow::Result<()> {
         let address = match self.ops.spec.subtensor(Some(self.ops.coordinator)) {
             Subtensor::Ours(_) => {
@@ -339,7 +343,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// Starts the nodes of a wave, in their order.
+    /// Starts the nodes of a wave in order.
     fn start_wave(&mut self, wave: Wave, nodes: Vec<String>) {
         self.phase = Phase::Starting {
             wave,
@@ -350,8 +354,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// Enters the next phase if the present one is over: subtensor, miners, validators, each kind ready before the
-    /// next; then the first block, the queries, and the last epoch. Returns whether it was over.
+    /// Enters the next phase if the current one is complete: subtensor, miners, validators, where each wave must be
+    /// ready before the next starts, then the first block, the queries, and the last epoch. Returns whether the phase
+    /// changed.
     fn goes_on(&mut self) -> anyhow::Result<bool> {
         let ops = self.ops.clone();
         match &self.phase {
@@ -379,7 +384,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(true)
     }
 
-    /// The chain has begun: the validators may work.
+    /// Starts the queries once the chain has begun.
     fn begun(&mut self) {
         self.phase = Phase::Working;
         if self.ops.spec.keeps_history() {
@@ -392,37 +397,37 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.await_next_hold();
     }
 
-    /// Has a node started after a wait and, where many start, when it is its turn.
+    /// Starts a node in the background, after a delay and once the limit on concurrent starts permits.
     fn start(&self, node: String, cause: StartCause, after: Duration) {
         let (ops, turns) = (self.ops.clone(), self.starting.clone());
         self.spawn_task(async move {
             tokio::time::sleep(after).await;
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             let _turn = turns.acquire().await;
             Event::Started(ops.start(node, cause).await)
         });
     }
 
-    /// Has something done beside, and told.
+    /// Runs a task in the background and sends its event.
     fn spawn_task(&self, task: impl Future<Output = Event> + Send + 'static) {
         let (events, dismissed) = (self.events.clone(), self.dismissed.clone());
         let telling = async move {
             let event = task.await;
-            // The orchestrator may have ended by now; then nobody needs to know.
+            // The orchestrator may have ended, and then does not need the event.
             let _ = events.send(event).await;
         };
         self.tasks
             .spawn(async move { dismissed.run_until_cancelled(telling).await });
     }
 
-    /// Ends what is done beside, so that nothing is started any more.
+    /// Cancels the background tasks, so that no more nodes are started.
     async fn cancel_tasks(&self) {
         self.dismissed.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Has a validator work through its query.
+    /// Starts the query of a validator and follows it.
     fn query(&self, index: u32) {
         let (ops, events) = (self.ops.clone(), self.events.clone());
         let (progress, mut told) = mpsc::channel(1);
@@ -455,7 +460,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                     .await?;
                 bail!("{name} failed in its query: {reason}");
             }
-            // The placement tells of the node's end, which decides.
+            // The exit of the node, which the placement reports, determines what to do.
             Event::Followed(_, Followed::Gone) => {}
             Event::Started(started) => self.started(started).await?,
             Event::Health(node, number, health) => {
@@ -469,11 +474,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             Event::RunningChain(address, health) => self.look_after_running_chain(address, health)?,
             Event::Begun(done) => {
-                done.context("the chain cannot begin")?;
+                done.context("the chain cannot start")?;
                 self.begun();
             }
             Event::Broken(step, done) => {
-                for started in done.context("the schedule of faults cannot go on")? {
+                for started in done.context("cannot carry out the scheduled faults")? {
                     self.started(started).await?;
                 }
                 self.holds.remove(&step);
@@ -481,7 +486,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             Event::TaskEnded(done) => done?,
             Event::Settled(done) => {
-                done.context("the chain cannot come to its last epoch")?;
+                done.context("the chain cannot reach its last epoch")?;
                 self.phase = Phase::Settled;
             }
         }
@@ -492,7 +497,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if exit.ended_by == EndedBy::Placement || self.has_ended(&exit.node, exit.incarnation) {
             return Ok(());
         }
-        tracing::warn!(node = exit.node, status = %exit.status, "a node died by itself");
+        tracing::warn!(node = exit.node, status = %exit.status, "a node exited unexpectedly");
         let was_ready = self.watches.contains_key(&exit.node);
         self.died(UnexpectedExit {
             how: if was_ready {
@@ -507,12 +512,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
         .await
     }
 
-    /// Whether the end of this incarnation of a node has been dealt with.
+    /// Returns whether the exit of this incarnation of a node has been handled.
     fn has_ended(&self, node: &str, incarnation: u32) -> bool {
         self.ended.get(node).is_some_and(|ended| *ended >= incarnation)
     }
 
-    /// A node is ready, or it is not and will not be.
+    /// Handles the outcome of a start.
     async fn started(&mut self, started: Started) -> anyhow::Result<()> {
         let Started {
             node,
@@ -525,8 +530,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         match outcome {
             Ok(address) => self.is_ready(&node, cause, address).await,
-            // Of an end the placement tells, which decides. One that runs was started by its policy and by the schedule
-            // alike, and the other start tells when it is ready.
+            // An exit is reported by the placement and handled there. A node that is already running was started both
+            // by its policy and by the schedule. The other start reports when it is ready.
             Err(PlacementError::Ended { .. } | PlacementError::Running { .. }) => Ok(()),
             Err(PlacementError::NotReady {
                 timeout,
@@ -543,16 +548,16 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 })
                 .await
             }
-            // A program that is not there or of another version is not there the next time either.
+            // If a program is missing or has another version, a retry does not help.
             Err(error) if matches!(self.phase, Phase::Starting { .. }) => Err(error.into()),
             Err(error) => {
-                // One that never started is not there to be killed.
+                // There is no process to kill if the node never started.
                 let killed = self.ops.placement.kill(&node).await;
-                tracing::warn!(node, ?killed, %error, "a node could not be started again");
+                tracing::warn!(node, ?killed, %error, "cannot restart a node");
                 self.died(UnexpectedExit {
                     node,
                     what: IncidentKind::Exited,
-                    how: format!("could not be started again: {error}"),
+                    how: format!("could not be restarted: {error}"),
                     last_log: LastLog::default(),
                 })
                 .await
@@ -560,7 +565,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// A node is ready, for the first time or again.
+    /// Handles the readiness of a node, on its first start or on a restart.
     async fn is_ready(&mut self, node: &str, cause: StartCause, address: SocketAddr) -> anyhow::Result<()> {
         let detail = match cause {
             StartCause::FirstStart => None,
@@ -581,7 +586,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             self.ops.outage.ends();
             self.subtensor.send_replace(address);
             if works {
-                // A chain that runs on the clock has lost its clock.
+                // Blocks that close by the clock require the clock to be started again.
                 let ops = self.ops.clone();
                 self.spawn_task(async move { Event::TaskEnded(ops.begin().await) });
             }
@@ -594,7 +599,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// Watches over a node that is ready, in place of the watch over its incarnation before.
+    /// Watches a node that is ready. Replaces the watch over its previous incarnation.
     fn watch(&mut self, node: &str) {
         self.watch_count += 1;
         let (number, ends) = (self.watch_count, self.dismissed.child_token());
@@ -616,7 +621,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.watches.insert(node.to_owned(), watch);
     }
 
-    /// Does what the health of a node asks for.
+    /// Handles a change of the health of a node.
     async fn look_after(&mut self, node: String, health: Health) -> anyhow::Result<()> {
         match health {
             Health::Silent(silence) => {
@@ -637,7 +642,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// The same for a chain that the run did not start, and cannot start again.
+    /// Handles a change of the health of a chain that the run did not start and cannot restart.
     fn look_after_running_chain(&mut self, address: SocketAddr, health: Health) -> anyhow::Result<()> {
         let name = format!("the subtensor at {address}");
         match health {
@@ -645,14 +650,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
             Health::Answers => self.progress.answers(&name),
             Health::Unwatched => {}
             Health::Hung(silence) => bail!(
-                "{name} has not answered health checks for {:.1} s, and this run did not start it: see what became of it",
+                "{name} has not answered health checks for {:.1} s, and this run did not start it: check whether it is still running",
                 silence.as_secs_f64()
             ),
         }
         Ok(())
     }
 
-    /// A node has not answered for so long that it counts as hung. It is killed, and what follows is as for a death.
+    /// Kills a node that has been silent long enough to count as hung, and handles its exit.
     async fn hung(&mut self, node: String, silence: Duration) -> anyhow::Result<()> {
         tracing::warn!(node, ?silence, "a node has hung and is killed");
         let last_log = self.ops.placement.logs(&node, LAST_LOG);
@@ -669,7 +674,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         .await
     }
 
-    /// A node has ended though nobody asked it to. Its policy says what follows.
+    /// Handles the unexpected exit of a node according to its restart policy.
     async fn died(&mut self, death: UnexpectedExit) -> anyhow::Result<()> {
         let node = &death.node;
         self.ended.insert(node.clone(), self.ops.incarnation(node));
@@ -690,9 +695,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 Ok(())
             }
             Decision::Leave => self.lost(&death).await,
-            Decision::Fail => bail!(death.words(", and its policy is that the run fails then")),
+            Decision::Fail => bail!(death.words(", and its restart policy is `fail`")),
             Decision::GiveUp => {
-                let reason = "it was started again as often as is allowed";
+                let reason = "it reached the maximum number of restarts";
                 self.ops
                     .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
                     .await?;
@@ -701,9 +706,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// A node is left dead.
+    /// Handles a node that is left dead.
     async fn lost(&mut self, death: &UnexpectedExit) -> anyhow::Result<()> {
-        let (node, reason) = (&death.node, "its policy leaves it dead");
+        let (node, reason) = (&death.node, "its restart policy is `leave`");
         self.ops
             .incident(node, IncidentKind::Left, reason.to_owned(), String::new())
             .await?;
@@ -712,7 +717,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         if node == SUBTENSOR {
             bail!(
-                "the subtensor is gone: {}",
+                "the subtensor has exited: {}",
                 death.words(&format!(", and {reason}"))
             );
         }
@@ -724,8 +729,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.working.remove(&index);
         if self.working.is_empty() && self.done.is_empty() {
             bail!(
-                "no validator came to the end of its query: {}",
-                death.words(", the last of them")
+                "no validator completed its query: {}",
+                death.words(", as the last validator")
             );
         }
         let ops = self.ops.clone();
@@ -733,7 +738,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// Has the next hold of the schedule awaited and used.
+    /// Awaits the next hold of the schedule in the background, and carries out its faults.
     fn await_next_hold(&self) {
         if let Some((step, hold)) = self.holds.first_key_value() {
             let (ops, step, hold) = (self.ops.clone(), *step, hold.clone());
@@ -752,7 +757,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// Ends validators, then miners, then the subtensor.
+    /// Stops the validators, then the miners, then the subtensor.
     async fn end(&self, now: &CancellationToken) -> Vec<PlacementError> {
         let spec = &self.ops.spec;
         let validators = (0..spec.validator_count())
@@ -769,13 +774,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
 }
 
 impl UnexpectedExit {
-    /// The death as a sentence of an error, with `more` about it before the end of the node's log.
+    /// Describes the exit for an error message, with `more` between the exit and the end of the node's log.
     fn words(&self, more: &str) -> String {
         format!("{} {}{more}; {}", self.node, self.how, self.last_log)
     }
 }
 
-/// Where an experiment's relative paths are read from: the folder of its file.
+/// Returns the directory against which an experiment's relative paths are resolved: the directory of its file.
 pub fn base_of(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }

@@ -1,4 +1,4 @@
-//! How far a run has come, told while it goes on: a bar on a terminal, a line every few seconds elsewhere.
+//! Shows the progress of a run: a bar on a terminal, otherwise a line every few seconds.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -10,10 +10,10 @@ use mirror_proto::mirror::v1::QueryProgress;
 /// Pause between two lines.
 const LINE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Tells how far the validators have come.
+/// The progress of the validators.
 pub(crate) struct Progress {
     validators: BTreeMap<u32, QueryProgress>,
-    /// Nodes that do not answer health checks, and for how long.
+    /// Nodes that do not answer health checks, with the duration of their silence.
     silent: BTreeMap<String, Duration>,
     shown: Shown,
     started: Instant,
@@ -26,11 +26,11 @@ enum Shown {
 }
 
 impl Progress {
-    /// Progress that is shown on standard error.
+    /// Creates progress that is shown on standard error.
     pub(crate) fn shown() -> Self {
         let shown = if std::io::stderr().is_terminal() {
             let template = "{bar:30} {pos}/{len} steps  {per_sec}  {eta} left  {msg}";
-            let style = ProgressStyle::with_template(template).expect("the template is sound");
+            let style = ProgressStyle::with_template(template).expect("the template is valid");
             Shown::Bar(ProgressBar::new(0).with_style(style))
         } else {
             Shown::Lines { last: Instant::now() }
@@ -43,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// Progress that is not shown.
+    /// Creates progress that is not shown.
     pub(crate) fn hidden() -> Self {
         Self {
             validators: BTreeMap::new(),
@@ -53,7 +53,7 @@ impl Progress {
         }
     }
 
-    /// Takes in what a validator says.
+    /// Updates the progress of a validator.
     pub(crate) fn update(&mut self, validator: u32, progress: QueryProgress) {
         self.validators.insert(validator, progress);
         let (done, total) = self.steps();
@@ -68,13 +68,14 @@ impl Progress {
                 *last = Instant::now();
                 let rate = done as f64 / self.started.elapsed().as_secs_f64();
                 let left = (total - done.min(total)) as f64 / rate.max(1e-9);
-                eprintln!("{done} of {total} steps, {rate:.0} a second, about {left:.0} s left");
+                eprintln!("{done} of {total} steps, {rate:.0} steps/s, about {left:.0} s left");
             }
             Shown::Lines { .. } | Shown::Nothing => {}
         }
     }
 
-    /// A node has not answered health checks for so long: says so on the bar, else once until it answers.
+    /// Reports that a node has not answered health checks for `silence`: on the bar each time, otherwise only once
+    /// until the node answers.
     pub(crate) fn silent(&mut self, node: &str, silence: Duration) {
         let is_new = self.silent.insert(node.to_owned(), silence).is_none();
         let message = self.message();
@@ -86,7 +87,7 @@ impl Progress {
         }
     }
 
-    /// A node answers health checks again.
+    /// Reports that a node answers health checks again.
     pub(crate) fn answers(&mut self, node: &str) {
         self.forget(node);
         match &self.shown {
@@ -96,7 +97,7 @@ impl Progress {
         }
     }
 
-    /// A node is not waited for any more.
+    /// Stops showing a node as silent.
     pub(crate) fn forget(&mut self, node: &str) {
         if self.silent.remove(node).is_some()
             && let Shown::Bar(bar) = &self.shown
@@ -105,7 +106,7 @@ impl Progress {
         }
     }
 
-    /// What stands beside the bar: the node that is silent longest, and what failed.
+    /// Returns the text next to the bar: the node that has been silent longest, and the number of failed forwards.
     fn message(&self) -> String {
         let failed: u64 = self
             .validators
@@ -121,7 +122,7 @@ impl Progress {
         waiting.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
     }
 
-    /// Steps of the slowest validator: done, and in all.
+    /// Returns the smallest number of completed steps over all validators, and the largest total.
     pub(crate) fn steps(&self) -> (u64, u64) {
         let done = self.validators.values().map(|progress| progress.steps_done).min();
         let total = self
@@ -132,7 +133,7 @@ impl Progress {
         (done.unwrap_or_default(), total.unwrap_or_default())
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();

@@ -1,8 +1,8 @@
-//! Takes in what nodes report. Records go to the run's journal in batches; when a batch is with the operating system,
-//! its senders are told.
+//! Receives the reports of nodes. Records are written to the run's journal in batches. Once a batch has been handed to
+//! the operating system, its senders receive an acknowledgement.
 //!
-//! One thread owns the journal. What arrives within [`GATHER`] is written together: acknowledgements are due within
-//! 100 ms, and fewer wake-ups leave more of the machine to the network that is measured.
+//! One thread owns the journal. Records that arrive within [`GATHER`] are written together: acknowledgements are due
+//! within 100 ms, and fewer wake-ups leave more of the machine to the network under measurement.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -19,29 +19,29 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument;
 
-/// How long records are gathered before they are written.
+/// Time for which records are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Records that wait to be written; then the streams wait.
+/// Maximum number of messages in the queue of the journal writer. If it is full, the streams wait.
 const WAITING: usize = 8_192;
 
-/// Bytes from which a batch takes in no more.
+/// Size in bytes from which a batch takes no more records.
 const MAX_BATCH: usize = 32 << 20;
 
-/// How often the journal is synced to the disk.
+/// Interval between syncs of the journal to disk.
 const SYNC: Duration = Duration::from_secs(1);
 
-/// Time for a node that has connected to say who it is.
+/// Time that a connected node has to send its hello.
 const INTRODUCTION: Duration = Duration::from_secs(10);
 
-/// Reports taken from a stream at once.
+/// Maximum number of reports that are taken from a stream together.
 const CHUNK: usize = 256;
 
-/// Where records are sent to be written.
+/// The gRPC service that receives reports and queues their records for the journal writer.
 #[derive(Clone)]
 pub(crate) struct ReportService {
     records: mpsc::Sender<Arrived>,
-    /// Where the subtensor is, for those who connect and those who listen.
+    /// Address of the subtensor, sent to nodes when they connect and whenever it changes.
     subtensor: watch::Receiver<SocketAddr>,
 }
 
@@ -49,28 +49,28 @@ pub(crate) struct ReportService {
 pub(crate) struct JournalWriter {
     records: mpsc::Sender<Arrived>,
     thread: JoinHandle<anyhow::Result<Recorder>>,
-    /// Resolves when the journal writer has stopped by itself: the journal cannot be written.
+    /// Resolves when the journal writer has stopped on its own because it cannot write the journal.
     pub(crate) stopped: oneshot::Receiver<()>,
 }
 
-/// What the journal writer is given.
+/// A message to the journal writer.
 enum Arrived {
-    /// Records of one sender, and where to tell that they are written.
+    /// Records of one sender, with the acknowledgement that follows once they are written.
     Records(Vec<Encoded>, Written),
-    /// A second has passed.
+    /// Requests a sync of the journal.
     Sync,
-    /// Nothing more is to come.
+    /// No more records follow.
     Close,
 }
 
 enum Written {
-    /// A stream is told up to which number.
+    /// Acknowledges records of a stream up to this sequence number.
     Acknowledge(watch::Sender<u64>, u64),
-    /// The coordinator's own.
+    /// The record comes from the coordinator itself and needs no acknowledgement.
     Nobody,
 }
 
-/// Starts the journal writer on a run.
+/// Starts the journal writer of a run.
 pub(crate) fn start(
     recorder: Recorder,
     subtensor: watch::Receiver<SocketAddr>,
@@ -81,7 +81,7 @@ pub(crate) fn start(
         .name("journal-writer".to_owned())
         .spawn(move || {
             let outcome = write(recorder, waiting);
-            // The coordinator may have stopped listening: it is waiting for this thread then.
+            // The coordinator no longer listens if it is already waiting for this thread.
             let _ = stopping.send(());
             outcome
         });
@@ -102,7 +102,7 @@ pub(crate) fn start(
 }
 
 impl ReportService {
-    /// Writes down what the coordinator itself knows.
+    /// Records something that the coordinator itself has observed.
     pub(crate) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
         let record = Record { kind: Some(kind) };
         self.records
@@ -113,14 +113,14 @@ impl ReportService {
 }
 
 impl JournalWriter {
-    /// Waits until everything that has arrived is written, and ends the run. Blocks.
+    /// Waits until all queued records are written, and closes the run. Blocks the thread.
     pub(crate) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
-        // A journal writer that has stopped by itself takes nothing any more; its thread says why.
+        // A journal writer that has stopped on its own receives nothing. The result of its thread contains the cause.
         let _ = self.records.blocking_send(Arrived::Close);
         let recorder = self
             .thread
             .join()
-            .map_err(|_| anyhow!("the thread that writes the journal broke down"))??;
+            .map_err(|_| anyhow!("internal error: the journal thread panicked (please report this)"))??;
         Ok(recorder.finish(ended)?)
     }
 }
@@ -158,7 +158,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow
     Ok(recorder)
 }
 
-/// What is written together.
+/// Records that are written together.
 #[derive(Default)]
 struct Batch {
     records: Vec<Encoded>,
@@ -184,7 +184,7 @@ impl Batch {
     }
 }
 
-/// Has the journal synced each second, until the journal writer is gone.
+/// Requests a sync of the journal every second, until the journal writer has stopped.
 async fn remind(records: mpsc::Sender<Arrived>) {
     let mut seconds = tokio::time::interval(SYNC);
     while records.send(Arrived::Sync).await.is_ok() {
@@ -203,7 +203,7 @@ impl Coordinator for ReportService {
         let mut reports = request.into_inner();
         let first = tokio::time::timeout(INTRODUCTION, reports.message())
             .await
-            .map_err(|_| Status::deadline_exceeded("the first report, a hello, did not come"))?;
+            .map_err(|_| Status::deadline_exceeded("the first report, a hello, did not arrive in time"))?;
         let Some(NodeReport {
             report: Some(node_report::Report::Hello(hello)),
         }) = first?
@@ -231,7 +231,7 @@ impl Coordinator for ReportService {
     }
 }
 
-/// Passes a node's reports on until its stream ends.
+/// Forwards a node's records to the journal writer until its stream ends.
 async fn forward(
     reports: Streaming<NodeReport>,
     records: mpsc::Sender<Arrived>,
@@ -257,7 +257,7 @@ async fn forward(
                 }
             }
         }
-        // What came before a report that cannot be read counts.
+        // Records that precede an unreadable report are still written and acknowledged.
         if let Some(last) = last {
             let written = Written::Acknowledge(acknowledged.clone(), last);
             if records.send(Arrived::Records(batch, written)).await.is_err() {
@@ -266,16 +266,16 @@ async fn forward(
         }
     }
     if let Some(error) = ended {
-        tracing::info!(node, %error, "a stream of reports broke off: its node sends again what was not acknowledged");
+        tracing::info!(node, %error, "a report stream was interrupted: the node will resend the records that were not acknowledged");
     }
 }
 
 fn read(report: Result<NodeReport, Status>) -> anyhow::Result<(u64, Encoded)> {
     match report?.report {
         Some(node_report::Report::Record(sequenced)) => {
-            let record = Encoded::decode(sequenced.record).context("a record cannot be read")?;
+            let record = Encoded::decode(sequenced.record).context("cannot decode a record")?;
             Ok((sequenced.sequence, record))
         }
-        _ => Err(anyhow!("a report is no record")),
+        _ => Err(anyhow!("expected a report with a record")),
     }
 }

@@ -1,4 +1,4 @@
-//! What a run goes on from: checkpoints of gating models, one for each validator.
+//! Finds the checkpoints from which a run resumes: one gating model for each validator.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,14 @@ use mirror_runs::Layout;
 
 use crate::network_spec::validator_name;
 
-/// A checkpoint for each validator. A file is for all of them; a run gives each the newest that the validator of its
-/// name left.
+/// Returns a checkpoint for each validator. If `from` is a file, all validators use it. If it is a run, each validator
+/// uses the newest checkpoint of the validator with the same name.
 ///
 /// # Errors
-/// A file is not there, or a validator left none.
+///
+/// Returns an error if the file does not exist, or if a validator saved no checkpoint.
 pub fn checkpoints(from: &Path, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
-    let from = std::path::absolute(from).context("cannot tell the working directory")?;
+    let from = std::path::absolute(from).context("cannot determine the working directory")?;
     if from.is_file() {
         return Ok((0..validators).map(|_| from.clone()).collect());
     }
@@ -24,13 +25,13 @@ pub fn checkpoints(from: &Path, validators: u32) -> anyhow::Result<Vec<PathBuf>>
         let folder = layout.checkpoints(&name);
         newest(&folder).with_context(|| {
             let run = layout.root().display();
-            format!("the run {run} left no checkpoint of {name} that this run could go on from")
+            format!("the run {run} has no checkpoint of {name} to resume from")
         })
     };
     (0..validators).map(of_validator).collect()
 }
 
-/// Names begin with the steps, in digits of equal number.
+/// Returns the newest checkpoint of a folder. File names begin with the number of steps, padded to a fixed width.
 fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = Vec::new();
@@ -40,9 +41,9 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
             files.push(path);
         }
     }
-    ensure!(!files.is_empty(), "{} holds none", folder.display());
+    ensure!(!files.is_empty(), "{} contains no checkpoint", folder.display());
     files.sort();
-    files.pop().context("there is a last one")
+    files.pop().context("the folder contains a checkpoint")
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_for_all_and_a_run_has_one_for_each() {
+    fn a_file_is_used_by_all_validators_and_a_run_has_a_checkpoint_for_each() {
         let run = tempfile::tempdir().expect("a folder");
         let path = |validator: &str, name: &str| {
             let folder = Layout::new(run.path()).checkpoints(validator);

@@ -1,13 +1,13 @@
-//! Who plays which uid. Pure.
+//! Assigns uids to the processes of a run. Pure: no I/O.
 //!
-//! Without a metagraph to start from, miners are uids 0 to `num_nodes`-1 and validators follow. With one, everybody
-//! keeps the uid that it has there: of the permitted neurons, those who have weighed others come first and then those
-//! with the most stake, and validators play the first of them; who is none of these and has weighed nobody is played by
-//! a miner; the rest is played by nobody, and what it has said last stands. In a metagraph of a run with the same seed,
-//! whoever was played by a validator that there is again is played by the same.
+//! Without a metagraph to start from, miners have uids 0 to `num_nodes`-1 and validators follow. With a metagraph,
+//! every neuron keeps its uid. Validators take the uids of permitted neurons: first those that have set weights, then
+//! those with the most stake, then those with the lowest uid. The remaining neurons that have set no weights become
+//! miners. All others stay inactive and keep their last weights. If the metagraph comes from a run with the same random
+//! seed, a uid that one of its validators had is assigned to the same validator again.
 //!
-//! The keys of a metagraph are other people's. A neuron that is played signs with a hotkey of our own, from the seed;
-//! all coldkeys, and the hotkeys of those that nobody plays, are the metagraph's.
+//! The secret keys of a metagraph's neurons are unknown. An assigned uid therefore gets a new hotkey, derived from the
+//! random seed. All coldkeys, and the hotkeys of inactive neurons, stay as they are in the metagraph.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,19 +21,19 @@ use mirror_spec::launch::GenesisNeuron;
 
 use crate::fault;
 
-/// Who plays which uid.
+/// The assignment of uids to miners and validators.
 #[derive(Debug, Clone)]
 pub(crate) struct UidAssignment {
-    /// uids played by miners.
+    /// The uids of the miners.
     pub(crate) miners: BTreeSet<u32>,
     /// The uid of each validator.
     pub(crate) validators: Vec<u32>,
-    /// Whoever may be asked has a smaller uid.
+    /// Exclusive upper bound of the uids that validators may query.
     pub(crate) askable: u32,
 }
 
 impl UidAssignment {
-    /// Miners, then validators.
+    /// Assigns the lowest uids to miners and the following ones to validators.
     pub(crate) fn in_order(miners: u32, validators: u32) -> Self {
         Self {
             miners: (0..miners).collect(),
@@ -42,7 +42,11 @@ impl UidAssignment {
         }
     }
 
-    /// Everybody under the uid of the metagraph.
+    /// Assigns uids of a metagraph, which keeps its numbering.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if fewer neurons than `validators` have a permit, or if no neuron is left for a miner.
     pub(crate) fn of_metagraph_file(
         metagraph_file: &MetagraphFile,
         validators: u32,
@@ -73,7 +77,7 @@ impl UidAssignment {
             .collect();
         ensure!(
             !miners.is_empty(),
-            "every neuron of the metagraph that no validator plays has weighed others, and miners play those that have not"
+            "no uid is left for a miner: every neuron of the metagraph that is not assigned to a validator has set weights"
         );
         Ok(Self {
             miners,
@@ -82,7 +86,7 @@ impl UidAssignment {
         })
     }
 
-    /// Whose keys a uid has.
+    /// Returns the owner of the keys of a uid, or `None` if the uid is inactive.
     fn owner(&self, uid: u32) -> Option<Owner> {
         if self.miners.contains(&uid) {
             return Some(Owner::Miner(uid));
@@ -91,12 +95,12 @@ impl UidAssignment {
         Some(Owner::Validator(index as u32))
     }
 
-    /// The hotkey of a uid that is played.
+    /// Returns the hotkey of an assigned uid, or `None` if the uid is inactive.
     pub(crate) fn hotkey(&self, seed: &Seed, uid: u32) -> Option<Hotkey> {
         Some(SecretKey::hotkey(seed, self.owner(uid)?).public())
     }
 
-    /// The neurons of a metagraph, with hotkeys of ours where they are played.
+    /// Returns the neurons of a metagraph for the genesis, with derived hotkeys for the assigned uids.
     pub(crate) fn neurons(&self, metagraph_file: &MetagraphFile, seed: &Seed) -> Vec<GenesisNeuron> {
         let neuron = |(uid, neuron): (u32, &Neuron)| GenesisNeuron {
             hotkey: self.hotkey(seed, uid).unwrap_or(neuron.hotkey).hex(),
@@ -109,13 +113,14 @@ impl UidAssignment {
         (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }
 
-    /// What the file says of uids must be said of some that are there. Without a metagraph its check has seen to that.
+    /// Checks that the uids that the experiment file names exist in the metagraph. Without a metagraph, the check of
+    /// the file has already ensured this.
     pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
         for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
             if *uids.end() >= self.askable {
                 bail!(
-                    "the file names uid {}, and the metagraph has {} neurons",
+                    "the file names uid {}, but the metagraph has only {} neurons",
                     uids.end(),
                     self.askable
                 );
@@ -153,17 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn the_permitted_with_most_stake_validate_and_who_has_weighed_nobody_answers() {
+    fn permitted_neurons_with_most_stake_validate_and_neurons_without_weights_are_miners() {
         let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
             .expect("three have a permit");
-        // Of equal stakes the lower uid.
+        // With equal stakes, the lower uid comes first.
         assert_eq!(assignment.validators, [2, 0]);
         assert_eq!(assignment.miners, BTreeSet::from([1, 4]));
         let refused = UidAssignment::of_metagraph_file(&metagraph_file(), 4, &Seed::root(1))
             .expect_err("three have a permit");
         assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
 
-        // Who has weighed others goes before who has more stake; who is left then answers.
+        // A neuron that has set weights precedes one with more stake. The one left over becomes a miner.
         let mut metagraph_file = metagraph_file();
         metagraph_file.neurons[2].weights.clear();
         let assignment = UidAssignment::of_metagraph_file(&metagraph_file, 2, &Seed::root(1))
@@ -171,7 +176,7 @@ mod tests {
         assert_eq!(assignment.validators, [0, 3]);
         assert_eq!(assignment.miners, BTreeSet::from([1, 2, 4]));
 
-        // Who was played by `validator-0` is so again.
+        // A uid that `validator-0` had is assigned to `validator-0` again.
         metagraph_file.neurons[4].hotkey = SecretKey::hotkey(&Seed::root(1), Owner::Validator(0)).public();
         let assignment = UidAssignment::of_metagraph_file(&metagraph_file, 2, &Seed::root(1))
             .expect("three have a permit");
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_played_signs_with_a_key_of_ours_and_keeps_all_else() {
+    fn assigned_uids_get_derived_hotkeys_and_keep_everything_else() {
         let seed = Seed::root(1);
         let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
             .expect("three have a permit");
@@ -187,7 +192,7 @@ mod tests {
         let ours = |owner| SecretKey::hotkey(&seed, owner).public().hex();
         assert_eq!(neurons[2].hotkey, ours(Owner::Validator(0)));
         assert_eq!(neurons[4].hotkey, ours(Owner::Miner(4)));
-        // Uid 3 has a permit and is played by nobody.
+        // Uid 3 has a permit and is not assigned.
         assert_eq!(neurons[3].hotkey, PublicKey::from_bytes([3; 32]).hex());
         for (neuron, original) in neurons.iter().zip(metagraph_file().neurons) {
             assert_eq!(neuron.coldkey, original.coldkey.hex());

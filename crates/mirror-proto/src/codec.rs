@@ -1,7 +1,7 @@
-//! How messages travel: as protobuf, through buffers of the size that most messages have.
+//! The codec of messages: protobuf, with buffers of the size that most messages have.
 //!
-//! A status that is made here because of what the other end sent carries a [`BadMessage`] as its source, so that a
-//! caller tells the causes apart by their type: [`BadMessage::of`].
+//! A status that this process creates because of a bad message from the peer has a [`BadMessage`] as its source. With
+//! [`BadMessage::of`], a caller can distinguish the causes by type.
 
 use std::marker::PhantomData;
 
@@ -17,8 +17,8 @@ pub use reply::{CheckedReply, only_message};
 mod bad_message;
 mod reply;
 
-/// Bytes that a buffer begins with; it grows with its message. Tonic's own begin with 8 KiB, two of them a call at
-/// either end, which is more than an allocator keeps at hand.
+/// Initial size of a buffer in bytes. A buffer grows with its message. Tonic's buffers begin with 8 KiB, two for each
+/// call at either end, which is more than an allocator caches.
 const BUFFER: usize = 1_024;
 
 /// Bytes of a stream that are gathered before they are sent, as in tonic.
@@ -52,10 +52,10 @@ where
     }
 }
 
-/// The codec of a caller that has its message encoded already, as one who sends the same to many has.
+/// The codec of a caller whose message is already encoded, such as one that sends the same message to many servers.
 pub struct Encoded<U>(PhantomData<U>);
 
-/// Sends bytes as they are.
+/// The encoder of [`Encoded`], which sends bytes unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct AsTheyAre;
 
@@ -97,7 +97,7 @@ impl Encoder for AsTheyAre {
     }
 }
 
-/// Reads one message.
+/// Decodes one message.
 #[derive(Debug)]
 pub struct Decoder<U>(PhantomData<U>);
 

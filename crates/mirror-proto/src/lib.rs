@@ -1,16 +1,16 @@
-//! The contracts as Rust: messages and services generated from `proto/`, and the codec that they travel by.
+//! The protocol contracts in Rust: messages and services generated from `proto/`, and their codec.
 
 pub mod codec;
 pub mod protocol;
 mod words;
 
-/// The axon service that Bittensor's text-prompting neurons speak.
+/// The axon service of Bittensor's text-prompting neurons.
 #[allow(clippy::pedantic, missing_docs, unreachable_pub, reason = "generated code")]
 pub mod bittensor {
     tonic::include_proto!("_");
 }
 
-/// Mirror Neuron's own services.
+/// The services of Mirror Neuron.
 #[allow(clippy::pedantic, missing_docs, unreachable_pub, reason = "generated code")]
 pub mod mirror {
     /// Version 1.

@@ -1,18 +1,18 @@
-//! Enums as people read them, in tables and messages.
+//! Readable names of enum values, for tables and messages.
 
 use std::fmt;
 
 use crate::mirror::v1::{DispatchError, IncidentKind};
 
 impl DispatchError {
-    /// The error in a message's field; `None` where the chain did what it was asked. A number that this program does
-    /// not know is [`DispatchError::Unspecified`].
+    /// Returns the error in the field of a message, or `None` if the field is absent because the chain accepted the
+    /// request. An unknown number becomes [`DispatchError::Unspecified`].
     pub fn from_field(field: Option<i32>) -> Option<Self> {
         field.map(|number| Self::try_from(number).unwrap_or_default())
     }
 }
 
-/// The chain's name for it: `NotRegistered`.
+/// Writes the chain's name of the error, such as `NotRegistered`.
 impl fmt::Display for DispatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for word in words(self.as_str_name(), "DISPATCH_ERROR_") {
@@ -23,7 +23,7 @@ impl fmt::Display for DispatchError {
     }
 }
 
-/// A word in lower case: `exited`.
+/// Writes the kind as a word in lower case, such as `exited`.
 impl fmt::Display for IncidentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for word in words(self.as_str_name(), "INCIDENT_KIND_") {
@@ -33,7 +33,7 @@ impl fmt::Display for IncidentKind {
     }
 }
 
-/// The words of a value's name in the contract, where it begins with the name of its enum.
+/// Returns the words of a value's protobuf name without the prefix of its enum.
 fn words<'a>(name: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
     let own = name.strip_prefix(prefix).unwrap_or(name);
     own.split('_').filter(|word| !word.is_empty())
@@ -43,9 +43,9 @@ fn words<'a>(name: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
 mod tests {
     use super::*;
 
-    /// The names are Subtensor's.
+    /// The names are those of Subtensor.
     #[test]
-    fn an_error_of_the_chain_reads_as_the_chain_names_it() {
+    fn an_error_is_displayed_with_the_name_that_the_chain_uses() {
         assert_eq!(DispatchError::NotRegistered.to_string(), "NotRegistered");
         assert_eq!(
             DispatchError::NonAssociatedColdKey.to_string(),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_number_is_an_error_all_the_same() {
+    fn an_unknown_number_is_an_unspecified_error() {
         assert_eq!(DispatchError::from_field(None), None);
         assert_eq!(
             DispatchError::from_field(Some(12_345)),

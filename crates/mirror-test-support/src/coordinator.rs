@@ -1,4 +1,4 @@
-//! A coordinator that a test speaks for.
+//! A coordinator that is controlled by a test.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::loopback;
 
-/// A stream that a node has opened. Dropping it breaks it.
+/// A report stream that a node has opened. Dropping it breaks the stream.
 pub struct Session {
     reports: Streaming<NodeReport>,
     directives: mpsc::Sender<Result<Directive, Status>>,
@@ -40,14 +40,14 @@ impl Coordinator for Sessions {
     }
 }
 
-/// Starts a coordinator. Gives its address and each stream that is opened to it.
+/// Starts a coordinator. Returns its address and a channel of the streams that nodes open.
 pub async fn sessions() -> (SocketAddr, mpsc::UnboundedReceiver<Session>) {
     let (opened, sessions) = mpsc::unbounded_channel();
     let address = loopback::serve(Routes::new(CoordinatorServer::new(Sessions(opened)))).await;
     (address, sessions)
 }
 
-/// Starts a coordinator that acknowledges each record. Gives its address and the records.
+/// Starts a coordinator that acknowledges each record. Returns its address and a channel of the records.
 pub async fn records() -> (SocketAddr, mpsc::UnboundedReceiver<record::Kind>) {
     let (address, mut opened) = sessions().await;
     let (sender, records) = mpsc::unbounded_channel();
@@ -59,8 +59,8 @@ pub async fn records() -> (SocketAddr, mpsc::UnboundedReceiver<record::Kind>) {
                     let node_report::Report::Record(Sequenced { sequence, record }) = report else {
                         continue;
                     };
-                    let record = Record::decode(record).expect("a record is one");
-                    // The test may have seen enough.
+                    let record = Record::decode(record).expect("the bytes are a valid record");
+                    // The test may have dropped the receiver.
                     let _ = sender.send(record.kind.expect("a record has a kind"));
                     if !session.acknowledged(sequence).await {
                         break;
@@ -73,35 +73,38 @@ pub async fn records() -> (SocketAddr, mpsc::UnboundedReceiver<record::Kind>) {
 }
 
 impl Session {
-    /// The next report; `None` when the node has gone.
+    /// Returns the next report, or `None` if the node has disconnected.
     ///
     /// # Panics
-    /// When the report is empty.
+    ///
+    /// Panics if the report is empty.
     pub async fn next(&mut self) -> Option<node_report::Report> {
         let report = self.reports.message().await.ok()??;
-        Some(report.report.expect("a report reports something"))
+        Some(report.report.expect("a report has content"))
     }
 
-    /// The next report, which is a record.
+    /// Returns the next report, which must be a record.
     ///
     /// # Panics
-    /// When it is none.
+    ///
+    /// Panics if it is not a record.
     pub async fn record(&mut self) -> Sequenced {
         match self.next().await {
             Some(node_report::Report::Record(record)) => record,
-            other => panic!("{other:?} is no record"),
+            other => panic!("expected a record, got {other:?}"),
         }
     }
 
-    /// Acknowledges all records up to this one.
+    /// Acknowledges all records up to this sequence number.
     ///
     /// # Panics
-    /// When the node has gone.
+    ///
+    /// Panics if the node has disconnected.
     pub async fn acknowledge(&self, sequence: u64) {
-        assert!(self.acknowledged(sequence).await, "the node listens");
+        assert!(self.acknowledged(sequence).await, "the node is connected");
     }
 
-    /// Acknowledges all records up to this one, and gives whether the node still listens.
+    /// Acknowledges all records up to this sequence number. Returns whether the node is still connected.
     async fn acknowledged(&self, sequence: u64) -> bool {
         let directive = Some(directive::Directive::Acknowledged(sequence));
         self.directives.send(Ok(Directive { directive })).await.is_ok()

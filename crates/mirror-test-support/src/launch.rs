@@ -1,11 +1,11 @@
-//! Launch descriptions of nodes that a test starts.
+//! Launch configs of nodes that a test starts.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use mirror_spec::launch::Launch;
 
-/// The launch description of a node called `node`: its first incarnation, a child of this process, on a free port of
-/// loopback, logging warnings, with the random seed 1.
+/// Returns the launch config of a node called `node`: its first incarnation, a child of this process, on a free port of
+/// loopback, with the log level `warn` and the random seed 1.
 pub fn launch<R>(node: &str, role: R) -> Launch<R> {
     Launch {
         node: node.to_owned(),

@@ -1,4 +1,4 @@
-//! What test suites of several crates share. Nothing here is part of a program.
+//! Shared code of the test suites of several crates. Nothing here is part of a program.
 
 pub mod coordinator;
 pub mod launch;

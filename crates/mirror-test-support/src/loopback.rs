@@ -7,18 +7,19 @@ use mirror_net::server::{self, Limits};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-/// A listener on a free port of loopback, and its address.
+/// Opens a listener on a free port of loopback. Returns it with its address.
 ///
 /// # Panics
-/// When loopback has no free port.
+///
+/// Panics if loopback has no free port.
 pub async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = listener.expect("loopback has a free port");
-    let address = listener.local_addr().expect("it listens");
+    let address = listener.local_addr().expect("the listener has an address");
     (listener, address)
 }
 
-/// Serves `routes` on a free port of loopback as long as the runtime lives, and gives the address.
+/// Serves `routes` on a free port of loopback as long as the runtime lives. Returns the address.
 pub async fn serve(routes: Routes) -> SocketAddr {
     let (listener, address) = listen().await;
     tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));

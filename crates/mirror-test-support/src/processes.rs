@@ -1,4 +1,4 @@
-//! The processes of this machine: who is alive, who is a child of whom, and signals to one of them.
+//! The processes of this machine: whether they are alive, how they descend from each other, and signals to them.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,37 +7,38 @@ use std::path::{Path, PathBuf};
 use procfs::process::{self, ProcState, Stat};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process, told apart from a later one of the same id by when it started.
+/// A process. It is distinguished from a later one with the same id by its start time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// Its program's name, at most 15 characters.
+    /// The name of the program, at most 15 characters.
     pub program: String,
-    /// Whether it is stopped.
+    /// Whether the process is stopped.
     pub stopped: bool,
-    /// Where its standard error goes.
+    /// The target of its standard error. `None` if it cannot be read.
     pub log: Option<PathBuf>,
     parent: i32,
-    /// In clock ticks since the system started.
+    /// Start time in clock ticks since the system started.
     started: u64,
 }
 
 impl Process {
-    /// Whether it is still there; one that only waits to be reaped is not.
+    /// Returns whether the process is still alive. A zombie is not.
     pub fn is_alive(&self) -> bool {
         self.now().is_some()
     }
 
-    /// Whether it is stopped now.
+    /// Returns whether the process is currently stopped.
     pub fn is_stopped(&self) -> bool {
         self.now().is_some_and(|now| now.stopped)
     }
 
-    /// Sends it a signal. That it has ended meanwhile is no error.
+    /// Sends a signal to the process. It is not an error if the process has ended.
     ///
     /// # Panics
-    /// When the signal cannot be sent for another reason.
+    ///
+    /// Panics if the signal cannot be sent for another reason.
     pub fn send(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid.cast_signed()).expect("no process has the id 0");
         if self.is_alive() {
@@ -48,14 +49,14 @@ impl Process {
         }
     }
 
-    /// The same process as it is now; `None` when it is gone.
+    /// Returns the current state of the process, or `None` if it has ended.
     pub fn now(&self) -> Option<Self> {
         let process = process::Process::new(self.pid.cast_signed()).ok()?;
         let now = Self::of(&process.stat().ok()?)?;
         (now.started == self.started).then_some(now)
     }
 
-    /// `None` for a process that has ended.
+    /// Creates a process from its `stat`, or returns `None` if it has ended.
     fn of(stat: &Stat) -> Option<Self> {
         let state = stat.state().ok()?;
         (!matches!(state, ProcState::Zombie | ProcState::Dead)).then_some(())?;
@@ -64,7 +65,7 @@ impl Process {
             pid,
             program: stat.comm.clone(),
             stopped: state == ProcState::Stopped,
-            // Unreadable when the process is just ending.
+            // Unreadable if the process is just ending.
             log: fs::read_link(format!("/proc/{pid}/fd/2")).ok(),
             parent: stat.ppid,
             started: stat.starttime,
@@ -72,7 +73,7 @@ impl Process {
     }
 }
 
-/// The children of a process, theirs, and so on.
+/// Returns the children of a process, their children, and so on.
 pub fn descendants(pid: u32) -> Vec<Process> {
     let all = running();
     let mut family = HashSet::from([pid]);
@@ -93,8 +94,8 @@ pub fn descendants(pid: u32) -> Vec<Process> {
         .collect()
 }
 
-/// Every process whose standard error goes to a log below `folder`. Nodes log there, so these are the nodes of all runs
-/// below it, whoever their parent is by now, and their descendants.
+/// Returns every process whose standard error goes to a log below `folder`. Nodes log there, so these are the nodes of
+/// all runs below it and their descendants, independent of their current parents.
 pub fn logging_below(folder: &Path) -> Vec<Process> {
     let is_log =
         |path: &PathBuf| path.starts_with(folder) && path.extension().is_some_and(|ending| ending == "log");
@@ -104,7 +105,7 @@ pub fn logging_below(folder: &Path) -> Vec<Process> {
 }
 
 fn running() -> Vec<Process> {
-    let all = process::all_processes().expect("the table of processes can be read");
+    let all = process::all_processes().expect("the process table can be read");
     let stats = all.filter_map(|process| process.ok()?.stat().ok());
     stats.filter_map(|stat| Process::of(&stat)).collect()
 }

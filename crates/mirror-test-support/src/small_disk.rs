@@ -1,18 +1,19 @@
-//! A disk of a few kilobytes, to fill or to make read-only.
+//! A disk of a few kilobytes that a test can fill or make read-only.
 
 use std::path::Path;
 use std::process::Command;
 
-/// A tmpfs of its own, unmounted at the end.
+/// A dedicated tmpfs, unmounted when dropped.
 pub struct SmallDisk {
     mount_point: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    /// `None`, with a line on standard error, where this user may not mount.
+    /// Mounts a disk. Returns `None` and prints a line to standard error if this user may not mount.
     ///
     /// # Panics
-    /// With `CI=true`, when it cannot be mounted.
+    ///
+    /// Panics with `CI=true` if the disk cannot be mounted.
     pub fn mount(kilobytes: u32) -> Option<Self> {
         let mount_point = tempfile::tempdir().expect("a folder to mount on");
         let size = format!("size={kilobytes}k");
@@ -28,24 +29,27 @@ impl SmallDisk {
         None
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub fn path(&self) -> &Path {
         self.mount_point.path()
     }
 
-    /// Makes it read-only, for root too, to whom permissions do not apply.
+    /// Makes the disk read-only. This also affects root, to whom permissions do not apply.
     pub fn make_read_only(&self) {
-        assert!(mount(&["-o", "remount,ro"], self.path()), "remounting read-only");
+        assert!(
+            mount(&["-o", "remount,ro"], self.path()),
+            "cannot remount read-only"
+        );
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazy, so that a file still open does not keep the mount.
+        // Unmounts lazily, so that a file that is still open does not keep the mount.
         let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
         assert!(
             std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
-            "unmounting {}",
+            "cannot unmount {}",
             self.path().display()
         );
     }

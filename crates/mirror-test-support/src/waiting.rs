@@ -1,24 +1,25 @@
-//! Waiting for what must come, and not longer than it may take.
+//! Waits for events with a timeout.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longest wait for what must come and nobody says how soon. On a machine with nothing else to do, seconds are enough.
+/// Default timeout of events. On an idle machine, seconds are enough.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Time between two looks.
+/// Pause between two polls.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Looks again and again until there is something to see, and returns it.
+/// Polls `look` until it returns a value, and returns that value.
 ///
 /// # Panics
-/// After two minutes, naming `what` was waited for.
+///
+/// Panics after two minutes with a message that names `what`.
 #[track_caller]
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, look)
 }
 
-/// As [`eventually`], for what must come within `limit`.
+/// Does the same as [`eventually`], with the timeout `limit`.
 #[track_caller]
 pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -26,7 +27,10 @@ pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(start.elapsed() < limit, "waited in vain for {limit:?}: {what}");
+        assert!(
+            start.elapsed() < limit,
+            "timed out after {limit:?} while waiting: {what}"
+        );
         thread::sleep(PAUSE);
     }
 }

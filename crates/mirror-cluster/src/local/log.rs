@@ -1,4 +1,4 @@
-//! A node's log file: its standard error, all incarnations one after the other.
+//! The log file of a node: the standard error of all its incarnations.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,12 +6,13 @@ use std::path::Path;
 
 use crate::LastLog;
 
-/// Opens a log to be written at its end.
+/// Opens a log for appending.
 pub(super) fn append(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-/// The last whole lines of a log, at most `bytes`; of a longer last line its end. What is not UTF-8 is replaced.
+/// Returns the last whole lines of a log, at most `bytes`, or the end of the last line if that line is longer. Invalid
+/// UTF-8 is replaced.
 pub(super) fn last(path: &Path, bytes: u64) -> io::Result<LastLog> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -27,9 +28,9 @@ pub(super) fn last(path: &Path, bytes: u64) -> io::Result<LastLog> {
     Ok(LastLog(whole.to_owned()))
 }
 
-/// [`last`], or in its place why there is none.
+/// Returns the end of a log as [`last`] does, or the reason why it cannot be read.
 pub(super) fn last_or_reason(path: &Path, bytes: u64) -> LastLog {
-    last(path, bytes).unwrap_or_else(|error| LastLog(format!("(its log cannot be read: {error})")))
+    last(path, bytes).unwrap_or_else(|error| LastLog(format!("(cannot read its log: {error})")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! One running process: it is greeted, signalled, waited for, and told of when it ended, all by one task. Only the task
-//! that waits for a process signals it, so no signal can go to a process that took over its number.
+//! The monitor of one running process: a single task that performs its handshake, signals it, waits for it, and reports
+//! its exit. Only the task that waits for a process signals it, so no signal can reach a process that reuses its id.
 
 use std::future::pending;
 use std::io;
@@ -20,76 +20,77 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{LAST_LOG, log};
 use crate::{EndedBy, Exit, HealthProbe, Status, shim};
 
-/// Longest line that says where a node listens, bytes.
+/// Maximum length in bytes of the line in which a node reports its listen address.
 const MAX_LISTENING: u64 = 4 << 10;
 
-/// Bytes of something else than that line which an error shows.
+/// Maximum number of characters of unexpected output in an error.
 const SHOWN: usize = 200;
 
-/// Requests to one node that wait.
+/// Capacity of the request queue of one node.
 const PENDING_REQUESTS: usize = 16;
 
-/// A process and the task that tends it.
+/// A process and the task that monitors it.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) incarnation: u32,
     state: watch::Receiver<State>,
     monitor: ProcessMonitor,
-    /// [`Request::Pause`] is in force.
+    /// Whether [`Request::Pause`] is in effect.
     paused: AtomicBool,
-    /// Asks for signs of life, once the process has said where.
+    /// Sends health checks, once the process has reported its address for them.
     health: OnceLock<HealthProbe>,
 }
 
-/// How far a process has come.
+/// The state of a process.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum State {
-    /// It has not said where it listens.
+    /// The process has not reported its listen address.
     Starting,
-    /// It listens.
+    /// The process listens.
     Listening(Listening),
-    /// It wrote something else than where it listens.
+    /// The process printed something other than its listen address.
     BadHandshake(String),
-    /// It is gone.
+    /// The process has ended.
     Ended(Status),
 }
 
-/// What ties a process to this one.
+/// The tie between a process and this one.
 #[derive(Debug)]
 pub(super) enum Tie {
-    /// A node of ours: the lifeline, after its launch description, and its own death signal.
+    /// A node of this project: the lifeline, which first carries its launch config, and its own death signal.
     Own {
-        /// A line of JSON.
+        /// The launch config as a line of JSON.
         launch: Vec<u8>,
     },
-    /// The shim with a foreign program below it: the lifeline alone, at whose end the shim ends all.
+    /// The shim with a foreign program below it: only the lifeline. When it ends, the shim kills all processes below
+    /// it.
     Shim {
-        /// Where the foreign program was told to listen.
+        /// The address that the foreign program was given to listen on.
         address: SocketAddr,
     },
 }
 
-/// What can be done to a process.
+/// A request to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Ask it to end.
+    /// Request its shutdown.
     Terminate,
-    /// End it and all that it started.
+    /// Kill it and all processes that it started.
     Kill,
-    /// Make it stand still.
+    /// Pause it.
     Pause,
-    /// Let it go on.
+    /// Resume it.
     Resume,
 }
 
-/// The way to the task that tends a process. The task ends with the process.
+/// A handle to the task that monitors a process. The task ends with the process.
 #[derive(Debug, Clone)]
 pub(super) struct ProcessMonitor {
     requests: mpsc::Sender<(Request, oneshot::Sender<io::Result<()>>)>,
 }
 
 impl Node {
-    /// Lets a new task tend `child`.
+    /// Starts a task that monitors `child`.
     pub(super) fn watch(
         mut child: Child,
         tie: Tie,
@@ -112,7 +113,7 @@ impl Node {
                 last_log,
             };
             if let Err(mpsc::error::SendError(exit)) = exits.send(exit).await {
-                tracing::debug!(node = exit.node, %status, "ended unwatched");
+                tracing::debug!(node = exit.node, %status, "a node ended after the receiver of exits was dropped");
             }
         });
         Self {
@@ -132,7 +133,8 @@ impl Node {
         self.paused.store(paused, Ordering::Relaxed);
     }
 
-    /// Whom to ask for a sign of life; `None` before the process has said where it listens and after its end.
+    /// Returns the health probe of the process. `None` before the process has reported its listen address and after it
+    /// has ended.
     pub(super) fn health(&self) -> Option<HealthProbe> {
         let State::Listening(listening) = *self.state.borrow() else {
             return None;
@@ -158,7 +160,7 @@ impl Node {
 }
 
 impl ProcessMonitor {
-    /// What came of a request, or `None` when the process has ended.
+    /// Returns the outcome of a request, or `None` if the process has ended.
     pub(super) async fn ask(&self, request: Request) -> Option<io::Result<()>> {
         let (reply, outcome) = oneshot::channel();
         self.requests.send((request, reply)).await.ok()?;
@@ -166,7 +168,7 @@ impl ProcessMonitor {
     }
 }
 
-/// Tends a process until it has ended. When nobody can ask for anything any more, it is killed.
+/// Monitors a process until it has ended. If all senders of requests are dropped, the process is killed.
 async fn watch(
     child: &mut Child,
     tie: Tie,
@@ -179,7 +181,7 @@ async fn watch(
         .take()
         .expect("a process is started with a pipe for standard input");
     let mut greeting = pin!(greet(stdin, child.stdout.take(), tie));
-    // Held until the process has ended, or it would end.
+    // Held until the process has ended, because closing it would end the process.
     let mut lifeline = None;
     let mut ended_by = EndedBy::Itself;
     let mut abandoned = false;
@@ -199,7 +201,7 @@ async fn watch(
                 }
                 let outcome = child.id().map_or(Ok(()), |pid| signals.send(pid, request));
                 match (reply, outcome) {
-                    // Whoever asked may have stopped waiting for the outcome.
+                    // The caller may have stopped waiting for the outcome.
                     (Some(reply), outcome) => drop(reply.send(outcome)),
                     (None, Err(error)) => tracing::error!(%error, "cannot kill an abandoned process"),
                     (None, Ok(())) => {}
@@ -209,22 +211,22 @@ async fn watch(
     }
 }
 
-/// Tells a process what it has to know, and hears where it listens.
+/// Sends a process its launch config, and receives its listen address.
 async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> (ChildStdin, State) {
     let launch = match tie {
         Tie::Own { launch } => launch,
         Tie::Shim { address } => {
-            // A foreign program has no other place to be asked at than where it serves.
+            // A foreign program has no separate address for health checks.
             let liveness = address;
             return (stdin, State::Listening(Listening { address, liveness }));
         }
     };
-    let stdout = stdout.expect("a node of ours is started with a pipe for standard output");
+    let stdout = stdout.expect("a node of this project is started with a pipe for standard output");
     let said = {
         let telling = async {
-            // A process that does not take its launch description says so, by what it writes or by its end.
+            // A process that does not read its launch config is detected by its output or by its exit.
             if let Err(error) = stdin.write_all(&launch).await {
-                tracing::debug!(%error, "a node did not read its launch description");
+                tracing::debug!(%error, "a node did not read its launch config");
             }
             pending().await
         };
@@ -240,7 +242,7 @@ async fn hear(stdout: ChildStdout) -> State {
     let mut line = Vec::new();
     let mut stdout = BufReader::new(stdout.take(MAX_LISTENING));
     match stdout.read_until(b'\n', &mut line).await {
-        // Nothing at all: it is about to end, or it will be late.
+        // No output: the process is about to end, or it will time out.
         Ok(0) => pending().await,
         Ok(_) => match serde_json::from_slice(&line) {
             Ok(listening) => State::Listening(listening),
@@ -250,12 +252,12 @@ async fn hear(stdout: ChildStdout) -> State {
     }
 }
 
-/// How requests reach a process.
+/// The target to which the signals of requests are sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signals {
-    /// To all of its process group.
+    /// To its process group.
     Group,
-    /// To the shim, which passes them on to whatever the foreign program has become.
+    /// To the shim, which passes them on to all processes below it.
     Shim,
 }
 
@@ -269,15 +271,15 @@ impl Tie {
 }
 
 impl Signals {
-    /// Carries out a request on a process that is not waited for yet, so that `pid` is still its own.
+    /// Carries out a request on a process that has not been waited for, so that `pid` still refers to it.
     pub(super) fn send(self, pid: u32, request: Request) -> io::Result<()> {
         let Some(pid) = Pid::from_raw(pid.cast_signed()) else {
-            return Err(io::Error::other("a process has the number 0"));
+            return Err(io::Error::other("the process id is 0"));
         };
         match (self, request) {
             (Self::Group, Request::Terminate) => {
                 kill_process_group(pid, Signal::TERM)?;
-                // A paused process would hear of it only when it goes on.
+                // A paused process handles the signal only after it is resumed.
                 kill_process_group(pid, Signal::CONT)?;
             }
             (Self::Group, Request::Kill) => kill_process_group(pid, Signal::KILL)?,

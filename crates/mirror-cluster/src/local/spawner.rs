@@ -1,5 +1,6 @@
-//! The thread that starts every process. Death signals are tied to the thread that started a process, not to the
-//! process of that thread: a thread of a runtime's pool would take its nodes with it when it is idle for long.
+//! The thread that starts every process. A death signal is tied to the thread that started the process, not to the
+//! process of that thread. If a thread of a runtime's pool started nodes, they would die when that thread is idle and
+//! ends.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::monitor::{Request, Signals};
 
-/// Starts processes on a thread that lives as long as this does. They die with it.
+/// Starts processes on a thread that lives as long as this value. The processes die with the thread.
 #[derive(Debug)]
 pub(super) struct Spawner {
     orders: Sender<Order>,
@@ -23,7 +24,7 @@ struct Order {
     reply: oneshot::Sender<io::Result<Started>>,
 }
 
-/// A process that was started and that nobody tends yet. It is killed if nobody comes to.
+/// A process that was started and has no monitor yet. It is killed if this value is dropped.
 #[derive(Debug)]
 struct Started {
     child: Option<Child>,
@@ -33,7 +34,7 @@ struct Started {
 impl Spawner {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::current();
-        // Orders come one at a time, see `LocalProcesses::spawning`; only those cut short may still wait here.
+        // Orders arrive one at a time, see `LocalProcesses::spawning`. Only cancelled ones can be in the queue.
         let (orders, incoming) = mpsc::channel::<Order>();
         thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _context = runtime.enter();
@@ -47,17 +48,17 @@ impl Spawner {
                     child: Some(child),
                     signals,
                 });
-                // Who does not wait any more lets go of what was started.
+                // If the receiver is gone, the process is dropped and thereby killed.
                 drop(reply.send(started));
             }
         })?;
         Ok(Self { orders })
     }
 
-    /// Starts a process that heeds `signals`. Cut short, it leaves none behind.
+    /// Starts a process that handles `signals`. If the future is dropped early, the process is killed.
     pub(super) async fn spawn(&self, command: Command, signals: Signals) -> io::Result<Child> {
         let (reply, started) = oneshot::channel();
-        let gone = || io::Error::other("the thread that starts processes is gone");
+        let gone = || io::Error::other("the thread that starts processes has ended");
         self.orders
             .send(Order {
                 command,
@@ -75,7 +76,7 @@ impl Drop for Started {
         if let Some(pid) = self.child.as_ref().and_then(Child::id)
             && let Err(error) = self.signals.send(pid, Request::Kill)
         {
-            tracing::error!(%error, "cannot kill a process that nobody waits for");
+            tracing::error!(%error, "cannot kill a process whose start was cancelled");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A coordinator that is killed leaves nothing behind.
+//! Tests that a killed coordinator leaves no processes running.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{all_started, program, remaining, until};
 use mirror_test_support::Process;
 
-/// Three nodes; the shim, the program, the shell of the orphans and theirs, two that sleep.
+/// Three nodes, the shim, the program, the shell of the orphans with its two children, and two more sleeping processes.
 const PROCESSES: usize = 3 + 7;
 
 fn start(logs: &Path) -> (Child, Vec<Process>) {
@@ -33,7 +33,7 @@ fn kill_and_see_all_gone(mut coordinator: Child, processes: &[Process]) {
     let lifelines = coordinator.stdin.take();
     let killed = Instant::now();
     coordinator.kill().unwrap();
-    until("nothing is left", || remaining(processes).is_empty());
+    until("no process is left", || remaining(processes).is_empty());
     println!(
         "{} processes were gone {:?} after their coordinator was killed",
         processes.len(),
@@ -58,7 +58,7 @@ fn nothing_outlives_a_killed_coordinator_when_all_is_stopped() {
     for process in &processes {
         kill_process(Pid::from_raw(process.pid.cast_signed()).unwrap(), Signal::STOP).unwrap();
     }
-    until("all stand still", || {
+    until("all processes are stopped", || {
         remaining(&processes).iter().all(|process| process.stopped)
     });
     kill_and_see_all_gone(coordinator, &processes);
@@ -70,5 +70,5 @@ fn nothing_outlives_a_coordinator_that_ends() {
     let (mut coordinator, processes) = start(folder.path());
     drop(coordinator.stdin.take());
     assert!(coordinator.wait().unwrap().success());
-    until("nothing is left", || remaining(&processes).is_empty());
+    until("no process is left", || remaining(&processes).is_empty());
 }

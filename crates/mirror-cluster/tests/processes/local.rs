@@ -1,4 +1,4 @@
-//! Nodes as processes of this machine.
+//! Tests of nodes as processes of this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const KILLED: Status = Status::Signal(Signal::KILL.as_raw());
 
-/// A grace that is over before a test notices.
+/// A grace period that is over before a test notices.
 const SHORT: Duration = Duration::from_millis(50);
 
 async fn start(place: &Place, name: &str) {
@@ -28,10 +28,10 @@ async fn start(place: &Place, name: &str) {
     place.placement.ready(name, PATIENCE).await.unwrap();
 }
 
-/// Whoever stops waiting for a start half-way has no node by that name, and no process that would hang on: this one
-/// heeds neither its lifeline nor its parent's death.
+/// A cancelled start leaves neither a node of that name nor a process. This program ignores its lifeline and the death
+/// of its parent.
 #[tokio::test]
-async fn a_start_that_is_cut_short_leaves_nothing() {
+async fn a_cancelled_start_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let hanger_on = folder.path().join("hanger-on");
     fs::write(&hanger_on, "#!/bin/sh\nexec sleep 3600\n").unwrap();
@@ -45,7 +45,7 @@ async fn a_start_that_is_cut_short_leaves_nothing() {
         let mut spawning = pin!(place.placement.spawn(&cut_short));
         assert!(futures::poll!(&mut spawning).is_pending());
     }
-    // Processes are started one after the other, so the first one was started when this one is.
+    // Processes are started one after the other, so the first has been started when the second starts.
     place.placement.spawn(&node("whole")).await.unwrap();
     until("one process is left", || {
         logging_below(place.folder.path()).len() == 1
@@ -73,19 +73,19 @@ async fn a_node_is_started_and_asked_to_end() {
     assert_eq!(
         place.placement.stop("serve-0", LONG).await.unwrap(),
         Status::Code(0),
-        "once more is no error"
+        "a repeated stop is not an error"
     );
 }
 
 #[tokio::test]
-async fn a_node_that_does_not_listen_is_killed() {
+async fn a_node_that_ignores_the_request_to_stop_is_killed() {
     let place = place();
     start(&place, "deaf-0").await;
     assert_eq!(place.placement.stop("deaf-0", SHORT).await.unwrap(), KILLED);
 }
 
 #[tokio::test]
-async fn a_stopped_node_is_not_ready_until_it_goes_on() {
+async fn a_paused_node_is_not_ready_until_it_is_resumed() {
     let place = place();
     start(&place, "serve-0").await;
     place.placement.pause("serve-0").await.unwrap();
@@ -99,7 +99,7 @@ async fn a_stopped_node_is_not_ready_until_it_goes_on() {
     place.placement.ready("serve-0", PATIENCE).await.unwrap();
 }
 
-/// The main thread of `spin-0` is busy for ever. Its thread for health checks is not, until the process stands still.
+/// The main thread of `spin-0` is permanently busy. Its thread for health checks is not, until the process is stopped.
 #[tokio::test]
 async fn a_busy_node_is_alive_and_a_stopped_one_is_silent() {
     let place = place();
@@ -140,9 +140,9 @@ async fn the_chain_keeps_its_address_when_it_is_started_again() {
     let first = place.placement.ready("serve-chain", PATIENCE).await.unwrap();
     for _ in 0..3 {
         place.placement.kill("serve-chain").await.unwrap();
-        // Nobody answers there meanwhile, and a socket that may not share the address does not get it.
+        // No server answers there in the meantime, and a socket that does not allow reuse cannot bind the address.
         let other = TcpSocket::new_v4().unwrap();
-        assert!(other.bind(first).is_err(), "somebody else was given {first}");
+        assert!(other.bind(first).is_err(), "another socket could bind {first}");
         let refused = std::net::TcpStream::connect(first).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         place.placement.spawn(&chain).await.unwrap();
@@ -154,7 +154,7 @@ async fn the_chain_keeps_its_address_when_it_is_started_again() {
 }
 
 #[tokio::test]
-async fn a_paused_node_still_ends_in_peace() {
+async fn a_paused_node_is_stopped_in_order() {
     let place = place();
     start(&place, "serve-0").await;
     place.placement.pause("serve-0").await.unwrap();
@@ -165,7 +165,7 @@ async fn a_paused_node_still_ends_in_peace() {
 }
 
 #[tokio::test]
-async fn a_node_that_never_serves_is_given_up_with_its_log() {
+async fn a_node_that_never_serves_times_out_and_its_log_can_be_read() {
     let place = place();
     place.placement.spawn(&node("mute-0")).await.unwrap();
     let error = place
@@ -181,7 +181,7 @@ async fn a_node_that_never_serves_is_given_up_with_its_log() {
 }
 
 #[tokio::test]
-async fn a_node_that_fails_at_once_is_told_of_with_its_reason() {
+async fn a_node_that_fails_immediately_is_reported_with_its_reason() {
     let mut place = place();
     place.placement.spawn(&node("fail-0")).await.unwrap();
     let error = place.placement.ready("fail-0", PATIENCE).await.unwrap_err();
@@ -189,13 +189,16 @@ async fn a_node_that_fails_at_once_is_told_of_with_its_reason() {
         panic!("{error}")
     };
     assert_eq!(status, Status::Code(1));
-    assert!(last_log.0.contains("fail-0: its name says so"), "{last_log}");
+    assert!(
+        last_log.0.contains("fail-0: its name requests a failure"),
+        "{last_log}"
+    );
     let exit = place.exits.recv().await.unwrap();
     assert_eq!((exit.ended_by, exit.last_log), (EndedBy::Itself, last_log));
 }
 
 #[tokio::test]
-async fn a_program_that_only_ends_is_told_of() {
+async fn a_program_that_exits_without_output_is_reported() {
     let place = place_with(Binaries {
         miner: PathBuf::from("/bin/false"),
         ..binaries()
@@ -204,7 +207,7 @@ async fn a_program_that_only_ends_is_told_of() {
     let error = place.placement.ready("miner-0", PATIENCE).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "miner-0 ended with exit status 1 before it was ready; its log is empty"
+        "miner-0 exited with status 1 before it was ready; its log is empty"
     );
 }
 
@@ -222,7 +225,7 @@ async fn a_program_that_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn a_program_that_writes_something_else_is_told_of() {
+async fn a_program_that_prints_something_else_is_reported() {
     for chatterer in [PathBuf::from("/usr/bin/yes"), program("cluster_flood")] {
         let place = place_with(Binaries {
             miner: chatterer,
@@ -281,7 +284,7 @@ async fn nodes_that_are_not_there_are_named() {
 }
 
 #[tokio::test]
-async fn waves_end_one_after_the_other() {
+async fn waves_are_stopped_one_after_the_other() {
     let mut place = place();
     let nodes = ["serve-validator", "serve-miner-0", "serve-miner-1", "serve-chain"];
     let addresses = start_all(&place.placement, &nodes.map(node), PATIENCE)
@@ -305,7 +308,7 @@ async fn waves_end_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn whoever_is_in_a_hurry_does_not_wait_for_the_deaf() {
+async fn cancelling_now_kills_nodes_that_do_not_stop() {
     let place = place();
     start(&place, "deaf-0").await;
     start(&place, "deaf-1").await;
@@ -332,7 +335,7 @@ async fn nothing_outlives_its_placement() {
     placement.ready("deaf-0", PATIENCE).await.unwrap();
     placement.ready("deaf-1", PATIENCE).await.unwrap();
     placement.pause("deaf-1").await.unwrap();
-    // The shim, the shell, two that sleep, three nodes.
+    // The shim, the shell, two sleeping processes, and three nodes.
     let all = all_started(folder.path(), 7, 2);
     drop(placement);
     for _ in 0..4 {
@@ -342,8 +345,7 @@ async fn nothing_outlives_its_placement() {
     drop(folder);
 }
 
-/// Starts a foreign program with grandchildren in sessions of their own, one of them orphaned, that do not heed
-/// SIGTERM.
+/// Starts a foreign program with grandchildren in separate sessions, one of them orphaned, that ignore SIGTERM.
 async fn start_family(place: &Place) -> Vec<Process> {
     let stubborn = "trap '' TERM; (setsid sh -c 'sleep 3600 & sleep 3600' &); setsid sleep 3600 & sleep 3600";
     place
@@ -351,12 +353,12 @@ async fn start_family(place: &Place) -> Vec<Process> {
         .spawn(&foreign("foreign", "/bin/sh", &["-c", stubborn]))
         .await
         .unwrap();
-    // The shim, the shell, the shell of the orphans and theirs, and two that sleep.
+    // The shim, the shell, the shell of the orphans with its two children, and two more sleeping processes.
     all_started(place.folder.path(), 7, 4)
 }
 
 #[tokio::test]
-async fn a_foreign_program_takes_its_family_with_it() {
+async fn stopping_a_foreign_program_ends_its_descendants() {
     let place = place();
     let family = start_family(&place).await;
     place.placement.stop("foreign", SHORT).await.unwrap();
@@ -364,7 +366,7 @@ async fn a_foreign_program_takes_its_family_with_it() {
 }
 
 #[tokio::test]
-async fn a_foreign_program_stands_still_with_its_family() {
+async fn pausing_a_foreign_program_pauses_its_descendants() {
     let place = place();
     let family = start_family(&place).await;
     let stopped = || {
@@ -374,15 +376,15 @@ async fn a_foreign_program_stands_still_with_its_family() {
             .count()
     };
     place.placement.pause("foreign").await.unwrap();
-    until("all but the shim stand still", || stopped() == 6);
+    until("all processes but the shim are stopped", || stopped() == 6);
     place.placement.resume("foreign").await.unwrap();
-    until("all go on", || stopped() == 0);
+    until("all processes run again", || stopped() == 0);
     place.placement.kill("foreign").await.unwrap();
     assert_eq!(remaining(&family), []);
 }
 
 #[tokio::test]
-async fn a_foreign_program_ends_as_it_ends() {
+async fn the_exit_status_of_a_foreign_program_is_reported() {
     let mut place = place();
     let cases = [
         ("exit 3", Status::Code(3)),
@@ -405,7 +407,7 @@ async fn a_foreign_program_ends_as_it_ends() {
 }
 
 #[tokio::test]
-async fn a_foreign_program_heeds_the_request_to_end() {
+async fn a_foreign_program_can_handle_the_request_to_stop() {
     let place = place();
     let script = "trap 'exit 5' TERM; echo trapped; while :; do sleep 0.01; done";
     place

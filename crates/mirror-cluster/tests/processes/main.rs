@@ -1,4 +1,5 @@
-//! Nodes as real processes: started, watched, ended; and none left behind, however the coordinator went.
+//! Tests of nodes as real processes: they are started, watched and stopped, and none is left running, however the
+//! coordinator ends.
 
 mod coordinator;
 mod local;

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a placement of test programs, and a look at the table of processes.
+//! Shared helpers of the tests: a placement of test programs, and access to the process table.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use mirror_spec::{BlockTime, ChainPreset};
 use mirror_test_support::{Process, eventually, logging_below};
 use tokio::sync::mpsc;
 
-/// Longest wait for what must come.
+/// Timeout of events that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A grace that never runs out in a test.
+/// A grace period that never expires in a test.
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
-/// A program that is built with the tests.
+/// Returns the path of a program that is built with the tests.
 pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let built = test
         .ancestors()
         .nth(2)
-        .expect("tests lie in a folder of the target folder");
+        .expect("tests are in a subfolder of the target folder");
     built.join("examples").join(name)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn place() -> Place {
     place_with(binaries())
 }
 
-/// A node that behaves as the first word of its name says.
+/// Returns a node that behaves as the first word of its name specifies.
 pub(crate) fn node(name: &str) -> NodeSpec {
     let launch = MinerLaunch {
         axons: Vec::new(),
@@ -80,7 +80,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
     }
 }
 
-/// The same as the chain, on which nobody is registered.
+/// Returns such a node as the chain, without registered neurons.
 pub(crate) fn chain(name: &str) -> NodeSpec {
     let genesis = GenesisLaunch {
         netuid: 1,
@@ -123,7 +123,7 @@ pub(crate) fn foreign(name: &str, program: &str, arguments: &[&str]) -> NodeSpec
     }
 }
 
-/// Waits for a number of processes that log below `folder`, so many of them sleeping commands.
+/// Waits until exactly `processes` processes log below `folder`, of which `sleeping` run the command `sleep`.
 #[track_caller]
 pub(crate) fn all_started(folder: &Path, processes: usize, sleeping: usize) -> Vec<Process> {
     eventually("all processes are started", || {
@@ -133,12 +133,12 @@ pub(crate) fn all_started(folder: &Path, processes: usize, sleeping: usize) -> V
     })
 }
 
-/// Those that are still alive, as they are now.
+/// Returns the current state of those processes that are still alive.
 pub(crate) fn remaining(processes: &[Process]) -> Vec<Process> {
     processes.iter().filter_map(Process::now).collect()
 }
 
-/// Looks again and again until something holds.
+/// Polls until a condition holds.
 #[track_caller]
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     eventually(what, || holds().then_some(()));

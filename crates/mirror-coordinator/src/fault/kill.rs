@@ -1,4 +1,4 @@
-//! Miners that are killed and, perhaps, started again.
+//! The fault that kills miners and optionally restarts them.
 
 use mirror_cluster::Placement;
 use mirror_proto::mirror::v1::IncidentKind;
@@ -21,7 +21,7 @@ impl FaultKind for KillFault {
         Some(Step(self.at.0.saturating_add(after.0)))
     }
 
-    /// Kills the process, unless it is dead already.
+    /// Kills the process, unless it is already dead.
     async fn apply<P: Placement>(&self, ops: &NodeOps<P>, node: &str, step: u64) -> anyhow::Result<()> {
         if ops.placement.address(node).is_none() {
             return Ok(());
@@ -32,7 +32,7 @@ impl FaultKind for KillFault {
             .await
     }
 
-    /// Starts the process again, unless it runs or was started at this hold already.
+    /// Restarts the process, unless it is running or has already been started at this hold.
     async fn lift<P: Placement>(
         &self,
         ops: &NodeOps<P>,

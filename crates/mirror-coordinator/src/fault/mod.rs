@@ -1,8 +1,8 @@
-//! Faults: what is broken on purpose, and at which hold of the barrier.
+//! Faults: what the run breaks deliberately, and at which hold of the barrier.
 //!
-//! Each kind of fault has a file here, which implements [`FaultKind`], and a line in `with_kind`. A fault is applied at
-//! one hold and, perhaps, lifted at a later one. At a hold all that is due is applied first, process by process in the
-//! order of their names, and then all that is due is lifted, process by process by rising uid.
+//! Each kind of fault has a file in this module, which implements [`FaultKind`], and a line in `with_kind`. A fault is
+//! applied at one hold and optionally lifted at a later one. At a hold, all due faults are applied first, process by
+//! process in the order of their names. Then all due faults are lifted, process by process in ascending order of uid.
 
 mod kill;
 
@@ -15,15 +15,15 @@ use mirror_spec::{Fault, Step, Uids};
 use crate::network_spec;
 use crate::node_ops::{NodeOps, Started};
 
-/// What a kind of fault does, and when.
+/// The effect and the schedule of a kind of fault.
 pub(crate) trait FaultKind {
-    /// The uids that the fault names. They stand for the processes that they live in.
+    /// Returns the uids that the fault names. They identify the processes that host them.
     fn uids(&self) -> &Uids;
 
-    /// The step after whose block the fault is applied.
+    /// Returns the step after whose block the fault is applied.
     fn applied_at(&self) -> Step;
 
-    /// The step after whose block the fault is lifted. `None`: never.
+    /// Returns the step after whose block the fault is lifted, or `None` if it is never lifted.
     fn lifted_at(&self) -> Option<Step>;
 
     /// Applies the fault to one of its processes, at the hold after `step`.
@@ -34,8 +34,8 @@ pub(crate) trait FaultKind {
         step: u64,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Lifts the fault from one of its processes, at the hold after `step`. `started` has the starts of this hold so
-    /// far, and takes the one that this is.
+    /// Lifts the fault from one of its processes, at the hold after `step`. `started` contains the starts of this hold
+    /// so far. If this call starts the node, it appends its start.
     fn lift<P: Placement>(
         &self,
         ops: &NodeOps<P>,
@@ -45,7 +45,7 @@ pub(crate) trait FaultKind {
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// The registry of kinds: evaluates an expression with the [`FaultKind`] that a fault is.
+/// The registry of kinds: evaluates an expression with the [`FaultKind`] of a fault.
 macro_rules! with_kind {
     ($fault:expr, |$kind:ident| $then:expr) => {
         match $fault {
@@ -54,7 +54,7 @@ macro_rules! with_kind {
     };
 }
 
-/// What happens at one hold of the barrier.
+/// The faults that are due at one hold of the barrier.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Hold {
     /// Faults that are applied, in the order of the file.
@@ -63,7 +63,7 @@ pub(crate) struct Hold {
     lift: Vec<Fault>,
 }
 
-/// The holds of the barrier, by step.
+/// Returns the holds of the barrier by step.
 pub(crate) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
     let mut holds: BTreeMap<u64, Hold> = BTreeMap::new();
     for fault in faults {
@@ -76,18 +76,18 @@ pub(crate) fn schedule(faults: &[Fault]) -> BTreeMap<u64, Hold> {
     holds
 }
 
-/// The steps at which the barrier stands still, rising.
+/// Returns the steps after which the barrier holds, in ascending order.
 pub(crate) fn holds(faults: &[Fault]) -> Vec<u64> {
     schedule(faults).into_keys().collect()
 }
 
-/// The uids that a fault names.
+/// Returns the uids that a fault names.
 pub(crate) fn uids(fault: &Fault) -> &Uids {
     with_kind!(fault, |kind| kind.uids())
 }
 
 impl Hold {
-    /// Does what is due at the hold after `step`, and returns what became of the starts.
+    /// Applies and lifts the faults that are due at the hold after `step`. Returns the outcomes of the starts.
     pub(crate) async fn carry_out<P: Placement>(
         &self,
         ops: &NodeOps<P>,
@@ -110,7 +110,8 @@ impl Hold {
     }
 }
 
-/// Each process that faults name with each fault that names it, by rising uid and then in the order of `faults`.
+/// Returns each pair of a process and a fault that names it, in ascending order of uid and then in the order of
+/// `faults`.
 fn by_process<'a, P>(faults: &'a [Fault], ops: &NodeOps<P>) -> Vec<(RangeInclusive<u32>, &'a Fault)> {
     let mut named = Vec::new();
     for fault in faults {

@@ -1,5 +1,5 @@
-//! What the orchestrator does about nodes that die, hang or are late, about the schedule of faults, and about a user
-//! who stops the run.
+//! The reaction of the orchestrator to nodes that die, hang or are late, to the schedule of faults, and to a user who
+//! stops the run.
 
 mod network;
 
@@ -12,7 +12,7 @@ use crate::network::{Effect, Outcome, run};
 
 const POLICIES: [&str; 3] = ["restart", "leave", "fail"];
 
-/// A network of two validators in which all nodes have this policy.
+/// Returns the configuration of a network of two validators in which all nodes have this restart policy.
 fn with_policy(policy: &str) -> String {
     format!(
         "network:\n  validators: 2\n  hang_timeout: 0.1\n  \
@@ -20,12 +20,12 @@ fn with_policy(policy: &str) -> String {
     )
 }
 
-/// The first time that this call is made, this follows.
+/// Returns the script entry for the first time that this call is made.
 fn first(call: &str, effects: impl IntoIterator<Item = Effect>) -> (String, usize, Vec<Effect>) {
     (call.to_owned(), 1, effects.into_iter().collect())
 }
 
-/// What the call at which a node ends waits for: that the policy was carried out.
+/// Returns the effect that makes the call at which a node ends wait until the policy has been carried out.
 fn consequence(node: &str, policy: &str) -> Option<Effect> {
     match policy {
         "restart" => Some(Awaits(format!("ready {node}"), 2)),
@@ -34,8 +34,8 @@ fn consequence(node: &str, policy: &str) -> Option<Effect> {
     }
 }
 
-/// Checks that a node's end, which `incident` tells of and the reason has in these words, was treated as its policy
-/// says.
+/// Checks that the end of a node was handled according to its policy. `incident` is the recorded kind, and the reason
+/// of the run contains `words`.
 fn check_policy(outcome: &Outcome, node: &str, policy: &str, incident: &str, words: &str) {
     let about = format!("{node}, {policy}: {} {:?}", outcome.reason, outcome.incidents);
     let (follows, starts): (&[&str], _) = match policy {
@@ -66,7 +66,7 @@ fn check_policy(outcome: &Outcome, node: &str, policy: &str, incident: &str, wor
     }
 }
 
-/// Has each of these nodes die under each policy when this call is made, and checks what follows.
+/// Lets each of these nodes die under each policy when this call is made, and checks the outcome.
 async fn deaths_at(call: &str, nodes: &[&str]) {
     let pairs = nodes
         .iter()
@@ -76,7 +76,7 @@ async fn deaths_at(call: &str, nodes: &[&str]) {
             .into_iter()
             .chain(consequence(node, policy));
         let outcome = run(&with_policy(policy), [first(call, effects)]).await;
-        check_policy(&outcome, node, policy, "exited", "was ended by signal 9");
+        check_policy(&outcome, node, policy, "exited", "was terminated by signal 9");
     }))
     .await;
 }
@@ -169,7 +169,7 @@ async fn without_any_miner_the_validators_do_not_begin() {
     assert!(
         outcome
             .reason
-            .contains("no miner is left: miner-0 was ended by signal 9"),
+            .contains("no miner is left: miner-0 was terminated by signal 9"),
         "{}",
         outcome.reason
     );
@@ -189,9 +189,9 @@ async fn without_any_validator_the_run_fails() {
     assert!(outcome.reason.contains("validator-1"), "{}", outcome.reason);
 }
 
-/// It takes the waits before five restarts, 3.1 s.
+/// Takes 3.1 s because of the back-off before the five restarts.
 #[tokio::test]
-async fn a_fifth_restart_is_the_last_and_then_the_run_fails_and_names_the_node() {
+async fn after_the_fifth_restart_the_run_fails_and_names_the_node() {
     let script = (1..=6).map(|time| {
         (
             "ready subtensor".to_owned(),
@@ -247,7 +247,7 @@ async fn a_node_that_is_not_ready_in_time_is_killed_and_treated_by_its_policy() 
 }
 
 #[tokio::test]
-async fn a_hold_kills_and_a_later_one_starts_again_before_the_barrier_goes_on() {
+async fn one_hold_kills_a_miner_and_a_later_one_restarts_it_before_the_barrier_is_released() {
     let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
     let outcome = run(
         &(with_policy("fail") + faults),
@@ -299,7 +299,7 @@ async fn a_miner_that_its_policy_and_the_schedule_both_start_is_started_once() {
     let outcome = run(
         &(with_policy("restart") + faults),
         [
-            // The schedule starts it again while it waits for the start by its policy.
+            // The schedule starts the miner while it waits for the start by its policy.
             first("hold 1", [Dies("miner-0".to_owned())]),
             first("query validator-0", [Awaits("spawn miner-0".to_owned(), 3)]),
         ],
@@ -311,7 +311,7 @@ async fn a_miner_that_its_policy_and_the_schedule_both_start_is_started_once() {
 }
 
 #[tokio::test]
-async fn what_the_schedule_has_for_a_step_that_never_came_is_told() {
+async fn scheduled_faults_of_steps_that_were_not_reached_are_reported() {
     let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
     let outcome = run(
         &(with_policy("fail") + faults),
@@ -366,18 +366,18 @@ async fn ctrl_c_ends_validators_then_miners_then_the_chain() {
         ["validator-0", "validator-1", "miner-0", "miner-1", "subtensor"]
     );
     assert!(!outcome.calls.iter().any(|call| call.starts_with("kill ")));
-    // Nobody died by itself.
+    // No node exited unexpectedly.
     assert_eq!(outcome.incidents, []);
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_kills_at_once_whatever_still_runs() {
+async fn a_second_ctrl_c_kills_all_running_nodes_immediately() {
     let outcome = run(
         &with_policy("restart"),
         [
             first("query validator-0", [CtrlC, NoAnswer]),
             first("query validator-1", [NoAnswer]),
-            // It ends while the other does not.
+            // This validator stops while the other does not.
             first("stop validator-0", []),
             first("stop validator-1", [SecondCtrlC, NoAnswer]),
         ],

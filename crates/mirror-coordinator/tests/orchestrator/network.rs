@@ -1,5 +1,5 @@
 //! A network without processes. Its nodes are entries of a table, and the chain and the validators are services on
-//! loopback. What happens to the nodes is a script: effects that follow when the orchestrator makes a certain call.
+//! loopback. A script determines what happens to the nodes: it maps calls of the orchestrator to effects.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,25 +28,25 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
-/// What a node that dies by itself was ended by.
+/// Status of a node that dies on its own.
 const DEATH: NodeStatus = NodeStatus::Signal(9);
 
-/// What follows from a call of the orchestrator, before the call is answered.
+/// An effect of a call of the orchestrator, which takes place before the reply.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
-    /// A node ends by itself.
+    /// A node exits on its own.
     Dies(String),
-    /// A node answers no health check any more.
+    /// A node stops answering health checks.
     Hangs(String),
-    /// The answer waits until another call was made so often.
+    /// The reply waits until another call has been made this many times.
     Awaits(String, usize),
-    /// There is no answer.
+    /// There is no reply.
     NoAnswer,
-    /// The answer is an error; of `ready`, that the node is not ready in time.
+    /// The reply is an error. For `ready`, the node is not ready in time.
     Fails(Status),
-    /// The user asks for the orderly end of the run.
+    /// The user requests the orderly shutdown of the run.
     CtrlC,
-    /// The user asks for the end of the run at once.
+    /// The user requests the immediate end of the run.
     SecondCtrlC,
 }
 
@@ -57,41 +57,41 @@ pub(crate) struct Network {
     script: Arc<BTreeMap<(String, usize), Vec<Effect>>>,
     nodes: Arc<Mutex<BTreeMap<String, Node>>>,
     calls: Arc<watch::Sender<Vec<String>>>,
-    /// Where each node serves, in all its incarnations.
+    /// The address of each node, the same in all its incarnations.
     addresses: Arc<BTreeMap<String, SocketAddr>>,
     exits: mpsc::Sender<Exit>,
     stop: CancellationToken,
     now: CancellationToken,
 }
 
-/// A node in its last incarnation.
+/// The last incarnation of a node.
 struct Node {
     incarnation: u32,
     hangs: bool,
-    /// Cancelled when it ends.
+    /// Cancelled when the node ends.
     ended: CancellationToken,
 }
 
-/// A validator's services.
+/// The services of a validator.
 struct Validator {
     network: Network,
     name: String,
 }
 
-/// A run that has ended.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) state: State,
-    /// Why it did not come to its end; otherwise empty.
+    /// The reason why the run did not finish. Empty if it finished.
     pub(crate) reason: String,
     pub(crate) never_came: Vec<u64>,
-    /// The calls of the orchestrator, in their order.
+    /// The calls of the orchestrator, in order.
     pub(crate) calls: Vec<String>,
-    /// Which node, and what became of it, in the order of the table.
+    /// Each incident as node and kind, in the order of the table.
     pub(crate) incidents: Vec<(String, String)>,
 }
 
-/// Runs two miners and two validators, with these further lines of the experiment file, by this script: a call, which
-/// time it is made (from 1), and what follows.
+/// Runs two miners and two validators, with additional lines of the experiment file, by this script. An entry of the
+/// script is a call, the number of the call among those with the same name (from 1), and its effects.
 pub(crate) async fn run(
     file: &str,
     script: impl IntoIterator<Item = (String, usize, Vec<Effect>)>,
@@ -159,26 +159,26 @@ pub(crate) async fn run(
 }
 
 impl Outcome {
-    /// What became of a node.
+    /// Returns the incidents of a node.
     pub(crate) fn incidents_of(&self, node: &str) -> Vec<&str> {
         let own = self.incidents.iter().filter(|(name, _)| name == node);
         own.map(|(_, what)| what.as_str()).collect()
     }
 
-    /// The calls among `wanted`, in their order.
+    /// Returns the calls that are in `wanted`, in order.
     pub(crate) fn calls_among(&self, wanted: &[&str]) -> Vec<&str> {
         let calls = self.calls.iter().map(String::as_str);
         calls.filter(|call| wanted.contains(call)).collect()
     }
 
-    /// How often a call was made.
+    /// Returns how often a call was made.
     pub(crate) fn count(&self, call: &str) -> usize {
         self.calls_among(&[call]).len()
     }
 }
 
 impl Network {
-    /// A network in which no node runs, and the ends of its nodes.
+    /// Starts the services of a network without running nodes. Returns it with the exits of its nodes.
     async fn serve(script: BTreeMap<(String, usize), Vec<Effect>>) -> (Self, mpsc::Receiver<Exit>) {
         let names = ["subtensor", "miner-0", "miner-1", "validator-0", "validator-1"];
         let mut listeners = BTreeMap::new();
@@ -219,14 +219,14 @@ impl Network {
             .expect("no test panics while it holds the nodes")
     }
 
-    /// Resolves when a node that runs now ends. `None`: it does not run.
+    /// Returns a token that is cancelled when a running node ends. `None` if the node is not running.
     fn end_of(&self, node: &str) -> Option<CancellationToken> {
         let nodes = self.nodes();
         let node = nodes.get(node)?;
         (!node.ended.is_cancelled()).then(|| node.ended.clone())
     }
 
-    /// Notes a call, and does what the script says of it.
+    /// Records a call, and carries out its effects.
     async fn called(&self, call: String) -> Result<(), Status> {
         self.calls.send_modify(|calls| calls.push(call.clone()));
         let time = count(&self.calls.borrow(), &call);
@@ -235,15 +235,12 @@ impl Network {
                 Effect::Dies(node) => self.end(node, EndedBy::Itself),
                 Effect::Hangs(node) => {
                     let mut nodes = self.nodes();
-                    nodes
-                        .get_mut(node)
-                        .expect("the script has a node hang that runs")
-                        .hangs = true;
+                    nodes.get_mut(node).expect("a node that hangs is running").hangs = true;
                 }
                 Effect::Awaits(call, times) => {
                     let mut calls = self.calls.subscribe();
                     let made = calls.wait_for(|calls| count(calls, call) >= *times);
-                    made.await.expect("the network has the sender");
+                    made.await.expect("the network holds the sender");
                 }
                 Effect::NoAnswer => std::future::pending().await,
                 Effect::Fails(status) => return Err(status.clone()),
@@ -254,7 +251,7 @@ impl Network {
         Ok(())
     }
 
-    /// The same of a call that a node answers, as long as it runs.
+    /// Does the same for a call that a node answers while it is running.
     async fn asked(&self, node: &str, call: String) -> Result<(), Status> {
         let gone = || Status::unavailable("the node does not run");
         let end = self.end_of(node).ok_or_else(gone)?;
@@ -265,7 +262,7 @@ impl Network {
         }
     }
 
-    /// Ends a node, if it runs.
+    /// Ends a node if it is running.
     fn end(&self, name: &str, ended_by: EndedBy) {
         let Some(end) = self.end_of(name) else {
             return;
@@ -280,7 +277,7 @@ impl Network {
         };
         self.exits
             .try_send(exit)
-            .expect("the orchestrator takes the ends of nodes");
+            .expect("the orchestrator receives the exits of nodes");
     }
 
     fn known(&self, name: &str) -> Result<(), PlacementError> {
@@ -370,11 +367,11 @@ impl Placement for Network {
     }
 
     async fn pause(&self, _: &str) -> Result<(), PlacementError> {
-        unreachable!("the orchestrator pauses no node")
+        unreachable!("the orchestrator never pauses a node")
     }
 
     async fn resume(&self, _: &str) -> Result<(), PlacementError> {
-        unreachable!("the orchestrator pauses no node")
+        unreachable!("the orchestrator never resumes a node")
     }
 
     fn logs(&self, node: &str, _: u64) -> Result<LastLog, PlacementError> {
@@ -429,15 +426,15 @@ impl Neuron for Validator {
     }
 
     async fn forward(&self, _: Request<ForwardRequest>) -> Result<Response<ForwardReply>, Status> {
-        Err(Status::unimplemented("the orchestrator asks for no forward"))
+        Err(Status::unimplemented("the orchestrator never requests a forward"))
     }
 
     async fn train(&self, _: Request<TrainRequest>) -> Result<Response<Self::TrainStream>, Status> {
-        Err(Status::unimplemented("the orchestrator asks for no training"))
+        Err(Status::unimplemented("the orchestrator never requests training"))
     }
 
     async fn inference(&self, _: Request<InferenceRequest>) -> Result<Response<InferenceReply>, Status> {
-        Err(Status::unimplemented("the orchestrator asks for no inference"))
+        Err(Status::unimplemented("the orchestrator never requests inference"))
     }
 }
 

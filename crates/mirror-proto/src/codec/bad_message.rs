@@ -1,4 +1,4 @@
-//! What can be wrong with a message that the other end sent.
+//! The ways in which a message from the peer can be bad.
 
 use std::error::Error;
 use std::iter::successors;
@@ -6,26 +6,26 @@ use std::sync::Arc;
 
 use tonic::{Code, Status};
 
-/// Why what the other end sent was not taken as a message. It is the source of the [`Status`] that it becomes.
+/// The reason why bytes from the peer were rejected as a message. It is the source of the resulting [`Status`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadMessage {
-    /// The frame announces a message that is longer than the limit. Nothing of it was read.
+    /// The frame announces a message that exceeds the limit. None of it was read.
     #[error("Error, decoded message length too large: found {length} bytes, the limit is: {limit} bytes")]
     Oversized {
         /// Bytes that the frame announces.
         length: usize,
-        /// Bytes that the caller takes.
+        /// Limit in bytes that the caller set.
         limit: usize,
     },
-    /// The frame's bytes are not the protobuf message that was expected, or a string in it is not UTF-8.
+    /// The bytes of the frame are not the expected protobuf message, or a string in it is not UTF-8.
     #[error(transparent)]
     Undecodable(prost::DecodeError),
-    /// A frame begins with a flag that nobody asked for, as compressed messages and text that is not gRPC do.
+    /// A frame begins with an unexpected flag, as compressed messages and text that is not gRPC do.
     #[error(
         "protocol error: received message with invalid compression flag: {flag} (the only valid flag is 0)"
     )]
     InvalidFlag {
-        /// The frame's first byte.
+        /// The first byte of the frame.
         flag: u8,
     },
     /// The body ended within a frame.
@@ -34,14 +34,14 @@ pub enum BadMessage {
     /// The body ended without a status.
     #[error("protocol error: missing grpc-status trailer, stream was terminated without a final status")]
     NoStatus,
-    /// The status is that all went well, but no message came before it.
+    /// The status is OK, but no message preceded it.
     #[error("Missing response message.")]
     NoMessage,
 }
 
 impl BadMessage {
-    /// The cause that `status` was made for, if it was made by this process because of a bad message. A status that the
-    /// other end sent has none, whatever its words are.
+    /// Returns the cause of `status`, if this process created it because of a bad message. A status that the peer sent
+    /// has no cause, whatever its text is.
     pub fn of(status: &Status) -> Option<&Self> {
         successors(status.source(), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref())
     }

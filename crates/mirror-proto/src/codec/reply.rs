@@ -1,4 +1,4 @@
-//! The body of a reply, checked frame by frame before anything is allocated for what it announces.
+//! The body of a reply, checked frame by frame before memory is allocated for the announced lengths.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,30 +11,30 @@ use tonic::codec::Streaming;
 
 use super::BadMessage;
 
-/// Bytes before each message: a flag that says whether it is compressed, and its length in four bytes.
+/// Bytes that precede each message: a flag that indicates compression, and the length in four bytes.
 const HEAD: usize = 5;
 
-/// Where gRPC's status stands, in the headers or the trailers.
+/// Name of the gRPC status in the headers or the trailers.
 const STATUS: &str = "grpc-status";
 
-/// The body of a reply that is passed on as it is, until something in it is a [`BadMessage`]. It takes messages that
-/// are not compressed and no longer than a limit.
+/// The body of a reply that is passed on unchanged until a part of it is a [`BadMessage`]. It accepts messages that are
+/// not compressed and do not exceed a limit.
 #[derive(Debug)]
 pub struct CheckedReply<B> {
     body: B,
-    /// Bytes of one message.
+    /// Maximum size of one message in bytes.
     limit: usize,
-    /// The response's headers promise that its status is in its trailers.
+    /// Whether the status must be in the trailers, because it is not in the headers of the response.
     expects_status: bool,
-    /// The bytes that came of the next frame's head.
+    /// The bytes of the next frame's head received so far.
     head: [u8; HEAD],
     head_length: usize,
-    /// Bytes of the present message that did not come yet.
+    /// Bytes of the current message that have not arrived yet.
     left: usize,
 }
 
 impl<B> CheckedReply<B> {
-    /// Checks the body of `response`, whose messages may have `limit` bytes each.
+    /// Checks the body of `response`, whose messages may have at most `limit` bytes each.
     pub fn of(response: Response<B>, limit: usize) -> Response<Self> {
         let expects_status = response.status() == StatusCode::OK && !response.headers().contains_key(STATUS);
         response.map(|body| Self {
@@ -75,7 +75,7 @@ impl<B> CheckedReply<B> {
         Ok(())
     }
 
-    /// The length that a whole head announces.
+    /// Returns the length that a complete head announces.
     fn length(&self) -> Result<usize, BadMessage> {
         let [flag, length @ ..] = self.head;
         if flag != 0 {
@@ -98,7 +98,7 @@ impl<B> CheckedReply<B> {
         Ok(())
     }
 
-    /// Checks the end of a body that had no trailers.
+    /// Checks the end of a body without trailers.
     fn check_end(&self) -> Result<(), BadMessage> {
         if self.left > 0 || self.head_length > 0 {
             return Err(BadMessage::CutOff);
@@ -110,7 +110,8 @@ impl<B> CheckedReply<B> {
     }
 }
 
-/// [`Body::is_end_stream`] stays `false`, because a body that claims to be empty is not polled, and so not checked.
+/// [`Body::is_end_stream`] stays `false`, because a body that claims to be empty is not polled and therefore not
+/// checked.
 impl<B> Body for CheckedReply<B>
 where
     B: Body<Data = Bytes, Error = Status> + Unpin,
@@ -131,10 +132,14 @@ where
     }
 }
 
-/// The message of a response that has one, with [`BadMessage::NoMessage`] where it has none.
+/// Returns the message of a response with exactly one.
+///
+/// # Errors
+///
+/// Returns [`BadMessage::NoMessage`] as the source of the status if the response has no message.
 pub async fn only_message<T>(mut messages: Streaming<T>) -> Result<T, Status> {
     let message = messages.message().await?.ok_or(BadMessage::NoMessage)?;
-    // A failure may stand in the trailers.
+    // The trailers may contain an error status.
     messages.trailers().await?;
     Ok(message)
 }

@@ -31,7 +31,7 @@ fn trailers(name: &'static str, value: i32) -> Frame<Bytes> {
     )
 }
 
-/// Reads a response of HTTP status 200 whose body comes in these frames.
+/// Reads a response of HTTP status 200 whose body consists of these frames.
 async fn read(frames: Vec<Frame<Bytes>>) -> Result<String, Status> {
     let frames = frames.into_iter().map(Ok::<_, Status>);
     let body = StreamBody::new(tokio_stream::iter(frames));
@@ -41,7 +41,7 @@ async fn read(frames: Vec<Frame<Bytes>>) -> Result<String, Status> {
     only_message(messages).await.map(|reply| reply.response)
 }
 
-/// Reads bytes that come in pieces of `size` bytes, and then the status that all went well.
+/// Reads bytes in pieces of `size` bytes, followed by the status OK.
 async fn read_in_pieces(bytes: &[u8], size: usize) -> Result<String, Status> {
     let pieces = bytes
         .chunks(size)
@@ -50,10 +50,10 @@ async fn read_in_pieces(bytes: &[u8], size: usize) -> Result<String, Status> {
 }
 
 #[tokio::test]
-async fn a_message_is_read_however_its_bytes_are_split() {
+async fn a_message_is_read_regardless_of_how_its_bytes_are_split() {
     let bytes = completion("The Loire is the longest river of France.");
     for size in 1..=bytes.len() {
-        let read = read_in_pieces(&bytes, size).await.expect("a sound reply");
+        let read = read_in_pieces(&bytes, size).await.expect("a valid reply");
         assert_eq!(
             read, "The Loire is the longest river of France.",
             "pieces of {size}"
@@ -83,9 +83,9 @@ async fn the_limit_is_the_longest_message() {
     assert_eq!(BadMessage::of(&status), Some(&cause));
 }
 
-/// Four gigabytes are announced, and none of them sent.
+/// The head announces 4 GiB, but none of it is sent.
 #[tokio::test]
-async fn an_announced_length_is_refused_by_the_head_alone() {
+async fn an_announced_length_is_rejected_based_on_the_head_alone() {
     for size in 1..=HEAD {
         let status = read_in_pieces(&[0, 0xff, 0xff, 0xff, 0xff], size)
             .await
@@ -100,7 +100,7 @@ async fn an_announced_length_is_refused_by_the_head_alone() {
 
 #[tokio::test]
 async fn each_message_of_a_body_is_checked() {
-    let mut bytes = completion("A sound reply.");
+    let mut bytes = completion("A valid reply.");
     bytes.extend([0, 0, 1, 0, 0]);
     for size in 1..=bytes.len() {
         let status = read_in_pieces(&bytes, size)
@@ -117,9 +117,9 @@ async fn each_message_of_a_body_is_checked() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_has_its_cause_and_code() {
+async fn bad_messages_have_their_cause_and_code() {
     let data = |bytes: &[u8]| Frame::data(Bytes::copy_from_slice(bytes));
-    let sound = || data(&completion("A sound reply."));
+    let sound = || data(&completion("A valid reply."));
 
     let bodies: [(&str, Vec<Frame<Bytes>>, Code, BadMessage); 7] = [
         (
@@ -176,8 +176,8 @@ async fn what_is_no_message_has_its_cause_and_code() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_protobuf_are_undecodable() {
-    // field 3 a string of invalid UTF-8, a number, longer than the message
+async fn bytes_that_are_not_protobuf_are_undecodable() {
+    // Field 3 as a string of invalid UTF-8, as a number, and longer than the message.
     for message in [&[0x1a, 2, 0xc3, 0x28][..], &[0x18, 1], &[0x1a, 100, b'a']] {
         let status = read_in_pieces(&framed(message), 1_000)
             .await
@@ -190,7 +190,7 @@ async fn bytes_that_are_no_protobuf_are_undecodable() {
     }
 }
 
-/// The other end can write any words, but no type.
+/// The peer can send any text, but no type.
 #[tokio::test]
 async fn a_status_that_was_sent_has_no_cause() {
     for code in 1..=16 {
