@@ -268,7 +268,7 @@ impl RunningCommand {
 
     /// Waits until standard error contains `text`.
     #[track_caller]
-    pub fn until_told(&mut self, text: &str) {
+    pub fn until_printed(&mut self, text: &str) {
         let err = self.err.clone();
         self.watch(&format!("standard error contains `{text}`"), || {
             fs::read_to_string(&err).ok()?.contains(text).then_some(())
@@ -277,7 +277,7 @@ impl RunningCommand {
 
     /// Waits until standard error contains `words`, and returns the word after them.
     #[track_caller]
-    pub fn told_after(&mut self, words: &str) -> String {
+    pub fn printed_after(&mut self, words: &str) -> String {
         let err = self.err.clone();
         self.watch(&format!("standard error contains a word after `{words}`"), || {
             let text = fs::read_to_string(&err).ok()?;
@@ -301,7 +301,7 @@ impl RunningCommand {
         let status = eventually(&format!("`mirror {}` ends", self.words), || {
             child.try_wait().expect("a child can be waited for")
         });
-        self.told(status)
+        self.output(status)
     }
 
     /// Polls `look` until it returns a value, and panics if the command ends without one.
@@ -314,14 +314,17 @@ impl RunningCommand {
             {
                 // The event may have happened between the last poll and the end.
                 return Some(look().unwrap_or_else(|| {
-                    panic!("the command ended while waiting: {what}: {:?}", self.told(status));
+                    panic!(
+                        "the command ended while waiting: {what}: {:?}",
+                        self.output(status)
+                    );
                 }));
             }
             seen
         })
     }
 
-    fn told(&self, status: ExitStatus) -> Output {
+    fn output(&self, status: ExitStatus) -> Output {
         let read =
             |path| String::from_utf8_lossy(&fs::read(path).expect("the output can be read")).into_owned();
         assert!(status.code().is_some() || status.signal().is_some(), "{status}");

@@ -31,7 +31,7 @@ fn no_acknowledged_event_is_lost_incomplete_or_duplicated() {
     let env = TestEnv::new();
     let file = env.file("endless.yml", TRAINING);
     let mut longest = (Duration::ZERO, Vec::new());
-    let mut told = 0;
+    let mut acknowledged = 0;
     for kill in 0..KILLS {
         let moment = moment(seed, kill);
         let mut running = env.start_run(
@@ -67,17 +67,17 @@ fn no_acknowledged_event_is_lost_incomplete_or_duplicated() {
             .expect("a run's id is text");
         let recovered = env.mirror(&["runs", "recover", id]);
         assert_eq!(recovered.status, Some(0), "{recovered:?}");
-        told += compare(&folder);
+        acknowledged += compare(&folder);
         let again = env.mirror(&["runs", "recover", id]);
         assert_eq!(again.status, Some(0), "{again:?}");
         assert!(again.out.contains("had ended before"), "{again:?}");
         assert_eq!(state(&env, &folder), "interrupted");
     }
     println!(
-        "{told} acknowledged events; the longest time until all processes ended after a kill, and the last of them: {longest:?}"
+        "{acknowledged} acknowledged events; the longest time until all processes ended after a kill, and the last of them: {longest:?}"
     );
     assert!(
-        told > 0,
+        acknowledged > 0,
         "no coordinator lived long enough to acknowledge anything"
     );
 }
@@ -125,18 +125,18 @@ fn compare(folder: &Path) -> usize {
         .collect();
     assert_eq!(epochs, whole);
 
-    let told: Vec<String> = ["validator-0", "validator-1"]
+    let acknowledged: Vec<String> = ["validator-0", "validator-1"]
         .into_iter()
         .flat_map(|validator| acknowledged(folder, validator))
         .collect();
-    let distinct: BTreeSet<&String> = told.iter().collect();
-    assert_eq!(distinct.len(), told.len(), "acknowledged twice");
+    let distinct: BTreeSet<&String> = acknowledged.iter().collect();
+    assert_eq!(distinct.len(), acknowledged.len(), "acknowledged twice");
     let missing: Vec<_> = distinct
         .into_iter()
         .filter(|identity| !recorded.contains_key(*identity))
         .collect();
     assert!(missing.is_empty(), "acknowledged and lost: {missing:?}");
-    told.len()
+    acknowledged.len()
 }
 
 /// Returns the state of a run in the output of `mirror runs list`.

@@ -97,8 +97,8 @@ fn a_validator_killed_in_training_ends_with_the_same_events_and_the_same_model()
     }
     let ended = running.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let told = fs::read_to_string(folder.join("logs/validator-0.log")).expect("a log");
-    assert!(told.contains("resuming from a checkpoint"), "{told}");
+    let printed = fs::read_to_string(folder.join("logs/validator-0.log")).expect("a log");
+    assert!(printed.contains("resuming from a checkpoint"), "{printed}");
     let disturbed = Run::open(folder).expect("the run opens");
     let same = env.diff(&undisturbed, &disturbed);
     assert_eq!(same.status, Some(0), "{same:?}");

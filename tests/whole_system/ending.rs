@@ -67,7 +67,7 @@ fn the_second_interrupt_ends_a_run_immediately() {
         validator.is_stopped().then_some(())
     });
     running.send(Signal::INT);
-    running.until_told("ending the run in order");
+    running.until_printed("ending the run in order");
     running.send(Signal::INT);
     let ended = running.ends();
     assert_eq!(logging_below(env.path()), [], "processes left: {ended:?}");

@@ -135,9 +135,9 @@ fn a_node_that_is_stopped_for_a_while_continues() {
     let env = TestEnv::new();
     for node in ["validator-1", "subtensor"] {
         let (mut running, folder, process) = stopped(&env, node, &["network.hang_timeout=20s"]);
-        running.until_told(&format!("waiting for {node} (no answer to health checks for "));
+        running.until_printed(&format!("waiting for {node} (no answer to health checks for "));
         process.send(Signal::CONT);
-        running.until_told(&format!("{node} answers health checks again"));
+        running.until_printed(&format!("{node} answers health checks again"));
         let ended = running.ends();
         assert_eq!(ended.status, Some(0), "{ended:?}");
         let run = Run::open(folder).expect("the run opens");
@@ -180,7 +180,7 @@ fn a_run_fails_if_a_chain_that_it_did_not_start_hangs() {
     let env = TestEnv::new();
     let file = env.file("long.yml", TRAINING);
     let mut chain = env.start(&[&["chain", "serve", file, "--offline"][..], &["--set", LONG[1]]].concat());
-    let address = chain.told_after("the chain listens at ");
+    let address = chain.printed_after("the chain listens at ");
     let endpoint = format!("model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}");
     let mut running = env.start_run(file, &[&LONG[..], &[&endpoint]].concat());
     running.until_acknowledged("validator-0", 100);

@@ -128,7 +128,7 @@ fn bad_metagraphs_are_rejected_before_any_process_starts() {
     let file = env.file("started.yml", EXPERIMENT);
     let wrong = r#"[{"uid": 0, "hotkey": "x", "stake": -1}, {"uid": 0, "hotkey": "x", "stake": 2}]"#;
     let wrong = env.file("subnet.json", wrong);
-    let told = [
+    let messages = [
         "the column `coldkey` is missing",
         "row 1 (uid 0): the stake is negative: -1 rao",
         "row 2 (uid 0): row 1 has the same uid",
@@ -136,8 +136,8 @@ fn bad_metagraphs_are_rejected_before_any_process_starts() {
     for words in [&["run", file][..], &["metagraph", "import", wrong]] {
         let refused = env.mirror(words);
         assert_eq!(refused.status, Some(2), "{refused:?}");
-        for told in told {
-            assert!(refused.err.contains(told), "{told:?}: {refused:?}");
+        for message in messages {
+            assert!(refused.err.contains(message), "{message:?}: {refused:?}");
         }
     }
     assert!(!env.runs_dir().exists());

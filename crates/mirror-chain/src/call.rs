@@ -213,16 +213,16 @@ mod tests {
             weights: (0..count).map(|uid| 100 + uid).collect(),
             version_key: 3,
         };
-        let told = |call| {
+        let in_words = |call| {
             let CallSummary { call, arguments } = CallSummary::of(&call);
             format!("{call} {arguments}")
         };
         assert_eq!(
-            told(Call::SetWeights(weights(2))),
+            in_words(Call::SetWeights(weights(2))),
             "set_weights 0:100 1:101 (2 uids, version key 3)"
         );
         assert_eq!(
-            told(Call::RevealWeights {
+            in_words(Call::RevealWeights {
                 weights: weights(9),
                 salt: vec![1, 2]
             }),
@@ -233,13 +233,13 @@ mod tests {
             ..weights(2)
         };
         assert_eq!(
-            told(Call::SetWeights(unequal)),
+            in_words(Call::SetWeights(unequal)),
             "set_weights 0:7 (2 uids, 1 weights, version key 3)"
         );
         let axon = Axon {
             ip: [127, 0, 0, 1].into(),
             port: NonZeroU16::MIN,
         };
-        assert_eq!(told(Call::ServeAxon(axon)), "serve_axon 127.0.0.1:1");
+        assert_eq!(in_words(Call::ServeAxon(axon)), "serve_axon 127.0.0.1:1");
     }
 }

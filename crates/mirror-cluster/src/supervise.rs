@@ -79,7 +79,7 @@ pub struct WatchTimes {
     /// Time that a node has to answer one check.
     pub deadline: Duration,
     /// Silence after which the node is reported to the user.
-    pub told_after: Duration,
+    pub reported_after: Duration,
     /// Silence after which the node counts as hung.
     pub hang_timeout: Duration,
 }
@@ -91,7 +91,7 @@ impl WatchTimes {
         Self {
             interval,
             deadline: interval.min(CHECK_DEADLINE),
-            told_after: TOLD_AFTER.min(hang_timeout / 2),
+            reported_after: TOLD_AFTER.min(hang_timeout / 2),
             hang_timeout,
         }
     }
@@ -101,7 +101,7 @@ impl WatchTimes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// The node has not answered for this duration. Reported after every failed check from
-    /// [`WatchTimes::told_after`] on.
+    /// [`WatchTimes::reported_after`] on.
     Silent(Duration),
     /// The node answers again.
     Answers,
@@ -122,7 +122,7 @@ pub struct Watch {
     silence: Duration,
     /// Whether the last check received no reply.
     missed: bool,
-    told: bool,
+    reported: bool,
 }
 
 impl Watch {
@@ -132,7 +132,7 @@ impl Watch {
             times,
             silence: Duration::ZERO,
             missed: false,
-            told: false,
+            reported: false,
         }
     }
 
@@ -158,7 +158,7 @@ impl Watch {
             Liveness::Answered | Liveness::Paused => {
                 self.silence = Duration::ZERO;
                 self.missed = false;
-                std::mem::take(&mut self.told).then_some(Health::Answers)
+                std::mem::take(&mut self.reported).then_some(Health::Answers)
             }
             Liveness::Silent => {
                 self.pass(self.times.deadline, elapsed);
@@ -166,8 +166,8 @@ impl Watch {
                 if self.silence >= self.times.hang_timeout {
                     return Some(Health::Hung(self.silence));
                 }
-                self.told |= self.silence >= self.times.told_after;
-                self.told.then_some(Health::Silent(self.silence))
+                self.reported |= self.silence >= self.times.reported_after;
+                self.reported.then_some(Health::Silent(self.silence))
             }
         }
     }
@@ -186,19 +186,19 @@ mod tests {
 
     /// Returns the reports about a node after a number of checks with the same result, each after a pause, all with the
     /// planned durations.
-    fn told(watch: &mut Watch, found: Liveness, checks: u32) -> Vec<Health> {
-        let told = (0..checks).filter_map(|_| {
+    fn reported(watch: &mut Watch, found: Liveness, checks: u32) -> Vec<Health> {
+        let reported = (0..checks).filter_map(|_| {
             watch.paused(watch.pause());
             watch.checked(found, watch.times.deadline)
         });
-        told.collect()
+        reported.collect()
     }
 
     #[test]
     fn a_silent_node_is_reported_and_then_hung() {
         let mut watch = Watch::new(WatchTimes::new(30 * SECOND));
-        assert_eq!(told(&mut watch, Liveness::Answered, 100), []);
-        let silent = told(&mut watch, Liveness::Silent, 20);
+        assert_eq!(reported(&mut watch, Liveness::Answered, 100), []);
+        let silent = reported(&mut watch, Liveness::Silent, 20);
         let hung = silent.iter().position(|health| matches!(health, Health::Hung(_)));
         let (before, after) = silent.split_at(hung.expect("it hangs"));
         assert!(
@@ -215,15 +215,15 @@ mod tests {
     fn an_answer_ends_the_silence() {
         let mut watch = Watch::new(WatchTimes::new(30 * SECOND));
         for _ in 0..10 {
-            assert!(!told(&mut watch, Liveness::Silent, 5).is_empty());
-            assert_eq!(told(&mut watch, Liveness::Answered, 3), [Health::Answers]);
+            assert!(!reported(&mut watch, Liveness::Silent, 5).is_empty());
+            assert_eq!(reported(&mut watch, Liveness::Answered, 3), [Health::Answers]);
         }
     }
 
     #[test]
     fn a_node_that_is_paused_on_purpose_does_not_hang() {
         let mut watch = Watch::new(WatchTimes::new(SECOND));
-        assert_eq!(told(&mut watch, Liveness::Paused, 1_000), []);
+        assert_eq!(reported(&mut watch, Liveness::Paused, 1_000), []);
     }
 
     #[test]

@@ -381,8 +381,8 @@ async fn follow(
     client: &mut NeuronClient<Traced>,
     progress: &mpsc::Sender<QueryProgress>,
 ) -> Result<(), Status> {
-    let mut told = client.query(QueryRequest {}).await?.into_inner();
-    while let Some(message) = told.message().await? {
+    let mut messages = client.query(QueryRequest {}).await?.into_inner();
+    while let Some(message) = messages.message().await? {
         let finished = message.finished;
         if progress.send(message).await.is_err() || finished {
             return Ok(());

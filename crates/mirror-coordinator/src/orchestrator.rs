@@ -430,11 +430,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Starts the query of a validator and follows it.
     fn query(&self, index: u32) {
         let (ops, events) = (self.ops.clone(), self.events.clone());
-        let (progress, mut told) = mpsc::channel(1);
+        let (progress, mut updates) = mpsc::channel(1);
         self.spawn_task(async move {
             let follow = ops.follow_query(index, progress);
             let pass_on = async {
-                while let Some(progress) = told.recv().await {
+                while let Some(progress) = updates.recv().await {
                     if events.send(Event::Progress(index, progress)).await.is_err() {
                         return;
                     }

@@ -67,7 +67,7 @@ enum Written {
     /// Acknowledges records of a stream up to this sequence number.
     Acknowledge(watch::Sender<u64>, u64),
     /// The record comes from the coordinator itself and needs no acknowledgement.
-    Nobody,
+    Unacknowledged,
 }
 
 /// Starts the journal writer of a run.
@@ -106,7 +106,10 @@ impl ReportService {
     pub(crate) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
         let record = Record { kind: Some(kind) };
         self.records
-            .send(Arrived::Records(vec![Encoded::from(&record)], Written::Nobody))
+            .send(Arrived::Records(
+                vec![Encoded::from(&record)],
+                Written::Unacknowledged,
+            ))
             .await
             .map_err(|_| anyhow!("the journal is closed"))
     }
@@ -140,7 +143,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow
         recorder
             .append(batch.records.drain(..))
             .context("cannot write the journal of the run")?;
-        for (sender, number) in batch.told.drain(..) {
+        for (sender, number) in batch.acknowledgements.drain(..) {
             sender.send_replace(number);
         }
         if batch.sync {
@@ -151,7 +154,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow
         }
         batch = Batch {
             records: batch.records,
-            told: batch.told,
+            acknowledgements: batch.acknowledgements,
             ..Batch::default()
         };
     }
@@ -163,7 +166,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow
 struct Batch {
     records: Vec<Encoded>,
     bytes: usize,
-    told: Vec<(watch::Sender<u64>, u64)>,
+    acknowledgements: Vec<(watch::Sender<u64>, u64)>,
     sync: bool,
     close: bool,
 }
@@ -175,7 +178,7 @@ impl Batch {
                 self.bytes += records.iter().map(Encoded::size).sum::<usize>();
                 self.records.extend(records);
                 if let Written::Acknowledge(sender, number) = written {
-                    self.told.push((sender, number));
+                    self.acknowledgements.push((sender, number));
                 }
             }
             Arrived::Sync => self.sync = true,

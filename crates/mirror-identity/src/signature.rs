@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn an_invalid_key_verifies_no_signature() {
         let signature = key().sign(b"weights");
-        let nobody = PublicKey::from_bytes([255; 32]);
-        assert_eq!(nobody.verify(b"weights", &signature), Err(BadSignature));
+        let no_key = PublicKey::from_bytes([255; 32]);
+        assert_eq!(no_key.verify(b"weights", &signature), Err(BadSignature));
     }
 }

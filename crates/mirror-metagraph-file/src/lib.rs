@@ -100,12 +100,12 @@ pub struct Problems {
 }
 
 /// Maximum number of problems that are listed individually.
-const TOLD: usize = 20;
+const MAX_LISTED: usize = 20;
 
 impl Problems {
     fn push(&mut self, problem: String) {
         self.total += 1;
-        if self.first.len() < TOLD {
+        if self.first.len() < MAX_LISTED {
             self.first.push(problem);
         }
     }

@@ -24,9 +24,9 @@ fn read(text: &str) -> Result<MetagraphFile, String> {
 
 #[track_caller]
 fn refused(rows: &[String], because: &[&str]) {
-    let told = read(&format!("[{}]", rows.join(", "))).expect_err("the file is refused");
+    let message = read(&format!("[{}]", rows.join(", "))).expect_err("the file is refused");
     for because in because {
-        assert!(told.contains(because), "{because:?} in {told:?}");
+        assert!(message.contains(because), "{because:?} in {message:?}");
     }
 }
 
@@ -143,8 +143,8 @@ fn invalid_json_is_refused_with_its_position() {
         (r#"[{"uid": 0, "weights": {"1": 2}}]"#, "invalid type: map"),
         ("[] []", "trailing characters"),
     ] {
-        let told = read(text).expect_err("the file is refused");
-        assert!(told.contains(because), "{text:?}: {told}");
+        let message = read(text).expect_err("the file is refused");
+        assert!(message.contains(because), "{text:?}: {message}");
     }
     assert!(read(&"[".repeat(1_000_000)).is_err());
 }
@@ -169,8 +169,8 @@ fn files_that_are_too_large_or_irregular_are_refused() {
     std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
     assert!(matches!(refused(&device), Cause::Io(_)));
     let many = format!("[{}{{}}]", "{},".repeat(MAX_NEURONS));
-    let told = read(&many).expect_err("the file is refused");
-    assert!(told.contains("more than 65536 rows"), "{told}");
+    let message = read(&many).expect_err("the file is refused");
+    assert!(message.contains("more than 65536 rows"), "{message}");
 }
 
 #[test]

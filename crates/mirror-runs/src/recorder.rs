@@ -188,8 +188,8 @@ impl Converter {
     }
 
     fn convert(&self, segment: u32) {
-        let told = self.sealed.as_ref().map(|sealed| sealed.send(segment));
-        if let Some(Err(_)) = told {
+        let sent = self.sealed.as_ref().map(|sealed| sealed.send(segment));
+        if let Some(Err(_)) = sent {
             tracing::warn!(
                 segment,
                 "the converter thread has exited; the segment is converted when the run ends"

@@ -189,10 +189,10 @@ fn chain_records_are_compared_except_for_reported_ports() {
     );
     let weight = compare(&first, &chain("127.0.0.1:4000", "0:2", 1));
     assert_eq!(weight.divergences.total, 1);
-    let told = weight.divergences.first[0].to_string();
+    let line = weight.divergences.first[0].to_string();
     assert!(
-        told.starts_with("transactions: block 1, set_weights of 5GrwvaEF"),
-        "{told}"
+        line.starts_with("transactions: block 1, set_weights of 5GrwvaEF"),
+        "{line}"
     );
     let epochs = compare(&first, &chain("127.0.0.1:4000", "0:1", 2));
     let tables: Vec<_> = epochs.divergences.first.iter().map(|found| found.table).collect();

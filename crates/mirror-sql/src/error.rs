@@ -128,7 +128,7 @@ impl SqlError {
             Broken::Complaint(said) => said,
         };
         let (kind, message) = said.trim().split_once(" Error: ").unwrap_or(("", &said));
-        let message = told(message);
+        let message = in_plain_words(message);
         if let Some(real) = scope.with_real_paths(&message) {
             return Self::Failed(format!("a table of a run cannot be read: {real}"));
         }
@@ -193,7 +193,7 @@ pub(crate) const REFUSED: &str = "this statement is refused: a query is one SELE
 
 /// Returns a message of DuckDB as one line of at most 2,000 bytes, without the excerpt of a text that the user did not
 /// write, the advice on settings, and the stack trace.
-fn told(message: &str) -> String {
+fn in_plain_words(message: &str) -> String {
     let lines = message.lines().map(str::trim);
     let wanted = lines.take_while(|line| {
         !line.starts_with("LINE ")

@@ -158,12 +158,12 @@ impl Barrier {
     /// other member, and no hold is active.
     pub(crate) fn complete(&self) -> Option<u64> {
         let open = self.open?;
-        let somebody = self
+        let has_member = self
             .members
             .values()
             .any(|member| matches!(member, Member::Reported | Member::Joining));
         let awaited = self.members.values().any(|member| *member == Member::Awaited);
-        (somebody && !awaited && self.standing().is_none()).then_some(open)
+        (has_member && !awaited && self.standing().is_none()).then_some(open)
     }
 
     /// Returns the retired validators that rejoin with the next block.

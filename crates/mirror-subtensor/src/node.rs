@@ -331,7 +331,7 @@ impl Node {
                     self.close();
                 }
                 _ = sync.tick() => {
-                    self.note_told();
+                    self.note_reported();
                     self.log.sync().context("cannot sync the log to disk")?;
                 }
             }
@@ -489,7 +489,7 @@ impl Node {
     }
 
     /// Logs the last block whose records the coordinator has acknowledged, so that a restart does not send them again.
-    fn note_told(&mut self) {
+    fn note_reported(&mut self) {
         if let Some(block) = self.reports.as_mut().and_then(Reports::acknowledged) {
             self.log.push(Change::Reported(block.0));
         }

@@ -59,14 +59,14 @@ impl Reports {
         hello: Hello,
         unreported: UnacknowledgedBlocks,
     ) -> (Self, ReportStream<Acknowledged>) {
-        let (told, acknowledged) = watch::channel(None);
-        let (reporter, desk) = reporter::reporter(coordinator, tracer, hello, Acknowledged(told));
+        let (calls, acknowledged) = watch::channel(None);
+        let (reporter, report_stream) = reporter::reporter(coordinator, tracer, hello, Acknowledged(calls));
         let reports = Self {
             unreported,
             reporter,
             acknowledged,
         };
-        (reports, desk)
+        (reports, report_stream)
     }
 
     /// Adds the records of a block.
@@ -154,8 +154,8 @@ impl UnacknowledgedBlocks {
 }
 
 fn transactions(closed: &ClosedBlock) -> Vec<Kind> {
-    let told = closed.applied.iter().zip(&closed.asked);
-    let told: Vec<_> = told
+    let calls = closed.applied.iter().zip(&closed.asked);
+    let calls: Vec<_> = calls
         .map(|(applied, asked)| ClosedTransaction {
             signer: applied.signer.bytes().to_vec(),
             nonce: applied.nonce.0,
@@ -167,7 +167,7 @@ fn transactions(closed: &ClosedBlock) -> Vec<Kind> {
                 .map(|error| wire::dispatch_error(error).into()),
         })
         .collect();
-    let parts = (0..).step_by(PART).zip(told.chunks(PART));
+    let parts = (0..).step_by(PART).zip(calls.chunks(PART));
     parts
         .map(|(first, part)| {
             Kind::Transactions(ClosedTransactions {

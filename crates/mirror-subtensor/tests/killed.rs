@@ -88,13 +88,13 @@ type Received = Vec<BlockClosed>;
 /// Runs all steps of `validator` and retries whenever the node has died. Calls `acted` after each reply.
 async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: impl Fn()) -> Received {
     let mut address = address;
-    let mut heard = Received::new();
+    let mut received = Received::new();
     // Number of acknowledged requests of this step, which are not sent again.
     let mut acknowledged = 0;
     // Present until the node dies.
     let mut connected: Option<(Clients, Steps)> = None;
-    while (heard.len() as u64) < STEPS * kills() {
-        let step = heard.len() as u64;
+    while (received.len() as u64) < STEPS * kills() {
+        let step = received.len() as u64;
         let outcome = async {
             if connected.is_none() {
                 let present = *address.borrow_and_update();
@@ -114,7 +114,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
         };
         match outcome.await {
             Ok(closed) => {
-                heard.push(closed);
+                received.push(closed);
                 acknowledged = 0;
                 acted();
             }
@@ -125,7 +125,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
             }
         }
     }
-    heard
+    received
 }
 
 /// Returns the requests of a step: the validator's weights, which depend on the step, and for the first validator also
@@ -180,21 +180,20 @@ impl ChainHistory {
     }
 
     /// Collects records until the last epoch and the last block of the run have arrived.
-    async fn of(mut told: mpsc::UnboundedReceiver<Kind>) -> Self {
-        let mut chronicle = Self::default();
-        while !chronicle.epochs.contains_key(&epochs())
-            || !chronicle.blocks.contains_key(&(STEPS * kills() + 1))
+    async fn of(mut records: mpsc::UnboundedReceiver<Kind>) -> Self {
+        let mut history = Self::default();
+        while !history.epochs.contains_key(&epochs()) || !history.blocks.contains_key(&(STEPS * kills() + 1))
         {
-            chronicle.enter(&told.recv().await.expect("the coordinator runs"));
+            history.enter(&records.recv().await.expect("the coordinator runs"));
         }
-        chronicle
+        history
     }
 }
 
 /// Runs a node without kills. Returns the blocks that its validators received, its last metagraph and the records that
 /// its coordinator received.
 async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory) {
-    let (coordinator, told) = coordinator::records().await;
+    let (coordinator, records) = coordinator::records().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("the listener is bound");
     let shutdown = CancellationToken::new();
@@ -206,14 +205,14 @@ async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory)
     let (_sender, address_watch) = watch::channel(address);
     let validators =
         (0..VALIDATORS).map(|index| validate(network::MINERS + index, address_watch.clone(), || {}));
-    let heard = futures::future::join_all(validators).await;
+    let received = futures::future::join_all(validators).await;
     let metagraph = final_metagraph(address).await;
     shutdown.cancel();
     served
         .await
         .expect("no panic")
         .expect("the node ends without an error");
-    (heard, metagraph, ChainHistory::of(told).await)
+    (received, metagraph, ChainHistory::of(records).await)
 }
 
 fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
@@ -226,13 +225,13 @@ fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
 #[tokio::test]
 async fn acknowledged_changes_survive_every_kill() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (expected, expected_metagraph, chronicle) = uninterrupted(&folder.path().join("twin")).await;
+    let (expected, expected_metagraph, history) = uninterrupted(&folder.path().join("twin")).await;
     assert_eq!(
         expected_metagraph.neurons[0].port,
         u32::from(port(STEPS * kills() - 1))
     );
 
-    let (coordinator, told) = coordinator::records().await;
+    let (coordinator, records) = coordinator::records().await;
     let role = role(&folder.path().join("killed"), coordinator);
     let mut process = Process::start(&role, 0);
     let (address_sender, address) = watch::channel(process.address);
@@ -256,9 +255,9 @@ async fn acknowledged_changes_survive_every_kill() {
         }
         process
     };
-    let (heard, process) = tokio::join!(futures::future::join_all(validators), killer);
-    assert_eq!(heard, expected);
+    let (received, process) = tokio::join!(futures::future::join_all(validators), killer);
+    assert_eq!(received, expected);
     assert_eq!(final_metagraph(process.address).await, expected_metagraph);
-    assert_eq!(ChainHistory::of(told).await, chronicle);
+    assert_eq!(ChainHistory::of(records).await, history);
     process.kill();
 }

@@ -758,8 +758,8 @@ async fn malformed_requests_are_refused_and_change_nothing() {
     assert_eq!(submit(sign(&hot(0), &too_long)).await, Code::OutOfRange);
 
     node.begin().await;
-    let nobody = PublicKey::from_bytes([77; 32]);
-    let mut stranger = Steps::open(&mut node.clients.subtensor, nobody)
+    let unknown = PublicKey::from_bytes([77; 32]);
+    let mut stranger = Steps::open(&mut node.clients.subtensor, unknown)
         .await
         .expect("the stream opens");
     let unknown = stranger.report(0).await.expect_err("not a member");
@@ -767,7 +767,7 @@ async fn malformed_requests_are_refused_and_change_nothing() {
         (unknown.code(), unknown.message()),
         (
             Code::NotFound,
-            &*format!("hotkey {nobody} is not a member of the barrier")
+            &*format!("hotkey {unknown} is not a member of the barrier")
         )
     );
     let mut member = node.steps(2).await;

@@ -52,8 +52,8 @@ fn role(state: &Path, coordinator: SocketAddr) -> SubtensorLaunch {
 }
 
 /// Returns the epochs among the records received so far.
-fn epochs(told: &mut mpsc::UnboundedReceiver<Kind>) -> BTreeMap<u64, EpochFindings> {
-    std::iter::from_fn(|| told.try_recv().ok())
+fn epochs(records: &mut mpsc::UnboundedReceiver<Kind>) -> BTreeMap<u64, EpochFindings> {
+    std::iter::from_fn(|| records.try_recv().ok())
         .filter_map(|kind| match kind {
             Kind::Epoch(epoch) => Some((epoch.epoch, epoch)),
             _ => None,
@@ -88,7 +88,7 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
 #[tokio::test]
 async fn transactions_and_epochs_are_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (address, mut told) = coordinator::records().await;
+    let (address, mut records) = coordinator::records().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 0..5).await;
     // The second call closes no block. With tempo 4 and netuid 1, epochs run at blocks with (block + 2) % 5 == 0.
@@ -99,7 +99,7 @@ async fn transactions_and_epochs_are_reported() {
     }
     node.end().await;
 
-    let Some(Kind::Transactions(first)) = told.recv().await else {
+    let Some(Kind::Transactions(first)) = records.recv().await else {
         panic!("the first block's transactions come first")
     };
     let asked: Vec<_> = first
@@ -137,7 +137,7 @@ async fn transactions_and_epochs_are_reported() {
     by_signer.sort_by_key(|(hotkey, _)| hotkey.bytes());
     let expected: Vec<_> = by_signer.into_iter().flat_map(|(_, asked)| asked).collect();
     assert_eq!(asked, expected);
-    let epochs = epochs(&mut told);
+    let epochs = epochs(&mut records);
     assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(epochs[&2].block, 8);
     let epoch = &epochs[&1];
@@ -170,10 +170,10 @@ async fn transactions_and_epochs_are_reported() {
 #[tokio::test]
 async fn unacknowledged_records_are_sent_again_after_a_restart() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (listener, nobody) = listen().await;
+    let (listener, unreachable) = listen().await;
     drop(listener);
     // There is no listener at the address, so the node ends with unacknowledged records.
-    let node = Running::start(&role(folder.path(), nobody)).await;
+    let node = Running::start(&role(folder.path(), unreachable)).await;
     work(node.address, 0..12).await;
     node.shutdown.cancel();
     let ended = node
@@ -183,11 +183,11 @@ async fn unacknowledged_records_are_sent_again_after_a_restart() {
         .expect_err("the records were not acknowledged");
     assert!(ended.to_string().contains("did not acknowledge"), "{ended:#}");
 
-    let (address, mut told) = coordinator::records().await;
+    let (address, mut records) = coordinator::records().await;
     let node = Running::start(&role(folder.path(), address)).await;
     work(node.address, 12..16).await;
     node.end().await;
-    let epochs = epochs(&mut told);
+    let epochs = epochs(&mut records);
     assert_eq!(epochs.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(
         epochs.values().map(|epoch| epoch.block).collect::<Vec<_>>(),

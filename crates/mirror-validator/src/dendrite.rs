@@ -250,11 +250,11 @@ impl DendritePool {
     pub async fn backward(&self, backwards: Vec<Backward>) -> HashMap<u32, Code> {
         let sent = backwards.into_iter().map(|backward| async move {
             let uid = backward.call.uid;
-            let told = self.reward(backward).await;
-            if let Err(status) = &told {
+            let outcome = self.reward(backward).await;
+            if let Err(status) = &outcome {
                 tracing::warn!(uid, %status, "the axon did not accept its reward");
             }
-            (uid, told.map_or_else(|status| status.code(), |()| Code::Ok))
+            (uid, outcome.map_or_else(|status| status.code(), |()| Code::Ok))
         });
         let ended: FuturesUnordered<_> = sent.collect();
         ended.collect().await

@@ -9,8 +9,8 @@ fn main() -> ExitCode {
     if words.next_if(|first| first == "check-models").is_some() {
         return mirror_validator::check_models::main(words);
     }
-    if let Some(told) = words.peek().and_then(|first| TextReport::named(first)) {
-        return read_texts::main(told, words.skip(1));
+    if let Some(report) = words.peek().and_then(|first| TextReport::named(first)) {
+        return read_texts::main(report, words.skip(1));
     }
     mirror_node::run(mirror_validator::serve)
 }

@@ -38,14 +38,14 @@ impl TextReport {
 }
 
 /// Processes all texts with the model or tokenizer in the directory that the next argument names.
-pub fn main(told: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(report: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(folder) = words.next().map(PathBuf::from) else {
         eprintln!("error: expected the directory of a model as the argument");
         return ExitCode::from(2);
     };
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
-    let done = match told {
+    let done = match report {
         TextReport::Embedding => torch::prepare("cpu", 1)
             .context("libtorch")
             .and_then(|_| Ok(SentenceModel::read(&folder)?))
@@ -82,8 +82,8 @@ fn each<T: Serialize>(
         if texts.is_empty() {
             return Ok(output.flush()?);
         }
-        for told in tell(&texts)? {
-            serde_json::to_writer(&mut *output, &told)?;
+        for report in tell(&texts)? {
+            serde_json::to_writer(&mut *output, &report)?;
             output.write_all(b"\n")?;
         }
     }

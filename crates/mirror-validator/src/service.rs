@@ -100,7 +100,7 @@ impl Service {
     }
 
     fn start(&self, prepared: PreparedQuery) -> Running {
-        let (told, progress) = watch::channel(Progress::default());
+        let (sender, progress) = watch::channel(Progress::default());
         let (ending, ended) = watch::channel(None);
         let (neuron, shutdown) = (self.neuron.clone(), self.shutdown.clone());
         tokio::spawn(async move {
@@ -109,7 +109,7 @@ impl Service {
                 questions,
                 learned,
             } = prepared;
-            let working = query::run(&neuron, &query, questions.as_deref(), &learned, &told);
+            let working = query::run(&neuron, &query, questions.as_deref(), &learned, &sender);
             if let Some(outcome) = shutdown.run_until_cancelled(working).await {
                 ending.send_replace(Some(outcome.map_err(|error| format!("{error:#}"))));
             }
@@ -126,7 +126,7 @@ impl NeuronService for Service {
     async fn query(&self, _request: Request<QueryRequest>) -> Result<Response<Self::QueryStream>, Status> {
         let mut running = self.running().await?;
         let shutdown = self.shutdown.clone();
-        let (told, telling) = mpsc::channel(1);
+        let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(PROGRESS_PAUSE);
             loop {
@@ -142,7 +142,7 @@ impl NeuronService for Service {
                     Some(Err(reason)) => Err(Status::internal(reason)),
                 };
                 // The query continues even if the client has closed its stream.
-                if told.send(message).await.is_err() || last {
+                if sender.send(message).await.is_err() || last {
                     return;
                 }
                 tokio::select! {
@@ -152,7 +152,7 @@ impl NeuronService for Service {
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(telling)))
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     #[tracing::instrument(name = "neuron.forward", level = "debug", skip_all)]
@@ -185,20 +185,20 @@ impl NeuronService for Service {
                 "max_iter is {steps}, expected at most {MAX_MANUAL_STEPS}"
             )));
         }
-        let (told, telling) = mpsc::channel(16);
+        let (sender, receiver) = mpsc::channel(16);
         let neuron = self.neuron.clone();
         let training = async move {
             for _ in 0..steps {
                 for settled in train_step(&neuron).await {
                     let failed = settled.is_err();
-                    if told.send(settled.map(reply)).await.is_err() || failed {
+                    if sender.send(settled.map(reply)).await.is_err() || failed {
                         return;
                     }
                 }
             }
         };
         tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(training));
-        Ok(Response::new(ReceiverStream::new(telling)))
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     #[tracing::instrument(name = "neuron.inference", level = "debug", skip_all)]

@@ -533,11 +533,12 @@ fn grpc_timeout(text: &str) -> Duration {
 /// The first axon answers only after the last was called. Sequential calls would never finish.
 #[tokio::test]
 async fn axons_are_called_concurrently_and_replies_are_in_the_order_of_the_uids() {
-    let (tell, told) = watch::channel(false);
+    let (sender, opened) = watch::channel(false);
     let waiting = axon(move |_| {
-        let mut told = told.clone();
+        let mut opened = opened.clone();
         async move {
-            told.wait_for(|told| *told)
+            opened
+                .wait_for(|is_open| *is_open)
                 .await
                 .expect("the last axon is running");
             completion("I have waited for it")
@@ -545,7 +546,7 @@ async fn axons_are_called_concurrently_and_replies_are_in_the_order_of_the_uids(
     })
     .await;
     let telling = axon(move |_| {
-        tell.send_replace(true);
+        sender.send_replace(true);
         ready(completion("Nobody waits any more"))
     })
     .await;
@@ -594,13 +595,13 @@ async fn rewards_that_are_not_accepted_are_reported_and_delay_no_others() {
         reward: 0.5,
         timeout: SHORT,
     };
-    let told = pool.backward((0..4).map(backward).collect()).await;
-    let told: Vec<Code> = (0..4).map(|uid| told[&uid]).collect();
+    let codes = pool.backward((0..4).map(backward).collect()).await;
+    let codes: Vec<Code> = (0..4).map(|uid| codes[&uid]).collect();
     let expected = [
         Code::Ok,
         Code::DeadlineExceeded,
         Code::Unimplemented,
         Code::Unavailable,
     ];
-    assert_eq!(told, expected);
+    assert_eq!(codes, expected);
 }

@@ -170,12 +170,12 @@ async fn axons_receive_their_rewards_when_the_network_is_trained() {
     })
     .await;
     network.query().await;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     while let Ok(reward) = network.rewards.try_recv() {
-        told.push(reward);
+        received.push(reward);
     }
     // a reward of one per character, for the question and the answer
-    assert_eq!(told, [QUESTION.len() as f32, ANSWER.len() as f32]);
+    assert_eq!(received, [QUESTION.len() as f32, ANSWER.len() as f32]);
 }
 
 /// A client that lost the stream of a query may call again, which does not start the query again.

@@ -59,7 +59,7 @@ pub(crate) fn question(index: usize) -> String {
 
 /// Accepts `serve_axon`, passes it on, and lists the axons in its metagraph.
 pub(crate) struct Chain {
-    tell: mpsc::UnboundedSender<Transaction>,
+    sender: mpsc::UnboundedSender<Transaction>,
     /// Addresses by uid.
     axons: Mutex<BTreeMap<u32, (String, u32)>>,
 }
@@ -114,7 +114,7 @@ impl Subtensor for Chain {
             let mut axons = self.axons.lock().expect("no thread panicked with the lock");
             axons.insert(uid, (ip.clone(), *port));
         }
-        let sent = self.tell.send(transaction);
+        let sent = self.sender.send(transaction);
         sent.map_err(|_| Status::unavailable("the test has ended"))?;
         Ok(Response::new(SubmitReply::default()))
     }
@@ -175,12 +175,12 @@ impl Subtensor for Chain {
 
 /// Starts a chain and returns its address and the transactions that are submitted to it.
 pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     let routes = Routes::new(SubtensorServer::new(Chain {
-        tell,
+        sender,
         axons: Mutex::default(),
     }));
-    (loopback::serve(routes).await, told)
+    (loopback::serve(routes).await, received)
 }
 
 pub(crate) fn data() -> (TempDir, PathBuf) {

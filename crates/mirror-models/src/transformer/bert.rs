@@ -58,7 +58,7 @@ impl Bert {
         let activation = Activation::of(config, "hidden_act", "gelu")?;
         let epsilon = config.size("layer_norm_eps", 1e-12)?;
         let head_width = config.head_width(width, heads, "num_attention_heads")?;
-        let told = match config.word("position_embedding_type", "absolute")? {
+        let kind = match config.word("position_embedding_type", "absolute")? {
             "absolute" => Positions::Absolute,
             "relative_key" => Positions::RelativeKey,
             "relative_key_query" => Positions::RelativeKeyQuery,
@@ -83,7 +83,7 @@ impl Bert {
                 activation,
                 down: linear("output.dense", [inner, width])?,
             };
-            let distances = match told {
+            let distances = match kind {
                 Positions::Absolute => None,
                 Positions::RelativeKey | Positions::RelativeKeyQuery => Some(Distances {
                     table: weights.take(
@@ -92,7 +92,7 @@ impl Bert {
                         init,
                     )?,
                     positions: places,
-                    with_keys: told == Positions::RelativeKeyQuery,
+                    with_keys: kind == Positions::RelativeKeyQuery,
                 }),
             };
             Ok(Block {
@@ -113,7 +113,7 @@ impl Bert {
                 mlp_norm: LayerNorm::take(weights, &name("output.LayerNorm"), width, epsilon)?,
             })
         };
-        let places_by_number = match told {
+        let places_by_number = match kind {
             Positions::Absolute => {
                 Some(weights.take("embeddings.position_embeddings.weight", &[places, width], init)?)
             }

@@ -168,7 +168,7 @@ fn the_error_of_a_wrong_query_lists_the_existing_names() {
     let Some(engine) = engine() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path(), 7, [1.0, 2.0]);
-    for (sql, told) in [
+    for (sql, expected) in [
         (
             "SELECT * FROM respones",
             "no table is called respones, the nearest is responses; the tables are runs, uids, events",
@@ -208,7 +208,7 @@ fn the_error_of_a_wrong_query_lists_the_existing_names() {
         let error = answer(&engine, &[&run], sql, Format::Table).expect_err(sql);
         assert!(error.is_question(), "{sql}: {error:?}");
         let said = error.to_string();
-        assert!(said.contains(told), "{sql}: {said}");
+        assert!(said.contains(expected), "{sql}: {said}");
         assert!(!said.contains('\n'), "{sql}: {said}");
     }
 }

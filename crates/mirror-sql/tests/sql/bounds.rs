@@ -114,7 +114,7 @@ fn a_query_has_a_maximum_length_and_depth() {
     let deep = format!("SELECT 1{} AS sum", "+1".repeat(400));
     assert_eq!(text(&engine, &[&run], &deep, Format::Csv), "sum\n401\n");
 
-    for (sql, told) in [
+    for (sql, expected) in [
         (format!("{as_long_as_allowed} "), "at most 65536 are allowed"),
         (format!("SELECT 1{}", "+1".repeat(20_000)), "depth limit"),
         (
@@ -137,6 +137,9 @@ fn a_query_has_a_maximum_length_and_depth() {
         let error =
             answer(&engine, &[&run], &sql, Format::Table).expect_err("the query is too long or too deep");
         let said = error.to_string();
-        assert!(error.is_question() && said.contains(told), "{sql:.40}: {said}");
+        assert!(
+            error.is_question() && said.contains(expected),
+            "{sql:.40}: {said}"
+        );
     }
 }

@@ -31,7 +31,7 @@ fn a_decision_reports_the_compared_values() {
     assert!(common.held(), "{common:?}");
     assert_eq!(common.in_words(), "min(reward) = 1.0");
 
-    for (sql, told) in [
+    for (sql, expected) in [
         ("SELECT reward > 0 FROM responses", "yields more than one"),
         ("SELECT reward > 0 FROM responses WHERE uid > 9", "yields none"),
         (
@@ -43,7 +43,7 @@ fn a_decision_reports_the_compared_values() {
     ] {
         let erred = decide(sql);
         assert_eq!(erred.outcome, Outcome::Erred, "{sql}: {erred:?}");
-        assert!(erred.in_words().contains(told), "{sql}: {erred:?}");
+        assert!(erred.in_words().contains(expected), "{sql}: {erred:?}");
     }
 }
 
@@ -59,7 +59,7 @@ fn an_expectation_is_checked_before_there_is_a_run() {
             .check(sound)
             .unwrap_or_else(|error| panic!("{sound}: {error}"));
     }
-    for (wrong, told) in [
+    for (wrong, expected) in [
         ("SELECT avg(rewrd) < 2 FROM responses", "the nearest is reward"),
         ("SELECT avg(reward) FROM responses", "must be BOOLEAN"),
         ("SELECT true FROM respones", "nearest is responses"),
@@ -67,7 +67,7 @@ fn an_expectation_is_checked_before_there_is_a_run() {
     ] {
         let error = engine.check(wrong).expect_err(wrong);
         assert!(error.is_question(), "{wrong}: {error:?}");
-        assert!(error.to_string().contains(told), "{wrong}: {error}");
+        assert!(error.to_string().contains(expected), "{wrong}: {error}");
     }
 }
 

@@ -80,18 +80,18 @@ pub fn process(averages: &[f32], limits: &Limits) -> Result<ProcessedWeights, In
 fn limited(averages: &[f32], norm: f32, limits: &Limits) -> ProcessedWeights {
     let n = averages.len();
     let raw: Vec<f32> = averages.iter().map(|average| average / norm.max(1e-12)).collect();
-    let everybody = || (0..n as u32).collect();
+    let all_uids = || (0..n as u32).collect();
     let positive: Vec<u32> = (0..n as u32).filter(|uid| raw[*uid as usize] > 0.0).collect();
     if positive.is_empty() || n < limits.min_allowed_weights {
         return ProcessedWeights {
-            uids: everybody(),
+            uids: all_uids(),
             weights: vec![1.0 / n as f32; n],
         };
     }
     if positive.len() < limits.min_allowed_weights {
         let filled: Vec<f32> = raw.iter().map(|weight| weight.max(0.0) + MAKEWEIGHT).collect();
         return ProcessedWeights {
-            uids: everybody(),
+            uids: all_uids(),
             weights: limit_largest(&filled, limits.max_weight_limit),
         };
     }
@@ -212,13 +212,13 @@ mod tests {
 
     #[test]
     fn an_average_that_is_not_finite_is_rejected_with_its_uid() {
-        for (bad, told) in [
+        for (bad, message) in [
             (f32::NAN, "the average of uid 1 is NaN"),
             (f32::INFINITY, "the average of uid 1 is inf"),
             (f32::NEG_INFINITY, "the average of uid 1 is -inf"),
         ] {
             let refused = process(&[0.2, bad, 0.6], &FREE).expect_err("the average is not finite");
-            assert!(refused.to_string().starts_with(told), "{refused}");
+            assert!(refused.to_string().starts_with(message), "{refused}");
         }
         assert_eq!(
             process(&[f32::MAX, f32::MAX], &FREE),

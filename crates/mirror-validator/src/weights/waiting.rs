@@ -82,8 +82,9 @@ impl InFlightWeights {
     pub(crate) fn take_applied(&mut self, applied: &[Applied]) -> Vec<WeightsSet> {
         let mut settled = Vec::new();
         self.weights.retain_mut(|weights| {
-            let told = applied.iter().find(|applied| applied.nonce == weights.nonce);
-            let Some(Applied { refusal, .. }) = told.filter(|_| weights.stage() != Stage::Committed) else {
+            let applied_with = applied.iter().find(|applied| applied.nonce == weights.nonce);
+            let Some(Applied { refusal, .. }) = applied_with.filter(|_| weights.stage() != Stage::Committed)
+            else {
                 return true;
             };
             if weights.stage() == Stage::Committing && refusal.is_none() {
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    fn told(nonce: u64, refusal: Option<DispatchError>) -> Applied {
+    fn applied_with(nonce: u64, refusal: Option<DispatchError>) -> Applied {
         Applied {
             nonce,
             refusal: refusal.map(i32::from),
@@ -130,16 +131,16 @@ mod tests {
     fn weights_in_the_open_are_settled_by_their_block() {
         let mut waiting = InFlightWeights::default();
         waiting.push(record(4), Stage::Setting, 6, 7);
-        assert_eq!(waiting.take_applied(&[told(5, None)]), []);
+        assert_eq!(waiting.take_applied(&[applied_with(5, None)]), []);
         let refused = WeightsSet {
             refusal: Some(DispatchError::DuplicateUids.into()),
             ..record(4)
         };
         assert_eq!(
-            waiting.take_applied(&[told(6, Some(DispatchError::DuplicateUids))]),
+            waiting.take_applied(&[applied_with(6, Some(DispatchError::DuplicateUids))]),
             [refused]
         );
-        assert_eq!(waiting.take_applied(&[told(6, None)]), []);
+        assert_eq!(waiting.take_applied(&[applied_with(6, None)]), []);
     }
 
     #[test]
@@ -153,7 +154,7 @@ mod tests {
         let mut waiting = InFlightWeights::default();
         waiting.push(record(4), Stage::Committing, 8, 9);
         assert_eq!(waiting.take_due(Block(20), Some(period)), []);
-        assert_eq!(waiting.take_applied(&[told(8, None)]), []);
+        assert_eq!(waiting.take_applied(&[applied_with(8, None)]), []);
         assert_eq!(waiting.take_due(Block(17), Some(period)), []);
         assert_eq!(waiting.take_due(Block(18), Some(period)), [record(4)]);
         assert_eq!(waiting.take_due(Block(18), Some(period)), []);

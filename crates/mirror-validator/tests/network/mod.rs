@@ -121,11 +121,11 @@ impl Chain {
         let block = state.block;
         let refusal = state.refusal.map(i32::from);
         let applied = std::mem::take(&mut state.waiting);
-        let told = applied.iter().map(|transaction| Applied {
+        let messages = applied.iter().map(|transaction| Applied {
             nonce: transaction.nonce,
             refusal,
         });
-        let told = told.collect();
+        let messages = messages.collect();
         state
             .applied
             .extend(applied.into_iter().map(|transaction| (block, transaction)));
@@ -133,7 +133,7 @@ impl Chain {
             block,
             step: report.step,
             metagraph_version: 1,
-            applied: told,
+            applied: messages,
         }
     }
 }
@@ -167,16 +167,16 @@ impl Subtensor for Chain {
         request: Request<Streaming<StepReport>>,
     ) -> Result<Response<Self::StepsStream>, Status> {
         let mut reports = request.into_inner();
-        let (tell, told) = mpsc::unbounded_channel();
+        let (sender, messages) = mpsc::unbounded_channel();
         let chain = self.clone();
         tokio::spawn(async move {
             while let Ok(Some(report)) = reports.message().await {
-                if tell.send(Ok(chain.close_block(&report))).is_err() {
+                if sender.send(Ok(chain.close_block(&report))).is_err() {
                     return;
                 }
             }
         });
-        Ok(Response::new(UnboundedReceiverStream::new(told)))
+        Ok(Response::new(UnboundedReceiverStream::new(messages)))
     }
 
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
@@ -251,14 +251,14 @@ impl Network {
     /// Starts a validator and one axon for each entry of `says`. `None` for a uid without an axon. `shape` changes the
     /// launch config of the validator.
     pub(crate) async fn start(says: &[Option<Says>], shape: impl FnOnce(&mut ValidatorLaunch)) -> Self {
-        let (told, rewards) = mpsc::unbounded_channel();
+        let (messages, rewards) = mpsc::unbounded_channel();
         let mut axons = Vec::new();
         for says in says {
             axons.push(match says {
                 Some(says) => {
                     let axon = Axon {
                         says: *says,
-                        rewards: told.clone(),
+                        rewards: messages.clone(),
                     };
                     Some(loopback::serve(Routes::new(TextPromptingServer::new(axon))).await)
                 }
