@@ -197,13 +197,13 @@ fn a_repository_without_the_required_parts_is_reported() {
 #[test]
 fn reported_progress_adds_up_to_the_announced_size() {
     let world = Folders::new(&hub(&["tokenizer.json"]));
-    let progress = Mutex::new((None, 0, 0));
+    let reported = Mutex::new((None, 0, 0));
     let progress = |progress: Progress<'_>| {
-        let mut progress = progress.lock().unwrap();
+        let mut reported = reported.lock().unwrap();
         match progress {
-            Progress::Begins { bytes, .. } => progress.0 = bytes,
-            Progress::Read(bytes) => progress.1 += bytes,
-            Progress::Ends => progress.2 += 1,
+            Progress::Begins { bytes, .. } => reported.0 = bytes,
+            Progress::Read(bytes) => reported.1 += bytes,
+            Progress::Ends => reported.2 += 1,
         }
     };
     let request = Request {
@@ -213,5 +213,5 @@ fn reported_progress_adds_up_to_the_announced_size() {
         offline: false,
     };
     locate(&request, &world.places, &progress).unwrap();
-    assert_eq!(progress.into_inner().unwrap(), (Some(14), 14, 1));
+    assert_eq!(reported.into_inner().unwrap(), (Some(14), 14, 1));
 }
