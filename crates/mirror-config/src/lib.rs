@@ -14,6 +14,7 @@ mod overrides;
 mod problem;
 pub mod reference;
 mod rules;
+mod spelling;
 mod tree;
 mod yaml;
 

@@ -109,10 +109,10 @@ impl UidAssignment {
     pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
         for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
-            if *uids.end() >= self.askable {
+            if uids.greatest() >= self.askable {
                 bail!(
                     "the file names uid {}, and the metagraph has {} neurons",
-                    uids.end(),
+                    uids.greatest(),
                     self.askable
                 );
             }

@@ -31,7 +31,6 @@ mod sybil;
 mod tardy;
 mod two_faced;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ use mirror_dataset::Dataset;
 use mirror_identity::{Hotkey, SecretKey};
 use mirror_proto::bittensor::ReturnCode;
 use mirror_seed::{CallId, Seed};
-use mirror_spec::BehaviourSpec;
+use mirror_spec::{BehaviourSpec, Uids};
 use tonic::{Code, async_trait};
 
 use crate::network::Network;
@@ -55,7 +54,7 @@ pub struct Surroundings {
     /// The axon's own key.
     pub key: SecretKey,
     /// uids that behave alike, this one among them.
-    pub group: RangeInclusive<u32>,
+    pub group: Uids,
     /// Questions and answers.
     pub dataset: Arc<Dataset>,
     /// What validators say, as far as a miner is told.

@@ -13,7 +13,7 @@ pub(super) struct Sybil {
 impl Sybil {
     pub(super) fn new(surroundings: &Surroundings) -> Self {
         Self {
-            first: *surroundings.group.start(),
+            first: surroundings.group.least(),
         }
     }
 }

@@ -15,7 +15,7 @@ use mirror_spec::Latency;
 use mirror_spec::{
     BehaviourSpec, CachedArgs, ClimbingArgs, ConstantAnswerArgs, CopycatArgs, DegradingArgs, FailingArgs,
     Failure, FlappingArgs, HonestArgs, InjectingArgs, Malformation, MalformedArgs, NoArgs, OutsideArgs,
-    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs,
+    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs, Uids,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -267,7 +267,7 @@ async fn cached_answers_are_few_and_do_not_heed_the_question() {
 /// It asks in its own name, so that its victim draws for it and not for who asks the copycat.
 #[tokio::test]
 async fn a_copycat_says_what_its_victim_says_to_it() {
-    let copycat = BehaviourSpec::Copycat(CopycatArgs { victims: vec![1] });
+    let copycat = BehaviourSpec::Copycat(CopycatArgs { victims: 1.into() });
     let fails = BehaviourSpec::Failing(FailingArgs {
         chance: 0.5,
         how: Failure::Nothing,
@@ -291,7 +291,7 @@ async fn a_copycat_says_what_its_victim_says_to_it() {
 async fn copycats_of_each_other_come_to_an_end() {
     let of = |victim| {
         BehaviourSpec::Copycat(CopycatArgs {
-            victims: vec![victim],
+            victims: Uids::from(victim),
         })
     };
     let miner = Miner::behaving(&[(0, vec![of(1), HONEST]), (1, vec![of(0), HONEST])]).await;
@@ -551,7 +551,7 @@ async fn a_climber_keeps_to_the_trick_that_earns_most() {
 
 const TWO_FACED: TwoFacedArgs = TwoFacedArgs {
     least_stake: None,
-    callers: Vec::new(),
+    callers: None,
     while_immune: false,
     chance: 1.0,
     to_others: Failure::Unavailable,
@@ -599,10 +599,8 @@ async fn two_faced_to_callers_without_stake() {
 
 #[tokio::test]
 async fn two_faced_to_all_but_its_accomplice() {
-    for (callers, answered) in [
-        (vec![VALIDATOR], [true, false]),
-        (vec![VALIDATOR + 1], [false, false]),
-    ] {
+    for (callers, answered) in [(VALIDATOR, [true, false]), (VALIDATOR + 1, [false, false])] {
+        let callers = Some(callers.into());
         let args = TwoFacedArgs { callers, ..TWO_FACED };
         assert_eq!(favoured(args, 0).await, answered);
     }

@@ -3,21 +3,19 @@
 //! It exploits that a lie which is small enough passes the consensus. Where the others give those miners less, what was
 //! bought is clipped, and the validator's trust falls by as much.
 
-use std::ops::RangeInclusive;
-
-use mirror_spec::BribedArgs;
+use mirror_spec::{BribedArgs, Uids};
 
 use super::{Behaviour, Known};
 
 pub(super) struct Bribed {
-    members: RangeInclusive<u32>,
+    members: Uids,
     part: f32,
 }
 
 impl Bribed {
     pub(super) fn new(args: &BribedArgs) -> Self {
         Self {
-            members: args.members.0.clone(),
+            members: args.members.clone(),
             part: args.part,
         }
     }
@@ -27,7 +25,7 @@ impl Behaviour for Bribed {
     fn weigh(&self, known: Known<'_>) -> Vec<f32> {
         let earned = known.earned();
         let all: f32 = earned.iter().sum();
-        let members = self.members.clone().count() as f32;
+        let members = self.members.count() as f32;
         let weigh = |(uid, earned): (u32, f32)| {
             let honest = if all > 0.0 {
                 earned / all * (1.0 - self.part)
@@ -53,7 +51,7 @@ mod tests {
     #[test]
     fn a_half_is_bought_and_a_half_is_earned() {
         let bribed = Bribed::new(&BribedArgs {
-            members: mirror_spec::Uids(2..=3),
+            members: "2-3".parse().expect("it names uids"),
             part: 0.5,
         });
         assert_eq!(
