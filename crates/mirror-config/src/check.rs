@@ -156,10 +156,9 @@ impl Walk<'_> {
     ) -> Vec<&'static str> {
         let mut known = names_with_effect(among.keys.iter().chain(&among.elsewhere).copied());
         known.extend(&among.beside);
-        let is_missing = |name: &&str| {
-            let mut required = among.keys.iter().filter(|key| matches!(key.need, Need::Required));
-            required.any(|key| key.name == *name) && node.get(name).is_none_or(Node::is_null)
-        };
+        let required = among.keys.iter().filter(|key| matches!(key.need, Need::Required));
+        let missing = required.filter(|key| node.get(key.name).is_none_or(Node::is_null));
+        let missing: Vec<&str> = missing.map(|key| key.name).collect();
         let mut meant = Vec::new();
         for entry in node.entries() {
             if among.names().any(|name| name == entry.key) {
@@ -167,7 +166,8 @@ impl Walk<'_> {
             }
             let near = nearest(&entry.key, &known);
             let (place, key) = (place(path), brief(&entry.key));
-            let is_fatal = matches!(entry.key_origin, Origin::Override(_)) || near.iter().any(is_missing);
+            let is_fatal = matches!(entry.key_origin, Origin::Override(_))
+                || near.iter().any(|name| missing.contains(name));
             self.findings.push(match unknown {
                 Unknown::Error => unknown_key(entry, path, &known),
                 Unknown::Warning if is_fatal => {
@@ -179,7 +179,11 @@ impl Walk<'_> {
                     Finding::warning(entry.key_origin, message).with_help(suggest(key, &known))
                 }
             });
-            meant.extend(near);
+            for name in near {
+                if !meant.contains(&name) {
+                    meant.push(name);
+                }
+            }
         }
         meant
     }
@@ -362,14 +366,15 @@ impl Walk<'_> {
         Some(value)
     }
 
-    /// Notes uids that are named, range by range.
+    /// Notes uids that are named in one place: the range that ends with the largest stands for all.
     fn names(&mut self, whose: Whose, uids: &Uids, origin: Origin) {
-        if origin != Origin::Default {
-            self.uids.extend(uids.ranges().iter().map(|range| NamedUids {
+        let range = uids.ranges().iter().max_by_key(|range| *range.end());
+        if let Some(range) = range.filter(|_| origin != Origin::Default) {
+            self.uids.push(NamedUids {
                 whose,
                 uids: range.clone(),
                 origin,
-            }));
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 //! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
 //! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use mirror_spec::at::At;
@@ -17,7 +17,7 @@ use mirror_spec::{
 
 use crate::check::NamedUids;
 use crate::problem::Finding;
-use crate::spelling::suggest;
+use crate::spelling::{brief, suggest};
 use crate::tree::{Node, Origin};
 
 /// Neurons of a subnet.
@@ -387,6 +387,7 @@ fn stack(group: Place<'_, MinerGroup>) -> impl Iterator<Item = Place<'_, Behavio
 fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let Some(own) = group.uids().get() else { continue };
+        let own: BTreeSet<u32> = own.iter().collect();
         let copycats = stack(group).map(Place::args::<CopycatArgs>);
         for victims in copycats.map(Place::victims) {
             let named = victims.get();
@@ -526,7 +527,10 @@ fn inherited_rates(file: Walked<'_>, found: &mut Vec<Finding>) {
                     found.push(
                         Finding::error(
                             origin(honest),
-                            format!("uids {uids} have more than one `{key}` in the dendrite pool"),
+                            format!(
+                                "uids {} have more than one `{key}` in the dendrite pool",
+                                brief(&uids.to_string())
+                            ),
                         )
                         .with_help(format!("write `{key}` here too")),
                     );

@@ -34,10 +34,13 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     if name.len() > LONGEST_NAME {
         return Vec::new();
     }
+    let length = name.chars().count();
     let near = known.iter().filter_map(|word| {
-        let distance = distance(name, word);
-        let longest = name.chars().count().max(word.chars().count());
-        (distance <= 1 || 2 * distance < longest).then_some((distance, *word))
+        let other = word.chars().count();
+        let is_near = |distance: usize| distance <= 1 || 2 * distance < length.max(other);
+        // They differ by at least as many letters as one is longer.
+        let distance = is_near(length.abs_diff(other)).then(|| distance(name, word))?;
+        is_near(distance).then_some((distance, *word))
     });
     let near: Vec<(usize, &str)> = near.collect();
     let least = near.iter().map(|(distance, _)| *distance).min();
@@ -158,18 +161,21 @@ impl Correction<'_> {
         let Content::Map(entries) = &mut node.content else {
             return;
         };
-        for index in 0..entries.len() {
-            let entry = &entries[index];
+        let mut written: HashSet<&str> = HashSet::new();
+        for entry in entries.iter() {
+            written.extend(all.iter().filter(|key| **key == entry.key));
+        }
+        for entry in entries {
             if all.contains(&entry.key.as_str()) {
                 continue;
             }
             if let [meant] = nearest(&entry.key, known)[..]
                 && distance(&entry.key, meant) <= 1
-                && !entries.iter().any(|other| other.key == meant)
+                && written.insert(meant)
             {
                 self.findings.push(unknown_key(entry, path, known));
                 self.corrected.insert(entry.key_origin);
-                meant.clone_into(&mut entries[index].key);
+                meant.clone_into(&mut entry.key);
             }
         }
     }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Described, Kind, MAX_UID, Whose};
 
+/// Characters of a long text that a message shows.
+const SHOWN: usize = 64;
+
 /// A text in a notation of its own.
 #[derive(Debug)]
 pub struct Notation {
@@ -111,7 +114,15 @@ impl Uids {
 
     /// The uid at this place of their order, from 0.
     pub fn get(&self, index: usize) -> Option<u32> {
-        self.iter().nth(index)
+        let mut left = u32::try_from(index).ok()?;
+        for range in &self.ranges {
+            let after_first = range.end() - range.start();
+            if left <= after_first {
+                return Some(range.start() + left);
+            }
+            left -= after_first + 1;
+        }
+        None
     }
 
     /// The smallest uid.
@@ -159,14 +170,17 @@ impl FromStr for Uids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not_uids = || format!("`{text}` does not name uids, as in `3`, `0-11` or `0-2,5`");
+        let not_uids = || {
+            let shown: String = text.chars().take(SHOWN).collect();
+            format!("`{shown}` does not name uids, as in `3`, `0-11` or `0-2,5`")
+        };
         let uid = |digits: &str| {
             let digits = digits.trim();
             if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
                 return Err(not_uids());
             }
             let uid = digits.parse::<u32>().ok().filter(|uid| *uid <= MAX_UID);
-            uid.ok_or_else(|| format!("no uid is as large as {digits}: the largest is {MAX_UID}"))
+            uid.ok_or_else(|| format!("no uid is as large as that: the largest is {MAX_UID}"))
         };
         let range = |part: &str| {
             let (first, last) = match part.split_once('-') {
@@ -174,7 +188,7 @@ impl FromStr for Uids {
                 None => (uid(part)?, uid(part)?),
             };
             if first > last {
-                return Err(format!("the range `{}` ends before it begins", part.trim()));
+                return Err(format!("the range `{first}-{last}` ends before it begins"));
             }
             Ok(first..=last)
         };
