@@ -159,7 +159,7 @@ impl Network {
                 let launch = MinerLaunch {
                     axons: vec![AxonLaunch {
                         uid,
-                        group: uid..=uid,
+                        group: uid.into(),
                         behaviours: vec![BehaviourSpec::Honest(honest)],
                     }],
                     dataset: self.dataset.clone(),

@@ -2,17 +2,18 @@
 //!
 //! The result holds only what was found sound, so that later checks are not misled by what was already told.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
-use mirror_spec::key::{Family, Forms, Key, Keys, Kind, MAX_UID, Need, Property, Unsound, Whose};
-use mirror_spec::notation;
+use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
+use mirror_spec::{Uids, notation};
 
-use crate::describe::{in_words, list};
+use crate::describe::{in_words, list, plain};
 use crate::problem::Finding;
+use crate::spelling::{
+    behaviours, beside_behaviour, brief, join, names_with_effect, nearest, place, suggest, unknown_key,
+};
 use crate::tree::{self, Content, Entry, Node, Origin};
-
-/// Keys longer than this are not compared with the known ones.
-const LONGEST_NAME: usize = 64;
 
 /// uids that a file names.
 #[derive(Debug)]
@@ -26,15 +27,20 @@ pub(crate) struct NamedUids {
 }
 
 /// Checks a tree against the keys of a map, and fills in their defaults. Also gives all uids that the tree names.
+///
+/// `corrected`: where keys stand that were misspelt. That was told, and nothing is said of their values.
 pub(crate) fn resolve(
     keys: &'static Keys,
     root: &Node,
+    corrected: &HashSet<Origin>,
     findings: &mut Vec<Finding>,
 ) -> (Node, Vec<NamedUids>) {
     let mut uids = Vec::new();
     let mut walk = Walk {
         findings,
         uids: &mut uids,
+        corrected,
+        misplaced: Vec::new(),
     };
     let resolved = walk.table(&Among::one(keys), root, root.origin, "", Unknown::Error);
     (resolved, uids)
@@ -46,6 +52,10 @@ struct Among {
     keys: Vec<&'static Key>,
     /// Those that stand in other forms of the map, and are told apart by other findings.
     elsewhere: Vec<&'static Key>,
+    /// Those that the file seems to have misspelt or misplaced, so that they are not called missing.
+    excused: Vec<&'static str>,
+    /// Arguments of the behaviour of a group, which may stand in the group beside its name.
+    beside: Vec<&'static str>,
 }
 
 impl Among {
@@ -53,6 +63,8 @@ impl Among {
         Self {
             keys: keys.iter().collect(),
             elsewhere: Vec::new(),
+            excused: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -73,21 +85,23 @@ enum Unknown {
 struct Walk<'a> {
     findings: &'a mut Vec<Finding>,
     uids: &'a mut Vec<NamedUids>,
+    corrected: &'a HashSet<Origin>,
+    /// Arguments of a behaviour that seem to stand misspelt beside its name.
+    misplaced: Vec<&'static str>,
 }
 
 impl Walk<'_> {
     /// A map of known keys. `at` is where a missing one is told.
     fn table(&mut self, among: &Among, node: &Node, at: Origin, path: &str, unknown: Unknown) -> Node {
-        for entry in node.entries() {
-            if !among.names().any(|name| name == entry.key) {
-                self.unknown_key(among, entry, path, unknown);
-            }
-        }
+        let mut excused = self.unknown_keys(among, node, path, unknown);
+        excused.extend(&among.excused);
+        let misplaced = excused.iter().filter(|name| among.beside.contains(name));
+        self.misplaced.extend(misplaced);
         let mut resolved = Vec::new();
         for key in &among.keys {
             let path = join(path, key.name);
             let entry = node.entry(key.name);
-            let given = entry.filter(|entry| !entry.value.is_null());
+            let given = entry.filter(|entry| !is_left_out(key, &entry.value));
             let value = match (given, key.need) {
                 (Some(entry), Need::Ignored(why)) => {
                     self.findings.push(
@@ -96,7 +110,11 @@ impl Walk<'_> {
                     );
                     None
                 }
+                (Some(entry), _) if self.corrected.contains(&entry.key_origin) => {
+                    self.quietly(&key.kind, &entry.value, entry.key_origin, &path)
+                }
                 (Some(entry), _) => self.value(&key.kind, &entry.value, entry.key_origin, &path),
+                (None, Need::Required) if excused.contains(&key.name) => None,
                 (None, Need::Required) => {
                     let origin = entry.map_or(at, |entry| entry.key_origin);
                     self.findings.push(
@@ -128,30 +146,46 @@ impl Walk<'_> {
         Node::new(Content::Map(resolved), node.origin)
     }
 
-    fn unknown_key(&mut self, among: &Among, entry: &Entry, path: &str, unknown: Unknown) {
-        let mut known: Vec<&str> = Vec::new();
-        for key in among.keys.iter().chain(&among.elsewhere) {
-            if !matches!(key.need, Need::Ignored(_)) && !known.contains(&key.name) {
-                known.push(key.name);
+    /// Tells the keys that the schema does not know, and gives those that they may stand for.
+    fn unknown_keys(
+        &mut self,
+        among: &Among,
+        node: &Node,
+        path: &str,
+        unknown: Unknown,
+    ) -> Vec<&'static str> {
+        let mut known = names_with_effect(among.keys.iter().chain(&among.elsewhere).copied());
+        known.extend(&among.beside);
+        let required = among.keys.iter().filter(|key| matches!(key.need, Need::Required));
+        let missing = required.filter(|key| node.get(key.name).is_none_or(Node::is_null));
+        let missing: Vec<&str> = missing.map(|key| key.name).collect();
+        let mut meant = Vec::new();
+        for entry in node.entries() {
+            if among.names().any(|name| name == entry.key) {
+                continue;
+            }
+            let near = nearest(&entry.key, &known);
+            let (place, key) = (place(path), brief(&entry.key));
+            let is_fatal = matches!(entry.key_origin, Origin::Override(_))
+                || near.iter().any(|name| missing.contains(name));
+            self.findings.push(match unknown {
+                Unknown::Error => unknown_key(entry, path, &known),
+                Unknown::Warning if is_fatal => {
+                    let message = format!("{place} takes no argument `{key}`");
+                    Finding::error(entry.key_origin, message).with_help(suggest(key, &known))
+                }
+                Unknown::Warning => {
+                    let message = format!("{place} takes no argument `{key}`: it is ignored");
+                    Finding::warning(entry.key_origin, message).with_help(suggest(key, &known))
+                }
+            });
+            for name in near {
+                if !meant.contains(&name) {
+                    meant.push(name);
+                }
             }
         }
-        let place = if path.is_empty() {
-            "this file".to_owned()
-        } else {
-            format!("`{path}`")
-        };
-        let help = suggest(&entry.key, &known);
-        let finding = match unknown {
-            Unknown::Error => Finding::error(
-                entry.key_origin,
-                format!("unknown key `{}` in {place}", brief(&entry.key)),
-            ),
-            Unknown::Warning => Finding::warning(
-                entry.key_origin,
-                format!("{place} takes no argument `{}`: it is ignored", brief(&entry.key)),
-            ),
-        };
-        self.findings.push(finding.with_help(help));
+        meant
     }
 
     /// A value of some kind, as it is kept; `None` when it does not fit.
@@ -159,9 +193,12 @@ impl Walk<'_> {
         let keep = |content| Some(Node::new(content, node.origin));
         match (kind, &node.content) {
             (Kind::Anything, _) | (Kind::Bool, Content::Bool(_)) => Some(node.clone()),
-            (Kind::Integer(range), Content::Integer(integer)) if range.contains(integer) => {
-                Some(node.clone())
-            }
+            (Kind::Integer(range), _) => match node.as_integer().filter(|integer| range.contains(integer)) {
+                Some(integer) => keep(Content::Integer(integer)),
+                None => self.misfit(kind, node, path),
+            },
+            (Kind::StepCount(range), _) => self.counted(kind, range, notation::steps, node, path),
+            (Kind::StepNumber(range), _) => self.counted(kind, range, notation::step, node, path),
             (Kind::Number(range), Content::Integer(_) | Content::Number(_))
                 if node.as_number().is_some_and(|number| range.contains(&number)) =>
             {
@@ -203,27 +240,23 @@ impl Walk<'_> {
                 }
                 self.or(kind, other, node, path)
             }
-            (Kind::Either(one, other), _) => self
-                .quietly(one, node, at, path)
-                .or_else(|| self.quietly(other, node, at, path))
-                .or_else(|| self.misfit(kind, node, path)),
-            (Kind::Uid(whose), Content::Integer(integer)) if (0..=i128::from(MAX_UID)).contains(integer) => {
-                let uid = *integer as u32;
-                self.names(*whose, uid..=uid, node.origin);
-                Some(node.clone())
-            }
-            (Kind::UidText(notation, whose), Content::Text(_) | Content::Integer(_)) => {
-                let text = node.written_text();
-                match (notation.read)(&text) {
-                    Ok(uids) => {
-                        self.names(*whose, uids, node.origin);
-                        keep(Content::Text(text))
-                    }
-                    Err(message) => self.miswritten(&message, notation.what, node, path),
+            (Kind::Either(one, other), content) => {
+                let fits = [one, other]
+                    .into_iter()
+                    .find_map(|kind| self.quietly(kind, node, at, path));
+                // What is wrong inside a map, a list or a text of uids is told there.
+                let formed = [one, other].into_iter().find(|kind| has_form(kind, content));
+                match (fits, formed) {
+                    (Some(value), _) => Some(value),
+                    (None, Some(formed)) => self.value(formed, node, at, path),
+                    (None, None) => self.misfit(kind, node, path),
                 }
             }
-            (Kind::Notation(notation), Content::Text(_) | Content::Integer(_)) => {
-                let text = node.written_text();
+            (Kind::UidSet(whose), _) => self.uids(*whose, kind, node, path),
+            (Kind::Notation(notation), Content::Text(_) | Content::Integer(_) | Content::Number(_)) => {
+                let Some(text) = node.written_text() else {
+                    return self.misfit(kind, node, path);
+                };
                 match (notation.check)(&text) {
                     Ok(()) => keep(Content::Text(text)),
                     Err(message) => self.miswritten(&message, notation.what, node, path),
@@ -250,38 +283,52 @@ impl Walk<'_> {
             }
             (Kind::ByUid(inner), Content::Map(entries)) => {
                 let mut by_uid = Vec::new();
+                let mut named = BTreeSet::new();
                 for entry in entries {
-                    if let Ok(uid) = entry.key.parse::<u32>() {
-                        self.names(Whose::Miner, uid..=uid, entry.key_origin);
-                        by_uid.extend(self.entry(inner, entry, path));
-                    } else {
-                        self.findings.push(
-                            Finding::error(
-                                entry.key_origin,
-                                format!("`{}` in `{path}` is not a uid", brief(&entry.key)),
-                            )
-                            .with_help("write `uid: value` for each uid"),
-                        );
+                    match entry.key.parse::<Uids>() {
+                        Ok(uids) => {
+                            self.names(Whose::Miner, &uids, entry.key_origin);
+                            let Some(value) = self.entry(inner, entry, path) else {
+                                continue;
+                            };
+                            if let Some(twice) = uids.iter().find(|uid| named.contains(uid)) {
+                                let message = format!("uid {twice} is named twice in `{path}`");
+                                let finding = Finding::error(entry.key_origin, message);
+                                self.findings.push(finding.with_help("name each uid once"));
+                                continue;
+                            }
+                            named.extend(uids.iter());
+                            by_uid.extend(uids.iter().map(|uid| Entry {
+                                key: uid.to_string(),
+                                ..value.clone()
+                            }));
+                        }
+                        Err(message) => {
+                            let key = brief(&entry.key);
+                            let message = format!("`{key}` in `{path}` is not a uid: {message}");
+                            self.findings.push(
+                                Finding::error(entry.key_origin, message)
+                                    .with_help("write `uid: value`, or `0-2: value` for several uids"),
+                            );
+                        }
                     }
                 }
                 keep(Content::ByUid(by_uid))
             }
             (Kind::Table(keys), Content::Map(_)) => {
-                Some(self.table(&Among::one(keys), node, at, path, Unknown::Error))
+                let mut among = Among::one(keys);
+                among.beside =
+                    behaviours(keys).map_or_else(Vec::new, |family| beside_behaviour(family, node));
+                Some(self.table(&among, node, at, path, Unknown::Error))
             }
-            (Kind::Forms(forms), content) => match (content, forms.plain) {
-                (Content::Map(_), _) => self.form(forms, node, at, path),
-                (Content::Integer(_) | Content::Number(_) | Content::Text(_), Some(key)) => {
-                    let plain = Entry {
-                        key: key.to_owned(),
-                        key_origin: node.origin,
-                        value: node.clone(),
-                    };
-                    let map = Node::new(Content::Map(vec![plain]), node.origin);
-                    self.form(forms, &map, at, path)
-                }
-                _ => self.misfit(kind, node, path),
-            },
+            (Kind::Forms(forms), Content::Map(_)) => self.form(forms, node, at, path),
+            (Kind::Forms(forms), _) => {
+                let value = plain(forms).and_then(|kind| self.quietly(kind, node, at, path));
+                let (Some(value), Some(key)) = (value, forms.plain) else {
+                    return self.misfit(kind, node, path);
+                };
+                self.form(forms, &map_of(key, value), at, path)
+            }
             (Kind::Component(family), _) => self.component(family(), kind, node, at, path),
             _ => self.misfit(kind, node, path),
         }
@@ -302,55 +349,134 @@ impl Walk<'_> {
             .or_else(|| self.misfit(both, node, path))
     }
 
-    /// A value of some kind, without a word on what does not fit.
+    /// A value of some kind; `None` and no word on it when some of it does not fit.
     fn quietly(&mut self, kind: &'static Kind, node: &Node, at: Origin, path: &str) -> Option<Node> {
-        let mut uids = Vec::new();
+        let (mut findings, mut uids) = (Vec::new(), Vec::new());
         let mut quiet = Walk {
-            findings: &mut Vec::new(),
+            findings: &mut findings,
             uids: &mut uids,
+            corrected: self.corrected,
+            misplaced: Vec::new(),
         };
         let value = quiet.value(kind, node, at, path)?;
+        if findings.iter().any(Finding::is_error) {
+            return None;
+        }
         self.uids.append(&mut uids);
         Some(value)
     }
 
-    fn names(&mut self, whose: Whose, uids: RangeInclusive<u32>, origin: Origin) {
-        if origin != Origin::Default {
-            self.uids.push(NamedUids { whose, uids, origin });
+    /// Notes uids that are named in one place: the range that ends with the largest stands for all.
+    fn names(&mut self, whose: Whose, uids: &Uids, origin: Origin) {
+        let range = uids.ranges().iter().max_by_key(|range| *range.end());
+        if let Some(range) = range.filter(|_| origin != Origin::Default) {
+            self.uids.push(NamedUids {
+                whose,
+                uids: range.clone(),
+                origin,
+            });
+        }
+    }
+
+    /// A set of uids, kept as a text.
+    fn uids(&mut self, whose: Whose, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
+        let single = std::slice::from_ref(node);
+        let is_list = matches!(node.content, Content::List(_));
+        let items = if is_list { node.items() } else { single };
+        let mut ranges = Vec::new();
+        let mut is_sound = true;
+        for (index, item) in items.iter().enumerate() {
+            let path = if is_list {
+                format!("{path}[{index}]")
+            } else {
+                path.to_owned()
+            };
+            let read = item.written_text().map(|text| text.parse::<Uids>());
+            match read {
+                Some(Ok(uids)) => {
+                    self.names(whose, &uids, item.origin);
+                    ranges.extend_from_slice(uids.ranges());
+                }
+                Some(Err(message)) => {
+                    is_sound = false;
+                    self.miswritten(&message, Uids::WHAT, item, &path);
+                }
+                None => {
+                    is_sound = false;
+                    self.misfit(kind, item, &path);
+                }
+            }
+        }
+        if !is_sound {
+            return None;
+        }
+        match Uids::of_ranges(ranges) {
+            Ok(uids) => Some(Node::text(uids.to_string(), node.origin)),
+            Err(message) => self.miswritten(&message, Uids::WHAT, node, path),
+        }
+    }
+
+    /// A whole number, or a text with a unit that means one; kept as the number.
+    fn counted(
+        &mut self,
+        kind: &Kind,
+        range: &RangeInclusive<i128>,
+        read: fn(&str) -> Option<u64>,
+        node: &Node,
+        path: &str,
+    ) -> Option<Node> {
+        let written = node.as_text().and_then(read).map(i128::from);
+        let number = node.as_integer().or(written);
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Some(Node::new(Content::Integer(number), node.origin)),
+            None => self.misfit(kind, node, path),
         }
     }
 
     /// A map that is written in one of several forms: the one of which most keys are there.
     fn form(&mut self, forms: &'static Forms, node: &Node, at: Origin, path: &str) -> Option<Node> {
-        let given: Vec<&str> = node.entries().iter().map(|entry| entry.key.as_str()).collect();
-        let has = |form: &Keys| form.iter().filter(|key| given.contains(&key.name)).count();
         let all = || forms.forms.iter().flat_map(|form| form.iter());
+        let known = names_with_effect(all());
+        // A misspelt key counts as the one that it is near.
+        let meant = |entry: &Entry| match nearest(&entry.key, &known)[..] {
+            [name] => Some(name),
+            _ => None,
+        };
+        let given: Vec<&str> = node.entries().iter().filter_map(meant).collect();
+        let has = |form: &Keys| form.iter().filter(|key| given.contains(&key.name)).count();
         // Of two forms with as many keys there, the first.
         let best = forms.forms.iter().rev().max_by_key(|form| has(form));
         let Some(form) = best.filter(|form| has(form) > 0) else {
             let any = Among {
                 keys: Vec::new(),
                 elsewhere: all().collect(),
+                excused: Vec::new(),
+                beside: Vec::new(),
             };
             self.table(&any, node, at, path, Unknown::Error);
-            let ways: Vec<String> = forms.forms.iter().map(|form| needed(form)).collect();
-            self.findings.push(
-                Finding::error(node.origin, format!("`{path}` is not {}", forms.what))
-                    .with_help(format!("name the keys of one: {}", ways.join("; "))),
-            );
+            // Keys that are not known were told; where there are none, it is told what could be there.
+            if node.entries().is_empty() {
+                let ways: Vec<String> = forms.forms.iter().map(|form| needed(form)).collect();
+                self.findings.push(
+                    Finding::error(node.origin, format!("`{path}` is not {}", forms.what))
+                        .with_help(format!("name the keys of one: {}", ways.join("; "))),
+                );
+            }
             return None;
         };
         let before = self.findings.len();
         let among = Among {
             keys: form.iter().collect(),
             elsewhere: all().filter(|key| form.get(key.name).is_none()).collect(),
+            excused: Vec::new(),
+            beside: Vec::new(),
         };
         for entry in node.entries() {
             if among.elsewhere.iter().any(|key| key.name == entry.key) {
                 self.findings.push(
                     Finding::error(
                         entry.key_origin,
-                        format!("`{}` does not go with {}", entry.key, needed(form)),
+                        format!("`{}` does not go with {}", join(path, &entry.key), needed(form)),
                     )
                     .with_help(format!("write the keys of one form of {}", forms.what)),
                 );
@@ -378,38 +504,29 @@ impl Walk<'_> {
         at: Origin,
         path: &str,
     ) -> Option<Node> {
+        let mut misplaced = Vec::new();
         let (name, args) = match (&node.content, family.number_means) {
             (Content::Text(_), _) => (node.clone(), None),
             (Content::Integer(_) | Content::Number(_), Some((name, argument))) => {
-                let argument = Entry {
-                    key: argument.to_owned(),
-                    key_origin: node.origin,
-                    value: node.clone(),
+                let of_argument = family
+                    .variant(name)
+                    .and_then(|variant| variant.args.get(argument));
+                let number = of_argument.and_then(|key| self.quietly(&key.kind, node, at, path));
+                let Some(number) = number else {
+                    return self.misfit(kind, node, path);
                 };
-                (
-                    Node::text(name, node.origin),
-                    Some(Node::new(Content::Map(vec![argument]), node.origin)),
-                )
+                (Node::text(name, node.origin), Some(map_of(argument, number)))
             }
-            (Content::Map(entries), _) => {
-                for entry in entries
-                    .iter()
-                    .filter(|entry| !matches!(entry.key.as_str(), "name" | "args"))
-                {
-                    self.findings.push(
-                        Finding::error(
-                            entry.key_origin,
-                            format!("unknown key `{}` in `{path}`", brief(&entry.key)),
-                        )
-                        .with_help("a component has a `name` and `args`; its arguments stand in `args`"),
-                    );
-                }
+            (Content::Map(_), _) => {
+                misplaced = self.beside_name(family, node, path);
                 let Some(name) = node.get("name") else {
-                    let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
-                    self.findings.push(
-                        Finding::error(at, format!("`{path}.name` is missing"))
-                            .with_help(format!("it is one of {}", list(&names))),
-                    );
+                    if !misplaced.contains(&"name") {
+                        let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
+                        self.findings.push(
+                            Finding::error(at, format!("`{path}.name` is missing"))
+                                .with_help(format!("it is one of {}", list(&names))),
+                        );
+                    }
                     return None;
                 };
                 (
@@ -431,7 +548,7 @@ impl Walk<'_> {
             self.findings.push(
                 Finding::error(
                     name.origin,
-                    format!("no {} is called {found}", family.name.replace('_', " ")),
+                    format!("`{path}`: no {} is called {found}", family.name.replace('_', " ")),
                 )
                 .with_help(help),
             );
@@ -457,13 +574,13 @@ impl Walk<'_> {
             );
             return None;
         }
-        let args = self.table(
-            &Among::one(variant.args),
-            &args,
-            name.origin,
-            &join(path, "args"),
-            Unknown::Warning,
-        );
+        let mut among = Among::one(variant.args);
+        if misplaced.contains(&"args") {
+            among.excused = names_with_effect(variant.args.iter());
+        }
+        among.excused.extend(misplaced);
+        among.excused.append(&mut self.misplaced);
+        let args = self.table(&among, &args, name.origin, &join(path, "args"), Unknown::Warning);
         let entry = |key: &str, value: Node| Entry {
             key: key.to_owned(),
             key_origin: value.origin,
@@ -475,10 +592,37 @@ impl Walk<'_> {
         ))
     }
 
+    /// Tells what stands beside the name and the arguments of a component, and gives what it may stand for.
+    fn beside_name(&mut self, family: &Family, node: &Node, path: &str) -> Vec<&'static str> {
+        let named = node.get("name").and_then(Node::as_text);
+        let variant = named.and_then(|name| family.variant(name));
+        let arguments = variant.map(|variant| names_with_effect(variant.args.iter()));
+        let arguments = arguments.unwrap_or_default();
+        let mut meant = Vec::new();
+        for entry in node.entries() {
+            if matches!(entry.key.as_str(), "name" | "args") {
+                continue;
+            }
+            let mut finding = unknown_key(entry, path, &["name", "args"]);
+            if arguments.contains(&entry.key.as_str()) {
+                let help = format!("it is an argument: write `args: {{{}: …}}`", entry.key);
+                finding = finding.with_help(help);
+            }
+            self.findings.push(finding);
+            let near = nearest(&entry.key, &["name", "args"]);
+            meant.extend(near);
+            meant.extend(nearest(&entry.key, &arguments));
+        }
+        meant
+    }
+
     fn misfit(&mut self, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
+        let help = match kind {
+            Kind::Bool => "it is a switch: write `true` or `false`, without quotes".to_owned(),
+            _ => format!("it must be {}", in_words(kind)),
+        };
         self.findings.push(
-            Finding::error(node.origin, format!("`{path}` cannot be {}", node.describe()))
-                .with_help(format!("it must be {}", in_words(kind))),
+            Finding::error(node.origin, format!("`{path}` cannot be {}", node.describe())).with_help(help),
         );
         None
     }
@@ -489,6 +633,37 @@ impl Walk<'_> {
         );
         None
     }
+}
+
+/// Whether a value leaves its key out: it is nothing, or names nobody where nobody need be named.
+fn is_left_out(key: &Key, value: &Node) -> bool {
+    let may_name_nobody = matches!((&key.kind, key.need), (Kind::UidSet(_), Need::Optional));
+    let is_empty_list = matches!(&value.content, Content::List(items) if items.is_empty());
+    value.is_null() || may_name_nobody && is_empty_list
+}
+
+/// Whether a value of this kind can be a map, a list or a text, as this one is, and says itself what is wrong in it.
+fn has_form(kind: &Kind, content: &Content) -> bool {
+    match content {
+        Content::Map(_) => matches!(
+            kind,
+            Kind::Map(_) | Kind::ByUid(_) | Kind::Table(_) | Kind::Forms(_)
+        ),
+        Content::List(_) => matches!(kind, Kind::List(_) | Kind::OneOrMany(_) | Kind::UidSet(_)),
+        Content::Text(_) => matches!(kind, Kind::UidSet(_)),
+        _ => false,
+    }
+}
+
+/// A map of one key, which comes from where its value does.
+fn map_of(key: &str, value: Node) -> Node {
+    let origin = value.origin;
+    let entry = Entry {
+        key: key.to_owned(),
+        key_origin: origin,
+        value,
+    };
+    Node::new(Content::Map(vec![entry]), origin)
 }
 
 /// The keys that a form needs, as a message lists them.
@@ -502,47 +677,9 @@ fn needed(form: &Keys) -> String {
 fn written_as(content: &Content, word: &str) -> bool {
     match (content, tree::scalar(word)) {
         (Content::Text(text), Content::Text(word)) => *text == word,
-        (Content::Integer(integer), Content::Integer(word)) => *integer == word,
+        (Content::Integer(_) | Content::Number(_), Content::Integer(word)) => {
+            Node::new(content.clone(), Origin::Default).as_integer() == Some(word)
+        }
         _ => false,
     }
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
-/// A name from a file as a message can hold it.
-fn brief(name: &str) -> &str {
-    name.char_indices()
-        .nth(LONGEST_NAME)
-        .map_or(name, |(end, _)| &name[..end])
-}
-
-/// `did you mean …?` where one is near, and all that are known.
-pub fn suggest(name: &str, known: &[&str]) -> String {
-    if known.is_empty() {
-        return "nothing is known here: leave it out".into();
-    }
-    let all = format!("known here: {}", list(known));
-    match nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`? {all}"),
-        None => all,
-    }
-}
-
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    if name.len() > LONGEST_NAME {
-        return None;
-    }
-    let likeness =
-        |word: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &word.to_lowercase());
-    let best = known
-        .iter()
-        .map(|word| (likeness(word), *word))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(likeness, _)| *likeness > 0.5).map(|(_, word)| word)
 }

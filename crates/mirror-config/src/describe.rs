@@ -1,7 +1,7 @@
 //! The tables of keys in words, as messages, `mirror components` and the reference of the file have them.
 
-use mirror_spec::FAMILIES;
-use mirror_spec::key::{Forms, Key, Kind, MAX_UID, Need, Property, Variant, Whose};
+use mirror_spec::key::{Forms, Key, Kind, Need, Property, Variant, Whose};
+use mirror_spec::{FAMILIES, Uids};
 use serde_json::{Value, json};
 
 /// What may stand at a key: `a number, 0 to 1`.
@@ -23,9 +23,20 @@ pub fn in_words(kind: &Kind) -> String {
         Kind::Or(word, kind) => format!("`{word}` or {}", in_words(kind)),
         Kind::Either(one, other) => format!("{}; or {}", in_words(one), in_words(other)),
         Kind::Notation(notation) => notation.what.into(),
-        Kind::Uid(Whose::ValidatorIndex) => "the number of a validator".into(),
-        Kind::Uid(Whose::Miner | Whose::Neuron) => format!("a uid, 0 to {MAX_UID}"),
-        Kind::UidText(notation, _) => notation.what.into(),
+        Kind::UidSet(Whose::ValidatorIndex) => {
+            "numbers of validators as in `3`, `0-11` or `0-2,5`, or a list of such".into()
+        }
+        Kind::UidSet(Whose::Miner | Whose::Neuron) => Uids::WHAT.into(),
+        Kind::StepCount(range) => format!(
+            "a number of steps as `20 steps` or `20`, {} to {}",
+            range.start(),
+            range.end()
+        ),
+        Kind::StepNumber(range) => format!(
+            "a step as `step 50` or `50`, {} to {}",
+            range.start(),
+            range.end()
+        ),
         Kind::List(kind) => format!("a list, each {}", in_words(kind)),
         Kind::OneOrMany(kind) => format!("{}, or a list of such", in_words(kind)),
         Kind::Map(kind) => format!("a map from names, each to {}", in_words(kind)),
@@ -35,7 +46,10 @@ pub fn in_words(kind: &Kind) -> String {
             Some(kind) => format!("{} as a map of its keys, or {}", forms.what, in_words(kind)),
             None => format!("{} as a map of its keys", forms.what),
         },
-        Kind::Component(_) => "a component: `{name: …, args: {…}}`, or its name alone".into(),
+        Kind::Component(family) => {
+            let number = family().number_means.map_or("", |_| ", or a number");
+            format!("a component: `{{name: …, args: {{…}}}}`, or its name alone{number}")
+        }
         Kind::Anything => "anything".into(),
     }
 }

@@ -1,6 +1,6 @@
 //! Examples of components, as a user would write them into an experiment file.
 
-use mirror_spec::key::{Family, Key, Kind, Need, Variant};
+use mirror_spec::key::{Family, Key, Kind, Need, Variant, Whose};
 use serde_yaml::{Mapping, Value};
 
 /// The part of an experiment file that names `component`, a component of `family`, at its place in the file.
@@ -12,7 +12,7 @@ pub fn placed(family: &Family, component: Value) -> Value {
             map([("model", map([("gating_model", model)]))])
         }
         "behaviour" => {
-            let group = map([("uids", 0.into()), ("behaviour", component)]);
+            let group = map([("uids", 9.into()), ("behaviour", component)]);
             map([("network", map([("miners", vec![group].into())]))])
         }
         "validator_behaviour" => {
@@ -66,8 +66,10 @@ fn value(kind: &Kind) -> Value {
         Kind::Choice(words) => words[0].into(),
         Kind::Or(_, kind) | Kind::Either(kind, _) | Kind::OneOrMany(kind) => value(kind),
         Kind::Notation(notation) => notation.example.into(),
-        Kind::UidText(notation, _) => notation.example.into(),
-        Kind::Uid(_) => 1.into(),
+        Kind::UidSet(Whose::ValidatorIndex) => 1.into(),
+        Kind::UidSet(Whose::Miner | Whose::Neuron) => "0-2,5".into(),
+        Kind::StepCount(_) => "20 steps".into(),
+        Kind::StepNumber(_) => "step 50".into(),
         Kind::List(kind) => vec![value(kind)].into(),
         Kind::Map(kind) => map([("name", value(kind))]),
         Kind::ByUid(kind) => map([("1", value(kind))]),

@@ -1,10 +1,11 @@
 //! Some things may be written in more than one way. Here they become one, before anything is checked: the shorthands
 //! of the seed's files, and those of its oldest form with a warning.
 
-use mirror_spec::key::Family;
-use mirror_spec::{BehaviourSpec, ValidatorBehaviour};
+use mirror_spec::key::{HasKeys, Keys};
+use mirror_spec::{MinerGroup, ValidatorGroup};
 
 use crate::problem::Finding;
+use crate::spelling::{behaviours, beside_behaviour, suggest};
 use crate::tree::{Content, Entry, Node, Origin};
 
 /// Components that the oldest form of `model` had no keys for, and what stands for them.
@@ -41,22 +42,17 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         features(analysis, findings);
         plots(analysis, findings);
     }
-    if let Some(miners) = root
-        .get_mut("network")
-        .and_then(|network| network.get_mut("miners"))
-        && let Content::List(groups) = &mut miners.content
-    {
-        for group in groups {
-            behaviour(group, BehaviourSpec::FAMILY);
-        }
-    }
-    if let Some(validators) = root
-        .get_mut("network")
-        .and_then(|network| network.get_mut("validator_groups"))
-        && let Content::List(groups) = &mut validators.content
-    {
-        for group in groups {
-            behaviour(group, ValidatorBehaviour::FAMILY);
+    for (groups, keys) in [
+        ("miners", MinerGroup::KEYS),
+        ("validator_groups", ValidatorGroup::KEYS),
+    ] {
+        let network = root.get_mut("network");
+        if let Some(groups) = network.and_then(|network| network.get_mut(groups))
+            && let Content::List(groups) = &mut groups.content
+        {
+            for group in groups {
+                gather_arguments(group, keys);
+            }
         }
     }
 }
@@ -152,7 +148,8 @@ fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>)
         }
         return;
     }
-    if given.as_number().is_none() {
+    // A number that is no rate stays where it is, and is told there.
+    if !given.as_number().is_some_and(|rate| (0.0..=1.0).contains(&rate)) {
         return;
     }
     let Some(number) = args.take(key) else { return };
@@ -160,7 +157,9 @@ fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>)
         findings.push(
             Finding::warning(
                 entry.key_origin,
-                format!("`{baseline}` has no effect beside a `{key}` that is one number"),
+                format!(
+                    "`model.dendrite_pool.args.{baseline}` has no effect beside a `{key}` that is one number"
+                ),
             )
             .with_help(format!(
                 "write the number at `{baseline}`, or name uids in `{key}`"
@@ -182,7 +181,7 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     let columns = value.get("train").and_then(|splits| splits.items().first());
     let Some(columns) = columns.filter(|columns| columns.is_map()) else {
         findings.push(
-            Finding::error(key_origin, "`schema` does not name the columns")
+            Finding::error(key_origin, "`data.schema` does not name the columns")
                 .with_help("write `question: …` and `answer: …` instead, or `schema: {train: [{question: …, answer: …}]}`"),
         );
         return;
@@ -193,7 +192,7 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
             "question" | "answer" if data.get(&column.key).is_some() => findings.push(
                 Finding::error(
                     column.key_origin,
-                    format!("`{}` is named in `schema` and beside it", column.key),
+                    format!("`data.{}` is named in `data.schema` and beside it", column.key),
                 )
                 .with_help("keep one of the two"),
             ),
@@ -203,7 +202,7 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
                     column.key_origin,
                     format!("unknown key `{other}` in `data.schema`"),
                 )
-                .with_help("known here: `row`, `question`, `answer`"),
+                .with_help(suggest(other, &["row", "question", "answer"])),
             ),
         }
     }
@@ -215,7 +214,7 @@ fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::warning(
                 compute.key_origin,
-                "`compute` belongs to the oldest form of these files",
+                "`analysis.compute` belongs to the oldest form of these files",
             )
             .with_help("write `create_features` instead"),
         );
@@ -254,17 +253,15 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     findings.push(
         Finding::warning(
             key_origin,
-            "`plot` as a list belongs to the oldest form of these files",
+            "`analysis.plot` as a list belongs to the oldest form of these files",
         )
         .with_help("write a map from each y to its list of x"),
     );
     let mut plots: Vec<Entry> = Vec::new();
-    for single in maps {
+    for (index, single) in maps.iter().enumerate() {
         if single.entries().is_empty() {
-            findings.push(Finding::error(
-                single.origin,
-                format!("{} is not a plot, as `y: [x]`", single.describe()),
-            ));
+            let message = format!("`analysis.plot[{index}]` cannot be {}", single.describe());
+            findings.push(Finding::error(single.origin, message).with_help("write a plot as `y: [x]`"));
         }
         for plot in single.entries() {
             match plots.iter_mut().find(|other| other.key == plot.key) {
@@ -285,19 +282,24 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     analysis.put("plot", key_origin, Node::new(Content::Map(plots), origin));
 }
 
-/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`.
-fn behaviour(group: &mut Node, family: &Family) {
+/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`. Beside a name that is not
+/// known, whatever can be an argument and no key of the group is one.
+///
+/// `keys` are those of the group. On a map of other keys it does nothing.
+pub(crate) fn gather_arguments(group: &mut Node, keys: &'static Keys) {
+    let Some(family) = behaviours(keys) else { return };
     let named = group.get("behaviour").map_or(Some("honest"), Node::as_text);
     let Some(named) = named.map(str::to_owned) else {
         return;
     };
-    let known = family.variant(&named).into_iter();
-    let known = known.flat_map(|variant| variant.args.iter());
+    let is_known = family.variant(&named).is_some();
+    let mut beside = beside_behaviour(family, group);
+    beside.retain(|key| *key != "args" && (is_known || keys.get(key).is_none()));
     let mut args = group.take("args").map(|entry| (entry.key_origin, entry.value));
-    for key in known {
-        if let Some(entry) = group.take(key.name) {
+    for key in beside {
+        if let Some(entry) = group.take(key) {
             let (_, args) = args.get_or_insert_with(|| (entry.key_origin, map([], entry.key_origin)));
-            args.put(key.name, entry.key_origin, entry.value);
+            args.put(key, entry.key_origin, entry.value);
         }
     }
     let Some((args_origin, args)) = args else { return };

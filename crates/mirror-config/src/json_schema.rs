@@ -1,7 +1,9 @@
 //! The experiment file as JSON Schema (2020-12), for editors.
 
-use mirror_spec::Experiment;
+use std::ops::RangeInclusive;
+
 use mirror_spec::key::{HasKeys, Key, Keys, Kind, MAX_UID, Need, Variant};
+use mirror_spec::{Experiment, Uids};
 use serde_json::{Map, Value, json};
 
 use crate::describe::plain;
@@ -38,8 +40,17 @@ fn of(kind: &Kind) -> Value {
         }
         Kind::Either(one, other) => json!({"anyOf": [of(one), of(other)]}),
         Kind::Notation(notation) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
-        Kind::Uid(_) => json!({"type": "integer", "minimum": 0, "maximum": MAX_UID}),
-        Kind::UidText(notation, _) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
+        Kind::UidSet(_) => {
+            let one = json!({
+                "type": ["string", "integer"],
+                "pattern": Uids::PATTERN,
+                "minimum": 0,
+                "maximum": MAX_UID,
+            });
+            json!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+        }
+        Kind::StepCount(range) => counted(range, "^[0-9]+ ?steps?$"),
+        Kind::StepNumber(range) => counted(range, "^step [0-9]+$"),
         Kind::List(kind) => json!({"type": "array", "items": of(kind)}),
         Kind::OneOrMany(kind) => {
             let one = of(kind);
@@ -48,7 +59,7 @@ fn of(kind: &Kind) -> Value {
         Kind::Map(kind) => json!({"type": "object", "additionalProperties": of(kind)}),
         Kind::ByUid(kind) => json!({
             "type": "object",
-            "patternProperties": {"^[0-9]+$": of(kind)},
+            "patternProperties": {Uids::PATTERN: of(kind)},
             "additionalProperties": false,
         }),
         Kind::Table(keys) => table(keys),
@@ -69,6 +80,11 @@ fn of(kind: &Kind) -> Value {
         }
         Kind::Anything => json!({}),
     }
+}
+
+/// A whole number, or a text with its unit.
+fn counted(range: &RangeInclusive<i128>, pattern: &str) -> Value {
+    json!({"anyOf": [of(&Kind::Integer(range.clone())), {"type": "string", "pattern": pattern}]})
 }
 
 fn component(variant: &Variant) -> Value {

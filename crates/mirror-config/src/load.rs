@@ -11,7 +11,7 @@ use mirror_spec::key::HasKeys;
 use crate::problem::{self, Finding, Problems};
 use crate::rules::Walked;
 use crate::tree::{self, Origin};
-use crate::{check, forms, overrides, rules};
+use crate::{check, forms, overrides, rules, spelling};
 
 /// Bytes of a file, at most.
 const MAX_FILE: usize = 4 << 20;
@@ -129,14 +129,19 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
         return None;
     }
     overrides::apply(&mut root, overrides, findings);
+    let corrected = spelling::correct(Experiment::KEYS, &mut root, findings);
     forms::fold(&mut root, findings);
-    let (resolved, uids) = check::resolve(Experiment::KEYS, &root, findings);
+    let (resolved, uids) = check::resolve(Experiment::KEYS, &root, &corrected, findings);
     let file = Walked {
         given: At::root(&root),
         resolved: At::root(&resolved),
         uids: &uids,
     };
-    rules::check(file, findings);
+    let mut broken = Vec::new();
+    rules::check(file, &mut broken);
+    // Of a key that was misspelt nothing else is said.
+    broken.retain(|finding| !corrected.contains(&finding.origin()));
+    findings.append(&mut broken);
     if findings.iter().any(Finding::is_error) {
         return None;
     }

@@ -1,7 +1,24 @@
 //! Overrides from the command line, `path=value`, put into a file's tree before it is checked.
+//!
+//! A path is written as errors print it: `network.miners[0].latency`. An item of a list may also be named by its number
+//! alone, `network.miners.0.latency`.
 
+use mirror_spec::Experiment;
+use mirror_spec::key::{Family, HasKeys, Keys, Kind};
+
+use crate::forms;
 use crate::problem::Finding;
+use crate::spelling::join;
 use crate::tree::{self, Content, Entry, Node, Origin};
+
+/// A part of a path.
+#[derive(Debug, PartialEq)]
+enum Part<'a> {
+    /// A key of a map, or the number of an item: what follows a dot.
+    Key(&'a str),
+    /// The number of an item in brackets, from 0.
+    Item(usize),
+}
 
 /// Puts each override where its path leads; maps on the way are made where they are missing.
 pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &mut Vec<Finding>) {
@@ -13,31 +30,126 @@ pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &
             continue;
         };
         value.relabel(origin);
-        if let Err(finding) = set(root, path, value, origin) {
-            findings.push(finding);
-        }
+        let put = parts(path, origin).and_then(|parts| set(root, &parts, value, origin));
+        findings.extend(put.err());
     }
 }
 
-fn set(root: &mut Node, path: &str, value: Node, origin: Origin) -> Result<(), Finding> {
-    let mut place = root;
-    let mut walked = String::new();
-    for key in path.split('.') {
+/// The parts of a path.
+fn parts(path: &str, origin: Origin) -> Result<Vec<Part<'_>>, Finding> {
+    let unsound = |message: String| {
+        Finding::error(origin, message).with_help(
+            "write a path as errors print it: `query.method.args.max_iter`, `network.miners[0].latency`",
+        )
+    };
+    let mut parts = Vec::new();
+    for piece in path.split('.') {
+        let (key, items) = piece.find('[').map_or((piece, ""), |at| piece.split_at(at));
         if key.is_empty() {
-            return Err(Finding::error(origin, "the path has an empty part")
-                .with_help("write it as `query.method.args.max_iter=50`"));
+            return Err(unsound("the path has an empty part".into()));
         }
-        place = child(place, key, &walked, origin)?;
-        if !walked.is_empty() {
-            walked.push('.');
+        parts.push(Part::Key(key));
+        let mut rest = items;
+        while !rest.is_empty() {
+            let item = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+            let item = item.and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
+            let Some((number, after)) = item else {
+                return Err(unsound(format!(
+                    "`{rest}` in the path is not the number of an item in brackets"
+                )));
+            };
+            parts.push(Part::Item(number));
+            rest = after;
         }
-        walked.push_str(key);
+    }
+    Ok(parts)
+}
+
+fn set(root: &mut Node, parts: &[Part<'_>], value: Node, origin: Origin) -> Result<(), Finding> {
+    let mut place = root;
+    let mut declared = Some(Declared::Keys(Experiment::KEYS));
+    let mut walked = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        declared = declared.and_then(|declared| declared.at(part));
+        match (&declared, &parts[index..]) {
+            (Some(Declared::Keys(keys)), [Part::Key("behaviour"), Part::Key("args"), ..]) => {
+                forms::gather_arguments(place, keys);
+            }
+            (Some(Declared::Component(_)), [Part::Key("args" | "name"), ..]) => put_name_in_a_map(place),
+            _ => {}
+        }
+        declared = declared.and_then(|declared| declared.inside(part, place));
+        place = match part {
+            Part::Key(key) => child(place, key, &walked, origin)?,
+            Part::Item(number) => item(place, *number, &walked, origin)?,
+        };
+        walked = match part {
+            Part::Key(key) => join(&walked, key),
+            Part::Item(number) => format!("{walked}[{number}]"),
+        };
     }
     *place = value;
     Ok(())
 }
 
-/// What stands at a key of a map or at an index of a list.
+/// What the declarations have at a place of a path.
+enum Declared {
+    /// A map of these keys.
+    Keys(&'static Keys),
+    /// A component of this family.
+    Component(&'static Family),
+    /// Several values of a kind.
+    Several(&'static Kind),
+    /// One value of a kind, or a list of such.
+    OneOrMany(&'static Kind),
+}
+
+impl Declared {
+    fn of(kind: &'static Kind) -> Option<Self> {
+        match kind {
+            Kind::Table(keys) => Some(Self::Keys(keys)),
+            Kind::Component(family) => Some(Self::Component(family())),
+            Kind::List(each) | Kind::Map(each) => Some(Self::Several(each)),
+            Kind::OneOrMany(each) => Some(Self::OneOrMany(each)),
+            _ => None,
+        }
+    }
+
+    /// The same, where one value may stand for a list: the value, unless the part is the number of an item.
+    fn at(self, part: &Part<'_>) -> Option<Self> {
+        match (self, part) {
+            (Self::OneOrMany(each), Part::Key(key)) if key.parse::<usize>().is_err() => Self::of(each),
+            (declared, _) => Some(declared),
+        }
+    }
+
+    /// What the declarations have at a part of what `node` is.
+    fn inside(self, part: &Part<'_>, node: &Node) -> Option<Self> {
+        match (self, part) {
+            (Self::Keys(keys), Part::Key(key)) => Self::of(&keys.get(key)?.kind),
+            (Self::Component(family), Part::Key("args")) => {
+                let name = node.get("name").and_then(Node::as_text)?;
+                Some(Self::Keys(family.variant(name)?.args))
+            }
+            (Self::Several(each) | Self::OneOrMany(each), _) => Self::of(each),
+            _ => None,
+        }
+    }
+}
+
+/// A component that is its name alone becomes a map, so that arguments can stand beside the name.
+fn put_name_in_a_map(node: &mut Node) {
+    if let Content::Text(_) = &node.content {
+        let entry = Entry {
+            key: "name".to_owned(),
+            key_origin: node.origin,
+            value: node.clone(),
+        };
+        node.content = Content::Map(vec![entry]);
+    }
+}
+
+/// What stands at a key of a map, or at the number of an item of a list.
 fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Result<&'a mut Node, Finding> {
     if node.is_null() {
         node.content = Content::Map(Vec::new());
@@ -60,17 +172,10 @@ fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Res
             Ok(&mut entries[index].value)
         }
         Content::List(items) => {
+            let number = key.parse::<usize>().ok();
             let length = items.len();
-            key.parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index))
-                .ok_or_else(|| {
-                    Finding::error(
-                        origin,
-                        format!("`{walked}` is a list of {length}, which has no item `{key}`"),
-                    )
-                    .with_help("items are counted from 0")
-                })
+            let found = number.and_then(|number| items.get_mut(number));
+            found.ok_or_else(|| no_item(walked, length, key, origin))
         }
         _ => Err(Finding::error(
             origin,
@@ -80,4 +185,34 @@ fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Res
             "set `{walked}` as a whole, or write it as a map in the file"
         ))),
     }
+}
+
+/// What stands at the number of an item of a list.
+fn item<'a>(
+    node: &'a mut Node,
+    number: usize,
+    walked: &str,
+    origin: Origin,
+) -> Result<&'a mut Node, Finding> {
+    let found = node.describe();
+    match &mut node.content {
+        Content::List(items) => {
+            let length = items.len();
+            let found = items.get_mut(number);
+            found.ok_or_else(|| no_item(walked, length, &number.to_string(), origin))
+        }
+        _ => Err(Finding::error(
+            origin,
+            format!("`{walked}` is {found} and not a list, so it has no item `{number}`"),
+        )
+        .with_help(format!("set `{walked}` as a whole: `{walked}=[…]`"))),
+    }
+}
+
+fn no_item(walked: &str, length: usize, item: &str, origin: Origin) -> Finding {
+    Finding::error(
+        origin,
+        format!("`{walked}` is a list of {length}, which has no item `{item}`"),
+    )
+    .with_help("items are counted from 0")
 }

@@ -3,19 +3,21 @@
 //! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
 //! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use mirror_spec::at::At;
 use mirror_spec::key::{MAX_UID, Property, Whose};
+use mirror_spec::notation::range_text;
 use mirror_spec::{
     BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
     GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
     NeuronSettings, SampleMethod, SequentialGatingArgs, Step, SubtensorSpec, TrainArgs, Uids,
 };
 
-use crate::check::{NamedUids, suggest};
+use crate::check::NamedUids;
 use crate::problem::Finding;
+use crate::spelling::{brief, suggest};
 use crate::tree::{Node, Origin};
 
 /// Neurons of a subnet.
@@ -349,14 +351,14 @@ fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
         let problem = match (whose, miners, validators) {
             (Whose::Miner, Some(miners), _) if *uids.end() >= miners => outside(uids, miners, *origin),
             (Whose::Neuron, Some(miners), Some(validators)) if *uids.end() >= miners + validators => {
-                Finding::error(*origin, format!("nobody has uid {}", Uids(uids.clone()))).with_help(format!(
+                Finding::error(*origin, format!("nobody has uid {}", range_text(uids))).with_help(format!(
                     "validators have uids {miners} to {}",
                     miners + validators - 1
                 ))
             }
             (Whose::ValidatorIndex, _, Some(validators)) if *uids.end() >= validators => Finding::error(
                 *origin,
-                format!("there is no validator {} among {validators}", Uids(uids.clone())),
+                format!("there is no validator {} among {validators}", range_text(uids)),
             )
             .with_help(format!("validators go from 0 to {}", validators - 1)),
             _ => continue,
@@ -366,7 +368,7 @@ fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
 }
 
 fn outside(uids: &RangeInclusive<u32>, miners: u32, origin: Origin) -> Finding {
-    let uids = Uids(uids.clone());
+    let uids = range_text(uids);
     Finding::error(
         origin,
         format!("uid {uids} is outside the network of {miners} miners"),
@@ -385,11 +387,14 @@ fn stack(group: Place<'_, MinerGroup>) -> impl Iterator<Item = Place<'_, Behavio
 fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let Some(own) = group.uids().get() else { continue };
+        let own: BTreeSet<u32> = own.iter().collect();
         let copycats = stack(group).map(Place::args::<CopycatArgs>);
-        for victim in copycats.flat_map(|args| args.victims().items()) {
-            if let Some(uid) = victim.get().filter(|uid| own.contains(uid)) {
+        for victims in copycats.map(Place::victims) {
+            let named = victims.get();
+            let uid = named.and_then(|named| named.iter().find(|uid| own.contains(uid)));
+            if let Some(uid) = uid {
                 found.push(
-                    Finding::error(origin(victim), format!("uid {uid} is a victim of itself"))
+                    Finding::error(origin(victims), format!("uid {uid} is a victim of itself"))
                         .with_help("name uids of another entry"),
                 );
             }
@@ -522,7 +527,10 @@ fn inherited_rates(file: Walked<'_>, found: &mut Vec<Finding>) {
                     found.push(
                         Finding::error(
                             origin(honest),
-                            format!("uids {uids} have more than one `{key}` in the dendrite pool"),
+                            format!(
+                                "uids {} have more than one `{key}` in the dendrite pool",
+                                brief(&uids.to_string())
+                            ),
                         )
                         .with_help(format!("write `{key}` here too")),
                     );
@@ -542,10 +550,13 @@ fn rates_of(pool: &DendritePool, uids: &Uids) -> (Option<f64>, Option<f64>) {
         ..
     }) = pool;
     let one = |named: &BTreeMap<u32, f64>, baseline: f64| {
-        let count = named.range(uids.0.clone()).count() as u64;
-        let has_unnamed = count <= u64::from(uids.end() - uids.start());
-        let named = named.range(uids.0.clone()).map(|(_, rate)| *rate);
-        let mut rates = named.chain(has_unnamed.then_some(baseline));
+        let ranges = uids.ranges().iter();
+        let named: Vec<f64> = ranges
+            .flat_map(|range| named.range(range.clone()))
+            .map(|(_, rate)| *rate)
+            .collect();
+        let has_unnamed = named.len() < uids.count();
+        let mut rates = named.into_iter().chain(has_unnamed.then_some(baseline));
         let first = rates.next()?;
         rates.all(|rate| rate.total_cmp(&first).is_eq()).then_some(first)
     };

@@ -16,8 +16,11 @@ const MAX_DEPTH: usize = 64;
 /// Values of a document, those behind aliases counted at each use.
 const MAX_VALUES: usize = 200_000;
 
+/// Up to here each whole number is a floating-point number, so that it was not rounded when it was read.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Where a value was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// In the file, from one character up to another.
     File { start: usize, end: usize },
@@ -138,12 +141,21 @@ impl Node {
         }
     }
 
-    /// A text, or a number as a text.
-    pub(crate) fn written_text(&self) -> String {
-        match &self.content {
-            Content::Integer(integer) => integer.to_string(),
-            _ => self.as_text().unwrap_or_default().to_owned(),
+    /// A whole number, be it written as `1000`, `1e3` or `1000.0`.
+    pub(crate) fn as_integer(&self) -> Option<i128> {
+        match self.content {
+            Content::Integer(integer) => Some(integer),
+            Content::Number(number) if number.fract() == 0.0 && number.abs() <= LARGEST_EXACT => {
+                Some(number as i128)
+            }
+            _ => None,
         }
+    }
+
+    /// A text, or a whole number as a text.
+    pub(crate) fn written_text(&self) -> Option<String> {
+        let text = self.as_text().map(str::to_owned);
+        text.or_else(|| self.as_integer().map(|integer| integer.to_string()))
     }
 
     pub(crate) fn is_null(&self) -> bool {

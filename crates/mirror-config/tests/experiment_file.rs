@@ -9,7 +9,7 @@ use mirror_spec::{
     Analysis, BehaviourSpec, BlockTime, ChainPreset, CopycatArgs, DendritePool, Experiment, Fault, Feature,
     ForwardArgs, GatingModel, HonestArgs, Hyperparameters, InferenceArgs, KillFault, Latency, Method,
     Network, NeuronSettings, RestartPolicy, RewardModel, Sample, SlowArgs, Step, Steps, SubtensorSpec,
-    TrainArgs, Uids, Value, Victims, ZipfDelay,
+    TrainArgs, Uids, Value, ZipfDelay,
 };
 
 /// A whole file, to be changed by each test.
@@ -85,6 +85,10 @@ fn check_at(text: &str, line: usize, column: usize, words: &[&str]) {
     assert_eq!(places, [Some((line, column))], "{}", problems.plain());
 }
 
+fn uids(text: &str) -> Uids {
+    text.parse().expect("it names uids")
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -102,14 +106,9 @@ fn three_errors_have_their_three_places_in_one_report() {
         .filter_map(|problem| problem.place)
         .collect();
     let places: Vec<_> = places.iter().map(|place| (place.line, place.column)).collect();
-    // `query.id` is missing besides, where `query` stands.
-    assert_eq!(
-        places,
-        [(3, 10), (12, 1), (13, 3), (16, 22)],
-        "{}",
-        problems.plain()
-    );
-    assert_eq!(problems.to_string(), "4 errors in wrong.yml");
+    // `query.id` is misspelt and not missing besides.
+    assert_eq!(places, [(3, 10), (13, 3), (16, 22)], "{}", problems.plain());
+    assert_eq!(problems.to_string(), "3 errors in wrong.yml");
     let plain = problems.plain();
     assert!(
         plain.contains("wrong.yml:3:10: error: `model.alpha` cannot be the number 1.5"),
@@ -340,8 +339,8 @@ store: x
         "`model.ckpt`",
         "`query.store`",
         "`store`",
-        "`compute`",
-        "`plot`",
+        "`analysis.compute`",
+        "`analysis.plot`",
         "RandomGatingModel",
     ] {
         let told = loaded
@@ -436,7 +435,7 @@ fn unknown_names_are_told_with_the_nearest() {
     );
     check(
         &SOUND.replace("name: DummyMetagraph", "nme: DummyMetagraph"),
-        &["`model.metagraph.name` is missing"],
+        &["unknown key `nme` in `model.metagraph`", "did you mean `name`?"],
     );
     check(
         &format!("{SOUND}faults: [{{at: step 1, partition: []}}]"),
@@ -467,7 +466,7 @@ fn values_out_of_range_are_told() {
         &SOUND.replace("fail_rate: 0.1", "fail_rate: 1.01"),
         6,
         43,
-        &["baseline_fail_rate", "0 to 1"],
+        &["`model.dendrite_pool.args.fail_rate` cannot be", "0 to 1"],
     );
     check(
         &SOUND.replace("fail_rate: 0.1", "fail_rate: -1"),
@@ -582,7 +581,7 @@ fn uids_outside_the_network_are_told() {
     );
     check(
         &format!("{SOUND}faults: [{{at: step 1, kill: validator-0}}]"),
-        &["`uid 5`"],
+        &["`validator-0` does not name uids", "`0-2,5`"],
     );
     check(
         &format!("{SOUND}faults: [{{at: step 1, kill: uid 1, restart_after: 0 steps}}]"),
@@ -674,29 +673,30 @@ faults:
     let miners: Vec<_> = network
         .miners
         .iter()
-        .map(|m| (m.uids.0.clone(), m.behaviour.clone(), m.latency.clone()))
+        .map(|m| (m.uids.to_string(), m.behaviour.clone(), m.latency.clone()))
         .collect();
     // What an entry does not say is the dendrite pool's: fail rate 0.1, fitness 0.
     assert_eq!(
         miners,
         [
-            (0..=11, honest(0.1, 0.8), Some(Latency::lognormal(0.08, 1.5))),
-            (3..=3, honest(0.1, 1.0), None),
-            (4..=4, honest(1.0, 0.0), None),
-            (5..=5, None, Some(Latency::lognormal(1.0, 120.0))),
+            ("0-11", honest(0.1, 0.8), Some(Latency::lognormal(0.08, 1.5))),
+            ("3", honest(0.1, 1.0), None),
+            ("4", honest(1.0, 0.0), None),
+            ("5", None, Some(Latency::lognormal(1.0, 120.0))),
         ]
+        .map(|(uids, behaviour, latency)| (uids.to_owned(), behaviour, latency))
     );
     assert_eq!(
         experiment.faults,
         [
             Fault::Kill(KillFault {
                 at: Step(8),
-                kill: Victims(Uids(5..=5)),
+                kill: uids("5"),
                 restart_after: Some(Steps(5))
             }),
             Fault::Kill(KillFault {
                 at: Step(9),
-                kill: Victims(Uids(3..=7)),
+                kill: uids("3-7"),
                 restart_after: None
             }),
         ]
@@ -772,7 +772,7 @@ fn the_columns_of_the_seeds_schema_are_read() {
     );
     check(
         "data: {id: d, path: p, schema: {train: [{question: q, answr: a}]}}",
-        &["unknown key `answr`"],
+        &["unknown key `answr`", "did you mean `answer`?"],
     );
 }
 
@@ -817,7 +817,7 @@ fn overrides_are_put_in_before_the_checks() {
     for (path, value, word) in [
         ("network.validators", "0", "1 to 256"),
         ("network.validatrs", "3", "did you mean `validators`?"),
-        ("model.gating_model.args", "{}", "nothing can be set under it"),
+        ("model.gating_model.name.x", "{}", "nothing can be set under it"),
         ("model..id", "x", "empty part"),
         ("seed", "[", "not YAML"),
         ("model.metagraph.args.num_nodes", "0", "1 to 65536"),
@@ -996,7 +996,7 @@ fn latencies_name_one_distribution() {
     check(&with("{mean: 1}"), &["deviation` is missing"]);
     check(
         &with("{fixed: 1, p50: 1, p99: 2}"),
-        &["`fixed` does not go with `p50`, `p99`"],
+        &["`network.miners[0].latency.fixed` does not go with `p50`, `p99`"],
     );
     check(&with("-5ms"), &["0 to 3600"]);
 }
@@ -1013,7 +1013,7 @@ fn behaviours_stack_and_name_who_is_there() {
     assert_eq!(*stack[0], BehaviourSpec::Slow(SlowArgs { latency }));
     assert_eq!(
         *stack[1],
-        BehaviourSpec::Copycat(CopycatArgs { victims: vec![4] })
+        BehaviourSpec::Copycat(CopycatArgs { victims: 4.into() })
     );
     // What is left out is the dendrite pool's.
     let (fail_rate, fitness) = (0.1, 0.0);

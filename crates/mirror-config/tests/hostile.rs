@@ -49,6 +49,32 @@ fn size_is_bounded() {
     refused(&format!("analysis: {{plot: {{{}: 3}}}}", "y".repeat(60_000)), "");
 }
 
+/// Names that are near to known ones cost no more than others, and neither do sets of very many uids.
+#[test]
+fn misspelt_names_and_sets_of_uids_are_bounded() {
+    let near = |key: &str, count: u32| -> String {
+        let letters = (0..count).filter_map(|letter| char::from_u32(0x4e00 + letter));
+        let lines: Vec<String> = letters.map(|letter| format!("    {key}{letter}: 1\n")).collect();
+        lines.concat()
+    };
+    let rules = format!("network:\n  hyperparameters:\n{}", near("temp", 20_000));
+    refused(&rules, "did you mean `tempo`?");
+    refused(
+        &format!("model:\n  subtensor:\n{}", near("nam", 20_000)),
+        "did you mean `name`?",
+    );
+    let falling: Vec<String> = (0..9_000).rev().map(|uid: u32| (2 * uid).to_string()).collect();
+    let group = format!(
+        "    - uids: \"{0}\"\n      behaviour: copycat\n      victims: \"{0}\"\n",
+        falling.join(",")
+    );
+    let (before, _) = SAMPLE.split_once("\nnetwork:").expect("the sample has a network");
+    let groups = format!("{before}\nnetwork:\n  miners:\n{}", group.repeat(30));
+    refused(&groups, "is a victim of itself");
+    let large = format!("{before}\nnetwork: {{miners: [{{uids: 0-65536}}]}}\n");
+    refused(&large, "the largest is 65535");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

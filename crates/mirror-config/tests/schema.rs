@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 fn allowed(kind: &Kind) -> Vec<Value> {
     match kind {
         Kind::Bool => vec![json!(true), json!(false)],
-        Kind::Integer(range) => [range.start(), range.end()].map(|end| integer(*end)).into(),
+        Kind::Integer(range) | Kind::StepCount(range) | Kind::StepNumber(range) => {
+            [range.start(), range.end()].map(|end| integer(*end)).into()
+        }
         Kind::Number(range) | Kind::Duration(range) => vec![json!(range.start()), json!(range.end())],
         Kind::Text | Kind::Anything => vec![json!("x")],
         Kind::Choice(words) => words.iter().map(|word| json!(word)).collect(),
@@ -19,8 +21,7 @@ fn allowed(kind: &Kind) -> Vec<Value> {
         }
         Kind::Either(one, other) => allowed(one).into_iter().chain(allowed(other)).collect(),
         Kind::Notation(notation) => vec![json!(notation.example)],
-        Kind::UidText(notation, _) => vec![json!(notation.example)],
-        Kind::Uid(_) => vec![json!(1)],
+        Kind::UidSet(_) => vec![json!(1), json!("0-1"), json!([1, "0"])],
         Kind::List(kind) => vec![Value::Array(allowed(kind))],
         Kind::OneOrMany(kind) => allowed(kind)
             .into_iter()
@@ -244,6 +245,9 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
     let families = list.as_array().expect("a list of families");
     let method = families.iter().find(|family| family["name"] == "method");
     let max_iter = &method.expect("there are methods")["variants"][0]["args"][0];
-    assert_eq!(max_iter["kind"], "a whole number, 1 to 1000000000");
+    assert_eq!(
+        max_iter["kind"],
+        "a number of steps as `20 steps` or `20`, 1 to 1000000000"
+    );
     assert_eq!(max_iter["need"]["default"], 1);
 }

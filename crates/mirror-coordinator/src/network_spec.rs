@@ -10,7 +10,6 @@ use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
 use mirror_seed::Seed;
-use mirror_spec::Latency;
 use mirror_spec::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
     SubtensorLaunch, ValidatorLaunch,
@@ -133,7 +132,7 @@ impl NetworkSpec {
         let uids = self.process_of(uid);
         let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
-            group: self.group(uid).map_or(uid..=uid, |group| group.uids.0.clone()),
+            group: self.group(uid).map_or(uid.into(), |group| group.uids.clone()),
             behaviours: self.behaviours(uid),
         });
         self.node(
@@ -208,7 +207,7 @@ impl NetworkSpec {
             };
             roles.insert(*uid, role);
             if let Some((members, called)) = behaviour.members() {
-                accomplices.extend(members.0.clone().map(|uid| (uid, called)));
+                accomplices.extend(members.iter().map(|uid| (uid, called)));
             }
         }
         for uid in &self.assignment.miners {
@@ -382,16 +381,16 @@ impl NetworkSpec {
     }
 
     fn links(&self) -> Vec<LinkLaunch> {
-        let link = |uids: &RangeInclusive<u32>, latency: Latency| LinkLaunch {
-            first_uid: *uids.start(),
-            last_uid: *uids.end(),
-            latency,
-        };
-        self.network()
-            .miners
-            .iter()
-            .filter_map(|group| Some(link(&group.uids, group.latency.clone()?)))
-            .collect()
+        let mut links = Vec::new();
+        for group in &self.network().miners {
+            let Some(latency) = &group.latency else { continue };
+            links.extend(group.uids.ranges().iter().map(|range| LinkLaunch {
+                first_uid: *range.start(),
+                last_uid: *range.end(),
+                latency: latency.clone(),
+            }));
+        }
+        links
     }
 }
 

@@ -118,10 +118,10 @@ impl UidAssignment {
     pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
         for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
-            if *uids.end() >= self.askable {
+            if uids.greatest() >= self.askable {
                 bail!(
                     "the file names uid {}, but the metagraph has only {} neurons",
-                    uids.end(),
+                    uids.greatest(),
                     self.askable
                 );
             }

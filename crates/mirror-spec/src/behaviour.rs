@@ -1,8 +1,9 @@
 //! Behaviours of miners: what each is told, and what holds of it. Their code is in `mirror-miner`, a file each.
 
 use crate::declare::{choice, family};
-use crate::ranges::{MINERS, NEURONS, RATE, STEPS, TAO, TEXTS};
-use crate::{Latency, NoArgs};
+use crate::key::Whose;
+use crate::ranges::{RATE, STEPS, TAO, TEXTS};
+use crate::{Latency, NoArgs, Uids};
 
 family! {
     /// What a miner does with a call. Behaviours stack: one may ask what it is laid over, and change what comes back.
@@ -93,7 +94,7 @@ family! {
         /// It asks in its own name; where a victim says nothing, what it is laid over answers.
         "copycat" => Copycat(CopycatArgs: Eq {
             /// uids of the axons that it asks, one a call.
-            victims: Vec<u32> [MINERS],
+            victims: Uids,
         }),
         /// Says what every other of its entry says to the same question.
         ///
@@ -154,8 +155,8 @@ family! {
         "two_faced" => TwoFaced(TwoFacedArgs {
             /// TAO that the caller has at least to be favoured; left out: any.
             least_stake: Option<f64> [TAO],
-            /// uids of callers that are favoured; none: all.
-            callers: Vec<u32> [NEURONS] = [],
+            /// uids of callers that are favoured; left out: all.
+            callers: Option<Uids> [UidSet(Whose::Neuron)],
             /// Favour nobody any more when the chain's protection of newcomers ends.
             while_immune: bool = false,
             /// Chance that a call that would be favoured is.

@@ -2,7 +2,7 @@
 
 use crate::at::{At, Tree};
 use crate::declare::forms;
-use crate::{Step, Steps, Victims};
+use crate::{Step, Steps, Uids};
 
 forms! {
     /// Something that is broken on purpose. The keys of the map say which kind of fault it is.
@@ -12,7 +12,7 @@ forms! {
             /// After the block of this step.
             at: Step,
             /// Who is killed.
-            kill: Victims,
+            kill: Uids,
             /// When it is started again; left out: never.
             restart_after: Option<Steps>,
         }),

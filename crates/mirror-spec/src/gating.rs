@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::declare::{family, keys};
-use crate::key::{Described, Family, Kind, Whose};
+use crate::key::{Described, Family, Kind};
 use crate::ranges::WIDTH;
 use crate::{DistributionArgs, NoArgs, Uids, Value};
 
@@ -69,10 +69,10 @@ family! {
         }),
         /// Another gating model with uids masked out, which are never asked.
         ///
-        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`. Whoever is masked out scores
+        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`, and `mask: [10]` is uid 10 alone. Whoever is masked out scores
         /// minus infinity, and is never asked, neither for its score nor in a random sample.
         "MaskedGatingModel" => MaskedGatingModel(MaskedGatingArgs {
-            /// The uids masked out: the first n, a range, or a list.
+            /// The uids masked out: a number is how many from 0 on, a text or a list names them.
             mask: Mask = 10,
             /// Who scores the others.
             gating_model: Box<GatingModel> [Component(unmasked)] = "ConstantGatingModel",
@@ -86,10 +86,8 @@ family! {
 pub enum Mask {
     /// The first so many.
     First(u32),
-    /// Both ends named.
-    Range(Uids),
-    /// One by one.
-    Uids(Vec<u32>),
+    /// Those that are named.
+    Uids(Uids),
 }
 
 impl Mask {
@@ -97,15 +95,11 @@ impl Mask {
     pub fn ranges(&self) -> Vec<std::ops::RangeInclusive<u32>> {
         match self {
             Self::First(count) => count.checked_sub(1).map(|last| 0..=last).into_iter().collect(),
-            Self::Range(Uids(range)) => vec![range.clone()],
-            Self::Uids(uids) => uids.iter().map(|uid| *uid..=*uid).collect(),
+            Self::Uids(uids) => uids.ranges().to_vec(),
         }
     }
 }
 
 impl Described for Mask {
-    const KIND: Kind = Kind::Either(
-        &Kind::Integer(1..=65_535),
-        &Kind::Either(&Uids::KIND, &Kind::List(&Kind::Uid(Whose::Miner))),
-    );
+    const KIND: Kind = Kind::Either(&Kind::Integer(1..=65_535), &Uids::KIND);
 }

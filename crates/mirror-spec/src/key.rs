@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use crate::notation::{Notation, UidNotation};
+use crate::notation::Notation;
 
 /// A doc comment as the compiler hands it over: a text a line, most of them with a leading space.
 #[derive(Debug, Clone, Copy)]
@@ -75,17 +75,19 @@ pub enum Kind {
     Either(&'static Kind, &'static Kind),
     /// A text in a notation of its own.
     Notation(&'static Notation),
-    /// One uid, which must be there.
-    Uid(Whose),
-    /// A text that names uids, all of which must be there.
-    UidText(&'static UidNotation, Whose),
+    /// A set of uids, all of which must be there: a number, a text as `0-2,5`, or a list of such.
+    UidSet(Whose),
+    /// A number of steps, with its unit or without: `20 steps` or `20`.
+    StepCount(RangeInclusive<i128>),
+    /// A step of the query, with its unit or without: `step 50` or `50`.
+    StepNumber(RangeInclusive<i128>),
     /// A list.
     List(&'static Kind),
     /// A list; a single item may stand without its brackets.
     OneOrMany(&'static Kind),
     /// A map from names of the user's own.
     Map(&'static Kind),
-    /// A map from uids of miners.
+    /// A map from uids of miners; several are written as [`Kind::UidSet`] are.
     ByUid(&'static Kind),
     /// A map of these keys and no others.
     Table(&'static Keys),

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, NeuronSettings, Query, RewardModel,
+    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, NeuronSettings, Query, RewardModel, Uids,
     ValidatorBehaviour,
 };
 
@@ -145,7 +144,7 @@ pub struct AxonLaunch {
     /// Its uid.
     pub uid: u32,
     /// Those that behave alike with it, itself among them.
-    pub group: RangeInclusive<u32>,
+    pub group: Uids,
     /// What it does with a call, the uppermost first, each laid over the next.
     pub behaviours: Vec<BehaviourSpec>,
 }

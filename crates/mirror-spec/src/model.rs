@@ -44,11 +44,11 @@ family! {
             /// The data set that miners answer from: a name, a path or `builtin`.
             data_path: String,
             /// Chance that a call is answered with nothing: one number for all, or by uid.
-            fail_rate: BTreeMap<u32, f64> [ByUid(&RATE)] = {},
+            fail_rate: BTreeMap<u32, f64> [Either(&RATE, &ByUid(&RATE))] = {},
             /// The fail rate of uids that are not named; 0 where `fail_rate` names some.
             baseline_fail_rate: f64 [RATE] = 0.1,
             /// Chance that a question is answered right: one number for all, or by uid.
-            fitness: BTreeMap<u32, f64> [ByUid(&RATE)] = {},
+            fitness: BTreeMap<u32, f64> [Either(&RATE, &ByUid(&RATE))] = {},
             /// The fitness of uids that are not named.
             baseline_fitness: f64 [RATE] = 0,
         }),
@@ -165,9 +165,9 @@ keys! {
         /// Keep the gating model's gradients and add to them, as Bittensor v4 does, instead of zeroing them.
         accumulate_gradients: bool = false,
         /// Steps from one record of the gating model's parameters to the next, for the table `parameters`; 0: never.
-        watch_every: u64 [Integer(0..=1_000_000)] = 10,
+        watch_every: u64 [StepCount(0..=1_000_000)] = 10,
         /// Steps from one checkpoint of the gating model to the next; 0: only at the end.
-        checkpoint_every: u64 [Integer(0..=1_000_000_000)] = 0,
+        checkpoint_every: u64 [StepCount(0..=1_000_000_000)] = 0,
         /// Version key of the weights.
         version_key: u64 = 400,
     }

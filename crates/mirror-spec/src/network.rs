@@ -64,10 +64,10 @@ keys! {
         bonds_moving_average: Option<u32> [Integer(0..=1_000_000)],
         /// How far bonds follow the clipped weights rather than the weights as set, 65,535 is fully; `today` alone.
         bonds_penalty: Option<u16>,
-        /// Whether bonds move by pair, as in Yuma 3; `today` alone; 1 is yes.
-        yuma3_on: Option<u16> [Integer(0..=1)],
-        /// Whether each pair has a rate of its own, where `yuma3_on`; 1 is yes.
-        liquid_alpha_on: Option<u16> [Integer(0..=1)],
+        /// Whether bonds move by pair, as in Yuma 3; `today` alone.
+        yuma3_on: Option<bool>,
+        /// Whether each pair has a rate of its own, where `yuma3_on`.
+        liquid_alpha_on: Option<bool>,
         /// The smallest share of new bonds under liquid alpha, 65,535 is all.
         alpha_low: Option<u16>,
         /// The largest share of new bonds under liquid alpha, 65,535 is all.
@@ -86,8 +86,8 @@ keys! {
         weights_set_rate_limit: Option<u64>,
         /// Smallest version key with which weights may be set; 0: any.
         weights_version_key: Option<u64>,
-        /// Whether weights are committed to first and revealed later, and cannot be set at once; 1 is yes.
-        commit_reveal_weights_enabled: Option<u16> [Integer(0..=1)],
+        /// Whether weights are committed to first and revealed later, and cannot be set at once.
+        commit_reveal_weights_enabled: Option<bool>,
         /// Epochs from a commitment to its reveal.
         commit_reveal_period: Option<u64>,
         /// Blocks that must lie between two announcements of an axon by one hotkey.
@@ -104,10 +104,10 @@ keys! {
         immunity_period: Option<u64>,
         /// Neurons past their immunity that are kept, so that not all newcomers replace them; `today` alone.
         min_non_immune_uids: Option<u16>,
-        /// Whether anybody can register; 1 is yes.
-        network_registration_allowed: Option<u16> [Integer(0..=1)],
-        /// Whether a hotkey can register by itself and for nothing; 1 is yes.
-        network_free_registration_allowed: Option<u16> [Integer(0..=1)],
+        /// Whether anybody can register.
+        network_registration_allowed: Option<bool>,
+        /// Whether a hotkey can register by itself and for nothing.
+        network_free_registration_allowed: Option<bool>,
         /// Most registrations in a block.
         max_registrations_per_block: Option<u16>,
         /// Registrations that are meant for an interval, 1 or more; three times as many are its most.
@@ -128,10 +128,25 @@ keys! {
 }
 
 impl Hyperparameters {
-    /// Those that are given, by their names.
+    /// Those that are given, by their names; a switch is 1 where it is on and 0 where it is off, as the chain has it.
     pub fn given(&self) -> BTreeMap<String, u64> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Rule {
+            Switch(bool),
+            Number(u64),
+        }
         let named = serde_json::to_value(self).and_then(serde_json::from_value);
-        named.expect("every field is a natural number or left out")
+        let named: BTreeMap<String, Rule> =
+            named.expect("every field is a switch, a natural number or left out");
+        let number = |rule| match rule {
+            Rule::Switch(on) => u64::from(on),
+            Rule::Number(number) => number,
+        };
+        named
+            .into_iter()
+            .map(|(name, rule)| (name, number(rule)))
+            .collect()
     }
 }
 
@@ -208,7 +223,7 @@ keys! {
     /// A group of validators and what they set weights by.
     pub struct ValidatorGroup {
         /// The validators of the group, counted from 0.
-        validators: Uids [UidText(Uids::NOTATION, Whose::ValidatorIndex)],
+        validators: Uids [UidSet(Whose::ValidatorIndex)],
         /// What it sets weights by.
         behaviour: ValidatorBehaviour,
     }

@@ -7,7 +7,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::key::{Described, Kind, Whose};
+use crate::key::{Described, Kind, MAX_UID, Whose};
+
+/// Characters of a long text that a message shows.
+const SHOWN: usize = 64;
 
 /// A text in a notation of its own.
 #[derive(Debug)]
@@ -18,19 +21,6 @@ pub struct Notation {
     pub pattern: &'static str,
     /// What is wrong with a text, if something is.
     pub check: fn(&str) -> Result<(), String>,
-    /// A text that is right.
-    pub example: &'static str,
-}
-
-/// A notation of uids.
-#[derive(Debug)]
-pub struct UidNotation {
-    /// What it is, for a message.
-    pub what: &'static str,
-    /// As a regular expression, for editors.
-    pub pattern: &'static str,
-    /// The uids that a text names, or what is wrong with it.
-    pub read: fn(&str) -> Result<RangeInclusive<u32>, String>,
     /// A text that is right.
     pub example: &'static str,
 }
@@ -56,39 +46,123 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Uids, Victims, Step, Steps, Device);
+as_text!(Uids, Step, Steps, Device);
 
-/// uids from one to another, both ends included: `3` or `0-11`.
+/// A set of uids, at least one, in the order in which a file names them: `3`, `0-11` or `0-2,5`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Uids(pub RangeInclusive<u32>);
-
-impl Uids {
-    /// The notation.
-    pub const NOTATION: &'static UidNotation = &UidNotation {
-        what: "a uid as in `3`, or a range of them as in `0-11`",
-        pattern: "^[0-9]+(-[0-9]+)?$",
-        read: |text| text.parse::<Self>().map(|uids| uids.0),
-        example: "0-1",
-    };
+pub struct Uids {
+    /// Both ends of each are included. No two overlap, and none continues the one before it.
+    ranges: Vec<RangeInclusive<u32>>,
 }
 
-impl Deref for Uids {
-    type Target = RangeInclusive<u32>;
+impl Uids {
+    /// How a file writes uids, for a message.
+    pub const WHAT: &'static str = "uids as in `3`, `0-11` or `0-2,5`, or a list of such";
+    /// A text that names uids, as a regular expression, for editors.
+    pub const PATTERN: &'static str = "^(uids? )?[0-9]+(-[0-9]+)?(, ?[0-9]+(-[0-9]+)?)*$";
 
-    fn deref(&self) -> &RangeInclusive<u32> {
-        &self.0
+    /// The uids of all of these ranges, whose ends are included.
+    ///
+    /// # Errors
+    /// A sentence where a uid is named twice or none is.
+    pub fn of_ranges(ranges: impl IntoIterator<Item = RangeInclusive<u32>>) -> Result<Self, String> {
+        let mut joined: Vec<RangeInclusive<u32>> = Vec::new();
+        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+            match joined.last_mut() {
+                Some(last) if last.end().checked_add(1) == Some(*range.start()) => {
+                    *last = *last.start()..=*range.end();
+                }
+                _ => joined.push(range),
+            }
+        }
+        let mut rising = joined.clone();
+        rising.sort_by_key(|range| *range.start());
+        let overlap = rising.windows(2).find(|two| two[1].start() <= two[0].end());
+        if let Some(two) = overlap {
+            return Err(format!("uid {} is named twice", two[1].start()));
+        }
+        if joined.is_empty() {
+            return Err("no uid is named".into());
+        }
+        Ok(Self { ranges: joined })
+    }
+
+    /// The uids as ranges, whose ends are included, in the order in which a file names them.
+    pub fn ranges(&self) -> &[RangeInclusive<u32>] {
+        &self.ranges
+    }
+
+    /// The uids, in the order in which a file names them.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ranges.iter().cloned().flatten()
+    }
+
+    /// Whether a uid is among them.
+    pub fn contains(&self, uid: &u32) -> bool {
+        self.ranges.iter().any(|range| range.contains(uid))
+    }
+
+    /// How many uids they are, 1 or more.
+    pub fn count(&self) -> usize {
+        let sizes = self
+            .ranges
+            .iter()
+            .map(|range| (range.end() - range.start()) as usize + 1);
+        sizes.sum()
+    }
+
+    /// The uid at this place of their order, from 0.
+    pub fn get(&self, index: usize) -> Option<u32> {
+        let mut left = u32::try_from(index).ok()?;
+        for range in &self.ranges {
+            let after_first = range.end() - range.start();
+            if left <= after_first {
+                return Some(range.start() + left);
+            }
+            left -= after_first + 1;
+        }
+        None
+    }
+
+    /// The smallest uid.
+    pub fn least(&self) -> u32 {
+        let starts = self.ranges.iter().map(|range| *range.start());
+        starts.min().expect("at least one uid is named")
+    }
+
+    /// The largest uid.
+    pub fn greatest(&self) -> u32 {
+        let ends = self.ranges.iter().map(|range| *range.end());
+        ends.max().expect("at least one uid is named")
+    }
+}
+
+impl From<u32> for Uids {
+    fn from(uid: u32) -> Self {
+        Self {
+            ranges: vec![uid..=uid],
+        }
     }
 }
 
 impl Display for Uids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.start(), self.end());
-        if first == last {
-            write!(f, "{first}")
-        } else {
-            write!(f, "{first}-{last}")
+        for (index, range) in self.ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}", range_text(range))?;
         }
+        Ok(())
+    }
+}
+
+/// A range of uids as a file writes it: `3` or `0-11`.
+pub fn range_text(range: &RangeInclusive<u32>) -> String {
+    let (first, last) = (range.start(), range.end());
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
     }
 }
 
@@ -96,64 +170,47 @@ impl FromStr for Uids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not_uids = || format!("`{text}` is not a uid as in `3`, or a range of them as in `0-11`");
-        let uid = |text: &str| text.trim().parse::<u32>().map_err(|_| not_uids());
-        let (first, last) = match text.split_once('-') {
-            Some((first, last)) => (uid(first)?, uid(last)?),
-            None => (uid(text)?, uid(text)?),
+        let not_uids = || {
+            let shown: String = text.chars().take(SHOWN).collect();
+            format!("`{shown}` does not name uids, as in `3`, `0-11` or `0-2,5`")
         };
-        if first > last {
-            return Err(format!("the range `{text}` ends before it begins"));
-        }
-        Ok(Self(first..=last))
+        let uid = |digits: &str| {
+            let digits = digits.trim();
+            if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+                return Err(not_uids());
+            }
+            let uid = digits.parse::<u32>().ok().filter(|uid| *uid <= MAX_UID);
+            uid.ok_or_else(|| format!("no uid is as large as that: the largest is {MAX_UID}"))
+        };
+        let range = |part: &str| {
+            let (first, last) = match part.split_once('-') {
+                Some((first, last)) => (uid(first)?, uid(last)?),
+                None => (uid(part)?, uid(part)?),
+            };
+            if first > last {
+                return Err(format!("the range `{first}-{last}` ends before it begins"));
+            }
+            Ok(first..=last)
+        };
+        let named = text.strip_prefix("uid ").or_else(|| text.strip_prefix("uids "));
+        let ranges: Result<Vec<_>, String> = named.unwrap_or(text).split(',').map(range).collect();
+        Self::of_ranges(ranges?)
     }
 }
 
 impl Described for Uids {
-    const KIND: Kind = Kind::UidText(Self::NOTATION, Whose::Miner);
+    const KIND: Kind = Kind::UidSet(Whose::Miner);
 }
 
-/// uids as a fault names them: `uid 5` or `uid 3-7`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Victims(pub Uids);
-
-impl Victims {
-    /// The notation.
-    pub const NOTATION: &'static UidNotation = &UidNotation {
-        what: "who, as in `uid 5` or `uid 3-7`",
-        pattern: "^uids? [0-9]+(-[0-9]+)?$",
-        read: |text| text.parse::<Self>().map(|victims| victims.0.0),
-        example: "uid 0",
-    };
+/// Reads a number of steps: `5 steps` or `1 step`.
+pub fn steps(text: &str) -> Option<u64> {
+    let number = text.strip_suffix("steps").or_else(|| text.strip_suffix("step"))?;
+    number.trim_end().parse().ok()
 }
 
-impl Deref for Victims {
-    type Target = RangeInclusive<u32>;
-
-    fn deref(&self) -> &RangeInclusive<u32> {
-        &self.0
-    }
-}
-
-impl Display for Victims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.0)
-    }
-}
-
-impl FromStr for Victims {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uids = text.strip_prefix("uid ").or_else(|| text.strip_prefix("uids "));
-        let uids = uids.ok_or_else(|| format!("`{text}` does not say who, as in `uid 5` or `uid 3-7`"))?;
-        uids.parse().map(Self)
-    }
-}
-
-impl Described for Victims {
-    const KIND: Kind = Kind::UidText(Self::NOTATION, Whose::Miner);
+/// Reads a step of the query: `step 80`.
+pub fn step(text: &str) -> Option<u64> {
+    text.strip_prefix("step ")?.trim().parse().ok()
 }
 
 /// A step of the query, counted from 0: `step 80`.
@@ -171,12 +228,11 @@ impl FromStr for Step {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text
-            .strip_prefix("step ")
-            .and_then(|number| number.trim().parse().ok());
-        number
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is not a step as in `step 80`"))
+        match (step(text), text.parse::<u64>()) {
+            (Some(step), _) => Ok(Self(step)),
+            (None, Ok(number)) => Err(format!("`{number}` has no unit: write `step {number}`")),
+            (None, Err(_)) => Err(format!("`{text}` is not a step as in `step 80`")),
+        }
     }
 }
 
@@ -204,11 +260,11 @@ impl FromStr for Steps {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix("steps").or_else(|| text.strip_suffix("step"));
-        match number.and_then(|number| number.trim_end().parse().ok()) {
-            Some(0) => Err("`0 steps` is no time at all; the least is `1 step`".into()),
-            Some(steps) => Ok(Self(steps)),
-            None => Err(format!("`{text}` is not a number of steps as in `5 steps`")),
+        match (steps(text), text.parse::<u64>()) {
+            (Some(0), _) => Err("`0 steps` is no time at all; the least is `1 step`".into()),
+            (Some(steps), _) => Ok(Self(steps)),
+            (None, Ok(number)) => Err(format!("`{number}` has no unit: write `{number} steps`")),
+            (None, Err(_)) => Err(format!("`{text}` is not a number of steps as in `5 steps`")),
         }
     }
 }
@@ -216,7 +272,7 @@ impl FromStr for Steps {
 impl Described for Steps {
     const KIND: Kind = Kind::Notation(&Notation {
         what: "a number of steps as in `5 steps`",
-        pattern: "^[1-9][0-9]* steps?$",
+        pattern: "^[1-9][0-9]* ?steps?$",
         check: |text| text.parse::<Self>().map(drop),
         example: "1 step",
     });

@@ -1,6 +1,6 @@
 //! Kinds that several keys share.
 
-use crate::key::{Kind, Whose};
+use crate::key::Kind;
 
 /// A chance.
 pub(crate) const RATE: Kind = Kind::Number(0.0..=1.0);
@@ -15,12 +15,8 @@ pub(crate) const TIMEOUT: Kind = Kind::Duration(0.001..=3_600.0);
 /// A delay of a call.
 pub(crate) const DELAY: Kind = Kind::Duration(0.0..=3_600.0);
 /// Steps of a query.
-pub(crate) const STEPS: Kind = Kind::Integer(1..=1_000_000_000);
+pub(crate) const STEPS: Kind = Kind::StepCount(1..=1_000_000_000);
 /// One text or several.
 pub(crate) const TEXTS: Kind = Kind::OneOrMany(&Kind::Text);
-/// One uid of a miner or several.
-pub(crate) const MINERS: Kind = Kind::OneOrMany(&Kind::Uid(Whose::Miner));
-/// One uid of a miner or a validator, or several.
-pub(crate) const NEURONS: Kind = Kind::OneOrMany(&Kind::Uid(Whose::Neuron));
 /// Why a key of the oldest files has no effect.
 pub(crate) const OLDEST_FORM: &str = "it belongs to the oldest form of these files";

@@ -25,7 +25,7 @@ family! {
         /// Weighs each uid by what it earned in the first steps, for ever.
         "stale" => Stale(StaleArgs: Copy Eq {
             /// The first step in which it asks nobody any more.
-            after: u64 [Integer(0..=1_000_000_000)],
+            after: u64 [StepNumber(0..=1_000_000_000)],
         }),
         /// Weighs each uid that serves an axon by chance, drawn anew each time.
         "random" => Random(NoArgs),

@@ -9,7 +9,7 @@ use crate::node_ops::{NodeOps, StartCause, Started};
 
 impl FaultKind for KillFault {
     fn uids(&self) -> &Uids {
-        &self.kill.0
+        &self.kill
     }
 
     fn applied_at(&self) -> Step {

@@ -115,8 +115,8 @@ impl Hold {
 fn by_process<'a, P>(faults: &'a [Fault], ops: &NodeOps<P>) -> Vec<(RangeInclusive<u32>, &'a Fault)> {
     let mut named = Vec::new();
     for fault in faults {
-        let uids = uids(fault).0.clone();
-        let mut processes: Vec<_> = uids.map(|uid| ops.spec.process_of(uid)).collect();
+        let mut processes: Vec<_> = uids(fault).iter().map(|uid| ops.spec.process_of(uid)).collect();
+        processes.sort_by_key(|process| *process.start());
         processes.dedup();
         named.extend(processes.into_iter().map(|process| (process, fault)));
     }
@@ -126,7 +126,7 @@ fn by_process<'a, P>(faults: &'a [Fault], ops: &NodeOps<P>) -> Vec<(RangeInclusi
 
 #[cfg(test)]
 mod tests {
-    use mirror_spec::{KillFault, Steps, Victims};
+    use mirror_spec::{KillFault, Steps};
 
     use super::*;
 
@@ -135,7 +135,7 @@ mod tests {
         let fault = |at, kill, restart_after: Option<u64>| {
             Fault::Kill(KillFault {
                 at: Step(at),
-                kill: Victims(Uids(kill)),
+                kill: Uids::of_ranges([kill]).expect("it is a set of uids"),
                 restart_after: restart_after.map(Steps),
             })
         };

@@ -21,8 +21,8 @@ impl Copycat {
 
     fn victim(&self, call: &Call) -> Option<u32> {
         let draw = self.context.seed.about_call("victim", &call.id);
-        let which = draw.below(self.args.victims.len() as u64)?;
-        self.args.victims.get(which as usize).copied()
+        let which = draw.below(self.args.victims.count() as u64)?;
+        self.args.victims.get(which as usize)
     }
 }
 

@@ -32,7 +32,6 @@ mod sybil;
 mod tardy;
 mod two_faced;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ use mirror_dataset::Dataset;
 use mirror_identity::{Hotkey, SecretKey};
 use mirror_proto::bittensor::ReturnCode;
 use mirror_seed::{CallId, Seed};
-use mirror_spec::BehaviourSpec;
+use mirror_spec::{BehaviourSpec, Uids};
 use tonic::{Code, async_trait};
 
 use crate::network::Network;
@@ -56,7 +55,7 @@ pub struct BehaviourContext {
     /// Secret key of the axon's hotkey.
     pub key: SecretKey,
     /// The uids that behave alike, including this one.
-    pub group: RangeInclusive<u32>,
+    pub group: Uids,
     /// Questions and answers.
     pub dataset: Arc<Dataset>,
     /// The two prompts of validators.

@@ -13,7 +13,7 @@ pub(super) struct Sybil {
 impl Sybil {
     pub(super) fn new(context: &BehaviourContext) -> Self {
         Self {
-            first: *context.group.start(),
+            first: context.group.least(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Passes on the calls of favoured callers and fails all others. A caller is favoured by its stake, by its uid, while
 //! this miner is immune, or by chance. All conditions that are set must hold.
 
-use mirror_spec::TwoFacedArgs;
+use mirror_spec::{TwoFacedArgs, Uids};
 use std::error::Error;
 use tonic::async_trait;
 
@@ -32,7 +32,7 @@ impl TwoFaced {
         if !self.context.seed.happens("favour", &call.id, *chance) {
             return false;
         }
-        if least_stake.is_none() && callers.is_empty() && !while_immune {
+        if least_stake.is_none() && callers.is_none() && !while_immune {
             return true;
         }
         match self.context.network.view(&call.id).await {
@@ -52,8 +52,8 @@ impl TwoFaced {
         let caller = call.caller.and_then(|hotkey| view.neuron(&hotkey));
         let stake = caller.map_or(0.0, |(_, neuron)| neuron.stake as f64 / RAO);
         let rich = self.args.least_stake.is_none_or(|least| stake >= least);
-        let named = |uid| self.args.callers.contains(&uid);
-        let known = self.args.callers.is_empty() || caller.is_some_and(|(uid, _)| named(uid));
+        let is_named = |callers: &Uids| caller.is_some_and(|(uid, _)| callers.contains(&uid));
+        let known = self.args.callers.as_ref().is_none_or(is_named);
         rich && known && (!self.args.while_immune || view.metagraph.is_immune(self.context.uid))
     }
 }

@@ -15,7 +15,7 @@ use mirror_spec::Latency;
 use mirror_spec::{
     BehaviourSpec, CachedArgs, ClimbingArgs, ConstantAnswerArgs, CopycatArgs, DegradingArgs, FailingArgs,
     Failure, FlappingArgs, HonestArgs, InjectingArgs, Malformation, MalformedArgs, NoArgs, OutsideArgs,
-    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs,
+    PaddingArgs, RepeatingArgs, SlowArgs, StuffingArgs, TardyArgs, TwoFacedArgs, Uids,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -267,7 +267,7 @@ async fn cached_answers_are_few_and_ignore_the_question() {
 /// The copycat calls with its own hotkey, so the victim draws for the copycat and not for the copycat's caller.
 #[tokio::test]
 async fn a_copycat_gives_the_answer_of_its_victim() {
-    let copycat = BehaviourSpec::Copycat(CopycatArgs { victims: vec![1] });
+    let copycat = BehaviourSpec::Copycat(CopycatArgs { victims: 1.into() });
     let fails = BehaviourSpec::Failing(FailingArgs {
         chance: 0.5,
         how: Failure::Nothing,
@@ -291,7 +291,7 @@ async fn a_copycat_gives_the_answer_of_its_victim() {
 async fn copycats_of_each_other_do_not_loop() {
     let of = |victim| {
         BehaviourSpec::Copycat(CopycatArgs {
-            victims: vec![victim],
+            victims: Uids::from(victim),
         })
     };
     let miner = Miner::behaving(&[(0, vec![of(1), HONEST]), (1, vec![of(0), HONEST])]).await;
@@ -553,7 +553,7 @@ async fn a_climber_keeps_the_trick_with_the_highest_reward() {
 
 const TWO_FACED: TwoFacedArgs = TwoFacedArgs {
     least_stake: None,
-    callers: Vec::new(),
+    callers: None,
     while_immune: false,
     chance: 1.0,
     to_others: Failure::Unavailable,
@@ -601,10 +601,8 @@ async fn two_faced_favours_callers_with_stake() {
 
 #[tokio::test]
 async fn two_faced_favours_its_accomplice() {
-    for (callers, answered) in [
-        (vec![VALIDATOR], [true, false]),
-        (vec![VALIDATOR + 1], [false, false]),
-    ] {
+    for (callers, answered) in [(VALIDATOR, [true, false]), (VALIDATOR + 1, [false, false])] {
+        let callers = Some(callers.into());
         let args = TwoFacedArgs { callers, ..TWO_FACED };
         assert_eq!(favoured(args, 0).await, answered);
     }

@@ -22,7 +22,7 @@ use mirror_proto::mirror::v1::{
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
-use mirror_spec::{BehaviourSpec, HonestArgs};
+use mirror_spec::{BehaviourSpec, HonestArgs, Uids};
 use mirror_subtensor_client::transaction;
 use mirror_telemetry::TraceContext;
 use mirror_test_support::{launch, loopback};
@@ -198,6 +198,7 @@ pub(crate) fn launch(
 ) -> Launch<MinerLaunch> {
     let uids = axons.iter().map(|(uid, _)| *uid);
     let group = uids.clone().min().unwrap_or_default()..=uids.max().unwrap_or_default();
+    let group = Uids::of_ranges([group]).expect("there is an axon");
     let axon = |(uid, behaviours): &(u32, Vec<BehaviourSpec>)| AxonLaunch {
         uid: *uid,
         group: group.clone(),

@@ -147,7 +147,7 @@ mod tests {
     use crate::training::Gradients;
     use mirror_spec::{
         ConstantArgs, ConstantGatingArgs, Distribution, DistributionArgs, Mask, MaskedGatingArgs, NoArgs,
-        RandomGatingArgs, Uids, Value,
+        RandomGatingArgs, Value,
     };
 
     fn built(spec: &Spec, num_nodes: u32, topk: u32) -> Box<dyn GatingModel> {
@@ -241,7 +241,13 @@ mod tests {
         };
         let none = f32::NEG_INFINITY;
         assert_eq!(masked(Mask::First(2)), [none, none, 1.0, 1.0]);
-        assert_eq!(masked(Mask::Range(Uids(1..=2))), [1.0, none, none, 1.0]);
-        assert_eq!(masked(Mask::Uids(vec![0, 3])), [none, 1.0, 1.0, none]);
+        assert_eq!(
+            masked(Mask::Uids("1-2".parse().expect("it names uids"))),
+            [1.0, none, none, 1.0]
+        );
+        assert_eq!(
+            masked(Mask::Uids("0,3".parse().expect("it names uids"))),
+            [none, 1.0, 1.0, none]
+        );
     }
 }

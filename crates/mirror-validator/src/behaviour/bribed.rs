@@ -3,21 +3,19 @@
 //! It exploits that a small enough deviation passes the consensus. If the other validators give those miners less, the
 //! bought weight is clipped, and the validator's trust falls by the same amount.
 
-use std::ops::RangeInclusive;
-
-use mirror_spec::BribedArgs;
+use mirror_spec::{BribedArgs, Uids};
 
 use super::{Behaviour, WeightInputs};
 
 pub(super) struct Bribed {
-    members: RangeInclusive<u32>,
+    members: Uids,
     part: f32,
 }
 
 impl Bribed {
     pub(super) fn new(args: &BribedArgs) -> Self {
         Self {
-            members: args.members.0.clone(),
+            members: args.members.clone(),
             part: args.part,
         }
     }
@@ -27,7 +25,7 @@ impl Behaviour for Bribed {
     fn weigh(&self, known: WeightInputs<'_>) -> Vec<f32> {
         let earned = known.earned();
         let all: f32 = earned.iter().sum();
-        let members = self.members.clone().count() as f32;
+        let members = self.members.count() as f32;
         let weigh = |(uid, earned): (u32, f32)| {
             let honest = if all > 0.0 {
                 earned / all * (1.0 - self.part)
@@ -53,7 +51,7 @@ mod tests {
     #[test]
     fn half_of_the_weight_is_bought_and_half_is_earned() {
         let bribed = Bribed::new(&BribedArgs {
-            members: mirror_spec::Uids(2..=3),
+            members: "2-3".parse().expect("it names uids"),
             part: 0.5,
         });
         assert_eq!(

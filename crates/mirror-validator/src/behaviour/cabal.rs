@@ -3,20 +3,18 @@
 //! It exploits that emission follows weights. The consensus should stop it: weight above what more than half of the
 //! stake gives is clipped, so a cabal with less stake gains nothing from it.
 
-use std::ops::RangeInclusive;
-
-use mirror_spec::CabalArgs;
+use mirror_spec::{CabalArgs, Uids};
 
 use super::{Behaviour, WeightInputs};
 
 pub(super) struct Cabal {
-    members: RangeInclusive<u32>,
+    members: Uids,
 }
 
 impl Cabal {
     pub(super) fn new(args: &CabalArgs) -> Self {
         Self {
-            members: args.members.0.clone(),
+            members: args.members.clone(),
         }
     }
 }
@@ -36,7 +34,7 @@ mod tests {
     #[test]
     fn members_get_equal_weight_and_the_others_none() {
         let cabal = Cabal::new(&CabalArgs {
-            members: mirror_spec::Uids(1..=2),
+            members: "1-2".parse().expect("it names uids"),
         });
         assert_eq!(
             weighed(&cabal, &[0.9, 0.0, 0.1, 0.5], &[0; 4]),

@@ -92,10 +92,10 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
     for group in &experiment.network.validator_groups {
         match &group.behaviour {
             ValidatorBehaviour::Cabal(args) => {
-                validators.extend(group.validators.0.clone());
-                members.extend(args.members.0.clone());
+                validators.extend(group.validators.iter());
+                members.extend(args.members.iter());
             }
-            _ => group.validators.0.clone().for_each(|index| {
+            _ => group.validators.iter().for_each(|index| {
                 validators.remove(&index);
             }),
         }
