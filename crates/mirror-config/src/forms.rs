@@ -282,8 +282,8 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     analysis.put("plot", key_origin, Node::new(Content::Map(plots), origin));
 }
 
-/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`. Beside a name that is not
-/// known, whatever can be an argument and no key of the group is one.
+/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`. Beside a name that is
+/// not known, whatever can be an argument and no key of the group is one.
 ///
 /// `keys` are those of the group. On a map of other keys it does nothing.
 pub(crate) fn gather_arguments(group: &mut Node, keys: &'static Keys) {

@@ -69,8 +69,9 @@ family! {
         }),
         /// Another gating model with uids masked out, which are never asked.
         ///
-        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`, and `mask: [10]` is uid 10 alone. Whoever is masked out scores
-        /// minus infinity, and is never asked, neither for its score nor in a random sample.
+        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`, and `mask: [10]` is uid 10
+        /// alone. Whoever is masked out scores minus infinity, and is never asked, neither for its score nor in a
+        /// random sample.
         "MaskedGatingModel" => MaskedGatingModel(MaskedGatingArgs {
             /// The uids masked out: a number is how many from 0 on, a text or a list names them.
             mask: Mask = 10,
