@@ -268,7 +268,37 @@ impl Chain {
     }
 }
 
+/// Blocks that a node closes by itself after the last step, at most, until an epoch comes; with a tempo of as many or
+/// more it closes none.
+pub const SETTLING_BLOCKS: u64 = 10_001;
+
+/// The first block of `from` and those after it with which an epoch comes. `None` if none ever does.
+pub fn next_epoch(from: Block, netuid: u16, tempo: u64) -> Option<Block> {
+    let epoch = tempo.saturating_add(1);
+    let shift = u64::from(netuid) + 1;
+    let number = from.0.saturating_add(shift).div_ceil(epoch);
+    (tempo != 0).then(|| Block(number.saturating_mul(epoch).saturating_sub(shift)))
+}
+
 /// Epochs fall on blocks as they do on the real chain: each `tempo + 1` blocks, shifted by the number of the subnet.
 fn epoch_is_due(block: Block, netuid: u16, tempo: u64) -> bool {
     tempo != 0 && (block.0 + u64::from(netuid) + 1).is_multiple_of(tempo.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_epoch_is_the_first_block_that_is_due() {
+        for (netuid, tempo) in [(0, 1), (1, 9), (1, 10), (7, 99), (65_535, 360)] {
+            for from in (1..1_000).map(Block) {
+                let due = (from.0..)
+                    .map(Block)
+                    .find(|&block| epoch_is_due(block, netuid, tempo));
+                assert_eq!(next_epoch(from, netuid, tempo), due);
+            }
+        }
+        assert_eq!(next_epoch(Block(1), 1, 0), None);
+    }
 }

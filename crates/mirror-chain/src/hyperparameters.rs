@@ -144,6 +144,15 @@ hyperparameters! {
     burn_increase: u16,
 }
 
+/// Why a hyperparameter has no effect beside the values of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unused {
+    /// Only this set of rules reads it, and the other one holds.
+    ReadBy(RuleSet),
+    /// It is read only where the hyperparameter of this name is 1, and it is 0.
+    Needs(&'static str),
+}
+
 /// A hyperparameter that cannot be what it should be set to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HyperparameterError {
@@ -276,6 +285,40 @@ impl Hyperparameters {
             && self.alpha_low <= self.alpha_high
             && i16::try_from(self.alpha_sigmoid_steepness).is_ok()
             && u64::from(self.activity_cutoff_factor) <= 1_000_000
+    }
+
+    /// Why the hyperparameter of this name has no effect on the chain beside the others, whatever is asked of the chain.
+    /// `None` if it can have one.
+    pub fn unused(&self, name: &str) -> Option<Unused> {
+        let is_today = self.rule_set == RuleSet::Today;
+        match name {
+            "activity_cutoff" if is_today => Some(Unused::ReadBy(RuleSet::Classic)),
+            "activity_cutoff_factor"
+            | "stake_threshold"
+            | "bonds_penalty"
+            | "yuma3_on"
+            | "liquid_alpha_on"
+            | "alpha_low"
+            | "alpha_high"
+            | "alpha_sigmoid_steepness"
+            | "min_non_immune_uids"
+            | "burn_half_life"
+            | "burn_increase"
+                if !is_today =>
+            {
+                Some(Unused::ReadBy(RuleSet::Today))
+            }
+            "liquid_alpha_on" | "alpha_low" | "alpha_high" | "alpha_sigmoid_steepness" if !self.yuma3_on => {
+                Some(Unused::Needs("yuma3_on"))
+            }
+            "alpha_low" | "alpha_high" | "alpha_sigmoid_steepness" if !self.liquid_alpha_on => {
+                Some(Unused::Needs("liquid_alpha_on"))
+            }
+            "commit_reveal_period" if !self.commit_reveal_weights_enabled => {
+                Some(Unused::Needs("commit_reveal_weights_enabled"))
+            }
+            _ => None,
+        }
     }
 
     /// Blocks without new weights after which a validator does not count.

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, Chain, ClosedBlock, DispatchError, Metagraph, NotHeld, Submitted};
+use mirror_chain::{
+    Block, Chain, ClosedBlock, DispatchError, Metagraph, NotHeld, SETTLING_BLOCKS, Submitted,
+};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -28,9 +30,6 @@ const WAITING_CALLS: usize = 1_024;
 
 /// Most calls worked off before the log is written and they are answered.
 const BATCH: usize = 256;
-
-/// Blocks that may close by themselves until an epoch comes.
-const SETTLING_BLOCKS: u64 = 10_001;
 
 /// Time between two times that the log is brought to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
