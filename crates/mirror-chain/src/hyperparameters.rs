@@ -276,7 +276,7 @@ impl Hyperparameters {
     };
 
     /// Whether every number is within its bounds, alone and beside the others.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         (1..=MAX_UIDS).contains(&self.max_allowed_uids)
             && self.target_registrations_per_interval > 0
             && self.burn_increase >= 100

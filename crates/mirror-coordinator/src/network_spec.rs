@@ -19,7 +19,7 @@ use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
     SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_spec::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
+use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network};
 
 use crate::data::Prepared;
 use crate::fault;
@@ -27,9 +27,6 @@ use crate::uid_assignment::UidAssignment;
 
 /// Rao in a TAO.
 const RAO: f64 = 1e9;
-
-/// TAO staked by a validator unless the file says otherwise.
-const STAKE: f64 = 1_000.0;
 
 /// Blocks after which the chain's node writes a snapshot in place of its log.
 const SNAPSHOT_BLOCKS: u64 = 1_024;
@@ -295,7 +292,7 @@ impl NetworkSpec {
             netuid: self.metagraph().netuid,
             block: chain.block,
             rules: self.network().chain,
-            hyperparameters: self.hyperparameters(chain),
+            hyperparameters: self.network().changed_hyperparameters(chain),
             owner: Some(GenesisOwner {
                 hotkey: SecretKey::hotkey(&seed, Owner::Subnet).public().hex(),
                 coldkey: SecretKey::coldkey(&seed, Owner::Subnet).public().hex(),
@@ -306,26 +303,8 @@ impl NetworkSpec {
         }
     }
 
-    /// What the file says, and in a small network the epochs' length, which the component has.
-    fn hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
-        let mut hyperparameters = match self.network().chain {
-            ChainPreset::Small => ["tempo", "validator_epoch_length"]
-                .map(|name| (name.to_owned(), chain.epoch_length))
-                .into(),
-            ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
-        };
-        hyperparameters.extend(self.network().hyperparameters.given());
-        hyperparameters
-    }
-
     fn stake(&self, index: u32) -> u64 {
-        let stakes = &self.network().stakes;
-        let tao = stakes
-            .get(index as usize)
-            .or(stakes.last())
-            .copied()
-            .unwrap_or(STAKE);
-        (tao * RAO) as u64
+        (self.network().stake_of(index) * RAO) as u64
     }
 
     /// As the last group that names the uid says, over an honest one as the dendrite pool says.
