@@ -27,7 +27,7 @@ fn lines(ended: &Ended) -> Vec<Value> {
         .unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
-/// `check` finds the examples sound, and shows three problems of a wrong file with their three places; so does its
+/// `check` finds the examples valid, and shows three problems of a wrong file with their three places; so does its
 /// JSON.
 #[test]
 fn check_tells_every_problem_and_its_place() {

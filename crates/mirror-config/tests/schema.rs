@@ -93,8 +93,8 @@ fn file_with(family: &Family, component: &Value) -> Value {
     file
 }
 
-/// What two rules between keys refuse, whatever stands elsewhere: more outputs than asked for, or fewer than there are
-/// miners.
+/// What rules between keys refuse, whatever stands elsewhere: more outputs than asked for, fewer than there are miners,
+/// and rules of the chain that go with no others.
 fn is_told_by_a_rule(told: &str) -> bool {
     [
         "but the network has",
@@ -102,6 +102,8 @@ fn is_told_by_a_rule(told: &str) -> bool {
         "are too many",
         "does not say how many rows",
         "less than `p50`",
+        "its rules allow",
+        "contradict each other",
     ]
     .iter()
     .any(|rule| told.contains(rule))

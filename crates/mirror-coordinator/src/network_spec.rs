@@ -10,6 +10,7 @@ use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_runs::Layout;
 use mirror_seed::Seed;
+use mirror_snapshot::Snapshot;
 use mirror_spec::Latency;
 use mirror_spec::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
@@ -69,12 +70,7 @@ impl NetworkSpec {
         data: Prepared,
         log: &str,
     ) -> anyhow::Result<Self> {
-        let validators = experiment.network.validators;
-        let assignment = match &data.metagraph {
-            Some(snapshot) => UidAssignment::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
-            None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
-        };
-        assignment.check(experiment)?;
+        let assignment = assignment(experiment, model, data.metagraph.as_ref())?;
         Ok(Self {
             assignment,
             seed: experiment.seed,
@@ -364,8 +360,29 @@ impl NetworkSpec {
     }
 }
 
+/// Who plays which uid, in the subnet of a metagraph if there is one.
+///
+/// # Errors
+/// The file names more validators than the metagraph has permits, or uids that it does not have.
+pub(crate) fn assignment(
+    experiment: &Experiment,
+    model: &Model,
+    metagraph: Option<&Snapshot>,
+) -> anyhow::Result<UidAssignment> {
+    let validators = experiment.network.validators;
+    let assignment = match metagraph {
+        Some(snapshot) => UidAssignment::of_snapshot(snapshot, validators, &Seed::root(experiment.seed))?,
+        None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
+    };
+    assignment.check(experiment)?;
+    Ok(assignment)
+}
+
 /// Stake that others' coldkeys gave to the first validator.
-fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
+///
+/// # Errors
+/// The file names a coldkey that is none.
+pub(crate) fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
     let SubtensorSpec::DummySubtensor(chain) = &model.subtensor else {
         return Ok(Vec::new());
     };

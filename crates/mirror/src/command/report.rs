@@ -1,7 +1,7 @@
 //! `mirror report`: the report of a run, made again from its tables.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
@@ -30,14 +30,18 @@ pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Resul
             "the analysis requires no run: name a query's id, a run's id or a path under `analysis.requires`"
         );
     }
-    for required in requires {
-        let path = match newest_of_query(runs_dir, required)? {
-            Some(path) => path,
-            None => place::run(runs_dir, required)?,
-        };
-        write(&path)?;
+    for name in requires {
+        write(&required(runs_dir, name)?)?;
     }
     Ok(Status::Done)
+}
+
+/// The run that an analysis requires by this name: the newest of the query that is called so, else an id or a path.
+pub(super) fn required(runs_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    match newest_of_query(runs_dir, name)? {
+        Some(path) => Ok(path),
+        None => place::run(runs_dir, name),
+    }
 }
 
 /// Writes the report of a group.
@@ -61,7 +65,7 @@ fn write(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The newest run whose query has this id.
-fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<std::path::PathBuf>> {
+fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<PathBuf>> {
     for listed in mirror_runs::runs(runs_dir)? {
         let resolved = mirror_runs::Layout::new(&listed.path).resolved();
         // A run whose experiment cannot be read is not the one that is meant.

@@ -73,7 +73,7 @@ impl RunOutcome {
             eprintln!("the run {word}: {reason}");
         } else {
             for step in never_came {
-                eprintln!("what the schedule has at step {step} did not happen: the step never came");
+                eprintln!("the fault scheduled for step {step} never fired: the run ended before that step");
             }
         }
         write!(out, "{}", expectations::in_words(&self.expectations))?;
