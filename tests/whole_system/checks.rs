@@ -92,6 +92,7 @@ fn weights_that_check_says_never_count_pay_no_miner() {
             "commit_reveal_weights_enabled: 1, commit_reveal_period: {period}"
         ))
     };
+    let late = "model.subtensor.args.block=50".to_owned();
     let steps = |steps| format!("query.method.args.max_iter={steps}");
     for (setting, with_effect) in [
         (vec![steps(9)], vec![steps(10)]),
@@ -112,6 +113,11 @@ fn weights_that_check_says_never_count_pay_no_miner() {
             vec![rule("max_allowed_validators: 1")],
         ),
         (vec![reveal(4)], vec![reveal(3)]),
+        // The rate limit counts from the genesis, unless the chain begins with block 1.
+        (
+            vec![rule("weights_set_rate_limit: 43"), late.clone()],
+            vec![rule("weights_set_rate_limit: 42"), late],
+        ),
         (
             vec![rule("activity_cutoff: 7"), steps(30)],
             vec![rule("activity_cutoff: 8"), steps(30)],

@@ -91,7 +91,7 @@ fn chain(rules: Hyperparameters) -> Option<Chain> {
 struct Numbers(u64);
 
 impl Numbers {
-    /// SplitMix64, below `bound`.
+    /// `SplitMix64`, below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

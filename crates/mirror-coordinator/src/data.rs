@@ -152,17 +152,16 @@ pub fn prepare(
         origins.push(format!("{} of {all} questions from {}", rows.len(), found.origin));
         questions = Some(keep(&rows)?);
     }
-    let answers = match answers {
-        Some(answers) => answers,
-        None => {
-            let found = sources.answers(pool_path)?;
-            origins.push(format!(
-                "miners answer from {} rows of {}",
-                found.rows.len(),
-                found.origin
-            ));
-            keep(&found.rows)?
-        }
+    let answers = if let Some(answers) = answers {
+        answers
+    } else {
+        let found = sources.answers(pool_path)?;
+        origins.push(format!(
+            "miners answer from {} rows of {}",
+            found.rows.len(),
+            found.origin
+        ));
+        keep(&found.rows)?
     };
     let metagraph = sources.metagraph(experiment)?;
     if let (Some(snapshot), Some(path)) = (&metagraph, &experiment.network.metagraph) {

@@ -442,13 +442,13 @@ impl Schedule<'_> {
     fn explained(&self, lost: &Lost) -> Nothing {
         let of_chain = self.of_chain;
         let rules = of_chain.rules;
-        let last = self.last_of_steps();
+        let end = self.last_of_steps();
         match *lost {
             Lost::TooSoon { block, last_update } => Nothing {
                 origin: of_chain.blame("weights_set_rate_limit"),
                 cause: format!(
                     "weights are first set in block {block}, {} blocks after the chain began, and at least {} have to \
-                     lie between two settings (`weights_set_rate_limit`), in a run of {last} blocks",
+                     lie between two settings (`weights_set_rate_limit`), in a run of {end} blocks",
                     block - last_update,
                     rules.weights_set_rate_limit
                 ),
@@ -466,7 +466,7 @@ impl Schedule<'_> {
                 origin: of_chain.blame("commit_reveal_period"),
                 cause: format!(
                     "weights that are committed to in block {block} are revealed from block {reveal} on \
-                     (`commit_reveal_period: {}`, with {} blocks to an epoch), and the last step's block is {last}",
+                     (`commit_reveal_period: {}`, with {} blocks to an epoch), and the last step's block is {end}",
                     rules.commit_reveal_period,
                     rules.tempo.saturating_add(1)
                 ),

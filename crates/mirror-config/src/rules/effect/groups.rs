@@ -29,9 +29,9 @@ impl Left {
     /// Takes out the uids of an entry. Returns whether there were any left.
     fn take(&mut self, uids: &RangeInclusive<u32>) -> bool {
         let taken: Vec<u32> = self.0.range(uids.clone()).copied().collect();
-        taken.iter().for_each(|uid| {
+        for uid in &taken {
             self.0.remove(uid);
-        });
+        }
         !taken.is_empty()
     }
 }
