@@ -4,6 +4,7 @@ mod acknowledged;
 mod bad_input;
 mod behaviours;
 mod checkpoints;
+mod checks;
 mod commands;
 mod commit_reveal;
 mod ending;

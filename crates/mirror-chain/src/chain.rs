@@ -283,8 +283,38 @@ impl Chain {
     }
 }
 
+/// Maximum number of blocks that a node closes after the last step until an epoch runs. With a tempo of this many blocks
+/// or more it closes none.
+pub const SETTLING_BLOCKS: u64 = 10_001;
+
+/// Returns the first block, `from` or later, with which an epoch runs. `None` if none ever does.
+pub fn next_epoch(from: Block, netuid: u16, tempo: u64) -> Option<Block> {
+    let epoch = tempo.saturating_add(1);
+    let shift = u64::from(netuid) + 1;
+    let number = from.0.saturating_add(shift).div_ceil(epoch);
+    (tempo != 0).then(|| Block(number.saturating_mul(epoch).saturating_sub(shift)))
+}
+
 /// Returns whether an epoch is due. As on the real chain, epochs run every `tempo + 1` blocks, shifted by the number of
 /// the subnet. A tempo of 0 disables them.
 fn epoch_is_due(block: Block, netuid: u16, tempo: u64) -> bool {
     tempo != 0 && (block.0 + u64::from(netuid) + 1).is_multiple_of(tempo.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_epoch_is_the_first_block_that_is_due() {
+        for (netuid, tempo) in [(0, 1), (1, 9), (1, 10), (7, 99), (65_535, 360)] {
+            for from in (1..1_000).map(Block) {
+                let due = (from.0..from.0 + 1_000)
+                    .map(Block)
+                    .find(|&block| epoch_is_due(block, netuid, tempo));
+                assert_eq!(next_epoch(from, netuid, tempo), due);
+            }
+        }
+        assert_eq!(next_epoch(Block(1), 1, 0), None);
+    }
 }

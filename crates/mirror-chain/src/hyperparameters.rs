@@ -148,6 +148,15 @@ hyperparameters! {
     burn_increase: u16,
 }
 
+/// Why a hyperparameter has no effect, given the values of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unused {
+    /// Only this rule set reads it, and the other one is in force.
+    ReadBy(RuleSet),
+    /// It is read only if the hyperparameter of this name is 1, and that is 0.
+    Needs(&'static str),
+}
+
 /// The error returned when a hyperparameter cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HyperparameterError {
@@ -276,7 +285,7 @@ impl Hyperparameters {
     };
 
     /// Returns whether every number is within its bounds, on its own and relative to the others.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         (1..=MAX_UIDS).contains(&self.max_allowed_uids)
             && self.target_registrations_per_interval > 0
             && self.burn_increase >= 100
@@ -285,6 +294,40 @@ impl Hyperparameters {
             && self.alpha_low <= self.alpha_high
             && i16::try_from(self.alpha_sigmoid_steepness).is_ok()
             && u64::from(self.activity_cutoff_factor) <= 1_000_000
+    }
+
+    /// Returns why the hyperparameter of this name has no effect, given the values of the others, whatever calls the
+    /// chain receives. `None` if it can have an effect.
+    pub fn unused(&self, name: &str) -> Option<Unused> {
+        let is_today = self.rule_set == RuleSet::Today;
+        match name {
+            "activity_cutoff" if is_today => Some(Unused::ReadBy(RuleSet::Classic)),
+            "activity_cutoff_factor"
+            | "stake_threshold"
+            | "bonds_penalty"
+            | "yuma3_on"
+            | "liquid_alpha_on"
+            | "alpha_low"
+            | "alpha_high"
+            | "alpha_sigmoid_steepness"
+            | "min_non_immune_uids"
+            | "burn_half_life"
+            | "burn_increase"
+                if !is_today =>
+            {
+                Some(Unused::ReadBy(RuleSet::Today))
+            }
+            "liquid_alpha_on" | "alpha_low" | "alpha_high" | "alpha_sigmoid_steepness" if !self.yuma3_on => {
+                Some(Unused::Needs("yuma3_on"))
+            }
+            "alpha_low" | "alpha_high" | "alpha_sigmoid_steepness" if !self.liquid_alpha_on => {
+                Some(Unused::Needs("liquid_alpha_on"))
+            }
+            "commit_reveal_period" if !self.commit_reveal_weights_enabled => {
+                Some(Unused::Needs("commit_reveal_weights_enabled"))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the number of blocks without new weights after which a validator is inactive.

@@ -148,7 +148,8 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     match serde_yaml::from_value(resolved.to_yaml()) {
         Ok(mut experiment) => {
             rules::settle(&mut experiment, file);
-            Some(experiment)
+            rules::effect::check(&experiment, file, findings);
+            (!findings.iter().any(Finding::is_error)).then_some(experiment)
         }
         Err(error) => {
             findings.push(Finding::error(

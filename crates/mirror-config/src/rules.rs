@@ -3,6 +3,8 @@
 //! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
 //! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
 
+pub(crate) mod effect;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -12,7 +14,7 @@ use mirror_spec::notation::range_text;
 use mirror_spec::{
     BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
     GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
-    NeuronSettings, SampleMethod, SequentialGatingArgs, Step, SubtensorSpec, TrainArgs, Uids,
+    NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
 };
 
 use crate::check::NamedUids;
@@ -53,7 +55,6 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         inherited_rates,
         started_from,
         running_chain,
-        faults_in_time,
         faults_need_steps,
     ];
     for rule in rules {
@@ -470,25 +471,6 @@ fn running_chain(file: Walked<'_>, found: &mut Vec<Finding>) {
             origin(file.resolved.network().metagraph()),
             "`network.metagraph` is what a chain starts from, and `Subtensor` is one that runs already",
         );
-    }
-}
-
-fn faults_in_time(file: Walked<'_>, found: &mut Vec<Finding>) {
-    let method = file.resolved.query().inner().method();
-    let Some(steps) = method.args::<TrainArgs>().max_iter().get() else {
-        return;
-    };
-    for fault in file.resolved.faults().items() {
-        let at = fault.at();
-        if let Some(Step(step)) = at.get().filter(|step| step.0 >= steps) {
-            found.push(
-                Finding::warning(
-                    origin(at),
-                    format!("step {step} never comes: the query has {steps} steps, from 0"),
-                )
-                .with_help("name an earlier step, or raise `max_iter`"),
-            );
-        }
     }
 }
 

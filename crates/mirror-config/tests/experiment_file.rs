@@ -445,7 +445,7 @@ fn unknown_names_are_told_with_the_nearest() {
 
 #[test]
 fn an_argument_that_a_component_does_not_take_is_a_warning() {
-    let loaded = sound(&SOUND.replace("{max_iter: 10}", "{max_iter: 10, max_itr: 3}"));
+    let loaded = sound(&SOUND.replace("{max_iter: 10}", "{max_iter: 100, max_itr: 3}"));
     let [warning] = loaded.warnings.problems.as_slice() else {
         panic!("{}", loaded.warnings.plain())
     };
@@ -456,7 +456,7 @@ fn an_argument_that_a_component_does_not_take_is_a_warning() {
     );
     assert_eq!(
         warning.place.map(|place| (place.line, place.column)),
-        Some((16, 26))
+        Some((16, 27))
     );
 }
 

@@ -111,8 +111,8 @@ fn every_example_is_valid() {
     }
 }
 
-/// What two rules between keys refuse, whatever stands elsewhere: more outputs than asked for, or fewer than there are
-/// miners.
+/// Whether a message comes from a rule between keys that refuses the value whatever else the file contains: more outputs
+/// than uids asked, fewer than miners, or hyperparameters that contradict each other.
 fn is_told_by_a_rule(told: &str) -> bool {
     [
         "but the network has",
@@ -120,6 +120,8 @@ fn is_told_by_a_rule(told: &str) -> bool {
         "are too many",
         "does not say how many rows",
         "less than `p50`",
+        "its rules allow",
+        "contradict each other",
     ]
     .iter()
     .any(|rule| told.contains(rule))

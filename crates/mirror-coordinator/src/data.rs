@@ -4,12 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use mirror_dataset::{Request, Resolved, Row, Sample, Schema, compile_cached, resolve};
+use mirror_dataset::{Request, ResolveError, Resolved, Row, Sample, Schema, compile_cached, resolve};
 use mirror_hub::Places;
+use mirror_hub::model::ModelError;
 use mirror_metagraph_file::MetagraphFile;
-use mirror_spec::{DendritePool, Experiment, GatingModel, Model, RewardModel};
+use mirror_spec::{Data, DendritePool, Experiment, GatingModel, Model, RewardModel};
 
 use crate::models::ModelSearch;
+use crate::network_spec;
 
 /// Compiled data sets with their origins, and models with their folders.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,75 @@ pub enum Network {
     Forbidden,
 }
 
+/// What there is on this machine of what an experiment names, as [`look`] finds it.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What a run cannot use, a sentence each.
+    pub problems: Vec<String>,
+    /// What is not on this machine, and was not looked at.
+    pub unseen: Vec<String>,
+    /// The number of questions that a query asks of the data.
+    pub questions: Option<usize>,
+    /// The number of miners.
+    pub miners: Option<usize>,
+}
+
+/// Where what an experiment names is looked for.
+struct Sources<'a> {
+    library: ModelSearch<'a>,
+}
+
+impl Sources<'_> {
+    fn gating_model(&self, model: &Model) -> anyhow::Result<GatingModel> {
+        let found = self.library.gating_model(&model.gating_model);
+        found.context("the gating model")
+    }
+
+    fn reward_model(&self, model: &Model) -> anyhow::Result<RewardModel> {
+        let found = self.library.reward_model(&model.reward_model);
+        found.context("the reward model")
+    }
+
+    /// All rows of the `data` section.
+    fn data(&self, data: &Data) -> anyhow::Result<Resolved> {
+        let schema = Schema {
+            question: data.question.clone(),
+            answer: data.answer.clone(),
+        };
+        let found = self.rows(&data.path, schema);
+        found.with_context(|| format!("data `{}`", data.id))
+    }
+
+    /// What the miners answer from.
+    fn answers(&self, path: &str) -> anyhow::Result<Resolved> {
+        let found = self.rows(path, Schema::default());
+        found.context("the miners' data set")
+    }
+
+    fn rows(&self, path: &str, schema: Schema) -> anyhow::Result<Resolved> {
+        let request = Request {
+            path_or_name: path.to_owned(),
+            schema,
+            offline: self.library.network == Network::Forbidden,
+            base_dir: self.library.base.to_owned(),
+        };
+        Ok(resolve(&request, self.library.places)?)
+    }
+
+    /// What the subnet starts from, if it is not the file's own network.
+    fn metagraph(&self, experiment: &Experiment) -> anyhow::Result<Option<MetagraphFile>> {
+        let path = experiment.network.metagraph.as_ref();
+        let read = path.map(|path| MetagraphFile::read(&self.library.base.join(path)));
+        read.transpose().context("`network.metagraph`")
+    }
+}
+
+/// The rows that take part.
+fn sampled(data: &Data, rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
+    let rows = sample(data.sample)?.apply(rows);
+    rows.with_context(|| format!("data `{}`", data.id))
+}
+
 /// Finds, samples and compiles the data that the experiment names. Relative paths are resolved against `base`. Compiled
 /// data is kept in the user's cache, or in `fallback` if there is no cache.
 ///
@@ -54,76 +125,53 @@ pub fn prepare(
     network: Network,
 ) -> anyhow::Result<Prepared> {
     let places = Places::from_env();
-    let library = ModelSearch {
-        base,
-        places: &places,
-        network,
+    let sources = Sources {
+        library: ModelSearch {
+            base,
+            places: &places,
+            network,
+        },
     };
-    let gating_model = library
-        .gating_model(&model.gating_model)
-        .context("the gating model")?;
-    let reward_model = library
-        .reward_model(&model.reward_model)
-        .context("the reward model")?;
+    let gating_model = sources.gating_model(model)?;
+    let reward_model = sources.reward_model(model)?;
     let cache = places
         .cache
         .clone()
         .unwrap_or_else(|| fallback.to_owned())
         .join("datasets");
-    let find = |path: &str, schema: Schema| -> anyhow::Result<Resolved> {
-        let offline = network == Network::Forbidden;
-        let request = Request {
-            path_or_name: path.to_owned(),
-            schema,
-            offline,
-            base_dir: base.to_owned(),
-        };
-        Ok(resolve(&request, &places)?)
-    };
     let keep = |rows: &[Row]| compile_cached(rows, &cache).context("cannot compile the data set");
     let mut origins = Vec::new();
     let mut questions = None;
     let mut answers = None;
+    let pool_path = pool_path(model);
     if let Some(data) = &experiment.data {
-        let schema = Schema {
-            question: data.question.clone(),
-            answer: data.answer.clone(),
-        };
-        let found = find(&data.path, schema).with_context(|| format!("data `{}`", data.id))?;
+        let found = sources.data(data)?;
         let all = found.rows.len();
-        if pool_path(experiment) == Some(&data.path) {
+        if *pool_path == data.path {
             answers = Some(keep(&found.rows)?);
         }
-        let rows = sample(data.sample)?
-            .apply(found.rows)
-            .with_context(|| format!("data `{}`", data.id))?;
+        let rows = sampled(data, found.rows)?;
         origins.push(format!("{} of {all} questions from {}", rows.len(), found.origin));
         questions = Some(keep(&rows)?);
     }
-    let answers = match (answers, pool_path(experiment)) {
-        (Some(answers), _) => answers,
-        (None, Some(path)) => {
-            let found = find(path, Schema::default()).context("the miners' data set")?;
-            origins.push(format!(
-                "miners answer from {} rows of {}",
-                found.rows.len(),
-                found.origin
-            ));
-            keep(&found.rows)?
-        }
-        (None, None) => questions.clone().context("the experiment names no data")?,
+    let answers = if let Some(answers) = answers {
+        answers
+    } else {
+        let found = sources.answers(pool_path)?;
+        origins.push(format!(
+            "miners answer from {} rows of {}",
+            found.rows.len(),
+            found.origin
+        ));
+        keep(&found.rows)?
     };
-    let metagraph = match &experiment.network.metagraph {
-        Some(path) => {
-            let metagraph_file = MetagraphFile::read(&base.join(path)).context("`network.metagraph`")?;
-            origins.push(format!(
-                "the subnet starts from {} neurons of {path}",
-                metagraph_file.neurons.len()
-            ));
-            Some(metagraph_file)
-        }
-        None => None,
-    };
+    let metagraph = sources.metagraph(experiment)?;
+    if let (Some(metagraph_file), Some(path)) = (&metagraph, &experiment.network.metagraph) {
+        origins.push(format!(
+            "the subnet starts from {} neurons of {path}",
+            metagraph_file.neurons.len()
+        ));
+    }
     Ok(Prepared {
         gating_model,
         reward_model,
@@ -135,9 +183,74 @@ pub fn prepare(
     })
 }
 
-fn pool_path(experiment: &Experiment) -> Option<&String> {
-    let DendritePool::DummyDendritePool(pool) = &experiment.model.as_ref()?.dendrite_pool;
-    Some(&pool.data_path)
+/// Looks for all that the experiment names where [`prepare`] looks for it, and for who plays whom, without the network
+/// and without keeping anything. Relative paths are read from `base`.
+pub fn look(experiment: &Experiment, base: &Path) -> Looked {
+    let places = Places::from_env();
+    let sources = Sources {
+        library: ModelSearch {
+            base,
+            places: &places,
+            network: Network::Forbidden,
+        },
+    };
+    let mut looked = Looked::default();
+    if let Some(data) = &experiment.data {
+        let found = looked.keep(sources.data(data));
+        let rows = found.and_then(|found| looked.keep(sampled(data, found.rows)));
+        looked.questions = rows.map(|rows| rows.len());
+    }
+    let Some(model) = &experiment.model else {
+        return looked;
+    };
+    let pool_path = pool_path(model);
+    if experiment
+        .data
+        .as_ref()
+        .is_none_or(|data| data.path != *pool_path)
+    {
+        looked.keep(sources.answers(pool_path));
+    }
+    looked.keep(sources.gating_model(model));
+    looked.keep(sources.reward_model(model));
+    looked.keep(network_spec::nominations(model, experiment.seed));
+    if let Some(metagraph) = looked.keep(sources.metagraph(experiment)) {
+        let assignment = network_spec::assignment(experiment, model, metagraph.as_ref());
+        let assignment = looked.keep(assignment);
+        looked.miners = assignment.map(|assignment| assignment.miners.len());
+    }
+    looked
+}
+
+impl Looked {
+    /// What was found; else notes why not.
+    fn keep<T>(&mut self, found: anyhow::Result<T>) -> Option<T> {
+        let error = match found {
+            Ok(found) => return Some(found),
+            Err(error) => error,
+        };
+        // What the hub may have is known when a run has asked it.
+        let elsewhere = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(ResolveError::Offline { name, looked_in }), _)
+            | (_, Some(ModelError::Offline { name, looked_in })) => Some((name, looked_in)),
+            _ => None,
+        };
+        match elsewhere {
+            Some((name, looked_in)) => {
+                self.unseen.push(format!(
+                    "{error}: `{name}` is not in {looked_in}; a run asks the hub for it"
+                ));
+            }
+            None => self.problems.push(format!("{error:#}")),
+        }
+        None
+    }
+}
+
+/// The data set that miners answer from.
+fn pool_path(model: &Model) -> &String {
+    let DendritePool::DummyDendritePool(pool) = &model.dendrite_pool;
+    &pool.data_path
 }
 
 fn sample(sample: mirror_spec::Sample) -> anyhow::Result<Sample> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
+use mirror_metagraph_file::MetagraphFile;
 use mirror_runs::Layout;
 use mirror_seed::Seed;
 use mirror_spec::launch::{
@@ -18,7 +19,7 @@ use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
     SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_spec::{BlockTime, ChainPreset, Experiment, Fault, MinerGroup, Model, Network};
+use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network};
 
 use crate::data::Prepared;
 use crate::fault;
@@ -26,9 +27,6 @@ use crate::uid_assignment::UidAssignment;
 
 /// Rao per TAO.
 const RAO: f64 = 1e9;
-
-/// Default stake of a validator in TAO.
-const STAKE: f64 = 1_000.0;
 
 /// Number of blocks after which the chain's node replaces its log by a snapshot.
 const SNAPSHOT_BLOCKS: u64 = 1_024;
@@ -75,14 +73,7 @@ impl NetworkSpec {
         data: Prepared,
         log: &str,
     ) -> anyhow::Result<Self> {
-        let validators = experiment.network.validators;
-        let assignment = match &data.metagraph {
-            Some(metagraph_file) => {
-                UidAssignment::of_metagraph_file(metagraph_file, validators, &Seed::root(experiment.seed))?
-            }
-            None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
-        };
-        assignment.check(experiment)?;
+        let assignment = assignment(experiment, model, data.metagraph.as_ref())?;
         Ok(Self {
             assignment,
             seed: experiment.seed,
@@ -302,7 +293,7 @@ impl NetworkSpec {
             netuid: self.metagraph().netuid,
             block: chain.block,
             rules: self.network().chain,
-            hyperparameters: self.hyperparameters(chain),
+            hyperparameters: self.network().changed_hyperparameters(chain),
             owner: Some(GenesisOwner {
                 hotkey: SecretKey::hotkey(&seed, Owner::Subnet).public().hex(),
                 coldkey: SecretKey::coldkey(&seed, Owner::Subnet).public().hex(),
@@ -313,27 +304,8 @@ impl NetworkSpec {
         }
     }
 
-    /// Returns the hyperparameters that the file sets. With the `small` preset, the epoch length of the chain's
-    /// component is added.
-    fn hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
-        let mut hyperparameters = match self.network().chain {
-            ChainPreset::Small => ["tempo", "validator_epoch_length"]
-                .map(|name| (name.to_owned(), chain.epoch_length))
-                .into(),
-            ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
-        };
-        hyperparameters.extend(self.network().hyperparameters.given());
-        hyperparameters
-    }
-
     fn stake(&self, index: u32) -> u64 {
-        let stakes = &self.network().stakes;
-        let tao = stakes
-            .get(index as usize)
-            .or(stakes.last())
-            .copied()
-            .unwrap_or(STAKE);
-        (tao * RAO) as u64
+        (self.network().stake_of(index) * RAO) as u64
     }
 
     /// Returns the behaviours of the last group that names the uid, on top of an honest one with the rates of the
@@ -394,8 +366,32 @@ impl NetworkSpec {
     }
 }
 
+/// Assigns the uids to validators and miners, in the subnet of a metagraph file if there is one.
+///
+/// # Errors
+/// Returns an error if the experiment has more validators than the metagraph has permits, or names uids that it does
+/// not have.
+pub(crate) fn assignment(
+    experiment: &Experiment,
+    model: &Model,
+    metagraph: Option<&MetagraphFile>,
+) -> anyhow::Result<UidAssignment> {
+    let validators = experiment.network.validators;
+    let assignment = match metagraph {
+        Some(metagraph_file) => {
+            UidAssignment::of_metagraph_file(metagraph_file, validators, &Seed::root(experiment.seed))?
+        }
+        None => UidAssignment::in_order(model.metagraph.args().num_nodes, validators),
+    };
+    assignment.check(experiment)?;
+    Ok(assignment)
+}
+
 /// Returns the stake that other coldkeys have delegated to the first validator.
-fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
+///
+/// # Errors
+/// Returns an error if the file contains an invalid coldkey.
+pub(crate) fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<GenesisNomination>> {
     let SubtensorSpec::DummySubtensor(chain) = &model.subtensor else {
         return Ok(Vec::new());
     };

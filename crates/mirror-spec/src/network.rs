@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::declare::{choice, keys};
 use crate::key::{Described, Kind, Whose};
 use crate::ranges::TAO;
-use crate::{BehaviourSpec, Latency, Uids, ValidatorBehaviour};
+use crate::{BehaviourSpec, DummySubtensorArgs, Latency, Uids, ValidatorBehaviour};
+
+/// TAO staked by a validator unless the file says otherwise.
+const STAKE: f64 = 1_000.0;
 
 keys! {
     /// The `network` section: size and placement of the network.
@@ -40,6 +43,27 @@ keys! {
         time_scale: f64 [Number(0.001..=1.0)] = 1,
         /// Write the identity of each acknowledged event beside the logs.
         record_acknowledged: bool = false,
+    }
+}
+
+impl Network {
+    /// TAO staked by the validator of this index, counted from 0.
+    pub fn stake_of(&self, index: u32) -> f64 {
+        let stake = self.stakes.get(index as usize).or(self.stakes.last());
+        stake.copied().unwrap_or(STAKE)
+    }
+
+    /// The hyperparameters that are other numbers than the preset's, by their names: those that the file gives, and in
+    /// a small network the lengths of an epoch, which the component of the chain has.
+    pub fn changed_hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
+        let mut changed = match self.chain {
+            ChainPreset::Small => ["tempo", "validator_epoch_length"]
+                .map(|name| (name.to_owned(), chain.epoch_length))
+                .into(),
+            ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
+        };
+        changed.extend(self.hyperparameters.given());
+        changed
     }
 }
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use mirror_chain::{Block, BlockUnavailable, Chain, ClosedBlock, DispatchError, Metagraph, Submitted};
+use mirror_chain::{
+    Block, BlockUnavailable, Chain, ClosedBlock, DispatchError, Metagraph, SETTLING_BLOCKS, Submitted,
+};
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1 as proto;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -28,9 +30,6 @@ const WAITING_CALLS: usize = 1_024;
 
 /// Maximum number of calls in a batch.
 const BATCH: usize = 256;
-
-/// Maximum number of blocks that close on request (`Settle`) until an epoch runs.
-const SETTLING_BLOCKS: u64 = 10_001;
 
 /// Interval at which the log is synced to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);

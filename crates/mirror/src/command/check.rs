@@ -1,20 +1,26 @@
-//! `mirror check`: every problem of an experiment file, at once.
+//! `mirror check`: every problem of an experiment file at once, with the data, models and runs that it names, as far as
+//! they are on this machine.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mirror_config::{Loaded, Problem, Problems, Severity, load_with};
-use mirror_spec::Expectation;
+use mirror_coordinator::{Looked, base_of};
+use mirror_runs::Run;
+use mirror_spec::{Expectation, Experiment, Method};
 use mirror_sql::Engine;
+use serde::Serialize;
 
-use super::Status;
+use super::{RunsDir, Status, report};
 use crate::expectations;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
     /// The experiment file
     file: PathBuf,
+    #[command(flatten)]
+    runs_dir: RunsDir,
     #[command(flatten)]
     overrides: Overrides,
     /// Prints the problems as JSON
@@ -44,57 +50,139 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
-    let (problems, status) = match arguments.overrides.load(&arguments.file) {
-        Ok(loaded) => {
-            let mut problems = loaded.warnings;
-            problems
-                .problems
-                .extend(problems_of_expectations(&loaded.experiment.expect)?);
-            let status = if problems.has_errors() {
-                Status::Misused
-            } else {
-                Status::Done
-            };
-            (problems, status)
+    let loaded = match arguments.overrides.load(&arguments.file) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            let not_checked = Vec::new();
+            Checked {
+                problems,
+                not_checked,
+            }
+            .print(arguments.json)?;
+            return Ok(Status::Misused);
         }
-        Err(problems) => (problems, Status::Misused),
     };
-    if arguments.json {
-        let mut out = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &problems)?;
-        writeln!(out)?;
-    } else {
-        show(&problems);
-        if status == Status::Done {
-            writeln!(std::io::stdout(), "{}: sound", arguments.file.display())?;
-        }
+    let experiment = &loaded.experiment;
+    let looked = mirror_coordinator::look(experiment, base_of(&arguments.file));
+    let mut checked = Checked {
+        problems: loaded.warnings,
+        not_checked: looked.unseen.clone(),
+    };
+    checked.add_errors(looked.problems.clone());
+    checked.add_errors(missing_runs(experiment, &arguments.runs_dir.runs_dir));
+    checked.check_expectations(&experiment.expect)?;
+    checked.print(arguments.json)?;
+    if checked.problems.has_errors() {
+        return Ok(Status::Misused);
     }
-    Ok(status)
+    if !arguments.json {
+        let file = arguments.file.display();
+        writeln!(
+            std::io::stdout(),
+            "{file} is valid: {}",
+            summary(experiment, &looked)
+        )?;
+    }
+    Ok(Status::Done)
 }
 
-/// What is wrong with the SQL of expectations, or that it was not parsed.
-fn problems_of_expectations(expected: &[Expectation]) -> anyhow::Result<Vec<Problem>> {
-    let problem = |severity, message| Problem {
-        severity,
-        message,
-        place: None,
-        help: None,
-    };
-    if expected.is_empty() {
-        return Ok(Vec::new());
+/// The outcome of a check, as `--json` prints it.
+#[derive(Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    problems: Problems,
+    /// What could not be looked at, a sentence each.
+    not_checked: Vec<String>,
+}
+
+impl Checked {
+    fn add_errors(&mut self, messages: Vec<String>) {
+        let error = |message| Problem {
+            severity: Severity::Error,
+            message,
+            place: None,
+            help: None,
+        };
+        self.problems.problems.extend(messages.into_iter().map(error));
     }
-    let engine = match Engine::find() {
-        Ok(engine) => engine,
-        Err(error) => {
-            let message = format!("the SQL of `expect` was not parsed: {error}");
-            return Ok(vec![problem(Severity::Warning, message)]);
+
+    /// Has the SQL of expectations parsed and its tables and columns looked up, where there is DuckDB.
+    fn check_expectations(&mut self, expected: &[Expectation]) -> anyhow::Result<()> {
+        if expected.is_empty() {
+            return Ok(());
         }
+        match Engine::find() {
+            Ok(engine) => self.add_errors(expectations::problems(&engine, expected)?),
+            Err(error) => self.not_checked.push(format!("the SQL of `expect`: {error}")),
+        }
+        Ok(())
+    }
+
+    fn print(&self, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer_pretty(&mut out, self)?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        show(&self.problems);
+        for what in &self.not_checked {
+            eprintln!("not checked: {what}");
+        }
+        Ok(())
+    }
+}
+
+/// Why the runs cannot be read whose reports an analysis makes again. With a query it makes none.
+fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
+    let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) else {
+        return Vec::new();
     };
-    let wrong = expectations::problems(&engine, expected)?;
-    Ok(wrong
+    let open = |name: &String| -> anyhow::Result<()> {
+        Run::open(report::required(runs_dir, name)?)?;
+        Ok(())
+    };
+    let failed = |name: &String| {
+        let error = open(name).err()?;
+        Some(format!("`{name}` in `analysis.requires`: {error:#}"))
+    };
+    analysis.requires.iter().filter_map(failed).collect()
+}
+
+/// What a run of the experiment is made of: `2 validators, 16 miners, 100 steps`.
+fn summary(experiment: &Experiment, looked: &Looked) -> String {
+    let mut parts: Vec<(u64, &str)> = Vec::new();
+    if experiment.model.is_some() {
+        parts.push((experiment.network.validators.into(), "validator"));
+        parts.extend(looked.miners.map(|miners| (miners as u64, "miner")));
+    }
+    let questions = looked.questions.map(|questions| questions as u64);
+    match &experiment.query {
+        Some(query) => {
+            let steps = match &query.method {
+                Method::Train(args) => Some(args.max_iter),
+                Method::Forward(_) | Method::Inference(_) => {
+                    questions.map(|questions| questions.div_ceil(query.chunk_size.into()))
+                }
+            };
+            parts.extend(steps.map(|steps| (steps, "step")));
+        }
+        None => parts.extend(questions.map(|questions| (questions, "question"))),
+    }
+    if experiment.replicates > 1 {
+        parts.push((experiment.replicates.into(), "replicate"));
+    }
+    if !experiment.expect.is_empty() {
+        parts.push((experiment.expect.len() as u64, "expectation"));
+    }
+    if let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) {
+        parts.push((analysis.requires.len() as u64, "earlier run"));
+    }
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let words = parts
         .into_iter()
-        .map(|message| problem(Severity::Error, message))
-        .collect())
+        .map(|(count, what)| format!("{count} {what}{}", plural(count)));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Shows problems on standard error, drawn on a terminal and plain elsewhere.

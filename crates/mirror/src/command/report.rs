@@ -1,7 +1,7 @@
 //! `mirror report`: writes the report of a run from its tables.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
@@ -31,14 +31,19 @@ pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Resul
             "the analysis requires no run: name the id of a query, the id of a run or a path at `analysis.requires`"
         );
     }
-    for required in requires {
-        let path = match newest_of_query(runs_dir, required)? {
-            Some(path) => path,
-            None => place::run(runs_dir, required)?,
-        };
-        write(&path)?;
+    for name in requires {
+        write(&required(runs_dir, name)?)?;
     }
     Ok(Status::Done)
+}
+
+/// Returns the run that an analysis requires by `name`: the newest run of the query with this id, or the run of this id
+/// or path.
+pub(super) fn required(runs_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    match newest_of_query(runs_dir, name)? {
+        Some(path) => Ok(path),
+        None => place::run(runs_dir, name),
+    }
 }
 
 /// Writes the report of a group of runs.
@@ -62,7 +67,7 @@ fn write(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Returns the newest run whose query has this id.
-fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<std::path::PathBuf>> {
+fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<PathBuf>> {
     for listed in mirror_runs::runs(runs_dir)? {
         let resolved = mirror_runs::Layout::new(&listed.path).resolved();
         // Runs whose experiment cannot be read are passed over.

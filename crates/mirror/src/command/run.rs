@@ -71,10 +71,9 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
         (Some(_), Some(_), _) => run_network(arguments, &loaded),
         (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),
         _ => {
-            let sections =
-                "it has no `query` for validators to work through and no `analysis` of an earlier run";
             eprintln!(
-                "{}: sound, and nothing to run: {sections}",
+                "{} is valid but has nothing to run: it has neither a `model` with a `query` nor an `analysis` of an \
+                 earlier run",
                 arguments.file.display()
             );
             Ok(Status::Done)

@@ -1,0 +1,509 @@
+//! The rules of the chain: which have no effect beside the others or in any run, and under which no weights ever count.
+
+use mirror_chain::{Block, Hyperparameters, RevealPeriod, RuleSet, SETTLING_BLOCKS, Unused, next_epoch};
+use mirror_spec::{
+    BehaviourSpec, BlockTime, ChainPreset, DummySubtensorArgs, Model, SubtensorSpec, TrainArgs, TwoFacedArgs,
+};
+
+use super::super::{Place, is_written, key_origin, origin};
+use super::Sound;
+use crate::problem::Finding;
+use crate::tree::Origin;
+
+/// Rao in a TAO.
+const RAO: f64 = 1e9;
+
+/// Settings of weights that are looked at. Where none of so many counts, nothing is said.
+const LOOKED_AT: u64 = 10_000;
+
+/// Rules that are read when a neuron registers, or when somebody moves stake. No node of a run does either.
+const OF_CALLS_FROM_OUTSIDE: [&str; 16] = [
+    "tx_rate_limit",
+    "nominator_min_required_stake",
+    "default_take",
+    "max_allowed_uids",
+    "immunity_period",
+    "min_non_immune_uids",
+    "network_registration_allowed",
+    "network_free_registration_allowed",
+    "max_registrations_per_block",
+    "target_registrations_per_interval",
+    "adjustment_interval",
+    "burn",
+    "min_burn",
+    "max_burn",
+    "burn_half_life",
+    "burn_increase",
+];
+
+pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let Some(model) = &sound.experiment.model else {
+        return;
+    };
+    let SubtensorSpec::DummySubtensor(chain) = &model.subtensor else {
+        return;
+    };
+    let network = &sound.experiment.network;
+    let preset = match network.chain {
+        ChainPreset::Small => Hyperparameters::SMALL,
+        ChainPreset::Classic => Hyperparameters::CLASSIC,
+        ChainPreset::Today => Hyperparameters::TODAY,
+    };
+    let changed = network.changed_hyperparameters(chain);
+    let changed = changed.iter().map(|(name, &value)| (name.as_str(), value));
+    // Each number is in the range of its key, which is the chain's.
+    let Ok(rules) = preset.with_all(changed) else {
+        return;
+    };
+    let of_chain = OfChain {
+        sound,
+        model,
+        chain,
+        rules: &rules,
+    };
+    if of_chain.contradictions(found) {
+        return;
+    }
+    of_chain.unused(found);
+    if let Some(Nothing { origin, cause, help }) = of_chain.nothing_counts() {
+        let message = format!("{cause}: no weights ever count, and epochs pay by stake alone");
+        found.push(Finding::warning(origin, message).with_help(help));
+    } else if let Some(Nothing { origin, cause, help }) = of_chain.nobody_is_paid() {
+        let message = format!("{cause}: nobody is ever paid");
+        found.push(Finding::warning(origin, message).with_help(help));
+    }
+}
+
+/// The chain of a file that the run starts.
+struct OfChain<'a> {
+    sound: Sound<'a>,
+    model: &'a Model,
+    chain: &'a DummySubtensorArgs,
+    /// Those of the preset, with what the file changes.
+    rules: &'a Hyperparameters,
+}
+
+/// Why nothing that validators say counts, or nobody is paid.
+struct Nothing {
+    origin: Origin,
+    cause: String,
+    help: String,
+}
+
+impl OfChain<'_> {
+    /// Rules by which no chain can start. Returns whether there were any.
+    fn contradictions(&self, found: &mut Vec<Finding>) -> bool {
+        let place = self.sound.file.resolved.network().hyperparameters();
+        if !self.rules.is_sound() {
+            let message = "the hyperparameters contradict each other: no chain can start by them";
+            let Hyperparameters {
+                min_burn,
+                max_burn,
+                alpha_low,
+                alpha_high,
+                ..
+            } = self.rules;
+            let help = format!(
+                "`min_burn` ({}) is at most `max_burn` ({}), and `alpha_low` ({alpha_low}) at most `alpha_high` \
+                 ({alpha_high}); the preset has those that the file leaves out",
+                min_burn.0, max_burn.0
+            );
+            found.push(Finding::error(key_origin(place), message).with_help(help));
+            return true;
+        }
+        let most = self.rules.max_allowed_uids;
+        let Some(neurons) = self.neurons().filter(|neurons| *neurons > most) else {
+            return false;
+        };
+        let message =
+            format!("the subnet has {neurons} neurons, and its rules allow {most} (`max_allowed_uids`)");
+        let help = format!(
+            "set `network.hyperparameters.max_allowed_uids` to {neurons} or more, or take fewer miners"
+        );
+        found.push(Finding::error(self.blame("max_allowed_uids"), message).with_help(help));
+        true
+    }
+
+    /// Rules that the file changes without effect.
+    fn unused(&self, found: &mut Vec<Finding>) {
+        let preset = self.sound.experiment.network.chain.word();
+        for name in self.sound.experiment.network.hyperparameters.given().keys() {
+            let (why, help) = match self.rules.unused(name) {
+                Some(Unused::ReadBy(RuleSet::Today)) => (
+                    format!("only the rules of `today` read it, and `network.chain` is `{preset}`"),
+                    "write `chain: today`, or leave it out".to_owned(),
+                ),
+                Some(Unused::ReadBy(RuleSet::Classic)) => (
+                    format!(
+                        "only the rules of `small` and `classic` read it, and `network.chain` is `{preset}`"
+                    ),
+                    "set `activity_cutoff_factor` instead, or leave it out".to_owned(),
+                ),
+                Some(Unused::Needs(other)) => (
+                    format!("it is read only where `{other}` is 1"),
+                    format!("set `{other}: 1`, or leave it out"),
+                ),
+                None if self.is_for_calls_from_outside(name) => (
+                    "no node of a run registers or moves stake".to_owned(),
+                    "leave it out, unless you send calls to the chain of the run yourself".to_owned(),
+                ),
+                None => continue,
+            };
+            let message = format!("`network.hyperparameters.{name}` has no effect: {why}");
+            found.push(Finding::warning(self.blame(name), message).with_help(help));
+        }
+    }
+
+    fn is_for_calls_from_outside(&self, name: &str) -> bool {
+        let groups = &self.sound.experiment.network.miners;
+        let mut behaviours = groups
+            .iter()
+            .flat_map(|group| group.behaviour.iter().chain(&group.over));
+        let is_read_by_a_node = match name {
+            "default_take" => !self.chain.delegated.is_empty(),
+            "immunity_period" => behaviours.any(|behaviour| {
+                matches!(
+                    behaviour,
+                    BehaviourSpec::TwoFaced(TwoFacedArgs {
+                        while_immune: true,
+                        ..
+                    })
+                )
+            }),
+            _ => false,
+        };
+        OF_CALLS_FROM_OUTSIDE.contains(&name) && !is_read_by_a_node
+    }
+
+    /// Neurons of the subnet. `None` where a metagraph says it.
+    fn neurons(&self) -> Option<u32> {
+        Some(self.sound.miners()? + self.sound.experiment.network.validators)
+    }
+
+    /// Where a rule is changed; where the preset was named that has it; else where the steps are counted.
+    fn blame(&self, name: &str) -> Origin {
+        let network = self.sound.file.resolved.network();
+        let changed = network.hyperparameters().node().and_then(|node| node.entry(name));
+        match changed {
+            Some(entry) => entry.key_origin,
+            None if is_written(network.chain()) => origin(network.chain()),
+            None => self.steps_place(),
+        }
+    }
+
+    fn steps_place(&self) -> Origin {
+        let method = self.sound.file.resolved.query().inner().method();
+        let steps = method.args::<TrainArgs>().max_iter();
+        if is_written(steps) {
+            origin(steps)
+        } else {
+            origin(method)
+        }
+    }
+
+    fn nobody_is_paid(&self) -> Option<Nothing> {
+        let file = self.sound.file.resolved;
+        if self.rules.tempo == 0 {
+            return Some(Nothing {
+                origin: self.blame("tempo"),
+                cause: "with a `tempo` of 0 no epoch ever comes".to_owned(),
+                help: "set `tempo` to 1 or more".to_owned(),
+            });
+        }
+        if self.sound.miners().is_some() && self.stakes().all(|stake| stake == 0.0) {
+            return Some(Nothing {
+                origin: origin(file.network().stakes()),
+                cause: "no validator has any stake".to_owned(),
+                help: "give one of `network.stakes` more than 0".to_owned(),
+            });
+        }
+        let schedule = self.schedule()?;
+        let (first, last) = (schedule.first, schedule.last_of_steps());
+        let comes = next_epoch(Block(first), schedule.netuid, self.rules.tempo)?.0;
+        (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| Nothing {
+            origin: self.blame("tempo"),
+            cause: format!(
+                "the first epoch comes with block {comes}, and the run ends with block {last}, as {} steps take a block \
+                 each",
+                schedule.steps
+            ),
+            help: "set a smaller `tempo`, or make more steps".to_owned(),
+        })
+    }
+
+    /// TAO behind each validator.
+    fn stakes(&self) -> impl Iterator<Item = f64> {
+        let network = &self.sound.experiment.network;
+        let delegated: f64 = self.chain.delegated.values().sum();
+        (0..network.validators).map(move |index| {
+            let nominated = if index == 0 { delegated } else { 0.0 };
+            network.stake_of(index) + nominated
+        })
+    }
+
+    /// Why no weights of any validator count, if none do.
+    fn nothing_counts(&self) -> Option<Nothing> {
+        self.sound.experiment.query.as_ref()?;
+        if self.nobody_is_paid().is_some() {
+            return None;
+        }
+        self.refused_whatever_they_are()
+            .or_else(|| self.schedule()?.nothing_counts())
+    }
+
+    /// What makes the chain refuse all weights, whenever they are set.
+    fn refused_whatever_they_are(&self) -> Option<Nothing> {
+        let rules = self.rules;
+        let key = self.model.neuron.version_key;
+        if key < rules.weights_version_key {
+            let least = rules.weights_version_key;
+            return Some(Nothing {
+                origin: self.blame("weights_version_key"),
+                cause: format!(
+                    "validators set weights with the version key {key}, and the chain takes {least} or more \
+                     (`weights_version_key`)"
+                ),
+                help: format!("set `model.neuron.version_key` to {least} or more"),
+            });
+        }
+        let neurons = self.neurons()?;
+        if u32::from(rules.min_allowed_weights) > neurons {
+            let least = rules.min_allowed_weights;
+            return Some(Nothing {
+                origin: self.blame("min_allowed_weights"),
+                cause: format!(
+                    "the chain takes {least} weights or more at once (`min_allowed_weights`), and the network has \
+                     {neurons} neurons"
+                ),
+                help: format!("set `network.hyperparameters.min_allowed_weights` to {neurons} or less"),
+            });
+        }
+        if u64::from(rules.max_weight_limit) * u64::from(neurons) < u64::from(u16::MAX) {
+            let limit = rules.max_weight_limit;
+            let needed = u32::from(u16::MAX).div_ceil(neurons);
+            return Some(Nothing {
+                origin: self.blame("max_weight_limit"),
+                cause: format!(
+                    "a weight is at most {limit} of 65,535 of those set together (`max_weight_limit`), and the largest \
+                     of {neurons} is at least {needed}"
+                ),
+                help: format!("set `network.hyperparameters.max_weight_limit` to {needed} or more"),
+            });
+        }
+        let most = self.stakes().fold(0.0, f64::max);
+        let threshold = rules.stake_threshold.0 as f64 / RAO;
+        if rules.rule_set == RuleSet::Today && most < threshold {
+            return Some(Nothing {
+                origin: self.blame("stake_threshold"),
+                cause: format!(
+                    "no validator has more than {most} TAO of stake, and who has less than {threshold} TAO cannot set \
+                     weights (`stake_threshold`, in rao)"
+                ),
+                help: "set a smaller `stake_threshold`, or larger `network.stakes`".to_owned(),
+            });
+        }
+        None
+    }
+
+    /// When what happens. `None` where that is not known before the run: by the clock, without a number of steps, and
+    /// where the subnet starts from a metagraph, whose weights count from the first block.
+    fn schedule(&self) -> Option<Schedule<'_>> {
+        self.sound.miners()?;
+        if self.sound.experiment.network.block_time != BlockTime::PerStep {
+            return None;
+        }
+        let overridden = u64::try_from(self.model.neuron.epoch_length_override).ok();
+        let interval = overridden.unwrap_or(self.rules.validator_epoch_length).max(1);
+        Some(Schedule {
+            of_chain: self,
+            first: self.chain.block,
+            netuid: self.model.metagraph.args().netuid,
+            steps: self.sound.steps()?,
+            interval,
+        })
+    }
+}
+
+/// The blocks of a run in which a block closes after each step.
+struct Schedule<'a> {
+    of_chain: &'a OfChain<'a>,
+    /// The block that closes before the first step.
+    first: u64,
+    netuid: u16,
+    steps: u64,
+    /// Blocks between two settings of weights by a validator.
+    interval: u64,
+}
+
+/// Why a setting of weights does not count.
+enum Lost {
+    /// The chain still waits for its rate limit.
+    TooSoon { block: u64, last_update: u64 },
+    /// Its validator has no permit any more.
+    NoPermit { block: u64, epoch: u64 },
+    /// It was committed to, and the run ends before it is revealed.
+    RevealedTooLate { block: u64, reveal: u64 },
+    /// Its validator does not count at the next epoch.
+    Inactive { epoch: u64, age: u64 },
+}
+
+impl Schedule<'_> {
+    /// The block that closes when the queries have ended, in which the last weights apply.
+    fn last_of_steps(&self) -> u64 {
+        self.first.saturating_add(self.steps).saturating_add(1)
+    }
+
+    fn next_epoch(&self, block: u64) -> Option<u64> {
+        next_epoch(Block(block), self.netuid, self.of_chain.rules.tempo).map(|block| block.0)
+    }
+
+    fn nothing_counts(&self) -> Option<Nothing> {
+        let (steps, interval) = (self.steps, self.interval);
+        if interval > steps {
+            return Some(Nothing {
+                origin: self.interval_place(),
+                cause: format!(
+                    "validators set weights every {interval} blocks, and the query has {steps} steps of a block each"
+                ),
+                help: format!(
+                    "make {interval} steps or more, or let them set weights every {steps} blocks or fewer"
+                ),
+            });
+        }
+        let settings = steps / interval;
+        let mut last_update = self.first - 1;
+        let mut first_lost = None;
+        for number in 1..=settings.min(LOOKED_AT) {
+            match self.setting(self.first + number * interval + 1, &mut last_update) {
+                Ok(()) => return None,
+                Err(lost) => first_lost = first_lost.or(Some(lost)),
+            }
+        }
+        first_lost
+            .filter(|_| settings <= LOOKED_AT)
+            .map(|lost| self.explained(&lost))
+    }
+
+    /// What becomes of weights that are set, or committed to, in a block.
+    fn setting(&self, block: u64, last_update: &mut u64) -> Result<(), Lost> {
+        let rules = self.of_chain.rules;
+        if *last_update != 0 && block - *last_update < rules.weights_set_rate_limit {
+            let last_update = *last_update;
+            return Err(Lost::TooSoon { block, last_update });
+        }
+        *last_update = block;
+        let applied = if rules.commit_reveal_weights_enabled {
+            self.reveal(block)?
+        } else {
+            block
+        };
+        if let Some(epoch) = self.next_epoch(self.first)
+            && rules.max_allowed_validators == 0
+            && applied > epoch
+        {
+            return Err(Lost::NoPermit {
+                block: applied,
+                epoch,
+            });
+        }
+        // Where no epoch comes at all, nobody is paid.
+        let Some(epoch) = self.next_epoch(applied) else {
+            return Ok(());
+        };
+        // The validator may have set weights again before the epoch.
+        let settings = ((epoch - self.first - 1) / self.interval).min(self.steps / self.interval);
+        let newest = block.max(self.first + settings * self.interval + 1);
+        let age = epoch - newest.min(epoch);
+        if age > rules.effective_activity_cutoff() {
+            return Err(Lost::Inactive { epoch, age });
+        }
+        Ok(())
+    }
+
+    /// The block in which weights are revealed that were committed to in `block`.
+    fn reveal(&self, block: u64) -> Result<u64, Lost> {
+        let rules = self.of_chain.rules;
+        let period = RevealPeriod {
+            netuid: self.netuid,
+            tempo: rules.tempo,
+            epochs: rules.commit_reveal_period,
+        };
+        let begins = period
+            .reveal_epoch(Block(block))
+            .saturating_mul(rules.tempo.saturating_add(1))
+            .saturating_sub(u64::from(self.netuid) + 1);
+        let reveal = begins.max(block + 1);
+        if reveal > self.last_of_steps() {
+            return Err(Lost::RevealedTooLate { block, reveal });
+        }
+        Ok(reveal)
+    }
+
+    fn explained(&self, lost: &Lost) -> Nothing {
+        let of_chain = self.of_chain;
+        let rules = of_chain.rules;
+        let end = self.last_of_steps();
+        match *lost {
+            Lost::TooSoon { block, last_update } => Nothing {
+                origin: of_chain.blame("weights_set_rate_limit"),
+                cause: format!(
+                    "weights are first set in block {block}, {} blocks after the chain began, and at least {} have to \
+                     lie between two settings (`weights_set_rate_limit`), in a run of {end} blocks",
+                    block - last_update,
+                    rules.weights_set_rate_limit
+                ),
+                help: "set a smaller `weights_set_rate_limit`, or make more steps".to_owned(),
+            },
+            Lost::NoPermit { block, epoch } => Nothing {
+                origin: of_chain.blame("max_allowed_validators"),
+                cause: format!(
+                    "with a `max_allowed_validators` of 0 nobody may set weights after the epoch of block {epoch}, and \
+                     the first weights come with block {block}"
+                ),
+                help: "set `max_allowed_validators` to 1 or more".to_owned(),
+            },
+            Lost::RevealedTooLate { block, reveal } => Nothing {
+                origin: of_chain.blame("commit_reveal_period"),
+                cause: format!(
+                    "weights that are committed to in block {block} are revealed from block {reveal} on \
+                     (`commit_reveal_period: {}`, with {} blocks to an epoch), and the last step's block is {end}",
+                    rules.commit_reveal_period,
+                    rules.tempo.saturating_add(1)
+                ),
+                help: "set a smaller `tempo` or `commit_reveal_period`, set `commit_reveal_weights_enabled: 0`, or make \
+                       more steps"
+                    .to_owned(),
+            },
+            Lost::Inactive { epoch, age } => {
+                let name = match rules.rule_set {
+                    RuleSet::Classic => "activity_cutoff",
+                    RuleSet::Today => "activity_cutoff_factor",
+                };
+                Nothing {
+                    origin: of_chain.blame(name),
+                    cause: format!(
+                        "at the epoch of block {epoch} the newest weights are {age} blocks old, and a validator counts \
+                         for {} blocks after it set some (`{name}`)",
+                        rules.effective_activity_cutoff()
+                    ),
+                    help: format!("set a larger `{name}`, or let validators set weights more often"),
+                }
+            }
+        }
+    }
+
+    /// Where the file says how often weights are set.
+    fn interval_place(&self) -> Origin {
+        let file = self.of_chain.sound.file.resolved;
+        let model = file.model().inner();
+        let overridden = model.neuron().epoch_length_override();
+        let of_chain = model.subtensor().args::<DummySubtensorArgs>().epoch_length();
+        let of_rules = file.network().hyperparameters().validator_epoch_length();
+        let written = |place: Place<'_, u64>| is_written(place).then(|| origin(place));
+        let overridden = is_written(overridden).then(|| origin(overridden));
+        overridden
+            .or_else(|| written(of_rules.inner()))
+            .or_else(|| written(of_chain))
+            .unwrap_or_else(|| self.of_chain.blame("validator_epoch_length"))
+    }
+}

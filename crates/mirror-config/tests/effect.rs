@@ -1,0 +1,680 @@
+//! What a file says without effect: each case with its warning, and a neighbour in which the setting has its effect and
+//! nothing is said.
+
+use mirror_config::{Severity, parse};
+
+/// A file without warnings: 16 miners, one validator, 40 steps, weights every 10 blocks.
+const FILE: &str = "\
+model:
+  id: small
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fail_rate: 0.1}}
+  gating_model: RandomGatingModel
+  reward_model: RandomRewardModel
+  subtensor: {name: DummySubtensor, args: {epoch_length: 10}}
+  metagraph: {name: DummyMetagraph, args: {netuid: 1, num_nodes: 16}}
+query:
+  id: my_query
+  method: {name: train, args: {max_iter: 40}}
+";
+
+/// The warnings of [`FILE`] with these texts replaced and these lines added, a line each with its help.
+#[track_caller]
+fn warnings(replaced: &[(&str, &str)], added: &str) -> Vec<String> {
+    let mut text = FILE.to_owned();
+    for (from, to) in replaced {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let loaded = parse(&format!("{text}{added}"), "file.yml").unwrap_or_else(|e| panic!("{}", e.plain()));
+    let problems = loaded.warnings.problems.into_iter();
+    problems
+        .map(|problem| {
+            assert_eq!(problem.severity, Severity::Warning);
+            assert!(problem.place.is_some(), "{problem} has no place");
+            format!("{}; {}", problem.message, problem.help.unwrap_or_default())
+        })
+        .collect()
+}
+
+/// There is one warning, and it has all of these words.
+#[track_caller]
+fn warned(replaced: &[(&str, &str)], added: &str, words: &[&str]) {
+    let told = warnings(replaced, added);
+    assert!(
+        told.len() == 1 && words.iter().all(|word| told[0].contains(word)),
+        "{words:?}: {told:#?}"
+    );
+}
+
+#[track_caller]
+fn silent(replaced: &[(&str, &str)], added: &str) {
+    let told = warnings(replaced, added);
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn keys_that_nothing_reads_are_named() {
+    silent(&[], "");
+    warned(
+        &[("epoch_length: 10", "epoch_length: 10, network: mine")],
+        "",
+        &["`model.subtensor.args.network` has no effect"],
+    );
+    warned(
+        &[("netuid: 1", "netuid: 1, network: mine")],
+        "",
+        &["`model.metagraph.args.network` has no effect"],
+    );
+    warned(
+        &[("id: my_query", "id: my_query\n  save_interval: 5")],
+        "",
+        &["`query.save_interval`", "as they come"],
+    );
+    for (model, key) in [
+        (
+            "{name: ConstantRewardModel, args: {backward_value: 2}}",
+            "backward_value",
+        ),
+        ("{name: RandomRewardModel, args: {backward_p0: 2}}", "backward_p0"),
+        ("{name: RandomRewardModel, args: {backward_p1: 2}}", "backward_p1"),
+    ] {
+        warned(
+            &[("RandomRewardModel", model)],
+            "",
+            &[key, "has no effect", "backward"],
+        );
+    }
+    silent(
+        &[(
+            "RandomRewardModel",
+            "{name: ConstantRewardModel, args: {forward_value: 2}}",
+        )],
+        "",
+    );
+}
+
+#[test]
+fn what_is_planned_of_an_analysis_is_named() {
+    for (key, value) in [
+        ("create_features", "[num_words]"),
+        ("plot", "{rewards: [num_words]}"),
+        ("embedding_plot", "{columns: [a, b, c]}"),
+    ] {
+        let added = format!("analysis: {{requires: [my_query], {key}: {value}}}\n");
+        warned(
+            &[],
+            &added,
+            &[&format!("`analysis.{key}` has no effect"), "planned"],
+        );
+    }
+    let told = warnings(
+        &[],
+        "analysis: {estimators: {gb: GradientBoostingRegressor}, predict: {reward: {x: num_words, estimator: gb}}}\n",
+    );
+    for key in [
+        "`analysis.estimators` has no effect",
+        "`analysis.predict` has no effect",
+    ] {
+        assert!(told.iter().any(|told| told.contains(key)), "{told:#?}");
+    }
+    silent(&[], "analysis: {requires: [my_query]}\n");
+    warned(
+        &[],
+        "analysis: {requires: [runs/earlier]}\n",
+        &["`runs/earlier`", "no effect", "mirror report runs/earlier"],
+    );
+}
+
+#[test]
+fn what_only_a_run_reads_is_named_without_one() {
+    let model_alone = FILE.split("query:").next().expect("the model comes first");
+    let told = parse(&format!("replicates: 3\n{model_alone}"), "file.yml").expect("it is right");
+    assert!(told.warnings.plain().contains("`replicates` has no effect"));
+    silent(&[], "replicates: 3\n");
+}
+
+#[test]
+fn data_that_training_does_not_ask_is_named() {
+    let data = "data: {id: d, path: other.jsonl}\n";
+    let forward = ("{name: train, args: {max_iter: 40}}", "forward");
+    warned(&[], data, &["`data` has no effect", "`train`", "`builtin`"]);
+    silent(&[forward], data);
+    let same = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
+    warned(&[], same, &["`data.sample` has no effect", "every row"]);
+    silent(&[forward], same);
+    let chunks = ("id: my_query", "id: my_query\n  chunk_size: 4");
+    warned(&[chunks], "", &["`query.chunk_size` has no effect"]);
+    silent(&[chunks, forward], "data: {id: d, path: builtin}\n");
+}
+
+#[test]
+fn settings_of_a_sample_that_is_none_are_named() {
+    let forward = ("{name: train, args: {max_iter: 40}}", "forward");
+    let data = |sample| format!("data: {{id: d, path: builtin, sample: {{{sample}}}}}\n");
+    warned(
+        &[forward],
+        &data("method: all, n: 5"),
+        &["`data.sample.n` has no effect"],
+    );
+    warned(
+        &[forward],
+        &data("method: first, n: 99, seed: 5"),
+        &["`data.sample.seed` has no effect", "`first`"],
+    );
+    silent(&[forward], &data("method: random, n: 99, seed: 5"));
+}
+
+#[test]
+fn settings_of_a_training_that_does_not_happen_are_named() {
+    let sequential = (
+        "RandomGatingModel",
+        "{name: SequentialGatingModel, args: {tokenizer_name: builtin, hidden_size: 4, embedding_dim: 4}}",
+    );
+    for key in [
+        "learning_rate: 1",
+        "momentum: 1",
+        "accumulate_gradients: true",
+        "watch_every: 5",
+        "checkpoint_every: 5",
+    ] {
+        let neuron = format!("id: small\n  neuron: {{{key}}}");
+        let neuron = ("id: small", neuron.as_str());
+        let (key, _) = key.split_once(':').expect("a key and its value");
+        warned(&[neuron], "", &[key, "`RandomGatingModel`"]);
+        silent(&[neuron, sequential], "");
+        let untrained = ("max_iter: 40", "max_iter: 40, train_gating_model: false");
+        if key != "checkpoint_every" {
+            warned(
+                &[neuron, sequential, untrained],
+                "",
+                &[key, "`train_gating_model` is false"],
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_reward_model_is_named_where_none_is_asked() {
+    let neuron = ("id: small", "id: small\n  neuron: {no_reward_model: true}");
+    let query = |args| ("{name: train, args: {max_iter: 40}}", args);
+    let data = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
+    warned(
+        &[neuron, query("inference")],
+        data,
+        &["`model.neuron.no_reward_model`"],
+    );
+    silent(
+        &[neuron, query("{name: inference, args: {use_reward_model: true}}")],
+        data,
+    );
+    silent(&[neuron], "");
+}
+
+#[test]
+fn rates_of_nobody_are_named() {
+    let rates = |named: u32| {
+        let named: Vec<_> = (0..named).map(|uid| format!("{uid}: 0.5")).collect();
+        format!("fail_rate: {{{}}}, baseline_fail_rate: 0.3", named.join(", "))
+    };
+    warned(
+        &[("fail_rate: 0.1", &rates(16))],
+        "",
+        &["`model.dendrite_pool.args.baseline_fail_rate`", "all 16 miners"],
+    );
+    silent(&[("fail_rate: 0.1", &rates(15))], "");
+}
+
+#[test]
+fn a_length_of_epochs_that_another_key_says_is_named() {
+    let both = "network: {hyperparameters: {tempo: 9, validator_epoch_length: 10}}\n";
+    warned(&[], both, &["`model.subtensor.args.epoch_length` has no effect"]);
+    silent(&[], "network: {hyperparameters: {tempo: 9}}\n");
+    let neuron = ("id: small", "id: small\n  neuron: {epoch_length_override: 5}");
+    let length = "network: {hyperparameters: {validator_epoch_length: 10}}\n";
+    warned(
+        &[neuron],
+        length,
+        &[
+            "`network.hyperparameters.validator_epoch_length`",
+            "epoch_length_override",
+        ],
+    );
+    silent(&[], length);
+}
+
+#[test]
+fn what_a_running_chain_was_started_with_is_named() {
+    let running = (
+        "{name: DummySubtensor, args: {epoch_length: 10}}",
+        "{name: Subtensor, args: {chain_endpoint: \"127.0.0.1:1\"}}",
+    );
+    silent(&[running], "");
+    for (key, value) in [
+        ("chain", "classic"),
+        ("hyperparameters", "{tempo: 3}"),
+        ("stakes", "5"),
+        ("restart", "{subtensor: fail}"),
+    ] {
+        let added = format!("network: {{{key}: {value}}}\n");
+        warned(&[running], &added, &[&format!("`network.{key}"), "has no effect"]);
+    }
+}
+
+/// The numbers of `today` with which a small network can be paid.
+const OPEN: &str = "tempo: 9, validator_epoch_length: 10, min_allowed_weights: 1, weights_set_rate_limit: 0, \
+                    commit_reveal_weights_enabled: 0, activity_cutoff_factor: 100000, ";
+
+/// [`FILE`] by these rules.
+fn by_rules(chain: &str, rules: &str) -> String {
+    let open = if chain == "small" { "" } else { OPEN };
+    format!("network: {{chain: {chain}, hyperparameters: {{{open}{rules}}}}}\n")
+}
+
+/// Without a length of an epoch, which the rules have.
+const PLAIN_CHAIN: (&str, &str) = (", args: {epoch_length: 10}", "");
+
+#[test]
+fn rules_that_the_preset_does_not_read_are_named() {
+    for name in [
+        "activity_cutoff_factor: 9000",
+        "stake_threshold: 1",
+        "bonds_penalty: 5",
+        "yuma3_on: 1",
+        "liquid_alpha_on: 1",
+        "alpha_low: 5",
+        "alpha_high: 60000",
+        "alpha_sigmoid_steepness: 5",
+        "min_non_immune_uids: 5",
+        "burn_half_life: 5",
+        "burn_increase: 500",
+    ] {
+        let (key, _) = name.split_once(':').expect("a key and its value");
+        warned(
+            &[],
+            &by_rules("small", name),
+            &[
+                &format!("`network.hyperparameters.{key}` has no effect"),
+                "`today`",
+                "`small`",
+            ],
+        );
+    }
+    warned(
+        &[PLAIN_CHAIN],
+        &by_rules("today", "activity_cutoff: 5000"),
+        &["activity_cutoff", "`classic`", "`today`"],
+    );
+    silent(
+        &[],
+        &by_rules(
+            "small",
+            "activity_cutoff: 5000, kappa: 1, bonds_moving_average: 5",
+        ),
+    );
+    silent(
+        &[PLAIN_CHAIN],
+        &by_rules("today", "bonds_penalty: 5, stake_threshold: 1, yuma3_on: 1"),
+    );
+}
+
+#[test]
+fn rules_that_need_another_are_named_with_it() {
+    for (rules, words) in [
+        ("liquid_alpha_on: 1", ["liquid_alpha_on", "`yuma3_on` is 1"]),
+        ("alpha_low: 5", ["alpha_low", "`yuma3_on` is 1"]),
+        (
+            "yuma3_on: 1, alpha_high: 60000",
+            ["alpha_high", "`liquid_alpha_on` is 1"],
+        ),
+        (
+            "commit_reveal_period: 2",
+            ["commit_reveal_period", "`commit_reveal_weights_enabled` is 1"],
+        ),
+    ] {
+        warned(&[PLAIN_CHAIN], &by_rules("today", rules), &words);
+    }
+    let all = "yuma3_on: 1, liquid_alpha_on: 1, alpha_low: 5, alpha_high: 60000, alpha_sigmoid_steepness: 9";
+    silent(&[PLAIN_CHAIN], &by_rules("today", all));
+    silent(
+        &[],
+        &by_rules(
+            "small",
+            "commit_reveal_weights_enabled: 1, commit_reveal_period: 2",
+        ),
+    );
+}
+
+#[test]
+fn rules_of_registration_are_named_as_nobody_registers() {
+    for rule in [
+        "tx_rate_limit: 5",
+        "nominator_min_required_stake: 5",
+        "default_take: 5",
+        "max_allowed_uids: 500",
+        "immunity_period: 5",
+        "network_registration_allowed: 0",
+        "network_free_registration_allowed: 0",
+        "max_registrations_per_block: 5",
+        "target_registrations_per_interval: 5",
+        "adjustment_interval: 5",
+        "burn: 5",
+        "min_burn: 5",
+        "max_burn: 5",
+    ] {
+        let (key, _) = rule.split_once(':').expect("a key and its value");
+        warned(
+            &[],
+            &by_rules("small", rule),
+            &[key, "no node of a run registers"],
+        );
+    }
+    silent(
+        &[(
+            "epoch_length: 10",
+            "epoch_length: 10, delegated: {5C4hrfjw9DjXZTzV3MwzrrAr9P1MJhSrvWGWqi1eSuyUpnhM: 5}",
+        )],
+        &by_rules("small", "default_take: 5"),
+    );
+    silent(
+        &[],
+        "network: {hyperparameters: {immunity_period: 5}, miners: [{uids: 1, behaviour: two_faced, while_immune: true}]}\n",
+    );
+}
+
+#[test]
+fn rules_by_which_no_chain_starts_are_refused() {
+    for (rules, words) in [
+        ("min_burn: 200000000000", ["`min_burn`", "`max_burn`"]),
+        ("max_allowed_uids: 16", ["17 neurons", "allow 16"]),
+    ] {
+        let text = format!("{FILE}{}", by_rules("small", rules));
+        let told = parse(&text, "file.yml")
+            .expect_err("no chain starts by it")
+            .plain();
+        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+    }
+    assert!(
+        parse(
+            &format!("{FILE}{}", by_rules("small", "max_allowed_uids: 17")),
+            "file.yml"
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn weights_that_are_never_set_are_told_with_numbers() {
+    let steps = |steps: &'static str| ("max_iter: 40", steps);
+    warned(
+        &[steps("max_iter: 9")],
+        "",
+        &["every 10 blocks", "9 steps", "no weights ever count"],
+    );
+    silent(&[steps("max_iter: 10")], "");
+    let neuron = |neuron: &'static str| ("id: small", neuron);
+    warned(
+        &[neuron("id: small\n  neuron: {epoch_length_override: 41}")],
+        "",
+        &["every 41 blocks", "40 steps"],
+    );
+    silent(&[neuron("id: small\n  neuron: {epoch_length_override: 40}")], "");
+    // By the clock, nobody knows how many blocks a run has.
+    silent(&[steps("max_iter: 9")], "network: {block_time: 1s}\n");
+    // Without a length of epochs they are 100 blocks.
+    warned(
+        &[PLAIN_CHAIN, steps("max_iter: 99")],
+        "",
+        &["every 100 blocks", "99 steps"],
+    );
+    silent(&[PLAIN_CHAIN, steps("max_iter: 100")], "");
+}
+
+#[test]
+fn weights_that_the_chain_refuses_are_told_with_numbers() {
+    for (rule, within, words) in [
+        (
+            "weights_version_key: 401",
+            "weights_version_key: 400",
+            ["version key 400", "401 or more"],
+        ),
+        (
+            "min_allowed_weights: 18",
+            "min_allowed_weights: 17",
+            ["18 weights or more", "17 neurons"],
+        ),
+        (
+            // A seventeenth of 65,535 is 3,855.
+            "max_weight_limit: 3854",
+            "max_weight_limit: 3855",
+            ["3854 of 65,535", "at least 3855"],
+        ),
+        (
+            "max_allowed_validators: 0",
+            "max_allowed_validators: 1",
+            ["`max_allowed_validators` of 0", "block 12"],
+        ),
+    ] {
+        warned(
+            &[],
+            &by_rules("small", rule),
+            &[words[0], words[1], "no weights ever count"],
+        );
+        silent(&[], &by_rules("small", within));
+    }
+    warned(
+        &[PLAIN_CHAIN],
+        &by_rules("today", "stake_threshold: 1000000000001"),
+        &["1000 TAO", "`stake_threshold`"],
+    );
+    silent(
+        &[PLAIN_CHAIN],
+        &by_rules("today", "stake_threshold: 1000000000000"),
+    );
+    warned(
+        &[PLAIN_CHAIN],
+        "network: {chain: classic}\n",
+        &["1024 weights or more", "17 neurons"],
+    );
+}
+
+/// The first block of the chain is 50, so that the rate limit counts from its genesis.
+#[test]
+fn weights_that_come_too_soon_or_too_late_are_told_with_numbers() {
+    let late = ("epoch_length: 10", "epoch_length: 10, block: 50");
+    warned(
+        &[late],
+        &by_rules("small", "weights_set_rate_limit: 43"),
+        &["block 61", "12 blocks", "at least 43", "run of 91 blocks"],
+    );
+    silent(&[late], &by_rules("small", "weights_set_rate_limit: 42"));
+    // The chain lets the first setting of a chain that begins with block 1 pass.
+    silent(&[], &by_rules("small", "weights_set_rate_limit: 1000"));
+    // Committed to in block 12, which is of epoch 1 (blocks 9 to 19); the last block is 42, of epoch 4.
+    let reveal = |period| format!("commit_reveal_weights_enabled: 1, commit_reveal_period: {period}");
+    warned(
+        &[],
+        &by_rules("small", &reveal(4)),
+        &["block 12", "from block 53", "block is 42"],
+    );
+    silent(&[], &by_rules("small", &reveal(3)));
+    // Set in block 12 and paid in block 20, set in 22 and paid in 31, in 32 and 42, in 42 and 42.
+    warned(
+        &[("max_iter: 40", "max_iter: 30")],
+        &by_rules("small", "activity_cutoff: 7"),
+        &["epoch of block 20", "8 blocks old", "for 7 blocks"],
+    );
+    silent(
+        &[("max_iter: 40", "max_iter: 30")],
+        &by_rules("small", "activity_cutoff: 8"),
+    );
+}
+
+#[test]
+fn that_nobody_is_paid_is_told() {
+    warned(
+        &[],
+        &by_rules("small", "tempo: 0"),
+        &["no epoch ever comes", "nobody is ever paid"],
+    );
+    warned(
+        &[],
+        &by_rules("small", "tempo: 10001"),
+        &["block 10000", "block 42", "nobody is ever paid"],
+    );
+    // The chain goes on until the next epoch.
+    silent(&[], &by_rules("small", "tempo: 10000, activity_cutoff: 10000"));
+    warned(
+        &[],
+        "network: {stakes: 0}\n",
+        &["no validator has any stake", "nobody is ever paid"],
+    );
+    silent(&[], "network: {validators: 2, stakes: [0, 1]}\n");
+}
+
+#[test]
+fn a_restart_after_the_last_step_is_told_with_numbers() {
+    let fault = |after| format!("faults: [{{at: step 3, kill: uid 0, restart_after: {after} steps}}]\n");
+    warned(
+        &[],
+        &fault(37),
+        &[
+            "uid 0 is killed after step 3",
+            "after step 40",
+            "40 steps",
+            "stays dead",
+        ],
+    );
+    silent(&[], &fault(36));
+    warned(
+        &[],
+        "faults: [{at: step 40, kill: uid 0}]\n",
+        &["step 40 never comes"],
+    );
+    let data = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
+    let forward = (
+        "id: my_query\n  method: {name: train, args: {max_iter: 40}}",
+        "id: q\n  chunk_size: 10\n  method: forward",
+    );
+    warned(
+        &[forward],
+        &format!("{data}faults: [{{at: step 10, kill: uid 0}}]\n"),
+        &["step 10 never comes: the query has 10 steps"],
+    );
+}
+
+#[test]
+fn delays_beyond_the_deadline_are_told_with_numbers() {
+    let link = |latency| format!("network: {{miners: [{{uids: 0-3, latency: {latency}}}]}}\n");
+    warned(
+        &[],
+        &link("80"),
+        &[
+            "every call to uid 0-3 times out",
+            "80 s",
+            "4 s (`training_timeout`)",
+            "`80ms`",
+        ],
+    );
+    silent(&[], &link("80ms"));
+    for (latency, words) in [
+        (
+            "{p50: 4, p99: 9}",
+            "half of the calls to uid 0-3 time out: the median delay of 4 s",
+        ),
+        ("{mean: 5, deviation: 1}", "the mean delay of 5 s"),
+        (
+            "{unit: 6, ranks: 3, exponent: 1}",
+            "the delay of the first rank of 6 s",
+        ),
+        ("{recorded: [7, 5]}", "the shortest delay of 5 s"),
+    ] {
+        warned(&[], &link(latency), &[words]);
+    }
+    for latency in [
+        "{p50: 3.9, p99: 9}",
+        "{mean: 3.9, deviation: 1}",
+        "{unit: 3.9, ranks: 3, exponent: 1}",
+        "{recorded: [7, 3.9]}",
+    ] {
+        silent(&[], &link(latency));
+    }
+    let slow = "network: {miners: [{uids: 3, behaviour: slow, args: {latency: 80}}]}\n";
+    warned(&[], slow, &["every call to uid 3 times out", "`80ms`"]);
+    let forward = (
+        "{name: train, args: {max_iter: 40}}",
+        "{name: forward, args: {timeout: 100s}}",
+    );
+    silent(&[forward], &format!("{slow}data: {{id: d, path: builtin}}\n"));
+}
+
+#[test]
+fn entries_that_later_ones_override_are_told() {
+    let miners = |entries: &str| format!("network: {{miners: [{entries}]}}\n");
+    warned(
+        &[],
+        &miners("{uids: 2-3, fitness: 0.1}, {uids: 0-2, behaviour: echo}, {uids: 3-9, fitness: 0.5}"),
+        &["behaviour of this entry has no effect", "all of 2-3"],
+    );
+    silent(
+        &[],
+        &miners("{uids: 2-3, fitness: 0.1}, {uids: 0-2, behaviour: echo}, {uids: 4-9, fitness: 0.5}"),
+    );
+    warned(
+        &[],
+        &miners("{uids: 2, latency: 1ms}, {uids: 2, latency: 2ms}"),
+        &["latency of this entry has no effect"],
+    );
+    // A behaviour and a latency are overridden each by itself.
+    silent(&[], &miners("{uids: 2, fitness: 0.1}, {uids: 2, latency: 2ms}"));
+    warned(&[], &miners("{uids: 4}"), &["says nothing of uids 4"]);
+    let validators = |entries: &str| format!("network: {{validators: 3, validator_groups: [{entries}]}}\n");
+    warned(
+        &[],
+        &validators("{validators: 1, behaviour: lazy}, {validators: 0-1, behaviour: random}"),
+        &["`network.validator_groups` override it for all of 1"],
+    );
+    silent(
+        &[],
+        &validators("{validators: 0-1, behaviour: lazy}, {validators: 1, behaviour: random}"),
+    );
+}
+
+#[test]
+fn behaviours_that_never_come_to_it_are_told() {
+    let miner = |behaviour: &str| format!("network: {{miners: [{{uids: 1, behaviour: {behaviour}}}]}}\n");
+    let rewards = ("max_iter: 40", "max_iter: 40, train_network: true");
+    warned(&[], &miner("climbing"), &["`climbing`", "`train_network: true`"]);
+    silent(&[rewards], &miner("climbing"));
+    warned(
+        &[],
+        &miner("two_faced, to_others: hang"),
+        &["`two_faced`", "favours every caller"],
+    );
+    silent(&[], &miner("two_faced, callers: 16"));
+    warned(
+        &[],
+        &miner("flapping, up: 40"),
+        &["first fails in step 40", "40 steps"],
+    );
+    silent(&[], &miner("flapping, up: 39"));
+    let stale = |after| {
+        format!("network: {{validator_groups: [{{validators: 0, behaviour: stale, after: {after}}}]}}\n")
+    };
+    warned(
+        &[],
+        &stale(40),
+        &["`stale` has no effect", "from step 40 on", "40 steps"],
+    );
+    silent(&[], &stale(39));
+}
+
+#[test]
+fn a_mask_that_leaves_nobody_is_told() {
+    let mask = |mask| format!("{{name: MaskedGatingModel, args: {{mask: {mask}}}}}");
+    warned(
+        &[("RandomGatingModel", &mask(16))],
+        "",
+        &["all 16 miners", "nobody is ever asked"],
+    );
+    silent(&[("RandomGatingModel", &mask(15))], "");
+}

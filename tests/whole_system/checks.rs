@@ -1,0 +1,241 @@
+//! What `mirror check` says of a file and of what it names, and that what it says is so when the file is run.
+
+use mirror_runs::tables::EpochRow;
+use mirror_tests::{Output, TestEnv, rows};
+use serde_json::Value;
+
+use crate::experiment::TRAINING;
+
+/// The check of [`TRAINING`] with one thing replaced.
+#[track_caller]
+fn checked(env: &TestEnv, right: &str, other: &str) -> Output {
+    assert!(TRAINING.contains(right));
+    let file = env.file("checked.yml", TRAINING.replace(right, other));
+    env.mirror(&["check", file])
+}
+
+/// The file is right, and this is all that is said of it.
+#[track_caller]
+fn valid(checked: &Output, out: &str, err: &str) {
+    let said = (checked.status, checked.out.as_str(), checked.err.as_str());
+    assert_eq!(said, (Some(0), out, err), "{checked:?}");
+}
+
+/// The file is wrong, and each of the `words` is said.
+#[track_caller]
+fn wrong(checked: &Output, words: &[&str]) {
+    assert_eq!(
+        (checked.status, checked.out.as_str()),
+        (Some(2), ""),
+        "{checked:?}"
+    );
+    for word in words {
+        assert!(checked.err.contains(word), "`{word}`: {checked:?}");
+    }
+}
+
+const DATA: &str = "data_path: builtin";
+
+#[test]
+fn a_valid_file_is_said_in_numbers() {
+    let env = TestEnv::new();
+    valid(
+        &checked(&env, "", ""),
+        "checked.yml is valid: 1 validator, 8 miners, 40 steps\n",
+        "",
+    );
+    let forward = "forward\ndata: {id: d, path: builtin, sample: {method: first, n: 30}}";
+    let chunks = format!("{forward}\nreplicates: 3");
+    valid(
+        &checked(&env, "{name: train, args: {max_iter: 40}}", &chunks),
+        "checked.yml is valid: 1 validator, 8 miners, 30 steps, 3 replicates\n",
+        "",
+    );
+}
+
+/// The warnings of `check` are the first that `run` says, word for word.
+#[test]
+fn check_and_run_say_the_same_warnings() {
+    let env = TestEnv::new();
+    let warned =
+        "network:\n  hyperparameters: {yuma3_on: 1, max_weight_limit: 5}\n  miners: [{uids: 3, latency: 80}]";
+    // A validator waits for the deadline of a call that is too slow.
+    let text = TRAINING
+        .replace("network:", warned)
+        .replace("max_iter: 40", "max_iter: 10")
+        .replace("neuron: {", "neuron: {training_timeout: 100ms, ");
+    let file = env.file("warned.yml", text);
+    let checked = env.mirror(&["check", file]);
+    for word in [
+        "warned.yml:15:21: warning: `network.hyperparameters.yuma3_on` has no effect",
+        "warned.yml:15:34: warning: a weight is at most 5 of 65,535",
+        "warned.yml:16:31: warning: every call to uid 3 times out",
+    ] {
+        assert!(checked.err.contains(word), "`{word}`: {checked:?}");
+    }
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    let run = env.start_run(file, &["query.method.args.max_iter=40"]).ends();
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert!(run.err.starts_with(&checked.err), "{checked:?} {run:?}");
+}
+
+/// Warnings that no weights ever count come true, and without such a warning they count.
+#[test]
+fn weights_that_check_says_never_count_pay_no_miner() {
+    let env = TestEnv::new();
+    let file = env.file("training.yml", TRAINING);
+    let rule = |rules: &str| format!("network.hyperparameters={{{rules}}}");
+    let reveal = |period| {
+        rule(&format!(
+            "commit_reveal_weights_enabled: 1, commit_reveal_period: {period}"
+        ))
+    };
+    let late = "model.subtensor.args.block=50".to_owned();
+    let steps = |steps| format!("query.method.args.max_iter={steps}");
+    for (setting, with_effect) in [
+        (vec![steps(9)], vec![steps(10)]),
+        (
+            vec![rule("weights_version_key: 401")],
+            vec![rule("weights_version_key: 400")],
+        ),
+        (
+            vec![rule("min_allowed_weights: 10")],
+            vec![rule("min_allowed_weights: 9")],
+        ),
+        (
+            vec![rule("max_weight_limit: 7281")],
+            vec![rule("max_weight_limit: 30000")],
+        ),
+        (
+            vec![rule("max_allowed_validators: 0")],
+            vec![rule("max_allowed_validators: 1")],
+        ),
+        (vec![reveal(4)], vec![reveal(3)]),
+        // The rate limit counts from the genesis, unless the chain begins with block 1.
+        (
+            vec![rule("weights_set_rate_limit: 43"), late.clone()],
+            vec![rule("weights_set_rate_limit: 42"), late],
+        ),
+        (
+            vec![rule("activity_cutoff: 7"), steps(30)],
+            vec![rule("activity_cutoff: 8"), steps(30)],
+        ),
+    ] {
+        let is_said = "no weights ever count";
+        for (settings, counts) in [(setting, false), (with_effect, true)] {
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            let overrides = settings.iter().flat_map(|setting| ["--set", setting]);
+            let words: Vec<&str> = ["check", file].into_iter().chain(overrides).collect();
+            let checked = env.mirror(&words);
+            assert_eq!(
+                checked.err.contains(is_said),
+                !counts,
+                "{settings:?}: {checked:?}"
+            );
+            let epochs: Vec<EpochRow> = rows(&env.done(file, &settings));
+            let earns = |row: &EpochRow| row.incentive > 0.0;
+            assert!(!epochs.is_empty(), "{settings:?}");
+            assert_eq!(epochs.iter().any(earns), counts, "{settings:?}: {epochs:?}");
+        }
+    }
+}
+
+#[test]
+fn data_that_a_run_could_not_use_is_an_error() {
+    let env = TestEnv::new();
+    wrong(
+        &checked(&env, DATA, "data_path: nowhere.jsonl"),
+        &["checked.yml: error: the miners' data set", "nowhere.jsonl"],
+    );
+    let reply = env.file("reply.jsonl", "{\"question\": \"what\", \"reply\": \"that\"}\n");
+    wrong(
+        &checked(&env, DATA, &format!("data_path: {reply}")),
+        &["reply.jsonl, line 1", "no column `answer`"],
+    );
+    let row = env.file("row.jsonl", "{\"question\": \"what\", \"answer\": [\"that\"]}\n");
+    valid(
+        &checked(&env, DATA, &format!("data_path: {row}")),
+        "checked.yml is valid: 1 validator, 8 miners, 40 steps\n",
+        "",
+    );
+    let sample = format!("forward\ndata: {{id: d, path: {row}, sample: {{method: first, n: 2}}}}");
+    wrong(
+        &checked(&env, "{name: train, args: {max_iter: 40}}", &sample),
+        &["data `d`: the sample asks for 2 rows, the data set has 1"],
+    );
+    let wrong_key = "{name: DummySubtensor, args: {epoch_length: 10, delegated: {me: 5}}}";
+    wrong(
+        &checked(
+            &env,
+            "{name: DummySubtensor, args: {epoch_length: 10}}",
+            wrong_key,
+        ),
+        &["`me`", "is no coldkey"],
+    );
+}
+
+/// What a run would ask the hub for is no error, and said not to be checked.
+#[test]
+fn what_is_not_on_this_machine_is_said_not_to_be_checked() {
+    let mut env = TestEnv::new();
+    let named = checked(&env, DATA, "data_path: nq_open");
+    assert_eq!(named.status, Some(0), "{named:?}");
+    for words in [
+        "not checked: the miners' data set: `nq_open` is not in $MIRROR_DATA (not set)",
+        "a run asks the hub for it",
+    ] {
+        assert!(named.err.contains(words), "{named:?}");
+    }
+    assert!(named.out.contains("is valid: 1 validator"), "{named:?}");
+    let gating = "{name: SequentialGatingModel, args: {tokenizer_name: bert-base-cased, hidden_size: 4, embedding_dim: 4}}";
+    let random = "{name: RandomGatingModel, args: {distribution: uniform}}";
+    let named = checked(&env, random, gating);
+    assert!(
+        named
+            .err
+            .contains("not checked: the gating model: `bert-base-cased` is not in $MIRROR_MODELS"),
+        "{named:?}"
+    );
+    let as_json = env.mirror(&["check", "checked.yml", "--json"]);
+    let told: Value = serde_json::from_str(&as_json.out).expect("JSON");
+    assert_eq!(told["problems"], Value::Array(Vec::new()), "{told}");
+    assert_eq!(told["not_checked"].as_array().map(Vec::len), Some(1), "{told}");
+
+    // What is there is opened.
+    env.file("data/nq_open.jsonl", "{\"question\": \"what\"}\n");
+    env.set("MIRROR_DATA", env.path().join("data"));
+    wrong(
+        &checked(&env, DATA, "data_path: nq_open"),
+        &["nq_open.jsonl, line 1", "no column `answer`"],
+    );
+    env.file("models/bert-base-cased/config.json", "{}");
+    env.set("MIRROR_MODELS", env.path().join("models"));
+    wrong(
+        &checked(&env, random, gating),
+        &["the gating model", "bert-base-cased has no tokenizer.json"],
+    );
+}
+
+#[test]
+fn an_analysis_names_runs_that_are_there() {
+    let env = TestEnv::new();
+    let of = |name: &str| format!("analysis: {{requires: [{name}]}}\n");
+    let file = env.file("missing.yml", of("training"));
+    wrong(
+        &env.mirror(&["check", file]),
+        &["`training` in `analysis.requires`"],
+    );
+    let file = env.file("path.yml", of("runs/nowhere"));
+    wrong(
+        &env.mirror(&["check", file]),
+        &["`runs/nowhere` in `analysis.requires`"],
+    );
+    let training = env.file("training.yml", TRAINING);
+    env.done(training, &["query.method.args.max_iter=10"]);
+    let file = env.file("there.yml", of("training"));
+    valid(
+        &env.mirror(&["check", file]),
+        "there.yml is valid: 1 earlier run\n",
+        "",
+    );
+}
