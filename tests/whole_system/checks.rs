@@ -57,8 +57,7 @@ fn a_valid_file_is_said_in_numbers() {
 #[test]
 fn check_and_run_say_the_same_warnings() {
     let env = TestEnv::new();
-    let warned =
-        "network:\n  hyperparameters: {yuma3_on: 1, max_weight_limit: 5}\n  miners: [{uids: 3, latency: 80}]";
+    let warned = "network:\n  hyperparameters: {yuma3_on: true, max_weight_limit: 5}\n  miners: [{uids: 3, latency: 80}]";
     // A validator waits for the deadline of a call that is too slow.
     let text = TRAINING
         .replace("network:", warned)
@@ -87,7 +86,7 @@ fn weights_that_check_says_never_count_pay_no_miner() {
     let rule = |rules: &str| format!("network.hyperparameters={{{rules}}}");
     let reveal = |period| {
         rule(&format!(
-            "commit_reveal_weights_enabled: 1, commit_reveal_period: {period}"
+            "commit_reveal_weights_enabled: true, commit_reveal_period: {period}"
         ))
     };
     let late = "model.subtensor.args.block=50".to_owned();

@@ -262,7 +262,7 @@ fn what_a_running_chain_was_started_with_is_named() {
 
 /// The numbers of `today` with which a small network can be paid.
 const OPEN: &str = "tempo: 9, validator_epoch_length: 10, min_allowed_weights: 1, weights_set_rate_limit: 0, \
-                    commit_reveal_weights_enabled: 0, activity_cutoff_factor: 100000, ";
+                    commit_reveal_weights_enabled: false, activity_cutoff_factor: 100000, ";
 
 /// [`FILE`] by these rules.
 fn by_rules(chain: &str, rules: &str) -> String {
@@ -279,8 +279,8 @@ fn rules_that_the_preset_does_not_read_are_named() {
         "activity_cutoff_factor: 9000",
         "stake_threshold: 1",
         "bonds_penalty: 5",
-        "yuma3_on: 1",
-        "liquid_alpha_on: 1",
+        "yuma3_on: true",
+        "liquid_alpha_on: true",
         "alpha_low: 5",
         "alpha_high: 60000",
         "alpha_sigmoid_steepness: 5",
@@ -313,33 +313,34 @@ fn rules_that_the_preset_does_not_read_are_named() {
     );
     silent(
         &[PLAIN_CHAIN],
-        &by_rules("today", "bonds_penalty: 5, stake_threshold: 1, yuma3_on: 1"),
+        &by_rules("today", "bonds_penalty: 5, stake_threshold: 1, yuma3_on: true"),
     );
 }
 
 #[test]
 fn rules_that_need_another_are_named_with_it() {
     for (rules, words) in [
-        ("liquid_alpha_on: 1", ["liquid_alpha_on", "`yuma3_on` is 1"]),
-        ("alpha_low: 5", ["alpha_low", "`yuma3_on` is 1"]),
+        ("liquid_alpha_on: true", ["liquid_alpha_on", "`yuma3_on` is true"]),
+        ("alpha_low: 5", ["alpha_low", "`yuma3_on` is true"]),
         (
-            "yuma3_on: 1, alpha_high: 60000",
-            ["alpha_high", "`liquid_alpha_on` is 1"],
+            "yuma3_on: true, alpha_high: 60000",
+            ["alpha_high", "`liquid_alpha_on` is true"],
         ),
         (
             "commit_reveal_period: 2",
-            ["commit_reveal_period", "`commit_reveal_weights_enabled` is 1"],
+            ["commit_reveal_period", "`commit_reveal_weights_enabled` is true"],
         ),
     ] {
         warned(&[PLAIN_CHAIN], &by_rules("today", rules), &words);
     }
-    let all = "yuma3_on: 1, liquid_alpha_on: 1, alpha_low: 5, alpha_high: 60000, alpha_sigmoid_steepness: 9";
+    let all =
+        "yuma3_on: true, liquid_alpha_on: true, alpha_low: 5, alpha_high: 60000, alpha_sigmoid_steepness: 9";
     silent(&[PLAIN_CHAIN], &by_rules("today", all));
     silent(
         &[],
         &by_rules(
             "small",
-            "commit_reveal_weights_enabled: 1, commit_reveal_period: 2",
+            "commit_reveal_weights_enabled: true, commit_reveal_period: 2",
         ),
     );
 }
@@ -352,8 +353,8 @@ fn rules_of_registration_are_named_as_nobody_registers() {
         "default_take: 5",
         "max_allowed_uids: 500",
         "immunity_period: 5",
-        "network_registration_allowed: 0",
-        "network_free_registration_allowed: 0",
+        "network_registration_allowed: false",
+        "network_free_registration_allowed: false",
         "max_registrations_per_block: 5",
         "target_registrations_per_interval: 5",
         "adjustment_interval: 5",
@@ -490,7 +491,7 @@ fn weights_that_come_too_soon_or_too_late_are_told_with_numbers() {
     // The chain lets the first setting of a chain that begins with block 1 pass.
     silent(&[], &by_rules("small", "weights_set_rate_limit: 1000"));
     // Committed to in block 12, which is of epoch 1 (blocks 9 to 19); the last block is 42, of epoch 4.
-    let reveal = |period| format!("commit_reveal_weights_enabled: 1, commit_reveal_period: {period}");
+    let reveal = |period| format!("commit_reveal_weights_enabled: true, commit_reveal_period: {period}");
     warned(
         &[],
         &by_rules("small", &reveal(4)),

@@ -12,6 +12,15 @@ use serde_json::{Map, Value, json};
 
 // --- a sound file in which a map stands ---
 
+/// A value that a key allows, and the other rules of the file from [`whole`] too: `max_allowed_uids` must have room for
+/// its 16 miners and 2 validators.
+fn allowed_at(key: &Key) -> Value {
+    match key.name {
+        "max_allowed_uids" => json!(64),
+        _ => allowed(&key.kind),
+    }
+}
+
 /// A value that a kind allows, and the other rules of a file too.
 fn allowed(kind: &Kind) -> Value {
     match kind {
@@ -41,9 +50,7 @@ fn allowed(kind: &Kind) -> Value {
 /// A map of its required keys.
 fn required(keys: &'static Keys) -> Value {
     let keys = keys.iter().filter(|key| matches!(key.need, Need::Required));
-    let entries: Map<String, Value> = keys
-        .map(|key| (key.name.to_owned(), allowed(&key.kind)))
-        .collect();
+    let entries: Map<String, Value> = keys.map(|key| (key.name.to_owned(), allowed_at(key))).collect();
     Value::Object(entries)
 }
 
@@ -65,7 +72,7 @@ fn whole() -> Value {
         },
         "data": {"id": "d", "path": "builtin", "sample": {"method": "all"}},
         "query": {"id": "x", "method": {"name": "train", "args": {"max_iter": 20}}},
-        "network": {"validators": 2, "hyperparameters": {}, "restart": {}, "miners": [], "validator_groups": []},
+        "network": {"validators": 2, "hyperparameters": {"alpha_low": 0}, "restart": {}, "miners": [], "validator_groups": []},
         "analysis": {
             "requires": ["x"],
             "estimators": {"x": Estimator::FAMILY.variants().map(named).next()},
@@ -346,7 +353,7 @@ fn misspelt(place: &Place, key: &Key, name: &str) -> Value {
         .pointer_mut(&place.pointer)
         .and_then(Value::as_object_mut)
         .expect("it is a map");
-    let value = map.remove(key.name).unwrap_or_else(|| allowed(&key.kind));
+    let value = map.remove(key.name).unwrap_or_else(|| allowed_at(key));
     map.insert(name.to_owned(), value);
     file
 }
@@ -428,7 +435,7 @@ fn a_misspelt_component_is_told_once_with_the_right_one() {
                     for key in variant.args.iter() {
                         let beside = pointer.replace("/behaviour", &format!("/{}", key.name));
                         if alone.pointer(&beside).is_none() && matches!(key.need, Need::Required) {
-                            put(&mut alone, &beside, allowed(&key.kind));
+                            put(&mut alone, &beside, allowed_at(key));
                         }
                     }
                     files.push(alone);
@@ -484,7 +491,7 @@ fn arguments_beside_a_behaviour_are_told_once_with_the_right_one() {
                 .iter()
                 .filter(|key| matches!(key.need, Need::Required))
             {
-                group[key.name] = allowed(&key.kind);
+                group[key.name] = allowed_at(key);
             }
             for key in variant.args.iter() {
                 for name in misspellings(key.name) {
@@ -495,7 +502,7 @@ fn arguments_beside_a_behaviour_are_told_once_with_the_right_one() {
                     let mut file = whole();
                     let mut group = group.clone();
                     let map = group.as_object_mut().expect("it is a map");
-                    let value = map.remove(key.name).unwrap_or_else(|| allowed(&key.kind));
+                    let value = map.remove(key.name).unwrap_or_else(|| allowed_at(key));
                     map.insert(name.clone(), value);
                     file["network"][section] = json!([group]);
                     let read = read(&file);
@@ -916,7 +923,9 @@ fn whole_numbers_may_be_written_with_a_point_or_an_exponent() {
     }
     let is_integer = |kind: &Kind| matches!(kind, Kind::Integer(range) if range.contains(&16));
     at_each(is_integer, &[json!(16), json!(16.0)], |path, value, read| {
-        assert!(read.is_ok(), "{path}: {value}\n{}", told(&read));
+        // 16 is too few for the neurons of the file, which is another rule's error.
+        let is_too_few = path.ends_with(".max_allowed_uids") && told(&read).contains("18 neurons");
+        assert!(is_too_few || read.is_ok(), "{path}: {value}\n{}", told(&read));
     });
     at_each(is_integer, &[json!(1.5)], |path, _, read| {
         let errors = errors(&read);
@@ -957,11 +966,11 @@ fn each_key_is_set_by_the_path_that_errors_print() {
             let pointer = format!("{}/{}", place.pointer, key.name);
             let path = path_of(&pointer);
             let mut expected = place.file.clone();
-            put(&mut expected, &pointer, allowed(&key.kind));
+            put(&mut expected, &pointer, allowed_at(key));
             let expected = read(&expected).unwrap_or_else(|problems| panic!("{path}\n{}", problems.plain()));
             let dotted = path.replace('[', ".").replace(']', "");
             for path in [&path, &dotted] {
-                let read = set(&place.file, path, &allowed(&key.kind));
+                let read = set(&place.file, path, &allowed_at(key));
                 let read = read.unwrap_or_else(|problems| panic!("{path}\n{}", problems.plain()));
                 assert_eq!(read.experiment, expected.experiment, "{path}");
             }
@@ -1001,7 +1010,7 @@ fn a_path_that_does_not_exist_is_told_once_with_the_nearest_key() {
                 let path = format!("{}.{name}", place.path)
                     .trim_start_matches('.')
                     .to_owned();
-                let read = set(&place.file, &path, &allowed(&key.kind));
+                let read = set(&place.file, &path, &allowed_at(key));
                 let errors = errors(&read);
                 let [problem] = errors[..] else {
                     panic!("{path}\n{}", told(&read))

@@ -93,22 +93,37 @@ struct Nothing {
 impl OfChain<'_> {
     /// Rules by which no chain can start. Returns whether there were any.
     fn contradictions(&self, found: &mut Vec<Finding>) -> bool {
-        let place = self.sound.file.resolved.network().hyperparameters();
-        if !self.rules.is_sound() {
-            let message = "the hyperparameters contradict each other: no chain can start by them";
-            let Hyperparameters {
-                min_burn,
-                max_burn,
-                alpha_low,
-                alpha_high,
-                ..
-            } = self.rules;
-            let help = format!(
-                "`min_burn` ({}) is at most `max_burn` ({}), and `alpha_low` ({alpha_low}) at most `alpha_high` \
-                 ({alpha_high}); the preset has those that the file leaves out",
-                min_burn.0, max_burn.0
-            );
-            found.push(Finding::error(key_origin(place), message).with_help(help));
+        let rules = self.rules;
+        let pairs = [
+            ("min_burn", rules.min_burn.0, "max_burn", rules.max_burn.0),
+            (
+                "alpha_low",
+                rules.alpha_low.into(),
+                "alpha_high",
+                rules.alpha_high.into(),
+            ),
+        ];
+        let before = found.len();
+        for (low, least, high, most) in pairs {
+            if least > most {
+                let message = format!(
+                    "the hyperparameter `{low}` is {least}, above `{high}`, which is {most}: no chain can start"
+                );
+                let help =
+                    format!("set both, with `{low}` at most `{high}`; the preset gives those left out");
+                let is_set = |name: &&&str| {
+                    self.sound
+                        .experiment
+                        .network
+                        .hyperparameters
+                        .given()
+                        .contains_key(**name)
+                };
+                let blamed = [low, high].iter().find(is_set).copied().unwrap_or(low);
+                found.push(Finding::error(self.blame(blamed), message).with_help(help));
+            }
+        }
+        if found.len() > before {
             return true;
         }
         let most = self.rules.max_allowed_uids;
@@ -140,8 +155,8 @@ impl OfChain<'_> {
                     "set `activity_cutoff_factor` instead, or leave it out".to_owned(),
                 ),
                 Some(Unused::Needs(other)) => (
-                    format!("it is read only where `{other}` is 1"),
-                    format!("set `{other}: 1`, or leave it out"),
+                    format!("it is read only if `{other}` is true"),
+                    format!("set `{other}: true`, or leave it out"),
                 ),
                 None if self.is_for_calls_from_outside(name) => (
                     "no node of a run registers or moves stake".to_owned(),

@@ -29,7 +29,7 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             && at.saturating_add(after.0) >= steps
         {
             let message = format!(
-                "{kill} is killed after step {at} and started again after step {}, but the query has {steps} steps, from \
+                "uid {kill} is killed after step {at} and started again after step {}, but the query has {steps} steps, from \
                  0: it stays dead",
                 at.saturating_add(after.0)
             );
