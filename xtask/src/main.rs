@@ -9,6 +9,7 @@ mod libtorch;
 mod prerequisites;
 mod wheels;
 mod width;
+mod words;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -32,7 +33,8 @@ usage: cargo xtask COMMAND
   test [ARGS]       build the programs and run every test, including the documentation's examples
   test -p CRATE     build and run the tests of one crate and the programs that they start
                     (ARGS go to the test runner, and exclude the documentation's examples)
-  lint              check the format, the width of comments, clippy's lints, and the dependencies' licences and sources
+  lint              check the format, the width and the words of comments, clippy's lints, and the dependencies'
+                    licences and sources
   doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
                     the documentation with warnings as errors
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
@@ -183,6 +185,7 @@ impl Checkout {
     fn lint(&self) -> Result<()> {
         succeed(&mut cargo("fmt --all --check"))?;
         width::check(&self.root)?;
+        words::check(&self.root)?;
         succeed(&mut cargo(
             "clippy --release --workspace --all-targets -- --deny warnings",
         ))?;

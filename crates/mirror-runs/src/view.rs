@@ -218,7 +218,12 @@ pub fn write_csv(run: &Run, columns: &[Column], out: impl Write) -> Result<(), R
 }
 
 fn csv_error(error: csv::Error) -> RunError {
-    RunError::Export(error.into())
+    let message = error.to_string();
+    RunError::Export(match error.into_kind() {
+        // The kind of the error must be kept: a pipe that the reader closed is not a failure.
+        csv::ErrorKind::Io(error) => error,
+        _ => io::Error::other(message),
+    })
 }
 
 /// Writes the view as one JSON object per line. Numbers that are not finite become `null`, because JSON does not
