@@ -207,8 +207,8 @@ impl Summary {
         COLUMNS.into_iter().filter(says_something).collect()
     }
 
-    /// Returns the table for a terminal of `width` characters, without colours, followed by a sentence about the outcomes
-    /// of all calls. If there are more than 40 uids, only the 15 best and the 15 worst paid are shown.
+    /// Returns the table for a terminal of `width` characters, without colours, followed by a sentence about the
+    /// outcomes of all calls. If there are more than 40 uids, only the 15 best and the 15 worst paid are shown.
     pub fn table(&self, width: usize) -> String {
         if self.uids.is_empty() {
             return "no uid was called\n".to_owned();

@@ -283,8 +283,8 @@ impl Chain {
     }
 }
 
-/// Maximum number of blocks that a node closes after the last step until an epoch runs. With a tempo of this many blocks
-/// or more it closes none.
+/// Maximum number of blocks that a node closes after the last step until an epoch runs. With a tempo of this many
+/// blocks or more it closes none.
 pub const SETTLING_BLOCKS: u64 = 10_001;
 
 /// Returns the first block, `from` or later, with which an epoch runs. `None` if none ever does.
