@@ -37,7 +37,7 @@ const BLOCK_TIME: f64 = 0.001;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The space that the node uses, in bytes.
-struct Taken {
+struct Space {
     memory: u64,
     log: u64,
     history: u64,
@@ -78,7 +78,7 @@ async fn measure(neurons: u32) -> anyhow::Result<()> {
             weigh(&node, neurons, round).await?;
         }
         until(&node, look).await?;
-        let taken = Taken::by(id, &subtensor.state())?;
+        let taken = Space::by(id, &subtensor.state())?;
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         println!(
             "{look:>8} {:>12.1} {:>12.1} {:>12.1}",
@@ -125,7 +125,7 @@ async fn weigh(node: &SubtensorClient, neurons: u32, round: u64) -> anyhow::Resu
     Ok(())
 }
 
-impl Taken {
+impl Space {
     fn by(id: u32, state: &Path) -> anyhow::Result<Self> {
         let history = size(&state.join("history"))?;
         Ok(Self {

@@ -23,7 +23,7 @@ pub(crate) struct Bundle {
     pub(crate) name: &'static str,
     /// The sizes of the download and of the result, for messages.
     pub(crate) sizes: &'static str,
-    /// What a user can do if the download fails.
+    /// Advice for the user if the download fails.
     pub(crate) remedy: &'static str,
     /// The wheels. The version of the first is the version of the bundle.
     pub(crate) wheels: &'static [Wheel],

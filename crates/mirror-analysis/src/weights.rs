@@ -16,14 +16,14 @@ pub struct Weights {
     pub set: u64,
     /// Number of settings that the chain refused.
     pub refused: u64,
-    last: BTreeMap<String, Setting>,
-    /// Validator and time (step and block) of the setting to which the previous row belongs.
+    last: BTreeMap<String, WeightsAt>,
+    /// Validator, step and block of the weights to which the previous row belongs.
     current: Option<(String, (u64, u64))>,
 }
 
 /// The weights of one validator at one time.
 #[derive(Clone, Debug, Default)]
-struct Setting {
+struct WeightsAt {
     /// Step and block.
     at: (u64, u64),
     weights: BTreeMap<u32, f64>,
@@ -82,7 +82,7 @@ impl Weights {
     fn take(&mut self, validator: &str, at: (u64, u64), uid: u32, weight: f64) {
         let last = self.last.entry(validator.to_owned()).or_default();
         if at > last.at {
-            *last = Setting {
+            *last = WeightsAt {
                 at,
                 weights: BTreeMap::new(),
             };

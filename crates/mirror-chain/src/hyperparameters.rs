@@ -80,7 +80,7 @@ hyperparameters! {
     stake_threshold: Rao,
     /// Share of the old bonds in the new ones, in millionths.
     bonds_moving_average: u64,
-    /// How far bonds follow the clipped weights instead of the weights as set, 65,535 is fully;
+    /// The share to which bonds follow the clipped weights instead of the weights as set; 65,535 is fully.
     /// [`Today`](RuleSet::Today) only.
     bonds_penalty: u16,
     /// Whether each bond moves separately, as in Yuma 3; [`Today`](RuleSet::Today) only.
@@ -148,7 +148,7 @@ hyperparameters! {
     burn_increase: u16,
 }
 
-/// Why a hyperparameter has no effect, given the values of the others.
+/// The reason for which a hyperparameter has no effect, given the values of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unused {
     /// Only this rule set reads it, and the other one is in force.

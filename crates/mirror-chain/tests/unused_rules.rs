@@ -1,5 +1,5 @@
-//! Which hyperparameters have an effect beside which others: one that is said to have none changes no history of calls,
-//! and each of the others changes one.
+//! Tests of [`Hyperparameters::unused`]: a hyperparameter that it names changes no history of calls, and each other one
+//! changes at least one history.
 
 mod subnet;
 
@@ -115,7 +115,7 @@ impl Numbers {
     }
 }
 
-/// What is asked of the chain in each block.
+/// Random calls for each block.
 fn history(seed: u64, commits: bool) -> Vec<Vec<(PublicKey, Call)>> {
     let mut numbers = Numbers(seed);
     let mut blocks: Vec<Vec<(PublicKey, Call)>> = vec![Vec::new(); BLOCKS as usize + 30];
@@ -187,9 +187,9 @@ fn axon(port: u16) -> Axon {
     }
 }
 
-/// All that can be seen of a chain but its rules.
+/// Everything that a chain reveals, except its hyperparameters.
 #[derive(PartialEq)]
-struct Seen {
+struct Observed {
     applied: Vec<Vec<Applied>>,
     epochs: Vec<Option<PaidEpoch>>,
     neurons: Vec<Vec<Neuron>>,
@@ -200,9 +200,9 @@ struct Seen {
 }
 
 /// `None` where no chain can begin by these rules.
-fn seen(rules: Hyperparameters, history: &[Vec<(PublicKey, Call)>]) -> Option<Seen> {
+fn seen(rules: Hyperparameters, history: &[Vec<(PublicKey, Call)>]) -> Option<Observed> {
     let mut chain = chain(rules)?;
-    let mut seen = Seen {
+    let mut seen = Observed {
         applied: Vec::new(),
         epochs: Vec::new(),
         neurons: Vec::new(),

@@ -111,8 +111,8 @@ fn every_example_is_valid() {
     }
 }
 
-/// Whether a message comes from a rule between keys that refuses the value whatever else the file contains: more outputs
-/// than uids asked, fewer than miners, or hyperparameters that contradict each other.
+/// Whether a message comes from a rule between keys that refuses the value whatever else the file contains: more
+/// outputs than uids asked, fewer than miners, or hyperparameters that contradict each other.
 fn is_told_by_a_rule(told: &str) -> bool {
     [
         "but the network has",

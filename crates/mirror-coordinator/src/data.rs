@@ -41,20 +41,20 @@ pub enum Network {
     Forbidden,
 }
 
-/// What there is on this machine of what an experiment names, as [`look`] finds it.
+/// The result of [`look`]: the data, models and metagraph of an experiment that are on this machine.
 #[derive(Debug, Default)]
 pub struct Looked {
-    /// What a run cannot use, a sentence each.
+    /// One sentence for each thing that a run cannot use.
     pub problems: Vec<String>,
-    /// What is not on this machine, and was not looked at.
+    /// One sentence for each thing that is not on this machine and was not checked.
     pub unseen: Vec<String>,
-    /// The number of questions that a query asks of the data.
+    /// Number of questions that the data has for a query. `None` if it could not be read.
     pub questions: Option<usize>,
-    /// The number of miners.
+    /// Number of miners. `None` if the uids could not be assigned.
     pub miners: Option<usize>,
 }
 
-/// Where what an experiment names is looked for.
+/// The places in which data, models and metagraphs are searched for.
 struct Sources<'a> {
     library: ModelSearch<'a>,
 }
@@ -70,7 +70,7 @@ impl Sources<'_> {
         found.context("the reward model")
     }
 
-    /// All rows of the `data` section.
+    /// Returns all rows of the `data` section.
     fn data(&self, data: &Data) -> anyhow::Result<Resolved> {
         let schema = Schema {
             question: data.question.clone(),
@@ -80,7 +80,7 @@ impl Sources<'_> {
         found.with_context(|| format!("data `{}`", data.id))
     }
 
-    /// What the miners answer from.
+    /// Returns the rows from which miners answer.
     fn answers(&self, path: &str) -> anyhow::Result<Resolved> {
         let found = self.rows(path, Schema::default());
         found.context("the miners' data set")
@@ -96,7 +96,7 @@ impl Sources<'_> {
         Ok(resolve(&request, self.library.places)?)
     }
 
-    /// What the subnet starts from, if it is not the file's own network.
+    /// Reads the metagraph that the subnet starts from. `None` if the file describes the network itself.
     fn metagraph(&self, experiment: &Experiment) -> anyhow::Result<Option<MetagraphFile>> {
         let path = experiment.network.metagraph.as_ref();
         let read = path.map(|path| MetagraphFile::read(&self.library.base.join(path)));
@@ -104,7 +104,7 @@ impl Sources<'_> {
     }
 }
 
-/// The rows that take part.
+/// Returns the rows that the sample selects.
 fn sampled(data: &Data, rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
     let rows = sample(data.sample)?.apply(rows);
     rows.with_context(|| format!("data `{}`", data.id))
@@ -183,8 +183,8 @@ pub fn prepare(
     })
 }
 
-/// Looks for all that the experiment names where [`prepare`] looks for it, and for who plays whom, without the network
-/// and without keeping anything. Relative paths are read from `base`.
+/// Searches for everything that the experiment names where [`prepare`] searches, and assigns the uids, without the
+/// network and without writing files. Relative paths are resolved against `base`.
 pub fn look(experiment: &Experiment, base: &Path) -> Looked {
     let places = Places::from_env();
     let sources = Sources {
@@ -223,13 +223,13 @@ pub fn look(experiment: &Experiment, base: &Path) -> Looked {
 }
 
 impl Looked {
-    /// What was found; else notes why not.
+    /// Returns what was found, or records the reason why it was not.
     fn keep<T>(&mut self, found: anyhow::Result<T>) -> Option<T> {
         let error = match found {
             Ok(found) => return Some(found),
             Err(error) => error,
         };
-        // What the hub may have is known when a run has asked it.
+        // The hub may have it; only a run asks the hub.
         let elsewhere = match (error.downcast_ref(), error.downcast_ref()) {
             (Some(ResolveError::Offline { name, looked_in }), _)
             | (_, Some(ModelError::Offline { name, looked_in })) => Some((name, looked_in)),
@@ -238,7 +238,7 @@ impl Looked {
         match elsewhere {
             Some((name, looked_in)) => {
                 self.unseen.push(format!(
-                    "{error}: `{name}` is not in {looked_in}; a run asks the hub for it"
+                    "{error}: `{name}` is not in {looked_in}; a run downloads it from the hub"
                 ));
             }
             None => self.problems.push(format!("{error:#}")),
@@ -247,7 +247,7 @@ impl Looked {
     }
 }
 
-/// The data set that miners answer from.
+/// Returns the data set from which miners answer.
 fn pool_path(model: &Model) -> &String {
     let DendritePool::DummyDendritePool(pool) = &model.dendrite_pool;
     &pool.data_path

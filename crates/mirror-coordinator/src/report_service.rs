@@ -40,21 +40,21 @@ const CHUNK: usize = 256;
 /// The gRPC service that receives reports and queues their records for the journal writer.
 #[derive(Clone)]
 pub(crate) struct ReportService {
-    records: mpsc::Sender<Arrived>,
+    records: mpsc::Sender<WriterMessage>,
     /// Address of the subtensor, sent to nodes when they connect and whenever it changes.
     subtensor: watch::Receiver<SocketAddr>,
 }
 
 /// The thread that owns the journal.
 pub(crate) struct JournalWriter {
-    records: mpsc::Sender<Arrived>,
+    records: mpsc::Sender<WriterMessage>,
     thread: JoinHandle<anyhow::Result<Recorder>>,
     /// Resolves when the journal writer has stopped on its own because it cannot write the journal.
     pub(crate) stopped: oneshot::Receiver<()>,
 }
 
 /// A message to the journal writer.
-enum Arrived {
+enum WriterMessage {
     /// Records of one sender, with the acknowledgement that follows once they are written.
     Records(Vec<Encoded>, Written),
     /// Requests a sync of the journal.
@@ -106,7 +106,7 @@ impl ReportService {
     pub(crate) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
         let record = Record { kind: Some(kind) };
         self.records
-            .send(Arrived::Records(
+            .send(WriterMessage::Records(
                 vec![Encoded::from(&record)],
                 Written::Unacknowledged,
             ))
@@ -119,7 +119,7 @@ impl JournalWriter {
     /// Waits until all queued records are written, and closes the run. Blocks the thread.
     pub(crate) fn finish(self, ended: Ended) -> anyhow::Result<Manifest> {
         // A journal writer that has stopped on its own receives nothing. The result of its thread contains the cause.
-        let _ = self.records.blocking_send(Arrived::Close);
+        let _ = self.records.blocking_send(WriterMessage::Close);
         let recorder = self
             .thread
             .join()
@@ -128,10 +128,10 @@ impl JournalWriter {
     }
 }
 
-fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<Arrived>) -> anyhow::Result<Recorder> {
+fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<WriterMessage>) -> anyhow::Result<Recorder> {
     let mut batch = Batch::default();
     while let Some(first) = waiting.blocking_recv() {
-        if matches!(first, Arrived::Records(..)) {
+        if matches!(first, WriterMessage::Records(..)) {
             std::thread::sleep(GATHER);
         }
         batch.take(first);
@@ -172,25 +172,25 @@ struct Batch {
 }
 
 impl Batch {
-    fn take(&mut self, arrived: Arrived) {
+    fn take(&mut self, arrived: WriterMessage) {
         match arrived {
-            Arrived::Records(records, written) => {
+            WriterMessage::Records(records, written) => {
                 self.bytes += records.iter().map(Encoded::size).sum::<usize>();
                 self.records.extend(records);
                 if let Written::Acknowledge(sender, number) = written {
                     self.acknowledgements.push((sender, number));
                 }
             }
-            Arrived::Sync => self.sync = true,
-            Arrived::Close => self.close = true,
+            WriterMessage::Sync => self.sync = true,
+            WriterMessage::Close => self.close = true,
         }
     }
 }
 
 /// Requests a sync of the journal every second, until the journal writer has stopped.
-async fn remind(records: mpsc::Sender<Arrived>) {
+async fn remind(records: mpsc::Sender<WriterMessage>) {
     let mut seconds = tokio::time::interval(SYNC);
-    while records.send(Arrived::Sync).await.is_ok() {
+    while records.send(WriterMessage::Sync).await.is_ok() {
         seconds.tick().await;
     }
 }
@@ -237,7 +237,7 @@ impl Coordinator for ReportService {
 /// Forwards a node's records to the journal writer until its stream ends.
 async fn forward(
     reports: Streaming<NodeReport>,
-    records: mpsc::Sender<Arrived>,
+    records: mpsc::Sender<WriterMessage>,
     acknowledged: watch::Sender<u64>,
     node: String,
 ) {
@@ -263,7 +263,11 @@ async fn forward(
         // Records that precede an unreadable report are still written and acknowledged.
         if let Some(last) = last {
             let written = Written::Acknowledge(acknowledged.clone(), last);
-            if records.send(Arrived::Records(batch, written)).await.is_err() {
+            if records
+                .send(WriterMessage::Records(batch, written))
+                .await
+                .is_err()
+            {
                 return;
             }
         }

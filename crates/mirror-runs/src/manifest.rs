@@ -65,7 +65,7 @@ pub enum State {
     Interrupted,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The run is complete.

@@ -78,7 +78,7 @@ pub fn train(tables: &[&Table], tokenizer: &Tokenizer, seed: Seed) -> Result<(Ju
     let learning = weights.take_learning();
     let mut descent = Adam::of(&learning);
     let mut draws = seed.child("lessons").generator();
-    let mut lessons: Vec<Lesson<'_>> = tables.iter().flat_map(|table| lessons(table)).collect();
+    let mut lessons: Vec<QuestionAnswers<'_>> = tables.iter().flat_map(|table| lessons(table)).collect();
     let all: Vec<&str> = lessons
         .iter()
         .filter_map(|lesson| lesson.right.first().map(String::as_str))
@@ -115,14 +115,14 @@ pub fn write(learning: &Learning, path: &Path) -> Result<(), ModelError> {
 }
 
 /// A question with its right answers and wrong answers of the same table.
-struct Lesson<'a> {
+struct QuestionAnswers<'a> {
     question: &'a str,
     right: &'a [String],
     /// Wrong answers of the same table, at least one.
     alike: Vec<&'a str>,
 }
 
-fn lessons(table: &Table) -> impl Iterator<Item = Lesson<'_>> {
+fn lessons(table: &Table) -> impl Iterator<Item = QuestionAnswers<'_>> {
     table
         .questions
         .iter()
@@ -130,7 +130,7 @@ fn lessons(table: &Table) -> impl Iterator<Item = Lesson<'_>> {
         .filter_map(|(number, (question, right))| {
             let mut alike = table.wrong_answers(number);
             alike.truncate(NEAREST);
-            (!alike.is_empty() && !right.is_empty()).then_some(Lesson {
+            (!alike.is_empty() && !right.is_empty()).then_some(QuestionAnswers {
                 question,
                 right,
                 alike,
@@ -138,7 +138,7 @@ fn lessons(table: &Table) -> impl Iterator<Item = Lesson<'_>> {
         })
 }
 
-impl<'a> Lesson<'a> {
+impl<'a> QuestionAnswers<'a> {
     /// Returns a right answer, then wrong ones of the same table, then wrong ones of any table.
     fn answers(&self, all: &[&'a str], draws: &mut ChaCha8Rng) -> Vec<&'a str> {
         let mut answers: Vec<&str> = self.right.choose(draws).map(String::as_str).into_iter().collect();

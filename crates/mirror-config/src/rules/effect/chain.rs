@@ -5,7 +5,7 @@ use mirror_spec::{
     BehaviourSpec, BlockTime, ChainPreset, DummySubtensorArgs, Model, SubtensorSpec, TrainArgs, TwoFacedArgs,
 };
 
-use super::super::{Place, is_written, key_origin, origin};
+use super::super::{Place, is_written, origin};
 use super::Sound;
 use crate::problem::Finding;
 use crate::tree::Origin;

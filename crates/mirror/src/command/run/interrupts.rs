@@ -25,7 +25,7 @@ pub(in crate::command) async fn watch_interrupts(
         eprintln!("{word}");
         token.cancel();
     }
-    // The nodes are being killed. What still goes on after that is the writing of tables and of the report.
+    // The nodes are being killed. Only the writing of tables and of the report may still be in progress.
     tokio::time::sleep(LAST_CHANCE).await;
     eprintln!(
         "the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report"
