@@ -581,7 +581,7 @@ fn uids_outside_the_network_are_told() {
     );
     check(
         &format!("{SOUND}faults: [{{at: step 1, kill: validator-0}}]"),
-        &["`validator-0` does not name uids", "`0-2,5`"],
+        &["`validator-0` is not a set of uids", "`0-2,5`"],
     );
     check(
         &format!("{SOUND}faults: [{{at: step 1, kill: uid 1, restart_after: 0 steps}}]"),
@@ -992,7 +992,7 @@ fn latencies_name_one_distribution() {
         Some(Latency::recorded(vec![0.01, 1.0]))
     );
     check(&with("{}"), &["is not a distribution of delays", "`p50`, `p99`"]);
-    check(&with("{recorded: []}"), &["no delay was recorded"]);
+    check(&with("{recorded: []}"), &["`recorded` is empty"]);
     check(&with("{mean: 1}"), &["deviation` is missing"]);
     check(
         &with("{fixed: 1, p50: 1, p99: 2}"),

@@ -657,14 +657,14 @@ fn uids_are_written_the_same_everywhere() {
         }
     });
     let wrong = [
-        (json!("1,"), "does not name uids"),
-        (json!("1-"), "does not name uids"),
-        (json!("-1"), "does not name uids"),
+        (json!("1,"), "is not a set of uids"),
+        (json!("1-"), "is not a set of uids"),
+        (json!("-1"), "is not a set of uids"),
         (json!("3-1"), "ends before it begins"),
-        (json!("0-4294967295"), "the largest is 65535"),
+        (json!("0-4294967295"), "the maximum is 65535"),
         (json!("0,0-1"), "uid 0 is named twice"),
         (json!([1, 1]), "uid 1 is named twice"),
-        (json!([0, "x"]), "does not name uids"),
+        (json!([0, "x"]), "is not a set of uids"),
         (json!([0, true]), "cannot be `true`"),
         (json!([0, 1.5]), "cannot be the number 1.5"),
     ];

@@ -1,4 +1,4 @@
-//! The `analysis` section: what is computed from the events.
+//! The `analysis` section: results computed from the events.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use crate::key::Described;
 use crate::ranges::{RATE, TEXTS};
 
 keys! {
-    /// The `analysis` section, by upstream's names. Features and plots are computed from the tables of a run.
+    /// The `analysis` section, with upstream's names.
     pub struct Analysis: Default {
         /// Name of the analysis.
         id: String = "analysis",
-        /// Ids of queries, ids of runs, or paths of runs.
+        /// Earlier runs to report on, by id of their query, by id of the run, or by path.
         requires: Vec<String> [TEXTS] = [],
-        /// Features by the column that they are made from; a plain list is of `message`.
+        /// Features to compute, by column. A plain list applies to `message`. Planned: no effect yet.
         create_features: BTreeMap<String, Vec<Feature>> [Map(&OneOrMany(&Feature::KIND))] = {},
-        /// A scatter of each y over its x columns.
+        /// Scatter plots: for each y column, the x columns. Planned: no effect yet.
         plot: BTreeMap<String, Vec<String>> [Map(&TEXTS)] = {},
-        /// Three columns drawn in space.
+        /// Three columns as a scatter plot in space. Planned: no effect yet.
         embedding_plot: Option<EmbeddingPlot>,
-        /// Regressors by name.
+        /// Regressors by name. Planned: no effect yet.
         estimators: BTreeMap<String, Estimator> = {},
-        /// By target: from what, and by which estimator.
+        /// Predictions by target: the feature and the estimator. Planned: no effect yet.
         predict: BTreeMap<String, Prediction> = {},
     }
 }
@@ -29,75 +29,75 @@ keys! {
 choice! {
     /// A feature of a text.
     pub enum Feature {
-        /// Characters of the question.
+        /// Number of characters of the question.
         QuestionLength = "question_length",
-        /// Sentences.
+        /// Number of sentences.
         SentenceLength = "sentence_length",
-        /// Words.
+        /// Number of words.
         NumWords = "num_words",
-        /// Mean characters of a word.
+        /// Mean number of characters of a word.
         AvgWordLength = "avg_word_length",
-        /// Median characters of a word.
+        /// Median number of characters of a word.
         MedianWordLength = "median_word_length",
         /// The first word.
         FirstWord = "first_word",
-        /// Tokens as the reward model counts them.
+        /// Number of tokens of the reward model.
         RewardNumTokens = "reward_num_tokens",
-        /// A vector that stands for the meaning of the sentence.
+        /// An embedding of the sentence.
         Embeddings = "embeddings",
     }
 }
 
 keys! {
-    /// Three columns drawn in space.
+    /// Three columns as a scatter plot in space.
     pub struct EmbeddingPlot {
-        /// Brings each column to 0..1; left out: none.
+        /// Scaling of each column. If absent: none.
         scaler: Option<Scaler>,
-        /// x, y and z.
+        /// The columns for x, y and z.
         columns: Vec<String>,
     }
 }
 
 choice! {
-    /// How columns are scaled before they are drawn.
+    /// A scaling of columns before they are plotted.
     pub enum Scaler {
-        /// To 0..1, by the smallest and the largest value.
+        /// Scales to the range 0 to 1, from the smallest to the largest value.
         MinMax = "MinMax",
     }
 }
 
 keys! {
-    /// What is predicted from what, by which estimator.
+    /// A prediction of a target from a feature.
     pub struct Prediction {
-        /// The feature.
+        /// Name of the feature.
         x: String,
-        /// Name of an estimator.
+        /// Name of the estimator in `estimators`.
         estimator: String,
     }
 }
 
 family! {
-    /// A regressor; arguments and defaults are scikit-learn's.
+    /// A regressor, with scikit-learn's arguments and defaults.
     pub enum Estimator: "estimator" {
-        /// Trees, each fitted to what those before it left over.
+        /// Gradient boosting: each tree is fitted to the residuals of its predecessors.
         "GradientBoostingRegressor" => GradientBoostingRegressor(GradientBoostingArgs {
-            /// Trees.
+            /// Number of trees.
             n_estimators: u32 [Integer(1..=100_000)] = 100,
-            /// Share of each tree that is taken.
+            /// Factor of the contribution of each tree.
             learning_rate: f64 [Number(0.0..=1_000.0)] = 0.1,
-            /// Levels of a tree.
+            /// Maximum depth of a tree.
             max_depth: u32 [Integer(1..=64)] = 3,
-            /// Rows in a leaf, at least.
+            /// Minimum number of rows in a leaf.
             min_samples_leaf: u32 [Integer(1..=1_000_000_000)] = 1,
-            /// Share of the rows that each tree sees.
+            /// Share of the rows to which each tree is fitted.
             subsample: f64 [RATE] = 1,
-            /// Share of the rows kept to stop early by.
+            /// Share of the rows held out for early stopping.
             validation_fraction: f64 [RATE] = 0.1,
-            /// Stop after so many trees without gain; left out: never.
+            /// Number of trees without improvement after which training stops. If absent: never.
             n_iter_no_change: Option<u32> [Integer(1..=100_000)],
-            /// Seed of its draws; left out: from the experiment's.
+            /// Random seed. If absent: derived from the experiment's.
             random_state: Option<u64>,
-            /// How much it tells.
+            /// Verbosity.
             verbose: u32 [Integer(0..=10)] = 0,
         }) [Planned],
     }

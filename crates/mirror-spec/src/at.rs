@@ -1,5 +1,7 @@
-//! Typed places in a file. A place is reached by methods that the declarations yield, so a misspelt path does not
-//! compile; it knows what stands there, and whoever holds the file's tree knows where that was written.
+//! Typed places in a file.
+//!
+//! A place is reached through methods that the declarations generate, so a misspelt path does not compile. It gives
+//! access to the value there and, through the node of the tree, to the position of that value in the file.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -9,25 +11,25 @@ use serde::de::DeserializeOwned;
 
 use crate::key::{Family, HasKeys};
 
-/// A tree of values that remembers where each was written.
+/// A tree of values that records the position of each value in the file.
 pub trait Tree {
-    /// The value of a key, in a map.
+    /// Returns the value of a key. `None` if this is not a map or has no such key.
     fn key(&self, key: &str) -> Option<&Self>;
-    /// The values of a list; of anything else, none.
+    /// Returns the items of a list. Empty if this is not a list.
     fn items(&self) -> &[Self]
     where
         Self: Sized;
-    /// The text, if it is one.
+    /// Returns the text. `None` if this is not a text.
     fn text(&self) -> Option<&str>;
-    /// The value as a `T`; `None` if it is none.
+    /// Returns the value as a `T`. `None` if it cannot be converted.
     fn read<T: DeserializeOwned>(&self) -> Option<T>;
 }
 
-/// The place of a `T` in a tree, whether or not something stands there.
+/// The place of a `T` in a tree, whether or not there is a value.
 #[derive(Debug)]
 pub struct At<'a, N, T> {
     node: Option<&'a N>,
-    /// The map that the place is in, and its key there.
+    /// The map that contains the place, and the key of the place in it.
     inside: Option<(&'a N, &'static str)>,
     of: PhantomData<fn() -> T>,
 }
@@ -41,7 +43,7 @@ impl<N, T> Clone for At<'_, N, T> {
 impl<N, T> Copy for At<'_, N, T> {}
 
 impl<'a, N: Tree, T> At<'a, N, T> {
-    /// The place of the whole tree.
+    /// Returns the place of the whole tree.
     pub fn root(node: &'a N) -> Self {
         Self::of(Some(node))
     }
@@ -54,7 +56,7 @@ impl<'a, N: Tree, T> At<'a, N, T> {
         }
     }
 
-    /// The place of a key. Only declarations call it, with their own keys.
+    /// Returns the place of a key. Only declarations call it, with their own keys.
     pub(crate) fn key<U>(self, key: &'static str) -> At<'a, N, U> {
         At {
             node: self.node.and_then(|node| node.key(key)),
@@ -63,7 +65,7 @@ impl<'a, N: Tree, T> At<'a, N, T> {
         }
     }
 
-    /// The same place, seen as part of a map.
+    /// Returns the same place with another type, such as part of the map.
     pub(crate) fn same<U>(self) -> At<'a, N, U> {
         At {
             node: self.node,
@@ -72,17 +74,18 @@ impl<'a, N: Tree, T> At<'a, N, T> {
         }
     }
 
-    /// What stands there, with its position.
+    /// Returns the node at this place, with its position in the file. `None` if there is no value.
     pub fn node(self) -> Option<&'a N> {
         self.node
     }
 
-    /// The map that the place is in, and the place's key there; `None` for an item of a list and for the whole tree.
+    /// Returns the map that contains the place, and the key of the place in it. `None` for an item of a list and for
+    /// the whole tree.
     pub fn inside(self) -> Option<(&'a N, &'static str)> {
         self.inside
     }
 
-    /// What stands there as a value; `None` where nothing does, or what is no `T`.
+    /// Returns the value at this place. `None` if there is no value or it is not a `T`.
     pub fn get(self) -> Option<T>
     where
         T: DeserializeOwned,
@@ -92,21 +95,21 @@ impl<'a, N: Tree, T> At<'a, N, T> {
 }
 
 impl<'a, N: Tree, T> At<'a, N, Option<T>> {
-    /// The place of what need not be there.
+    /// Returns the place of the optional value.
     pub fn inner(self) -> At<'a, N, T> {
         self.same()
     }
 }
 
 impl<'a, N: Tree, T> At<'a, N, Box<T>> {
-    /// The place of what is in the box.
+    /// Returns the place of the boxed value.
     pub fn unboxed(self) -> At<'a, N, T> {
         self.same()
     }
 }
 
 impl<'a, N: Tree, T> At<'a, N, Vec<T>> {
-    /// The place of each item.
+    /// Returns the place of each item.
     pub fn items(self) -> impl ExactSizeIterator<Item = At<'a, N, T>> {
         let items = self.node.map(Tree::items).unwrap_or_default();
         items.iter().map(|item| At::of(Some(item)))
@@ -114,26 +117,27 @@ impl<'a, N: Tree, T> At<'a, N, Vec<T>> {
 }
 
 impl<'a, N: Tree, T> At<'a, N, BTreeMap<String, T>> {
-    /// The place of the value of a name of the user's own.
+    /// Returns the place of the value with a name that the user chose.
     pub fn named(self, name: &str) -> At<'a, N, T> {
         At::of(self.node.and_then(|node| node.key(name)))
     }
 }
 
-/// A type that is the components of a family.
+/// A type whose variants are the components of a family.
 pub trait IsFamily {
-    /// The family.
+    /// Returns the family.
     fn family() -> &'static Family;
 }
 
 impl<'a, N: Tree, T: IsFamily> At<'a, N, T> {
-    /// The component's name and where it stands.
+    /// Returns the name of the component and the node of the name. `None` if there is no name.
     pub fn component(self) -> Option<(&'a str, &'a N)> {
         let name = self.node?.key("name")?;
         Some((name.text()?, name))
     }
 
-    /// The place of the arguments, if the component that is named has arguments of this type.
+    /// Returns the place of the arguments. The place has no value unless the named component has arguments of this
+    /// type.
     pub fn args<A: HasKeys + 'static>(self) -> At<'a, N, A> {
         let name = self.component().map(|(name, _)| name);
         let variant = name.and_then(|name| T::family().variant(name));

@@ -1,4 +1,4 @@
-//! The `data` section: where questions and answers come from.
+//! The `data` section: the data set of questions and answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,61 +6,61 @@ use crate::declare::{choice, keys};
 use crate::key::{Described, HasKeys, Kind};
 
 keys! {
-    /// The `data` section: where questions and answers come from.
+    /// The `data` section: the data set of questions and answers.
     pub struct Data {
         /// Name of the data.
         id: String,
-        /// A file, a folder, a data set's name, or `builtin`.
+        /// A file, a directory, the name of a data set, or `builtin`.
         path: String,
-        /// Column of the question; in upstream's files under `schema`.
+        /// Column of the question. Upstream's files specify it in `schema`.
         question: String = "question",
-        /// Column of the answers; in upstream's files under `schema`.
+        /// Column of the answers. Upstream's files specify it in `schema`.
         answer: String = "answer",
-        /// Which rows take part.
+        /// The rows to use.
         sample: Sample = { "method": "all" },
     }
 }
 
 keys! {
-    /// Which rows of a data set take part, as a file says it.
+    /// A selection of the rows of a data set, as written in a file.
     pub struct SampleKeys: Copy Eq {
-        /// Every row, the first n, or n at random.
+        /// Method of selection: all rows, the first n, or n at random.
         method: SampleMethod = "all",
-        /// Rows.
+        /// Number of rows.
         n: Option<u32> [Integer(1..=u32::MAX as i128)],
-        /// Seed of the draw.
+        /// Random seed of the selection.
         seed: u64 = 42,
     }
 }
 
 choice! {
-    /// How rows are taken.
+    /// A method of selecting rows.
     pub enum SampleMethod {
-        /// Every row.
+        /// All rows.
         All = "all",
-        /// The first n.
+        /// The first n rows.
         First = "first",
-        /// n at random, without replacement.
+        /// n random rows, without replacement.
         Random = "random",
     }
 }
 
-/// Which rows of a data set take part.
+/// A selection of the rows of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase")]
 pub enum Sample {
-    /// Every row.
+    /// All rows.
     All,
-    /// The first n.
+    /// The first n rows.
     First {
-        /// Rows.
+        /// Number of rows.
         n: u32,
     },
-    /// n at random, without replacement.
+    /// n random rows, without replacement.
     Random {
-        /// Rows.
+        /// Number of rows.
         n: u32,
-        /// Seed of the draw.
+        /// Random seed of the selection.
         seed: u64,
     },
 }
@@ -70,7 +70,7 @@ impl Described for Sample {
 }
 
 impl<'a, N: crate::at::Tree> crate::at::At<'a, N, Sample> {
-    /// The same place by its keys.
+    /// Returns the same place as a map of keys.
     pub fn keys(self) -> crate::at::At<'a, N, SampleKeys> {
         self.same()
     }

@@ -1,20 +1,20 @@
-//! The macros that declare what a file may say. One declaration yields a type with its serde form, the table of its
-//! keys and the typed path to each of them.
+//! The macros that declare the contents of an experiment file. Each declaration generates a type with its serde form,
+//! the table of its keys, and a typed path to each key.
 //!
-//! [`keys!`] declares a map, [`family!`] the components that can stand at one place, [`forms!`] a map that is written
-//! in one of several forms, [`choice!`] a word.
+//! [`keys!`] declares a map, [`family!`] the components of a family, [`forms!`] a map with several forms, and
+//! [`choice!`] a set of words.
 //!
-//! A key is declared as `name: Type [kind] = default`. The doc comment is the key's meaning, in the Rust documentation
-//! and in the reference of the file alike. Without a kind it is the type's own ([`crate::key::Described`]). The default
-//! is written as JSON, a negative number in parentheses; a key without a default is optional where its type is an
-//! `Option`, and required where it is not. `name: Type [kind] | "from where"` is a key whose value is taken from
-//! elsewhere when it is left out.
+//! A key is declared as `name: Type [kind] = default`. The doc comment of the key appears in the Rust documentation and
+//! in the reference of the file. If no kind is given, the key has the kind of the type ([`crate::key::Described`]). The
+//! default is written as JSON, with parentheses around a negative number. A key without a default is optional if its
+//! type is an `Option`, and required otherwise. `name: Type [kind] | "from elsewhere"` declares a key that inherits its
+//! value if it is absent.
 
-/// Declares a map as a struct with a field a key.
+/// Declares a map as a struct with one field per key.
 ///
-/// `pub struct Name: Default { … }` also implements `Default`; each key then has a default or is optional. Further
-/// derived traits follow the colon, without commas. After the keys may stand `..field: Type,` for keys that are
-/// declared once for several maps, and `ignored name: "why",` for keys that old files have and that have no effect.
+/// `pub struct Name: Default { … }` also implements `Default`. Each key then requires a default or must be optional.
+/// Further traits to derive follow the colon, without commas. The keys may be followed by `..field: Type,` for keys
+/// that several maps share, and by `ignored name: "reason",` for keys of old files that have no effect.
 macro_rules! keys {
     (
         $(#[doc = $doc:expr])+
@@ -39,7 +39,7 @@ macro_rules! keys {
                 Self {
                     $($key: {
                         let value = $crate::declare::default_value!($($default)?);
-                        serde_json::from_value(value).expect("a test reads every default of a declaration")
+                        serde_json::from_value(value).expect("a test deserializes every default of a declaration")
                     },)*
                 }
             }
@@ -78,7 +78,7 @@ macro_rules! keys {
                 pub $key: $type,
             )*
             $(
-                #[doc = "The keys that several maps have in common."]
+                #[doc = "The keys that several maps share."]
                 #[serde(flatten)]
                 pub $shared: $shared_type,
             )*
@@ -86,7 +86,7 @@ macro_rules! keys {
 
         impl $crate::key::HasKeys for $name {
             const KEYS: &'static $crate::key::Keys = {
-                #[allow(unused_imports, reason = "a map without kinds of its own uses none")]
+                #[allow(unused_imports, reason = "a map whose keys specify no kind does not use them")]
                 use $crate::key::Kind::*;
                 static KEYS: $crate::key::Keys = $crate::key::Keys {
                     doc: $crate::key::Doc(&[$($doc),+]),
@@ -119,13 +119,13 @@ macro_rules! keys {
 
         impl<'a, N: $crate::at::Tree> $crate::at::At<'a, N, $name> {
             $(
-                #[doc = concat!("The place of `", stringify!($key), "`.")]
+                #[doc = concat!("Returns the place of `", stringify!($key), "`.")]
                 pub fn $key(self) -> $crate::at::At<'a, N, $type> {
                     self.key(stringify!($key))
                 }
             )*
             $(
-                #[doc = "The place of the keys that several maps have in common."]
+                #[doc = "Returns the place of the keys that several maps share."]
                 pub fn $shared(self) -> $crate::at::At<'a, N, $shared_type> {
                     self.same()
                 }
@@ -134,10 +134,10 @@ macro_rules! keys {
     };
 }
 
-/// Declares the components that can stand at one place, as an enum of their arguments.
+/// Declares the components of a family as an enum of their arguments.
 ///
-/// `"name" => Variant(Arguments { keys })` declares a component with arguments of its own, `"name" =>
-/// Variant(Arguments)` one with arguments that are declared elsewhere. Properties follow in brackets.
+/// `"name" => Variant(Arguments { keys })` declares a component together with its arguments, and `"name" =>
+/// Variant(Arguments)` a component with arguments that are declared elsewhere. Properties follow in brackets.
 macro_rules! family {
     (
         $(#[doc = $doc:expr])+
@@ -180,7 +180,7 @@ macro_rules! family {
                 &FAMILY
             };
 
-            /// Its name in a file.
+            /// Returns the name of the component, as written in a file.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $word,)*
@@ -200,7 +200,7 @@ macro_rules! family {
     };
 }
 
-/// Declares a component's arguments, unless they are declared elsewhere.
+/// Declares the arguments of a component, unless they are declared elsewhere.
 macro_rules! arguments {
     ($word:literal $args:ident) => {};
     ($word:literal $args:ident $($declaration:tt)+) => {
@@ -211,7 +211,7 @@ macro_rules! arguments {
     };
 }
 
-/// Declares a map that is written in one of several forms, told apart by their keys, as an enum of the forms.
+/// Declares a map with several forms as an enum of the forms. The keys of the map determine its form.
 macro_rules! forms {
     (
         $(#[doc = $doc:expr])+
@@ -238,7 +238,7 @@ macro_rules! forms {
         }
 
         impl $name {
-            /// The forms.
+            /// The forms of the map.
             pub const FORMS: &'static $crate::key::Forms = {
                 static FORMS: $crate::key::Forms = $crate::key::Forms {
                     what: $what,
@@ -256,7 +256,7 @@ macro_rules! forms {
     };
 }
 
-/// Declares an enum whose variants are words of a file.
+/// Declares an enum whose variants are written as words in a file.
 macro_rules! choice {
     (
         $(#[doc = $doc:expr])+
@@ -275,7 +275,7 @@ macro_rules! choice {
         }
 
         impl $name {
-            /// As it is written in a file.
+            /// Returns the word, as written in a file.
             pub fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -289,7 +289,7 @@ macro_rules! choice {
     };
 }
 
-/// The first of two that is there.
+/// Expands to the first expression if it is given, otherwise to the second.
 macro_rules! or_else {
     ([] $other:expr) => {
         $other
@@ -299,7 +299,7 @@ macro_rules! or_else {
     };
 }
 
-/// Whether a key must be there.
+/// Expands to the [`Need`](crate::key::Need) of a key.
 macro_rules! need {
     ([] [] $type:ty) => {
         <$type as $crate::key::Described>::NEED
@@ -312,7 +312,7 @@ macro_rules! need {
     };
 }
 
-/// A default as a value; what has none is nothing.
+/// Expands to a default as a JSON value, or to null if there is no default.
 macro_rules! default_value {
     () => {
         serde_json::Value::Null
@@ -322,7 +322,7 @@ macro_rules! default_value {
     };
 }
 
-/// What a value of a form must fulfil besides.
+/// Expands to the check of a map with several forms, or to one that always succeeds if there is no check.
 macro_rules! checked {
     ($name:ident) => {
         |_| Ok(())
@@ -330,13 +330,13 @@ macro_rules! checked {
     ($name:ident $check:path) => {
         |value| match serde_json::from_value::<$name>(value.clone()) {
             Ok(value) => $check(&value),
-            // The walk along the tables has told what is wrong.
+            // The check of the keys has already reported the problem.
             Err(_) => Ok(()),
         }
     };
 }
 
-/// A text that need not be given.
+/// Expands to an optional text.
 macro_rules! given {
     () => {
         None
@@ -346,7 +346,7 @@ macro_rules! given {
     };
 }
 
-/// What a plain number stands for.
+/// Expands to the component and the argument that a plain number is short for.
 macro_rules! number_means {
     () => {
         None

@@ -1,32 +1,31 @@
-//! The whole file.
+//! The whole experiment file.
 
 use crate::declare::{choice, keys};
 use crate::ranges::OLDEST_FORM;
 use crate::{Analysis, Data, Device, Fault, Model, Network, Query};
 
 keys! {
-    /// A whole experiment. Any subset of the sections `model`, `data`, `query` and `analysis` is an experiment of its
-    /// own.
+    /// A whole experiment. Any subset of the sections `model`, `data`, `query` and `analysis` is a complete experiment.
     pub struct Experiment: Default {
-        /// One number from which every draw of the run comes.
+        /// Random seed, from which all random draws of the run derive.
         seed: u64 = 0,
-        /// Runs of the same file, a group of them, each with the seed after the one before.
+        /// Number of runs in the group. Each uses the random seed of the previous run plus one.
         replicates: u32 [Integer(1..=1_000)] = 1,
-        /// Where tensors live.
+        /// Device for tensors.
         device: Device = "cpu",
-        /// Who plays: validator, chain and miners.
+        /// Miners, models, chain and validators.
         model: Option<Model>,
-        /// Where questions and answers come from.
+        /// Data set of questions and answers.
         data: Option<Data>,
-        /// What the validators do.
+        /// Queries that the validators send to the miners.
         query: Option<Query>,
-        /// What is computed from the events.
+        /// Reports on runs.
         analysis: Option<Analysis>,
         /// Size and placement of the network: validators, miners, chain rules, links.
         network: Network = {},
-        /// What is broken on purpose, and when.
+        /// Scheduled faults.
         faults: Vec<Fault> = [],
-        /// What must be so after the run.
+        /// Expectations that are checked after the run.
         expect: Vec<Expectation> = [],
         ignored forward: OLDEST_FORM,
         ignored store: OLDEST_FORM,
@@ -37,7 +36,7 @@ keys! {
 }
 
 impl Experiment {
-    /// The experiments of its group, each with its own seed and by itself; one where there are no replicates.
+    /// Returns the experiments of the group, one per replicate. Each has its random seed and `replicates` set to 1.
     pub fn replicas(&self) -> impl Iterator<Item = Self> {
         (0..self.replicates).map(|replicate| Self {
             seed: self.seed.wrapping_add(u64::from(replicate)),
@@ -48,21 +47,21 @@ impl Experiment {
 }
 
 keys! {
-    /// Something that must be so after the run.
+    /// An expectation that is checked after the run.
     pub struct Expectation: Eq {
-        /// What must be so, in words.
+        /// Description of the expectation.
         name: String,
-        /// A question over the run's tables whose answer is one row that begins with true or false.
+        /// SQL query over the tables of the run. It returns one row whose first column is true or false.
         sql: String,
-        /// Asked of each run, or of all replicates together.
+        /// Whether it is checked for each run or once for all replicates.
         over: Over = "run",
     }
 }
 
 choice! {
-    /// What an expectation is asked of.
+    /// The runs that an expectation is checked for.
     pub enum Over {
-        /// Each run by itself.
+        /// Each run separately.
         Run = "run",
         /// All replicates together.
         Group = "group",

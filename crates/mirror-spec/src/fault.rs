@@ -1,26 +1,26 @@
-//! The `faults` section: what is broken on purpose, and when.
+//! The `faults` section: scheduled faults.
 
 use crate::at::{At, Tree};
 use crate::declare::forms;
 use crate::{Step, Steps, Uids};
 
 forms! {
-    /// Something that is broken on purpose. The keys of the map say which kind of fault it is.
+    /// A scheduled fault. The keys of the map determine its kind.
     pub enum Fault: "a fault" {
-        /// Miners that are killed at a step and, perhaps, started again.
+        /// Kills miners after a step and optionally restarts them.
         Kill(KillFault: Eq {
-            /// After the block of this step.
+            /// Step after whose block the fault occurs.
             at: Step,
-            /// Who is killed.
+            /// The uids of the miners to kill.
             kill: Uids,
-            /// When it is started again; left out: never.
+            /// Number of steps after which the miners are restarted. If absent: never.
             restart_after: Option<Steps>,
         }),
     }
 }
 
 impl<'a, N: Tree> At<'a, N, Fault> {
-    /// The place of `at`, which every kind of fault has.
+    /// Returns the place of `at`, which every kind of fault has.
     pub fn at(self) -> At<'a, N, Step> {
         self.key("at")
     }

@@ -7,7 +7,7 @@ use crate::key::{Described, Family, Kind};
 use crate::ranges::WIDTH;
 use crate::{DistributionArgs, NoArgs, Uids, Value};
 
-/// What a mask can be laid over.
+/// Returns the family of gating models that a mask accepts.
 fn unmasked() -> &'static Family {
     static UNMASKED: Family = Family {
         without: Some("MaskedGatingModel"),
@@ -19,80 +19,78 @@ fn unmasked() -> &'static Family {
 keys! {
     /// Arguments of `RandomGatingModel`.
     pub struct RandomGatingArgs: Copy {
-        /// Keep the first draw for ever.
+        /// Whether to keep the first draw for all questions.
         frozen: bool = false,
         ..distribution: DistributionArgs,
     }
 }
 
 family! {
-    /// Scores uids for a question.
+    /// A model that scores uids for a question.
     pub enum GatingModel: "gating_model" {
         /// The same scores for every question.
         "ConstantGatingModel" => ConstantGatingModel(ConstantGatingArgs {
-            /// The scores.
+            /// The scores, by uid.
             value: Value = 1,
         }),
         /// Random scores.
         "RandomGatingModel" => RandomGatingModel(RandomGatingArgs),
-        /// Ones for the longest messages it was shown, zeros for the rest.
-        ///
-        /// A score of one for the `training_topk` uids whose last completions were the longest, zero for the rest.
+        /// A score of 1 for the `training_topk` uids whose last completions were the longest, and 0 for the rest.
         "LongestMessageGatingModel" => LongestMessageGatingModel(NoArgs),
-        /// An LSTM over the question's tokens.
+        /// An LSTM over the tokens of the question.
         ///
-        /// An embedding that stays as it was drawn, LSTM layers, and a linear map of the last token's state. It learns
-        /// by gradient descent from the rewards of those who answered: the loss is the mean squared error of
-        /// softmax(scores) to softmax(rewards).
+        /// The network consists of a frozen random embedding, LSTM layers, and a linear map of the state after the last
+        /// token. It is trained by gradient descent on the rewards of the uids that answered: the loss is the mean
+        /// squared error between softmax(scores) and softmax(rewards).
         "SequentialGatingModel" => SequentialGatingModel(SequentialGatingArgs {
-            /// A tokenizer's folder or name, or `builtin`.
+            /// Directory or name of the tokenizer, or `builtin`.
             tokenizer_name: String,
-            /// Width of each LSTM layer; one number is one layer.
+            /// Width of each LSTM layer. A single number means one layer.
             hidden_size: Vec<u32> [OneOrMany(&WIDTH)],
             /// Width of the embedding.
             embedding_dim: u32 [WIDTH],
-            /// Outputs; left out: as many as there are miners.
+            /// Number of outputs. If absent: the number of miners.
             num_uids: Option<u32> [WIDTH],
         }),
-        /// A transformer's last hidden state, mapped to scores.
+        /// A linear map of the last hidden state of a transformer.
         ///
-        /// The architectures are GPT-2, GPT-Neo, GPT-J and BERT. It learns as `SequentialGatingModel` does, the
-        /// transformer included, without dropout. A question with more tokens than the model has positions loses its
-        /// beginning, and the event counts that.
+        /// The supported architectures are GPT-2, GPT-Neo, GPT-J and BERT. All parameters are trained as in
+        /// `SequentialGatingModel`, without dropout. A question with more tokens than the model has positions is
+        /// truncated at its beginning, and the event counts such questions.
         "HuggingFaceGatingModel" => HuggingFaceGatingModel(HuggingFaceGatingArgs {
-            /// A model's folder or name.
+            /// Directory or name of the model.
             model_name: String = "EleutherAI/gpt-neo-125m",
-            /// Outputs, at least as many as there are miners.
+            /// Number of outputs, at least the number of miners.
             num_uids: u32 [WIDTH] = 4096,
-            /// Draw the model's parameters at random instead of reading them.
+            /// Whether to draw the model's parameters at random instead of reading them.
             random_init: bool = false,
         }),
-        /// Another gating model with uids masked out, which are never asked.
+        /// Another gating model with some uids masked out, which are never queried.
         ///
-        /// A number is how many uids from 0 are masked out: `mask: 10` is `mask: 0-9`, and `mask: [10]` is uid 10
-        /// alone. Whoever is masked out scores minus infinity, and is never asked, neither for its score nor in a
-        /// random sample.
+        /// A number masks the uids from 0 on: `mask: 10` is the same as `mask: 0-9`, whereas `mask: [10]` masks uid 10
+        /// only. A masked uid has the score minus infinity and is never queried, neither for its score nor in a random
+        /// sample.
         "MaskedGatingModel" => MaskedGatingModel(MaskedGatingArgs {
-            /// The uids masked out: a number is how many from 0 on, a text or a list names them.
+            /// The masked uids: a number masks that many uids from 0 on, a text or a list names them.
             mask: Mask = 10,
-            /// Who scores the others.
+            /// The model that scores the other uids.
             gating_model: Box<GatingModel> [Component(unmasked)] = "ConstantGatingModel",
         }),
     }
 }
 
-/// uids that are masked out.
+/// A set of masked uids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Mask {
-    /// The first so many.
+    /// This number of uids, from 0 on.
     First(u32),
-    /// Those that are named.
+    /// The named uids.
     Uids(Uids),
 }
 
 impl Mask {
-    /// The uids, as ranges.
+    /// Returns the masked uids as inclusive ranges.
     pub fn ranges(&self) -> Vec<std::ops::RangeInclusive<u32>> {
         match self {
             Self::First(count) => count.checked_sub(1).map(|last| 0..=last).into_iter().collect(),

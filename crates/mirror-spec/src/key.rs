@@ -1,4 +1,4 @@
-//! Tables of keys: what the declarations yield beside the types, for checks, editors and documentation.
+//! Tables of keys, which the declarations generate in addition to the types, for checks, editors and documentation.
 
 use std::any::TypeId;
 use std::ops::RangeInclusive;
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::notation::Notation;
 
-/// A doc comment as the compiler hands it over: a text a line, most of them with a leading space.
+/// A doc comment as the compiler passes it to a macro: one text per line, most of them with a leading space.
 #[derive(Debug, Clone, Copy)]
 pub struct Doc(pub &'static [&'static str]);
 
 impl Doc {
-    /// The first paragraph, on one line.
+    /// Returns the first paragraph on one line.
     pub fn summary(&self) -> String {
         self.paragraphs().into_iter().next().unwrap_or_default()
     }
 
-    /// The paragraphs, each on one line.
+    /// Returns the paragraphs, each on one line.
     pub fn paragraphs(&self) -> Vec<String> {
         let lines: Vec<&str> = self.0.iter().map(|line| line.trim()).collect();
         let paragraphs = lines.split(|line| line.is_empty());
@@ -29,155 +29,155 @@ impl Doc {
 /// A key of a map.
 #[derive(Debug)]
 pub struct Key {
-    /// As it is written in a file.
+    /// Name of the key, as written in a file.
     pub name: &'static str,
-    /// What it means.
+    /// Description of the key.
     pub doc: Doc,
-    /// What may stand there.
+    /// The values that the key accepts.
     pub kind: Kind,
-    /// Whether it must be there, and what it is if it is not.
+    /// Whether the key is required, and its value if it is absent.
     pub need: Need,
 }
 
-/// Whether a key must be there.
+/// Whether a key is required.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
-    /// It must.
+    /// The key is required.
     Required,
-    /// It may be left out, and then means nothing or what `doc` says.
+    /// The key may be absent. [`Key::doc`] describes what that means.
     Optional,
-    /// It may be left out, and then is this, as a file would have it.
+    /// The key may be absent and then has this value, in the form in which a file contains it.
     Default(fn() -> Value),
-    /// It may be left out, and then is taken from elsewhere: from where.
+    /// The key may be absent and then takes its value from elsewhere. The text describes the source.
     Inherited(&'static str),
-    /// It is accepted because old files have it, and has no effect: why.
+    /// The key has no effect and is accepted because old files contain it. The text is the reason.
     Ignored(&'static str),
 }
 
-/// What may stand at a key.
+/// The values that a key accepts.
 #[derive(Debug)]
 pub enum Kind {
     /// `true` or `false`.
     Bool,
-    /// A whole number.
+    /// An integer.
     Integer(RangeInclusive<i128>),
-    /// A number; a whole one is one too.
+    /// A number, including integers.
     Number(RangeInclusive<f64>),
-    /// Seconds, as a number or with a unit: `80ms`, `1.5s`, `2m`.
+    /// A duration in seconds, as a number or with a unit: `80ms`, `1.5s`, `2m`.
     Duration(RangeInclusive<f64>),
-    /// Any text but the empty one.
+    /// A non-empty text.
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// This word, or the other kind.
+    /// This word, or a value of the other kind.
     Or(&'static str, &'static Kind),
-    /// One kind, or the other.
+    /// A value of the one kind or of the other.
     Either(&'static Kind, &'static Kind),
-    /// A text in a notation of its own.
+    /// A text with a special notation.
     Notation(&'static Notation),
-    /// A set of uids, all of which must be there: a number, a text as `0-2,5`, or a list of such.
+    /// A set of existing uids: a number, a text such as `0-2,5`, or a list of both.
     UidSet(Whose),
-    /// A number of steps, with its unit or without: `20 steps` or `20`.
+    /// A number of steps, with or without the unit: `20 steps` or `20`.
     StepCount(RangeInclusive<i128>),
-    /// A step of the query, with its unit or without: `step 50` or `50`.
+    /// The number of a step of the query, with or without the word: `step 50` or `50`.
     StepNumber(RangeInclusive<i128>),
     /// A list.
     List(&'static Kind),
-    /// A list; a single item may stand without its brackets.
+    /// A list. A single item may be written without brackets.
     OneOrMany(&'static Kind),
-    /// A map from names of the user's own.
+    /// A map whose keys are names that the user chooses.
     Map(&'static Kind),
-    /// A map from uids of miners; several are written as [`Kind::UidSet`] are.
+    /// A map by uid of miners. A key may name several uids, as in [`Kind::UidSet`].
     ByUid(&'static Kind),
-    /// A map of these keys and no others.
+    /// A map of these keys only.
     Table(&'static Keys),
-    /// A map whose keys say which of several forms it has.
+    /// A map with several forms, which its keys determine.
     Forms(&'static Forms),
-    /// A component of this family: `{name: …, args: {…}}`, or its name alone.
+    /// A component of this family: `{name: …, args: {…}}`, or only its name.
     Component(fn() -> &'static Family),
-    /// Anything.
+    /// Any value.
     Anything,
 }
 
-/// The largest uid: uids travel as 16 bits.
+/// The largest uid, because uids have 16 bits.
 pub const MAX_UID: u32 = 65_535;
 
-/// Whom a uid in a file belongs to, which says how large it may be.
+/// The nodes that a uid in a file can refer to, which determines its maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     /// A miner: uids 0 to `num_nodes`-1.
     Miner,
-    /// A miner or a validator; validators follow the miners.
+    /// A miner or a validator. The uids of validators follow those of the miners.
     Neuron,
-    /// A validator, by its index from 0 and not by its uid.
+    /// A validator, by its index from 0 instead of its uid.
     ValidatorIndex,
 }
 
 /// The keys of a map.
 #[derive(Debug)]
 pub struct Keys {
-    /// What the map is.
+    /// Description of the map.
     pub doc: Doc,
-    /// Those declared for this map alone.
+    /// The keys that only this map has.
     pub own: &'static [Key],
-    /// Those declared once for several maps.
+    /// The keys that several maps share.
     pub shared: &'static [&'static Keys],
 }
 
 impl Keys {
-    /// All keys, the shared ones last.
+    /// Returns all keys, the shared ones last.
     pub fn iter(&self) -> impl Iterator<Item = &'static Key> + '_ {
         let shared = self.shared.iter().flat_map(|keys| keys.own);
         self.own.iter().chain(shared)
     }
 
-    /// The key of this name.
+    /// Returns the key with this name. `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&'static Key> {
         self.iter().find(|key| key.name == name)
     }
 }
 
-/// Forms of one map, of which a file writes one.
+/// The forms of a map, of which a file uses one.
 #[derive(Debug)]
 pub struct Forms {
-    /// What the map is called in messages: `a distribution of delays`.
+    /// Name of the map in messages, such as `a distribution of delays`.
     pub what: &'static str,
     /// The keys of each form.
     pub forms: &'static [&'static Keys],
-    /// A value that is no map stands at this key.
+    /// The key that receives a value that is not a map. `None` if only maps are accepted.
     pub plain: Option<&'static str>,
-    /// What a value of the right form must fulfil besides.
+    /// Checks relations between the values of a map whose form is valid.
     pub check: fn(&Value) -> Result<(), Unsound>,
 }
 
-/// A value whose parts are each in their range, and which cannot stand all the same.
+/// The error of a value whose parts are in range individually, but not in combination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsound {
-    /// The key to look at.
+    /// The key that the error refers to.
     pub key: &'static str,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do.
+    /// Advice on how to solve it.
     pub help: String,
 }
 
-/// Components that can stand at one place.
+/// A family of components, one of which is selected by name.
 #[derive(Debug)]
 pub struct Family {
-    /// What they are called: `gating_model`.
+    /// Name of the family, such as `gating_model`.
     pub name: &'static str,
-    /// What they are for.
+    /// Description of the family.
     pub doc: Doc,
-    /// Those that can be named, and [`Family::without`] besides.
+    /// All components of the family, including [`Family::without`].
     pub all: &'static [Variant],
-    /// The one that cannot be named here, if there is one.
+    /// The component that is not accepted here. `None` if all are.
     pub without: Option<&'static str>,
-    /// A plain number stands for this component, with this argument.
+    /// The component and the argument that a plain number is short for. `None` if plain numbers are not accepted.
     pub number_means: Option<(&'static str, &'static str)>,
 }
 
 impl Family {
-    /// The components that can be named.
+    /// Returns the components that are accepted.
     pub fn variants(&self) -> impl Iterator<Item = &'static Variant> {
         let without = self.without;
         self.all
@@ -185,51 +185,51 @@ impl Family {
             .filter(move |variant| Some(variant.name) != without)
     }
 
-    /// The component of this name.
+    /// Returns the accepted component with this name. `None` if there is none.
     pub fn variant(&self, name: &str) -> Option<&'static Variant> {
         self.variants().find(|variant| variant.name == name)
     }
 }
 
-/// A component that can be named.
+/// A component of a family.
 #[derive(Debug)]
 pub struct Variant {
-    /// As it is written at `name`.
+    /// Name of the component, as written at `name`.
     pub name: &'static str,
-    /// What it does.
+    /// Description of the component.
     pub doc: Doc,
-    /// Its arguments.
+    /// Keys of its arguments.
     pub args: &'static Keys,
     /// The type of its arguments.
     pub args_type: fn() -> TypeId,
-    /// What holds of it whatever its arguments are.
+    /// Properties of the component that do not depend on its arguments.
     pub properties: &'static [Property],
 }
 
 impl Variant {
-    /// Whether this holds of it.
+    /// Returns whether the component has this property.
     pub fn has(&self, property: Property) -> bool {
         self.properties.contains(&property)
     }
 }
 
-/// What can hold of a component whatever its arguments are.
+/// A property of a component that does not depend on its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Property {
-    /// A file may name it, but this version cannot run it.
+    /// The component is accepted in files, but this version cannot run it.
     Planned,
-    /// A behaviour of miners that never calls the behaviour below it.
+    /// The component is a behaviour of miners that never calls the behaviour below it.
     AsksNobody,
 }
 
-/// What a type looks like in a file.
+/// The representation of a type in a file.
 pub trait Described {
-    /// What may stand where a value of this type is expected, unless the key says otherwise.
+    /// The values that a key of this type accepts, unless the key specifies another kind.
     const KIND: Kind;
-    /// Whether a key of this type must be there when it has no default.
+    /// Whether a key of this type without a default is required.
     const NEED: Need = Need::Required;
 
-    /// Whether a file leaves the value out.
+    /// Returns whether the value is omitted from a file.
     fn is_absent(&self) -> bool {
         false
     }
@@ -237,7 +237,7 @@ pub trait Described {
 
 /// A type whose fields are the keys of a map.
 pub trait HasKeys {
-    /// The keys.
+    /// The keys of the map.
     const KEYS: &'static Keys;
 }
 

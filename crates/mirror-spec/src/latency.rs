@@ -1,66 +1,66 @@
-//! Delays of calls: the distributions that they can be drawn from.
+//! Distributions of the delays of calls.
 
 use crate::declare::forms;
 use crate::key::Unsound;
 use crate::ranges::DELAY;
 
 forms! {
-    /// A distribution of delays, seconds. The keys of the map say which one it is; a plain duration is a fixed delay.
+    /// A distribution of delays in seconds. The keys of the map determine its form. A plain duration is a fixed delay.
     pub enum Latency: "a distribution of delays", plain value at "fixed", checked by sound {
         /// The same delay for each call.
         Fixed(FixedDelay: Copy {
-            /// The same for each call; a plain duration means this.
+            /// The same delay for each call. A plain duration is short for this form.
             fixed: f64 [DELAY],
         }),
         /// A normal distribution.
         Normal(NormalDelay: Copy {
-            /// Mean of a normal distribution; what would be negative is 0.
+            /// Mean of a normal distribution. Negative delays become 0.
             mean: f64 [DELAY],
-            /// Its standard deviation.
+            /// Standard deviation of the normal distribution.
             deviation: f64 [DELAY],
         }),
-        /// A lognormal distribution, by two of its quantiles.
+        /// A lognormal distribution, given by two of its quantiles.
         Lognormal(LognormalDelay: Copy {
-            /// Half of the calls are faster: a lognormal distribution.
+            /// Median of a lognormal distribution.
             p50: f64 [Duration(0.000_001..=3_600.0)],
-            /// 99 of 100 calls are faster.
+            /// 99th percentile of the lognormal distribution.
             p99: f64 [Duration(0.000_001..=3_600.0)],
         }),
-        /// `unit` times a rank from 1 to `ranks`, whose chance falls with this power of it: many fast calls, few very
-        /// slow.
+        /// A Zipf distribution with many fast and a few very slow calls: the delay is `unit` times a rank from 1 to
+        /// `ranks`, and the probability of a rank is proportional to `rank^-exponent`.
         Zipf(ZipfDelay: Copy {
-            /// Delay of the first rank of a Zipf distribution, and of each further one.
+            /// Delay of the first rank of a Zipf distribution. Rank k has k times this delay.
             unit: f64 [DELAY],
-            /// Its ranks.
+            /// Number of ranks.
             ranks: u32 [Integer(1..=1_000_000)],
-            /// The chance of a rank falls with this power of it.
+            /// Exponent with which the probability falls: it is proportional to `rank^-exponent`.
             exponent: f64 [Number(0.0..=100.0)],
         }),
-        /// Delays that were measured.
+        /// Measured delays.
         Recorded(RecordedDelays {
-            /// Delays that were measured, each as likely as the others.
+            /// Measured delays, each with the same probability.
             recorded: Vec<f64> [List(&DELAY)],
         }),
     }
 }
 
 impl Latency {
-    /// The same delay for each call, seconds.
+    /// Creates a fixed delay in seconds.
     pub fn fixed(seconds: f64) -> Self {
         Self::Fixed(FixedDelay { fixed: seconds })
     }
 
-    /// A normal distribution, seconds.
+    /// Creates a normal distribution, in seconds.
     pub fn normal(mean: f64, deviation: f64) -> Self {
         Self::Normal(NormalDelay { mean, deviation })
     }
 
-    /// A lognormal distribution by two of its quantiles, seconds, 0 < `p50` <= `p99`.
+    /// Creates a lognormal distribution from two of its quantiles, in seconds, 0 < `p50` <= `p99`.
     pub fn lognormal(p50: f64, p99: f64) -> Self {
         Self::Lognormal(LognormalDelay { p50, p99 })
     }
 
-    /// Delays that were measured, seconds; at least one.
+    /// Creates a distribution of measured delays in seconds, at least one.
     pub fn recorded(delays: Vec<f64>) -> Self {
         Self::Recorded(RecordedDelays { recorded: delays })
     }
@@ -71,12 +71,12 @@ fn sound(latency: &Latency) -> Result<(), Unsound> {
         Latency::Lognormal(LognormalDelay { p50, p99 }) if p99 < p50 => Err(Unsound {
             key: "p99",
             message: format!("`p99` is {p99} s, less than `p50`, {p50} s"),
-            help: "99 of 100 calls take at least as long as half of them".into(),
+            help: "the 99th percentile cannot be less than the median".into(),
         }),
         Latency::Recorded(RecordedDelays { recorded }) if recorded.is_empty() => Err(Unsound {
             key: "recorded",
-            message: "no delay was recorded".into(),
-            help: "name at least one".into(),
+            message: "`recorded` is empty".into(),
+            help: "list at least one delay".into(),
         }),
         _ => Ok(()),
     }

@@ -1,7 +1,8 @@
-//! Launch descriptions: all that a node may know when it starts, as one line of JSON on its standard input.
+//! Launch configs. A launch config is one line of JSON on the standard input of a node and contains all that the node
+//! may know when it starts.
 //!
-//! The coordinator writes them, the node binaries read them. After the line the pipe stays open: it is the node's
-//! lifeline, and its end means that the coordinator is gone.
+//! The coordinator writes launch configs, and the node binaries read them. The pipe stays open after the line and
+//! serves as the lifeline of the node: its end means that the coordinator has exited.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,204 +15,205 @@ use crate::{
     ValidatorBehaviour,
 };
 
-/// What every node is told, and what its role is told besides.
+/// The settings of a node: those that every node has, and those of its role.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Launch<R> {
-    /// `subtensor`, `validator-0`, `miner-3`, `miners-0-63`.
+    /// Name of the node: `subtensor`, `validator-0`, `miner-3`, `miners-0-63`.
     pub node: String,
-    /// How often it was started before in this run.
+    /// Number of earlier starts of the node in this run.
     pub incarnation: u32,
-    /// Process that it shall not outlive.
+    /// Id of the parent process. The node exits when the parent does.
     pub parent: u32,
-    /// Where to listen; with port 0 the kernel gives one.
+    /// Listen address. Port 0 lets the kernel choose a port.
     pub listen: SocketAddr,
-    /// A filter in tracing's syntax, `info`.
+    /// Log filter in the syntax of tracing, such as `info`.
     pub log: String,
-    /// The experiment's seed.
+    /// Random seed of the experiment.
     pub seed: u64,
-    /// What its role is told.
+    /// Settings of the role.
     pub role: R,
 }
 
-/// The chain.
+/// Launch config of the chain's node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SubtensorLaunch {
-    /// Folder for its log; a node that finds one there continues from it.
+    /// Directory of the chain's log. A node that finds a log there resumes from it.
     pub state: PathBuf,
-    /// The first state of the chain.
+    /// Genesis of the chain.
     pub genesis: GenesisLaunch,
-    /// When a block closes.
+    /// The rule by which blocks close.
     pub block_time: BlockTime,
-    /// Hotkeys of the validators that take part in the barrier, 32 bytes in hexadecimal.
+    /// Hotkeys of the validators that take part in the barrier, 32 bytes in hexadecimal each.
     pub barrier: Vec<String>,
-    /// Steps after whose block the barrier stands still until the coordinator lets it go on; rising.
+    /// Steps after whose block the barrier pauses until the coordinator releases it, in ascending order.
     pub holds: Vec<u64>,
-    /// Who records what it does with transactions and what its epochs pay; absent: nobody does.
+    /// Address of the coordinator, which records transactions and the payments of epochs. `None` if nothing records
+    /// them.
     pub coordinator: Option<SocketAddr>,
-    /// Blocks after which a snapshot takes the place of the log, 1 or more.
+    /// Number of blocks after which a snapshot replaces the log, 1 or more.
     pub snapshot_blocks: u64,
 }
 
-/// The first state of the chain.
+/// The genesis of the chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GenesisLaunch {
-    /// The subnet.
+    /// Number of the subnet.
     pub netuid: u16,
     /// Number of the first block.
     pub block: u64,
-    /// The rules but for those below.
+    /// The preset of the chain's rules.
     pub rules: ChainPreset,
-    /// Rules that differ, by the chain's names.
+    /// Hyperparameters that differ from the preset, by the chain's names.
     pub hyperparameters: BTreeMap<String, u64>,
-    /// Who may change the rules, if anybody may.
+    /// The owner of the subnet, who may change its hyperparameters. `None` if no key may.
     pub owner: Option<GenesisOwner>,
-    /// By uid from 0, without gaps.
+    /// The neurons by uid from 0, without gaps.
     pub neurons: Vec<GenesisNeuron>,
-    /// Nominations beside the neurons' own stake.
+    /// Nominations in addition to the stake of the neurons.
     pub nominations: Vec<GenesisNomination>,
-    /// What coldkeys have free to use.
+    /// Free balances of coldkeys.
     pub balances: Vec<GenesisBalance>,
 }
 
-/// Whose the subnet is.
+/// The owner of the subnet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GenesisOwner {
-    /// 32 bytes in hexadecimal.
+    /// Public key of the hotkey, 32 bytes in hexadecimal.
     pub hotkey: String,
-    /// 32 bytes in hexadecimal.
+    /// Public key of the coldkey, 32 bytes in hexadecimal.
     pub coldkey: String,
 }
 
-/// What a coldkey has free to use.
+/// The free balance of a coldkey.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GenesisBalance {
-    /// 32 bytes in hexadecimal.
+    /// Public key of the coldkey, 32 bytes in hexadecimal.
     pub coldkey: String,
-    /// Rao.
+    /// Free balance in rao.
     pub free: u64,
 }
 
-/// A neuron that is registered from the start.
+/// A neuron that is registered at genesis.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GenesisNeuron {
-    /// 32 bytes in hexadecimal.
+    /// Public key of the hotkey, 32 bytes in hexadecimal.
     pub hotkey: String,
-    /// 32 bytes in hexadecimal.
+    /// Public key of the coldkey, 32 bytes in hexadecimal.
     pub coldkey: String,
-    /// Rao.
+    /// Stake in rao.
     pub stake: u64,
-    /// May set weights.
+    /// Whether the neuron has a validator permit.
     pub validator_permit: bool,
-    /// What it has said of others: uid and weight.
+    /// Weights that the neuron has set, as pairs of a uid and a weight.
     pub weights: Vec<(u16, u16)>,
-    /// What it has in others: uid and bond.
+    /// Bonds that the neuron holds, as pairs of a uid and a bond.
     pub bonds: Vec<(u16, u16)>,
 }
 
-/// A stake given by somebody else's coldkey.
+/// Stake from the coldkey of a nominator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GenesisNomination {
-    /// 32 bytes in hexadecimal.
+    /// Public key of the hotkey that holds the stake, 32 bytes in hexadecimal.
     pub hotkey: String,
-    /// 32 bytes in hexadecimal.
+    /// Public key of the nominator's coldkey, 32 bytes in hexadecimal.
     pub coldkey: String,
-    /// Rao.
+    /// Stake in rao.
     pub stake: u64,
 }
 
-/// A miner process: one axon or many.
+/// Launch config of a miner process with one or more axons.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MinerLaunch {
-    /// Its axons. The first listens where the launch says, the others on ports of their own beside it.
+    /// The axons. The first listens on [`Launch::listen`], the others on further ports of the same IP address.
     pub axons: Vec<AxonLaunch>,
-    /// The compiled data set, mapped read-only.
+    /// Path of the compiled data set, which is mapped read-only.
     pub dataset: PathBuf,
-    /// The system prompt, to tell 'ask a question' from 'answer one'.
+    /// The system prompt of every call.
     pub base_prompt: String,
-    /// The question prompt, likewise.
+    /// The prompt that asks for a question. Any other prompt is a question to be answered.
     pub question_prompt: String,
     /// Address of the subtensor.
     pub subtensor: SocketAddr,
-    /// The block that has closed when step 0 begins, where blocks close by steps.
+    /// Number of the block that has closed when step 0 begins. `None` if it is not known before the chain runs.
     pub first_block: Option<u64>,
-    /// Shrinks drawn delays.
+    /// Factor of all drawn delays, at most 1.
     pub time_scale: f64,
 }
 
-/// An axon of a miner.
+/// An axon of a miner process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AxonLaunch {
-    /// Its uid.
+    /// The uid of the axon.
     pub uid: u32,
-    /// Those that behave alike with it, itself among them.
+    /// The uids with the same behaviour, including this one.
     pub group: Uids,
-    /// What it does with a call, the uppermost first, each laid over the next.
+    /// The stack of behaviours, the uppermost first.
     pub behaviours: Vec<BehaviourSpec>,
 }
 
-/// A validator.
+/// Launch config of a validator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ValidatorLaunch {
-    /// 0 for `validator-0`.
+    /// Index of the validator, 0 for `validator-0`.
     pub index: u32,
-    /// Its uid.
+    /// The uid of the validator.
     pub uid: u32,
-    /// Who may be asked: uids 0 … `num_nodes`-1, as far as they serve.
+    /// Exclusive upper bound of the uids that the validator may query, if they serve an axon.
     pub num_nodes: u32,
-    /// The number of the subnet.
+    /// Number of the subnet.
     pub netuid: u16,
-    /// Folder for its memory; a node that finds one there continues from it.
+    /// Directory of the validator's state. A node that finds a state there resumes from it.
     pub state: PathBuf,
-    /// Folder for checkpoints of its gating model, made when there is one.
+    /// Directory for checkpoints of the gating model, created with the first checkpoint.
     pub checkpoints: PathBuf,
-    /// A checkpoint that its gating model begins with.
+    /// The checkpoint from which the gating model resumes. `None` for a new model.
     pub resume: Option<PathBuf>,
     /// Address of the subtensor.
     pub subtensor: SocketAddr,
     /// Address of the coordinator.
     pub coordinator: SocketAddr,
-    /// `cpu`, `cuda` or `cuda:N`.
+    /// Device for tensors: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Weight of the old moving average.
+    /// Weight of the old moving average, 0 to 1.
     pub alpha: f64,
-    /// The neuron's settings.
+    /// Settings of the neuron.
     pub neuron: NeuronSettings,
-    /// What it makes of what it has learned when it sets weights.
+    /// The behaviour of the validator, which determines its weights.
     pub behaviour: ValidatorBehaviour,
-    /// Scores uids.
+    /// The model that scores uids.
     pub gating_model: GatingModel,
-    /// Scores completions.
+    /// The model that scores completions.
     pub reward_model: RewardModel,
-    /// What it is asked to do; `None`: it waits for calls by hand.
+    /// The query to run. `None` if the validator only waits for manual calls.
     pub query: Option<Query>,
-    /// The compiled questions of the query.
+    /// Path of the compiled questions of the query.
     pub questions: Option<PathBuf>,
-    /// Whether blocks wait for its steps.
+    /// The rule by which blocks close.
     pub block_time: BlockTime,
-    /// Delays of its calls.
+    /// Delays of the validator's calls.
     pub links: Vec<LinkLaunch>,
-    /// Shrinks drawn delays and deadlines.
+    /// Factor of all drawn delays and timeouts, at most 1.
     pub time_scale: f64,
-    /// Where to write the identity of every acknowledged event, a line each.
+    /// File to which the identity of every acknowledged event is written, one per line. `None` to write none.
     pub acknowledged: Option<PathBuf>,
 }
 
-/// The delay of calls to some uids.
+/// The delay of calls to a range of uids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LinkLaunch {
-    /// First uid.
+    /// First uid of the range.
     pub first_uid: u32,
-    /// Last uid.
+    /// Last uid of the range, inclusive.
     pub last_uid: u32,
-    /// The delay.
+    /// Distribution of the delay.
     pub latency: Latency,
 }
 
-/// What a node writes to its standard output, as one line of JSON, once it listens.
+/// The line of JSON that a node prints to its standard output once it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listening {
-    /// Where it serves.
+    /// Address of the node's service.
     pub address: SocketAddr,
-    /// Where a thread of its own answers health checks and nothing else, however busy the node is.
+    /// Address of the health checks. A dedicated thread answers them, however busy the node is.
     pub liveness: SocketAddr,
 }

@@ -1,9 +1,8 @@
-//! The types of an experiment file and of the launch descriptions that nodes are started with. Each key of the file is
-//! declared once, beside its type, its range, its default and its meaning; checks, editors and the reference of the
-//! file use the tables that the declarations yield.
+//! The types of an experiment file and of the launch configs of nodes. Each key of the file is declared once, together
+//! with its type, its range, its default and its description. Checks, editors and the reference of the file use the
+//! tables that the declarations generate.
 //!
-//! Nodes depend on this crate alone. Reading YAML, checking it and telling what is wrong with it is the work of
-//! `mirror-config`.
+//! Nodes depend on this crate only. `mirror-config` parses YAML, checks it and reports problems.
 
 mod analysis;
 pub mod at;
@@ -42,7 +41,7 @@ pub use value::*;
 
 use key::Family;
 
-/// Every family of components, in the order in which they are listed.
+/// All families of components, in the order of their listing.
 pub const FAMILIES: &[&Family] = &[
     DendritePool::FAMILY,
     GatingModel::FAMILY,

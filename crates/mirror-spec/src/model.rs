@@ -8,23 +8,23 @@ use crate::ranges::{OLDEST_FORM, RATE, TAO, TIMEOUT, TOPK};
 use crate::{GatingModel, RewardModel};
 
 keys! {
-    /// The `model` section: who plays.
+    /// The `model` section: miners, models, chain and validators.
     pub struct Model {
         /// Name of the model.
         id: String,
-        /// Weight of the old moving average in the validator's weights.
+        /// Weight of the old average when a validator updates the moving average of rewards.
         alpha: f64 [RATE] = 0.01,
-        /// Sets up the miners.
+        /// The miners.
         dendrite_pool: DendritePool,
-        /// Scores uids for a question.
+        /// The model that scores uids for a question.
         gating_model: GatingModel,
-        /// Scores completions.
+        /// The model that scores completions.
         reward_model: RewardModel,
         /// The chain.
         subtensor: SubtensorSpec = "DummySubtensor",
-        /// The subnet's size and name.
+        /// Size and name of the subnet.
         metagraph: MetagraphSpec = "DummyMetagraph",
-        /// The validator's own settings.
+        /// Settings of the validators.
         neuron: NeuronSettings = {},
         ignored ckpt: OLDEST_FORM,
         ignored tokenizer: OLDEST_FORM,
@@ -34,66 +34,67 @@ keys! {
 }
 
 family! {
-    /// Sets up the miners: how often each fails, and how often each is right.
+    /// The miners, with their rates of empty and of correct answers.
     pub enum DendritePool: "dendrite_pool" {
         /// Miners that answer from a data set.
         ///
-        /// A rate may also be one number for all uids: `fail_rate: 0.1` is `baseline_fail_rate: 0.1`. An answer is
-        /// padded with spaces to eleven characters, so that short right answers count.
+        /// A rate may be one number for all uids: `fail_rate: 0.1` is the same as `baseline_fail_rate: 0.1`. Answers
+        /// are padded with spaces to eleven characters, so that short correct answers count.
         "DummyDendritePool" => DummyDendritePool(DummyDendritePoolArgs {
-            /// The data set that miners answer from: a name, a path or `builtin`.
+            /// Data set from which miners answer: a name, a path or `builtin`.
             data_path: String,
-            /// Chance that a call is answered with nothing: one number for all, or by uid.
+            /// Probability of an empty answer: one number for all, or by uid.
             fail_rate: BTreeMap<u32, f64> [Either(&RATE, &ByUid(&RATE))] = {},
-            /// The fail rate of uids that are not named; 0 where `fail_rate` names some.
+            /// Fail rate of all other uids. If absent and `fail_rate` is given by uid: 0.
             baseline_fail_rate: f64 [RATE] = 0.1,
-            /// Chance that a question is answered right: one number for all, or by uid.
+            /// Probability of a correct answer to a question: one number for all, or by uid.
             fitness: BTreeMap<u32, f64> [Either(&RATE, &ByUid(&RATE))] = {},
-            /// The fitness of uids that are not named.
+            /// Fitness of all other uids.
             baseline_fitness: f64 [RATE] = 0,
         }),
     }
 }
 
 impl DummyDendritePoolArgs {
-    /// Chance that a call to this uid is answered with nothing.
+    /// Returns the probability that this uid gives an empty answer.
     pub fn fail_rate_of(&self, uid: u32) -> f64 {
         *self.fail_rate.get(&uid).unwrap_or(&self.baseline_fail_rate)
     }
 
-    /// Chance that this uid answers a question right.
+    /// Returns the probability that this uid answers a question correctly.
     pub fn fitness_of(&self, uid: u32) -> f64 {
         *self.fitness.get(&uid).unwrap_or(&self.baseline_fitness)
     }
 }
 
 family! {
-    /// The chain.
+    /// The chain that the run uses.
     pub enum SubtensorSpec: "subtensor" {
-        /// A chain of our own, as a node.
+        /// A chain that the run starts as a node.
         ///
-        /// Validators are staked and permitted from the first block, and nothing limits their weights.
+        /// Validators have stake and a permit from the first block, and nothing limits their weights.
         "DummySubtensor" => DummySubtensor(DummySubtensorArgs {
-            /// The chain's name.
+            /// Name of the chain.
             network: String = "mirror",
-            /// The block it starts at.
+            /// Number of the first block.
             block: u64 [Integer(1..=u32::MAX as i128)] = 1,
-            /// Blocks between two epochs, and between two settings of weights by a validator.
+            /// Number of blocks between two epochs, and between two settings of weights by a validator.
             epoch_length: u64 [Integer(1..=1_000_000_000)] = 100,
-            /// Nominators of the first validator: coldkey in ss58, and how much TAO.
+            /// Nominations of the first validator: TAO by ss58 address of the coldkey.
             delegated: BTreeMap<String, f64> [Map(&TAO)] = {},
         }),
-        /// A chain that runs already.
+        /// A chain that is already running.
         ///
-        /// `mirror chain serve FILE` starts the chain of a file and says where it listens. The run leaves it running.
-        /// What its neurons are called comes from the random seed, so it must have been started from the same file: the
-        /// same seed, miners and validators. With `block_time: per_step` a chain serves one run, for steps begin with
-        /// it; by the clock it serves any number, one after another. It cannot start from a metagraph or be stopped for
-        /// faults, and only nodes of Mirror Neuron can be named: the real chain speaks another protocol.
+        /// `mirror chain serve FILE` starts the chain of a file and prints its listen address. The run does not stop
+        /// the chain. The keys of its neurons are derived from the random seed, so the chain must have been started
+        /// from the same file, with the same random seed, miners and validators. With `block_time: per_step`, a chain
+        /// serves a single run, because steps begin with the chain. By the clock, it serves any number of runs, one
+        /// after another. Such a chain cannot start from a metagraph or pause for faults. It must be a node of Mirror
+        /// Neuron, because the real chain uses another protocol.
         "Subtensor" => Subtensor(SubtensorArgs: Eq {
-            /// Where a node runs that `mirror chain serve` started.
+            /// Address of a chain that `mirror chain serve` started.
             chain_endpoint: SocketAddr,
-            /// The chain's name.
+            /// Name of the chain.
             network: String = "mirror",
         }),
     }
@@ -102,33 +103,33 @@ family! {
 keys! {
     /// Arguments of `DummyMetagraph` and of `Metagraph`.
     pub struct MetagraphArgs: Eq {
-        /// The subnet.
+        /// Number of the subnet.
         netuid: u16 = 1,
-        /// The chain's name.
+        /// Name of the chain.
         network: String = "finney",
-        /// How many miners there are: uids 0 to num_nodes-1.
+        /// Number of miners. Their uids are 0 to num_nodes-1.
         num_nodes: u32 [Integer(1..=65_536)] = 16,
-        ignored lite: "the metagraph is always whole",
-        ignored sync: "the metagraph always follows the chain",
+        ignored lite: "the metagraph is always complete",
+        ignored sync: "the metagraph is always synced with the chain",
     }
 }
 
 family! {
-    /// The subnet's size and name.
+    /// Size and name of the subnet.
     pub enum MetagraphSpec: "metagraph" {
-        /// So many miners, registered from the start.
+        /// A subnet with `num_nodes` miners, all registered at genesis.
         "DummyMetagraph" => DummyMetagraph(MetagraphArgs),
-        /// The same, and the run keeps the metagraph of each sync in which it had changed.
+        /// The same as `DummyMetagraph`, but the run saves a history of the metagraph.
         ///
-        /// The run keeps a history: the metagraph of each sync, every ten blocks, in which it had changed, in
-        /// `metagraphs/` by block. `mirror metagraph export RUN --block N` writes one. With `DummyMetagraph` only that
-        /// of the end is kept.
+        /// At each sync, every ten blocks, the metagraph is saved in `metagraphs/` if it has changed, named after its
+        /// block. `mirror metagraph export RUN --block N` exports one. With `DummyMetagraph`, only the metagraph at the
+        /// end is saved.
         "Metagraph" => Metagraph(MetagraphArgs),
     }
 }
 
 impl MetagraphSpec {
-    /// Its arguments.
+    /// Returns the arguments.
     pub fn args(&self) -> &MetagraphArgs {
         let (Self::DummyMetagraph(args) | Self::Metagraph(args)) = self;
         args
@@ -136,39 +137,39 @@ impl MetagraphSpec {
 }
 
 keys! {
-    /// The validator's own settings, by default those of Bittensor v4.
+    /// Settings of the validators. The defaults are those of Bittensor v4.
     pub struct NeuronSettings: Default {
         /// The system prompt of every question.
         base_prompt: String = "You are an assistant who is glad to help. Answer with care and in detail, keep to what is true, and say so when you do not know.",
-        /// What the network is asked when it shall think of a question.
+        /// The prompt that asks the network for a question.
         question_prompt: String = "Think of a question, on any subject at all, that somebody could be asked. Reply with the question alone.",
-        /// Axons asked by `inference`; left out, no more than there are.
+        /// Number of axons that `inference` queries. If absent: at most the number of miners.
         inference_topk: u32 [TOPK] = 10,
-        /// Axons asked by a training forward; left out, no more than there are.
+        /// Number of axons that a training forward queries. If absent: at most the number of miners.
         training_topk: u32 [TOPK] = 10,
-        /// Deadline of a training forward.
+        /// Timeout of a training forward.
         training_timeout: f64 [TIMEOUT] = 4,
-        /// Deadline of an inference.
+        /// Timeout of an inference.
         inference_timeout: f64 [TIMEOUT] = 10,
-        /// Events kept for the weights; the oldest leaves first.
+        /// Maximum number of events that count for the weights. The oldest are dropped first.
         max_history: u32 [Integer(1..=10_000_000)] = 100_000,
-        /// Blocks between two settings of weights; -1: as the chain says.
+        /// Number of blocks between two settings of weights; -1 for the chain's `validator_epoch_length`.
         epoch_length_override: i64 [Or("-1", &Integer(1..=1_000_000_000))] = (-1),
-        /// The scores of the answering uids are the rewards; no reward model is asked.
+        /// Whether the scores of the answering uids serve as rewards instead of the reward model.
         no_reward_model: bool = false,
-        /// Threads of libtorch in a validator.
+        /// Number of threads of libtorch in a validator.
         torch_threads: u32 [Integer(1..=1_024)] = 1,
-        /// How far each training step of the gating model goes.
+        /// Learning rate of the gating model.
         learning_rate: f64 [Number(0.0..=1_000_000.0)] = 0.01,
-        /// Share of the gating model's last training step that is taken again.
+        /// Momentum of the gating model's training: the factor of the previous velocity.
         momentum: f64 [RATE] = 0.9,
-        /// Keep the gating model's gradients and add to them, as Bittensor v4 does, instead of zeroing them.
+        /// Whether to accumulate the gating model's gradients, as Bittensor v4 does, instead of zeroing them.
         accumulate_gradients: bool = false,
-        /// Steps from one record of the gating model's parameters to the next, for the table `parameters`; 0: never.
+        /// Number of steps between two records of the gating model's parameters in the table `parameters`; 0 for none.
         watch_every: u64 [StepCount(0..=1_000_000)] = 10,
-        /// Steps from one checkpoint of the gating model to the next; 0: only at the end.
+        /// Number of steps between two checkpoints of the gating model; 0 for only one at the end.
         checkpoint_every: u64 [StepCount(0..=1_000_000_000)] = 0,
-        /// Version key of the weights.
+        /// Version key that validators send with their weights.
         version_key: u64 = 400,
     }
 }

@@ -1,4 +1,4 @@
-//! The `network` section: how large the network is and how it is placed.
+//! The `network` section: size and placement of the network.
 
 use std::collections::BTreeMap;
 
@@ -9,52 +9,52 @@ use crate::key::{Described, Kind, Whose};
 use crate::ranges::TAO;
 use crate::{BehaviourSpec, DummySubtensorArgs, Latency, Uids, ValidatorBehaviour};
 
-/// TAO staked by a validator unless the file says otherwise.
+/// Default stake of a validator in TAO.
 const STAKE: f64 = 1_000.0;
 
 keys! {
     /// The `network` section: size and placement of the network.
     pub struct Network: Default {
-        /// How many validators there are; their uids follow the miners'.
+        /// Number of validators. Their uids follow those of the miners.
         validators: u32 [Integer(1..=256)] = 1,
-        /// TAO staked by each validator; the last one repeats; none: 1,000 each.
+        /// Stake of each validator in TAO. The last stake repeats; an empty list means 1,000 each.
         stakes: Vec<f64> [OneOrMany(&TAO)] = [],
-        /// When a block closes: after each step, which repeats, or by the clock.
+        /// Rule by which blocks close: `per_step` after each step, which is reproducible, or a time by the clock.
         block_time: BlockTime = "per_step",
-        /// A metagraph, `.json` or `.parquet`, that the subnet starts from.
+        /// Metagraph file (`.json` or `.parquet`) from which the subnet starts.
         metagraph: Option<String>,
-        /// The chain's rules: without limits, of 2023, or of 2026.
+        /// Preset of the chain's rules: without limits, of 2023, or of 2026.
         chain: ChainPreset = "small",
-        /// Which of these rules are other numbers.
+        /// Hyperparameters that differ from the preset.
         hyperparameters: Hyperparameters = {},
-        /// Axons in one miner process.
+        /// Number of axons in one miner process.
         axons_per_process: u32 [Integer(1..=4_096)] = 1,
-        /// Miners that differ from the dendrite pool's; a later entry overrides an earlier one.
+        /// Groups of miners that differ from the dendrite pool. A later entry overrides an earlier one.
         miners: Vec<MinerGroup> = [],
-        /// Validators that are not honest; a later entry overrides an earlier one.
+        /// Groups of validators that are not honest. A later entry overrides an earlier one.
         validator_groups: Vec<ValidatorGroup> = [],
-        /// What happens to a node that dies by itself or hangs.
+        /// Restart policy for nodes that exit unexpectedly or hang.
         restart: RestartPolicies = {},
-        /// Time that a node has from its start until it answers.
+        /// Timeout from the start of a node until it is ready.
         ready_timeout: f64 [Duration(0.1..=3_600.0)] = 60,
-        /// Time without an answer to health checks after which a node counts as hung.
+        /// Time without a reply to a health check after which a node counts as hung.
         hang_timeout: f64 [Duration(0.1..=3_600.0)] = 30,
-        /// Shrinks every drawn delay and every deadline alike.
+        /// Factor of all drawn delays and all timeouts.
         time_scale: f64 [Number(0.001..=1.0)] = 1,
-        /// Write the identity of each acknowledged event beside the logs.
+        /// Whether each validator writes the identities of its acknowledged events to `logs/`.
         record_acknowledged: bool = false,
     }
 }
 
 impl Network {
-    /// TAO staked by the validator of this index, counted from 0.
+    /// Returns the stake in TAO of the validator with this index, from 0.
     pub fn stake_of(&self, index: u32) -> f64 {
         let stake = self.stakes.get(index as usize).or(self.stakes.last());
         stake.copied().unwrap_or(STAKE)
     }
 
-    /// The hyperparameters that are other numbers than the preset's, by their names: those that the file gives, and in
-    /// a small network the lengths of an epoch, which the component of the chain has.
+    /// Returns the hyperparameters that differ from the preset, by name: those in the file and, with the preset
+    /// `small`, the lengths of an epoch, which come from the arguments of `DummySubtensor`.
     pub fn changed_hyperparameters(&self, chain: &DummySubtensorArgs) -> BTreeMap<String, u64> {
         let mut changed = match self.chain {
             ChainPreset::Small => ["tempo", "validator_epoch_length"]
@@ -68,91 +68,94 @@ impl Network {
 }
 
 keys! {
-    /// Rules of the chain, by the chain's names.
+    /// Hyperparameters of the subnet, by the chain's names.
     pub struct Hyperparameters: Default Eq {
-        /// Blocks between two epochs, the epoch's own not counted; 0: no epoch ever.
+        /// Number of blocks between two epochs, excluding the block of the epoch; 0 disables epochs.
         tempo: Option<u64>,
-        /// Minted each block until half of all TAO is issued, then half of it, and so on; rao.
+        /// Amount in rao minted in each block until half of all TAO is issued, then half of it, and so on.
         block_emission: Option<u64>,
-        /// Share of the stake that makes a consensus, 65,535 is all.
+        /// Share of the stake that defines the consensus; 65,535 is all.
         kappa: Option<u16>,
-        /// Blocks without new weights after which a validator does not count; `classic` and `small`.
+        /// Number of blocks without new weights after which a validator is inactive; `classic` and `small` only.
         activity_cutoff: Option<u64>,
-        /// The activity cutoff in thousandths of the tempo; `today` alone.
+        /// The activity cutoff in thousandths of the tempo; `today` only.
         activity_cutoff_factor: Option<u32> [Integer(0..=1_000_000)],
-        /// Most neurons with a validator permit.
+        /// Maximum number of neurons with a validator permit.
         max_allowed_validators: Option<u16>,
-        /// Stake below which a neuron counts as without any, and may not set weights; `today` alone; rao.
+        /// Stake in rao below which a neuron counts as having none and may not set weights; `today` only.
         stake_threshold: Option<u64>,
-        /// Share of the old bonds in the new, millionths.
+        /// Share of the old bonds in the new ones, in millionths.
         bonds_moving_average: Option<u32> [Integer(0..=1_000_000)],
-        /// How far bonds follow the clipped weights rather than the weights as set, 65,535 is fully; `today` alone.
+        /// How far bonds follow the clipped weights instead of the weights as set, 65,535 is fully; `today` only.
         bonds_penalty: Option<u16>,
-        /// Whether bonds move by pair, as in Yuma 3; `today` alone.
+        /// Whether each bond moves separately, as in Yuma 3; `today` only.
         yuma3_on: Option<bool>,
-        /// Whether each pair has a rate of its own, where `yuma3_on`.
+        /// Whether each pair has a separate rate, if `yuma3_on`.
         liquid_alpha_on: Option<bool>,
-        /// The smallest share of new bonds under liquid alpha, 65,535 is all.
+        /// The smallest share of new bonds under liquid alpha; 65,535 is all.
         alpha_low: Option<u16>,
-        /// The largest share of new bonds under liquid alpha, 65,535 is all.
+        /// The largest share of new bonds under liquid alpha; 65,535 is all.
         alpha_high: Option<u16>,
-        /// How steep liquid alpha is between the two, hundredths, at most 32,767.
+        /// Steepness of liquid alpha between the two, in hundredths, at most 32,767.
         alpha_sigmoid_steepness: Option<u16> [Integer(0..=32_767)],
-        /// Blocks between two settings of weights by a validator; the validators keep it.
+        /// Number of blocks between two settings of weights by a validator. The validators apply it.
         validator_epoch_length: Option<u64>,
-        /// Share of the smallest weights that validators leave out; 65,535 is 1; the validators keep it.
+        /// Share of the smallest weights that validators leave out; 65,535 is 1. The validators apply it.
         validator_exclude_quantile: Option<u16>,
-        /// Fewest weights that may be set at once.
+        /// Minimum number of weights that may be set together.
         min_allowed_weights: Option<u16>,
-        /// Largest share of one weight among those set together; 65,535 is all.
+        /// Maximum share of one weight among those set together; 65,535 is all.
         max_weight_limit: Option<u16>,
-        /// Blocks that must lie between two settings of weights by one hotkey.
+        /// Minimum number of blocks between two settings of weights by one hotkey.
         weights_set_rate_limit: Option<u64>,
-        /// Smallest version key with which weights may be set; 0: any.
+        /// Minimum version key with which weights may be set; 0 allows any.
         weights_version_key: Option<u64>,
-        /// Whether weights are committed to first and revealed later, and cannot be set at once.
+        /// Whether weights are committed first and revealed later, and cannot be set directly.
         commit_reveal_weights_enabled: Option<bool>,
-        /// Epochs from a commitment to its reveal.
+        /// Number of epochs from a commitment to its reveal.
         commit_reveal_period: Option<u64>,
-        /// Blocks that must lie between two announcements of an axon by one hotkey.
+        /// Minimum number of blocks between two announcements of an axon by one hotkey.
         serving_rate_limit: Option<u64>,
-        /// Blocks that must lie between two moves of stake by one coldkey.
+        /// Minimum number of blocks between two moves of stake by one coldkey.
         tx_rate_limit: Option<u64>,
-        /// Least stake that a nominator may have with a hotkey; rao.
+        /// Minimum stake in rao of a nominator with a hotkey.
         nominator_min_required_stake: Option<u64>,
-        /// What a delegate keeps of its nominators' dividends if it does not say, and at most; 65,535 is all.
+        /// Default and maximum share of its nominators' dividends that a delegate keeps; 65,535 is all.
         default_take: Option<u16>,
-        /// Most neurons.
+        /// Maximum number of neurons.
         max_allowed_uids: Option<u32> [Integer(1..=65_536)],
-        /// Blocks after its registration in which a neuron is not replaced while others can be.
+        /// Number of blocks after its registration in which a neuron is not replaced while others can be.
         immunity_period: Option<u64>,
-        /// Neurons past their immunity that are kept, so that not all newcomers replace them; `today` alone.
+        /// Number of neurons past their immunity that are kept, so that newcomers do not replace all of them; `today`
+        /// only.
         min_non_immune_uids: Option<u16>,
-        /// Whether anybody can register.
+        /// Whether registration is allowed at all.
         network_registration_allowed: Option<bool>,
-        /// Whether a hotkey can register by itself and for nothing.
+        /// Whether a hotkey can register itself without a price.
         network_free_registration_allowed: Option<bool>,
-        /// Most registrations in a block.
+        /// Maximum number of registrations in a block.
         max_registrations_per_block: Option<u16>,
-        /// Registrations that are meant for an interval, 1 or more; three times as many are its most.
+        /// Target number of registrations in an interval, 1 or more. The maximum is three times as many.
         target_registrations_per_interval: Option<u16> [Integer(1..=65_535)],
-        /// Blocks after which registrations are counted anew, and the price adjusted; 0: each block.
+        /// Number of blocks after which the count of registrations restarts and the price is adjusted; 0 for each
+        /// block.
         adjustment_interval: Option<u64>,
-        /// The price of a registration at first; rao.
+        /// The initial price of a registration in rao.
         burn: Option<u64>,
-        /// The lowest price; rao.
+        /// The minimum price in rao.
         min_burn: Option<u64>,
-        /// The highest price; rao.
+        /// The maximum price in rao.
         max_burn: Option<u64>,
-        /// Blocks in which the price falls by half, 0: it does not; `today` alone.
+        /// Number of blocks in which the price falls by half, 0 for never; `today` only.
         burn_half_life: Option<u16>,
-        /// What each registration makes of the price, percent, 100 or more; `today` alone.
+        /// The price after a registration in percent of the previous price, 100 or more; `today` only.
         burn_increase: Option<u16> [Integer(100..=65_535)],
     }
 }
 
 impl Hyperparameters {
-    /// Those that are given, by their names; a switch is 1 where it is on and 0 where it is off, as the chain has it.
+    /// Returns the hyperparameters that are given, by name. A switch is 1 if it is on and 0 if it is off, as on the
+    /// chain.
     pub fn given(&self) -> BTreeMap<String, u64> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -162,7 +165,7 @@ impl Hyperparameters {
         }
         let named = serde_json::to_value(self).and_then(serde_json::from_value);
         let named: BTreeMap<String, Rule> =
-            named.expect("every field is a switch, a natural number or left out");
+            named.expect("every field is a switch, a natural number or absent");
         let number = |rule| match rule {
             Rule::Switch(on) => u64::from(on),
             Rule::Number(number) => number,
@@ -175,24 +178,24 @@ impl Hyperparameters {
 }
 
 choice! {
-    /// Sets of the chain's rules by name.
+    /// Presets of the chain's rules.
     pub enum ChainPreset {
-        /// For a small network of a laboratory: nothing is limited.
+        /// Rules for a small network in a laboratory, without limits.
         Small = "small",
-        /// As the real chain had them in 2023.
+        /// Rules of the real chain in 2023.
         Classic = "classic",
-        /// As the real chain has them in 2026.
+        /// Rules of the real chain in 2026.
         Today = "today",
     }
 }
 
-/// When a block closes.
+/// The rule by which blocks close.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "BlockTimeText", into = "BlockTimeText")]
 pub enum BlockTime {
-    /// When every live validator has reported its step: repeatable.
+    /// A block closes when every live validator has reported its step, which is reproducible.
     PerStep,
-    /// Every so many seconds, by the clock: does not repeat.
+    /// A block closes after this number of seconds by the clock, which is not reproducible.
     Seconds(f64),
 }
 
@@ -200,7 +203,7 @@ impl Described for BlockTime {
     const KIND: Kind = Kind::Or("per_step", &Kind::Duration(0.01..=3_600.0));
 }
 
-/// A block time as a file has it: `per_step` or seconds.
+/// A block time as written in a file: `per_step` or a number of seconds.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum BlockTimeText {
@@ -224,54 +227,57 @@ impl TryFrom<BlockTimeText> for BlockTime {
         match text {
             BlockTimeText::Seconds(seconds) => Ok(Self::Seconds(seconds)),
             BlockTimeText::Word(word) if word == "per_step" => Ok(Self::PerStep),
-            BlockTimeText::Word(word) => Err(format!("`{word}` is no block time: `per_step` or seconds")),
+            BlockTimeText::Word(word) => Err(format!(
+                "`{word}` is not a block time: expected `per_step` or seconds"
+            )),
         }
     }
 }
 
 keys! {
-    /// A group of miners and how they behave.
+    /// A group of miners and their behaviour.
     pub struct MinerGroup {
-        /// The miners of the group.
+        /// The uids of the miners.
         uids: Uids,
-        /// What it does with a call; left out: as the dendrite pool says.
+        /// Behaviour of the miners. If absent: as the dendrite pool specifies.
         behaviour: Option<BehaviourSpec>,
-        /// What the behaviour is laid over, the uppermost first; below the last is an honest miner.
+        /// The behaviours below `behaviour`, the uppermost first. An honest miner is below the last.
         over: Vec<BehaviourSpec> [OneOrMany(&BehaviourSpec::KIND)] = [],
-        /// Delay of each call to it.
+        /// Delay of each call to these miners.
         latency: Option<Latency>,
     }
 }
 
 keys! {
-    /// A group of validators and what they set weights by.
+    /// A group of validators and their behaviour.
     pub struct ValidatorGroup {
-        /// The validators of the group, counted from 0.
+        /// The indices of the validators, from 0.
         validators: Uids [UidSet(Whose::ValidatorIndex)],
-        /// What it sets weights by.
+        /// Behaviour of the validators.
         behaviour: ValidatorBehaviour,
     }
 }
 
 keys! {
-    /// What happens to a node that dies by itself or hangs, by role.
+    /// Restart policies by role, for nodes that exit unexpectedly or hang.
     pub struct RestartPolicies: Default Copy Eq {
-        /// The chain.
+        /// Policy for the chain's node.
         subtensor: RestartPolicy = "restart",
-        /// Validators.
+        /// Policy for validators.
         validators: RestartPolicy = "restart",
-        /// Miners.
+        /// Policy for miners.
         miners: RestartPolicy = "leave",
     }
 }
 
 choice! {
-    /// What happens to a node that dies by itself, hangs, or is not ready in time; in the last two cases it is killed
-    /// first.
+    /// The reaction to a node that exits unexpectedly, hangs, or is not ready in time. In the last two cases the node
+    /// is killed first.
     pub enum RestartPolicy {
-        /// It is started again, from its state where it has one; after five restarts of it the run fails.
+        /// The node is restarted and resumes from its state if it has one. After five restarts of one node, the run
+        /// fails.
         Restart = "restart",
-        /// It stays dead. Without the chain or without any validator the run fails.
+        /// The node is not restarted. Without the chain or without any validator, the run fails.
         Leave = "leave",
         /// The run fails.
         Fail = "fail",

@@ -1,4 +1,4 @@
-//! How uids, steps, devices and addresses are written, one type each, whose serde form is the text of a file.
+//! Notations for uids, steps, devices and addresses, each with a type whose serde form is the text in a file.
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::{Described, Kind, MAX_UID, Whose};
 
-/// Characters of a long text that a message shows.
+/// Maximum number of characters of a text that a message quotes.
 const SHOWN: usize = 64;
 
-/// A text in a notation of its own.
+/// A special notation of a text.
 #[derive(Debug)]
 pub struct Notation {
-    /// What it is, for a message: `a device: …`.
+    /// Description for messages, such as `a device: …`.
     pub what: &'static str,
-    /// As a regular expression, for editors.
+    /// Regular expression for editors.
     pub pattern: &'static str,
-    /// What is wrong with a text, if something is.
+    /// Checks a text and returns a description of the problem if it is invalid.
     pub check: fn(&str) -> Result<(), String>,
-    /// A text that is right.
+    /// A valid text.
     pub example: &'static str,
 }
 
-/// Implements the serde form of a type as its text.
+/// Implements the conversions between a type and its text, for serde.
 macro_rules! as_text {
     ($($type:ident),*) => {
         $(
@@ -48,24 +48,24 @@ macro_rules! as_text {
 
 as_text!(Uids, Step, Steps, Device);
 
-/// A set of uids, at least one, in the order in which a file names them: `3`, `0-11` or `0-2,5`.
+/// A non-empty set of uids, in the order in which the file lists them: `3`, `0-11` or `0-2,5`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Uids {
-    /// Both ends of each are included. No two overlap, and none continues the one before it.
+    /// Inclusive ranges, which do not overlap. No range continues its predecessor.
     ranges: Vec<RangeInclusive<u32>>,
 }
 
 impl Uids {
-    /// How a file writes uids, for a message.
-    pub const WHAT: &'static str = "uids as in `3`, `0-11` or `0-2,5`, or a list of such";
-    /// A text that names uids, as a regular expression, for editors.
+    /// Description of the notation, for messages.
+    pub const WHAT: &'static str = "uids such as `3`, `0-11` or `0-2,5`, or a list of them";
+    /// Regular expression of the notation, for editors.
     pub const PATTERN: &'static str = "^(uids? )?[0-9]+(-[0-9]+)?(, ?[0-9]+(-[0-9]+)?)*$";
 
-    /// The uids of all of these ranges, whose ends are included.
+    /// Creates the set of the uids in these inclusive ranges.
     ///
     /// # Errors
-    /// A sentence where a uid is named twice or none is.
+    /// Returns a description of the problem if a uid occurs twice or there is none.
     pub fn of_ranges(ranges: impl IntoIterator<Item = RangeInclusive<u32>>) -> Result<Self, String> {
         let mut joined: Vec<RangeInclusive<u32>> = Vec::new();
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {
@@ -83,27 +83,27 @@ impl Uids {
             return Err(format!("uid {} is named twice", two[1].start()));
         }
         if joined.is_empty() {
-            return Err("no uid is named".into());
+            return Err("no uid is given".into());
         }
         Ok(Self { ranges: joined })
     }
 
-    /// The uids as ranges, whose ends are included, in the order in which a file names them.
+    /// Returns the uids as inclusive ranges, in the order of the file.
     pub fn ranges(&self) -> &[RangeInclusive<u32>] {
         &self.ranges
     }
 
-    /// The uids, in the order in which a file names them.
+    /// Returns the uids in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.ranges.iter().cloned().flatten()
     }
 
-    /// Whether a uid is among them.
+    /// Returns whether the set contains a uid.
     pub fn contains(&self, uid: &u32) -> bool {
         self.ranges.iter().any(|range| range.contains(uid))
     }
 
-    /// How many uids they are, 1 or more.
+    /// Returns the number of uids, 1 or more.
     pub fn count(&self) -> usize {
         let sizes = self
             .ranges
@@ -112,7 +112,7 @@ impl Uids {
         sizes.sum()
     }
 
-    /// The uid at this place of their order, from 0.
+    /// Returns the uid at this position, from 0. `None` beyond the last.
     pub fn get(&self, index: usize) -> Option<u32> {
         let mut left = u32::try_from(index).ok()?;
         for range in &self.ranges {
@@ -125,16 +125,16 @@ impl Uids {
         None
     }
 
-    /// The smallest uid.
+    /// Returns the smallest uid.
     pub fn least(&self) -> u32 {
         let starts = self.ranges.iter().map(|range| *range.start());
-        starts.min().expect("at least one uid is named")
+        starts.min().expect("the set contains at least one uid")
     }
 
-    /// The largest uid.
+    /// Returns the largest uid.
     pub fn greatest(&self) -> u32 {
         let ends = self.ranges.iter().map(|range| *range.end());
-        ends.max().expect("at least one uid is named")
+        ends.max().expect("the set contains at least one uid")
     }
 }
 
@@ -156,7 +156,7 @@ impl Display for Uids {
     }
 }
 
-/// A range of uids as a file writes it: `3` or `0-11`.
+/// Formats a range of uids as a file contains it: `3` or `0-11`.
 pub fn range_text(range: &RangeInclusive<u32>) -> String {
     let (first, last) = (range.start(), range.end());
     if first == last {
@@ -172,7 +172,7 @@ impl FromStr for Uids {
     fn from_str(text: &str) -> Result<Self, String> {
         let not_uids = || {
             let shown: String = text.chars().take(SHOWN).collect();
-            format!("`{shown}` does not name uids, as in `3`, `0-11` or `0-2,5`")
+            format!("`{shown}` is not a set of uids such as `3`, `0-11` or `0-2,5`")
         };
         let uid = |digits: &str| {
             let digits = digits.trim();
@@ -180,7 +180,7 @@ impl FromStr for Uids {
                 return Err(not_uids());
             }
             let uid = digits.parse::<u32>().ok().filter(|uid| *uid <= MAX_UID);
-            uid.ok_or_else(|| format!("no uid is as large as that: the largest is {MAX_UID}"))
+            uid.ok_or_else(|| format!("the uid is too large: the maximum is {MAX_UID}"))
         };
         let range = |part: &str| {
             let (first, last) = match part.split_once('-') {
@@ -202,13 +202,13 @@ impl Described for Uids {
     const KIND: Kind = Kind::UidSet(Whose::Miner);
 }
 
-/// Reads a number of steps: `5 steps` or `1 step`.
+/// Parses a number of steps: `5 steps` or `1 step`.
 pub fn steps(text: &str) -> Option<u64> {
     let number = text.strip_suffix("steps").or_else(|| text.strip_suffix("step"))?;
     number.trim_end().parse().ok()
 }
 
-/// Reads a step of the query: `step 80`.
+/// Parses the number of a step: `step 80`.
 pub fn step(text: &str) -> Option<u64> {
     text.strip_prefix("step ")?.trim().parse().ok()
 }
@@ -231,14 +231,14 @@ impl FromStr for Step {
         match (step(text), text.parse::<u64>()) {
             (Some(step), _) => Ok(Self(step)),
             (None, Ok(number)) => Err(format!("`{number}` has no unit: write `step {number}`")),
-            (None, Err(_)) => Err(format!("`{text}` is not a step as in `step 80`")),
+            (None, Err(_)) => Err(format!("`{text}` is not a step such as `step 80`")),
         }
     }
 }
 
 impl Described for Step {
     const KIND: Kind = Kind::Notation(&Notation {
-        what: "a step as in `step 80`",
+        what: "a step such as `step 80`",
         pattern: "^step [0-9]+$",
         check: |text| text.parse::<Self>().map(drop),
         example: "step 0",
@@ -261,24 +261,24 @@ impl FromStr for Steps {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match (steps(text), text.parse::<u64>()) {
-            (Some(0), _) => Err("`0 steps` is no time at all; the least is `1 step`".into()),
+            (Some(0), _) => Err("`0 steps` is too few: the minimum is `1 step`".into()),
             (Some(steps), _) => Ok(Self(steps)),
             (None, Ok(number)) => Err(format!("`{number}` has no unit: write `{number} steps`")),
-            (None, Err(_)) => Err(format!("`{text}` is not a number of steps as in `5 steps`")),
+            (None, Err(_)) => Err(format!("`{text}` is not a number of steps such as `5 steps`")),
         }
     }
 }
 
 impl Described for Steps {
     const KIND: Kind = Kind::Notation(&Notation {
-        what: "a number of steps as in `5 steps`",
+        what: "a number of steps such as `5 steps`",
         pattern: "^[1-9][0-9]* ?steps?$",
         check: |text| text.parse::<Self>().map(drop),
         example: "1 step",
     });
 }
 
-/// Where tensors live: `cpu`, `cuda` or `cuda:N`.
+/// A device for tensors: `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Device(String);
@@ -306,7 +306,9 @@ impl FromStr for Device {
         if known {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("`{text}` is not a device: `cpu`, `cuda` or `cuda:N`"))
+            Err(format!(
+                "`{text}` is not a device: expected `cpu`, `cuda` or `cuda:N`"
+            ))
         }
     }
 }
@@ -322,27 +324,27 @@ impl Described for Device {
 
 impl Described for SocketAddr {
     const KIND: Kind = Kind::Notation(&Notation {
-        what: "an address as in `127.0.0.1:9944`",
+        what: "an address such as `127.0.0.1:9944`",
         pattern: r"^[0-9.]+:[0-9]+$|^\[[0-9a-fA-F:.]+\]:[0-9]+$",
         check: |text| match text.parse::<Self>() {
             Ok(_) => Ok(()),
             Err(_) if text.contains("://") => Err(format!(
-                "`{text}` names a protocol: only the address of a `mirror-subtensor` node can be named, for the real \
-                 chain speaks another"
+                "`{text}` contains a protocol: write only the address of a `mirror-subtensor` node, because the real \
+                 chain uses another protocol"
             )),
-            Err(_) => Err(format!("`{text}` is no IP address with a port")),
+            Err(_) => Err(format!("`{text}` is not an IP address with a port")),
         },
         example: "127.0.0.1:9944",
     });
 }
 
-/// Reads a duration in seconds: `80ms`, `1.5s`, `2m`, or a plain number of seconds.
+/// Parses a duration and returns seconds: `80ms`, `1.5s`, `2m`, or a plain number of seconds.
 pub fn seconds(text: &str) -> Option<f64> {
     let (number, unit) = match text.find(|c: char| c.is_ascii_alphabetic()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),
     };
-    // A division, so that 80 ms is the same number as 0.08 s.
+    // The unit divides, so that 80 ms is exactly the same number as 0.08 s.
     let (times, parts) = match unit {
         "us" => (1.0, 1e6),
         "ms" => (1.0, 1e3),

@@ -1,20 +1,20 @@
-//! The `query` section: what the validators do.
+//! The `query` section: the queries that validators send to miners.
 
 use crate::declare::{family, keys};
 use crate::ranges::{OLDEST_FORM, STEPS, TEXTS, TIMEOUT, TOPK};
 
 keys! {
-    /// The `query` section: what the validators do.
+    /// The `query` section: the queries that validators send to miners.
     pub struct Query {
-        /// Name of the query; an analysis names it in `requires`.
+        /// Name of the query, by which `analysis.requires` refers to it.
         id: String,
-        /// Questions asked at once by `forward` and `inference`.
+        /// Number of questions that `forward` and `inference` ask together in one step.
         chunk_size: u32 [Integer(1..=65_536)] = 1,
-        /// Kept for upstream's files; events are saved as they come.
+        /// Accepted for upstream's files. No effect: events are saved continuously.
         save_interval: u32 [Integer(1..=1_000_000_000)] = 100,
-        /// Columns left out of the view of the events.
+        /// Columns that are left out of the view of the events.
         ignore_attr: Vec<String> [TEXTS] = [],
-        /// What is done.
+        /// The method of the query.
         method: Method,
         ignored message: OLDEST_FORM,
         ignored tokenizer: OLDEST_FORM,
@@ -28,13 +28,13 @@ keys! {
 keys! {
     /// Arguments of `train`.
     pub struct TrainArgs: Default {
-        /// Steps.
+        /// Number of steps.
         max_iter: u64 [STEPS] = 1,
-        /// Ask a random sample of the serving uids instead of those with the highest scores.
+        /// Whether to query a random sample of the serving uids instead of those with the highest scores.
         random_sample_uids: bool = true,
-        /// Train the gating model on the rewards.
+        /// Whether the gating model learns from the rewards.
         train_gating_model: bool = true,
-        /// Send the rewards back to the axons.
+        /// Whether the rewards are sent to the axons.
         train_network: bool = false,
     }
 }
@@ -42,15 +42,15 @@ keys! {
 keys! {
     /// Arguments of `forward`.
     pub struct ForwardArgs: Default {
-        /// Axons asked, -1 for every serving one; left out: the neuron's `training_topk`.
+        /// Number of axons to query, -1 for all that serve. If absent: `training_topk` of the neuron.
         topk: Option<i64> [Or("-1", &TOPK)],
-        /// Ask a random sample of the serving uids instead of those with the highest scores.
+        /// Whether to query a random sample of the serving uids instead of those with the highest scores.
         random_sample_uids: bool = true,
-        /// Train the gating model on the rewards.
+        /// Whether the gating model learns from the rewards.
         train_gating_model: bool = true,
-        /// Send the rewards back to the axons.
+        /// Whether the rewards are sent to the axons.
         train_network: bool = false,
-        /// Deadline; left out: the neuron's `training_timeout`.
+        /// Timeout. If absent: `training_timeout` of the neuron.
         timeout: Option<f64> [TIMEOUT],
     }
 }
@@ -58,21 +58,22 @@ keys! {
 keys! {
     /// Arguments of `inference`.
     pub struct InferenceArgs: Default {
-        /// Deadline; left out: the neuron's `inference_timeout`.
+        /// Timeout. If absent: `inference_timeout` of the neuron.
         timeout: Option<f64> [TIMEOUT],
-        /// Choose by the reward model instead of by the score of who answered.
+        /// Whether the best completion is the one with the highest reward instead of that of the uid with the highest
+        /// score.
         use_reward_model: bool = false,
     }
 }
 
 family! {
-    /// What the validators do.
+    /// The method by which validators query miners.
     pub enum Method: "method" {
-        /// Asks the network for a question, then asks it the best one; so many times.
+        /// In each step, asks the network for a question and then asks it the best one.
         "train" => Train(TrainArgs),
         /// Asks the network each question of the data.
         "forward" => Forward(ForwardArgs),
-        /// Asks the network each question of the data, as a user would.
+        /// Asks the network each question of the data, as a client would. The validators learn nothing from it.
         "inference" => Inference(InferenceArgs),
     }
 }

@@ -1,22 +1,22 @@
-//! Kinds that several keys share.
+//! Kinds that several keys use.
 
 use crate::key::Kind;
 
-/// A chance.
+/// A probability.
 pub(crate) const RATE: Kind = Kind::Number(0.0..=1.0);
-/// TAO: no more than will ever be issued.
+/// An amount in TAO, at most the maximum supply.
 pub(crate) const TAO: Kind = Kind::Number(0.0..=21_000_000.0);
-/// A count of tensors' elements or outputs.
+/// A number of elements or outputs of a tensor.
 pub(crate) const WIDTH: Kind = Kind::Integer(1..=65_536);
-/// How many axons are asked at once.
+/// A number of axons that are queried together.
 pub(crate) const TOPK: Kind = Kind::Integer(1..=65_536);
-/// A deadline of calls.
+/// A timeout of calls.
 pub(crate) const TIMEOUT: Kind = Kind::Duration(0.001..=3_600.0);
 /// A delay of a call.
 pub(crate) const DELAY: Kind = Kind::Duration(0.0..=3_600.0);
-/// Steps of a query.
+/// A number of steps of a query.
 pub(crate) const STEPS: Kind = Kind::StepCount(1..=1_000_000_000);
 /// One text or several.
 pub(crate) const TEXTS: Kind = Kind::OneOrMany(&Kind::Text);
-/// Why a key of the oldest files has no effect.
+/// The reason why a key of the oldest form of the files has no effect.
 pub(crate) const OLDEST_FORM: &str = "it belongs to the oldest form of these files";

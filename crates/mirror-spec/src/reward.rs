@@ -6,80 +6,81 @@ use crate::{Device, DistributionArgs, NoArgs, Value};
 keys! {
     /// Arguments of `RandomRewardModel`.
     pub struct RandomRewardArgs: Copy {
-        /// Factor of a backward's draw; the neuron never asks for it.
+        /// Factor of the draws of a backward. No effect: validators call no backward of a reward model.
         backward_p0: f64 = 1,
-        /// Offset of a backward's draw; the neuron never asks for it.
+        /// Offset of the draws of a backward. No effect: validators call no backward of a reward model.
         backward_p1: f64 = 0,
         ..distribution: DistributionArgs,
     }
 }
 
 family! {
-    /// Scores completions.
+    /// A model that scores completions.
     pub enum RewardModel: "reward_model" {
         /// The same rewards for every question.
         "ConstantRewardModel" => ConstantRewardModel(ConstantRewardArgs {
-            /// The rewards.
+            /// The rewards, by position of the completion.
             forward_value: Value = 1,
-            /// Loss of a backward; the neuron never asks for it.
+            /// Loss of a backward. No effect: validators call no backward of a reward model.
             backward_value: Value = 0,
         }),
         /// Random rewards.
         "RandomRewardModel" => RandomRewardModel(RandomRewardArgs),
-        /// A count over the completion's text.
+        /// A count over the text of the completion.
         "DummyRewardModel" => DummyRewardModel(DummyRewardArgs: Copy Eq {
-            /// What is counted: characters of the completion, characters of its longest word, or its words.
+            /// The unit that is counted: characters of the completion, characters of its longest word, or words.
             reward_type: DummyReward = "question_length",
         }),
-        /// A small network inside the program: whether an answer is of the kind and form that the question asks for.
+        /// A small network, compiled into the program, that prefers answers of the kind and form that the question asks
+        /// for.
         ///
-        /// [models.md](models.md) says what it can and cannot tell.
+        /// [models.md](models.md) describes what it can distinguish.
         "BuiltinRewardModel" => BuiltinRewardModel(NoArgs),
         /// The GPT reward model of Bittensor v4.
         ///
-        /// A transformer with a value head, `v_head.weight`, as Bittensor v4 has it. Prompt and completion stand
-        /// between `<|startoftext|>` and `<|endoftext|>`, and the reward is the value at the position before the first
-        /// end token. The completions of a call are judged together. A text with more tokens than the model has
-        /// positions loses its beginning, and the event counts that; so it does a reward that is NaN, which is recorded
-        /// and left out of all learning.
+        /// The model is a transformer with a value head, `v_head.weight`. Prompt and completion are placed between
+        /// `<|startoftext|>` and `<|endoftext|>`, and the reward is the value at the position before the first end
+        /// token. The completions of a call are scored together. A text with more tokens than the model has positions
+        /// is truncated at its beginning, and the event counts such texts. The event also counts rewards that are NaN,
+        /// which are recorded and excluded from all learning.
         "CustomRewardModel" => CustomRewardModel(CustomRewardArgs {
-            /// A model's folder or name.
+            /// Directory or name of the model.
             model_path: String,
-            /// A file of parameters; left out: those in the model's folder.
+            /// File with the parameters. If absent: those in the directory of the model.
             checkpoint: Option<String>,
-            /// A tokenizer's folder or name; left out: the model's own.
+            /// Directory or name of the tokenizer. If absent: that of the model.
             tokenizer_path: Option<String>,
-            /// Half precision.
+            /// Whether to use half precision.
             half: bool = false,
-            /// Where this model lives; left out: where the file says.
+            /// Device of this model. If absent: the device of the experiment.
             device: Option<Device>,
-            /// Draw the model's parameters at random instead of reading them.
+            /// Whether to draw the model's parameters at random instead of reading them.
             random_init: bool = false,
         }),
         /// A transformer with a value head.
         ///
-        /// The same model as `CustomRewardModel`, by upstream's arguments.
+        /// The same model as `CustomRewardModel`, with upstream's arguments.
         "HuggingFaceRewardModel" => HuggingFaceRewardModel(HuggingFaceRewardArgs {
-            /// A model's folder or name.
+            /// Directory or name of the model.
             model_path: String = "Dahoas/gpt2-rm-static",
-            /// A tokenizer's folder or name.
+            /// Directory or name of the tokenizer.
             tokenizer_path: String = "EleutherAI/gpt-j-6b",
-            /// Where this model lives; left out: where the file says.
+            /// Device of this model. If absent: the device of the experiment.
             device: Option<Device>,
-            /// Draw the model's parameters at random instead of reading them.
+            /// Whether to draw the model's parameters at random instead of reading them.
             random_init: bool = false,
         }),
     }
 }
 
 choice! {
-    /// What `DummyRewardModel` counts in a completion.
+    /// The unit that `DummyRewardModel` counts in a completion.
     pub enum DummyReward {
         /// Characters of the completion.
         QuestionLength = "question_length",
-        /// Characters of its longest word.
+        /// Characters of the longest word.
         LongestWord = "longest_word",
-        /// Its words.
+        /// Words.
         NumWords = "num_words",
     }
 }

@@ -1,46 +1,46 @@
-//! Behaviours of validators: what each sets its weights by. Their code is in `mirror-validator`, a file each.
+//! Behaviours of validators, which determine their weights. The code of each is in a file in `mirror-validator`.
 
 use crate::declare::family;
 use crate::ranges::RATE;
 use crate::{NoArgs, Uids};
 
 family! {
-    /// What a validator makes of what it has learned when it sets weights.
+    /// A behaviour of a validator, which determines its weights.
     pub enum ValidatorBehaviour: "validator_behaviour" {
-        /// Weighs each uid by what it earned.
+        /// Sets weights by the average rewards.
         ///
-        /// It needs no entry.
+        /// It is the default and requires no entry.
         "honest" => Honest(NoArgs),
-        /// Weighs its own members alone, whatever they and the others earned.
+        /// Divides all weight equally among its members, whatever any uid earned.
         ///
-        /// [configs/attacks/cabal.yml](../configs/attacks/cabal.yml) is a network with one.
+        /// [configs/attacks/cabal.yml](../configs/attacks/cabal.yml) is an example.
         "cabal" => Cabal(CabalArgs: Eq {
-            /// The miners that it gives all weight to, to each the same.
+            /// The uids of the miners that get all weight.
             members: Uids,
         }),
-        /// Asks nobody, and weighs each uid as the consensus of the last epoch has it; until there is one, all alike.
+        /// Calls no axon and copies the consensus of the last epoch. Until there is one, all weights are equal.
         "copier" => Copier(NoArgs),
-        /// Asks nobody, and weighs all alike.
+        /// Calls no axon and gives all uids equal weight.
         "lazy" => Lazy(NoArgs),
-        /// Weighs each uid by what it earned in the first steps, for ever.
+        /// Sets weights by the average rewards of the first steps, and then calls no axon any more.
         "stale" => Stale(StaleArgs: Copy Eq {
-            /// The first step in which it asks nobody any more.
+            /// The first step in which it calls no axon any more.
             after: u64 [StepNumber(0..=1_000_000_000)],
         }),
-        /// Weighs each uid that serves an axon by chance, drawn anew each time.
+        /// Gives each uid that serves an axon a random weight, drawn anew each time.
         "random" => Random(NoArgs),
-        /// Weighs each uid by what it earned, but for the part that was bought.
+        /// Sets weights by the average rewards, except for a share of the weight that some miners bought.
         "bribed" => Bribed(BribedArgs {
-            /// The miners that pay it.
+            /// The uids of the miners that bought weight.
             members: Uids,
-            /// The part of all its weight that they bought, in equal parts.
+            /// Share of all its weight that the members bought, in equal parts.
             part: f32 [RATE] = 0.5,
         }),
     }
 }
 
 impl ValidatorBehaviour {
-    /// The miners whose accomplice it is, if there are any, and what such miners are called.
+    /// Returns the miners that collude with this validator and the role of such a miner. `None` if there are none.
     pub fn members(&self) -> Option<(&Uids, &'static str)> {
         match self {
             Self::Cabal(CabalArgs { members }) => Some((members, "cabal")),

@@ -1,13 +1,13 @@
-//! Values: vectors of numbers that constant and random models are made of.
+//! Values: vectors of numbers for constant and random models.
 
 use crate::declare::{choice, family, keys};
 
 keys! {
-    /// A distribution: a value is sample·p0 + p1.
+    /// Parameters of a distribution. A value is sample·p0 + p1.
     pub struct DistributionArgs: Copy {
-        /// Seed of its own stream, beside the experiment's.
+        /// Random seed of the distribution, in addition to the experiment's.
         seed: u64 = 0,
-        /// Where samples come from.
+        /// Distribution of the samples.
         distribution: Distribution = "uniform",
         /// Factor: a value is sample·p0 + p1.
         p0: f64 = 1,
@@ -17,11 +17,11 @@ keys! {
 }
 
 choice! {
-    /// Where samples come from.
+    /// The distribution of samples.
     pub enum Distribution {
-        /// 0 to 1, even.
+        /// Uniform from 0 to 1.
         Uniform = "uniform",
-        /// Mean 0, standard deviation 1.
+        /// Normal with mean 0 and standard deviation 1.
         Normal = "normal",
     }
 }
@@ -32,28 +32,29 @@ keys! {
 }
 
 family! {
-    /// A vector of numbers, one a position (a uid, a completion).
+    /// A vector of numbers, one per position (a uid or a completion).
     pub enum Value: "value", number means "ConstantValue" "value" {
-        /// The same number everywhere.
+        /// The same number at every position.
         "ConstantValue" => ConstantValue(ConstantArgs: Copy {
             /// The number.
             value: f64 = 1,
         }),
-        /// Drawn anew each time.
+        /// Random numbers, drawn anew each time.
         "RandomValue" => RandomValue(DistributionArgs),
-        /// Drawn once for ever.
+        /// Random numbers, drawn once.
         "FrozenRandomValue" => FrozenRandomValue(DistributionArgs),
-        /// Even steps from one number to another.
+        /// Evenly spaced numbers.
         ///
-        /// The positions from `start` on of `length` even steps from `lo` to `hi`; past the last, `hi`.
+        /// The value contains `length` evenly spaced numbers from `lo` to `hi`, beginning with the number at index
+        /// `start`. Positions beyond the last number have `hi`.
         "StepValue" => StepValue(StepArgs: Copy {
-            /// First number.
+            /// First of the numbers.
             lo: f64 = 0,
-            /// Last number.
+            /// Last of the numbers.
             hi: f64 = 1,
-            /// How many steps.
+            /// Number of evenly spaced numbers.
             length: u32 [Integer(1..=1_000_000)] = 10,
-            /// First step taken.
+            /// Index of the number at the first position, from 0.
             start: u32 [Integer(0..=1_000_000)] = 0,
         }),
     }
