@@ -1,0 +1,65 @@
+//! Follows the page `docs/ask-a-question.md`: its file is valid, and its commands print what the page shows.
+
+use mirror_tests::{TestEnv, duckdb};
+
+const PAGE: &str = include_str!("../../docs/ask-a-question.md");
+
+/// The blocks of code of this language, in the order of the page.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let begin = format!("```{language}\n");
+    let begins = PAGE.match_indices(&begin).map(|(start, _)| start + begin.len());
+    let block = |start: usize| PAGE[start..].split("```").next().expect("a block has an end");
+    begins.map(block).collect()
+}
+
+/// The lines that a block shows below its command.
+fn shown(block: &'static str) -> impl Iterator<Item = &'static str> {
+    let output = block.lines().skip_while(|line| line.starts_with(['$', ' ']));
+    output.filter(|line| !line.starts_with(['…', '$']) && !line.contains(" runs/"))
+}
+
+/// The query in a command of a block, between quotation marks.
+fn query(block: &'static str) -> &'static str {
+    block.split('"').nth(1).expect("a query in quotation marks")
+}
+
+#[test]
+fn the_page_shows_what_its_commands_print() {
+    if duckdb().is_none() {
+        return;
+    }
+    let env = TestEnv::new();
+    let file = env.file("question.yml", blocks("yaml").concat());
+    let [check, run, interval, outcomes] = blocks("console")[..] else {
+        panic!("the page has four commands with their output")
+    };
+
+    let checked = env.mirror(&["check", file]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    assert_eq!(
+        checked.out.lines().collect::<Vec<_>>(),
+        shown(check).collect::<Vec<_>>()
+    );
+
+    let ran = env.mirror(&["run", file, "--offline"]);
+    assert_eq!(ran.status, Some(3), "{ran:?}");
+    let mut lines = shown(run).peekable();
+    assert!(lines.peek().is_some(), "the page shows the outcome");
+    for line in lines {
+        assert!(
+            ran.out.lines().any(|printed| printed == line),
+            "{line}\nnot in {ran:?}"
+        );
+    }
+
+    let group = ran.out.lines().find_map(|line| line.strip_prefix("group "));
+    let group = group.expect("the folder of the group").trim();
+    let group = group.rsplit('/').next().expect("the name of the group");
+    for block in [interval, outcomes] {
+        let answer = env.mirror(&["sql", group, query(block)]);
+        assert_eq!(answer.status, Some(0), "{answer:?}");
+        // Below the command, whose last line ends with the second quotation mark.
+        let (_, output) = block.rsplit_once("\"\n").expect("output below the command");
+        assert_eq!(answer.out, output, "{answer:?}");
+    }
+}
