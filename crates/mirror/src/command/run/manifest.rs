@@ -1,4 +1,4 @@
-//! What the manifest of a new run says.
+//! The manifest of a new run.
 
 use std::collections::BTreeMap;
 
