@@ -81,7 +81,7 @@ fn a_topk_larger_than_the_network_is_refused() {
         &training_with("training_topk: 6", "training_topk: 9"),
         &[
             "wrong.yml:10:27: error",
-            "`training_topk` asks 9 axons",
+            "`training_topk` queries 9 axons",
             "8 miners",
         ],
     );

@@ -1,4 +1,5 @@
-//! What `mirror check` says of a file and of what it names, and that what it says is so when the file is run.
+//! Tests of `mirror check`: the problems of a file and of the data, models and runs that it names. Some tests also run
+//! the file and check that the warnings are correct.
 
 use mirror_runs::tables::EpochRow;
 use mirror_tests::{Output, TestEnv, rows};
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::experiment::TRAINING;
 
-/// The check of [`TRAINING`] with one thing replaced.
+/// Checks [`TRAINING`] with one string replaced.
 #[track_caller]
 fn checked(env: &TestEnv, right: &str, other: &str) -> Output {
     assert!(TRAINING.contains(right));
@@ -14,14 +15,14 @@ fn checked(env: &TestEnv, right: &str, other: &str) -> Output {
     env.mirror(&["check", file])
 }
 
-/// The file is right, and this is all that is said of it.
+/// Asserts that the file is valid and that the check prints exactly this.
 #[track_caller]
 fn valid(checked: &Output, out: &str, err: &str) {
     let said = (checked.status, checked.out.as_str(), checked.err.as_str());
     assert_eq!(said, (Some(0), out, err), "{checked:?}");
 }
 
-/// The file is wrong, and each of the `words` is said.
+/// Asserts that the file is invalid and that standard error contains each of the `words`.
 #[track_caller]
 fn wrong(checked: &Output, words: &[&str]) {
     assert_eq!(
@@ -37,7 +38,7 @@ fn wrong(checked: &Output, words: &[&str]) {
 const DATA: &str = "data_path: builtin";
 
 #[test]
-fn a_valid_file_is_said_in_numbers() {
+fn a_valid_file_is_summarized_in_numbers() {
     let env = TestEnv::new();
     valid(
         &checked(&env, "", ""),
@@ -53,9 +54,9 @@ fn a_valid_file_is_said_in_numbers() {
     );
 }
 
-/// The warnings of `check` are the first that `run` says, word for word.
+/// `run` first prints exactly the warnings of `check`.
 #[test]
-fn check_and_run_say_the_same_warnings() {
+fn check_and_run_print_the_same_warnings() {
     let env = TestEnv::new();
     let warned = "network:\n  hyperparameters: {yuma3_on: true, max_weight_limit: 5}\n  miners: [{uids: 3, latency: 80}]";
     // A validator waits for the deadline of a call that is too slow.
@@ -78,9 +79,9 @@ fn check_and_run_say_the_same_warnings() {
     assert!(run.err.starts_with(&checked.err), "{checked:?} {run:?}");
 }
 
-/// Warnings that no weights ever count come true, and without such a warning they count.
+/// No weights count in a run whose check warns of it, and some count in a run without such a warning.
 #[test]
-fn weights_that_check_says_never_count_pay_no_miner() {
+fn weights_that_never_count_by_the_check_pay_no_miner() {
     let env = TestEnv::new();
     let file = env.file("training.yml", TRAINING);
     let rule = |rules: &str| format!("network.hyperparameters={{{rules}}}");
@@ -110,7 +111,7 @@ fn weights_that_check_says_never_count_pay_no_miner() {
             vec![rule("max_allowed_validators: 1")],
         ),
         (vec![reveal(4)], vec![reveal(3)]),
-        // The rate limit counts from the genesis, unless the chain begins with block 1.
+        // The rate limit counts from the genesis, unless the chain starts at block 1.
         (
             vec![rule("weights_set_rate_limit: 43"), late.clone()],
             vec![rule("weights_set_rate_limit: 42"), late],
@@ -140,7 +141,7 @@ fn weights_that_check_says_never_count_pay_no_miner() {
 }
 
 #[test]
-fn data_that_a_run_could_not_use_is_an_error() {
+fn data_that_a_run_cannot_use_is_an_error() {
     let env = TestEnv::new();
     wrong(
         &checked(&env, DATA, "data_path: nowhere.jsonl"),
@@ -173,9 +174,9 @@ fn data_that_a_run_could_not_use_is_an_error() {
     );
 }
 
-/// What a run would ask the hub for is no error, and said not to be checked.
+/// Data and models that a run would download from the hub are not errors and are reported as not checked.
 #[test]
-fn what_is_not_on_this_machine_is_said_not_to_be_checked() {
+fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     let mut env = TestEnv::new();
     let named = checked(&env, DATA, "data_path: nq_open");
     assert_eq!(named.status, Some(0), "{named:?}");
@@ -200,7 +201,7 @@ fn what_is_not_on_this_machine_is_said_not_to_be_checked() {
     assert_eq!(told["problems"], Value::Array(Vec::new()), "{told}");
     assert_eq!(told["not_checked"].as_array().map(Vec::len), Some(1), "{told}");
 
-    // What is there is opened.
+    // Files that exist are opened.
     env.file("data/nq_open.jsonl", "{\"question\": \"what\"}\n");
     env.set("MIRROR_DATA", env.path().join("data"));
     wrong(
@@ -216,7 +217,7 @@ fn what_is_not_on_this_machine_is_said_not_to_be_checked() {
 }
 
 #[test]
-fn an_analysis_names_runs_that_are_there() {
+fn an_analysis_must_name_existing_runs() {
     let env = TestEnv::new();
     let of = |name: &str| format!("analysis: {{requires: [{name}]}}\n");
     let file = env.file("missing.yml", of("training"));

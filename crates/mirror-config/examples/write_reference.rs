@@ -1,4 +1,4 @@
-//! Writes the tables of the experiment file's reference anew: `write_reference docs/experiment-file.md`.
+//! Updates the generated tables of the experiment file's reference: `write_reference docs/experiment-file.md`.
 
 use std::error::Error;
 

@@ -1,6 +1,6 @@
-//! One walk over a file's tree along the schema: finds what does not fit, fills in what is left out.
+//! Validates the tree of a file against the declared keys and fills in defaults, in one pass.
 //!
-//! The result holds only what was found sound, so that later checks are not misled by what was already told.
+//! The result contains only valid values, so that later checks do not report the same problem again.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
@@ -15,20 +15,22 @@ use crate::spelling::{
 };
 use crate::tree::{self, Content, Entry, Node, Origin};
 
-/// uids that a file names.
+/// A range of uids that a file names.
 #[derive(Debug)]
 pub(crate) struct NamedUids {
-    /// Whom they must belong to.
+    /// The kind of neurons that the uids must belong to.
     pub(crate) whose: Whose,
-    /// Both ends included.
+    /// The uids. Both ends are included.
     pub(crate) uids: RangeInclusive<u32>,
-    /// Where they stand.
+    /// Where the uids are written.
     pub(crate) origin: Origin,
 }
 
-/// Checks a tree against the keys of a map, and fills in their defaults. Also gives all uids that the tree names.
+/// Checks a tree against the keys of a map and fills in the defaults. Returns the resulting tree and the uids that the
+/// file names.
 ///
-/// `corrected`: where keys stand that were misspelt. That was told, and nothing is said of their values.
+/// `corrected` contains the origins of misspelt keys, which are already reported. Problems of their values are not
+/// reported.
 pub(crate) fn resolve(
     keys: &'static Keys,
     root: &Node,
@@ -46,15 +48,15 @@ pub(crate) fn resolve(
     (resolved, uids)
 }
 
-/// The keys that a map may have.
+/// The keys that a map may contain.
 struct Among {
-    /// Those that are filled in and asked for.
+    /// Keys that are filled in if they are missing, or reported if they are required.
     keys: Vec<&'static Key>,
-    /// Those that stand in other forms of the map, and are told apart by other findings.
+    /// Keys of other forms of the map, which the caller reports.
     elsewhere: Vec<&'static Key>,
-    /// Those that the file seems to have misspelt or misplaced, so that they are not called missing.
+    /// Keys that are probably misspelt or misplaced in the file, so that they are not reported as missing.
     excused: Vec<&'static str>,
-    /// Arguments of the behaviour of a group, which may stand in the group beside its name.
+    /// Arguments of the behaviour of a group, which may be written directly in the group.
     beside: Vec<&'static str>,
 }
 
@@ -73,12 +75,12 @@ impl Among {
     }
 }
 
-/// What is said of a key that the schema does not know.
+/// How an unknown key is reported.
 #[derive(Clone, Copy)]
 enum Unknown {
-    /// It is an error.
+    /// As an error.
     Error,
-    /// It is an argument that the component does not take: the seed's files carry some.
+    /// As a warning, since it is an argument that the component does not take. Upstream's files contain some.
     Warning,
 }
 
@@ -86,12 +88,12 @@ struct Walk<'a> {
     findings: &'a mut Vec<Finding>,
     uids: &'a mut Vec<NamedUids>,
     corrected: &'a HashSet<Origin>,
-    /// Arguments of a behaviour that seem to stand misspelt beside its name.
+    /// Arguments of a behaviour that are probably misspelt in its group.
     misplaced: Vec<&'static str>,
 }
 
 impl Walk<'_> {
-    /// A map of known keys. `at` is where a missing one is told.
+    /// Checks a map of known keys and returns it with its defaults. A missing key is reported at `at`.
     fn table(&mut self, among: &Among, node: &Node, at: Origin, path: &str, unknown: Unknown) -> Node {
         let mut excused = self.unknown_keys(among, node, path, unknown);
         excused.extend(&among.excused);
@@ -106,7 +108,7 @@ impl Walk<'_> {
                 (Some(entry), Need::Ignored(why)) => {
                     self.findings.push(
                         Finding::warning(entry.key_origin, format!("`{path}` has no effect: {why}"))
-                            .with_help("leave it out"),
+                            .with_help("remove it"),
                     );
                     None
                 }
@@ -119,7 +121,7 @@ impl Walk<'_> {
                     let origin = entry.map_or(at, |entry| entry.key_origin);
                     self.findings.push(
                         Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
-                            "it is {}. {}",
+                            "expected {}. {}",
                             in_words(&key.kind),
                             key.doc.summary()
                         )),
@@ -130,7 +132,7 @@ impl Walk<'_> {
                     let default = Node::from_json(&default(), Origin::Default);
                     self.value(&key.kind, &default, Origin::Default, &path)
                 }
-                // A rule puts in what is inherited.
+                // A placeholder, which `rules::settle` replaces with the inherited value.
                 (None, Need::Inherited(_)) => Some(Node::new(Content::Integer(0), Origin::Default)),
                 (None, Need::Optional | Need::Ignored(_)) => None,
             };
@@ -146,7 +148,7 @@ impl Walk<'_> {
         Node::new(Content::Map(resolved), node.origin)
     }
 
-    /// Tells the keys that the schema does not know, and gives those that they may stand for.
+    /// Reports the unknown keys of a map. Returns the known keys that are similar to them.
     fn unknown_keys(
         &mut self,
         among: &Among,
@@ -188,7 +190,7 @@ impl Walk<'_> {
         meant
     }
 
-    /// A value of some kind, as it is kept; `None` when it does not fit.
+    /// Checks a value and returns it in its normal form. Reports a problem and returns `None` if it is not of the kind.
     fn value(&mut self, kind: &'static Kind, node: &Node, at: Origin, path: &str) -> Option<Node> {
         let keep = |content| Some(Node::new(content, node.origin));
         match (kind, &node.content) {
@@ -218,9 +220,9 @@ impl Walk<'_> {
                 self.findings.push(
                     Finding::error(
                         node.origin,
-                        format!("`{path}` must be a text, found {}", node.describe()),
+                        format!("`{path}` must be a string, not {}", node.describe()),
                     )
-                    .with_help("put it in quotes"),
+                    .with_help("put the value in quotes"),
                 );
                 None
             }
@@ -244,7 +246,7 @@ impl Walk<'_> {
                 let fits = [one, other]
                     .into_iter()
                     .find_map(|kind| self.quietly(kind, node, at, path));
-                // What is wrong inside a map, a list or a text of uids is told there.
+                // A problem inside a map, a list or a set of uids is reported at its place inside.
                 let formed = [one, other].into_iter().find(|kind| has_form(kind, content));
                 match (fits, formed) {
                     (Some(value), _) => Some(value),
@@ -294,7 +296,7 @@ impl Walk<'_> {
                             if let Some(twice) = uids.iter().find(|uid| named.contains(uid)) {
                                 let message = format!("uid {twice} is named twice in `{path}`");
                                 let finding = Finding::error(entry.key_origin, message);
-                                self.findings.push(finding.with_help("name each uid once"));
+                                self.findings.push(finding.with_help("write each uid only once"));
                                 continue;
                             }
                             named.extend(uids.iter());
@@ -343,13 +345,13 @@ impl Walk<'_> {
         })
     }
 
-    /// A value where a word was possible too: what does not fit is told of both.
+    /// Checks a value in whose place a word is also allowed. The message of a problem describes both.
     fn or(&mut self, both: &Kind, other: &'static Kind, node: &Node, path: &str) -> Option<Node> {
         self.quietly(other, node, node.origin, path)
             .or_else(|| self.misfit(both, node, path))
     }
 
-    /// A value of some kind; `None` and no word on it when some of it does not fit.
+    /// Checks a value without reporting problems. Returns `None` if there is an error in it.
     fn quietly(&mut self, kind: &'static Kind, node: &Node, at: Origin, path: &str) -> Option<Node> {
         let (mut findings, mut uids) = (Vec::new(), Vec::new());
         let mut quiet = Walk {
@@ -366,7 +368,7 @@ impl Walk<'_> {
         Some(value)
     }
 
-    /// Notes uids that are named in one place: the range that ends with the largest stands for all.
+    /// Records the uids that are named in one place, represented by the range with the largest end.
     fn names(&mut self, whose: Whose, uids: &Uids, origin: Origin) {
         let range = uids.ranges().iter().max_by_key(|range| *range.end());
         if let Some(range) = range.filter(|_| origin != Origin::Default) {
@@ -378,7 +380,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A set of uids, kept as a text.
+    /// Checks a set of uids and returns it as a string.
     fn uids(&mut self, whose: Whose, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
         let single = std::slice::from_ref(node);
         let is_list = matches!(node.content, Content::List(_));
@@ -416,7 +418,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A whole number, or a text with a unit that means one; kept as the number.
+    /// Checks a whole number, or a string with a number and its unit, and returns the number.
     fn counted(
         &mut self,
         kind: &Kind,
@@ -433,18 +435,18 @@ impl Walk<'_> {
         }
     }
 
-    /// A map that is written in one of several forms: the one of which most keys are there.
+    /// Checks a map that may have one of several forms. The form with the most keys in the map applies.
     fn form(&mut self, forms: &'static Forms, node: &Node, at: Origin, path: &str) -> Option<Node> {
         let all = || forms.forms.iter().flat_map(|form| form.iter());
         let known = names_with_effect(all());
-        // A misspelt key counts as the one that it is near.
+        // A misspelt key counts as the key that it is similar to.
         let meant = |entry: &Entry| match nearest(&entry.key, &known)[..] {
             [name] => Some(name),
             _ => None,
         };
         let given: Vec<&str> = node.entries().iter().filter_map(meant).collect();
         let has = |form: &Keys| form.iter().filter(|key| given.contains(&key.name)).count();
-        // Of two forms with as many keys there, the first.
+        // If several forms have the same number of keys in the map, the first one applies.
         let best = forms.forms.iter().rev().max_by_key(|form| has(form));
         let Some(form) = best.filter(|form| has(form) > 0) else {
             let any = Among {
@@ -454,12 +456,12 @@ impl Walk<'_> {
                 beside: Vec::new(),
             };
             self.table(&any, node, at, path, Unknown::Error);
-            // Keys that are not known were told; where there are none, it is told what could be there.
+            // Unknown keys are already reported. An empty map is reported with the keys of all forms.
             if node.entries().is_empty() {
                 let ways: Vec<String> = forms.forms.iter().map(|form| needed(form)).collect();
                 self.findings.push(
                     Finding::error(node.origin, format!("`{path}` is not {}", forms.what))
-                        .with_help(format!("name the keys of one: {}", ways.join("; "))),
+                        .with_help(format!("write the keys of one form: {}", ways.join("; "))),
                 );
             }
             return None;
@@ -476,9 +478,13 @@ impl Walk<'_> {
                 self.findings.push(
                     Finding::error(
                         entry.key_origin,
-                        format!("`{}` does not go with {}", join(path, &entry.key), needed(form)),
+                        format!(
+                            "`{}` cannot be combined with {}",
+                            join(path, &entry.key),
+                            needed(form)
+                        ),
                     )
-                    .with_help(format!("write the keys of one form of {}", forms.what)),
+                    .with_help(format!("write the keys of only one form of {}", forms.what)),
                 );
             }
         }
@@ -495,7 +501,7 @@ impl Walk<'_> {
         Some(resolved)
     }
 
-    /// A component by name: alone, or beside its arguments; a number where a number means one.
+    /// Checks a component: its name, a map of its name and arguments, or a number if the family has a component for it.
     fn component(
         &mut self,
         family: &'static Family,
@@ -524,7 +530,7 @@ impl Walk<'_> {
                         let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
                         self.findings.push(
                             Finding::error(at, format!("`{path}.name` is missing"))
-                                .with_help(format!("it is one of {}", list(&names))),
+                                .with_help(format!("expected one of {}", list(&names))),
                         );
                     }
                     return None;
@@ -539,7 +545,7 @@ impl Walk<'_> {
         let Some(variant) = name.as_text().and_then(|name| family.variant(name)) else {
             let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
             let help = name.as_text().map_or_else(
-                || format!("known here: {}", list(&names)),
+                || format!("expected one of {}", list(&names)),
                 |name| suggest(name, &names),
             );
             let found = name
@@ -557,7 +563,7 @@ impl Walk<'_> {
         if variant.has(Property::Planned) && name.origin != Origin::Default {
             self.findings.push(Finding::warning(
                 name.origin,
-                format!("{} cannot run yet", variant.name),
+                format!("`{}` is planned and not available in this version", variant.name),
             ));
         }
         let args = args.unwrap_or_else(|| Node::new(Content::Map(Vec::new()), name.origin));
@@ -566,7 +572,7 @@ impl Walk<'_> {
                 Finding::error(
                     args.origin,
                     format!(
-                        "`{path}.args` must be a map of arguments, found {}",
+                        "`{path}.args` must be a map of arguments, not {}",
                         args.describe()
                     ),
                 )
@@ -592,7 +598,7 @@ impl Walk<'_> {
         ))
     }
 
-    /// Tells what stands beside the name and the arguments of a component, and gives what it may stand for.
+    /// Reports the keys of a component other than `name` and `args`. Returns the known keys that are similar to them.
     fn beside_name(&mut self, family: &Family, node: &Node, path: &str) -> Vec<&'static str> {
         let named = node.get("name").and_then(Node::as_text);
         let variant = named.and_then(|name| family.variant(name));
@@ -605,7 +611,10 @@ impl Walk<'_> {
             }
             let mut finding = unknown_key(entry, path, &["name", "args"]);
             if arguments.contains(&entry.key.as_str()) {
-                let help = format!("it is an argument: write `args: {{{}: …}}`", entry.key);
+                let help = format!(
+                    "it is an argument of the component: write `args: {{{}: …}}`",
+                    entry.key
+                );
                 finding = finding.with_help(help);
             }
             self.findings.push(finding);
@@ -618,7 +627,7 @@ impl Walk<'_> {
 
     fn misfit(&mut self, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
         let help = match kind {
-            Kind::Bool => "it is a switch: write `true` or `false`, without quotes".to_owned(),
+            Kind::Bool => "write `true` or `false`, without quotes".to_owned(),
             _ => format!("it must be {}", in_words(kind)),
         };
         self.findings.push(
@@ -635,14 +644,15 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a value leaves its key out: it is nothing, or names nobody where nobody need be named.
+/// Returns whether a value counts as if its key were missing: null, or an empty list for an optional set of uids.
 fn is_left_out(key: &Key, value: &Node) -> bool {
     let may_name_nobody = matches!((&key.kind, key.need), (Kind::UidSet(_), Need::Optional));
     let is_empty_list = matches!(&value.content, Content::List(items) if items.is_empty());
     value.is_null() || may_name_nobody && is_empty_list
 }
 
-/// Whether a value of this kind can be a map, a list or a text, as this one is, and says itself what is wrong in it.
+/// Returns whether a value of this kind can be a map, a list or a string, as `content` is, so that its problems are
+/// reported inside it.
 fn has_form(kind: &Kind, content: &Content) -> bool {
     match content {
         Content::Map(_) => matches!(
@@ -655,7 +665,7 @@ fn has_form(kind: &Kind, content: &Content) -> bool {
     }
 }
 
-/// A map of one key, which comes from where its value does.
+/// Returns a map of one key with the origin of its value.
 fn map_of(key: &str, value: Node) -> Node {
     let origin = value.origin;
     let entry = Entry {
@@ -666,14 +676,14 @@ fn map_of(key: &str, value: Node) -> Node {
     Node::new(Content::Map(vec![entry]), origin)
 }
 
-/// The keys that a form needs, as a message lists them.
+/// Lists the required keys of a form for a message.
 fn needed(form: &Keys) -> String {
     let needed = form.iter().filter(|key| matches!(key.need, Need::Required));
     let names: Vec<&str> = needed.map(|key| key.name).collect();
     list(&names)
 }
 
-/// Whether a scalar is this word of YAML.
+/// Returns whether a scalar is the YAML value `word`.
 fn written_as(content: &Content, word: &str) -> bool {
     match (content, tree::scalar(word)) {
         (Content::Text(text), Content::Text(word)) => *text == word,

@@ -1,47 +1,47 @@
-//! The tables of keys in words, as messages, `mirror components` and the reference of the file have them.
+//! Descriptions of keys for messages, `mirror components` and the reference of the experiment file.
 
 use mirror_spec::key::{Forms, Key, Kind, Need, Property, Variant, Whose};
 use mirror_spec::{FAMILIES, Uids};
 use serde_json::{Value, json};
 
-/// What may stand at a key: `a number, 0 to 1`.
+/// Describes the values that a kind allows: `a number from 0 to 1`.
 pub fn in_words(kind: &Kind) -> String {
     match kind {
         Kind::Bool => "`true` or `false`".into(),
         Kind::Integer(range) if *range.end() >= i128::from(u64::MAX) => {
             format!("a whole number from {}", range.start())
         }
-        Kind::Integer(range) => format!("a whole number, {} to {}", range.start(), range.end()),
+        Kind::Integer(range) => format!("a whole number from {} to {}", range.start(), range.end()),
         Kind::Number(range) if *range.end() >= f64::MAX => "a number".into(),
-        Kind::Number(range) => format!("a number, {} to {}", range.start(), range.end()),
+        Kind::Number(range) => format!("a number from {} to {}", range.start(), range.end()),
         Kind::Duration(range) => {
             let (least, most) = (range.start(), range.end());
-            format!("a duration as `80ms` or `1.5s`, or a number of seconds, {least} to {most}")
+            format!("a duration such as `80ms` or `1.5s`, or a number of seconds, from {least} to {most}")
         }
-        Kind::Text => "a text".into(),
+        Kind::Text => "a string".into(),
         Kind::Choice(words) => format!("one of {}", list(words)),
         Kind::Or(word, kind) => format!("`{word}` or {}", in_words(kind)),
         Kind::Either(one, other) => format!("{}; or {}", in_words(one), in_words(other)),
         Kind::Notation(notation) => notation.what.into(),
         Kind::UidSet(Whose::ValidatorIndex) => {
-            "numbers of validators as in `3`, `0-11` or `0-2,5`, or a list of such".into()
+            "validator indices such as `3`, `0-11` or `0-2,5`, or a list of such values".into()
         }
         Kind::UidSet(Whose::Miner | Whose::Neuron) => Uids::WHAT.into(),
         Kind::StepCount(range) => format!(
-            "a number of steps as `20 steps` or `20`, {} to {}",
+            "a number of steps such as `20 steps` or `20`, from {} to {}",
             range.start(),
             range.end()
         ),
         Kind::StepNumber(range) => format!(
-            "a step as `step 50` or `50`, {} to {}",
+            "a step such as `step 50` or `50`, from {} to {}",
             range.start(),
             range.end()
         ),
-        Kind::List(kind) => format!("a list, each {}", in_words(kind)),
-        Kind::OneOrMany(kind) => format!("{}, or a list of such", in_words(kind)),
-        Kind::Map(kind) => format!("a map from names, each to {}", in_words(kind)),
-        Kind::ByUid(kind) => format!("a map from uids, each to {}", in_words(kind)),
-        Kind::Table(_) => "a map of keys and values".into(),
+        Kind::List(kind) => format!("a list in which each item is {}", in_words(kind)),
+        Kind::OneOrMany(kind) => format!("{}, or a list of such values", in_words(kind)),
+        Kind::Map(kind) => format!("a map from each name to {}", in_words(kind)),
+        Kind::ByUid(kind) => format!("a map from each uid to {}", in_words(kind)),
+        Kind::Table(_) => "a map of keys to values".into(),
         Kind::Forms(forms) => match plain(forms) {
             Some(kind) => format!("{} as a map of its keys, or {}", forms.what, in_words(kind)),
             None => format!("{} as a map of its keys", forms.what),
@@ -50,18 +50,19 @@ pub fn in_words(kind: &Kind) -> String {
             let number = family().number_means.map_or("", |_| ", or a number");
             format!("a component: `{{name: …, args: {{…}}}}`, or its name alone{number}")
         }
-        Kind::Anything => "anything".into(),
+        Kind::Anything => "any value".into(),
     }
 }
 
-/// What may stand in place of a map that has several forms.
+/// Returns the kind of the plain value that may replace a map with several forms, or `None` if there is none.
 pub(crate) fn plain(forms: &Forms) -> Option<&'static Kind> {
     let key = forms.plain?;
     let key = forms.forms.iter().find_map(|form| form.get(key))?;
     Some(&key.kind)
 }
 
-/// Whether a key must be there, and what it is if it is not: `required`, or its default as a file has it.
+/// Describes whether a key may be omitted: `required`, `optional`, its default as written in a file, the origin of an
+/// inherited value, or the reason why the key is ignored.
 pub fn need_in_words(key: &Key) -> String {
     match key.need {
         Need::Required => "required".into(),
@@ -72,16 +73,16 @@ pub fn need_in_words(key: &Key) -> String {
     }
 }
 
-/// Words as a message lists them: `` `a`, `b`, `c` ``.
+/// Formats words as a list for messages: `` `a`, `b`, `c` ``.
 pub(crate) fn list(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     words.join(", ")
 }
 
-/// A value as YAML has it on one line.
+/// Formats a value as YAML on one line.
 fn flow(value: &Value) -> String {
     match value {
-        // A text that YAML would read as something else, or not at all, stands in quotes.
+        // A string that YAML would parse as another value, or reject, is quoted.
         Value::String(text) if serde_yaml::from_str(text).ok().as_ref() == Some(text) => text.clone(),
         Value::String(text) => format!("'{}'", text.replace('\'', "''")),
         Value::Array(items) => {
@@ -99,7 +100,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Every family of components with its variants and their arguments, for programs.
+/// Returns every family of components with its variants and their arguments, as JSON for programs.
 pub fn components() -> Value {
     let key = |key: &'static Key| {
         json!({

@@ -1,9 +1,9 @@
-//! Examples of components, as a user would write them into an experiment file.
+//! Examples of components, as they are written in an experiment file.
 
 use mirror_spec::key::{Family, Key, Kind, Need, Variant, Whose};
 use serde_yaml::{Mapping, Value};
 
-/// The part of an experiment file that names `component`, a component of `family`, at its place in the file.
+/// Returns the part of an experiment file that contains `component`, a component of `family`, at its place in the file.
 pub fn placed(family: &Family, component: Value) -> Value {
     match family.name {
         "value" => {
@@ -26,8 +26,8 @@ pub fn placed(family: &Family, component: Value) -> Value {
     }
 }
 
-/// An example of `variant` in YAML: the part of a file that names it, with an example value for each required argument
-/// and the default of each other argument that has one.
+/// Returns an example of `variant` in YAML: the part of a file that contains it, with an example value for each
+/// required argument and the default of each other argument that has one.
 pub fn example(family: &Family, variant: &Variant) -> String {
     let args = variant
         .args
@@ -39,10 +39,10 @@ pub fn example(family: &Family, variant: &Variant) -> String {
     } else {
         map([("name", variant.name.into()), ("args", args)])
     };
-    serde_yaml::to_string(&placed(family, component)).expect("a value is YAML")
+    serde_yaml::to_string(&placed(family, component)).expect("every value can be written as YAML")
 }
 
-/// The value that the example has for an argument. `None` for one that is left out.
+/// Returns the value of an argument in the example. `None` if the example does not contain the argument.
 fn argument(key: &Key) -> Option<Value> {
     match key.need {
         Need::Required => Some(value(&key.kind)),
@@ -51,7 +51,7 @@ fn argument(key: &Key) -> Option<Value> {
     }
 }
 
-/// A value of `kind`.
+/// Returns an example value of `kind`.
 fn value(kind: &Kind) -> Value {
     match kind {
         Kind::Bool => true.into(),

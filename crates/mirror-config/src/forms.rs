@@ -1,5 +1,5 @@
-//! Some things may be written in more than one way. Here they become one, before anything is checked: the shorthands
-//! of the seed's files, and those of its oldest form with a warning.
+//! Rewrites shorthands to one form before the file is checked: the shorthands of upstream's files, and the oldest form
+//! of these files with a warning.
 
 use mirror_spec::key::{HasKeys, Keys};
 use mirror_spec::{MinerGroup, ValidatorGroup};
@@ -8,19 +8,19 @@ use crate::problem::Finding;
 use crate::spelling::{behaviours, beside_behaviour, suggest};
 use crate::tree::{Content, Entry, Node, Origin};
 
-/// Components that the oldest form of `model` had no keys for, and what stands for them.
+/// Components that the oldest form of `model` does not have, and the defaults that are used for them.
 const OLDEST_FORM_COMPONENTS: [(&str, &str); 2] = [
     ("dendrite_pool", "DummyDendritePool"),
     ("gating_model", "RandomGatingModel"),
 ];
 
-/// What the seed's classes of a kind have in common has a name there, but nothing that it does by itself.
+/// Abstract base classes of upstream: the key of the component, the base class, and the component that replaces it.
 const BASES: [(&str, &str, &str); 2] = [
     ("subtensor", "BaseSubtensor", "DummySubtensor"),
     ("metagraph", "BaseMetagraph", "DummyMetagraph"),
 ];
 
-/// Rewrites a file's tree so that each thing is written in one way.
+/// Rewrites the shorthands and outdated forms in the tree of a file.
 pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
     if let Some(model) = root.get_mut("model") {
         oldest_model(model, findings);
@@ -57,15 +57,12 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The oldest form: `path` and no components, one reward model that the whole file is about.
+/// Rewrites the oldest form of `model`, which has a `path` for the reward model and no other components.
 fn oldest_model(model: &mut Node, findings: &mut Vec<Finding>) {
     let Some(path) = model.take("path") else { return };
     findings.push(
-        Finding::warning(
-            path.key_origin,
-            "`model.path` belongs to the oldest form of these files",
-        )
-        .with_help("write it as `reward_model: {name: CustomRewardModel, args: {model_path: …}}`"),
+        Finding::warning(path.key_origin, "`model.path` is outdated")
+            .with_help("write `reward_model: {name: CustomRewardModel, args: {model_path: …}}` instead"),
     );
     if model.get("reward_model").is_none() {
         let args = map([("model_path", path.value)], path.key_origin);
@@ -96,14 +93,14 @@ fn oldest_model(model: &mut Node, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::warning(
                 path.key_origin,
-                format!("`model` names no `{key}`, as its oldest form; {component} is taken"),
+                format!("`model` has no `{key}`, so `{component}` is used"),
             )
-            .with_help(format!("name one: `{key}: {{name: {component}}}`")),
+            .with_help(format!("add one: `{key}: {{name: {component}}}`")),
         );
     }
 }
 
-/// A base by its name alone stands for the simplest of its kind.
+/// Replaces the name of an abstract base class with that of its simplest implementation.
 fn abstract_base(
     model: &mut Node,
     component: &str,
@@ -125,16 +122,14 @@ fn abstract_base(
     findings.push(
         Finding::warning(
             name.origin,
-            format!(
-                "`{base}` is what its kind has in common, and does nothing by itself; {stands_for} is taken"
-            ),
+            format!("`{base}` is an abstract base class, so `{stands_for}` is used instead"),
         )
-        .with_help(format!("name `{stands_for}`")),
+        .with_help(format!("write `{stands_for}`")),
     );
     *name = Node::text(stands_for, name.origin);
 }
 
-/// A rate is one number for all, or a map from uids beside a baseline: here always the map and the baseline.
+/// Rewrites a rate, which is one number for all uids or a map from uids with a baseline, to a map and a baseline.
 fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>) {
     let Some(given) = args.get(key) else { return };
     let origin = given.origin;
@@ -148,7 +143,7 @@ fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>)
         }
         return;
     }
-    // A number that is no rate stays where it is, and is told there.
+    // An invalid rate stays in its place and is reported by the checks.
     if !given.as_number().is_some_and(|rate| (0.0..=1.0).contains(&rate)) {
         return;
     }
@@ -158,11 +153,11 @@ fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>)
             Finding::warning(
                 entry.key_origin,
                 format!(
-                    "`model.dendrite_pool.args.{baseline}` has no effect beside a `{key}` that is one number"
+                    "`model.dendrite_pool.args.{baseline}` has no effect: `{key}` is one number for all uids"
                 ),
             )
             .with_help(format!(
-                "write the number at `{baseline}`, or name uids in `{key}`"
+                "write the number as `{baseline}`, or write `{key}` as a map from uids"
             )),
         );
     }
@@ -170,7 +165,7 @@ fn rate(args: &mut Node, key: &str, baseline: &str, findings: &mut Vec<Finding>)
     args.put(key, origin, map([], origin));
 }
 
-/// `schema: {train: [{row:, question: …, answer: …}]}` names two columns; they stand beside `path`.
+/// Moves the two column names of `schema: {train: [{row:, question: …, answer: …}]}` into `data`.
 fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     let Some(Entry {
         key_origin, value, ..
@@ -192,7 +187,7 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
             "question" | "answer" if data.get(&column.key).is_some() => findings.push(
                 Finding::error(
                     column.key_origin,
-                    format!("`data.{}` is named in `data.schema` and beside it", column.key),
+                    format!("`data.{}` is set both directly and in `data.schema`", column.key),
                 )
                 .with_help("keep one of the two"),
             ),
@@ -208,15 +203,13 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// `create_features` may be a list: features of the column `message`. Its older name is `compute`.
+/// Rewrites a list of `create_features` to a map, in which it applies to the column `message`. Renames the outdated key
+/// `compute`.
 fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
     if let Some(compute) = analysis.take("compute") {
         findings.push(
-            Finding::warning(
-                compute.key_origin,
-                "`analysis.compute` belongs to the oldest form of these files",
-            )
-            .with_help("write `create_features` instead"),
+            Finding::warning(compute.key_origin, "`analysis.compute` is outdated")
+                .with_help("write `create_features` instead"),
         );
         if analysis.get("create_features").is_none() {
             let names = compute.value.items().iter().map(oldest_feature).collect();
@@ -233,7 +226,7 @@ fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A feature's name, or `embedding: {…}` of the oldest form.
+/// Returns the feature, or `embeddings` for `embedding: {…}` of the oldest form.
 fn oldest_feature(feature: &Node) -> Node {
     match feature.entry("embedding") {
         Some(embedding) => Node::text("embeddings", embedding.key_origin),
@@ -241,7 +234,7 @@ fn oldest_feature(feature: &Node) -> Node {
     }
 }
 
-/// `plot` may be a list of maps of one key.
+/// Rewrites `plot` as a list of maps to one map.
 fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     let Some(entry) = analysis.entry("plot") else {
         return;
@@ -251,11 +244,8 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     };
     let (key_origin, origin) = (entry.key_origin, entry.value.origin);
     findings.push(
-        Finding::warning(
-            key_origin,
-            "`analysis.plot` as a list belongs to the oldest form of these files",
-        )
-        .with_help("write a map from each y to its list of x"),
+        Finding::warning(key_origin, "`analysis.plot` as a list is outdated")
+            .with_help("write a map from each y to its list of x columns"),
     );
     let mut plots: Vec<Entry> = Vec::new();
     for (index, single) in maps.iter().enumerate() {
@@ -282,10 +272,11 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     analysis.put("plot", key_origin, Node::new(Content::Map(plots), origin));
 }
 
-/// A behaviour's arguments may stand beside its name; without a name they are those of `honest`. Beside a name that is
-/// not known, whatever can be an argument and no key of the group is one.
+/// Moves the arguments of a behaviour that are written directly in its group into `behaviour.args`. Without a name they
+/// are those of `honest`. If the name is unknown, every key is moved that is an argument of any behaviour and not a key
+/// of the group.
 ///
-/// `keys` are those of the group. On a map of other keys it does nothing.
+/// `keys` are the keys of the group. If they are not those of a group with a behaviour, the function does nothing.
 pub(crate) fn gather_arguments(group: &mut Node, keys: &'static Keys) {
     let Some(family) = behaviours(keys) else { return };
     let named = group.get("behaviour").map_or(Some("honest"), Node::as_text);

@@ -1,4 +1,4 @@
-//! The experiment file as JSON Schema (2020-12), for editors.
+//! The JSON Schema (2020-12) of the experiment file, for editors.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::describe::plain;
 
-/// The schema of an experiment file.
+/// Returns the JSON Schema of an experiment file.
 pub fn json_schema() -> Value {
     let mut schema = table(Experiment::KEYS);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -19,7 +19,7 @@ pub fn json_schema() -> Value {
 fn of(kind: &Kind) -> Value {
     match kind {
         Kind::Bool => json!({"type": "boolean"}),
-        // JSON's numbers end where doubles are exact no more, so the largest range is left open.
+        // An end outside `i64` is omitted, since readers of JSON may take numbers for doubles.
         Kind::Integer(range) => match (i64::try_from(*range.start()), i64::try_from(*range.end())) {
             (Ok(least), Ok(most)) => json!({"type": "integer", "minimum": least, "maximum": most}),
             (Ok(least), Err(_)) => json!({"type": "integer", "minimum": least}),
@@ -82,7 +82,7 @@ fn of(kind: &Kind) -> Value {
     }
 }
 
-/// A whole number, or a text with its unit.
+/// Returns the schema of a whole number, or a string with a number and its unit.
 fn counted(range: &RangeInclusive<i128>, pattern: &str) -> Value {
     json!({"anyOf": [of(&Kind::Integer(range.clone())), {"type": "string", "pattern": pattern}]})
 }
@@ -103,7 +103,7 @@ fn table(keys: &'static Keys) -> Value {
     schema
 }
 
-/// The keys of a map, without a word on others.
+/// Returns the schema of the keys of a map, without a rule for additional keys.
 fn properties(keys: &'static Keys) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -121,7 +121,7 @@ fn properties(keys: &'static Keys) -> Value {
             Need::Optional => {}
             Need::Default(default) => schema["default"] = default(),
             Need::Inherited(from) => {
-                schema["description"] = json!(format!("{} Left out: {from}.", doc.summary()));
+                schema["description"] = json!(format!("{} Default: {from}.", doc.summary()));
             }
             Need::Ignored(why) => {
                 schema["deprecated"] = json!(true);

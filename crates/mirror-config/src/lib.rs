@@ -1,9 +1,9 @@
-//! From an experiment file to an [`mirror_spec::Experiment`]: YAML with positions, the checks that find every problem
-//! of a file at once, and the messages that tell them.
+//! Reads an experiment file into a [`mirror_spec::Experiment`] and reports every problem of the file with its position.
 //!
-//! A file's text becomes a tree that remembers positions (`tree`), takes overrides (`overrides`), has its misspelt keys
-//! told and corrected (`spelling`), is brought to one way of writing (`forms`), is walked along the tables of keys that
-//! `mirror-spec` declares (`check`) and held to the rules between its values (`rules`).
+//! The text is parsed into a tree with positions (`tree`). Overrides are applied to the tree (`overrides`), misspelt
+//! keys are reported and corrected (`spelling`), and shorthands are rewritten to one form (`forms`). The tree is then
+//! validated against the tables of keys that `mirror-spec` declares (`check`) and against the rules between values
+//! (`rules`).
 
 mod check;
 mod describe;

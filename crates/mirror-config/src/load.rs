@@ -1,4 +1,4 @@
-//! From a file's text to an experiment.
+//! Reads the text of a file into an experiment.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,34 +13,34 @@ use crate::rules::Walked;
 use crate::tree::{self, Origin};
 use crate::{check, forms, overrides, rules, spelling};
 
-/// Bytes of a file, at most.
+/// Maximum size of a file, in bytes.
 const MAX_FILE: usize = 4 << 20;
-/// Bytes of a line, at most.
+/// Maximum length of a line, in bytes.
 const MAX_LINE: usize = 64 << 10;
 
-/// A file that can be run.
+/// A file without errors.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What it says, every default filled in.
+    /// The experiment, with every default filled in.
     pub experiment: Experiment,
-    /// What it says without effect, or in an old way. No error is among them.
+    /// The warnings, such as settings without effect and outdated forms. Contains no errors.
     pub warnings: Problems,
-    /// The file as it was given.
+    /// The text of the file, without the overrides.
     pub text: String,
 }
 
 /// Reads a file and checks it.
 ///
 /// # Errors
-/// All that is wrong with it, or that it cannot be read.
+/// Returns every problem of the file if one of them is an error, or the error that the file cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     load_with(path, &[])
 }
 
-/// Reads a file, puts overrides into it (`query.method.args.max_iter`, `50`), and checks the result.
+/// Reads a file, applies overrides such as (`query.method.args.max_iter`, `50`), and checks the result.
 ///
 /// # Errors
-/// All that is wrong with it, or that it cannot be read.
+/// Returns every problem of the file if one of them is an error, or the error that the file cannot be read.
 pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     let refuse = |message: String, help: &str| {
@@ -53,8 +53,8 @@ pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, 
     };
     let bytes = read_bounded(path).map_err(|error| {
         refuse(
-            format!("cannot be read: {error}"),
-            "name an experiment file, as in `configs/quickstart.yml`",
+            format!("the file cannot be read: {error}"),
+            "give the path of an experiment file, such as `configs/quickstart.yml`",
         )
     })?;
     match String::from_utf8(bytes) {
@@ -68,7 +68,7 @@ pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, 
                     start: at,
                     end: at + 1,
                 },
-                "this is not UTF-8 text",
+                "the file is not UTF-8 text",
             )
             .with_help("save the file as UTF-8");
             Err(problem::place(&name, &text, &[], vec![finding]))
@@ -76,18 +76,19 @@ pub fn load_with(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, 
     }
 }
 
-/// Checks the text of a file. `name` stands in front of every problem.
+/// Checks the text of a file. Every problem is printed with `name` as the name of the file.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Returns every problem of the file if one of them is an error.
 pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
     parse_with(text, name, &[])
 }
 
-/// Checks the text of a file after overrides (`query.method.args.max_iter`, `50`) were put into it.
+/// Applies overrides such as (`query.method.args.max_iter`, `50`) to the text of a file and checks the result.
 ///
 /// # Errors
-/// All that is wrong with it; a problem of an override names it.
+/// Returns every problem of the file if one of them is an error. The message of a problem in an override names the
+/// override.
 pub fn parse_with(text: &str, name: &str, overrides: &[(String, String)]) -> Result<Loaded, Problems> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Vec::new();
@@ -103,7 +104,7 @@ pub fn parse_with(text: &str, name: &str, overrides: &[(String, String)]) -> Res
     }
 }
 
-/// The experiment, if there is no error among the findings.
+/// Returns the experiment, or `None` if there is an error among the findings.
 fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Finding>) -> Option<Experiment> {
     if let Some(finding) = too_large(text) {
         findings.push(finding);
@@ -114,7 +115,7 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     if root.is_null() {
         findings.push(
             Finding::error(beginning, "the file is empty")
-                .with_help("it needs one of the sections `model`, `data`, `query`, `analysis`"),
+                .with_help("write at least one of the sections `model`, `data`, `query`, `analysis`"),
         );
         return None;
     }
@@ -122,9 +123,9 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
         findings.push(
             Finding::error(
                 root.origin,
-                format!("an experiment is a map of sections, not {}", root.describe()),
+                format!("an experiment must be a map of sections, not {}", root.describe()),
             )
-            .with_help("it needs one of the sections `model`, `data`, `query`, `analysis`"),
+            .with_help("write at least one of the sections `model`, `data`, `query`, `analysis`"),
         );
         return None;
     }
@@ -139,7 +140,7 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     };
     let mut broken = Vec::new();
     rules::check(file, &mut broken);
-    // Of a key that was misspelt nothing else is said.
+    // A misspelt key is already reported: rules report nothing more about it.
     broken.retain(|finding| !corrected.contains(&finding.origin()));
     findings.append(&mut broken);
     if findings.iter().any(Finding::is_error) {
@@ -154,7 +155,9 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
         Err(error) => {
             findings.push(Finding::error(
                 beginning,
-                format!("internal error: a value is in its range, and its type rejects it: {error}"),
+                format!(
+                    "internal error: a checked value is rejected by its type: {error} (please report this)"
+                ),
             ));
             None
         }
@@ -164,25 +167,31 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
 fn too_large(text: &str) -> Option<Finding> {
     if text.len() > MAX_FILE {
         let message = format!(
-            "the file has {} bytes; an experiment has at most {MAX_FILE}",
+            "the file has {} bytes; an experiment may have at most {MAX_FILE}",
             text.len()
         );
         return Some(
-            Finding::error(Origin::Default, message).with_help("name data by its path, not by its content"),
+            Finding::error(Origin::Default, message)
+                .with_help("store data in a separate file and give its path"),
         );
     }
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.len() > MAX_LINE {
-            let message = format!("this line has {} bytes; at most {MAX_LINE} are read", line.len());
-            return Some(Finding::error(Origin::File { start, end: start }, message).with_help("break it"));
+            let message = format!(
+                "this line has {} bytes; a line may have at most {MAX_LINE}",
+                line.len()
+            );
+            return Some(
+                Finding::error(Origin::File { start, end: start }, message).with_help("split the line"),
+            );
         }
         start += line.chars().count();
     }
     None
 }
 
-/// A file's bytes, one more than allowed at most: who counts them then refuses it.
+/// Reads a file up to one byte more than [`MAX_FILE`]. A longer file is rejected by [`too_large`].
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?

@@ -1,7 +1,7 @@
-//! Overrides from the command line, `path=value`, put into a file's tree before it is checked.
+//! Overrides from the command line, `path=value`, which are applied to the tree of a file before it is checked.
 //!
-//! A path is written as errors print it: `network.miners[0].latency`. An item of a list may also be named by its number
-//! alone, `network.miners.0.latency`.
+//! A path is written as errors print it: `network.miners[0].latency`. The index of a list item may also be written
+//! after a dot: `network.miners.0.latency`.
 
 use mirror_spec::Experiment;
 use mirror_spec::key::{Family, HasKeys, Keys, Kind};
@@ -14,19 +14,21 @@ use crate::tree::{self, Content, Entry, Node, Origin};
 /// A part of a path.
 #[derive(Debug, PartialEq)]
 enum Part<'a> {
-    /// A key of a map, or the number of an item: what follows a dot.
+    /// A part after a dot: a key of a map, or the index of a list item.
     Key(&'a str),
-    /// The number of an item in brackets, from 0.
+    /// The index of a list item in brackets, from 0.
     Item(usize),
 }
 
-/// Puts each override where its path leads; maps on the way are made where they are missing.
+/// Sets the value of each override at its path, and creates missing maps on the way.
 pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &mut Vec<Finding>) {
     for (index, (path, value)) in overrides.iter().enumerate() {
         let origin = Origin::Override(index);
         let mut unreadable = Vec::new();
         let Some(mut value) = tree::read(value, &mut unreadable) else {
-            findings.push(Finding::error(origin, "the value is not YAML").with_help("quote it"));
+            findings.push(
+                Finding::error(origin, "the value is not valid YAML").with_help("put the value in quotes"),
+            );
             continue;
         };
         value.relabel(origin);
@@ -35,7 +37,7 @@ pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &
     }
 }
 
-/// The parts of a path.
+/// Splits a path into its parts.
 fn parts(path: &str, origin: Origin) -> Result<Vec<Part<'_>>, Finding> {
     let unsound = |message: String| {
         Finding::error(origin, message).with_help(
@@ -55,7 +57,7 @@ fn parts(path: &str, origin: Origin) -> Result<Vec<Part<'_>>, Finding> {
             let item = item.and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
             let Some((number, after)) = item else {
                 return Err(unsound(format!(
-                    "`{rest}` in the path is not the number of an item in brackets"
+                    "`{rest}` in the path is not a list index in brackets"
                 )));
             };
             parts.push(Part::Item(number));
@@ -92,15 +94,15 @@ fn set(root: &mut Node, parts: &[Part<'_>], value: Node, origin: Origin) -> Resu
     Ok(())
 }
 
-/// What the declarations have at a place of a path.
+/// The declaration at a place of a path.
 enum Declared {
     /// A map of these keys.
     Keys(&'static Keys),
     /// A component of this family.
     Component(&'static Family),
-    /// Several values of a kind.
+    /// A list or a map of values of a kind.
     Several(&'static Kind),
-    /// One value of a kind, or a list of such.
+    /// One value of a kind, or a list of such values.
     OneOrMany(&'static Kind),
 }
 
@@ -115,7 +117,8 @@ impl Declared {
         }
     }
 
-    /// The same, where one value may stand for a list: the value, unless the part is the number of an item.
+    /// Returns the declaration that applies to `part`. If one value may replace a list, this is the declaration of the
+    /// value, unless `part` is the index of an item.
     fn at(self, part: &Part<'_>) -> Option<Self> {
         match (self, part) {
             (Self::OneOrMany(each), Part::Key(key)) if key.parse::<usize>().is_err() => Self::of(each),
@@ -123,7 +126,7 @@ impl Declared {
         }
     }
 
-    /// What the declarations have at a part of what `node` is.
+    /// Returns the declaration of the value at `part` of `node`, or `None` if nothing is declared there.
     fn inside(self, part: &Part<'_>, node: &Node) -> Option<Self> {
         match (self, part) {
             (Self::Keys(keys), Part::Key(key)) => Self::of(&keys.get(key)?.kind),
@@ -137,7 +140,7 @@ impl Declared {
     }
 }
 
-/// A component that is its name alone becomes a map, so that arguments can stand beside the name.
+/// Replaces a component that is written as only a name with a map, so that arguments can be added.
 fn put_name_in_a_map(node: &mut Node) {
     if let Content::Text(_) = &node.content {
         let entry = Entry {
@@ -149,7 +152,7 @@ fn put_name_in_a_map(node: &mut Node) {
     }
 }
 
-/// What stands at a key of a map, or at the number of an item of a list.
+/// Returns the value at a key of a map or at an index of a list. Adds the key if the map does not have it.
 fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Result<&'a mut Node, Finding> {
     if node.is_null() {
         node.content = Content::Map(Vec::new());
@@ -179,7 +182,7 @@ fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Res
         }
         _ => Err(Finding::error(
             origin,
-            format!("`{walked}` is {found}, so nothing can be set under it"),
+            format!("`{walked}` is {found}, so no key can be set in it"),
         )
         .with_help(format!(
             "set `{walked}` as a whole, or write it as a map in the file"
@@ -187,7 +190,7 @@ fn child<'a>(node: &'a mut Node, key: &str, walked: &str, origin: Origin) -> Res
     }
 }
 
-/// What stands at the number of an item of a list.
+/// Returns the value at an index of a list.
 fn item<'a>(
     node: &'a mut Node,
     number: usize,
@@ -203,7 +206,7 @@ fn item<'a>(
         }
         _ => Err(Finding::error(
             origin,
-            format!("`{walked}` is {found} and not a list, so it has no item `{number}`"),
+            format!("`{walked}` is {found}, not a list, so it has no item `{number}`"),
         )
         .with_help(format!("set `{walked}` as a whole: `{walked}=[…]`"))),
     }
@@ -212,7 +215,7 @@ fn item<'a>(
 fn no_item(walked: &str, length: usize, item: &str, origin: Origin) -> Finding {
     Finding::error(
         origin,
-        format!("`{walked}` is a list of {length}, which has no item `{item}`"),
+        format!("`{walked}` is a list of length {length} and has no item `{item}`"),
     )
-    .with_help("items are counted from 0")
+    .with_help("indices start at 0")
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file, all of it at once: where, what, and what to do.
+//! The problems of a file: the place, the message and the help of each.
 
 use std::fmt::{self, Display, Write};
 
@@ -7,53 +7,54 @@ use serde::Serialize;
 
 use crate::tree::Origin;
 
-/// Problems of one file that are told; what comes after them is only counted.
+/// Maximum number of problems that are reported for one file. The rest is only counted.
 const MAX_TOLD: usize = 100;
-/// Characters of a line that the plain text shows on each side of the place.
+/// Number of characters that the plain text shows of a line on each side of the place.
 const AROUND: usize = 60;
 
-/// How bad it is.
+/// The severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The file cannot be run.
     Error,
-    /// The file can be run, but says something that has no effect, or says it in an old way.
+    /// The file can be run, but contains a setting without effect or an outdated form.
     Warning,
 }
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// From 1.
+    /// Line, from 1.
     pub line: usize,
-    /// In characters, from 1.
+    /// Column in characters, from 1.
     pub column: usize,
-    /// In bytes from the file's beginning.
+    /// Offset in bytes from the start of the file.
     pub offset: usize,
-    /// Bytes, up to the end of the line at most.
+    /// Length in bytes, at most up to the end of the line.
     pub length: usize,
 }
 
-/// One thing that is wrong with a file.
+/// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// Severity of the problem.
     pub severity: Severity,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// Where; `None`: in an override from the command line, which the message names, or in the file as a whole.
+    /// Place of the problem. `None` if it is in an override from the command line, which the message names, or in the
+    /// file as a whole.
     pub place: Option<Place>,
-    /// What to do.
+    /// Instructions for a fix.
     pub help: Option<String>,
 }
 
-/// All that is wrong with a file, by place.
+/// The problems of a file, ordered by place.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problems {
-    /// The file's name, as it was given.
+    /// Name of the file as passed by the caller.
     pub file: String,
-    /// By place; those without one first.
+    /// The problems, ordered by place. Problems without a place come first.
     pub problems: Vec<Problem>,
     #[serde(skip)]
     source: NamedSource<String>,
@@ -88,7 +89,7 @@ impl Diagnostic for Problem {
     }
 }
 
-/// Says how many: `2 errors and 1 warning in quickstart.yml`.
+/// Writes the number of problems: `2 errors and 1 warning in quickstart.yml`.
 impl Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |severity| {
@@ -138,29 +139,31 @@ impl Diagnostic for Problems {
 }
 
 impl Problems {
-    /// Whether the file cannot be run.
+    /// Returns whether one of the problems is an error, so that the file cannot be run.
     pub fn has_errors(&self) -> bool {
         self.problems
             .iter()
             .any(|problem| problem.severity == Severity::Error)
     }
 
-    /// For a terminal: each place with the lines around it, underlined, in colour where the terminal has it.
+    /// Formats the problems for a terminal: each place underlined with the lines around it, in colour if the terminal
+    /// supports it.
     pub fn graphical(&self) -> String {
         let mut out = String::new();
         match GraphicalReportHandler::new().render_report(&mut out, self) {
             Ok(()) => out,
-            // Writing to a string cannot fail, but a place outside the text would be told this way.
+            // Writing to a string cannot fail, but the renderer reports a place outside the text with this error.
             Err(fmt::Error) => self.plain(),
         }
     }
 
-    /// For a log or a pipe: `file:line:column: error: …`, the line with a caret under the place, and what to do.
+    /// Formats the problems for a log or a pipe: `file:line:column: error: …`, the line with a caret under the place,
+    /// and the help.
     pub fn plain(&self) -> String {
         let mut out = String::new();
         for problem in &self.problems {
             self.write_plain(&mut out, problem)
-                .expect("a string can always be written to");
+                .expect("writing to a string cannot fail");
         }
         out
     }
@@ -201,7 +204,7 @@ impl Problems {
     }
 }
 
-/// A problem as the checks find it: by origin, before it is placed in the text.
+/// A problem as the checks report it: with an origin that has not yet been converted to a place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     severity: Severity,
@@ -242,7 +245,7 @@ impl Finding {
         self.severity == Severity::Error
     }
 
-    /// By place, then the worst first.
+    /// Returns the sort key: the place, then the severity with errors first, then the message.
     fn order(&self) -> (Option<usize>, Severity, &str) {
         let start = match self.origin {
             Origin::File { start, .. } => Some(start),
@@ -252,7 +255,8 @@ impl Finding {
     }
 }
 
-/// Places findings in the text, and orders them. `overrides` are named where a finding is about one.
+/// Converts findings to problems with places in the text, in order. The message of a finding that is about one of
+/// `overrides` names it.
 pub(crate) fn place(
     file: &str,
     text: &str,
@@ -290,7 +294,7 @@ pub(crate) fn place(
             }
         })
         .collect();
-    // Those left out are told as one, as bad as the worst of them.
+    // The problems that are left out become one problem with the highest severity among them.
     if let Some(severity) = untold.iter().map(|finding| finding.severity).min() {
         let message = format!("{} more problems are not shown", untold.len());
         problems.push(Problem {
@@ -308,10 +312,10 @@ pub(crate) fn place(
     }
 }
 
-/// Turns characters of a text into places.
+/// Converts character positions of a text to places.
 struct Lines<'a> {
     text: &'a str,
-    /// Of each line: its first character and its first byte.
+    /// Index of the first character and of the first byte of each line.
     starts: Vec<(usize, usize)>,
 }
 

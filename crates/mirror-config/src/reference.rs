@@ -1,9 +1,8 @@
-//! The reference of the experiment file: the tables of `docs/experiment-file.md`, written from the declarations of
-//! keys.
+//! Generates the tables of `docs/experiment-file.md`, the reference of the experiment file, from the declared keys.
 //!
-//! The page's own text is written by hand. A table stands between `<!-- keys of network.miners[] -->` and `<!-- end
-//! -->`, all components of a family between `<!-- components of gating_model -->` and `<!-- end -->`. `cargo xtask doc`
-//! writes them anew, and a test compares them.
+//! The rest of the page is written manually. The table of a map is between `<!-- keys of network.miners[] -->` and
+//! `<!-- end -->`, the components of a family are between `<!-- components of gating_model -->` and `<!-- end -->`.
+//! `cargo xtask doc` updates these parts, and a test checks that they are up to date.
 
 use std::fmt::Write;
 
@@ -12,25 +11,26 @@ use mirror_spec::{Experiment, FAMILIES};
 
 use crate::describe::{in_words, list, need_in_words};
 
-/// What begins a part that is written from the declarations.
+/// Start of the marker before a generated part.
 const BEGIN: &str = "<!-- ";
-/// What ends it.
+/// Marker after a generated part.
 const END: &str = "<!-- end -->";
-/// Characters of a line of prose.
+/// Maximum length of a line of prose, in characters.
 const WIDTH: usize = 120;
-/// The name of the file's own keys.
+/// Name of the table of top-level keys.
 const WHOLE_FILE: &str = "the file";
 
-/// The page with every part that comes from the declarations written anew.
+/// Returns the page with every generated part updated.
 ///
 /// # Errors
-/// A sentence on the marker that names nothing, that has no end, or that is missing from the page.
+/// Returns an error if a marker names no part or a part that was named before, if a part has no end marker, or if a
+/// part is missing from the page.
 pub fn update(page: &str) -> Result<String, String> {
     let mut parts = parts();
     let mut updated = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        writeln!(updated, "{line}").expect("a text takes every line");
+        writeln!(updated, "{line}").expect("writing to a string cannot fail");
         let Some(name) = line
             .strip_prefix(BEGIN)
             .and_then(|rest| rest.strip_suffix(" -->"))
@@ -39,14 +39,14 @@ pub fn update(page: &str) -> Result<String, String> {
         };
         let position = parts.iter().position(|(marker, _)| marker == name);
         let position =
-            position.ok_or_else(|| format!("`{line}` names nothing that is declared, or again"))?;
+            position.ok_or_else(|| format!("`{line}` names an unknown part, or one named before"))?;
         let (_, text) = parts.remove(position);
         updated.push_str(&text);
         let next = lines.by_ref().find(|line| line.starts_with(BEGIN));
         if next != Some(END) {
             return Err(format!("`{line}` is not followed by `{END}`"));
         }
-        writeln!(updated, "{END}").expect("a text takes every line");
+        writeln!(updated, "{END}").expect("writing to a string cannot fail");
     }
     match parts.first() {
         Some((marker, _)) => Err(format!("the page has no part `{BEGIN}{marker} -->`")),
@@ -54,7 +54,7 @@ pub fn update(page: &str) -> Result<String, String> {
     }
 }
 
-/// Every part by its marker.
+/// Returns the marker and the text of every generated part.
 fn parts() -> Vec<(String, String)> {
     let mut parts = Vec::new();
     tables(WHOLE_FILE, Experiment::KEYS, &mut parts);
@@ -64,7 +64,7 @@ fn parts() -> Vec<(String, String)> {
     parts
 }
 
-/// The table of a map, and those of the maps in it.
+/// Adds the table of a map, and those of the maps in it, to `parts`.
 fn tables(path: &str, keys: &'static Keys, parts: &mut Vec<(String, String)>) {
     parts.push((format!("keys of {path}"), table(keys)));
     for key in keys.iter() {
@@ -92,7 +92,7 @@ fn nested(path: &str, kind: &Kind, parts: &mut Vec<(String, String)>) {
     }
 }
 
-/// A table, with the keys that have no effect below it.
+/// Returns a table, followed by the list of the keys that are ignored.
 fn table(keys: &'static Keys) -> String {
     let rows = keys.iter().filter(|key| !is_ignored(key));
     let rows = rows.map(|key| row(key, &need_in_words(key)));
@@ -103,12 +103,12 @@ fn table(keys: &'static Keys) -> String {
         .collect();
     let mut text = with_head(rows);
     if !ignored.is_empty() {
-        writeln!(text, "\nRead and ignored: {}.", list(&ignored)).expect("a text takes every line");
+        writeln!(text, "\nIgnored: {}.", list(&ignored)).expect("writing to a string cannot fail");
     }
     text
 }
 
-/// The keys of all forms of a map; beside each those that it goes with.
+/// Returns the table of the keys of all forms of a map. Each key is listed with the keys that it is combined with.
 fn forms_table(forms: &Forms) -> String {
     let rows = forms.forms.iter().flat_map(|form| {
         form.iter().map(|key| {
@@ -142,7 +142,7 @@ fn component(variant: &Variant) -> String {
     };
     let mut text = format!("\n#### `{}`{planned}\n", variant.name);
     for paragraph in variant.doc.paragraphs() {
-        write!(text, "\n{}\n", wrapped(&paragraph)).expect("a text takes every line");
+        write!(text, "\n{}\n", wrapped(&paragraph)).expect("writing to a string cannot fail");
     }
     if variant.args.iter().next().is_some() {
         text.push_str(&table(variant.args));
@@ -152,7 +152,7 @@ fn component(variant: &Variant) -> String {
     text
 }
 
-/// A paragraph in lines of at most [`WIDTH`] characters, where its words allow it.
+/// Wraps a paragraph in lines of at most [`WIDTH`] characters. A longer word gets a separate line.
 fn wrapped(paragraph: &str) -> String {
     let mut text = String::new();
     let mut width = 0;
@@ -175,7 +175,7 @@ fn wrapped(paragraph: &str) -> String {
 
 fn with_head(rows: impl Iterator<Item = String>) -> String {
     let rows: String = rows.collect();
-    format!("\n| key | what may stand there | default | meaning |\n|---|---|---|---|\n{rows}")
+    format!("\n| key | value | default | meaning |\n|---|---|---|---|\n{rows}")
 }
 
 fn row(key: &Key, need: &str) -> String {

@@ -1,7 +1,7 @@
-//! What must hold between the values of a file, beyond each one's own range.
+//! Rules between the values of a file, in addition to the range of each value.
 //!
-//! The rules see what the walk along the tables of keys found sound: a value that is missing there was told already,
-//! and a rule that needs it is silent. They reach values by typed places, so a misspelt path does not compile.
+//! The rules see only the values that passed `check`. A value that is missing there has already been reported, so a
+//! rule that needs it reports nothing. Values are accessed by typed places, so a misspelt path does not compile.
 
 pub(crate) mod effect;
 
@@ -22,24 +22,24 @@ use crate::problem::Finding;
 use crate::spelling::{brief, suggest};
 use crate::tree::{Node, Origin};
 
-/// Neurons of a subnet.
+/// Maximum number of neurons of a subnet.
 const MAX_NEURONS: u32 = MAX_UID + 1;
 
 /// The place of a value in the tree of a file.
 type Place<'a, T> = At<'a, Node, T>;
 
-/// A file whose values are each in their range.
+/// A file after the check of its single values.
 #[derive(Clone, Copy)]
 pub(crate) struct Walked<'a> {
-    /// As it was written.
+    /// The file as it was written.
     pub(crate) given: Place<'a, Experiment>,
-    /// With every default filled in, and without what was found wrong.
+    /// The file with every default filled in and without invalid values.
     pub(crate) resolved: Place<'a, Experiment>,
-    /// All uids that it names.
+    /// All uids that the file names.
     pub(crate) uids: &'a [NamedUids],
 }
 
-/// Checks what must hold between values.
+/// Checks every rule between values.
 pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let rules = [
         sections,
@@ -62,24 +62,24 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a value is written in the file, be it right or wrong.
+/// Returns whether the tree has a value at this place that is not null.
 fn is_given<T>(place: Place<'_, T>) -> bool {
     place.node().is_some_and(|node| !node.is_null())
 }
 
-/// Where a value stands; where the map that it is missing from stands otherwise.
+/// Returns the origin of a value, or of the map that does not contain it.
 fn origin<T>(place: Place<'_, T>) -> Origin {
     let outer = place.inside().map(|(map, _)| map);
     place.node().or(outer).map_or(Origin::Default, |node| node.origin)
 }
 
-/// Where the key of a value stands.
+/// Returns the origin of the key of a value.
 fn key_origin<T>(place: Place<'_, T>) -> Origin {
     let entry = place.inside().and_then(|(map, key)| map.entry(key));
     entry.map_or_else(|| origin(place), |entry| entry.key_origin)
 }
 
-/// Whether a value is written in the file and not a default.
+/// Returns whether a value is written in the file and is not a default.
 fn is_written<T>(place: Place<'_, T>) -> bool {
     place.node().is_some_and(|node| node.origin != Origin::Default)
 }
@@ -92,9 +92,9 @@ fn sections(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 origin(given),
-                "there is nothing to do: no section of `model`, `data`, `query`, `analysis`",
+                "there is nothing to do: the file has none of the sections `model`, `data`, `query`, `analysis`",
             )
-            .with_help("configs/quickstart.yml is a file to begin with"),
+            .with_help("see `configs/quickstart.yml` for an example"),
         );
     }
     if !is_given(given.query()) {
@@ -104,9 +104,9 @@ fn sections(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 key_origin(given.query()),
-                "`query` needs a `model` section: there is nobody to ask",
+                "`query` needs a `model` section: without it there are no miners to query",
             )
-            .with_help("add `model`, or leave `query` out"),
+            .with_help("add `model`, or remove `query`"),
         );
     }
     let method = file.resolved.query().inner().method();
@@ -116,9 +116,9 @@ fn sections(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 node.origin,
-                format!("`{name}` needs a `data` section: it asks the questions of the data"),
+                format!("`{name}` needs a `data` section: its questions come from the data"),
             )
-            .with_help("add `data`, as in `data: {id: my_data, path: builtin}`"),
+            .with_help("add `data`, such as `data: {id: my_data, path: builtin}`"),
         );
     }
 }
@@ -131,9 +131,12 @@ fn sample(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 origin(sample),
-                format!("`data.sample` by `{}` does not say how many rows", method.word()),
+                format!(
+                    "`data.sample` with the method `{}` has no number of rows",
+                    method.word()
+                ),
             )
-            .with_help("add `n: 100`"),
+            .with_help("add the number of rows, such as `n: 100`"),
         );
     }
 }
@@ -146,9 +149,9 @@ fn expectations(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 key_origin(file.given.expect()),
-                "`expect` has no run to ask: there is no `query` section",
+                "`expect` needs a `query` section: without it there is no run to evaluate",
             )
-            .with_help("add `query`, or ask an earlier run with `mirror sql`"),
+            .with_help("add `query`, or query an earlier run with `mirror sql`"),
         );
     }
     let mut names: Vec<String> = Vec::new();
@@ -160,9 +163,9 @@ fn expectations(file: Walked<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error(
                     origin(expectation.name()),
-                    format!("two expectations are called `{name}`"),
+                    format!("two expectations have the name `{name}`"),
                 )
-                .with_help("give each a name of its own"),
+                .with_help("give each expectation a different name"),
             );
         }
         names.push(name);
@@ -181,13 +184,13 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 key_origin(analysis),
-                "`analysis` has nothing to read: no `query` in this file, and nothing in `requires`",
+                "`analysis` has nothing to read: the file has no `query`, and `analysis` has no `requires`",
             )
-            .with_help("name a run, as in `requires: [last]`"),
+            .with_help("name a run, such as `requires: [last]`"),
         );
     }
     for required in requires.items() {
-        // Without a query here, a name is that of a query whose run came before.
+        // In a file without a query, a name may be that of a query of an earlier run.
         if let (Some(name), Some(query)) = (required.get(), &query)
             && *query != name
             && !names_a_result(&name)
@@ -195,7 +198,7 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error(
                     origin(required),
-                    format!("`{name}` is no query of this file, no run's id and no path of a run"),
+                    format!("`{name}` is neither the query of this file, nor the id of a run, nor the path of a run"),
                 )
                 .with_help(suggest(&name, &[query])),
             );
@@ -207,9 +210,9 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 origin(columns),
-                format!("`analysis.embedding_plot.columns` names {count} columns"),
+                format!("`analysis.embedding_plot.columns` names {count} columns instead of 3"),
             )
-            .with_help("name three: x, y and z"),
+            .with_help("name three columns: x, y and z"),
         );
     }
     let known = analysis
@@ -226,7 +229,7 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error(origin(estimator), format!("no estimator is called `{name}`")).with_help(
                     format!(
-                        "estimators are named in `analysis.estimators`; {}",
+                        "define the estimator in `analysis.estimators`, or correct the name: {}",
                         suggest(&name, &known)
                     ),
                 ),
@@ -235,14 +238,14 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// A path, or a run's id, which begins with its date.
+/// Returns whether a name can be a path or the id of a run, which begins with a date.
 fn names_a_result(name: &str) -> bool {
     let digits = |c: char| if c.is_ascii_digit() { '0' } else { c };
     let date: String = name.chars().take(10).map(digits).collect();
     date == "0000-00-00" || name.contains(['/', '\\', '.'])
 }
 
-/// How many uids can be miners; unknown while a metagraph that the subnet starts from was not read.
+/// Returns the number of uids that can be miners. `None` if the subnet starts from a metagraph, which is not read here.
 fn miners(file: Walked<'_>) -> Option<u32> {
     if is_given(file.resolved.network().metagraph()) {
         return None;
@@ -260,23 +263,27 @@ fn network_size(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::warning(
                 origin(stakes),
-                format!("{named} stakes for {count} validators: the last have no effect"),
+                format!(
+                    "`network.stakes` has {named} values for {count} validators: the last ones have no effect"
+                ),
             )
-            .with_help("name as many stakes as validators, or fewer: the last one repeats"),
+            .with_help(
+                "write at most one stake per validator: the last one applies to all validators after it",
+            ),
         );
     }
     if let Some(miners) = miners(file).filter(|miners| miners + count > MAX_NEURONS) {
         found.push(
             Finding::error(
                 origin(validators),
-                format!("{miners} miners and {count} validators are too many"),
+                format!("{miners} miners and {count} validators are too many for a subnet"),
             )
             .with_help(format!("a subnet has at most {MAX_NEURONS} neurons")),
         );
     }
 }
 
-/// Nobody is asked who is not there. Defaults are lowered instead, in [`settle`].
+/// Reports numbers of axons that are larger than the number of miners. Defaults are lowered by [`settle`] instead.
 fn topks(file: Walked<'_>, found: &mut Vec<Finding>) {
     let Some(miners) = miners(file) else { return };
     let neuron = file.resolved.model().inner().neuron();
@@ -286,10 +293,10 @@ fn topks(file: Walked<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::error(
                     origin,
-                    format!("`{key}` asks {count} axons, but the network has {miners} miners"),
+                    format!("`{key}` queries {count} axons, but the network has {miners} miners"),
                 )
                 .with_help(format!(
-                    "at most {miners}, or a larger `model.metagraph.args.num_nodes`"
+                    "write at most {miners}, or set a larger `model.metagraph.args.num_nodes`"
                 )),
             );
         }
@@ -302,7 +309,7 @@ fn topks(file: Walked<'_>, found: &mut Vec<Finding>) {
     fits("topk", topk.inner().get(), origin(topk));
 }
 
-/// A gating model scores every miner, and what it masks out is there.
+/// Reports gating models that do not score every miner, and masks of uids that do not exist.
 fn gating_models(file: Walked<'_>, found: &mut Vec<Finding>) {
     let Some(miners) = miners(file) else { return };
     let gating = file.resolved.model().inner().gating_model();
@@ -340,11 +347,11 @@ fn scores_all(miners: u32, gating: Place<'_, GatingModel>, found: &mut Vec<Findi
             place,
             format!("the gating model scores {count} uids, but the network has {miners} miners"),
         )
-        .with_help(format!("set its `num_uids` to {miners} or more, or leave it out")),
+        .with_help(format!("set `num_uids` to {miners} or more, or remove it")),
     );
 }
 
-/// Whoever is named is there.
+/// Reports uids and validator indices that do not exist.
 fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
     let validators = file.resolved.network().validators().get();
     let miners = miners(file);
@@ -352,16 +359,19 @@ fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
         let problem = match (whose, miners, validators) {
             (Whose::Miner, Some(miners), _) if *uids.end() >= miners => outside(uids, miners, *origin),
             (Whose::Neuron, Some(miners), Some(validators)) if *uids.end() >= miners + validators => {
-                Finding::error(*origin, format!("nobody has uid {}", range_text(uids))).with_help(format!(
+                Finding::error(*origin, format!("no neuron has uid {}", range_text(uids))).with_help(format!(
                     "validators have uids {miners} to {}",
                     miners + validators - 1
                 ))
             }
             (Whose::ValidatorIndex, _, Some(validators)) if *uids.end() >= validators => Finding::error(
                 *origin,
-                format!("there is no validator {} among {validators}", range_text(uids)),
+                format!(
+                    "there is no validator {} in a network of {validators} validators",
+                    range_text(uids)
+                ),
             )
-            .with_help(format!("validators go from 0 to {}", validators - 1)),
+            .with_help(format!("validator indices go from 0 to {}", validators - 1)),
             _ => continue,
         };
         found.push(problem);
@@ -374,17 +384,17 @@ fn outside(uids: &RangeInclusive<u32>, miners: u32, origin: Origin) -> Finding {
         origin,
         format!("uid {uids} is outside the network of {miners} miners"),
     )
-    .with_help(format!("uids go from 0 to {}", miners - 1))
+    .with_help(format!("uids of miners go from 0 to {}", miners - 1))
 }
 
-/// The behaviours of a group of miners, the uppermost first.
+/// Returns the behaviours of a group of miners, the topmost first.
 fn stack(group: Place<'_, MinerGroup>) -> impl Iterator<Item = Place<'_, BehaviourSpec>> {
     let uppermost = group.behaviour();
     let uppermost = is_given(uppermost).then(|| uppermost.inner());
     uppermost.into_iter().chain(group.over().items())
 }
 
-/// No axon copies itself.
+/// Reports copycats that are among their own victims.
 fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let Some(own) = group.uids().get() else { continue };
@@ -396,14 +406,14 @@ fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
             if let Some(uid) = uid {
                 found.push(
                     Finding::error(origin(victims), format!("uid {uid} is a victim of itself"))
-                        .with_help("name uids of another entry"),
+                        .with_help("name uids that are not in this entry"),
                 );
             }
         }
     }
 }
 
-/// What a behaviour that asks nobody is laid over is never called.
+/// Warns of behaviours below one that never calls them.
 fn deaf_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let mut behaviours = stack(group).peekable();
@@ -417,9 +427,9 @@ fn deaf_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
                 found.push(
                     Finding::warning(
                         origin(*below),
-                        format!("`{name}` asks nobody below it: this has no effect"),
+                        format!("this behaviour has no effect: `{name}` above it never calls it"),
                     )
-                    .with_help(format!("lay `{name}` over nothing")),
+                    .with_help(format!("remove the behaviours below `{name}`")),
                 );
                 break;
             }
@@ -427,7 +437,7 @@ fn deaf_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// A subnet that starts from a metagraph has its size and its stakes from there.
+/// Warns of a size and stakes next to a metagraph, which determines both.
 fn started_from(file: Walked<'_>, found: &mut Vec<Finding>) {
     if !is_given(file.resolved.network().metagraph()) {
         return;
@@ -437,9 +447,9 @@ fn started_from(file: Walked<'_>, found: &mut Vec<Finding>) {
             found.push(
                 Finding::warning(
                     origin,
-                    format!("`{path}` has no effect beside `network.metagraph`"),
+                    format!("`{path}` has no effect: `network.metagraph` determines it"),
                 )
-                .with_help("leave it out: the metagraph says it"),
+                .with_help("remove it"),
             );
         }
     };
@@ -450,31 +460,33 @@ fn started_from(file: Walked<'_>, found: &mut Vec<Finding>) {
     has_no_effect("model.metagraph.args.num_nodes", origin(num_nodes));
 }
 
-/// A chain that runs already began somewhere else, and does not stand still for a schedule that it was not told of.
+/// Reports faults and a metagraph with a chain that is already running: it does not pause for scheduled faults and
+/// cannot start from a metagraph.
 fn running_chain(file: Walked<'_>, found: &mut Vec<Finding>) {
     let chain = file.resolved.model().inner().subtensor();
     let Some(SubtensorSpec::Subtensor(_)) = chain.get() else {
         return;
     };
     let mut impossible = |origin: Origin, message: &str| {
-        let help = "use `DummySubtensor`, which the run starts itself";
+        let help = "use `DummySubtensor`, which the run starts";
         found.push(Finding::error(origin, message).with_help(help));
     };
     if let Some(fault) = file.resolved.faults().items().next() {
         impossible(
             origin(fault),
-            "faults stop the chain for a moment, and `Subtensor` is one that runs already",
+            "faults pause the chain, but `Subtensor` is a chain that is already running",
         );
     }
     if is_given(file.resolved.network().metagraph()) {
         impossible(
             origin(file.resolved.network().metagraph()),
-            "`network.metagraph` is what a chain starts from, and `Subtensor` is one that runs already",
+            "`network.metagraph` is the initial state of a chain, but `Subtensor` is a chain that is already running",
         );
     }
 }
 
-/// A fault happens while the block barrier stands still, and a chain on the clock has no barrier.
+/// Reports faults with a chain that runs by the clock: a fault happens at the block barrier, which such a chain does
+/// not have.
 fn faults_need_steps(file: Walked<'_>, found: &mut Vec<Finding>) {
     let by_the_clock = matches!(
         file.resolved.network().block_time().get(),
@@ -486,14 +498,14 @@ fn faults_need_steps(file: Walked<'_>, found: &mut Vec<Finding>) {
         found.push(
             Finding::error(
                 origin(fault),
-                "faults are scheduled by steps, and `network.block_time` is a duration",
+                "faults are scheduled by steps, but `network.block_time` is a duration",
             )
             .with_help("use `block_time: per_step`"),
         );
     }
 }
 
-/// Rates that an honest miner's entry leaves out are one number in the dendrite pool.
+/// Reports entries of honest miners that inherit a rate which is not the same for all of their uids.
 fn inherited_rates(file: Walked<'_>, found: &mut Vec<Finding>) {
     let pool = file.resolved.model().inner().dendrite_pool().get();
     for group in file.resolved.network().miners().items() {
@@ -510,11 +522,11 @@ fn inherited_rates(file: Walked<'_>, found: &mut Vec<Finding>) {
                         Finding::error(
                             origin(honest),
                             format!(
-                                "uids {} have more than one `{key}` in the dendrite pool",
+                                "uids {} have more than one `{key}` in the dendrite pool, so none can be inherited",
                                 brief(&uids.to_string())
                             ),
                         )
-                        .with_help(format!("write `{key}` here too")),
+                        .with_help(format!("set `{key}` in this entry")),
                     );
                 }
             }
@@ -522,7 +534,7 @@ fn inherited_rates(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The fail rate and the fitness of uids in a dendrite pool; `None` where they do not share one.
+/// Returns the fail rate and the fitness of uids in a dendrite pool. `None` if the uids do not have the same one.
 fn rates_of(pool: &DendritePool, uids: &Uids) -> (Option<f64>, Option<f64>) {
     let DendritePool::DummyDendritePool(DummyDendritePoolArgs {
         fail_rate,
@@ -548,7 +560,7 @@ fn rates_of(pool: &DendritePool, uids: &Uids) -> (Option<f64>, Option<f64>) {
     )
 }
 
-/// Fills in what depends on other values: rates that are inherited, and defaults that no network so small can have.
+/// Fills in the values that depend on others: inherited rates, and defaults that are too large for the network.
 pub(crate) fn settle(experiment: &mut Experiment, file: Walked<'_>) {
     let miners = miners(file);
     let Some(model) = &mut experiment.model else {
@@ -560,7 +572,7 @@ pub(crate) fn settle(experiment: &mut Experiment, file: Walked<'_>) {
             inference_topk,
             ..
         } = &mut model.neuron;
-        // What is written and too large was refused.
+        // A value in the file that is too large has been rejected by `topks`.
         *training_topk = miners.min(*training_topk);
         *inference_topk = miners.min(*inference_topk);
     }

@@ -1,4 +1,4 @@
-//! Misspelt names: which of the known ones was meant.
+//! Suggestions for misspelt names, and the correction of misspelt keys.
 
 use std::collections::HashSet;
 
@@ -9,15 +9,15 @@ use crate::describe::list;
 use crate::problem::Finding;
 use crate::tree::{Content, Entry, Node, Origin};
 
-/// Names longer than this, in bytes, are not compared with the known ones.
+/// Maximum length in bytes of a name that is compared with the known names.
 const LONGEST_NAME: usize = 64;
 
-/// `did you mean …?` where some are near, and all that are known.
+/// Returns a help text for an unknown name: `did you mean …?` if similar names exist, and the list of known names.
 pub fn suggest(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
-        return "nothing is known here: leave it out".into();
+        return "no name is valid here: remove it".into();
     }
-    let all = format!("known here: {}", list(known));
+    let all = format!("expected one of {}", list(known));
     let near = nearest(name, known);
     match near.split_last() {
         None => all,
@@ -26,10 +26,10 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known names that are nearest to this one; none where none is near.
+/// Returns the known names that are most similar to `name`, or no names if none is similar.
 ///
-/// A name is near if one letter makes the difference, or less than half of the letters do. All that are as near as the
-/// nearest are given, in their order.
+/// A name is similar if it differs in at most one letter, or in less than half of the letters. All names at the
+/// smallest distance are returned, in the order of `known`.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     if name.len() > LONGEST_NAME {
         return Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let near = known.iter().filter_map(|word| {
         let other = word.chars().count();
         let is_near = |distance: usize| distance <= 1 || 2 * distance < length.max(other);
-        // They differ by at least as many letters as one is longer.
+        // The distance is at least the difference of the lengths.
         let distance = is_near(length.abs_diff(other)).then(|| distance(name, word))?;
         is_near(distance).then_some((distance, *word))
     });
@@ -53,19 +53,20 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-/// How many letters are put in, left out, exchanged for another or swapped with their neighbour.
+/// Returns the number of letters that are inserted, removed, replaced or swapped with their neighbour between two
+/// names, regardless of case.
 fn distance(name: &str, word: &str) -> usize {
     strsim::damerau_levenshtein(&name.to_lowercase(), &word.to_lowercase())
 }
 
-/// A name from a file as a message can hold it.
+/// Returns the first [`LONGEST_NAME`] characters of a name from a file, for a message.
 pub(crate) fn brief(name: &str) -> &str {
     name.char_indices()
         .nth(LONGEST_NAME)
         .map_or(name, |(end, _)| &name[..end])
 }
 
-/// The names of the keys that have an effect.
+/// Returns the names of the keys that are not ignored, each once.
 pub(crate) fn names_with_effect<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Vec<&'static str> {
     let mut names = Vec::new();
     for key in keys {
@@ -76,7 +77,7 @@ pub(crate) fn names_with_effect<'a>(keys: impl IntoIterator<Item = &'a Key>) -> 
     names
 }
 
-/// The place of a map, as messages name it.
+/// Returns the name of the map at `path` for messages.
 pub(crate) fn place(path: &str) -> String {
     if path.is_empty() {
         "this file".to_owned()
@@ -85,21 +86,22 @@ pub(crate) fn place(path: &str) -> String {
     }
 }
 
-/// What is wrong with a key that the map at `path` does not know. `known`: the keys that it has.
+/// Returns the error for a key that the map at `path` does not have. `known` contains the keys that it has.
 pub(crate) fn unknown_key(entry: &Entry, path: &str, known: &[&str]) -> Finding {
     let (key, place) = (brief(&entry.key), place(path));
     let message = format!("unknown key `{key}` in {place}");
     let is_of_set = entry.value.is_null() && key.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let help = if is_of_set && !key.is_empty() {
-        "a text with a comma inside `{…}` or `[…]` stands in quotes: `\"0-2,5\"`".to_owned()
+        "quote a value that contains a comma inside `{…}` or `[…]`: `\"0-2,5\"`".to_owned()
     } else {
         suggest(key, known)
     };
     Finding::error(entry.key_origin, message).with_help(help)
 }
 
-/// Takes each key that is one letter away from exactly one key of its map for that key, and tells it, so that nothing
-/// else need be said of the mistake. Arguments of components are left as they are. Gives where those keys stand.
+/// Reports each key that is one letter away from exactly one known key of its map, and renames it to that key, so that
+/// the later checks do not report the same mistake again. Arguments of components are not corrected. Returns the
+/// origins of the corrected keys.
 pub(crate) fn correct(keys: &'static Keys, root: &mut Node, findings: &mut Vec<Finding>) -> HashSet<Origin> {
     let mut corrected = HashSet::new();
     Correction {
@@ -123,7 +125,7 @@ impl Correction<'_> {
         if let Some(family) = behaviours(keys) {
             all.push("args");
             all.extend(arguments(family.all));
-            // The behaviour's own name comes first, for it says which arguments there are.
+            // The key `behaviour` is corrected first because its value determines the arguments.
             self.keys(node, path, &all, &known);
             known.extend(beside_behaviour(family, node));
         }
@@ -156,7 +158,8 @@ impl Correction<'_> {
         }
     }
 
-    /// Corrects the keys of one map. `all`: keys that it can have; `known`: those of them that can be meant.
+    /// Corrects the keys of one map. `all` contains the keys that are valid, `known` the keys that a misspelt key may
+    /// be corrected to.
     fn keys(&mut self, node: &mut Node, path: &str, all: &[&str], known: &[&'static str]) {
         let Content::Map(entries) = &mut node.content else {
             return;
@@ -181,7 +184,7 @@ impl Correction<'_> {
     }
 }
 
-/// Keys that the shorthands and the oldest form of a map have, besides those that are declared.
+/// Returns the keys that the shorthands and the oldest form of the map at `path` have in addition to the declared keys.
 fn old_keys(path: &str) -> &'static [&'static str] {
     match path {
         "model" => &["path"],
@@ -191,7 +194,8 @@ fn old_keys(path: &str) -> &'static [&'static str] {
     }
 }
 
-/// The behaviours of a group, whose arguments may stand beside their name.
+/// Returns the family of behaviours of a group, whose arguments may be written next to the behaviour's name, or `None`
+/// if `keys` are not those of a group.
 pub(crate) fn behaviours(keys: &'static Keys) -> Option<&'static Family> {
     if std::ptr::eq(keys, MinerGroup::KEYS) {
         Some(BehaviourSpec::FAMILY)
@@ -202,7 +206,8 @@ pub(crate) fn behaviours(keys: &'static Keys) -> Option<&'static Family> {
     }
 }
 
-/// Keys that may stand beside the behaviour that a group names; beside a name that is not known, those of every one.
+/// Returns the keys that may be written next to the behaviour of a group: `args` and the arguments of the behaviour, or
+/// of every behaviour if its name is unknown. Without a `behaviour` they are those of `honest`.
 pub(crate) fn beside_behaviour(family: &'static Family, group: &Node) -> Vec<&'static str> {
     let behaviour = group.get("behaviour");
     let name = behaviour.map(|behaviour| behaviour.get("name").unwrap_or(behaviour));
@@ -220,7 +225,7 @@ fn arguments(variants: &'static [mirror_spec::key::Variant]) -> Vec<&'static str
     names_with_effect(keys)
 }
 
-/// The path of a key in the map at `path`.
+/// Returns the path of a key in the map at `path`.
 pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()

@@ -1,7 +1,7 @@
-//! A YAML document as a tree that remembers where everything stood.
+//! Parses a YAML document into a tree with positions.
 //!
-//! `serde_yaml` stops at the first error and forgets positions, so the checks work on this tree. It takes hostile
-//! text: depth and size are bounded, and what an alias stands for counts as often as it is used.
+//! `serde_yaml` stops at the first error and discards positions, so the checks work on this tree. Depth and size are
+//! bounded, so that malicious text is harmless. The value of an alias counts at each use.
 
 use std::collections::HashSet;
 
@@ -11,33 +11,33 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Finding;
 
-/// Collections inside collections, at most.
+/// Maximum nesting depth of lists and maps.
 const MAX_DEPTH: usize = 64;
-/// Values of a document, those behind aliases counted at each use.
+/// Maximum number of values in a document. The value of an alias counts at each use.
 const MAX_VALUES: usize = 200_000;
 
-/// Up to here each whole number is a floating-point number, so that it was not rounded when it was read.
+/// 2^53: every whole number up to this one is an exact `f64`, so it was not rounded when it was read.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Where a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
-    /// In the file, from one character up to another.
+    /// In the file, from the character `start` up to, and without, the character `end`.
     File { start: usize, end: usize },
-    /// In the override of this number.
+    /// In the override with this index.
     Override(usize),
-    /// Nowhere: it is the schema's default.
+    /// Not written: the value is a default.
     Default,
 }
 
-/// A value and where it was written.
+/// A value and its origin.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) content: Content,
     pub(crate) origin: Origin,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Null,
@@ -47,7 +47,7 @@ pub(crate) enum Content {
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// A map whose keys were found to be uids.
+    /// A map whose keys are valid uids.
     ByUid(Vec<Entry>),
 }
 
@@ -68,17 +68,18 @@ impl Node {
         Self::new(Content::Text(text.into()), origin)
     }
 
-    /// The entry of this key, in a map.
+    /// Returns the entry of a key of a map, or `None` if this is not a map or does not have the key.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    /// The value of this key, in a map.
+    /// Returns the value of a key of a map, or `None` if this is not a map or does not have the key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The value of this key, in a map, to be changed.
+    /// Returns the value of a key of a map for a change. `None` if this is not a map, is a map by uid, or does not have
+    /// the key.
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.content {
             Content::Map(entries) => entries
@@ -89,7 +90,7 @@ impl Node {
         }
     }
 
-    /// Takes an entry out of a map.
+    /// Removes an entry from a map and returns it.
     pub(crate) fn take(&mut self, key: &str) -> Option<Entry> {
         let Content::Map(entries) = &mut self.content else {
             return None;
@@ -98,7 +99,7 @@ impl Node {
         Some(entries.remove(index))
     }
 
-    /// Adds an entry to a map, in place of one of the same key; on anything else it does nothing.
+    /// Adds an entry to a map and replaces one with the same key. Does nothing if this is not a map.
     pub(crate) fn put(&mut self, key: &str, key_origin: Origin, value: Node) {
         self.take(key);
         if let Content::Map(entries) = &mut self.content {
@@ -110,7 +111,7 @@ impl Node {
         }
     }
 
-    /// The entries of a map; of anything else, none.
+    /// Returns the entries of a map. Empty if this is not a map.
     pub(crate) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Map(entries) | Content::ByUid(entries) => entries,
@@ -118,7 +119,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; of anything else, none.
+    /// Returns the items of a list. Empty if this is not a list.
     pub(crate) fn items(&self) -> &[Node] {
         match &self.content {
             Content::List(items) => items,
@@ -141,7 +142,7 @@ impl Node {
         }
     }
 
-    /// A whole number, be it written as `1000`, `1e3` or `1000.0`.
+    /// Returns a whole number, which may be written as `1000`, `1e3` or `1000.0`.
     pub(crate) fn as_integer(&self) -> Option<i128> {
         match self.content {
             Content::Integer(integer) => Some(integer),
@@ -152,7 +153,7 @@ impl Node {
         }
     }
 
-    /// A text, or a whole number as a text.
+    /// Returns a string, or a whole number as a string.
     pub(crate) fn written_text(&self) -> Option<String> {
         let text = self.as_text().map(str::to_owned);
         text.or_else(|| self.as_integer().map(|integer| integer.to_string()))
@@ -166,7 +167,7 @@ impl Node {
         matches!(self.content, Content::Map(_))
     }
 
-    /// Says that this value and all inside it come from elsewhere.
+    /// Sets the origin of this value and of all values in it.
     pub(crate) fn relabel(&mut self, origin: Origin) {
         self.origin = origin;
         match &mut self.content {
@@ -181,7 +182,7 @@ impl Node {
         }
     }
 
-    /// This value and all inside it.
+    /// Returns the number of values in this one, including itself and keys.
     fn size(&self) -> usize {
         let inside: usize = match &self.content {
             Content::List(items) => items.iter().map(Self::size).sum(),
@@ -193,21 +194,21 @@ impl Node {
         1 + inside
     }
 
-    /// What it is, in words, for a message.
+    /// Describes the value for a message.
     pub(crate) fn describe(&self) -> String {
         match &self.content {
-            Content::Null => "nothing".into(),
+            Content::Null => "`null`".into(),
             Content::Bool(truth) => format!("`{truth}`"),
             Content::Integer(integer) => format!("the number {integer}"),
             Content::Number(number) => format!("the number {number}"),
-            Content::Text(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
-            Content::Text(_) => "a long text".into(),
+            Content::Text(text) if text.chars().count() <= 40 => format!("the string `{text}`"),
+            Content::Text(_) => "a long string".into(),
             Content::List(_) => "a list".into(),
             Content::Map(_) | Content::ByUid(_) => "a map".into(),
         }
     }
 
-    /// A value of JSON, which all comes from one place.
+    /// Converts a JSON value to a tree with one origin.
     pub(crate) fn from_json(value: &serde_json::Value, origin: Origin) -> Self {
         use serde_json::Value;
         let content = match value {
@@ -235,12 +236,12 @@ impl Node {
         Self::new(content, origin)
     }
 
-    /// As JSON, without positions.
+    /// Converts the tree to JSON, without positions.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self.to_yaml()).unwrap_or_default()
     }
 
-    /// As `serde_yaml` has it, without positions.
+    /// Converts the tree to a [`serde_yaml::Value`], without positions.
     pub(crate) fn to_yaml(&self) -> serde_yaml::Value {
         use serde_yaml::Value;
         match &self.content {
@@ -286,7 +287,7 @@ impl Tree for Node {
     }
 }
 
-/// What an unquoted word of YAML means: nothing, a truth, a number, or itself.
+/// Parses an unquoted YAML scalar: null, a boolean, a number or a string.
 pub(crate) fn scalar(text: &str) -> Content {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Content::Null,
@@ -315,7 +316,8 @@ pub(crate) fn scalar(text: &str) -> Content {
     }
 }
 
-/// A number without a sign: decimal without leading zeros, or `0x`, `0o`, `0b` and digits. At most `u64::MAX`.
+/// Parses a number without a sign: decimal without leading zeros, or digits after `0x`, `0o` or `0b`. At most
+/// `u64::MAX`.
 fn natural(digits: &str) -> Option<i128> {
     let (radix, rest) = match digits.get(..2) {
         Some("0x") => (16, &digits[2..]),
@@ -331,7 +333,7 @@ fn natural(digits: &str) -> Option<i128> {
         .map(i128::from)
 }
 
-/// Reads one document. `None` when it cannot be read at all: the last finding then says why.
+/// Parses one document. Returns `None` if the text cannot be parsed, in which case the last finding is the error.
 pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -344,9 +346,9 @@ pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
                         start: at,
                         end: at + 1,
                     },
-                    format!("this is not YAML: {}", error.info()),
+                    format!("this is not valid YAML: {}", error.info()),
                 )
-                .with_help("quote texts that hold `: `, ` #` or begin with one of `[{&*!|>%@`"))
+                .with_help("quote strings that contain `: ` or ` #`, or that begin with one of `[{&*!|>%@`"))
             }
         };
         if let Err(finding) = step {
@@ -374,9 +376,9 @@ enum Inside {
     List(Vec<Node>),
     Map {
         entries: Vec<Entry>,
-        /// Those so far.
+        /// The keys read so far.
         keys: HashSet<String>,
-        /// The key that waits for its value.
+        /// The key whose value has not been read yet.
         waiting: Option<(String, Origin)>,
     },
 }
@@ -397,7 +399,7 @@ struct Builder {
     root: Option<Node>,
     documents: usize,
     values: usize,
-    /// By the parser's number: what each finished anchor stands for.
+    /// The value of each finished anchor, by the number that the parser gives it.
     anchors: Vec<Option<Node>>,
     findings: Vec<Finding>,
 }
@@ -415,9 +417,9 @@ impl Builder {
                 if self.documents > 1 {
                     return Err(Finding::error(
                         origin,
-                        "a second document begins here, but an experiment is one document",
+                        "a second document starts here, but an experiment file must be one YAML document",
                     )
-                    .with_help("put each experiment into a file of its own"));
+                    .with_help("put each experiment into a separate file"));
                 }
                 Ok(())
             }
@@ -455,12 +457,16 @@ impl Builder {
             },
             Event::Alias(anchor) => {
                 if self.key_is_due() {
-                    return Err(Finding::error(origin, "an alias cannot be a key here")
-                        .with_help("write the key out"));
+                    return Err(
+                        Finding::error(origin, "an alias cannot be a key").with_help("write the key out")
+                    );
                 }
                 let meant = self.anchors.get(anchor).cloned().flatten().ok_or_else(|| {
-                    Finding::error(origin, "this alias names a key, or what it stands inside")
-                        .with_help("write the value out")
+                    Finding::error(
+                        origin,
+                        "this alias refers to a key, or to a value that contains the alias",
+                    )
+                    .with_help("write the value out")
                 })?;
                 self.count(meant.size(), origin)?;
                 self.finish(meant, 0)
@@ -474,9 +480,9 @@ impl Builder {
         if self.values > MAX_VALUES {
             return Err(Finding::error(
                 origin,
-                format!("the file holds more than {MAX_VALUES} values, aliases written out"),
+                format!("the file contains more than {MAX_VALUES} values, with aliases expanded"),
             )
-            .with_help("an experiment needs a few hundred; name uids by ranges, as in `0-999`"));
+            .with_help("an experiment needs a few hundred values: write uids as ranges, such as `0-999`"));
         }
         Ok(())
     }
@@ -486,13 +492,13 @@ impl Builder {
         if self.key_is_due() {
             return Err(Finding::error(
                 origin,
-                "a key must be a single word, not a list or a map",
+                "a key must be a scalar, not a list or a map",
             ));
         }
         if self.open.len() == MAX_DEPTH {
             return Err(Finding::error(
                 origin,
-                format!("more than {MAX_DEPTH} lists and maps inside each other"),
+                format!("lists and maps are nested more than {MAX_DEPTH} levels deep"),
             ));
         }
         self.open.push(Open {
@@ -510,14 +516,14 @@ impl Builder {
 
     fn key(&mut self, key: String, origin: Origin) -> Result<(), Finding> {
         if key == "<<" {
-            return Err(Finding::error(origin, "merge keys (`<<`) are not read here")
+            return Err(Finding::error(origin, "merge keys (`<<`) are not supported")
                 .with_help("write the keys out, or use an alias for a whole value"));
         }
         let inside = self.open.last_mut().map(|open| &mut open.inside);
         if let Some(Inside::Map { keys, waiting, .. }) = inside {
             if !keys.insert(key.clone()) {
                 self.findings.push(
-                    Finding::error(origin, format!("`{key}` is written twice in the same place"))
+                    Finding::error(origin, format!("`{key}` is written twice in the same map"))
                         .with_help("keep one of the two"),
                 );
             }
@@ -526,7 +532,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished value where it belongs.
+    /// Adds a finished value to the collection that contains it, or makes it the root.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Finding> {
         if anchor > 0 {
             self.count(node.size(), node.origin)?;
@@ -555,12 +561,15 @@ impl Builder {
 
 fn refuse_tag(tagged: bool, origin: Origin) -> Result<(), Finding> {
     if tagged {
-        return Err(Finding::error(origin, "tags (`!name`) are not read here").with_help("leave the tag out"));
+        return Err(Finding::error(origin, "tags (`!name`) are not supported").with_help("remove the tag"));
     }
     Ok(())
 }
 
-/// A key as it is written; nothing at all is no key.
+/// Returns the text of a key.
+///
+/// # Errors
+/// Returns an error if the key is missing or null.
 fn text_of_key(content: &Content, span: &Span, origin: Origin) -> Result<String, Finding> {
     match content {
         Content::Text(text) => Ok(text.clone()),
@@ -568,6 +577,6 @@ fn text_of_key(content: &Content, span: &Span, origin: Origin) -> Result<String,
         Content::Bool(truth) => Ok(truth.to_string()),
         Content::Number(number) => Ok(number.to_string()),
         _ if span.is_empty() => Err(Finding::error(origin, "a key is missing before this `:`")),
-        _ => Err(Finding::error(origin, "nothing (`~`) cannot be a key")),
+        _ => Err(Finding::error(origin, "null (`~`) cannot be a key")),
     }
 }

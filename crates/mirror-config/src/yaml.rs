@@ -1,30 +1,32 @@
-//! Writes YAML. The library writes three characters as they are that YAML 1.1 took for line breaks and YAML 1.2 does
-//! not, and indents what follows them; here they are escaped, so that every reader has the same text.
+//! Writes experiments as YAML.
+//!
+//! Three characters are line breaks in YAML 1.1 and not in YAML 1.2. `serde_yaml` does not escape them, and indents the
+//! text after them. This module escapes them, so that every reader gets the same text.
 
 use mirror_spec::Experiment;
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
-/// U+0085, which the library always escapes, as `\N`, and so quotes the text that it is in.
+/// U+0085, which `serde_yaml` always escapes as `\N`, so that the string which contains it is quoted.
 const NEXT_LINE: char = '\u{85}';
 
-/// The characters, the letter that stands between two [`NEXT_LINE`]s in place of each, and its escape.
+/// The characters to escape. Each has a letter, which replaces it between two [`NEXT_LINE`]s, and its escape sequence.
 const BREAKS: [(char, char, &str); 3] = [
     (NEXT_LINE, 'N', "\\N"),
     ('\u{2028}', 'L', "\\L"),
     ('\u{2029}', 'P', "\\P"),
 ];
 
-/// An experiment as a file with every default written out, which reads as the same experiment again.
+/// Returns an experiment as YAML with every default. The result parses to the same experiment.
 pub fn to_yaml(experiment: &Experiment) -> String {
-    write(experiment).expect("an experiment holds texts, numbers, lists and maps from texts or uids only")
+    write(experiment)
+        .expect("an experiment contains only strings, numbers, lists and maps with strings or uids as keys")
 }
 
-/// `value` as YAML.
+/// Returns `value` as YAML.
 ///
 /// # Errors
-///
-/// What cannot be written: a map whose keys are maps, say.
+/// Returns an error if the value cannot be written, such as a map with maps as keys.
 fn write(value: &impl Serialize) -> Result<String, serde_yaml::Error> {
     let written = serde_yaml::to_string(&marked(serde_yaml::to_value(value)?))?;
     let mut rest = written.as_str();
@@ -72,16 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_some_readers_take_for_a_break_is_escaped() {
+    fn line_breaks_of_yaml_1_1_are_escaped() {
         assert_eq!(write(&"a\u{2028}b").ok().as_deref(), Some("\"a\\Lb\"\n"));
         assert_eq!(write(&"\u{85}\u{2029}").ok().as_deref(), Some("\"\\N\\P\"\n"));
         assert_eq!(write(&"plain").ok().as_deref(), Some("plain\n"));
     }
 
     #[test]
-    fn what_looks_like_an_escape_stays_as_it_is() {
+    fn text_that_resembles_an_escape_is_unchanged() {
         let text = "\u{85}L\u{85} \\NL\\N";
-        let written = write(&text).expect("it is a text");
+        let written = write(&text).expect("a string can be written as YAML");
         assert_eq!(
             serde_yaml::from_str::<String>(&written).ok().as_deref(),
             Some(text)

@@ -1,5 +1,5 @@
-//! What a file says without effect: each case with its warning, and a neighbour in which the setting has its effect and
-//! nothing is said.
+//! Tests of warnings about settings without effect. Each case is tested together with a similar file in which the
+//! setting has an effect and no warning is given.
 
 use mirror_config::{Severity, parse};
 
@@ -17,7 +17,8 @@ query:
   method: {name: train, args: {max_iter: 40}}
 ";
 
-/// The warnings of [`FILE`] with these texts replaced and these lines added, a line each with its help.
+/// Returns the warnings of [`FILE`] with these strings replaced and these lines added. Each warning is followed by its
+/// help.
 #[track_caller]
 fn warnings(replaced: &[(&str, &str)], added: &str) -> Vec<String> {
     let mut text = FILE.to_owned();
@@ -36,7 +37,7 @@ fn warnings(replaced: &[(&str, &str)], added: &str) -> Vec<String> {
         .collect()
 }
 
-/// There is one warning, and it has all of these words.
+/// Asserts that there is one warning, which contains all of these words.
 #[track_caller]
 fn warned(replaced: &[(&str, &str)], added: &str, words: &[&str]) {
     let told = warnings(replaced, added);
@@ -46,6 +47,7 @@ fn warned(replaced: &[(&str, &str)], added: &str, words: &[&str]) {
     );
 }
 
+/// Asserts that there are no warnings.
 #[track_caller]
 fn silent(replaced: &[(&str, &str)], added: &str) {
     let told = warnings(replaced, added);
@@ -53,7 +55,7 @@ fn silent(replaced: &[(&str, &str)], added: &str) {
 }
 
 #[test]
-fn keys_that_nothing_reads_are_named() {
+fn keys_that_are_never_read_are_warned_of() {
     silent(&[], "");
     warned(
         &[("epoch_length: 10", "epoch_length: 10, network: mine")],
@@ -68,7 +70,7 @@ fn keys_that_nothing_reads_are_named() {
     warned(
         &[("id: my_query", "id: my_query\n  save_interval: 5")],
         "",
-        &["`query.save_interval`", "as they come"],
+        &["`query.save_interval`", "when it occurs"],
     );
     for (model, key) in [
         (
@@ -94,7 +96,7 @@ fn keys_that_nothing_reads_are_named() {
 }
 
 #[test]
-fn what_is_planned_of_an_analysis_is_named() {
+fn planned_keys_of_an_analysis_are_warned_of() {
     for (key, value) in [
         ("create_features", "[num_words]"),
         ("plot", "{rewards: [num_words]}"),
@@ -126,15 +128,15 @@ fn what_is_planned_of_an_analysis_is_named() {
 }
 
 #[test]
-fn what_only_a_run_reads_is_named_without_one() {
-    let model_alone = FILE.split("query:").next().expect("the model comes first");
-    let told = parse(&format!("replicates: 3\n{model_alone}"), "file.yml").expect("it is right");
+fn settings_of_a_run_are_warned_of_without_a_query() {
+    let model_alone = FILE.split("query:").next().expect("the model precedes the query");
+    let told = parse(&format!("replicates: 3\n{model_alone}"), "file.yml").expect("the file is valid");
     assert!(told.warnings.plain().contains("`replicates` has no effect"));
     silent(&[], "replicates: 3\n");
 }
 
 #[test]
-fn data_that_training_does_not_ask_is_named() {
+fn data_that_training_does_not_use_is_warned_of() {
     let data = "data: {id: d, path: other.jsonl}\n";
     let forward = ("{name: train, args: {max_iter: 40}}", "forward");
     warned(&[], data, &["`data` has no effect", "`train`", "`builtin`"]);
@@ -148,7 +150,7 @@ fn data_that_training_does_not_ask_is_named() {
 }
 
 #[test]
-fn settings_of_a_sample_that_is_none_are_named() {
+fn unused_settings_of_a_sample_are_warned_of() {
     let forward = ("{name: train, args: {max_iter: 40}}", "forward");
     let data = |sample| format!("data: {{id: d, path: builtin, sample: {{{sample}}}}}\n");
     warned(
@@ -165,7 +167,7 @@ fn settings_of_a_sample_that_is_none_are_named() {
 }
 
 #[test]
-fn settings_of_a_training_that_does_not_happen_are_named() {
+fn training_settings_without_training_are_warned_of() {
     let sequential = (
         "RandomGatingModel",
         "{name: SequentialGatingModel, args: {tokenizer_name: builtin, hidden_size: 4, embedding_dim: 4}}",
@@ -194,7 +196,7 @@ fn settings_of_a_training_that_does_not_happen_are_named() {
 }
 
 #[test]
-fn a_missing_reward_model_is_named_where_none_is_asked() {
+fn no_reward_model_is_warned_of_if_none_is_called() {
     let neuron = ("id: small", "id: small\n  neuron: {no_reward_model: true}");
     let query = |args| ("{name: train, args: {max_iter: 40}}", args);
     let data = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
@@ -211,7 +213,7 @@ fn a_missing_reward_model_is_named_where_none_is_asked() {
 }
 
 #[test]
-fn rates_of_nobody_are_named() {
+fn a_baseline_is_warned_of_if_every_uid_has_a_rate() {
     let rates = |named: u32| {
         let named: Vec<_> = (0..named).map(|uid| format!("{uid}: 0.5")).collect();
         format!("fail_rate: {{{}}}, baseline_fail_rate: 0.3", named.join(", "))
@@ -225,7 +227,7 @@ fn rates_of_nobody_are_named() {
 }
 
 #[test]
-fn a_length_of_epochs_that_another_key_says_is_named() {
+fn an_epoch_length_that_another_key_overrides_is_warned_of() {
     let both = "network: {hyperparameters: {tempo: 9, validator_epoch_length: 10}}\n";
     warned(&[], both, &["`model.subtensor.args.epoch_length` has no effect"]);
     silent(&[], "network: {hyperparameters: {tempo: 9}}\n");
@@ -243,7 +245,7 @@ fn a_length_of_epochs_that_another_key_says_is_named() {
 }
 
 #[test]
-fn what_a_running_chain_was_started_with_is_named() {
+fn settings_of_a_chain_that_is_already_running_are_warned_of() {
     let running = (
         "{name: DummySubtensor, args: {epoch_length: 10}}",
         "{name: Subtensor, args: {chain_endpoint: \"127.0.0.1:1\"}}",
@@ -260,21 +262,21 @@ fn what_a_running_chain_was_started_with_is_named() {
     }
 }
 
-/// The numbers of `today` with which a small network can be paid.
+/// Hyperparameters with which a small network on `today` receives emission.
 const OPEN: &str = "tempo: 9, validator_epoch_length: 10, min_allowed_weights: 1, weights_set_rate_limit: 0, \
                     commit_reveal_weights_enabled: false, activity_cutoff_factor: 100000, ";
 
-/// [`FILE`] by these rules.
+/// Returns the section that gives [`FILE`] these hyperparameters.
 fn by_rules(chain: &str, rules: &str) -> String {
     let open = if chain == "small" { "" } else { OPEN };
     format!("network: {{chain: {chain}, hyperparameters: {{{open}{rules}}}}}\n")
 }
 
-/// Without a length of an epoch, which the rules have.
+/// Replacement that removes the epoch length from [`FILE`].
 const PLAIN_CHAIN: (&str, &str) = (", args: {epoch_length: 10}", "");
 
 #[test]
-fn rules_that_the_preset_does_not_read_are_named() {
+fn hyperparameters_that_the_preset_does_not_read_are_warned_of() {
     for name in [
         "activity_cutoff_factor: 9000",
         "stake_threshold: 1",
@@ -318,7 +320,7 @@ fn rules_that_the_preset_does_not_read_are_named() {
 }
 
 #[test]
-fn rules_that_need_another_are_named_with_it() {
+fn hyperparameters_that_require_another_are_warned_of_with_it() {
     for (rules, words) in [
         ("liquid_alpha_on: true", ["liquid_alpha_on", "`yuma3_on` is true"]),
         ("alpha_low: 5", ["alpha_low", "`yuma3_on` is true"]),
@@ -346,7 +348,7 @@ fn rules_that_need_another_are_named_with_it() {
 }
 
 #[test]
-fn rules_of_registration_are_named_as_nobody_registers() {
+fn hyperparameters_of_registration_are_warned_of() {
     for rule in [
         "tx_rate_limit: 5",
         "nominator_min_required_stake: 5",
@@ -383,15 +385,13 @@ fn rules_of_registration_are_named_as_nobody_registers() {
 }
 
 #[test]
-fn rules_by_which_no_chain_starts_are_refused() {
+fn hyperparameters_with_which_no_chain_starts_are_errors() {
     for (rules, words) in [
         ("min_burn: 200000000000", ["`min_burn`", "`max_burn`"]),
         ("max_allowed_uids: 16", ["17 neurons", "allow 16"]),
     ] {
         let text = format!("{FILE}{}", by_rules("small", rules));
-        let told = parse(&text, "file.yml")
-            .expect_err("no chain starts by it")
-            .plain();
+        let told = parse(&text, "file.yml").expect_err("no chain can start").plain();
         assert!(words.iter().all(|word| told.contains(word)), "{told}");
     }
     assert!(
@@ -404,7 +404,7 @@ fn rules_by_which_no_chain_starts_are_refused() {
 }
 
 #[test]
-fn weights_that_are_never_set_are_told_with_numbers() {
+fn weights_that_are_never_set_are_reported_with_numbers() {
     let steps = |steps: &'static str| ("max_iter: 40", steps);
     warned(
         &[steps("max_iter: 9")],
@@ -419,9 +419,9 @@ fn weights_that_are_never_set_are_told_with_numbers() {
         &["every 41 blocks", "40 steps"],
     );
     silent(&[neuron("id: small\n  neuron: {epoch_length_override: 40}")], "");
-    // By the clock, nobody knows how many blocks a run has.
+    // If blocks close by the clock, the number of blocks is unknown before the run.
     silent(&[steps("max_iter: 9")], "network: {block_time: 1s}\n");
-    // Without a length of epochs they are 100 blocks.
+    // The default epoch length is 100 blocks.
     warned(
         &[PLAIN_CHAIN, steps("max_iter: 99")],
         "",
@@ -431,7 +431,7 @@ fn weights_that_are_never_set_are_told_with_numbers() {
 }
 
 #[test]
-fn weights_that_the_chain_refuses_are_told_with_numbers() {
+fn weights_that_the_chain_rejects_are_reported_with_numbers() {
     for (rule, within, words) in [
         (
             "weights_version_key: 401",
@@ -478,27 +478,27 @@ fn weights_that_the_chain_refuses_are_told_with_numbers() {
     );
 }
 
-/// The first block of the chain is 50, so that the rate limit counts from its genesis.
+/// The chain starts at block 50, so that the rate limit counts from its genesis.
 #[test]
-fn weights_that_come_too_soon_or_too_late_are_told_with_numbers() {
+fn weights_that_are_set_too_early_or_too_late_are_reported_with_numbers() {
     let late = ("epoch_length: 10", "epoch_length: 10, block: 50");
     warned(
         &[late],
         &by_rules("small", "weights_set_rate_limit: 43"),
-        &["block 61", "12 blocks", "at least 43", "run of 91 blocks"],
+        &["block 61", "12 blocks", "at least 43", "ends with block 91"],
     );
     silent(&[late], &by_rules("small", "weights_set_rate_limit: 42"));
-    // The chain lets the first setting of a chain that begins with block 1 pass.
+    // On a chain that starts at block 1, the rate limit does not apply to the first setting.
     silent(&[], &by_rules("small", "weights_set_rate_limit: 1000"));
-    // Committed to in block 12, which is of epoch 1 (blocks 9 to 19); the last block is 42, of epoch 4.
+    // The weights are committed in block 12, which is in epoch 1 (blocks 9 to 19). The last block is 42, in epoch 4.
     let reveal = |period| format!("commit_reveal_weights_enabled: true, commit_reveal_period: {period}");
     warned(
         &[],
         &by_rules("small", &reveal(4)),
-        &["block 12", "from block 53", "block is 42"],
+        &["block 12", "from block 53", "ends with block 42"],
     );
     silent(&[], &by_rules("small", &reveal(3)));
-    // Set in block 12 and paid in block 20, set in 22 and paid in 31, in 32 and 42, in 42 and 42.
+    // Weights are set in blocks 12, 22, 32 and 42, and apply at the epochs of blocks 20, 31, 42 and 42.
     warned(
         &[("max_iter: 40", "max_iter: 30")],
         &by_rules("small", "activity_cutoff: 7"),
@@ -511,29 +511,29 @@ fn weights_that_come_too_soon_or_too_late_are_told_with_numbers() {
 }
 
 #[test]
-fn that_nobody_is_paid_is_told() {
+fn a_run_without_emission_is_reported() {
     warned(
         &[],
         &by_rules("small", "tempo: 0"),
-        &["no epoch ever comes", "nobody is ever paid"],
+        &["there are no epochs", "no neuron ever receives emission"],
     );
     warned(
         &[],
         &by_rules("small", "tempo: 10001"),
-        &["block 10000", "block 42", "nobody is ever paid"],
+        &["block 10000", "block 42", "no neuron ever receives emission"],
     );
-    // The chain goes on until the next epoch.
+    // The chain continues until the next epoch.
     silent(&[], &by_rules("small", "tempo: 10000, activity_cutoff: 10000"));
     warned(
         &[],
         "network: {stakes: 0}\n",
-        &["no validator has any stake", "nobody is ever paid"],
+        &["no validator has any stake", "no neuron ever receives emission"],
     );
     silent(&[], "network: {validators: 2, stakes: [0, 1]}\n");
 }
 
 #[test]
-fn a_restart_after_the_last_step_is_told_with_numbers() {
+fn a_restart_after_the_last_step_is_reported_with_numbers() {
     let fault = |after| format!("faults: [{{at: step 3, kill: uid 0, restart_after: {after} steps}}]\n");
     warned(
         &[],
@@ -542,14 +542,14 @@ fn a_restart_after_the_last_step_is_told_with_numbers() {
             "uid 0 is killed after step 3",
             "after step 40",
             "40 steps",
-            "stays dead",
+            "the restart never happens",
         ],
     );
     silent(&[], &fault(36));
     warned(
         &[],
         "faults: [{at: step 40, kill: uid 0}]\n",
-        &["step 40 never comes"],
+        &["step 40 is never reached"],
     );
     let data = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
     let forward = (
@@ -559,12 +559,12 @@ fn a_restart_after_the_last_step_is_told_with_numbers() {
     warned(
         &[forward],
         &format!("{data}faults: [{{at: step 10, kill: uid 0}}]\n"),
-        &["step 10 never comes: the query has 10 steps"],
+        &["step 10 is never reached: the query has 10 steps"],
     );
 }
 
 #[test]
-fn delays_beyond_the_deadline_are_told_with_numbers() {
+fn delays_beyond_the_deadline_are_reported_with_numbers() {
     let link = |latency| format!("network: {{miners: [{{uids: 0-3, latency: {latency}}}]}}\n");
     warned(
         &[],
@@ -609,7 +609,7 @@ fn delays_beyond_the_deadline_are_told_with_numbers() {
 }
 
 #[test]
-fn entries_that_later_ones_override_are_told() {
+fn entries_that_later_ones_override_are_reported() {
     let miners = |entries: &str| format!("network: {{miners: [{entries}]}}\n");
     warned(
         &[],
@@ -625,9 +625,9 @@ fn entries_that_later_ones_override_are_told() {
         &miners("{uids: 2, latency: 1ms}, {uids: 2, latency: 2ms}"),
         &["latency of this entry has no effect"],
     );
-    // A behaviour and a latency are overridden each by itself.
+    // A behaviour and a latency are overridden separately.
     silent(&[], &miners("{uids: 2, fitness: 0.1}, {uids: 2, latency: 2ms}"));
-    warned(&[], &miners("{uids: 4}"), &["says nothing of uids 4"]);
+    warned(&[], &miners("{uids: 4}"), &["sets nothing for uids 4"]);
     let validators = |entries: &str| format!("network: {{validators: 3, validator_groups: [{entries}]}}\n");
     warned(
         &[],
@@ -641,7 +641,7 @@ fn entries_that_later_ones_override_are_told() {
 }
 
 #[test]
-fn behaviours_that_never_come_to_it_are_told() {
+fn behaviours_that_never_have_their_effect_are_reported() {
     let miner = |behaviour: &str| format!("network: {{miners: [{{uids: 1, behaviour: {behaviour}}}]}}\n");
     let rewards = ("max_iter: 40", "max_iter: 40, train_network: true");
     warned(&[], &miner("climbing"), &["`climbing`", "`train_network: true`"]);
@@ -664,18 +664,18 @@ fn behaviours_that_never_come_to_it_are_told() {
     warned(
         &[],
         &stale(40),
-        &["`stale` has no effect", "from step 40 on", "40 steps"],
+        &["`stale` has no effect", "in step 40", "40 steps"],
     );
     silent(&[], &stale(39));
 }
 
 #[test]
-fn a_mask_that_leaves_nobody_is_told() {
+fn a_mask_that_excludes_every_miner_is_reported() {
     let mask = |mask| format!("{{name: MaskedGatingModel, args: {{mask: {mask}}}}}");
     warned(
         &[("RandomGatingModel", &mask(16))],
         "",
-        &["all 16 miners", "nobody is ever asked"],
+        &["all 16 miners", "no uid is ever queried"],
     );
     silent(&[("RandomGatingModel", &mask(15))], "");
 }

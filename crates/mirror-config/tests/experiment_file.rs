@@ -1,6 +1,6 @@
-//! What an experiment file may say, and what is said of one that is wrong.
+//! Tests of valid experiment files, and of the problems that invalid ones have.
 
-#![allow(clippy::float_cmp, reason = "a number read from a text is that very number")]
+#![allow(clippy::float_cmp, reason = "a number that is parsed from text is exact")]
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use mirror_spec::{
     TrainArgs, Uids, Value, ZipfDelay,
 };
 
-/// A whole file, to be changed by each test.
+/// A valid file, which tests modify.
 const SOUND: &str = "\
 model:
   id: small
@@ -40,12 +40,12 @@ fn sound(text: &str) -> Loaded {
 #[track_caller]
 fn refused(text: &str) -> Problems {
     match parse(text, "wrong.yml") {
-        Ok(_) => panic!("nothing was found wrong with:\n{text}"),
+        Ok(_) => panic!("no error was found in:\n{text}"),
         Err(problems) => problems,
     }
 }
 
-/// Whether one error says all of these, in its message or its remedy.
+/// Returns whether one error contains all of these words in its message or its help.
 fn says(problems: &Problems, words: &[&str]) -> bool {
     problems
         .problems
@@ -61,19 +61,19 @@ fn says(problems: &Problems, words: &[&str]) -> bool {
         })
 }
 
-/// The text has an error that says all of these.
+/// Asserts that the text has an error that contains all of these words.
 #[track_caller]
 fn check(text: &str, words: &[&str]) -> Problems {
     let problems = refused(text);
     assert!(
         says(&problems, words),
-        "none says {words:?}:\n{}",
+        "no error contains {words:?}:\n{}",
         problems.plain()
     );
     problems
 }
 
-/// The text has exactly one problem, an error at this place.
+/// Asserts that the text has exactly one problem, an error at this place.
 #[track_caller]
 fn check_at(text: &str, line: usize, column: usize, words: &[&str]) {
     let problems = check(text, words);
@@ -86,7 +86,7 @@ fn check_at(text: &str, line: usize, column: usize, words: &[&str]) {
 }
 
 fn uids(text: &str) -> Uids {
-    text.parse().expect("it names uids")
+    text.parse().expect("the string names uids")
 }
 
 fn root() -> PathBuf {
@@ -94,7 +94,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn three_errors_have_their_three_places_in_one_report() {
+fn one_report_contains_three_errors_with_their_places() {
     let text = SOUND
         .replace("alpha: 0.01", "alpha: 1.5")
         .replace("id: my_query", "idd: my_query")
@@ -106,7 +106,7 @@ fn three_errors_have_their_three_places_in_one_report() {
         .filter_map(|problem| problem.place)
         .collect();
     let places: Vec<_> = places.iter().map(|place| (place.line, place.column)).collect();
-    // `query.id` is misspelt and not missing besides.
+    // The misspelt `query.id` is not also reported as missing.
     assert_eq!(places, [(3, 10), (13, 3), (16, 22)], "{}", problems.plain());
     assert_eq!(problems.to_string(), "3 errors in wrong.yml");
     let plain = problems.plain();
@@ -167,16 +167,16 @@ fn defaults_are_those_of_version_4() {
     assert_eq!(Experiment::default().network.restart.miners, RestartPolicy::Leave);
 }
 
-/// `Default` of the types and the walk along the tables of keys fill in the same values, each in its own way.
+/// The `Default` implementations of the types and the check of the declared keys fill in the same values.
 #[test]
-fn what_a_file_leaves_out_is_the_default_of_its_type() {
+fn omitted_values_are_the_defaults_of_their_types() {
     let method = |name: &str| {
         let data = "data: {id: d, path: builtin}\n";
         let text = SOUND.replace("name: train\n    args: {max_iter: 10}", &format!("name: {name}"));
         sound(&(text + data))
             .experiment
             .query
-            .expect("it has a query")
+            .expect("the file has a query")
             .method
     };
     assert_eq!(method("train"), Method::Train(TrainArgs::default()));
@@ -222,7 +222,7 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
     for loaded in files.into_iter().chain([sound(SOUND), sound(&rich)]) {
         let again = sound(&to_yaml(&loaded.experiment));
         assert_eq!(again.experiment, loaded.experiment);
-        // Parts of it travel to the nodes as JSON.
+        // Parts of the experiment are sent to the nodes as JSON.
         let json = serde_json::to_string(&loaded.experiment).unwrap();
         assert_eq!(
             serde_json::from_str::<Experiment>(&json).unwrap(),
@@ -232,7 +232,7 @@ faults: [{{at: step 3, kill: uid 3-7, restart_after: 1 step}}, {{at: step 4, kil
 }
 
 #[test]
-fn our_own_files_have_no_warnings() {
+fn the_files_in_configs_have_no_warnings() {
     let files = |folder: &str| std::fs::read_dir(root().join(folder)).unwrap();
     for entry in files("configs").chain(files("configs/attacks")) {
         let path = entry.unwrap().path();
@@ -245,15 +245,15 @@ fn our_own_files_have_no_warnings() {
 }
 
 #[test]
-fn the_seeds_files_resolve_unmodified() {
+fn upstreams_files_are_valid_without_changes() {
     let folder = root().join("../shared/fixtures/seed-configs");
     if !folder.is_dir() {
         assert!(
             std::env::var_os("CI").is_none(),
-            "the seed's files are not at {}",
+            "upstream's files are not at {}",
             folder.display()
         );
-        eprintln!("skipped: the seed's files are not at {}", folder.display());
+        eprintln!("skipped: upstream's files are not at {}", folder.display());
         return;
     }
     for (name, miners, steps) in [
@@ -310,7 +310,7 @@ fn the_seeds_files_resolve_unmodified() {
 }
 
 #[test]
-fn the_oldest_form_is_taken_with_warnings() {
+fn the_oldest_form_is_accepted_with_warnings() {
     let text = "\
 model: {id: gpt, path: /models/gpt, ckpt: hf_ckpt.pt, tokenizer: gpt2, embedding: wte, norm: ln_f}
 data: {id: d, path: nq_open}
@@ -354,7 +354,7 @@ store: x
 }
 
 #[test]
-fn a_section_alone_is_an_experiment() {
+fn one_section_is_enough_for_an_experiment() {
     assert!(
         sound("analysis: {requires: [runs/2026-11-23T10-45-02-dummy-3f9a]}")
             .experiment
@@ -373,13 +373,13 @@ fn a_section_alone_is_an_experiment() {
 }
 
 #[test]
-fn what_is_not_a_file_of_sections_is_told_at_its_place() {
+fn files_that_are_not_maps_of_sections_are_reported_at_their_place() {
     check_at("", 1, 1, &["the file is empty"]);
     check_at("# only a comment\n\n", 1, 1, &["the file is empty"]);
-    check_at("hello", 1, 1, &["map of sections", "the text `hello`"]);
+    check_at("hello", 1, 1, &["map of sections", "the string `hello`"]);
     check_at("- model", 1, 1, &["map of sections", "a list"]);
-    check_at("model:\n  id: [1, 2\nquery: {}\n", 3, 6, &["not YAML"]);
-    check_at("model: a: b", 1, 9, &["not YAML"]);
+    check_at("model:\n  id: [1, 2\nquery: {}\n", 3, 6, &["not valid YAML"]);
+    check_at("model: a: b", 1, 9, &["not valid YAML"]);
     check_at(
         "data: {id: d, path: p}\n---\ndata: {}\n",
         2,
@@ -387,12 +387,12 @@ fn what_is_not_a_file_of_sections_is_told_at_its_place() {
         &["second document"],
     );
     check_at("data: !custom {id: d, path: p}", 1, 7, &["tags"]);
-    check_at("? [a]\n: b\n", 1, 3, &["a key must be a single word"]);
+    check_at("? [a]\n: b\n", 1, 3, &["a key must be a scalar"]);
     check_at("base: &b {id: d}\ndata:\n  <<: *b\n", 3, 3, &["merge keys"]);
 }
 
 #[test]
-fn a_key_written_twice_is_told_where_it_stands_again() {
+fn a_duplicate_key_is_reported_at_its_second_place() {
     check_at(
         "data:\n  id: d\n  path: p\n  id: e\n",
         4,
@@ -402,7 +402,7 @@ fn a_key_written_twice_is_told_where_it_stands_again() {
 }
 
 #[test]
-fn unknown_names_are_told_with_the_nearest() {
+fn unknown_names_are_reported_with_the_nearest() {
     check_at(
         "data: {id: d, path: p}\nqurey: {}\n",
         2,
@@ -461,7 +461,7 @@ fn an_argument_that_a_component_does_not_take_is_a_warning() {
 }
 
 #[test]
-fn values_out_of_range_are_told() {
+fn values_out_of_range_are_reported() {
     check_at(
         &SOUND.replace("fail_rate: 0.1", "fail_rate: 1.01"),
         6,
@@ -483,7 +483,7 @@ fn values_out_of_range_are_told() {
     );
     check(
         &SOUND.replace("fail_rate: 0.1", "fail_rate: often"),
-        &["the text `often`"],
+        &["the string `often`"],
     );
     check_at(
         &SOUND.replace("num_nodes: 16", "num_nodes: 0"),
@@ -520,7 +520,7 @@ fn values_out_of_range_are_told() {
     );
     check(
         &SOUND.replace("id: small", "id: 1.10"),
-        &["must be a text", "quotes"],
+        &["must be a string", "quotes"],
     );
     check(&SOUND.replace("id: small", "id:"), &["`model.id` is missing"]);
     let latency = |text: &str| format!("{SOUND}network: {{miners: [{{uids: 1, latency: {text}}}]}}");
@@ -533,19 +533,19 @@ fn values_out_of_range_are_told() {
 }
 
 #[test]
-fn more_axons_than_miners_are_refused_when_they_are_asked_for() {
+fn more_axons_than_miners_are_an_error_if_set_explicitly() {
     let small = SOUND.replace("num_nodes: 16", "num_nodes: 4");
     let neuron = sound(&small).experiment.model.unwrap().neuron;
     assert_eq!(
         (neuron.training_topk, neuron.inference_topk),
         (4, 4),
-        "defaults are clamped"
+        "defaults are lowered"
     );
     check_at(
         &small.replace("alpha: 0.01", "neuron: {training_topk: 5}"),
         3,
         27,
-        &["`training_topk` asks 5 axons, but the network has 4 miners"],
+        &["`training_topk` queries 5 axons, but the network has 4 miners"],
     );
     let forward = format!(
         "{}data: {{id: d, path: builtin}}",
@@ -554,12 +554,12 @@ fn more_axons_than_miners_are_refused_when_they_are_asked_for() {
     let topk = |k: &str| forward.replace("max_iter: 10", &format!("topk: {k}"));
     sound(&topk("-1"));
     sound(&topk("4"));
-    check(&topk("5"), &["`topk` asks 5 axons"]);
+    check(&topk("5"), &["`topk` queries 5 axons"]);
     check(&topk("0"), &["`-1` or a whole number"]);
 }
 
 #[test]
-fn uids_outside_the_network_are_told() {
+fn uids_outside_the_network_are_reported() {
     let network = |entry: &str| format!("{SOUND}network: {{miners: [{entry}]}}");
     check(
         &network("{uids: 14-16}"),
@@ -590,7 +590,7 @@ fn uids_outside_the_network_are_told() {
 }
 
 #[test]
-fn sections_that_need_each_other_are_told() {
+fn sections_that_require_others_are_reported() {
     check_at("query: {id: q, method: train}", 1, 1, &["needs a `model`"]);
     check(
         &SOUND.replace("name: train", "name: inference"),
@@ -598,7 +598,7 @@ fn sections_that_need_each_other_are_told() {
     );
     check(
         "data: {id: d, path: p, sample: {method: first}}",
-        &["how many rows"],
+        &["no number of rows"],
     );
     check(
         &format!("{SOUND}analysis: {{requires: [my_qery]}}"),
@@ -610,7 +610,7 @@ fn sections_that_need_each_other_are_told() {
     );
     check(
         "analysis: {requires: [a.csv], plot: {rewards: [3]}}",
-        &["must be a text"],
+        &["must be a string"],
     );
     check(
         "analysis: {requires: [a.csv], predict: {rewards: {x: num_words, estimator: trees}}}",
@@ -623,7 +623,7 @@ fn sections_that_need_each_other_are_told() {
 }
 
 #[test]
-fn one_fault_does_not_hide_or_make_others() {
+fn one_error_does_not_cause_others() {
     let text = SOUND
         .replace("num_nodes: 16", "num_nodes: none")
         .replace("alpha: 0.01", "neuron: {training_topk: 50}");
@@ -631,7 +631,7 @@ fn one_fault_does_not_hide_or_make_others() {
 }
 
 #[test]
-fn miners_that_differ_are_named_by_range() {
+fn groups_of_miners_are_named_by_range() {
     let text = "\
 network:
   validators: 3
@@ -675,7 +675,7 @@ faults:
         .iter()
         .map(|m| (m.uids.to_string(), m.behaviour.clone(), m.latency.clone()))
         .collect();
-    // What an entry does not say is the dendrite pool's: fail rate 0.1, fitness 0.
+    // Rates that an entry omits come from the dendrite pool: fail rate 0.1, fitness 0.
     assert_eq!(
         miners,
         [
@@ -709,7 +709,7 @@ faults:
 }
 
 #[test]
-fn a_fault_needs_blocks_that_close_by_steps() {
+fn a_fault_requires_blocks_that_close_by_steps() {
     let with = |block_time: &str| {
         format!("{SOUND}network: {{block_time: {block_time}}}\nfaults: [{{at: step 1, kill: uid 0}}]\n")
     };
@@ -740,7 +740,7 @@ fn rates_are_one_number_or_by_uid() {
 }
 
 #[test]
-fn a_number_stands_for_a_constant_value() {
+fn a_number_is_a_constant_value() {
     let gating = |value: &str| {
         let model = format!("gating_model: {{name: ConstantGatingModel, args: {{value: {value}}}}}");
         let text = SOUND.replace("gating_model: RandomGatingModel", &model);
@@ -758,7 +758,7 @@ fn a_number_stands_for_a_constant_value() {
 }
 
 #[test]
-fn the_columns_of_the_seeds_schema_are_read() {
+fn the_columns_of_upstreams_schema_are_read() {
     let text = "data: {id: d, path: p, schema: {train: [{row: , question: q, answer: a}]}}";
     let data = sound(text).experiment.data.unwrap();
     assert_eq!((data.question.as_str(), data.answer.as_str()), ("q", "a"));
@@ -768,7 +768,7 @@ fn the_columns_of_the_seeds_schema_are_read() {
     );
     check(
         "data: {id: d, path: p, question: x, schema: {train: [{question: q}]}}",
-        &["and beside it"],
+        &["both directly and in `data.schema`"],
     );
     check(
         "data: {id: d, path: p, schema: {train: [{question: q, answr: a}]}}",
@@ -777,7 +777,7 @@ fn the_columns_of_the_seeds_schema_are_read() {
 }
 
 #[test]
-fn aliases_stand_for_what_they_name() {
+fn aliases_have_the_value_of_their_anchor() {
     let text =
         "analysis:\n  requires: [a.csv]\n  plot:\n    rewards: &columns [x, y]\n    scores: *columns\n";
     assert_eq!(
@@ -786,12 +786,12 @@ fn aliases_stand_for_what_they_name() {
     );
     check(
         "data: {id: d, path: p, sample: &s {n: *s}}",
-        &["what it stands inside"],
+        &["a value that contains the alias"],
     );
 }
 
 #[test]
-fn overrides_are_put_in_before_the_checks() {
+fn overrides_are_applied_before_the_checks() {
     let set = |overrides: &[(&str, &str)]| {
         let overrides: Vec<_> = overrides
             .iter()
@@ -817,9 +817,9 @@ fn overrides_are_put_in_before_the_checks() {
     for (path, value, word) in [
         ("network.validators", "0", "1 to 256"),
         ("network.validatrs", "3", "did you mean `validators`?"),
-        ("model.gating_model.name.x", "{}", "nothing can be set under it"),
+        ("model.gating_model.name.x", "{}", "no key can be set in it"),
         ("model..id", "x", "empty part"),
-        ("seed", "[", "not YAML"),
+        ("seed", "[", "not valid YAML"),
         ("model.metagraph.args.num_nodes", "0", "1 to 65536"),
     ] {
         let problems = set(&[("seed", "1"), (path, value)]).expect_err(path);
@@ -843,7 +843,7 @@ fn overrides_are_put_in_before_the_checks() {
 }
 
 #[test]
-fn places_count_characters_and_take_any_line_end() {
+fn columns_count_characters_with_any_line_ending() {
     let text = "data:\r\n  id: \"köln 東京\"\r\n  path: p\r\n  größe: 3\r\n";
     check_at(text, 4, 3, &["unknown key `größe`"]);
     check_at(
@@ -855,7 +855,7 @@ fn places_count_characters_and_take_any_line_end() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told() {
+fn files_that_cannot_be_read_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let missing = load(&folder.path().join("none.yml")).unwrap_err();
     assert!(says(&missing, &["cannot be read"]) && missing.problems[0].place.is_none());
@@ -872,7 +872,7 @@ fn files_that_cannot_be_read_are_told() {
 }
 
 #[test]
-fn the_seeds_bases_stand_for_the_simplest_of_their_kind() {
+fn upstreams_base_classes_are_replaced_by_simple_components() {
     for (given, base, taken) in [
         (
             "metagraph:\n    name: BaseMetagraph\n",
@@ -889,16 +889,16 @@ fn the_seeds_bases_stand_for_the_simplest_of_their_kind() {
         let loaded = sound(&text);
         let told = loaded.warnings.plain();
         assert!(
-            told.contains(&format!("`{base}` is what its kind has in common")),
+            told.contains(&format!("`{base}` is an abstract base class")),
             "{told}"
         );
-        assert!(told.contains(&format!("{taken} is taken")), "{told}");
+        assert!(told.contains(&format!("`{taken}` is used")), "{told}");
         assert_eq!(loaded.experiment, sound(SOUND).experiment);
     }
 }
 
 #[test]
-fn a_chain_that_runs_already_is_named_by_its_address() {
+fn a_running_chain_is_named_by_its_address() {
     let with = |endpoint: &str| {
         let subtensor =
             format!("subtensor: {{name: Subtensor, args: {{chain_endpoint: '{endpoint}'}}}}\n  metagraph:");
@@ -906,7 +906,7 @@ fn a_chain_that_runs_already_is_named_by_its_address() {
     };
     let loaded = sound(&with("127.0.0.1:9944"));
     let Some(SubtensorSpec::Subtensor(args)) = loaded.experiment.model.map(|model| model.subtensor) else {
-        panic!("it was named")
+        panic!("the file names it")
     };
     assert_eq!(args.chain_endpoint, "127.0.0.1:9944".parse().unwrap());
     for endpoint in [
@@ -920,14 +920,14 @@ fn a_chain_that_runs_already_is_named_by_its_address() {
     let faults = with("127.0.0.1:9944") + "faults: [{at: step 1, kill: uid 0}]\n";
     check(
         &faults,
-        &["`Subtensor` is one that runs already", "DummySubtensor"],
+        &["`Subtensor` is a chain that is already running", "DummySubtensor"],
     );
     let started = with("127.0.0.1:9944") + "network: {metagraph: subnet.json}\n";
-    check(&started, &["`network.metagraph` is what a chain starts from"]);
+    check(&started, &["`network.metagraph` is the initial state of a chain"]);
 }
 
 #[test]
-fn what_a_metagraph_says_is_not_said_besides() {
+fn settings_that_a_metagraph_determines_are_warned_of() {
     let text = SOUND.to_owned() + "network: {metagraph: subnet.parquet, stakes: [5]}\n";
     let told = sound(&text).warnings.plain();
     assert!(told.contains("`network.stakes` has no effect"), "{told}");
@@ -935,12 +935,12 @@ fn what_a_metagraph_says_is_not_said_besides() {
         told.contains("`model.metagraph.args.num_nodes` has no effect"),
         "{told}"
     );
-    // How many there are is not known before it is read.
+    // The number of miners is unknown before the metagraph is read.
     sound(&(SOUND.to_owned() + "network: {metagraph: subnet.json, miners: [{uids: 200, fitness: 1}]}\n"));
 }
 
 #[test]
-fn validators_that_cheat_are_named_by_range() {
+fn groups_of_validators_are_named_by_range() {
     let with = |groups: &str| format!("{SOUND}network: {{validators: 4, validator_groups: [{groups}]}}\n");
     let beside = sound(&with("{validators: 2-3, behaviour: cabal, members: 12-15}"));
     let spelled_out = sound(&with(
@@ -949,7 +949,7 @@ fn validators_that_cheat_are_named_by_range() {
     assert_eq!(beside.experiment, spelled_out.experiment);
     check(
         &with("{validators: 3-4, behaviour: honest}"),
-        &["no validator 3-4 among 4", "0 to 3"],
+        &["no validator 3-4 in a network of 4", "0 to 3"],
     );
     check(
         &with("{validators: 0, behaviour: cabal}"),
@@ -966,7 +966,7 @@ fn validators_that_cheat_are_named_by_range() {
 }
 
 #[test]
-fn latencies_name_one_distribution() {
+fn a_latency_is_one_distribution() {
     let with = |latency: &str| format!("{SOUND}network: {{miners: [{{uids: 1, latency: {latency}}}]}}\n");
     let read = |latency: &str| {
         let miners = sound(&with(latency)).experiment.network.miners;
@@ -996,13 +996,13 @@ fn latencies_name_one_distribution() {
     check(&with("{mean: 1}"), &["deviation` is missing"]);
     check(
         &with("{fixed: 1, p50: 1, p99: 2}"),
-        &["`network.miners[0].latency.fixed` does not go with `p50`, `p99`"],
+        &["`network.miners[0].latency.fixed` cannot be combined with `p50`, `p99`"],
     );
     check(&with("-5ms"), &["0 to 3600"]);
 }
 
 #[test]
-fn behaviours_stack_and_name_who_is_there() {
+fn behaviours_stack_and_name_existing_uids() {
     let with = |miner: &str| format!("{SOUND}network: {{validators: 2, miners: [{{{miner}}}]}}\n");
     let text = with(
         "uids: 3, behaviour: slow, args: {latency: 1s}, over: [{name: copycat, args: {victims: 4}}, honest]",
@@ -1015,7 +1015,7 @@ fn behaviours_stack_and_name_who_is_there() {
         *stack[1],
         BehaviourSpec::Copycat(CopycatArgs { victims: 4.into() })
     );
-    // What is left out is the dendrite pool's.
+    // Omitted rates come from the dendrite pool.
     let (fail_rate, fitness) = (0.1, 0.0);
     assert_eq!(
         *stack[2],
@@ -1032,10 +1032,10 @@ fn behaviours_stack_and_name_who_is_there() {
     );
     check(
         &with("uids: 3, behaviour: two_faced, callers: [18]"),
-        &["nobody has uid 18", "16 to 17"],
+        &["no neuron has uid 18", "16 to 17"],
     );
     check(&with("uids: 3, behaviour: copycatt"), &["copycat"]);
-    // Beside a behaviour that has an argument of this name, it is the behaviour's.
+    // If the behaviour has an argument with this name, the key is an argument of the behaviour.
     let slow = sound(&with("uids: 3, behaviour: slow, latency: 1s"))
         .experiment
         .network
@@ -1045,5 +1045,9 @@ fn behaviours_stack_and_name_who_is_there() {
         (&miners[0].behaviour, &None)
     );
     let deaf = sound(&with("uids: 3, behaviour: echo, over: praise"));
-    assert!(deaf.warnings.plain().contains("`echo` asks nobody below it"));
+    assert!(
+        deaf.warnings
+            .plain()
+            .contains("this behaviour has no effect: `echo`")
+    );
 }

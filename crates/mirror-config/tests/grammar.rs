@@ -1,4 +1,4 @@
-//! One grammar for every key: properties over the declarations of `mirror-spec`. No key is typed in here.
+//! Property tests of the grammar over every key that `mirror-spec` declares. The tests contain no list of keys.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use mirror_spec::{
 };
 use serde_json::{Map, Value, json};
 
-// --- a sound file in which a map stands ---
+// --- a valid file that contains a map ---
 
-/// A value that a key allows, and the other rules of the file from [`whole`] too: `max_allowed_uids` must have room for
-/// its 16 miners and 2 validators.
+/// Returns a value that the key and the other rules of the file from [`whole`] allow: `max_allowed_uids` must be at
+/// least the number of its 16 miners and 2 validators.
 fn allowed_at(key: &Key) -> Value {
     match key.name {
         "max_allowed_uids" => json!(64),
@@ -21,12 +21,12 @@ fn allowed_at(key: &Key) -> Value {
     }
 }
 
-/// A value that a kind allows, and the other rules of a file too.
+/// Returns a value that a kind and the other rules of a file allow.
 fn allowed(kind: &Kind) -> Value {
     match kind {
         Kind::Bool => json!(true),
         Kind::Integer(range) | Kind::StepCount(range) | Kind::StepNumber(range) => {
-            // As many as there are miners.
+            // The number of miners.
             let number = 16.clamp(*range.start(), *range.end());
             json!(i64::try_from(number).expect("a small number"))
         }
@@ -47,7 +47,7 @@ fn allowed(kind: &Kind) -> Value {
     }
 }
 
-/// A map of its required keys.
+/// Returns a map of the required keys.
 fn required(keys: &'static Keys) -> Value {
     let keys = keys.iter().filter(|key| matches!(key.need, Need::Required));
     let entries: Map<String, Value> = keys.map(|key| (key.name.to_owned(), allowed_at(key))).collect();
@@ -58,7 +58,7 @@ fn named(variant: &'static Variant) -> Value {
     json!({ "name": variant.name, "args": required(variant.args) })
 }
 
-/// A whole file with every section.
+/// Returns a file with every section.
 fn whole() -> Value {
     json!({
         "model": {
@@ -82,23 +82,23 @@ fn whole() -> Value {
     })
 }
 
-/// A map of the grammar, and where it stands.
+/// A map of the grammar and its place in a file.
 struct Place {
-    /// Its path, as errors print it.
+    /// Path of the map, as errors print it.
     path: String,
-    /// Its keys.
+    /// Declared keys of the map.
     keys: Vec<&'static Key>,
-    /// Names that a key of the map can have besides.
+    /// Other names that are valid in the map.
     besides: Vec<&'static str>,
-    /// Whether it is the arguments of a component.
+    /// Whether the map contains the arguments of a component.
     is_args: bool,
-    /// A sound file that has the map.
+    /// A valid file that contains the map.
     file: Value,
-    /// Where the map is in the file.
+    /// JSON pointer to the map in the file.
     pointer: String,
 }
 
-/// Every map of the grammar.
+/// Returns every map of the grammar.
 fn places() -> Vec<Place> {
     let mut places = Vec::new();
     tables(Experiment::KEYS, "", whole(), false, &mut places);
@@ -137,7 +137,7 @@ fn tables(keys: &'static Keys, pointer: &str, file: Value, is_args: bool, places
     });
 }
 
-/// Maps inside the value of a key.
+/// Adds the maps inside the value of a key.
 fn inner(kind: &'static Kind, pointer: &str, file: &Value, places: &mut Vec<Place>) {
     let with = |value: Value| {
         let mut file = file.clone();
@@ -185,7 +185,8 @@ fn inner(kind: &'static Kind, pointer: &str, file: &Value, places: &mut Vec<Plac
     }
 }
 
-/// Names that can stand in a map without being declared there: the arguments beside a behaviour's name.
+/// Returns names that are valid in a map without being declared there: the arguments of a behaviour in its group, or
+/// the keys of outdated forms.
 fn besides(keys: &'static Keys) -> Vec<&'static str> {
     let family = if std::ptr::eq(keys, MinerGroup::KEYS) {
         BehaviourSpec::FAMILY
@@ -202,7 +203,7 @@ fn put(file: &mut Value, pointer: &str, value: Value) {
     let (outer, key) = pointer.rsplit_once('/').expect("a pointer has a part");
     match file
         .pointer_mut(outer)
-        .unwrap_or_else(|| panic!("{pointer} leads somewhere"))
+        .unwrap_or_else(|| panic!("{pointer} leads nowhere"))
     {
         Value::Array(items) => {
             let index: usize = key.parse().expect("an index");
@@ -215,11 +216,11 @@ fn put(file: &mut Value, pointer: &str, value: Value) {
         Value::Object(entries) => {
             entries.insert(key.to_owned(), value);
         }
-        _ => panic!("{pointer} leads somewhere"),
+        _ => panic!("{pointer} leads nowhere"),
     }
 }
 
-/// A sound file in which a component of a family stands, and where.
+/// Returns a valid file that contains a component of a family, and the pointer to the component.
 fn file_with(family: &Family, component: Value) -> (Value, String) {
     let mut file = whole();
     let pointer = if family.name == ValueComponent::FAMILY.name {
@@ -242,7 +243,7 @@ fn file_with(family: &Family, component: Value) -> (Value, String) {
     (file, pointer)
 }
 
-// --- what is said of a file ---
+// --- the problems of a file ---
 
 fn read(file: &Value) -> Result<Loaded, Problems> {
     parse(&file.to_string(), "grammar.yml")
@@ -273,7 +274,7 @@ fn told(read: &Result<Loaded, Problems>) -> String {
     }
 }
 
-/// The names that a problem says could have been meant.
+/// Returns the names that a problem suggests.
 fn suggested(problem: &Problem) -> Vec<String> {
     let help = problem.help.as_deref().unwrap_or_default();
     let Some(question) = help
@@ -287,7 +288,7 @@ fn suggested(problem: &Problem) -> Vec<String> {
 }
 
 #[test]
-fn every_map_of_the_grammar_stands_in_a_sound_file() {
+fn every_map_of_the_grammar_has_a_valid_file() {
     let places = places();
     for place in &places {
         assert!(
@@ -308,7 +309,8 @@ fn every_map_of_the_grammar_stands_in_a_sound_file() {
 
 // --- misspelt names ---
 
-/// What one wrong letter makes of a name: each letter left out, doubled, swapped with the next, and exchanged.
+/// Returns the misspellings of a name with one wrong letter: each letter removed, doubled, swapped with the next, and
+/// replaced.
 fn misspellings(name: &str) -> BTreeSet<String> {
     let letters: Vec<char> = name.chars().collect();
     let mut made = BTreeSet::new();
@@ -329,7 +331,7 @@ fn misspellings(name: &str) -> BTreeSet<String> {
     made
 }
 
-/// Whether one letter makes a name another: left out, put in, exchanged, or swapped with its neighbour.
+/// Returns whether two names differ in one letter, which is removed, inserted, replaced, or swapped with its neighbour.
 fn is_one_letter_away(one: &str, other: &str) -> bool {
     let (one, other): (Vec<char>, Vec<char>) = (
         one.to_lowercase().chars().collect(),
@@ -346,20 +348,20 @@ fn is_one_letter_away(one: &str, other: &str) -> bool {
         || is_swapped && without(a, 2) == without(b, 2)
 }
 
-/// Puts a key under another name, or beside those that are there, and gives the file.
+/// Returns the file of a place in which a key is renamed, or added with another name if the map does not have it.
 fn misspelt(place: &Place, key: &Key, name: &str) -> Value {
     let mut file = place.file.clone();
     let map = file
         .pointer_mut(&place.pointer)
         .and_then(Value::as_object_mut)
-        .expect("it is a map");
+        .expect("the value is a map");
     let value = map.remove(key.name).unwrap_or_else(|| allowed_at(key));
     map.insert(name.to_owned(), value);
     file
 }
 
 #[test]
-fn a_misspelt_key_is_told_once_with_the_right_one() {
+fn a_misspelt_key_is_reported_once_with_the_right_one() {
     let mut tried = 0;
     for place in places() {
         let with_effect = place
@@ -414,7 +416,7 @@ fn a_misspelt_key_is_told_once_with_the_right_one() {
 }
 
 #[test]
-fn a_misspelt_component_is_told_once_with_the_right_one() {
+fn a_misspelt_component_is_reported_once_with_the_right_one() {
     let mut tried = 0;
     for family in FAMILIES {
         let names: Vec<&str> = family.variants().map(|variant| variant.name).collect();
@@ -427,7 +429,7 @@ fn a_misspelt_component_is_told_once_with_the_right_one() {
                 component["name"] = json!(name);
                 let (file, pointer) = file_with(family, component);
                 let mut files = vec![file.clone()];
-                // The name alone, and arguments of a behaviour beside it.
+                // The component as only a name, and the arguments of a behaviour in its group.
                 let mut alone = file.clone();
                 put(&mut alone, &pointer, json!(name));
                 files.push(alone.clone());
@@ -469,7 +471,7 @@ fn a_misspelt_component_is_told_once_with_the_right_one() {
 }
 
 #[test]
-fn arguments_beside_a_behaviour_are_told_once_with_the_right_one() {
+fn misspelt_arguments_in_a_group_are_reported_once_with_the_right_one() {
     let groups = [
         (BehaviourSpec::FAMILY, MinerGroup::KEYS, "miners"),
         (
@@ -501,7 +503,7 @@ fn arguments_beside_a_behaviour_are_told_once_with_the_right_one() {
                     }
                     let mut file = whole();
                     let mut group = group.clone();
-                    let map = group.as_object_mut().expect("it is a map");
+                    let map = group.as_object_mut().expect("the value is a map");
                     let value = map.remove(key.name).unwrap_or_else(|| allowed_at(key));
                     map.insert(name.clone(), value);
                     file["network"][section] = json!([group]);
@@ -525,7 +527,7 @@ fn arguments_beside_a_behaviour_are_told_once_with_the_right_one() {
 
 // --- values of the wrong type ---
 
-/// Whether a value is of a type that a kind can have, be it in its range or not.
+/// Returns whether a value has a type that a kind allows, regardless of its range.
 fn is_of_type(kind: &Kind, value: &Value) -> bool {
     match kind {
         Kind::Anything => true,
@@ -549,7 +551,7 @@ fn is_of_type(kind: &Kind, value: &Value) -> bool {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_told_once_at_its_place() {
+fn a_value_of_the_wrong_type_is_reported_once_at_its_place() {
     let wrong = [
         json!(true),
         json!(7),
@@ -574,7 +576,7 @@ fn a_value_of_the_wrong_type_is_told_once_at_its_place() {
                 let marked = "the value under test";
                 put(&mut file, &pointer, json!(marked));
                 let text = file.to_string();
-                let column = text.find(marked).expect("it is there");
+                let column = text.find(marked).expect("the file contains the marker");
                 let column = text[..column].chars().count();
                 put(&mut file, &pointer, value.clone());
                 let read = read(&file);
@@ -607,7 +609,7 @@ fn a_value_of_the_wrong_type_is_told_once_at_its_place() {
 
 // --- uids, steps and durations ---
 
-/// Puts a value at each key of a kind in turn, and looks at what is read.
+/// Sets each value at each key of a kind in turn, and calls `look` with the result of reading the file.
 fn at_each(
     is_meant: fn(&Kind) -> bool,
     values: &[Value],
@@ -680,9 +682,9 @@ fn uids_are_written_the_same_everywhere() {
     }
 }
 
-/// The order in which uids are named stays, for draws go by it.
+/// The order of uids is kept, because random draws depend on it.
 #[test]
-fn uids_keep_their_order_and_are_written_briefly() {
+fn uids_keep_their_order_and_are_written_as_ranges() {
     let written = |uids: &str| uids.parse::<mirror_spec::Uids>().map(|uids| uids.to_string());
     assert_eq!(written("0,1,2,5").as_deref(), Ok("0-2,5"));
     assert_eq!(written("5, 0-2").as_deref(), Ok("5,0-2"));
@@ -695,7 +697,7 @@ fn uids_keep_their_order_and_are_written_briefly() {
 }
 
 #[test]
-fn a_map_by_uid_takes_several_uids_at_once() {
+fn a_key_of_a_map_by_uid_may_be_several_uids() {
     let by_uid = |kind: &Kind| matches!(kind, Kind::Either(_, Kind::ByUid(_)));
     at_each(by_uid, &[json!({"0-2,5": 0.5, "3": 1})], |path, _, read| {
         let loaded = read.unwrap_or_else(|problems| panic!("{path}\n{}", problems.plain()));
@@ -723,7 +725,7 @@ fn is_duration(kind: &Kind) -> bool {
 }
 
 #[test]
-fn durations_take_units_or_are_seconds_everywhere() {
+fn durations_have_units_or_are_seconds_everywhere() {
     let same = [
         json!("1s"),
         json!("1000ms"),
@@ -763,7 +765,7 @@ fn durations_take_units_or_are_seconds_everywhere() {
 }
 
 #[test]
-fn steps_say_their_unit_or_are_counts_everywhere() {
+fn steps_have_a_unit_or_are_counts_everywhere() {
     let is_count = |kind: &Kind| matches!(kind, Kind::StepCount(_));
     at_each(
         is_count,
@@ -806,9 +808,9 @@ fn is_count_or_number(kind: &Kind) -> bool {
     matches!(kind, Kind::StepCount(_) | Kind::StepNumber(_))
 }
 
-/// Where a bare number could as well be seconds, the unit must be there, and the message has it.
+/// If a number without a unit could be seconds, the unit is required, and the message contains the correct form.
 #[test]
-fn a_step_without_its_unit_is_told_with_it() {
+fn a_missing_unit_of_a_step_is_reported_with_the_correct_form() {
     let is_step = |kind: &Kind| matches!(kind, Kind::Notation(notation) if notation.example.contains("step"));
     let mut forms = BTreeSet::new();
     at_each(
@@ -836,7 +838,7 @@ fn a_step_without_its_unit_is_told_with_it() {
 // --- switches and whole numbers ---
 
 #[test]
-fn a_switch_is_true_or_false_and_nothing_else() {
+fn a_switch_is_only_true_or_false() {
     let is_switch = |kind: &Kind| matches!(kind, Kind::Bool);
     let wrong = [
         json!(1),
@@ -857,11 +859,12 @@ fn a_switch_is_true_or_false_and_nothing_else() {
     });
 }
 
-/// The chain has its switches as numbers.
+/// The chain represents its switches as numbers.
 #[test]
-fn rules_of_the_chain_that_are_switches_are_ones_and_zeros_there() {
+fn switches_among_hyperparameters_become_ones_and_zeros() {
     let switches = json!({"yuma3_on": true, "commit_reveal_weights_enabled": false, "tempo": 3});
-    let rules: mirror_spec::Hyperparameters = serde_json::from_value(switches).expect("they are rules");
+    let rules: mirror_spec::Hyperparameters =
+        serde_json::from_value(switches).expect("the map contains hyperparameters");
     let given = rules.given();
     let given: Vec<(&str, u64)> = given
         .iter()
@@ -878,7 +881,7 @@ fn rules_of_the_chain_that_are_switches_are_ones_and_zeros_there() {
 }
 
 #[test]
-fn whole_numbers_may_be_written_with_a_point_or_an_exponent() {
+fn whole_numbers_may_have_a_decimal_point_or_an_exponent() {
     let text = |seed: &str| format!("seed: {seed}\ndata: {{id: d, path: builtin}}\n");
     for (written, seed) in [
         ("1e3", 1_000),
@@ -889,7 +892,7 @@ fn whole_numbers_may_be_written_with_a_point_or_an_exponent() {
         let loaded = parse(&text(written), "a.yml").unwrap_or_else(|problems| panic!("{}", problems.plain()));
         assert_eq!(loaded.experiment.seed, seed, "{written}");
     }
-    // Past 2^53 a number with a point may have been rounded.
+    // Above 2^53 a number with a decimal point may have been rounded.
     for written in [
         "1.5",
         "1e-3",
@@ -923,7 +926,7 @@ fn whole_numbers_may_be_written_with_a_point_or_an_exponent() {
     }
     let is_integer = |kind: &Kind| matches!(kind, Kind::Integer(range) if range.contains(&16));
     at_each(is_integer, &[json!(16), json!(16.0)], |path, value, read| {
-        // 16 is too few for the neurons of the file, which is another rule's error.
+        // Another rule rejects 16 as the limit of uids, since the file has more neurons.
         let is_too_few = path.ends_with(".max_allowed_uids") && told(&read).contains("18 neurons");
         assert!(is_too_few || read.is_ok(), "{path}: {value}\n{}", told(&read));
     });
@@ -953,7 +956,7 @@ fn set(file: &Value, path: &str, value: &Value) -> Result<Loaded, Problems> {
     )
 }
 
-/// The path of each key, as an error prints it, sets that key: what the file says otherwise does not matter.
+/// The path of each key, as an error prints it, sets that key regardless of the rest of the file.
 #[test]
 fn each_key_is_set_by_the_path_that_errors_print() {
     let mut tried = 0;
@@ -983,7 +986,10 @@ fn each_key_is_set_by_the_path_that_errors_print() {
                 let [problem] = errors[..] else {
                     panic!("{path}: {wrong}\n{}", told(&read))
                 };
-                let (_, message) = problem.message.split_once(": ").expect("it names the override");
+                let (_, message) = problem
+                    .message
+                    .split_once(": ")
+                    .expect("the message names the override");
                 let printed = message.split('`').find(|printed| printed.starts_with(&path));
                 assert!(printed.is_some(), "{path}\n{}", told(&read));
             }
@@ -994,7 +1000,7 @@ fn each_key_is_set_by_the_path_that_errors_print() {
 }
 
 #[test]
-fn a_path_that_does_not_exist_is_told_once_with_the_nearest_key() {
+fn an_unknown_path_is_reported_once_with_the_nearest_key() {
     let mut tried = 0;
     for place in places() {
         for key in place
@@ -1032,9 +1038,9 @@ fn a_path_that_does_not_exist_is_told_once_with_the_nearest_key() {
     assert!(tried > 5_000, "{tried}");
 }
 
-/// Arguments can be set where the file has a component by its name alone, or a behaviour's arguments beside its name.
+/// Arguments can be set if the file contains only the name of a component, or a behaviour's arguments in its group.
 #[test]
-fn arguments_are_set_however_the_file_writes_the_component() {
+fn arguments_can_be_set_in_every_form_of_a_component() {
     let mut file = whole();
     file["model"]["gating_model"] = json!("RandomGatingModel");
     file["network"]["miners"] = json!([
@@ -1068,28 +1074,28 @@ fn arguments_are_set_however_the_file_writes_the_component() {
 }
 
 #[test]
-fn paths_that_lead_nowhere_are_told() {
+fn paths_that_lead_nowhere_are_errors() {
     for (path, words) in [
         (
             "network.miners[0].latency",
-            "`network.miners` is a list of 0, which has no item `0`",
+            "`network.miners` is a list of length 0 and has no item `0`",
         ),
-        ("network.stakes[0]", "`network.stakes` is nothing and not a list"),
+        ("network.stakes[0]", "`network.stakes` is `null`, not a list"),
         (
             "network.validators[0]",
-            "`network.validators` is the number 2 and not a list",
+            "`network.validators` is the number 2, not a list",
         ),
         (
             "network.miners[x].latency",
-            "`[x]` in the path is not the number of an item",
+            "`[x]` in the path is not a list index in brackets",
         ),
         (
             "network.miners[0",
-            "`[0` in the path is not the number of an item",
+            "`[0` in the path is not a list index in brackets",
         ),
         (
             "network.miners[0]x",
-            "`x` in the path is not the number of an item",
+            "`x` in the path is not a list index in brackets",
         ),
         ("[0]", "the path has an empty part"),
         ("network..validators", "the path has an empty part"),

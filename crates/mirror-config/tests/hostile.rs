@@ -1,4 +1,4 @@
-//! Text that means harm: every one is refused or read, none panics, none grows beyond its bounds.
+//! Tests of malicious input: every text is either read or rejected, without a panic and within bounds.
 
 use mirror_config::{parse, parse_with, to_yaml};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ const SAMPLE: &str = include_str!("../../../configs/quickstart.yml");
 
 #[track_caller]
 fn refused(text: &str, word: &str) {
-    let problems = parse(text, "hostile.yml").expect_err("it is refused");
+    let problems = parse(text, "hostile.yml").expect_err("the text is rejected");
     assert!(problems.plain().contains(word), "{}", problems.plain());
     assert!(!problems.graphical().is_empty());
     assert!(problems.problems.len() <= 101);
@@ -18,14 +18,14 @@ fn nesting_is_bounded() {
     refused(&format!("model: {}", "[".repeat(60_000)), "");
     refused(
         &format!("model: {}{}", "[".repeat(100), "]".repeat(100)),
-        "inside each other",
+        "levels deep",
     );
     refused(
         &format!("model: {}{}", "{a: ".repeat(100), "}".repeat(100)),
-        "inside each other",
+        "levels deep",
     );
     let steps: String = (0..1_000).map(|depth| " ".repeat(depth) + "a:\n").collect();
-    refused(&steps, "inside each other");
+    refused(&steps, "levels deep");
     refused(&format!("model:\n{}", "- ".repeat(10_000)), "");
 }
 
@@ -41,7 +41,7 @@ fn aliases_are_counted_at_each_use() {
 
 #[test]
 fn size_is_bounded() {
-    refused(&"#\n".repeat(3 << 20), "an experiment has at most");
+    refused(&"#\n".repeat(3 << 20), "an experiment may have at most");
     refused(&format!("model: {}", "x".repeat(70_000)), "bytes");
     refused(&"- 1\n".repeat(500_000), "more than 200000 values");
     let keys: String = (0..50_000).map(|key| key.to_string() + ": 1\n").collect();
@@ -49,7 +49,7 @@ fn size_is_bounded() {
     refused(&format!("analysis: {{plot: {{{}: 3}}}}", "y".repeat(60_000)), "");
 }
 
-/// Names that are near to known ones cost no more than others, and neither do sets of very many uids.
+/// Names that are similar to known ones, and sets of very many uids, do not take longer than others.
 #[test]
 fn misspelt_names_and_sets_of_uids_are_bounded() {
     let near = |key: &str, count: u32| -> String {
@@ -79,7 +79,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn changed_files_are_read_or_refused(
+    fn changed_files_are_read_or_rejected(
         cuts in prop::collection::vec((0..SAMPLE.len(), 0..40_usize, "[-\\[\\]{}:,#&*!|>'\"%@` \n\tx0-9.~é]{0,8}"), 1..6)
     ) {
         let mut text: Vec<char> = SAMPLE.chars().collect();
@@ -91,7 +91,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         match parse(&text, "changed.yml") {
             Ok(loaded) => {
-                let again = parse(&to_yaml(&loaded.experiment), "again.yml").expect("a resolved file is sound");
+                let again = parse(&to_yaml(&loaded.experiment), "again.yml").expect("a resolved file is valid");
                 prop_assert_eq!(again.experiment, loaded.experiment);
             }
             Err(problems) => {
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in "\\PC{0,200}|[-\\[\\]{}:,#&*!|>'\"%@` \n\ta-c0-2~]{0,200}") {
+    fn any_text_is_read_or_rejected(text in "\\PC{0,200}|[-\\[\\]{}:,#&*!|>'\"%@` \n\ta-c0-2~]{0,200}") {
         if let Err(problems) = parse(&text, "any.yml") {
             prop_assert!(problems.has_errors());
             prop_assert!(!problems.graphical().is_empty());
@@ -113,21 +113,21 @@ proptest! {
     }
 
     #[test]
-    fn any_override_is_taken_or_refused(path in "[a-z_.0]{0,30}", value in "\\PC{0,40}") {
+    fn any_override_is_applied_or_rejected(path in "[a-z_.0]{0,30}", value in "\\PC{0,40}") {
         if let Err(problems) = parse_with(SAMPLE, "a.yml", &[(path, value)]) {
             prop_assert!(problems.has_errors());
         }
     }
 
-    /// Names of all kinds come back as they were: what YAML could take for a number or a truth is quoted.
+    /// Strings survive being written and read again: those that YAML would parse as a number or a boolean are quoted.
     #[test]
-    fn texts_survive_a_resolved_file(id in "[-0-9a-fxo+._eEnuly~ :#']{1,12}|true|007|1_0|0x1F|\\PC{1,12}") {
-        let mut experiment = parse(SAMPLE, "a.yml").expect("the quick start is sound").experiment;
+    fn strings_survive_a_resolved_file(id in "[-0-9a-fxo+._eEnuly~ :#']{1,12}|true|007|1_0|0x1F|\\PC{1,12}") {
+        let mut experiment = parse(SAMPLE, "a.yml").expect("the quick start is valid").experiment;
         if let Some(query) = &mut experiment.query {
             query.id.clone_from(&id);
         }
         experiment.analysis = None;
-        let again = parse(&to_yaml(&experiment), "again.yml").expect("a resolved file is sound");
+        let again = parse(&to_yaml(&experiment), "again.yml").expect("a resolved file is valid");
         prop_assert_eq!(again.experiment, experiment);
     }
 }

@@ -1,11 +1,11 @@
-//! The reference of the experiment file says what the declarations say.
+//! Tests that the reference of the experiment file matches the declared keys.
 
 use mirror_config::{parse, reference};
 
 const REFERENCE: &str = include_str!("../../../docs/experiment-file.md");
 
 #[test]
-fn the_page_is_what_the_declarations_make_of_it() {
+fn the_page_matches_the_declared_keys() {
     let updated = reference::update(REFERENCE).expect("every marker names a part");
     assert!(
         updated == REFERENCE,
@@ -14,11 +14,13 @@ fn the_page_is_what_the_declarations_make_of_it() {
 }
 
 #[test]
-fn a_part_that_is_missing_or_named_wrongly_is_told() {
+fn a_missing_or_unknown_part_is_an_error() {
     let (before, part) = REFERENCE
         .split_once("<!-- keys of model.neuron -->\n")
-        .expect("the page has it");
-    let (_, after) = part.split_once("<!-- end -->\n").expect("it ends");
+        .expect("the page has this part");
+    let (_, after) = part
+        .split_once("<!-- end -->\n")
+        .expect("the part has an end marker");
     let told = reference::update(&[before, after].concat()).expect_err("a table is missing");
     assert!(told.contains("model.neuron"), "{told}");
     let unknown = REFERENCE.replace("keys of model.neuron", "keys of model.neurone");
@@ -30,10 +32,10 @@ fn a_part_that_is_missing_or_named_wrongly_is_told() {
 }
 
 #[test]
-fn the_examples_are_sound() {
+fn the_examples_are_valid() {
     let mut examples = 0;
     for block in REFERENCE.split("```yaml\n").skip(1) {
-        let (example, _) = block.split_once("```").expect("a block that is opened is closed");
+        let (example, _) = block.split_once("```").expect("every code block is closed");
         if let Err(problems) = parse(example, "docs/experiment-file.md") {
             panic!("{}\n{example}", problems.plain());
         }

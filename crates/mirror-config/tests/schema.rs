@@ -1,11 +1,11 @@
-//! The types take what the tables of keys allow: every component, every default, both ends of every range.
+//! Tests that the types accept what the declared keys allow: every component, every default, both ends of every range.
 
 use mirror_config::{example, json_schema, parse, placed, to_yaml};
 use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need, Property, Variant};
 use mirror_spec::{Experiment, FAMILIES};
 use serde_json::{Map, Value, json};
 
-/// Values that a kind allows: where it has ends, both of them. Each is one that the other rules of a file take as well.
+/// Returns values that a kind allows, including both ends of a range. The other rules of a file accept each of them.
 fn allowed(kind: &Kind) -> Vec<Value> {
     match kind {
         Kind::Bool => vec![json!(true), json!(false)],
@@ -40,7 +40,8 @@ fn integer(integer: i128) -> Value {
     natural.unwrap_or_else(|_| i64::try_from(integer).map(Value::from).expect("64 bits"))
 }
 
-/// A map with its required keys alone, and for each key and each value that it allows one with that besides.
+/// Returns a map with only the required keys, and for each key and each of its allowed values a map that also contains
+/// it.
 fn maps(keys: &'static Keys) -> Vec<Value> {
     let is_required = |key: &&Key| matches!(key.need, Need::Required);
     let required = keys.iter().filter(is_required);
@@ -63,7 +64,7 @@ fn component(variant: &'static Variant) -> Vec<Value> {
     maps(variant.args).into_iter().map(with).collect()
 }
 
-/// A file in which this stands at its family's place; with so many miners that nobody named is missing.
+/// Returns a file that contains the component at the place of its family, with enough miners for its uids.
 fn file_with(family: &Family, component: &Value) -> Value {
     let mut file = json!({
         "model": {
@@ -78,12 +79,12 @@ fn file_with(family: &Family, component: &Value) -> Value {
         "analysis": {"requires": ["q"]},
     });
     let component = serde_yaml::to_value(component).expect("JSON is YAML");
-    let part = serde_json::to_value(placed(family, component)).expect("the keys are texts");
+    let part = serde_json::to_value(placed(family, component)).expect("the keys are strings");
     merge(&mut file, part);
     file
 }
 
-/// Puts the entries of `part` into `file`, in place of those that are there.
+/// Copies the entries of `part` into `file` and replaces those that exist.
 fn merge(file: &mut Value, part: Value) {
     match (file, part) {
         (Value::Object(file), Value::Object(part)) => {
@@ -95,7 +96,7 @@ fn merge(file: &mut Value, part: Value) {
     }
 }
 
-/// The example of every component, as `mirror components NAME` prints it, is valid where it stands.
+/// The example of every component, as `mirror components NAME` prints it, is valid at its place in a file.
 #[test]
 fn every_example_is_valid() {
     for family in FAMILIES {
@@ -111,14 +112,14 @@ fn every_example_is_valid() {
     }
 }
 
-/// Whether a message comes from a rule between keys that refuses the value whatever else the file contains: more
-/// outputs than uids asked, fewer than miners, or hyperparameters that contradict each other.
+/// Returns whether a message comes from a rule between keys that rejects the value because of the rest of the file: too
+/// many or too few uids, or hyperparameters that contradict each other.
 fn is_told_by_a_rule(told: &str) -> bool {
     [
         "but the network has",
         "is outside the network",
         "are too many",
-        "does not say how many rows",
+        "has no number of rows",
         "less than `p50`",
         "its rules allow",
         "no chain can start",
@@ -128,7 +129,7 @@ fn is_told_by_a_rule(told: &str) -> bool {
 }
 
 #[test]
-fn the_types_take_every_value_that_a_key_allows() {
+fn the_types_accept_every_value_that_a_key_allows() {
     let mut tried = 0;
     for family in FAMILIES {
         for variant in family.variants() {
@@ -142,7 +143,7 @@ fn the_types_take_every_value_that_a_key_allows() {
                 let again = to_yaml(&loaded.experiment);
                 let again = parse(&again, "again").unwrap_or_else(|problems| panic!("{}", problems.plain()));
                 assert_eq!(again.experiment, loaded.experiment);
-                let planned = format!("{} cannot run yet", variant.name);
+                let planned = format!("`{}` is planned and not available in this version", variant.name);
                 let told = again.warnings.plain();
                 assert_eq!(told.contains(&planned), variant.has(Property::Planned), "{told}");
                 assert!(!told.contains("it is ignored"), "{told}");
@@ -154,7 +155,7 @@ fn the_types_take_every_value_that_a_key_allows() {
 }
 
 #[test]
-fn the_sections_take_every_value_that_a_key_allows() {
+fn the_sections_accept_every_value_that_a_key_allows() {
     for (section, keys) in sections() {
         for map in maps(keys) {
             let mut file = file_with(mirror_spec::Method::FAMILY, &json!("train"));
@@ -162,7 +163,7 @@ fn the_sections_take_every_value_that_a_key_allows() {
             file["analysis"] = Value::Null;
             let place = file[section].as_object_mut().expect("every section is a map");
             place.extend(entries);
-            // Beside a metagraph the number of miners is not known; beside a query, faults need steps.
+            // The number of miners is unknown with a metagraph, and faults need a number of steps with a query.
             if let Err(problems) = parse(&file.to_string(), section) {
                 let told = problems.plain();
                 assert!(
@@ -174,13 +175,13 @@ fn the_sections_take_every_value_that_a_key_allows() {
     }
 }
 
-/// The sections of a file that are maps, with their keys.
+/// Returns the sections of a file that are maps, with their keys.
 fn sections() -> impl Iterator<Item = (&'static str, &'static Keys)> {
     let sections = Experiment::KEYS.iter().filter_map(|key| match key.kind {
         Kind::Table(keys) => Some((key.name, keys)),
         _ => None,
     });
-    // What an analysis names must be there.
+    // The names in an analysis must exist.
     sections.filter(|(name, _)| *name != "analysis")
 }
 
@@ -189,12 +190,12 @@ fn names_are_unique_and_documented() {
     fn walk(keys: &'static Keys) {
         let mut names = Vec::new();
         for key in keys.iter() {
-            assert!(!names.contains(&key.name), "{} twice", key.name);
+            assert!(!names.contains(&key.name), "{} is declared twice", key.name);
             names.push(key.name);
             let is_ignored = matches!(key.need, Need::Ignored(_));
             assert!(
                 is_ignored || key.doc.summary().ends_with('.'),
-                "{} is described",
+                "{} has no description",
                 key.name
             );
             walk_kind(&key.kind);
@@ -213,7 +214,7 @@ fn names_are_unique_and_documented() {
         for variant in family.variants() {
             assert!(
                 variant.doc.summary().ends_with('.'),
-                "{} is described",
+                "{} has no description",
                 variant.name
             );
             walk(variant.args);
@@ -222,7 +223,7 @@ fn names_are_unique_and_documented() {
 }
 
 #[test]
-fn the_json_schema_knows_sections_ranges_and_components() {
+fn the_json_schema_contains_sections_ranges_and_components() {
     let schema = json_schema();
     let model = &schema["properties"]["model"];
     assert_eq!(schema["additionalProperties"], false);
@@ -249,7 +250,7 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
     let max_iter = &method.expect("there are methods")["variants"][0]["args"][0];
     assert_eq!(
         max_iter["kind"],
-        "a number of steps as `20 steps` or `20`, 1 to 1000000000"
+        "a number of steps such as `20 steps` or `20`, from 1 to 1000000000"
     );
     assert_eq!(max_iter["need"]["default"], 1);
 }

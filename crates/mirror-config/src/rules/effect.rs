@@ -1,9 +1,9 @@
-//! What a sound file says without effect.
+//! Warnings of settings without effect in a file without errors.
 //!
-//! A parameter that was never applied looks like one that does not help. So a warning says which setting it is, that it
-//! has no effect in this file, why, and what to do. The parts are a file a subject: [`unread`] is of keys that nothing
-//! reads, here or anywhere; [`chain`] of the chain's rules; [`groups`] of miners and validators that behave; [`timing`]
-//! of what does not happen before a deadline or before the last step.
+//! A parameter that is never applied looks like one that does not help. A warning therefore names the setting, the
+//! reason why it has no effect in this file, and a remedy. The module [`unread`] covers keys that are not read,
+//! [`chain`] the hyperparameters of the chain, [`groups`] the behaviours of miners and validators, and [`timing`]
+//! events that do not happen before a deadline or before the last step.
 
 mod chain;
 mod groups;
@@ -18,13 +18,14 @@ use crate::problem::Finding;
 /// A file without errors.
 #[derive(Clone, Copy)]
 struct Sound<'a> {
-    /// What it says.
+    /// The experiment.
     experiment: &'a Experiment,
-    /// Where it says so.
+    /// The tree of the file, with positions.
     file: Walked<'a>,
 }
 
-/// Finds what a file without errors says without effect, and rules of its chain that contradict each other.
+/// Reports the settings without effect of a file without errors, and hyperparameters of its chain that contradict each
+/// other.
 pub(crate) fn check(experiment: &Experiment, file: Walked<'_>, found: &mut Vec<Finding>) {
     let sound = Sound { experiment, file };
     unread::check(sound, found);
@@ -34,7 +35,8 @@ pub(crate) fn check(experiment: &Experiment, file: Walked<'_>, found: &mut Vec<F
 }
 
 impl Sound<'_> {
-    /// The steps of the query. `None` without a query, and where they are as many as the data has rows.
+    /// Returns the number of steps of the query. `None` without a query, and if it depends on the number of rows of the
+    /// data.
     fn steps(&self) -> Option<u64> {
         let query = self.experiment.query.as_ref()?;
         if let Method::Train(args) = &query.method {
@@ -46,7 +48,7 @@ impl Sound<'_> {
         }
     }
 
-    /// The number of miners. `None` where a metagraph says it.
+    /// Returns the number of miners. `None` without a model, and if it comes from a metagraph.
     fn miners(&self) -> Option<u32> {
         let model = self.experiment.model.as_ref()?;
         let from_file = self.experiment.network.metagraph.is_none();
@@ -54,7 +56,7 @@ impl Sound<'_> {
     }
 }
 
-/// Warns of a key that has no effect, if it is written.
+/// Warns that a key has no effect, if it is written in the file.
 fn warn<T>(place: Place<'_, T>, path: &str, why: &str, help: &str, found: &mut Vec<Finding>) {
     if is_written(place) {
         let message = format!("`{path}` has no effect: {why}");

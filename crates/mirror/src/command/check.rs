@@ -1,5 +1,5 @@
-//! `mirror check`: every problem of an experiment file at once, with the data, models and runs that it names, as far as
-//! they are on this machine.
+//! `mirror check`: reports every problem of an experiment file, and of the data, models and runs that it names if they
+//! are on this machine.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::expectations;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// The experiment file
+    /// Path of the experiment file
     file: PathBuf,
     #[command(flatten)]
     runs_dir: RunsDir,
@@ -30,13 +30,16 @@ pub(super) struct CheckArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct Overrides {
-    /// Sets a value of the file, as in `query.method.args.max_iter=50`; may be given again
+    /// Sets a value of the file, such as `query.method.args.max_iter=50`; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
 }
 
 impl Overrides {
-    /// Reads the file, puts the settings into it and checks the result.
+    /// Reads the file, applies the settings and checks the result.
+    ///
+    /// # Errors
+    /// Returns every problem of the file if one of them is an error.
     pub(super) fn load(&self, file: &std::path::Path) -> Result<Loaded, Problems> {
         load_with(file, &self.settings)
     }
@@ -45,7 +48,7 @@ impl Overrides {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (path, value) = text
         .split_once('=')
-        .ok_or("expected PATH=VALUE, as in network.validators=3")?;
+        .ok_or("expected PATH=VALUE, such as network.validators=3")?;
     Ok((path.to_owned(), value.to_owned()))
 }
 
@@ -91,7 +94,7 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
 struct Checked {
     #[serde(flatten)]
     problems: Problems,
-    /// What could not be looked at, a sentence each.
+    /// Description of each item that could not be checked.
     not_checked: Vec<String>,
 }
 
@@ -106,7 +109,7 @@ impl Checked {
         self.problems.problems.extend(messages.into_iter().map(error));
     }
 
-    /// Has the SQL of expectations parsed and its tables and columns looked up, where there is DuckDB.
+    /// Checks the SQL of the expectations, with its tables and columns, if DuckDB is installed.
     fn check_expectations(&mut self, expected: &[Expectation]) -> anyhow::Result<()> {
         if expected.is_empty() {
             return Ok(());
@@ -133,7 +136,8 @@ impl Checked {
     }
 }
 
-/// Why the runs cannot be read whose reports an analysis makes again. With a query it makes none.
+/// Returns an error message for each run in `analysis.requires` that cannot be read. Returns none if the file has a
+/// query, because the analysis then does not read the runs.
 fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
     let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) else {
         return Vec::new();
@@ -149,7 +153,7 @@ fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
     analysis.requires.iter().filter_map(failed).collect()
 }
 
-/// What a run of the experiment is made of: `2 validators, 16 miners, 100 steps`.
+/// Returns the size of a run of the experiment: `2 validators, 16 miners, 100 steps`.
 fn summary(experiment: &Experiment, looked: &Looked) -> String {
     let mut parts: Vec<(u64, &str)> = Vec::new();
     if experiment.model.is_some() {
@@ -185,7 +189,7 @@ fn summary(experiment: &Experiment, looked: &Looked) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// Shows problems on standard error, drawn on a terminal and plain elsewhere.
+/// Prints problems to standard error: with graphics on a terminal, as plain text otherwise.
 pub(super) fn show(problems: &Problems) {
     if problems.problems.is_empty() {
         return;

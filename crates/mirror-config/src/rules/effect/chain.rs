@@ -1,4 +1,4 @@
-//! The rules of the chain: which have no effect beside the others or in any run, and under which no weights ever count.
+//! Hyperparameters of the chain that have no effect, and combinations with which no weights ever count.
 
 use mirror_chain::{Block, Hyperparameters, RevealPeriod, RuleSet, SETTLING_BLOCKS, Unused, next_epoch};
 use mirror_spec::{
@@ -13,10 +13,10 @@ use crate::tree::Origin;
 /// Rao in a TAO.
 const RAO: f64 = 1e9;
 
-/// Settings of weights that are looked at. Where none of so many counts, nothing is said.
+/// Maximum number of weight settings that are examined. If there are more, no warning is given.
 const LOOKED_AT: u64 = 10_000;
 
-/// Rules that are read when a neuron registers, or when somebody moves stake. No node of a run does either.
+/// Hyperparameters that are read only when a neuron registers or stake is moved. No node of a run does either.
 const OF_CALLS_FROM_OUTSIDE: [&str; 16] = [
     "tx_rate_limit",
     "nominator_min_required_stake",
@@ -51,7 +51,7 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     let changed = network.changed_hyperparameters(chain);
     let changed = changed.iter().map(|(name, &value)| (name.as_str(), value));
-    // Each number is in the range of its key, which is the chain's.
+    // Every number is in the range of its key, which is the range that the chain accepts.
     let Ok(rules) = preset.with_all(changed) else {
         return;
     };
@@ -66,24 +66,24 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
     of_chain.unused(found);
     if let Some(Nothing { origin, cause, help }) = of_chain.nothing_counts() {
-        let message = format!("{cause}: no weights ever count, and epochs pay by stake alone");
+        let message = format!("{cause}: no weights ever count, and emission depends on stake alone");
         found.push(Finding::warning(origin, message).with_help(help));
     } else if let Some(Nothing { origin, cause, help }) = of_chain.nobody_is_paid() {
-        let message = format!("{cause}: nobody is ever paid");
+        let message = format!("{cause}: no neuron ever receives emission");
         found.push(Finding::warning(origin, message).with_help(help));
     }
 }
 
-/// The chain of a file that the run starts.
+/// The chain that a run of the file starts.
 struct OfChain<'a> {
     sound: Sound<'a>,
     model: &'a Model,
     chain: &'a DummySubtensorArgs,
-    /// Those of the preset, with what the file changes.
+    /// Hyperparameters of the preset with the changes of the file.
     rules: &'a Hyperparameters,
 }
 
-/// Why nothing that validators say counts, or nobody is paid.
+/// The reason why no weights count or no emission is paid.
 struct Nothing {
     origin: Origin,
     cause: String,
@@ -91,7 +91,7 @@ struct Nothing {
 }
 
 impl OfChain<'_> {
-    /// Rules by which no chain can start. Returns whether there were any.
+    /// Reports hyperparameters with which no chain can start. Returns whether there are any.
     fn contradictions(&self, found: &mut Vec<Finding>) -> bool {
         let rules = self.rules;
         let pairs = [
@@ -107,10 +107,11 @@ impl OfChain<'_> {
         for (low, least, high, most) in pairs {
             if least > most {
                 let message = format!(
-                    "the hyperparameter `{low}` is {least}, above `{high}`, which is {most}: no chain can start"
+                    "the hyperparameter `{low}` is {least}, which is above `{high}` ({most}), so no chain can start"
                 );
-                let help =
-                    format!("set both, with `{low}` at most `{high}`; the preset gives those left out");
+                let help = format!(
+                    "set `{low}` to at most `{high}`; a hyperparameter that is not set has the value of the preset"
+                );
                 let is_set = |name: &&&str| {
                     self.sound
                         .experiment
@@ -131,36 +132,36 @@ impl OfChain<'_> {
             return false;
         };
         let message =
-            format!("the subnet has {neurons} neurons, and its rules allow {most} (`max_allowed_uids`)");
+            format!("the subnet has {neurons} neurons, but its rules allow {most} (`max_allowed_uids`)");
         let help = format!(
-            "set `network.hyperparameters.max_allowed_uids` to {neurons} or more, or take fewer miners"
+            "set `network.hyperparameters.max_allowed_uids` to {neurons} or more, or use fewer miners"
         );
         found.push(Finding::error(self.blame("max_allowed_uids"), message).with_help(help));
         true
     }
 
-    /// Rules that the file changes without effect.
+    /// Warns of hyperparameters that the file sets without effect.
     fn unused(&self, found: &mut Vec<Finding>) {
         let preset = self.sound.experiment.network.chain.word();
         for name in self.sound.experiment.network.hyperparameters.given().keys() {
             let (why, help) = match self.rules.unused(name) {
                 Some(Unused::ReadBy(RuleSet::Today)) => (
-                    format!("only the rules of `today` read it, and `network.chain` is `{preset}`"),
-                    "write `chain: today`, or leave it out".to_owned(),
+                    format!("only the rules of `today` read it, but `network.chain` is `{preset}`"),
+                    "write `chain: today`, or remove it".to_owned(),
                 ),
                 Some(Unused::ReadBy(RuleSet::Classic)) => (
                     format!(
-                        "only the rules of `small` and `classic` read it, and `network.chain` is `{preset}`"
+                        "only the rules of `small` and `classic` read it, but `network.chain` is `{preset}`"
                     ),
-                    "set `activity_cutoff_factor` instead, or leave it out".to_owned(),
+                    "set `activity_cutoff_factor` instead, or remove it".to_owned(),
                 ),
                 Some(Unused::Needs(other)) => (
                     format!("it is read only if `{other}` is true"),
-                    format!("set `{other}: true`, or leave it out"),
+                    format!("set `{other}: true`, or remove it"),
                 ),
                 None if self.is_for_calls_from_outside(name) => (
                     "no node of a run registers or moves stake".to_owned(),
-                    "leave it out, unless you send calls to the chain of the run yourself".to_owned(),
+                    "remove it, unless you send transactions to the chain of the run yourself".to_owned(),
                 ),
                 None => continue,
             };
@@ -190,12 +191,13 @@ impl OfChain<'_> {
         OF_CALLS_FROM_OUTSIDE.contains(&name) && !is_read_by_a_node
     }
 
-    /// Neurons of the subnet. `None` where a metagraph says it.
+    /// Returns the number of neurons of the subnet. `None` if it comes from a metagraph.
     fn neurons(&self) -> Option<u32> {
         Some(self.sound.miners()? + self.sound.experiment.network.validators)
     }
 
-    /// Where a rule is changed; where the preset was named that has it; else where the steps are counted.
+    /// Returns the place to report for a hyperparameter: where the file sets it, else where it names the preset, else
+    /// where it sets the number of steps.
     fn blame(&self, name: &str) -> Origin {
         let network = self.sound.file.resolved.network();
         let changed = network.hyperparameters().node().and_then(|node| node.entry(name));
@@ -221,7 +223,7 @@ impl OfChain<'_> {
         if self.rules.tempo == 0 {
             return Some(Nothing {
                 origin: self.blame("tempo"),
-                cause: "with a `tempo` of 0 no epoch ever comes".to_owned(),
+                cause: "with a `tempo` of 0 there are no epochs".to_owned(),
                 help: "set `tempo` to 1 or more".to_owned(),
             });
         }
@@ -229,7 +231,7 @@ impl OfChain<'_> {
             return Some(Nothing {
                 origin: origin(file.network().stakes()),
                 cause: "no validator has any stake".to_owned(),
-                help: "give one of `network.stakes` more than 0".to_owned(),
+                help: "set at least one of `network.stakes` to more than 0".to_owned(),
             });
         }
         let schedule = self.schedule()?;
@@ -238,15 +240,15 @@ impl OfChain<'_> {
         (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| Nothing {
             origin: self.blame("tempo"),
             cause: format!(
-                "the first epoch comes with block {comes}, and the run ends with block {last}, as {} steps take a block \
+                "the first epoch is in block {comes}, but the run ends with block {last}, with {} steps of one block \
                  each",
                 schedule.steps
             ),
-            help: "set a smaller `tempo`, or make more steps".to_owned(),
+            help: "set a smaller `tempo`, or run more steps".to_owned(),
         })
     }
 
-    /// TAO behind each validator.
+    /// Returns the stake of each validator with that of its nominators, in TAO.
     fn stakes(&self) -> impl Iterator<Item = f64> {
         let network = &self.sound.experiment.network;
         let delegated: f64 = self.chain.delegated.values().sum();
@@ -256,7 +258,7 @@ impl OfChain<'_> {
         })
     }
 
-    /// Why no weights of any validator count, if none do.
+    /// Returns the reason why no weights of any validator count. `None` if some do, or if no emission is paid at all.
     fn nothing_counts(&self) -> Option<Nothing> {
         self.sound.experiment.query.as_ref()?;
         if self.nobody_is_paid().is_some() {
@@ -266,7 +268,7 @@ impl OfChain<'_> {
             .or_else(|| self.schedule()?.nothing_counts())
     }
 
-    /// What makes the chain refuse all weights, whenever they are set.
+    /// Returns the reason why the chain rejects all weights at any time. `None` if there is none.
     fn refused_whatever_they_are(&self) -> Option<Nothing> {
         let rules = self.rules;
         let key = self.model.neuron.version_key;
@@ -275,7 +277,7 @@ impl OfChain<'_> {
             return Some(Nothing {
                 origin: self.blame("weights_version_key"),
                 cause: format!(
-                    "validators set weights with the version key {key}, and the chain takes {least} or more \
+                    "validators set weights with the version key {key}, but the chain requires {least} or more \
                      (`weights_version_key`)"
                 ),
                 help: format!("set `model.neuron.version_key` to {least} or more"),
@@ -287,7 +289,7 @@ impl OfChain<'_> {
             return Some(Nothing {
                 origin: self.blame("min_allowed_weights"),
                 cause: format!(
-                    "the chain takes {least} weights or more at once (`min_allowed_weights`), and the network has \
+                    "the chain requires {least} weights or more in a call (`min_allowed_weights`), but the network has \
                      {neurons} neurons"
                 ),
                 help: format!("set `network.hyperparameters.min_allowed_weights` to {neurons} or less"),
@@ -299,8 +301,8 @@ impl OfChain<'_> {
             return Some(Nothing {
                 origin: self.blame("max_weight_limit"),
                 cause: format!(
-                    "a weight is at most {limit} of 65,535 of those set together (`max_weight_limit`), and the largest \
-                     of {neurons} is at least {needed}"
+                    "a weight is at most {limit} of 65,535 parts of all weights (`max_weight_limit`), but the \
+                     largest of {neurons} weights is at least {needed}"
                 ),
                 help: format!("set `network.hyperparameters.max_weight_limit` to {needed} or more"),
             });
@@ -311,7 +313,7 @@ impl OfChain<'_> {
             return Some(Nothing {
                 origin: self.blame("stake_threshold"),
                 cause: format!(
-                    "no validator has more than {most} TAO of stake, and who has less than {threshold} TAO cannot set \
+                    "no validator has more than {most} TAO of stake, but a validator needs {threshold} TAO to set \
                      weights (`stake_threshold`, in rao)"
                 ),
                 help: "set a smaller `stake_threshold`, or larger `network.stakes`".to_owned(),
@@ -320,8 +322,8 @@ impl OfChain<'_> {
         None
     }
 
-    /// When what happens. `None` where that is not known before the run: by the clock, without a number of steps, and
-    /// where the subnet starts from a metagraph, whose weights count from the first block.
+    /// Returns the blocks of the run. `None` if they are not known before the run: if blocks close by the clock, if the
+    /// number of steps is unknown, or if the subnet starts from a metagraph, whose weights count from the first block.
     fn schedule(&self) -> Option<Schedule<'_>> {
         self.sound.miners()?;
         if self.sound.experiment.network.block_time != BlockTime::PerStep {
@@ -346,24 +348,24 @@ struct Schedule<'a> {
     first: u64,
     netuid: u16,
     steps: u64,
-    /// Blocks between two settings of weights by a validator.
+    /// Number of blocks between two settings of weights by a validator.
     interval: u64,
 }
 
-/// Why a setting of weights does not count.
+/// The reason why a setting of weights does not count.
 enum Lost {
-    /// The chain still waits for its rate limit.
+    /// The rate limit of the chain rejects it.
     TooSoon { block: u64, last_update: u64 },
-    /// Its validator has no permit any more.
+    /// Its validator has lost its permit.
     NoPermit { block: u64, epoch: u64 },
-    /// It was committed to, and the run ends before it is revealed.
+    /// It is a commitment, and the run ends before the weights are revealed.
     RevealedTooLate { block: u64, reveal: u64 },
-    /// Its validator does not count at the next epoch.
+    /// Its validator is inactive at the next epoch.
     Inactive { epoch: u64, age: u64 },
 }
 
 impl Schedule<'_> {
-    /// The block that closes when the queries have ended, in which the last weights apply.
+    /// Returns the block that closes after the last step, in which the last weights are applied.
     fn last_of_steps(&self) -> u64 {
         self.first.saturating_add(self.steps).saturating_add(1)
     }
@@ -378,10 +380,10 @@ impl Schedule<'_> {
             return Some(Nothing {
                 origin: self.interval_place(),
                 cause: format!(
-                    "validators set weights every {interval} blocks, and the query has {steps} steps of a block each"
+                    "validators set weights every {interval} blocks, but the query has {steps} steps of one block each"
                 ),
                 help: format!(
-                    "make {interval} steps or more, or let them set weights every {steps} blocks or fewer"
+                    "run {interval} steps or more, or have validators set weights every {steps} blocks or more often"
                 ),
             });
         }
@@ -399,7 +401,10 @@ impl Schedule<'_> {
             .map(|lost| self.explained(&lost))
     }
 
-    /// What becomes of weights that are set, or committed to, in a block.
+    /// Returns whether weights that are set or committed in `block` count.
+    ///
+    /// # Errors
+    /// Returns the reason why they do not count.
     fn setting(&self, block: u64, last_update: &mut u64) -> Result<(), Lost> {
         let rules = self.of_chain.rules;
         if *last_update != 0 && block - *last_update < rules.weights_set_rate_limit {
@@ -421,7 +426,7 @@ impl Schedule<'_> {
                 epoch,
             });
         }
-        // Where no epoch comes at all, nobody is paid.
+        // The case without any epoch is covered by `nobody_is_paid`.
         let Some(epoch) = self.next_epoch(applied) else {
             return Ok(());
         };
@@ -435,7 +440,10 @@ impl Schedule<'_> {
         Ok(())
     }
 
-    /// The block in which weights are revealed that were committed to in `block`.
+    /// Returns the block in which weights that are committed in `block` are revealed.
+    ///
+    /// # Errors
+    /// Returns [`Lost::RevealedTooLate`] if the run ends before that block.
     fn reveal(&self, block: u64) -> Result<u64, Lost> {
         let rules = self.of_chain.rules;
         let period = RevealPeriod {
@@ -462,31 +470,31 @@ impl Schedule<'_> {
             Lost::TooSoon { block, last_update } => Nothing {
                 origin: of_chain.blame("weights_set_rate_limit"),
                 cause: format!(
-                    "weights are first set in block {block}, {} blocks after the chain began, and at least {} have to \
-                     lie between two settings (`weights_set_rate_limit`), in a run of {end} blocks",
+                    "weights are first set in block {block}, {} blocks after the chain began, but at least {} blocks \
+                     must pass before a setting (`weights_set_rate_limit`), and the run ends with block {end}",
                     block - last_update,
                     rules.weights_set_rate_limit
                 ),
-                help: "set a smaller `weights_set_rate_limit`, or make more steps".to_owned(),
+                help: "set a smaller `weights_set_rate_limit`, or run more steps".to_owned(),
             },
             Lost::NoPermit { block, epoch } => Nothing {
                 origin: of_chain.blame("max_allowed_validators"),
                 cause: format!(
-                    "with a `max_allowed_validators` of 0 nobody may set weights after the epoch of block {epoch}, and \
-                     the first weights come with block {block}"
+                    "with a `max_allowed_validators` of 0 no validator may set weights after the epoch of block \
+                     {epoch}, but the first weights are set in block {block}"
                 ),
                 help: "set `max_allowed_validators` to 1 or more".to_owned(),
             },
             Lost::RevealedTooLate { block, reveal } => Nothing {
                 origin: of_chain.blame("commit_reveal_period"),
                 cause: format!(
-                    "weights that are committed to in block {block} are revealed from block {reveal} on \
-                     (`commit_reveal_period: {}`, with {} blocks to an epoch), and the last step's block is {end}",
+                    "weights that are committed in block {block} are revealed from block {reveal} \
+                     (`commit_reveal_period: {}`, with {} blocks per epoch), but the run ends with block {end}",
                     rules.commit_reveal_period,
                     rules.tempo.saturating_add(1)
                 ),
-                help: "set a smaller `tempo` or `commit_reveal_period`, set `commit_reveal_weights_enabled: 0`, or make \
-                       more steps"
+                help: "set a smaller `tempo` or `commit_reveal_period`, set `commit_reveal_weights_enabled: false`, or \
+                       run more steps"
                     .to_owned(),
             },
             Lost::Inactive { epoch, age } => {
@@ -497,17 +505,17 @@ impl Schedule<'_> {
                 Nothing {
                     origin: of_chain.blame(name),
                     cause: format!(
-                        "at the epoch of block {epoch} the newest weights are {age} blocks old, and a validator counts \
-                         for {} blocks after it set some (`{name}`)",
+                        "at the epoch of block {epoch} the newest weights are {age} blocks old, but a validator is \
+                         active for {} blocks after it sets weights (`{name}`)",
                         rules.effective_activity_cutoff()
                     ),
-                    help: format!("set a larger `{name}`, or let validators set weights more often"),
+                    help: format!("set a larger `{name}`, or have validators set weights more often"),
                 }
             }
         }
     }
 
-    /// Where the file says how often weights are set.
+    /// Returns the place where the file sets the interval between two settings of weights.
     fn interval_place(&self) -> Origin {
         let file = self.of_chain.sound.file.resolved;
         let model = file.model().inner();

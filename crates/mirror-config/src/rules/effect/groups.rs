@@ -1,4 +1,4 @@
-//! Entries of miners and validators that later entries override, and behaviours that cannot do what they are for.
+//! Entries of miners and validators that later entries override, and behaviours that never have their effect.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     masks(sound, found);
 }
 
-/// uids of which no later entry says the same.
+/// The uids that no later entry overrides.
 struct Left(BTreeSet<u32>);
 
 impl Left {
@@ -26,7 +26,7 @@ impl Left {
         Self((0..count).collect())
     }
 
-    /// Takes out the uids of an entry. Returns whether there were any left.
+    /// Removes the uids of an entry. Returns whether any of them were left.
     fn take(&mut self, ranges: &[RangeInclusive<u32>]) -> bool {
         let taken: Vec<u32> = ranges
             .iter()
@@ -43,7 +43,7 @@ impl Left {
 fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let places: Vec<_> = sound.file.resolved.network().miners().items().collect();
     let groups = &sound.experiment.network.miners;
-    // A metagraph has as many neurons as there are uids, at most.
+    // A metagraph has at most one neuron per possible uid.
     let count = mirror_spec::key::MAX_UID + 1;
     let (mut behaving, mut linked) = (Left::new(count), Left::new(count));
     for (group, place) in groups.iter().zip(places).rev() {
@@ -51,8 +51,8 @@ fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
         let behaves = group.behaviour.is_some() || !group.over.is_empty();
         if !behaves && group.latency.is_none() {
             let message =
-                format!("this entry of `network.miners` says nothing of uids {uids} and has no effect");
-            let help = "give it a `behaviour` or a `latency`, or leave it out";
+                format!("this entry of `network.miners` sets nothing for uids {uids} and has no effect");
+            let help = "add a `behaviour` or a `latency`, or remove the entry";
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
         if behaves && behaving.take(uids.ranges()) {
@@ -85,7 +85,7 @@ fn validators(sound: Sound<'_>, found: &mut Vec<Finding>) {
         {
             let after = args.after;
             let message = format!(
-                "`stale` has no effect: it asks nobody any more from step {after} on, and the query has {steps} steps, \
+                "`stale` has no effect: it stops querying in step {after}, but the query has {steps} steps, counted \
                  from 0"
             );
             let help = format!("set `after` to less than {steps}");
@@ -98,17 +98,17 @@ fn overridden(place: crate::tree::Origin, what: &str, list: &str, uids: &Uids) -
     let message = format!(
         "the {what} of this entry has no effect: later entries of `{list}` override it for all of {uids}"
     );
-    Finding::warning(place, message).with_help("leave it out, or put it after those that override it")
+    Finding::warning(place, message).with_help("remove it, or move the entry after those that override it")
 }
 
-/// Behaviours of a group that never do anything else than what they are laid over.
+/// Warns of behaviours of a group that never differ from the behaviour below them.
 fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>, found: &mut Vec<Finding>) {
     let behaviours = group.behaviour.iter().chain(&group.over);
     for (behaviour, place) in behaviours.zip(stack(place)) {
         let idle = match behaviour {
             BehaviourSpec::Climbing(_) if !sends_rewards(sound) => Some((
-                "no reward is sent to it, so that it goes on trying any trick".to_owned(),
-                "set `train_network: true` in the query's method".to_owned(),
+                "no reward is sent to it, so it cannot compare its tricks".to_owned(),
+                "set `train_network: true` in the arguments of the query's method".to_owned(),
             )),
             BehaviourSpec::TwoFaced(TwoFacedArgs {
                 least_stake: None,
@@ -117,14 +117,17 @@ fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>
                 chance: 1.0,
                 ..
             }) => Some((
-                "it favours every caller, and fails none".to_owned(),
-                "say whom it favours: `least_stake`, `callers`, `while_immune` or `chance`".to_owned(),
+                "it favours every caller".to_owned(),
+                "set which callers it favours: `least_stake`, `callers`, `while_immune` or `chance`"
+                    .to_owned(),
             )),
             BehaviourSpec::Flapping(FlappingArgs { up, .. }) => {
                 let steps = sound.steps().filter(|steps| u64::from(*up) >= *steps);
                 steps.map(|steps| {
                     (
-                        format!("it first fails in step {up}, and the query has {steps} steps, from 0"),
+                        format!(
+                            "it first fails in step {up}, but the query has {steps} steps, counted from 0"
+                        ),
                         format!("set `up` to less than {steps}"),
                     )
                 })
@@ -138,7 +141,7 @@ fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>
     }
 }
 
-/// Whether axons are told what their answers earned. Without a query, whoever asks by hand decides.
+/// Returns whether rewards are sent to axons. True without a query, since manual forwards may send them.
 fn sends_rewards(sound: Sound<'_>) -> bool {
     sound
         .experiment
@@ -151,7 +154,7 @@ fn sends_rewards(sound: Sound<'_>) -> bool {
         })
 }
 
-/// Masks that leave nobody to ask.
+/// Warns of masks that exclude all miners.
 fn masks(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let Some(miners) = sound.miners() else { return };
     let gating = sound.file.resolved.model().inner().gating_model();
@@ -160,8 +163,8 @@ fn masks(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let mut left = Left::new(miners);
     left.take(&Mask::ranges(&masked).into_iter().collect::<Vec<_>>());
     if left.0.is_empty() {
-        let message = format!("the mask leaves out all {miners} miners: nobody is ever asked");
-        let help = "mask out fewer uids, or add miners with `model.metagraph.args.num_nodes`";
+        let message = format!("the mask excludes all {miners} miners, so no uid is ever queried");
+        let help = "exclude fewer uids, or add miners with `model.metagraph.args.num_nodes`";
         found.push(Finding::warning(if_written(mask, gating), message).with_help(help));
     }
 }

@@ -1,4 +1,4 @@
-//! What does not happen before a deadline, or before the last step.
+//! Faults that do not happen before the last step, and delays that exceed a deadline.
 
 use mirror_spec::{BehaviourSpec, Fault, KillFault, Latency, Method, SlowArgs, Step, Uids};
 
@@ -11,7 +11,7 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     latencies(sound, found);
 }
 
-/// Faults that never come, and restarts after the last step.
+/// Warns of faults and restarts after the last step.
 fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let Some(steps) = sound.steps() else { return };
     let places = sound.file.resolved.faults().items();
@@ -22,18 +22,18 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             restart_after,
         }) = fault;
         if *at >= steps {
-            let message = format!("step {at} never comes: the query has {steps} steps, from 0");
-            let help = "name an earlier step, or make more steps";
+            let message = format!("step {at} is never reached: the query has {steps} steps, counted from 0");
+            let help = "choose an earlier step, or run more steps";
             found.push(Finding::warning(origin(place.at()), message).with_help(help));
         } else if let Some(after) = restart_after
             && at.saturating_add(after.0) >= steps
         {
             let message = format!(
-                "uid {kill} is killed after step {at} and started again after step {}, but the query has {steps} steps, from \
-                 0: it stays dead",
+                "uid {kill} is killed after step {at} and restarted after step {}, but the query has {steps} steps, \
+                 counted from 0, so the restart never happens",
                 at.saturating_add(after.0)
             );
-            let help = "start it again earlier, make more steps, or leave `restart_after` out";
+            let help = "restart it earlier, run more steps, or remove `restart_after`";
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
     }
@@ -45,7 +45,7 @@ struct Deadline {
     key: &'static str,
 }
 
-/// Delays with which calls are answered too late. A scale of time shrinks delays and deadlines alike.
+/// Warns of delays with which replies come after the deadline. `time_scale` applies to delays and deadlines alike.
 fn latencies(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let (Some(model), Some(query)) = (&sound.experiment.model, &sound.experiment.query) else {
         return;
@@ -76,11 +76,11 @@ fn latencies(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Which calls a distribution of delays keeps beyond any deadline up to some seconds.
+/// The calls that a distribution of delays makes time out with any deadline of at most `seconds`.
 struct Slowness {
     calls: &'static str,
     end: &'static str,
-    /// What is so long of the distribution.
+    /// Name of the parameter of the distribution.
     what: &'static str,
     seconds: f64,
 }
@@ -99,13 +99,13 @@ fn too_slow<T>(latency: &Latency, place: Place<'_, T>, uids: &Uids, deadline: &D
         "{calls} uid {uids} {end}: {what} of {seconds} s reaches the deadline of {} s (`{}`)",
         deadline.seconds, deadline.key
     );
-    // Milliseconds that were taken for seconds would be below the deadline.
+    // The number is probably meant in milliseconds if it would then be below the deadline.
     let help = if seconds / 1_000.0 < deadline.seconds {
         format!(
             "a number without a unit is in seconds: write `{seconds}ms` for milliseconds, or raise the deadline"
         )
     } else {
-        "take a shorter delay, or raise the deadline".to_owned()
+        "use a shorter delay, or raise the deadline".to_owned()
     };
     Some(Finding::warning(origin(place), message).with_help(help))
 }

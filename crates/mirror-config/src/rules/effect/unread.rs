@@ -1,4 +1,4 @@
-//! Keys that nothing reads: anywhere, or beside what else the file says.
+//! Keys that are never read, or that are not read because of other settings of the file.
 
 use mirror_spec::{
     ChainPreset, ConstantRewardArgs, DendritePool, DummyDendritePoolArgs, DummySubtensorArgs, GatingModel,
@@ -9,7 +9,7 @@ use super::super::{Place, origin};
 use super::{Sound, warn};
 use crate::problem::Finding;
 
-const LEAVE_OUT: &str = "leave it out";
+const LEAVE_OUT: &str = "remove it";
 
 pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     for part in [
@@ -28,12 +28,12 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Keys of upstream's files that nothing reads, whatever the file says.
+/// Warns of keys of upstream's files that are never read.
 fn never_read(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let file = sound.file.resolved;
     let model = file.model().inner();
     let (subtensor, metagraph) = (model.subtensor(), model.metagraph());
-    let why = "nothing reads the name of the chain";
+    let why = "the name of the chain is never used";
     let path = "model.subtensor.args.network";
     let place = subtensor.args::<DummySubtensorArgs>().network();
     warn(place, path, why, LEAVE_OUT, found);
@@ -42,11 +42,11 @@ fn never_read(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let place = metagraph.args::<MetagraphArgs>().network();
     warn(place, "model.metagraph.args.network", why, LEAVE_OUT, found);
 
-    let why = "events are saved as they come";
+    let why = "every event is saved when it occurs";
     let place = file.query().inner().save_interval();
     warn(place, "query.save_interval", why, LEAVE_OUT, found);
 
-    let why = "a validator never asks a reward model for a backward";
+    let why = "a validator never calls `backward` of a reward model";
     let path = "model.reward_model.args";
     let constant = model.reward_model().args::<ConstantRewardArgs>();
     let place = constant.backward_value();
@@ -58,7 +58,7 @@ fn never_read(sound: Sound<'_>, found: &mut Vec<Finding>) {
     warn(place, &format!("{path}.backward_p1"), why, LEAVE_OUT, found);
 }
 
-/// What is planned of an analysis, and what a run of the same file leaves unread.
+/// Warns of planned keys of an analysis, and of required runs that are not read because the file has a query.
 fn analysis(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let analysis = sound.file.resolved.analysis().inner();
     planned(analysis.create_features(), "analysis.create_features", found);
@@ -72,18 +72,18 @@ fn analysis(sound: Sound<'_>, found: &mut Vec<Finding>) {
     for required in analysis.requires().items() {
         if let Some(name) = required.get().filter(|name| *name != query.id) {
             let message = format!(
-                "`{name}` in `analysis.requires` has no effect: a file with a `query` makes the report of its own run \
-                 and of no other"
+                "`{name}` in `analysis.requires` has no effect: the report of a file with a `query` covers only its \
+                 own run"
             );
-            let help = format!("make that report again with `mirror report {name}`");
+            let help = format!("run `mirror report {name}` to create that report again");
             found.push(Finding::warning(origin(required), message).with_help(help));
         }
     }
 }
 
 fn planned<T>(place: Place<'_, T>, path: &str, found: &mut Vec<Finding>) {
-    let why = "it is planned, and this version neither computes nor draws it";
-    let help = "leave it out, and ask the tables of the run with `mirror sql`";
+    let why = "it is planned and not available in this version";
+    let help = "remove it, and query the tables of the run with `mirror sql`";
     warn(place, path, why, help, found);
 }
 
@@ -93,22 +93,22 @@ fn without_query(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
     let file = sound.file.resolved;
     let why = "the file has no `query`, so there is no run";
-    let help = "add a `query`, or leave it out";
+    let help = "add a `query`, or remove it";
     warn(file.replicates(), "replicates", why, help, found);
     if !sound.experiment.faults.is_empty() {
         warn(file.faults(), "faults", why, help, found);
     }
 }
 
-/// The questions of the data, where the network thinks of its own.
+/// Warns of settings of the data's questions if the method `train` gets its questions from the network.
 fn questions(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let query = sound.experiment.query.as_ref();
     let Some(Method::Train(_)) = query.map(|query| &query.method) else {
         return;
     };
     let file = sound.file.resolved;
-    let why = "`train` asks the network for its questions, one at a time";
-    let help = "use the method `forward` or `inference`, or leave it out";
+    let why = "`train` gets its questions from the network, one at a time";
+    let help = "use the method `forward` or `inference`, or remove it";
     let place = file.query().inner().chunk_size();
     warn(place, "query.chunk_size", why, help, found);
     let (Some(data), Some(model)) = (&sound.experiment.data, &sound.experiment.model) else {
@@ -116,12 +116,12 @@ fn questions(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     let DendritePool::DummyDendritePool(pool) = &model.dendrite_pool;
     if data.path == pool.data_path {
-        // The section has an effect all the same: it names the columns that the miners answer from.
-        let why = "`train` asks the network for its questions, and miners answer from every row";
+        // The section itself has an effect: it names the columns that the miners answer from.
+        let why = "`train` gets its questions from the network, and miners answer from every row";
         warn(file.data().inner().sample(), "data.sample", why, help, found);
     } else {
         let why = format!(
-            "`train` asks the network for its questions, and miners answer from `{}`",
+            "`train` gets its questions from the network, and miners answer from `{}`",
             pool.data_path
         );
         warn(file.data(), "data", &why, help, found);
@@ -135,17 +135,17 @@ fn sample(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     if method == SampleMethod::All {
         let why = "the method `all` takes every row";
-        let help = "write `method: first` or `method: random`, or leave it out";
+        let help = "write `method: first` or `method: random`, or remove it";
         warn(sample.n(), "data.sample.n", why, help, found);
     }
     if method != SampleMethod::Random {
-        let why = format!("the method `{}` draws nothing", method.word());
-        let help = "write `method: random`, or leave it out";
+        let why = format!("the method `{}` draws no random numbers", method.word());
+        let help = "write `method: random`, or remove it";
         warn(sample.seed(), "data.sample.seed", &why, help, found);
     }
 }
 
-/// Settings of a training that does not happen.
+/// Warns of training settings of a gating model that is not trained.
 fn learning(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let Some(model) = &sound.experiment.model else {
         return;
@@ -160,16 +160,15 @@ fn learning(sound: Sound<'_>, found: &mut Vec<Finding>) {
     );
     let is_trained = match sound.experiment.query.as_ref().map(|query| &query.method) {
         Some(Method::Train(args)) => args.train_gating_model,
-        // Manual forwards train all the same.
+        // Manual forwards also train.
         _ => true,
     };
     let why = match (learns, is_trained) {
         (true, true) => return,
         (true, false) => "`train_gating_model` is false".to_owned(),
-        (false, _) => format!("`{}` has no parameters that learn", gating.name()),
+        (false, _) => format!("`{}` has no trainable parameters", gating.name()),
     };
-    let help =
-        "use a gating model that learns, such as `SequentialGatingModel`, and train it; or leave it out";
+    let help = "use and train a gating model with parameters, such as `SequentialGatingModel`, or remove it";
     let neuron = sound.file.resolved.model().inner().neuron();
     let place = neuron.learning_rate();
     warn(place, "model.neuron.learning_rate", &why, help, found);
@@ -192,12 +191,12 @@ fn rewards(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     let place = sound.file.resolved.model().inner().neuron().no_reward_model();
     if place.get() == Some(true) && !args.use_reward_model {
-        let why = "`inference` without `use_reward_model` asks no reward model";
+        let why = "`inference` without `use_reward_model` calls no reward model";
         warn(place, "model.neuron.no_reward_model", why, LEAVE_OUT, found);
     }
 }
 
-/// Rates of uids that are not named, where all are.
+/// Warns of baselines for uids without a value if every uid has one.
 fn rates(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let (Some(model), Some(miners)) = (&sound.experiment.model, sound.miners()) else {
         return;
@@ -212,13 +211,13 @@ fn rates(sound: Sound<'_>, found: &mut Vec<Finding>) {
     for (key, named, baseline) in rates {
         if named.len() == miners as usize {
             let path = format!("model.dendrite_pool.args.baseline_{key}");
-            let why = format!("`{key}` names all {miners} miners");
+            let why = format!("`{key}` has a value for all {miners} miners");
             warn(baseline, &path, &why, LEAVE_OUT, found);
         }
     }
 }
 
-/// Lengths of epochs that another key says.
+/// Warns of epoch lengths that another key overrides.
 fn lengths_of_epochs(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let Some(model) = &sound.experiment.model else {
         return;
@@ -229,28 +228,28 @@ fn lengths_of_epochs(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let why = match network.chain {
         ChainPreset::Small if !has_both => None,
         ChainPreset::Small => {
-            Some("`network.hyperparameters` has `tempo` and `validator_epoch_length`".to_owned())
+            Some("`network.hyperparameters` sets `tempo` and `validator_epoch_length`".to_owned())
         }
         preset => Some(format!(
-            "`network.chain: {}` has a length of its own",
+            "`network.chain: {}` determines the length of epochs",
             preset.word()
         )),
     };
     if let Some(why) = why {
         let place = file.model().inner().subtensor();
         let place = place.args::<DummySubtensorArgs>().epoch_length();
-        let help = "set `tempo` and `validator_epoch_length` in `network.hyperparameters`, and leave it out";
+        let help = "set `tempo` and `validator_epoch_length` in `network.hyperparameters`, and remove it";
         warn(place, "model.subtensor.args.epoch_length", &why, help, found);
     }
     if model.neuron.epoch_length_override != -1 {
         let place = file.network().hyperparameters().validator_epoch_length();
         let path = "network.hyperparameters.validator_epoch_length";
-        let why = "`model.neuron.epoch_length_override` says how often validators set weights";
+        let why = "`model.neuron.epoch_length_override` determines how often validators set weights";
         warn(place, path, why, "keep one of the two", found);
     }
 }
 
-/// What a chain that runs already was started with.
+/// Warns of settings that a chain which is already running was started with.
 fn running_chain(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let model = sound.experiment.model.as_ref();
     let Some(SubtensorSpec::Subtensor(_)) = model.map(|model| &model.subtensor) else {
@@ -258,13 +257,13 @@ fn running_chain(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     let network = sound.file.resolved.network();
     let why =
-        "`Subtensor` is a chain that runs already, by the rules and with the stakes that it was started with";
-    let help = "change the file that `mirror chain serve` starts the chain from";
+        "`Subtensor` is a chain that is already running, with the rules and stakes that it was started with";
+    let help = "change the file from which `mirror chain serve` starts the chain";
     warn(network.chain(), "network.chain", why, help, found);
     let place = network.hyperparameters();
     warn(place, "network.hyperparameters", why, help, found);
     warn(network.stakes(), "network.stakes", why, help, found);
-    let why = "a run cannot start a chain again that it did not start";
+    let why = "a run cannot restart a chain that it did not start";
     let place = network.restart().subtensor();
     warn(place, "network.restart.subtensor", why, LEAVE_OUT, found);
 }

@@ -1,4 +1,4 @@
-//! The entries of the manifest of a new run.
+//! The manifest of a new run.
 
 use std::collections::BTreeMap;
 
