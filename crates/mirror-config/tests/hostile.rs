@@ -72,7 +72,7 @@ fn misspelt_names_and_sets_of_uids_are_bounded() {
     let groups = format!("{before}\nnetwork:\n  miners:\n{}", group.repeat(30));
     refused(&groups, "is a victim of itself");
     let large = format!("{before}\nnetwork: {{miners: [{{uids: 0-65536}}]}}\n");
-    refused(&large, "the largest is 65535");
+    refused(&large, "the maximum is 65535");
 }
 
 proptest! {
