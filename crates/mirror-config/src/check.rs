@@ -22,7 +22,7 @@ pub(crate) struct NamedUids {
     pub(crate) whose: Whose,
     /// The uids. Both ends are included.
     pub(crate) uids: RangeInclusive<u32>,
-    /// Where the uids are written.
+    /// The place in which the uids are written.
     pub(crate) origin: Origin,
 }
 
@@ -75,7 +75,7 @@ impl Among {
     }
 }
 
-/// How an unknown key is reported.
+/// The severity with which an unknown key is reported.
 #[derive(Clone, Copy)]
 enum Unknown {
     /// As an error.

@@ -19,7 +19,7 @@ const MAX_VALUES: usize = 200_000;
 /// 2^53: every whole number up to this one is an exact `f64`, so it was not rounded when it was read.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Where a value was written.
+/// The place in which a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// In the file, from the character `start` up to, and without, the character `end`.
