@@ -86,7 +86,8 @@ keys! {
         stake_threshold: Option<u64>,
         /// Share of the old bonds in the new ones, in millionths.
         bonds_moving_average: Option<u32> [Integer(0..=1_000_000)],
-        /// The share to which bonds follow the clipped weights instead of the weights as set; 65,535 is fully. `today` only.
+        /// The share to which bonds follow the clipped weights instead of the weights as set; 65,535 is fully. `today`
+        /// only.
         bonds_penalty: Option<u16>,
         /// Whether each bond moves separately, as in Yuma 3; `today` only.
         yuma3_on: Option<bool>,
