@@ -216,8 +216,8 @@ fn a_full_disk_stops_the_run_with_a_message() {
 /// The kernel assigns the ports, so two concurrent networks do not conflict.
 #[test]
 fn concurrent_runs_do_not_conflict() {
-    let laboratories = [TestEnv::new(), TestEnv::new()];
-    let running = laboratories.each_ref().map(|env| {
+    let envs = [TestEnv::new(), TestEnv::new()];
+    let running = envs.each_ref().map(|env| {
         let file = env.file("training.yml", TRAINING);
         env.start_run(file, &[])
     });

@@ -1,4 +1,5 @@
-//! Checks that retired names and phrases do not return, and that documentation comments are sentences.
+//! Checks that retired names and phrases do not return, and that no documentation comment begins with an
+//! interrogative.
 //!
 //! The list contains names that were replaced because a reader could not understand them without a glossary. Each has
 //! the name to use instead. Names of keys in experiment files are not in it.

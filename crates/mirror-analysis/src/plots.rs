@@ -118,7 +118,7 @@ enum Gaps {
 struct Heat {
     /// Value of a cell: `mean reward`.
     value: &'static str,
-    /// Unit of time: `iteration`.
+    /// Unit of time: `forward`.
     position: &'static str,
     /// Treatment of times at which no uid has a value.
     gaps: Gaps,

@@ -75,7 +75,7 @@ pub struct Events {
     /// Number of the last step plus one.
     pub steps: u64,
     /// Number of iterations in a step. It is 2 for `train`: the question and its answer.
-    pub iterations_per_step: u64,
+    pub forwards_per_step: u64,
     /// Names of the validators that made the forwards.
     pub validators: BTreeSet<String>,
     /// Duration of a forward in seconds, by step.
@@ -91,7 +91,7 @@ impl Default for Events {
             failed: 0,
             manual: 0,
             steps: 0,
-            iterations_per_step: 1,
+            forwards_per_step: 1,
             validators: BTreeSet::new(),
             call_time: Series::new(POINTS),
             first_start: f64::INFINITY,
@@ -196,8 +196,10 @@ impl RunData {
             }
             self.rewards.push(reward);
             tally.rewards.push(reward);
-            let iteration = self.events.iteration(step.value(row), forward_index.value(row));
-            tally.rewards_over_time.at(iteration).push(reward);
+            let forward_number = self
+                .events
+                .forward_number(step.value(row), forward_index.value(row));
+            tally.rewards_over_time.at(forward_number).push(reward);
             if best.would_keep(reward) {
                 best.offer(Exchange {
                     validator: validator.value(row).to_owned(),
@@ -256,9 +258,9 @@ impl Events {
         (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
     }
 
-    /// Returns the number of an iteration, from 0.
-    fn iteration(&self, step: u64, forward_index: u32) -> u64 {
-        step.saturating_mul(self.iterations_per_step)
+    /// Returns the number of a forward over all steps, from 0.
+    fn forward_number(&self, step: u64, forward_index: u32) -> u64 {
+        step.saturating_mul(self.forwards_per_step)
             .saturating_add(forward_index.into())
     }
 
@@ -278,8 +280,8 @@ impl Events {
             self.count += 1;
             self.failed += u64::from(best_uid.is_null(row));
             self.steps = self.steps.max(step.value(row).saturating_add(1));
-            self.iterations_per_step = self
-                .iterations_per_step
+            self.forwards_per_step = self
+                .forwards_per_step
                 .max(u64::from(forward_index.value(row)) + 1);
             if !self.validators.contains(validator.value(row)) {
                 self.validators.insert(validator.value(row).to_owned());

@@ -16,7 +16,7 @@ pub struct UidTally {
     pub rewards: Moments,
     /// Duration of a call in seconds, including failed calls.
     pub call_time: Moments,
-    /// Rewards by iteration.
+    /// Rewards by the number of the forward.
     pub rewards_over_time: Series<Mean>,
     /// Weights that validators set, by step.
     pub weights_over_time: Series<Mean>,

@@ -47,6 +47,11 @@ impl TerminalTable {
         self.rows.push(cells);
     }
 
+    /// Returns whether the table has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The table in lines of at most `width` characters, as long as the columns of rank 0 allow it.
     pub fn fitted(&self, width: usize) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();

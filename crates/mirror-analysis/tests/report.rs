@@ -203,7 +203,7 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
     check(
         &[with_calls(event(0, 0), vec![success(7, 0.25, 0.1)])],
         &[
-            "Best paid was uid 7 with mean reward 0.2500.",
+            "The best-paid uid was 7 with mean reward 0.2500.",
             "no validator set weights",
         ],
     );

@@ -11,7 +11,7 @@ use crate::commitment::Commitment;
 use crate::{Nonce, Rao, Uid};
 
 /// Maximum number of weights that are printed for one call.
-const WEIGHTS_TOLD: usize = 8;
+const WEIGHTS_SHOWN: usize = 8;
 
 /// A call made by a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,10 +188,10 @@ impl fmt::Display for Axon {
 /// Formats the first few weights as `uid:weight`, and the number of uids.
 impl fmt::Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (uid, weight) in self.uids.iter().zip(&self.weights).take(WEIGHTS_TOLD) {
+        for (uid, weight) in self.uids.iter().zip(&self.weights).take(WEIGHTS_SHOWN) {
             write!(f, "{uid}:{weight} ")?;
         }
-        if self.uids.len() > WEIGHTS_TOLD {
+        if self.uids.len() > WEIGHTS_SHOWN {
             f.write_str("… ")?;
         }
         write!(f, "({} uids", self.uids.len())?;

@@ -25,7 +25,7 @@ const CHECKS: u32 = 6;
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Silence after which the user is shown which node the run waits for.
-const TOLD_AFTER: Duration = Duration::from_secs(3);
+const REPORTED_AFTER: Duration = Duration::from_secs(3);
 
 /// Maximum amount by which a pause or a check may exceed its planned duration and still count in full. Any excess is
 /// time in which the coordinator itself was not running.
@@ -91,7 +91,7 @@ impl WatchTimes {
         Self {
             interval,
             deadline: interval.min(CHECK_DEADLINE),
-            reported_after: TOLD_AFTER.min(hang_timeout / 2),
+            reported_after: REPORTED_AFTER.min(hang_timeout / 2),
             hang_timeout,
         }
     }

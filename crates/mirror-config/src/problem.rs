@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::tree::Origin;
 
 /// Maximum number of problems that are reported for one file. The rest is only counted.
-const MAX_TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 /// Number of characters that the plain text shows of a line on each side of the place.
 const AROUND: usize = 60;
 
@@ -266,7 +266,7 @@ pub(crate) fn place(
     let mut findings = findings;
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     findings.dedup();
-    let untold = findings.split_off(findings.len().min(MAX_TOLD));
+    let unreported = findings.split_off(findings.len().min(MAX_REPORTED));
     let lines = Lines::of(text);
     let mut problems: Vec<Problem> = findings
         .into_iter()
@@ -295,8 +295,8 @@ pub(crate) fn place(
         })
         .collect();
     // The problems that are left out become one problem with the highest severity among them.
-    if let Some(severity) = untold.iter().map(|finding| finding.severity).min() {
-        let message = format!("{} more problems are not shown", untold.len());
+    if let Some(severity) = unreported.iter().map(|finding| finding.severity).min() {
+        let message = format!("{} more problems are not shown", unreported.len());
         problems.push(Problem {
             severity,
             message,

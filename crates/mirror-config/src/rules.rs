@@ -50,8 +50,8 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         topks,
         gating_models,
         named_uids,
-        victims_of_themselves,
-        deaf_behaviours,
+        self_copying,
+        unreachable_behaviours,
         inherited_rates,
         started_from,
         running_chain,
@@ -360,7 +360,8 @@ fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
             (Whose::Miner, Some(miners), _) if *uids.end() >= miners => outside(uids, miners, *origin),
             (Whose::Neuron, Some(miners), Some(validators)) if *uids.end() >= miners + validators => {
                 Finding::error(*origin, format!("no neuron has uid {}", range_text(uids))).with_help(format!(
-                    "validators have uids {miners} to {}",
+                    "miners have uids 0 to {}, validators have uids {miners} to {}",
+                    miners.saturating_sub(1),
                     miners + validators - 1
                 ))
             }
@@ -395,7 +396,7 @@ fn stack(group: Place<'_, MinerGroup>) -> impl Iterator<Item = Place<'_, Behavio
 }
 
 /// Reports copycats that are among their own victims.
-fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
+fn self_copying(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let Some(own) = group.uids().get() else { continue };
         let own: BTreeSet<u32> = own.iter().collect();
@@ -405,8 +406,11 @@ fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
             let uid = named.and_then(|named| named.iter().find(|uid| own.contains(uid)));
             if let Some(uid) = uid {
                 found.push(
-                    Finding::error(origin(victims), format!("uid {uid} is a victim of itself"))
-                        .with_help("name uids that are not in this entry"),
+                    Finding::error(
+                        origin(victims),
+                        format!("uid {uid} would copy itself: it is in `uids` and in `victims`"),
+                    )
+                    .with_help("name uids that are not in this entry"),
                 );
             }
         }
@@ -414,7 +418,7 @@ fn victims_of_themselves(file: Walked<'_>, found: &mut Vec<Finding>) {
 }
 
 /// Warns of behaviours below one that never calls them.
-fn deaf_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
+fn unreachable_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
     for group in file.resolved.network().miners().items() {
         let mut behaviours = stack(group).peekable();
         while let Some(behaviour) = behaviours.next() {
@@ -422,8 +426,8 @@ fn deaf_behaviours(file: Walked<'_>, found: &mut Vec<Finding>) {
                 continue;
             };
             let variant = BehaviourSpec::FAMILY.variant(name);
-            let asks_nobody = variant.is_some_and(|variant| variant.has(Property::AsksNobody));
-            if let (true, Some(below)) = (asks_nobody, behaviours.peek()) {
+            let calls_no_next = variant.is_some_and(|variant| variant.has(Property::CallsNoNext));
+            if let (true, Some(below)) = (calls_no_next, behaviours.peek()) {
                 found.push(
                     Finding::warning(
                         origin(*below),

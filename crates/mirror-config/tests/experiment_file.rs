@@ -1028,7 +1028,7 @@ fn behaviours_stack_and_name_existing_uids() {
     );
     check(
         &with("uids: 3-4, behaviour: copycat, victims: [4]"),
-        &["victim of itself"],
+        &["would copy itself"],
     );
     check(
         &with("uids: 3, behaviour: two_faced, callers: [18]"),

@@ -70,7 +70,7 @@ fn misspelt_names_and_sets_of_uids_are_bounded() {
     );
     let (before, _) = SAMPLE.split_once("\nnetwork:").expect("the sample has a network");
     let groups = format!("{before}\nnetwork:\n  miners:\n{}", group.repeat(30));
-    refused(&groups, "is a victim of itself");
+    refused(&groups, "would copy itself");
     let large = format!("{before}\nnetwork: {{miners: [{{uids: 0-65536}}]}}\n");
     refused(&large, "the maximum is 65535");
 }

@@ -41,9 +41,9 @@ pub enum Network {
     Forbidden,
 }
 
-/// The result of [`look`]: the data, models and metagraph of an experiment that are on this machine.
+/// The result of [`find_local`]: the data, models and metagraph of an experiment that are on this machine.
 #[derive(Debug, Default)]
-pub struct Looked {
+pub struct LocalInputs {
     /// One sentence for each thing that a run cannot use.
     pub problems: Vec<String>,
     /// One sentence for each thing that is not on this machine and was not checked.
@@ -62,12 +62,12 @@ struct Sources<'a> {
 impl Sources<'_> {
     fn gating_model(&self, model: &Model) -> anyhow::Result<GatingModel> {
         let found = self.library.gating_model(&model.gating_model);
-        found.context("the gating model")
+        found.context("cannot load the gating model")
     }
 
     fn reward_model(&self, model: &Model) -> anyhow::Result<RewardModel> {
         let found = self.library.reward_model(&model.reward_model);
-        found.context("the reward model")
+        found.context("cannot load the reward model")
     }
 
     /// Returns all rows of the `data` section.
@@ -77,13 +77,13 @@ impl Sources<'_> {
             answer: data.answer.clone(),
         };
         let found = self.rows(&data.path, schema);
-        found.with_context(|| format!("data `{}`", data.id))
+        found.with_context(|| format!("cannot load the data `{}`", data.id))
     }
 
     /// Returns the rows from which miners answer.
     fn answers(&self, path: &str) -> anyhow::Result<Resolved> {
         let found = self.rows(path, Schema::default());
-        found.context("the miners' data set")
+        found.context("cannot load the miners' data set")
     }
 
     fn rows(&self, path: &str, schema: Schema) -> anyhow::Result<Resolved> {
@@ -100,14 +100,14 @@ impl Sources<'_> {
     fn metagraph(&self, experiment: &Experiment) -> anyhow::Result<Option<MetagraphFile>> {
         let path = experiment.network.metagraph.as_ref();
         let read = path.map(|path| MetagraphFile::read(&self.library.base.join(path)));
-        read.transpose().context("`network.metagraph`")
+        read.transpose().context("cannot use `network.metagraph`")
     }
 }
 
 /// Returns the rows that the sample selects.
 fn sampled(data: &Data, rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
     let rows = sample(data.sample)?.apply(rows);
-    rows.with_context(|| format!("data `{}`", data.id))
+    rows.with_context(|| format!("cannot load the data `{}`", data.id))
 }
 
 /// Finds, samples and compiles the data that the experiment names. Relative paths are resolved against `base`. Compiled
@@ -185,7 +185,7 @@ pub fn prepare(
 
 /// Searches for everything that the experiment names where [`prepare`] searches, and assigns the uids, without the
 /// network and without writing files. Relative paths are resolved against `base`.
-pub fn look(experiment: &Experiment, base: &Path) -> Looked {
+pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
     let places = Places::from_env();
     let sources = Sources {
         library: ModelSearch {
@@ -194,7 +194,7 @@ pub fn look(experiment: &Experiment, base: &Path) -> Looked {
             network: Network::Forbidden,
         },
     };
-    let mut looked = Looked::default();
+    let mut looked = LocalInputs::default();
     if let Some(data) = &experiment.data {
         let found = looked.keep(sources.data(data));
         let rows = found.and_then(|found| looked.keep(sampled(data, found.rows)));
@@ -222,7 +222,7 @@ pub fn look(experiment: &Experiment, base: &Path) -> Looked {
     looked
 }
 
-impl Looked {
+impl LocalInputs {
     /// Returns what was found, or records the reason why it was not.
     fn keep<T>(&mut self, found: anyhow::Result<T>) -> Option<T> {
         let error = match found {

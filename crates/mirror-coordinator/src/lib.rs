@@ -15,6 +15,6 @@ mod report_service;
 pub mod resume;
 mod uid_assignment;
 
-pub use data::{Looked, Network, Prepared, look, prepare};
+pub use data::{LocalInputs, Network, Prepared, find_local, prepare};
 pub use models::model_folder;
 pub use orchestrator::{Finished, Options, base_of, run};

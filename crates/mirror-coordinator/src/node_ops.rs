@@ -254,7 +254,7 @@ impl<P: Placement> NodeOps<P> {
 
     /// Waits until the barrier holds after `step`, carries out the faults of this hold, and releases the barrier.
     /// Returns the outcomes of the starts.
-    pub(crate) async fn break_things(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
+    pub(crate) async fn apply_faults(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
         self.subtensor.await_hold(step).await?;
         let started = hold.carry_out(self, step).await?;
         self.bounded_subtensor().release(step).await?;

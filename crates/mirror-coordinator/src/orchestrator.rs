@@ -71,7 +71,7 @@ pub struct Finished {
     /// The reason why the run did not finish. `None` if it finished.
     pub reason: Option<String>,
     /// Steps with scheduled faults that the run did not reach.
-    pub never_came: Vec<u64>,
+    pub unreached_fault_steps: Vec<u64>,
 }
 
 /// An event that the orchestrator handles.
@@ -264,7 +264,7 @@ pub async fn run<P: Placement + 'static>(
         orchestrator.ops.keep_last_metagraphs().await;
     }
     let failures = orchestrator.end(&options.now).await;
-    let never_came = orchestrator.holds.keys().copied().collect();
+    let unreached_fault_steps = orchestrator.holds.keys().copied().collect();
     closing.cancel();
     drop(orchestrator);
     taking_in.abort();
@@ -285,7 +285,7 @@ pub async fn run<P: Placement + 'static>(
     Ok(Finished {
         manifest,
         reason,
-        never_came,
+        unreached_fault_steps,
     })
 }
 
@@ -298,7 +298,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     ) -> anyhow::Result<()> {
         self.start_chain().await?;
         while self.phase != Phase::Settled {
-            while self.goes_on()? {}
+            while self.advance()? {}
             self.attend(exits, events, journal_writer).await?;
         }
         Ok(())
@@ -357,7 +357,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Enters the next phase if the current one is complete: subtensor, miners, validators, where each wave must be
     /// ready before the next starts, then the first block, the queries, and the last epoch. Returns whether the phase
     /// changed.
-    fn goes_on(&mut self) -> anyhow::Result<bool> {
+    fn advance(&mut self) -> anyhow::Result<bool> {
         let ops = self.ops.clone();
         match &self.phase {
             Phase::Starting { awaited, .. } if !awaited.is_empty() => return Ok(false),
@@ -469,10 +469,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
                     .get(&node)
                     .is_some_and(|watch| watch.number == number)
                 {
-                    self.look_after(node, health).await?;
+                    self.handle_health(node, health).await?;
                 }
             }
-            Event::RunningChain(address, health) => self.look_after_running_chain(address, health)?,
+            Event::RunningChain(address, health) => self.handle_health_running_chain(address, health)?,
             Event::Begun(done) => {
                 done.context("the chain cannot start")?;
                 self.begun();
@@ -622,7 +622,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Handles a change of the health of a node.
-    async fn look_after(&mut self, node: String, health: Health) -> anyhow::Result<()> {
+    async fn handle_health(&mut self, node: String, health: Health) -> anyhow::Result<()> {
         match health {
             Health::Silent(silence) => {
                 if node == SUBTENSOR {
@@ -643,7 +643,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Handles a change of the health of a chain that the run did not start and cannot restart.
-    fn look_after_running_chain(&mut self, address: SocketAddr, health: Health) -> anyhow::Result<()> {
+    fn handle_health_running_chain(&mut self, address: SocketAddr, health: Health) -> anyhow::Result<()> {
         let name = format!("the subtensor at {address}");
         match health {
             Health::Silent(silence) => self.progress.silent(&name, silence),
@@ -742,7 +742,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     fn await_next_hold(&self) {
         if let Some((step, hold)) = self.holds.first_key_value() {
             let (ops, step, hold) = (self.ops.clone(), *step, hold.clone());
-            self.spawn_task(async move { Event::Broken(step, ops.break_things(step, hold).await) });
+            self.spawn_task(async move { Event::Broken(step, ops.apply_faults(step, hold).await) });
         }
     }
 

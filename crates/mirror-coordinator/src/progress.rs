@@ -116,7 +116,7 @@ impl Progress {
         let longest = self.silent.iter().max_by_key(|(_, silence)| **silence);
         let waiting = longest.map(|(node, silence)| match self.silent.len() - 1 {
             0 => waiting_for(node, *silence),
-            others => format!("{} and for {others} more", waiting_for(node, *silence)),
+            others => format!("{}, and for {others} other nodes", waiting_for(node, *silence)),
         });
         let failed = (failed > 0).then(|| format!("{failed} forwards without a completion"));
         waiting.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
@@ -163,7 +163,7 @@ mod tests {
         progress.silent("miner-4", Duration::from_secs(11));
         assert_eq!(
             progress.message(),
-            "waiting for miner-3 (no answer to health checks for 15 s) and for 2 more"
+            "waiting for miner-3 (no answer to health checks for 15 s), and for 2 other nodes"
         );
         progress.forget("miner-3");
         progress.answers("miner-4");

@@ -86,7 +86,7 @@ pub(crate) fn start(
             outcome
         });
     let thread = thread.context("cannot start the thread that writes the journal")?;
-    tokio::spawn(remind(records.clone()));
+    tokio::spawn(request_syncs(records.clone()));
     let reports = ReportService {
         records: records.clone(),
         subtensor,
@@ -188,7 +188,7 @@ impl Batch {
 }
 
 /// Requests a sync of the journal every second, until the journal writer has stopped.
-async fn remind(records: mpsc::Sender<WriterMessage>) {
+async fn request_syncs(records: mpsc::Sender<WriterMessage>) {
     let mut seconds = tokio::time::interval(SYNC);
     while records.send(WriterMessage::Sync).await.is_ok() {
         seconds.tick().await;

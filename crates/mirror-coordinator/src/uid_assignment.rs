@@ -67,7 +67,8 @@ impl UidAssignment {
         let validators = chosen.with_context(|| {
             let permits = numbered().filter(|(_, neuron)| neuron.permit).count();
             format!(
-                "`network.validators` is {validators}, and {permits} neurons of the metagraph have a permit"
+                "`network.validators` is {validators}, but only {permits} neurons of the metagraph have a permit: set \
+                 `network.validators` to {permits} or less"
             )
         })?;
         let silent = numbered().filter(|(_, neuron)| neuron.weights.is_empty());
@@ -77,7 +78,8 @@ impl UidAssignment {
             .collect();
         ensure!(
             !miners.is_empty(),
-            "no uid is left for a miner: every neuron of the metagraph that is not assigned to a validator has set weights"
+            "no uid is left for a miner: every neuron of the metagraph that is not assigned to a validator has set weights; \
+             use a metagraph with neurons that have set none"
         );
         Ok(Self {
             miners,
@@ -120,9 +122,10 @@ impl UidAssignment {
         for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
             if uids.greatest() >= self.askable {
                 bail!(
-                    "the file names uid {}, but the metagraph has only {} neurons",
+                    "the file names uid {}, but the metagraph has only {} neurons: uids go from 0 to {}",
                     uids.greatest(),
-                    self.askable
+                    self.askable,
+                    self.askable.saturating_sub(1)
                 );
             }
         }

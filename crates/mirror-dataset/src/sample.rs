@@ -27,7 +27,9 @@ pub enum Sample {
 
 /// Error for a sample that is larger than the data set.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the sample requires {wanted} rows, but the data set has only {available}")]
+#[error(
+    "the sample requires {wanted} rows, but the data set has only {available}: set `data.sample.n` to {available} or less"
+)]
 pub struct SampleError {
     /// Number of requested rows.
     pub wanted: usize,

@@ -30,7 +30,7 @@ pub enum Recovery {
 ///
 /// # Errors
 ///
-/// Returns [`RunError::GoingOn`] if another process is writing the run.
+/// Returns [`RunError::InProgress`] if another process is writing the run.
 pub fn recover(path: impl AsRef<Path>) -> Result<Recovery, RunError> {
     let layout = Layout::new(path.as_ref());
     // This check precedes the lock, because taking the lock would create its file in any directory.

@@ -101,7 +101,9 @@ impl fmt::Display for Divergence {
         match &self.what {
             Disagreement::OnlyFirst => f.write_str("only in the first run"),
             Disagreement::OnlySecond => f.write_str("only in the second run"),
-            Disagreement::Column { name, first, second } => write!(f, "{name} is {first} and {second}"),
+            Disagreement::Column { name, first, second } => {
+                write!(f, "{name} is {first} in the first run and {second} in the second")
+            }
         }
     }
 }
@@ -224,8 +226,8 @@ impl Repeatable for ResponseRow {
         let transport_failed = self.grpc_code != 0 || other.grpc_code != 0;
         let transport_speaks = column == "return_message" && transport_failed;
         let came_late = [self, other].map(|row| row.backward_code == Some(DEADLINE_EXCEEDED));
-        let told_late = column == "backward_code" && came_late.contains(&true);
-        !transport_speaks && !told_late && !Self::TIMING.contains(&column)
+        let reported_late = column == "backward_code" && came_late.contains(&true);
+        !transport_speaks && !reported_late && !Self::TIMING.contains(&column)
     }
 }
 
@@ -311,7 +313,7 @@ impl Comparison {
             self.excuse(row);
         }
         self.note_excused_block(row);
-        self.tell(row, what);
+        self.record_difference(row, what);
     }
 
     fn together<R: Repeatable>(&mut self, one: &R, other: &R) {
@@ -330,7 +332,7 @@ impl Comparison {
                 first: shorten(&first),
                 second: shorten(&second),
             };
-            self.tell(one, what);
+            self.record_difference(one, what);
         }
     }
 
@@ -361,7 +363,7 @@ impl Comparison {
         }
     }
 
-    fn tell<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
+    fn record_difference<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
         let sample = if self.is_excused(row) {
             &mut self.difference.excused
         } else {

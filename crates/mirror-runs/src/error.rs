@@ -58,7 +58,7 @@ pub enum RunError {
         source: ColumnError,
     },
     /// The directory contains no manifest.
-    #[error("{} is not a run: it has no manifest.json", path.display())]
+    #[error("{} is not a run: it has no manifest.json; give the folder of a run, such as runs/<id>", path.display())]
     NotARun {
         /// The directory.
         path: PathBuf,
@@ -90,13 +90,16 @@ pub enum RunError {
         known: u64,
     },
     /// The run is still in progress: its coordinator holds the lock.
-    #[error("run {} is still running", path.display())]
-    GoingOn {
+    #[error("run {} is still in progress: wait until it has ended, or stop it with Ctrl-C", path.display())]
+    InProgress {
         /// The run's directory.
         path: PathBuf,
     },
     /// No run matches.
-    #[error("no run {wanted:?} in {}", runs_dir.display())]
+    #[error(
+        "no run {wanted:?} in {}: `mirror runs list` shows the runs, and --runs-dir selects another folder",
+        runs_dir.display()
+    )]
     NotFound {
         /// The requested id.
         wanted: String,
@@ -104,7 +107,7 @@ pub enum RunError {
         runs_dir: PathBuf,
     },
     /// More than one id begins with the requested text.
-    #[error("{wanted:?} matches {} runs:\n  {}", candidates.len(), candidates.join("\n  "))]
+    #[error("{wanted:?} matches {} runs; write more characters of the id:\n  {}", candidates.len(), candidates.join("\n  "))]
     Ambiguous {
         /// The requested id.
         wanted: String,

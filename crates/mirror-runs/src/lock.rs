@@ -13,7 +13,7 @@ pub(crate) struct RunLock {
 }
 
 impl RunLock {
-    /// Acquires the lock. Returns [`RunError::GoingOn`] if another process holds it.
+    /// Acquires the lock. Returns [`RunError::InProgress`] if another process holds it.
     pub(crate) fn take(layout: &Layout) -> Result<Self, RunError> {
         let path = layout.lock();
         let write_error = |source| RunError::write(&path, source);
@@ -35,7 +35,7 @@ impl RunLock {
                 Ok(()) => file.unlock().map_err(write_error)?,
                 Err(TryLockError::Error(source)) => return Err(write_error(source)),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(RunError::GoingOn {
+                    return Err(RunError::InProgress {
                         path: layout.root().to_owned(),
                     });
                 }

@@ -1,4 +1,4 @@
-//! Shows the events as one table in the original format, in which each event contains its calls.
+//! Shows the events as one table in upstream's columns, in which each event contains its calls.
 //!
 //! The columns are `completion`, `message`, `uids`, `rewards`, `scores`, `all_uids`, `all_completions`, `block`,
 //! `is_question`, `call_time`, `step` and `step_sub`, followed by `validator` and `purpose`, which identify the source

@@ -71,7 +71,7 @@ fn a_changed_value_is_reported_with_its_row_and_column() {
     assert_eq!(difference.divergences.total, 1);
     assert_eq!(
         difference.divergences.first[0].to_string(),
-        "responses: validator-0 (query), step 0, forward 0, call 2: reward is 0.9 and 0.9000001"
+        "responses: validator-0 (query), step 0, forward 0, call 2: reward is 0.9 in the first run and 0.9000001 in the second"
     );
 }
 

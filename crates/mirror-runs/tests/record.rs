@@ -394,7 +394,7 @@ fn a_new_run_stores_its_description() {
         manifest.id
     );
     assert!(
-        matches!(recover(&path), Err(RunError::GoingOn { .. })),
+        matches!(recover(&path), Err(RunError::InProgress { .. })),
         "the recorder still exists"
     );
     drop(recorder);

@@ -17,7 +17,7 @@ family! {
             fail_rate: f64 [RATE] | "from the dendrite pool",
             /// Probability of a correct answer to a question.
             fitness: f64 [RATE] | "from the dendrite pool",
-        }) [AsksNobody],
+        }) [CallsNoNext],
         /// Fails a random share of the calls.
         ///
         /// Each call has a separate draw.
@@ -72,18 +72,18 @@ family! {
         "malformed" => Malformed(MalformedArgs: Copy Eq {
             /// The defect of the replies.
             how: Malformation,
-        }) [AsksNobody],
+        }) [CallsNoNext],
         /// Gives the same answer to every call.
         ///
         /// It never calls the behaviour below it.
         "constant" => Constant(ConstantAnswerArgs: Eq {
             /// The answer.
             answer: String = "That is a very good question.",
-        }) [AsksNobody],
+        }) [CallsNoNext],
         /// Replies with the text of the question.
         ///
         /// It never calls the behaviour below it.
-        "echo" => Echo(NoArgs) [AsksNobody],
+        "echo" => Echo(NoArgs) [CallsNoNext],
         /// Knows a few answers and replies to every question with one of them.
         ///
         /// The answers that an axon knows depend on the random seed and its uid.

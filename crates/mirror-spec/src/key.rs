@@ -219,7 +219,7 @@ pub enum Property {
     /// The component is accepted in files, but this version cannot run it.
     Planned,
     /// The component is a behaviour of miners that never calls the behaviour below it.
-    AsksNobody,
+    CallsNoNext,
 }
 
 /// The representation of a type in a file.

@@ -71,7 +71,7 @@ fn sound(latency: &Latency) -> Result<(), Unsound> {
         Latency::Lognormal(LognormalDelay { p50, p99 }) if p99 < p50 => Err(Unsound {
             key: "p99",
             message: format!("`p99` is {p99} s, less than `p50`, {p50} s"),
-            help: "the 99th percentile cannot be less than the median".into(),
+            help: format!("set `p99` to {p50} s or more, or a smaller `p50`"),
         }),
         Latency::Recorded(RecordedDelays { recorded }) if recorded.is_empty() => Err(Unsound {
             key: "recorded",

@@ -2,7 +2,8 @@
 //! with its type, its range, its default and its description. Checks, editors and the reference of the file use the
 //! tables that the declarations generate.
 //!
-//! Nodes depend on this crate only. `mirror-config` parses YAML, checks it and reports problems.
+//! Of this crate and `mirror-config`, nodes depend only on this one. `mirror-config` parses YAML, checks it and reports
+//! problems.
 
 mod analysis;
 pub mod at;

@@ -44,7 +44,8 @@ pub(crate) enum AdmissionError {
     Malformed(#[from] Malformed),
 }
 
-/// Verifies the signature of a transaction and checks its form. This takes as long as a signature check.
+/// Verifies the signature of a transaction and checks its form. Verification is slow, so it must run on a blocking
+/// thread.
 pub(crate) fn admit(signed: &proto::SignedTransaction) -> Result<SignedTx, AdmissionError> {
     let message = transaction::verify(signed)?;
     let checked = check(&message)?;

@@ -63,7 +63,7 @@ pub async fn serve(
     let tracer = Tracer::new(&Seed::root(seed), &node, incarnation);
     let hello = Hello { node, incarnation };
     let recorded = role.coordinator.zip(log.unreported().cloned());
-    let (reports, desk) = recorded
+    let (reports, stream) = recorded
         .map(|(coordinator, unreported)| Reports::open(coordinator, tracer, hello, unreported))
         .unzip();
     let ending = shutdown.child_token();
@@ -75,8 +75,8 @@ pub async fn serve(
         node.run().await
     });
     let reporting = tokio::spawn(async move {
-        match desk {
-            Some(desk) => desk.work().await,
+        match stream {
+            Some(stream) => stream.work().await,
             None => Ok(()),
         }
     });

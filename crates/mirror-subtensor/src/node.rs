@@ -313,7 +313,7 @@ impl Node {
         sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut clock = None;
         loop {
-            self.tell().await?;
+            self.send_reports().await?;
             if clock.is_none() && self.ledger.has_begun() {
                 clock = self.clock.map(start_clock);
             }
@@ -323,7 +323,7 @@ impl Node {
                         break;
                     }
                     for call in batch.drain(..) {
-                        self.work_off(call);
+                        self.handle_reads(call);
                     }
                 }
                 () = tick(&mut clock) => {
@@ -339,7 +339,7 @@ impl Node {
         self.log.sync().context("cannot sync the log to disk")
     }
 
-    fn work_off(&mut self, call: Call) {
+    fn handle_reads(&mut self, call: Call) {
         match call {
             Call::Submit { signed_tx, reply } => {
                 let answer = self.submit(*signed_tx);
@@ -469,7 +469,7 @@ impl Node {
 
     /// Logs a warning for each failed transaction of a closed block and queues the block's records for the coordinator.
     fn note(&mut self, closed: &ClosedBlock) {
-        trace_refusals(closed);
+        trace_errors(closed);
         if let Some(reports) = &mut self.reports
             && let Some(block_records) = BlockRecords::new(closed, self.ledger.chain())
         {
@@ -480,7 +480,7 @@ impl Node {
 
     /// Sends the records of the closed blocks to the coordinator, now that they are in the log. The chain pauses while
     /// the coordinator has too many records to acknowledge.
-    async fn tell(&mut self) -> anyhow::Result<()> {
+    async fn send_reports(&mut self) -> anyhow::Result<()> {
         match &mut self.reports {
             Some(reports) => reports.send().await,
             None => Ok(()),
@@ -580,7 +580,7 @@ async fn tick(clock: &mut Option<Interval>) {
     }
 }
 
-fn trace_refusals(closed: &ClosedBlock) {
+fn trace_errors(closed: &ClosedBlock) {
     for applied in &closed.applied {
         if let Err(refusal) = applied.outcome {
             tracing::warn!(

@@ -39,7 +39,7 @@ fn check_all(folders: impl Iterator<Item = PathBuf>, tolerance: f64) -> anyhow::
         match check::check(&folder) {
             Ok(all) => {
                 for checked in &all {
-                    tell(checked, tolerance)?;
+                    print_outcome(checked, tolerance)?;
                     if !is_within(checked.largest(), tolerance) {
                         status = status.max(BEYOND);
                     }
@@ -59,7 +59,7 @@ fn is_within(difference: f64, tolerance: f64) -> bool {
     difference <= tolerance
 }
 
-fn tell(checked: &Checked, tolerance: f64) -> anyhow::Result<()> {
+fn print_outcome(checked: &Checked, tolerance: f64) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", checked.folder.display())?;
     for (quantity, difference) in &checked.differences {

@@ -23,7 +23,9 @@ pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec
             Err(error) if error.is_question() => {
                 lines.push(format!("the expectation `{name}` cannot be decided: {error}"));
             }
-            Err(error) => return Err(error).with_context(|| format!("checking the expectation `{name}`")),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot check the expectation `{name}`"));
+            }
         }
     }
     Ok(lines)

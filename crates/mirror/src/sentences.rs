@@ -39,9 +39,9 @@ fn ask<T: DeserializeOwned + Send>(
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", validator.display()))?;
-    let mut questions = child.stdin.take().context("its input is a pipe")?;
-    let answers = child.stdout.take().context("its output is a pipe")?;
-    let complaints = child.stderr.take().context("its errors are a pipe")?;
+    let mut questions = child.stdin.take().expect("the input is a pipe");
+    let answers = child.stdout.take().expect("the output is a pipe");
+    let complaints = child.stderr.take().expect("the errors are a pipe");
     // Results are read while texts are still being written, so that no pipe fills up.
     let (results, complaint) = std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -14,7 +14,7 @@ use crate::numbers::{counted, rounded};
 use crate::run_data::{RunData, VALIDATOR};
 
 /// Role of miners whose behaviour is unknown.
-const UNTOLD: &str = "miners";
+const UNKNOWN_ROLE: &str = "miners";
 
 pub(super) struct EmissionByRole;
 
@@ -41,7 +41,7 @@ impl Plot for EmissionByRole {
 fn paid_by_role(data: &RunData) -> BTreeMap<&str, BTreeMap<u64, Mean>> {
     let mut roles: BTreeMap<&str, BTreeMap<u64, Mean>> = BTreeMap::new();
     for (uid, earned) in &data.epochs.uids {
-        let role = data.roles.get(uid).map_or(UNTOLD, String::as_str);
+        let role = data.roles.get(uid).map_or(UNKNOWN_ROLE, String::as_str);
         if role == VALIDATOR {
             continue;
         }

@@ -35,4 +35,4 @@ impl Plot for IncentiveByUid {
 }
 
 /// Reason why there is no data of the chain's epochs.
-pub(super) const NO_EPOCH: &str = "the chain had no epoch: the run was shorter than a tempo";
+pub(super) const NO_EPOCH: &str = "the run ended before the chain's first epoch";

@@ -15,14 +15,14 @@ impl Plot for RewardsByUid {
     }
 
     fn explain(&self) -> &'static str {
-        "Mean reward of each uid in each iteration. A training step has two iterations: the question, then its \
-         answer. With several validators, the value is the mean over them."
+        "Mean reward of each uid in each forward. A training step has two forwards: the question, then its answer. \
+         With several validators, the value is the mean over them."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
         let heat = Heat {
             value: "reward",
-            position: "iteration",
+            position: "forward",
             gaps: Gaps::Kept,
             blank: "was not called, or received no reward",
         };

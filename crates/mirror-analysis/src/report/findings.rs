@@ -27,12 +27,12 @@ pub(super) fn warning(text: String) -> Finding {
 
 pub(super) fn findings(data: &RunData, summary: &Summary) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(how_it_stands(data.state));
-    findings.push(what_ran(data, summary));
-    findings.extend(who_was_paid(summary));
-    findings.extend(what_failed(summary));
-    findings.extend(what_broke(data));
-    findings.extend(what_was_lost(data));
+    findings.extend(state(data.state));
+    findings.push(size(data, summary));
+    findings.extend(pay_of_uids(summary));
+    findings.extend(failed_calls(summary));
+    findings.extend(incidents(data));
+    findings.extend(skipped_records(data));
     findings.extend(of_expectations(&data.expectations));
     findings
 }
@@ -56,7 +56,7 @@ pub(super) fn of_expectations(checked: &[Checked]) -> Option<Finding> {
     }
 }
 
-fn how_it_stands(state: State) -> Option<Finding> {
+fn state(state: State) -> Option<Finding> {
     let text = match state {
         State::Done => return None,
         State::Running => "This run is in progress: the report shows the records up to its creation.",
@@ -66,7 +66,7 @@ fn how_it_stands(state: State) -> Option<Finding> {
     Some(warning(text.to_owned()))
 }
 
-fn what_ran(data: &RunData, summary: &Summary) -> Finding {
+fn size(data: &RunData, summary: &Summary) -> Finding {
     let totals = &summary.totals;
     if totals.events == 0 {
         return warning("No event was recorded: there is nothing to analyse.".to_owned());
@@ -83,7 +83,7 @@ fn what_ran(data: &RunData, summary: &Summary) -> Finding {
     ))
 }
 
-fn who_was_paid(summary: &Summary) -> Option<Finding> {
+fn pay_of_uids(summary: &Summary) -> Option<Finding> {
     let pay = summary.pay;
     let best = summary.uids.first()?;
     let paid = pay.of(best)?;
@@ -94,7 +94,7 @@ fn who_was_paid(summary: &Summary) -> Option<Finding> {
         .find_map(|row| Some((row, pay.of(row)?)));
     let worst = match worst {
         Some((worst, least)) if worst.uid != best.uid => {
-            format!(", worst {} with {}", name(worst), value(least))
+            format!(", the worst-paid was {} with {}", name(worst), value(least))
         }
         _ => String::new(),
     };
@@ -103,7 +103,7 @@ fn who_was_paid(summary: &Summary) -> Option<Finding> {
         Pay::Reward => " The chain accepted no weights, so pay is measured by the mean reward.",
     };
     Some(plain(format!(
-        "Best paid was {} with {} {}{worst}.{why}",
+        "The best-paid uid was {} with {} {}{worst}.{why}",
         name(best),
         pay.name(),
         value(paid)
@@ -112,12 +112,12 @@ fn who_was_paid(summary: &Summary) -> Option<Finding> {
 
 fn name(row: &UidRow) -> String {
     match &row.role {
-        Some(role) => format!("uid {} ({role})", row.uid),
-        None => format!("uid {}", row.uid),
+        Some(role) => format!("{} ({role})", row.uid),
+        None => row.uid.to_string(),
     }
 }
 
-fn what_failed(summary: &Summary) -> Vec<Finding> {
+fn failed_calls(summary: &Summary) -> Vec<Finding> {
     let totals = &summary.totals;
     let mut findings = Vec::new();
     if totals.outcomes.calls() > 0 {
@@ -177,7 +177,7 @@ fn sentence(words: &str) -> String {
     format!("{}{}.", capital.unwrap_or_default(), letters.as_str())
 }
 
-fn what_broke(data: &RunData) -> Option<Finding> {
+fn incidents(data: &RunData) -> Option<Finding> {
     let kinds: Vec<String> = data
         .incidents
         .counts
@@ -191,7 +191,7 @@ fn what_broke(data: &RunData) -> Option<Finding> {
     })
 }
 
-fn what_was_lost(data: &RunData) -> Option<Finding> {
+fn skipped_records(data: &RunData) -> Option<Finding> {
     let counts = &data.manifest.counts;
     (counts.skipped > 0).then(|| {
         warning(format!(

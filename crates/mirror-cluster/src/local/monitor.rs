@@ -231,14 +231,14 @@ async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> 
             pending().await
         };
         tokio::select! {
-            said = hear(stdout) => said,
+            said = read_handshake(stdout) => said,
             never = telling => never,
         }
     };
     (stdin, said)
 }
 
-async fn hear(stdout: ChildStdout) -> State {
+async fn read_handshake(stdout: ChildStdout) -> State {
     let mut line = Vec::new();
     let mut stdout = BufReader::new(stdout.take(MAX_LISTENING));
     match stdout.read_until(b'\n', &mut line).await {

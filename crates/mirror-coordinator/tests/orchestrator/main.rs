@@ -270,7 +270,7 @@ async fn one_hold_kills_a_miner_and_a_later_one_restarts_it_before_the_barrier_i
     assert_eq!(calls[..2], ["spawn miner-0", "ready miner-0"]);
     assert_eq!(calls[2..], order);
     assert_eq!(outcome.incidents_of("miner-0"), ["killed", "restarted"]);
-    assert!(outcome.never_came.is_empty());
+    assert!(outcome.unreached_fault_steps.is_empty());
 }
 
 #[tokio::test]
@@ -322,7 +322,7 @@ async fn scheduled_faults_of_steps_that_were_not_reached_are_reported() {
     )
     .await;
     assert_eq!(outcome.state, State::Done);
-    assert_eq!(outcome.never_came, [3_u64]);
+    assert_eq!(outcome.unreached_fault_steps, [3_u64]);
     assert_eq!(outcome.incidents_of("miner-0"), ["killed"]);
 }
 

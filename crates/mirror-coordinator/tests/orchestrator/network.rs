@@ -83,7 +83,7 @@ pub(crate) struct Outcome {
     pub(crate) state: State,
     /// The reason why the run did not finish. Empty if it finished.
     pub(crate) reason: String,
-    pub(crate) never_came: Vec<u64>,
+    pub(crate) unreached_fault_steps: Vec<u64>,
     /// The calls of the orchestrator, in order.
     pub(crate) calls: Vec<String>,
     /// Each incident as node and kind, in the order of the table.
@@ -141,7 +141,7 @@ pub(crate) async fn run(
     let Finished {
         manifest,
         reason,
-        never_came,
+        unreached_fault_steps,
     } = finished.await.expect("the run can be recorded");
     let run = Run::open(root).expect("the run has ended");
     let rows = run.rows::<IncidentRow>().expect("the table is there");
@@ -152,7 +152,7 @@ pub(crate) async fn run(
     Outcome {
         state: manifest.state,
         reason: reason.unwrap_or_default(),
-        never_came,
+        unreached_fault_steps,
         calls: network.calls.borrow().clone(),
         incidents: incidents.collect(),
     }

@@ -1,8 +1,8 @@
 //! Behaviours: how a miner answers calls.
 //!
 //! Behaviours form a stack. The uppermost one receives the call. It may pass the call, unchanged or modified, to the
-//! next behaviour ([`Next`]) and change the answer that it gets back. Below the last behaviour, the answer is
-//! [`Answer::Nothing`].
+//! next behaviour ([`Next`]) and change the answer that it gets back. The coordinator puts an `honest` behaviour at
+//! the bottom of each stack of an experiment. Below the last behaviour, the answer is [`Answer::Nothing`].
 //!
 //! To add a behaviour, define its arguments in `mirror_spec::BehaviourSpec`, write one file in this module, and add one
 //! line to the registry (`layer`).

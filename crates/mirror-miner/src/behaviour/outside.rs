@@ -38,8 +38,8 @@ impl Outside {
         }
         let (mut program, stdin, stdout) = Program::start(&self.args.command)?;
         let said = tokio::select! {
-            said = hear(stdout) => said?,
-            never = tell(stdin, asked) => match never {},
+            said = read_output(stdout) => said?,
+            never = write_input(stdin, asked) => match never {},
         };
         let status = program.end().await?;
         if !status.success() {
@@ -50,7 +50,7 @@ impl Outside {
 }
 
 /// Writes the input until the program stops reading, closes the pipe, and never resolves.
-async fn tell(mut stdin: ChildStdin, asked: Vec<u8>) -> Infallible {
+async fn write_input(mut stdin: ChildStdin, asked: Vec<u8>) -> Infallible {
     // A program that does not read its input may still answer.
     if let Err(error) = stdin.write_all(&asked).await {
         tracing::debug!(%error, "the program did not read all of its input");
@@ -60,7 +60,7 @@ async fn tell(mut stdin: ChildStdin, asked: Vec<u8>) -> Infallible {
 }
 
 /// Reads the output of the program until the pipe is closed.
-async fn hear(stdout: ChildStdout) -> io::Result<Vec<u8>> {
+async fn read_output(stdout: ChildStdout) -> io::Result<Vec<u8>> {
     let mut said = Vec::new();
     stdout.take(MOST + 1).read_to_end(&mut said).await?;
     if said.len() as u64 > MOST {

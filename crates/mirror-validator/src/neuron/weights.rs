@@ -15,8 +15,8 @@ impl Neuron {
     pub(crate) async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
         let weights = match self.compute_weights() {
             Ok(weights) => weights,
-            Err(unweighable) => {
-                tracing::error!(step, "cannot set weights: {unweighable}");
+            Err(invalid) => {
+                tracing::error!(step, "cannot set weights: {invalid}");
                 let record = self.unset_weights_record(step);
                 return self.report_weights(record).await;
             }

@@ -66,6 +66,10 @@ pub(super) fn cabal(arguments: &CabalArguments) -> anyhow::Result<Status> {
             cabal.miners,
             cabal.miners + cabal.other_miners
         )?;
+        writeln!(
+            out,
+            "recognise: honest validators give the cabal's miners no weight; do not: equal weight"
+        )?;
         write!(out, "{}", table(&curves))?;
     }
     if let Some(path) = &arguments.plot {
@@ -131,8 +135,8 @@ fn curves(cabal: Cabal, experiment: &Experiment) -> anyhow::Result<Vec<Curve>> {
         let changed = experiment.network.hyperparameters.given();
         let hyperparameters = preset.with_all(changed.iter().map(|(name, &value)| (name.as_str(), value)))?;
         for (honest_validators, opinion) in [
-            ("tell apart", Opinion::TellsApart),
-            ("cannot tell", Opinion::CannotTell),
+            ("recognise", Opinion::TellsApart),
+            ("do not", Opinion::CannotTell),
         ] {
             let retained = SHARES.map(|share| Ok((share, cabal.retained(share, opinion, &hyperparameters)?)));
             curves.push(Curve {
@@ -149,14 +153,14 @@ fn table(curves: &[Curve]) -> String {
     let mut text = String::from("stake");
     for curve in curves {
         let heading = format!("{}, {}", curve.rules, curve.honest_validators);
-        write!(text, "  {heading:>20}").expect("a text takes all");
+        write!(text, "  {heading:>17}").expect("a text takes all");
     }
     text.push('\n');
     for (row, share) in SHARES.iter().enumerate() {
         write!(text, "{share:>4}%").expect("a text takes all");
         for curve in curves {
             let kept = curve.retained[row].1 * 100.0;
-            write!(text, "  {kept:>19.1}%").expect("a text takes all");
+            write!(text, "  {kept:>16.1}%").expect("a text takes all");
         }
         text.push('\n');
     }
@@ -173,9 +177,9 @@ fn plot(curves: &[Curve]) -> String {
     let y = |kept: f64| top + (1.0 - kept) * height;
     let mut svg = String::from(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 600 500\" font-family=\"sans-serif\" font-size=\"13\" \
-         role=\"img\" aria-label=\"Part of the pay that a cabal keeps, by its share of the stake\">\n\
+         role=\"img\" aria-label=\"Share of the pay that a cabal keeps, by its share of the stake\">\n\
          <rect width=\"600\" height=\"500\" fill=\"#fff\"/>\n\
-         <text x=\"60\" y=\"24\" font-size=\"15\">What a cabal keeps of the pay</text>\n",
+         <text x=\"60\" y=\"24\" font-size=\"15\">Share of the pay that a cabal keeps</text>\n",
     );
     let mut line = |text: std::fmt::Arguments<'_>| {
         svg.write_fmt(text).expect("a text takes all");
@@ -200,11 +204,11 @@ fn plot(curves: &[Curve]) -> String {
         ));
     }
     line(format_args!(
-        "<text x=\"{:.0}\" y=\"398\" text-anchor=\"middle\">its share of the stake</text>",
+        "<text x=\"{:.0}\" y=\"398\" text-anchor=\"middle\">share of the stake that the cabal has</text>",
         left + width / 2.0
     ));
     for (number, curve) in curves.iter().enumerate() {
-        let colour = if curve.honest_validators == "tell apart" {
+        let colour = if curve.honest_validators == "recognise" {
             "#0b6e99"
         } else {
             "#c2410c"
@@ -224,10 +228,10 @@ fn plot(curves: &[Curve]) -> String {
              <text x=\"110\" y=\"{at}\">{}: honest validators {} its miners</text>",
             at - 4,
             curve.rules,
-            if curve.honest_validators == "tell apart" {
-                "give nothing to"
+            if curve.honest_validators == "recognise" {
+                "give no weight to"
             } else {
-                "cannot tell"
+                "give equal weight to"
             },
         ));
     }

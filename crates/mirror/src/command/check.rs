@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mirror_config::{Loaded, Problem, Problems, Severity, load_with};
-use mirror_coordinator::{Looked, base_of};
+use mirror_coordinator::{LocalInputs, base_of};
 use mirror_runs::Run;
 use mirror_spec::{Expectation, Experiment, Method};
 use mirror_sql::Engine;
@@ -66,7 +66,7 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
         }
     };
     let experiment = &loaded.experiment;
-    let looked = mirror_coordinator::look(experiment, base_of(&arguments.file));
+    let looked = mirror_coordinator::find_local(experiment, base_of(&arguments.file));
     let mut checked = Checked {
         problems: loaded.warnings,
         not_checked: looked.unseen.clone(),
@@ -154,7 +154,7 @@ fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
 }
 
 /// Returns the size of a run of the experiment: `2 validators, 16 miners, 100 steps`.
-fn summary(experiment: &Experiment, looked: &Looked) -> String {
+fn summary(experiment: &Experiment, looked: &LocalInputs) -> String {
     let mut parts: Vec<(u64, &str)> = Vec::new();
     if experiment.model.is_some() {
         parts.push((experiment.network.validators.into(), "validator"));

@@ -53,7 +53,9 @@ pub(super) fn none(run: &Run) -> anyhow::Error {
              that started it. `mirror metagraph export {id}` writes the metagraph of the end of the run",
             chain.chain_endpoint
         ),
-        _ => anyhow!("the chain of run {id} has had no epoch: it has had fewer blocks than a tempo"),
+        _ => anyhow!(
+            "run {id} ended before the first epoch of its chain: run more steps, or set a smaller `tempo` or `epoch_length`"
+        ),
     };
     Misuse::of(error).into()
 }

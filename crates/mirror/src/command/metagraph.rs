@@ -40,7 +40,7 @@ enum MetagraphCommand {
         /// The block after which the metagraph is taken [default: the last]
         #[arg(long, value_name = "N")]
         block: Option<u64>,
-        /// The epoch after which the metagraph is taken, from 1. The run must have kept a metagraph between this epoch
+        /// The epoch after which the metagraph is taken, from 1. The run must have saved a metagraph between this epoch
         /// and the next
         #[arg(long, value_name = "N", conflicts_with = "block")]
         epoch: Option<u64>,

@@ -3,7 +3,7 @@
 //! | status | meaning |
 //! |---|---|
 //! | 0 | The command succeeded. |
-//! | 1 | The run failed or was interrupted, or `runs diff` found that two runs differ. |
+//! | 1 | The command failed, a run failed or was interrupted, or a comparison found differences. |
 //! | 2 | The experiment file or the command line is wrong. |
 //! | 3 | The run ended, and an expectation of the file did not hold or could not be decided. |
 
@@ -55,7 +55,7 @@ enum Command {
     Metagraph(metagraph::MetagraphArguments),
     /// Shows the chain of a run, computes epochs, serves a chain
     Chain(chain::ChainArguments),
-    /// Checks models against reference values from Python
+    /// Checks models, computes embeddings, counts tokens
     Models(models::ModelsArguments),
 }
 

@@ -57,7 +57,7 @@ pub(super) fn models(arguments: &ModelsArguments) -> anyhow::Result<Status> {
         ModelsCommand::Check(arguments) => check(arguments),
         ModelsCommand::Embed(arguments) => {
             let folder = arguments.folder(&[Part::Config, Part::Parameters, Part::Tokenizer])?;
-            tell(&sentences::embeddings(
+            print_lines(&sentences::embeddings(
                 &place::binaries()?.validator,
                 &folder,
                 &arguments.texts()?,
@@ -65,7 +65,7 @@ pub(super) fn models(arguments: &ModelsArguments) -> anyhow::Result<Status> {
         }
         ModelsCommand::Tokens(arguments) => {
             let folder = arguments.folder(&[Part::Tokenizer])?;
-            tell(&sentences::token_counts(
+            print_lines(&sentences::token_counts(
                 &place::binaries()?.validator,
                 &folder,
                 &arguments.texts()?,
@@ -99,7 +99,7 @@ impl ReadArguments {
 }
 
 /// Prints each value as a line of JSON.
-fn tell<T: Serialize>(all: &[T]) -> anyhow::Result<Status> {
+fn print_lines<T: Serialize>(all: &[T]) -> anyhow::Result<Status> {
     let mut out = std::io::stdout().lock();
     for one in all {
         serde_json::to_writer(&mut out, one)?;

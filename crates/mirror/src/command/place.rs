@@ -13,7 +13,7 @@ pub(super) fn binaries() -> anyhow::Result<Binaries> {
     for program in [&binaries.subtensor, &binaries.miner, &binaries.validator] {
         ensure!(
             program.exists(),
-            "{} does not exist; `cargo build --release` builds all programs",
+            "{} does not exist: run `cargo build --release` to build all programs",
             program.display()
         );
     }

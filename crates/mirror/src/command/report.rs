@@ -28,7 +28,7 @@ pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
 pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Result<Status> {
     if requires.is_empty() {
         bail!(
-            "the analysis requires no run: name the id of a query, the id of a run or a path at `analysis.requires`"
+            "the analysis requires no run: name the id of a query, the id of a run or a path in `analysis.requires`"
         );
     }
     for name in requires {

@@ -51,7 +51,7 @@ pub(super) struct RunArguments {
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
-    /// Prints every column of the table, however wide
+    /// Prints every column, even if the table is wider than the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
 }
@@ -72,8 +72,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
         (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),
         _ => {
             eprintln!(
-                "{} is valid but has nothing to run: it has neither a `model` with a `query` nor an `analysis` of an \
-                 earlier run",
+                "{} is valid but has nothing to run: add `model` and `query` to run a network, or `analysis` with \
+                 `requires` to report on earlier runs",
                 arguments.file.display()
             );
             Ok(Status::Done)
@@ -88,7 +88,7 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
     let sql = match expected.as_slice() {
         [] => None,
         expected => {
-            let engine = Engine::find().context("the file has `expect`")?;
+            let engine = Engine::find().context("cannot decide the expectations in `expect`")?;
             let problems = expectations::problems(&engine, expected)?;
             if !problems.is_empty() {
                 return Err(Misuse::of(anyhow!(problems.join("\n"))).into());

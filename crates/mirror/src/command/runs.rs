@@ -24,7 +24,7 @@ pub(super) struct RunsArguments {
 enum RunsCommand {
     /// Lists the runs, newest first
     List {
-        /// Prints the list as JSON, one run a line
+        /// Prints the list as JSON, one run per line
         #[arg(long)]
         json: bool,
     },
@@ -38,7 +38,7 @@ enum RunsCommand {
         /// Prints the manifest as JSON
         #[arg(long)]
         json: bool,
-        /// Prints every column of the table, however wide
+        /// Prints every column, even if the table is wider than the terminal
         #[arg(long, conflicts_with_all = ["json", "events"])]
         wide: bool,
     },
@@ -136,7 +136,10 @@ fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
             (Err(error), false) => unreadable.push(format!("{} cannot be read: {error}", listed.id)),
         }
     }
-    if !json {
+    if !json && table.is_empty() && unreadable.is_empty() {
+        let folder = arguments.runs_dir.runs_dir.display();
+        writeln!(out, "no runs in {folder}: `mirror run FILE` starts one")?;
+    } else if !json {
         writeln!(out, "{}", table.fitted(terminal::width(false)))?;
         for line in unreadable {
             writeln!(out, "{line}")?;

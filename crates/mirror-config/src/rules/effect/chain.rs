@@ -65,10 +65,10 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
         return;
     }
     of_chain.unused(found);
-    if let Some(Nothing { origin, cause, help }) = of_chain.nothing_counts() {
+    if let Some(NoEffect { origin, cause, help }) = of_chain.nothing_counts() {
         let message = format!("{cause}: no weights ever count, and emission depends on stake alone");
         found.push(Finding::warning(origin, message).with_help(help));
-    } else if let Some(Nothing { origin, cause, help }) = of_chain.nobody_is_paid() {
+    } else if let Some(NoEffect { origin, cause, help }) = of_chain.no_emission() {
         let message = format!("{cause}: no neuron ever receives emission");
         found.push(Finding::warning(origin, message).with_help(help));
     }
@@ -84,7 +84,7 @@ struct OfChain<'a> {
 }
 
 /// The reason why no weights count or no emission is paid.
-struct Nothing {
+struct NoEffect {
     origin: Origin,
     cause: String,
     help: String,
@@ -218,17 +218,17 @@ impl OfChain<'_> {
         }
     }
 
-    fn nobody_is_paid(&self) -> Option<Nothing> {
+    fn no_emission(&self) -> Option<NoEffect> {
         let file = self.sound.file.resolved;
         if self.rules.tempo == 0 {
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.blame("tempo"),
                 cause: "with a `tempo` of 0 there are no epochs".to_owned(),
                 help: "set `tempo` to 1 or more".to_owned(),
             });
         }
         if self.sound.miners().is_some() && self.stakes().all(|stake| stake == 0.0) {
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: origin(file.network().stakes()),
                 cause: "no validator has any stake".to_owned(),
                 help: "set at least one of `network.stakes` to more than 0".to_owned(),
@@ -237,7 +237,7 @@ impl OfChain<'_> {
         let schedule = self.schedule()?;
         let (first, last) = (schedule.first, schedule.last_of_steps());
         let comes = next_epoch(Block(first), schedule.netuid, self.rules.tempo)?.0;
-        (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| Nothing {
+        (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| NoEffect {
             origin: self.blame("tempo"),
             cause: format!(
                 "the first epoch is in block {comes}, but the run ends with block {last}, with {} steps of one block \
@@ -259,22 +259,22 @@ impl OfChain<'_> {
     }
 
     /// Returns the reason why no weights of any validator count. `None` if some do, or if no emission is paid at all.
-    fn nothing_counts(&self) -> Option<Nothing> {
+    fn nothing_counts(&self) -> Option<NoEffect> {
         self.sound.experiment.query.as_ref()?;
-        if self.nobody_is_paid().is_some() {
+        if self.no_emission().is_some() {
             return None;
         }
-        self.refused_whatever_they_are()
+        self.always_refused()
             .or_else(|| self.schedule()?.nothing_counts())
     }
 
     /// Returns the reason why the chain rejects all weights at any time. `None` if there is none.
-    fn refused_whatever_they_are(&self) -> Option<Nothing> {
+    fn always_refused(&self) -> Option<NoEffect> {
         let rules = self.rules;
         let key = self.model.neuron.version_key;
         if key < rules.weights_version_key {
             let least = rules.weights_version_key;
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.blame("weights_version_key"),
                 cause: format!(
                     "validators set weights with the version key {key}, but the chain requires {least} or more \
@@ -286,7 +286,7 @@ impl OfChain<'_> {
         let neurons = self.neurons()?;
         if u32::from(rules.min_allowed_weights) > neurons {
             let least = rules.min_allowed_weights;
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.blame("min_allowed_weights"),
                 cause: format!(
                     "the chain requires {least} weights or more in a call (`min_allowed_weights`), but the network has \
@@ -298,7 +298,7 @@ impl OfChain<'_> {
         if u64::from(rules.max_weight_limit) * u64::from(neurons) < u64::from(u16::MAX) {
             let limit = rules.max_weight_limit;
             let needed = u32::from(u16::MAX).div_ceil(neurons);
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.blame("max_weight_limit"),
                 cause: format!(
                     "a weight is at most {limit} of 65,535 parts of all weights (`max_weight_limit`), but the \
@@ -310,7 +310,7 @@ impl OfChain<'_> {
         let most = self.stakes().fold(0.0, f64::max);
         let threshold = rules.stake_threshold.0 as f64 / RAO;
         if rules.rule_set == RuleSet::Today && most < threshold {
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.blame("stake_threshold"),
                 cause: format!(
                     "no validator has more than {most} TAO of stake, but a validator needs {threshold} TAO to set \
@@ -374,16 +374,16 @@ impl Schedule<'_> {
         next_epoch(Block(block), self.netuid, self.of_chain.rules.tempo).map(|block| block.0)
     }
 
-    fn nothing_counts(&self) -> Option<Nothing> {
+    fn nothing_counts(&self) -> Option<NoEffect> {
         let (steps, interval) = (self.steps, self.interval);
         if interval > steps {
-            return Some(Nothing {
+            return Some(NoEffect {
                 origin: self.interval_place(),
                 cause: format!(
                     "validators set weights every {interval} blocks, but the query has {steps} steps of one block each"
                 ),
                 help: format!(
-                    "run {interval} steps or more, or have validators set weights every {steps} blocks or more often"
+                    "run {interval} steps or more, or set `epoch_length_override` in `model.neuron` to {steps} or less"
                 ),
             });
         }
@@ -426,7 +426,7 @@ impl Schedule<'_> {
                 epoch,
             });
         }
-        // The case without any epoch is covered by `nobody_is_paid`.
+        // The case without any epoch is covered by `no_emission`.
         let Some(epoch) = self.next_epoch(applied) else {
             return Ok(());
         };
@@ -462,12 +462,12 @@ impl Schedule<'_> {
         Ok(reveal)
     }
 
-    fn explained(&self, lost: &Lost) -> Nothing {
+    fn explained(&self, lost: &Lost) -> NoEffect {
         let of_chain = self.of_chain;
         let rules = of_chain.rules;
         let end = self.last_of_steps();
         match *lost {
-            Lost::TooSoon { block, last_update } => Nothing {
+            Lost::TooSoon { block, last_update } => NoEffect {
                 origin: of_chain.blame("weights_set_rate_limit"),
                 cause: format!(
                     "weights are first set in block {block}, {} blocks after the chain began, but at least {} blocks \
@@ -477,7 +477,7 @@ impl Schedule<'_> {
                 ),
                 help: "set a smaller `weights_set_rate_limit`, or run more steps".to_owned(),
             },
-            Lost::NoPermit { block, epoch } => Nothing {
+            Lost::NoPermit { block, epoch } => NoEffect {
                 origin: of_chain.blame("max_allowed_validators"),
                 cause: format!(
                     "with a `max_allowed_validators` of 0 no validator may set weights after the epoch of block \
@@ -485,7 +485,7 @@ impl Schedule<'_> {
                 ),
                 help: "set `max_allowed_validators` to 1 or more".to_owned(),
             },
-            Lost::RevealedTooLate { block, reveal } => Nothing {
+            Lost::RevealedTooLate { block, reveal } => NoEffect {
                 origin: of_chain.blame("commit_reveal_period"),
                 cause: format!(
                     "weights that are committed in block {block} are revealed from block {reveal} \
@@ -502,14 +502,16 @@ impl Schedule<'_> {
                     RuleSet::Classic => "activity_cutoff",
                     RuleSet::Today => "activity_cutoff_factor",
                 };
-                Nothing {
+                NoEffect {
                     origin: of_chain.blame(name),
                     cause: format!(
                         "at the epoch of block {epoch} the newest weights are {age} blocks old, but a validator is \
                          active for {} blocks after it sets weights (`{name}`)",
                         rules.effective_activity_cutoff()
                     ),
-                    help: format!("set a larger `{name}`, or have validators set weights more often"),
+                    help: format!(
+                        "set a larger `{name}`, or a smaller `epoch_length_override` in `model.neuron`"
+                    ),
                 }
             }
         }

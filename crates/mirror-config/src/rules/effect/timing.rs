@@ -96,7 +96,7 @@ fn too_slow<T>(latency: &Latency, place: Place<'_, T>, uids: &Uids, deadline: &D
         return None;
     }
     let message = format!(
-        "{calls} uid {uids} {end}: {what} of {seconds} s reaches the deadline of {} s (`{}`)",
+        "{calls} uids {uids} {end}: {what} of {seconds} s reaches the deadline of {} s (`{}`)",
         deadline.seconds, deadline.key
     );
     // The number is probably meant in milliseconds if it would then be below the deadline.

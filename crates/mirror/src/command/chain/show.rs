@@ -28,7 +28,7 @@ pub(super) struct ShowArguments {
     /// Prints all columns of the table `epochs` as JSON
     #[arg(long)]
     json: bool,
-    /// Prints every column of the table, however wide
+    /// Prints every column, even if the table is wider than the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
     #[command(flatten)]

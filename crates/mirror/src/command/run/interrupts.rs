@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Time from the second interrupt to the exit of this program, even if it is still busy.
-const LAST_CHANCE: Duration = Duration::from_secs(3);
+const EXIT_DELAY: Duration = Duration::from_secs(3);
 
 /// Waits for Ctrl-C or SIGTERM. The first one shuts the run down in order, the second one kills it.
 pub(in crate::command) async fn watch_interrupts(
@@ -26,7 +26,7 @@ pub(in crate::command) async fn watch_interrupts(
         token.cancel();
     }
     // The nodes are being killed. Only the writing of tables and of the report may still be in progress.
-    tokio::time::sleep(LAST_CHANCE).await;
+    tokio::time::sleep(EXIT_DELAY).await;
     eprintln!(
         "the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report"
     );

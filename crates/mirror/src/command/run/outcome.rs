@@ -37,7 +37,7 @@ impl RunOutcome {
             "run": manifest.id,
             "state": manifest.state,
             "reason": self.finished.reason,
-            "never_came": self.finished.never_came,
+            "unreached_fault_steps": self.finished.unreached_fault_steps,
             "folder": self.layout.root(),
             "report": self.layout.report(),
             "counts": manifest.counts,
@@ -50,7 +50,7 @@ impl RunOutcome {
         let Finished {
             manifest,
             reason,
-            never_came,
+            unreached_fault_steps,
             ..
         } = &self.finished;
         let mut out = std::io::stdout().lock();
@@ -74,7 +74,7 @@ impl RunOutcome {
             };
             eprintln!("error: the run {word}: {reason}");
         } else {
-            for step in never_came {
+            for step in unreached_fault_steps {
                 eprintln!(
                     "warning: the fault scheduled for step {step} never fired: the run ended before that step"
                 );
