@@ -68,7 +68,7 @@ fn check_and_run_print_the_same_warnings() {
     let checked = env.mirror(&["check", file]);
     for word in [
         "warned.yml:15:21: warning: `network.hyperparameters.yuma3_on` has no effect",
-        "warned.yml:15:34: warning: a weight is at most 5 of 65,535",
+        "warned.yml:15:37: warning: a weight is at most 5 of 65,535",
         "warned.yml:16:31: warning: every call to uid 3 times out",
     ] {
         assert!(checked.err.contains(word), "`{word}`: {checked:?}");
@@ -161,7 +161,7 @@ fn data_that_a_run_cannot_use_is_an_error() {
     let sample = format!("forward\ndata: {{id: d, path: {row}, sample: {{method: first, n: 2}}}}");
     wrong(
         &checked(&env, "{name: train, args: {max_iter: 40}}", &sample),
-        &["data `d`: the sample asks for 2 rows, the data set has 1"],
+        &["cannot load the data `d`: the sample requires 2 rows, but the data set has only 1"],
     );
     let wrong_key = "{name: DummySubtensor, args: {epoch_length: 10, delegated: {me: 5}}}";
     wrong(
@@ -170,7 +170,7 @@ fn data_that_a_run_cannot_use_is_an_error() {
             "{name: DummySubtensor, args: {epoch_length: 10}}",
             wrong_key,
         ),
-        &["`me`", "is no coldkey"],
+        &["`me`", "is not a coldkey"],
     );
 }
 
@@ -181,8 +181,8 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     let named = checked(&env, DATA, "data_path: nq_open");
     assert_eq!(named.status, Some(0), "{named:?}");
     for words in [
-        "not checked: the miners' data set: `nq_open` is not in $MIRROR_DATA (not set)",
-        "a run asks the hub for it",
+        "not checked: cannot load the miners' data set: `nq_open` is not in $MIRROR_DATA (not set)",
+        "a run downloads it from the hub",
     ] {
         assert!(named.err.contains(words), "{named:?}");
     }
@@ -193,7 +193,7 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     assert!(
         named
             .err
-            .contains("not checked: the gating model: `bert-base-cased` is not in $MIRROR_MODELS"),
+            .contains("not checked: cannot load the gating model: `bert-base-cased` is not in $MIRROR_MODELS"),
         "{named:?}"
     );
     let as_json = env.mirror(&["check", "checked.yml", "--json"]);

@@ -38,9 +38,9 @@ fn the_first_interrupt_shuts_a_run_down_in_order() {
         let ended = running.ends();
         assert_eq!(logging_below(env.path()), [], "processes left: {ended:?}");
         assert_eq!(ended.status, Some(1), "{ended:?}");
-        assert!(ended.err.contains("ending the run in order"), "{ended:?}");
+        assert!(ended.err.contains("shutting the run down in order"), "{ended:?}");
         assert!(
-            ended.err.contains("the run interrupted: stopped by the user"),
+            ended.err.contains("the run was interrupted: stopped by the user"),
             "{ended:?}"
         );
         let run = Run::open(&folder).expect("the run opens");
@@ -67,12 +67,12 @@ fn the_second_interrupt_ends_a_run_immediately() {
         validator.is_stopped().then_some(())
     });
     running.send(Signal::INT);
-    running.until_printed("ending the run in order");
+    running.until_printed("shutting the run down in order");
     running.send(Signal::INT);
     let ended = running.ends();
     assert_eq!(logging_below(env.path()), [], "processes left: {ended:?}");
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(ended.err.contains("ending at once"), "{ended:?}");
+    assert!(ended.err.contains("killing the run"), "{ended:?}");
     assert_eq!(
         Run::open(folder).expect("the run opens").state(),
         State::Interrupted

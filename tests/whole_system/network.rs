@@ -20,7 +20,7 @@ pub(crate) fn address(running: &mut RunningCommand, node: &str) -> String {
     let log = Layout::new(running.folder()).log(node);
     eventually("the log contains the listen address", || {
         let text = fs::read_to_string(&log).ok()?;
-        let (_, after) = text.split_once("listens address=")?;
+        let (_, after) = text.split_once("listening address=")?;
         Some(after.split_ascii_whitespace().next()?.to_owned())
     })
 }

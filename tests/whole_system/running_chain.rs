@@ -25,7 +25,7 @@ fn a_run_on_a_chain_that_is_already_running_leaves_it_running() {
     let env = TestEnv::new();
     let file = env.file("on_a_chain.yml", EXPERIMENT);
     let mut chain = env.start(&["chain", "serve", file, "--offline"]);
-    let address = chain.printed_after("the chain listens at ");
+    let address = chain.printed_after("the chain listens on ");
     let endpoint = on(&address);
 
     let other_seed = env.start_run(file, &[&endpoint, "seed=6"]).ends();

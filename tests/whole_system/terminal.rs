@@ -1,6 +1,7 @@
 //! Output for people: help, tables and messages fit a terminal of 80 columns, and a reader may stop early.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -155,8 +156,7 @@ fn an_ambiguous_id_lists_its_matches_a_line_each() {
     assert_fits(&output.err);
 }
 
-/// A failed run has exit status 1, also where an expectation did not hold, and the outcomes have colours only on a
-/// terminal.
+/// The outcomes of expectations have colours on a terminal, which `CLICOLOR_FORCE` stands for, and elsewhere none.
 #[test]
 fn outcomes_have_colours_on_a_terminal_alone() {
     if duckdb().is_none() {
@@ -178,4 +178,54 @@ expect:
     assert_eq!(coloured.status, Some(3), "{coloured:?}");
     assert!(coloured.out.contains("\u{1b}[31mfailed"), "{coloured:?}");
     assert!(coloured.out.contains("\u{1b}[32mheld"), "{coloured:?}");
+}
+
+/// A closed output changes neither what a run does nor its exit status: every replicate runs, and a failed expectation
+/// gives status 3.
+#[test]
+fn a_run_continues_when_its_output_is_closed() {
+    if duckdb().is_none() {
+        return;
+    }
+    let env = TestEnv::new();
+    let expect = "\nexpect:\n  - {name: no call is made, sql: SELECT count(*) = 0 FROM responses}\n";
+    let file = env.file("closed.yml", format!("replicates: 3\n{TRAINING}{expect}"));
+    for more in [&[][..], &["--json"]] {
+        let runs = || fs::read_dir(env.runs_dir()).map_or(0, Iterator::count);
+        let before = runs();
+        let words = ["run", file, "--offline", "--set", "query.method.args.max_iter=2"];
+        let mut child = Command::new(env.programs().join("mirror"))
+            .args(words)
+            .args(more)
+            .current_dir(env.path())
+            .env("MIRROR_DUCKDB", duckdb().unwrap_or(Path::new("")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`mirror` starts");
+        drop(child.stdout.take());
+        assert_eq!(child.wait().expect("it ends").code(), Some(3), "{more:?}");
+        assert_eq!(runs() - before, 4, "three runs and their group");
+    }
+}
+
+/// A failed run has exit status 1, also if an expectation did not hold.
+#[test]
+fn a_failed_run_counts_more_than_an_expectation() {
+    if duckdb().is_none() {
+        return;
+    }
+    let env = TestEnv::new();
+    let expect = "\nexpect:\n  - {name: no call is made, sql: SELECT count(*) = 0 FROM responses}\n";
+    let file = env.file("failing.yml", format!("{TRAINING}{expect}"));
+    // A process that crashes at its first call, and whose exit fails the run.
+    let settings = [
+        "network.miners=[{uids: 0, behaviour: failing, how: crash}]",
+        "network.restart={miners: fail}",
+    ];
+    let ended = env.start_run(file, &settings).ends();
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.err.contains("error: the run failed"), "{ended:?}");
+    assert!(ended.out.contains("failed no call is made"), "{ended:?}");
 }

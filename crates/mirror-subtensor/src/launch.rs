@@ -108,11 +108,14 @@ mod tests {
         let ours = Hyperparameters::NAMES.iter().filter(|&&name| name != "rule_set");
         assert_eq!(names, ours.copied().collect::<Vec<_>>());
         for key in keys.iter() {
-            let Kind::Integer(range) = &key.kind else {
-                panic!("{} is not an integer", key.name)
+            let bounds = match &key.kind {
+                Kind::Integer(range) => [*range.start(), *range.end()],
+                // The chain has 0 and 1 for a switch.
+                Kind::Bool => [0, 1],
+                kind => panic!("{} is {kind:?}, neither an integer nor a switch", key.name),
             };
-            for bound in [range.start(), range.end()] {
-                let value = u64::try_from(*bound).expect("the chain's numbers are u64");
+            for bound in bounds {
+                let value = u64::try_from(bound).expect("the chain's numbers are u64");
                 let rules = Hyperparameters::CLASSIC.with_all([(key.name, value)]);
                 assert!(rules.is_ok(), "{} {value}", key.name);
             }

@@ -762,9 +762,9 @@ async fn malformed_requests_are_refused_and_change_nothing() {
     let mut stranger = Steps::open(&mut node.clients.subtensor, unknown)
         .await
         .expect("the stream opens");
-    let unknown = stranger.report(0).await.expect_err("not a member");
+    let refused = stranger.report(0).await.expect_err("not a member");
     assert_eq!(
-        (unknown.code(), unknown.message()),
+        (refused.code(), refused.message()),
         (
             Code::NotFound,
             &*format!("hotkey {unknown} is not a member of the barrier")
@@ -921,7 +921,7 @@ async fn an_inconsistent_launch_config_is_refused() {
             .hyperparameters
             .insert("max_allowed_uids".to_owned(), 0);
     });
-    assert_says(&message.await, "max_allowed_uids is 1 to 65536");
+    assert_says(&message.await, "max_allowed_uids must be 1 to 65536");
     let message = with(&|launch| launch.genesis.block = 0).await;
     assert_says(&message, "the first block is numbered 1 to");
     for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {

@@ -22,8 +22,7 @@ const FORMER_COLUMNS: [FormerColumn; 1] = [FormerColumn {
     name: "forward_index",
 }];
 
-/// The value that earlier versions wrote for [`MANUAL`] in the column `purpose`, in tables with the names of
-/// [`FORMER_COLUMNS`].
+/// The value that the column `purpose` had for [`MANUAL`] in the tables of earlier versions.
 pub const FORMER_MANUAL: &str = "by hand";
 
 /// Returns the name under which an earlier version wrote the column that is now named `name`.

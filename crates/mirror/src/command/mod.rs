@@ -121,7 +121,10 @@ impl From<Status> for ExitCode {
 
 /// Parses the command line and runs the command. An invalid command line ends the process with status 2.
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    // A run continues when its output is closed, so an error of that kind is a failure of something else.
+    let only_prints = !matches!(command, Command::Run(_));
+    let outcome = match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Schema => components::schema(),
@@ -136,7 +139,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(status) => status.into(),
         // The reader of the output closed it early, as `head` does.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if only_prints && terminal::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             let status = if error.is::<Misuse>() {
@@ -147,15 +150,4 @@ pub fn main() -> ExitCode {
             status.into()
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let of_io = |cause: &(dyn std::error::Error + 'static)| {
-        let of_json = cause.downcast_ref::<serde_json::Error>();
-        let of_json = of_json.and_then(serde_json::Error::io_error_kind);
-        of_json.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
-    };
-    error
-        .chain()
-        .any(|cause| of_io(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }

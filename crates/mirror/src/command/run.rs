@@ -16,7 +16,7 @@ use mirror_sql::Engine;
 pub(super) use self::interrupts::watch_interrupts;
 use self::single::RunContext;
 use super::check::{Overrides, show};
-use super::{Misuse, RunsDir, Status, place, report};
+use super::{Misuse, RunsDir, Status, place, report, terminal};
 use crate::expectations;
 
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
     } else {
         let group = arguments.group.as_deref();
         let outcome = context.run_one(&loaded.experiment, group, |_| true)?;
-        outcome.print(arguments)?;
+        terminal::unless_closed(outcome.print(arguments))?;
         Ok(outcome.status())
     }
 }

@@ -1,4 +1,4 @@
-//! The terminal that output goes to: its width.
+//! The terminal or pipe that output goes to: its width, and whether its reader has closed it.
 
 use terminal_size::{Width, terminal_size_of};
 
@@ -18,4 +18,28 @@ pub(super) fn width(wide: bool) -> usize {
     columns
         .and_then(|columns| columns.parse().ok())
         .unwrap_or(DEFAULT_WIDTH)
+}
+
+/// Returns whether an error means that the reader of the output closed it early, as `head` does.
+pub(super) fn is_closed(error: &anyhow::Error) -> bool {
+    let of_io = |cause: &(dyn std::error::Error + 'static)| {
+        let of_json = cause.downcast_ref::<serde_json::Error>();
+        let of_json = of_json.and_then(serde_json::Error::io_error_kind);
+        of_json.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
+    };
+    error
+        .chain()
+        .any(|cause| of_io(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+/// The result of printing something, without the error that the reader has closed the output.
+///
+/// # Errors
+///
+/// Returns every other error.
+pub(super) fn unless_closed(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    match printed {
+        Err(error) if is_closed(&error) => Ok(()),
+        printed => printed,
+    }
 }

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use mirror_runs::{Ended, Group};
+use mirror_runs::expectations::Checked;
+use mirror_runs::{Ended, Group, Layout};
 use mirror_spec::Over;
 
-use super::super::{Status, report};
+use super::super::{Status, report, terminal};
 use super::manifest::name_of;
 use super::outcome::RunOutcome;
 use super::single::RunContext;
@@ -33,7 +34,7 @@ impl RunContext<'_> {
             let outcome = self.run_one(&replica, Some(&group.id), |expected| expected.over == Over::Run)?;
             worst = worst.or(outcome.status());
             if !arguments.json {
-                outcome.print(arguments)?;
+                terminal::unless_closed(outcome.print(arguments))?;
             }
             let interrupted = outcome.finished.manifest.state == Ended::Interrupted.into();
             runs.push(outcome);
@@ -57,23 +58,39 @@ impl RunContext<'_> {
             worst = worst.or(Status::Unexpected);
         }
         report::write_group(&group, &layout, runs_dir)?;
-        if arguments.json {
-            let mut out = std::io::stdout().lock();
-            let result = serde_json::json!({
-                "group": group.id,
-                "folder": layout.root(),
-                "report": layout.report(),
-                "expectations": checked,
-                "runs": runs.iter().map(RunOutcome::json).collect::<Vec<_>>(),
-            });
-            serde_json::to_writer_pretty(&mut out, &result)?;
-            writeln!(out)?;
+        let printed = if arguments.json {
+            print_json(&group, &layout, &checked, &runs)
         } else {
-            expectations::print(&checked)?;
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "group  {}", layout.root().display())?;
-            writeln!(out, "report {}", layout.report().display())?;
-        }
+            print(&layout, &checked)
+        };
+        terminal::unless_closed(printed)?;
         Ok(worst)
     }
+}
+
+fn print_json(
+    group: &Group,
+    layout: &Layout,
+    checked: &[Checked],
+    runs: &[RunOutcome],
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let result = serde_json::json!({
+        "group": group.id,
+        "folder": layout.root(),
+        "report": layout.report(),
+        "expectations": checked,
+        "runs": runs.iter().map(RunOutcome::json).collect::<Vec<_>>(),
+    });
+    serde_json::to_writer_pretty(&mut out, &result)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn print(layout: &Layout, checked: &[Checked]) -> anyhow::Result<()> {
+    expectations::print(checked)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "group  {}", layout.root().display())?;
+    writeln!(out, "report {}", layout.report().display())?;
+    Ok(())
 }

@@ -68,7 +68,7 @@ impl RunOutcome {
         writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
         if let Some(reason) = reason {
             let word = if manifest.state == Ended::Interrupted.into() {
-                "interrupted"
+                "was interrupted"
             } else {
                 "failed"
             };
