@@ -44,7 +44,7 @@ fn a_run_on_a_chain_that_is_already_running_leaves_it_running() {
 
     let shown = env.start(&["chain", "show", "last"]).ends();
     assert_eq!(shown.status, Some(2), "{shown:?}");
-    let reason = format!("its chain ran already, at {address}");
+    let reason = format!("its chain at {address} was already running");
     assert!(shown.err.contains(&reason), "{shown:?}");
 
     // The chain is still running, with the blocks of the previous run.
