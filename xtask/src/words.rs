@@ -17,7 +17,7 @@ struct Retired {
     place: Place,
 }
 
-/// The places in which a word is retired.
+/// The places in which a word is retired. Prose is comments, pages, and the string literals of programs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// In every text, sources and pages alike.
@@ -52,7 +52,7 @@ const fn prose(word: &'static str, instead: &'static str) -> Retired {
     }
 }
 
-const RETIRED: [Retired; 62] = [
+const RETIRED: [Retired; 70] = [
     anywhere("Conductor", "Orchestrator"),
     anywhere("Clerk", "JournalWriter"),
     anywhere("Blueprint", "NetworkSpec"),
@@ -70,6 +70,14 @@ const RETIRED: [Retired; 62] = [
     anywhere("mirror-snapshot", "mirror-metagraph-file"),
     anywhere("mirror_snapshot", "mirror_metagraph_file"),
     anywhere("step_sub", "forward_index"),
+    anywhere("AsksNobody", "CallsNoNext"),
+    anywhere("never_came", "unreached_fault_steps"),
+    anywhere("goes_on", "advance"),
+    anywhere("TOLD", "REPORTED"),
+    anywhere("UNTOLD", "UNKNOWN_ROLE"),
+    anywhere("unweighable", "invalid"),
+    anywhere("governing", "admin"),
+    type_name("Looked", "LocalInputs"),
     type_name("Laboratory", "TestEnv or RunContext"),
     type_name("Crew", "NodeOps"),
     type_name("Intake", "ReportService"),
@@ -128,6 +136,12 @@ const EXEMPT: [&str; 7] = [
     "tests/whole_system/commands.rs",
 ];
 
+/// Files whose string literals are texts of the network, such as prompts and completions, and no messages.
+const TEXTS: [&str; 2] = [
+    "crates/mirror-miner/src/behaviour/praise.rs",
+    "crates/mirror-spec/src/model.rs",
+];
+
 /// Words that begin a noun clause in place of a sentence, as in `/// Who.`
 const INTERROGATIVES: [&str; 9] = [
     "Who", "Whom", "Whose", "Whoever", "What", "Why", "How", "Which", "Where",
@@ -147,7 +161,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     for file in listed.lines().filter(|file| !EXEMPT.contains(file)) {
         let text = fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;
         found.extend(
-            problems(&text, is_page(file))
+            problems(&text, Content::of(file))
                 .into_iter()
                 .map(|problem| format!("{file}:{problem}")),
         );
@@ -160,17 +174,37 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn is_page(file: &str) -> bool {
-    Path::new(file)
-        .extension()
-        .is_some_and(|extension| extension == "md")
+/// What a file contains.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Prose, except in blocks of code.
+    Page,
+    /// Comments, and messages in string literals.
+    Program,
+    /// Comments, and data in string literals.
+    Test,
 }
 
-/// The problems of a text, each with its line, from 1. In a page every line outside code is prose, elsewhere comments
-/// are.
-fn problems(text: &str, is_page: bool) -> Vec<String> {
+impl Content {
+    fn of(file: &str) -> Self {
+        if Path::new(file)
+            .extension()
+            .is_some_and(|extension| extension == "md")
+        {
+            Self::Page
+        } else if file.split('/').any(|folder| folder == "tests") || TEXTS.contains(&file) {
+            Self::Test
+        } else {
+            Self::Program
+        }
+    }
+}
+
+/// The problems of a text, each with its line, from 1.
+fn problems(text: &str, of: Content) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;
+    let mut in_tests = false;
     let mut before = "";
     for (number, line) in (1..).zip(text.lines()) {
         let content = line.trim_start();
@@ -178,17 +212,26 @@ fn problems(text: &str, is_page: bool) -> Vec<String> {
         if comment.unwrap_or(content).trim_start().starts_with("```") {
             in_code = !in_code;
         }
-        let prose = if is_page {
+        let prose = if of == Content::Page {
             (!in_code).then_some(content)
         } else {
             comment
         };
         let prose = prose.map(|prose| without_code(&prose.to_lowercase()));
+        in_tests |= content.starts_with("#[cfg(test)]");
+        let messages = if of != Content::Program || in_tests || comment.is_some() {
+            String::new()
+        } else {
+            literals(line).to_lowercase()
+        };
         for retired in &RETIRED {
             let is_there = match retired.place {
                 Place::Anywhere => has_word(line, retired.word),
                 Place::Type => declares(line, retired.word),
-                Place::Prose => prose.as_ref().is_some_and(|prose| has_word(prose, retired.word)),
+                Place::Prose => {
+                    prose.as_ref().is_some_and(|prose| has_word(prose, retired.word))
+                        || has_word(&messages, retired.word)
+                }
             };
             if is_there {
                 found.push(format!("{number}: `{}`, use {}", retired.word, retired.instead));
@@ -230,6 +273,12 @@ fn doc(content: &str) -> Option<&str> {
     words.map(str::trim)
 }
 
+/// The text in the string literals of a line, as far as they begin and end in it. A line that continues a literal has
+/// none.
+fn literals(line: &str) -> String {
+    line.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" ")
+}
+
 /// Returns whether `line` contains `word` between characters that are not part of a word.
 fn has_word(line: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
@@ -253,27 +302,34 @@ mod tests {
 
     #[test]
     fn retired_words_are_found_in_their_places() {
-        let places = |text: &str| problems(text, false).len();
+        let places = |text: &str| problems(text, Content::Program).len();
         assert_eq!(places("let conductor = Conductor::new();"), 1);
         assert_eq!(places("struct SemiConductor;"), 0);
         assert_eq!(places("pub(crate) struct Desk<K> {"), 1);
         assert_eq!(places("    let row = Row { Desk };"), 0);
         assert_eq!(places("/// Nobody is told."), 2);
-        assert_eq!(places(r#"let answer = "nobody knows";"#), 0);
-        assert_eq!(problems("Somebody may ask.", true).len(), 1);
-        assert_eq!(problems("```\nsomebody\n```\n", true).len(), 0);
+        assert_eq!(places(r#"bail!("nobody knows")"#), 1);
+        assert_eq!(
+            problems(r#"let answer = "nobody knows";"#, Content::Test).len(),
+            0
+        );
+        assert_eq!(problems("Somebody may ask.", Content::Page).len(), 1);
+        assert_eq!(problems("```\nsomebody\n```\n", Content::Page).len(), 0);
     }
 
     #[test]
     fn a_comment_must_not_begin_with_an_interrogative() {
-        assert_eq!(problems("/// Who.\n", false).len(), 1);
-        assert_eq!(problems("//! What it is.\n", false).len(), 1);
+        assert_eq!(problems("/// Who.\n", Content::Program).len(), 1);
+        assert_eq!(problems("//! What it is.\n", Content::Program).len(), 1);
         assert_eq!(
-            problems("/// The value.\n///\n/// Why it is there.\n", false).len(),
+            problems("/// The value.\n///\n/// Why it is there.\n", Content::Program).len(),
             1
         );
-        assert_eq!(problems("/// The value says\n/// What it is.\n", false).len(), 0);
-        assert_eq!(problems("/// Whether it is there.\n", false).len(), 0);
+        assert_eq!(
+            problems("/// The value says\n/// What it is.\n", Content::Program).len(),
+            0
+        );
+        assert_eq!(problems("/// Whether it is there.\n", Content::Program).len(), 0);
     }
 
     #[test]

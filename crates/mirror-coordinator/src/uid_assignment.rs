@@ -169,7 +169,10 @@ mod tests {
         assert_eq!(assignment.miners, BTreeSet::from([1, 4]));
         let refused = UidAssignment::of_metagraph_file(&metagraph_file(), 4, &Seed::root(1))
             .expect_err("three have a permit");
-        assert!(refused.to_string().contains("is 4, and 3 neurons"), "{refused}");
+        assert!(
+            refused.to_string().contains("is 4, but only 3 neurons"),
+            "{refused}"
+        );
 
         // A neuron that has set weights precedes one with more stake. The one left over becomes a miner.
         let mut metagraph_file = metagraph_file();

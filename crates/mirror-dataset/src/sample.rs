@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_sample_that_is_too_large_names_both_numbers() {
-        let message = "the sample requires 6 rows, but the data set has only 5";
+        let message =
+            "the sample requires 6 rows, but the data set has only 5: set `data.sample.n` to 5 or less";
         let first = Sample::First(NonZeroUsize::new(6).unwrap());
         assert_eq!(first.apply(rows(5)).unwrap_err().to_string(), message);
         assert_eq!(random(6, 0).apply(rows(5)).unwrap_err().to_string(), message);
