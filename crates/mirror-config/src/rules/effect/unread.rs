@@ -280,7 +280,7 @@ fn reward_arguments(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let help = "let the query call the reward model, or choose a reward model without arguments";
     match &model.reward_model {
         RewardModel::ConstantRewardModel(_) => {
-            warn(place.args::<ConstantRewardArgs>(), path, &why, help, found)
+            warn(place.args::<ConstantRewardArgs>(), path, &why, help, found);
         }
         RewardModel::RandomRewardModel(_) => warn(place.args::<RandomRewardArgs>(), path, &why, help, found),
         RewardModel::DummyRewardModel(_) => warn(place.args::<DummyRewardArgs>(), path, &why, help, found),
