@@ -141,9 +141,23 @@ fn data_that_training_does_not_use_is_warned_of() {
     let forward = ("{name: train, args: {max_iter: 40}}", "forward");
     warned(&[], data, &["`data` has no effect", "`train`", "`builtin`"]);
     silent(&[forward], data);
-    let same = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
-    warned(&[], same, &["`data.sample` has no effect", "every row"]);
-    silent(&[forward], same);
+    warned(
+        &[],
+        "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n",
+        &["`data` has no effect"],
+    );
+    // The section names the columns of the miners' data.
+    let own_data = ("data_path: builtin", "data_path: rows.jsonl");
+    let columns = "data: {id: d, path: rows.jsonl, question: q}\n";
+    silent(&[own_data], columns);
+    let same = "data: {id: d, path: rows.jsonl, question: q, sample: {method: first, n: 99}}\n";
+    warned(&[own_data], same, &["`data.sample` has no effect", "every row"]);
+    silent(&[own_data, forward], same);
+    warned(
+        &[own_data],
+        "data: {id: d, path: rows.jsonl}\n",
+        &["`data` has no effect"],
+    );
     let chunks = ("id: my_query", "id: my_query\n  chunk_size: 4");
     warned(&[chunks], "", &["`query.chunk_size` has no effect"]);
     silent(&[chunks, forward], "data: {id: d, path: builtin}\n");
@@ -231,6 +245,14 @@ fn an_epoch_length_that_another_key_overrides_is_warned_of() {
     let both = "network: {hyperparameters: {tempo: 9, validator_epoch_length: 10}}\n";
     warned(&[], both, &["`model.subtensor.args.epoch_length` has no effect"]);
     silent(&[], "network: {hyperparameters: {tempo: 9}}\n");
+    warned(
+        &[("id: small", "id: small\n  neuron: {epoch_length_override: 5}")],
+        "network: {hyperparameters: {tempo: 9}}\n",
+        &[
+            "`model.subtensor.args.epoch_length` has no effect",
+            "epoch_length_override",
+        ],
+    );
     let neuron = ("id: small", "id: small\n  neuron: {epoch_length_override: 5}");
     let length = "network: {hyperparameters: {validator_epoch_length: 10}}\n";
     warned(
@@ -353,7 +375,6 @@ fn hyperparameters_of_registration_are_warned_of() {
         "tx_rate_limit: 5",
         "nominator_min_required_stake: 5",
         "default_take: 5",
-        "max_allowed_uids: 500",
         "immunity_period: 5",
         "network_registration_allowed: false",
         "network_free_registration_allowed: false",
@@ -487,9 +508,33 @@ fn weights_that_are_set_too_early_or_too_late_are_reported_with_numbers() {
         &by_rules("small", "weights_set_rate_limit: 43"),
         &["block 61", "12 blocks", "at least 43", "ends with block 91"],
     );
-    silent(&[late], &by_rules("small", "weights_set_rate_limit: 42"));
+    // Weights are set in blocks 61, 71, 81 and 91, and the chain accepts those of block 91.
+    warned(
+        &[late],
+        &by_rules("small", "weights_set_rate_limit: 42"),
+        &["refuses 3 of 4 settings", "every 10 blocks", "every 42 blocks"],
+    );
     // On a chain that starts at block 1, the rate limit does not apply to the first setting.
-    silent(&[], &by_rules("small", "weights_set_rate_limit: 1000"));
+    warned(
+        &[],
+        &by_rules("small", "weights_set_rate_limit: 1000"),
+        &["refuses 3 of 4 settings", "every 1000 blocks"],
+    );
+    silent(&[], &by_rules("small", "weights_set_rate_limit: 10"));
+    silent(
+        &[("max_iter: 40", "max_iter: 19")],
+        &by_rules("small", "weights_set_rate_limit: 1000"),
+    );
+    let today = "network: {chain: today, hyperparameters: {min_allowed_weights: 1, validator_epoch_length: 50, tempo: 9}}\n";
+    warned(
+        &[PLAIN_CHAIN, ("max_iter: 40", "max_iter: 400")],
+        today,
+        &[
+            "every 50 blocks",
+            "every 100 blocks",
+            "`network.hyperparameters.validator_epoch_length` to 100 or more",
+        ],
+    );
     // The weights are committed in block 12, which is in epoch 1 (blocks 9 to 19). The last block is 42, in epoch 4.
     let reveal = |period| format!("commit_reveal_weights_enabled: true, commit_reveal_period: {period}");
     warned(
@@ -523,7 +568,22 @@ fn a_run_without_emission_is_reported() {
         &["block 10000", "block 42", "no neuron ever receives emission"],
     );
     // The chain continues until the next epoch.
-    silent(&[], &by_rules("small", "tempo: 10000, activity_cutoff: 10000"));
+    warned(
+        &[],
+        &by_rules("small", "tempo: 10000, activity_cutoff: 10000"),
+        &[
+            "10001 blocks",
+            "40 steps",
+            "ends with block 42",
+            "until block 9999",
+        ],
+    );
+    warned(
+        &[],
+        &by_rules("small", "block_emission: 0"),
+        &["`block_emission` of 0", "no neuron ever receives emission"],
+    );
+    silent(&[], &by_rules("small", "block_emission: 1"));
     warned(
         &[],
         "network: {stakes: 0}\n",
@@ -539,13 +599,21 @@ fn a_restart_after_the_last_step_is_reported_with_numbers() {
         &[],
         &fault(37),
         &[
-            "uid 0 is killed after step 3",
+            "kills uid 0 after step 3",
             "after step 40",
             "40 steps",
             "the restart never happens",
         ],
     );
-    silent(&[], &fault(36));
+    warned(&[], &fault(36), &["after step 39", "no step follows the restart"]);
+    silent(&[], &fault(35));
+    let kill = |at| format!("faults: [{{at: step {at}, kill: uid 0}}]\n");
+    warned(
+        &[],
+        &kill(39),
+        &["killing uid 0 after step 39 has no effect", "40 steps"],
+    );
+    silent(&[], &kill(38));
     warned(
         &[],
         "faults: [{at: step 40, kill: uid 0}]\n",
@@ -570,17 +638,37 @@ fn delays_beyond_the_deadline_are_reported_with_numbers() {
         &[],
         &link("80"),
         &[
-            "every call to uid 0-3 times out",
+            "every call to uids 0-3 times out",
             "80 s",
             "4 s (`training_timeout`)",
             "`80ms`",
         ],
     );
     silent(&[], &link("80ms"));
+    // With a unit, the number is meant as it is written.
+    for written in ["80s", "{fixed: 80s}", "{p50: 80s, p99: 90s}"] {
+        let told = warnings(&[], &link(written));
+        assert!(
+            told.len() == 1 && !told[0].contains("without a unit"),
+            "{told:#?}"
+        );
+    }
+    let short = ("id: small", "id: small\n  neuron: {training_timeout: 50ms}");
+    warned(
+        &[short],
+        &link("80ms"),
+        &["the delay of 80 ms", "the deadline of 50 ms"],
+    );
+    // Only the override is reported of a latency that does not apply.
+    warned(
+        &[],
+        "network: {miners: [{uids: 2, latency: 80s}, {uids: 2, latency: 2ms}]}\n",
+        &["latency of this entry has no effect"],
+    );
     for (latency, words) in [
         (
             "{p50: 4, p99: 9}",
-            "half of the calls to uid 0-3 time out: the median delay of 4 s",
+            "half of the calls to uids 0-3 time out: the median delay of 4 s",
         ),
         ("{mean: 5, deviation: 1}", "the mean delay of 5 s"),
         (
@@ -627,7 +715,7 @@ fn entries_that_later_ones_override_are_reported() {
     );
     // A behaviour and a latency are overridden separately.
     silent(&[], &miners("{uids: 2, fitness: 0.1}, {uids: 2, latency: 2ms}"));
-    warned(&[], &miners("{uids: 4}"), &["sets nothing for uids 4"]);
+    warned(&[], &miners("{uids: 4}"), &["sets nothing for uid 4"]);
     let validators = |entries: &str| format!("network: {{validators: 3, validator_groups: [{entries}]}}\n");
     warned(
         &[],
@@ -647,11 +735,28 @@ fn behaviours_that_never_have_their_effect_are_reported() {
     warned(&[], &miner("climbing"), &["`climbing`", "`train_network: true`"]);
     silent(&[rewards], &miner("climbing"));
     warned(
+        &[INFERENCE],
+        &format!("{}{DATA}", miner("climbing")),
+        &[
+            "`climbing`",
+            "the method `train` or `forward` with `train_network: true`",
+        ],
+    );
+    warned(
         &[],
         &miner("two_faced, to_others: hang"),
         &["`two_faced`", "favours every caller"],
     );
     silent(&[], &miner("two_faced, callers: 16"));
+    warned(
+        &[],
+        &miner("two_faced, callers: 2-3"),
+        &["`two_faced` fails every call", "2-3"],
+    );
+    silent(
+        &[],
+        "network: {miners: [{uids: 1, behaviour: two_faced, callers: 2}, {uids: 2, behaviour: copycat, victims: 1}]}\n",
+    );
     warned(
         &[],
         &miner("flapping, up: 40"),
@@ -678,4 +783,275 @@ fn a_mask_that_excludes_every_miner_is_reported() {
         &["all 16 miners", "no uid is ever queried"],
     );
     silent(&[("RandomGatingModel", &mask(15))], "");
+}
+
+/// Replacements that give [`FILE`] another method, and the data that it needs.
+const INFERENCE: (&str, &str) = ("{name: train, args: {max_iter: 40}}", "inference");
+const FORWARD: (&str, &str) = ("{name: train, args: {max_iter: 40}}", "forward");
+const DATA: &str = "data: {id: d, path: builtin, sample: {method: first, n: 99}}\n";
+
+/// Asserts that this key of `model.neuron` has no effect with a query, because only manual calls read it.
+#[track_caller]
+fn warned_for_calls(query: (&str, &str), data: &str, setting: &str) {
+    let neuron = format!("id: small\n  neuron: {{{setting}}}");
+    let (key, _) = setting.split_once(':').expect("a key and its value");
+    warned(
+        &[("id: small", &neuron), query],
+        data,
+        &[
+            &format!("`model.neuron.{key}` has no effect"),
+            "only calls of other programs read it",
+        ],
+    );
+}
+
+#[track_caller]
+fn silent_in(query: (&str, &str), data: &str, setting: &str) {
+    let neuron = format!("id: small\n  neuron: {{{setting}}}");
+    silent(&[("id: small", &neuron), query], data);
+}
+
+/// The method of [`FILE`] itself.
+const TRAIN: (&str, &str) = ("max_iter: 40", "max_iter: 40");
+
+#[test]
+fn settings_that_only_other_methods_read_are_warned_of() {
+    for setting in [
+        "question_prompt: Ask.",
+        "training_topk: 5",
+        "training_timeout: 3s",
+    ] {
+        warned_for_calls(INFERENCE, DATA, setting);
+        silent_in(TRAIN, "", setting);
+    }
+    for setting in ["inference_topk: 5", "inference_timeout: 3s"] {
+        silent_in(INFERENCE, DATA, setting);
+        warned_for_calls(TRAIN, "", setting);
+        warned_for_calls(FORWARD, DATA, setting);
+    }
+    warned_for_calls(FORWARD, DATA, "question_prompt: Ask.");
+    for (setting, argument) in [
+        ("training_topk: 5", "topk: 4"),
+        ("training_timeout: 3s", "timeout: 2s"),
+    ] {
+        silent_in(FORWARD, DATA, setting);
+        let method = format!("{{name: forward, args: {{{argument}}}}}");
+        warned_for_calls((FORWARD.0, &method), DATA, setting);
+    }
+    let own = "{name: inference, args: {timeout: 2s}}";
+    warned_for_calls((INFERENCE.0, own), DATA, "inference_timeout: 3s");
+    // This gating model reads `training_topk` itself.
+    let longest = ("RandomGatingModel", "LongestMessageGatingModel");
+    let topk = ("id: small", "id: small\n  neuron: {training_topk: 5}");
+    silent(&[topk, longest, INFERENCE], DATA);
+}
+
+#[test]
+fn averages_that_an_inference_does_not_update_are_warned_of() {
+    let alpha = ("id: small", "id: small\n  alpha: 0.5");
+    warned(
+        &[alpha, INFERENCE],
+        DATA,
+        &["`model.alpha` has no effect", "only calls of other programs"],
+    );
+    silent(&[alpha, FORWARD], DATA);
+    warned_for_calls(INFERENCE, DATA, "max_history: 50");
+    silent_in(TRAIN, "", "max_history: 50");
+}
+
+#[test]
+fn training_settings_of_a_query_that_does_not_train_are_warned_of() {
+    let sequential = (
+        "RandomGatingModel",
+        "{name: SequentialGatingModel, args: {tokenizer_name: builtin, hidden_size: 4, embedding_dim: 4}}",
+    );
+    let rate = ("id: small", "id: small\n  neuron: {learning_rate: 1}");
+    warned(
+        &[rate, sequential, INFERENCE],
+        DATA,
+        &["`model.neuron.learning_rate`", "`inference` does not train"],
+    );
+    silent(&[rate, sequential, FORWARD], DATA);
+    let untrained = (FORWARD.0, "{name: forward, args: {train_gating_model: false}}");
+    warned(
+        &[rate, sequential, untrained],
+        DATA,
+        &["`train_gating_model` is false"],
+    );
+    for (setting, words) in [
+        ("checkpoint_every", ["has no effect: it is 41", "40 steps"]),
+        (
+            "watch_every",
+            ["is 41, but the query has 40 steps", "only in step 0"],
+        ),
+    ] {
+        let neuron = |every: u32| format!("id: small\n  neuron: {{{setting}: {every}}}");
+        warned(&[("id: small", &neuron(41)), sequential], "", &words);
+        silent(&[("id: small", &neuron(40)), sequential], "");
+    }
+}
+
+#[test]
+fn arguments_of_a_reward_model_that_is_not_called_are_warned_of() {
+    let arguments = (
+        "RandomRewardModel",
+        "{name: ConstantRewardModel, args: {forward_value: 2}}",
+    );
+    let without = ("id: small", "id: small\n  neuron: {no_reward_model: true}");
+    warned(
+        &[arguments, without],
+        "",
+        &[
+            "`model.reward_model.args` has no effect",
+            "`model.neuron.no_reward_model` is true",
+        ],
+    );
+    silent(&[without], "");
+    warned(
+        &[arguments, INFERENCE],
+        DATA,
+        &[
+            "`model.reward_model.args` has no effect",
+            "`use_reward_model`",
+            "only calls of other programs",
+        ],
+    );
+    let with = (INFERENCE.0, "{name: inference, args: {use_reward_model: true}}");
+    silent(&[arguments, with], DATA);
+    silent(&[INFERENCE], DATA);
+}
+
+#[test]
+fn settings_of_libtorch_are_warned_of_if_no_model_uses_it() {
+    let threads = ("id: small", "id: small\n  neuron: {torch_threads: 2}");
+    warned(
+        &[threads],
+        "",
+        &["`model.neuron.torch_threads` has no effect", "libtorch"],
+    );
+    silent(&[threads, ("RandomRewardModel", "BuiltinRewardModel")], "");
+    warned(&[], "device: cuda\n", &["`device` has no effect"]);
+    silent(&[("RandomRewardModel", "BuiltinRewardModel")], "device: cuda\n");
+}
+
+#[test]
+fn a_rate_limit_of_announcements_is_warned_of_if_no_miner_restarts() {
+    let limit = by_rules("small", "serving_rate_limit: 5");
+    warned(
+        &[],
+        &limit,
+        &[
+            "`network.hyperparameters.serving_rate_limit` has no effect",
+            "once",
+        ],
+    );
+    silent(
+        &[],
+        &format!("{limit}faults: [{{at: step 3, kill: uid 0, restart_after: 5 steps}}]\n"),
+    );
+}
+
+#[test]
+fn columns_of_the_builtin_data_are_warned_of() {
+    warned(
+        &[FORWARD],
+        "data: {id: d, path: builtin, question: q}\n",
+        &["`data.question` has no effect", "built-in data"],
+    );
+    warned(
+        &[FORWARD],
+        "data: {id: d, path: builtin, answer: a}\n",
+        &["`data.answer`"],
+    );
+    silent(
+        &[FORWARD],
+        "data: {id: d, path: rows.jsonl, question: q, answer: a}\n",
+    );
+}
+
+#[test]
+fn entries_of_miners_that_no_validator_calls_are_warned_of_once() {
+    let network = |second: &str| {
+        format!(
+            "network: {{validators: 2, miners: [{{uids: 1, behaviour: echo}}, {{uids: 2, latency: 1ms}}], \
+             validator_groups: [{{validators: 0, behaviour: lazy}}, {{validators: 1, behaviour: {second}}}]}}\n"
+        )
+    };
+    warned(
+        &[],
+        &network("copier"),
+        &["`network.miners` has no effect", "no validator calls a miner"],
+    );
+    silent(&[], &network("random"));
+}
+
+#[test]
+fn a_second_kill_of_a_dead_miner_is_warned_of() {
+    let faults = |restart: &str| {
+        format!("faults: [{{at: step 3, kill: uid 0-1{restart}}}, {{at: step 10, kill: uid 0}}]\n")
+    };
+    warned(
+        &[],
+        &faults(""),
+        &["killing uid 0 after step 10 has no effect", "earlier fault"],
+    );
+    silent(&[], &faults(", restart_after: 5 steps"));
+    silent(
+        &[],
+        "faults: [{at: step 3, kill: uid 0}, {at: step 10, kill: uid 0-1}]\n",
+    );
+}
+
+#[test]
+fn a_file_for_a_chain_alone_may_set_rules_of_registration() {
+    let model_alone = FILE.split("query:").next().expect("the model precedes the query");
+    let text = format!(
+        "{model_alone}{}",
+        by_rules("small", "immunity_period: 5, burn: 5")
+    );
+    let loaded = parse(&text, "file.yml").expect("the file is valid");
+    assert!(loaded.warnings.problems.is_empty(), "{}", loaded.warnings.plain());
+}
+
+#[test]
+fn settings_of_a_run_in_a_file_with_only_an_analysis_are_warned_of() {
+    let analysis = "analysis: {requires: [runs/earlier]}\n";
+    let told = |added: &str| {
+        let loaded = parse(&format!("{added}{analysis}"), "file.yml").expect("the file is valid");
+        loaded.warnings.plain()
+    };
+    for (key, value) in [("seed", "5"), ("device", "cuda"), ("network", "{validators: 2}")] {
+        let told = told(&format!("{key}: {value}\n"));
+        assert!(told.contains(&format!("`{key}` has no effect")), "{told}");
+    }
+    assert_eq!(told(""), "");
+}
+
+/// The warning of an interval points at the key that sets it, and its help names the key.
+#[test]
+fn the_interval_of_weights_is_reported_where_it_is_set() {
+    let step = ("max_iter: 40", "max_iter: 1");
+    warned(
+        &[step],
+        "",
+        &[
+            "the query has 1 step of one block",
+            "`model.subtensor.args.epoch_length` to 1",
+        ],
+    );
+    let place = |text: &str| {
+        let loaded = parse(text, "file.yml").expect("the file is valid");
+        let problems = loaded.warnings.problems;
+        problems[0].place.expect("a place").line
+    };
+    // Line 6 of the file sets `epoch_length`.
+    assert_eq!(place(&FILE.replace("max_iter: 40", "max_iter: 9")), 6);
+    warned(
+        &[PLAIN_CHAIN, ("max_iter: 40", "max_iter: 9")],
+        &by_rules("today", ""),
+        &[
+            "every 10 blocks",
+            "`network.hyperparameters.validator_epoch_length` to 9",
+        ],
+    );
 }

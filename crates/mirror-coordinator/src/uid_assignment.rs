@@ -115,9 +115,18 @@ impl UidAssignment {
         (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }
 
-    /// Checks that the uids that the experiment file names exist in the metagraph. Without a metagraph, the check of
+    /// Checks that the subnet may have as many neurons as the metagraph, and that the uids that the experiment file names
+    /// exist in it. Without a metagraph, the check of
     /// the file has already ensured this.
     pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
+        let allowed = experiment.network.hyperparameters.max_allowed_uids;
+        if let Some(allowed) = allowed.filter(|allowed| *allowed < self.askable) {
+            bail!(
+                "the metagraph has {0} neurons, but `network.hyperparameters.max_allowed_uids` allows {allowed}: set it to \
+                 {0} or more",
+                self.askable
+            );
+        }
         let groups = experiment.network.miners.iter().map(|group| &group.uids);
         for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
             if uids.greatest() >= self.askable {
@@ -211,5 +220,25 @@ mod tests {
                 (&original.weights, &original.bonds)
             );
         }
+    }
+
+    #[test]
+    fn a_metagraph_with_more_neurons_than_the_chain_allows_is_an_error() {
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
+            .expect("three have a permit");
+        let neurons = metagraph_file().neurons.len() as u32;
+        let mut experiment = Experiment::default();
+        experiment.network.hyperparameters.max_allowed_uids = Some(neurons);
+        assignment
+            .check(&experiment)
+            .expect("the chain allows every neuron");
+        experiment.network.hyperparameters.max_allowed_uids = Some(neurons - 1);
+        let error = assignment.check(&experiment).expect_err("one neuron is too many");
+        assert!(
+            error
+                .to_string()
+                .contains("`network.hyperparameters.max_allowed_uids`"),
+            "{error}"
+        );
     }
 }

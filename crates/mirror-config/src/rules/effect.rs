@@ -1,7 +1,13 @@
 //! Warnings of settings without effect in a file without errors.
 //!
 //! A parameter that is never applied looks like one that does not help. A warning therefore names the setting, the
-//! reason why it has no effect in this file, and a remedy. The module [`unread`] covers keys that are not read,
+//! reason why it has no effect in this file, and a remedy.
+//!
+//! A setting that the query of the file does not read has no effect, even if manual calls to a validator would read it.
+//! In that case the warning says "only calls of other programs read it". A file without a query starts no run, so that
+//! nothing is known of its readers, and such settings are not reported.
+//!
+//! The module [`unread`] covers keys that are not read,
 //! [`chain`] the hyperparameters of the chain, [`groups`] the behaviours of miners and validators, and [`timing`]
 //! events that do not happen before a deadline or before the last step.
 
@@ -10,7 +16,7 @@ mod groups;
 mod timing;
 mod unread;
 
-use mirror_spec::{Experiment, Method, Sample};
+use mirror_spec::{Experiment, Method, Sample, Uids};
 
 use super::{Place, Walked, is_written, key_origin};
 use crate::problem::Finding;
@@ -53,6 +59,27 @@ impl Sound<'_> {
         let model = self.experiment.model.as_ref()?;
         let from_file = self.experiment.network.metagraph.is_none();
         from_file.then(|| model.metagraph.args().num_nodes)
+    }
+}
+
+/// Returns a number of things: `1 step`, `2 steps`.
+fn counted(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{ending}")
+}
+
+/// Returns the name of a set of uids: `uid 3`, `uids 0-3`.
+fn named(uids: &Uids) -> String {
+    let ending = if uids.iter().nth(1).is_none() { "" } else { "s" };
+    format!("uid{ending} {uids}")
+}
+
+/// Returns an interval: `every block`, `every 2 blocks`.
+fn every(number: u64, thing: &str) -> String {
+    if number == 1 {
+        format!("every {thing}")
+    } else {
+        format!("every {number} {thing}s")
     }
 }
 

@@ -5,8 +5,8 @@ use mirror_spec::{
     BehaviourSpec, BlockTime, ChainPreset, DummySubtensorArgs, Model, SubtensorSpec, TrainArgs, TwoFacedArgs,
 };
 
-use super::super::{Place, is_written, origin};
-use super::Sound;
+use super::super::{is_written, origin};
+use super::{Sound, counted, every};
 use crate::problem::Finding;
 use crate::tree::Origin;
 
@@ -17,11 +17,10 @@ const RAO: f64 = 1e9;
 const LOOKED_AT: u64 = 10_000;
 
 /// Hyperparameters that are read only when a neuron registers or stake is moved. No node of a run does either.
-const OF_CALLS_FROM_OUTSIDE: [&str; 16] = [
+const OF_CALLS_FROM_OUTSIDE: [&str; 15] = [
     "tx_rate_limit",
     "nominator_min_required_stake",
     "default_take",
-    "max_allowed_uids",
     "immunity_period",
     "min_non_immune_uids",
     "network_registration_allowed",
@@ -65,12 +64,15 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
         return;
     }
     of_chain.unused(found);
-    if let Some(NoEffect { origin, cause, help }) = of_chain.nothing_counts() {
+    if let Some(Obstacle { origin, cause, help }) = of_chain.nothing_counts() {
         let message = format!("{cause}: no weights ever count, and emission depends on stake alone");
         found.push(Finding::warning(origin, message).with_help(help));
-    } else if let Some(NoEffect { origin, cause, help }) = of_chain.no_emission() {
+    } else if let Some(Obstacle { origin, cause, help }) = of_chain.no_emission() {
         let message = format!("{cause}: no neuron ever receives emission");
         found.push(Finding::warning(origin, message).with_help(help));
+    } else if let Some(schedule) = of_chain.schedule() {
+        found.extend(schedule.epoch_after_the_run());
+        found.extend(schedule.often_refused());
     }
 }
 
@@ -83,8 +85,8 @@ struct OfChain<'a> {
     rules: &'a Hyperparameters,
 }
 
-/// The reason why no weights count or no emission is paid.
-struct NoEffect {
+/// An obstacle that prevents all weights from counting, or all emission from being paid.
+struct Obstacle {
     origin: Origin,
     cause: String,
     help: String,
@@ -170,7 +172,12 @@ impl OfChain<'_> {
         }
     }
 
+    /// Returns whether only calls of other programs read a hyperparameter. Always false without a query: such a file is
+    /// for `mirror chain serve`, whose chain other programs call.
     fn is_for_calls_from_outside(&self, name: &str) -> bool {
+        if self.sound.experiment.query.is_none() {
+            return false;
+        }
         let groups = &self.sound.experiment.network.miners;
         let mut behaviours = groups
             .iter()
@@ -197,14 +204,47 @@ impl OfChain<'_> {
     }
 
     /// Returns the place to report for a hyperparameter: where the file sets it, else where it names the preset, else
-    /// where it sets the number of steps.
+    /// where it sets the number of steps. Under `small`, `epoch_length` sets the lengths of epochs.
     fn blame(&self, name: &str) -> Origin {
         let network = self.sound.file.resolved.network();
         let changed = network.hyperparameters().node().and_then(|node| node.entry(name));
+        let of_chain = self.sound.file.resolved.model().inner().subtensor();
+        let of_chain = of_chain.args::<DummySubtensorArgs>().epoch_length();
         match changed {
             Some(entry) => entry.key_origin,
+            None if is_length_of_epochs(name) && self.reads_epoch_length() && is_written(of_chain) => {
+                origin(of_chain)
+            }
             None if is_written(network.chain()) => origin(network.chain()),
             None => self.steps_place(),
+        }
+    }
+
+    /// Returns whether the preset takes the lengths of epochs from `model.subtensor.args.epoch_length`.
+    fn reads_epoch_length(&self) -> bool {
+        self.sound.experiment.network.chain == ChainPreset::Small
+    }
+
+    /// Returns the path of the key that sets the interval between two settings of weights by a validator.
+    fn interval_key(&self) -> &'static str {
+        let given = &self.sound.experiment.network.hyperparameters;
+        if self.model.neuron.epoch_length_override != -1 {
+            "model.neuron.epoch_length_override"
+        } else if given.validator_epoch_length.is_none() && self.reads_epoch_length() {
+            "model.subtensor.args.epoch_length"
+        } else {
+            "network.hyperparameters.validator_epoch_length"
+        }
+    }
+
+    /// Returns the place that sets the interval between two settings of weights by a validator.
+    fn interval_place(&self) -> Origin {
+        let overridden = self.sound.file.resolved.model().inner().neuron();
+        let overridden = overridden.epoch_length_override();
+        if is_written(overridden) {
+            origin(overridden)
+        } else {
+            self.blame("validator_epoch_length")
         }
     }
 
@@ -218,17 +258,24 @@ impl OfChain<'_> {
         }
     }
 
-    fn no_emission(&self) -> Option<NoEffect> {
+    fn no_emission(&self) -> Option<Obstacle> {
         let file = self.sound.file.resolved;
         if self.rules.tempo == 0 {
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: self.blame("tempo"),
                 cause: "with a `tempo` of 0 there are no epochs".to_owned(),
                 help: "set `tempo` to 1 or more".to_owned(),
             });
         }
+        if self.rules.block_emission.0 == 0 {
+            return Some(Obstacle {
+                origin: self.blame("block_emission"),
+                cause: "with a `block_emission` of 0 no block mints any TAO".to_owned(),
+                help: "set `block_emission` to 1 or more".to_owned(),
+            });
+        }
         if self.sound.miners().is_some() && self.stakes().all(|stake| stake == 0.0) {
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: origin(file.network().stakes()),
                 cause: "no validator has any stake".to_owned(),
                 help: "set at least one of `network.stakes` to more than 0".to_owned(),
@@ -237,12 +284,12 @@ impl OfChain<'_> {
         let schedule = self.schedule()?;
         let (first, last) = (schedule.first, schedule.last_of_steps());
         let comes = next_epoch(Block(first), schedule.netuid, self.rules.tempo)?.0;
-        (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| NoEffect {
+        (self.rules.tempo >= SETTLING_BLOCKS && comes > last).then(|| Obstacle {
             origin: self.blame("tempo"),
             cause: format!(
-                "the first epoch is in block {comes}, but the run ends with block {last}, with {} steps of one block \
+                "the first epoch is in block {comes}, but the run ends with block {last}, with {} of one block \
                  each",
-                schedule.steps
+                counted(schedule.steps, "step")
             ),
             help: "set a smaller `tempo`, or run more steps".to_owned(),
         })
@@ -259,7 +306,7 @@ impl OfChain<'_> {
     }
 
     /// Returns the reason why no weights of any validator count. `None` if some do, or if no emission is paid at all.
-    fn nothing_counts(&self) -> Option<NoEffect> {
+    fn nothing_counts(&self) -> Option<Obstacle> {
         self.sound.experiment.query.as_ref()?;
         if self.no_emission().is_some() {
             return None;
@@ -269,12 +316,12 @@ impl OfChain<'_> {
     }
 
     /// Returns the reason why the chain rejects all weights at any time. `None` if there is none.
-    fn always_refused(&self) -> Option<NoEffect> {
+    fn always_refused(&self) -> Option<Obstacle> {
         let rules = self.rules;
         let key = self.model.neuron.version_key;
         if key < rules.weights_version_key {
             let least = rules.weights_version_key;
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: self.blame("weights_version_key"),
                 cause: format!(
                     "validators set weights with the version key {key}, but the chain requires {least} or more \
@@ -286,7 +333,7 @@ impl OfChain<'_> {
         let neurons = self.neurons()?;
         if u32::from(rules.min_allowed_weights) > neurons {
             let least = rules.min_allowed_weights;
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: self.blame("min_allowed_weights"),
                 cause: format!(
                     "the chain requires {least} weights or more in a call (`min_allowed_weights`), but the network has \
@@ -298,19 +345,22 @@ impl OfChain<'_> {
         if u64::from(rules.max_weight_limit) * u64::from(neurons) < u64::from(u16::MAX) {
             let limit = rules.max_weight_limit;
             let needed = u32::from(u16::MAX).div_ceil(neurons);
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: self.blame("max_weight_limit"),
                 cause: format!(
                     "a weight is at most {limit} of 65,535 parts of all weights (`max_weight_limit`), but the \
                      largest of {neurons} weights is at least {needed}"
                 ),
-                help: format!("set `network.hyperparameters.max_weight_limit` to {needed} or more"),
+                help: format!(
+                    "set `network.hyperparameters.max_weight_limit` to more than {needed}: {needed} accepts only equal \
+                     weights of all {neurons} neurons"
+                ),
             });
         }
         let most = self.stakes().fold(0.0, f64::max);
         let threshold = rules.stake_threshold.0 as f64 / RAO;
         if rules.rule_set == RuleSet::Today && most < threshold {
-            return Some(NoEffect {
+            return Some(Obstacle {
                 origin: self.blame("stake_threshold"),
                 cause: format!(
                     "no validator has more than {most} TAO of stake, but a validator needs {threshold} TAO to set \
@@ -374,16 +424,19 @@ impl Schedule<'_> {
         next_epoch(Block(block), self.netuid, self.of_chain.rules.tempo).map(|block| block.0)
     }
 
-    fn nothing_counts(&self) -> Option<NoEffect> {
+    fn nothing_counts(&self) -> Option<Obstacle> {
         let (steps, interval) = (self.steps, self.interval);
         if interval > steps {
-            return Some(NoEffect {
-                origin: self.interval_place(),
+            return Some(Obstacle {
+                origin: self.of_chain.interval_place(),
                 cause: format!(
-                    "validators set weights every {interval} blocks, but the query has {steps} steps of one block each"
+                    "validators set weights {}, but the query has {} of one block each",
+                    every(interval, "block"),
+                    counted(steps, "step")
                 ),
                 help: format!(
-                    "run {interval} steps or more, or set `epoch_length_override` in `model.neuron` to {steps} or less"
+                    "run {interval} steps or more, or set `{}` to {steps} or less",
+                    self.of_chain.interval_key()
                 ),
             });
         }
@@ -401,13 +454,77 @@ impl Schedule<'_> {
             .map(|lost| self.explained(&lost))
     }
 
+    /// Warns that no epoch ends before the last step, although the chain pays one after it.
+    fn epoch_after_the_run(&self) -> Option<Finding> {
+        let tempo = self.of_chain.rules.tempo;
+        let (epoch, last) = (self.next_epoch(self.first)?, self.last_of_steps());
+        if epoch <= last {
+            return None;
+        }
+        let message = format!(
+            "no epoch ends during the run: an epoch has {} (`tempo: {tempo}`), but the run has {} of one block each and \
+             ends with block {last}; the chain closes blocks on its own until block {epoch} and pays one epoch there",
+            counted(tempo.saturating_add(1), "block"),
+            counted(self.steps, "step"),
+        );
+        let given = &self.of_chain.sound.experiment.network.hyperparameters;
+        let key = if given.tempo.is_none() && self.of_chain.reads_epoch_length() {
+            "model.subtensor.args.epoch_length"
+        } else {
+            "network.hyperparameters.tempo"
+        };
+        let help = format!("run more steps, or set a smaller `{key}`");
+        Some(Finding::warning(self.of_chain.blame("tempo"), message).with_help(help))
+    }
+
+    /// Warns that the rate limit of the chain refuses some of the weights.
+    fn often_refused(&self) -> Option<Finding> {
+        let limit = self.of_chain.rules.weights_set_rate_limit;
+        let settings = self.steps / self.interval;
+        if limit <= self.interval || settings > LOOKED_AT {
+            return None;
+        }
+        let mut last_update = self.first - 1;
+        let mut refused = 0;
+        for number in 1..=settings {
+            let block = self.first + number * self.interval + 1;
+            if self.is_too_soon(block, last_update) {
+                refused += 1;
+            } else {
+                last_update = block;
+            }
+        }
+        if refused == 0 {
+            return None;
+        }
+        let message = format!(
+            "the chain refuses {refused} of {} of weights by each validator: validators set weights {}, but the chain \
+             accepts them only {} (`weights_set_rate_limit`)",
+            counted(settings, "setting"),
+            every(self.interval, "block"),
+            every(limit, "block"),
+        );
+        let help = format!(
+            "set `network.hyperparameters.weights_set_rate_limit` to {} or less, or `{}` to {limit} or more",
+            self.interval,
+            self.of_chain.interval_key()
+        );
+        Some(Finding::warning(self.of_chain.blame("weights_set_rate_limit"), message).with_help(help))
+    }
+
+    /// Returns whether the rate limit refuses weights that are set in `block`. It does not apply to the first setting
+    /// on a chain that starts at block 1.
+    fn is_too_soon(&self, block: u64, last_update: u64) -> bool {
+        last_update != 0 && block - last_update < self.of_chain.rules.weights_set_rate_limit
+    }
+
     /// Returns whether weights that are set or committed in `block` count.
     ///
     /// # Errors
     /// Returns the reason why they do not count.
     fn setting(&self, block: u64, last_update: &mut u64) -> Result<(), Lost> {
         let rules = self.of_chain.rules;
-        if *last_update != 0 && block - *last_update < rules.weights_set_rate_limit {
+        if self.is_too_soon(block, *last_update) {
             let last_update = *last_update;
             return Err(Lost::TooSoon { block, last_update });
         }
@@ -462,22 +579,22 @@ impl Schedule<'_> {
         Ok(reveal)
     }
 
-    fn explained(&self, lost: &Lost) -> NoEffect {
+    fn explained(&self, lost: &Lost) -> Obstacle {
         let of_chain = self.of_chain;
         let rules = of_chain.rules;
         let end = self.last_of_steps();
         match *lost {
-            Lost::TooSoon { block, last_update } => NoEffect {
+            Lost::TooSoon { block, last_update } => Obstacle {
                 origin: of_chain.blame("weights_set_rate_limit"),
                 cause: format!(
-                    "weights are first set in block {block}, {} blocks after the chain began, but at least {} blocks \
-                     must pass before a setting (`weights_set_rate_limit`), and the run ends with block {end}",
-                    block - last_update,
-                    rules.weights_set_rate_limit
+                    "weights are first set in block {block}, {} after the chain began, but at least {} must pass \
+                     before a setting (`weights_set_rate_limit`), and the run ends with block {end}",
+                    counted(block - last_update, "block"),
+                    counted(rules.weights_set_rate_limit, "block")
                 ),
                 help: "set a smaller `weights_set_rate_limit`, or run more steps".to_owned(),
             },
-            Lost::NoPermit { block, epoch } => NoEffect {
+            Lost::NoPermit { block, epoch } => Obstacle {
                 origin: of_chain.blame("max_allowed_validators"),
                 cause: format!(
                     "with a `max_allowed_validators` of 0 no validator may set weights after the epoch of block \
@@ -485,13 +602,13 @@ impl Schedule<'_> {
                 ),
                 help: "set `max_allowed_validators` to 1 or more".to_owned(),
             },
-            Lost::RevealedTooLate { block, reveal } => NoEffect {
+            Lost::RevealedTooLate { block, reveal } => Obstacle {
                 origin: of_chain.blame("commit_reveal_period"),
                 cause: format!(
                     "weights that are committed in block {block} are revealed from block {reveal} \
-                     (`commit_reveal_period: {}`, with {} blocks per epoch), but the run ends with block {end}",
+                     (`commit_reveal_period: {}`, with {} per epoch), but the run ends with block {end}",
                     rules.commit_reveal_period,
-                    rules.tempo.saturating_add(1)
+                    counted(rules.tempo.saturating_add(1), "block")
                 ),
                 help: "set a smaller `tempo` or `commit_reveal_period`, set `commit_reveal_weights_enabled: false`, or \
                        run more steps"
@@ -502,33 +619,26 @@ impl Schedule<'_> {
                     RuleSet::Classic => "activity_cutoff",
                     RuleSet::Today => "activity_cutoff_factor",
                 };
-                NoEffect {
+                Obstacle {
                     origin: of_chain.blame(name),
                     cause: format!(
-                        "at the epoch of block {epoch} the newest weights are {age} blocks old, but a validator is \
-                         active for {} blocks after it sets weights (`{name}`)",
-                        rules.effective_activity_cutoff()
+                        "at the epoch of block {epoch} the newest weights are {} old, but a validator is active for \
+                         {} after it sets weights (`{name}`)",
+                        counted(age, "block"),
+                        counted(rules.effective_activity_cutoff(), "block")
                     ),
                     help: format!(
-                        "set a larger `{name}`, or a smaller `epoch_length_override` in `model.neuron`"
+
+                        "set a larger `{name}`, or a smaller `{}`",
+                        of_chain.interval_key()
                     ),
                 }
             }
         }
     }
+}
 
-    /// Returns the place where the file sets the interval between two settings of weights.
-    fn interval_place(&self) -> Origin {
-        let file = self.of_chain.sound.file.resolved;
-        let model = file.model().inner();
-        let overridden = model.neuron().epoch_length_override();
-        let of_chain = model.subtensor().args::<DummySubtensorArgs>().epoch_length();
-        let of_rules = file.network().hyperparameters().validator_epoch_length();
-        let written = |place: Place<'_, u64>| is_written(place).then(|| origin(place));
-        let overridden = is_written(overridden).then(|| origin(overridden));
-        overridden
-            .or_else(|| written(of_rules.inner()))
-            .or_else(|| written(of_chain))
-            .unwrap_or_else(|| self.of_chain.blame("validator_epoch_length"))
-    }
+/// Returns whether `epoch_length` sets this hyperparameter under the preset `small`.
+fn is_length_of_epochs(name: &str) -> bool {
+    matches!(name, "tempo" | "validator_epoch_length")
 }

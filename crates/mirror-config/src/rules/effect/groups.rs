@@ -8,13 +8,14 @@ use mirror_spec::{
     ValidatorBehaviour,
 };
 
-use super::super::{Place, origin, stack};
-use super::Sound;
+use super::super::{Place, is_written, key_origin, origin, stack};
+use super::{Sound, counted, named};
 use crate::problem::Finding;
 
 pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     miners(sound, found);
     validators(sound, found);
+    uncalled_miners(sound, found);
     masks(sound, found);
 }
 
@@ -24,6 +25,11 @@ struct Left(BTreeSet<u32>);
 impl Left {
     fn new(count: u32) -> Self {
         Self((0..count).collect())
+    }
+
+    /// A metagraph has at most one neuron per possible uid.
+    fn of_all_uids() -> Self {
+        Self::new(mirror_spec::key::MAX_UID + 1)
     }
 
     /// Removes the uids of an entry. Returns whether any of them were left.
@@ -40,18 +46,32 @@ impl Left {
     }
 }
 
+/// Returns for each entry of `network.miners` whether its latency applies to any uid: whether it has one that later
+/// entries do not override for all of its uids.
+pub(super) fn applied_latencies(groups: &[MinerGroup]) -> Vec<bool> {
+    let mut linked = Left::of_all_uids();
+    let mut applied: Vec<bool> = groups
+        .iter()
+        .rev()
+        .map(|group| group.latency.is_some() && linked.take(group.uids.ranges()))
+        .collect();
+    applied.reverse();
+    applied
+}
+
 fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let places: Vec<_> = sound.file.resolved.network().miners().items().collect();
     let groups = &sound.experiment.network.miners;
-    // A metagraph has at most one neuron per possible uid.
-    let count = mirror_spec::key::MAX_UID + 1;
-    let (mut behaving, mut linked) = (Left::new(count), Left::new(count));
-    for (group, place) in groups.iter().zip(places).rev() {
+    let mut behaving = Left::of_all_uids();
+    let applied = applied_latencies(groups);
+    for ((group, place), latency_applies) in groups.iter().zip(places).zip(applied).rev() {
         let uids = &group.uids;
         let behaves = group.behaviour.is_some() || !group.over.is_empty();
         if !behaves && group.latency.is_none() {
-            let message =
-                format!("this entry of `network.miners` sets nothing for uids {uids} and has no effect");
+            let message = format!(
+                "this entry of `network.miners` sets nothing for {} and has no effect",
+                named(uids)
+            );
             let help = "add a `behaviour` or a `latency`, or remove the entry";
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
@@ -60,7 +80,7 @@ fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
         } else if behaves {
             found.push(overridden(origin(place), "behaviour", "network.miners", uids));
         }
-        if group.latency.is_some() && !linked.take(uids.ranges()) {
+        if group.latency.is_some() && !latency_applies {
             found.push(overridden(
                 origin(place.latency()),
                 "latency",
@@ -85,8 +105,8 @@ fn validators(sound: Sound<'_>, found: &mut Vec<Finding>) {
         {
             let after = args.after;
             let message = format!(
-                "`stale` has no effect: it stops querying in step {after}, but the query has {steps} steps, counted \
-                 from 0"
+                "`stale` has no effect: it stops querying in step {after}, but the query has {}, counted from 0",
+                counted(steps, "step")
             );
             let help = format!("set `after` to less than {steps}");
             found.push(Finding::warning(origin(place.behaviour()), message).with_help(help));
@@ -108,7 +128,12 @@ fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>
         let idle = match behaviour {
             BehaviourSpec::Climbing(_) if !sends_rewards(sound) => Some((
                 "no reward is sent to it, so it cannot compare its tricks".to_owned(),
-                "set `train_network: true` in the arguments of the query's method".to_owned(),
+                match sound.experiment.query.as_ref().map(|query| &query.method) {
+                    Some(Method::Inference(_)) => {
+                        "use the method `train` or `forward` with `train_network: true`".to_owned()
+                    }
+                    _ => "set `train_network: true` in the arguments of the query's method".to_owned(),
+                },
             )),
             BehaviourSpec::TwoFaced(TwoFacedArgs {
                 least_stake: None,
@@ -126,7 +151,8 @@ fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>
                 steps.map(|steps| {
                     (
                         format!(
-                            "it first fails in step {up}, but the query has {steps} steps, counted from 0"
+                            "it first fails in step {up}, but the query has {}, counted from 0",
+                            counted(steps, "step")
                         ),
                         format!("set `up` to less than {steps}"),
                     )
@@ -134,10 +160,66 @@ fn behaviours(sound: Sound<'_>, group: &MinerGroup, place: Place<'_, MinerGroup>
             }
             _ => None,
         };
+        if let BehaviourSpec::TwoFaced(TwoFacedArgs {
+            callers: Some(callers),
+            ..
+        }) = behaviour
+            && let Some(message) = favours_no_caller(sound, callers)
+        {
+            let help = "name validators in `callers`, or use `failing`";
+            found.push(Finding::warning(origin(place), message).with_help(help));
+        }
         if let Some((why, help)) = idle {
             let message = format!("`{}` has no effect: {why}", behaviour.name());
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
+    }
+}
+
+/// Returns a message if a `two_faced` miner favours only miners, which call nothing unless one of them is a `copycat`.
+fn favours_no_caller(sound: Sound<'_>, callers: &Uids) -> Option<String> {
+    let groups = &sound.experiment.network.miners;
+    let mut behaviours = groups
+        .iter()
+        .flat_map(|group| group.behaviour.iter().chain(&group.over));
+    let some_miner_calls = behaviours.any(|behaviour| matches!(behaviour, BehaviourSpec::Copycat(_)));
+    let miners = sound.miners()?;
+    (callers.greatest() < miners && !some_miner_calls).then(|| {
+        format!(
+            "`two_faced` fails every call: it favours only calls from miners (`callers`: {callers}), and no miner of this \
+             file calls another"
+        )
+    })
+}
+
+/// Warns once of all entries of miners if no validator calls a miner.
+fn uncalled_miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let network = &sound.experiment.network;
+    let miners = sound.file.resolved.network().miners();
+    if sound.experiment.query.is_none() || network.miners.is_empty() || !is_written(miners) {
+        return;
+    }
+    let mut left = Left::new(network.validators);
+    for group in network.validator_groups.iter().rev() {
+        let applies = left.take(group.validators.ranges());
+        let calls = match &group.behaviour {
+            ValidatorBehaviour::Copier(_) | ValidatorBehaviour::Lazy(_) => false,
+            ValidatorBehaviour::Stale(args) => args.after > 0,
+            ValidatorBehaviour::Honest(_)
+            | ValidatorBehaviour::Cabal(_)
+            | ValidatorBehaviour::Random(_)
+            | ValidatorBehaviour::Bribed(_) => true,
+        };
+        if applies && calls {
+            return;
+        }
+    }
+    if left.0.is_empty() {
+        let message = "`network.miners` has no effect: no validator calls a miner, because the behaviours of all \
+                       validators in `network.validator_groups` call none";
+        let help =
+            "give one validator a behaviour that calls miners, such as `honest`, or remove the entries";
+        found.push(Finding::warning(key_origin(miners), message).with_help(help));
     }
 }
 

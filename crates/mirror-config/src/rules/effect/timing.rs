@@ -3,8 +3,9 @@
 use mirror_spec::{BehaviourSpec, Fault, KillFault, Latency, Method, SlowArgs, Step, Uids};
 
 use super::super::{Place, origin, stack};
-use super::Sound;
+use super::{Sound, counted, groups, named};
 use crate::problem::Finding;
+use crate::tree::{Node, Origin};
 
 pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     faults(sound, found);
@@ -21,22 +22,54 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             kill,
             restart_after,
         }) = fault;
+        let has = counted(steps, "step");
+        let killed = named(kill);
+        let earlier = "choose an earlier step, or run more steps";
         if *at >= steps {
-            let message = format!("step {at} is never reached: the query has {steps} steps, counted from 0");
-            let help = "choose an earlier step, or run more steps";
-            found.push(Finding::warning(origin(place.at()), message).with_help(help));
-        } else if let Some(after) = restart_after
-            && at.saturating_add(after.0) >= steps
-        {
+            let message = format!("step {at} is never reached: the query has {has}, counted from 0");
+            found.push(Finding::warning(origin(place.at()), message).with_help(earlier));
+        } else if at.saturating_add(1) == steps {
             let message = format!(
-                "uid {kill} is killed after step {at} and restarted after step {}, but the query has {steps} steps, \
-                 counted from 0, so the restart never happens",
-                at.saturating_add(after.0)
+                "killing {killed} after step {at} has no effect: no step follows, because the query has {has}, counted \
+                 from 0"
+            );
+            found.push(Finding::warning(origin(place.at()), message).with_help(earlier));
+        } else if let Some(after) = restart_after
+            && at.saturating_add(after.0).saturating_add(1) >= steps
+        {
+            let restart = at.saturating_add(after.0);
+            let end = if restart >= steps {
+                "the restart never happens"
+            } else {
+                "no step follows the restart"
+            };
+            let message = format!(
+                "the fault kills {killed} after step {at}, with a restart after step {restart}, but the query has {has}, counted \
+                 from 0, so {end}"
             );
             let help = "restart it earlier, run more steps, or remove `restart_after`";
             found.push(Finding::warning(origin(place), message).with_help(help));
+        } else if restart_after.is_none() && kill.iter().all(|uid| is_dead(sound, uid, *at)) {
+            let message = format!(
+                "killing {killed} after step {at} has no effect: an earlier fault has killed each of them, and no fault \
+                 restarts any"
+            );
+            let help = "add `restart_after` to the earlier fault, or remove this one";
+            found.push(Finding::warning(origin(place), message).with_help(help));
         }
     }
+}
+
+/// Returns whether a fault has killed a uid before `step` and none has restarted it up to then.
+fn is_dead(sound: Sound<'_>, uid: u32, step: u64) -> bool {
+    let of_uid = sound.experiment.faults.iter().filter_map(|fault| {
+        let Fault::Kill(kill) = fault;
+        kill.kill.iter().any(|killed| killed == uid).then_some(kill)
+    });
+    let killed = of_uid.clone().map(|kill| kill.at.0).filter(|at| *at < step).max();
+    let Some(killed) = killed else { return false };
+    let mut restarts = of_uid.filter_map(|kill| Some(kill.at.0.saturating_add(kill.restart_after?.0)));
+    !restarts.any(|restart| (killed..=step).contains(&restart))
 }
 
 /// The deadline of the calls of a query.
@@ -60,17 +93,20 @@ fn latencies(sound: Sound<'_>, found: &mut Vec<Finding>) {
         seconds,
         key: "timeout",
     });
+    let groups = &sound.experiment.network.miners;
     let places = sound.file.resolved.network().miners().items();
-    for (group, place) in sound.experiment.network.miners.iter().zip(places) {
+    let applied = groups::applied_latencies(groups);
+    for ((group, place), latency_applies) in groups.iter().zip(places).zip(applied) {
         let uids = &group.uids;
-        if let Some(latency) = &group.latency {
-            found.extend(too_slow(latency, place.latency(), uids, &deadline));
+        // An entry whose latency does not apply is reported as overridden.
+        if let Some(latency) = group.latency.as_ref().filter(|_| latency_applies) {
+            found.extend(too_slow(sound, latency, place.latency(), uids, &deadline));
         }
         let behaviours = group.behaviour.iter().chain(&group.over);
         for (behaviour, place) in behaviours.zip(stack(place)) {
             if let BehaviourSpec::Slow(SlowArgs { latency }) = behaviour {
                 let place = place.args::<SlowArgs>().latency();
-                found.extend(too_slow(latency, place, uids, &deadline));
+                found.extend(too_slow(sound, latency, place, uids, &deadline));
             }
         }
     }
@@ -82,25 +118,62 @@ struct Slowness {
     end: &'static str,
     /// Name of the parameter of the distribution.
     what: &'static str,
+    /// Key of the parameter.
+    key: &'static str,
     seconds: f64,
 }
 
-fn too_slow<T>(latency: &Latency, place: Place<'_, T>, uids: &Uids, deadline: &Deadline) -> Option<Finding> {
+/// Returns a duration with its unit: `4 s`, or `80 ms` for less than a second.
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        // Rounding to microseconds hides the error of the multiplication.
+        format!("{} ms", (seconds * 1e6).round() / 1e3)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+/// Returns whether a number is written at this place of the file, without a unit.
+fn is_bare_number(node: Option<&Node>, origin: Origin, number: f64) -> bool {
+    node.is_some_and(|node| {
+        let is_it = node.origin == origin && node.as_number() == Some(number);
+        let mut values = node
+            .entries()
+            .iter()
+            .map(|entry| &entry.value)
+            .chain(node.items());
+        is_it || values.any(|value| is_bare_number(Some(value), origin, number))
+    })
+}
+
+fn too_slow<T>(
+    sound: Sound<'_>,
+    latency: &Latency,
+    place: Place<'_, T>,
+    uids: &Uids,
+    deadline: &Deadline,
+) -> Option<Finding> {
     let Slowness {
         calls,
         end,
         what,
+        key,
         seconds,
     } = slowness(latency);
     if seconds < deadline.seconds {
         return None;
     }
     let message = format!(
-        "{calls} uids {uids} {end}: {what} of {seconds} s reaches the deadline of {} s (`{}`)",
-        deadline.seconds, deadline.key
+        "{calls} {} {end}: {what} of {} reaches the deadline of {} (`{}`)",
+        named(uids),
+        duration(seconds),
+        duration(deadline.seconds),
+        deadline.key
     );
     // The number is probably meant in milliseconds if it would then be below the deadline.
-    let help = if seconds / 1_000.0 < deadline.seconds {
+    let node = place.node().map(|node| node.get(key).unwrap_or(node));
+    let bare = node.is_some_and(|node| is_bare_number(sound.file.given.node(), node.origin, seconds));
+    let help = if bare && seconds / 1_000.0 < deadline.seconds {
         format!(
             "a number without a unit is in seconds: write `{seconds}ms` for milliseconds, or raise the deadline"
         )
@@ -111,26 +184,28 @@ fn too_slow<T>(latency: &Latency, place: Place<'_, T>, uids: &Uids, deadline: &D
 }
 
 fn slowness(latency: &Latency) -> Slowness {
-    let every = |what, seconds| Slowness {
+    let every = |what, key, seconds| Slowness {
         calls: "every call to",
         end: "times out",
         what,
+        key,
         seconds,
     };
-    let half = |what, seconds| Slowness {
+    let half = |what, key, seconds| Slowness {
         calls: "half of the calls to",
         end: "time out",
         what,
+        key,
         seconds,
     };
     match latency {
-        Latency::Fixed(delay) => every("the delay", delay.fixed),
-        Latency::Normal(delay) => half("the mean delay", delay.mean),
-        Latency::Lognormal(delay) => half("the median delay", delay.p50),
-        Latency::Zipf(delay) => every("the delay of the first rank", delay.unit),
+        Latency::Fixed(delay) => every("the delay", "fixed", delay.fixed),
+        Latency::Normal(delay) => half("the mean delay", "mean", delay.mean),
+        Latency::Lognormal(delay) => half("the median delay", "p50", delay.p50),
+        Latency::Zipf(delay) => every("the delay of the first rank", "unit", delay.unit),
         Latency::Recorded(delays) => {
             let shortest = delays.recorded.iter().copied().fold(f64::INFINITY, f64::min);
-            every("the shortest delay", shortest)
+            every("the shortest delay", "recorded", shortest)
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Keys that are never read, or that are not read because of other settings of the file.
 
 use mirror_spec::{
-    ChainPreset, ConstantRewardArgs, DendritePool, DummyDendritePoolArgs, DummySubtensorArgs, GatingModel,
-    MaskedGatingArgs, MetagraphArgs, Method, RandomRewardArgs, SampleMethod, SubtensorArgs, SubtensorSpec,
+    BehaviourSpec, ChainPreset, ConstantRewardArgs, CustomRewardArgs, Data, DegradingArgs, DendritePool,
+    DummyDendritePoolArgs, DummyRewardArgs, DummySubtensorArgs, FailingArgs, Failure, FlappingArgs,
+    GatingModel, HuggingFaceRewardArgs, MaskedGatingArgs, MetagraphArgs, Method, Model, RandomRewardArgs,
+    RewardModel, SampleMethod, SubtensorArgs, SubtensorSpec, TwoFacedArgs,
 };
 
-use super::super::{Place, origin};
-use super::{Sound, warn};
+use super::super::{Place, is_written, origin};
+use super::{Sound, counted, warn};
 use crate::problem::Finding;
 
 const LEAVE_OUT: &str = "remove it";
@@ -18,8 +20,15 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
         without_query,
         questions,
         sample,
+        columns,
+        prompts_and_calls,
+        averages,
         learning,
+        rare_records,
+        reward_arguments,
         rewards,
+        libtorch,
+        announcements,
         rates,
         lengths_of_epochs,
         running_chain,
@@ -46,6 +55,9 @@ fn never_read(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let place = file.query().inner().save_interval();
     warn(place, "query.save_interval", why, LEAVE_OUT, found);
 
+    if uncalled_reward_model(sound).is_some() {
+        return;
+    }
     let why = "a validator never calls `backward` of a reward model";
     let path = "model.reward_model.args";
     let constant = model.reward_model().args::<ConstantRewardArgs>();
@@ -92,6 +104,12 @@ fn without_query(sound: Sound<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let file = sound.file.resolved;
+    if sound.experiment.model.is_none() && sound.experiment.data.is_none() {
+        let why = "the file has only an `analysis`, which reads runs that exist already";
+        warn(file.seed(), "seed", why, LEAVE_OUT, found);
+        warn(file.device(), "device", why, LEAVE_OUT, found);
+        warn(file.network(), "network", why, LEAVE_OUT, found);
+    }
     let why = "the file has no `query`, so there is no run";
     let help = "add a `query`, or remove it";
     warn(file.replicates(), "replicates", why, help, found);
@@ -115,7 +133,8 @@ fn questions(sound: Sound<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let DendritePool::DummyDendritePool(pool) = &model.dendrite_pool;
-    if data.path == pool.data_path {
+    let names_columns = !is_builtin(data) && (data.question != "question" || data.answer != "answer");
+    if data.path == pool.data_path && names_columns {
         // The section itself has an effect: it names the columns that the miners answer from.
         let why = "`train` gets its questions from the network, and miners answer from every row";
         warn(file.data().inner().sample(), "data.sample", why, help, found);
@@ -125,6 +144,253 @@ fn questions(sound: Sound<'_>, found: &mut Vec<Finding>) {
             pool.data_path
         );
         warn(file.data(), "data", &why, help, found);
+    }
+}
+
+fn is_builtin(data: &Data) -> bool {
+    data.path == "builtin"
+}
+
+/// Warns of columns of the built-in data, which has fixed columns.
+fn columns(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let trains = matches!(method(sound), Some(Method::Train(_)));
+    // The whole section has no effect with `train`.
+    if trains || !sound.experiment.data.as_ref().is_some_and(is_builtin) {
+        return;
+    }
+    let data = sound.file.resolved.data().inner();
+    let why = "the columns of the built-in data are fixed";
+    warn(data.question(), "data.question", why, LEAVE_OUT, found);
+    warn(data.answer(), "data.answer", why, LEAVE_OUT, found);
+}
+
+fn method(sound: Sound<'_>) -> Option<&Method> {
+    sound.experiment.query.as_ref().map(|query| &query.method)
+}
+
+/// The help for a key that the query does not read, but that manual calls to a validator read.
+const FOR_CALLS: &str = "remove it, unless another program calls a validator of the run";
+
+/// Returns the reason why a key that manual calls read has no effect.
+fn only_calls(why: &str) -> String {
+    format!("{why}, and only calls of other programs read it")
+}
+
+/// Warns of the question prompt, numbers of axons and timeouts that the method does not read.
+fn prompts_and_calls(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let (Some(method), Some(model)) = (method(sound), &sound.experiment.model) else {
+        return;
+    };
+    let neuron = sound.file.resolved.model().inner().neuron();
+    let name = method.name();
+    let of_training = || only_calls(&format!("`{name}` makes no training forward"));
+    let of_inference = || only_calls(&format!("`{name}` makes no inference"));
+    let by_argument = |key| only_calls(&format!("the argument `{key}` of `{name}` overrides it"));
+    let (topk, timeout, inference_timeout) = match method {
+        Method::Train(_) => (None, None, Some(of_inference())),
+        Method::Forward(args) => (
+            args.topk.map(|_| by_argument("topk")),
+            args.timeout.map(|_| by_argument("timeout")),
+            Some(of_inference()),
+        ),
+        Method::Inference(args) => (
+            Some(of_training()),
+            Some(of_training()),
+            args.timeout.map(|_| by_argument("timeout")),
+        ),
+    };
+    let asks_for_questions = matches!(method, Method::Train(_));
+    let question =
+        (!asks_for_questions).then(|| only_calls(&format!("`{name}` asks no miner for a question")));
+    let inference_topk = (!matches!(method, Method::Inference(_))).then(of_inference);
+    // This gating model chooses as many uids itself.
+    let topk = topk.filter(|_| !matches!(unmasked(model), GatingModel::LongestMessageGatingModel(_)));
+    if let Some(why) = question {
+        let place = neuron.question_prompt();
+        warn(place, "model.neuron.question_prompt", &why, FOR_CALLS, found);
+    }
+    if let Some(why) = topk {
+        warn(
+            neuron.training_topk(),
+            "model.neuron.training_topk",
+            &why,
+            FOR_CALLS,
+            found,
+        );
+    }
+    if let Some(why) = inference_topk {
+        warn(
+            neuron.inference_topk(),
+            "model.neuron.inference_topk",
+            &why,
+            FOR_CALLS,
+            found,
+        );
+    }
+    if let Some(why) = timeout {
+        let place = neuron.training_timeout();
+        warn(place, "model.neuron.training_timeout", &why, FOR_CALLS, found);
+    }
+    if let Some(why) = inference_timeout {
+        let place = neuron.inference_timeout();
+        warn(place, "model.neuron.inference_timeout", &why, FOR_CALLS, found);
+    }
+}
+
+/// Warns of settings of the moving averages if nothing is added to them.
+fn averages(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    if !matches!(method(sound), Some(Method::Inference(_))) {
+        return;
+    }
+    let model = sound.file.resolved.model().inner();
+    let why = only_calls("`inference` does not update the moving averages");
+    warn(model.alpha(), "model.alpha", &why, FOR_CALLS, found);
+    let place = model.neuron().max_history();
+    warn(place, "model.neuron.max_history", &why, FOR_CALLS, found);
+}
+
+/// Returns the gating model without its mask.
+fn unmasked(model: &Model) -> &GatingModel {
+    match &model.gating_model {
+        GatingModel::MaskedGatingModel(MaskedGatingArgs { gating_model, .. }) => gating_model,
+        other => other,
+    }
+}
+
+/// Returns the reason why no reward model is called. `None` if one is, or if there is no query.
+fn uncalled_reward_model(sound: Sound<'_>) -> Option<String> {
+    let model = sound.experiment.model.as_ref()?;
+    match method(sound)? {
+        _ if model.neuron.no_reward_model => Some("`model.neuron.no_reward_model` is true".to_owned()),
+        Method::Inference(args) if !args.use_reward_model => Some(only_calls(
+            "`inference` without `use_reward_model` calls no reward model",
+        )),
+        Method::Train(_) | Method::Forward(_) | Method::Inference(_) => None,
+    }
+}
+
+/// Warns of arguments of a reward model that is not called.
+fn reward_arguments(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let (Some(why), Some(model)) = (uncalled_reward_model(sound), &sound.experiment.model) else {
+        return;
+    };
+    // The defaults of the arguments that the file leaves out are not reported.
+    let place = sound.file.given.model().inner().reward_model();
+    let path = "model.reward_model.args";
+    let help = "let the query call the reward model, or choose a reward model without arguments";
+    match &model.reward_model {
+        RewardModel::ConstantRewardModel(_) => {
+            warn(place.args::<ConstantRewardArgs>(), path, &why, help, found);
+        }
+        RewardModel::RandomRewardModel(_) => warn(place.args::<RandomRewardArgs>(), path, &why, help, found),
+        RewardModel::DummyRewardModel(_) => warn(place.args::<DummyRewardArgs>(), path, &why, help, found),
+        RewardModel::BuiltinRewardModel(_) => {}
+        RewardModel::CustomRewardModel(_) => warn(place.args::<CustomRewardArgs>(), path, &why, help, found),
+        RewardModel::HuggingFaceRewardModel(_) => {
+            warn(place.args::<HuggingFaceRewardArgs>(), path, &why, help, found);
+        }
+    }
+}
+
+/// Warns of settings of libtorch if no model uses it.
+fn libtorch(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let Some(model) = &sound.experiment.model else {
+        return;
+    };
+    let gating_uses_it = learns(unmasked(model));
+    let reward_uses_it = match &model.reward_model {
+        RewardModel::ConstantRewardModel(_)
+        | RewardModel::RandomRewardModel(_)
+        | RewardModel::DummyRewardModel(_) => false,
+        RewardModel::BuiltinRewardModel(_)
+        | RewardModel::CustomRewardModel(_)
+        | RewardModel::HuggingFaceRewardModel(_) => true,
+    };
+    if gating_uses_it || reward_uses_it {
+        return;
+    }
+    let why = format!(
+        "neither `{}` nor `{}` uses libtorch",
+        model.gating_model.name(),
+        model.reward_model.name()
+    );
+    let file = sound.file.resolved;
+    let place = file.model().inner().neuron().torch_threads();
+    warn(place, "model.neuron.torch_threads", &why, LEAVE_OUT, found);
+    warn(file.device(), "device", &why, LEAVE_OUT, found);
+}
+
+/// Warns of the rate limit of announcements if every axon is announced once.
+fn announcements(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let network = &sound.experiment.network;
+    let crashes = |behaviour: &BehaviourSpec| match behaviour {
+        BehaviourSpec::Failing(FailingArgs { how, .. })
+        | BehaviourSpec::Flapping(FlappingArgs { how, .. })
+        | BehaviourSpec::Degrading(DegradingArgs { how, .. })
+        | BehaviourSpec::TwoFaced(TwoFacedArgs { to_others: how, .. }) => *how == Failure::Crash,
+        _ => false,
+    };
+    let mut behaviours = network
+        .miners
+        .iter()
+        .flat_map(|group| group.behaviour.iter().chain(&group.over));
+    let is_restarted = !sound.experiment.faults.is_empty() || behaviours.any(crashes);
+    let chain = sound.experiment.model.as_ref().map(|model| &model.subtensor);
+    let Some(SubtensorSpec::DummySubtensor(_)) = chain else {
+        return;
+    };
+    if method(sound).is_none() || is_restarted {
+        return;
+    }
+    let place = sound.file.resolved.network().hyperparameters();
+    let path = "network.hyperparameters.serving_rate_limit";
+    let why = "every axon is announced once, since no miner of this file is killed or crashes";
+    warn(place.serving_rate_limit(), path, why, LEAVE_OUT, found);
+}
+
+/// Warns of intervals between records of the gating model that are longer than the run.
+fn rare_records(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let (Some(model), Some(steps)) = (&sound.experiment.model, sound.steps()) else {
+        return;
+    };
+    if !learns(unmasked(model)) {
+        return;
+    }
+    let neuron = sound.file.resolved.model().inner().neuron();
+    let (checkpoint, watch) = (model.neuron.checkpoint_every, model.neuron.watch_every);
+    let has = counted(steps, "step");
+    if checkpoint > steps {
+        let place = neuron.checkpoint_every();
+        let path = "model.neuron.checkpoint_every";
+        let why = format!(
+            "it is {checkpoint}, but the query has {has}, so the only checkpoint is the one at the end"
+        );
+        warn(place, path, &why, "set a smaller number, or remove it", found);
+    }
+    if watch > steps && untrained(sound).is_none() && is_written(neuron.watch_every()) {
+        let message = format!(
+            "`model.neuron.watch_every` is {watch}, but the query has {has}: parameters are recorded only in step 0"
+        );
+        let help = "set a smaller number, or 0 to record none";
+        found.push(Finding::warning(origin(neuron.watch_every()), message).with_help(help));
+    }
+}
+
+/// Returns whether a gating model has trainable parameters, which libtorch trains.
+fn learns(gating: &GatingModel) -> bool {
+    matches!(
+        gating,
+        GatingModel::SequentialGatingModel(_) | GatingModel::HuggingFaceGatingModel(_)
+    )
+}
+
+/// Returns the reason why the query does not train the gating model. `None` if it does, or if there is no query.
+fn untrained(sound: Sound<'_>) -> Option<String> {
+    match method(sound)? {
+        Method::Train(args) if args.train_gating_model => None,
+        Method::Forward(args) if args.train_gating_model => None,
+        Method::Train(_) | Method::Forward(_) => Some(only_calls("`train_gating_model` is false")),
+        Method::Inference(_) => Some(only_calls("`inference` does not train the gating model")),
     }
 }
 
@@ -150,22 +416,11 @@ fn learning(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let Some(model) = &sound.experiment.model else {
         return;
     };
-    let gating = match &model.gating_model {
-        GatingModel::MaskedGatingModel(MaskedGatingArgs { gating_model, .. }) => gating_model,
-        other => other,
-    };
-    let learns = matches!(
-        gating,
-        GatingModel::SequentialGatingModel(_) | GatingModel::HuggingFaceGatingModel(_)
-    );
-    let is_trained = match sound.experiment.query.as_ref().map(|query| &query.method) {
-        Some(Method::Train(args)) => args.train_gating_model,
-        // Manual forwards also train.
-        _ => true,
-    };
-    let why = match (learns, is_trained) {
-        (true, true) => return,
-        (true, false) => "`train_gating_model` is false".to_owned(),
+    let gating = unmasked(model);
+    let learns = learns(gating);
+    let why = match (learns, untrained(sound)) {
+        (true, None) => return,
+        (true, Some(why)) => why,
         (false, _) => format!("`{}` has no trainable parameters", gating.name()),
     };
     let help = "use and train a gating model with parameters, such as `SequentialGatingModel`, or remove it";
@@ -224,12 +479,19 @@ fn lengths_of_epochs(sound: Sound<'_>, found: &mut Vec<Finding>) {
     };
     let (network, file) = (&sound.experiment.network, sound.file.resolved);
     let given = &network.hyperparameters;
-    let has_both = given.tempo.is_some() && given.validator_epoch_length.is_some();
+    let is_overridden = model.neuron.epoch_length_override != -1;
+    let setter = if is_overridden {
+        "`model.neuron.epoch_length_override`"
+    } else {
+        "`network.hyperparameters.validator_epoch_length`"
+    };
+    let has_both = given.tempo.is_some() && (given.validator_epoch_length.is_some() || is_overridden);
     let why = match network.chain {
         ChainPreset::Small if !has_both => None,
-        ChainPreset::Small => {
-            Some("`network.hyperparameters` sets `tempo` and `validator_epoch_length`".to_owned())
-        }
+        ChainPreset::Small => Some(format!(
+            "`network.hyperparameters.tempo` and {setter} determine the length of epochs and how often validators set \
+                 weights"
+        )),
         preset => Some(format!(
             "`network.chain: {}` determines the length of epochs",
             preset.word()
@@ -241,7 +503,7 @@ fn lengths_of_epochs(sound: Sound<'_>, found: &mut Vec<Finding>) {
         let help = "set `tempo` and `validator_epoch_length` in `network.hyperparameters`, and remove it";
         warn(place, "model.subtensor.args.epoch_length", &why, help, found);
     }
-    if model.neuron.epoch_length_override != -1 {
+    if is_overridden {
         let place = file.network().hyperparameters().validator_epoch_length();
         let path = "network.hyperparameters.validator_epoch_length";
         let why = "`model.neuron.epoch_length_override` determines how often validators set weights";
