@@ -132,7 +132,11 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     overrides::apply(&mut root, overrides, findings);
     let corrected = spelling::correct(Experiment::KEYS, &mut root, findings);
     forms::fold(&mut root, findings);
-    let (resolved, uids) = check::resolve(Experiment::KEYS, &root, &corrected, findings);
+    let check::Resolved {
+        tree: resolved,
+        uids,
+        has_misspelt_argument,
+    } = check::resolve(Experiment::KEYS, &root, &corrected, findings);
     let file = Walked {
         given: At::root(&root),
         resolved: At::root(&resolved),
@@ -149,7 +153,11 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     match serde_yaml::from_value(resolved.to_yaml()) {
         Ok(mut experiment) => {
             rules::settle(&mut experiment, file);
-            rules::effect::check(&experiment, file, findings);
+            let mut effects = Vec::new();
+            rules::effect::check(&experiment, file, &mut effects);
+            // A default in the place of a misspelt argument is not what the file means, so no warning is derived from it.
+            effects.retain(|finding| finding.is_error() || !has_misspelt_argument);
+            findings.append(&mut effects);
             (!findings.iter().any(Finding::is_error)).then_some(experiment)
         }
         Err(error) => {
