@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
 use mirror_spec::{Uids, notation};
 
-use crate::describe::{in_words, list, plain};
+use crate::describe::{in_words, list, plain, without_links};
 use crate::problem::Finding;
 use crate::spelling::{
     QUOTE_COMMAS, behaviours, beside_behaviour, brief, is_rest_of_set, join, names_with_effect, nearest,
@@ -137,13 +137,14 @@ impl Walk<'_> {
                 (None, Need::Required) if excused.contains(&key.name) => None,
                 (None, Need::Required) => {
                     let origin = entry.map_or(at, |entry| entry.key_origin);
-                    self.findings.push(
-                        Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
-                            "expected {}. {}",
-                            in_words(&key.kind),
-                            key.doc.summary()
-                        )),
-                    );
+                    self.findings
+                        .push(
+                            Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
+                                "expected {}. {}",
+                                in_words(&key.kind),
+                                without_links(&key.doc.summary())
+                            )),
+                        );
                     None
                 }
                 (None, Need::Default(default)) => {

@@ -18,11 +18,16 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
         return "no name is valid here: remove it".into();
     }
     let all = format!("expected one of {}", list(known));
+    did_you_mean(name, known).map_or_else(|| all.clone(), |question| format!("{question} {all}"))
+}
+
+/// Returns the question `did you mean …?` with the known names that are most similar to `name`, or `None` if none is
+/// similar.
+pub fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
     let near = nearest(name, known);
-    match near.split_last() {
-        None => all,
-        Some((last, [])) => format!("did you mean `{last}`? {all}"),
-        Some((last, others)) => format!("did you mean {} or `{last}`? {all}", list(others)),
+    match near.split_last()? {
+        (last, []) => Some(format!("did you mean `{last}`?")),
+        (last, others) => Some(format!("did you mean {} or `{last}`?", list(others))),
     }
 }
 

@@ -64,7 +64,7 @@ pub fn print(checked: &[Checked]) -> std::io::Result<()> {
         let (word, colour) = match decision.outcome {
             Outcome::Held => ("held", AnsiColor::Green),
             Outcome::Failed => ("failed", AnsiColor::Red),
-            Outcome::Erred => ("erred", AnsiColor::Yellow),
+            Outcome::Erred => ("undecided", AnsiColor::Yellow),
         };
         let style = colour.on_default();
         let values = decision.in_words();
