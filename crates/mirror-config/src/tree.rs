@@ -142,6 +142,24 @@ impl Node {
         }
     }
 
+    /// Returns the origin of the value at a path of keys and list indices. If the value does not exist or is a default,
+    /// returns that of the innermost written value on the path.
+    pub(crate) fn nearest_origin(&self, path: &[String]) -> Origin {
+        let mut origin = self.origin;
+        let mut node = self;
+        for part in path {
+            let item = || node.items().get(part.parse::<usize>().ok()?);
+            let Some(next) = node.get(part).or_else(item) else {
+                break;
+            };
+            node = next;
+            if node.origin != Origin::Default {
+                origin = node.origin;
+            }
+        }
+        origin
+    }
+
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),

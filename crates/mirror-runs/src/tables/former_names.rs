@@ -32,7 +32,7 @@ pub fn former_name(name: &str) -> Option<&'static str> {
 }
 
 /// Gives the columns of `batch` their current names, and the column `purpose` its current values.
-pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
+pub(crate) fn with_names_of_today(batch: &RecordBatch) -> RecordBatch {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| {
         let is_former = |column: &&FormerColumn| column.former == field.name();
