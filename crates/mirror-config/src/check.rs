@@ -8,10 +8,11 @@ use std::ops::RangeInclusive;
 use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
 use mirror_spec::{Uids, notation};
 
-use crate::describe::{in_words, list, plain};
+use crate::describe::{in_words, list, plain, without_links};
 use crate::problem::Finding;
 use crate::spelling::{
-    behaviours, beside_behaviour, brief, join, names_with_effect, nearest, place, suggest, unknown_key,
+    QUOTE_COMMAS, behaviours, beside_behaviour, brief, is_rest_of_set, join, names_with_effect, nearest,
+    place, suggest, unknown_key,
 };
 use crate::tree::{self, Content, Entry, Node, Origin};
 
@@ -26,8 +27,18 @@ pub(crate) struct NamedUids {
     pub(crate) origin: Origin,
 }
 
-/// Checks a tree against the keys of a map and fills in the defaults. Returns the resulting tree and the uids that the
-/// file names.
+/// The result of the check of a tree.
+pub(crate) struct Resolved {
+    /// The tree with every default filled in and without invalid values.
+    pub(crate) tree: Node,
+    /// The uids that the file names.
+    pub(crate) uids: Vec<NamedUids>,
+    /// Whether an argument is ignored that is similar to one that the component takes, so that a default replaces a
+    /// value of the file.
+    pub(crate) has_misspelt_argument: bool,
+}
+
+/// Checks a tree against the keys of a map and fills in the defaults.
 ///
 /// `corrected` contains the origins of misspelt keys, which are already reported. Problems of their values are not
 /// reported.
@@ -36,19 +47,26 @@ pub(crate) fn resolve(
     root: &Node,
     corrected: &HashSet<Origin>,
     findings: &mut Vec<Finding>,
-) -> (Node, Vec<NamedUids>) {
+) -> Resolved {
     let mut uids = Vec::new();
     let mut walk = Walk {
         findings,
         uids: &mut uids,
         corrected,
         misplaced: Vec::new(),
+        has_misspelt_argument: false,
     };
-    let resolved = walk.table(&Among::one(keys), root, root.origin, "", Unknown::Error);
-    (resolved, uids)
+    let tree = walk.table(&Among::one(keys), root, root.origin, "", Unknown::Error);
+    let has_misspelt_argument = walk.has_misspelt_argument;
+    Resolved {
+        tree,
+        uids,
+        has_misspelt_argument,
+    }
 }
 
 /// The keys that a map may contain.
+#[derive(Default)]
 struct Among {
     /// Keys that are filled in if they are missing, or reported if they are required.
     keys: Vec<&'static Key>,
@@ -64,9 +82,7 @@ impl Among {
     fn one(keys: &'static Keys) -> Self {
         Self {
             keys: keys.iter().collect(),
-            elsewhere: Vec::new(),
-            excused: Vec::new(),
-            beside: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -90,6 +106,8 @@ struct Walk<'a> {
     corrected: &'a HashSet<Origin>,
     /// Arguments of a behaviour that are probably misspelt in its group.
     misplaced: Vec<&'static str>,
+    /// Whether an argument is ignored that is similar to one that the component takes.
+    has_misspelt_argument: bool,
 }
 
 impl Walk<'_> {
@@ -119,13 +137,14 @@ impl Walk<'_> {
                 (None, Need::Required) if excused.contains(&key.name) => None,
                 (None, Need::Required) => {
                     let origin = entry.map_or(at, |entry| entry.key_origin);
-                    self.findings.push(
-                        Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
-                            "expected {}. {}",
-                            in_words(&key.kind),
-                            key.doc.summary()
-                        )),
-                    );
+                    self.findings
+                        .push(
+                            Finding::error(origin, format!("`{path}` is missing")).with_help(format!(
+                                "expected {}. {}",
+                                in_words(&key.kind),
+                                without_links(&key.doc.summary())
+                            )),
+                        );
                     None
                 }
                 (None, Need::Default(default)) => {
@@ -168,15 +187,26 @@ impl Walk<'_> {
             }
             let near = nearest(&entry.key, &known);
             let (place, key) = (place(path), brief(&entry.key));
-            let is_fatal = matches!(entry.key_origin, Origin::Override(_))
-                || near.iter().any(|name| missing.contains(name));
+            let is_fatal =
+                entry.key_origin.overridden_by().is_some() || near.iter().any(|name| missing.contains(name));
             self.findings.push(match unknown {
+                Unknown::Error if among.beside.contains(&entry.key.as_str()) => {
+                    let help =
+                        format!("write it in `behaviour`: `behaviour: {{name: …, args: {{{key}: …}}}}`");
+                    let help = match key {
+                        "args" => "write it in `behaviour`: `behaviour: {name: …, args: {…}}`".to_owned(),
+                        _ => help,
+                    };
+                    unknown_key(entry, path, &known).with_help(help)
+                }
                 Unknown::Error => unknown_key(entry, path, &known),
+                Unknown::Warning if is_rest_of_set(entry) => unknown_key(entry, path, &known),
                 Unknown::Warning if is_fatal => {
                     let message = format!("{place} takes no argument `{key}`");
                     Finding::error(entry.key_origin, message).with_help(suggest(key, &known))
                 }
                 Unknown::Warning => {
+                    self.has_misspelt_argument |= !near.is_empty();
                     let message = format!("{place} takes no argument `{key}`: it is ignored");
                     Finding::warning(entry.key_origin, message).with_help(suggest(key, &known))
                 }
@@ -287,13 +317,21 @@ impl Walk<'_> {
                 let mut by_uid = Vec::new();
                 let mut named = BTreeSet::new();
                 for entry in entries {
+                    if is_rest_of_set(entry) {
+                        let message = format!("`{}` in `{path}` has no value", brief(&entry.key));
+                        self.findings
+                            .push(Finding::error(entry.key_origin, message).with_help(QUOTE_COMMAS));
+                        continue;
+                    }
                     match entry.key.parse::<Uids>() {
                         Ok(uids) => {
                             self.names(Whose::Miner, &uids, entry.key_origin);
                             let Some(value) = self.entry(inner, entry, path) else {
                                 continue;
                             };
-                            if let Some(twice) = uids.iter().find(|uid| named.contains(uid)) {
+                            let mut ranges = uids.ranges().iter();
+                            let twice = ranges.find_map(|range| named.range(range.clone()).next());
+                            if let Some(twice) = twice {
                                 let message = format!("uid {twice} is named twice in `{path}`");
                                 let finding = Finding::error(entry.key_origin, message);
                                 self.findings.push(finding.with_help("write each uid only once"));
@@ -359,6 +397,7 @@ impl Walk<'_> {
             uids: &mut uids,
             corrected: self.corrected,
             misplaced: Vec::new(),
+            has_misspelt_argument: false,
         };
         let value = quiet.value(kind, node, at, path)?;
         if findings.iter().any(Finding::is_error) {
@@ -393,7 +432,10 @@ impl Walk<'_> {
             } else {
                 path.to_owned()
             };
-            let read = item.written_text().map(|text| text.parse::<Uids>());
+            let read = item.written_text().map(|text| match whose {
+                Whose::ValidatorIndex => Uids::of_indices(&text),
+                Whose::Miner | Whose::Neuron => text.parse(),
+            });
             match read {
                 Some(Ok(uids)) => {
                     self.names(whose, &uids, item.origin);
@@ -401,7 +443,7 @@ impl Walk<'_> {
                 }
                 Some(Err(message)) => {
                     is_sound = false;
-                    self.miswritten(&message, Uids::WHAT, item, &path);
+                    self.miswritten(&message, &in_words(kind), item, &path);
                 }
                 None => {
                     is_sound = false;
@@ -414,7 +456,7 @@ impl Walk<'_> {
         }
         match Uids::of_ranges(ranges) {
             Ok(uids) => Some(Node::text(uids.to_string(), node.origin)),
-            Err(message) => self.miswritten(&message, Uids::WHAT, node, path),
+            Err(message) => self.miswritten(&message, &in_words(kind), node, path),
         }
     }
 
@@ -450,10 +492,8 @@ impl Walk<'_> {
         let best = forms.forms.iter().rev().max_by_key(|form| has(form));
         let Some(form) = best.filter(|form| has(form) > 0) else {
             let any = Among {
-                keys: Vec::new(),
                 elsewhere: all().collect(),
-                excused: Vec::new(),
-                beside: Vec::new(),
+                ..Among::default()
             };
             self.table(&any, node, at, path, Unknown::Error);
             // Unknown keys are already reported. An empty map is reported with the keys of all forms.
@@ -470,8 +510,7 @@ impl Walk<'_> {
         let among = Among {
             keys: form.iter().collect(),
             elsewhere: all().filter(|key| form.get(key.name).is_none()).collect(),
-            excused: Vec::new(),
-            beside: Vec::new(),
+            ..Among::default()
         };
         for entry in node.entries() {
             if among.elsewhere.iter().any(|key| key.name == entry.key) {
@@ -628,11 +667,25 @@ impl Walk<'_> {
     fn misfit(&mut self, kind: &Kind, node: &Node, path: &str) -> Option<Node> {
         let help = match kind {
             Kind::Bool => "write `true` or `false`, without quotes".to_owned(),
+            Kind::Integer(range) if *range.end() >= i128::from(u64::MAX) => {
+                format!("it must be {} to {}", in_words(kind), range.end())
+            }
             _ => format!("it must be {}", in_words(kind)),
         };
-        self.findings.push(
-            Finding::error(node.origin, format!("`{path}` cannot be {}", node.describe())).with_help(help),
-        );
+        let help = match kind {
+            Kind::Integer(_) if node.may_be_rounded() => {
+                format!("{help}. Write one of 16 or more digits without a decimal point and an exponent")
+            }
+            _ => help,
+        };
+        let found = match (kind, node.as_text()) {
+            (Kind::Integer(_), Some(digits)) if is_too_large(digits) => {
+                format!("the number {}", brief(digits))
+            }
+            _ => node.describe(),
+        };
+        self.findings
+            .push(Finding::error(node.origin, format!("`{path}` cannot be {found}")).with_help(help));
         None
     }
 
@@ -663,6 +716,12 @@ fn has_form(kind: &Kind, content: &Content) -> bool {
         Content::Text(_) => matches!(kind, Kind::UidSet(_)),
         _ => false,
     }
+}
+
+/// Returns whether a string consists of the digits of a number that is larger than every number of a file.
+fn is_too_large(digits: &str) -> bool {
+    let has_only_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    has_only_digits && digits.parse::<u64>().is_err()
 }
 
 /// Returns a map of one key with the origin of its value.

@@ -73,6 +73,23 @@ pub fn need_in_words(key: &Key) -> String {
     }
 }
 
+/// Replaces each link of a Markdown text with the text of the link: `` [`latency`](#latency) `` with `` `latency` ``.
+pub fn without_links(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('[') {
+        plain.push_str(before);
+        // The label may contain brackets, as in `` [`miners[].latency`](#latency) ``.
+        let label = from.split_once("](").filter(|(label, _)| !label.contains(" ["));
+        let link = label.and_then(|(label, target)| Some((label, target.split_once(')')?.1)));
+        (plain, rest) = match link {
+            Some((label, after)) => (plain + label, after),
+            None => (plain + "[", from),
+        };
+    }
+    plain + rest
+}
+
 /// Formats words as a list for messages: `` `a`, `b`, `c` ``.
 pub(crate) fn list(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

@@ -3,6 +3,9 @@
 use mirror_spec::key::{Family, Key, Kind, Need, Variant, Whose};
 use serde_yaml::{Mapping, Value};
 
+/// Arguments of upstream's files that never have an effect, which examples do not contain.
+const WITHOUT_EFFECT: [&str; 4] = ["network", "backward_value", "backward_p0", "backward_p1"];
+
 /// Returns the part of an experiment file that contains `component`, a component of `family`, at its place in the file.
 pub fn placed(family: &Family, component: Value) -> Value {
     match family.name {
@@ -27,7 +30,7 @@ pub fn placed(family: &Family, component: Value) -> Value {
 }
 
 /// Returns an example of `variant` in YAML: the part of a file that contains it, with an example value for each
-/// required argument and the default of each other argument that has one.
+/// required argument and each optional set of uids, and the default of each other argument that has one.
 pub fn example(family: &Family, variant: &Variant) -> String {
     let args = variant
         .args
@@ -44,10 +47,13 @@ pub fn example(family: &Family, variant: &Variant) -> String {
 
 /// Returns the value of an argument in the example. `None` if the example does not contain the argument.
 fn argument(key: &Key) -> Option<Value> {
-    match key.need {
-        Need::Required => Some(value(&key.kind)),
-        Need::Default(default) => Some(serde_yaml::to_value(default()).expect("JSON is YAML")),
-        Need::Optional | Need::Inherited(_) | Need::Ignored(_) => None,
+    let takes_builtin = || key.doc.paragraphs().concat().contains("`builtin`");
+    match (key.need, &key.kind) {
+        _ if WITHOUT_EFFECT.contains(&key.name) => None,
+        (Need::Required, Kind::Text) if takes_builtin() => Some("builtin".into()),
+        (Need::Required, kind) | (Need::Optional, kind @ Kind::UidSet(_)) => Some(value(kind)),
+        (Need::Default(default), _) => Some(serde_yaml::to_value(default()).expect("JSON is YAML")),
+        (Need::Optional | Need::Inherited(_) | Need::Ignored(_), _) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use mirror_spec::key::{HasKeys, Keys};
 use mirror_spec::{MinerGroup, ValidatorGroup};
 
 use crate::problem::Finding;
-use crate::spelling::{behaviours, beside_behaviour, suggest};
+use crate::spelling::{behaviours, beside_behaviour, brief, suggest};
 use crate::tree::{Content, Entry, Node, Origin};
 
 /// Components that the oldest form of `model` does not have, and the defaults that are used for them.
@@ -42,16 +42,16 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         features(analysis, findings);
         plots(analysis, findings);
     }
-    for (groups, keys) in [
+    for (name, keys) in [
         ("miners", MinerGroup::KEYS),
         ("validator_groups", ValidatorGroup::KEYS),
     ] {
         let network = root.get_mut("network");
-        if let Some(groups) = network.and_then(|network| network.get_mut(groups))
+        if let Some(groups) = network.and_then(|network| network.get_mut(name))
             && let Content::List(groups) = &mut groups.content
         {
-            for group in groups {
-                gather_arguments(group, keys);
+            for (index, group) in groups.iter_mut().enumerate() {
+                gather_arguments(group, keys, &format!("network.{name}[{index}]"), findings);
             }
         }
     }
@@ -71,6 +71,14 @@ fn oldest_model(model: &mut Node, findings: &mut Vec<Finding>) {
             "reward_model",
             path.key_origin,
             map([("name", name), ("args", args)], path.key_origin),
+        );
+    } else {
+        findings.push(
+            Finding::warning(
+                path.key_origin,
+                "`model.path` has no effect: `model.reward_model` is used instead",
+            )
+            .with_help("remove `path`"),
         );
     }
     for (key, component) in OLDEST_FORM_COMPONENTS {
@@ -173,7 +181,8 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     else {
         return;
     };
-    let columns = value.get("train").and_then(|splits| splits.items().first());
+    let splits = value.get("train").map(Node::items).unwrap_or_default();
+    let columns = splits.first();
     let Some(columns) = columns.filter(|columns| columns.is_map()) else {
         findings.push(
             Finding::error(key_origin, "`data.schema` does not name the columns")
@@ -181,6 +190,27 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
         );
         return;
     };
+    for split in value.entries().iter().filter(|split| split.key != "train") {
+        findings.push(
+            Finding::warning(
+                split.key_origin,
+                format!(
+                    "`data.schema.{}` has no effect: only `train` is read",
+                    brief(&split.key)
+                ),
+            )
+            .with_help("remove it"),
+        );
+    }
+    if let Some(further) = splits.get(1) {
+        findings.push(
+            Finding::warning(
+                further.origin,
+                "`data.schema.train[1]` and the items after it have no effect: only the first item is read",
+            )
+            .with_help("write one item with all columns"),
+        );
+    }
     for column in columns.entries() {
         match column.key.as_str() {
             "row" => {}
@@ -195,7 +225,7 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
             other => findings.push(
                 Finding::error(
                     column.key_origin,
-                    format!("unknown key `{other}` in `data.schema`"),
+                    format!("unknown key `{}` in `data.schema`", brief(other)),
                 )
                 .with_help(suggest(other, &["row", "question", "answer"])),
             ),
@@ -212,9 +242,21 @@ fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
                 .with_help("write `create_features` instead"),
         );
         if analysis.get("create_features").is_none() {
-            let names = compute.value.items().iter().map(oldest_feature).collect();
-            let names = Node::new(Content::List(names), compute.value.origin);
+            let names = match &compute.value.content {
+                Content::List(names) => Content::List(names.iter().map(oldest_feature).collect()),
+                // The checks report a value that is not a list.
+                other => other.clone(),
+            };
+            let names = Node::new(names, compute.value.origin);
             analysis.put("create_features", compute.key_origin, names);
+        } else {
+            findings.push(
+                Finding::warning(
+                    compute.key_origin,
+                    "`analysis.compute` has no effect: `analysis.create_features` is used instead",
+                )
+                .with_help("remove `compute`"),
+            );
         }
     }
     let Some(entry) = analysis.entry("create_features") else {
@@ -272,33 +314,62 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
     analysis.put("plot", key_origin, Node::new(Content::Map(plots), origin));
 }
 
-/// Moves the arguments of a behaviour that are written directly in its group into `behaviour.args`. Without a name they
-/// are those of `honest`. If the name is unknown, every key is moved that is an argument of any behaviour and not a key
-/// of the group.
+/// Moves the arguments of a behaviour that are written directly in its group at `path` into `behaviour.args`. Without a
+/// name they are those of `honest`. If the name is unknown, every key is moved that is an argument of any behaviour and
+/// not a key of the group. An argument that is written both in the group and in its `args` is reported.
 ///
-/// `keys` are the keys of the group. If they are not those of a group with a behaviour, the function does nothing.
-pub(crate) fn gather_arguments(group: &mut Node, keys: &'static Keys) {
+/// `keys` are the keys of the group. If they are not those of a group with a behaviour, or if `behaviour` is a map, the
+/// function does nothing.
+pub(crate) fn gather_arguments(
+    group: &mut Node,
+    keys: &'static Keys,
+    path: &str,
+    findings: &mut Vec<Finding>,
+) {
     let Some(family) = behaviours(keys) else { return };
-    let named = group.get("behaviour").map_or(Some("honest"), Node::as_text);
-    let Some(named) = named.map(str::to_owned) else {
+    let behaviour = group.get("behaviour").filter(|behaviour| !behaviour.is_null());
+    if behaviour.is_some_and(Node::is_map) {
         return;
-    };
-    let is_known = family.variant(&named).is_some();
+    }
+    let name = behaviour.map_or_else(|| Node::text("honest", group.origin), Node::clone);
+    let is_known = name.as_text().is_some_and(|name| family.variant(name).is_some());
     let mut beside = beside_behaviour(family, group);
     beside.retain(|key| *key != "args" && (is_known || keys.get(key).is_none()));
-    let mut args = group.take("args").map(|entry| (entry.key_origin, entry.value));
+    let args = group.take("args").filter(|entry| !entry.value.is_null());
+    let mut args = args.map(|entry| (entry.key_origin, entry.value));
     for key in beside {
-        if let Some(entry) = group.take(key) {
-            let (_, args) = args.get_or_insert_with(|| (entry.key_origin, map([], entry.key_origin)));
-            args.put(key, entry.key_origin, entry.value);
+        let Some(entry) = group.take(key) else { continue };
+        let (_, args) = args.get_or_insert_with(|| (entry.key_origin, map([], entry.key_origin)));
+        match args.entry(key).map(|other| other.value.origin.overridden_by()) {
+            Some(other) if other > entry.value.origin.overridden_by() => {}
+            Some(other) if other == entry.value.origin.overridden_by() => findings.push(
+                Finding::error(
+                    entry.key_origin,
+                    format!("`{key}` is written twice: in `{path}` and in `{path}.args`"),
+                )
+                .with_help("keep one of the two"),
+            ),
+            // If `args` is not a map, the checks report it.
+            _ => args.put(key, entry.key_origin, entry.value),
         }
     }
-    let Some((args_origin, args)) = args else { return };
-    let name = group.take("behaviour");
-    let (key_origin, name) = name.map_or_else(
-        || (args_origin, Node::text(named, args_origin)),
-        |entry| (entry.key_origin, entry.value),
-    );
+    // A behaviour that is neither a name nor a map is reported by the checks.
+    let (Some((args_origin, args)), Some(_)) = (args, name.as_text()) else {
+        return;
+    };
+    let (key_origin, name) = group
+        .take("behaviour")
+        .filter(|entry| !entry.value.is_null())
+        .map_or(
+            (
+                args_origin,
+                Node {
+                    origin: args_origin,
+                    ..name
+                },
+            ),
+            |entry| (entry.key_origin, entry.value),
+        );
     let origin = name.origin;
     group.put(
         "behaviour",

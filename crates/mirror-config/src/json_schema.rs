@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use mirror_spec::key::{HasKeys, Key, Keys, Kind, MAX_UID, Need, Variant};
+use mirror_spec::key::{HasKeys, Key, Keys, Kind, MAX_UID, Need, Variant, Whose};
 use mirror_spec::{Experiment, Uids};
 use serde_json::{Map, Value, json};
 
@@ -40,10 +40,14 @@ fn of(kind: &Kind) -> Value {
         }
         Kind::Either(one, other) => json!({"anyOf": [of(one), of(other)]}),
         Kind::Notation(notation) => json!({"type": ["string", "integer"], "pattern": notation.pattern}),
-        Kind::UidSet(_) => {
+        Kind::UidSet(whose) => {
+            let pattern = match whose {
+                Whose::ValidatorIndex => Uids::PATTERN_OF_INDICES,
+                Whose::Miner | Whose::Neuron => Uids::PATTERN,
+            };
             let one = json!({
                 "type": ["string", "integer"],
-                "pattern": Uids::PATTERN,
+                "pattern": pattern,
                 "minimum": 0,
                 "maximum": MAX_UID,
             });

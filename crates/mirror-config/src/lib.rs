@@ -19,10 +19,10 @@ mod spelling;
 mod tree;
 mod yaml;
 
-pub use describe::{components, in_words, need_in_words};
+pub use describe::{components, in_words, need_in_words, without_links};
 pub use example::{example, placed};
 pub use json_schema::json_schema;
 pub use load::{Loaded, load, load_with, parse, parse_with};
 pub use problem::{Place, Problem, Problems, Severity};
-pub use spelling::suggest;
+pub use spelling::{did_you_mean, suggest};
 pub use yaml::to_yaml;

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use mirror_spec::Experiment;
 use mirror_spec::at::At;
 use mirror_spec::key::HasKeys;
+use mirror_spec::{Experiment, ValueError};
 
 use crate::problem::{self, Finding, Problems};
 use crate::rules::Walked;
-use crate::tree::{self, Origin};
+use crate::tree::{self, Node, Origin};
 use crate::{check, forms, overrides, rules, spelling};
 
 /// Maximum size of a file, in bytes.
@@ -27,6 +27,35 @@ pub struct Loaded {
     pub warnings: Problems,
     /// The text of the file, without the overrides.
     pub text: String,
+    source: Source,
+}
+
+/// The places of the values of a file.
+#[derive(Debug, Clone)]
+struct Source {
+    /// The values with their places.
+    tree: Node,
+    overrides: Vec<(String, String)>,
+    /// The warnings, with their places.
+    warnings: Vec<Finding>,
+}
+
+impl Loaded {
+    /// Returns the warnings together with errors of values, each at the place of its value. If a value is a default,
+    /// the place is that of the map that does not contain it.
+    pub fn with_errors(&self, errors: &[ValueError]) -> Problems {
+        let Source {
+            tree,
+            overrides,
+            warnings,
+        } = &self.source;
+        let mut findings = warnings.clone();
+        findings.extend(errors.iter().map(|error| {
+            Finding::error(tree.nearest_origin(&error.path), error.message.clone())
+                .with_help(error.help.clone())
+        }));
+        problem::place(&self.warnings.file, body(&self.text), overrides, findings)
+    }
 }
 
 /// Reads a file and checks it.
@@ -90,22 +119,36 @@ pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
 /// Returns every problem of the file if one of them is an error. The message of a problem in an override names the
 /// override.
 pub fn parse_with(text: &str, name: &str, overrides: &[(String, String)]) -> Result<Loaded, Problems> {
-    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let body = body(text);
     let mut findings = Vec::new();
     let experiment = experiment(body, overrides, &mut findings);
-    let problems = problem::place(name, body, overrides, findings);
+    let problems = problem::place(name, body, overrides, findings.clone());
     match experiment {
-        Some(experiment) => Ok(Loaded {
+        Some((experiment, tree)) => Ok(Loaded {
             experiment,
             warnings: problems,
             text: text.to_owned(),
+            source: Source {
+                tree,
+                overrides: overrides.to_vec(),
+                warnings: findings,
+            },
         }),
         None => Err(problems),
     }
 }
 
-/// Returns the experiment, or `None` if there is an error among the findings.
-fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Finding>) -> Option<Experiment> {
+/// Returns the text of a file without a byte order mark.
+fn body(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Returns the experiment with the tree of its values, or `None` if there is an error among the findings.
+fn experiment(
+    text: &str,
+    overrides: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) -> Option<(Experiment, Node)> {
     if let Some(finding) = too_large(text) {
         findings.push(finding);
         return None;
@@ -132,7 +175,11 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     overrides::apply(&mut root, overrides, findings);
     let corrected = spelling::correct(Experiment::KEYS, &mut root, findings);
     forms::fold(&mut root, findings);
-    let (resolved, uids) = check::resolve(Experiment::KEYS, &root, &corrected, findings);
+    let check::Resolved {
+        tree: resolved,
+        uids,
+        has_misspelt_argument,
+    } = check::resolve(Experiment::KEYS, &root, &corrected, findings);
     let file = Walked {
         given: At::root(&root),
         resolved: At::root(&resolved),
@@ -149,8 +196,12 @@ fn experiment(text: &str, overrides: &[(String, String)], findings: &mut Vec<Fin
     match serde_yaml::from_value(resolved.to_yaml()) {
         Ok(mut experiment) => {
             rules::settle(&mut experiment, file);
-            rules::effect::check(&experiment, file, findings);
-            (!findings.iter().any(Finding::is_error)).then_some(experiment)
+            let mut effects = Vec::new();
+            rules::effect::check(&experiment, file, &mut effects);
+            // A default in the place of a misspelt argument is not what the file means, so no warning is derived from it.
+            effects.retain(|finding| finding.is_error() || !has_misspelt_argument);
+            findings.append(&mut effects);
+            (!findings.iter().any(Finding::is_error)).then_some((experiment, resolved))
         }
         Err(error) => {
             findings.push(Finding::error(

@@ -23,7 +23,7 @@ enum Part<'a> {
 /// Sets the value of each override at its path, and creates missing maps on the way.
 pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &mut Vec<Finding>) {
     for (index, (path, value)) in overrides.iter().enumerate() {
-        let origin = Origin::Override(index);
+        let origin = Origin::Override { index, part: 0 };
         let mut unreadable = Vec::new();
         let Some(mut value) = tree::read(value, &mut unreadable) else {
             findings.push(
@@ -31,8 +31,10 @@ pub(crate) fn apply(root: &mut Node, overrides: &[(String, String)], findings: &
             );
             continue;
         };
-        value.relabel(origin);
-        let put = parts(path, origin).and_then(|parts| set(root, &parts, value, origin));
+        let put = parts(path, origin).and_then(|parts| {
+            value.relabel(&mut (parts.len()..).map(|part| Origin::Override { index, part }));
+            set(root, &parts, value, index, findings)
+        });
         findings.extend(put.err());
     }
 }
@@ -67,15 +69,23 @@ fn parts(path: &str, origin: Origin) -> Result<Vec<Part<'_>>, Finding> {
     Ok(parts)
 }
 
-fn set(root: &mut Node, parts: &[Part<'_>], value: Node, origin: Origin) -> Result<(), Finding> {
+/// Sets the value of the override with this index.
+fn set(
+    root: &mut Node,
+    parts: &[Part<'_>],
+    value: Node,
+    index: usize,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Finding> {
     let mut place = root;
     let mut declared = Some(Declared::Keys(Experiment::KEYS));
     let mut walked = String::new();
-    for (index, part) in parts.iter().enumerate() {
+    for (number, part) in parts.iter().enumerate() {
+        let origin = Origin::Override { index, part: number };
         declared = declared.and_then(|declared| declared.at(part));
-        match (&declared, &parts[index..]) {
+        match (&declared, &parts[number..]) {
             (Some(Declared::Keys(keys)), [Part::Key("behaviour"), Part::Key("args"), ..]) => {
-                forms::gather_arguments(place, keys);
+                forms::gather_arguments(place, keys, &walked, findings);
             }
             (Some(Declared::Component(_)), [Part::Key("args" | "name"), ..]) => put_name_in_a_map(place),
             _ => {}
@@ -197,7 +207,10 @@ fn item<'a>(
     walked: &str,
     origin: Origin,
 ) -> Result<&'a mut Node, Finding> {
-    let found = node.describe();
+    let found = match node.content {
+        Content::Null => "not set".to_owned(),
+        _ => format!("{}, not a list", node.describe()),
+    };
     match &mut node.content {
         Content::List(items) => {
             let length = items.len();
@@ -206,7 +219,7 @@ fn item<'a>(
         }
         _ => Err(Finding::error(
             origin,
-            format!("`{walked}` is {found}, not a list, so it has no item `{number}`"),
+            format!("`{walked}` is {found}, so it has no item `{number}`"),
         )
         .with_help(format!("set `{walked}` as a whole: `{walked}=[…]`"))),
     }

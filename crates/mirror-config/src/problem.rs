@@ -249,7 +249,7 @@ impl Finding {
     fn order(&self) -> (Option<usize>, Severity, &str) {
         let start = match self.origin {
             Origin::File { start, .. } => Some(start),
-            Origin::Override(_) | Origin::Default => None,
+            Origin::Override { .. } | Origin::Default => None,
         };
         (start, self.severity, &self.message)
     }
@@ -277,14 +277,14 @@ pub(crate) fn place(
                 mut message,
                 help,
             } = finding;
-            if let Origin::Override(index) = origin
+            if let Some(index) = origin.overridden_by()
                 && let Some((path, value)) = overrides.get(index)
             {
                 message = format!("override `{path}={value}`: {message}");
             }
             let place = match origin {
                 Origin::File { start, end } => Some(lines.place(start, end)),
-                Origin::Override(_) | Origin::Default => None,
+                Origin::Override { .. } | Origin::Default => None,
             };
             Problem {
                 severity,

@@ -126,7 +126,7 @@ fn sections(file: Walked<'_>, found: &mut Vec<Finding>) {
 fn sample(file: Walked<'_>, found: &mut Vec<Finding>) {
     let sample = file.resolved.data().inner().sample().keys();
     if let Some(method @ (SampleMethod::First | SampleMethod::Random)) = sample.method().get()
-        && !is_given(sample.n())
+        && !is_given(file.given.data().inner().sample().keys().n())
     {
         found.push(
             Finding::error(

@@ -18,11 +18,16 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
         return "no name is valid here: remove it".into();
     }
     let all = format!("expected one of {}", list(known));
+    did_you_mean(name, known).map_or_else(|| all.clone(), |question| format!("{question} {all}"))
+}
+
+/// Returns the question `did you mean …?` with the known names that are most similar to `name`, or `None` if none is
+/// similar.
+pub fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
     let near = nearest(name, known);
-    match near.split_last() {
-        None => all,
-        Some((last, [])) => format!("did you mean `{last}`? {all}"),
-        Some((last, others)) => format!("did you mean {} or `{last}`? {all}", list(others)),
+    match near.split_last()? {
+        (last, []) => Some(format!("did you mean `{last}`?")),
+        (last, others) => Some(format!("did you mean {} or `{last}`?", list(others))),
     }
 }
 
@@ -90,13 +95,24 @@ pub(crate) fn place(path: &str) -> String {
 pub(crate) fn unknown_key(entry: &Entry, path: &str, known: &[&str]) -> Finding {
     let (key, place) = (brief(&entry.key), place(path));
     let message = format!("unknown key `{key}` in {place}");
-    let is_of_set = entry.value.is_null() && key.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let help = if is_of_set && !key.is_empty() {
-        "quote a value that contains a comma inside `{…}` or `[…]`: `\"0-2,5\"`".to_owned()
+    let help = if is_rest_of_set(entry) {
+        QUOTE_COMMAS.to_owned()
     } else {
         suggest(key, known)
     };
     Finding::error(entry.key_origin, message).with_help(help)
+}
+
+/// Help for a set of uids that is split at its comma.
+pub(crate) const QUOTE_COMMAS: &str =
+    "quote a value that contains a comma inside `{…}` or `[…]`: `\"0-2,5\"`";
+
+/// Returns whether an entry of a map is probably the rest of a set of uids after a comma: `{uids: 0-2,5}` has the key
+/// `5` without a value.
+pub(crate) fn is_rest_of_set(entry: &Entry) -> bool {
+    let key = &entry.key;
+    let is_range = key.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    entry.value.is_null() && is_range && !key.is_empty()
 }
 
 /// Reports each key that is one letter away from exactly one known key of its map, and renames it to that key, so that
@@ -207,13 +223,12 @@ pub(crate) fn behaviours(keys: &'static Keys) -> Option<&'static Family> {
 }
 
 /// Returns the keys that may be written next to the behaviour of a group: `args` and the arguments of the behaviour, or
-/// of every behaviour if its name is unknown. Without a `behaviour` they are those of `honest`.
+/// of every behaviour if its name is unknown or missing. Without a `behaviour` they are those of `honest`.
 pub(crate) fn beside_behaviour(family: &'static Family, group: &Node) -> Vec<&'static str> {
-    let behaviour = group.get("behaviour");
+    let behaviour = group.get("behaviour").filter(|behaviour| !behaviour.is_null());
     let name = behaviour.map(|behaviour| behaviour.get("name").unwrap_or(behaviour));
     let named = name.map_or(Some("honest"), Node::as_text);
-    let Some(named) = named else { return Vec::new() };
-    let arguments = match family.variant(named) {
+    let arguments = match named.and_then(|named| family.variant(named)) {
         Some(variant) => arguments(std::slice::from_ref(variant)),
         None => arguments(family.all),
     };

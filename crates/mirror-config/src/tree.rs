@@ -16,18 +16,33 @@ const MAX_DEPTH: usize = 64;
 /// Maximum number of values in a document. The value of an alias counts at each use.
 const MAX_VALUES: usize = 200_000;
 
-/// 2^53: every whole number up to this one is an exact `f64`, so it was not rounded when it was read.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^53: every whole number below this one is an exact `f64`, so it was not rounded when it was read.
+const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The place in which a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// In the file, from the character `start` up to, and without, the character `end`.
     File { start: usize, end: usize },
-    /// In the override with this index.
-    Override(usize),
+    /// In an override.
+    Override {
+        /// Index of the override.
+        index: usize,
+        /// Number of the part of the path, or after these, of the key or value in the override's value.
+        part: usize,
+    },
     /// Not written: the value is a default.
     Default,
+}
+
+impl Origin {
+    /// Returns the index of the override in which the value was written, or `None` if it was not written in one.
+    pub(crate) fn overridden_by(self) -> Option<usize> {
+        match self {
+            Self::Override { index, .. } => Some(index),
+            Self::File { .. } | Self::Default => None,
+        }
+    }
 }
 
 /// A value and its origin.
@@ -127,6 +142,24 @@ impl Node {
         }
     }
 
+    /// Returns the origin of the value at a path of keys and list indices. If the value does not exist or is a default,
+    /// returns that of the innermost written value on the path.
+    pub(crate) fn nearest_origin(&self, path: &[String]) -> Origin {
+        let mut origin = self.origin;
+        let mut node = self;
+        for part in path {
+            let item = || node.items().get(part.parse::<usize>().ok()?);
+            let Some(next) = node.get(part).or_else(item) else {
+                break;
+            };
+            node = next;
+            if node.origin != Origin::Default {
+                origin = node.origin;
+            }
+        }
+        origin
+    }
+
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),
@@ -146,11 +179,17 @@ impl Node {
     pub(crate) fn as_integer(&self) -> Option<i128> {
         match self.content {
             Content::Integer(integer) => Some(integer),
-            Content::Number(number) if number.fract() == 0.0 && number.abs() <= LARGEST_EXACT => {
+            Content::Number(number) if number.fract() == 0.0 && number.abs() < FIRST_INEXACT => {
                 Some(number as i128)
             }
             _ => None,
         }
+    }
+
+    /// Returns whether the value is a whole number of 2^53 or more with a decimal point or an exponent, which may have
+    /// been rounded when it was read.
+    pub(crate) fn may_be_rounded(&self) -> bool {
+        matches!(self.content, Content::Number(number) if number.is_finite() && number.abs() >= FIRST_INEXACT)
     }
 
     /// Returns a string, or a whole number as a string.
@@ -167,15 +206,15 @@ impl Node {
         matches!(self.content, Content::Map(_))
     }
 
-    /// Sets the origin of this value and of all values in it.
-    pub(crate) fn relabel(&mut self, origin: Origin) {
-        self.origin = origin;
+    /// Sets the origin of this value and of all keys and values in it, to a new origin each.
+    pub(crate) fn relabel(&mut self, origins: &mut impl Iterator<Item = Origin>) {
+        self.origin = origins.next().unwrap_or(self.origin);
         match &mut self.content {
-            Content::List(items) => items.iter_mut().for_each(|item| item.relabel(origin)),
+            Content::List(items) => items.iter_mut().for_each(|item| item.relabel(origins)),
             Content::Map(entries) | Content::ByUid(entries) => {
                 for entry in entries {
-                    entry.key_origin = origin;
-                    entry.value.relabel(origin);
+                    entry.key_origin = origins.next().unwrap_or(entry.key_origin);
+                    entry.value.relabel(origins);
                 }
             }
             _ => {}

@@ -648,8 +648,14 @@ fn uids_are_written_the_same_everywhere() {
         json!([0, 1.0]),
         json!("uids 0-1"),
     ];
+    let of_indices = "network.validator_groups[0].validators";
     let mut first = String::new();
     at_each(names_uids, &same, |path, value, read| {
+        if path == of_indices && *value == json!("uids 0-1") {
+            let reason = "validator indices are required";
+            assert!(told(&read).contains(reason), "{}", told(&read));
+            return;
+        }
         let read = read.map(|loaded| to_yaml(&loaded.experiment));
         let read = read.unwrap_or_else(|problems| panic!("{path}: {value}\n{}", problems.plain()));
         if *value == same[0] {
@@ -676,7 +682,16 @@ fn uids_are_written_the_same_everywhere() {
             let [problem] = errors[..] else {
                 panic!("{path}: {value}\n{}", told(&read))
             };
-            assert!(problem.message.contains(word), "{path}: {value}\n{}", told(&read));
+            let word = if path == of_indices {
+                word.replace("a set of uids", "a set of validator indices")
+            } else {
+                word.to_owned()
+            };
+            assert!(
+                problem.message.contains(&word),
+                "{path}: {value}\n{}",
+                told(&read)
+            );
             assert!(problem.message.contains(path), "{path}: {value}\n{}", told(&read));
         });
     }
@@ -892,7 +907,7 @@ fn whole_numbers_may_have_a_decimal_point_or_an_exponent() {
         let loaded = parse(&text(written), "a.yml").unwrap_or_else(|problems| panic!("{}", problems.plain()));
         assert_eq!(loaded.experiment.seed, seed, "{written}");
     }
-    // Above 2^53 a number with a decimal point may have been rounded.
+    // From 2^53 a number with a decimal point may have been rounded.
     for written in [
         "1.5",
         "1e-3",
@@ -1080,7 +1095,10 @@ fn paths_that_lead_nowhere_are_errors() {
             "network.miners[0].latency",
             "`network.miners` is a list of length 0 and has no item `0`",
         ),
-        ("network.stakes[0]", "`network.stakes` is `null`, not a list"),
+        (
+            "network.stakes[0]",
+            "`network.stakes` is not set, so it has no item `0`",
+        ),
         (
             "network.validators[0]",
             "`network.validators` is the number 2, not a list",

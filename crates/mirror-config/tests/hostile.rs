@@ -75,6 +75,33 @@ fn misspelt_names_and_sets_of_uids_are_bounded() {
     refused(&large, "the maximum is 65535");
 }
 
+/// Each of 20,000 keys names all uids, and only the last of them is named by another key: comparing uid by uid would
+/// take more than 10^9 comparisons.
+#[test]
+fn keys_that_name_all_uids_are_bounded() {
+    let zeros = |count: usize| "0".repeat(count);
+    let keys = (0..20_000).map(|key| {
+        format!(
+            "        \"{}0-{}65535\": 0.5\n",
+            zeros(key / 160),
+            zeros(key % 160)
+        )
+    });
+    let rates = format!(
+        "builtin\n      fail_rate:\n        65535: 0.5\n{}",
+        keys.collect::<String>()
+    );
+    let pool = "  dendrite_pool:\n    name: DummyDendritePool\n    args:\n      data_path: ";
+    let file = format!(
+        "model:\n  id: m\n  gating_model: RandomGatingModel\n  reward_model: RandomRewardModel\n{pool}{rates}"
+    );
+    assert!(file.len() > 3 << 20);
+    refused(
+        &file,
+        "uid 65535 is named twice in `model.dendrite_pool.args.fail_rate`",
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -103,11 +103,20 @@ fn every_example_is_valid() {
         for variant in family.variants() {
             let text = example(family, variant);
             let part: Value = serde_yaml::from_str(&text).expect("an example is YAML");
-            let mut file = file_with(mirror_spec::Method::FAMILY, &json!("train"));
+            let method = json!({"name": "train", "args": {"max_iter": 200, "train_network": true}});
+            let mut file = file_with(mirror_spec::Method::FAMILY, &method);
             merge(&mut file, part);
             let loaded = parse(&file.to_string(), variant.name);
             let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.plain()));
             assert!(to_yaml(&loaded.experiment).contains(variant.name), "{text}");
+            let warnings = loaded.warnings.plain();
+            let is_planned = variant.has(Property::Planned);
+            assert!(
+                is_planned || !warnings.contains("has no effect"),
+                "{text}\n{warnings}"
+            );
+            let has_placeholder = text.contains("data_path: text") || text.contains("tokenizer_name: text");
+            assert!(!has_placeholder, "{text}");
         }
     }
 }

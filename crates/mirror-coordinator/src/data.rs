@@ -8,10 +8,14 @@ use mirror_dataset::{Request, ResolveError, Resolved, Row, Sample, Schema, compi
 use mirror_hub::Places;
 use mirror_hub::model::ModelError;
 use mirror_metagraph_file::MetagraphFile;
-use mirror_spec::{Data, DendritePool, Experiment, GatingModel, Model, RewardModel};
+use mirror_spec::{Data, DendritePool, Experiment, GatingModel, Model, RewardModel, ValueError};
 
 use crate::models::ModelSearch;
 use crate::network_spec;
+
+/// Help for data that cannot be used.
+const NAME_DATA: &str =
+    "give the path of a file with the columns of questions and answers, the name of a data set, or `builtin`";
 
 /// Compiled data sets with their origins, and models with their folders.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +48,8 @@ pub enum Network {
 /// The result of [`find_local`]: the data, models and metagraph of an experiment that are on this machine.
 #[derive(Debug, Default)]
 pub struct LocalInputs {
-    /// One sentence for each thing that a run cannot use.
-    pub problems: Vec<String>,
+    /// The values of the file that name something that a run cannot use.
+    pub problems: Vec<ValueError>,
     /// One sentence for each thing that is not on this machine and was not checked.
     pub unseen: Vec<String>,
     /// Number of questions that the data has for a query. `None` if it could not be read.
@@ -196,8 +200,12 @@ pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
     };
     let mut looked = LocalInputs::default();
     if let Some(data) = &experiment.data {
-        let found = looked.keep(sources.data(data));
-        let rows = found.and_then(|found| looked.keep(sampled(data, found.rows)));
+        let found = looked.keep(&["data", "path"], NAME_DATA, sources.data(data));
+        let help = "set `n` to the number of rows of the data or less, or use more data";
+        let rows = found.and_then(|found| {
+            let rows = sampled(data, found.rows);
+            looked.keep(&["data", "sample", "n"], help, rows)
+        });
         looked.questions = rows.map(|rows| rows.len());
     }
     let Some(model) = &experiment.model else {
@@ -209,22 +217,38 @@ pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
         .as_ref()
         .is_none_or(|data| data.path != *pool_path)
     {
-        looked.keep(sources.answers(pool_path));
+        let path = ["model", "dendrite_pool", "args", "data_path"];
+        looked.keep(&path, NAME_DATA, sources.answers(pool_path));
     }
-    looked.keep(sources.gating_model(model));
-    looked.keep(sources.reward_model(model));
-    looked.keep(network_spec::nominations(model, experiment.seed));
-    if let Some(metagraph) = looked.keep(sources.metagraph(experiment)) {
+    let help = "give the directory or the name of a model, or the path of a file that exists";
+    looked.keep(
+        &["model", "gating_model", "args"],
+        help,
+        sources.gating_model(model),
+    );
+    looked.keep(
+        &["model", "reward_model", "args"],
+        help,
+        sources.reward_model(model),
+    );
+    let path = ["model", "subtensor", "args", "delegated"];
+    let help = "write the ss58 address of a coldkey";
+    looked.keep(&path, help, network_spec::nominations(model, experiment.seed));
+    let path = ["network", "metagraph"];
+    let help = "give the path of a metagraph file or of a run that saved one";
+    if let Some(metagraph) = looked.keep(&path, help, sources.metagraph(experiment)) {
         let assignment = network_spec::assignment(experiment, model, metagraph.as_ref());
-        let assignment = looked.keep(assignment);
+        let help = "use another metagraph, or fewer validators";
+        let assignment = looked.keep(&path, help, assignment);
         looked.miners = assignment.map(|assignment| assignment.miners.len());
     }
     looked
 }
 
 impl LocalInputs {
-    /// Returns what was found, or records the reason why it was not.
-    fn keep<T>(&mut self, found: anyhow::Result<T>) -> Option<T> {
+    /// Returns what was found, or records the reason why it was not: an error of the value at `path`, unless `found` is
+    /// already the error of a value.
+    fn keep<T>(&mut self, path: &[&str], help: &str, found: anyhow::Result<T>) -> Option<T> {
         let error = match found {
             Ok(found) => return Some(found),
             Err(error) => error,
@@ -241,7 +265,13 @@ impl LocalInputs {
                     "{error}: `{name}` is not in {looked_in}; a run downloads it from the hub"
                 ));
             }
-            None => self.problems.push(format!("{error:#}")),
+            None => self
+                .problems
+                .push(error.downcast().unwrap_or_else(|error| ValueError {
+                    path: path.iter().map(|part| (*part).to_owned()).collect(),
+                    message: format!("{error:#}"),
+                    help: help.to_owned(),
+                })),
         }
         None
     }

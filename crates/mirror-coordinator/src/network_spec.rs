@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::MetagraphFile;
@@ -19,7 +18,7 @@ use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
     SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network};
+use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, ValueError};
 
 use crate::data::Prepared;
 use crate::fault;
@@ -399,9 +398,13 @@ pub(crate) fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<Genesi
         .public()
         .hex();
     let nomination = |(address, tao): (&String, &f64)| {
-        let coldkey: Coldkey = address
-            .parse()
-            .with_context(|| format!("`{address}`, under `delegated`, is not a coldkey"))?;
+        let coldkey: Coldkey = address.parse().map_err(|error| ValueError {
+            path: ["model", "subtensor", "args", "delegated", address]
+                .map(str::to_owned)
+                .into(),
+            message: format!("`{address}`, under `delegated`, is not a coldkey: {error}"),
+            help: "write the ss58 address of a coldkey".to_owned(),
+        })?;
         Ok(GenesisNomination {
             hotkey: hotkey.clone(),
             coldkey: coldkey.hex(),

@@ -12,12 +12,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::{MetagraphFile, Neuron};
 use mirror_seed::Seed;
-use mirror_spec::Experiment;
 use mirror_spec::launch::GenesisNeuron;
+use mirror_spec::{Experiment, ValueError};
 
 use crate::fault;
 
@@ -116,26 +116,45 @@ impl UidAssignment {
     }
 
     /// Checks that the subnet may have as many neurons as the metagraph, and that the uids that the experiment file names
-    /// exist in it. Without a metagraph, the check of
-    /// the file has already ensured this.
-    pub(crate) fn check(&self, experiment: &Experiment) -> anyhow::Result<()> {
+    /// exist in it. Without a metagraph, the check of the file has already ensured this.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first value that is wrong.
+    pub(crate) fn check(&self, experiment: &Experiment) -> Result<(), ValueError> {
         let allowed = experiment.network.hyperparameters.max_allowed_uids;
         if let Some(allowed) = allowed.filter(|allowed| *allowed < self.askable) {
-            bail!(
-                "the metagraph has {0} neurons, but `network.hyperparameters.max_allowed_uids` allows {allowed}: set it to \
-                 {0} or more",
-                self.askable
-            );
+            return Err(ValueError {
+                path: ["network", "hyperparameters", "max_allowed_uids"].map(str::to_owned).to_vec(),
+                message: format!(
+                    "the metagraph has {} neurons, but `max_allowed_uids` allows {allowed}",
+                    self.askable
+                ),
+                help: format!("set it to {} or more", self.askable),
+            });
         }
-        let groups = experiment.network.miners.iter().map(|group| &group.uids);
-        for uids in groups.chain(experiment.faults.iter().map(fault::uids)) {
+        let groups = experiment.network.miners.iter().enumerate();
+        let groups = groups.map(|(index, group)| {
+            let path = ["network", "miners", &index.to_string(), "uids"].map(str::to_owned);
+            (path.to_vec(), &group.uids)
+        });
+        let faults = experiment.faults.iter().enumerate();
+        let faults = faults.map(|(index, fault)| {
+            let path = ["faults", &index.to_string()].map(str::to_owned);
+            (path.to_vec(), fault::uids(fault))
+        });
+        for (path, uids) in groups.chain(faults) {
             if uids.greatest() >= self.askable {
-                bail!(
-                    "the file names uid {}, but the metagraph has only {} neurons: uids go from 0 to {}",
-                    uids.greatest(),
-                    self.askable,
-                    self.askable.saturating_sub(1)
-                );
+                return Err(ValueError {
+                    path,
+                    message: format!(
+                        "the file names uid {}, but the metagraph has only {} neurons: uids go from 0 to {}",
+                        uids.greatest(),
+                        self.askable,
+                        self.askable.saturating_sub(1)
+                    ),
+                    help: "name uids of the metagraph".to_owned(),
+                });
             }
         }
         Ok(())

@@ -198,7 +198,7 @@ impl<R: Row> RowReader<R> {
                 return Ok(None);
             };
             let batch = batch.map_err(|error| RunError::parquet(&self.path, error.into()))?;
-            let rows = R::from_batch(&with_names_of_today(batch)).map_err(|source| RunError::Columns {
+            let rows = R::from_batch(&with_names_of_today(&batch)).map_err(|source| RunError::Columns {
                 path: self.path.clone(),
                 source,
             })?;
@@ -323,7 +323,7 @@ impl Batches {
                 match batches.next() {
                     Some(batch) => {
                         return batch
-                            .map(|batch| Some(with_names_of_today(batch)))
+                            .map(|batch| Some(with_names_of_today(&batch)))
                             .map_err(|error| RunError::parquet(path, error.into()));
                     }
                     None => self.current = None,

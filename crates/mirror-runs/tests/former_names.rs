@@ -15,8 +15,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sample::{event, forward, run_of};
 
-/// Rewrites a table as version 0.1 before the renaming wrote it: the column `step_sub`, and `by hand` for `manual`.
-fn rewrite(path: &Path) {
+/// Rewrites a table with `by hand` for `manual`, as version 0.1 before the renaming wrote it, and with `forward_index` as
+/// the name of its column of that name.
+fn rewrite(path: &Path, forward_index: &str) {
     let file = File::open(path).expect("the table is there");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet");
     let schema = reader.schema().clone();
@@ -26,7 +27,7 @@ fn rewrite(path: &Path) {
         .map(|batch| batch.expect("it can be read"))
         .collect();
     let fields = schema.fields().iter().map(|field| match field.name().as_str() {
-        "forward_index" => Arc::new(field.as_ref().clone().with_name("step_sub")),
+        "forward_index" => Arc::new(field.as_ref().clone().with_name(forward_index)),
         _ => Arc::clone(field),
     });
     let former = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -62,11 +63,23 @@ fn records() -> Vec<Record> {
 
 #[test]
 fn tables_with_former_names_are_read_and_compared() {
+    are_read_and_compared("step_sub");
+}
+
+#[test]
+fn tables_with_only_former_values_are_read_and_compared() {
+    are_read_and_compared("forward_index");
+}
+
+fn are_read_and_compared(forward_index: &str) {
     let runs = tempfile::tempdir().unwrap();
     let now = run_of(runs.path(), &records());
     let former = run_of(runs.path(), &records());
     for table in ["events", "responses", "losses", "parameters"] {
-        rewrite(&former.layout().root().join(format!("{table}.parquet")));
+        rewrite(
+            &former.layout().root().join(format!("{table}.parquet")),
+            forward_index,
+        );
     }
     let former = Run::open(former.layout().root()).unwrap();
 

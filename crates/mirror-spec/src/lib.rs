@@ -24,6 +24,7 @@ mod ranges;
 mod reward;
 mod validator_behaviour;
 mod value;
+mod value_error;
 
 pub use analysis::*;
 pub use behaviour::*;
@@ -39,6 +40,7 @@ pub use query::*;
 pub use reward::*;
 pub use validator_behaviour::*;
 pub use value::*;
+pub use value_error::ValueError;
 
 use key::Family;
 

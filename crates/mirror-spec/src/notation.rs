@@ -61,6 +61,8 @@ impl Uids {
     pub const WHAT: &'static str = "uids such as `3`, `0-11` or `0-2,5`, or a list of them";
     /// Regular expression of the notation, for editors.
     pub const PATTERN: &'static str = "^(uids? )?[0-9]+(-[0-9]+)?(, ?[0-9]+(-[0-9]+)?)*$";
+    /// Regular expression of a set of validator indices, for editors.
+    pub const PATTERN_OF_INDICES: &'static str = "^[0-9]+(-[0-9]+)?(, ?[0-9]+(-[0-9]+)?)*$";
 
     /// Creates the set of the uids in these inclusive ranges.
     ///
@@ -86,6 +88,25 @@ impl Uids {
             return Err("no uid is given".into());
         }
         Ok(Self { ranges: joined })
+    }
+
+    /// Parses a set of validator indices, which has the notation of uids without the word `uid`.
+    ///
+    /// # Errors
+    /// Returns a description of the problem.
+    pub fn of_indices(text: &str) -> Result<Self, String> {
+        if text.starts_with("uid") {
+            let shown: String = text.chars().take(SHOWN).collect();
+            return Err(format!(
+                "`{shown}` names uids, but validator indices are required: indices count only the validators, from 0, \
+                 and the uids of validators follow those of the miners"
+            ));
+        }
+        Self::of_ranges(ranges(
+            text,
+            "index",
+            "a set of validator indices such as `0` or `0-2`",
+        )?)
     }
 
     /// Returns the uids as inclusive ranges, in the order of the file.
@@ -170,32 +191,38 @@ impl FromStr for Uids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not_uids = || {
-            let shown: String = text.chars().take(SHOWN).collect();
-            format!("`{shown}` is not a set of uids such as `3`, `0-11` or `0-2,5`")
-        };
-        let uid = |digits: &str| {
-            let digits = digits.trim();
-            if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-                return Err(not_uids());
-            }
-            let uid = digits.parse::<u32>().ok().filter(|uid| *uid <= MAX_UID);
-            uid.ok_or_else(|| format!("the uid is too large: the maximum is {MAX_UID}"))
-        };
-        let range = |part: &str| {
-            let (first, last) = match part.split_once('-') {
-                Some((first, last)) => (uid(first)?, uid(last)?),
-                None => (uid(part)?, uid(part)?),
-            };
-            if first > last {
-                return Err(format!("the range `{first}-{last}` ends before it begins"));
-            }
-            Ok(first..=last)
-        };
         let named = text.strip_prefix("uid ").or_else(|| text.strip_prefix("uids "));
-        let ranges: Result<Vec<_>, String> = named.unwrap_or(text).split(',').map(range).collect();
-        Self::of_ranges(ranges?)
+        Self::of_ranges(ranges(
+            named.unwrap_or(text),
+            "uid",
+            "a set of uids such as `3`, `0-11` or `0-2,5`",
+        )?)
     }
+}
+
+/// Parses ranges of numbers that are separated by commas. `noun` is the name of one of the numbers in a message, `what`
+/// describes the text.
+fn ranges(text: &str, noun: &str, what: &str) -> Result<Vec<RangeInclusive<u32>>, String> {
+    let number = |digits: &str| {
+        let digits = digits.trim();
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            let shown: String = text.chars().take(SHOWN).collect();
+            return Err(format!("`{shown}` is not {what}"));
+        }
+        let number = digits.parse::<u32>().ok().filter(|number| *number <= MAX_UID);
+        number.ok_or_else(|| format!("the {noun} is too large: the maximum is {MAX_UID}"))
+    };
+    let range = |part: &str| {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if first > last {
+            return Err(format!("the range `{first}-{last}` ends before it begins"));
+        }
+        Ok(first..=last)
+    };
+    text.split(',').map(range).collect()
 }
 
 impl Described for Uids {

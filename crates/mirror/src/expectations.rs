@@ -7,28 +7,32 @@ use anstyle::AnsiColor;
 use anyhow::Context;
 use mirror_runs::Layout;
 use mirror_runs::expectations::{self, Checked, Outcome};
-use mirror_spec::Expectation;
+use mirror_spec::{Expectation, ValueError};
 use mirror_sql::Engine;
 
-/// Returns one message for each expectation whose SQL is wrong.
+/// Returns an error for each expectation whose SQL is wrong.
 ///
 /// # Errors
 ///
 /// Returns an error if DuckDB failed, so that the SQL could not be checked.
-pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for Expectation { name, sql, .. } in expected {
+pub fn problems(engine: &Engine, expected: &[Expectation]) -> anyhow::Result<Vec<ValueError>> {
+    let mut errors = Vec::new();
+    for (index, Expectation { name, sql, .. }) in expected.iter().enumerate() {
         match engine.check(sql) {
             Ok(()) => {}
             Err(error) if error.is_question() => {
-                lines.push(format!("the expectation `{name}` cannot be decided: {error}"));
+                errors.push(ValueError {
+                    path: ["expect", &index.to_string(), "sql"].map(str::to_owned).into(),
+                    message: format!("the expectation `{name}` cannot be decided: {error}"),
+                    help: "write a SQL expression over the tables of a run that is true or false".to_owned(),
+                });
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot check the expectation `{name}`"));
             }
         }
     }
-    Ok(lines)
+    Ok(errors)
 }
 
 /// Decides each expectation over all `runs` together, and saves the decisions in `layout` for the report.
@@ -64,7 +68,7 @@ pub fn print(checked: &[Checked]) -> std::io::Result<()> {
         let (word, colour) = match decision.outcome {
             Outcome::Held => ("held", AnsiColor::Green),
             Outcome::Failed => ("failed", AnsiColor::Red),
-            Outcome::Erred => ("erred", AnsiColor::Yellow),
+            Outcome::Erred => ("undecided", AnsiColor::Yellow),
         };
         let style = colour.on_default();
         let values = decision.in_words();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::Schema;
 
 use super::MANUAL;
@@ -31,20 +31,15 @@ pub fn former_name(name: &str) -> Option<&'static str> {
     column.map(|column| column.former)
 }
 
-/// Renames the columns of `batch` to their current names. A batch of this version is returned unchanged.
-pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
+/// Gives the columns of `batch` their current names, and the column `purpose` its current values.
+pub(crate) fn with_names_of_today(batch: &RecordBatch) -> RecordBatch {
     let schema = batch.schema();
-    let is_former = |name: &str| FORMER_COLUMNS.iter().find(|column| column.former == name);
-    if !schema
-        .fields()
-        .iter()
-        .any(|field| is_former(field.name()).is_some())
-    {
-        return batch;
-    }
-    let fields = schema.fields().iter().map(|field| match is_former(field.name()) {
-        Some(column) => Arc::new(field.as_ref().clone().with_name(column.name)),
-        None => Arc::clone(field),
+    let fields = schema.fields().iter().map(|field| {
+        let is_former = |column: &&FormerColumn| column.former == field.name();
+        match FORMER_COLUMNS.iter().find(is_former) {
+            Some(column) => Arc::new(field.as_ref().clone().with_name(column.name)),
+            None => Arc::clone(field),
+        }
     });
     let renamed = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = renamed
@@ -55,7 +50,9 @@ pub(crate) fn with_names_of_today(batch: RecordBatch) -> RecordBatch {
             "purpose" => purposes_of_today(values),
             _ => Arc::clone(values),
         });
-    RecordBatch::try_new(Arc::clone(&renamed), columns.collect())
+    let columns = columns.collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(renamed, columns, &rows)
         .expect("renaming columns does not change their types and lengths")
 }
 
@@ -63,6 +60,9 @@ fn purposes_of_today(values: &ArrayRef) -> ArrayRef {
     let Some(texts) = values.as_any().downcast_ref::<StringArray>() else {
         return Arc::clone(values);
     };
+    if !texts.iter().flatten().any(|text| text == FORMER_MANUAL) {
+        return Arc::clone(values);
+    }
     let of_today = texts.iter().map(|text| match text {
         Some(FORMER_MANUAL) => Some(MANUAL),
         other => other,

@@ -5,10 +5,10 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mirror_config::{Loaded, Problem, Problems, Severity, load_with};
+use mirror_config::{Loaded, Problems, did_you_mean, load_with};
 use mirror_coordinator::{LocalInputs, base_of};
 use mirror_runs::Run;
-use mirror_spec::{Expectation, Experiment, Method};
+use mirror_spec::{Expectation, Experiment, Method, ValueError};
 use mirror_sql::Engine;
 use serde::Serialize;
 
@@ -67,13 +67,14 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     };
     let experiment = &loaded.experiment;
     let looked = mirror_coordinator::find_local(experiment, base_of(&arguments.file));
-    let mut checked = Checked {
-        problems: loaded.warnings,
-        not_checked: looked.unseen.clone(),
+    let mut not_checked = looked.unseen.clone();
+    let mut errors = looked.problems.clone();
+    errors.extend(missing_runs(experiment, &arguments.runs_dir.runs_dir));
+    errors.extend(check_expectations(&experiment.expect, &mut not_checked)?);
+    let checked = Checked {
+        problems: loaded.with_errors(&errors),
+        not_checked,
     };
-    checked.add_errors(looked.problems.clone());
-    checked.add_errors(missing_runs(experiment, &arguments.runs_dir.runs_dir));
-    checked.check_expectations(&experiment.expect)?;
     checked.print(arguments.json)?;
     if checked.problems.has_errors() {
         return Ok(Status::Misused);
@@ -99,28 +100,6 @@ struct Checked {
 }
 
 impl Checked {
-    fn add_errors(&mut self, messages: Vec<String>) {
-        let error = |message| Problem {
-            severity: Severity::Error,
-            message,
-            place: None,
-            help: None,
-        };
-        self.problems.problems.extend(messages.into_iter().map(error));
-    }
-
-    /// Checks the SQL of the expectations, with its tables and columns, if DuckDB is installed.
-    fn check_expectations(&mut self, expected: &[Expectation]) -> anyhow::Result<()> {
-        if expected.is_empty() {
-            return Ok(());
-        }
-        match Engine::find() {
-            Ok(engine) => self.add_errors(expectations::problems(&engine, expected)?),
-            Err(error) => self.not_checked.push(format!("the SQL of `expect`: {error}")),
-        }
-        Ok(())
-    }
-
     fn print(&self, as_json: bool) -> anyhow::Result<()> {
         if as_json {
             let mut out = std::io::stdout().lock();
@@ -136,9 +115,27 @@ impl Checked {
     }
 }
 
-/// Returns an error message for each run in `analysis.requires` that cannot be read. Returns none if the file has a
+/// Checks the SQL of the expectations, with its tables and columns, if DuckDB is installed. Otherwise, adds it to
+/// `not_checked`.
+fn check_expectations(
+    expected: &[Expectation],
+    not_checked: &mut Vec<String>,
+) -> anyhow::Result<Vec<ValueError>> {
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
+    match Engine::find() {
+        Ok(engine) => expectations::problems(&engine, expected),
+        Err(error) => {
+            not_checked.push(format!("the SQL of `expect`: {error}"));
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Returns an error for each run in `analysis.requires` that cannot be read. Returns none if the file has a
 /// query, because the analysis then does not read the runs.
-fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
+fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<ValueError> {
     let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) else {
         return Vec::new();
     };
@@ -146,11 +143,23 @@ fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<String> {
         Run::open(report::required(runs_dir, name)?)?;
         Ok(())
     };
-    let failed = |name: &String| {
+    let failed = |(index, name): (usize, &String)| {
         let error = open(name).err()?;
-        Some(format!("`{name}` in `analysis.requires`: {error:#}"))
+        let ids = report::query_ids(runs_dir).unwrap_or_default();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let help = did_you_mean(name, &ids);
+        Some(ValueError {
+            path: ["analysis", "requires", &index.to_string()]
+                .map(str::to_owned)
+                .into(),
+            message: format!("`{name}` in `analysis.requires`: {error:#}"),
+            help: help.unwrap_or_else(|| {
+                "name the id of a query that was run, or the id or the path of a run; `mirror runs list` lists the runs"
+                    .to_owned()
+            }),
+        })
     };
-    analysis.requires.iter().filter_map(failed).collect()
+    analysis.requires.iter().enumerate().filter_map(failed).collect()
 }
 
 /// Returns the size of a run of the experiment: `2 validators, 16 miners, 100 steps`.

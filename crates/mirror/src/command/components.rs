@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::anyhow;
 use clap::Args;
-use mirror_config::{example, in_words, need_in_words, suggest};
+use mirror_config::{did_you_mean, example, in_words, need_in_words, without_links};
 use mirror_spec::FAMILIES;
 use mirror_spec::key::{Family, Key, Need, Property, Variant};
 use textwrap::{Options, fill};
@@ -54,10 +54,15 @@ fn all() -> String {
 
 /// The components of a family, with their summaries.
 fn listed(family: &Family) -> String {
-    let head = format!("{}: {}", family.name, family.doc.summary());
+    let head = format!("{}: {}", family.name, without_links(&family.doc.summary()));
     let mut text = fill(&head, indented(0, 2)) + "\n";
     for variant in family.variants() {
-        let line = format!("{}{}: {}", variant.name, planned(variant), variant.doc.summary());
+        let line = format!(
+            "{}{}: {}",
+            variant.name,
+            planned(variant),
+            without_links(&variant.doc.summary())
+        );
         text += &(fill(&line, indented(2, 6)) + "\n");
     }
     text + "\n"
@@ -81,9 +86,9 @@ fn named(name: &str) -> anyhow::Result<String> {
         );
         known.sort_unstable();
         known.dedup();
+        let question = did_you_mean(name, &known).map_or_else(String::new, |question| format!("{question} "));
         return Err(anyhow!(
-            "there is no component `{name}`: {}",
-            suggest(name, &known)
+            "there is no component `{name}`: {question}`mirror components` lists all"
         ));
     }
     Ok(texts.concat())
@@ -93,13 +98,13 @@ fn named(name: &str) -> anyhow::Result<String> {
 fn explained(family: &Family, variant: &Variant) -> String {
     let mut text = format!("{} ({}){}\n", variant.name, family.name, planned(variant));
     for paragraph in variant.doc.paragraphs() {
-        text.extend(["\n", &fill(&paragraph, indented(2, 2)), "\n"]);
+        text.extend(["\n", &fill(&without_links(&paragraph), indented(2, 2)), "\n"]);
     }
     text += "\nArguments\n";
     for key in variant.args.iter() {
         let head = format!("{}: {}; {}", key.name, in_words(&key.kind), need(key));
         text += &(fill(&head, indented(2, 6)) + "\n");
-        let summary = key.doc.summary();
+        let summary = without_links(&key.doc.summary());
         if !summary.is_empty() {
             text += &(fill(&summary, indented(6, 6)) + "\n");
         }

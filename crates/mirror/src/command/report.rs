@@ -68,15 +68,22 @@ fn write(path: &Path) -> anyhow::Result<()> {
 
 /// Returns the newest run whose query has this id.
 fn newest_of_query(runs_dir: &Path, id: &str) -> anyhow::Result<Option<PathBuf>> {
-    for listed in mirror_runs::runs(runs_dir)? {
-        let resolved = mirror_runs::Layout::new(&listed.path).resolved();
-        // Runs whose experiment cannot be read are passed over.
-        let Ok(loaded) = mirror_config::load(&resolved) else {
-            continue;
-        };
-        if loaded.experiment.query.is_some_and(|query| query.id == id) {
-            return Ok(Some(listed.path));
-        }
-    }
-    Ok(None)
+    let runs = mirror_runs::runs(runs_dir)?;
+    let newest = runs
+        .into_iter()
+        .find(|listed| query_id(&listed.path).is_some_and(|query| query == id));
+    Ok(newest.map(|listed| listed.path))
+}
+
+/// Returns the ids of the queries of all runs, those of the newest runs first.
+pub(super) fn query_ids(runs_dir: &Path) -> anyhow::Result<Vec<String>> {
+    let runs = mirror_runs::runs(runs_dir)?;
+    Ok(runs.iter().filter_map(|listed| query_id(&listed.path)).collect())
+}
+
+/// Returns the id of the query of a run, or `None` if its experiment has no query or cannot be read.
+fn query_id(run: &Path) -> Option<String> {
+    let resolved = mirror_runs::Layout::new(run).resolved();
+    let loaded = mirror_config::load(&resolved).ok()?;
+    Some(loaded.experiment.query?.id)
 }

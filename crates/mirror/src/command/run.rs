@@ -91,7 +91,8 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
             let engine = Engine::find().context("cannot decide the expectations in `expect`")?;
             let problems = expectations::problems(&engine, expected)?;
             if !problems.is_empty() {
-                return Err(Misuse::of(anyhow!(problems.join("\n"))).into());
+                let messages: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                return Err(Misuse::of(anyhow!(messages.join("\n"))).into());
             }
             Some(engine)
         }
