@@ -145,7 +145,11 @@ fn data_that_a_run_cannot_use_is_an_error() {
     let env = TestEnv::new();
     wrong(
         &checked(&env, DATA, "data_path: nowhere.jsonl"),
-        &["checked.yml: error: the miners' data set", "nowhere.jsonl"],
+        &[
+            "checked.yml:5:62: error: cannot load the miners' data set",
+            "nowhere.jsonl",
+            "help: give the path of a file",
+        ],
     );
     let reply = env.file("reply.jsonl", "{\"question\": \"what\", \"reply\": \"that\"}\n");
     wrong(
@@ -170,7 +174,7 @@ fn data_that_a_run_cannot_use_is_an_error() {
             "{name: DummySubtensor, args: {epoch_length: 10}}",
             wrong_key,
         ),
-        &["`me`", "is not a coldkey"],
+        &["checked.yml:8:78: error: `me`", "is not a coldkey", "help: "],
     );
 }
 
@@ -223,7 +227,10 @@ fn an_analysis_must_name_existing_runs() {
     let file = env.file("missing.yml", of("training"));
     wrong(
         &env.mirror(&["check", file]),
-        &["`training` in `analysis.requires`"],
+        &[
+            "missing.yml:1:23: error: `training` in `analysis.requires`",
+            "help: name the id of a query",
+        ],
     );
     let file = env.file("path.yml", of("runs/nowhere"));
     wrong(
@@ -232,10 +239,44 @@ fn an_analysis_must_name_existing_runs() {
     );
     let training = env.file("training.yml", TRAINING);
     env.done(training, &["query.method.args.max_iter=10"]);
+    let file = env.file("near.yml", of("trainin"));
+    wrong(
+        &env.mirror(&["check", file]),
+        &[
+            "near.yml:1:23: error: `trainin`",
+            "help: did you mean `training`?",
+        ],
+    );
     let file = env.file("there.yml", of("training"));
     valid(
         &env.mirror(&["check", file]),
         "there.yml is valid: 1 earlier run\n",
         "",
     );
+}
+
+/// An error of a value that an override sets names the override. The JSON contains the same places.
+#[test]
+fn errors_of_values_have_their_places() {
+    let env = TestEnv::new();
+    let file = env.file("checked.yml", TRAINING);
+    let setting = "model.dendrite_pool.args.data_path=nowhere.jsonl";
+    wrong(
+        &env.mirror(&["check", file, "--set", setting]),
+        &[
+            "error: override `model.dendrite_pool.args.data_path=nowhere.jsonl`: cannot load the miners' data set",
+        ],
+    );
+    let file = env.file(
+        "metagraph.yml",
+        TRAINING.replace("network:", "network:\n  metagraph: nowhere"),
+    );
+    let checked = env.mirror(&["check", file, "--json"]);
+    let found: Value = serde_json::from_str(&checked.out).expect("JSON");
+    let problems = found["problems"].as_array().expect("a list of problems");
+    let problem = problems.iter().find(|problem| problem["severity"] == "error");
+    let problem = problem.expect("an error");
+    assert_eq!(problem["place"]["line"], 15, "{found}");
+    assert_eq!(problem["place"]["column"], 14, "{found}");
+    assert!(problem["help"].is_string(), "{found}");
 }

@@ -109,6 +109,18 @@ fn components_and_schema_have_the_same_names() {
     }
 }
 
+#[test]
+fn an_unknown_component_is_an_error_with_the_nearest_name() {
+    let env = TestEnv::new();
+    for (name, question) in [("copycta", "did you mean `copycat`? "), ("nothing_like_it", "")] {
+        let unknown = env.mirror(&["components", name]);
+        assert_eq!(unknown.status, Some(2), "{unknown:?}");
+        let line =
+            format!("error: there is no component `{name}`: {question}`mirror components` lists all\n");
+        assert_eq!(unknown.err, line, "{unknown:?}");
+    }
+}
+
 /// `run` prints the table of uids and the paths of the report and the run. `run --json` prints the same as JSON.
 #[test]
 fn run_prints_the_table_and_the_paths() {

@@ -1,6 +1,7 @@
 //! Tests of mistakes in a file: nothing is dropped without a message, and each mistake has one message.
 
-use mirror_config::{Loaded, Problem, Problems, parse, parse_with, to_yaml};
+use mirror_config::{Loaded, Problem, Problems, Severity, parse, parse_with, to_yaml};
+use mirror_spec::ValueError;
 use serde_json::{Value, json};
 
 /// Returns a file whose network and query are `network` and `args`.
@@ -334,4 +335,49 @@ fn whole_numbers_are_exact_and_have_a_maximum() {
             "from 0 to 18446744073709551615",
         ],
     );
+}
+
+// --- errors that are found after a file has been read ---
+
+#[test]
+fn an_error_of_a_value_has_its_place_or_its_override() {
+    let text = group("{uids: 1}") + "expect: [{name: e, sql: 'true'}]\n";
+    let error = |path: &[&str]| ValueError {
+        path: path.iter().map(|part| (*part).to_owned()).collect(),
+        message: "it does not exist".to_owned(),
+        help: "use another one".to_owned(),
+    };
+    let data = error(&["model", "dendrite_pool", "args", "data_path"]);
+    let errors = [
+        error(&["expect", "0", "sql"]),
+        data.clone(),
+        // A default has no place, so the place is that of the component.
+        error(&["model", "gating_model", "args", "absent"]),
+    ];
+    let problems = sound(&text).with_errors(&errors);
+    let found: Vec<_> = problems
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .collect();
+    let places: Vec<_> = found
+        .iter()
+        .filter_map(|problem| problem.place)
+        .map(|place| place.offset)
+        .collect();
+    let expected = ["builtin", "RandomGatingModel", "'true'"].map(|value| text.find(value));
+    assert_eq!(
+        places,
+        expected.map(|offset| offset.expect("the file contains the value"))
+    );
+    assert_eq!(found[0].help.as_deref(), Some("use another one"));
+
+    let set = [(
+        "model.dendrite_pool.args.data_path".to_owned(),
+        "builtin".to_owned(),
+    )];
+    let loaded = parse_with(&text, "a.yml", &set).expect("the override is valid");
+    let problems = loaded.with_errors(&[data]).plain();
+    let words = "override `model.dendrite_pool.args.data_path=builtin`: it does not exist";
+    assert!(problems.contains(words), "{problems}");
 }

@@ -1,6 +1,6 @@
 //! Tests that the types accept what the declared keys allow: every component, every default, both ends of every range.
 
-use mirror_config::{example, json_schema, parse, placed, to_yaml};
+use mirror_config::{example, json_schema, parse, placed, to_yaml, without_links};
 use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need, Property, Variant};
 use mirror_spec::{Experiment, FAMILIES};
 use serde_json::{Map, Value, json};
@@ -262,4 +262,22 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
         "a number of steps such as `20 steps` or `20`, from 1 to 1000000000"
     );
     assert_eq!(max_iter["need"]["default"], 1);
+}
+
+/// The text of each link stays and its target goes, in every description of a component and of an argument.
+#[test]
+fn descriptions_are_printed_without_links() {
+    assert_eq!(
+        without_links("see [`a`](#a), [`b[].c`](#bc) and [x] (y)"),
+        "see `a`, `b[].c` and [x] (y)"
+    );
+    let mut links = 0;
+    for variant in FAMILIES.iter().flat_map(|family| family.variants()) {
+        let keys = variant.args.iter().map(|key| key.doc.paragraphs());
+        for paragraph in keys.chain([variant.doc.paragraphs()]).flatten() {
+            links += usize::from(paragraph.contains("]("));
+            assert!(!without_links(&paragraph).contains("]("), "{paragraph}");
+        }
+    }
+    assert!(links > 0);
 }

@@ -235,7 +235,7 @@ pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
     let help = "write the ss58 address of a coldkey";
     looked.keep(&path, help, network_spec::nominations(model, experiment.seed));
     let path = ["network", "metagraph"];
-    let help = "give the path of a metagraph file or of a run that saved one";
+    let help = "give the path of a metagraph file, which ends in `.json` or `.parquet`";
     if let Some(metagraph) = looked.keep(&path, help, sources.metagraph(experiment)) {
         let assignment = network_spec::assignment(experiment, model, metagraph.as_ref());
         let help = "use another metagraph, or fewer validators";
