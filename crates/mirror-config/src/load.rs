@@ -198,7 +198,8 @@ fn experiment(
             rules::settle(&mut experiment, file);
             let mut effects = Vec::new();
             rules::effect::check(&experiment, file, &mut effects);
-            // A default in the place of a misspelt argument is not what the file means, so no warning is derived from it.
+            // A default in the place of a misspelt argument is not what the file means, so no warning is derived from
+            // it.
             effects.retain(|finding| finding.is_error() || !has_misspelt_argument);
             findings.append(&mut effects);
             (!findings.iter().any(Finding::is_error)).then_some((experiment, resolved))

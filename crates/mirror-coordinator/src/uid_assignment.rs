@@ -115,8 +115,8 @@ impl UidAssignment {
         (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }
 
-    /// Checks that the subnet may have as many neurons as the metagraph, and that the uids that the experiment file names
-    /// exist in it. Without a metagraph, the check of the file has already ensured this.
+    /// Checks that the subnet may have as many neurons as the metagraph, and that the uids that the experiment file
+    /// names exist in it. Without a metagraph, the check of the file has already ensured this.
     ///
     /// # Errors
     ///
@@ -125,7 +125,9 @@ impl UidAssignment {
         let allowed = experiment.network.hyperparameters.max_allowed_uids;
         if let Some(allowed) = allowed.filter(|allowed| *allowed < self.askable) {
             return Err(ValueError {
-                path: ["network", "hyperparameters", "max_allowed_uids"].map(str::to_owned).to_vec(),
+                path: ["network", "hyperparameters", "max_allowed_uids"]
+                    .map(str::to_owned)
+                    .to_vec(),
                 message: format!(
                     "the metagraph has {} neurons, but `max_allowed_uids` allows {allowed}",
                     self.askable

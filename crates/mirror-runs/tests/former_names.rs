@@ -15,8 +15,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sample::{event, forward, run_of};
 
-/// Rewrites a table with `by hand` for `manual`, as version 0.1 before the renaming wrote it, and with `forward_index` as
-/// the name of its column of that name.
+/// Rewrites a table with `by hand` for `manual`, as version 0.1 before the renaming wrote it, and with `forward_index`
+/// as the name of its column of that name.
 fn rewrite(path: &Path, forward_index: &str) {
     let file = File::open(path).expect("the table is there");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet");
