@@ -220,7 +220,7 @@ fn indices_of_validators_are_not_uids() {
 
 #[test]
 fn nothing_of_the_outdated_forms_is_dropped_without_a_warning() {
-    let data = |schema: &str| format!("data: {{id: d, path: builtin, schema: {{{schema}}}}}\n");
+    let data = |schema: &str| format!("data: {{id: d, path: rows.jsonl, schema: {{{schema}}}}}\n");
     let columns = "question: q, answer: a";
     assert!(
         all(&data(&format!("train: [{{{columns}}}]")), &[])

@@ -106,6 +106,10 @@ fn every_example_is_valid() {
             let method = json!({"name": "train", "args": {"max_iter": 200, "train_network": true}});
             let mut file = file_with(mirror_spec::Method::FAMILY, &method);
             merge(&mut file, part);
+            // `train` gets its questions from the network, so that `data` would have no effect.
+            if file["query"]["method"] == "train" || file["query"]["method"]["name"] == "train" {
+                file.as_object_mut().expect("a map").remove("data");
+            }
             let loaded = parse(&file.to_string(), variant.name);
             let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.plain()));
             assert!(to_yaml(&loaded.experiment).contains(variant.name), "{text}");

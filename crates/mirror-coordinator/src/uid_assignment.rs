@@ -255,11 +255,7 @@ mod tests {
             .expect("the chain allows every neuron");
         experiment.network.hyperparameters.max_allowed_uids = Some(neurons - 1);
         let error = assignment.check(&experiment).expect_err("one neuron is too many");
-        assert!(
-            error
-                .to_string()
-                .contains("`network.hyperparameters.max_allowed_uids`"),
-            "{error}"
-        );
+        assert_eq!(error.path, ["network", "hyperparameters", "max_allowed_uids"]);
+        assert!(error.to_string().contains("`max_allowed_uids` allows"), "{error}");
     }
 }
