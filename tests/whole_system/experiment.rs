@@ -12,7 +12,7 @@ model:
   reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
   subtensor: {name: DummySubtensor, args: {epoch_length: 10}}
   metagraph: {name: DummyMetagraph, args: {num_nodes: 8}}
-  neuron: {training_topk: 6, inference_topk: 6}
+  neuron: {training_topk: 6}
 query:
   id: training
   method: {name: train, args: {max_iter: 40}}
