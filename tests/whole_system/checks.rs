@@ -185,7 +185,7 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     let named = checked(&env, DATA, "data_path: nq_open");
     assert_eq!(named.status, Some(0), "{named:?}");
     for words in [
-        "not checked: cannot load the miners' data set: `nq_open` is not in $MIRROR_DATA (not set)",
+        "not checked: `nq_open` is not in $MIRROR_DATA (not set)",
         "a run downloads it from the hub",
     ] {
         assert!(named.err.contains(words), "{named:?}");
@@ -196,7 +196,7 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     let named = checked(&env, random, gating);
     assert!(
         named.err.contains(
-            "not checked: cannot load the gating model: `bert-base-cased` is not in $MIRROR_MODELS"
+            "not checked: `bert-base-cased` is not in $MIRROR_MODELS"
         ),
         "{named:?}"
     );

@@ -316,7 +316,8 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
 
 /// Moves the arguments of a behaviour that are written directly in its group at `path` into `behaviour.args`. Without a
 /// name they are those of `honest`. If the name is unknown, every key is moved that is an argument of any behaviour and
-/// not a key of the group. An argument that is written both in the group and in its `args` is reported.
+/// not a key of the group. An argument that is written both in the group and in its `args` is reported, unless the group
+/// has a key of the same name, which is then meant.
 ///
 /// `keys` are the keys of the group. If they are not those of a group with a behaviour, or if `behaviour` is a map, the
 /// function does nothing.
@@ -337,6 +338,9 @@ pub(crate) fn gather_arguments(
     beside.retain(|key| *key != "args" && (is_known || keys.get(key).is_none()));
     let args = group.take("args").filter(|entry| !entry.value.is_null());
     let mut args = args.map(|entry| (entry.key_origin, entry.value));
+    let in_args = |key: &str| args.as_ref().is_some_and(|(_, args)| args.entry(key).is_some());
+    // With `args: {latency: …}` of `slow`, a `latency` of the group is that of the link.
+    beside.retain(|key| keys.get(key).is_none() || !in_args(key));
     for key in beside {
         let Some(entry) = group.take(key) else { continue };
         let (_, args) = args.get_or_insert_with(|| (entry.key_origin, map([], entry.key_origin)));

@@ -1,7 +1,7 @@
 //! Tests of mistakes in a file: nothing is dropped without a message, and each mistake has one message.
 
 use mirror_config::{Loaded, Problem, Problems, Severity, parse, parse_with, to_yaml};
-use mirror_spec::ValueError;
+use mirror_spec::{BehaviourSpec, Latency, ValueError};
 use serde_json::{Value, json};
 
 /// Returns a file whose network and query are `network` and `args`.
@@ -82,6 +82,19 @@ fn an_argument_in_the_group_and_in_args_is_written_twice() {
     );
     let column = problem.place.map(|place| place.offset);
     assert_eq!(column, text.find("chance: 0.1"));
+}
+
+/// `latency` is an argument of `slow` and a key of the group: with both written, the group's is that of the link.
+#[test]
+fn a_key_of_the_group_with_the_name_of_an_argument_is_kept() {
+    let text = group("{uids: 1, behaviour: slow, args: {latency: 20ms}, latency: 5ms}");
+    let loaded = parse_with(&text, "a.yml", &[]).unwrap_or_else(|problems| panic!("{}", problems.plain()));
+    let group = &loaded.experiment.network.miners[0];
+    assert_eq!(group.latency, Some(Latency::fixed(0.005)));
+    let Some(BehaviourSpec::Slow(args)) = &group.behaviour else {
+        panic!("{:?}", group.behaviour)
+    };
+    assert_eq!(args.latency, Latency::fixed(0.02));
 }
 
 /// An override replaces the value of the file, in either of the two places.

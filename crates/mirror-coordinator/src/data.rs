@@ -262,7 +262,7 @@ impl LocalInputs {
         match elsewhere {
             Some((name, looked_in)) => {
                 self.unseen.push(format!(
-                    "{error}: `{name}` is not in {looked_in}; a run downloads it from the hub"
+                    "`{name}` is not in {looked_in}; a run downloads it from the hub"
                 ));
             }
             None => self
