@@ -195,9 +195,9 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
     let random = "{name: RandomGatingModel, args: {distribution: uniform}}";
     let named = checked(&env, random, gating);
     assert!(
-        named.err.contains(
-            "not checked: `bert-base-cased` is not in $MIRROR_MODELS"
-        ),
+        named
+            .err
+            .contains("not checked: `bert-base-cased` is not in $MIRROR_MODELS"),
         "{named:?}"
     );
     let as_json = env.mirror(&["check", "checked.yml", "--json"]);
