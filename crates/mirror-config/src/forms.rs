@@ -316,8 +316,8 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
 
 /// Moves the arguments of a behaviour that are written directly in its group at `path` into `behaviour.args`. Without a
 /// name they are those of `honest`. If the name is unknown, every key is moved that is an argument of any behaviour and
-/// not a key of the group. An argument that is written both in the group and in its `args` is reported, unless the group
-/// has a key of the same name, which is then meant.
+/// not a key of the group. An argument that is written both in the group and in its `args` is reported, unless the
+/// group has a key of the same name, which is then meant.
 ///
 /// `keys` are the keys of the group. If they are not those of a group with a behaviour, or if `behaviour` is a map, the
 /// function does nothing.
