@@ -201,9 +201,13 @@ fn files_that_are_not_on_this_machine_are_reported_as_not_checked() {
         "{named:?}"
     );
     let as_json = env.mirror(&["check", "checked.yml", "--json"]);
-    let told: Value = serde_json::from_str(&as_json.out).expect("JSON");
-    assert_eq!(told["problems"], Value::Array(Vec::new()), "{told}");
-    assert_eq!(told["not_checked"].as_array().map(Vec::len), Some(1), "{told}");
+    let reported: Value = serde_json::from_str(&as_json.out).expect("JSON");
+    assert_eq!(reported["problems"], Value::Array(Vec::new()), "{reported}");
+    assert_eq!(
+        reported["not_checked"].as_array().map(Vec::len),
+        Some(1),
+        "{reported}"
+    );
 
     // Files that exist are opened.
     env.file("data/nq_open.jsonl", "{\"question\": \"what\"}\n");

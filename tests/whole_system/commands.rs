@@ -62,8 +62,8 @@ fn check_reports_every_problem_with_its_position() {
     }
     let as_json = env.mirror(&["check", file, "--json"]);
     assert_eq!(as_json.status, Some(2), "{as_json:?}");
-    let told: Value = serde_json::from_str(&as_json.out).expect("JSON");
-    let problems = told["problems"].as_array().expect("a list");
+    let reported: Value = serde_json::from_str(&as_json.out).expect("JSON");
+    let problems = reported["problems"].as_array().expect("a list");
     let places: Vec<_> = problems
         .iter()
         .map(|problem| (&problem["place"]["line"], &problem["place"]["column"]))
@@ -126,8 +126,8 @@ fn an_unknown_component_is_an_error_with_the_nearest_name() {
 fn run_prints_the_table_and_the_paths() {
     let env = TestEnv::new();
     let file = env.file("small.yml", TRAINING);
-    let told = env.mirror(&["run", file, "--offline", "--set", SMALL[0]]);
-    assert_eq!(told.status, Some(0), "{told:?}");
+    let reported = env.mirror(&["run", file, "--offline", "--set", SMALL[0]]);
+    assert_eq!(reported.status, Some(0), "{reported:?}");
     for word in [
         "uid",
         "success",
@@ -137,10 +137,10 @@ fn run_prints_the_table_and_the_paths() {
         "incentive",
         "emission",
     ] {
-        assert!(told.out.contains(word), "{word}: {told:?}");
+        assert!(reported.out.contains(word), "{word}: {reported:?}");
     }
-    assert!(told.out.contains("20 steps, 40 events"), "{told:?}");
-    let report = told
+    assert!(reported.out.contains("20 steps, 40 events"), "{reported:?}");
+    let report = reported
         .out
         .lines()
         .find_map(|line| line.strip_prefix("report "))
@@ -165,13 +165,17 @@ fn run_prints_the_table_and_the_paths() {
         "--notes",
         "n",
     ];
-    let told = json(&env.mirror(&words));
+    let reported = json(&env.mirror(&words));
     assert_eq!(
-        (&told["state"], &told["counts"]["rows"]["events"]),
+        (&reported["state"], &reported["counts"]["rows"]["events"]),
         (&"done".into(), &40.into()),
-        "{told}"
+        "{reported}"
     );
-    assert!(env.path().join(told["report"].as_str().expect("a path")).exists());
+    assert!(
+        env.path()
+            .join(reported["report"].as_str().expect("a path"))
+            .exists()
+    );
     let shown = json(&env.mirror(&["runs", "show", "last", "--json"]));
     assert_eq!(
         (&shown["tags"][0], &shown["group"], &shown["notes"]),

@@ -117,13 +117,13 @@ fn sql_that_is_invalid_or_writes_is_a_user_error() {
         (Some(0), &format!("run_id\n{id}\n")),
         "{asked:?}"
     );
-    for (sql, told) in [
+    for (sql, reported) in [
         ("SELECT * FROM evnts", "nearest is events"),
         ("DROP TABLE events", "this statement is refused"),
     ] {
         let asked = env.mirror(&["sql", "last", sql]);
         assert_eq!(asked.status, Some(2), "{asked:?}");
-        assert!(asked.err.contains(told), "{asked:?}");
+        assert!(asked.err.contains(reported), "{asked:?}");
     }
     let asked = env.mirror(&["sql", "nothing", "SELECT 1"]);
     assert_eq!(asked.status, Some(2), "{asked:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use mirror_tests::{Output, TestEnv, duckdb};
 use serde_json::Value;
@@ -24,6 +24,19 @@ fn assert_fits(text: &str) {
 fn printed(output: &Output) -> &str {
     assert_eq!(output.status, Some(0), "{output:?}");
     &output.out
+}
+
+/// Starts `mirror` with its standard output and standard error as pipes.
+fn piped(env: &TestEnv, words: &[&str]) -> Child {
+    Command::new(env.programs().join("mirror"))
+        .args(words)
+        .current_dir(env.path())
+        .env("MIRROR_DUCKDB", duckdb().unwrap_or(Path::new("")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("`mirror` starts")
 }
 
 /// The subcommands that a help page lists.
@@ -103,15 +116,7 @@ fn a_reader_may_stop_early() {
         commands.extend(formats);
     }
     for words in commands {
-        let mut child = Command::new(env.programs().join("mirror"))
-            .args(&words)
-            .current_dir(env.path())
-            .env("MIRROR_DUCKDB", duckdb().unwrap_or(Path::new("")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("`mirror` starts");
+        let mut child = piped(&env, &words);
         // A few bytes are read, and then the pipe is closed.
         let mut out = child.stdout.take().expect("a pipe");
         out.read_exact(&mut [0; 4]).expect("four bytes");
@@ -194,16 +199,7 @@ fn a_run_continues_when_its_output_is_closed() {
         let runs = || fs::read_dir(env.runs_dir()).map_or(0, Iterator::count);
         let before = runs();
         let words = ["run", file, "--offline", "--set", "query.method.args.max_iter=2"];
-        let mut child = Command::new(env.programs().join("mirror"))
-            .args(words)
-            .args(more)
-            .current_dir(env.path())
-            .env("MIRROR_DUCKDB", duckdb().unwrap_or(Path::new("")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("`mirror` starts");
+        let mut child = piped(&env, &[&words, more].concat());
         drop(child.stdout.take());
         assert_eq!(child.wait().expect("it ends").code(), Some(3), "{more:?}");
         assert_eq!(runs() - before, 4, "three runs and their group");

@@ -28,7 +28,7 @@ pub fn in_words(kind: &Kind) -> String {
         }
         Kind::UidSet(Whose::Miner | Whose::Neuron) => Uids::WHAT.into(),
         Kind::StepCount(range) => format!(
-            "a number of steps such as `20 steps` or `20`, from {} to {}",
+            "a whole number of steps such as `20 steps` or `20`, from {} to {}",
             range.start(),
             range.end()
         ),

@@ -40,18 +40,18 @@ fn warnings(replaced: &[(&str, &str)], added: &str) -> Vec<String> {
 /// Asserts that there is one warning, which contains all of these words.
 #[track_caller]
 fn warned(replaced: &[(&str, &str)], added: &str, words: &[&str]) {
-    let told = warnings(replaced, added);
+    let reported = warnings(replaced, added);
     assert!(
-        told.len() == 1 && words.iter().all(|word| told[0].contains(word)),
-        "{words:?}: {told:#?}"
+        reported.len() == 1 && words.iter().all(|word| reported[0].contains(word)),
+        "{words:?}: {reported:#?}"
     );
 }
 
 /// Asserts that there are no warnings.
 #[track_caller]
 fn silent(replaced: &[(&str, &str)], added: &str) {
-    let told = warnings(replaced, added);
-    assert!(told.is_empty(), "{told:#?}");
+    let reported = warnings(replaced, added);
+    assert!(reported.is_empty(), "{reported:#?}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn planned_keys_of_an_analysis_are_warned_of() {
             &[&format!("`analysis.{key}` has no effect"), "planned"],
         );
     }
-    let told = warnings(
+    let reported = warnings(
         &[],
         "analysis: {estimators: {gb: GradientBoostingRegressor}, predict: {reward: {x: num_words, estimator: gb}}}\n",
     );
@@ -117,7 +117,10 @@ fn planned_keys_of_an_analysis_are_warned_of() {
         "`analysis.estimators` has no effect",
         "`analysis.predict` has no effect",
     ] {
-        assert!(told.iter().any(|told| told.contains(key)), "{told:#?}");
+        assert!(
+            reported.iter().any(|reported| reported.contains(key)),
+            "{reported:#?}"
+        );
     }
     silent(&[], "analysis: {requires: [my_query]}\n");
     warned(
@@ -130,8 +133,8 @@ fn planned_keys_of_an_analysis_are_warned_of() {
 #[test]
 fn settings_of_a_run_are_warned_of_without_a_query() {
     let model_alone = FILE.split("query:").next().expect("the model precedes the query");
-    let told = parse(&format!("replicates: 3\n{model_alone}"), "file.yml").expect("the file is valid");
-    assert!(told.warnings.plain().contains("`replicates` has no effect"));
+    let reported = parse(&format!("replicates: 3\n{model_alone}"), "file.yml").expect("the file is valid");
+    assert!(reported.warnings.plain().contains("`replicates` has no effect"));
     silent(&[], "replicates: 3\n");
 }
 
@@ -412,8 +415,8 @@ fn hyperparameters_with_which_no_chain_starts_are_errors() {
         ("max_allowed_uids: 16", ["17 neurons", "allow 16"]),
     ] {
         let text = format!("{FILE}{}", by_rules("small", rules));
-        let told = parse(&text, "file.yml").expect_err("no chain can start").plain();
-        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        let reported = parse(&text, "file.yml").expect_err("no chain can start").plain();
+        assert!(words.iter().all(|word| reported.contains(word)), "{reported}");
     }
     assert!(
         parse(
@@ -647,10 +650,10 @@ fn delays_beyond_the_deadline_are_reported_with_numbers() {
     silent(&[], &link("80ms"));
     // With a unit, the number is meant as it is written.
     for written in ["80s", "{fixed: 80s}", "{p50: 80s, p99: 90s}"] {
-        let told = warnings(&[], &link(written));
+        let reported = warnings(&[], &link(written));
         assert!(
-            told.len() == 1 && !told[0].contains("without a unit"),
-            "{told:#?}"
+            reported.len() == 1 && !reported[0].contains("without a unit"),
+            "{reported:#?}"
         );
     }
     let short = ("id: small", "id: small\n  neuron: {training_timeout: 50ms}");
@@ -1016,15 +1019,15 @@ fn a_file_for_a_chain_alone_may_set_rules_of_registration() {
 #[test]
 fn settings_of_a_run_in_a_file_with_only_an_analysis_are_warned_of() {
     let analysis = "analysis: {requires: [runs/earlier]}\n";
-    let told = |added: &str| {
+    let reported = |added: &str| {
         let loaded = parse(&format!("{added}{analysis}"), "file.yml").expect("the file is valid");
         loaded.warnings.plain()
     };
     for (key, value) in [("seed", "5"), ("device", "cuda"), ("network", "{validators: 2}")] {
-        let told = told(&format!("{key}: {value}\n"));
-        assert!(told.contains(&format!("`{key}` has no effect")), "{told}");
+        let reported = reported(&format!("{key}: {value}\n"));
+        assert!(reported.contains(&format!("`{key}` has no effect")), "{reported}");
     }
-    assert_eq!(told(""), "");
+    assert_eq!(reported(""), "");
 }
 
 /// The warning of an interval points at the key that sets it, and its help names the key.

@@ -52,12 +52,12 @@ fn says(problems: &Problems, words: &[&str]) -> bool {
         .iter()
         .filter(|problem| problem.severity == Severity::Error)
         .any(|problem| {
-            let told = format!(
+            let reported = format!(
                 "{} {}",
                 problem.message,
                 problem.help.as_deref().unwrap_or_default()
             );
-            words.iter().all(|word| told.contains(word))
+            words.iter().all(|word| reported.contains(word))
         })
 }
 
@@ -343,12 +343,12 @@ store: x
         "`analysis.plot`",
         "RandomGatingModel",
     ] {
-        let told = loaded
+        let reported = loaded
             .warnings
             .problems
             .iter()
             .any(|problem| problem.message.contains(word));
-        assert!(told, "{word}: {}", loaded.warnings.plain());
+        assert!(reported, "{word}: {}", loaded.warnings.plain());
     }
     assert!(!loaded.warnings.has_errors());
 }
@@ -887,12 +887,12 @@ fn upstreams_base_classes_are_replaced_by_simple_components() {
     ] {
         let text = SOUND.replace("metagraph:\n    name: DummyMetagraph\n", given);
         let loaded = sound(&text);
-        let told = loaded.warnings.plain();
+        let reported = loaded.warnings.plain();
         assert!(
-            told.contains(&format!("`{base}` is an abstract base class")),
-            "{told}"
+            reported.contains(&format!("`{base}` is an abstract base class")),
+            "{reported}"
         );
-        assert!(told.contains(&format!("`{taken}` is used")), "{told}");
+        assert!(reported.contains(&format!("`{taken}` is used")), "{reported}");
         assert_eq!(loaded.experiment, sound(SOUND).experiment);
     }
 }
@@ -929,11 +929,11 @@ fn a_running_chain_is_named_by_its_address() {
 #[test]
 fn settings_that_a_metagraph_determines_are_warned_of() {
     let text = SOUND.to_owned() + "network: {metagraph: subnet.parquet, stakes: [5]}\n";
-    let told = sound(&text).warnings.plain();
-    assert!(told.contains("`network.stakes` has no effect"), "{told}");
+    let reported = sound(&text).warnings.plain();
+    assert!(reported.contains("`network.stakes` has no effect"), "{reported}");
     assert!(
-        told.contains("`model.metagraph.args.num_nodes` has no effect"),
-        "{told}"
+        reported.contains("`model.metagraph.args.num_nodes` has no effect"),
+        "{reported}"
     );
     // The number of miners is unknown before the metagraph is read.
     sound(&(SOUND.to_owned() + "network: {metagraph: subnet.json, miners: [{uids: 200, fitness: 1}]}\n"));

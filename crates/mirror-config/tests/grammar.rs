@@ -267,7 +267,7 @@ fn all(read: &Result<Loaded, Problems>) -> &[Problem] {
     }
 }
 
-fn told(read: &Result<Loaded, Problems>) -> String {
+fn reported(read: &Result<Loaded, Problems>) -> String {
     match read {
         Ok(loaded) => loaded.warnings.plain(),
         Err(problems) => problems.plain(),
@@ -295,7 +295,7 @@ fn every_map_of_the_grammar_has_a_valid_file() {
             read(&place.file).is_ok(),
             "{}\n{}",
             place.path,
-            told(&read(&place.file))
+            reported(&read(&place.file))
         );
         assert!(place.file.pointer(&place.pointer).is_some(), "{}", place.path);
     }
@@ -370,7 +370,7 @@ fn a_misspelt_key_is_reported_once_with_the_right_one() {
             .filter(|key| !matches!(key.need, Need::Ignored(_)));
         for key in with_effect {
             let spelt = read(&misspelt(&place, key, key.name));
-            assert!(spelt.is_ok(), "{}", told(&spelt));
+            assert!(spelt.is_ok(), "{}", reported(&spelt));
             for name in misspellings(key.name) {
                 let is_key = place.keys.iter().any(|key| key.name == name);
                 if is_key || place.besides.contains(&&*name) {
@@ -378,7 +378,14 @@ fn a_misspelt_key_is_reported_once_with_the_right_one() {
                 }
                 let file = misspelt(&place, key, &name);
                 let read = read(&file);
-                let context = || format!("`{}` as `{name}` in {}\n{}", key.name, place.path, told(&read));
+                let context = || {
+                    format!(
+                        "`{}` as `{name}` in {}\n{}",
+                        key.name,
+                        place.path,
+                        reported(&read)
+                    )
+                };
                 let is_required = matches!(key.need, Need::Required);
                 let problems: Vec<&Problem> = if place.is_args && !is_required {
                     assert!(read.is_ok(), "{}", context());
@@ -446,21 +453,21 @@ fn a_misspelt_component_is_reported_once_with_the_right_one() {
                     let read = read(&file);
                     let errors = errors(&read);
                     let [problem] = errors[..] else {
-                        panic!("{file}\n{}", told(&read))
+                        panic!("{file}\n{}", reported(&read))
                     };
                     let suggested = suggested(problem);
                     assert!(
                         problem.message.contains(&format!("is called `{name}`")),
                         "{}",
-                        told(&read)
+                        reported(&read)
                     );
                     for near in names.iter().filter(|known| is_one_letter_away(&name, known)) {
-                        assert!(suggested.iter().any(|name| name == near), "{}", told(&read));
+                        assert!(suggested.iter().any(|name| name == near), "{}", reported(&read));
                     }
                     assert!(
                         suggested.iter().any(|name| name == variant.name),
                         "{}",
-                        told(&read)
+                        reported(&read)
                     );
                     tried += 1;
                 }
@@ -510,12 +517,12 @@ fn misspelt_arguments_in_a_group_are_reported_once_with_the_right_one() {
                     let read = read(&file);
                     let errors = errors(&read);
                     let [problem] = errors[..] else {
-                        panic!("{file}\n{}", told(&read))
+                        panic!("{file}\n{}", reported(&read))
                     };
                     assert!(
                         suggested(problem).iter().any(|name| name == key.name),
                         "{}",
-                        told(&read)
+                        reported(&read)
                     );
                     tried += 1;
                 }
@@ -580,7 +587,7 @@ fn a_value_of_the_wrong_type_is_reported_once_at_its_place() {
                 let column = text[..column].chars().count();
                 put(&mut file, &pointer, value.clone());
                 let read = read(&file);
-                let context = || format!("{pointer}: {value}\n{}", told(&read));
+                let context = || format!("{pointer}: {value}\n{}", reported(&read));
                 let errors = errors(&read);
                 let [problem] = errors[..] else {
                     panic!("{}", context())
@@ -653,7 +660,7 @@ fn uids_are_written_the_same_everywhere() {
     at_each(names_uids, &same, |path, value, read| {
         if path == of_indices && *value == json!("uids 0-1") {
             let reason = "validator indices are required";
-            assert!(told(&read).contains(reason), "{}", told(&read));
+            assert!(reported(&read).contains(reason), "{}", reported(&read));
             return;
         }
         let read = read.map(|loaded| to_yaml(&loaded.experiment));
@@ -680,7 +687,7 @@ fn uids_are_written_the_same_everywhere() {
         at_each(names_uids, &[value], |path, value, read| {
             let errors = errors(&read);
             let [problem] = errors[..] else {
-                panic!("{path}: {value}\n{}", told(&read))
+                panic!("{path}: {value}\n{}", reported(&read))
             };
             let word = if path == of_indices {
                 word.replace("a set of uids", "a set of validator indices")
@@ -690,9 +697,13 @@ fn uids_are_written_the_same_everywhere() {
             assert!(
                 problem.message.contains(&word),
                 "{path}: {value}\n{}",
-                told(&read)
+                reported(&read)
             );
-            assert!(problem.message.contains(path), "{path}: {value}\n{}", told(&read));
+            assert!(
+                problem.message.contains(path),
+                "{path}: {value}\n{}",
+                reported(&read)
+            );
         });
     }
 }
@@ -723,9 +734,9 @@ fn a_key_of_a_map_by_uid_may_be_several_uids() {
     });
     at_each(by_uid, &[json!({"0-2": 0.5, "1": 1})], |path, _, read| {
         assert!(
-            told(&read).contains("uid 1 is named twice"),
+            reported(&read).contains("uid 1 is named twice"),
             "{path}\n{}",
-            told(&read)
+            reported(&read)
         );
     });
 }
@@ -768,13 +779,13 @@ fn durations_have_units_or_are_seconds_everywhere() {
     at_each(is_duration, &wrong, |path, value, read| {
         let errors = errors(&read);
         let [problem] = errors[..] else {
-            panic!("{path}: {value}\n{}", told(&read))
+            panic!("{path}: {value}\n{}", reported(&read))
         };
         let help = problem.help.as_deref().unwrap_or_default();
         assert!(
             help.contains("`80ms` or `1.5s`, or a number of seconds"),
             "{path}: {value}\n{}",
-            told(&read)
+            reported(&read)
         );
     });
 }
@@ -807,13 +818,13 @@ fn steps_have_a_unit_or_are_counts_everywhere() {
         |path, value, read| {
             let errors = errors(&read);
             let [problem] = errors[..] else {
-                panic!("{path}: {value}\n{}", told(&read))
+                panic!("{path}: {value}\n{}", reported(&read))
             };
             let help = problem.help.as_deref().unwrap_or_default();
             assert!(
                 help.contains("`20 steps` or `20`") || help.contains("`step 50` or `50`"),
                 "{}",
-                told(&read)
+                reported(&read)
             );
         },
     );
@@ -834,12 +845,12 @@ fn a_missing_unit_of_a_step_is_reported_with_the_correct_form() {
         |path, value, read| {
             let errors = errors(&read);
             let [problem] = errors[..] else {
-                panic!("{path}: {value}\n{}", told(&read))
+                panic!("{path}: {value}\n{}", reported(&read))
             };
             let form = problem
                 .message
                 .split_once("has no unit: write ")
-                .unwrap_or_else(|| panic!("{}", told(&read)))
+                .unwrap_or_else(|| panic!("{}", reported(&read)))
                 .1;
             forms.insert(form.to_owned());
         },
@@ -866,11 +877,11 @@ fn a_switch_is_only_true_or_false() {
     at_each(is_switch, &wrong, |path, value, read| {
         let errors = errors(&read);
         let [problem] = errors[..] else {
-            panic!("{path}: {value}\n{}", told(&read))
+            panic!("{path}: {value}\n{}", reported(&read))
         };
-        assert!(problem.message.contains(path), "{}", told(&read));
+        assert!(problem.message.contains(path), "{}", reported(&read));
         let help = problem.help.as_deref().unwrap_or_default();
-        assert!(help.contains("write `true` or `false`"), "{}", told(&read));
+        assert!(help.contains("write `true` or `false`"), "{}", reported(&read));
     });
 }
 
@@ -942,13 +953,13 @@ fn whole_numbers_may_have_a_decimal_point_or_an_exponent() {
     let is_integer = |kind: &Kind| matches!(kind, Kind::Integer(range) if range.contains(&16));
     at_each(is_integer, &[json!(16), json!(16.0)], |path, value, read| {
         // Another rule rejects 16 as the limit of uids, since the file has more neurons.
-        let is_too_few = path.ends_with(".max_allowed_uids") && told(&read).contains("18 neurons");
-        assert!(is_too_few || read.is_ok(), "{path}: {value}\n{}", told(&read));
+        let is_too_few = path.ends_with(".max_allowed_uids") && reported(&read).contains("18 neurons");
+        assert!(is_too_few || read.is_ok(), "{path}: {value}\n{}", reported(&read));
     });
     at_each(is_integer, &[json!(1.5)], |path, _, read| {
         let errors = errors(&read);
         let [problem] = errors[..] else {
-            panic!("{path}\n{}", told(&read))
+            panic!("{path}\n{}", reported(&read))
         };
         assert!(
             problem
@@ -956,7 +967,7 @@ fn whole_numbers_may_have_a_decimal_point_or_an_exponent() {
                 .as_deref()
                 .is_some_and(|help| help.contains("whole number")),
             "{}",
-            told(&read)
+            reported(&read)
         );
     });
 }
@@ -999,14 +1010,14 @@ fn each_key_is_set_by_the_path_that_errors_print() {
                 let read = set(&place.file, &path, wrong);
                 let errors = errors(&read);
                 let [problem] = errors[..] else {
-                    panic!("{path}: {wrong}\n{}", told(&read))
+                    panic!("{path}: {wrong}\n{}", reported(&read))
                 };
                 let (_, message) = problem
                     .message
                     .split_once(": ")
                     .expect("the message names the override");
                 let printed = message.split('`').find(|printed| printed.starts_with(&path));
-                assert!(printed.is_some(), "{path}\n{}", told(&read));
+                assert!(printed.is_some(), "{path}\n{}", reported(&read));
             }
             tried += 1;
         }
@@ -1034,17 +1045,17 @@ fn an_unknown_path_is_reported_once_with_the_nearest_key() {
                 let read = set(&place.file, &path, &allowed_at(key));
                 let errors = errors(&read);
                 let [problem] = errors[..] else {
-                    panic!("{path}\n{}", told(&read))
+                    panic!("{path}\n{}", reported(&read))
                 };
                 assert!(
                     problem.message.starts_with(&format!("override `{path}=")),
                     "{}",
-                    told(&read)
+                    reported(&read)
                 );
                 assert!(
                     suggested(problem).iter().any(|name| name == key.name),
                     "{path}\n{}",
-                    told(&read)
+                    reported(&read)
                 );
                 tried += 1;
             }
@@ -1122,9 +1133,9 @@ fn paths_that_lead_nowhere_are_errors() {
         let read = set(&whole(), path, &json!(1));
         let errors = errors(&read);
         let [problem] = errors[..] else {
-            panic!("{path}\n{}", told(&read))
+            panic!("{path}\n{}", reported(&read))
         };
-        assert!(problem.message.contains(words), "{}", told(&read));
-        assert!(problem.help.is_some(), "{}", told(&read));
+        assert!(problem.message.contains(words), "{}", reported(&read));
+        assert!(problem.help.is_some(), "{}", reported(&read));
     }
 }

@@ -21,14 +21,14 @@ fn a_missing_or_unknown_part_is_an_error() {
     let (_, after) = part
         .split_once("<!-- end -->\n")
         .expect("the part has an end marker");
-    let told = reference::update(&[before, after].concat()).expect_err("a table is missing");
-    assert!(told.contains("model.neuron"), "{told}");
+    let reported = reference::update(&[before, after].concat()).expect_err("a table is missing");
+    assert!(reported.contains("model.neuron"), "{reported}");
     let unknown = REFERENCE.replace("keys of model.neuron", "keys of model.neurone");
-    let told = reference::update(&unknown).expect_err("no such table is declared");
-    assert!(told.contains("model.neurone"), "{told}");
+    let reported = reference::update(&unknown).expect_err("no such table is declared");
+    assert!(reported.contains("model.neurone"), "{reported}");
     let endless = REFERENCE.replace("<!-- end -->\n", "");
-    let told = reference::update(&endless).expect_err("the first part has no end");
-    assert!(told.contains("is not followed by"), "{told}");
+    let reported = reference::update(&endless).expect_err("the first part has no end");
+    assert!(reported.contains("is not followed by"), "{reported}");
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn every_example_is_valid() {
 
 /// Returns whether a message comes from a rule between keys that rejects the value because of the rest of the file: too
 /// many or too few uids, or hyperparameters that contradict each other.
-fn is_told_by_a_rule(told: &str) -> bool {
+fn is_told_by_a_rule(reported: &str) -> bool {
     [
         "but the network has",
         "is outside the network",
@@ -138,7 +138,7 @@ fn is_told_by_a_rule(told: &str) -> bool {
         "no chain can start",
     ]
     .iter()
-    .any(|rule| told.contains(rule))
+    .any(|rule| reported.contains(rule))
 }
 
 #[test]
@@ -157,9 +157,13 @@ fn the_types_accept_every_value_that_a_key_allows() {
                 let again = parse(&again, "again").unwrap_or_else(|problems| panic!("{}", problems.plain()));
                 assert_eq!(again.experiment, loaded.experiment);
                 let planned = format!("`{}` is planned and not available in this version", variant.name);
-                let told = again.warnings.plain();
-                assert_eq!(told.contains(&planned), variant.has(Property::Planned), "{told}");
-                assert!(!told.contains("it is ignored"), "{told}");
+                let reported = again.warnings.plain();
+                assert_eq!(
+                    reported.contains(&planned),
+                    variant.has(Property::Planned),
+                    "{reported}"
+                );
+                assert!(!reported.contains("it is ignored"), "{reported}");
                 tried += 1;
             }
         }
@@ -178,10 +182,10 @@ fn the_sections_accept_every_value_that_a_key_allows() {
             place.extend(entries);
             // The number of miners is unknown with a metagraph, and faults need a number of steps with a query.
             if let Err(problems) = parse(&file.to_string(), section) {
-                let told = problems.plain();
+                let reported = problems.plain();
                 assert!(
-                    is_told_by_a_rule(&told) || told.contains("names 1 columns"),
-                    "{told}"
+                    is_told_by_a_rule(&reported) || reported.contains("names 1 columns"),
+                    "{reported}"
                 );
             }
         }
@@ -263,7 +267,7 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
     let max_iter = &method.expect("there are methods")["variants"][0]["args"][0];
     assert_eq!(
         max_iter["kind"],
-        "a number of steps such as `20 steps` or `20`, from 1 to 1000000000"
+        "a whole number of steps such as `20 steps` or `20`, from 1 to 1000000000"
     );
     assert_eq!(max_iter["need"]["default"], 1);
 }

@@ -7,9 +7,9 @@
 //! In that case the warning says "only calls of other programs read it". A file without a query starts no run, so that
 //! nothing is known of its readers, and such settings are not reported.
 //!
-//! The module [`unread`] covers keys that are not read,
-//! [`chain`] the hyperparameters of the chain, [`groups`] the behaviours of miners and validators, and [`timing`]
-//! events that do not happen before a deadline or before the last step.
+//! The module [`unread`] covers keys that are not read, [`chain`] the hyperparameters of the chain, [`groups`] the
+//! behaviours of miners and validators, and [`timing`] events that do not happen before a deadline or before the last
+//! step.
 
 mod chain;
 mod groups;
