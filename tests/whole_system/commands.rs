@@ -343,8 +343,8 @@ fn the_chain_of_a_run_is_shown_by_epoch() {
     };
     let all = paid("server_emission") + paid("validator_emission");
     assert!((10_999_999_900..=11_000_000_000).contains(&all), "{all}");
-    let roles: Vec<_> = neurons.iter().map(|neuron| neuron["role"].as_str()).collect();
-    assert_eq!((roles[0], roles[8]), (Some("honest"), Some("validator")));
+    let labels: Vec<_> = neurons.iter().map(|neuron| neuron["label"].as_str()).collect();
+    assert_eq!((labels[0], labels[8]), (Some("honest"), Some("validator")));
 
     let first = env.mirror(&["chain", "show", "last", "--epoch", "1"]);
     assert_eq!(first.status, Some(0), "{first:?}");

@@ -7,7 +7,7 @@ use arrow_array::{
 };
 use mirror_runs::expectations::{self, Checked};
 use mirror_runs::tables::{EpochRow, EventRow, IncidentRow, ResponseRow, WeightRow};
-use mirror_runs::{Manifest, Run, State, roles};
+use mirror_runs::{Manifest, Run, State, neurons};
 
 use crate::columns::{batches, column};
 use crate::epochs::Epochs;
@@ -217,8 +217,11 @@ impl RunData {
 }
 
 fn roles_of(run: &Run) -> Result<BTreeMap<u32, String>, AnalysisError> {
-    let roles = roles::load(run.layout())?;
-    Ok(roles.into_iter().map(|role| (role.uid, role.role)).collect())
+    let neurons = neurons::load(run.layout())?;
+    Ok(neurons
+        .into_iter()
+        .map(|neuron| (neuron.uid, neuron.role))
+        .collect())
 }
 
 const RESPONSE_COLUMNS: [&str; 10] = [

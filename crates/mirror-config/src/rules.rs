@@ -4,6 +4,7 @@
 //! rule that needs it reports nothing. Values are accessed by typed places, so a misspelt path does not compile.
 
 pub(crate) mod effect;
+mod labels;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -50,6 +51,7 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         topks,
         gating_models,
         named_uids,
+        labels::check,
         self_copying,
         unreachable_behaviours,
         inherited_rates,

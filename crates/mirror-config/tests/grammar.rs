@@ -13,10 +13,12 @@ use serde_json::{Map, Value, json};
 // --- a valid file that contains a map ---
 
 /// Returns a value that the key and the other rules of the file from [`whole`] allow: `max_allowed_uids` must be at
-/// least the number of its 16 miners and 2 validators.
+/// least the number of its 16 miners and 2 validators, and `control` must name a label.
 fn allowed_at(key: &Key) -> Value {
     match key.name {
         "max_allowed_uids" => json!(64),
+        // The label of a group of miners, and of one of validators.
+        "control" => json!("honest"),
         _ => allowed(&key.kind),
     }
 }

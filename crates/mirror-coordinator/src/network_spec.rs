@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::MetagraphFile;
-use mirror_runs::Layout;
+use mirror_runs::neurons::{HONEST, VALIDATOR, set_controls};
+use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
 use mirror_spec::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
@@ -51,9 +52,6 @@ pub(crate) enum Subtensor {
     /// A node that is already running.
     Runs(SocketAddr),
 }
-
-/// Role of a miner without any other behaviour.
-const HONEST: &str = "honest";
 
 /// Name of the chain's node.
 pub(crate) const SUBTENSOR: &str = "subtensor";
@@ -184,21 +182,37 @@ impl NetworkSpec {
         &self.assignment.miners
     }
 
-    /// Returns the role of each assigned uid in a few words: the behaviour of a miner, or that it is a validator. An
-    /// honest miner that is an accomplice of a validator is named after that validator's behaviour.
-    pub(crate) fn roles(&self) -> Vec<mirror_runs::Role> {
+    /// Returns the assigned neurons, by uid. An honest miner that is an accomplice of a validator has the name of that
+    /// validator's behaviour as its role and, if the file sets none, as its label.
+    pub(crate) fn neurons(&self) -> Vec<Neuron> {
         let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
-        let mut roles: BTreeMap<u32, String> = BTreeMap::new();
+        let mut neurons: BTreeMap<u32, Neuron> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.assignment.validators) {
             let behaviour = self.validator_behaviour(index);
-            let role = match &behaviour {
-                ValidatorBehaviour::Honest(_) => "validator".to_owned(),
-                other => format!("{} validator", other.name()),
+            let (role, usual) = match &behaviour {
+                ValidatorBehaviour::Honest(_) => (VALIDATOR.to_owned(), VALIDATOR),
+                other => (format!("{} {VALIDATOR}", other.name()), other.name()),
             };
-            roles.insert(*uid, role);
             if let Some((members, called)) = behaviour.members() {
                 accomplices.extend(members.iter().map(|uid| (uid, called)));
             }
+            let groups = self.network().validator_groups.iter();
+            let entries = groups
+                .filter(|group| group.validators.contains(&index))
+                .map(|group| Naming {
+                    label: group.label.as_deref(),
+                    control: group.control.as_deref(),
+                    behaves: group.behaviour.is_some(),
+                });
+            let named = Naming::in_order(entries);
+            let neuron = Neuron {
+                uid: *uid,
+                kind: NeuronKind::Validator,
+                role,
+                label: named.label.unwrap_or(usual).to_owned(),
+                control: named.control.map(str::to_owned),
+            };
+            neurons.insert(*uid, neuron);
         }
         for uid in &self.assignment.miners {
             let behaviours = self.behaviours(*uid);
@@ -210,10 +224,27 @@ impl NetworkSpec {
                 none if !none.is_empty() => none,
                 _ => accomplices.get(uid).copied().unwrap_or(HONEST).to_owned(),
             };
-            roles.insert(*uid, role);
+            let groups = self.network().miners.iter();
+            let entries = groups
+                .filter(|group| group.uids.contains(uid))
+                .map(|group| Naming {
+                    label: group.label.as_deref(),
+                    control: group.control.as_deref(),
+                    behaves: group.behaviour.is_some() || !group.over.is_empty(),
+                });
+            let named = Naming::in_order(entries);
+            let neuron = Neuron {
+                uid: *uid,
+                kind: NeuronKind::Miner,
+                label: named.label.unwrap_or(&role).to_owned(),
+                role,
+                control: named.control.map(str::to_owned),
+            };
+            neurons.insert(*uid, neuron);
         }
-        let role = |(uid, role)| mirror_runs::Role { uid, role };
-        roles.into_iter().map(role).collect()
+        let mut neurons: Vec<Neuron> = neurons.into_values().collect();
+        set_controls(&mut neurons);
+        neurons
     }
 
     /// Returns the hotkey of each assigned uid.
@@ -340,15 +371,13 @@ impl NetworkSpec {
         }
     }
 
-    /// Returns the behaviour that the last group that names the validator sets, or the honest one.
+    /// Returns the behaviour that the last group with one sets for the validator, or the honest one.
     fn validator_behaviour(&self, index: u32) -> ValidatorBehaviour {
         let groups = self.network().validator_groups.iter().rev();
         let mut named = groups.filter(|group| group.validators.contains(&index));
         named
-            .next()
-            .map_or(ValidatorBehaviour::Honest(NoArgs {}), |group| {
-                group.behaviour.clone()
-            })
+            .find_map(|group| group.behaviour.clone())
+            .unwrap_or(ValidatorBehaviour::Honest(NoArgs {}))
     }
 
     fn links(&self) -> Vec<LinkLaunch> {
@@ -412,6 +441,32 @@ pub(crate) fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<Genesi
         })
     };
     chain.delegated.iter().map(nomination).collect()
+}
+
+/// Label and control that an entry of the file sets for its uids.
+#[derive(Clone, Copy, Default)]
+struct Naming<'a> {
+    label: Option<&'a str>,
+    control: Option<&'a str>,
+    /// Whether the entry sets a behaviour.
+    behaves: bool,
+}
+
+impl<'a> Naming<'a> {
+    /// Returns the label and control that result from the entries of a uid in the order of the file. An entry with a
+    /// label or a behaviour replaces both of earlier entries.
+    fn in_order(entries: impl Iterator<Item = Naming<'a>>) -> Self {
+        entries.fold(Self::default(), |earlier, entry| {
+            if entry.label.is_some() || entry.behaves {
+                entry
+            } else {
+                Self {
+                    control: entry.control.or(earlier.control),
+                    ..earlier
+                }
+            }
+        })
+    }
 }
 
 /// Returns the name of a validator, such as `validator-0`.

@@ -18,7 +18,7 @@ use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
-use mirror_runs::{Ended, Manifest, Recorder, roles};
+use mirror_runs::{Ended, Manifest, Recorder, neurons};
 use mirror_seed::Seed;
 use mirror_spec::{Experiment, Model, RestartPolicy};
 use mirror_subtensor_client::SubtensorClient;
@@ -190,7 +190,7 @@ pub async fn run<P: Placement + 'static>(
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
     let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
-    roles::save(&spec.roles(), recorder.layout())?;
+    neurons::save(&spec.neurons(), recorder.layout())?;
     let listener = placement
         .listen()
         .await

@@ -46,8 +46,13 @@ impl Layout {
         self.root.join("group.json")
     }
 
-    /// Returns the path of the file with the configured role of each uid.
-    pub fn roles(&self) -> PathBuf {
+    /// Returns the path of the file with the kind, role and label of each uid.
+    pub fn neurons(&self) -> PathBuf {
+        self.root.join("neurons.json")
+    }
+
+    /// Returns the path of the file with the role of each uid, which earlier versions wrote.
+    pub(crate) fn former_roles(&self) -> PathBuf {
         self.root.join("roles.json")
     }
 

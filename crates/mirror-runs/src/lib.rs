@@ -8,7 +8,7 @@
 //!   journal/                        every record, in order of arrival   ┐
 //!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both are removed when the run has ended
 //!   <table>.parquet                 the rows of the whole run, sorted
-//!   roles.json                      the configured role of each uid
+//!   neurons.json                    the kind, role and label of each uid
 //!   expectations.json  junit.xml    the results of its expectations
 //!   logs/  state/                   logs and state of the processes
 //! ```
@@ -29,9 +29,9 @@ mod group;
 mod layout;
 mod lock;
 mod manifest;
+pub mod neurons;
 mod parts;
 mod recorder;
-pub mod roles;
 mod run;
 mod seen;
 pub mod tables;
@@ -47,6 +47,6 @@ pub use files::{Batches, Rows};
 pub use group::{Group, runs_of_group};
 pub use layout::Layout;
 pub use manifest::{Counts, Ended, Host, Manifest, State};
+pub use neurons::{Neuron, NeuronKind};
 pub use recorder::{Appended, Encoded, Recorder};
-pub use roles::Role;
 pub use run::Run;

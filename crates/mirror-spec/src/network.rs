@@ -240,6 +240,10 @@ keys! {
     pub struct MinerGroup {
         /// The uids of the miners.
         uids: Uids,
+        /// Name of the group in tables and plots. If absent: the name of the behaviour.
+        label: Option<String>,
+        /// Label of the miners with which these are compared. If absent: `honest`.
+        control: Option<String>,
         /// Behaviour of the miners. If absent: as the dendrite pool specifies.
         behaviour: Option<BehaviourSpec>,
         /// The behaviours below `behaviour`, the uppermost first. An honest miner is below the last.
@@ -254,8 +258,13 @@ keys! {
     pub struct ValidatorGroup {
         /// The indices of the validators, from 0.
         validators: Uids [UidSet(Whose::ValidatorIndex)],
-        /// Behaviour of the validators.
-        behaviour: ValidatorBehaviour,
+        /// Name of the group in tables and plots. If absent: the name of the behaviour, or `validator` if that is
+        /// `honest`.
+        label: Option<String>,
+        /// Label of the validators with which these are compared. If absent: `validator`.
+        control: Option<String>,
+        /// Behaviour of the validators. If absent: that of an earlier entry, or `honest`.
+        behaviour: Option<ValidatorBehaviour>,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::DataType;
 use mirror_runs::tables::{FORMER_MANUAL, MANUAL, TABLES, Table, former_name};
-use mirror_runs::{Run, roles};
+use mirror_runs::{Run, neurons};
 use serde_json::json;
 
 use crate::error::SqlError;
@@ -188,13 +188,20 @@ impl Scope {
         self.runs.iter().map(row).collect()
     }
 
-    /// Returns the rows of `uids`: the configured role of each uid.
+    /// Returns the rows of `uids`: the configured neuron of each uid.
     fn uids_rows(&self) -> Result<Vec<serde_json::Value>, SqlError> {
         let mut rows = Vec::new();
         for run in &self.runs {
             let id = &run.manifest().id;
-            for role in roles::load(run.layout())? {
-                rows.push(json!({"run_id": id, "uid": role.uid, "role": role.role}));
+            for neuron in neurons::load(run.layout())? {
+                rows.push(json!({
+                    "run_id": id,
+                    "uid": neuron.uid,
+                    "kind": neuron.kind.name(),
+                    "role": neuron.role,
+                    "label": neuron.label,
+                    "control": neuron.control,
+                }));
             }
         }
         Ok(rows)
@@ -258,7 +265,14 @@ fn runs_columns() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Columns of `uids`, each with its type in DuckDB.
-const UIDS_COLUMNS: [(&str, &str); 3] = [("run_id", "VARCHAR"), ("uid", "UINTEGER"), ("role", "VARCHAR")];
+const UIDS_COLUMNS: [(&str, &str); 6] = [
+    ("run_id", "VARCHAR"),
+    ("uid", "UINTEGER"),
+    ("kind", "VARCHAR"),
+    ("role", "VARCHAR"),
+    ("label", "VARCHAR"),
+    ("control", "VARCHAR"),
+];
 
 /// Returns the SELECT expression for `column` in the view of a table. It reads files of this version and of earlier
 /// ones.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, Outcome, Purpose, Record};
-use mirror_runs::{Ended, NewRun, Recorder, Role, RunDirectory, roles};
+use mirror_runs::{Ended, Neuron, NeuronKind, NewRun, Recorder, RunDirectory, neurons};
 use mirror_sql::{Engine, Format, SqlError};
 
 /// Returns the executable that `cargo xtask test` downloads. Without an executable, returns `None` and prints that the
@@ -62,11 +62,14 @@ pub(crate) fn run(folder: &Path, seed: u64, rewards: [f32; 2]) -> PathBuf {
         .collect();
     recorder.append(&records).unwrap();
     recorder.finish(Ended::Done).unwrap();
-    let role = |uid, role: &str| Role {
+    let miner = |uid, role: &str| Neuron {
         uid,
+        kind: NeuronKind::Miner,
         role: role.to_owned(),
+        label: role.to_owned(),
+        control: None,
     };
-    roles::save(&[role(0, "honest"), role(1, "silent")], &layout).unwrap();
+    neurons::save(&[miner(0, "honest"), miner(1, "silent")], &layout).unwrap();
     layout.root().to_owned()
 }
 

@@ -95,13 +95,14 @@ fn of_file(experiment: &Experiment) -> anyhow::Result<Cabal> {
     let mut members = BTreeSet::new();
     for group in &experiment.network.validator_groups {
         match &group.behaviour {
-            ValidatorBehaviour::Cabal(args) => {
+            Some(ValidatorBehaviour::Cabal(args)) => {
                 validators.extend(group.validators.iter());
                 members.extend(args.members.iter());
             }
-            _ => group.validators.iter().for_each(|index| {
+            Some(_) => group.validators.iter().for_each(|index| {
                 validators.remove(&index);
             }),
+            None => {}
         }
     }
     let miners = model.metagraph.args().num_nodes;

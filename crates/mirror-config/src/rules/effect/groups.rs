@@ -67,12 +67,12 @@ fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
     for ((group, place), latency_applies) in groups.iter().zip(places).zip(applied).rev() {
         let uids = &group.uids;
         let behaves = group.behaviour.is_some() || !group.over.is_empty();
-        if !behaves && group.latency.is_none() {
+        if !behaves && group.latency.is_none() && group.label.is_none() {
             let message = format!(
                 "this entry of `network.miners` sets nothing for {} and has no effect",
                 named(uids)
             );
-            let help = "add a `behaviour` or a `latency`, or remove the entry";
+            let help = "add a `label`, a `behaviour` or a `latency`, or remove the entry";
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
         if behaves && behaving.take(uids.ranges()) {
@@ -97,10 +97,20 @@ fn validators(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let mut left = Left::new(network.validators);
     for (group, place) in network.validator_groups.iter().zip(places).rev() {
         let validators = &group.validators;
+        if group.behaviour.is_none() && group.label.is_none() {
+            let message = format!(
+                "this entry of `network.validator_groups` sets nothing for validators {validators} and has no effect"
+            );
+            let help = "add a `label` or a `behaviour`, or remove the entry";
+            found.push(Finding::warning(origin(place), message).with_help(help));
+        }
+        let Some(behaviour) = &group.behaviour else {
+            continue;
+        };
         if !left.take(validators.ranges()) {
             let list = "network.validator_groups";
             found.push(overridden(origin(place), "behaviour", list, validators));
-        } else if let (ValidatorBehaviour::Stale(args), Some(steps)) = (&group.behaviour, sound.steps())
+        } else if let (ValidatorBehaviour::Stale(args), Some(steps)) = (behaviour, sound.steps())
             && args.after >= steps
         {
             let after = args.after;
@@ -201,8 +211,11 @@ fn uncalled_miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
     let mut left = Left::new(network.validators);
     for group in network.validator_groups.iter().rev() {
+        let Some(behaviour) = &group.behaviour else {
+            continue;
+        };
         let applies = left.take(group.validators.ranges());
-        let calls = match &group.behaviour {
+        let calls = match behaviour {
             ValidatorBehaviour::Copier(_) | ValidatorBehaviour::Lazy(_) => false,
             ValidatorBehaviour::Stale(args) => args.after > 0,
             ValidatorBehaviour::Honest(_)

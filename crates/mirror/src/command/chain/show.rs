@@ -7,7 +7,7 @@ use std::io::Write;
 use clap::Args;
 use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 use mirror_runs::tables::EpochRow;
-use mirror_runs::{Run, roles};
+use mirror_runs::{Run, neurons};
 use serde_json::json;
 
 use crate::command::{RunsDir, Status, epochs, place, terminal};
@@ -37,21 +37,23 @@ pub(super) struct ShowArguments {
 
 pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<Status> {
     let run = Run::open(place::run(&arguments.runs_dir.runs_dir, &arguments.run)?)?;
-    let roles = roles::load(run.layout())?;
-    let roles = roles.into_iter().map(|role| (role.uid, role.role)).collect();
+    let labels = neurons::load(run.layout())?
+        .into_iter()
+        .map(|neuron| (neuron.uid, neuron.label))
+        .collect();
     let epoch = Epoch::of(&run, arguments.epoch)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &epoch.json(&roles))?;
+        serde_json::to_writer_pretty(&mut out, &epoch.json(&labels))?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{}", epoch.table(&roles, terminal::width(arguments.wide)))?;
+        writeln!(out, "{}", epoch.table(&labels, terminal::width(arguments.wide)))?;
     }
     Ok(Status::Done)
 }
 
-/// Roles by uid.
-type Roles = BTreeMap<u32, String>;
+/// Labels by uid.
+type Labels = BTreeMap<u32, String>;
 
 /// An epoch of a run.
 struct Epoch {
@@ -92,11 +94,11 @@ impl Epoch {
         })
     }
 
-    fn json(&self, roles: &Roles) -> serde_json::Value {
+    fn json(&self, labels: &Labels) -> serde_json::Value {
         let neuron = |row: &EpochRow| {
             json!({
                 "uid": row.uid,
-                "role": roles.get(&row.uid),
+                "label": labels.get(&row.uid),
                 "hotkey": row.hotkey,
                 "coldkey": row.coldkey,
                 "stake": row.stake,
@@ -122,11 +124,11 @@ impl Epoch {
     }
 
     /// The table for a terminal of `width` characters, without colours.
-    fn table(&self, roles: &Roles, width: usize) -> String {
+    fn table(&self, labels: &Labels, width: usize) -> String {
         let mut table = TerminalTable::new(COLUMNS.map(|column| column.of_table));
         for row in &self.rows {
-            let role = roles.get(&row.uid).map_or("–", String::as_str);
-            table.push(COLUMNS.map(|column| (column.cell)(row, role)));
+            let label = labels.get(&row.uid).map_or("–", String::as_str);
+            table.push(COLUMNS.map(|column| (column.cell)(row, label)));
         }
         let (first, last) = self.among;
         format!(
@@ -142,13 +144,13 @@ impl Epoch {
 #[derive(Clone, Copy)]
 struct Column {
     of_table: TerminalColumn,
-    /// The cell of a row, given the row and the role of its uid.
+    /// The cell of a row, given the row and the label of its uid.
     cell: fn(&EpochRow, &str) -> String,
 }
 
 const COLUMNS: [Column; 12] = [
     number("uid", 0, |row, _| row.uid.to_string()),
-    text("role", 0, |_, role| role.to_owned()),
+    text("label", 0, |_, label| label.to_owned()),
     text("hotkey", 9, |row, _| {
         row.hotkey.chars().take(HOTKEY).chain(['…']).collect()
     }),
