@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_schema::SchemaRef;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use mirror_proto::mirror::v1::Record;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
@@ -23,6 +23,9 @@ use crate::tables::{self, Row};
 /// Maximum number of rows, and of bytes, that are exchanged with the Parquet library in one batch.
 const BATCH_ROWS: usize = 1024;
 const BATCH_BYTES: usize = 4 << 20;
+
+/// Maximum number of rows in a batch of requested columns.
+const READ_ROWS: usize = 4096;
 
 /// Maximum number of rows, and of bytes, of a row group. A row group is buffered in memory while it is written.
 const ROW_GROUP_ROWS: usize = 128 << 10;
@@ -301,18 +304,19 @@ fn merge_in_rounds<R: Row>(
     Ok((files, Some(folder)))
 }
 
-/// An iterator over the record batches of a table: the requested columns, about a thousand rows at a time.
+/// An iterator over the record batches of a table: the requested columns, about four thousand rows at a time.
 pub struct Batches {
     files: vec::IntoIter<PathBuf>,
-    columns: Vec<String>,
+    /// The requested columns.
+    wanted: SchemaRef,
     current: Option<(PathBuf, ParquetRecordBatchReader)>,
 }
 
 impl Batches {
-    pub(crate) fn of(files: Vec<PathBuf>, columns: &[&str]) -> Self {
+    pub(crate) fn of(files: Vec<PathBuf>, wanted: SchemaRef) -> Self {
         Self {
             files: files.into_iter(),
-            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            wanted,
             current: None,
         }
     }
@@ -323,7 +327,8 @@ impl Batches {
                 match batches.next() {
                     Some(batch) => {
                         return batch
-                            .map(|batch| Some(with_names_of_today(&batch)))
+                            .and_then(|batch| complete(&with_names_of_today(&batch), &self.wanted))
+                            .map(Some)
                             .map_err(|error| RunError::parquet(path, error.into()));
                     }
                     None => self.current = None,
@@ -333,17 +338,31 @@ impl Batches {
                 return Ok(None);
             };
             let builder = open_parquet(&path)?;
-            let columns = self.columns.iter().map(String::as_str);
+            let columns = self.wanted.fields().iter().map(|field| field.name().as_str());
             let columns = columns.flat_map(|column| std::iter::once(column).chain(former_name(column)));
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
             let batches = builder
                 .with_projection(mask)
-                .with_batch_size(BATCH_ROWS)
+                .with_batch_size(READ_ROWS)
                 .build()
                 .map_err(|error| RunError::parquet(&path, error))?;
             self.current = Some((path, batches));
         }
     }
+}
+
+/// Returns the columns of `wanted` in its order. Columns that the batch lacks are null in every row.
+fn complete(batch: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = wanted.fields().iter().map(|field| {
+        let present = batch.column_by_name(field.name());
+        present.map_or_else(|| new_null_array(field.data_type(), batch.num_rows()), Arc::clone)
+    });
+    let columns: Vec<ArrayRef> = columns.collect();
+    let fields = wanted.fields().iter().zip(&columns);
+    let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &rows)
 }
 
 impl Iterator for Batches {

@@ -1,7 +1,9 @@
 //! Reads a run that has ended, is in progress or was interrupted.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow_schema::Schema;
 use tempfile::TempDir;
 
 use crate::error::RunError;
@@ -74,15 +76,17 @@ impl Run {
 
     /// Returns the rows of a table, in the order of the table.
     pub fn rows<R: Row>(&self) -> Result<Rows<R>, RunError> {
-        let (files, scratch) = match &self.rows {
+        let scratch = match &self.rows {
             // A single file is not merged, so no temporary file is created in the directory.
-            Stored::Tables => (vec![self.layout.rows::<R>()], self.layout.root()),
-            Stored::Parts { parts, scratch } => (parts::files_of(R::TABLE, parts)?, scratch.path()),
+            Stored::Tables => self.layout.root(),
+            Stored::Parts { scratch, .. } => scratch.path(),
         };
-        Rows::merging(files, &self.manifest.id, scratch)
+        let table = Table::named(R::TABLE).expect("every row type belongs to a table");
+        Rows::merging(self.table_files(&table)?, &self.manifest.id, scratch)
     }
 
-    /// Returns `columns` of a table in batches. If the run has ended, the rows are in the order of the table.
+    /// Returns `columns` of a table, in this order, in batches, with the rows in the order of the table. Columns that an
+    /// earlier version did not write are null in every row.
     pub fn batches(&self, table: &Table, columns: &[&str]) -> Result<Batches, RunError> {
         let schema = table.schema();
         let unknown = columns
@@ -94,7 +98,29 @@ impl Run {
                 column: (*column).to_owned(),
             });
         }
-        Ok(Batches::of(self.table_files(table)?, columns))
+        let fields = columns.iter().map(|column| {
+            let field = schema.field_with_name(column);
+            Arc::new(field.expect("every column was found").clone().with_nullable(true))
+        });
+        let wanted = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(Batches::of(self.ordered_files(table)?, wanted))
+    }
+
+    /// Returns files whose rows, one file after the other, are in the order of the table. The parts of a run in progress
+    /// are merged for this.
+    fn ordered_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
+        let files = self.table_files(table)?;
+        let Stored::Parts { scratch, .. } = &self.rows else {
+            return Ok(files);
+        };
+        if files.len() < 2 {
+            return Ok(files);
+        }
+        let merged = scratch.path().join(format!("ordered-{}", table.file_name()));
+        if !merged.exists() {
+            table.merge(files, &self.manifest.id, scratch.path(), &merged)?;
+        }
+        Ok(vec![merged])
     }
 
     /// Returns the number of rows of a table.
@@ -107,7 +133,12 @@ impl Run {
     /// this `Run`, unless the run was in progress when it was opened and has ended since.
     pub fn table_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
         match &self.rows {
-            Stored::Tables => Ok(vec![self.layout.table(table)]),
+            Stored::Tables => {
+                let file = self.layout.table(table);
+                // An earlier version did not have this table.
+                let never_written = !self.manifest.counts.rows.contains_key(table.name) && !file.exists();
+                Ok(if never_written { Vec::new() } else { vec![file] })
+            }
             Stored::Parts { parts, .. } => parts::files_of(table.name, parts),
         }
     }

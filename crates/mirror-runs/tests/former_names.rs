@@ -103,6 +103,6 @@ fn are_read_and_compared(forward_index: &str) {
             .iter()
             .map(|field| field.name().as_str())
             .collect();
-        assert_eq!(names, ["purpose", "forward_index"]);
+        assert_eq!(names, ["forward_index", "purpose"]);
     }
 }

@@ -307,7 +307,7 @@ fn batches_contain_the_requested_columns() {
         .iter()
         .map(|field| field.name().as_str())
         .collect();
-    assert_eq!(names, [RUN_ID, "uid"]);
+    assert_eq!(names, ["uid", RUN_ID]);
     assert_eq!(batches[0].num_rows(), 3);
     assert!(matches!(
         run.batches(&responses, &["colour"]),
