@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use arrow_schema::ArrowError;
 use mirror_runs::RunError;
 
 /// The reason why a run could not be analysed, or why its report could not be written.
@@ -21,6 +22,30 @@ pub enum AnalysisError {
         /// Name of the column.
         column: &'static str,
     },
+    /// A call belongs to no event: a table is damaged.
+    #[error(
+        "the tables are damaged: the call of {validator} to uid {uid} in step {step}, forward {forward_index}, belongs to \
+         no event"
+    )]
+    Orphan {
+        /// Name of the validator that made the call.
+        validator: String,
+        /// Step of the call.
+        step: u64,
+        /// Forward index of the call.
+        forward_index: u32,
+        /// The uid that was called.
+        uid: u32,
+    },
+    /// A table contains a uid that cannot exist.
+    #[error("the tables are damaged: they contain uid {uid}, but the largest uid is 65535")]
+    Uid {
+        /// The uid.
+        uid: u32,
+    },
+    /// Batches of a table have different columns.
+    #[error("cannot join two batches of the table responses")]
+    Batches(#[source] ArrowError),
     /// The page could not be rendered.
     #[error("cannot render the report")]
     Page(#[from] askama::Error),

@@ -1,38 +1,45 @@
 //! Analyses a run's tables: calls, answers, pay and incidents.
 //!
 //! [`RunData::read`] reads the tables once, in batches, and keeps data whose size is bounded by the number of uids:
-//! counts, means, and series over time that become coarser instead of longer. [`Summary::of`] computes the table of
-//! uids from it, for the terminal and the report. [`write_report`] writes the report with every plot of
-//! [`plots::PLOTS`].
+//! counts, means, samples, and series over time that become coarser instead of longer. [`Summary::of`] computes the table
+//! of uids from it. [`Report`] has the results in sentences, every table and every plot of [`plots::PLOTS`], as a page or
+//! as JSON.
 
+pub mod chart;
+mod collect;
 mod columns;
-mod epochs;
+pub mod comparison;
 mod error;
-mod exchange;
+mod forwards;
 mod group;
 pub mod inference;
 mod moments;
 mod numbers;
-mod outcome;
 pub mod plots;
 mod report;
 mod run_data;
+mod sentences;
 mod series;
 mod summary;
-mod table;
-mod tally;
+mod tables;
 pub mod terminal_table;
-mod weights;
 
-pub use epochs::{Earned, Epochs};
+pub use collect::agreement::{Agreement, Correlation, Pairs};
+pub use collect::calls::UidTally;
+pub use collect::epochs::{Earned, Epochs};
+pub use collect::events::Events;
+pub use collect::exchange::Exchange;
+pub use collect::learning::Learning;
+pub use collect::marks::{Incidents, Moment};
+pub use collect::outcome::{OUTCOMES, Outcome, OutcomeCounts};
+pub use collect::sample::{Sample, SampledForward};
+pub use collect::scores::{ScoreTally, Scores};
+pub use collect::weights::Weights;
 pub use error::AnalysisError;
-pub use exchange::Exchange;
 pub use group::GroupData;
-pub use moments::{Mean, Moments, Range};
-pub use outcome::{OUTCOMES, Outcome, OutcomeCounts};
-pub use report::{render_group_report, render_report, write_group_report, write_report};
-pub use run_data::{Events, Incidents, RunData};
+pub use moments::{Count, Mean, Moments, Range};
+pub use report::Report;
+pub use run_data::RunData;
+pub use sentences::{Sentence, SentenceKind};
 pub use series::{Absorb, Series};
 pub use summary::{Pay, Summary, Totals, UidRow};
-pub use tally::UidTally;
-pub use weights::Weights;

@@ -35,6 +35,28 @@ impl Moments {
     }
 }
 
+/// A number of occurrences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count(u64);
+
+impl Count {
+    /// Adds one occurrence.
+    pub fn push(&mut self) {
+        self.0 += 1;
+    }
+
+    /// Returns the number of occurrences.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Absorb for Count {
+    fn absorb(&mut self, other: &Self) {
+        self.0 += other.0;
+    }
+}
+
 /// A mean, for data that is too large for a [`Moments`] each.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {

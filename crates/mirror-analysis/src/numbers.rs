@@ -40,6 +40,31 @@ pub(crate) fn value(value: f64) -> String {
     }
 }
 
+/// Formats an amount with three significant digits: `0.435`, `12.3`, `1,234`.
+pub(crate) fn quantity(amount: f64) -> String {
+    let size = amount.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if size >= 1000.0 && size < 1e15 {
+        let sign = if amount < 0.0 { "−" } else { "" };
+        return format!("{sign}{}", count(size.round() as u64));
+    }
+    let decimals = (2 - size.log10().floor() as i32).clamp(0, 9) as usize;
+    format!("{amount:.decimals$}").replace('-', "−")
+}
+
+/// Formats a relative difference with its sign: `+3.4%`, `−12%`.
+pub(crate) fn signed_percent(difference: f64) -> String {
+    let percent = difference * 100.0;
+    let text = if percent.abs() < 10.0 {
+        format!("{percent:+.1}%")
+    } else {
+        format!("{percent:+.0}%")
+    };
+    text.replace('-', "−")
+}
+
 /// Formats seconds as milliseconds, without the unit.
 pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.2}", seconds * 1e3)

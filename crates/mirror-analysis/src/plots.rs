@@ -2,35 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use plotly::common::{ColorBar, ColorScale, ColorScalePalette, Title};
-use plotly::layout::{Axis, AxisRange, AxisType, Layout};
-use plotly::{HeatMap, Plot as Chart};
-
+use crate::chart::{Axis, Data, Figure, Height, Scale, Trace};
+use crate::collect::calls::UidTally;
 use crate::moments::Mean;
-use crate::numbers::{counted, rounded};
+use crate::numbers::counted;
 use crate::run_data::RunData;
 use crate::series::{Series, middle};
-use crate::tally::UidTally;
 
 mod average_reward;
 mod call_time;
 mod calls_by_uid;
-pub(crate) mod emission_by_role;
 mod incentive_by_uid;
 mod outcomes_by_uid;
+pub(crate) mod pay_by_label;
 mod rewards_by_uid;
 mod trust_by_uid;
 mod weights_by_uid;
 
 /// All plots, in the order of the report.
 pub const PLOTS: &[&dyn Plot] = &[
+    &pay_by_label::PayByLabel,
     &rewards_by_uid::RewardsByUid,
     &average_reward::AverageReward,
     &calls_by_uid::CallsByUid,
     &outcomes_by_uid::OutcomesByUid,
     &call_time::CallTime,
     &weights_by_uid::WeightsByUid,
-    &emission_by_role::EmissionByRole,
     &incentive_by_uid::IncentiveByUid,
     &trust_by_uid::TrustByUid,
 ];
@@ -43,67 +40,28 @@ pub trait Plot: Sync {
     fn title(&self) -> &'static str;
     /// Returns an explanation of the plot in one or two sentences.
     fn explain(&self) -> &'static str;
-    /// Draws the plot. Returns [`NothingToDraw`] if the run lacks its data.
+    /// Draws the plot. Returns [`NothingToDraw`] if the run lacks its data, or if the plot would show nothing.
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw>;
 }
 
 /// The reason why a run has no such plot: `no call received a reward`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NothingToDraw(pub &'static str);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NothingToDraw(pub String);
 
-/// A drawn plot.
-#[derive(Clone)]
-pub struct Figure {
-    /// The traces and the axes. The report sets the colours of text and background.
-    pub chart: Chart,
-    /// Height in pixels.
-    pub height: u32,
-    /// Text alternative for readers who cannot see the plot.
-    pub alternative: String,
-    /// Description of how the data was reduced, or empty.
-    pub note: String,
+impl From<&str> for NothingToDraw {
+    fn from(why: &str) -> Self {
+        Self(why.to_owned())
+    }
 }
 
-/// Colour of the main data of a plot.
-const MAIN: &str = "#3b7dd8";
+/// Reason why there is no data of the chain's epochs.
+const NO_EPOCH: &str = "the run ended before the chain's first epoch";
 
-/// Colour of the data in the background.
-const BEHIND: &str = "rgba(140, 150, 165, 0.45)";
-
-/// Colours of lines of equal importance. Most people with colour vision deficiencies can distinguish them (after Okabe
-/// and Ito).
-const SERIES: [&str; 7] = [
-    "#3b7dd8", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1",
-];
-
-/// Height of a plot with one bar per uid, in pixels.
-const BARS_HEIGHT: u32 = 340;
+/// Reason why there is no data of rewards.
+const NO_REWARD: &str = "no call received a reward";
 
 /// Maximum number of cells of a heat map. Columns are merged to stay below it.
 const CELLS: usize = 40_000;
-
-/// Returns an axis of uids as categories, with equal distances regardless of their numbers.
-fn uid_axis() -> Axis {
-    Axis::new()
-        .title(Title::with_text("uid"))
-        .type_(AxisType::Category)
-        .auto_margin(true)
-        .show_grid(false)
-}
-
-fn axis(title: &str) -> Axis {
-    Axis::new().title(Title::with_text(title)).auto_margin(true)
-}
-
-fn uid_labels<'a>(uids: impl Iterator<Item = &'a u32>) -> Vec<String> {
-    uids.map(u32::to_string).collect()
-}
-
-fn chart(layout: Layout) -> Chart {
-    let mut chart = Chart::new();
-    chart.set_layout(layout);
-    chart
-}
 
 /// Treatment of columns without values.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,6 +70,8 @@ enum Gaps {
     Kept,
     /// The column is removed, and the remaining columns are adjacent.
     Closed,
+    /// A cell without a value repeats the last value of its row.
+    Filled,
 }
 
 /// Description of a heat map of uids over time.
@@ -120,6 +80,8 @@ struct Heat {
     value: &'static str,
     /// Unit of time: `forward`.
     position: &'static str,
+    /// Scale of the time axis.
+    scale: Scale,
     /// Treatment of times at which no uid has a value.
     gaps: Gaps,
     /// Reason for an empty cell: `was not called or received no reward`.
@@ -142,64 +104,68 @@ fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure
         }
         width *= 2;
     };
-    let cell = |row: &Vec<Mean>, column: usize| row.get(column).and_then(Mean::mean).map(rounded);
+    let cell = |row: &Vec<Mean>, column: usize| row.get(column).and_then(Mean::mean);
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut columns: Vec<usize> = (0..longest).collect();
     if heat.gaps == Gaps::Closed {
         columns.retain(|&column| rows.iter().any(|row| cell(row, column).is_some()));
     }
-    if columns.is_empty() {
+    if !rows
+        .iter()
+        .any(|row| row.iter().any(|cell| cell.mean().is_some()))
+    {
         return None;
     }
-    let z: Vec<Vec<Option<f64>>> = rows
-        .iter()
-        .map(|row| columns.iter().map(|&column| cell(row, column)).collect())
-        .collect();
-    let x: Vec<f64> = columns
-        .iter()
-        .map(|&column| middle(column as u64, width))
-        .collect();
-    let trace = HeatMap::new(x, uid_labels(series.keys()), z)
-        .color_scale(ColorScale::Palette(ColorScalePalette::Viridis))
-        .color_bar(
-            ColorBar::new()
-                .title(Title::with_text(heat.value))
-                .thickness(14)
-                .outline_width(0),
-        )
-        .hover_on_gaps(false)
-        .hover_template(format!(
-            "uid %{{y}}<br>{} %{{x}}<br>{} %{{z:.4g}}<extra></extra>",
-            heat.position, heat.value
-        ));
-    let time_axis = axis(heat.position).show_grid(false).zero_line(false);
-    // The first uid is at the top, as in a table.
-    let uids = AxisRange::new(series.len() as f64 - 0.5, -0.5);
-    let layout = Layout::new()
-        .x_axis(match heat.gaps {
-            Gaps::Kept => time_axis,
-            Gaps::Closed => time_axis.type_(AxisType::Category),
-        })
-        .y_axis(uid_axis().range(uids));
-    let mut chart = chart(layout);
-    chart.add_trace(trace);
-    let note = if width == 1 {
-        format!("Blank: the uid {}.", heat.blank)
-    } else {
-        format!(
-            "Each column is the mean over {width} {}s. Blank: the uid {}.",
-            heat.position, heat.blank
-        )
+    let cells = |row: &Vec<Mean>| -> Vec<Option<f64>> {
+        let mut last = None;
+        let cells = columns.iter().map(|&column| {
+            let value = cell(row, column);
+            if heat.gaps == Gaps::Filled {
+                last = value.or(last);
+                last
+            } else {
+                value
+            }
+        });
+        cells.collect()
+    };
+    let trace = Trace::new(
+        heat.value,
+        Default::default(),
+        Data::Heat {
+            x: columns
+                .iter()
+                .map(|&column| middle(column as u64, width))
+                .collect(),
+            y: series.keys().map(u32::to_string).collect(),
+            z: rows.iter().map(cells).collect(),
+            title: heat.value.to_owned(),
+        },
+    );
+    let merged = match width {
+        1 => String::new(),
+        width => format!("Each column is the mean over {width} {}s. ", heat.position),
     };
     Some(Figure {
-        chart,
-        height: (120 + 18 * series.len() as u32).clamp(260, 720),
+        x: Axis::new(heat.position, heat.scale),
+        y: Axis::uids(),
+        traces: vec![trace],
+        height: Height((120 + 18 * series.len() as u32).clamp(260, 720)),
         alternative: format!(
             "Heat map of the {} of {} over {}.",
             heat.value,
             counted(series.len() as u64, "uid", "uids"),
             counted(columns.len() as u64, "time bin", "time bins")
         ),
-        note,
+        note: format!("{merged}Blank: the uid {}.", heat.blank),
+        ..Figure::default()
     })
+}
+
+/// Returns a note about merged positions of a line: `Each point represents 4 steps.`, or an empty text.
+fn merged_note(width: u64, position: &str) -> String {
+    match width {
+        1 => String::new(),
+        width => format!("Each point represents {width} {position}s."),
+    }
 }

@@ -3,12 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use crate::epochs::RAO_PER_TAO;
+use crate::collect::calls::UidTally;
+use mirror_runs::NeuronKind;
+
+use crate::collect::epochs::RAO_PER_TAO;
+use crate::collect::outcome::OutcomeCounts;
 use crate::moments::Moments;
 use crate::numbers::{count, counted};
-use crate::outcome::OutcomeCounts;
 use crate::run_data::RunData;
-use crate::tally::UidTally;
 
 /// Summary of a run: a table and totals.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,11 @@ pub struct Summary {
 pub struct UidRow {
     /// The uid.
     pub uid: u32,
-    /// Role of the uid, if it is known.
+    /// Whether it is a miner or a validator.
+    pub kind: NeuronKind,
+    /// Label of its group.
+    pub label: String,
+    /// Its behaviour, if it is known.
     pub role: Option<String>,
     /// Outcomes of its calls.
     pub outcomes: OutcomeCounts,
@@ -66,8 +72,8 @@ impl UidRow {
 /// The measure of pay in a run: the first of these that any uid has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pay {
-    /// The incentive of the chain.
-    Incentive,
+    /// The amount that the chain's epochs paid.
+    Emission,
     /// The weights that validators set.
     Weight,
     /// The mean reward.
@@ -78,7 +84,7 @@ impl Pay {
     /// Returns the name as in a table heading.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Incentive => "incentive",
+            Self::Emission => "emission",
             Self::Weight => "weight",
             Self::Reward => "mean reward",
         }
@@ -87,7 +93,7 @@ impl Pay {
     /// Returns the pay of a uid. `None` if it has none.
     pub fn of(self, row: &UidRow) -> Option<f64> {
         match self {
-            Self::Incentive => row.incentive,
+            Self::Emission => row.emission,
             Self::Weight => row.weight,
             Self::Reward => row.mean_reward,
         }
@@ -99,8 +105,10 @@ impl Pay {
 pub struct Totals {
     /// Number of forwards of the experiment.
     pub events: u64,
-    /// Number of forwards in which no call succeeded.
+    /// Number of forwards that called at least one uid and in which no call succeeded.
     pub failed_events: u64,
+    /// Number of forwards that called no uid.
+    pub uncalled_events: u64,
     /// Number of manual forwards, which are excluded from everything else.
     pub manual: u64,
     /// Number of the last step plus one.
@@ -157,19 +165,19 @@ impl Totals {
 }
 
 impl Summary {
-    /// Summarises a run. Every uid in the tables or the roles has a row.
+    /// Summarises a run. Every uid in the tables or among the configured neurons has a row.
     pub fn of(data: &RunData) -> Self {
         let of_chain = data.epochs.uids.keys();
         let uids: BTreeSet<u32> = data
             .uids
             .keys()
             .chain(of_chain)
-            .chain(data.roles.keys())
+            .chain(data.neurons.keys())
             .copied()
             .collect();
         let row = |uid| uid_row(data, uid);
         let mut uids: Vec<UidRow> = uids.into_iter().map(row).collect();
-        let pay = [Pay::Incentive, Pay::Weight]
+        let pay = [Pay::Emission, Pay::Weight]
             .into_iter()
             .find(|pay| uids.iter().any(|row| pay.of(row).is_some_and(|paid| paid > 0.0)))
             .unwrap_or(Pay::Reward);
@@ -184,6 +192,13 @@ impl Summary {
         }
     }
 
+    /// Returns the pay of each miner, or an empty list if pay is measured by the mean reward.
+    pub(crate) fn shares(&self) -> Vec<f64> {
+        let miners = self.uids.iter().filter(|row| row.kind == NeuronKind::Miner);
+        let paid = miners.filter_map(|row| self.pay.of(row));
+        paid.filter(|_| self.pay != Pay::Reward).collect()
+    }
+
     /// Returns the number of uids that were called.
     pub fn called(&self) -> usize {
         self.uids.iter().filter(|row| row.calls() > 0).count()
@@ -193,10 +208,13 @@ impl Summary {
 fn uid_row(data: &RunData, uid: u32) -> UidRow {
     let tally = data.uids.get(&uid);
     let earned = data.epochs.uids.get(&uid);
+    let (kind, label) = data.label(uid);
     let rewards = tally.map_or_else(Moments::default, |tally| tally.rewards);
     UidRow {
         uid,
-        role: data.roles.get(&uid).cloned(),
+        kind,
+        label: label.to_owned(),
+        role: data.neurons.get(&uid).map(|neuron| neuron.role.clone()),
         outcomes: tally.map_or_else(OutcomeCounts::default, |tally| tally.outcomes),
         mean_reward: rewards.mean(),
         reward_deviation: rewards.deviation(),
@@ -212,6 +230,7 @@ fn totals(data: &RunData) -> Totals {
     Totals {
         events: data.events.count,
         failed_events: data.events.failed,
+        uncalled_events: data.events.uncalled,
         manual: data.events.manual,
         steps: data.events.steps,
         validators: data.events.validators.len(),

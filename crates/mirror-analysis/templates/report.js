@@ -54,6 +54,12 @@ function layoutOf(chart) {
   return {
     ...chart.layout,
     ...layout,
+    shapes: chart.marks.map(({ x }) => ({
+      type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: theme().modebar.color, width: 1, dash: "dot" },
+    })),
+    annotations: chart.marks.map(({ x, label }) => ({
+      x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label, showarrow: false, font: { size: 10 }, textangle: 90,
+    })),
     xaxis: { ...chart.layout.xaxis, ...axis },
     yaxis: { ...chart.layout.yaxis, ...axis },
     margin: { l: 56, r: 16, t: 28, b: 48 },

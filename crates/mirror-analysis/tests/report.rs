@@ -3,8 +3,9 @@
 mod made_up;
 
 use made_up::{event, failure, incident, recorded, recorded_in, success, training, with_calls};
-use mirror_analysis::{RunData, Summary, plots, render_report, write_report};
+use mirror_analysis::{Report, RunData, Summary, plots};
 use mirror_proto::mirror::v1::{IncidentKind, Outcome, Record};
+use mirror_runs::Run;
 
 /// The page of a run, with the part before the scripts.
 struct Page {
@@ -14,15 +15,21 @@ struct Page {
 }
 
 fn page(records: &[Record]) -> Page {
-    let data = RunData::read(&recorded(records).run).unwrap();
-    let summary = Summary::of(&data);
-    let html = render_report(&data, &summary, "seed: 7\n").unwrap();
+    let recorded = recorded(records);
+    let (report, summary) = report_of(&recorded.run);
+    let html = report.to_html().unwrap();
     let text = html
         .split("<script")
         .next()
         .expect("splitting yields a first part")
         .to_owned();
     Page { html, text, summary }
+}
+
+fn report_of(run: &Run) -> (Report, Summary) {
+    let data = RunData::read(run).unwrap();
+    let summary = Summary::of(&data);
+    (Report::of_run(&data, &summary, run.layout()), summary)
 }
 
 const BREAKING: &str =
@@ -40,7 +47,7 @@ fn the_page_shows_every_number_of_the_table() {
         assert!(page.text.contains(word), "{word} is not on the page");
     }
     assert_eq!(
-        page.text.matches("<th scope=\"row\" class=\"number\"").count(),
+        page.text.matches("<tr data-uid=").count(),
         17,
         "one row per uid, including the validator"
     );
@@ -50,8 +57,15 @@ fn the_page_shows_every_number_of_the_table() {
 fn the_page_has_a_place_and_a_chart_for_every_plot() {
     let page = page(&training(40, 16));
     let figures = embedded_figures(&page.html);
-    assert_eq!(figures.len(), plots::PLOTS.len());
+    let not_drawn = page
+        .text
+        .split("Plots that would show nothing")
+        .nth(1)
+        .unwrap_or_default();
     for plot in plots::PLOTS {
+        if not_drawn.contains(&format!("<dt>{}</dt>", plot.title())) {
+            continue;
+        }
         assert!(
             page.text
                 .contains(&format!("id=\"plot-{}\" role=\"img\" aria-label=", plot.name()))
@@ -81,10 +95,14 @@ fn a_cell_of_the_heat_map_is_blank_if_a_uid_was_not_called() {
         with_calls(event(0, 1), vec![success(3, 0.5, 0.1)]),
     ]);
     let figures = embedded_figures(&page.html);
-    let heat = &figures[0]["chart"]["data"][0];
+    let heat = figures
+        .iter()
+        .find(|figure| figure["name"] == "rewards_by_uid")
+        .map(|figure| &figure["chart"]["data"][0])
+        .expect("the rewards are drawn");
     assert_eq!(heat["type"], "heatmap");
     assert_eq!(heat["y"], serde_json::json!(["0", "3"]));
-    assert_eq!(heat["z"], serde_json::json!([[1.0, null], [null, 0.5]]));
+    assert_eq!(heat["z"], serde_json::json!([[1, null], [null, 0.5]]));
 }
 
 #[test]
@@ -99,10 +117,9 @@ fn texts_of_a_run_are_shown_but_not_executed() {
         incident(BREAKING, IncidentKind::Exited, BREAKING, 0, BREAKING),
     ];
     let recorded = recorded(&records);
-    let data = RunData::read(&recorded.run).unwrap();
-    let summary = Summary::of(&data);
+    std::fs::write(recorded.run.layout().experiment(), BREAKING).unwrap();
     let benign = page(&training(2, 4)).html;
-    let html = render_report(&data, &summary, BREAKING).unwrap();
+    let html = report_of(&recorded.run).0.to_html().unwrap();
 
     assert!(!html.contains("alert(1)</script>"));
     assert!(!html.contains("<img"));
@@ -110,9 +127,9 @@ fn texts_of_a_run_are_shown_but_not_executed() {
         assert_eq!(html.matches(tag).count(), benign.matches(tag).count(), "{tag}");
     }
     let shown = html.matches("&#60;/script&#62;&#60;script&#62;alert(1)").count();
-    // The prompt, the completion, the validator's name twice, three texts of the incident, whose kind is not a text,
-    // and the experiment.
-    assert_eq!(shown, 8);
+    // The prompt and the completion, each also in its leaderboard and in the table of events; the validator's name
+    // three times; three texts of the incident, whose kind is not a text; and the experiment.
+    assert_eq!(shown, 13);
 }
 
 #[test]
@@ -163,7 +180,9 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
         failure(0, Outcome::Timeout, 4.0),
         failure(1, Outcome::Unreachable, 0.1),
     ];
-    let unusable = vec![success(0, f32::NAN, 0.1)];
+    let mut unusable = success(0, f32::NAN, 0.1);
+    unusable.completion = "It is mercury, says uid 0.".to_owned();
+    let unusable = vec![unusable];
     let check = |records: &[Record], sentences: &[&str]| {
         let page = page(records);
         for sentence in sentences {
@@ -176,9 +195,8 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
         &[],
         &[
             "No event was recorded",
-            "No uid was called.",
-            "Nothing to draw: no call received a reward.",
-            "Nothing to draw: no forward was made.",
+            "<dt>Rewards by uid over time</dt><dd>no call received a reward</dd>",
+            "<dt>Call time by step</dt><dd>the duration of no forward is known</dd>",
         ],
     );
     check(
@@ -186,12 +204,12 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
         &[
             "None of 2 calls succeeded: 1 timeout, 1 unreachable.",
             "In 1 event no call succeeded.",
-            "Nothing to draw: no call received a reward.",
+            "<dt>Rewards by uid over time</dt><dd>no call received a reward</dd>",
         ],
     );
     check(
         &[with_calls(event(0, 0), Vec::new())],
-        &["1 validator made 1 event in 1 step", "No uid was called."],
+        &["1 validator made 1 event in 1 step", "1 event called no uid."],
     );
     check(
         &[with_calls(event(0, 0), unusable)],
@@ -203,7 +221,7 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
     check(
         &[with_calls(event(0, 0), vec![success(7, 0.25, 0.1)])],
         &[
-            "The best-paid uid was 7 with mean reward 0.2500.",
+            "The best-paid miner was uid 7 (miners) with 0.25 as its mean reward.",
             "no validator set weights",
         ],
     );
@@ -217,18 +235,16 @@ fn an_interrupted_run_is_shown_as_interrupted() {
     let text = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, text.replace("\"done\"", "\"interrupted\"")).unwrap();
     let run = mirror_runs::Run::open(run.layout().root()).unwrap();
-    let data = RunData::read(&run).unwrap();
-    let html = render_report(&data, &Summary::of(&data), "").unwrap();
+    let html = report_of(&run).0.to_html().unwrap();
     assert!(html.contains("This run was interrupted"));
 }
 
 #[test]
 fn the_report_is_written_next_to_the_tables_with_the_experiment() {
     let recorded = recorded(&training(3, 4));
-    let data = RunData::read(&recorded.run).unwrap();
-    let summary = Summary::of(&data);
     let layout = recorded.run.layout();
-    write_report(&data, &summary, layout).unwrap();
+    let (report, _) = report_of(&recorded.run);
+    report.write(layout).unwrap();
     let html = std::fs::read_to_string(layout.report()).unwrap();
     assert!(html.contains("<pre>seed: 7\nmodel:"));
     let leftovers = std::fs::read_dir(layout.root()).unwrap().filter(|entry| {
@@ -238,6 +254,6 @@ fn the_report_is_written_next_to_the_tables_with_the_experiment() {
     assert_eq!(leftovers.count(), 0);
 
     std::fs::remove_dir_all(layout.root()).unwrap();
-    let error = write_report(&data, &summary, layout).unwrap_err();
+    let error = report.write(layout).unwrap_err();
     assert!(error.to_string().contains("report.html"), "{error}");
 }

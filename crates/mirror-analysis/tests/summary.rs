@@ -6,9 +6,21 @@ use made_up::{epoch, event, failure, incident, recorded, success, training, weig
 use mirror_analysis::{Pay, RunData, Summary};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{DispatchError, IncidentKind, Outcome, Purpose, Record};
+use mirror_runs::{Neuron, NeuronKind};
 
 fn read(records: &[Record]) -> RunData {
     RunData::read(&recorded(records).run).unwrap()
+}
+
+fn neuron(uid: u32, kind: NeuronKind, label: &str) -> (u32, Neuron) {
+    let neuron = Neuron {
+        uid,
+        kind,
+        role: label.to_owned(),
+        label: label.to_owned(),
+        control: None,
+    };
+    (uid, neuron)
 }
 
 #[track_caller]
@@ -97,19 +109,22 @@ fn incentive_is_of_the_last_epoch_and_emission_of_all_epochs() {
     // The last epoch may be read first.
     records.extend([epoch(2, &[13_107, 52_428, 0]), epoch(1, &[65_535, 0, 0])]);
     let mut data = read(&records);
-    data.roles = [(1, "copycat"), (3, "validator"), (9, "late")]
-        .map(|(uid, role)| (uid, role.to_owned()))
-        .into();
+    data.neurons = [
+        neuron(1, NeuronKind::Miner, "copycat"),
+        neuron(3, NeuronKind::Validator, "validator"),
+        neuron(9, NeuronKind::Miner, "late"),
+    ]
+    .into();
     let summary = Summary::of(&data);
-    assert_eq!(summary.pay, Pay::Incentive);
+    assert_eq!(summary.pay, Pay::Emission);
     let order: Vec<u32> = summary.uids.iter().map(|row| row.uid).collect();
     assert_eq!(
         order,
-        [1, 0, 2, 3, 9],
-        "ordered by incentive, then by dividends, with uids without dividends last"
+        [3, 0, 1, 2, 9],
+        "ordered by the emission of the run, with uids without emission last"
     );
 
-    let [copycat, first, nothing, validator, late] = &summary.uids[..] else {
+    let [validator, first, copycat, nothing, late] = &summary.uids[..] else {
         panic!("five uids")
     };
     near(copycat.incentive, 0.8);
@@ -189,7 +204,9 @@ fn the_table_shows_every_uid_of_a_small_network_and_states_what_it_omits_of_a_la
     };
     let table_of = |uids: u32| {
         let mut data = read(&tiny());
-        data.roles = (0..uids).map(|uid| (uid, "honest".to_owned())).collect();
+        data.neurons = (0..uids)
+            .map(|uid| neuron(uid, NeuronKind::Miner, "honest"))
+            .collect();
         Summary::of(&data).table(usize::MAX)
     };
     let small = table_of(40);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tables::{self, Row, Table};
+use crate::tables::Table;
 
 /// The paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +89,6 @@ impl Layout {
     /// Returns the path of a table of a run that has ended.
     pub fn table(&self, table: &Table) -> PathBuf {
         self.root.join(table.file_name())
-    }
-
-    pub(crate) fn rows<R: Row>(&self) -> PathBuf {
-        self.root.join(tables::file_name(R::TABLE))
     }
 
     pub(crate) fn lock(&self) -> PathBuf {

@@ -47,4 +47,9 @@ impl Ewm {
         }
         self.mean
     }
+
+    /// Appends `count` gaps.
+    pub fn skip(&mut self, count: u64) {
+        self.weight *= self.decay.powf(count as f64);
+    }
 }

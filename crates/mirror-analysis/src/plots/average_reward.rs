@@ -1,16 +1,10 @@
 //! Plot of the mean reward by uid.
 
-use plotly::Bar;
-use plotly::common::{ErrorData, ErrorType, Marker};
-use plotly::layout::Layout;
-
-use super::{BARS_HEIGHT, Figure, MAIN, NothingToDraw, Plot, axis, chart, uid_axis, uid_labels};
-use crate::numbers::{counted, rounded, value};
+use super::{NO_REWARD, NothingToDraw, Plot};
+use crate::chart::{Axis, Color, Data, Figure, Trace, Values};
+use crate::inference::half_width;
+use crate::numbers::{counted, value};
 use crate::run_data::RunData;
-use crate::tally::UidTally;
-
-/// Maximum number of uids for which the whiskers have caps.
-const CAPPED: usize = 48;
 
 pub(super) struct AverageReward;
 
@@ -24,44 +18,36 @@ impl Plot for AverageReward {
     }
 
     fn explain(&self) -> &'static str {
-        "Mean reward over the successful calls of each uid. The whiskers show one standard deviation to each side."
+        "Mean over all successful calls of the uid, with its 95% confidence interval."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
-        let rewarded: Vec<(&u32, &UidTally, f64)> = data
+        let rewarded: Vec<_> = data
             .uids
             .iter()
-            .filter_map(|(uid, tally)| Some((uid, tally, tally.rewards.mean()?)))
+            .filter_map(|(uid, tally)| Some((uid, tally.rewards, tally.rewards.mean()?)))
             .collect();
         let best = rewarded.iter().max_by(|one, other| one.2.total_cmp(&other.2));
-        let Some((best, _, best_mean)) = best else {
-            return Err(NothingToDraw("no call received a reward"));
+        let (best, _, best_mean) = best.ok_or(NO_REWARD)?;
+        let bars = Data::Bars {
+            x: Values::uids(rewarded.iter().map(|(uid, ..)| *uid)),
+            y: rewarded.iter().map(|(.., mean)| Some(*mean)).collect(),
+            half_widths: rewarded
+                .iter()
+                .map(|(_, rewards, _)| half_width(rewards))
+                .collect(),
+            text: Vec::new(),
         };
-        let means = rewarded.iter().map(|(_, _, mean)| rounded(*mean)).collect();
-        let deviations = rewarded
-            .iter()
-            .map(|(_, tally, _)| tally.rewards.deviation().map_or(0.0, rounded))
-            .collect();
-        let whiskers = ErrorData::new(ErrorType::Data)
-            .array(deviations)
-            .color("rgba(120, 130, 145, 0.9)")
-            .thickness(1.0)
-            .width(if rewarded.len() > CAPPED { 0 } else { 4 });
-        let trace = Bar::new(uid_labels(rewarded.iter().map(|(uid, ..)| *uid)), means)
-            .marker(Marker::new().color(MAIN))
-            .error_y(whiskers)
-            .hover_template("uid %{x}<br>mean reward %{y:.4g} ± %{error_y.array:.4g}<extra></extra>");
-        let mut chart = chart(Layout::new().x_axis(uid_axis()).y_axis(axis("mean reward")));
-        chart.add_trace(trace);
         Ok(Figure {
-            chart,
-            height: BARS_HEIGHT,
+            x: Axis::uids(),
+            y: Axis::linear("mean reward"),
+            traces: vec![Trace::new("mean reward", Color::Main, bars)],
             alternative: format!(
                 "Bars of the mean reward of {}; the highest is {} of uid {best}.",
                 counted(rewarded.len() as u64, "uid", "uids"),
                 value(*best_mean)
             ),
-            note: String::new(),
+            ..Figure::default()
         })
     }
 }

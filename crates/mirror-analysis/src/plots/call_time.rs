@@ -1,12 +1,9 @@
 //! Plot of the duration of a forward by step.
 
-use plotly::Scatter;
-use plotly::common::{Fill, Line, Mode};
-use plotly::layout::Layout;
-
-use super::{BARS_HEIGHT, Figure, MAIN, NothingToDraw, Plot, axis, chart};
+use super::{NothingToDraw, Plot, merged_note};
+use crate::chart::{Axis, Color, Figure, Scale, Trace};
 use crate::moments::Range;
-use crate::numbers::{duration, rounded};
+use crate::numbers::duration;
 use crate::run_data::RunData;
 
 pub(super) struct CallTime;
@@ -32,57 +29,31 @@ impl Plot for CallTime {
             .filter_map(|(step, range): (f64, &Range)| Some((step, range.mean()?, range.bounds()?)))
             .collect();
         if filled.is_empty() {
-            return Err(NothingToDraw("no forward was made"));
+            return Err("the duration of no forward is known".into());
         }
-        let least = filled
+        let bounds = filled.iter().map(|(.., bounds)| *bounds);
+        let (least, greatest) = bounds.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), bounds| {
+            (low.min(bounds.0), high.max(bounds.1))
+        });
+        let milliseconds = |seconds: f64| seconds * 1e3;
+        let band = filled
             .iter()
-            .map(|(.., bounds)| bounds.0)
-            .fold(f64::INFINITY, f64::min);
-        let greatest = filled
-            .iter()
-            .map(|(.., bounds)| bounds.1)
-            .fold(f64::NEG_INFINITY, f64::max);
-        let steps: Vec<f64> = filled.iter().map(|(step, ..)| *step).collect();
-        let milliseconds = |seconds: f64| rounded(seconds * 1e3);
-        let line = |values: Vec<f64>, name: &str, width: f64| {
-            Scatter::new(steps.clone(), values)
-                .name(name)
-                .mode(if steps.len() == 1 {
-                    Mode::Markers
-                } else {
-                    Mode::Lines
-                })
-                .line(Line::new().color(MAIN).width(width))
-                .hover_template("step %{x}<br>%{y:.4g} ms")
-        };
-        let quickest = filled.iter().map(|(.., bounds)| milliseconds(bounds.0)).collect();
-        let slowest = filled.iter().map(|(.., bounds)| milliseconds(bounds.1)).collect();
-        let means = filled.iter().map(|(_, mean, _)| milliseconds(*mean)).collect();
-        let layout = Layout::new()
-            .x_axis(axis("step").zero_line(false))
-            .y_axis(axis("milliseconds"));
-        let mut chart = chart(layout);
-        chart.add_trace(line(quickest, "fastest", 0.0).show_legend(false));
-        chart.add_trace(
-            line(slowest, "slowest", 0.0)
-                .show_legend(false)
-                .fill(Fill::ToNextY)
-                .fill_color("rgba(59, 125, 216, 0.22)"),
-        );
-        chart.add_trace(line(means, "mean", 1.5).show_legend(false));
-        let note = match series.width() {
-            1 => String::new(),
-            width => format!("Each point represents {width} steps."),
-        };
+            .map(|(step, _, (low, high))| (*step, (milliseconds(*low), milliseconds(*high))));
+        let means = filled.iter().map(|(step, mean, _)| (*step, milliseconds(*mean)));
         Ok(Figure {
-            chart,
-            height: BARS_HEIGHT,
+            x: Axis::new("step", Scale::Step),
+            y: Axis::linear("milliseconds"),
+            traces: vec![
+                Trace::band("fastest to slowest", Color::Main, band),
+                Trace::line("mean", Color::Main, means),
+            ],
             alternative: format!(
                 "Line of the duration of a forward by step, between {} and {}.",
                 duration(least),
                 duration(greatest)
             ),
-            note,
+            note: merged_note(series.width(), "step"),
+            ..Figure::default()
         })
     }
 }

@@ -1,10 +1,7 @@
 //! Plot of the calls by uid, all and successful.
 
-use plotly::Bar;
-use plotly::common::Marker;
-use plotly::layout::{BarMode, Layout};
-
-use super::{BARS_HEIGHT, BEHIND, Figure, MAIN, NothingToDraw, Plot, axis, chart, uid_axis, uid_labels};
+use super::{NothingToDraw, Plot};
+use crate::chart::{Axis, Color, Figure, Trace, Values};
 use crate::numbers::{count, counted};
 use crate::run_data::RunData;
 
@@ -26,33 +23,28 @@ impl Plot for CallsByUid {
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
         let outcomes = data.outcomes();
         if outcomes.calls() == 0 {
-            return Err(NothingToDraw("no uid was called"));
+            return Err("no uid was called".into());
         }
         let tallies = || data.uids.values().map(|tally| tally.outcomes);
-        let all: Vec<u64> = tallies().map(|outcomes| outcomes.calls()).collect();
-        let successes: Vec<u64> = tallies().map(|outcomes| outcomes.successes()).collect();
-        let layout = Layout::new()
-            .bar_mode(BarMode::Overlay)
-            .x_axis(uid_axis())
-            .y_axis(axis("calls"));
-        let mut chart = chart(layout);
-        for (name, color, calls) in [("all", BEHIND, all), ("successful", MAIN, successes)] {
-            let trace = Bar::new(uid_labels(data.uids.keys()), calls)
-                .name(name)
-                .marker(Marker::new().color(color))
-                .hover_template("uid %{x}<br>%{y:,} calls");
-            chart.add_trace(trace);
-        }
+        let all = tallies().map(|outcomes| Some(outcomes.calls() as f64)).collect();
+        let successes = tallies()
+            .map(|outcomes| Some(outcomes.successes() as f64))
+            .collect();
+        let uids = || Values::uids(data.uids.keys());
         Ok(Figure {
-            chart,
-            height: BARS_HEIGHT,
+            x: Axis::uids(),
+            y: Axis::linear("calls"),
+            traces: vec![
+                Trace::bars("all", Color::Behind, uids(), all),
+                Trace::bars("successful", Color::Main, uids(), successes),
+            ],
             alternative: format!(
                 "Bars of the calls to {}: {} in all, {} of them successful.",
                 counted(data.uids.len() as u64, "uid", "uids"),
                 count(outcomes.calls()),
                 count(outcomes.successes())
             ),
-            note: String::new(),
+            ..Figure::default()
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Plot of the incentive by uid over the chain's epochs.
 
-use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map};
+use super::{Gaps, Heat, NO_EPOCH, NothingToDraw, Plot, heat_map};
+use crate::chart::{Figure, Scale};
 use crate::run_data::RunData;
 
 pub(super) struct IncentiveByUid;
@@ -23,6 +24,7 @@ impl Plot for IncentiveByUid {
         let heat = Heat {
             value: "incentive",
             position: "epoch",
+            scale: Scale::Words,
             gaps: Gaps::Closed,
             blank: "was not in the subnet, or earned only dividends",
         };
@@ -30,9 +32,6 @@ impl Plot for IncentiveByUid {
         let series = series
             .map(|(&uid, earned)| (uid, &earned.incentive_over_time))
             .filter(|(_, series)| !series.is_empty());
-        heat_map(&series.collect(), &heat).ok_or(NothingToDraw(NO_EPOCH))
+        heat_map(&series.collect(), &heat).ok_or(NO_EPOCH.into())
     }
 }
-
-/// Reason why there is no data of the chain's epochs.
-pub(super) const NO_EPOCH: &str = "the run ended before the chain's first epoch";

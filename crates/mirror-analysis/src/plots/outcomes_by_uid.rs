@@ -1,13 +1,10 @@
 //! Plot of the outcomes of calls by uid.
 
-use plotly::Bar;
-use plotly::common::Marker;
-use plotly::layout::{BarMode, Layout};
-
-use super::{BARS_HEIGHT, Figure, NothingToDraw, Plot, axis, chart, uid_axis, uid_labels};
-use crate::numbers::{count, rounded};
+use super::{NothingToDraw, Plot};
+use crate::chart::{Axis, BarMode, Color, Figure, Scale, Trace, Values};
+use crate::collect::calls::UidTally;
+use crate::numbers::count;
 use crate::run_data::RunData;
-use crate::tally::UidTally;
 
 pub(super) struct OutcomesByUid;
 
@@ -27,13 +24,12 @@ impl Plot for OutcomesByUid {
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
         let all = data.outcomes();
         if all.calls() == 0 {
-            return Err(NothingToDraw("no uid was called"));
+            return Err("no uid was called".into());
         }
-        let layout = Layout::new()
-            .bar_mode(BarMode::Stack)
-            .x_axis(uid_axis())
-            .y_axis(axis("share of calls").tick_format(".0%"));
-        let mut chart = chart(layout);
+        if all.successes() == all.calls() {
+            return Err("all calls were successful".into());
+        }
+        let mut traces = Vec::new();
         let mut words = Vec::new();
         for (kind, (outcome, calls)) in all.iter().enumerate() {
             if calls == 0 {
@@ -41,25 +37,25 @@ impl Plot for OutcomesByUid {
             }
             words.push(format!("{} {}", count(calls), outcome.name));
             let share = |tally: &UidTally| {
-                rounded(tally.outcomes.of(kind) as f64 / tally.outcomes.calls().max(1) as f64)
+                Some(tally.outcomes.of(kind) as f64 / tally.outcomes.calls().max(1) as f64)
             };
-            let trace = Bar::new(
-                uid_labels(data.uids.keys()),
+            traces.push(Trace::bars(
+                outcome.name,
+                Color::Fixed(outcome.color),
+                Values::uids(data.uids.keys()),
                 data.uids.values().map(share).collect(),
-            )
-            .name(outcome.name)
-            .marker(Marker::new().color(outcome.color))
-            .hover_template("uid %{x}<br>%{y:.1%}");
-            chart.add_trace(trace);
+            ));
         }
         Ok(Figure {
-            chart,
-            height: BARS_HEIGHT,
+            x: Axis::uids(),
+            y: Axis::new("share of calls", Scale::Share),
+            traces,
+            bars: BarMode::Stack,
             alternative: format!(
                 "Stacked bars of the outcomes of calls; over all uids: {}.",
                 words.join(", ")
             ),
-            note: String::new(),
+            ..Figure::default()
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Plot of the rewards by uid over time.
 
-use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
+use super::{Gaps, Heat, NO_REWARD, NothingToDraw, Plot, heat_map, of_tallies};
+use crate::chart::{Figure, Scale};
 use crate::run_data::RunData;
 
 pub(super) struct RewardsByUid;
@@ -23,13 +24,10 @@ impl Plot for RewardsByUid {
         let heat = Heat {
             value: "reward",
             position: "forward",
+            scale: Scale::Forward,
             gaps: Gaps::Kept,
             blank: "was not called, or received no reward",
         };
-        if data.rewards.count() == 0 {
-            return Err(NothingToDraw("no call received a reward"));
-        }
-        heat_map(&of_tallies(data, |tally| &tally.rewards_over_time), &heat)
-            .ok_or(NothingToDraw("no uid was called"))
+        heat_map(&of_tallies(data, |tally| &tally.rewards_over_time), &heat).ok_or(NO_REWARD.into())
     }
 }

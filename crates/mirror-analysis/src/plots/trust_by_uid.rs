@@ -1,13 +1,9 @@
 //! Plot of the trust by uid in the chain's last epoch.
 
-use plotly::Bar;
-use plotly::common::Marker;
-use plotly::layout::{BarMode, Layout};
-
-use super::incentive_by_uid::NO_EPOCH;
-use super::{BARS_HEIGHT, BEHIND, Figure, MAIN, NothingToDraw, Plot, axis, chart, uid_axis, uid_labels};
-use crate::epochs::Earned;
-use crate::numbers::{count, counted, rounded};
+use super::{NO_EPOCH, NothingToDraw, Plot};
+use crate::chart::{Axis, BarMode, Color, Figure, Scale, Trace, Values};
+use crate::collect::epochs::Earned;
+use crate::numbers::{count, counted};
 use crate::run_data::RunData;
 
 pub(super) struct TrustByUid;
@@ -29,37 +25,26 @@ impl Plot for TrustByUid {
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {
         let epochs = &data.epochs;
         if epochs.uids.is_empty() {
-            return Err(NothingToDraw(NO_EPOCH));
+            return Err(NO_EPOCH.into());
         }
-        let layout = Layout::new()
-            .bar_mode(BarMode::Group)
-            .x_axis(uid_axis())
-            .y_axis(axis("share of weights").tick_format(".0%"));
-        let mut chart = chart(layout);
-        let shares = |of: fn(&Earned) -> f64| -> Vec<f64> {
-            epochs.uids.values().map(|earned| rounded(of(earned))).collect()
+        let bars = |name: &str, color, of: fn(&Earned) -> f64| {
+            let shares = epochs.uids.values().map(|earned| Some(of(earned)));
+            Trace::bars(name, color, Values::uids(epochs.uids.keys()), shares.collect())
         };
-        let trust = shares(|earned| earned.trust);
-        let validator_trust = shares(|earned| earned.validator_trust);
-        for (name, color, shares) in [
-            ("trust", MAIN, trust),
-            ("validator trust", BEHIND, validator_trust),
-        ] {
-            let trace = Bar::new(uid_labels(epochs.uids.keys()), shares)
-                .name(name)
-                .marker(Marker::new().color(color))
-                .hover_template("uid %{x}<br>%{y:.2%}");
-            chart.add_trace(trace);
-        }
         Ok(Figure {
-            chart,
-            height: BARS_HEIGHT,
+            x: Axis::uids(),
+            y: Axis::new("share of weights", Scale::Share),
+            traces: vec![
+                bars("trust", Color::Main, |earned| earned.trust),
+                bars("validator trust", Color::Behind, |earned| earned.validator_trust),
+            ],
+            bars: BarMode::Group,
             alternative: format!(
                 "Bars of the trust and the validator trust of {} at epoch {}.",
                 counted(epochs.uids.len() as u64, "uid", "uids"),
                 count(epochs.last)
             ),
-            note: String::new(),
+            ..Figure::default()
         })
     }
 }

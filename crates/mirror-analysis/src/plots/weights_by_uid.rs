@@ -1,6 +1,7 @@
 //! Plot of the weights by uid over time.
 
-use super::{Figure, Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
+use super::{Gaps, Heat, NothingToDraw, Plot, heat_map, of_tallies};
+use crate::chart::{Figure, Scale};
 use crate::run_data::RunData;
 
 pub(super) struct WeightsByUid;
@@ -23,14 +24,15 @@ impl Plot for WeightsByUid {
         let heat = Heat {
             value: "weight",
             position: "step",
+            scale: Scale::Words,
             gaps: Gaps::Closed,
             blank: "received no weight at that step",
         };
         let nothing = if data.weights.refused > 0 {
-            NothingToDraw("the chain accepted none of the weights that were set")
+            "the chain accepted none of the weights that were set"
         } else {
-            NothingToDraw("no validator set weights: the run was shorter than a tempo, or did not train")
+            "no validator set weights: the run was shorter than a tempo, or did not train"
         };
-        heat_map(&of_tallies(data, |tally| &tally.weights_over_time), &heat).ok_or(nothing)
+        heat_map(&of_tallies(data, |tally| &tally.weights_over_time), &heat).ok_or(nothing.into())
     }
 }

@@ -5,22 +5,48 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use mirror_analysis::{GroupData, RunData, Summary, write_group_report, write_report};
+use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_runs::{Group, Layout, Run, runs_of_group};
 
-use super::{RunsDir, Status, place};
+use super::{RunsDir, Status, place, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// Id of a run or the start of one, `last`, or a path
     run: String,
+    /// Prints everything that the page shows as JSON, in full precision, and writes no page
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     runs_dir: RunsDir,
 }
 
 pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
-    write(&place::run(&arguments.runs_dir.runs_dir, &arguments.run)?)?;
+    let path = place::run(&arguments.runs_dir.runs_dir, &arguments.run)?;
+    if arguments.json {
+        let (report, _) = of_run(&Run::open(path)?)?;
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write(&path)?;
+    }
     Ok(Status::Done)
+}
+
+/// Prints the results of a report in sentences, wrapped to the width of the terminal.
+pub(super) fn print_sentences(report: &Report) -> std::io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let width = terminal::width(false).clamp(40, 120);
+    for sentence in report.sentences() {
+        let style = match sentence.kind {
+            SentenceKind::Answer => anstyle::Style::new().bold(),
+            SentenceKind::Warning => anstyle::AnsiColor::Yellow.on_default(),
+            SentenceKind::Plain => anstyle::Style::new(),
+        };
+        writeln!(out, "{style}{}{style:#}", textwrap::fill(&sentence.text, width))?;
+    }
+    Ok(())
 }
 
 /// Writes the reports of the runs that an analysis requires. Each is named by the id of a query, whose newest run is
@@ -47,21 +73,28 @@ pub(super) fn required(runs_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Writes the report of a group of runs.
-pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> anyhow::Result<()> {
+pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> anyhow::Result<Report> {
     let mut runs = Vec::new();
     for listed in runs_of_group(runs_dir, &group.id)? {
         runs.push(Run::open(&listed.path)?);
     }
-    let data = GroupData::read(group.clone(), layout, &runs)?;
-    write_group_report(&data, layout)?;
-    Ok(())
+    let report = Report::of_group(&GroupData::read(group.clone(), layout, &runs)?);
+    report.write(layout)?;
+    Ok(report)
+}
+
+/// Reads a run and creates its report.
+pub(super) fn of_run(run: &Run) -> anyhow::Result<(Report, Summary)> {
+    let data = RunData::read(run)?;
+    let summary = Summary::of(&data);
+    let report = Report::of_run(&data, &summary, run.layout());
+    Ok((report, summary))
 }
 
 fn write(path: &Path) -> anyhow::Result<()> {
     let run = Run::open(path)?;
-    let data = RunData::read(&run)?;
-    let summary = Summary::of(&data);
-    write_report(&data, &summary, run.layout())?;
+    let (report, _) = of_run(&run)?;
+    report.write(run.layout())?;
     writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use mirror_analysis::Report;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Group, Layout};
 use mirror_spec::Over;
@@ -57,11 +58,11 @@ impl RunContext<'_> {
         if !expectations::all_held(&checked) {
             worst = worst.or(Status::Unexpected);
         }
-        report::write_group(&group, &layout, runs_dir)?;
+        let report = report::write_group(&group, &layout, runs_dir)?;
         let printed = if arguments.json {
             print_json(&group, &layout, &checked, &runs)
         } else {
-            print(&layout, &checked)
+            print(&report, &layout, &checked)
         };
         terminal::unless_closed(printed)?;
         Ok(worst)
@@ -87,7 +88,8 @@ fn print_json(
     Ok(())
 }
 
-fn print(layout: &Layout, checked: &[Checked]) -> anyhow::Result<()> {
+fn print(report: &Report, layout: &Layout, checked: &[Checked]) -> anyhow::Result<()> {
+    report::print_sentences(report)?;
     expectations::print(checked)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "group  {}", layout.root().display())?;

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use mirror_analysis::Summary;
+use mirror_analysis::{Report, Summary};
 use mirror_coordinator::Finished;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Layout};
 
-use super::super::{Status, terminal};
+use super::super::{Status, report, terminal};
 use super::RunArguments;
 use crate::expectations;
 
@@ -15,6 +15,7 @@ use crate::expectations;
 pub(super) struct RunOutcome {
     pub(super) layout: Layout,
     pub(super) finished: Finished,
+    pub(super) report: Report,
     pub(super) summary: Summary,
     pub(super) expectations: Vec<Checked>,
 }
@@ -81,6 +82,7 @@ impl RunOutcome {
             }
         }
         drop(out);
+        report::print_sentences(&self.report)?;
         expectations::print(&self.expectations)?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "run    {}", self.layout.root().display())?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mirror_analysis::{RunData, Summary, write_report};
+use mirror_analysis::{Report, Summary};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::Loaded;
 use mirror_coordinator::{Finished, Network, Options, Prepared, base_of};
@@ -12,7 +12,7 @@ use mirror_spec::{Expectation, Experiment, Model};
 use mirror_sql::Engine;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Misuse, place};
+use super::super::{Misuse, place, report};
 use super::manifest::new_run;
 use super::outcome::RunOutcome;
 use super::{RunArguments, watch_interrupts};
@@ -92,11 +92,12 @@ impl RunContext<'_> {
                 };
                 Ok((checked, summarise(&its_layout)?))
             };
-            let (expectations, summary) = tokio::task::spawn_blocking(last).await??;
+            let (expectations, (report, summary)) = tokio::task::spawn_blocking(last).await??;
             interrupts.abort();
             Ok(RunOutcome {
                 layout,
                 finished,
+                report,
                 summary,
                 expectations,
             })
@@ -131,9 +132,8 @@ async fn execute(
 }
 
 /// Writes the report of a run that has ended.
-fn summarise(layout: &Layout) -> anyhow::Result<Summary> {
-    let data = RunData::read(&Run::open(layout.root())?)?;
-    let summary = Summary::of(&data);
-    write_report(&data, &summary, layout)?;
-    Ok(summary)
+fn summarise(layout: &Layout) -> anyhow::Result<(Report, Summary)> {
+    let (report, summary) = report::of_run(&Run::open(layout.root())?)?;
+    report.write(layout)?;
+    Ok((report, summary))
 }

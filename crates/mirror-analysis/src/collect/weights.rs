@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use arrow_array::{Array, Float32Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use mirror_runs::tables::WeightRow;
 
+use super::calls::UidTally;
 use crate::columns::column;
 use crate::error::AnalysisError;
-use crate::tally::UidTally;
 
 /// Number of accepted and refused settings of weights, and the last accepted weights of each validator.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,10 @@
-//! Columns of the table of uids, for the report and the terminal, and the table for the terminal.
+//! Table of uids, for the report and the terminal.
 
+use super::{Cell, Kind, Row, Table, column};
+use crate::collect::outcome::OUTCOMES;
 use crate::numbers::{count, milliseconds, percent, value};
-use crate::outcome::OUTCOMES;
-use crate::summary::{Summary, UidRow};
+use crate::run_data::RunData;
+use crate::summary::{Pay, Summary, UidRow};
 use crate::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 
 /// Maximum number of uids for which the terminal shows every row.
@@ -13,25 +15,19 @@ const SHOWN_OF_MANY: usize = 15;
 
 /// A column of the table.
 #[derive(Clone, Copy)]
-pub(crate) struct Column {
-    pub(crate) title: &'static str,
+struct UidColumn {
+    title: &'static str,
     /// Description of the column for a new reader.
-    pub(crate) about: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) shown: Shown,
+    about: &'static str,
+    kind: Kind,
+    shown: Shown,
     /// Returns the cell of a row. `None` if the row has no value. A column without any value is omitted.
-    pub(crate) cell: fn(&UidRow) -> Option<Cell>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Number,
-    Text,
+    cell: fn(&UidRow) -> Option<Cell>,
 }
 
 /// Output in which a column is shown. A terminal is narrower than a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
+enum Shown {
     /// On the page, and in a terminal that has room for it: columns of a higher rank are left out first.
     Everywhere {
         rank: u8,
@@ -39,87 +35,91 @@ pub(crate) enum Shown {
     OnThePage,
 }
 
-impl Kind {
-    /// Returns the CSS class.
-    pub(crate) fn class(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Text => "text",
-        }
-    }
-
-    fn alignment(self) -> Alignment {
-        match self {
-            Self::Number => Alignment::Right,
-            Self::Text => Alignment::Left,
-        }
+fn alignment(kind: Kind) -> Alignment {
+    match kind {
+        Kind::Number => Alignment::Right,
+        Kind::Text | Kind::Long => Alignment::Left,
     }
 }
 
-/// A cell of the table.
-pub(crate) struct Cell {
-    pub(crate) text: String,
-    /// Number by which the cell is sorted. `None` to sort by its text.
-    pub(crate) number: Option<f64>,
+pub(super) fn build(_: &RunData, summary: &Summary) -> Option<Table> {
+    if summary.uids.is_empty() {
+        return None;
+    }
+    let columns = summary.columns();
+    let cell = |column: &UidColumn, row: &UidRow| (column.cell)(row).unwrap_or(Cell::Empty);
+    let row = |row: &UidRow| Row {
+        uid: Some(row.uid),
+        cells: columns.iter().map(|column| cell(column, row)).collect(),
+    };
+    let by = match summary.pay {
+        Pay::Emission => "the amount that the chain paid over the run",
+        Pay::Weight => "weight, because the run ended before the chain's first epoch",
+        Pay::Reward => "mean reward, because the chain accepted no weights",
+    };
+    Some(Table {
+        name: "uids",
+        title: "Uids",
+        explain: format!("Every uid, best paid first, by {by}."),
+        rows: summary.uids.iter().map(row).collect(),
+        columns: columns
+            .iter()
+            .map(|one| column(one.title, one.about, one.kind))
+            .collect(),
+    })
 }
 
-impl Cell {
-    fn number(number: f64, text: String) -> Self {
-        Self {
-            text,
-            number: Some(number),
-        }
-    }
-
-    fn text(text: String) -> Self {
-        Self { text, number: None }
-    }
-}
-
-const COLUMNS: [Column; 20] = [
-    Column {
+const COLUMNS: [UidColumn; 21] = [
+    UidColumn {
         title: "uid",
         about: "the uid; the uids of validators follow those of miners",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 0 },
         cell: |row| Some(Cell::number(row.uid.into(), row.uid.to_string())),
     },
-    Column {
-        title: "role",
-        about: "the behaviour of the miner, or validator",
+    UidColumn {
+        title: "label",
+        about: "the group of miners or validators",
         kind: Kind::Text,
         shown: Shown::Everywhere { rank: 0 },
+        cell: |row| Some(Cell::text(row.label.clone())),
+    },
+    UidColumn {
+        title: "behaviour",
+        about: "the behaviour of the miner, or validator",
+        kind: Kind::Text,
+        shown: Shown::OnThePage,
         cell: |row| row.role.clone().map(Cell::text),
     },
-    Column {
+    UidColumn {
         title: "calls",
         about: "number of calls to the uid",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 6 },
         cell: |row| Some(Cell::number(row.calls() as f64, count(row.calls()))),
     },
-    Column {
+    UidColumn {
         title: "successes",
         about: "number of successful calls",
         kind: Kind::Number,
         shown: Shown::OnThePage,
         cell: |row| Some(Cell::number(row.successes() as f64, count(row.successes()))),
     },
-    Column {
+    UidColumn {
         title: "success rate",
         about: "share of successful calls",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 2 },
         cell: |row| row.success_rate().map(|rate| Cell::number(rate, percent(rate))),
     },
-    Column {
+    UidColumn {
         title: "mean reward",
         about: "mean reward of the successful calls",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 1 },
         cell: |row| row.mean_reward.map(|reward| Cell::number(reward, value(reward))),
     },
-    Column {
+    UidColumn {
         title: "deviation",
         about: "standard deviation of the rewards",
         kind: Kind::Number,
@@ -129,15 +129,15 @@ const COLUMNS: [Column; 20] = [
                 .map(|deviation| Cell::number(deviation, value(deviation)))
         },
     },
-    Column {
+    UidColumn {
         title: "weight",
         about: "mean over the validators of the last weight that the chain accepted from each",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 7 },
         cell: |row| row.weight.map(|weight| Cell::number(weight, value(weight))),
     },
-    Column {
-        title: "incentive",
+    UidColumn {
+        title: "last incentive",
         about: "share of the emission to miners in the chain's last epoch",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 4 },
@@ -146,8 +146,8 @@ const COLUMNS: [Column; 20] = [
                 .map(|incentive| Cell::number(incentive, value(incentive)))
         },
     },
-    Column {
-        title: "dividends",
+    UidColumn {
+        title: "last dividends",
         about: "share of the emission to validators in the chain's last epoch",
         kind: Kind::Number,
         shown: Shown::Everywhere { rank: 5 },
@@ -156,7 +156,7 @@ const COLUMNS: [Column; 20] = [
                 .map(|dividends| Cell::number(dividends, value(dividends)))
         },
     },
-    Column {
+    UidColumn {
         title: "emission (TAO)",
         about: "amount paid by the chain's epochs over the run",
         kind: Kind::Number,
@@ -166,7 +166,7 @@ const COLUMNS: [Column; 20] = [
                 .map(|emission| Cell::number(emission, value(emission)))
         },
     },
-    Column {
+    UidColumn {
         title: "call time (ms)",
         about: "mean duration of a call, including failed calls",
         kind: Kind::Number,
@@ -187,8 +187,8 @@ const COLUMNS: [Column; 20] = [
 ];
 
 /// Returns the column for the number of calls with the outcome at index `KIND`.
-const fn failures<const KIND: usize>() -> Column {
-    Column {
+const fn failures<const KIND: usize>() -> UidColumn {
+    UidColumn {
         title: OUTCOMES[KIND].name,
         about: OUTCOMES[KIND].about,
         kind: Kind::Number,
@@ -202,8 +202,8 @@ const fn failures<const KIND: usize>() -> Column {
 
 impl Summary {
     /// Returns the columns in which at least one row has a value.
-    pub(crate) fn columns(&self) -> Vec<Column> {
-        let says_something = |column: &Column| self.uids.iter().any(|row| (column.cell)(row).is_some());
+    fn columns(&self) -> Vec<UidColumn> {
+        let says_something = |column: &UidColumn| self.uids.iter().any(|row| (column.cell)(row).is_some());
         COLUMNS.into_iter().filter(says_something).collect()
     }
 
@@ -220,14 +220,14 @@ impl Summary {
                 columns.push(column);
                 table_columns.push(TerminalColumn {
                     title: column.title,
-                    alignment: column.kind.alignment(),
+                    alignment: alignment(column.kind),
                     rank,
                 });
             }
         }
         let mut table = TerminalTable::new(table_columns);
         let cells = |row: &UidRow| -> Vec<String> {
-            let cell = |column: &Column| (column.cell)(row).map_or_else(|| "–".to_owned(), |cell| cell.text);
+            let cell = |column: &UidColumn| (column.cell)(row).unwrap_or(Cell::Empty).shown().to_owned();
             columns.iter().map(cell).collect()
         };
         let (best, worst) = self.ends();

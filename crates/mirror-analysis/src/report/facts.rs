@@ -1,0 +1,152 @@
+//! The totals at the top of a report, and the properties of a run.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::chart::plotly::Mark;
+use crate::numbers::{count, counted, duration, percent, value};
+use crate::run_data::RunData;
+use crate::summary::Summary;
+
+/// Maximum number of bytes of the experiment file that are shown.
+const MAX_EXPERIMENT: u64 = 64 << 10;
+
+/// Returns the text of the experiment file, or a message if it cannot be read.
+pub(super) fn experiment(path: &Path) -> String {
+    let read = |path| -> io::Result<(Vec<u8>, bool)> {
+        let mut bytes = Vec::new();
+        File::open(path)?
+            .take(MAX_EXPERIMENT + 1)
+            .read_to_end(&mut bytes)?;
+        let longer = bytes.len() as u64 > MAX_EXPERIMENT;
+        bytes.truncate(MAX_EXPERIMENT as usize);
+        Ok((bytes, longer))
+    };
+    match read(path) {
+        Ok((bytes, longer)) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let end = if longer { "\n… (the file is longer)" } else { "" };
+            format!("{text}{end}")
+        }
+        Err(error) => format!("(cannot read experiment.yml: {error})"),
+    }
+}
+
+/// Returns the command that repeats a run.
+pub(super) fn repeat(experiment: &Path) -> String {
+    format!("mirror run {}", experiment.display())
+}
+
+/// A number with its name, at the top of the page.
+#[derive(Debug, Serialize)]
+pub(super) struct Tile {
+    pub(super) name: &'static str,
+    pub(super) number: String,
+    pub(super) note: String,
+}
+
+pub(super) fn tiles(summary: &Summary) -> Vec<Tile> {
+    let totals = &summary.totals;
+    let unknown = || "–".to_owned();
+    let tile = |name, number, note| Tile { name, number, note };
+    vec![
+        tile(
+            "steps",
+            count(totals.steps),
+            totals
+                .step_rate()
+                .map_or_else(String::new, |rate| format!("{rate:.1} per second")),
+        ),
+        tile(
+            "events",
+            count(totals.events),
+            format!("{} failed", count(totals.failed_events)),
+        ),
+        tile(
+            "calls",
+            count(totals.outcomes.calls()),
+            format!("to {}", counted(summary.called() as u64, "uid", "uids")),
+        ),
+        tile(
+            "success rate",
+            totals.success_rate().map_or_else(unknown, percent),
+            format!("{} successful", count(totals.outcomes.successes())),
+        ),
+        tile(
+            "mean reward",
+            totals.mean_reward.map_or_else(unknown, value),
+            String::new(),
+        ),
+        tile(
+            "duration",
+            totals.duration.map_or_else(unknown, duration),
+            format!(
+                "by {}",
+                counted(totals.validators as u64, "validator", "validators")
+            ),
+        ),
+    ]
+}
+
+/// A property of the run.
+#[derive(Debug, Serialize)]
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+}
+
+pub(super) fn facts(data: &RunData) -> Vec<Fact> {
+    let manifest = &data.manifest;
+    let host = &manifest.host;
+    let mut machine = vec![host.os.clone(), host.architecture.clone()];
+    machine.extend(host.kernel.as_ref().map(|kernel| format!("kernel {kernel}")));
+    machine.extend(host.cores.map(|cores| counted(cores as u64, "core", "cores")));
+    machine.extend(
+        host.memory
+            .map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))),
+    );
+    let versions: Vec<String> = manifest
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let validators: Vec<&str> = data.events.validators.iter().map(String::as_str).collect();
+    let known = [
+        ("run", Some(manifest.id.clone())),
+        ("seed", Some(manifest.seed.to_string())),
+        ("started", Some(manifest.created.clone())),
+        ("ended", manifest.finished.clone()),
+        ("job type", Some(manifest.job_type.clone())),
+        ("group", manifest.group.clone()),
+        ("tags", Some(manifest.tags.join(", "))),
+        ("notes", manifest.notes.clone()),
+        ("validators", Some(validators.join(", "))),
+        ("machine", Some(machine.join(", "))),
+        ("versions", Some(versions.join(", "))),
+    ];
+    known
+        .into_iter()
+        .filter_map(|(name, text)| Some(Fact { name, text: text? }))
+        .filter(|fact| !fact.text.is_empty())
+        .collect()
+}
+
+/// Returns the incidents as marks on time axes.
+pub(super) fn marks(data: &RunData) -> Vec<Mark> {
+    let incidents = data.incidents.first.iter().zip(&data.incidents.placed);
+    incidents
+        .map(|(incident, moment)| {
+            let block = moment.map(|moment| moment.block).or(incident.block);
+            Mark {
+                label: format!("{} {}", incident.node, incident.what),
+                step: moment.map(|moment| moment.step as f64),
+                forward: moment.map(|moment| moment.forward as f64),
+                epoch: block.and_then(|block| data.epochs.place_of_block(block)),
+                second: incident.at.and_then(|at| data.events.seconds_until(at)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,380 @@
+//! Results in sentences, for the report and the terminal: who was paid, what ran, what failed.
+
+use mirror_runs::expectations::Checked;
+use mirror_runs::{NeuronKind, State};
+
+use crate::comparison::{GroupPay, Measure, Verdict};
+use crate::moments::Moments;
+use crate::numbers::{count, counted, duration, percent, quantity, signed_percent};
+use crate::run_data::RunData;
+use crate::summary::{Pay, Summary, UidRow};
+
+/// A result in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Sentence {
+    /// Kind of the result.
+    pub kind: SentenceKind,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Kind of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SentenceKind {
+    /// What the experiment asked: who was paid.
+    Answer,
+    /// A fact.
+    Plain,
+    /// A fact that needs attention.
+    Warning,
+}
+
+impl SentenceKind {
+    /// Returns the name, which is the CSS class.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Plain => "plain",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+pub(crate) fn answer(text: String) -> Sentence {
+    Sentence {
+        kind: SentenceKind::Answer,
+        text,
+    }
+}
+
+pub(crate) fn plain(text: String) -> Sentence {
+    Sentence {
+        kind: SentenceKind::Plain,
+        text,
+    }
+}
+
+pub(crate) fn warning(text: String) -> Sentence {
+    Sentence {
+        kind: SentenceKind::Warning,
+        text,
+    }
+}
+
+/// Returns the results of a run: the answer first, then what did not hold, what failed, and what ran.
+pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
+    let compared = crate::comparison::compare(&[(data, summary)]);
+    let mut sentences = Vec::new();
+    sentences.extend(state(data.state));
+    if summary.totals.events == 0 {
+        sentences.push(warning(
+            "No event was recorded: there is nothing to analyse.".to_owned(),
+        ));
+    }
+    sentences.extend(of_pay(&compared));
+    sentences.extend(best_and_worst(data, summary));
+    sentences.extend(unpaid(data, summary));
+    sentences.extend(of_expectations(&data.expectations));
+    sentences.extend(outliers(data, summary));
+    sentences.extend(failed_calls(summary));
+    sentences.extend(incidents(data));
+    sentences.extend(skipped_records(data));
+    sentences.extend(size(data, summary));
+    sentences
+}
+
+/// Returns a sentence for each group that is compared with a control.
+pub(crate) fn of_pay(compared: &[GroupPay]) -> Vec<Sentence> {
+    compared.iter().filter_map(pay_of_group).map(answer).collect()
+}
+
+fn pay_of_group(group: &GroupPay) -> Option<String> {
+    let difference = group.difference.as_ref()?;
+    let own = group.value?.mean;
+    let control = difference.control_value.mean;
+    let (verb, unit) = match group.measure {
+        Measure::Emission => ("earned", " TAO per epoch and uid"),
+        Measure::Weight => ("had a weight of", ""),
+        Measure::Reward => ("had a mean reward of", ""),
+        Measure::Yield => ("earned dividends of", " of their stake per epoch"),
+    };
+    let amount = |amount: f64| match group.measure {
+        Measure::Yield => format!("{}%", quantity(amount * 100.0)),
+        _ => quantity(amount),
+    };
+    let kind = match group.kind {
+        NeuronKind::Miner => "miners",
+        NeuronKind::Validator => "validators",
+    };
+    let interval = match (difference.relative(), difference.verdict) {
+        (None, _) => String::new(),
+        (Some((relative, None)), _) => {
+            format!(": {} (one run, so without an interval)", signed_percent(relative))
+        }
+        (Some((relative, Some((least, greatest)))), verdict) => {
+            let words = match verdict {
+                Verdict::NoDifferenceFound => "; no difference found",
+                Verdict::More | Verdict::Less | Verdict::OneRun => "",
+            };
+            format!(
+                ": {} ({} to {}, {}){words}",
+                signed_percent(relative),
+                signed_percent(least),
+                signed_percent(greatest),
+                counted(group.runs, "seed", "seeds")
+            )
+        }
+    };
+    Some(format!(
+        "The {kind} `{}` ({}) {verb} {}{unit}, their control `{}` ({}) {}{interval}.",
+        group.label,
+        counted(group.uids as u64, "uid", "uids"),
+        amount(own),
+        difference.control,
+        counted(difference.control_uids as u64, "uid", "uids"),
+        amount(control),
+    ))
+}
+
+/// Returns a sentence about the expectations that held.
+pub(crate) fn of_expectations(checked: &[Checked]) -> Option<Sentence> {
+    let broken: Vec<&str> = checked
+        .iter()
+        .filter(|checked| !checked.decision.held())
+        .map(|checked| checked.name.as_str())
+        .collect();
+    let all = counted(checked.len() as u64, "expectation", "expectations");
+    match (checked, broken.as_slice()) {
+        ([], _) => None,
+        (_, []) => Some(plain(format!("Of {all}, all held."))),
+        (_, broken) => Some(warning(format!(
+            "Of {all}, {} did not hold: {}.",
+            count(broken.len() as u64),
+            broken.join("; ")
+        ))),
+    }
+}
+
+fn state(state: State) -> Option<Sentence> {
+    let text = match state {
+        State::Done => return None,
+        State::Running => "This run is in progress: the report shows the records up to its creation.",
+        State::Interrupted => "This run was interrupted: the report shows the records up to that time.",
+        State::Failed => "This run failed: the report shows the records up to that time.",
+    };
+    Some(warning(text.to_owned()))
+}
+
+fn size(data: &RunData, summary: &Summary) -> Option<Sentence> {
+    let totals = &summary.totals;
+    let duration = totals
+        .duration
+        .map_or_else(String::new, |seconds| format!(", in {}", duration(seconds)));
+    (totals.events > 0).then(|| {
+        plain(format!(
+            "{} made {} in {}{duration}, with seed {}.",
+            counted(totals.validators as u64, "validator", "validators"),
+            counted(totals.events, "event", "events"),
+            counted(totals.steps, "step", "steps"),
+            data.manifest.seed,
+        ))
+    })
+}
+
+fn miners<'a>(data: &'a RunData, summary: &'a Summary) -> impl Iterator<Item = &'a UidRow> {
+    summary
+        .uids
+        .iter()
+        .filter(|row| data.label(row.uid).0 == NeuronKind::Miner)
+}
+
+fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
+    let pay = summary.pay;
+    let paid: Vec<(&UidRow, f64)> = miners(data, summary)
+        .filter_map(|row| Some((row, pay.of(row)?)))
+        .collect();
+    let (best, most) = paid.first().filter(|(_, most)| *most > 0.0)?;
+    let worst = match paid.last() {
+        Some((worst, least)) if worst.uid != best.uid => {
+            format!(", the worst-paid uid {} with {}", name(worst), quantity(*least))
+        }
+        _ => String::new(),
+    };
+    let (unit, why) = match pay {
+        Pay::Emission => (" TAO over the run", ""),
+        Pay::Weight => (
+            " of the weight",
+            " The run ended before the chain's first epoch, so pay is measured by the weights.",
+        ),
+        Pay::Reward => (
+            " as its mean reward",
+            " The chain accepted no weights, so pay is measured by the mean reward.",
+        ),
+    };
+    Some(plain(format!(
+        "The best-paid miner was uid {} with {}{unit}{worst}.{why}",
+        name(best),
+        quantity(*most)
+    )))
+}
+
+fn name(row: &UidRow) -> String {
+    format!("{} ({})", row.uid, row.label)
+}
+
+/// Returns a sentence if the chain had epochs and no miner was paid.
+fn unpaid(data: &RunData, summary: &Summary) -> Option<Sentence> {
+    let paid: u64 = data.epochs.uids.values().map(|earned| earned.for_incentive).sum();
+    if data.epochs.uids.is_empty() || paid > 0 {
+        return None;
+    }
+    let totals = &summary.totals;
+    let why = if totals.weights_set == 0 && totals.weights_refused > 0 {
+        "the chain refused all weights"
+    } else if totals.weights_set == 0 {
+        "no validator set weights"
+    } else {
+        "the weights that validators set came too late for an epoch, or agreed on no miner"
+    };
+    Some(warning(format!("No miner was paid: {why}.")))
+}
+
+/// Least number of calls of a uid that is compared with its peers, and least number of peers.
+const LEAST_CALLS: u64 = 20;
+const LEAST_PEERS: usize = 3;
+
+/// Names miners that fail much more often than the other miners with their label: by at least 20 percentage points.
+fn outliers(data: &RunData, summary: &Summary) -> Vec<Sentence> {
+    const FAR: f64 = 0.2;
+    let mut sentences = Vec::new();
+    for row in miners(data, summary).filter(|row| row.calls() >= LEAST_CALLS) {
+        let (mut failures, mut pay) = (Moments::default(), Moments::default());
+        let peers = miners(data, summary)
+            .filter(|peer| peer.uid != row.uid && peer.label == row.label && peer.calls() >= LEAST_CALLS);
+        for peer in peers {
+            failures.push(1.0 - peer.success_rate().unwrap_or(0.0));
+            pay.push(summary.pay.of(peer).unwrap_or(0.0));
+        }
+        let (Some(usual), Some(paid), Some(rate)) = (failures.mean(), pay.mean(), row.success_rate()) else {
+            continue;
+        };
+        let failed = 1.0 - rate;
+        if (failures.count() as usize) < LEAST_PEERS || failed - usual < FAR {
+            continue;
+        }
+        let own = summary.pay.of(row).unwrap_or(0.0);
+        let relative = if paid > 0.0 { own / paid - 1.0 } else { 0.0 };
+        let words = if relative.abs() <= 0.1 {
+            "is paid like its peers".to_owned()
+        } else {
+            let direction = if relative < 0.0 { "less" } else { "more" };
+            format!("is paid {} {direction} than its peers", percent(relative.abs()))
+        };
+        sentences.push(warning(format!(
+            "Uid {} failed {} of its calls, the other miners `{}` {}; it {words}.",
+            row.uid,
+            percent(failed),
+            row.label,
+            percent(usual)
+        )));
+    }
+    let kept = 5;
+    if sentences.len() > kept {
+        let more = sentences.len() - kept;
+        sentences.truncate(kept);
+        let more = counted(more as u64, "other miner fails", "other miners fail");
+        sentences.push(warning(format!("{more} much more often than their peers.")));
+    }
+    sentences
+}
+
+fn failed_calls(summary: &Summary) -> Vec<Sentence> {
+    let totals = &summary.totals;
+    let mut findings = Vec::new();
+    if totals.outcomes.calls() > 0 {
+        let words = sentence(&totals.calls_in_words());
+        findings.push(match totals.outcomes.successes() {
+            0 => warning(words),
+            _ => plain(words),
+        });
+    }
+    if totals.failed_events > 0 {
+        findings.push(warning(format!(
+            "In {} no call succeeded.",
+            counted(totals.failed_events, "event", "events")
+        )));
+    }
+    if totals.uncalled_events > 0 {
+        findings.push(plain(format!(
+            "{} called no uid.",
+            counted(totals.uncalled_events, "event", "events")
+        )));
+    }
+    if totals.unusable_rewards > 0 {
+        findings.push(warning(format!(
+            "{} not finite and excluded from every mean.",
+            counted(
+                totals.unusable_rewards,
+                "reward of the reward model is",
+                "rewards of the reward model are"
+            )
+        )));
+    }
+    if totals.weights_refused > 0 {
+        findings.push(warning(format!(
+            "The chain refused {} and accepted {}.",
+            counted(
+                totals.weights_refused,
+                "setting of weights",
+                "settings of weights"
+            ),
+            count(totals.weights_set)
+        )));
+    }
+    if totals.timing_dependent > 0 {
+        findings.push(warning(format!(
+            "{} lost to slowness of the machine, not to a drawn delay: another run of the same file may have \
+             other outcomes.",
+            counted(totals.timing_dependent, "call was", "calls were")
+        )));
+    }
+    if totals.manual > 0 {
+        findings.push(plain(format!(
+            "{} requested by a client while the run was in progress (`manual`) and excluded from this report.",
+            counted(totals.manual, "forward was", "forwards were")
+        )));
+    }
+    findings
+}
+
+/// Adds a capital and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let capital = letters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", capital.unwrap_or_default(), letters.as_str())
+}
+
+fn incidents(data: &RunData) -> Option<Sentence> {
+    let kinds: Vec<String> = data
+        .incidents
+        .counts
+        .iter()
+        .map(|(what, times)| format!("{} {what}", count(*times)))
+        .collect();
+    let incidents = data.incidents.count();
+    (incidents > 0).then(|| {
+        let text = counted(incidents, "incident", "incidents");
+        warning(format!("{text} of nodes: {}.", kinds.join(", ")))
+    })
+}
+
+fn skipped_records(data: &RunData) -> Option<Sentence> {
+    let counts = &data.manifest.counts;
+    (counts.skipped > 0).then(|| {
+        warning(format!(
+            "{} of a kind unknown to the version that finished the run, and not written to any table.",
+            counted(counts.skipped, "record was", "records were")
+        ))
+    })
+}

@@ -1,0 +1,127 @@
+//! The tables of the report. To add a table, add its module and an entry in [`TABLES`].
+
+use serde::Serialize;
+
+use crate::run_data::RunData;
+use crate::summary::Summary;
+
+mod completions;
+mod events;
+mod groups;
+mod incidents;
+mod prompts;
+pub(crate) mod uids;
+
+pub(crate) use groups::table as groups_table;
+
+/// All tables, in the order of the report.
+pub(crate) const TABLES: &[fn(&RunData, &Summary) -> Option<Table>] = &[
+    groups::build,
+    uids::build,
+    incidents::build,
+    prompts::build,
+    completions::build,
+    events::build,
+];
+
+/// A table of the report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Table {
+    /// Name in links and files: lower-case letters and underscores.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// Explanation in one or two sentences.
+    pub(crate) explain: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    /// Description for a new reader.
+    pub(crate) about: &'static str,
+    #[serde(skip)]
+    pub(crate) kind: Kind,
+}
+
+/// Kind of the cells of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Number,
+    /// Short text, on one line.
+    Text,
+    /// Text that is wrapped.
+    Long,
+}
+
+impl Kind {
+    /// Returns the CSS class.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Long => "long",
+        }
+    }
+}
+
+/// A row of a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// The uid that the row describes, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<u32>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Cell {
+    /// A number, and how it is shown.
+    Number {
+        #[serde(rename = "value")]
+        number: f64,
+        text: String,
+    },
+    /// A text.
+    Text(String),
+    /// No value.
+    Empty,
+}
+
+impl Cell {
+    pub(crate) fn number(number: f64, text: String) -> Self {
+        Self::Number { number, text }
+    }
+
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// Returns the text that is shown.
+    pub(crate) fn shown(&self) -> &str {
+        match self {
+            Self::Number { text, .. } | Self::Text(text) => text,
+            Self::Empty => "–",
+        }
+    }
+
+    /// Returns the key by which a script sorts the cell if it is not the shown text. Cells with an empty key sort last.
+    pub(crate) fn sort_key(&self) -> Option<String> {
+        match self {
+            Self::Number { number, text } => {
+                let key = crate::numbers::rounded(*number).to_string();
+                (key != *text).then_some(key)
+            }
+            Self::Text(_) => None,
+            Self::Empty => Some(String::new()),
+        }
+    }
+}
+
+pub(crate) const fn column(title: &'static str, about: &'static str, kind: Kind) -> Column {
+    Column { title, about, kind }
+}
