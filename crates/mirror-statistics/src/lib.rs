@@ -1,5 +1,5 @@
-//! Statistics for the report of a run, as pandas, SciPy and scikit-learn compute them. Pure functions without I/O, which know nothing
-//! of runs.
+//! Statistics for the report of a run, as pandas, SciPy and scikit-learn compute them. Pure functions without I/O,
+//! which know nothing of runs.
 //!
 //! Moving averages ([`Ewm`], [`Rolling`]) take one value at a time, so that their memory does not grow with a run. The
 //! other functions take slices. The tests compare every function with the Python library that it follows.
@@ -9,6 +9,7 @@ mod ewm;
 mod matrix;
 mod pca;
 mod quantile;
+pub mod regression;
 mod rolling;
 mod singular_vectors;
 

@@ -88,6 +88,15 @@ impl Matrix {
         self.values.chunks_exact(self.columns)
     }
 
+    /// Returns a table of the rows with the given numbers, of which there is at least one.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        let row = |row: &usize| &self.values[row * self.columns..(row + 1) * self.columns];
+        Self {
+            columns: self.columns,
+            values: rows.iter().flat_map(row).copied().collect(),
+        }
+    }
+
     /// Returns the mean of each column. The mean of equal values is that value, without a rounding error.
     pub(crate) fn column_means(&self) -> Vec<f64> {
         let mut first = self.values[..self.columns].to_vec();

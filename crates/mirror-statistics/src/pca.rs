@@ -64,8 +64,8 @@ pub enum PcaError {
 ///
 /// # Errors
 ///
-/// Returns an error if there are fewer than two rows, if all rows are equal, if `count` is out of range, or if the variance
-/// overflows or underflows.
+/// Returns an error if there are fewer than two rows, if all rows are equal, if `count` is out of range, or if the
+/// variance overflows or underflows.
 pub fn principal_components(table: &Matrix, count: ComponentCount) -> Result<Pca, PcaError> {
     let rows = table.row_count();
     if rows < 2 {

@@ -47,7 +47,8 @@ impl Quantiles {
 
 /// Returns the histogram of the finite values of a sample with `bins` bins from the least to the greatest value, as
 /// `numpy.histogram` computes it. If all values are equal, the bins cover the interval of width 1 around them. Returns
-/// `None` if there is no finite value or the difference between the greatest and the least value is not a finite number.
+/// `None` if there is no finite value or the difference between the greatest and the least value is not a finite
+/// number.
 pub fn histogram(values: &[f64], bins: NonZeroUsize) -> Option<Histogram> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let (mut first, mut last) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);

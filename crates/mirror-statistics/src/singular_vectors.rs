@@ -10,7 +10,8 @@ pub(crate) struct SingularVectors {
     pub(crate) vectors: DMatrix<f64>,
 }
 
-/// Decomposes a matrix. Returns `None` if the matrix has a number that is not finite or the algorithm does not converge.
+/// Decomposes a matrix. Returns `None` if the matrix has a number that is not finite or the algorithm does not
+/// converge.
 ///
 /// The matrix is reduced to a square triangular one by a QR decomposition, which is faster and does not change the
 /// result: the singular values of a 10,000 × 400 matrix take about a second.

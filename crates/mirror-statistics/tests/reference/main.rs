@@ -5,3 +5,4 @@ mod data;
 mod distributions;
 mod moving_averages;
 mod principal_components;
+mod regressions;
