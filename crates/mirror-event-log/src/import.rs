@@ -37,7 +37,7 @@ pub struct Imported {
     pub layout: Layout,
     /// Number of events of the run.
     pub events: u64,
-    /// What was left out of the files, by reason.
+    /// Counts of everything that was left out of the files, by reason.
     pub findings: Vec<Finding>,
     /// Whether the files were read now. Otherwise, an earlier import of the same files is used.
     pub is_new: bool,
@@ -64,7 +64,7 @@ pub enum ImportError {
     NoEvent {
         /// The files.
         files: Vec<PathBuf>,
-        /// What the files contain instead.
+        /// Counts of the lines that the files contain instead, by reason.
         findings: Vec<Finding>,
     },
     /// The run cannot be written.
