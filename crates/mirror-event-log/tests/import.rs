@@ -448,7 +448,7 @@ fn event(step: u64, forward_index: u32) -> impl Strategy<Value = ForwardEvent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// The exports of an import are those of the run, as CSV and as JSON lines. Numbers that are not finite are missing
     /// in an export.
