@@ -9,6 +9,7 @@ mod checks;
 mod commands;
 mod commit_reveal;
 mod ending;
+mod event_logs;
 mod experiment;
 mod hangs;
 mod kills;

@@ -126,9 +126,12 @@ const RETIRED: [Retired; 70] = [
 ];
 
 /// Files in which a retired word is part of data or of an interface: the columns of earlier versions and of upstream.
-const EXEMPT: [&str; 7] = [
+const EXEMPT: [&str; 10] = [
     "xtask/src/words.rs",
     "CHANGELOG.md",
+    "crates/mirror-event-log/src/event.rs",
+    "crates/mirror-event-log/src/reader.rs",
+    "crates/mirror-event-log/tests/import.rs",
     "crates/mirror-runs/src/tables/former_names.rs",
     "crates/mirror-runs/tests/former_names.rs",
     "crates/mirror-runs/src/view.rs",

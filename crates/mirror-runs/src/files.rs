@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
@@ -181,8 +182,10 @@ struct RowReader<R> {
 
 impl<R: Row> RowReader<R> {
     fn open(path: PathBuf) -> Result<Self, RunError> {
-        let batches = open_parquet(&path)?
-            .with_batch_size(BATCH_ROWS)
+        let file = open_parquet(&path)?;
+        let rows = rows_of_a_batch(file.metadata());
+        let batches = file
+            .with_batch_size(rows)
             .build()
             .map_err(|error| RunError::parquet(&path, error))?;
         Ok(Self {
@@ -208,6 +211,22 @@ impl<R: Row> RowReader<R> {
             self.batch = rows.into_iter();
         }
     }
+}
+
+/// Returns the number of rows of a file that are read together. A merge reads [`FAN_IN`] files, whose batches together
+/// have about [`BATCH_BYTES`] in memory, however long the lists in a row are.
+fn rows_of_a_batch(metadata: &ParquetMetaData) -> usize {
+    let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    // Each value of a list counts. Equal values may be stored once, so that the size in the file is smaller.
+    let bytes = columns.map(|column| {
+        column
+            .uncompressed_size()
+            .max(column.num_values().saturating_mul(8))
+    });
+    let bytes = usize::try_from(bytes.fold(0_i64, i64::saturating_add)).unwrap_or(usize::MAX);
+    let rows = usize::try_from(metadata.file_metadata().num_rows()).unwrap_or(1);
+    let bytes_per_row = bytes / rows.max(1);
+    (BATCH_BYTES / FAN_IN / bytes_per_row.max(1)).clamp(1, BATCH_ROWS)
 }
 
 fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, RunError> {

@@ -11,7 +11,8 @@ keys! {
     pub struct Analysis: Default {
         /// Name of the analysis.
         id: String = "analysis",
-        /// Earlier runs to report on, by id of their query, by id of the run, or by path.
+        /// Earlier runs to report on, by id of their query, by id of the run, or by path, and event logs, by a path or
+        /// pattern relative to this file.
         requires: Vec<String> [TEXTS] = [],
         /// Features to compute, by column. A plain list applies to `message`. Planned: no effect yet.
         create_features: BTreeMap<String, Vec<Feature>> [Map(&OneOrMany(&Feature::KIND))] = {},

@@ -1,18 +1,22 @@
 //! `mirror check`: reports every problem of an experiment file, and of the data, models and runs that it names if they
 //! are on this machine.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use mirror_config::{Loaded, Problems, did_you_mean, load_with};
 use mirror_coordinator::{LocalInputs, base_of};
+use mirror_event_log::NameError;
 use mirror_runs::Run;
 use mirror_spec::{Expectation, Experiment, Method, ValueError};
 use mirror_sql::Engine;
 use serde::Serialize;
 
-use super::{RunsDir, Status, report};
+use super::report::{self, Required};
+use super::{Misuse, RunsDir, Status};
 use crate::expectations;
 
 #[derive(Debug, Args)]
@@ -69,7 +73,11 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
     let looked = mirror_coordinator::find_local(experiment, base_of(&arguments.file));
     let mut not_checked = looked.unseen.clone();
     let mut errors = looked.problems.clone();
-    errors.extend(missing_runs(experiment, &arguments.runs_dir.runs_dir));
+    errors.extend(missing_runs(
+        experiment,
+        &arguments.runs_dir.runs_dir,
+        base_of(&arguments.file),
+    ));
     errors.extend(check_expectations(&experiment.expect, &mut not_checked)?);
     let checked = Checked {
         problems: loaded.with_errors(&errors),
@@ -84,7 +92,7 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Status> {
         writeln!(
             std::io::stdout(),
             "{file} is valid: {}",
-            summary(experiment, &looked)
+            summary(experiment, &looked, base_of(&arguments.file))
         )?;
     }
     Ok(Status::Done)
@@ -133,19 +141,30 @@ fn check_expectations(
     }
 }
 
-/// Returns an error for each run in `analysis.requires` that cannot be read. Returns none if the file has a
-/// query, because the analysis then does not read the runs.
-fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<ValueError> {
+/// Returns an error for each run in `analysis.requires` that cannot be read, and for each event log that does not exist
+/// or cannot be opened. Returns none if the file has a query, because the analysis then does not read them.
+pub(super) fn missing_runs(experiment: &Experiment, runs_dir: &Path, base: &Path) -> Vec<ValueError> {
     let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) else {
         return Vec::new();
     };
     let open = |name: &String| -> anyhow::Result<()> {
-        Run::open(report::required(runs_dir, name)?)?;
+        match report::required(runs_dir, base, name)? {
+            Required::Run(path) => drop(Run::open(path)?),
+            Required::Logs(logs) => {
+                for file in logs.files {
+                    File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                }
+            }
+        }
         Ok(())
     };
     let failed = |(index, name): (usize, &String)| {
         let error = open(name).err()?;
-        let ids = report::query_ids(runs_dir).unwrap_or_default();
+        let mut ids = report::query_ids(runs_dir).unwrap_or_default();
+        let cause = error.downcast_ref().map(|Misuse(cause)| cause);
+        if let Some(NameError::Missing { others, .. }) = cause.and_then(|cause| cause.downcast_ref()) {
+            ids.extend_from_slice(others);
+        }
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let help = did_you_mean(name, &ids);
         Some(ValueError {
@@ -154,7 +173,8 @@ fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<ValueError> {
                 .into(),
             message: format!("`{name}` in `analysis.requires`: {error:#}"),
             help: help.unwrap_or_else(|| {
-                "name the id of a query that was run, or the id or the path of a run; `mirror runs list` lists the runs"
+                "name the id of a query that was run, the id or the path of a run, or an event log; `mirror runs list` lists \
+                 the runs"
                     .to_owned()
             }),
         })
@@ -163,7 +183,7 @@ fn missing_runs(experiment: &Experiment, runs_dir: &Path) -> Vec<ValueError> {
 }
 
 /// Returns the size of a run of the experiment: `2 validators, 16 miners, 100 steps`.
-fn summary(experiment: &Experiment, looked: &LocalInputs) -> String {
+fn summary(experiment: &Experiment, looked: &LocalInputs, base: &Path) -> String {
     let mut parts: Vec<(u64, &str)> = Vec::new();
     if experiment.model.is_some() {
         parts.push((experiment.network.validators.into(), "validator"));
@@ -189,7 +209,11 @@ fn summary(experiment: &Experiment, looked: &LocalInputs) -> String {
         parts.push((experiment.expect.len() as u64, "expectation"));
     }
     if let (None, Some(analysis)) = (&experiment.query, &experiment.analysis) {
-        parts.push((analysis.requires.len() as u64, "earlier run"));
+        let is_log = |name: &&String| matches!(mirror_event_log::named(base, name), Ok(Some(_)));
+        let logs = analysis.requires.iter().filter(is_log).count();
+        let runs = analysis.requires.len() - logs;
+        let counted = [(logs as u64, "event log"), (runs as u64, "earlier run")];
+        parts.extend(counted.into_iter().filter(|(count, _)| *count > 0));
     }
     let plural = |count| if count == 1 { "" } else { "s" };
     let words = parts

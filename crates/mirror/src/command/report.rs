@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
+use mirror_event_log::Named;
 use mirror_runs::{Group, Layout, Run, runs_of_group};
 
-use super::{RunsDir, Status, place, terminal};
+use super::{Misuse, RunsDir, Status, place, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -49,27 +50,81 @@ pub(super) fn print_sentences(report: &Report) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes the reports of the runs that an analysis requires. Each is named by the id of a query, whose newest run is
-/// used, by the id of a run, or by a path.
-pub(super) fn of_required(runs_dir: &Path, requires: &[String]) -> anyhow::Result<Status> {
+/// Writes the reports of the runs and event logs that an analysis requires. See [`required_runs`].
+pub(super) fn of_required(runs_dir: &Path, base: &Path, requires: &[String]) -> anyhow::Result<Status> {
     if requires.is_empty() {
         bail!(
             "the analysis requires no run: name the id of a query, the id of a run or a path in `analysis.requires`"
         );
     }
-    for name in requires {
-        write(&required(runs_dir, name)?)?;
+    for run in required_runs(runs_dir, base, requires)? {
+        write(&run)?;
     }
     Ok(Status::Done)
 }
 
-/// Returns the run that an analysis requires by `name`: the newest run of the query with this id, or the run of this id
-/// or path.
-pub(super) fn required(runs_dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    match newest_of_query(runs_dir, name)? {
-        Some(path) => Ok(path),
-        None => place::run(runs_dir, name),
+/// Returns the directories of the runs that an analysis requires, in the order of `requires`. Event logs are imported.
+/// What was left out of them is printed to standard error, with one line per reason.
+pub(super) fn required_runs(
+    runs_dir: &Path,
+    base: &Path,
+    requires: &[String],
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for name in requires {
+        runs.push(match required(runs_dir, base, name)? {
+            Required::Run(path) => path,
+            Required::Logs(logs) => import(runs_dir, name, &logs)?,
+        });
     }
+    Ok(runs)
+}
+
+/// An entry of `analysis.requires`.
+pub(super) enum Required {
+    /// The directory of a run.
+    Run(PathBuf),
+    /// Event logs.
+    Logs(Named),
+}
+
+/// Returns the run or the event logs that an analysis requires by `name`: the newest run of the query with this id, the
+/// event logs at this path or pattern, which is relative to `base`, or the run of this id or path.
+pub(super) fn required(runs_dir: &Path, base: &Path, name: &str) -> anyhow::Result<Required> {
+    if let Some(path) = newest_of_query(runs_dir, name)? {
+        return Ok(Required::Run(path));
+    }
+    if let Some(logs) = mirror_event_log::named(base, name).map_err(Misuse::of)? {
+        return Ok(Required::Logs(logs));
+    }
+    place::run(runs_dir, name).map(Required::Run)
+}
+
+/// Imports event logs that an analysis requires by `name`, and returns the directory of the run.
+fn import(runs_dir: &Path, name: &str, logs: &Named) -> anyhow::Result<PathBuf> {
+    let imported = mirror_event_log::import(&logs.files, runs_dir, name).map_err(Misuse::of)?;
+    for finding in &imported.findings {
+        eprintln!("{name}: {finding}");
+    }
+    if let Some(remark) = &logs.remark {
+        eprintln!("{name}: {remark}");
+    }
+    let events = match imported.events {
+        1 => "1 event".to_owned(),
+        events => format!("{events} events"),
+    };
+    let directory = imported.layout.root();
+    let how = if imported.is_new {
+        "imported"
+    } else {
+        "imported before"
+    };
+    writeln!(
+        std::io::stdout(),
+        "{how} {events} of {name}: {}",
+        directory.display()
+    )?;
+    Ok(directory.to_owned())
 }
 
 /// Writes the report of a group of runs.

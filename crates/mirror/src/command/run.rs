@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use mirror_config::Loaded;
+use mirror_coordinator::base_of;
 use mirror_sql::Engine;
 
 pub(super) use self::interrupts::watch_interrupts;
 use self::single::RunContext;
-use super::check::{Overrides, show};
+use super::check::{Overrides, missing_runs, show};
 use super::{Misuse, RunsDir, Status, place, report, terminal};
 use crate::expectations;
 
@@ -65,11 +66,17 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
             return Ok(Status::Misused);
         }
     };
-    show(&loaded.warnings);
     let experiment = &loaded.experiment;
+    let (runs_dir, base) = (&arguments.runs_dir.runs_dir, base_of(&arguments.file));
+    let missing = missing_runs(experiment, runs_dir, base);
+    if !missing.is_empty() {
+        show(&loaded.with_errors(&missing));
+        return Ok(Status::Misused);
+    }
+    show(&loaded.warnings);
     match (&experiment.model, &experiment.query, &experiment.analysis) {
         (Some(_), Some(_), _) => run_network(arguments, &loaded),
-        (_, None, Some(analysis)) => report::of_required(&arguments.runs_dir.runs_dir, &analysis.requires),
+        (_, None, Some(analysis)) => report::of_required(runs_dir, base, &analysis.requires),
         _ => {
             eprintln!(
                 "{} is valid but has nothing to run: add `model` and `query` to run a network, or `analysis` with \
