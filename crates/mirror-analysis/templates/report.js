@@ -1,8 +1,16 @@
 "use strict";
 
-// Tables: the button in a heading sorts by its column: numbers in descending order first,
-// text in ascending order first. Empty cells are always last.
-for (const table of document.querySelectorAll("table.sortable")) {
+// Which uids are shown: an empty set shows all.
+let chosen = new Set();
+// Smoothing factor of lines over time: 0 shows the values, 0.9 weighs a value with 0.1.
+let smoothing = 0;
+
+const byId = (id) => document.getElementById(id);
+const say = (text) => { byId("said").textContent = text; };
+
+// --- tables: sorted by a click on a heading, searched, filtered by uid, exported ---
+
+function makeSortable(table) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   headings.forEach((heading, column) => {
@@ -12,6 +20,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heading.append(button);
     const numbers = heading.classList.contains("number");
     const compare = (one, other) => (numbers ? one - other : one.localeCompare(other));
+    // Numbers in descending order first, text in ascending order first. Empty cells are always last.
     button.addEventListener("click", () => {
       const first = numbers ? "descending" : "ascending";
       const second = numbers ? "ascending" : "descending";
@@ -30,10 +39,130 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Plots: drawn after the page has been rendered, in the colours of the page, which change with the colour scheme and in
-// print.
-const charts = JSON.parse(document.getElementById("figures").textContent);
-const paperWidth = 690;
+const tables = [...document.querySelectorAll("table.sortable")].map((table) => {
+  makeSortable(table);
+  const toolbar = document.createElement("div");
+  toolbar.className = "toolbar";
+  const title = table.caption.textContent;
+  const search = document.createElement("input");
+  search.type = "search";
+  search.placeholder = "search";
+  search.setAttribute("aria-label", "Search in " + title);
+  const shown = document.createElement("span");
+  shown.setAttribute("role", "status");
+  const download = document.createElement("button");
+  download.type = "button";
+  download.className = "tool";
+  download.textContent = "CSV";
+  download.setAttribute("aria-label", "Export " + title + " as CSV");
+  toolbar.append(search, download, shown);
+  table.parentElement.before(toolbar);
+  const entry = { table, search, shown };
+  search.addEventListener("input", () => filterTable(entry));
+  download.addEventListener("click", () => exportTable(entry));
+  return entry;
+});
+
+function filterTable({ table, search, shown }) {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = [...table.tBodies[0].rows];
+  let visible = 0;
+  for (const row of rows) {
+    const uid = row.dataset.uid;
+    const hasUid = uid === undefined || chosen.size === 0 || chosen.has(uid);
+    const text = row.textContent.toLowerCase();
+    row.hidden = !(hasUid && words.every((word) => text.includes(word)));
+    row.classList.toggle("selected", uid !== undefined && chosen.has(uid));
+    visible += !row.hidden;
+  }
+  shown.textContent = visible === rows.length ? rows.length + " rows" : visible + " of " + rows.length + " rows";
+}
+
+// The CSV of the rows that are shown, in their order. Numbers are exported unformatted.
+function csvOf({ table }) {
+  const quoted = (text) => (/[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
+  const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+  const cells = rows.map((row) => [...row.cells].map((cell) => cell.dataset.sort ?? cell.textContent));
+  return [headings, ...cells].map((line) => line.map(quoted).join(",") + "\r\n").join("");
+}
+
+function exportTable(entry) {
+  const link = document.createElement("a");
+  link.href = "data:text/csv;charset=utf-8," + encodeURIComponent(csvOf(entry));
+  link.download = entry.table.dataset.name + ".csv";
+  link.click();
+  say("exported " + link.download);
+}
+
+// --- selection of uids: written, or clicked in a table or a plot ---
+
+// Reads `3, 7-9`. Anything else is ignored.
+function readUids(text) {
+  const found = new Set();
+  for (const part of text.split(/[\s,]+/)) {
+    const range = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part);
+    if (!range) continue;
+    const last = Math.min(Number(range[2] ?? range[1]), 65535);
+    for (let uid = Number(range[1]); uid <= last; uid++) found.add(String(uid));
+  }
+  return found;
+}
+
+function choose(uids) {
+  chosen = uids;
+  tables.forEach(filterTable);
+  drawAll();
+  say(chosen.size === 0 ? "all uids are shown" : chosen.size + " uids are shown");
+}
+
+function toggle(uid) {
+  const next = new Set(chosen);
+  if (!next.delete(uid)) next.add(uid);
+  byId("uids").value = [...next].sort((one, other) => one - other).join(", ");
+  choose(next);
+}
+
+byId("uids").addEventListener("input", (event) => choose(readUids(event.target.value)));
+for (const row of document.querySelectorAll("tr[data-uid]")) {
+  row.tabIndex = 0;
+  row.title = "Select this uid in all tables and plots";
+  row.addEventListener("click", () => toggle(row.dataset.uid));
+  row.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    toggle(row.dataset.uid);
+  });
+}
+byId("smoothing").addEventListener("input", (event) => {
+  smoothing = Number(event.target.value);
+  drawAll();
+  say("smoothing " + smoothing);
+});
+
+// --- navigation: folded on a narrow screen, the current section marked ---
+
+const narrow = matchMedia("(max-width: 74.99rem)");
+const sections = document.querySelector("nav details");
+const fold = () => { sections.open = !narrow.matches; };
+fold();
+narrow.addEventListener("change", fold);
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", () => { if (narrow.matches) sections.open = false; });
+}
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    document.querySelector("nav a[aria-current]")?.removeAttribute("aria-current");
+    document.querySelector(`nav a[href="#${target.id}"]`)?.setAttribute("aria-current", "true");
+  }
+}, { rootMargin: "-20% 0px -70% 0px" });
+document.querySelectorAll("main > section").forEach((section) => seen.observe(section));
+
+// --- plots: in the colours of the page, which change with the colour scheme and in print ---
+
+const charts = JSON.parse(byId("figures").textContent);
+const paper = { width: 690, tallest: 420 };
 
 function theme() {
   const style = getComputedStyle(document.documentElement);
@@ -51,41 +180,131 @@ function theme() {
 
 function layoutOf(chart) {
   const { axis, ...layout } = theme();
+  const marked = layout.modebar.color;
   return {
     ...chart.layout,
     ...layout,
-    shapes: chart.marks.map(({ x }) => ({
-      type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: theme().modebar.color, width: 1, dash: "dot" },
-    })),
-    annotations: chart.marks.map(({ x, label }) => ({
-      x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label, showarrow: false, font: { size: 10 }, textangle: 90,
-    })),
     xaxis: { ...chart.layout.xaxis, ...axis },
     yaxis: { ...chart.layout.yaxis, ...axis },
     margin: { l: 56, r: 16, t: 28, b: 48 },
     legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom" },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    shapes: chart.marks.map(({ x }) => ({
+      type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: marked, width: 1, dash: "dot" },
+    })),
+    annotations: chart.marks.map(({ x, label }) => ({
+      x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label.replaceAll("<", "&lt;"), showarrow: false,
+      font: { size: 10 }, textangle: 90,
+    })),
   };
 }
 
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-const placeOf = (name) => document.getElementById("plot-" + name);
-
-function drawAll(width) {
-  for (const { name, chart } of charts) {
-    Plotly.react(placeOf(name), chart.data, { ...layoutOf(chart), width }, config);
-  }
+// The exponentially weighted mean of a line, with its gaps kept.
+function smoothed(values) {
+  let [mean, weight] = [0, 0];
+  return values.map((value) => {
+    if (value === null) return null;
+    mean = smoothing * mean + (1 - smoothing) * value;
+    weight = smoothing * weight + (1 - smoothing);
+    return mean / weight;
+  });
 }
 
-// The plots are drawn some frames after the page has loaded. A frame callback would never be called for a page that is
-// printed or in the background.
-addEventListener("load", () => setTimeout(() => {
+// A trace with only the chosen uids, wherever the plot has them.
+function selected(trace, uids) {
+  if (chosen.size === 0 || uids === null) return trace;
+  if (uids === "trace") return trace.meta && !chosen.has(String(trace.meta.uid)) ? { ...trace, visible: false } : trace;
+  if (uids === "y") {
+    const kept = (trace.y ?? []).map((uid, row) => [uid, row]).filter(([uid]) => chosen.has(uid));
+    return { ...trace, y: kept.map(([uid]) => uid), z: kept.map(([, row]) => trace.z[row]) };
+  }
+  const at = uids === "x" ? trace.x : trace.customdata;
+  if (!at) return trace;
+  const kept = at.map((uid, index) => [String(uid), index]).filter(([uid]) => chosen.has(uid)).map(([, index]) => index);
+  const pick = (values) => (Array.isArray(values) ? kept.map((index) => values[index]) : values);
+  const picked = { ...trace, x: pick(trace.x), y: pick(trace.y), customdata: pick(trace.customdata), text: pick(trace.text) };
+  if (trace.error_y) picked.error_y = { ...trace.error_y, array: pick(trace.error_y.array) };
+  if (trace.marker) picked.marker = { ...trace.marker, color: pick(trace.marker.color) };
+  return picked;
+}
+
+function dataOf(chart) {
+  const isLine = (trace) => chart.time && trace.mode === "lines" && trace.line.width > 1;
+  return chart.data
+    .map((trace) => (smoothing > 0 && isLine(trace) ? { ...trace, y: smoothed(trace.y) } : trace))
+    .map((trace) => selected(trace, chart.uids));
+}
+
+const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const placeOf = (name) => byId("plot-" + name);
+
+function draw({ name, chart }, size) {
+  const layout = layoutOf(chart);
+  if (chart.uids === "y" && chosen.size > 0) delete layout.yaxis.range;
+  if (chart.uids === "y" && chosen.size > 0) layout.yaxis.autorange = "reversed";
+  Plotly.react(placeOf(name), dataOf(chart), { ...layout, ...size }, config);
+}
+
+// The uid of a clicked point, if the plot has uids.
+function uidOf({ uids }, point) {
+  if (uids === "trace") return point.data.meta?.uid;
+  if (uids === "point") return point.customdata;
+  return uids === "x" ? point.x : uids === "y" ? point.y : undefined;
+}
+
+let drawn = false;
+function drawAll() {
+  if (drawn) charts.forEach((entry) => draw(entry));
+}
+
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+const pause = () => new Promise((resume) => setTimeout(resume, 0));
+
+// The plots are drawn some frames after the page has loaded, one after the other, so that the page reacts meanwhile. A
+// frame callback would never be called for a page that is printed or in the background.
+async function start() {
   const library = document.createElement("script");
-  library.textContent = document.getElementById("library").textContent;
+  library.textContent = await unpacked("library");
   document.head.append(library);
-  drawAll();
+  for (const entry of charts) {
+    draw(entry);
+    placeOf(entry.name).on("plotly_click", ({ points }) => {
+      const uid = uidOf(entry.chart, points[0]);
+      if (uid !== undefined) toggle(String(uid));
+    });
+    await pause();
+  }
+  drawn = true;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
-  addEventListener("beforeprint", () => drawAll(paperWidth));
+  addEventListener("beforeprint", () => {
+    for (const entry of charts) {
+      const height = Math.min(placeOf(entry.name).clientHeight, paper.tallest);
+      draw(entry, { width: paper.width, height });
+    }
+  });
   addEventListener("afterprint", () => drawAll());
+  if (location.hash === "#png") await pictures();
   document.documentElement.dataset.plots = String(charts.length);
-}, 50));
+}
+
+// Replaces the page by the plots as PNG, for `mirror report --png`.
+async function pictures() {
+  const all = [];
+  for (const { name } of charts) {
+    const picture = await Plotly.toImage(placeOf(name), { format: "png", width: 1600, height: 900 });
+    all.push([name, picture]);
+  }
+  const text = document.createElement("pre");
+  text.id = "pictures";
+  text.textContent = all.map(([name, picture]) => name + " " + picture).join("\n");
+  document.body.replaceChildren(text);
+}
+
+tables.forEach(filterTable);
+document.querySelector(".controls").hidden = false;
+addEventListener("load", () => setTimeout(start, 50));

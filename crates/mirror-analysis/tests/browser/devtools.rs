@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -147,6 +148,33 @@ impl Page {
                 &json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1}),
             );
         }
+    }
+
+    /// Sets the size of the screen in CSS pixels.
+    #[track_caller]
+    pub(crate) fn set_screen(&mut self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": true});
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Sets the preferred colour scheme: `light` or `dark`.
+    #[track_caller]
+    pub(crate) fn set_color_scheme(&mut self, scheme: &str) {
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.call("Emulation.setEmulatedMedia", &media);
+    }
+
+    /// Prints the page on A4 and returns the PDF.
+    #[track_caller]
+    pub(crate) fn print(&mut self) -> Vec<u8> {
+        let printed = self.call(
+            "Page.printToPDF",
+            &json!({"preferCSSPageSize": true, "printBackground": true}),
+        );
+        let data = printed["data"].as_str().expect("the PDF is in base64");
+        base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .expect("the PDF is in base64")
     }
 
     /// Returns the errors and console messages of the page so far.

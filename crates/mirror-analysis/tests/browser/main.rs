@@ -83,3 +83,161 @@ fn a_click_on_a_heading_sorts_the_table() {
     );
     assert_eq!(page.console(), [] as [String; 0]);
 }
+
+/// Text in the field of the navigation selects uids in every table and plot.
+#[test]
+fn selected_uids_are_the_only_ones_in_tables_and_plots() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    page.evaluate("(() => { const field = document.getElementById('uids'); field.value = '3, 7-9'; field.dispatchEvent(new Event('input')); })()");
+    let rows = "[...document.querySelectorAll('tr[data-uid]')].filter((row) => !row.hidden).map((row) => row.dataset.uid).sort()";
+    assert_eq!(page.evaluate(rows), serde_json::json!(["3", "7", "8", "9"]));
+    let of_plot = |name: &str, axis: &str| format!("document.getElementById('plot-{name}').data[0].{axis}");
+    assert_eq!(
+        page.evaluate(&of_plot("rewards_by_uid", "y")),
+        serde_json::json!(["3", "7", "8", "9"])
+    );
+    assert_eq!(
+        page.evaluate(&of_plot("calls_by_uid", "x")),
+        serde_json::json!(["3", "7", "8", "9"])
+    );
+    // A click on a row removes its uid from the selection.
+    page.click("document.querySelector('tr[data-uid=\"8\"]')");
+    assert_eq!(page.evaluate(rows), serde_json::json!(["3", "7", "9"]));
+    assert_eq!(page.evaluate("document.getElementById('uids').value"), "3, 7, 9");
+    page.evaluate("(() => { const field = document.getElementById('uids'); field.value = ''; field.dispatchEvent(new Event('input')); })()");
+    let all = page.evaluate(rows);
+    assert_eq!(all.as_array().map(Vec::len), Some(17));
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// A search hides the rows without its words, and the export has the rows that are shown, with unformatted numbers.
+#[test]
+fn a_table_is_searched_and_exported() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    let entry = "tables.find(({ table }) => table.dataset.name === 'uids')";
+    page.evaluate(&format!("(() => {{ const entry = {entry}; entry.search.value = 'validator'; entry.search.dispatchEvent(new Event('input')); }})()"));
+    let shown = page.evaluate(&format!("{entry}.shown.textContent"));
+    assert_eq!(shown, "0 of 17 rows");
+    page.evaluate(&format!("(() => {{ const entry = {entry}; entry.search.value = ''; entry.search.dispatchEvent(new Event('input')); }})()"));
+    let csv = page.evaluate(&format!("csvOf({entry})"));
+    let csv = csv.as_str().expect("the export is a text");
+    let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 17);
+    let headings: Vec<&str> = lines[0].split(',').collect();
+    let success = headings
+        .iter()
+        .position(|heading| *heading == "success rate")
+        .expect("the table has the column");
+    let rates: Vec<f64> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split(',').nth(success)?.parse().ok())
+        .collect();
+    assert_eq!(
+        rates.len(),
+        16,
+        "the rate of every miner is a plain number: {csv}"
+    );
+    assert!(rates.iter().all(|rate| (0.0..=1.0).contains(rate)), "{rates:?}");
+    // A cell with a comma, a quotation mark or a line break is quoted.
+    let quoted = page.evaluate(
+        "(() => { const table = document.createElement('table'); table.innerHTML = \
+         '<thead><tr><th>a</th></tr></thead><tbody><tr><td></td></tr></tbody>'; \
+         table.tBodies[0].rows[0].cells[0].textContent = 'x, \"y\"\\nz'; return csvOf({ table }); })()",
+    );
+    assert_eq!(quoted, "a\r\n\"x, \"\"y\"\"\nz\"\r\n");
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// The smoothing of a line is the exponentially weighted mean with normalised weights.
+#[test]
+fn lines_are_smoothed() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    page.evaluate("smoothing = 0.5");
+    // Weights 1/2, 1/4, 1/8, divided by their sum. A gap remains.
+    assert_eq!(
+        page.evaluate("smoothed([4, null, 1, 2]).map((value) => value === null ? null : value.toFixed(6))"),
+        serde_json::json!(["4.000000", null, "2.000000", "2.000000"])
+    );
+    let before = page.evaluate("document.getElementById('plot-call_time').data.at(-1).y.length");
+    page.evaluate("(() => { const slider = document.getElementById('smoothing'); slider.value = '0.9'; slider.dispatchEvent(new Event('input')); })()");
+    assert_eq!(
+        page.evaluate("document.getElementById('plot-call_time').data.at(-1).y.length"),
+        before
+    );
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// On a phone the page is as wide as the screen, and the navigation is folded and stays in view.
+#[test]
+fn the_page_fits_a_phone() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    page.set_screen(390, 800);
+    page.wait_for("!document.querySelector('nav details').open");
+    page.wait_for("document.documentElement.scrollWidth === 390");
+    page.evaluate("document.getElementById('about').scrollIntoView({ behavior: 'instant' })");
+    assert_eq!(
+        page.evaluate("Math.round(document.querySelector('nav').getBoundingClientRect().top)"),
+        0
+    );
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// In dark mode the text of plots has the colours of the page.
+#[test]
+fn plots_follow_the_colour_scheme() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    let color = "document.getElementById('plot-calls_by_uid').layout.font.color";
+    let light = page.evaluate(color);
+    page.set_color_scheme("dark");
+    page.wait_for(&format!("{color} !== {light}"));
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// Returns for each page of a PDF the share of its height down to the last text or line.
+fn filled_pages(pdf: &[u8]) -> Option<Vec<f64>> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pdf).unwrap();
+    let script = "
+import pypdfium2
+document = pypdfium2.PdfDocument(data)
+result = []
+for page in document:
+    picture = page.render(scale=0.5).to_numpy()
+    rows = (picture.min(axis=(1, 2)) < 200).nonzero()[0]
+    result.append(float(rows.max() / picture.shape[0]) if len(rows) else 0.0)
+";
+    let path = serde_json::json!(file.path());
+    let shares = mirror_test_support::Python::find()?.run(script, &path);
+    Some(serde_json::from_value(shares).expect("a list of numbers"))
+}
+
+/// In print, no page is mostly empty: the text and plots of the pages but the last fill them.
+#[test]
+fn the_page_is_printed_without_half_empty_pages() {
+    let Some(mut page) = opened(&training(40, 16)) else {
+        return;
+    };
+    let pdf = page.print();
+    assert!(pdf.starts_with(b"%PDF-"), "the browser prints a PDF");
+    let Some(filled) = filled_pages(&pdf) else {
+        return;
+    };
+    assert!(filled.len() > 1, "{filled:?}");
+    for (number, share) in filled[..filled.len() - 1].iter().enumerate() {
+        assert!(
+            *share > 0.5,
+            "page {} is filled to {share}: {filled:?}",
+            number + 1
+        );
+    }
+}
