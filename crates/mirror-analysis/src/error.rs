@@ -46,6 +46,12 @@ pub enum AnalysisError {
     /// Batches of a table have different columns.
     #[error("cannot join two batches of the table responses")]
     Batches(#[source] ArrowError),
+    /// There is no browser that could draw the plots.
+    #[error("cannot draw the plots: Chromium is not installed (`apt-get install chromium`)")]
+    NoBrowser,
+    /// The browser failed.
+    #[error("cannot draw the plots: Chromium failed: {0}")]
+    Browser(String),
     /// The page could not be rendered.
     #[error("cannot render the report")]
     Page(#[from] askama::Error),

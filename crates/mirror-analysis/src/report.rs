@@ -24,6 +24,7 @@ mod facts;
 mod group;
 mod library;
 mod page;
+mod pictures;
 
 /// A report, with everything that its page shows.
 #[derive(Debug, Serialize)]

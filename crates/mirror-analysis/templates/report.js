@@ -295,8 +295,12 @@ async function start() {
 // Replaces the page by the plots as PNG, for `mirror report --png`.
 async function pictures() {
   const all = [];
-  for (const { name } of charts) {
-    const picture = await Plotly.toImage(placeOf(name), { format: "png", width: 1600, height: 900 });
+  for (const { name, chart } of charts) {
+    const title = { text: document.getElementById(name + "-heading").textContent.replaceAll("<", "&lt;") };
+    const margin = { l: 56, r: 16, t: 72, b: 48 };
+    const layout = { ...layoutOf(chart), title, margin, paper_bgcolor: theme().plot_bgcolor };
+    const figure = { data: dataOf(chart), layout, config };
+    const picture = await Plotly.toImage(figure, { format: "png", width: 800, height: 450, scale: 2 });
     all.push([name, picture]);
   }
   const text = document.createElement("pre");

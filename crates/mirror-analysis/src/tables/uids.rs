@@ -207,8 +207,8 @@ impl Summary {
         COLUMNS.into_iter().filter(says_something).collect()
     }
 
-    /// Returns the table for a terminal of `width` characters, without colours, followed by a sentence about the
-    /// outcomes of all calls. If there are more than 40 uids, only the 15 best and the 15 worst paid are shown.
+    /// Returns the table for a terminal of `width` characters, without colours. If there are more than 40 uids, only
+    /// the 15 best and the 15 worst paid are shown.
     pub fn table(&self, width: usize) -> String {
         if self.uids.is_empty() {
             return "no uid was called\n".to_owned();
@@ -234,26 +234,23 @@ impl Summary {
         for row in best {
             table.push(cells(row));
         }
-        let mut below = vec![self.totals.calls_in_words()];
+        let mut below = String::new();
         if !worst.is_empty() {
             table.push(columns.iter().map(|_| "⋮".to_owned()));
             for row in worst {
                 table.push(cells(row));
             }
             let left_out = self.uids.len() - best.len() - worst.len();
-            below.insert(
-                0,
-                format!(
-                    "{} of {} uids are omitted, between the {} best and the {} worst by {}",
-                    count(left_out as u64),
-                    count(self.uids.len() as u64),
-                    best.len(),
-                    worst.len(),
-                    self.pay.name()
-                ),
+            below = format!(
+                "\n{} of {} uids are omitted, between the {} best and the {} worst by {}\n",
+                count(left_out as u64),
+                count(self.uids.len() as u64),
+                best.len(),
+                worst.len(),
+                self.pay.name()
             );
         }
-        format!("{}\n\n{}\n", table.fitted(width), below.join("\n"))
+        format!("{}\n{below}", table.fitted(width))
     }
 
     /// Returns all rows and an empty slice, or the best and the worst of many rows.

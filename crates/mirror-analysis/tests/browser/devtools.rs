@@ -28,17 +28,35 @@ pub(crate) struct Page {
     _profile: TempDir,
 }
 
-/// Opens a file as a page. Without a browser, returns `None` and prints that the test is skipped, but panics in CI.
-pub(crate) fn open(file: &Path) -> Option<Page> {
-    let profile = tempfile::tempdir().expect("a folder for the browser");
-    let Some(mut browser) = NAMES.iter().find_map(|name| start(name, profile.path())) else {
+/// Returns whether there is a browser. Without one, prints that the test is skipped, but panics in CI.
+pub(crate) fn is_installed() -> bool {
+    let found = NAMES.iter().any(|name| has_program(name));
+    if !found {
         assert!(
             std::env::var_os("CI").is_none(),
             "Chromium is not installed: apt-get install chromium"
         );
         eprintln!("skipped: Chromium is not installed");
+    }
+    found
+}
+
+fn has_program(name: &str) -> bool {
+    let found = Command::new(name)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    found.is_ok_and(|status| status.success())
+}
+
+/// Opens a file as a page. Without a browser, returns `None` and prints that the test is skipped, but panics in CI.
+pub(crate) fn open(file: &Path) -> Option<Page> {
+    if !is_installed() {
         return None;
-    };
+    }
+    let profile = tempfile::tempdir().expect("a folder for the browser");
+    let mut browser = NAMES.iter().find_map(|name| start(name, profile.path()))?;
     let output = browser.stdout.take().expect("the output is a pipe");
     let (sender, messages) = mpsc::channel();
     thread::spawn(move || {
@@ -78,12 +96,9 @@ pub(crate) fn open(file: &Path) -> Option<Page> {
 /// Starts the program named `name` if it exists. It reads commands from descriptor 3 and writes messages to descriptor
 /// 4, to which the shell redirects its standard input and output.
 fn start(name: &str, profile: &Path) -> Option<Child> {
-    let found = Command::new(name)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    found.ok().filter(std::process::ExitStatus::success)?;
+    if !has_program(name) {
+        return None;
+    }
     let browser = Command::new("sh")
         .args([
             "-c",

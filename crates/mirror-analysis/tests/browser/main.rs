@@ -241,3 +241,23 @@ fn the_page_is_printed_without_half_empty_pages() {
         );
     }
 }
+
+/// Each plot is a PNG of 1600 × 900 pixels. The size is in the header of the file: <https://www.w3.org/TR/png/#11IHDR>.
+#[test]
+fn plots_are_written_as_png() {
+    if !devtools::is_installed() {
+        return;
+    }
+    let recorded = recorded(&training(40, 16));
+    let data = RunData::read(&recorded.run).unwrap();
+    let report = Report::of_run(&data, &Summary::of(&data), recorded.run.layout());
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = report.write_pictures(folder.path()).unwrap();
+    assert!(pictures.len() > 5, "{pictures:?}");
+    for picture in pictures {
+        let png = std::fs::read(&picture).unwrap();
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{}", picture.display());
+        let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert_eq!((size(16), size(20)), (1600, 900), "{}", picture.display());
+    }
+}

@@ -18,6 +18,9 @@ pub(super) struct ReportArguments {
     /// Prints everything that the page shows as JSON, in full precision, and writes no page
     #[arg(long)]
     json: bool,
+    /// Writes each plot to this folder as PNG, drawn by Chromium, and writes no page
+    #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
+    png: Option<PathBuf>,
     #[command(flatten)]
     runs_dir: RunsDir,
 }
@@ -29,6 +32,12 @@ pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
         let mut out = std::io::stdout().lock();
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
+    } else if let Some(folder) = &arguments.png {
+        let (report, _) = of_run(&Run::open(path)?)?;
+        let mut out = std::io::stdout().lock();
+        for picture in report.write_pictures(folder)? {
+            writeln!(out, "{}", picture.display())?;
+        }
     } else {
         write(&path)?;
     }
