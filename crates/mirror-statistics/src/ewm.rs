@@ -50,6 +50,7 @@ impl Ewm {
 
     /// Appends `count` gaps.
     pub fn skip(&mut self, count: u64) {
-        self.weight *= self.decay.powf(count as f64);
+        let steps = i32::try_from(count).unwrap_or(i32::MAX);
+        self.weight *= self.decay.powi(steps);
     }
 }

@@ -11,8 +11,26 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 #[derive(Clone, Debug)]
 pub(crate) struct Frequent<T> {
     capacity: usize,
-    items: HashMap<u64, Counted<T>, BuildHasherDefault<DefaultHasher>>,
+    items: HashMap<u64, Counted<T>, BuildHasherDefault<KeyHasher>>,
     missed: u64,
+}
+
+/// Uses a key, which is a hash already, as its own hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers of 64 bits");
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
 }
 
 /// An item and how often it was counted.

@@ -21,22 +21,64 @@ const LONGEST: usize = 200;
 /// A prompt or a completion.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
-    /// The text, shortened.
-    pub(crate) text: String,
+    /// The text, shortened. `None` for a text that occurred once, after rare texts have been dropped.
+    pub(crate) text: Option<String>,
     /// Finite rewards of the calls with this text: those of the completion, or of all answers to the prompt.
     pub(crate) rewards: Moments,
-    /// Number of occurrences by second since the first forward of the run.
-    pub(crate) over_time: Series<Count>,
+    /// Number of occurrences by second since the first forward of the run, from the second occurrence on.
+    over_time: Option<Box<Series<Count>>>,
+    /// Second of the first occurrence.
+    first: Option<u64>,
 }
 
 impl Text {
-    fn new(text: &str) -> Self {
+    fn new() -> Self {
         Self {
-            text: shortened(text, LONGEST),
+            text: None,
             rewards: Moments::default(),
-            over_time: Series::new(BINS),
+            over_time: None,
+            first: None,
         }
     }
+
+    /// Returns the number of occurrences by second since the first forward of the run.
+    pub(crate) fn over_time(&self) -> Series<Count> {
+        let mut over_time = self
+            .over_time
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| Series::new(BINS));
+        if let Some(first) = self.first {
+            over_time.at(first).push();
+        }
+        over_time
+    }
+}
+
+/// Counts a text that occurred at a second since the first forward. Most texts of a long run occur once and are dropped
+/// again, so memory for the text and its times is only allocated for texts that are kept.
+fn count<'a>(
+    texts: &'a mut Frequent<Text>,
+    key: u64,
+    position: u64,
+    text: &str,
+    since: Option<u64>,
+) -> &'a mut Text {
+    let keeps_all = texts.missed() == 0;
+    let counted = texts.count(key, position, Text::new);
+    let item = &mut counted.item;
+    if item.text.is_none() && (keeps_all || counted.count > 1) {
+        item.text = Some(shortened(text, LONGEST));
+    }
+    if let Some(since) = since {
+        if counted.count == 1 {
+            item.first = Some(since);
+        } else {
+            let over_time = item.over_time.get_or_insert_with(|| Box::new(Series::new(BINS)));
+            over_time.at(since).push();
+        }
+    }
+    item
 }
 
 /// The texts of a run.
@@ -69,26 +111,20 @@ impl Collect for Texts {
             .zip(self.first_start)
             .map(|(at, first)| (at - first).max(0.0) as u64);
         let message = forward.message();
-        let prompt = self.prompts.count(key(message), position, || Text::new(message));
-        if let Some(since) = since {
-            prompt.item.over_time.at(since).push();
-        }
+        let prompt = count(&mut self.prompts, key(message), position, message, since);
         for call in forward.calls() {
             if !call.is_success() {
                 continue;
             }
             let reward = call.reward().filter(|reward| reward.is_finite());
             if let Some(reward) = reward {
-                prompt.item.rewards.push(reward);
+                prompt.rewards.push(reward);
             }
             let completion = call.completion();
             let key = key(completion);
-            let counted = self.completions.count(key, position, || Text::new(completion));
+            let counted = count(&mut self.completions, key, position, completion, since);
             if let Some(reward) = reward {
-                counted.item.rewards.push(reward);
-            }
-            if let Some(since) = since {
-                counted.item.over_time.at(since).push();
+                counted.rewards.push(reward);
             }
             let uid = call.uid() as usize;
             if uid >= self.by_uid.len() {

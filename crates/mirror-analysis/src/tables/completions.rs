@@ -49,22 +49,23 @@ pub(super) fn leaderboard(
         ),
     };
     let row = |(_, counted): (u64, &Counted<Text>)| {
-        let Text { text, rewards, .. } = &counted.item;
-        let reward = rewards.mean();
-        Row {
+        let reward = counted.item.rewards.mean();
+        let text = counted.item.text.as_ref()?;
+        let row = Row {
             uid: None,
             cells: vec![
                 Cell::text(&**text),
                 Cell::number(counted.count as f64, count(counted.count)),
                 reward.map_or(Cell::Empty, |reward| Cell::number(reward, value(reward))),
             ],
-        }
+        };
+        Some(row)
     };
     Some(Table {
         name,
         title,
         explain: format!("{explain}{exact}"),
         columns,
-        rows: texts.top(ROWS).into_iter().map(row).collect(),
+        rows: texts.top(ROWS).into_iter().filter_map(row).collect(),
     })
 }
