@@ -17,7 +17,7 @@ use crate::plots::{NothingToDraw, PLOTS};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence};
 use crate::summary::Summary;
-use crate::tables::{TABLES, Table};
+use crate::tables::{TABLES, Table, groups_for_terminal};
 use facts::{Fact, Tile};
 
 mod facts;
@@ -147,6 +147,11 @@ impl Report {
     /// Returns the results in sentences, the answer first.
     pub fn sentences(&self) -> &[Sentence] {
         &self.sentences
+    }
+
+    /// Returns the table of labelled groups for a terminal of `width` characters. `None` if there is no group.
+    pub fn groups_for_terminal(&self, width: usize) -> Option<String> {
+        groups_for_terminal(&self.groups, width)
     }
 
     /// Writes the page to the directory of the run or group. The file is replaced atomically, so that a reader sees

@@ -12,7 +12,7 @@ mod incidents;
 mod prompts;
 pub(crate) mod uids;
 
-pub(crate) use groups::table as groups_table;
+pub(crate) use groups::{for_terminal as groups_for_terminal, table as groups_table};
 
 /// All tables, in the order of the report.
 pub(crate) const TABLES: &[fn(&RunData, &Summary) -> Option<Table>] = &[

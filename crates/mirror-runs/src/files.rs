@@ -15,6 +15,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 use tempfile::TempDir;
 
 use crate::error::RunError;
@@ -238,6 +239,19 @@ fn open_parquet(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, Ru
 pub(crate) fn row_count(path: &Path) -> Result<u64, RunError> {
     let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
     u64::try_from(rows).map_err(|error| RunError::parquet(path, ParquetError::External(error.into())))
+}
+
+/// Returns the greatest value of a column of unsigned integers, read from the footer. `None` if there is none.
+pub(crate) fn greatest(path: &Path, column: &str) -> Result<Option<u64>, RunError> {
+    let builder = open_parquet(path)?;
+    let groups = builder.metadata().row_groups().iter();
+    let columns = groups.flat_map(|group| group.columns());
+    let columns = columns.filter(|chunk| chunk.column_path().string() == column);
+    let greatest = columns.filter_map(|chunk| match chunk.statistics() {
+        Some(Statistics::Int64(statistics)) => statistics.max_opt().map(|greatest| *greatest as u64),
+        _ => None,
+    });
+    Ok(greatest.max())
 }
 
 /// An iterator over the rows of a table, in the order of the table. It ends after the first error.

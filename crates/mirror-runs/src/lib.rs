@@ -44,7 +44,7 @@ pub use diff::{Difference, Disagreement, Divergence, Sample, Verdict, diff};
 pub use directory::{NewRun, RunDirectory};
 pub use error::RunError;
 pub use files::{Batches, Rows};
-pub use group::{Group, runs_of_group};
+pub use group::{Found, FoundGroup, Group, find_run_or_group, groups, runs_of_group};
 pub use layout::Layout;
 pub use manifest::{Counts, Ended, Host, Manifest, State};
 pub use neurons::{Neuron, NeuronKind};

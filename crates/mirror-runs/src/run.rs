@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::lock;
 use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
-use crate::tables::{Row, Table};
+use crate::tables::{EventRow, Row, Table};
 
 /// A run opened for reading. A run in progress shows the records up to the time at which it was opened. If that run
 /// ends, its rows move to other files and it must be opened again.
@@ -127,6 +127,18 @@ impl Run {
     pub fn row_count(&self, table: &Table) -> Result<u64, RunError> {
         let files = self.table_files(table)?;
         files.iter().map(|file| files::row_count(file)).sum()
+    }
+
+    /// Returns the number of the last step plus one, read from the footers of the files. `None` without an event, or if a
+    /// footer does not have it.
+    pub fn steps(&self) -> Result<Option<u64>, RunError> {
+        let table = Table::named(EventRow::TABLE).expect("events are a table");
+        let files = self.table_files(&table)?;
+        let mut steps = None;
+        for file in files {
+            steps = steps.max(files::greatest(&file, "step")?.map(|step| step.saturating_add(1)));
+        }
+        Ok(steps)
     }
 
     /// Returns the Parquet files that together contain a table, each with the column `run_id`. They exist as long as

@@ -1,10 +1,11 @@
 //! Table of the labelled groups of miners and validators, each compared with its control.
 
 use super::{Cell, Column, Kind, Row, Table, column};
-use crate::comparison::{Estimate, GroupPay, compare};
+use crate::comparison::{Estimate, GroupPay, Measure, compare};
 use crate::numbers::{quantity, signed_percent};
 use crate::run_data::RunData;
 use crate::summary::Summary;
+use crate::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 
 const COLUMNS: [Column; 11] = [
     column("label", "the group of miners or validators", Kind::Text),
@@ -48,6 +49,31 @@ pub(super) fn build(data: &RunData, summary: &Summary) -> Option<Table> {
     table(&compare(&[(data, summary)]))
 }
 
+/// Returns the table of groups for a terminal of `width` characters. `None` if there is no group.
+pub(crate) fn for_terminal(groups: &[GroupPay], width: usize) -> Option<String> {
+    /// Rank of each column of [`COLUMNS`] in a terminal.
+    const RANKS: [u8; 11] = [0, 3, 2, 1, 0, 5, 2, 0, 4, 6, 0];
+    let table = table(groups)?;
+    let ranks = RANKS.into_iter().chain([7]);
+    let columns = table
+        .columns
+        .iter()
+        .zip(ranks)
+        .map(|(column, rank)| TerminalColumn {
+            title: column.title,
+            alignment: match column.kind {
+                Kind::Number => Alignment::Right,
+                Kind::Text | Kind::Long => Alignment::Left,
+            },
+            rank,
+        });
+    let mut terminal = TerminalTable::new(columns);
+    for row in &table.rows {
+        terminal.push(row.cells.iter().map(|cell| cell.shown().to_owned()));
+    }
+    Some(terminal.fitted(width))
+}
+
 /// Returns the table of groups. `None` if there is no group.
 pub(crate) fn table(groups: &[GroupPay]) -> Option<Table> {
     if groups.is_empty() {
@@ -60,7 +86,7 @@ pub(crate) fn table(groups: &[GroupPay]) -> Option<Table> {
                   A group is compared with its control over the same random seeds."
             .to_owned(),
         columns: COLUMNS.to_vec(),
-        rows: groups.iter().map(row).collect(),
+        rows: groups.iter().map(|group| row(group, groups)).collect(),
     };
     if let Some(trust) = trust_column(groups) {
         table.columns.push(column(
@@ -87,7 +113,7 @@ fn trust_column(groups: &[GroupPay]) -> Option<Vec<Cell>> {
     })
 }
 
-fn row(group: &GroupPay) -> Row {
+fn row(group: &GroupPay, all: &[GroupPay]) -> Row {
     let bounds = |bounds: Option<(f64, f64)>, show: fn(f64) -> String| {
         bounds.map_or(Cell::Empty, |(least, greatest)| {
             Cell::text(format!("{} to {}", show(least), show(greatest)))
@@ -96,6 +122,10 @@ fn row(group: &GroupPay) -> Row {
     let number = |number: Option<f64>, show: fn(f64) -> String| {
         number.map_or(Cell::Empty, |number| Cell::number(number, show(number)))
     };
+    let show: fn(f64) -> String = match group.measure {
+        Measure::Yield => |share| format!("{}%", quantity(share * 100.0)),
+        Measure::Emission | Measure::Weight | Measure::Reward => quantity,
+    };
     let difference = group.difference.as_ref();
     let relative = difference.and_then(|difference| difference.relative());
     let cells = vec![
@@ -103,17 +133,26 @@ fn row(group: &GroupPay) -> Row {
         Cell::text(group.kind.name()),
         Cell::number(group.uids as f64, group.uids.to_string()),
         Cell::text(group.measure.name()),
-        number(group.value.map(|value| value.mean), quantity),
-        bounds(group.value.as_ref().and_then(Estimate::bounds), quantity),
+        number(group.value.map(|value| value.mean), show),
+        bounds(group.value.as_ref().and_then(Estimate::bounds), show),
         difference.map_or(Cell::Empty, |difference| Cell::text(&*difference.control)),
         number(relative.map(|(relative, _)| relative), signed_percent),
         bounds(relative.and_then(|(_, bounds)| bounds), signed_percent),
         number(difference.and_then(|difference| difference.effect), |effect| {
             format!("{effect:+.2}").replace('-', "−")
         }),
-        difference.map_or(Cell::text("control"), |difference| {
-            Cell::text(difference.verdict.name())
-        }),
+        match difference {
+            Some(difference) => Cell::text(difference.verdict.name()),
+            None if is_control(group, all) => Cell::text("control"),
+            None => Cell::Empty,
+        },
     ];
     Row { uid: None, cells }
+}
+
+/// Returns whether another group of the kind is compared with this one.
+fn is_control(group: &GroupPay, all: &[GroupPay]) -> bool {
+    let others = all.iter().filter(|other| other.kind == group.kind);
+    let mut controls = others.filter_map(|other| other.difference.as_ref());
+    controls.any(|difference| difference.control == group.label)
 }

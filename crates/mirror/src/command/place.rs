@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use mirror_cluster::local::Binaries;
+use mirror_runs::Found;
 
 use super::Misuse;
 
@@ -22,5 +23,37 @@ pub(super) fn binaries() -> anyhow::Result<Binaries> {
 
 /// Returns the folder of the run named by a path, an id, the start of an id, or `last`.
 pub(super) fn run(runs_dir: &Path, wanted: &str) -> anyhow::Result<PathBuf> {
-    Ok(mirror_runs::find(runs_dir, wanted).map_err(Misuse::of)?)
+    match run_or_group(runs_dir, wanted)? {
+        Found::Run(run) => Ok(run),
+        Found::Group(found) => {
+            let group = &found.group.id;
+            let first = found.runs.first().map(|run| run.display().to_string());
+            Err(Misuse::of(anyhow!(
+                "{group} is a group of {} runs: name one of them, such as {}",
+                found.runs.len(),
+                first.unwrap_or_default()
+            ))
+            .into())
+        }
+    }
+}
+
+/// Returns the run or group named by a path, an id, the start of an id, the name of a group, `last` or `last-group`.
+pub(super) fn run_or_group(runs_dir: &Path, wanted: &str) -> anyhow::Result<Found> {
+    Ok(mirror_runs::find_run_or_group(runs_dir, wanted).map_err(Misuse::of)?)
+}
+
+/// Returns the folders of the runs that each of `wanted` names: a run, or the runs of a group.
+pub(super) fn runs<'a>(
+    runs_dir: &Path,
+    wanted: impl IntoIterator<Item = &'a String>,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for wanted in wanted {
+        match run_or_group(runs_dir, wanted)? {
+            Found::Run(run) => runs.push(run),
+            Found::Group(found) => runs.extend(found.runs),
+        }
+    }
+    Ok(runs)
 }

@@ -7,13 +7,13 @@ use anyhow::bail;
 use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_event_log::Named;
-use mirror_runs::{Group, Layout, Run, runs_of_group};
+use mirror_runs::{Found, FoundGroup, Run};
 
 use super::{Misuse, RunsDir, Status, place, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// Id of a run or the start of one, `last`, or a path
+    /// Run or group: an id or the start of one, `last`, `last-group`, or a path
     run: String,
     /// Prints everything that the page shows as JSON, in full precision, and writes no page
     #[arg(long)]
@@ -26,20 +26,26 @@ pub(super) struct ReportArguments {
 }
 
 pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
-    let path = place::run(&arguments.runs_dir.runs_dir, &arguments.run)?;
+    let (report, layout) = match place::run_or_group(&arguments.runs_dir.runs_dir, &arguments.run)? {
+        Found::Run(path) => {
+            let run = Run::open(path)?;
+            (of_run(&run)?.0, run.layout().clone())
+        }
+        Found::Group(found) => (of_group(&found)?, found.layout),
+    };
+    let mut out = std::io::stdout().lock();
     if arguments.json {
-        let (report, _) = of_run(&Run::open(path)?)?;
-        let mut out = std::io::stdout().lock();
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else if let Some(folder) = &arguments.png {
-        let (report, _) = of_run(&Run::open(path)?)?;
-        let mut out = std::io::stdout().lock();
         for picture in report.write_pictures(folder)? {
             writeln!(out, "{}", picture.display())?;
         }
     } else {
-        write(&path)?;
+        // The folder of a group that only its runs name does not exist yet.
+        std::fs::create_dir_all(layout.root())?;
+        report.write(&layout)?;
+        writeln!(out, "report {}", layout.report().display())?;
     }
     Ok(Status::Done)
 }
@@ -136,15 +142,14 @@ fn import(runs_dir: &Path, name: &str, logs: &Named) -> anyhow::Result<PathBuf> 
     Ok(directory.to_owned())
 }
 
-/// Writes the report of a group of runs.
-pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> anyhow::Result<Report> {
+/// Reads the runs of a group and creates its report.
+pub(super) fn of_group(found: &FoundGroup) -> anyhow::Result<Report> {
     let mut runs = Vec::new();
-    for listed in runs_of_group(runs_dir, &group.id)? {
-        runs.push(Run::open(&listed.path)?);
+    for path in &found.runs {
+        runs.push(Run::open(path)?);
     }
-    let report = Report::of_group(&GroupData::read(group.clone(), layout, &runs)?);
-    report.write(layout)?;
-    Ok(report)
+    let data = GroupData::read(found.group.clone(), &found.layout, &runs)?;
+    Ok(Report::of_group(&data))
 }
 
 /// Reads a run and creates its report.

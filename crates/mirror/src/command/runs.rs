@@ -1,13 +1,17 @@
-//! `mirror runs`: lists runs, shows one, compares two, and recovers one whose coordinator was killed.
+//! `mirror runs`: lists and shows runs and groups, compares two, removes some, and recovers a run whose coordinator was
+//! killed.
 
+mod list;
+mod remove;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
-use mirror_analysis::{RunData, Summary};
-use mirror_runs::{Recovery, Run, Verdict, diff, recover, view};
+use mirror_runs::{Found, FoundGroup, Recovery, Run, Verdict, diff, recover, view};
 
-use super::{RunsDir, Status, place, terminal};
+use super::{Misuse, RunsDir, Status, place, report, terminal};
 
 /// Number of differences of each kind that are printed.
 const SHOWN: usize = 20;
@@ -23,14 +27,10 @@ pub(super) struct RunsArguments {
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
     /// Lists the runs, newest first
-    List {
-        /// Prints the list as JSON, one run per line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Shows a run: its state, its times and its table of uids
+    List(list::ListArguments),
+    /// Shows a run or a group: its results, and its table of uids or of labels
     Show {
-        /// Id of a run or the start of one, `last`, or a path
+        /// Run or group: an id or the start of one, `last`, `last-group`, or a path
         run: String,
         /// Prints the events instead, in upstream's columns without those of `ignore_attr`
         #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
@@ -42,12 +42,18 @@ enum RunsCommand {
         #[arg(long, conflicts_with_all = ["json", "events"])]
         wide: bool,
     },
-    /// Compares two runs; exit status 1 if they differ in more than timing
+    /// Compares two runs, or the runs of two groups by random seed; exit status 1 if they differ in more than timing
     Diff {
-        /// Id of a run or the start of one, `last`, or a path
+        /// Run or group: an id or the start of one, `last`, `last-group`, or a path
         first: String,
-        /// Id of a run or the start of one, `last`, or a path
+        /// The same
         second: String,
+    },
+    /// Deletes runs, and groups with all their runs
+    Rm {
+        /// Runs or groups: an id or the start of one, or a path
+        #[arg(required = true)]
+        runs: Vec<String>,
     },
     /// Writes the tables of a run whose coordinator was killed, from its journal
     Recover {
@@ -63,9 +69,10 @@ enum Format {
 }
 
 pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
-    let open = |wanted: &str| anyhow::Ok(Run::open(place::run(&arguments.runs_dir.runs_dir, wanted)?)?);
+    let runs_dir = &arguments.runs_dir.runs_dir;
+    let open = |wanted: &str| anyhow::Ok(Run::open(place::run(runs_dir, wanted)?)?);
     match &arguments.command {
-        RunsCommand::List { json } => list(arguments, *json),
+        RunsCommand::List(arguments) => list::list(runs_dir, arguments),
         RunsCommand::Show {
             run,
             events: Some(format),
@@ -76,8 +83,19 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
             events: None,
             json,
             wide,
-        } => show(&open(run)?, *json, terminal::width(*wide)),
-        RunsCommand::Diff { first, second } => compare(&open(first)?, &open(second)?),
+        } => match place::run_or_group(runs_dir, run)? {
+            Found::Run(run) => show(&Run::open(run)?, *json, terminal::width(*wide)),
+            Found::Group(found) => show_group(&found, *json, terminal::width(*wide)),
+        },
+        RunsCommand::Diff { first, second } => {
+            let find = |wanted| place::run_or_group(runs_dir, wanted);
+            match (find(first)?, find(second)?) {
+                (Found::Run(first), Found::Run(second)) => compare(&Run::open(first)?, &Run::open(second)?),
+                (Found::Group(first), Found::Group(second)) => compare_groups(&first, &second),
+                _ => Err(Misuse::of(anyhow!("a run cannot be compared with a group")).into()),
+            }
+        }
+        RunsCommand::Rm { runs } => remove::remove(runs_dir, runs),
         RunsCommand::Recover { run } => {
             let path = place::run(&arguments.runs_dir.runs_dir, run)?;
             let (word, manifest) = match recover(&path)? {
@@ -92,60 +110,6 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
             Ok(Status::Done)
         }
     }
-}
-
-fn list(arguments: &RunsArguments, json: bool) -> anyhow::Result<Status> {
-    let mut out = std::io::stdout().lock();
-    let column = |title, alignment, rank| TerminalColumn {
-        title,
-        alignment,
-        rank,
-    };
-    let mut table = TerminalTable::new([
-        column("run", Alignment::Left, 0),
-        column("state", Alignment::Left, 0),
-        column("events", Alignment::Right, 1),
-        column("tags", Alignment::Left, 2),
-    ]);
-    let mut unreadable = Vec::new();
-    for listed in mirror_runs::runs(&arguments.runs_dir.runs_dir)? {
-        match (&listed.run, json) {
-            (Ok((manifest, state)), true) => {
-                let line = serde_json::json!({ "id": listed.id, "state": state, "manifest": manifest });
-                writeln!(out, "{line}")?;
-            }
-            (Ok((manifest, state)), false) => {
-                let state = serde_json::to_value(state)?;
-                // Rows are counted when a run ends.
-                let events = manifest
-                    .counts
-                    .rows
-                    .get("events")
-                    .map_or("-".to_owned(), u64::to_string);
-                let tags = manifest.tags.join(" ");
-                let state = state.as_str().unwrap_or_default().to_owned();
-                table.push([listed.id, state, events, tags]);
-            }
-            (Err(error), true) => {
-                writeln!(
-                    out,
-                    "{}",
-                    serde_json::json!({ "id": listed.id, "problem": error.to_string() })
-                )?;
-            }
-            (Err(error), false) => unreadable.push(format!("{} cannot be read: {error}", listed.id)),
-        }
-    }
-    if !json && table.is_empty() && unreadable.is_empty() {
-        let folder = arguments.runs_dir.runs_dir.display();
-        writeln!(out, "no runs in {folder}: `mirror run FILE` starts one")?;
-    } else if !json {
-        writeln!(out, "{}", table.fitted(terminal::width(false)))?;
-        for line in unreadable {
-            writeln!(out, "{line}")?;
-        }
-    }
-    Ok(Status::Done)
 }
 
 fn show(run: &Run, json: bool, width: usize) -> anyhow::Result<Status> {
@@ -170,8 +134,43 @@ fn show(run: &Run, json: bool, width: usize) -> anyhow::Result<Status> {
         manifest.created,
         manifest.finished.as_deref().unwrap_or("-")
     )?;
-    let summary = Summary::of(&RunData::read(run)?);
+    let (report, summary) = report::of_run(run)?;
     writeln!(out, "{}", summary.table(width))?;
+    drop(out);
+    report::print_sentences(&report)?;
+    Ok(Status::Done)
+}
+
+fn show_group(found: &FoundGroup, json: bool, width: usize) -> anyhow::Result<Status> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let runs: Vec<_> = found
+            .runs
+            .iter()
+            .filter_map(|run| run.file_name()?.to_str())
+            .collect();
+        let mut group = serde_json::to_value(&found.group)?;
+        group["runs"] = serde_json::json!(runs);
+        serde_json::to_writer_pretty(&mut out, &group)?;
+        writeln!(out)?;
+        return Ok(Status::Done);
+    }
+    let group = &found.group;
+    writeln!(
+        out,
+        "{}  {} of {} runs, seeds from {}",
+        group.id,
+        found.runs.len(),
+        group.replicates,
+        group.first_seed
+    )?;
+    writeln!(out, "created {}", group.created)?;
+    let report = report::of_group(found)?;
+    if let Some(groups) = report.groups_for_terminal(width) {
+        writeln!(out, "{groups}\n")?;
+    }
+    drop(out);
+    report::print_sentences(&report)?;
     Ok(Status::Done)
 }
 
@@ -189,6 +188,41 @@ fn events(run: &Run, format: Format) -> anyhow::Result<Status> {
         Format::Jsonl => view::write_json_lines(run, &columns, out)?,
     }
     Ok(Status::Done)
+}
+
+/// Compares the runs of two groups with the same random seed. Runs without a counterpart are a difference.
+fn compare_groups(first: &FoundGroup, second: &FoundGroup) -> anyhow::Result<Status> {
+    let by_seed = |found: &FoundGroup| -> anyhow::Result<BTreeMap<u64, Run>> {
+        let runs = found.runs.iter().map(|path| {
+            let run = Run::open(path)?;
+            Ok((run.manifest().seed, run))
+        });
+        runs.collect()
+    };
+    let (mut first, mut second) = (by_seed(first)?, by_seed(second)?);
+    let mut status = Status::Done;
+    for seed in first
+        .keys()
+        .chain(second.keys())
+        .copied()
+        .collect::<BTreeSet<u64>>()
+    {
+        match (first.remove(&seed), second.remove(&seed)) {
+            (Some(first), Some(second)) => {
+                writeln!(std::io::stdout(), "seed {seed}")?;
+                status = status.or(compare(&first, &second)?);
+            }
+            (only_first, _) => {
+                let which = if only_first.is_some() { "first" } else { "second" };
+                writeln!(
+                    std::io::stdout(),
+                    "seed {seed}: only the {which} group has this run"
+                )?;
+                status = Status::Failed;
+            }
+        }
+    }
+    Ok(status)
 }
 
 fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {

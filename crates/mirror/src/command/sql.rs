@@ -1,16 +1,13 @@
 //! `mirror sql`: queries the tables of runs.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
-use mirror_runs::runs_of_group;
 use mirror_sql::Engine;
 
 use super::{Misuse, RunsDir, Status, place};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlArguments {
-    /// Runs, then one SQL query. A run is an id or the start of one, `last`, a path, or the name of a group
+    /// Runs, then one SQL query. A run is an id or the start of one, `last`, a path, or a group
     #[arg(required = true, num_args = 2.., value_names = ["RUN", "SQL"])]
     words: Vec<String>,
     /// Format of the result
@@ -49,15 +46,7 @@ pub(super) fn sql(arguments: &SqlArguments) -> anyhow::Result<Status> {
         .split_last()
         .expect("clap requires at least two words");
     let runs_dir = &arguments.runs_dir.runs_dir;
-    let mut runs: Vec<PathBuf> = Vec::new();
-    for wanted in wanted {
-        let of_group = runs_of_group(runs_dir, wanted)?;
-        if of_group.is_empty() {
-            runs.push(place::run(runs_dir, wanted)?);
-        } else {
-            runs.extend(of_group.into_iter().map(|listed| listed.path));
-        }
-    }
+    let runs = place::runs(runs_dir, wanted)?;
     let engine = Engine::find()?;
     let format = arguments.format.into();
     match engine

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use mirror_analysis::Report;
 use mirror_runs::expectations::Checked;
-use mirror_runs::{Ended, Group, Layout};
+use mirror_runs::{Ended, FoundGroup, Group, Layout};
 use mirror_spec::Over;
 
 use super::super::{Status, report, terminal};
@@ -35,7 +35,7 @@ impl RunContext<'_> {
             let outcome = self.run_one(&replica, Some(&group.id), |expected| expected.over == Over::Run)?;
             worst = worst.or(outcome.status());
             if !arguments.json {
-                terminal::unless_closed(outcome.print(arguments))?;
+                terminal::unless_closed(outcome.print_line())?;
             }
             let interrupted = outcome.finished.manifest.state == Ended::Interrupted.into();
             runs.push(outcome);
@@ -58,11 +58,17 @@ impl RunContext<'_> {
         if !expectations::all_held(&checked) {
             worst = worst.or(Status::Unexpected);
         }
-        let report = report::write_group(&group, &layout, runs_dir)?;
+        let found = FoundGroup {
+            group: group.clone(),
+            layout: layout.clone(),
+            runs: folders,
+        };
+        let report = report::of_group(&found)?;
+        report.write(&layout)?;
         let printed = if arguments.json {
             print_json(&group, &layout, &checked, &runs)
         } else {
-            print(&report, &layout, &checked)
+            print(&report, &layout, &checked, terminal::width(arguments.wide))
         };
         terminal::unless_closed(printed)?;
         Ok(worst)
@@ -88,7 +94,10 @@ fn print_json(
     Ok(())
 }
 
-fn print(report: &Report, layout: &Layout, checked: &[Checked]) -> anyhow::Result<()> {
+fn print(report: &Report, layout: &Layout, checked: &[Checked], width: usize) -> anyhow::Result<()> {
+    if let Some(groups) = report.groups_for_terminal(width) {
+        writeln!(std::io::stdout(), "\n{groups}\n")?;
+    }
     report::print_sentences(report)?;
     expectations::print(checked)?;
     let mut out = std::io::stdout().lock();

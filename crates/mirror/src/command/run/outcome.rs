@@ -46,27 +46,40 @@ impl RunOutcome {
         })
     }
 
-    /// Prints the outcome.
-    pub(super) fn print(&self, arguments: &RunArguments) -> anyhow::Result<()> {
+    /// Prints the outcome of a replicate in one line, and below it the reason of a failure and the expectations that did
+    /// not hold.
+    pub(super) fn print_line(&self) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let manifest = &self.finished.manifest;
+        let totals = &self.summary.totals;
+        let success = totals.success_rate().unwrap_or(0.0) * 100.0;
+        let reward = totals
+            .mean_reward
+            .map_or_else(String::new, |reward| format!(", mean reward {reward:.3}"));
+        writeln!(
+            out,
+            "seed {}: {} steps, {} events, {success:.1}% of calls successful{reward}  {}",
+            manifest.seed, totals.steps, totals.events, manifest.id
+        )?;
+        drop(out);
+        self.print_problems();
+        let broken: Vec<Checked> = self
+            .expectations
+            .iter()
+            .filter(|one| !one.decision.held())
+            .cloned()
+            .collect();
+        Ok(expectations::print(&broken)?)
+    }
+
+    /// Prints the reason of a failure, or the faults that never fired.
+    fn print_problems(&self) {
         let Finished {
             manifest,
             reason,
             unreached_fault_steps,
             ..
         } = &self.finished;
-        let mut out = std::io::stdout().lock();
-        if arguments.json {
-            serde_json::to_writer_pretty(&mut out, &self.json())?;
-            writeln!(out)?;
-            return Ok(());
-        }
-        writeln!(out, "{}", self.summary.table(terminal::width(arguments.wide)))?;
-        let totals = &self.summary.totals;
-        let rate = totals
-            .step_rate()
-            .map(|rate| format!(", {rate:.0} steps a second"))
-            .unwrap_or_default();
-        writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
         if let Some(reason) = reason {
             let word = if manifest.state == Ended::Interrupted.into() {
                 "was interrupted"
@@ -81,7 +94,25 @@ impl RunOutcome {
                 );
             }
         }
+    }
+
+    /// Prints the outcome.
+    pub(super) fn print(&self, arguments: &RunArguments) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            serde_json::to_writer_pretty(&mut out, &self.json())?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        writeln!(out, "{}", self.summary.table(terminal::width(arguments.wide)))?;
+        let totals = &self.summary.totals;
+        let rate = totals
+            .step_rate()
+            .map(|rate| format!(", {rate:.0} steps a second"))
+            .unwrap_or_default();
+        writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
         drop(out);
+        self.print_problems();
         report::print_sentences(&self.report)?;
         expectations::print(&self.expectations)?;
         let mut out = std::io::stdout().lock();
