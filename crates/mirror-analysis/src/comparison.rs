@@ -165,6 +165,15 @@ pub struct GroupPay {
     pub difference: Option<Difference>,
 }
 
+impl GroupPay {
+    /// Returns whether another group of the kind among `all` is compared with this one.
+    pub fn is_control(&self, all: &[Self]) -> bool {
+        let others = all.iter().filter(|other| other.kind == self.kind);
+        let mut controls = others.filter_map(|other| other.difference.as_ref());
+        controls.any(|difference| difference.control == self.label)
+    }
+}
+
 /// Values of one group by run. A run without the group, or in which it has no value, is left out.
 #[derive(Default)]
 struct Values {

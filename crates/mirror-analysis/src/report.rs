@@ -23,6 +23,7 @@ use facts::{Fact, Tile};
 mod facts;
 mod group;
 mod library;
+mod limits;
 mod page;
 mod pictures;
 
@@ -55,6 +56,8 @@ pub struct Report {
     completions: Vec<Exchange>,
     /// Properties of the run.
     facts: Vec<Fact>,
+    /// What was not tested.
+    not_tested: Vec<String>,
     /// The command that repeats the run.
     repeat: String,
     /// Incidents on the time axes of the plots.
@@ -119,13 +122,15 @@ impl Report {
         for plot in PLOTS {
             plots.push(plot.name(), plot.title(), plot.explain(), plot.build(data));
         }
+        let groups = compare(&[(data, summary)]);
         Self {
             title: data.manifest.experiment.clone(),
             id: data.manifest.id.clone(),
             subject: Subject::Run,
             state: Some(state(data.state)),
             sentences: sentences::of_run(data, summary),
-            groups: compare(&[(data, summary)]),
+            not_tested: limits::limits(&[data], &groups),
+            groups,
             totals: facts::tiles(summary),
             expectations: data.expectations.clone(),
             tables: TABLES.iter().filter_map(|build| build(data, summary)).collect(),

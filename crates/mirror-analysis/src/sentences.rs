@@ -44,11 +44,16 @@ impl SentenceKind {
 impl Sentence {
     /// Returns the parts of the sentence, each with whether it is a name between backticks.
     pub fn parts(&self) -> impl Iterator<Item = (bool, &str)> {
-        let parts = self.text.split('`').enumerate();
-        parts
-            .map(|(number, part)| (number % 2 == 1, part))
-            .filter(|(_, part)| !part.is_empty())
+        parts(&self.text)
     }
+}
+
+/// Returns the parts of a text, each with whether it is a name between backticks.
+pub(crate) fn parts(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    let parts = text.split('`').enumerate();
+    parts
+        .map(|(number, part)| (number % 2 == 1, part))
+        .filter(|(_, part)| !part.is_empty())
 }
 
 pub(crate) fn answer(text: String) -> Sentence {

@@ -127,6 +127,11 @@ impl Epochs {
         "validator_emission",
     ];
 
+    /// Returns whether there was no epoch.
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty()
+    }
+
     fn note_block(&mut self, epoch: u64, block: u64) {
         let now = (epoch, block);
         let (first, last) = self.ends.unwrap_or((now, now));

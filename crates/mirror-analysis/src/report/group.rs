@@ -1,5 +1,6 @@
 //! The report of a group: its runs, and statistics over their random seeds.
 
+use super::limits::limits;
 use super::{Plots, Report, Subject, facts, state};
 use crate::comparison::compare;
 use crate::group::GroupData;
@@ -40,6 +41,7 @@ pub(super) fn report(group: &GroupData) -> Report {
             .into_iter()
             .chain([table_of_runs(group)])
             .collect(),
+        not_tested: limits(&data, &compared),
         groups: compared,
         plots: plots.drawn,
         not_drawn: plots.not_drawn,

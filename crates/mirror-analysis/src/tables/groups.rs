@@ -143,16 +143,9 @@ fn row(group: &GroupPay, all: &[GroupPay]) -> Row {
         }),
         match difference {
             Some(difference) => Cell::text(difference.verdict.name()),
-            None if is_control(group, all) => Cell::text("control"),
+            None if group.is_control(all) => Cell::text("control"),
             None => Cell::Empty,
         },
     ];
     Row { uid: None, cells }
-}
-
-/// Returns whether another group of the kind is compared with this one.
-fn is_control(group: &GroupPay, all: &[GroupPay]) -> bool {
-    let others = all.iter().filter(|other| other.kind == group.kind);
-    let mut controls = others.filter_map(|other| other.difference.as_ref());
-    controls.any(|difference| difference.control == group.label)
 }
