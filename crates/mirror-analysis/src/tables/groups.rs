@@ -97,7 +97,7 @@ fn row(group: &GroupPay) -> Row {
         number.map_or(Cell::Empty, |number| Cell::number(number, show(number)))
     };
     let difference = group.difference.as_ref();
-    let relative = difference.and_then(|difference| difference.relative());
+    let relative = difference.and_then(super::super::comparison::Difference::relative);
     let cells = vec![
         Cell::text(&*group.label),
         Cell::text(group.kind.name()),
