@@ -49,12 +49,12 @@ pub(super) fn leaderboard(
         ),
     };
     let row = |(_, counted): (u64, &Counted<Text>)| {
-        let Text { text, rewards, .. } = &counted.item;
+        let Text { content, rewards, .. } = &counted.item;
         let reward = rewards.mean();
         Row {
             uid: None,
             cells: vec![
-                Cell::text(&**text),
+                Cell::text(&**content),
                 Cell::number(counted.count as f64, count(counted.count)),
                 reward.map_or(Cell::Empty, |reward| Cell::number(reward, value(reward))),
             ],
