@@ -50,12 +50,12 @@ impl Measure {
         match self {
             Self::Emission => Some(
                 earned()
-                    .and_then(|earned| earned.incentive_per_epoch())
+                    .and_then(super::collect::epochs::Earned::incentive_per_epoch)
                     .unwrap_or(0.0),
             ),
             Self::Weight => Some(row.weight.unwrap_or(0.0)),
             Self::Reward => row.mean_reward,
-            Self::Yield => earned().and_then(|earned| earned.yield_per_epoch()),
+            Self::Yield => earned().and_then(super::collect::epochs::Earned::yield_per_epoch),
         }
     }
 }
@@ -203,7 +203,7 @@ pub fn compare(runs: &[(&RunData, &Summary)]) -> Vec<GroupPay> {
                 values.push(value);
             }
             let within = data.epochs.uids.get(&row.uid);
-            if let Some(within) = within.and_then(|earned| earned.mean_validator_trust()) {
+            if let Some(within) = within.and_then(super::collect::epochs::Earned::mean_validator_trust) {
                 trust.push(within);
             }
             let control = data

@@ -58,7 +58,7 @@ pub(crate) trait Collect {
 }
 
 /// The numbers of a run that are needed before its forwards are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Extent {
     /// Number of forwards of the experiment.
     pub(crate) forwards: u64,
@@ -68,6 +68,8 @@ pub(crate) struct Extent {
     pub(crate) steps: u64,
     /// Number of iterations in a step. It is 2 for `train`: the question and its answer.
     pub(crate) forwards_per_step: u64,
+    /// Earliest start of a forward of the experiment, in seconds since 1970. `None` if no start is known.
+    pub(crate) first_start: Option<f64>,
 }
 
 impl Extent {
@@ -78,12 +80,14 @@ impl Extent {
             manual: 0,
             steps: 0,
             forwards_per_step: 1,
+            first_start: None,
         };
-        for batch in batches::<EventRow>(run, &["purpose", "step", "forward_index"])? {
+        for batch in batches::<EventRow>(run, &["purpose", "step", "forward_index", "started_at"])? {
             let batch = batch?;
             let purpose: &StringArray = column::<EventRow, _>(&batch, "purpose")?;
             let step: &UInt64Array = column::<EventRow, _>(&batch, "step")?;
             let forward_index: &UInt32Array = column::<EventRow, _>(&batch, "forward_index")?;
+            let started_at: &Float64Array = column::<EventRow, _>(&batch, "started_at")?;
             for row in 0..batch.num_rows() {
                 if purpose.value(row) != QUERY {
                     extent.manual += 1;
@@ -93,9 +97,19 @@ impl Extent {
                 extent.steps = extent.steps.max(step.value(row).saturating_add(1));
                 let iterations = u64::from(forward_index.value(row)) + 1;
                 extent.forwards_per_step = extent.forwards_per_step.max(iterations);
+                if let Some(start) = time_of_row(started_at, row) {
+                    extent.first_start = Some(extent.first_start.map_or(start, |first| first.min(start)));
+                }
             }
         }
         Ok(extent)
+    }
+
+    /// Returns the time from the earliest start of a forward to `at` in seconds; `at` is in seconds since 1970. `None`
+    /// if `at` is earlier or if no start is known.
+    pub(crate) fn seconds_until(&self, at: f64) -> Option<f64> {
+        let seconds = at - self.first_start?;
+        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
     }
 
     /// Returns the number of a forward over all steps, from 0. Forwards of several validators in one iteration of a
@@ -104,6 +118,12 @@ impl Extent {
         step.saturating_mul(self.forwards_per_step)
             .saturating_add(forward_index.into())
     }
+}
+
+/// Returns a time in seconds since 1970. `None` if it is unknown: absent, not finite, or 0 as in a record without it.
+fn time_of_row(times: &Float64Array, row: usize) -> Option<f64> {
+    let time = (!times.is_null(row)).then(|| times.value(row));
+    time.filter(|time| time.is_finite() && *time > 0.0)
 }
 
 /// Passes every forward of the experiment to `take`, in the order of the table `events`.
@@ -407,12 +427,14 @@ impl<'a> Forward<'a> {
 
     /// Start in seconds since 1970. `None` if it is unknown.
     pub(crate) fn started_at(&self) -> Option<f64> {
-        Some(self.events.started_at.value(self.event)).filter(|at| at.is_finite())
+        time_of_row(&self.events.started_at, self.event)
     }
 
     /// Duration in seconds. `None` if it is unknown.
     pub(crate) fn call_time(&self) -> Option<f64> {
-        Some(self.events.call_time.value(self.event)).filter(|seconds| seconds.is_finite())
+        let call_time = &self.events.call_time;
+        let seconds = (!call_time.is_null(self.event)).then(|| call_time.value(self.event));
+        seconds.filter(|seconds| seconds.is_finite())
     }
 
     pub(crate) fn calls(&self) -> impl ExactSizeIterator<Item = Call<'a>> + use<'a> {
@@ -446,12 +468,15 @@ impl<'a> Call<'a> {
 
     /// Latency in seconds. `None` if it is unknown.
     pub(crate) fn latency(&self) -> Option<f64> {
-        Some(f64::from(self.calls.latency.value(self.row))).filter(|seconds| seconds.is_finite())
+        let latency = &self.calls.latency;
+        let seconds = (!latency.is_null(self.row)).then(|| f64::from(latency.value(self.row)));
+        seconds.filter(|seconds| seconds.is_finite())
     }
 
-    /// Size of the completion in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.calls.size.value(self.row)
+    /// Size of the completion in bytes. `None` if it is unknown.
+    pub(crate) fn size(&self) -> Option<u64> {
+        let size = &self.calls.size;
+        (!size.is_null(self.row)).then(|| size.value(self.row))
     }
 
     pub(crate) fn completion(&self) -> &'a str {

@@ -46,7 +46,7 @@ pub(crate) fn quantity(amount: f64) -> String {
     if size == 0.0 {
         return "0".to_owned();
     }
-    if size >= 1000.0 && size < 1e15 {
+    if (1000.0..1e15).contains(&size) {
         let sign = if amount < 0.0 { "−" } else { "" };
         return format!("{sign}{}", count(size.round() as u64));
     }

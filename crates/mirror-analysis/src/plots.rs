@@ -2,34 +2,96 @@
 
 use std::collections::BTreeMap;
 
-use crate::chart::{Axis, Data, Figure, Height, Scale, Trace};
+use crate::chart::{Axis, Color, Data, Figure, Height, Scale, Trace};
+use crate::collect::FIFTHS;
 use crate::collect::calls::UidTally;
+use crate::collect::scores::ScoreTally;
 use crate::moments::Mean;
 use crate::numbers::counted;
 use crate::run_data::RunData;
 use crate::series::{Series, middle};
 
+mod answers_alike;
+mod auc;
 mod average_reward;
+mod average_score;
+mod call_rates;
 mod call_time;
 mod calls_by_uid;
+mod correlation;
+pub(crate) mod dividends_by_label;
+mod dividends_by_validator;
+mod first_of_equals;
+mod gating_loss;
+mod gini_over_time;
+mod gradient_norms;
+mod histograms;
 mod incentive_by_uid;
+mod lines;
+mod message_rates;
 mod outcomes_by_uid;
+mod pairs;
+mod pay_against_calls;
 pub(crate) mod pay_by_label;
+mod points;
+mod rates;
+mod reward_against_cost;
+mod reward_histogram;
+mod reward_histogram_by_fifth;
+mod reward_lines;
 mod rewards_by_uid;
+mod score_histogram;
+mod score_histogram_by_fifth;
+mod scores_by_label;
+mod scores_by_uid;
+mod shared_completions;
+mod smoothed_rewards_by_uid;
+mod smoothed_scores_by_uid;
+mod spring;
+mod throughput;
 mod trust_by_uid;
+pub(crate) mod validator_trust_by_label;
+mod validator_trust_by_validator;
 mod weights_by_uid;
 
 /// All plots, in the order of the report.
 pub const PLOTS: &[&dyn Plot] = &[
     &pay_by_label::PayByLabel,
+    &dividends_by_label::DividendsByLabel,
+    &validator_trust_by_label::ValidatorTrustByLabel,
+    &gating_loss::GatingLoss,
+    &gradient_norms::GradientNorms,
+    &correlation::Correlation,
+    &auc::Auc,
     &rewards_by_uid::RewardsByUid,
+    &smoothed_rewards_by_uid::SmoothedRewardsByUid,
     &average_reward::AverageReward,
+    &reward_histogram::RewardHistogram,
+    &reward_histogram_by_fifth::RewardHistogramByFifth,
+    &reward_lines::RewardLines,
+    &reward_against_cost::RewardAgainstCost,
+    &scores_by_label::ScoresByLabel,
+    &scores_by_uid::ScoresByUid,
+    &smoothed_scores_by_uid::SmoothedScoresByUid,
+    &average_score::AverageScore,
+    &score_histogram::ScoreHistogram,
+    &score_histogram_by_fifth::ScoreHistogramByFifth,
     &calls_by_uid::CallsByUid,
     &outcomes_by_uid::OutcomesByUid,
+    &call_rates::CallRates,
     &call_time::CallTime,
+    &throughput::Throughput,
     &weights_by_uid::WeightsByUid,
     &incentive_by_uid::IncentiveByUid,
+    &gini_over_time::GiniOverTime,
     &trust_by_uid::TrustByUid,
+    &dividends_by_validator::DividendsByValidator,
+    &validator_trust_by_validator::ValidatorTrustByValidator,
+    &pay_against_calls::PayAgainstCalls,
+    &answers_alike::AnswersAlike,
+    &first_of_equals::FirstOfEquals,
+    &shared_completions::SharedCompletions,
+    &message_rates::MessageRates,
 ];
 
 /// A plot of a run.
@@ -57,8 +119,29 @@ impl From<&str> for NothingToDraw {
 /// Reason why there is no data of the chain's epochs.
 const NO_EPOCH: &str = "the run ended before the chain's first epoch";
 
+/// Reason why the validators' trust is not drawn if it is always 1.
+const ALL_WITHIN: &str = "all weights of all validators were within consensus";
+
 /// Reason why there is no data of rewards.
 const NO_REWARD: &str = "no call received a reward";
+
+/// Reason why there is no data of equal completions.
+const NO_EQUALS: &str = "no two uids gave equal completions in the same forward";
+
+/// Reason why a plot over seconds has no data.
+const NO_START: &str = "the start of no event is known";
+
+/// Reason why there is no data of scores.
+const NO_SCORE: &str = "no event has scores of a gating model";
+
+/// Names of the parts of a run.
+const FIFTH_NAMES: [&str; FIFTHS] = [
+    "first fifth",
+    "second fifth",
+    "third fifth",
+    "fourth fifth",
+    "last fifth",
+];
 
 /// Maximum number of cells of a heat map. Columns are merged to stay below it.
 const CELLS: usize = 40_000;
@@ -91,6 +174,18 @@ struct Heat {
 /// Returns the series of every uid that was called or has a weight.
 fn of_tallies(data: &RunData, of: fn(&UidTally) -> &Series<Mean>) -> BTreeMap<u32, &Series<Mean>> {
     data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect()
+}
+
+/// Returns the scores of every uid that has finite scores and that was called, is configured or was in an epoch. A gating
+/// model may have scores for more uids than there are.
+fn scored(data: &RunData) -> BTreeMap<u32, &ScoreTally> {
+    let exists = |uid: &u32| {
+        data.uids.contains_key(uid) || data.neurons.contains_key(uid) || data.epochs.uids.contains_key(uid)
+    };
+    let scored = (0..).zip(&data.scores.uids);
+    scored
+        .filter(|(uid, tally)| exists(uid) && tally.scores.count() > 0)
+        .collect()
 }
 
 /// Draws a heat map with one row per uid and one column per bin of time. Cells without a value are blank.
@@ -131,7 +226,7 @@ fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure
     };
     let trace = Trace::new(
         heat.value,
-        Default::default(),
+        Color::Main,
         Data::Heat {
             x: columns
                 .iter()

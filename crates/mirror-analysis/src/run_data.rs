@@ -83,7 +83,7 @@ impl RunData {
         let mut calls = Calls::new(extent);
         let mut scores = Scores::new(extent);
         let mut agreement = Agreement::new(extent);
-        let mut texts = Texts::new();
+        let mut texts = Texts::new(extent);
         let mut sharing = Sharing::default();
         let mut sample = Sample::default();
         let mut best = BestExchanges::default();

@@ -22,7 +22,7 @@ pub struct Sentence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SentenceKind {
-    /// What the experiment asked: who was paid.
+    /// The answer to the question of the experiment: the pay of its groups.
     Answer,
     /// A fact.
     Plain,

@@ -55,6 +55,18 @@ impl<T: Absorb + Clone + Default> Series<T> {
         (0_u64..).map(|bin| middle(bin, self.width)).zip(&self.bins)
     }
 
+    /// Adds the values of `other`, at the coarser resolution of the two.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        let width = self.width.max(other.width);
+        let mut bins = self.widened(width);
+        let others = other.widened(width);
+        bins.resize(bins.len().max(others.len()), T::default());
+        for (bin, other) in bins.iter_mut().zip(&others) {
+            bin.absorb(other);
+        }
+        (self.width, self.bins) = (width, bins);
+    }
+
     /// Returns the bins merged so that each covers `width` positions, which must be this series' width times a power of
     /// two.
     pub fn widened(&self, width: u64) -> Vec<T> {
@@ -95,6 +107,22 @@ mod tests {
         for (middle, bin) in &bins[..bins.len() - 1] {
             assert_eq!(bin.mean(), Some(*middle));
         }
+    }
+
+    #[test]
+    fn a_series_and_another_are_together_a_series_of_all_values() {
+        let [mut one, mut other, mut all] = [(); 3].map(|()| Series::<Mean>::new(16));
+        for position in 0..40 {
+            let value = position as f64;
+            all.at(position).push(value);
+            // The first series keeps its fine resolution.
+            let part = if position < 10 { &mut one } else { &mut other };
+            part.at(position).push(value);
+        }
+        let mut reversed = other.clone();
+        reversed.absorb(&one);
+        one.absorb(&other);
+        assert_eq!((&one, &reversed), (&all, &all));
     }
 
     #[test]

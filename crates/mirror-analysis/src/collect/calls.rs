@@ -115,8 +115,8 @@ impl Collect for Calls {
             if let Some(latency) = call.latency() {
                 tally.call_time.push(latency);
             }
-            if call.is_success() {
-                tally.sizes.push(call.size() as f64);
+            if let Some(size) = call.size().filter(|_| call.is_success()) {
+                tally.sizes.push(size as f64);
             }
             match call.reward() {
                 None => {}

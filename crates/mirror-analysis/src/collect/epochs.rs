@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow_array::{Float32Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow_array::{Array, Float32Array, RecordBatch, UInt32Array, UInt64Array};
 use mirror_runs::tables::EpochRow;
 
 use crate::columns::column;
@@ -181,11 +181,15 @@ impl Epochs {
                 earned.dividends_per_stake.at(epoch).push(for_dividends / staked);
                 earned.stake_yield += for_dividends / staked;
             }
-            earned.trust_over_time.at(epoch).push(f64::from(trust.value(row)));
-            let within = f64::from(validator_trust.value(row));
-            earned.validator_trust_over_time.at(epoch).push(within);
-            let agreed = f64::from(consensus.value(row));
-            earned.consensus_over_time.at(epoch).push(agreed);
+            // A column is null in every row if the run is of a version that did not record it.
+            let push = |series: &mut Series<Mean>, column: &Float32Array| {
+                if !column.is_null(row) {
+                    series.at(epoch).push(f64::from(column.value(row)));
+                }
+            };
+            push(&mut earned.trust_over_time, trust);
+            push(&mut earned.validator_trust_over_time, validator_trust);
+            push(&mut earned.consensus_over_time, consensus);
             let incentive = f64::from(incentive.value(row));
             let dividends = f64::from(dividends.value(row));
             // A uid that earns only dividends is a validator, so an incentive of 0 does not count as one of a miner.

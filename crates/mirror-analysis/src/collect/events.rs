@@ -28,7 +28,7 @@ pub struct Events {
     pub call_time: Series<Range>,
     /// Number of forwards that started in each second since the start of the first.
     pub started: Series<Count>,
-    first_start: f64,
+    extent: Extent,
     last_end: f64,
 }
 
@@ -44,7 +44,7 @@ impl Events {
             validators: BTreeSet::new(),
             call_time: Series::new(POINTS),
             started: Series::new(POINTS),
-            first_start: f64::INFINITY,
+            extent,
             last_end: f64::NEG_INFINITY,
         }
     }
@@ -58,8 +58,7 @@ impl Events {
     /// Returns the time from the start of the first forward to `at` in seconds; `at` is in seconds since 1970. `None`
     /// if `at` is earlier or if there was no forward.
     pub fn seconds_until(&self, at: f64) -> Option<f64> {
-        let seconds = at - self.first_start;
-        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+        self.extent.seconds_until(at)
     }
 }
 
@@ -78,7 +77,6 @@ impl Collect for Events {
             self.call_time.at(forward.step()).push(seconds);
         }
         if let Some(start) = forward.started_at() {
-            self.first_start = self.first_start.min(start);
             self.last_end = self.last_end.max(start + forward.call_time().unwrap_or(0.0));
             let since = self.seconds_until(start).unwrap_or(0.0);
             self.started.at(since as u64).push();

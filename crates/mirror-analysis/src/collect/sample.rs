@@ -45,7 +45,7 @@ pub struct SampledForward {
 impl SampledForward {
     fn of(forward: &Forward<'_>) -> Self {
         let best = forward.best_uid();
-        let succeeded = || forward.calls().filter(|call| call.is_success());
+        let succeeded = || forward.calls().filter(super::super::forwards::Call::is_success);
         Self {
             validator: forward.validator().to_owned(),
             step: forward.step(),

@@ -1,4 +1,4 @@
-//! Which uids give the same completions in the same forward, and which of them is first.
+//! Pairs of uids that give the same completions in the same forward, and the faster uid of each pair.
 
 use super::frequent::key;
 use crate::forwards::{Collect, Forward};
@@ -20,7 +20,7 @@ pub(crate) struct Sharing {
     answers: Vec<(u32, u64, f64)>,
 }
 
-/// What two uids did in the same forwards. The fields of a pair belong to the first uid.
+/// Counts of the forwards of two uids. The fields of a pair belong to the first uid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pair {
     /// Number of forwards in which both succeeded.
@@ -57,7 +57,7 @@ impl Collect for Sharing {
     fn add(&mut self, forward: &Forward<'_>) {
         let mut answers = std::mem::take(&mut self.answers);
         answers.clear();
-        for call in forward.calls().filter(|call| call.is_success()) {
+        for call in forward.calls().filter(super::super::forwards::Call::is_success) {
             let uid = call.uid() as usize;
             if uid >= MAX_UIDS || answers.len() == MAX_ANSWERS {
                 self.incomplete = true;

@@ -1,7 +1,7 @@
 //! The most frequent prompts and completions, and the most frequent completions of each uid.
 
 use super::frequent::{Frequent, key};
-use crate::forwards::{Collect, Forward};
+use crate::forwards::{Collect, Extent, Forward};
 use crate::moments::{Count, Moments};
 use crate::numbers::shortened;
 use crate::series::Series;
@@ -22,7 +22,7 @@ const LONGEST: usize = 200;
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     /// The text, shortened. `None` for a text that occurred once, after rare texts have been dropped.
-    pub(crate) text: Option<String>,
+    pub(crate) content: Option<String>,
     /// Finite rewards of the calls with this text: those of the completion, or of all answers to the prompt.
     pub(crate) rewards: Moments,
     /// Number of occurrences by second since the first forward of the run, from the second occurrence on.
@@ -34,7 +34,7 @@ pub(crate) struct Text {
 impl Text {
     fn new() -> Self {
         Self {
-            text: None,
+            content: None,
             rewards: Moments::default(),
             over_time: None,
             first: None,
@@ -67,8 +67,8 @@ fn count<'a>(
     let keeps_all = texts.missed() == 0;
     let counted = texts.count(key, position, Text::new);
     let item = &mut counted.item;
-    if item.text.is_none() && (keeps_all || counted.count > 1) {
-        item.text = Some(shortened(text, LONGEST));
+    if item.content.is_none() && (keeps_all || counted.count > 1) {
+        item.content = Some(shortened(text, LONGEST));
     }
     if let Some(since) = since {
         if counted.count == 1 {
@@ -88,16 +88,16 @@ pub(crate) struct Texts {
     pub(crate) completions: Frequent<Text>,
     /// Successful completions by uid, from 0.
     pub(crate) by_uid: Vec<Frequent<()>>,
-    first_start: Option<f64>,
+    extent: Extent,
 }
 
 impl Texts {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(extent: Extent) -> Self {
         Self {
             prompts: Frequent::new(TEXTS),
             completions: Frequent::new(TEXTS),
             by_uid: Vec::new(),
-            first_start: None,
+            extent,
         }
     }
 }
@@ -105,11 +105,10 @@ impl Texts {
 impl Collect for Texts {
     fn add(&mut self, forward: &Forward<'_>) {
         let position = forward.position();
-        let start = forward.started_at();
-        self.first_start = self.first_start.or(start);
-        let since = start
-            .zip(self.first_start)
-            .map(|(at, first)| (at - first).max(0.0) as u64);
+        let since = forward
+            .started_at()
+            .and_then(|at| self.extent.seconds_until(at))
+            .map(|seconds| seconds as u64);
         let message = forward.message();
         let prompt = count(&mut self.prompts, key(message), position, message, since);
         for call in forward.calls() {

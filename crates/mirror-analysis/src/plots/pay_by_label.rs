@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mirror_runs::NeuronKind;
 
-use super::{NO_EPOCH, NothingToDraw, Plot};
+use super::{NO_EPOCH, NothingToDraw, Plot, merged_note};
 use crate::chart::{Axis, Color, Figure, Scale, Trace};
 use crate::collect::epochs::Earned;
 use crate::comparison::labels;
@@ -12,7 +12,7 @@ use crate::inference::half_width;
 use crate::moments::{Mean, Moments};
 use crate::numbers::counted;
 use crate::run_data::RunData;
-use crate::series::Series;
+use crate::series::{Series, middle};
 
 pub(super) struct PayByLabel;
 
@@ -38,19 +38,25 @@ impl Plot for PayByLabel {
 pub(crate) struct ByEpoch {
     /// Title of the vertical axis.
     pub(crate) title: &'static str,
+    /// Scale of the vertical axis.
+    pub(crate) scale: Scale,
     pub(crate) kind: NeuronKind,
     pub(crate) of: fn(&Earned) -> &Series<Mean>,
+    /// Reason why the quantity is not drawn if it is always 1. `None` if it is drawn even then.
+    pub(crate) always_one: Option<&'static str>,
 }
 
 /// The pay of miners.
 pub(crate) const PAY: ByEpoch = ByEpoch {
     title: "TAO per epoch and miner",
+    scale: Scale::Linear,
     kind: NeuronKind::Miner,
     of: |earned| &earned.emission_over_time,
+    always_one: None,
 };
 
-/// Returns the mean of the quantity over the uids of each label, by the middle of a bin of epochs.
-fn by_label<'a>(data: &'a RunData, quantity: &ByEpoch) -> BTreeMap<&'a str, BTreeMap<u64, Mean>> {
+/// Returns the mean of the quantity over the uids of each label, by the number of a bin of `width` epochs.
+fn by_label<'a>(data: &'a RunData, quantity: &ByEpoch, width: u64) -> BTreeMap<&'a str, BTreeMap<u64, Mean>> {
     let mut labels: BTreeMap<&str, BTreeMap<u64, Mean>> = BTreeMap::new();
     for (uid, earned) in &data.epochs.uids {
         let (kind, label) = data.label(*uid);
@@ -58,9 +64,9 @@ fn by_label<'a>(data: &'a RunData, quantity: &ByEpoch) -> BTreeMap<&'a str, BTre
             continue;
         }
         let of_label = labels.entry(label).or_default();
-        for (epoch, bin) in (quantity.of)(earned).bins() {
-            if let Some(mean) = bin.mean() {
-                of_label.entry(epoch as u64).or_default().push(mean);
+        for (bin, epochs) in (0..).zip((quantity.of)(earned).widened(width)) {
+            if let Some(mean) = epochs.mean() {
+                of_label.entry(bin).or_default().push(mean);
             }
         }
     }
@@ -69,44 +75,68 @@ fn by_label<'a>(data: &'a RunData, quantity: &ByEpoch) -> BTreeMap<&'a str, BTre
 
 /// Draws the quantity over one run, or over the runs of a group with the 95% confidence interval over the random seeds.
 pub(crate) fn over_runs(runs: &[&RunData], quantity: &ByEpoch) -> Result<Figure, NothingToDraw> {
-    let by_run: Vec<_> = runs.iter().map(|data| by_label(data, quantity)).collect();
-    if by_run.iter().all(BTreeMap::is_empty) {
+    let earned = runs.iter().flat_map(|data| data.epochs.uids.values());
+    let Some(width) = earned.map(|earned| (quantity.of)(earned).width()).max() else {
         return Err(NO_EPOCH.into());
+    };
+    let by_run: Vec<_> = runs.iter().map(|data| by_label(data, quantity, width)).collect();
+    let mut means = by_run
+        .iter()
+        .flat_map(BTreeMap::values)
+        .flat_map(BTreeMap::values);
+    if means.all(|mean| mean.mean().is_none()) {
+        return Err(match quantity.kind {
+            NeuronKind::Miner => "no miner was in an epoch of the chain".into(),
+            NeuronKind::Validator => "no validator was in an epoch of the chain".into(),
+        });
+    }
+    let mut means = by_run
+        .iter()
+        .flat_map(BTreeMap::values)
+        .flat_map(BTreeMap::values);
+    if let Some(why) = quantity.always_one
+        && means.all(|mean| mean.mean() == Some(1.0))
+    {
+        return Err(why.into());
     }
     let labels = labels(runs, quantity.kind);
     let mut traces = Vec::new();
     for (number, label) in labels.iter().enumerate() {
-        let mut epochs: BTreeMap<u64, Moments> = BTreeMap::new();
+        let mut bins: BTreeMap<u64, Moments> = BTreeMap::new();
         for means in by_run.iter().filter_map(|labels| labels.get(label)) {
-            for (epoch, mean) in means {
+            for (bin, mean) in means {
                 if let Some(mean) = mean.mean() {
-                    epochs.entry(*epoch).or_default().push(mean);
+                    bins.entry(*bin).or_default().push(mean);
                 }
             }
         }
+        if bins.is_empty() {
+            continue;
+        }
         let color = Color::Series(number);
         if runs.len() > 1 {
-            let bounds = epochs.iter().filter_map(|(epoch, moments)| {
+            let bounds = bins.iter().filter_map(|(bin, moments)| {
                 let (mean, half) = (moments.mean()?, half_width(moments).unwrap_or(0.0));
-                Some((*epoch as f64, (mean - half, mean + half)))
+                Some((middle(*bin, width), (mean - half, mean + half)))
             });
             traces.push(Trace::band(*label, color, bounds));
         }
-        let means = epochs
+        let means = bins
             .iter()
-            .filter_map(|(epoch, moments)| Some((*epoch as f64, moments.mean()?)));
+            .filter_map(|(bin, moments)| Some((middle(*bin, width), moments.mean()?)));
         traces.push(Trace::line(*label, color, means));
     }
-    let seeds = match runs.len() {
-        1 => String::new(),
+    let merged = merged_note(width, "epoch");
+    let note = match runs.len() {
+        1 => merged,
         runs => format!(
-            "The line is the mean over {}, the band its 95% confidence interval.",
+            "The line is the mean over {}, the band its 95% confidence interval. {merged}",
             counted(runs as u64, "seed", "seeds")
         ),
     };
     Ok(Figure {
         x: Axis::new("epoch", Scale::Epoch),
-        y: Axis::linear(quantity.title),
+        y: Axis::new(quantity.title, quantity.scale),
         traces,
         alternative: format!(
             "Lines of {} for {}: {}.",
@@ -114,7 +144,7 @@ pub(crate) fn over_runs(runs: &[&RunData], quantity: &ByEpoch) -> Result<Figure,
             counted(labels.len() as u64, "label", "labels"),
             labels.into_iter().collect::<Vec<_>>().join(", ")
         ),
-        note: seeds,
+        note: note.trim_end().to_owned(),
         ..Figure::default()
     })
 }

@@ -1,32 +1,27 @@
 //! The report of a group: its runs, and statistics over their random seeds.
 
 use super::limits::limits;
-use super::{Plots, Report, Subject, facts, state};
+use super::{Report, Subject, facts, state};
 use crate::comparison::compare;
 use crate::group::GroupData;
 use crate::inference::{gini, nakamoto};
 use crate::numbers::{count, counted, percent, value};
-use crate::plots::pay_by_label::{PAY, over_runs};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence, of_expectations, plain, warning};
 use crate::summary::Summary;
 use crate::tables::{Cell, Column, Kind, Row, Table, column, groups_table};
 
+mod plots;
+
 /// Creates the report of a group.
 pub(super) fn report(group: &GroupData) -> Report {
     let runs: Vec<(&RunData, &Summary)> = group.runs.iter().map(|(data, summary)| (data, summary)).collect();
-    let data: Vec<&RunData> = runs.iter().map(|(data, _)| *data).collect();
     let compared = compare(&runs);
-    let mut plots = Plots::default();
-    plots.push(
-        "pay_by_label",
-        "Pay of miners over time by label",
-        "Mean amount that a miner with the label was paid in an epoch of the chain.",
-        over_runs(&data, &PAY),
-    );
+    let plots = plots::draw(&runs);
     let first = group.runs.first();
     let experiment = first.map(|(data, _)| data.manifest.id.clone());
     let experiment = experiment.map(|id| group.layout.root().with_file_name(id).join("experiment.yml"));
+    let data: Vec<&RunData> = runs.iter().map(|(data, _)| *data).collect();
     let mut sentences = sentences::of_pay(&compared);
     sentences.extend(of_runs(group));
     Report {

@@ -50,11 +50,11 @@ pub(super) fn leaderboard(
     };
     let row = |(_, counted): (u64, &Counted<Text>)| {
         let reward = counted.item.rewards.mean();
-        let text = counted.item.text.as_ref()?;
+        let content = counted.item.content.as_ref()?;
         let row = Row {
             uid: None,
             cells: vec![
-                Cell::text(&**text),
+                Cell::text(&**content),
                 Cell::number(counted.count as f64, count(counted.count)),
                 reward.map_or(Cell::Empty, |reward| Cell::number(reward, value(reward))),
             ],

@@ -127,7 +127,7 @@ fn row(group: &GroupPay, all: &[GroupPay]) -> Row {
         Measure::Emission | Measure::Weight | Measure::Reward => quantity,
     };
     let difference = group.difference.as_ref();
-    let relative = difference.and_then(|difference| difference.relative());
+    let relative = difference.and_then(super::super::comparison::Difference::relative);
     let cells = vec![
         Cell::text(&*group.label),
         Cell::text(group.kind.name()),

@@ -25,6 +25,14 @@ pub(crate) fn recorded(records: &[Record]) -> Recorded {
 }
 
 pub(crate) fn recorded_in(folder: &Path, records: &[Record]) -> Run {
+    let recorder = in_progress(folder, records, Recorder::SEGMENT_BYTES);
+    let path = recorder.layout().root().to_owned();
+    recorder.finish(Ended::Done).unwrap();
+    Run::open(path).unwrap()
+}
+
+/// Records a run that has not ended. Segments of its journal are full at `segment_bytes`.
+pub(crate) fn in_progress(folder: &Path, records: &[Record], segment_bytes: u64) -> Recorder {
     let new = NewRun {
         experiment: "quick start".to_owned(),
         experiment_yml: "seed: 7\nmodel:\n  id: quick start\n".to_owned(),
@@ -37,13 +45,12 @@ pub(crate) fn recorded_in(folder: &Path, records: &[Record]) -> Run {
         versions: [("mirror".to_owned(), "0.1.0".to_owned())].into(),
     };
     let directory = RunDirectory::create(folder, &new).unwrap();
-    let path = directory.layout().root().to_owned();
-    let mut recorder = Recorder::start(directory, Recorder::SEGMENT_BYTES).unwrap();
+    let mut recorder = Recorder::start(directory, segment_bytes).unwrap();
     for batch in records.chunks(256) {
         recorder.append(batch).unwrap();
     }
-    recorder.finish(Ended::Done).unwrap();
-    Run::open(path).unwrap()
+    recorder.sync().unwrap();
+    recorder
 }
 
 /// Returns an event of `validator-0` without calls.
