@@ -100,6 +100,10 @@ pub(crate) fn over_runs(runs: &[&RunData], quantity: &ByEpoch) -> Result<Figure,
         return Err(why.into());
     }
     let labels = labels(runs, quantity.kind);
+    if let (Some(label), 1) = (labels.first(), labels.len()) {
+        let kind = quantity.kind.name();
+        return Err(NothingToDraw(format!("all {kind}s have the label `{label}`")));
+    }
     let mut traces = Vec::new();
     for (number, label) in labels.iter().enumerate() {
         let mut bins: BTreeMap<u64, Moments> = BTreeMap::new();

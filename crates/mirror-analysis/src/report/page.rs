@@ -4,13 +4,14 @@
 //! painted. All text of a run (completions, prompts, logs, the experiment) is escaped by the template.
 
 use askama::Template;
-use mirror_runs::expectations::{Checked, Outcome};
+use mirror_runs::expectations::{self, Checked};
 use serde_json::{Value, json};
 
-use super::{Report, Subject, library};
+use super::{Drawn, Report, Subject, library};
 use crate::chart::plotly;
-use crate::collect::outcome::OUTCOMES;
+use crate::collect::outcome::{OUTCOMES, Outcome};
 use crate::error::AnalysisError;
+use crate::tables::Table;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -21,6 +22,8 @@ struct Page<'a> {
     style: &'static str,
     script: &'static str,
     library: &'a str,
+    /// The outcomes of calls, each with its meaning.
+    outcomes: [Outcome; OUTCOMES.len()],
 }
 
 impl Page<'_> {
@@ -28,9 +31,45 @@ impl Page<'_> {
         self.report.subject == Subject::Run
     }
 
-    /// Returns the outcomes of calls with their meaning.
-    fn outcomes(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        OUTCOMES.iter().map(|outcome| (outcome.name, outcome.about))
+    /// Returns the tables and plots in the order of the page: the groups, the plot that matters most, the uids, then all
+    /// other plots and tables.
+    fn sections(&self) -> Vec<Section<'_>> {
+        let tables = self.report.tables.iter();
+        let (first, others): (Vec<_>, Vec<_>) = tables.partition(|table| FIRST_TABLES.contains(&table.name));
+        let mut first = first.into_iter().map(Section::Table);
+        let mut plots = self.report.plots.iter().map(Section::Plot);
+        let mut sections = Vec::new();
+        sections.extend(first.next());
+        sections.extend(plots.next());
+        sections.extend(first);
+        sections.extend(plots);
+        sections.extend(others.into_iter().map(Section::Table));
+        sections
+    }
+}
+
+/// The tables that precede most plots.
+const FIRST_TABLES: [&str; 3] = ["groups", "uids", "runs"];
+
+/// A section of the page.
+enum Section<'a> {
+    Plot(&'a Drawn),
+    Table(&'a Table),
+}
+
+impl Section<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Plot(plot) => &plot.name,
+            Self::Table(table) => table.name,
+        }
+    }
+
+    fn title(&self) -> &str {
+        match self {
+            Self::Plot(plot) => &plot.title,
+            Self::Table(table) => table.title,
+        }
     }
 }
 
@@ -47,9 +86,9 @@ impl<'a> Expected<'a> {
         Self {
             name: &checked.name,
             outcome: match checked.decision.outcome {
-                Outcome::Held => "held",
-                Outcome::Failed => "failed",
-                Outcome::Erred => "erred",
+                expectations::Outcome::Held => "held",
+                expectations::Outcome::Failed => "failed",
+                expectations::Outcome::Erred => "erred",
             },
             words: checked.decision.in_words(),
             sql: &checked.sql,
@@ -58,7 +97,7 @@ impl<'a> Expected<'a> {
 }
 
 pub(super) fn render(report: &Report) -> Result<String, AnalysisError> {
-    let figure = |plot: &super::Drawn| {
+    let figure = |plot: &Drawn| {
         let chart = plotly::figure(&plot.figure, &report.marks);
         json!({"name": plot.name, "chart": chart})
     };
@@ -69,6 +108,7 @@ pub(super) fn render(report: &Report) -> Result<String, AnalysisError> {
         style: include_str!("../../templates/report.css"),
         script: include_str!("../../templates/report.js"),
         library: library::plotly_js(),
+        outcomes: OUTCOMES,
     };
     Ok(page.render()?)
 }

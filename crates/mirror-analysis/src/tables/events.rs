@@ -7,7 +7,7 @@ use crate::run_data::RunData;
 use crate::summary::Summary;
 
 /// Maximum number of rows.
-const ROWS: usize = 100;
+const ROWS: usize = 500;
 
 /// Maximum number of characters of a text.
 const LONGEST: usize = 160;

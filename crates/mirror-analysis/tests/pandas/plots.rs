@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mirror_analysis::{GroupData, Report, RunData, Summary, plots};
-use mirror_runs::{Group, Neuron, NeuronKind};
+use mirror_runs::{Group, Neuron, NeuronKind, neurons};
 use mirror_test_support::Python;
 use serde_json::{Value, json};
 
@@ -159,8 +159,18 @@ fn epochs_of_a_label_are_merged_alike_if_a_miner_leaves() {
         _ => epoch(number, &[40_000, 20_000]),
     });
     let recorded = recorded(&epochs.collect::<Vec<_>>());
+    let neuron = |uid, label: &str| Neuron {
+        uid,
+        kind: NeuronKind::Miner,
+        role: label.to_owned(),
+        label: label.to_owned(),
+        control: None,
+    };
+    let neurons = [neuron(0, "whole"), neuron(1, "merged"), neuron(2, "merged")];
+    neurons::save(&neurons, recorded.run.layout()).unwrap();
     let report = report_of(&recorded.run);
     let line = &by_name(&report)["pay_by_label"]["traces"][0];
+    assert_eq!(line["name"], "merged");
     let x: Vec<f64> = serde_json::from_value(line["x"].clone()).unwrap();
     let expected: Vec<f64> = (0..=75).map(|bin| f64::from(bin) * 2.0 + 0.5).collect();
     assert_eq!(x, expected);

@@ -56,7 +56,7 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let miners: Vec<Entry> = miners.collect();
     let mut usual = of_family(BehaviourSpec::FAMILY);
     usual.extend(ACCOMPLICES);
-    check_kind("miners", &miners, usual, found);
+    check_kind("miners", &miners, &usual, found);
     let validators = network.validator_groups().items().map(|group| {
         let behaviour = group.behaviour().inner().component();
         let label = group.label().inner();
@@ -65,7 +65,7 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let validators: Vec<Entry> = validators.collect();
     let mut usual = of_family(ValidatorBehaviour::FAMILY);
     usual.insert(VALIDATOR);
-    check_kind("validators", &validators, usual, found);
+    check_kind("validators", &validators, &usual, found);
 }
 
 fn of_family(family: &'static Family) -> BTreeSet<&'static str> {
@@ -73,7 +73,7 @@ fn of_family(family: &'static Family) -> BTreeSet<&'static str> {
 }
 
 /// Checks the entries of one kind of neurons. `usual` are the labels that neurons without one can have.
-fn check_kind(kind: &str, entries: &[Entry], usual: BTreeSet<&str>, found: &mut Vec<Finding>) {
+fn check_kind(kind: &str, entries: &[Entry], usual: &BTreeSet<&str>, found: &mut Vec<Finding>) {
     for (label, place) in entries.iter().filter_map(|entry| entry.label.as_ref()) {
         let length = label.chars().count();
         if length > LONGEST || label.chars().any(char::is_control) {
