@@ -3,6 +3,7 @@
 //! The rules see only the values that passed `check`. A value that is missing there has already been reported, so a
 //! rule that needs it reports nothing. Values are accessed by typed places, so a misspelt path does not compile.
 
+mod columns;
 pub(crate) mod effect;
 mod labels;
 
@@ -13,9 +14,9 @@ use mirror_spec::at::At;
 use mirror_spec::key::{MAX_UID, Property, Whose};
 use mirror_spec::notation::range_text;
 use mirror_spec::{
-    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
-    GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
-    NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
+    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment,
+    ForwardArgs, GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs,
+    MinerGroup, NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
 };
 
 use crate::check::NamedUids;
@@ -47,6 +48,7 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         sample,
         expectations,
         analysis,
+        columns::check,
         network_size,
         topks,
         gating_models,

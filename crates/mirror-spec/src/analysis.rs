@@ -108,8 +108,8 @@ choice! {
 keys! {
     /// Principal components.
     pub struct PrincipalComponents {
-        /// Columns with one number per event, or `embeddings`.
-        columns: Vec<String> [TEXTS] = ["embeddings"],
+        /// The columns, of numbers or of embeddings. A column of lists contributes the mean of its list.
+        columns: Vec<String>,
         /// Number of components, or the share of the variance that they explain, between 0 and 1. If absent: ten, or
         /// fewer if there are fewer.
         n_components: Option<ComponentCount>,
