@@ -8,8 +8,10 @@ use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_event_log::Named;
 use mirror_runs::{Group, Layout, Run, runs_of_group};
+use mirror_spec::Analysis;
 
 use super::{Misuse, RunsDir, Status, place, terminal};
+use crate::text_models::LocalTextModels;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -25,12 +27,12 @@ pub(super) struct ReportArguments {
 pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
     let path = place::run(&arguments.runs_dir.runs_dir, &arguments.run)?;
     if arguments.json {
-        let (report, _) = of_run(&Run::open(path)?)?;
+        let (report, _) = of_run(&Run::open(path)?, None)?;
         let mut out = std::io::stdout().lock();
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
-        write(&path)?;
+        write(&path, None)?;
     }
     Ok(Status::Done)
 }
@@ -50,15 +52,15 @@ pub(super) fn print_sentences(report: &Report) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes the reports of the runs and event logs that an analysis requires. See [`required_runs`].
-pub(super) fn of_required(runs_dir: &Path, base: &Path, requires: &[String]) -> anyhow::Result<Status> {
-    if requires.is_empty() {
+/// Writes the reports of the runs and event logs that an analysis requires, with what it names. See [`required_runs`].
+pub(super) fn of_required(runs_dir: &Path, base: &Path, analysis: &Analysis) -> anyhow::Result<Status> {
+    if analysis.requires.is_empty() {
         bail!(
             "the analysis requires no run: name the id of a query, the id of a run or a path in `analysis.requires`"
         );
     }
-    for run in required_runs(runs_dir, base, requires)? {
-        write(&run)?;
+    for run in required_runs(runs_dir, base, &analysis.requires)? {
+        write(&run, Some(analysis))?;
     }
     Ok(Status::Done)
 }
@@ -138,17 +140,37 @@ pub(super) fn write_group(group: &Group, layout: &Layout, runs_dir: &Path) -> an
     Ok(report)
 }
 
-/// Reads a run and creates its report.
-pub(super) fn of_run(run: &Run) -> anyhow::Result<(Report, Summary)> {
+/// Reads a run and creates its report, with what `analysis` names. If it is `None`, that is the analysis of the run's
+/// own experiment.
+pub(super) fn of_run(run: &Run, analysis: Option<&Analysis>) -> anyhow::Result<(Report, Summary)> {
     let data = RunData::read(run)?;
     let summary = Summary::of(&data);
-    let report = Report::of_run(&data, &summary, run.layout());
+    let mut report = Report::of_run(&data, &summary, run.layout());
+    // The experiment of an imported event log has no sections.
+    let experiment = mirror_config::load(&run.layout().resolved()).ok();
+    let experiment = experiment.map(|loaded| loaded.experiment);
+    let own = experiment
+        .as_ref()
+        .and_then(|experiment| experiment.analysis.as_ref());
+    if let Some(analysis) = analysis.or(own) {
+        let model = experiment
+            .as_ref()
+            .and_then(|experiment| experiment.model.as_ref());
+        let models = LocalTextModels {
+            reward_model: model.map(|model| &model.reward_model),
+            sentence_model: analysis.sentence_model.as_deref(),
+            validator: place::binaries()
+                .map(|binaries| binaries.validator)
+                .map_err(|error| format!("{error:#}")),
+        };
+        report.draw_named(&data, analysis, &models);
+    }
     Ok((report, summary))
 }
 
-fn write(path: &Path) -> anyhow::Result<()> {
+fn write(path: &Path, analysis: Option<&Analysis>) -> anyhow::Result<()> {
     let run = Run::open(path)?;
-    let (report, _) = of_run(&run)?;
+    let (report, _) = of_run(&run, analysis)?;
     report.write(run.layout())?;
     writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
     Ok(())
