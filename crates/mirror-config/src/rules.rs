@@ -14,9 +14,9 @@ use mirror_spec::at::At;
 use mirror_spec::key::{MAX_UID, Property, Whose};
 use mirror_spec::notation::range_text;
 use mirror_spec::{
-    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment,
-    ForwardArgs, GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs,
-    MinerGroup, NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
+    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
+    GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
+    NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
 };
 
 use crate::check::NamedUids;

@@ -28,12 +28,21 @@ fn figure(frame: &Frame<'_>, y: &str, x: &str) -> Result<Figure, String> {
         .iter()
         .flat_map(|y| of_x.iter().map(move |x| Pair { frame, y, x }))
         .collect();
+    // Of several columns with the same feature, those that cannot be paired are left out and noted.
+    let (fitting, unfit): (Vec<_>, Vec<_>) = pairs
+        .iter()
+        .map(|pair| pair.check().map(|()| pair))
+        .partition(Result::is_ok);
+    let left_out: Vec<String> = unfit.into_iter().filter_map(Result::err).collect();
+    if fitting.is_empty() {
+        return Err(left_out.join("; "));
+    }
+    let most = POINTS / fitting.len();
     let mut traces = Vec::new();
     let (mut drawn, mut all) = (0, 0);
-    for (number, pair) in pairs.iter().enumerate() {
-        pair.check()?;
+    for (number, pair) in fitting.into_iter().flatten().enumerate() {
         let points = pair.rows().count();
-        let (trace, kept) = pair.trace(number, points, POINTS / pairs.len());
+        let (trace, kept) = pair.trace(number, points, most);
         drawn += kept;
         all += points;
         traces.push(trace);
@@ -43,6 +52,9 @@ fn figure(frame: &Frame<'_>, y: &str, x: &str) -> Result<Figure, String> {
     }
     let columns: Vec<&NamedColumn<'_, '_>> = of_y.iter().chain(&of_x).collect();
     let mut note = frame.sampled(&columns);
+    for why in left_out {
+        note += &format!("Left out: {why}. ");
+    }
     if drawn < all {
         note += &format!(
             "A random sample of {} of {}.",
