@@ -38,6 +38,9 @@ pub trait TextModels {
     fn embeddings(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String>;
 }
 
+/// Asks a model for a value of each text.
+type Ask<T> = fn(&dyn TextModels, &[String]) -> Result<Vec<T>, String>;
+
 /// The way in which a feature is computed.
 #[derive(Clone, Copy)]
 pub(crate) enum Compute {
@@ -46,9 +49,9 @@ pub(crate) enum Compute {
     /// A word of each text. `None` if the text has none.
     Word(for<'a> fn(&'a str) -> Option<&'a str>),
     /// A number of each text, by a model.
-    ModelNumber(fn(&dyn TextModels, &[String]) -> Result<Vec<f64>, String>),
+    ModelNumber(Ask<f64>),
     /// A vector of each text, by a model.
-    ModelVector(fn(&dyn TextModels, &[String]) -> Result<Vec<Vec<f64>>, String>),
+    ModelVector(Ask<Vec<f64>>),
 }
 
 /// Returns the way in which a feature is computed.

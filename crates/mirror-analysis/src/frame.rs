@@ -304,11 +304,11 @@ impl<'a> Frame<'a> {
         }
         for column in columns {
             if let Some(sample) = column.sample {
-                note += &format!(
+                note.extend([format!(
                     "`{}` was computed for a random sample of {}. ",
                     column.name,
                     counted(sample as u64, "event", "events")
-                );
+                )]);
             }
         }
         note

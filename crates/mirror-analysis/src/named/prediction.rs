@@ -79,12 +79,11 @@ fn fit(frame: &Frame<'_>, target: &str, prediction: &Prediction, spec: &Spec) ->
         }
     }
     let pair = Pair { frame, y: &y, x: &x };
-    let vectors = match &*x.values {
-        Column::Vectors(vectors) => Some(vectors),
-        _ => {
-            pair.check()?;
-            None
-        }
+    let vectors = if let Column::Vectors(vectors) = &*x.values {
+        Some(vectors)
+    } else {
+        pair.check()?;
+        None
     };
     let rows = || {
         pair.all_rows().filter(|row| {
@@ -122,11 +121,11 @@ fn fit(frame: &Frame<'_>, target: &str, prediction: &Prediction, spec: &Spec) ->
         .map_err(|error| error.to_string())?;
     let mut note = frame.sampled(&[&y, &x]);
     if kept.len() < total {
-        note += &format!(
+        note.extend([format!(
             "From a random sample of {} of {}. ",
             count(kept.len() as u64),
             counted(total as u64, "row", "rows")
-        );
+        )]);
     }
     Ok(Fitted {
         evaluation,

@@ -53,14 +53,14 @@ fn figure(frame: &Frame<'_>, y: &str, x: &str) -> Result<Figure, String> {
     let columns: Vec<&NamedColumn<'_, '_>> = of_y.iter().chain(&of_x).collect();
     let mut note = frame.sampled(&columns);
     for why in left_out {
-        note += &format!("Left out: {why}. ");
+        note.extend([format!("Left out: {why}. ")]);
     }
     if drawn < all {
-        note += &format!(
+        note.extend([format!(
             "A random sample of {} of {}.",
             count(drawn as u64),
             counted(all as u64, "point", "points")
-        );
+        )]);
     }
     Ok(Figure {
         x: axis(x, &of_x),

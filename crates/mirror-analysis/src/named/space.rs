@@ -3,7 +3,7 @@
 use mirror_spec::{EmbeddingPlot, Scaler};
 
 use super::in_words;
-use crate::chart::{Data, Figure, Height, Trace};
+use crate::chart::{Color, Data, Figure, Height, Trace};
 use crate::frame::Frame;
 use crate::numbers::counted;
 use crate::plots::NothingToDraw;
@@ -63,11 +63,7 @@ fn figure(frame: &Frame<'_>, plot: &EmbeddingPlot) -> Result<Figure, String> {
     );
     let [x, y, z] = points;
     Ok(Figure {
-        traces: vec![Trace::new(
-            "events",
-            Default::default(),
-            Data::Space { x, y, z, titles },
-        )],
+        traces: vec![Trace::new("events", Color::Main, Data::Space { x, y, z, titles })],
         height: Height(520),
         alternative,
         note: format!("{note}{scaled}").trim_end().to_owned(),

@@ -94,14 +94,11 @@ impl Columns {
         if self.names.iter().any(|known| known == name) {
             return;
         }
-        let help = match missing_feature(name) {
-            Some((column, feature)) => {
-                format!("it is a feature: add `{feature}` to `analysis.create_features` for `{column}`")
-            }
-            None => {
-                let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                suggest(name, &known)
-            }
+        let help = if let Some((column, feature)) = missing_feature(name) {
+            format!("it is a feature: add `{feature}` to `analysis.create_features` for `{column}`")
+        } else {
+            let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            suggest(name, &known)
         };
         let message = format!("no column in `{path}` is called `{}`", brief(name));
         found.push(Finding::error(at, message).with_help(help));
