@@ -148,17 +148,17 @@ fn an_impossible_prediction_is_not_drawn_and_the_reason_is_given() {
         "estimators": {"fit": {"name": "LinearRegression", "args": {"fit_intercept": true}}},
         "predict": {
             "purpose": {"x": "step", "estimator": "fit"},
-            "step_sub": {"x": "step", "estimator": "fit"},
+            "is_question": {"x": "step", "estimator": "fit"},
             "step": {"x": "first_word", "estimator": "fit"},
-            "call_time": {"x": "step_sub", "estimator": "fit"},
+            "call_time": {"x": "is_question", "estimator": "fit"},
         },
     });
     let long = report(&recorded, analysis, &Models);
     for (target, why) in [
         ("purpose", "`purpose` is not a column of numbers"),
         (
-            "step_sub",
-            "all values of `step_sub` are equal, so there is nothing to predict",
+            "is_question",
+            "all values of `is_question` are equal, so there is nothing to predict",
         ),
         ("step", "`first_word` is not a column of numbers"),
     ] {
