@@ -17,6 +17,7 @@ mod kills;
 mod learning;
 mod metagraphs;
 mod models;
+mod named_plots;
 mod network;
 mod questions;
 mod repeats;

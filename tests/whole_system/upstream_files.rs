@@ -15,7 +15,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtur
 
 /// Returns a test environment with upstream's data under its name, and the path of one of its files. `None`, with a
 /// message, if the files are missing.
-fn upstream_file(name: &str) -> Option<(TestEnv, String)> {
+pub(crate) fn upstream_file(name: &str) -> Option<(TestEnv, String)> {
     let Ok(fixtures) = fs::canonicalize(FIXTURES) else {
         assert!(env::var_os("CI").is_none(), "{FIXTURES} is missing");
         println!("skipped: {FIXTURES} does not exist");
@@ -147,13 +147,8 @@ fn is_plausible(successes: usize, trials: usize, rate: f64) -> bool {
     lower > 0.000_5 && upper > 0.000_5
 }
 
-/// `seq_config.yml`: ten steps, in which the gating model learns. A tokenizer of this project replaces the one that the
-/// file names.
-#[test]
-fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
-    let Some((mut env, file)) = upstream_file("seq_config.yml") else {
-        return;
-    };
+/// Provides a tokenizer of this project under the name of the one in `seq_config.yml`.
+pub(crate) fn provide_tokenizer(env: &mut TestEnv) {
     let models = env.path().join("models");
     fs::create_dir_all(models.join("bert-base-cased")).expect("a folder for the tokenizer");
     fs::copy(
@@ -165,6 +160,16 @@ fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
     )
     .expect("a tokenizer");
     env.set("MIRROR_MODELS", models);
+}
+
+/// `seq_config.yml`: ten steps, in which the gating model learns. A tokenizer of this project replaces the one that the
+/// file names.
+#[test]
+fn the_sequential_file_runs_with_a_tokenizer_of_that_name() {
+    let Some((mut env, file)) = upstream_file("seq_config.yml") else {
+        return;
+    };
+    provide_tokenizer(&mut env);
     let run = env.done(&file, &[]);
     is_a_training(&run, 10, 16);
     let events: Vec<EventRow> = rows(&run);

@@ -3,17 +3,20 @@
 //! [`RunData::read`] reads the tables once, in batches, and keeps data whose size is bounded by the number of uids:
 //! counts, means, samples, and series over time that become coarser instead of longer. [`Summary::of`] computes the table
 //! of uids from it. [`Report`] has the results in sentences, every table and every plot of [`plots::PLOTS`], as a page or
-//! as JSON.
+//! as JSON. [`Report::draw_named`] adds the plots and predictions that the user names, of the columns of a sample.
 
 pub mod chart;
 mod collect;
 mod columns;
 pub mod comparison;
 mod error;
+mod features;
 mod forwards;
+mod frame;
 mod group;
 pub mod inference;
 mod moments;
+mod named;
 mod numbers;
 pub mod plots;
 mod report;
@@ -36,6 +39,7 @@ pub use collect::sample::{Sample, SampledForward};
 pub use collect::scores::{ScoreTally, Scores};
 pub use collect::weights::Weights;
 pub use error::AnalysisError;
+pub use features::TextModels;
 pub use group::GroupData;
 pub use moments::{Count, Mean, Moments, Range};
 pub use report::Report;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Layout, State};
+use mirror_spec::Analysis;
 use serde::Serialize;
 
 use crate::chart::Figure;
@@ -12,7 +13,9 @@ use crate::chart::plotly::Mark;
 use crate::collect::exchange::Exchange;
 use crate::comparison::{GroupPay, compare};
 use crate::error::AnalysisError;
+use crate::features::TextModels;
 use crate::group::GroupData;
+use crate::named::{self, PredictionScores};
 use crate::plots::{NothingToDraw, PLOTS};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence};
@@ -52,6 +55,8 @@ pub struct Report {
     plots: Vec<Drawn>,
     /// The plots that would show nothing, each with the reason.
     not_drawn: Vec<NotDrawn>,
+    /// The scores of the predictions that the user names.
+    predictions: Vec<PredictionScores>,
     /// The best completions, best first.
     completions: Vec<Exchange>,
     /// Properties of the run.
@@ -95,13 +100,19 @@ struct NotDrawn {
 
 /// Plots that were drawn, and those that would show nothing.
 #[derive(Default)]
-struct Plots {
+pub(crate) struct Plots {
     drawn: Vec<Drawn>,
     not_drawn: Vec<NotDrawn>,
 }
 
 impl Plots {
-    fn push(&mut self, name: &str, title: &str, explain: &str, built: Result<Figure, NothingToDraw>) {
+    pub(crate) fn push(
+        &mut self,
+        name: &str,
+        title: &str,
+        explain: &str,
+        built: Result<Figure, NothingToDraw>,
+    ) {
         let (name, title) = (name.to_owned(), title.to_owned());
         match built {
             Ok(figure) => self.drawn.push(Drawn {
@@ -136,12 +147,24 @@ impl Report {
             tables: TABLES.iter().filter_map(|build| build(data, summary)).collect(),
             plots: plots.drawn,
             not_drawn: plots.not_drawn,
+            predictions: Vec::new(),
             completions: data.best.clone(),
             facts: facts::facts(data),
             repeat: facts::repeat(&layout.experiment()),
             marks: facts::marks(data),
             experiment: facts::experiment(&layout.experiment()),
         }
+    }
+
+    /// Draws the plots and predictions that `analysis` names, of the run `data` that the report is about. They follow
+    /// the first plot of [`PLOTS`], if it was drawn, and precede all others.
+    pub fn draw_named(&mut self, data: &RunData, analysis: &Analysis, models: &dyn TextModels) {
+        let mut plots = Plots::default();
+        self.predictions = named::draw(data, analysis, models, &mut plots);
+        let is_first = |drawn: &Drawn| PLOTS.first().is_some_and(|plot| plot.name() == drawn.name);
+        let place = usize::from(self.plots.first().is_some_and(is_first));
+        self.plots.splice(place..place, plots.drawn);
+        self.not_drawn.splice(0..0, plots.not_drawn);
     }
 
     /// Creates the report of a group of runs.

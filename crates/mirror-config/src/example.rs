@@ -4,7 +4,13 @@ use mirror_spec::key::{Family, Key, Kind, Need, Variant, Whose};
 use serde_yaml::{Mapping, Value};
 
 /// Arguments of upstream's files that never have an effect, which examples do not contain.
-const WITHOUT_EFFECT: [&str; 4] = ["network", "backward_value", "backward_p0", "backward_p1"];
+const WITHOUT_EFFECT: [&str; 5] = [
+    "network",
+    "backward_value",
+    "backward_p0",
+    "backward_p1",
+    "verbose",
+];
 
 /// Returns the part of an experiment file that contains `component`, a component of `family`, at its place in the file.
 pub fn placed(family: &Family, component: Value) -> Value {
@@ -24,7 +30,14 @@ pub fn placed(family: &Family, component: Value) -> Value {
             map([("network", map([("validators", 2.into()), groups]))])
         }
         "method" => map([("query", map([("method", component)]))]),
-        "estimator" => map([("analysis", map([("estimators", map([("trees", component)]))]))]),
+        "estimator" => {
+            let prediction = map([("x", "call_time".into()), ("estimator", "fit".into())]);
+            let analysis = map([
+                ("estimators", map([("fit", component)])),
+                ("predict", map([("rewards", prediction)])),
+            ]);
+            map([("analysis", analysis)])
+        }
         place => map([("model", map([(place, component)]))]),
     }
 }

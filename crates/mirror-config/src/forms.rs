@@ -233,14 +233,21 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rewrites a list of `create_features` to a map, in which it applies to the column `message`. Renames the outdated key
-/// `compute`.
+/// Rewrites a list of `create_features`, or one feature, to a map, in which it applies to the column `message`. Renames the outdated key
+/// `compute`, and moves the path of its `embedding` to `sentence_model`.
 fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
     if let Some(compute) = analysis.take("compute") {
         findings.push(
             Finding::warning(compute.key_origin, "`analysis.compute` is outdated")
                 .with_help("write `create_features` instead"),
         );
+        let sentence_model = compute.value.items().iter().find_map(|feature| {
+            let path = feature.get("embedding")?.entry("path")?;
+            Some((path.key_origin, path.value.clone()))
+        });
+        if let (Some((origin, path)), None) = (sentence_model, analysis.get("sentence_model")) {
+            analysis.put("sentence_model", origin, path);
+        }
         if analysis.get("create_features").is_none() {
             let names = match &compute.value.content {
                 Content::List(names) => Content::List(names.iter().map(oldest_feature).collect()),
@@ -262,7 +269,7 @@ fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
     let Some(entry) = analysis.entry("create_features") else {
         return;
     };
-    if matches!(entry.value.content, Content::List(_)) {
+    if matches!(entry.value.content, Content::List(_)) || entry.value.as_text().is_some() {
         let (origin, names) = (entry.key_origin, entry.value.clone());
         analysis.put("create_features", origin, map([("message", names)], origin));
     }
@@ -296,6 +303,10 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
             findings.push(Finding::error(single.origin, message).with_help("write a plot as `y: [x]`"));
         }
         for plot in single.entries() {
+            let mut plot = plot.clone();
+            if plot.value.as_text().is_some() {
+                plot.value = Node::new(Content::List(vec![plot.value.clone()]), plot.value.origin);
+            }
             match plots.iter_mut().find(|other| other.key == plot.key) {
                 Some(Entry {
                     value:
@@ -307,7 +318,7 @@ fn plots(analysis: &mut Node, findings: &mut Vec<Finding>) {
                 }) => {
                     columns.extend(plot.value.items().iter().cloned());
                 }
-                _ => plots.push(plot.clone()),
+                _ => plots.push(plot),
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The rules see only the values that passed `check`. A value that is missing there has already been reported, so a
 //! rule that needs it reports nothing. Values are accessed by typed places, so a misspelt path does not compile.
 
+mod columns;
 pub(crate) mod effect;
 mod labels;
 
@@ -47,6 +48,7 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         sample,
         expectations,
         analysis,
+        columns::check,
         network_size,
         topks,
         gating_models,

@@ -96,32 +96,48 @@ fn keys_that_are_never_read_are_warned_of() {
 }
 
 #[test]
-fn planned_keys_of_an_analysis_are_warned_of() {
-    for (key, value) in [
-        ("create_features", "[num_words]"),
-        ("plot", "{rewards: [num_words]}"),
-        ("embedding_plot", "{columns: [a, b, c]}"),
+fn parts_of_an_analysis_without_effect_are_warned_of() {
+    let used = "predict: {rewards: {x: step, estimator: fit}}";
+    for (keys, words) in [
+        (
+            "estimators: {fit: LinearRegression}".to_owned(),
+            ["`analysis.estimators.fit` has no effect", "no prediction uses it"],
+        ),
+        (
+            format!("estimators: {{fit: {{name: GradientBoostingRegressor, args: {{verbose: 1}}}}}}, {used}"),
+            [
+                "`analysis.estimators.fit.args.verbose` has no effect",
+                "nothing is printed",
+            ],
+        ),
+        (
+            "sentence_model: m".to_owned(),
+            [
+                "`analysis.sentence_model` has no effect",
+                "no column has the feature `embeddings`",
+            ],
+        ),
+        (
+            "create_features: [embeddings]".to_owned(),
+            ["cannot be computed", "names no sentence model"],
+        ),
     ] {
-        let added = format!("analysis: {{requires: [my_query], {key}: {value}}}\n");
-        warned(
+        warned(&[], &format!("analysis: {{{keys}}}\n"), &words);
+    }
+    for estimator in [
+        "GradientBoostingRegressor",
+        "RandomForestRegressor",
+        "LinearRegression",
+    ] {
+        silent(
             &[],
-            &added,
-            &[&format!("`analysis.{key}` has no effect"), "planned"],
+            &format!("analysis: {{estimators: {{fit: {estimator}}}, {used}}}\n"),
         );
     }
-    let reported = warnings(
+    silent(
         &[],
-        "analysis: {estimators: {gb: GradientBoostingRegressor}, predict: {reward: {x: num_words, estimator: gb}}}\n",
+        "analysis: {create_features: [num_words, embeddings], sentence_model: m, plot: {rewards: [step]}}\n",
     );
-    for key in [
-        "`analysis.estimators` has no effect",
-        "`analysis.predict` has no effect",
-    ] {
-        assert!(
-            reported.iter().any(|reported| reported.contains(key)),
-            "{reported:#?}"
-        );
-    }
     silent(&[], "analysis: {requires: [my_query]}\n");
     warned(
         &[],

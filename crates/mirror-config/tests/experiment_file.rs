@@ -209,7 +209,8 @@ analysis:
   plot: {{rewards: num_words}}
   estimators: {{trees: {{name: GradientBoostingRegressor, args: {{n_estimators: 10}}}}}}
   predict: {{rewards: {{x: num_words, estimator: trees}}}}
-  embedding_plot: {{scaler: MinMax, columns: [x, y, z]}}
+  embedding_plot: {{scaler: MinMax, columns: [step, num_words, rewards]}}
+  pca: {{columns: [step, num_words], n_components: 2}}
 network:
   hang_timeout: 1.5s
   miners: [{{uids: 0-3, fitness: 0.5, latency: {{p50: 80ms, p99: 2m}}}}, {{uids: 5, behaviour: honest}}]
@@ -321,7 +322,7 @@ analysis:
   plot:
     - rewards: [question_length]
     - scores: [question_length]
-    - rewards: [embeddings]
+    - rewards: embeddings
 store: x
 ";
     let loaded = sound(text);
@@ -334,6 +335,7 @@ store: x
         analysis.create_features["message"],
         [Feature::QuestionLength, Feature::Embeddings]
     );
+    assert_eq!(analysis.sentence_model.as_deref(), Some("p"));
     assert_eq!(analysis.plot["rewards"], ["question_length", "embeddings"]);
     for word in [
         "`model.ckpt`",
@@ -622,6 +624,131 @@ fn sections_that_require_others_are_reported() {
     );
 }
 
+/// Every form in which upstream's files name features and plots.
+#[test]
+fn features_and_plots_have_several_forms() {
+    let analysis = |keys: &str| {
+        sound(&format!("analysis: {{requires: [a.csv], {keys}}}"))
+            .experiment
+            .analysis
+            .unwrap()
+    };
+    for created in [
+        "create_features: num_words",
+        "create_features: [num_words]",
+        "create_features: {message: num_words}",
+        "create_features: {message: [num_words]}",
+        "compute: [num_words]",
+    ] {
+        for plot in [
+            "plot: {rewards: [num_words, step]}",
+            "plot: [{rewards: [num_words, step]}]",
+            "plot: [{rewards: [num_words]}, {rewards: [step]}]",
+            "plot: [{rewards: num_words}, {rewards: step}]",
+        ] {
+            let read = analysis(&format!("{created}, {plot}"));
+            assert_eq!(read.create_features["message"], [Feature::NumWords], "{created}");
+            assert_eq!(read.plot["rewards"], ["num_words", "step"], "{plot}");
+        }
+    }
+    assert_eq!(analysis("plot: {rewards: step}").plot["rewards"], ["step"]);
+}
+
+#[test]
+fn columns_that_do_not_exist_are_reported_with_the_nearest() {
+    for (keys, words) in [
+        (
+            "plot: {rewrads: [step]}",
+            [
+                "no column in `analysis.plot` is called `rewrads`",
+                "did you mean `rewards`?",
+            ],
+        ),
+        (
+            "create_features: [num_words], plot: {rewards: [num_wrods]}",
+            [
+                "no column in `analysis.plot.rewards` is called `num_wrods`",
+                "did you mean `num_words`?",
+            ],
+        ),
+        (
+            "embedding_plot: {columns: [step, blok, call_time]}",
+            [
+                "no column in `analysis.embedding_plot.columns` is called `blok`",
+                "did you mean `block`?",
+            ],
+        ),
+        (
+            "pca: {columns: [step, blok]}",
+            [
+                "no column in `analysis.pca.columns` is called `blok`",
+                "did you mean `block`?",
+            ],
+        ),
+        (
+            "estimators: {e: LinearRegression}, predict: {rewrads: {x: step, estimator: e}}",
+            [
+                "no column in `analysis.predict` is called `rewrads`",
+                "did you mean `rewards`?",
+            ],
+        ),
+        (
+            "estimators: {e: LinearRegression}, predict: {rewards: {x: stp, estimator: e}}",
+            [
+                "no column in `analysis.predict.rewards.x` is called `stp`",
+                "did you mean `step`?",
+            ],
+        ),
+        (
+            "create_features: {mesage: [num_words]}",
+            [
+                "no column in `analysis.create_features` is called `mesage`",
+                "did you mean `message`?",
+            ],
+        ),
+        (
+            "create_features: {rewards: [num_words]}",
+            ["`rewards` has no texts, so it has no features", "`completion`"],
+        ),
+        (
+            "plot: {rewards: [num_words]}",
+            [
+                "called `num_words`",
+                "add `num_words` to `analysis.create_features` for `message`",
+            ],
+        ),
+        (
+            "plot: {rewards: [completion_num_words]}",
+            [
+                "called `completion_num_words`",
+                "add `num_words` to `analysis.create_features` for `completion`",
+            ],
+        ),
+        (
+            "create_features: {all_completions: [embeddings]}",
+            [
+                "`embeddings` need a column with one text per event",
+                "`completion`",
+            ],
+        ),
+        (
+            "pca: {columns: [embeddings]}",
+            [
+                "no column in `analysis.pca.columns` is called `embeddings`",
+                "add `embeddings`",
+            ],
+        ),
+    ] {
+        check(&format!("analysis: {{requires: [a.csv], {keys}}}"), &words);
+    }
+    // Columns of the view, of features and of the prompt exist, also if `ignore_attr` leaves them out of the view.
+    let ignoring = SOUND.replace("  method:", "  ignore_attr: [block]\n  method:");
+    sound(&format!(
+        "{ignoring}analysis: {{create_features: {{completion: [num_words], prompt: [num_words]}}, plot: {{block: \
+         [num_words, completion_num_words, prompt_num_words, prompt, all_uids]}}}}"
+    ));
+}
+
 #[test]
 fn one_error_does_not_cause_others() {
     let text = SOUND
@@ -778,11 +905,10 @@ fn the_columns_of_upstreams_schema_are_read() {
 
 #[test]
 fn aliases_have_the_value_of_their_anchor() {
-    let text =
-        "analysis:\n  requires: [a.csv]\n  plot:\n    rewards: &columns [x, y]\n    scores: *columns\n";
+    let text = "analysis:\n  requires: [a.csv]\n  plot:\n    rewards: &columns [step, block]\n    scores: *columns\n";
     assert_eq!(
         sound(text).experiment.analysis.unwrap().plot["scores"],
-        ["x", "y"]
+        ["step", "block"]
     );
     check(
         "data: {id: d, path: p, sample: &s {n: *s}}",

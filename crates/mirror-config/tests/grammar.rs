@@ -33,15 +33,15 @@ fn allowed(kind: &Kind) -> Value {
             json!(i64::try_from(number).expect("a small number"))
         }
         Kind::Number(range) | Kind::Duration(range) => json!(1.0_f64.clamp(*range.start(), *range.end())),
-        Kind::Text | Kind::Anything => json!("x"),
+        Kind::Text | Kind::Anything => json!("step"),
         Kind::Choice(words) => json!(words[0]),
         Kind::Or(_, kind) => allowed(kind),
         Kind::Either(one, _) => allowed(one),
         Kind::Notation(notation) => json!(notation.example),
         Kind::UidSet(_) => json!(1),
-        Kind::List(Kind::Text) => json!(["x", "y", "z"]),
+        Kind::List(Kind::Text) => json!(["step", "block", "call_time"]),
         Kind::List(kind) | Kind::OneOrMany(kind) => json!([allowed(kind)]),
-        Kind::Map(kind) => json!({ "name": allowed(kind) }),
+        Kind::Map(kind) => json!({ "message": allowed(kind) }),
         Kind::ByUid(kind) => json!({ "1": allowed(kind) }),
         Kind::Table(keys) => required(keys),
         Kind::Forms(forms) => required(forms.forms[0]),
@@ -73,11 +73,11 @@ fn whole() -> Value {
             "neuron": {},
         },
         "data": {"id": "d", "path": "builtin", "sample": {"method": "all"}},
-        "query": {"id": "x", "method": {"name": "train", "args": {"max_iter": 20}}},
+        "query": {"id": "step", "method": {"name": "train", "args": {"max_iter": 20}}},
         "network": {"validators": 2, "hyperparameters": {"alpha_low": 0}, "restart": {}, "miners": [], "validator_groups": []},
         "analysis": {
-            "requires": ["x"],
-            "estimators": {"x": Estimator::FAMILY.variants().map(named).next()},
+            "requires": ["step"],
+            "estimators": {"step": Estimator::FAMILY.variants().map(named).next()},
         },
         "faults": [],
         "expect": [],
@@ -180,8 +180,8 @@ fn inner(kind: &'static Kind, pointer: &str, file: &Value, places: &mut Vec<Plac
             }
         }
         Kind::Map(each) if matches!(each, Kind::Table(_)) => {
-            let file = with(json!({ "name": allowed(each) }));
-            inner(each, &format!("{pointer}/name"), &file, places);
+            let file = with(json!({ "message": allowed(each) }));
+            inner(each, &format!("{pointer}/message"), &file, places);
         }
         _ => {}
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::declare::{choice, family, keys};
-use crate::key::Described;
-use crate::ranges::{RATE, TEXTS};
+use crate::key::{Described, Kind};
+use crate::ranges::TEXTS;
 
 keys! {
     /// The `analysis` section, with upstream's names.
@@ -14,37 +16,73 @@ keys! {
         /// Earlier runs to report on, by id of their query, by id of the run, or by path, and event logs, by a path or
         /// pattern relative to this file.
         requires: Vec<String> [TEXTS] = [],
-        /// Features to compute, by column. A plain list applies to `message`. Planned: no effect yet.
+        /// Features to compute, by column of texts. A plain list applies to `message`. A feature of `message` becomes a
+        /// column with its name, and one of another column is called `{column}_{feature}`.
         create_features: BTreeMap<String, Vec<Feature>> [Map(&OneOrMany(&Feature::KIND))] = {},
-        /// Scatter plots: for each y column, the x columns. Planned: no effect yet.
+        /// Sentence model of the feature `embeddings`: a folder, or the name of a model on this machine.
+        sentence_model: Option<String>,
+        /// Scatter plots: for each y column, the x columns.
         plot: BTreeMap<String, Vec<String>> [Map(&TEXTS)] = {},
-        /// Three columns as a scatter plot in space. Planned: no effect yet.
+        /// Three columns as a scatter plot in space.
         embedding_plot: Option<EmbeddingPlot>,
-        /// Regressors by name. Planned: no effect yet.
+        /// Principal components of columns or of the embeddings. If absent: those of the embeddings, if there are any.
+        pca: Option<PrincipalComponents>,
+        /// Regressors by name.
         estimators: BTreeMap<String, Estimator> = {},
-        /// Predictions by target: the feature and the estimator. Planned: no effect yet.
+        /// Predictions by target: the feature and the estimator.
         predict: BTreeMap<String, Prediction> = {},
     }
 }
 
+/// Columns of the view of the events, of which an analysis makes plots and predictions, in the order of the view.
+pub const EVENT_COLUMNS: [&str; 14] = [
+    "completion",
+    "message",
+    "uids",
+    "rewards",
+    "scores",
+    "all_uids",
+    "all_completions",
+    "block",
+    "is_question",
+    "call_time",
+    "step",
+    "step_sub",
+    "validator",
+    "purpose",
+];
+
+/// Another name of the column `message` in an analysis.
+pub const PROMPT: &str = "prompt";
+
+/// The columns that have features: those of [`EVENT_COLUMNS`] that contain texts, and [`PROMPT`].
+pub const TEXT_COLUMNS: [&str; 6] = [
+    "message",
+    PROMPT,
+    "completion",
+    "all_completions",
+    "validator",
+    "purpose",
+];
+
 choice! {
     /// A feature of a text.
     pub enum Feature {
-        /// Number of characters of the question.
+        /// Number of characters, which are Unicode scalar values.
         QuestionLength = "question_length",
-        /// Number of sentences.
+        /// The same as `question_length`.
         SentenceLength = "sentence_length",
-        /// Number of words.
+        /// Number of words, which are separated by white space.
         NumWords = "num_words",
-        /// Mean number of characters of a word.
+        /// Number of characters divided by the number of words.
         AvgWordLength = "avg_word_length",
         /// Median number of characters of a word.
         MedianWordLength = "median_word_length",
         /// The first word.
         FirstWord = "first_word",
-        /// Number of tokens of the reward model.
+        /// Number of tokens by the tokenizer of the reward model.
         RewardNumTokens = "reward_num_tokens",
-        /// An embedding of the sentence.
+        /// The embedding of the text by `sentence_model`.
         Embeddings = "embeddings",
     }
 }
@@ -68,9 +106,34 @@ choice! {
 }
 
 keys! {
-    /// A prediction of a target from a feature.
+    /// Principal components.
+    pub struct PrincipalComponents {
+        /// The columns, of numbers or of embeddings. A column of lists contributes the mean of its list.
+        columns: Vec<String>,
+        /// Number of components, or the share of the variance that they explain, between 0 and 1. If absent: ten, or
+        /// fewer if there are fewer.
+        n_components: Option<ComponentCount>,
+    }
+}
+
+/// The number of principal components.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ComponentCount {
+    /// This number.
+    Exactly(u32),
+    /// The least number that explains this share of the variance, between 0 and 1.
+    VarianceShare(f64),
+}
+
+impl Described for ComponentCount {
+    const KIND: Kind = Kind::Either(&Kind::Integer(1..=65_536), &Kind::Number(0.001..=0.999));
+}
+
+keys! {
+    /// A prediction of the target from a column.
     pub struct Prediction {
-        /// Name of the feature.
+        /// Column with a number per event or per element of the target, or `embeddings`.
         x: String,
         /// Name of the estimator in `estimators`.
         estimator: String,
@@ -91,15 +154,35 @@ family! {
             /// Minimum number of rows in a leaf.
             min_samples_leaf: u32 [Integer(1..=1_000_000_000)] = 1,
             /// Share of the rows to which each tree is fitted.
-            subsample: f64 [RATE] = 1,
+            subsample: f64 [Number(0.001..=1.0)] = 1,
             /// Share of the rows held out for early stopping.
-            validation_fraction: f64 [RATE] = 0.1,
+            validation_fraction: f64 [Number(0.001..=0.999)] = 0.1,
             /// Number of trees without improvement after which training stops. If absent: never.
             n_iter_no_change: Option<u32> [Integer(1..=100_000)],
-            /// Random seed. If absent: derived from the experiment's.
+            /// Random seed. If absent: that of the run.
             random_state: Option<u64>,
-            /// Verbosity.
+            /// Accepted for upstream's files. No effect: nothing is printed during the training.
             verbose: u32 [Integer(0..=10)] = 0,
-        }) [Planned],
+        }),
+        /// Random forest: the mean of trees, each fitted to a random sample of the rows.
+        "RandomForestRegressor" => RandomForestRegressor(RandomForestArgs {
+            /// Number of trees.
+            n_estimators: u32 [Integer(1..=100_000)] = 100,
+            /// Maximum depth of a tree. If absent: unlimited.
+            max_depth: Option<u32> [Integer(1..=64)],
+            /// Minimum number of rows in a leaf.
+            min_samples_leaf: u32 [Integer(1..=1_000_000_000)] = 1,
+            /// Share of the columns among which each split is chosen.
+            max_features: f64 [Number(0.001..=1.0)] = 1,
+            /// Whether the rows of a tree are drawn with replacement. Otherwise each tree is fitted to all rows.
+            bootstrap: bool = true,
+            /// Random seed. If absent: that of the run.
+            random_state: Option<u64>,
+        }),
+        /// Linear regression: ordinary least squares.
+        "LinearRegression" => LinearRegression(LinearRegressionArgs: Copy {
+            /// Whether the model has a constant term.
+            fit_intercept: bool = true,
+        }),
     }
 }

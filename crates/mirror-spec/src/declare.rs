@@ -275,6 +275,9 @@ macro_rules! choice {
         }
 
         impl $name {
+            /// All words, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// Returns the word, as written in a file.
             pub fn word(self) -> &'static str {
                 match self {

@@ -40,6 +40,7 @@ pub(super) fn report(group: &GroupData) -> Report {
         groups: compared,
         plots: plots.drawn,
         not_drawn: plots.not_drawn,
+        predictions: Vec::new(),
         completions: Vec::new(),
         facts: Vec::new(),
         repeat: experiment.as_deref().map_or_else(String::new, facts::repeat),

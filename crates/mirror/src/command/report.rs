@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_event_log::Named;
-use mirror_runs::{Found, FoundGroup, Run};
+use mirror_runs::{Found, FoundGroup, Layout, Run};
+use mirror_spec::Analysis;
 
 use super::{Misuse, RunsDir, Status, place, terminal};
+use crate::text_models::LocalTextModels;
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -29,7 +31,7 @@ pub(super) fn report(arguments: &ReportArguments) -> anyhow::Result<Status> {
     let (report, layout) = match place::run_or_group(&arguments.runs_dir.runs_dir, &arguments.run)? {
         Found::Run(path) => {
             let run = Run::open(path)?;
-            (of_run(&run)?.0, run.layout().clone())
+            (of_run(&run, None)?.0, run.layout().clone())
         }
         Found::Group(found) => (of_group(&found)?, found.layout),
     };
@@ -65,17 +67,36 @@ pub(super) fn print_sentences(report: &Report) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes the reports of the runs and event logs that an analysis requires. See [`required_runs`].
-pub(super) fn of_required(runs_dir: &Path, base: &Path, requires: &[String]) -> anyhow::Result<Status> {
-    if requires.is_empty() {
+/// Writes the reports of the runs and event logs that an analysis requires, with what it names. See [`required_runs`].
+pub(super) fn of_required(runs_dir: &Path, base: &Path, analysis: &Analysis) -> anyhow::Result<Status> {
+    if analysis.requires.is_empty() {
         bail!(
             "the analysis requires no run: name the id of a query, the id of a run or a path in `analysis.requires`"
         );
     }
-    for run in required_runs(runs_dir, base, requires)? {
-        write(&run)?;
+    let mut runs = Vec::new();
+    for path in required_runs(runs_dir, base, &analysis.requires)? {
+        runs.push(Run::open(path)?);
     }
+    let (report, layout) = match runs.as_slice() {
+        [only] => (of_run(only, Some(analysis))?.0, only.layout().clone()),
+        several => {
+            let layout = Layout::new(runs_dir.join(folder_of(&analysis.id)));
+            std::fs::create_dir_all(layout.root())?;
+            (of_runs(several, Some(analysis), &layout)?.0, layout)
+        }
+    };
+    report.write(&layout)?;
+    print_sentences(&report)?;
+    writeln!(std::io::stdout(), "report {}", layout.report().display())?;
     Ok(Status::Done)
+}
+
+/// Returns the name of the folder for the report of an analysis of several runs: `my_analysis-analysis`.
+fn folder_of(id: &str) -> String {
+    let plain = |letter: char| if letter.is_alphanumeric() || "-_".contains(letter) { letter } else { '-' };
+    let id: String = id.chars().take(40).map(plain).collect();
+    format!("{id}-analysis")
 }
 
 /// Returns the directories of the runs that an analysis requires, in the order of `requires`. Event logs are imported.
@@ -152,20 +173,38 @@ pub(super) fn of_group(found: &FoundGroup) -> anyhow::Result<Report> {
     Ok(Report::of_group(&data))
 }
 
-/// Reads a run and creates its report.
-pub(super) fn of_run(run: &Run) -> anyhow::Result<(Report, Summary)> {
-    let data = RunData::read(run)?;
-    let summary = Summary::of(&data);
-    let report = Report::of_run(&data, &summary, run.layout());
-    Ok((report, summary))
+/// Reads a run and creates its report, with what `analysis` names. If it is `None`, that is the analysis of the run's
+/// own experiment.
+pub(super) fn of_run(run: &Run, analysis: Option<&Analysis>) -> anyhow::Result<(Report, Summary)> {
+    of_runs(std::slice::from_ref(run), analysis, run.layout())
 }
 
-fn write(path: &Path) -> anyhow::Result<()> {
-    let run = Run::open(path)?;
-    let (report, _) = of_run(&run)?;
-    report.write(run.layout())?;
-    writeln!(std::io::stdout(), "report {}", run.layout().report().display())?;
-    Ok(())
+/// Reads runs as one, in their order, and creates their report for the directory `layout`.
+fn of_runs(runs: &[Run], analysis: Option<&Analysis>, layout: &Layout) -> anyhow::Result<(Report, Summary)> {
+    let run = runs.first().context("there is no run to report on")?;
+    let data = RunData::read(runs)?;
+    let summary = Summary::of(&data);
+    let mut report = Report::of_run(&data, &summary, layout);
+    // The experiment of an imported event log has no sections.
+    let experiment = mirror_config::load(&run.layout().resolved()).ok();
+    let experiment = experiment.map(|loaded| loaded.experiment);
+    let own = experiment
+        .as_ref()
+        .and_then(|experiment| experiment.analysis.as_ref());
+    if let Some(analysis) = analysis.or(own) {
+        let model = experiment
+            .as_ref()
+            .and_then(|experiment| experiment.model.as_ref());
+        let models = LocalTextModels {
+            reward_model: model.map(|model| &model.reward_model),
+            sentence_model: analysis.sentence_model.as_deref(),
+            validator: place::binaries()
+                .map(|binaries| binaries.validator)
+                .map_err(|error| format!("{error:#}")),
+        };
+        report.draw_named(&data, analysis, &models);
+    }
+    Ok((report, summary))
 }
 
 /// Returns the newest run whose query has this id.

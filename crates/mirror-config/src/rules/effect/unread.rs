@@ -2,14 +2,16 @@
 
 use mirror_spec::{
     BehaviourSpec, ChainPreset, ConstantRewardArgs, CustomRewardArgs, Data, DegradingArgs, DendritePool,
-    DummyDendritePoolArgs, DummyRewardArgs, DummySubtensorArgs, FailingArgs, Failure, FlappingArgs,
-    GatingModel, HuggingFaceRewardArgs, MaskedGatingArgs, MetagraphArgs, Method, Model, RandomRewardArgs,
-    RewardModel, SampleMethod, SubtensorArgs, SubtensorSpec, TwoFacedArgs,
+    DummyDendritePoolArgs, DummyRewardArgs, DummySubtensorArgs, FailingArgs, Failure, Feature, FlappingArgs,
+    GatingModel, GradientBoostingArgs, HuggingFaceRewardArgs, MaskedGatingArgs, MetagraphArgs, Method, Model,
+    RandomRewardArgs, RewardModel, SampleMethod, SubtensorArgs, SubtensorSpec, TwoFacedArgs,
 };
 
-use super::super::{Place, is_written, origin};
+use super::super::{is_written, key_origin, origin};
 use super::{Sound, counted, warn};
 use crate::problem::Finding;
+use crate::spelling::brief;
+use crate::tree::Node;
 
 const LEAVE_OUT: &str = "remove it";
 
@@ -70,14 +72,45 @@ fn never_read(sound: Sound<'_>, found: &mut Vec<Finding>) {
     warn(place, &format!("{path}.backward_p1"), why, LEAVE_OUT, found);
 }
 
-/// Warns of planned keys of an analysis, and of required runs that are not read because the file has a query.
+/// Warns of estimators that no prediction uses, of models of embeddings, and of required runs that are not read because
+/// the file has a query.
 fn analysis(sound: Sound<'_>, found: &mut Vec<Finding>) {
+    let Some(spec) = &sound.experiment.analysis else {
+        return;
+    };
     let analysis = sound.file.resolved.analysis().inner();
-    planned(analysis.create_features(), "analysis.create_features", found);
-    planned(analysis.plot(), "analysis.plot", found);
-    planned(analysis.embedding_plot(), "analysis.embedding_plot", found);
-    planned(analysis.estimators(), "analysis.estimators", found);
-    planned(analysis.predict(), "analysis.predict", found);
+    let estimators = analysis.estimators();
+    for estimator in estimators.node().map(Node::entries).unwrap_or_default() {
+        let name = &estimator.key;
+        let is_used = spec
+            .predict
+            .values()
+            .any(|prediction| prediction.estimator == *name);
+        if !is_used {
+            let message = format!(
+                "`analysis.estimators.{}` has no effect: no prediction uses it",
+                brief(name)
+            );
+            let help = "add a prediction to `analysis.predict`, or remove it";
+            found.push(Finding::warning(estimator.key_origin, message).with_help(help));
+        }
+        let boosting = estimators.named(name).args::<GradientBoostingArgs>();
+        let path = format!("analysis.estimators.{}.args.verbose", brief(name));
+        let why = "nothing is printed during the training";
+        warn(boosting.verbose(), &path, why, LEAVE_OUT, found);
+    }
+    let mut created = spec.create_features.values().flatten();
+    if !created.any(|feature| *feature == Feature::Embeddings) {
+        let why = "no column has the feature `embeddings`";
+        let help = "add `embeddings` to `analysis.create_features`, or remove it";
+        let place = analysis.sentence_model();
+        warn(place, "analysis.sentence_model", why, help, found);
+    } else if spec.sentence_model.is_none() {
+        let message = "the feature `embeddings` cannot be computed: the file names no sentence model";
+        let help = "name a model on this machine in `analysis.sentence_model`";
+        let place = key_origin(analysis.create_features());
+        found.push(Finding::warning(place, message).with_help(help));
+    }
     let Some(query) = &sound.experiment.query else {
         return;
     };
@@ -91,12 +124,6 @@ fn analysis(sound: Sound<'_>, found: &mut Vec<Finding>) {
             found.push(Finding::warning(origin(required), message).with_help(help));
         }
     }
-}
-
-fn planned<T>(place: Place<'_, T>, path: &str, found: &mut Vec<Finding>) {
-    let why = "it is planned and not available in this version";
-    let help = "remove it, and query the tables of the run with `mirror sql`";
-    warn(place, path, why, help, found);
 }
 
 fn without_query(sound: Sound<'_>, found: &mut Vec<Finding>) {

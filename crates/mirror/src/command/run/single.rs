@@ -133,7 +133,7 @@ async fn execute(
 
 /// Writes the report of a run that has ended.
 fn summarise(layout: &Layout) -> anyhow::Result<(Report, Summary)> {
-    let (report, summary) = report::of_run(&Run::open(layout.root())?)?;
+    let (report, summary) = report::of_run(&Run::open(layout.root())?, None)?;
     report.write(layout)?;
     Ok((report, summary))
 }
