@@ -118,7 +118,7 @@ fn a_log_with_a_torn_line_is_reported_on() {
     assert_eq!(checked.out, "x.yml is valid: 1 event log\n");
     let ended = reported(&env, "x.yml");
     assert!(
-        ended.out.starts_with("imported 5 events of completions.log: "),
+        ended.err.contains("imported 5 events of completions.log: "),
         "{ended:?}"
     );
     let torn = "completions.log: 1 last line left out: incomplete, at completions.log:6\n";
@@ -134,8 +134,8 @@ fn a_log_with_a_torn_line_is_reported_on() {
     let again = reported(&env, "x.yml");
     assert!(
         again
-            .out
-            .starts_with("imported before 5 events of completions.log: "),
+            .err
+            .contains("imported before 5 events of completions.log: "),
         "{again:?}"
     );
     only_run(&env);
@@ -188,4 +188,60 @@ fn a_missing_log_is_an_error_at_its_place() {
     assert_eq!(empty.status, Some(2), "{empty:?}");
     assert!(empty.err.contains("no event in completion.log"), "{empty:?}");
     assert!(!env.runs_dir().exists());
+}
+
+/// Several entries of `requires` are one analysis: its report has the events of all logs, one after the other.
+#[test]
+fn several_logs_are_one_analysis() {
+    let env = with_logs();
+    let file = env.file(
+        "two.yml",
+        format!(
+            "analysis:\n  id: two\n  requires: [completions.log, {ROTATED}]\n  create_features: {{completion: \
+             [num_words]}}\n  plot: {{rewards: [num_words, path]}}\n"
+        ),
+    );
+    let ended = env.mirror(&["run", file, "--json"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(env.runs_dir().join("two-analysis/report.html").exists());
+    let report: Value = serde_json::from_str(&ended.out).expect("the report is JSON");
+    let plot = |name: &str| {
+        let plots = report["plots"].as_array().expect("the report has plots");
+        plots
+            .iter()
+            .find(|plot| plot["name"] == name)
+            .unwrap_or_else(|| panic!("no {name}"))
+    };
+    let rewards = |values: &Value| -> Vec<f32> {
+        let values = values.as_array().expect("a list").iter();
+        values
+            .map(|value| value.as_f64().expect("a number") as f32)
+            .collect()
+    };
+    let mut expected: Vec<f32> = Vec::new();
+    let mut events = 0;
+    for log in ["completions.log", ROTATED] {
+        for record in logged(&text_of(&env.path().join(log))) {
+            expected.extend(floats(&record["extra"]["rewards"]));
+            events += 1;
+        }
+    }
+    let mut found = rewards(&plot("rewards_by_num_words")["traces"][0]["y"]);
+    found.sort_by(f32::total_cmp);
+    expected.sort_by(f32::total_cmp);
+    assert_eq!(found, expected);
+    let paths = &plot("rewards_by_path")["traces"][0]["x"];
+    let paths: std::collections::BTreeSet<&str> = paths
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(paths.len(), 2, "the column path has the runs: {paths:?}");
+    let totals = report["totals"].as_array().expect("the report has totals");
+    let of_events = totals
+        .iter()
+        .find(|total| total["name"] == "events")
+        .expect("events");
+    assert_eq!(of_events["number"], events.to_string());
 }

@@ -37,6 +37,9 @@ pub enum AnalysisError {
         /// The uid that was called.
         uid: u32,
     },
+    /// There is no run to read.
+    #[error("there is no run to report on")]
+    NoRun,
     /// A table contains a uid that cannot exist.
     #[error("the tables are damaged: they contain uid {uid}, but the largest uid is 65535")]
     Uid {

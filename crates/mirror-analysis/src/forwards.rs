@@ -57,14 +57,14 @@ pub(crate) trait Collect {
     fn add(&mut self, forward: &Forward<'_>);
 }
 
-/// The numbers of a run that are needed before its forwards are read.
+/// The numbers of the runs that are needed before their forwards are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Extent {
     /// Number of forwards of the experiment.
     pub(crate) forwards: u64,
     /// Number of manual forwards.
     pub(crate) manual: u64,
-    /// Number of the last step plus one.
+    /// Number of the last step plus one. The steps of each run follow those of the run before.
     pub(crate) steps: u64,
     /// Number of iterations in a step. It is 2 for `train`: the question and its answer.
     pub(crate) forwards_per_step: u64,
@@ -73,8 +73,9 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Counts the forwards of a run.
-    pub(crate) fn of(run: &Run) -> Result<Self, AnalysisError> {
+    /// Counts the forwards of several runs, which are read one after the other. Also returns the number of the first
+    /// step of each run.
+    pub(crate) fn of(runs: &[Run]) -> Result<(Self, Vec<u64>), AnalysisError> {
         let mut extent = Self {
             forwards: 0,
             manual: 0,
@@ -82,6 +83,17 @@ impl Extent {
             forwards_per_step: 1,
             first_start: None,
         };
+        let mut first_steps = Vec::with_capacity(runs.len());
+        for run in runs {
+            first_steps.push(extent.steps);
+            extent.count(run)?;
+        }
+        Ok((extent, first_steps))
+    }
+
+    /// Adds the forwards of a run.
+    fn count(&mut self, run: &Run) -> Result<(), AnalysisError> {
+        let mut steps = 0;
         for batch in batches::<EventRow>(run, &["purpose", "step", "forward_index", "started_at"])? {
             let batch = batch?;
             let purpose: &StringArray = column::<EventRow, _>(&batch, "purpose")?;
@@ -90,19 +102,20 @@ impl Extent {
             let started_at: &Float64Array = column::<EventRow, _>(&batch, "started_at")?;
             for row in 0..batch.num_rows() {
                 if purpose.value(row) != QUERY {
-                    extent.manual += 1;
+                    self.manual += 1;
                     continue;
                 }
-                extent.forwards += 1;
-                extent.steps = extent.steps.max(step.value(row).saturating_add(1));
+                self.forwards += 1;
+                steps = steps.max(step.value(row).saturating_add(1));
                 let iterations = u64::from(forward_index.value(row)) + 1;
-                extent.forwards_per_step = extent.forwards_per_step.max(iterations);
+                self.forwards_per_step = self.forwards_per_step.max(iterations);
                 if let Some(start) = time_of_row(started_at, row) {
-                    extent.first_start = Some(extent.first_start.map_or(start, |first| first.min(start)));
+                    self.first_start = Some(self.first_start.map_or(start, |first| first.min(start)));
                 }
             }
         }
-        Ok(extent)
+        self.steps = self.steps.saturating_add(steps);
+        Ok(())
     }
 
     /// Returns the time from the earliest start of a forward to `at` in seconds; `at` is in seconds since 1970. `None`
@@ -126,17 +139,27 @@ fn time_of_row(times: &Float64Array, row: usize) -> Option<f64> {
     time.filter(|time| time.is_finite() && *time > 0.0)
 }
 
-/// Passes every forward of the experiment to `take`, in the order of the table `events`.
+/// A run, and where it begins if several are read one after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) run: &'a Run,
+    /// Number of its first step.
+    pub(crate) first_step: u64,
+    /// Number of forwards of the runs before it.
+    pub(crate) position: u64,
+}
+
+/// Passes every forward of the experiment to `take`, in the order of the table `events`. Returns their number.
 ///
 /// # Errors
 /// Returns an error if a table cannot be read, or if a call belongs to no event.
 pub(crate) fn read(
-    run: &Run,
+    part: Part<'_>,
     extent: Extent,
     mut take: impl FnMut(&Forward<'_>),
-) -> Result<(), AnalysisError> {
-    let events = batches::<EventRow>(run, &EVENT_COLUMNS)?;
-    let calls = batches::<ResponseRow>(run, &CALL_COLUMNS)?;
+) -> Result<u64, AnalysisError> {
+    let events = batches::<EventRow>(part.run, &EVENT_COLUMNS)?;
+    let calls = batches::<ResponseRow>(part.run, &CALL_COLUMNS)?;
     thread::scope(|scope| {
         let (send, receive) = sync_channel(AHEAD);
         scope.spawn(move || {
@@ -147,23 +170,24 @@ pub(crate) fn read(
                 }
             }
         });
-        join(events, receive, extent, &mut take)
+        join(part, events, receive, extent, &mut take)
     })
 }
 
 /// Joins sorted events with sorted calls.
 fn join(
+    part: Part<'_>,
     events: Batches,
     calls: Receiver<Result<RecordBatch, RunError>>,
     extent: Extent,
     take: &mut impl FnMut(&Forward<'_>),
-) -> Result<(), AnalysisError> {
+) -> Result<u64, AnalysisError> {
     let mut calls = CallReader {
         batches: calls,
         calls: None,
         next: 0,
     };
-    let mut position = 0;
+    let mut count = 0;
     for batch in events {
         let events = Events::of(&batch?)?;
         for event in 0..events.step.len() {
@@ -171,20 +195,23 @@ fn join(
             if events.purpose.value(event) != QUERY {
                 continue;
             }
-            let step = events.step.value(event);
+            let step = part.first_step.saturating_add(events.step.value(event));
             let number = extent.forward_number(step, events.forward_index.value(event));
             take(&Forward {
+                run: &part.run.manifest().id,
                 events: &events,
                 event,
                 calls: calls.calls.as_ref(),
                 range,
+                step,
                 number,
-                position,
+                position: part.position + count,
             });
-            position += 1;
+            count += 1;
         }
     }
-    calls.expect_end()
+    calls.expect_end()?;
+    Ok(count)
 }
 
 /// The calls that have been read and not yet passed on.
@@ -370,10 +397,12 @@ impl Calls {
 
 /// One forward of the experiment.
 pub(crate) struct Forward<'a> {
+    run: &'a str,
     events: &'a Events,
     event: usize,
     calls: Option<&'a Calls>,
     range: Range<usize>,
+    step: u64,
     number: u64,
     position: u64,
 }
@@ -384,17 +413,23 @@ impl<'a> Forward<'a> {
         self.number
     }
 
-    /// Number of earlier forwards of the run.
+    /// Number of earlier forwards of all runs.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Id of the run.
+    pub(crate) fn run(&self) -> &'a str {
+        self.run
     }
 
     pub(crate) fn validator(&self) -> &'a str {
         self.events.validator.value(self.event)
     }
 
+    /// Number of the step over all runs, from 0.
     pub(crate) fn step(&self) -> u64 {
-        self.events.step.value(self.event)
+        self.step
     }
 
     pub(crate) fn forward_index(&self) -> u32 {

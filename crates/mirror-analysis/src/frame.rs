@@ -329,6 +329,7 @@ impl<'a> Frame<'a> {
         Some(match name {
             "message" | PROMPT => texts(|forward| Some(&forward.message)),
             "completion" => texts(|forward| forward.completion.as_deref()),
+            "path" => texts(|forward| Some(&forward.run)),
             "validator" => texts(|forward| Some(&forward.validator)),
             // The sample has no manual forwards.
             "purpose" => texts(|_| Some(crate::forwards::QUERY)),

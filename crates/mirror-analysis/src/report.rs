@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use mirror_runs::expectations::Checked;
-use mirror_runs::{Layout, State};
+use mirror_runs::{Layout, Run, State};
 use mirror_spec::Analysis;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::error::AnalysisError;
 use crate::features::TextModels;
 use crate::group::GroupData;
 use crate::named::{self, PredictionScores};
+use crate::numbers::counted;
 use crate::plots::{NothingToDraw, PLOTS};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence};
@@ -165,6 +166,22 @@ impl Report {
         let place = usize::from(self.plots.first().is_some_and(is_first));
         self.plots.splice(place..place, plots.drawn);
         self.not_drawn.splice(0..0, plots.not_drawn);
+    }
+
+    /// Creates the report of several runs that were read as one, for the analysis named `title`.
+    pub fn of_runs(data: &RunData, summary: &Summary, layout: &Layout, title: &str, runs: &[Run]) -> Self {
+        let ids: Vec<&str> = runs.iter().map(|run| run.manifest().id.as_str()).collect();
+        let mut report = Self::of_run(data, summary, layout);
+        title.clone_into(&mut report.title);
+        report.id = counted(runs.len() as u64, "run", "runs");
+        report.facts.insert(
+            0,
+            Fact {
+                name: "runs",
+                text: ids.join(", "),
+            },
+        );
+        report
     }
 
     /// Creates the report of a group of runs.

@@ -21,7 +21,7 @@ use crate::collect::texts::Texts;
 use crate::collect::weights::Weights;
 use crate::columns::batches;
 use crate::error::AnalysisError;
-use crate::forwards::{self, Collect, Extent};
+use crate::forwards::{self, Collect, Extent, Part};
 use crate::moments::Moments;
 
 /// Label of miners that the experiment does not describe.
@@ -74,10 +74,23 @@ pub struct RunData {
 impl RunData {
     /// Reads a run that has ended or is in progress.
     pub fn read(run: &Run) -> Result<Self, AnalysisError> {
-        let extent = Extent::of(run)?;
+        Self::read_as_one(std::slice::from_ref(run))
+    }
+
+    /// Reads several runs as one: the steps and epochs of each run follow those of the run before. The manifest, the
+    /// state, the neurons and the expectations are those of the first run, with the neurons of uids that only a later
+    /// run has.
+    ///
+    /// # Errors
+    /// Returns an error if a table cannot be read, or if there is no run.
+    pub fn read_as_one(runs: &[Run]) -> Result<Self, AnalysisError> {
+        let first = runs.first().ok_or(AnalysisError::NoRun)?;
+        let (extent, first_steps) = Extent::of(runs)?;
         let mut incidents = Incidents::default();
-        for incident in run.rows::<IncidentRow>()? {
-            incidents.note(incident?);
+        for run in runs {
+            for incident in run.rows::<IncidentRow>()? {
+                incidents.note(incident?);
+            }
         }
         let mut events = Events::new(extent);
         let mut calls = Calls::new(extent);
@@ -99,33 +112,49 @@ impl RunData {
                 &mut best,
                 &mut incidents,
             ];
-            forwards::read(run, extent, |forward| {
-                for collector in &mut collectors {
-                    collector.add(forward);
-                }
-            })?;
+            let mut position = 0;
+            for (run, &first_step) in runs.iter().zip(&first_steps) {
+                let part = Part {
+                    run,
+                    first_step,
+                    position,
+                };
+                position += forwards::read(part, extent, |forward| {
+                    for collector in &mut collectors {
+                        collector.add(forward);
+                    }
+                })?;
+            }
         }
         let (rewards, unusable_rewards, timing_dependent) =
             (calls.rewards, calls.unusable_rewards, calls.timing_dependent);
         let mut uids = calls.into_uids();
         let mut weights = Weights::default();
-        for batch in batches::<WeightRow>(run, &Weights::COLUMNS)? {
-            weights.read(&batch?, &mut uids)?;
-        }
         let mut epochs = Epochs::default();
-        for batch in batches::<EpochRow>(run, &Epochs::COLUMNS)? {
-            epochs.read(&batch?)?;
+        let mut learning = Learning::default();
+        let mut neurons_by_uid = BTreeMap::new();
+        for (run, &first_step) in runs.iter().zip(&first_steps) {
+            for batch in batches::<WeightRow>(run, &Weights::COLUMNS)? {
+                weights.read(&batch?, first_step, &mut uids)?;
+            }
+            let earlier = epochs.last;
+            for batch in batches::<EpochRow>(run, &Epochs::COLUMNS)? {
+                epochs.read(&batch?, earlier)?;
+            }
+            learning.read(run, first_step, extent)?;
+            for neuron in neurons::load(run.layout())? {
+                neurons_by_uid.entry(neuron.uid).or_insert(neuron);
+            }
         }
-        let neurons = neurons::load(run.layout())?;
         Ok(Self {
-            manifest: run.manifest().clone(),
-            state: run.state(),
-            neurons: neurons.into_iter().map(|neuron| (neuron.uid, neuron)).collect(),
+            manifest: first.manifest().clone(),
+            state: first.state(),
+            neurons: neurons_by_uid,
             events,
             uids,
             scores,
             agreement,
-            learning: Learning::read(run, extent)?,
+            learning,
             texts,
             sharing,
             sample,
@@ -136,7 +165,7 @@ impl RunData {
             epochs,
             incidents,
             best: best.into_best(),
-            expectations: expectations::load(run.layout())?,
+            expectations: expectations::load(first.layout())?,
         })
     }
 

@@ -186,13 +186,17 @@ fn size(data: &RunData, summary: &Summary) -> Option<Sentence> {
     let duration = totals
         .duration
         .map_or_else(String::new, |seconds| format!(", in {}", duration(seconds)));
+    let seed = if is_imported(data) {
+        String::new()
+    } else {
+        format!(", with seed {}", data.manifest.seed)
+    };
     (totals.events > 0).then(|| {
         plain(format!(
-            "{} made {} in {}{duration}, with seed {}.",
+            "{} made {} in {}{duration}{seed}.",
             counted(totals.validators as u64, "validator", "validators"),
             counted(totals.events, "event", "events"),
             counted(totals.steps, "step", "steps"),
-            data.manifest.seed,
         ))
     })
 }
@@ -222,6 +226,10 @@ fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
             " of the weight",
             " The run ended before the chain's first epoch, so pay is measured by the weights.",
         ),
+        Pay::Reward if is_imported(data) => (
+            " as its mean reward",
+            " An event log has no pay, so the mean reward stands for it.",
+        ),
         Pay::Reward => (
             " as its mean reward",
             " The chain accepted no weights, so pay is measured by the mean reward.",
@@ -232,6 +240,11 @@ fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
         name(best),
         quantity(*most)
     )))
+}
+
+/// Returns whether the run was imported from event logs.
+fn is_imported(data: &RunData) -> bool {
+    data.manifest.job_type == "import"
 }
 
 fn name(row: &UidRow) -> String {

@@ -34,8 +34,9 @@ keys! {
     }
 }
 
-/// Columns of the view of the events, of which an analysis makes plots and predictions, in the order of the view.
-pub const EVENT_COLUMNS: [&str; 14] = [
+/// Columns of which an analysis makes plots and predictions: those of the view of the events, in its order, and `path`,
+/// the id of the run, which distinguishes the events of several runs.
+pub const EVENT_COLUMNS: [&str; 15] = [
     "completion",
     "message",
     "uids",
@@ -50,6 +51,7 @@ pub const EVENT_COLUMNS: [&str; 14] = [
     "step_sub",
     "validator",
     "purpose",
+    "path",
 ];
 
 /// Another name of the column `message` in an analysis.

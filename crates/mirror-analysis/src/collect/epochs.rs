@@ -147,7 +147,8 @@ impl Epochs {
         Some(first as f64 + (block as f64 - first_block as f64) * per_block)
     }
 
-    pub(crate) fn read(&mut self, batch: &RecordBatch) -> Result<(), AnalysisError> {
+    /// Adds a batch of epochs. `earlier` is added to the number of every epoch.
+    pub(crate) fn read(&mut self, batch: &RecordBatch, earlier: u64) -> Result<(), AnalysisError> {
         let epoch: &UInt64Array = column::<EpochRow, _>(batch, "epoch")?;
         let block: &UInt64Array = column::<EpochRow, _>(batch, "block")?;
         let uid: &UInt32Array = column::<EpochRow, _>(batch, "uid")?;
@@ -160,7 +161,7 @@ impl Epochs {
         let server: &UInt64Array = column::<EpochRow, _>(batch, "server_emission")?;
         let validator: &UInt64Array = column::<EpochRow, _>(batch, "validator_emission")?;
         for row in 0..batch.num_rows() {
-            let epoch = epoch.value(row);
+            let epoch = earlier.saturating_add(epoch.value(row));
             self.note_block(epoch, block.value(row));
             let earned = self.uids.entry(uid.value(row)).or_default();
             let paid = server.value(row).saturating_add(validator.value(row));

@@ -26,20 +26,20 @@ pub struct Learning {
 }
 
 impl Learning {
-    pub(crate) fn read(run: &Run, extent: Extent) -> Result<Self, AnalysisError> {
-        let mut learning = Self::default();
+    /// Adds the losses and gradients of a run. `first_step` is added to every step.
+    pub(crate) fn read(&mut self, run: &Run, first_step: u64, extent: Extent) -> Result<(), AnalysisError> {
         let columns = ["purpose", "step", "forward_index", "loss"];
         for batch in batches::<LossRow>(run, &columns)? {
-            learning.read_losses(&batch?)?;
+            self.read_losses(&batch?, first_step)?;
         }
         let columns = ["purpose", "step", "forward_index", "parameter", "gradient_norm"];
         for batch in batches::<ParameterRow>(run, &columns)? {
-            learning.read_gradients(&batch?, extent)?;
+            self.read_gradients(&batch?, first_step, extent)?;
         }
-        Ok(learning)
+        Ok(())
     }
 
-    fn read_losses(&mut self, batch: &RecordBatch) -> Result<(), AnalysisError> {
+    fn read_losses(&mut self, batch: &RecordBatch, first_step: u64) -> Result<(), AnalysisError> {
         let purpose: &StringArray = column::<LossRow, _>(batch, "purpose")?;
         let step: &UInt64Array = column::<LossRow, _>(batch, "step")?;
         let forward_index: &UInt32Array = column::<LossRow, _>(batch, "forward_index")?;
@@ -51,14 +51,19 @@ impl Learning {
                 let series = self.losses.entry(index);
                 series
                     .or_insert_with(|| Series::new(POINTS))
-                    .at(step.value(row))
+                    .at(first_step.saturating_add(step.value(row)))
                     .push(loss);
             }
         }
         Ok(())
     }
 
-    fn read_gradients(&mut self, batch: &RecordBatch, extent: Extent) -> Result<(), AnalysisError> {
+    fn read_gradients(
+        &mut self,
+        batch: &RecordBatch,
+        first_step: u64,
+        extent: Extent,
+    ) -> Result<(), AnalysisError> {
         let purpose: &StringArray = column::<ParameterRow, _>(batch, "purpose")?;
         let step: &UInt64Array = column::<ParameterRow, _>(batch, "step")?;
         let forward_index: &UInt32Array = column::<ParameterRow, _>(batch, "forward_index")?;
@@ -75,7 +80,10 @@ impl Learning {
                 }
                 self.gradients.insert(name.to_owned(), Series::new(POINTS));
             }
-            let number = extent.forward_number(step.value(row), forward_index.value(row));
+            let number = extent.forward_number(
+                first_step.saturating_add(step.value(row)),
+                forward_index.value(row),
+            );
             if let Some(series) = self.gradients.get_mut(name) {
                 series.at(number).push(norm);
             }

@@ -14,6 +14,8 @@ const BYTES: usize = 256 << 20;
 /// A forward with its calls.
 #[derive(Clone, Debug)]
 pub struct SampledForward {
+    /// Id of the run.
+    pub run: String,
     /// Name of the validator.
     pub validator: String,
     /// Step, from 0.
@@ -47,6 +49,7 @@ impl SampledForward {
         let best = forward.best_uid();
         let succeeded = || forward.calls().filter(super::super::forwards::Call::is_success);
         Self {
+            run: forward.run().to_owned(),
             validator: forward.validator().to_owned(),
             step: forward.step(),
             forward_index: forward.forward_index(),

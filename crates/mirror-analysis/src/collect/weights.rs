@@ -43,9 +43,11 @@ impl Weights {
         (validators > 0).then(|| weights.sum::<f64>() / validators as f64)
     }
 
+    /// Adds a batch of weights. `first_step` is added to every step.
     pub(crate) fn read(
         &mut self,
         batch: &RecordBatch,
+        first_step: u64,
         uids: &mut BTreeMap<u32, UidTally>,
     ) -> Result<(), AnalysisError> {
         let validator: &StringArray = column::<WeightRow, _>(batch, "validator")?;
@@ -55,14 +57,15 @@ impl Weights {
         let weight: &Float32Array = column::<WeightRow, _>(batch, "weight")?;
         let refusal: &StringArray = column::<WeightRow, _>(batch, "refusal")?;
         for row in 0..batch.num_rows() {
-            let at = (step.value(row), block.value(row));
+            let step = first_step.saturating_add(step.value(row));
+            let at = (step, block.value(row));
             let taken = refusal.is_null(row);
             self.note_setting(validator.value(row), at, taken);
             let weight = f64::from(weight.value(row));
             if taken && weight.is_finite() {
                 self.take(validator.value(row), at, uid.value(row), weight);
                 let tally = uids.entry(uid.value(row)).or_default();
-                tally.weights_over_time.at(step.value(row)).push(weight);
+                tally.weights_over_time.at(step).push(weight);
             }
         }
         Ok(())

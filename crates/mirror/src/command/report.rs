@@ -67,8 +67,15 @@ pub(super) fn print_sentences(report: &Report) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Writes the reports of the runs and event logs that an analysis requires, with what it names. See [`required_runs`].
-pub(super) fn of_required(runs_dir: &Path, base: &Path, analysis: &Analysis) -> anyhow::Result<Status> {
+/// Writes the report of the runs and event logs that an analysis requires, with what it names. Several runs are read as
+/// one, and their report is written to a folder named after the analysis. Prints the results in sentences, or the whole
+/// report as JSON. See [`required_runs`].
+pub(super) fn of_required(
+    runs_dir: &Path,
+    base: &Path,
+    analysis: &Analysis,
+    json: bool,
+) -> anyhow::Result<Status> {
     if analysis.requires.is_empty() {
         bail!(
             "the analysis requires no run: name the id of a query, the id of a run or a path in `analysis.requires`"
@@ -87,14 +94,26 @@ pub(super) fn of_required(runs_dir: &Path, base: &Path, analysis: &Analysis) -> 
         }
     };
     report.write(&layout)?;
-    print_sentences(&report)?;
-    writeln!(std::io::stdout(), "report {}", layout.report().display())?;
+    if json {
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print_sentences(&report)?;
+        writeln!(std::io::stdout(), "report {}", layout.report().display())?;
+    }
     Ok(Status::Done)
 }
 
 /// Returns the name of the folder for the report of an analysis of several runs: `my_analysis-analysis`.
 fn folder_of(id: &str) -> String {
-    let plain = |letter: char| if letter.is_alphanumeric() || "-_".contains(letter) { letter } else { '-' };
+    let plain = |letter: char| {
+        if letter.is_alphanumeric() || "-_".contains(letter) {
+            letter
+        } else {
+            '-'
+        }
+    };
     let id: String = id.chars().take(40).map(plain).collect();
     format!("{id}-analysis")
 }
@@ -155,11 +174,7 @@ fn import(runs_dir: &Path, name: &str, logs: &Named) -> anyhow::Result<PathBuf> 
     } else {
         "imported before"
     };
-    writeln!(
-        std::io::stdout(),
-        "{how} {events} of {name}: {}",
-        directory.display()
-    )?;
+    eprintln!("{how} {events} of {name}: {}", directory.display());
     Ok(directory.to_owned())
 }
 
@@ -182,9 +197,12 @@ pub(super) fn of_run(run: &Run, analysis: Option<&Analysis>) -> anyhow::Result<(
 /// Reads runs as one, in their order, and creates their report for the directory `layout`.
 fn of_runs(runs: &[Run], analysis: Option<&Analysis>, layout: &Layout) -> anyhow::Result<(Report, Summary)> {
     let run = runs.first().context("there is no run to report on")?;
-    let data = RunData::read(runs)?;
+    let data = RunData::read_as_one(runs)?;
     let summary = Summary::of(&data);
-    let mut report = Report::of_run(&data, &summary, layout);
+    let mut report = match (runs, analysis) {
+        ([_, _, ..], Some(analysis)) => Report::of_runs(&data, &summary, layout, &analysis.id, runs),
+        _ => Report::of_run(&data, &summary, layout),
+    };
     // The experiment of an imported event log has no sections.
     let experiment = mirror_config::load(&run.layout().resolved()).ok();
     let experiment = experiment.map(|loaded| loaded.experiment);

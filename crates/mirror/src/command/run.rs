@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
     show(&loaded.warnings);
     match (&experiment.model, &experiment.query, &experiment.analysis) {
         (Some(_), Some(_), _) => run_network(arguments, &loaded),
-        (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis),
+        (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis, arguments.json),
         _ => {
             eprintln!(
                 "{} is valid but has nothing to run: add `model` and `query` to run a network, or `analysis` with \

@@ -134,7 +134,7 @@ fn show(run: &Run, json: bool, width: usize) -> anyhow::Result<Status> {
         manifest.created,
         manifest.finished.as_deref().unwrap_or("-")
     )?;
-    let (report, summary) = report::of_run(run)?;
+    let (report, summary) = report::of_run(run, None)?;
     writeln!(out, "{}", summary.table(width))?;
     drop(out);
     report::print_sentences(&report)?;
