@@ -88,6 +88,11 @@ pub(crate) enum Cell {
     },
     /// A text.
     Text(String),
+    /// The id of a run, which links to its report.
+    Run {
+        /// The id.
+        id: String,
+    },
     /// No value.
     Empty,
 }
@@ -104,8 +109,16 @@ impl Cell {
     /// Returns the text that is shown.
     pub(crate) fn shown(&self) -> &str {
         match self {
-            Self::Number { text, .. } | Self::Text(text) => text,
+            Self::Number { text, .. } | Self::Text(text) | Self::Run { id: text } => text,
             Self::Empty => "–",
+        }
+    }
+
+    /// Returns the path of the report that the cell links to, relative to the report of a group.
+    pub(crate) fn link(&self) -> Option<String> {
+        match self {
+            Self::Run { id } => Some(format!("../{id}/report.html")),
+            Self::Number { .. } | Self::Text(_) | Self::Empty => None,
         }
     }
 
@@ -116,7 +129,7 @@ impl Cell {
                 let key = crate::numbers::rounded(*number).to_string();
                 (key != *text).then_some(key)
             }
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Run { .. } => None,
             Self::Empty => Some(String::new()),
         }
     }

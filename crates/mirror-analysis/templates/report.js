@@ -310,5 +310,8 @@ async function pictures() {
 }
 
 tables.forEach(filterTable);
+// A report of a group has no uids.
+const hasUids = document.querySelector("tr[data-uid]") !== null || charts.some(({ chart }) => chart.uids !== null);
+byId("uids").parentElement.hidden = !hasUids;
 document.querySelector(".controls").hidden = false;
 addEventListener("load", () => setTimeout(start, 50));

@@ -130,7 +130,9 @@ fn row(data: &RunData, summary: &Summary) -> Row {
         uid: None,
         cells: vec![
             Cell::number(data.manifest.seed as f64, data.manifest.seed.to_string()),
-            Cell::text(&*data.manifest.id),
+            Cell::Run {
+                id: data.manifest.id.clone(),
+            },
             Cell::text(state(data.state)),
             Cell::number(totals.steps as f64, count(totals.steps)),
             number(totals.success_rate(), percent),

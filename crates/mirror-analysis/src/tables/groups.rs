@@ -11,16 +11,10 @@ const COLUMNS: [Column; 11] = [
     column("label", "the group of miners or validators", Kind::Text),
     column("kind", "miner or validator", Kind::Text),
     column("uids", "number of uids of the group", Kind::Number),
-    column("measure", "the quantity by which the group is judged", Kind::Text),
     column(
         "value",
         "mean over the uids of the group, then over the runs",
         Kind::Number,
-    ),
-    column(
-        "95% interval",
-        "confidence interval of the mean over the random seeds",
-        Kind::Text,
     ),
     column("control", "the group with which this one is compared", Kind::Text),
     column(
@@ -29,8 +23,13 @@ const COLUMNS: [Column; 11] = [
         Kind::Number,
     ),
     column(
-        "95% interval of the difference",
+        "95% interval",
         "confidence interval of the difference, paired by random seed",
+        Kind::Text,
+    ),
+    column(
+        "result",
+        "whether the interval of the difference excludes zero",
         Kind::Text,
     ),
     column(
@@ -39,10 +38,11 @@ const COLUMNS: [Column; 11] = [
         Kind::Number,
     ),
     column(
-        "result",
-        "whether the interval of the difference excludes zero",
+        "interval of value",
+        "95% confidence interval of the value over the random seeds",
         Kind::Text,
     ),
+    column("measure", "the quantity by which the group is judged", Kind::Text),
 ];
 
 pub(super) fn build(data: &RunData, summary: &Summary) -> Option<Table> {
@@ -52,9 +52,9 @@ pub(super) fn build(data: &RunData, summary: &Summary) -> Option<Table> {
 /// Returns the table of groups for a terminal of `width` characters. `None` if there is no group.
 pub(crate) fn for_terminal(groups: &[GroupPay], width: usize) -> Option<String> {
     /// Rank of each column of [`COLUMNS`] in a terminal.
-    const RANKS: [u8; 11] = [0, 3, 2, 1, 0, 5, 2, 0, 4, 6, 0];
+    const RANKS: [u8; 11] = [0, 3, 4, 0, 2, 0, 1, 0, 5, 7, 6];
     let table = table(groups)?;
-    let ranks = RANKS.into_iter().chain([7]);
+    let ranks = RANKS.into_iter().chain([8]);
     let columns = table
         .columns
         .iter()
@@ -132,20 +132,20 @@ fn row(group: &GroupPay, all: &[GroupPay]) -> Row {
         Cell::text(&*group.label),
         Cell::text(group.kind.name()),
         Cell::number(group.uids as f64, group.uids.to_string()),
-        Cell::text(group.measure.name()),
         number(group.value.map(|value| value.mean), show),
-        bounds(group.value.as_ref().and_then(Estimate::bounds), show),
         difference.map_or(Cell::Empty, |difference| Cell::text(&*difference.control)),
         number(relative.map(|(relative, _)| relative), signed_percent),
         bounds(relative.and_then(|(_, bounds)| bounds), signed_percent),
-        number(difference.and_then(|difference| difference.effect), |effect| {
-            format!("{effect:+.2}").replace('-', "−")
-        }),
         match difference {
             Some(difference) => Cell::text(difference.verdict.name()),
             None if group.is_control(all) => Cell::text("control"),
             None => Cell::Empty,
         },
+        number(difference.and_then(|difference| difference.effect), |effect| {
+            format!("{effect:+.2}").replace('-', "−")
+        }),
+        bounds(group.value.as_ref().and_then(Estimate::bounds), show),
+        Cell::text(group.measure.name()),
     ];
     Row { uid: None, cells }
 }
