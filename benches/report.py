@@ -83,3 +83,14 @@ first = pairs[pairs["latency_x"] < pairs["latency_y"]].groupby(["uid_x", "uid_y"
 weights_over_time = weights.groupby(["uid", "step"])["weight"].mean().unstack()
 paid = epochs.groupby(["uid", "epoch"])["server_emission"].mean().unstack()
 loss = losses.groupby(["forward_index", "step"])["loss"].mean().unstack(0)
+
+# Features of the prompts and of the best completions.
+words = events["message"].str.split()
+features = pd.DataFrame(
+    {
+        "question_length": events["message"].str.len(),
+        "num_words": words.str.len(),
+        "avg_word_length": events["message"].str.len() / words.str.len(),
+        "median_word_length": words.map(lambda texts: np.median([len(text) for text in texts])),
+    }
+)

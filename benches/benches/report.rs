@@ -1,5 +1,6 @@
-//! Measures the report of long runs: time and peak memory of `mirror report` for two numbers of events with ten answers
-//! each, beside pandas, which computes the same statistics from the same tables. `MIRROR_PYTHON` names a Python with
+//! Measures the report of long runs: time and peak memory of the report with every plot that needs no model, for two
+//! numbers of events with ten answers each, beside pandas, which computes the same statistics from the same tables, and
+//! apart from it the report with principal components and estimators, which take a sample. `MIRROR_PYTHON` names a Python with
 //! pandas; without it, only the report is measured.
 //!
 //! The runs are generated: rewards that depend on the uid, scores that approach the rewards, failures, prompts that
@@ -39,7 +40,8 @@ fn main() -> anyhow::Result<()> {
     for events in EVENTS {
         let folder = tempfile::tempdir()?;
         let run = generate(folder.path(), events)?;
-        let (seconds, peak) = measured(Command::new(&mirror).arg("report").arg(&run))?;
+        let plots = analysis(folder.path(), "plots", &run, PLOTS)?;
+        let (seconds, peak) = measured(Command::new(&mirror).arg("run").arg(&plots))?;
         let page = run.join("report.html").metadata()?.len();
         println!(
             "{events:>9} events: {seconds:.1} s, peak memory {} MiB, page {:.1} MB",
@@ -47,6 +49,13 @@ fn main() -> anyhow::Result<()> {
             page as f64 / 1e6
         );
         times.push(seconds);
+        let estimators = analysis(folder.path(), "estimators", &run, ESTIMATORS)?;
+        let (with_estimators, peak) = measured(Command::new(&mirror).arg("run").arg(&estimators))?;
+        println!(
+            "{:>16}  with principal components, boosting and a forest {with_estimators:.1} s, peak memory {} MiB",
+            "",
+            peak >> 20
+        );
         let Some(python) = &python else {
             println!("skipped: MIRROR_PYTHON is not set, so pandas is not measured");
             continue;
@@ -64,6 +73,38 @@ fn main() -> anyhow::Result<()> {
     let events = EVENTS[1] / EVENTS[0];
     println!("{events} times as many events take {growth:.2} times as long");
     Ok(())
+}
+
+/// Plots that need no model and no estimator.
+const PLOTS: &str = "
+  create_features:
+    message: [question_length, num_words, avg_word_length, median_word_length]
+    completion: [num_words]
+  plot:
+    rewards: [question_length, num_words, avg_word_length, median_word_length]
+    scores: [question_length, avg_word_length]
+";
+
+/// The same with principal components and estimators, which take a sample.
+const ESTIMATORS: &str = "
+  create_features:
+    message: [question_length, num_words, avg_word_length, median_word_length]
+    completion: [num_words]
+  pca: {columns: [question_length, avg_word_length, median_word_length, call_time], n_components: 2}
+  estimators:
+    boosting: {name: GradientBoostingRegressor, args: {n_estimators: 100}}
+    forest: {name: RandomForestRegressor, args: {n_estimators: 100}}
+  predict:
+    rewards: {x: question_length, estimator: boosting}
+    call_time: {x: avg_word_length, estimator: forest}
+";
+
+/// Writes an experiment file that analyses the run, and returns its path.
+fn analysis(folder: &Path, id: &str, run: &Path, keys: &str) -> anyhow::Result<PathBuf> {
+    let file = folder.join(format!("{id}.yml"));
+    let text = format!("analysis:\n  id: {id}\n  requires: [{}]{keys}", run.display());
+    std::fs::write(&file, text)?;
+    Ok(file)
 }
 
 /// Returns the folder of the programs that were built together with this one.

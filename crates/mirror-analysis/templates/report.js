@@ -161,7 +161,8 @@ document.querySelectorAll("main > section").forEach((section) => seen.observe(se
 
 // --- plots: in the colours of the page, which change with the colour scheme and in print ---
 
-const charts = JSON.parse(byId("figures").textContent);
+// The plots, which are unpacked after the page has been painted.
+let charts = [];
 const paper = { width: 690, tallest: 420 };
 
 function theme() {
@@ -268,6 +269,11 @@ const pause = () => new Promise((resume) => setTimeout(resume, 0));
 // The plots are drawn some frames after the page has loaded, one after the other, so that the page reacts meanwhile. A
 // frame callback would never be called for a page that is printed or in the background.
 async function start() {
+  charts = JSON.parse(await unpacked("figures"));
+  // A report of a group has no uids.
+  const hasUids = document.querySelector("tr[data-uid]") !== null || charts.some(({ chart }) => chart.uids !== null);
+  byId("uids").parentElement.hidden = !hasUids;
+  document.querySelector(".controls").hidden = false;
   const library = document.createElement("script");
   library.textContent = await unpacked("library");
   document.head.append(library);
@@ -310,8 +316,4 @@ async function pictures() {
 }
 
 tables.forEach(filterTable);
-// A report of a group has no uids.
-const hasUids = document.querySelector("tr[data-uid]") !== null || charts.some(({ chart }) => chart.uids !== null);
-byId("uids").parentElement.hidden = !hasUids;
-document.querySelector(".controls").hidden = false;
 addEventListener("load", () => setTimeout(start, 50));

@@ -2,6 +2,9 @@
 
 mod made_up;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use made_up::{event, failure, incident, recorded, recorded_in, success, training, with_calls};
 use mirror_analysis::{Report, RunData, Summary, plots};
 use mirror_proto::mirror::v1::{IncidentKind, Outcome, Record};
@@ -84,8 +87,9 @@ fn embedded_figures(html: &str) -> Vec<serde_json::Value> {
     let (_, after) = html
         .split_once("id=\"figures\">")
         .expect("the figures are embedded");
-    let (json, _) = after.split_once("</script>").expect("the figures end");
-    serde_json::from_str(json).expect("the figures are JSON")
+    let (packed, _) = after.split_once("</script>").expect("the figures end");
+    let gzip = STANDARD.decode(packed).expect("the figures are in base64");
+    serde_json::from_reader(GzDecoder::new(gzip.as_slice())).expect("the figures are JSON")
 }
 
 #[test]

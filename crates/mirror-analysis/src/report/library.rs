@@ -8,20 +8,21 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// plotly.js, compressed with gzip, in base64. It is a third of the size of the text, and the browser decompresses it
-/// after the page has been painted.
-static LIBRARY: LazyLock<String> = LazyLock::new(|| {
+/// plotly.js, packed. It is a third of the size of the text.
+static LIBRARY: LazyLock<String> = LazyLock::new(|| packed(text().as_bytes()));
+
+/// Compresses a text with gzip and encodes it in base64. The browser unpacks it after the page has been painted.
+pub(super) fn packed(text: &[u8]) -> String {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(text().as_bytes())
-        .expect("writing to memory does not fail");
+    gzip.write_all(text).expect("writing to memory does not fail");
     STANDARD.encode(gzip.finish().expect("writing to memory does not fail"))
-});
+}
 
 /// Sources of the `plotly` crate: two script elements, plotly.js and a library for formulas. No plot contains formulas,
 /// and the second library would add two megabytes to every page.
 static SOURCES: LazyLock<String> = LazyLock::new(plotly::Plot::offline_js_sources);
 
-/// Returns plotly.js, compressed with gzip, in base64.
+/// Returns plotly.js, packed.
 pub(super) fn plotly_js() -> &'static str {
     &LIBRARY
 }

@@ -18,7 +18,8 @@ use crate::tables::Table;
 struct Page<'a> {
     report: &'a Report,
     expectations: Vec<Expected<'a>>,
-    figures: Vec<Value>,
+    /// The plots as a JSON list, packed.
+    figures: String,
     style: &'static str,
     script: &'static str,
     library: &'a str,
@@ -101,10 +102,11 @@ pub(super) fn render(report: &Report) -> Result<String, AnalysisError> {
         let chart = plotly::figure(&plot.figure, &report.marks);
         json!({"name": plot.name, "chart": chart})
     };
+    let figures: Vec<Value> = report.plots.iter().map(figure).collect();
     let page = Page {
         report,
         expectations: report.expectations.iter().map(Expected::of).collect(),
-        figures: report.plots.iter().map(figure).collect(),
+        figures: library::packed(Value::from(figures).to_string().as_bytes()),
         style: include_str!("../../templates/report.css"),
         script: include_str!("../../templates/report.js"),
         library: library::plotly_js(),

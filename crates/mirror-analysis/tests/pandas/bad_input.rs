@@ -43,13 +43,13 @@ fn assert_not_drawn(records: &[Record], absent: &[(&str, &str)]) {
     for (name, reason) in absent {
         assert_eq!(reasons.get(name), Some(reason), "{name}");
     }
-    // The texts and the data of the plots.
+    // The data of the plots follows the texts and is packed: a number that is not finite has no JSON form.
     let ours = page
-        .split("<script>")
+        .split("<script")
         .next()
         .expect("splitting yields a first part");
     assert!(
-        ours.contains("id=\"figures\"") && !ours.contains("NaN"),
+        ours.contains("</main>") && !ours.contains("NaN"),
         "the page contains no NaN"
     );
 }
