@@ -1,8 +1,9 @@
 //! Reads tables in batches, and the columns of a batch as typed arrays.
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, UInt32Array};
 use mirror_runs::tables::{Row, Table};
 use mirror_runs::{Batches, Run};
+use mirror_spec::key::MAX_UID;
 
 use crate::error::AnalysisError;
 
@@ -24,4 +25,12 @@ pub(crate) fn column<'a, R: Row, A: Array + 'static>(
             table: R::TABLE,
             column,
         })
+}
+
+/// Checks that every uid of a column has 16 bits, so that the number of uids is bounded.
+pub(crate) fn known_uids(uids: &UInt32Array) -> Result<(), AnalysisError> {
+    match uids.values().iter().find(|uid| **uid > MAX_UID) {
+        Some(uid) => Err(AnalysisError::Uid { uid: *uid }),
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mirror_runs::NeuronKind;
+use mirror_runs::{NeuronKind, State};
 use serde::Serialize;
 
 use crate::inference::{effect_size, half_width};
@@ -117,6 +117,10 @@ pub struct Difference {
     pub control: String,
     /// Number of uids of the control.
     pub control_uids: usize,
+    /// Number of random seeds with which both groups have a value. Everything below is over these seeds.
+    pub seeds: u64,
+    /// Value of the group.
+    pub own_value: Estimate,
     /// Value of the control.
     pub control_value: Estimate,
     /// Difference between the group and the control, paired by random seed.
@@ -129,8 +133,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Returns the difference relative to the control, with its 95% confidence interval. `None` if the control has
-    /// nothing.
+    /// Returns the difference in units of the control's mean, with its 95% confidence interval in the same units. `None`
+    /// if the control's mean is not above zero.
     pub fn relative(&self) -> Option<(f64, Option<(f64, f64)>)> {
         let control = self.control_value.mean;
         if control <= 0.0 {
@@ -153,8 +157,8 @@ pub struct GroupPay {
     pub label: String,
     /// Number of its uids, the largest over the runs.
     pub uids: usize,
-    /// Number of runs in which it has a value.
-    pub runs: u64,
+    /// Number of random seeds with which it has a value.
+    pub seeds: u64,
     /// The quantity by which it is judged.
     pub measure: Measure,
     /// Its value: the mean over its uids, then over the runs. `None` if no run has one.
@@ -174,73 +178,101 @@ impl GroupPay {
     }
 }
 
-/// Values of one group by run. A run without the group, or in which it has no value, is left out.
+/// Values of one group by random seed. Runs with the same seed are not independent, so their mean counts once.
 #[derive(Default)]
 struct Values {
     uids: usize,
     control: Option<String>,
-    by_run: BTreeMap<usize, f64>,
-    trust: Moments,
+    by_seed: BTreeMap<u64, Moments>,
+    trust: BTreeMap<u64, Moments>,
 }
 
-/// Returns all labelled groups: the miners first, each kind in the order of labels. The list is empty if the runs do not
-/// all measure pay in the same way.
-pub fn compare(runs: &[(&RunData, &Summary)]) -> Vec<GroupPay> {
-    let Some((_, first)) = runs.first() else {
-        return Vec::new();
-    };
-    if runs.iter().any(|(_, summary)| summary.pay != first.pay) {
-        return Vec::new();
+impl Values {
+    /// Returns the mean with each seed.
+    fn means(by_seed: &BTreeMap<u64, Moments>) -> impl Iterator<Item = (u64, f64)> {
+        let means = by_seed.iter();
+        means.filter_map(|(seed, values)| Some((*seed, values.mean()?)))
     }
+}
+
+/// The labelled groups of one or several runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// The groups: the miners first, each kind in the order of labels.
+    pub groups: Vec<GroupPay>,
+    /// Number of runs that are left out because their pay is measured in another way, for example because they ended
+    /// before the chain's first epoch.
+    pub left_out: usize,
+    /// Number of runs of a group that are left out because they did not complete.
+    pub incomplete: usize,
+}
+
+/// Compares the labelled groups. Pay is measured by emission if any run has one, otherwise by weights if any run has
+/// some, otherwise by rewards.
+///
+/// Of several runs, only those that completed are compared: an interrupted run has had less time to learn and to pay.
+pub fn compare(all: &[(&RunData, &Summary)]) -> Comparison {
+    let is_compared = |(data, _): &&(&RunData, &Summary)| all.len() == 1 || data.state == State::Done;
+    let runs: Vec<(&RunData, &Summary)> = all.iter().filter(is_compared).copied().collect();
+    let has = |pay: &Pay| runs.iter().any(|(_, summary)| summary.pay == *pay);
+    let Some(pay) = [Pay::Emission, Pay::Weight, Pay::Reward].into_iter().find(has) else {
+        return Comparison::default();
+    };
+    let of_pay: Vec<_> = runs.iter().filter(|(_, summary)| summary.pay == pay).collect();
     let mut groups: BTreeMap<(NeuronKind, &str), Values> = BTreeMap::new();
-    for (run, (data, summary)) in runs.iter().enumerate() {
+    for (data, summary) in &of_pay {
         let mut of_run: BTreeMap<(NeuronKind, &str), (Moments, Moments, usize)> = BTreeMap::new();
         for row in &summary.uids {
             let (kind, label) = data.label(row.uid);
             let (values, trust, uids) = of_run.entry((kind, label)).or_default();
             *uids += 1;
-            if let Some(value) = Measure::of(kind, summary.pay).value(data, row) {
+            if let Some(value) = Measure::of(kind, pay).value(data, row) {
                 values.push(value);
             }
             let within = data.epochs.uids.get(&row.uid);
-            if let Some(within) = within.and_then(super::collect::epochs::Earned::mean_validator_trust) {
+            if let Some(within) = within.and_then(|earned| earned.mean_validator_trust()) {
                 trust.push(within);
             }
-            let control = data
-                .neurons
-                .get(&row.uid)
-                .and_then(|neuron| neuron.control.clone());
+            let control = data.neurons.get(&row.uid);
+            let control = control.and_then(|neuron| neuron.control.clone());
             let group = groups.entry((kind, label)).or_default();
             group.control = group.control.take().or(control);
         }
+        let seed = data.manifest.seed;
         for (key, (values, trust, uids)) in of_run {
             let group = groups.entry(key).or_default();
             group.uids = group.uids.max(uids);
             if let Some(mean) = values.mean() {
-                group.by_run.insert(run, mean);
+                group.by_seed.entry(seed).or_default().push(mean);
             }
             if let Some(mean) = trust.mean() {
-                group.trust.push(mean);
+                group.trust.entry(seed).or_default().push(mean);
             }
         }
     }
     let compared = groups.iter().map(|(&(kind, label), values)| {
         let control = values.control.as_deref();
         let control = control.and_then(|control| Some((control, groups.get(&(kind, control))?)));
+        let means: Vec<f64> = Values::means(&values.by_seed).map(|(_, mean)| mean).collect();
+        let trust: Vec<f64> = Values::means(&values.trust).map(|(_, mean)| mean).collect();
         GroupPay {
             kind,
             label: label.to_owned(),
             uids: values.uids,
-            runs: values.by_run.len() as u64,
-            measure: Measure::of(kind, first.pay),
-            value: Estimate::of(&moments(values.by_run.values())),
+            seeds: means.len() as u64,
+            measure: Measure::of(kind, pay),
+            value: Estimate::of(&moments(&means)),
             trust: (kind == NeuronKind::Validator)
-                .then(|| Estimate::of(&values.trust))
+                .then(|| Estimate::of(&moments(&trust)))
                 .flatten(),
             difference: control.and_then(|(name, control)| difference(values, name, control)),
         }
     });
-    compared.collect()
+    Comparison {
+        groups: compared.collect(),
+        left_out: runs.len() - of_pay.len(),
+        incomplete: all.len() - runs.len(),
+    }
 }
 
 /// Returns the labels of a kind, in the order in which plots and tables show them.
@@ -258,7 +290,7 @@ pub(crate) fn labels<'a>(runs: &[&'a RunData], kind: NeuronKind) -> BTreeSet<&'a
     described.chain(others).collect()
 }
 
-fn moments<'a>(values: impl Iterator<Item = &'a f64>) -> Moments {
+fn moments(values: &[f64]) -> Moments {
     let mut moments = Moments::default();
     for value in values {
         moments.push(*value);
@@ -266,27 +298,29 @@ fn moments<'a>(values: impl Iterator<Item = &'a f64>) -> Moments {
     moments
 }
 
+/// Compares a group with its control over the random seeds with which both have a value. `None` if there is none.
 fn difference(group: &Values, name: &str, control: &Values) -> Option<Difference> {
-    let pairs = group.by_run.iter();
-    let pairs: Vec<(f64, f64)> = pairs
-        .filter_map(|(run, value)| Some((*value, *control.by_run.get(run)?)))
-        .collect();
-    let differences: Vec<f64> = pairs.iter().map(|(value, control)| value - control).collect();
-    let difference = Estimate::of(&moments(differences.iter()))?;
+    let of_control: BTreeMap<u64, f64> = Values::means(&control.by_seed).collect();
+    let pairs = Values::means(&group.by_seed).filter_map(|(seed, own)| Some((own, *of_control.get(&seed)?)));
+    let (own, control_values): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    let differences = own.iter().zip(&control_values);
+    let differences: Vec<f64> = differences.map(|(own, control)| own - control).collect();
+    let (own, control_values) = (moments(&own), moments(&control_values));
+    let difference = Estimate::of(&moments(&differences))?;
     let verdict = match difference.bounds() {
         None => Verdict::OneRun,
         Some((least, _)) if least > 0.0 => Verdict::More,
         Some((_, greatest)) if greatest < 0.0 => Verdict::Less,
         Some(_) => Verdict::NoDifferenceFound,
     };
-    let of_group: Vec<f64> = pairs.iter().map(|(value, _)| *value).collect();
-    let of_control: Vec<f64> = pairs.iter().map(|(_, control)| *control).collect();
     Some(Difference {
         control: name.to_owned(),
         control_uids: control.uids,
-        control_value: Estimate::of(&moments(of_control.iter()))?,
+        seeds: differences.len() as u64,
+        own_value: Estimate::of(&own)?,
+        control_value: Estimate::of(&control_values)?,
         difference,
-        effect: effect_size(&moments(of_group.iter()), &moments(of_control.iter())),
+        effect: effect_size(&own, &control_values),
         verdict,
     })
 }

@@ -14,7 +14,7 @@ use mirror_runs::tables::{EventRow, ResponseRow, SUCCESS};
 use mirror_runs::{Batches, Run, RunError};
 use mirror_spec::key::MAX_UID;
 
-use crate::columns::{batches, column};
+use crate::columns::{batches, column, known_uids};
 use crate::error::AnalysisError;
 
 /// Purpose of the forwards of the experiment.
@@ -88,6 +88,8 @@ impl Extent {
             first_steps.push(extent.steps);
             extent.count(run)?;
         }
+        // Several runs have no common time.
+        extent.first_start = extent.first_start.filter(|_| runs.len() == 1);
         Ok((extent, first_steps))
     }
 
@@ -243,6 +245,11 @@ impl CallReader {
                 continue;
             }
             match calls.compare(end, events, event) {
+                Ordering::Equal if end - self.next > MAX_UID as usize => {
+                    return Err(AnalysisError::Uid {
+                        uid: calls.uid.value(end),
+                    });
+                }
                 Ordering::Equal => end += 1,
                 Ordering::Greater => break,
                 Ordering::Less => return Err(calls.orphan(end)),
@@ -354,9 +361,7 @@ struct Calls {
 impl Calls {
     fn of(batch: RecordBatch) -> Result<Self, AnalysisError> {
         let uid: UInt32Array = owned::<ResponseRow, _>(&batch, "uid")?;
-        if let Some(uid) = uid.values().iter().find(|uid| **uid > MAX_UID) {
-            return Err(AnalysisError::Uid { uid: *uid });
-        }
+        known_uids(&uid)?;
         Ok(Self {
             validator: owned::<ResponseRow, _>(&batch, "validator")?,
             purpose: owned::<ResponseRow, _>(&batch, "purpose")?,

@@ -197,7 +197,11 @@ fn heat_map(series: &BTreeMap<u32, &Series<Mean>>, heat: &Heat) -> Option<Figure
         if columns <= 1 || columns * rows.len() <= CELLS {
             break rows;
         }
-        width *= 2;
+        // Bins that cannot be wider are too many rows, and are drawn as they are.
+        let Some(wider) = width.checked_mul(2) else {
+            break rows;
+        };
+        width = wider;
     };
     let cell = |row: &Vec<Mean>, column: usize| row.get(column).and_then(Mean::mean);
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -134,7 +134,7 @@ impl Report {
         for plot in PLOTS {
             plots.push(plot.name(), plot.title(), plot.explain(), plot.build(data));
         }
-        let groups = compare(&[(data, summary)]);
+        let groups = compare(&[(data, summary)]).groups;
         Self {
             title: data.manifest.experiment.clone(),
             id: data.manifest.id.clone(),
@@ -151,7 +151,7 @@ impl Report {
             predictions: Vec::new(),
             completions: data.best.clone(),
             facts: facts::facts(data),
-            repeat: facts::repeat(&layout.experiment()),
+            repeat: facts::repeat(layout, data),
             marks: facts::marks(data),
             experiment: facts::experiment(&layout.experiment()),
         }
@@ -172,6 +172,9 @@ impl Report {
     pub fn of_runs(data: &RunData, summary: &Summary, layout: &Layout, title: &str, runs: &[Run]) -> Self {
         let ids: Vec<&str> = runs.iter().map(|run| run.manifest().id.as_str()).collect();
         let mut report = Self::of_run(data, summary, layout);
+        // The folder of the analysis has no experiment file.
+        report.repeat = String::new();
+        report.experiment = String::new();
         title.clone_into(&mut report.title);
         report.id = counted(runs.len() as u64, "run", "runs");
         report.facts.insert(

@@ -31,6 +31,8 @@ const UNKNOWN_LABEL: &str = "miners";
 /// events. It contains only the forwards of the experiment; manual forwards are counted and otherwise excluded.
 #[derive(Debug)]
 pub struct RunData {
+    /// Number of runs that are read as one.
+    pub runs: usize,
     /// Manifest of the run.
     pub manifest: Manifest,
     /// State of the run.
@@ -138,6 +140,7 @@ impl RunData {
                 weights.read(&batch?, first_step, &mut uids)?;
             }
             let earlier = epochs.last;
+            epochs.note_unpaid(run, earlier)?;
             for batch in batches::<EpochRow>(run, &Epochs::COLUMNS)? {
                 epochs.read(&batch?, earlier)?;
             }
@@ -147,6 +150,7 @@ impl RunData {
             }
         }
         Ok(Self {
+            runs: runs.len(),
             manifest: first.manifest().clone(),
             state: first.state(),
             neurons: neurons_by_uid,
@@ -176,6 +180,20 @@ impl RunData {
             all.add_all(&tally.outcomes);
         }
         all
+    }
+
+    /// Returns whether the run was imported from event logs.
+    pub fn is_imported(&self) -> bool {
+        self.manifest.job_type == "import"
+    }
+
+    /// Drops the texts and scores, which the report of a group does not need.
+    pub(crate) fn drop_texts_and_scores(&mut self) {
+        self.sample = Sample::default();
+        self.texts.clear();
+        self.sharing = Sharing::default();
+        self.best = Vec::new();
+        self.scores.uids = Vec::new();
     }
 
     /// Returns the kind and the label of a uid. A uid that the experiment does not describe is a miner.

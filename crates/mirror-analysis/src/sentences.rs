@@ -1,9 +1,9 @@
-//! Results in sentences, for the report and the terminal: who was paid, what ran, what failed.
+//! Results in sentences, for the report and the terminal.
 
 use mirror_runs::expectations::Checked;
 use mirror_runs::{NeuronKind, State};
 
-use crate::comparison::{GroupPay, Measure, Verdict};
+use crate::comparison::{Comparison, GroupPay, Measure, Verdict};
 use crate::moments::Moments;
 use crate::numbers::{count, counted, duration, percent, quantity, signed_percent};
 use crate::run_data::RunData;
@@ -99,15 +99,31 @@ pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     sentences
 }
 
-/// Returns a sentence for each group that is compared with a control.
-pub(crate) fn of_pay(compared: &[GroupPay]) -> Vec<Sentence> {
-    compared.iter().filter_map(pay_of_group).map(answer).collect()
+/// Returns a sentence for each group that is compared with a control, and one about the runs that are left out.
+pub(crate) fn of_pay(compared: &Comparison) -> Vec<Sentence> {
+    let answers = compared.groups.iter().filter_map(pay_of_group).map(answer);
+    let left_out = (compared.left_out > 0).then(|| {
+        warning(format!(
+            "{} left out of the comparison, because pay is measured in another way there: no miner was paid by an epoch.",
+            counted(compared.left_out as u64, "run is", "runs are")
+        ))
+    });
+    let incomplete = (compared.incomplete > 0).then(|| {
+        warning(format!(
+            "{} left out of the comparison, because only complete runs are compared.",
+            counted(
+                compared.incomplete as u64,
+                "run that did not end is",
+                "runs that did not end are"
+            )
+        ))
+    });
+    answers.chain(left_out).chain(incomplete).collect()
 }
 
 fn pay_of_group(group: &GroupPay) -> Option<String> {
     let difference = group.difference.as_ref()?;
-    let own = group.value?.mean;
-    let control = difference.control_value.mean;
+    let (own, control) = (difference.own_value.mean, difference.control_value.mean);
     let (verb, unit) = match group.measure {
         Measure::Emission => ("earned", " TAO per epoch and uid"),
         Measure::Weight => ("had a weight of", ""),
@@ -116,33 +132,38 @@ fn pay_of_group(group: &GroupPay) -> Option<String> {
     };
     let amount = |amount: f64| match group.measure {
         Measure::Yield => format!("{}%", quantity(amount * 100.0)),
-        _ => quantity(amount),
+        Measure::Emission | Measure::Weight | Measure::Reward => quantity(amount),
     };
-    let kind = match group.kind {
-        NeuronKind::Miner => "miners",
-        NeuronKind::Validator => "validators",
+    let kind = group.kind.name();
+    let (by, interval) = match difference.relative() {
+        Some((relative, interval)) => (
+            signed_percent(relative),
+            interval.map(|(least, greatest)| (signed_percent(least), signed_percent(greatest))),
+        ),
+        // A control without pay, or with a negative reward, has no percent.
+        None => (
+            format!("a difference of {}", amount(difference.difference.mean)),
+            difference
+                .difference
+                .bounds()
+                .map(|(least, greatest)| (amount(least), amount(greatest))),
+        ),
     };
-    let interval = match (difference.relative(), difference.verdict) {
-        (None, _) => String::new(),
-        (Some((relative, None)), _) => {
-            format!(": {} (one run, so without an interval)", signed_percent(relative))
+    let interval = match interval {
+        None => "one run, so without an interval".to_owned(),
+        Some((least, greatest)) => {
+            let seeds = counted(difference.seeds, "seed", "seeds");
+            format!("{least} to {greatest}, {seeds}")
         }
-        (Some((relative, Some((least, greatest)))), verdict) => {
-            let words = match verdict {
-                Verdict::NoDifferenceFound => "; no difference found",
-                Verdict::More | Verdict::Less | Verdict::OneRun => "",
-            };
-            format!(
-                ": {} ({} to {}, {}){words}",
-                signed_percent(relative),
-                signed_percent(least),
-                signed_percent(greatest),
-                counted(group.runs, "seed", "seeds")
-            )
-        }
+    };
+    let found = match difference.verdict {
+        // Two seeds have an interval that is almost always too wide.
+        Verdict::NoDifferenceFound if difference.seeds == 2 => "; inconclusive with two seeds",
+        Verdict::NoDifferenceFound => "; no difference found",
+        Verdict::More | Verdict::Less | Verdict::OneRun => "",
     };
     Some(format!(
-        "The {kind} `{}` ({}) {verb} {}{unit}, their control `{}` ({}) {}{interval}.",
+        "The {kind}s `{}` ({}) {verb} {}{unit}, their control `{}` ({}) {}: {by} ({interval}){found}.",
         group.label,
         counted(group.uids as u64, "uid", "uids"),
         amount(own),
@@ -186,7 +207,7 @@ fn size(data: &RunData, summary: &Summary) -> Option<Sentence> {
     let duration = totals
         .duration
         .map_or_else(String::new, |seconds| format!(", in {}", duration(seconds)));
-    let seed = if is_imported(data) {
+    let seed = if data.is_imported() || data.runs > 1 {
         String::new()
     } else {
         format!(", with seed {}", data.manifest.seed)
@@ -213,20 +234,15 @@ fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
     let paid: Vec<(&UidRow, f64)> = miners(data, summary)
         .filter_map(|row| Some((row, pay.of(row)?)))
         .collect();
-    let (best, most) = paid.first().filter(|(_, most)| *most > 0.0)?;
-    let worst = match paid.last() {
-        Some((worst, least)) if worst.uid != best.uid => {
-            format!(", the worst-paid uid {} with {}", name(worst), quantity(*least))
-        }
-        _ => String::new(),
-    };
+    let (best, most) = *paid.first().filter(|(_, most)| *most > 0.0)?;
+    let (worst, least) = *paid.last()?;
     let (unit, why) = match pay {
         Pay::Emission => (" TAO over the run", ""),
         Pay::Weight => (
             " of the weight",
             " The run ended before the chain's first epoch, so pay is measured by the weights.",
         ),
-        Pay::Reward if is_imported(data) => (
+        Pay::Reward if data.is_imported() => (
             " as its mean reward",
             " An event log has no pay, so the mean reward stands for it.",
         ),
@@ -235,16 +251,31 @@ fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
             " The chain accepted no weights, so pay is measured by the mean reward.",
         ),
     };
-    Some(plain(format!(
-        "The best-paid miner was uid {} with {}{unit}{worst}.{why}",
-        name(best),
-        quantity(*most)
-    )))
-}
-
-/// Returns whether the run was imported from event logs.
-fn is_imported(data: &RunData) -> bool {
-    data.manifest.job_type == "import"
+    let with_least = paid.iter().filter(|(_, amount)| *amount == least).count();
+    let words = if paid.len() == 1 {
+        format!(
+            "The only paid miner was uid {} with {}{unit}",
+            name(best),
+            quantity(most)
+        )
+    } else if most == least {
+        format!(
+            "All {} miners were paid the same: {}{unit}",
+            paid.len(),
+            quantity(most)
+        )
+    } else {
+        let last = match with_least {
+            1 => format!("the worst-paid uid {} with {}", name(worst), quantity(least)),
+            several => format!("the worst-paid were {several} miners with {}", quantity(least)),
+        };
+        format!(
+            "The best-paid miner was uid {} with {}{unit}, {last}",
+            name(best),
+            quantity(most)
+        )
+    };
+    Some(plain(format!("{words}.{why}")))
 }
 
 fn name(row: &UidRow) -> String {
@@ -253,8 +284,8 @@ fn name(row: &UidRow) -> String {
 
 /// Returns a sentence if the chain had epochs and no miner was paid.
 fn unpaid(data: &RunData, summary: &Summary) -> Option<Sentence> {
-    let paid: u64 = data.epochs.uids.values().map(|earned| earned.for_incentive).sum();
-    if data.epochs.uids.is_empty() || paid > 0 {
+    let mut earned = data.epochs.uids.values();
+    if data.epochs.uids.is_empty() || earned.any(|earned| earned.for_incentive > 0) {
         return None;
     }
     let totals = &summary.totals;
@@ -293,7 +324,9 @@ fn outliers(data: &RunData, summary: &Summary) -> Vec<Sentence> {
         }
         let own = summary.pay.of(row).unwrap_or(0.0);
         let relative = if paid > 0.0 { own / paid - 1.0 } else { 0.0 };
-        let words = if relative.abs() <= 0.1 {
+        let words = if paid <= 0.0 {
+            "none of them was paid".to_owned()
+        } else if relative.abs() <= 0.1 {
             "is paid like its peers".to_owned()
         } else {
             let direction = if relative < 0.0 { "less" } else { "more" };

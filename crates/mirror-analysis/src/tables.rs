@@ -126,7 +126,8 @@ impl Cell {
     pub(crate) fn sort_key(&self) -> Option<String> {
         match self {
             Self::Number { number, text } => {
-                let key = crate::numbers::rounded(*number).to_string();
+                // In full precision, because the export has it as well.
+                let key = number.to_string();
                 (key != *text).then_some(key)
             }
             Self::Text(_) | Self::Run { .. } => None,

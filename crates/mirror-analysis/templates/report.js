@@ -5,6 +5,8 @@ let chosen = new Set();
 // Smoothing factor of lines over time: 0 shows the values, 0.9 weighs a value with 0.1.
 let smoothing = 0;
 
+// plotly.js reads some tags in texts.
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 const byId = (id) => document.getElementById(id);
 const say = (text) => { byId("said").textContent = text; };
 
@@ -80,11 +82,13 @@ function filterTable({ table, search, shown }) {
 
 // The CSV of the rows that are shown, in their order. Numbers are exported unformatted.
 function csvOf({ table }) {
+  // A spreadsheet would execute a text that begins like a formula. A number may begin with a sign.
+  const inert = (text) => (/^[=+\-@\t]/.test(text) && Number.isNaN(Number(text)) ? "'" + text : text);
   const quoted = (text) => (/[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
   const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
   const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
   const cells = rows.map((row) => [...row.cells].map((cell) => cell.dataset.sort ?? cell.textContent));
-  return [headings, ...cells].map((line) => line.map(quoted).join(",") + "\r\n").join("");
+  return [headings, ...cells].map((line) => line.map(inert).map(quoted).join(",") + "\r\n").join("");
 }
 
 function exportTable(entry) {
@@ -194,7 +198,7 @@ function layoutOf(chart) {
       type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: marked, width: 1, dash: "dot" },
     })),
     annotations: chart.marks.map(({ x, label }) => ({
-      x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label.replaceAll("<", "&lt;"), showarrow: false,
+      x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label, showarrow: false,
       font: { size: 10 }, textangle: 90,
     })),
   };
@@ -223,6 +227,8 @@ function selected(trace, uids) {
   if (!at) return trace;
   const kept = at.map((uid, index) => [String(uid), index]).filter(([uid]) => chosen.has(uid)).map(([, index]) => index);
   const pick = (values) => (Array.isArray(values) ? kept.map((index) => values[index]) : values);
+  // A table of pairs of uids has the same uids on both axes.
+  if (trace.z) return { ...trace, x: pick(trace.x), y: pick(trace.y), z: kept.map((row) => pick(trace.z[row])) };
   const picked = { ...trace, x: pick(trace.x), y: pick(trace.y), customdata: pick(trace.customdata), text: pick(trace.text) };
   if (trace.error_y) picked.error_y = { ...trace.error_y, array: pick(trace.error_y.array) };
   if (trace.marker) picked.marker = { ...trace.marker, color: pick(trace.marker.color) };
@@ -241,8 +247,10 @@ const placeOf = (name) => byId("plot-" + name);
 
 function draw({ name, chart }, size) {
   const layout = layoutOf(chart);
-  if (chart.uids === "y" && chosen.size > 0) delete layout.yaxis.range;
-  if (chart.uids === "y" && chosen.size > 0) layout.yaxis.autorange = "reversed";
+  if (layout.yaxis.range && chosen.size > 0) {
+    delete layout.yaxis.range;
+    layout.yaxis.autorange = "reversed";
+  }
   Plotly.react(placeOf(name), dataOf(chart), { ...layout, ...size }, config);
 }
 
@@ -254,8 +262,11 @@ function uidOf({ uids }, point) {
 }
 
 let drawn = false;
+let waiting;
+// Draws all plots once the input has rested for a moment.
 function drawAll() {
-  if (drawn) charts.forEach((entry) => draw(entry));
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { if (drawn) charts.forEach((entry) => draw(entry)); }, 120);
 }
 
 async function unpacked(id) {
@@ -302,7 +313,7 @@ async function start() {
 async function pictures() {
   const all = [];
   for (const { name, chart } of charts) {
-    const title = { text: document.getElementById(name + "-heading").textContent.replaceAll("<", "&lt;") };
+    const title = { text: escaped(byId(name + "-heading").textContent) };
     const margin = { l: 56, r: 16, t: 72, b: 48 };
     const layout = { ...layoutOf(chart), title, margin, paper_bgcolor: theme().plot_bgcolor };
     const figure = { data: dataOf(chart), layout, config };

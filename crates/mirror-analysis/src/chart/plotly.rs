@@ -50,6 +50,15 @@ impl Mark {
     }
 }
 
+/// Escapes a text of a run or an experiment: plotly.js reads tags, such as links, in the texts of a plot.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+fn all_escaped(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| escaped(text)).collect()
+}
+
 /// Returns the traces and the layout of a figure. The page sets the colours of text and background.
 pub(crate) fn figure(figure: &Figure, marks: &[Mark]) -> Value {
     let mut data = Vec::new();
@@ -68,13 +77,17 @@ pub(crate) fn figure(figure: &Figure, marks: &[Mark]) -> Value {
     let named = figure.traces.iter().filter(|trace| in_legend(trace)).count();
     layout.insert("showlegend".to_owned(), (named > 1).into());
     if let Some(Data::Space { titles, .. }) = figure.traces.first().map(|trace| &trace.data) {
-        let [x, y, z] = titles.each_ref().map(|title| json!({"title": {"text": title}}));
+        let [x, y, z] = titles
+            .each_ref()
+            .map(|title| json!({"title": {"text": escaped(title)}}));
         layout.insert("scene".to_owned(), json!({"xaxis": x, "yaxis": y, "zaxis": z}));
     }
     let places = marks
         .iter()
         .filter_map(|mark| Some((rounded(mark.place(figure.x.scale)?), &mark.label)));
-    let marked: Vec<Value> = places.map(|(x, label)| json!({"x": x, "label": label})).collect();
+    let marked: Vec<Value> = places
+        .map(|(x, label)| json!({"x": x, "label": escaped(label)}))
+        .collect();
     json!({
         "data": data,
         "layout": layout,
@@ -101,7 +114,7 @@ fn uids_on(figure: &Figure) -> Option<&'static str> {
 }
 
 fn axis(axis: &Axis) -> Value {
-    let mut object = json!({"title": {"text": axis.title}, "automargin": true});
+    let mut object = json!({"title": {"text": escaped(&axis.title)}, "automargin": true});
     let more = match axis.scale {
         Scale::Linear => json!({}),
         Scale::Share => json!({"tickformat": ".0%"}),
@@ -136,7 +149,7 @@ fn in_legend(trace: &Trace) -> bool {
 
 fn traces(trace: &Trace, data: &mut Vec<Value>) {
     let colour = color(trace.color);
-    let mut base = json!({"name": trace.name, "showlegend": in_legend(trace)});
+    let mut base = json!({"name": escaped(&trace.name), "showlegend": in_legend(trace)});
     if let Some(uid) = trace.uid {
         base["meta"] = json!({"uid": uid});
     }
@@ -196,7 +209,7 @@ fn traces(trace: &Trace, data: &mut Vec<Value>) {
                 points["customdata"] = json!(uids);
             }
             if !text.is_empty() {
-                points["text"] = json!(text);
+                points["text"] = json!(all_escaped(text));
             }
             push(points);
         }
@@ -231,7 +244,7 @@ fn traces(trace: &Trace, data: &mut Vec<Value>) {
                 });
             }
             if !text.is_empty() {
-                bars["hovertext"] = json!(text);
+                bars["hovertext"] = json!(all_escaped(text));
             }
             push(bars);
         }
@@ -257,7 +270,7 @@ fn traces(trace: &Trace, data: &mut Vec<Value>) {
             "hoverongaps": false,
             "hovertemplate": format!("uid %{{y}}<br>%{{x}}<br>{title} %{{z:.4g}}<extra></extra>"),
             "x": numbers(x),
-            "y": y,
+            "y": all_escaped(y),
             "z": z.iter().map(|row| optional(row)).collect::<Vec<_>>(),
         })),
     }
@@ -295,6 +308,6 @@ fn optional(values: &[Option<f64>]) -> Value {
 fn values(values: &Values) -> Value {
     match values {
         Values::Numbers(values) => numbers(values),
-        Values::Words(words) => json!(words),
+        Values::Words(words) => json!(all_escaped(words)),
     }
 }

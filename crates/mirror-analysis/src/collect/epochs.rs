@@ -1,11 +1,12 @@
 //! Results of the chain's epochs for the uids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::{Array, Float32Array, RecordBatch, UInt32Array, UInt64Array};
+use mirror_runs::Run;
 use mirror_runs::tables::EpochRow;
 
-use crate::columns::column;
+use crate::columns::{batches, column, known_uids};
 use crate::error::AnalysisError;
 use crate::moments::Mean;
 use crate::series::{Absorb, Series};
@@ -23,6 +24,8 @@ pub struct Epochs {
     pub uids: BTreeMap<u32, Earned>,
     /// Number of the last epoch, from 1. 0 if there was no epoch.
     pub last: u64,
+    /// The epochs in which nobody earned incentive or dividends, so that the chain paid by stake.
+    unpaid: BTreeSet<u64>,
     /// The first and the last epoch, each with its block.
     ends: Option<((u64, u64), (u64, u64))>,
 }
@@ -36,29 +39,25 @@ pub struct Earned {
     pub incentive: Option<f64>,
     /// Dividends in the last epoch. `None` if they were 0.
     pub dividends: Option<f64>,
-    /// Share of the weights set for the uid that was within consensus in the last epoch.
-    pub trust: f64,
-    /// Share of the weights set by the uid that was within consensus in the last epoch.
-    pub validator_trust: f64,
+    /// Share of the weights set for the uid that was within consensus in the last epoch. `None` if it was not recorded.
+    pub trust: Option<f64>,
+    /// Share of the weights set by the uid that was within consensus in the last epoch. `None` if it was not recorded.
+    pub validator_trust: Option<f64>,
     /// Amount paid for incentive by epoch, in TAO.
     pub emission_over_time: Series<Mean>,
     /// Incentive by epoch.
     pub incentive_over_time: Series<Mean>,
     /// Amount paid for dividends by epoch, in TAO.
     pub dividends_over_time: Series<Mean>,
-    /// Amount paid for dividends relative to the stake before the payment, by epoch. Epochs without stake are left out.
-    pub dividends_per_stake: Series<Mean>,
     /// Share of the weights set for the uid that was within consensus, by epoch.
     pub trust_over_time: Series<Mean>,
     /// Share of the weights set by the uid that was within consensus, by epoch.
     pub validator_trust_over_time: Series<Mean>,
-    /// Weight on which validators agree for the uid, by epoch.
-    pub consensus_over_time: Series<Mean>,
     /// Amount paid for incentive over all epochs, in rao.
     pub for_incentive: u64,
     /// Amount paid for dividends over all epochs, in rao.
     pub for_dividends: u64,
-    /// Number of epochs in which the uid was in the subnet.
+    /// Number of epochs in which the uid was in the subnet and someone earned incentive or dividends.
     pub epochs: u64,
     /// Sum over the epochs of the amount paid for dividends relative to the stake before the payment.
     stake_yield: f64,
@@ -72,15 +71,13 @@ impl Default for Earned {
             emission: 0,
             incentive: None,
             dividends: None,
-            trust: 0.0,
-            validator_trust: 0.0,
+            trust: None,
+            validator_trust: None,
             emission_over_time: Series::new(COLUMNS),
             incentive_over_time: Series::new(COLUMNS),
             dividends_over_time: Series::new(COLUMNS),
-            dividends_per_stake: Series::new(COLUMNS),
             trust_over_time: Series::new(COLUMNS),
             validator_trust_over_time: Series::new(COLUMNS),
-            consensus_over_time: Series::new(COLUMNS),
             for_incentive: 0,
             for_dividends: 0,
             epochs: 0,
@@ -113,11 +110,10 @@ impl Earned {
 }
 
 impl Epochs {
-    pub(crate) const COLUMNS: [&'static str; 11] = [
+    pub(crate) const COLUMNS: [&'static str; 10] = [
         "epoch",
         "block",
         "stake",
-        "consensus",
         "uid",
         "incentive",
         "dividends",
@@ -147,40 +143,62 @@ impl Epochs {
         Some(first as f64 + (block as f64 - first_block as f64) * per_block)
     }
 
+    /// Notes the epochs of a run in which nobody earned incentive or dividends. `earlier` is added to the number of every
+    /// epoch.
+    pub(crate) fn note_unpaid(&mut self, run: &Run, earlier: u64) -> Result<(), AnalysisError> {
+        let mut paid = true;
+        let mut current = None;
+        for batch in batches::<EpochRow>(run, &["epoch", "incentive", "dividends"])? {
+            let batch = batch?;
+            let epoch: &UInt64Array = column::<EpochRow, _>(&batch, "epoch")?;
+            let incentive: &Float32Array = column::<EpochRow, _>(&batch, "incentive")?;
+            let dividends: &Float32Array = column::<EpochRow, _>(&batch, "dividends")?;
+            for row in 0..batch.num_rows() {
+                let number = earlier.saturating_add(epoch.value(row));
+                if current != Some(number) {
+                    self.unpaid.extend(current.filter(|_| !paid));
+                    (current, paid) = (Some(number), false);
+                }
+                paid |= incentive.value(row) > 0.0 || dividends.value(row) > 0.0;
+            }
+        }
+        self.unpaid.extend(current.filter(|_| !paid));
+        Ok(())
+    }
+
     /// Adds a batch of epochs. `earlier` is added to the number of every epoch.
     pub(crate) fn read(&mut self, batch: &RecordBatch, earlier: u64) -> Result<(), AnalysisError> {
         let epoch: &UInt64Array = column::<EpochRow, _>(batch, "epoch")?;
         let block: &UInt64Array = column::<EpochRow, _>(batch, "block")?;
         let uid: &UInt32Array = column::<EpochRow, _>(batch, "uid")?;
         let stake: &UInt64Array = column::<EpochRow, _>(batch, "stake")?;
-        let consensus: &Float32Array = column::<EpochRow, _>(batch, "consensus")?;
         let incentive: &Float32Array = column::<EpochRow, _>(batch, "incentive")?;
         let dividends: &Float32Array = column::<EpochRow, _>(batch, "dividends")?;
         let trust: &Float32Array = column::<EpochRow, _>(batch, "trust")?;
         let validator_trust: &Float32Array = column::<EpochRow, _>(batch, "validator_trust")?;
         let server: &UInt64Array = column::<EpochRow, _>(batch, "server_emission")?;
         let validator: &UInt64Array = column::<EpochRow, _>(batch, "validator_emission")?;
+        known_uids(uid)?;
         for row in 0..batch.num_rows() {
             let epoch = earlier.saturating_add(epoch.value(row));
             self.note_block(epoch, block.value(row));
             let earned = self.uids.entry(uid.value(row)).or_default();
             let paid = server.value(row).saturating_add(validator.value(row));
             earned.emission = earned.emission.saturating_add(paid);
-            let for_incentive = server.value(row) as f64 / RAO_PER_TAO;
-            earned.emission_over_time.at(epoch).push(for_incentive);
-            let for_dividends = validator.value(row) as f64;
-            earned
-                .dividends_over_time
-                .at(epoch)
-                .push(for_dividends / RAO_PER_TAO);
-            earned.for_incentive = earned.for_incentive.saturating_add(server.value(row));
-            earned.for_dividends = earned.for_dividends.saturating_add(validator.value(row));
-            earned.epochs += 1;
-            // The stake of the table is that after the payments.
-            let staked = stake.value(row).saturating_sub(paid) as f64;
-            if staked > 0.0 {
-                earned.dividends_per_stake.at(epoch).push(for_dividends / staked);
-                earned.stake_yield += for_dividends / staked;
+            if !self.unpaid.contains(&epoch) {
+                let for_incentive = server.value(row) as f64 / RAO_PER_TAO;
+                earned.emission_over_time.at(epoch).push(for_incentive);
+                let for_dividends = validator.value(row) as f64;
+                let dividends = &mut earned.dividends_over_time;
+                dividends.at(epoch).push(for_dividends / RAO_PER_TAO);
+                earned.for_incentive = earned.for_incentive.saturating_add(server.value(row));
+                earned.for_dividends = earned.for_dividends.saturating_add(validator.value(row));
+                earned.epochs += 1;
+                // The stake of the table is that after the payments.
+                let staked = stake.value(row).saturating_sub(paid) as f64;
+                if staked > 0.0 {
+                    earned.stake_yield += for_dividends / staked;
+                }
             }
             // A column is null in every row if the run is of a version that did not record it.
             let push = |series: &mut Series<Mean>, column: &Float32Array| {
@@ -190,7 +208,6 @@ impl Epochs {
             };
             push(&mut earned.trust_over_time, trust);
             push(&mut earned.validator_trust_over_time, validator_trust);
-            push(&mut earned.consensus_over_time, consensus);
             let incentive = f64::from(incentive.value(row));
             let dividends = f64::from(dividends.value(row));
             // A uid that earns only dividends is a validator, so an incentive of 0 does not count as one of a miner.
@@ -203,8 +220,10 @@ impl Epochs {
                 earned.last = epoch;
                 earned.incentive = incentive;
                 earned.dividends = (dividends > 0.0).then_some(dividends);
-                earned.trust = f64::from(trust.value(row));
-                earned.validator_trust = f64::from(validator_trust.value(row));
+                let known =
+                    |column: &Float32Array| (!column.is_null(row)).then(|| f64::from(column.value(row)));
+                earned.trust = known(trust);
+                earned.validator_trust = known(validator_trust);
             }
             self.last = self.last.max(epoch);
         }

@@ -67,7 +67,7 @@ impl Collect for Events {
         self.count += 1;
         if forward.calls().len() == 0 {
             self.uncalled += 1;
-        } else if forward.best_uid().is_none() {
+        } else if !forward.calls().any(|call| call.is_success()) {
             self.failed += 1;
         }
         if !self.validators.contains(forward.validator()) {

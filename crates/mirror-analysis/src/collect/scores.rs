@@ -1,5 +1,6 @@
 //! Statistics of the scores of the gating model.
 
+use mirror_spec::key::MAX_UID;
 use mirror_statistics::Ewm;
 
 use super::calls::COLUMNS;
@@ -53,7 +54,9 @@ impl Scores {
 
 impl Collect for Scores {
     fn add(&mut self, forward: &Forward<'_>) {
+        // A uid has 16 bits.
         let scores = forward.scores();
+        let scores = &scores[..scores.len().min(MAX_UID as usize + 1)];
         if scores.len() > self.uids.len() {
             self.uids.resize_with(scores.len(), ScoreTally::default);
         }

@@ -100,6 +100,11 @@ impl Texts {
             extent,
         }
     }
+
+    /// Forgets all texts.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.extent);
+    }
 }
 
 impl Collect for Texts {

@@ -6,7 +6,7 @@ use arrow_array::{Array, Float32Array, RecordBatch, StringArray, UInt32Array, UI
 use mirror_runs::tables::WeightRow;
 
 use super::calls::UidTally;
-use crate::columns::column;
+use crate::columns::{column, known_uids};
 use crate::error::AnalysisError;
 
 /// Number of accepted and refused settings of weights, and the last accepted weights of each validator.
@@ -56,6 +56,7 @@ impl Weights {
         let uid: &UInt32Array = column::<WeightRow, _>(batch, "uid")?;
         let weight: &Float32Array = column::<WeightRow, _>(batch, "weight")?;
         let refusal: &StringArray = column::<WeightRow, _>(batch, "refusal")?;
+        known_uids(uid)?;
         for row in 0..batch.num_rows() {
             let step = first_step.saturating_add(step.value(row));
             let at = (step, block.value(row));

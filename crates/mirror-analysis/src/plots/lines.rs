@@ -35,7 +35,10 @@ pub(super) fn draw(lines: &[Line<'_>]) -> (Vec<Trace>, u64) {
         {
             break points;
         }
-        width *= 2;
+        let Some(wider) = width.checked_mul(2) else {
+            break points;
+        };
+        width = wider;
     };
     let drawn = lines.iter().zip(points).enumerate();
     let drawn = drawn.filter(|(_, (_, points))| !points.is_empty());

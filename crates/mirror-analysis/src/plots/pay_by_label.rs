@@ -120,7 +120,7 @@ pub(crate) fn over_runs(runs: &[&RunData], quantity: &ByEpoch) -> Result<Figure,
         let color = Color::Series(number);
         if runs.len() > 1 {
             let bounds = bins.iter().filter_map(|(bin, moments)| {
-                let (mean, half) = (moments.mean()?, half_width(moments).unwrap_or(0.0));
+                let (mean, half) = (moments.mean()?, half_width(moments)?);
                 Some((middle(*bin, width), (mean - half, mean + half)))
             });
             traces.push(Trace::band(*label, color, bounds));

@@ -27,10 +27,14 @@ impl Plot for TrustByUid {
         if epochs.uids.is_empty() {
             return Err(NO_EPOCH.into());
         }
-        let bars = |name: &str, color, of: fn(&Earned) -> f64| {
-            let shares = epochs.uids.values().map(|earned| Some(of(earned)));
+        let bars = |name: &str, color, of: fn(&Earned) -> Option<f64>| {
+            let shares = epochs.uids.values().map(of);
             Trace::bars(name, color, Values::uids(epochs.uids.keys()), shares.collect())
         };
+        let is_known = |earned: &Earned| earned.trust.is_some() || earned.validator_trust.is_some();
+        if !epochs.uids.values().any(is_known) {
+            return Err("the version that recorded the run did not record the trust".into());
+        }
         Ok(Figure {
             x: Axis::uids(),
             y: Axis::new("share of weights", Scale::Share),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use mirror_runs::Layout;
 use serde::Serialize;
 
 use crate::chart::plotly::Mark;
@@ -35,9 +36,13 @@ pub(super) fn experiment(path: &Path) -> String {
     }
 }
 
-/// Returns the command that repeats a run.
-pub(super) fn repeat(experiment: &Path) -> String {
-    format!("mirror run {}", experiment.display())
+/// Returns the command that repeats the run in the directory `layout`, with the settings that it was started with.
+/// Empty for imported event logs.
+pub(super) fn repeat(layout: &Layout, data: &RunData) -> String {
+    if data.is_imported() {
+        return String::new();
+    }
+    format!("mirror run {}", layout.resolved().display())
 }
 
 /// A number with its name, at the top of the page.
@@ -139,12 +144,14 @@ pub(super) fn marks(data: &RunData) -> Vec<Mark> {
     let incidents = data.incidents.first.iter().zip(&data.incidents.placed);
     incidents
         .map(|(incident, moment)| {
-            let block = moment.map(|moment| moment.block).or(incident.block);
+            let block = incident.block.or(moment.map(|moment| moment.block));
             Mark {
                 label: format!("{} {}", incident.node, incident.what),
                 step: moment.map(|moment| moment.step as f64),
                 forward: moment.map(|moment| moment.forward as f64),
-                epoch: block.and_then(|block| data.epochs.place_of_block(block)),
+                epoch: block
+                    .filter(|_| data.runs == 1)
+                    .and_then(|block| data.epochs.place_of_block(block)),
                 second: incident.at.and_then(|at| data.events.seconds_until(at)),
             }
         })

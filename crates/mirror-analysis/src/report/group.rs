@@ -2,6 +2,8 @@
 
 use super::limits::limits;
 use super::{Report, Subject, facts, state};
+use mirror_runs::Layout;
+
 use crate::comparison::compare;
 use crate::group::GroupData;
 use crate::inference::{gini, nakamoto};
@@ -19,8 +21,11 @@ pub(super) fn report(group: &GroupData) -> Report {
     let compared = compare(&runs);
     let plots = plots::draw(&runs);
     let first = group.runs.first();
-    let experiment = first.map(|(data, _)| data.manifest.id.clone());
-    let experiment = experiment.map(|id| group.layout.root().with_file_name(id).join("experiment.yml"));
+    let of_first = first.map(|(data, _)| {
+        let folder = group.layout.root().with_file_name(&data.manifest.id);
+        Layout::new(folder).experiment()
+    });
+    let experiment = of_first.filter(|file| file.exists());
     let data: Vec<&RunData> = runs.iter().map(|(data, _)| *data).collect();
     let mut sentences = sentences::of_pay(&compared);
     sentences.extend(of_runs(group));
@@ -32,18 +37,20 @@ pub(super) fn report(group: &GroupData) -> Report {
         sentences,
         totals: Vec::new(),
         expectations: group.expectations.clone(),
-        tables: groups_table(&compared)
+        tables: groups_table(&compared.groups)
             .into_iter()
             .chain([table_of_runs(group)])
             .collect(),
-        not_tested: limits(&data, &compared),
-        groups: compared,
+        not_tested: limits(&data, &compared.groups),
+        groups: compared.groups,
         plots: plots.drawn,
         not_drawn: plots.not_drawn,
         predictions: Vec::new(),
         completions: Vec::new(),
         facts: Vec::new(),
-        repeat: experiment.as_deref().map_or_else(String::new, facts::repeat),
+        repeat: experiment
+            .as_ref()
+            .map_or_else(String::new, |file| format!("mirror run {}", file.display())),
         marks: Vec::new(),
         experiment: experiment.as_deref().map_or_else(String::new, facts::experiment),
     }

@@ -1,14 +1,20 @@
-//! What a run or group of runs did not test, in sentences.
+//! The limits of a run or of a group of runs, in sentences.
 
 use mirror_runs::NeuronKind;
 
 use crate::comparison::GroupPay;
 use crate::run_data::RunData;
 
-/// Returns what the runs did not test.
+/// Returns the subjects that the runs do not test.
 pub(super) fn limits(runs: &[&RunData], groups: &[GroupPay]) -> Vec<String> {
     let mut limits = Vec::new();
-    if let [_] = runs {
+    if runs.iter().all(|data| data.is_imported()) {
+        limits.push(
+            "Pay and faults: an event log has neither the chain nor the incidents of nodes.".to_owned(),
+        );
+        return limits;
+    }
+    if let [RunData { runs: 1, .. }] = runs {
         limits.push(
             "Other random seeds: this is one run, so no difference has an interval. `replicates: 5` in the file runs it \
              with five seeds."

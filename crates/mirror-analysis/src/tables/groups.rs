@@ -46,7 +46,7 @@ const COLUMNS: [Column; 11] = [
 ];
 
 pub(super) fn build(data: &RunData, summary: &Summary) -> Option<Table> {
-    table(&compare(&[(data, summary)]))
+    table(&compare(&[(data, summary)]).groups)
 }
 
 /// Returns the table of groups for a terminal of `width` characters. `None` if there is no group.
@@ -83,7 +83,9 @@ pub(crate) fn table(groups: &[GroupPay]) -> Option<Table> {
         name: "groups",
         title: "Groups by label",
         explain: "Miners are judged by their pay for incentive, validators by their dividends relative to their stake. \
-                  A group is compared with its control over the same random seeds."
+                  A group is compared with its control over the same random seeds. Epochs in which the chain paid by stake, because \
+                  no weights had been set, are left out. Each interval is for one comparison: of twenty groups without \
+                  any difference, about one has an interval that excludes zero."
             .to_owned(),
         columns: COLUMNS.to_vec(),
         rows: groups.iter().map(|group| row(group, groups)).collect(),
