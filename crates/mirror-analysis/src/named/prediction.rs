@@ -119,7 +119,7 @@ fn fit(frame: &Frame<'_>, target: &str, prediction: &Prediction, spec: &Spec) ->
     let table = Matrix::from_rows(&table).map_err(|error| error.to_string())?;
     let evaluation = fit_and_score(&estimator(spec, frame.seed), &table, &targets, frame.seed)
         .map_err(|error| error.to_string())?;
-    let mut note = frame.sampled(&[&y, &x]);
+    let mut note = frame.notes(&[&y, &x]);
     if kept.len() < total {
         note.extend([format!(
             "From a random sample of {} of {}. ",
