@@ -1,11 +1,11 @@
-//! What a run or group of runs did not test, in sentences.
+//! The conditions that a run or group of runs did not test, in sentences.
 
 use mirror_runs::NeuronKind;
 
 use crate::comparison::GroupPay;
 use crate::run_data::RunData;
 
-/// Returns what the runs did not test.
+/// Returns the conditions that the runs did not test.
 pub(super) fn limits(runs: &[&RunData], groups: &[GroupPay]) -> Vec<String> {
     let mut limits = Vec::new();
     if let [_] = runs {
