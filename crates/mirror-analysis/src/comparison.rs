@@ -183,8 +183,8 @@ struct Values {
     trust: Moments,
 }
 
-/// Returns all labelled groups: the miners first, each kind in the order of labels. The list is empty if the runs do not
-/// all measure pay in the same way.
+/// Returns all labelled groups: the miners first, each kind in the order of labels. The list is empty if the runs do
+/// not all measure pay in the same way.
 pub fn compare(runs: &[(&RunData, &Summary)]) -> Vec<GroupPay> {
     let Some((_, first)) = runs.first() else {
         return Vec::new();

@@ -299,8 +299,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Describes the samples from which columns are computed, and the tokenizer of tokens if it is not that of the reward
-    /// model, in sentences that end with a space, or an empty text.
+    /// Describes the samples from which columns are computed, and the tokenizer of tokens if it is not that of the
+    /// reward model, in sentences that end with a space, or an empty text.
     pub(crate) fn notes(&self, columns: &[&NamedColumn<'_, 'a>]) -> String {
         let mut note = String::new();
         if (self.forwards.len() as u64) < self.of {

@@ -17,8 +17,8 @@ use crate::report::Plots;
 /// Maximum number of rows of a regression.
 const ROWS: usize = 10_000;
 
-/// Draws the plot `{target}_predicted_by_{estimator}`, and `{target}_loss_of_{estimator}` for gradient boosting. Returns
-/// the scores, or `None` if nothing can be predicted.
+/// Draws the plot `{target}_predicted_by_{estimator}`, and `{target}_loss_of_{estimator}` for gradient boosting.
+/// Returns the scores, or `None` if nothing can be predicted.
 pub(super) fn draw(
     frame: &Frame<'_>,
     target: &str,
