@@ -163,7 +163,7 @@ fn generate(folder: &Path, events: u64) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// A sequence of numbers that look random (SplitMix64).
+/// A sequence of numbers that look random (`SplitMix64`).
 struct Draws(u64);
 
 impl Draws {
@@ -214,7 +214,7 @@ fn event(number: u64, events: u64, draws: &mut Draws) -> Record {
             block: number / 2,
             metagraph_version: 1,
             method: "train".to_owned(),
-            is_question: number % 2 == 0,
+            is_question: number.is_multiple_of(2),
             message: format!("What is the answer to question number {}?", draws.below(3_600)),
             scores,
             calls,

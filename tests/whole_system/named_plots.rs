@@ -1,6 +1,7 @@
 //! Tests of the plots and predictions that the `analysis` section of an experiment file names.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use mirror_test_support::Python;
 use mirror_tests::TestEnv;
@@ -11,6 +12,16 @@ use crate::upstream_files::{provide_tokenizer, upstream_file};
 
 /// Folder of the models of the tests.
 const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models");
+
+/// File of the builtin tokenizer.
+const TOKENIZER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/mirror-models/src/builtin/tokenizer.json"
+);
+
+/// Sentence of a plot of tokens of the builtin tokenizer.
+const TOKENIZER_NOTE: &str =
+    "Tokens are those of the builtin tokenizer, because the reward model `RandomRewardModel` has none.";
 
 /// Upstream's experiment files with the number of plots that each names.
 const UPSTREAM: [(&str, usize); 4] = [
@@ -23,7 +34,7 @@ const UPSTREAM: [(&str, usize); 4] = [
 /// Computes the points of plots of rewards and scores by features of the message from the tables of a run, and compares
 /// them exactly with the report. Returns the number of points of each plot.
 const SCRIPT: &str = "
-import pandas
+import pandas, tokenizers
 key = ['validator', 'purpose', 'step', 'forward_index']
 events = pandas.read_parquet(data['events'])
 calls = pandas.read_parquet(data['responses'])
@@ -31,6 +42,8 @@ calls = calls[calls.outcome == 'success']
 events['question_length'] = events.message.str.len()
 events['num_words'] = events.message.str.split().str.len()
 events['avg_word_length'] = events.question_length / events.num_words
+tokenizer = tokenizers.Tokenizer.from_file(data['tokenizer'])
+events['reward_num_tokens'] = [len(tokens.ids) for tokens in tokenizer.encode_batch(events.message.tolist())]
 answered = events.merge(calls[key + ['uid', 'reward']], on=key, how='inner', sort=False)
 scored = events.assign(uid=events.scores.map(lambda scores: range(len(scores)))).explode(['scores', 'uid'])
 tables = {'rewards': answered.rename(columns={'reward': 'y'}), 'scores': scored.rename(columns={'scores': 'y'})}
@@ -62,14 +75,22 @@ fn names(report: &Value) -> Vec<&str> {
     plots.iter().filter_map(|plot| plot["name"].as_str()).collect()
 }
 
+/// Returns the plot of this name.
+#[track_caller]
+fn plot<'r>(report: &'r Value, name: &str) -> &'r Value {
+    let plots = report["plots"].as_array().expect("a report has plots");
+    let found = plots.iter().find(|plot| plot["name"] == name);
+    found.unwrap_or_else(|| panic!("{name} is not drawn: {}", report["not_drawn"]))
+}
+
 /// Returns the reason why a plot is not drawn. `None` if it is drawn or unknown.
 fn not_drawn<'r>(report: &'r Value, name: &str) -> Option<&'r str> {
     let all = report["not_drawn"].as_array()?;
     all.iter().find(|plot| plot["name"] == name)?["why"].as_str()
 }
 
-/// Every plot that upstream's files name has the points that pandas computes from the tables. The random rewards of one
-/// file have no tokenizer, so that its plot by tokens is not drawn.
+/// Every plot that upstream's files name has the points that pandas and the tokenizer library compute from the tables.
+/// The random rewards of one file have no tokenizer, so that the builtin tokenizer counts its tokens.
 #[test]
 fn the_plots_of_upstreams_files_are_those_of_pandas() {
     let Some(python) = Python::find() else { return };
@@ -95,13 +116,8 @@ fn the_plots_of_upstreams_files_are_those_of_pandas() {
         let run = env.done(&path, &["query.method.args.max_iter=8"]);
         let report = report(&env);
         let tokens = "rewards_by_reward_num_tokens";
-        if let Some(place) = named.iter().position(|name| name == tokens) {
-            assert_eq!(
-                not_drawn(&report, tokens),
-                Some("`reward_num_tokens`: the reward model `RandomRewardModel` has no tokenizer")
-            );
-            named.remove(place);
-            compared += 1;
+        if named.iter().any(|name| name == tokens) {
+            assert_eq!(plot(&report, tokens)["note"], TOKENIZER_NOTE);
         }
         let root = run.layout().root();
         let input = json!({
@@ -109,6 +125,7 @@ fn the_plots_of_upstreams_files_are_those_of_pandas() {
             "responses": root.join("responses.parquet"),
             "report": env.path().join("report.json"),
             "names": named,
+            "tokenizer": TOKENIZER,
         });
         let points = python.run(SCRIPT, &input);
         let points = points.as_object().expect("a map by plot");
@@ -221,7 +238,19 @@ analysis:
     }
 }
 
-/// Without its models an analysis loses only what needs them, and the report states the reasons.
+/// Returns an experiment with a transformer in `model` as its reward model, with its tokenizer.
+fn with_transformer(model: &str) -> String {
+    let reward = format!(
+        "{{name: HuggingFaceRewardModel, args: {{model_path: '{model}', tokenizer_path: '{model}', random_init: true}}}}"
+    );
+    TRAINING.replace(
+        "{name: DummyRewardModel, args: {reward_type: num_words}}",
+        &reward,
+    )
+}
+
+/// Without its models an analysis loses only what needs them, and the report states the reasons. The builtin tokenizer
+/// does not replace the missing tokenizer of a reward model.
 #[test]
 fn missing_models_lose_only_what_needs_them() {
     let analysis = "\
@@ -233,15 +262,16 @@ analysis:
     - scores: [embeddings]
 ";
     let env = TestEnv::new();
-    let file = env.file("missing.yml", format!("{TRAINING}{analysis}"));
+    let model = env.path().join("removed-model");
+    symlink(format!("{MODELS}/tiny-gpt2"), &model).expect("a link to the model");
+    let experiment = with_transformer(&model.display().to_string());
+    let file = env.file("missing.yml", format!("{experiment}{analysis}"));
     env.done(file, &["query.method.args.max_iter=10"]);
+    fs::remove_file(&model).expect("the link can be removed");
     let report = report(&env);
     assert!(names(&report).contains(&"rewards_by_num_words"));
     let tokens = not_drawn(&report, "rewards_by_reward_num_tokens").expect("there is no tokenizer");
-    assert!(
-        tokens.contains("the reward model `DummyRewardModel` has no tokenizer"),
-        "{tokens}"
-    );
+    assert!(tokens.contains("removed-model"), "{tokens}");
     let embeddings = not_drawn(&report, "scores_by_embeddings").expect("there is no sentence model");
     assert!(embeddings.contains("no-such-model"), "{embeddings}");
 }
@@ -255,15 +285,8 @@ analysis:
   plot: {step: [reward_num_tokens]}
 ";
     let model = format!("{MODELS}/tiny-gpt2");
-    let reward = format!(
-        "{{name: HuggingFaceRewardModel, args: {{model_path: '{model}', tokenizer_path: '{model}', random_init: true}}}}"
-    );
-    let text = TRAINING.replace(
-        "{name: DummyRewardModel, args: {reward_type: num_words}}",
-        &reward,
-    );
     let env = TestEnv::new();
-    let file = env.file("tokens.yml", format!("{text}{analysis}"));
+    let file = env.file("tokens.yml", format!("{}{analysis}", with_transformer(&model)));
     let run = env.done(file, &["query.method.args.max_iter=5"]);
     let events: Vec<mirror_runs::tables::EventRow> = mirror_tests::rows(&run);
     let messages: Vec<String> = events
@@ -283,11 +306,10 @@ analysis:
         .map(|line| line.parse().expect("a number"))
         .collect();
     let report = report(&env);
-    let plots = report["plots"].as_array().expect("plots");
-    let plot = plots
-        .iter()
-        .find(|plot| plot["name"] == "step_by_reward_num_tokens");
-    let trace = &plot.unwrap_or_else(|| panic!("{}", report["not_drawn"]))["traces"][0];
+    let plot = plot(&report, "step_by_reward_num_tokens");
+    let note = plot["note"].as_str().unwrap_or_default();
+    assert!(!note.contains("builtin"), "{note}");
+    let trace = &plot["traces"][0];
     let ours = trace["x"]
         .as_array()
         .expect("a list")

@@ -126,9 +126,10 @@ const RETIRED: [Retired; 70] = [
 ];
 
 /// Files in which a retired word is part of data or of an interface: the columns of earlier versions and of upstream.
-const EXEMPT: [&str; 10] = [
+const EXEMPT: [&str; 12] = [
     "xtask/src/words.rs",
     "CHANGELOG.md",
+    "crates/mirror-analysis/src/frame.rs",
     "crates/mirror-event-log/src/event.rs",
     "crates/mirror-event-log/src/reader.rs",
     "crates/mirror-event-log/tests/import.rs",
@@ -136,6 +137,7 @@ const EXEMPT: [&str; 10] = [
     "crates/mirror-runs/tests/former_names.rs",
     "crates/mirror-runs/src/view.rs",
     "crates/mirror-runs/tests/view.rs",
+    "crates/mirror-spec/src/analysis.rs",
     "tests/whole_system/commands.rs",
 ];
 

@@ -22,14 +22,18 @@ const FEATURES: [(Feature, Compute); 8] = [
     (Feature::Embeddings, embeddings::COMPUTE),
 ];
 
-/// Models that features need. Both functions return one value per text, in the order of the texts, or the reason why
-/// the model cannot be used, in words that complete "not drawn: …".
+/// Models that features need. [`Self::token_counts`] and [`Self::embeddings`] return one value per text, in the order
+/// of the texts, or the reason why the model cannot be used, in words that complete "not drawn: …".
 pub trait TextModels {
-    /// Returns the number of tokens of each text by the tokenizer of the run's reward model.
+    /// Returns the number of tokens of each text by the tokenizer of the run's reward model, or by the builtin
+    /// tokenizer if the reward model has none.
     ///
     /// # Errors
     /// Returns an error if there is no tokenizer on this machine, or if it cannot be read.
     fn token_counts(&self, texts: &[String]) -> Result<Vec<u32>, String>;
+
+    /// Returns the name of the run's reward model if it has no tokenizer, so that the builtin tokenizer counts tokens.
+    fn reward_model_without_tokenizer(&self) -> Option<&str>;
 
     /// Returns the embedding of each text. All embeddings have the same width, at least 1.
     ///

@@ -20,6 +20,8 @@ pub(crate) struct Frame<'a> {
     /// Number of all forwards.
     of: u64,
     features: Vec<FeatureColumn<'a>>,
+    /// Name of the run's reward model if it has no tokenizer, so that tokens are those of the builtin tokenizer.
+    reward_model_without_tokenizer: Option<String>,
     /// Random seed of samples.
     pub(crate) seed: u64,
 }
@@ -41,6 +43,8 @@ pub(crate) struct NamedColumn<'f, 'a> {
     pub(crate) name: String,
     /// The column of texts of which this is a feature, otherwise the column itself.
     pub(crate) of: &'f str,
+    /// The feature. `None` for a column of the view.
+    feature: Option<Feature>,
     pub(crate) values: Cow<'f, Column<'a>>,
     /// Number of forwards with values, if it is not all of them.
     sample: Option<usize>,
@@ -189,6 +193,7 @@ impl<'a> Frame<'a> {
             forwards: sample.forwards(),
             of: sample.of,
             features: Vec::new(),
+            reward_model_without_tokenizer: models.reward_model_without_tokenizer().map(str::to_owned),
             seed,
         };
         for (column, features) in &analysis.create_features {
@@ -218,6 +223,7 @@ impl<'a> Frame<'a> {
             return Ok(vec![NamedColumn {
                 name: name.to_owned(),
                 of: name,
+                feature: None,
                 values: Cow::Owned(values),
                 sample: None,
             }]);
@@ -247,6 +253,7 @@ impl<'a> Frame<'a> {
                     full(feature)
                 },
                 of: feature.column,
+                feature: Some(feature.feature),
                 values: Cow::Borrowed(
                     feature
                         .values
@@ -292,8 +299,9 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Describes the samples from which columns are computed, in sentences that end with a space, or an empty text.
-    pub(crate) fn sampled(&self, columns: &[&NamedColumn<'_, 'a>]) -> String {
+    /// Describes the samples from which columns are computed, and the tokenizer of tokens if it is not that of the
+    /// reward model, in sentences that end with a space, or an empty text.
+    pub(crate) fn notes(&self, columns: &[&NamedColumn<'_, 'a>]) -> String {
         let mut note = String::new();
         if (self.forwards.len() as u64) < self.of {
             note = format!(
@@ -310,6 +318,18 @@ impl<'a> Frame<'a> {
                     counted(sample as u64, "event", "events")
                 )]);
             }
+        }
+        let has_tokens = columns
+            .iter()
+            .any(|column| column.feature == Some(Feature::RewardNumTokens));
+        if let Some(model) = self
+            .reward_model_without_tokenizer
+            .as_ref()
+            .filter(|_| has_tokens)
+        {
+            note.extend([format!(
+                "Tokens are those of the builtin tokenizer, because the reward model `{model}` has none. "
+            )]);
         }
         note
     }

@@ -1,9 +1,10 @@
 //! Analyses a run's tables: calls, answers, pay and incidents.
 //!
 //! [`RunData::read`] reads the tables once, in batches, and keeps data whose size is bounded by the number of uids:
-//! counts, means, samples, and series over time that become coarser instead of longer. [`Summary::of`] computes the table
-//! of uids from it. [`Report`] has the results in sentences, every table and every plot of [`plots::PLOTS`], as a page or
-//! as JSON. [`Report::draw_named`] adds the plots and predictions that the user names, of the columns of a sample.
+//! counts, means, samples, and series over time that become coarser instead of longer. [`Summary::of`] computes the
+//! table of uids from it. [`Report`] has the results in sentences, every table and every plot of [`plots::PLOTS`], as a
+//! page or as JSON. [`Report::draw_named`] adds the plots and predictions that the user names, of the columns of a
+//! sample.
 
 pub mod chart;
 mod collect;

@@ -176,8 +176,8 @@ fn of_tallies(data: &RunData, of: fn(&UidTally) -> &Series<Mean>) -> BTreeMap<u3
     data.uids.iter().map(|(&uid, tally)| (uid, of(tally))).collect()
 }
 
-/// Returns the scores of every uid that has finite scores and that was called, is configured or was in an epoch. A gating
-/// model may have scores for more uids than there are.
+/// Returns the scores of every uid that has finite scores and that was called, is configured or was in an epoch. A
+/// gating model may have scores for more uids than there are.
 fn scored(data: &RunData) -> BTreeMap<u32, &ScoreTally> {
     let exists = |uid: &u32| {
         data.uids.contains_key(uid) || data.neurons.contains_key(uid) || data.epochs.uids.contains_key(uid)

@@ -62,7 +62,7 @@ pub struct Report {
     completions: Vec<Exchange>,
     /// Properties of the run.
     facts: Vec<Fact>,
-    /// What was not tested.
+    /// Conditions that the runs did not test.
     not_tested: Vec<String>,
     /// The command that repeats the run.
     repeat: String,

@@ -226,7 +226,7 @@ fn the_page_of_a_run_without_data_states_what_is_missing() {
     check(
         &[with_calls(event(0, 0), vec![success(7, 0.25, 0.1)])],
         &[
-            "The best-paid miner was uid 7 (miners) with 0.250 as its mean reward.",
+            "The only paid miner was uid 7 (miners) with 0.250 as its mean reward.",
             "no validator set weights",
         ],
     );

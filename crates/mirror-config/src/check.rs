@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
-use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Property, Unsound, Whose};
+use mirror_spec::key::{Family, Forms, Key, Keys, Kind, Need, Unsound, Whose};
 use mirror_spec::{Uids, notation};
 
 use crate::describe::{in_words, list, plain, without_links};
@@ -599,12 +599,6 @@ impl Walk<'_> {
             );
             return None;
         };
-        if variant.has(Property::Planned) && name.origin != Origin::Default {
-            self.findings.push(Finding::warning(
-                name.origin,
-                format!("`{}` is planned and not available in this version", variant.name),
-            ));
-        }
         let args = args.unwrap_or_else(|| Node::new(Content::Map(Vec::new()), name.origin));
         if !args.is_map() {
             self.findings.push(

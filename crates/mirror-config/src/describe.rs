@@ -1,6 +1,6 @@
 //! Descriptions of keys for messages, `mirror components` and the reference of the experiment file.
 
-use mirror_spec::key::{Forms, Key, Kind, Need, Property, Variant, Whose};
+use mirror_spec::key::{Forms, Key, Kind, Need, Variant, Whose};
 use mirror_spec::{FAMILIES, Uids};
 use serde_json::{Value, json};
 
@@ -132,7 +132,6 @@ pub fn components() -> Value {
             "name": variant.name,
             "doc": variant.doc.summary(),
             "args": variant.args.iter().map(key).collect::<Vec<_>>(),
-            "readiness": if variant.has(Property::Planned) { "planned" } else { "built" },
         })
     };
     let families = FAMILIES.iter().map(|family| {

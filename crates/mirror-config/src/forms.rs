@@ -233,8 +233,8 @@ fn schema(data: &mut Node, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rewrites a list of `create_features`, or one feature, to a map, in which it applies to the column `message`. Renames the outdated key
-/// `compute`, and moves the path of its `embedding` to `sentence_model`.
+/// Rewrites a list of `create_features`, or one feature, to a map, in which it applies to the column `message`. Renames
+/// the outdated key `compute`, and moves the path of its `embedding` to `sentence_model`.
 fn features(analysis: &mut Node, findings: &mut Vec<Finding>) {
     if let Some(compute) = analysis.take("compute") {
         findings.push(

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use mirror_spec::key::{Family, Forms, HasKeys, Key, Keys, Kind, Need, Property, Variant};
+use mirror_spec::key::{Family, Forms, HasKeys, Key, Keys, Kind, Need, Variant};
 use mirror_spec::{Experiment, FAMILIES};
 
 use crate::describe::{in_words, list, need_in_words};
@@ -135,12 +135,7 @@ fn components(family: &Family) -> String {
 }
 
 fn component(variant: &Variant) -> String {
-    let planned = if variant.has(Property::Planned) {
-        " (not in this version)"
-    } else {
-        ""
-    };
-    let mut text = format!("\n#### `{}`{planned}\n", variant.name);
+    let mut text = format!("\n#### `{}`\n", variant.name);
     for paragraph in variant.doc.paragraphs() {
         write!(text, "\n{}\n", wrapped(&paragraph)).expect("writing to a string cannot fail");
     }

@@ -1,7 +1,7 @@
 //! Tests that the types accept what the declared keys allow: every component, every default, both ends of every range.
 
 use mirror_config::{example, json_schema, parse, placed, to_yaml, without_links};
-use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need, Property, Variant};
+use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need, Variant};
 use mirror_spec::{Experiment, FAMILIES};
 use serde_json::{Map, Value, json};
 
@@ -114,11 +114,7 @@ fn every_example_is_valid() {
             let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{}", problems.plain()));
             assert!(to_yaml(&loaded.experiment).contains(variant.name), "{text}");
             let warnings = loaded.warnings.plain();
-            let is_planned = variant.has(Property::Planned);
-            assert!(
-                is_planned || !warnings.contains("has no effect"),
-                "{text}\n{warnings}"
-            );
+            assert!(!warnings.contains("has no effect"), "{text}\n{warnings}");
             let has_placeholder = text.contains("data_path: text") || text.contains("tokenizer_name: text");
             assert!(!has_placeholder, "{text}");
         }
@@ -156,13 +152,7 @@ fn the_types_accept_every_value_that_a_key_allows() {
                 let again = to_yaml(&loaded.experiment);
                 let again = parse(&again, "again").unwrap_or_else(|problems| panic!("{}", problems.plain()));
                 assert_eq!(again.experiment, loaded.experiment);
-                let planned = format!("`{}` is planned and not available in this version", variant.name);
                 let reported = again.warnings.plain();
-                assert_eq!(
-                    reported.contains(&planned),
-                    variant.has(Property::Planned),
-                    "{reported}"
-                );
                 assert!(!reported.contains("it is ignored"), "{reported}");
                 tried += 1;
             }
@@ -261,7 +251,6 @@ fn components_are_listed_with_arguments_defaults_and_ranges() {
     let gating = &list[1];
     assert_eq!(gating["name"], "gating_model");
     assert_eq!(gating["variants"][3]["name"], "SequentialGatingModel");
-    assert_eq!(gating["variants"][3]["readiness"], "built");
     let families = list.as_array().expect("a list of families");
     let method = families.iter().find(|family| family["name"] == "method");
     let max_iter = &method.expect("there are methods")["variants"][0]["args"][0];

@@ -16,5 +16,5 @@ pub mod resume;
 mod uid_assignment;
 
 pub use data::{LocalInputs, Network, Prepared, find_local, prepare};
-pub use models::model_folder;
+pub use models::{BUILTIN_TOKENIZER, model_folder};
 pub use orchestrator::{Finished, Options, base_of, run};

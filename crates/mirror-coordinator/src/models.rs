@@ -16,7 +16,7 @@ use crate::data::Network;
 const MODEL: [Part; 2] = [Part::Config, Part::Parameters];
 
 /// Name of the tokenizer that is built into the validator's program.
-const BUILTIN: &str = "builtin";
+pub const BUILTIN_TOKENIZER: &str = "builtin";
 
 /// The places where models are searched for.
 pub(crate) struct ModelSearch<'a> {
@@ -85,8 +85,8 @@ impl ModelSearch<'_> {
 
     /// Returns the folder of a model. The built-in tokenizer has no folder and keeps its name.
     fn folder(&self, path_or_name: &str, parts: &[Part]) -> anyhow::Result<String> {
-        if path_or_name == BUILTIN && parts == [Part::Tokenizer] {
-            return Ok(BUILTIN.to_owned());
+        if path_or_name == BUILTIN_TOKENIZER && parts == [Part::Tokenizer] {
+            return Ok(BUILTIN_TOKENIZER.to_owned());
         }
         let request = Request {
             path_or_name,

@@ -118,6 +118,7 @@ impl SentenceModel {
 }
 
 /// Returns the number of tokens of each text for the tokenizer in `folder`, including the special tokens that it adds.
+/// The folder name `builtin` stands for the builtin tokenizer.
 ///
 /// # Errors
 /// Returns an error if the tokenizer cannot be read or cannot encode a text.

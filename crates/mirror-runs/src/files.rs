@@ -245,7 +245,7 @@ pub(crate) fn row_count(path: &Path) -> Result<u64, RunError> {
 pub(crate) fn greatest(path: &Path, column: &str) -> Result<Option<u64>, RunError> {
     let builder = open_parquet(path)?;
     let groups = builder.metadata().row_groups().iter();
-    let columns = groups.flat_map(|group| group.columns());
+    let columns = groups.flat_map(RowGroupMetaData::columns);
     let columns = columns.filter(|chunk| chunk.column_path().string() == column);
     let greatest = columns.filter_map(|chunk| match chunk.statistics() {
         Some(Statistics::Int64(statistics)) => statistics.max_opt().map(|greatest| *greatest as u64),

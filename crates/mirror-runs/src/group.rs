@@ -147,8 +147,8 @@ pub fn groups(runs_dir: impl AsRef<Path>) -> Result<Vec<FoundGroup>, RunError> {
     Ok(found)
 }
 
-/// Returns the run or group that `wanted` identifies: a path, an id or the beginning of one in `runs_dir`, the name of a
-/// group, `last` for the newest run, or `last-group` for the newest group.
+/// Returns the run or group that `wanted` identifies: a path, an id or the beginning of one in `runs_dir`, the name of
+/// a group, `last` for the newest run, or `last-group` for the newest group.
 pub fn find_run_or_group(runs_dir: impl AsRef<Path>, wanted: &str) -> Result<Found, RunError> {
     let runs_dir = runs_dir.as_ref();
     let as_path = Path::new(wanted);

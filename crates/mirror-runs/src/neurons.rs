@@ -1,5 +1,5 @@
-//! The configured neurons of a run: kind, role, label and control of each uid. They are stored next to the tables, which
-//! contain what the uids did.
+//! The configured neurons of a run: kind, role, label and control of each uid. They are stored next to the tables,
+//! which contain what the uids did.
 
 use std::collections::BTreeMap;
 

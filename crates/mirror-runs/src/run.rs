@@ -85,8 +85,8 @@ impl Run {
         Rows::merging(self.table_files(&table)?, &self.manifest.id, scratch)
     }
 
-    /// Returns `columns` of a table, in this order, in batches, with the rows in the order of the table. Columns that an
-    /// earlier version did not write are null in every row.
+    /// Returns `columns` of a table, in this order, in batches, with the rows in the order of the table. Columns that
+    /// an earlier version did not write are null in every row.
     pub fn batches(&self, table: &Table, columns: &[&str]) -> Result<Batches, RunError> {
         let schema = table.schema();
         let unknown = columns
@@ -106,8 +106,8 @@ impl Run {
         Ok(Batches::of(self.ordered_files(table)?, wanted))
     }
 
-    /// Returns files whose rows, one file after the other, are in the order of the table. The parts of a run in progress
-    /// are merged for this.
+    /// Returns files whose rows, one file after the other, are in the order of the table. The parts of a run in
+    /// progress are merged for this.
     fn ordered_files(&self, table: &Table) -> Result<Vec<PathBuf>, RunError> {
         let files = self.table_files(table)?;
         let Stored::Parts { scratch, .. } = &self.rows else {
@@ -129,8 +129,8 @@ impl Run {
         files.iter().map(|file| files::row_count(file)).sum()
     }
 
-    /// Returns the number of the last step plus one, read from the footers of the files. `None` without an event, or if a
-    /// footer does not have it.
+    /// Returns the number of the last step plus one, read from the footers of the files. `None` without an event, or if
+    /// a footer does not have it.
     pub fn steps(&self) -> Result<Option<u64>, RunError> {
         let table = Table::named(EventRow::TABLE).expect("events are a table");
         let files = self.table_files(&table)?;

@@ -82,7 +82,7 @@ choice! {
         MedianWordLength = "median_word_length",
         /// The first word.
         FirstWord = "first_word",
-        /// Number of tokens by the tokenizer of the reward model.
+        /// Number of tokens by the tokenizer of the reward model, or by the builtin tokenizer if the model has none.
         RewardNumTokens = "reward_num_tokens",
         /// The embedding of the text by `sentence_model`.
         Embeddings = "embeddings",

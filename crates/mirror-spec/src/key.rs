@@ -216,8 +216,6 @@ impl Variant {
 /// A property of a component that does not depend on its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Property {
-    /// The component is accepted in files, but this version cannot run it.
-    Planned,
     /// The component is a behaviour of miners that never calls the behaviour below it.
     CallsNoNext,
 }

@@ -37,7 +37,8 @@ impl TextReport {
     }
 }
 
-/// Processes all texts with the model or tokenizer in the directory that the next argument names.
+/// Processes all texts with the model or tokenizer in the directory that the next argument names. `builtin` stands for
+/// the builtin tokenizer.
 pub fn main(report: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(folder) = words.next().map(PathBuf::from) else {
         eprintln!("error: expected the directory of a model as the argument");

@@ -17,7 +17,8 @@ pub fn embeddings(validator: &Path, folder: &Path, texts: &[String]) -> anyhow::
     ask(validator, "embed", folder, texts)
 }
 
-/// Returns the number of tokens of each text by the tokenizer in `folder`, in the order of the texts.
+/// Returns the number of tokens of each text by the tokenizer in `folder`, in the order of the texts. The folder
+/// `builtin` stands for the builtin tokenizer.
 ///
 /// # Errors
 /// As for [`embeddings`].

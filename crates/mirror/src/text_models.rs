@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mirror_analysis::TextModels;
-use mirror_coordinator::{Network, model_folder};
+use mirror_coordinator::{BUILTIN_TOKENIZER, Network, model_folder};
 use mirror_hub::model::Part;
 use mirror_spec::RewardModel;
 
@@ -21,17 +21,17 @@ pub(crate) struct LocalTextModels<'a> {
 
 impl TextModels for LocalTextModels<'_> {
     fn token_counts(&self, texts: &[String]) -> Result<Vec<u32>, String> {
-        let tokenizer = match self.reward_model {
-            Some(RewardModel::CustomRewardModel(args)) => {
-                args.tokenizer_path.as_ref().unwrap_or(&args.model_path)
-            }
-            Some(RewardModel::HuggingFaceRewardModel(args)) => &args.tokenizer_path,
-            Some(other) => return Err(format!("the reward model `{}` has no tokenizer", other.name())),
-            None => return Err("the run does not state its reward model".to_owned()),
-        };
-        let folder = folder(tokenizer, &[Part::Tokenizer])?;
+        let model = self
+            .reward_model
+            .ok_or("the run does not state its reward model")?;
+        let folder = folder(tokenizer(model).unwrap_or(BUILTIN_TOKENIZER), &[Part::Tokenizer])?;
         sentences::token_counts(self.validator.as_ref().map_err(Clone::clone)?, &folder, texts)
             .map_err(|error| format!("{error:#}"))
+    }
+
+    fn reward_model_without_tokenizer(&self) -> Option<&str> {
+        let model = self.reward_model.filter(|model| tokenizer(model).is_none());
+        model.map(RewardModel::name)
     }
 
     fn embeddings(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
@@ -41,6 +41,20 @@ impl TextModels for LocalTextModels<'_> {
         let folder = folder(model, &[Part::Config, Part::Parameters, Part::Tokenizer])?;
         sentences::embeddings(self.validator.as_ref().map_err(Clone::clone)?, &folder, texts)
             .map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// Returns the folder or name of the tokenizer of a reward model. `None` if the model reads no tokens.
+fn tokenizer(model: &RewardModel) -> Option<&str> {
+    match model {
+        RewardModel::CustomRewardModel(args) => {
+            Some(args.tokenizer_path.as_ref().unwrap_or(&args.model_path))
+        }
+        RewardModel::HuggingFaceRewardModel(args) => Some(&args.tokenizer_path),
+        RewardModel::BuiltinRewardModel(_) => Some(BUILTIN_TOKENIZER),
+        RewardModel::ConstantRewardModel(_)
+        | RewardModel::RandomRewardModel(_)
+        | RewardModel::DummyRewardModel(_) => None,
     }
 }
 

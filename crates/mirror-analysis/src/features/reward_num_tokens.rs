@@ -1,4 +1,4 @@
-//! Number of tokens by the tokenizer of the reward model.
+//! Number of tokens by the tokenizer of the reward model, or by the builtin tokenizer if the reward model has none.
 
 use super::Compute;
 

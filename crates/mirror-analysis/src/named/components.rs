@@ -118,7 +118,7 @@ fn analyse(frame: &Frame<'_>, columns: &[String], count: Option<Requested>) -> R
     };
     let table = Matrix::from_rows(&rows).map_err(|error| error.to_string())?;
     let pca = principal_components(&table, count).map_err(|error| error.to_string())?;
-    let note = frame.sampled(&columns.iter().collect::<Vec<_>>());
+    let note = frame.notes(&columns.iter().collect::<Vec<_>>());
     Ok(Analysed { events, pca, note })
 }
 

@@ -17,8 +17,8 @@ use crate::report::Plots;
 /// Maximum number of rows of a regression.
 const ROWS: usize = 10_000;
 
-/// Draws the plot `{target}_predicted_by_{estimator}`, and `{target}_loss_of_{estimator}` for gradient boosting. Returns
-/// the scores, or `None` if nothing can be predicted.
+/// Draws the plot `{target}_predicted_by_{estimator}`, and `{target}_loss_of_{estimator}` for gradient boosting.
+/// Returns the scores, or `None` if nothing can be predicted.
 pub(super) fn draw(
     frame: &Frame<'_>,
     target: &str,
@@ -119,7 +119,7 @@ fn fit(frame: &Frame<'_>, target: &str, prediction: &Prediction, spec: &Spec) ->
     let table = Matrix::from_rows(&table).map_err(|error| error.to_string())?;
     let evaluation = fit_and_score(&estimator(spec, frame.seed), &table, &targets, frame.seed)
         .map_err(|error| error.to_string())?;
-    let mut note = frame.sampled(&[&y, &x]);
+    let mut note = frame.notes(&[&y, &x]);
     if kept.len() < total {
         note.extend([format!(
             "From a random sample of {} of {}. ",

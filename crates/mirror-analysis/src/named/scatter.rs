@@ -51,7 +51,7 @@ fn figure(frame: &Frame<'_>, y: &str, x: &str) -> Result<Figure, String> {
         return Err(format!("no event has both `{y}` and `{x}`"));
     }
     let columns: Vec<&NamedColumn<'_, '_>> = of_y.iter().chain(&of_x).collect();
-    let mut note = frame.sampled(&columns);
+    let mut note = frame.notes(&columns);
     for why in left_out {
         note.extend([format!("Left out: {why}. ")]);
     }

@@ -54,7 +54,7 @@ fn figure(frame: &Frame<'_>, plot: &EmbeddingPlot) -> Result<Figure, String> {
         Some(Scaler::MinMax) => "Each column is scaled to the range 0 to 1.",
         None => "",
     };
-    let note = frame.sampled(&columns.iter().collect::<Vec<_>>());
+    let note = frame.notes(&columns.iter().collect::<Vec<_>>());
     let titles = columns.each_ref().map(|column| in_words(&column.name));
     let alternative = format!(
         "Scatter plot in space of {} by {}.",

@@ -32,8 +32,8 @@ impl Page<'_> {
         self.report.subject == Subject::Run
     }
 
-    /// Returns the tables and plots in the order of the page: the groups, the plot that matters most, the uids, then all
-    /// other plots and tables.
+    /// Returns the tables and plots in the order of the page: the groups, the plot that matters most, the uids, then
+    /// all other plots and tables.
     fn sections(&self) -> Vec<Section<'_>> {
         let tables = self.report.tables.iter();
         let (first, others): (Vec<_>, Vec<_>) = tables.partition(|table| FIRST_TABLES.contains(&table.name));

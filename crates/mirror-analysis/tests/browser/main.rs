@@ -94,6 +94,8 @@ fn selected_uids_are_the_only_ones_in_tables_and_plots() {
     let rows = "[...document.querySelectorAll('tr[data-uid]')].filter((row) => !row.hidden).map((row) => row.dataset.uid).sort()";
     assert_eq!(page.evaluate(rows), serde_json::json!(["3", "7", "8", "9"]));
     let of_plot = |name: &str, axis: &str| format!("document.getElementById('plot-{name}').data[0].{axis}");
+    // The plots are drawn once the input has rested.
+    page.wait_for(&format!("{}.length === 4", of_plot("calls_by_uid", "x")));
     assert_eq!(
         page.evaluate(&of_plot("rewards_by_uid", "y")),
         serde_json::json!(["3", "7", "8", "9"])

@@ -36,6 +36,10 @@ impl TextModels for Models {
         Ok(texts.iter().map(|text| text.len() as u32).collect())
     }
 
+    fn reward_model_without_tokenizer(&self) -> Option<&str> {
+        Some("RandomRewardModel")
+    }
+
     fn embeddings(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, String> {
         Ok(texts.iter().map(|text| embedding(text)).collect())
     }
@@ -46,7 +50,11 @@ struct NoModels;
 
 impl TextModels for NoModels {
     fn token_counts(&self, _: &[String]) -> Result<Vec<u32>, String> {
-        Err("the reward model `RandomRewardModel` has no tokenizer".to_owned())
+        Err("gpt-j-6b is not on this machine".to_owned())
+    }
+
+    fn reward_model_without_tokenizer(&self) -> Option<&str> {
+        None
     }
 
     fn embeddings(&self, _: &[String]) -> Result<Vec<Vec<f32>>, String> {

@@ -207,6 +207,9 @@ fn features_of_models_are_those_of_the_model_for_a_stated_sample() {
         note.contains("was computed for a random sample of 2,000 events"),
         "{note}"
     );
+    let tokenizer =
+        "Tokens are those of the builtin tokenizer, because the reward model `RandomRewardModel` has none.";
+    assert_eq!(note.matches(tokenizer).count(), 1, "{note}");
     let of_list = &of_lists["traces"][0];
     let mut steps: Vec<u64> = of_list["y"]
         .as_array()
@@ -231,7 +234,7 @@ fn a_plot_without_its_data_is_not_drawn_and_the_reason_is_given() {
     for (name, why) in [
         (
             "rewards_by_reward_num_tokens",
-            "`reward_num_tokens`: the reward model `RandomRewardModel` has no tokenizer",
+            "`reward_num_tokens`: gpt-j-6b is not on this machine",
         ),
         (
             "rewards_by_embeddings",

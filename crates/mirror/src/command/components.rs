@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 use mirror_config::{did_you_mean, example, in_words, need_in_words, without_links};
 use mirror_spec::FAMILIES;
-use mirror_spec::key::{Family, Key, Need, Property, Variant};
+use mirror_spec::key::{Family, Key, Need, Variant};
 use textwrap::{Options, fill};
 
 use super::{Misuse, Status};
@@ -57,12 +57,7 @@ fn listed(family: &Family) -> String {
     let head = format!("{}: {}", family.name, without_links(&family.doc.summary()));
     let mut text = fill(&head, indented(0, 2)) + "\n";
     for variant in family.variants() {
-        let line = format!(
-            "{}{}: {}",
-            variant.name,
-            planned(variant),
-            without_links(&variant.doc.summary())
-        );
+        let line = format!("{}: {}", variant.name, without_links(&variant.doc.summary()));
         text += &(fill(&line, indented(2, 6)) + "\n");
     }
     text + "\n"
@@ -96,7 +91,7 @@ fn named(name: &str) -> anyhow::Result<String> {
 
 /// A component with its arguments and an example.
 fn explained(family: &Family, variant: &Variant) -> String {
-    let mut text = format!("{} ({}){}\n", variant.name, family.name, planned(variant));
+    let mut text = format!("{} ({})\n", variant.name, family.name);
     for paragraph in variant.doc.paragraphs() {
         text.extend(["\n", &fill(&without_links(&paragraph), indented(2, 2)), "\n"]);
     }
@@ -117,14 +112,6 @@ fn explained(family: &Family, variant: &Variant) -> String {
         text.extend(["  ", line, "\n"]);
     }
     text + "\n"
-}
-
-fn planned(variant: &Variant) -> &'static str {
-    if variant.has(Property::Planned) {
-        " (not in this version)"
-    } else {
-        ""
-    }
 }
 
 fn need(key: &Key) -> String {

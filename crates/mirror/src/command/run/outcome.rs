@@ -46,8 +46,8 @@ impl RunOutcome {
         })
     }
 
-    /// Prints the outcome of a replicate in one line, and below it the reason of a failure and the expectations that did
-    /// not hold.
+    /// Prints the outcome of a replicate in one line, and below it the reason of a failure and the expectations that
+    /// did not hold.
     pub(super) fn print_line(&self) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         let manifest = &self.finished.manifest;
