@@ -1,6 +1,6 @@
 //! Collects the data of a run's tables in one pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mirror_runs::expectations::{self, Checked};
 use mirror_runs::tables::{EpochRow, IncidentRow, WeightRow};
@@ -33,6 +33,8 @@ const UNKNOWN_LABEL: &str = "miners";
 pub struct RunData {
     /// Number of runs that are read as one.
     pub runs: usize,
+    /// Names of the tables whose files no longer exist, although they had rows.
+    pub missing_tables: BTreeSet<&'static str>,
     /// Manifest of the run.
     pub manifest: Manifest,
     /// State of the run.
@@ -151,6 +153,7 @@ impl RunData {
         }
         Ok(Self {
             runs: runs.len(),
+            missing_tables: runs.iter().flat_map(Run::missing_tables).collect(),
             manifest: first.manifest().clone(),
             state: first.state(),
             neurons: neurons_by_uid,

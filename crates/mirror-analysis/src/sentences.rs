@@ -82,6 +82,11 @@ pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     let compared = crate::comparison::compare(&[(data, summary)]);
     let mut sentences = Vec::new();
     sentences.extend(state(data.state));
+    for table in &data.missing_tables {
+        sentences.push(warning(format!(
+            "The file {table}.parquet had rows and no longer exists: this report lacks what it contained."
+        )));
+    }
     if summary.totals.events == 0 {
         sentences.push(warning(
             "No event was recorded: there is nothing to analyse.".to_owned(),

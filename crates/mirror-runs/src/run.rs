@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::lock;
 use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
-use crate::tables::{EventRow, Row, Table};
+use crate::tables::{EventRow, Row, TABLES, Table};
 
 /// A run opened for reading. A run in progress shows the records up to the time at which it was opened. If that run
 /// ends, its rows move to other files and it must be opened again.
@@ -129,6 +129,22 @@ impl Run {
         files.iter().map(|file| files::row_count(file)).sum()
     }
 
+    /// Returns the names of the tables that had rows when the run ended and whose files no longer exist. They are read as
+    /// empty.
+    pub fn missing_tables(&self) -> Vec<&'static str> {
+        let Stored::Tables = &self.rows else {
+            return Vec::new();
+        };
+        let rows = &self.manifest.counts.rows;
+        let had_rows = TABLES
+            .iter()
+            .filter(|table| rows.get(table.name).is_some_and(|rows| *rows > 0));
+        had_rows
+            .filter(|table| !self.layout.table(table).exists())
+            .map(|table| table.name)
+            .collect()
+    }
+
     /// Returns the number of the last step plus one, read from the footers of the files. `None` without an event, or if
     /// a footer does not have it.
     pub fn steps(&self) -> Result<Option<u64>, RunError> {
@@ -147,9 +163,8 @@ impl Run {
         match &self.rows {
             Stored::Tables => {
                 let file = self.layout.table(table);
-                // An earlier version did not have this table.
-                let never_written = !self.manifest.counts.rows.contains_key(table.name) && !file.exists();
-                Ok(if never_written { Vec::new() } else { vec![file] })
+                // An earlier version did not have this table. `missing_tables` names those that were removed.
+                Ok(if file.exists() { vec![file] } else { Vec::new() })
             }
             Stored::Parts { parts, .. } => parts::files_of(table.name, parts),
         }

@@ -2,6 +2,7 @@
 //! that are empty, old, hostile or in progress.
 
 mod bad_input;
+mod comparisons;
 #[path = "../made_up/mod.rs"]
 mod made_up;
 mod plots;
