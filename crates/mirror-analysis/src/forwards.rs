@@ -190,6 +190,8 @@ fn join(
         next: 0,
     };
     let mut count = 0;
+    // The validators, each with the number of its forwards so far.
+    let mut validators: Vec<(String, u64)> = Vec::new();
     for batch in events {
         let events = Events::of(&batch?)?;
         for event in 0..events.step.len() {
@@ -199,6 +201,14 @@ fn join(
             }
             let step = part.first_step.saturating_add(events.step.value(event));
             let number = extent.forward_number(step, events.forward_index.value(event));
+            let name = events.validator.value(event);
+            let known = validators.iter().position(|(known, _)| known == name);
+            let validator_index = known.unwrap_or_else(|| {
+                validators.push((name.to_owned(), 0));
+                validators.len() - 1
+            });
+            let validator_position = validators[validator_index].1;
+            validators[validator_index].1 += 1;
             take(&Forward {
                 run: &part.run.manifest().id,
                 events: &events,
@@ -208,6 +218,8 @@ fn join(
                 step,
                 number,
                 position: part.position + count,
+                validator_index,
+                validator_position,
             });
             count += 1;
         }
@@ -410,6 +422,8 @@ pub(crate) struct Forward<'a> {
     step: u64,
     number: u64,
     position: u64,
+    validator_index: usize,
+    validator_position: u64,
 }
 
 impl<'a> Forward<'a> {
@@ -426,6 +440,16 @@ impl<'a> Forward<'a> {
     /// Id of the run.
     pub(crate) fn run(&self) -> &'a str {
         self.run
+    }
+
+    /// Index of the validator, in the order of their first forwards in the run.
+    pub(crate) fn validator_index(&self) -> usize {
+        self.validator_index
+    }
+
+    /// Number of earlier forwards of the validator in the run.
+    pub(crate) fn validator_position(&self) -> u64 {
+        self.validator_position
     }
 
     pub(crate) fn validator(&self) -> &'a str {

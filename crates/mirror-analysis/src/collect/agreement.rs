@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use mirror_statistics::{Rolling, pearson, spearman};
 
-use super::{FIFTHS, POINTS, fifth};
+use super::{ByValidator, FIFTHS, POINTS, fifth};
 use crate::forwards::{Collect, Extent, Forward};
 use crate::moments::Mean;
 use crate::series::Series;
@@ -32,9 +32,10 @@ pub struct Correlation {
     /// The correlation in each forward. Forwards in which it is undefined are left out: fewer than two rewards, or
     /// equal scores or rewards.
     pub each: Series<Mean>,
-    /// The mean over ten forwards. It is undefined if one of the ten is.
+    /// The mean over ten forwards of a validator. It is undefined if one of the ten is. With several validators, the
+    /// value is the mean over them.
     pub rolling: Series<Mean>,
-    window: Rolling,
+    window: ByValidator<Rolling>,
 }
 
 impl Correlation {
@@ -42,15 +43,17 @@ impl Correlation {
         Self {
             each: Series::new(POINTS),
             rolling: Series::new(POINTS),
-            window: Rolling::new(WINDOW),
+            window: ByValidator::default(),
         }
     }
 
-    fn push(&mut self, number: u64, correlation: Option<f64>) {
+    fn push(&mut self, forward: &Forward<'_>, correlation: Option<f64>) {
+        let number = forward.number();
         if let Some(correlation) = correlation {
             self.each.at(number).push(correlation);
         }
-        if let Some(mean) = self.window.push(correlation) {
+        let window = self.window.of(forward, || Rolling::new(WINDOW));
+        if let Some(mean) = window.push(correlation) {
             self.rolling.at(number).push(mean);
         }
     }
@@ -124,9 +127,8 @@ impl Collect for Agreement {
                 self.rewards.push(reward);
             }
         }
-        let number = forward.number();
-        self.pearson.push(number, pearson(&self.scores, &self.rewards));
-        self.spearman.push(number, spearman(&self.scores, &self.rewards));
+        self.pearson.push(forward, pearson(&self.scores, &self.rewards));
+        self.spearman.push(forward, spearman(&self.scores, &self.rewards));
         self.pairs_by_fifth[fifth(forward.position(), self.forwards)].add(&self.scores, &self.rewards);
     }
 }

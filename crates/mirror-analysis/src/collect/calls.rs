@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mirror_statistics::Ewm;
 
 use super::outcome::OutcomeCounts;
-use super::{ALPHA, FIFTHS, fifth};
+use super::{ByValidator, FIFTHS, fifth, smoothing};
 use crate::forwards::{Collect, Extent, Forward};
 use crate::moments::{Mean, Moments};
 use crate::series::Series;
@@ -28,14 +28,38 @@ pub struct UidTally {
     pub sizes: Mean,
     /// Rewards by the number of the forward.
     pub rewards_over_time: Series<Mean>,
-    /// Exponentially weighted mean of the rewards, by the number of each forward in which the uid received one. A
-    /// forward without a reward lowers the weight of earlier ones.
+    /// Exponentially weighted mean of the rewards from each validator, by the number of each forward in which the uid
+    /// received one. A forward of the validator without a reward lowers the weight of earlier ones. With several
+    /// validators, the value is the mean over them.
     pub smoothed_rewards: Series<Mean>,
     /// Weights that validators set, by step.
     pub weights_over_time: Series<Mean>,
-    smoothing: Ewm,
-    /// Position of the last forward in which the uid received a reward.
-    last_rewarded: Option<u64>,
+    smoothing: ByValidator<Smoothing>,
+}
+
+/// The rewards from one validator.
+#[derive(Clone, Debug)]
+struct Smoothing {
+    mean: Ewm,
+    /// Position of the last forward of the validator in which the uid received a reward.
+    last: Option<u64>,
+}
+
+impl Smoothing {
+    fn new() -> Self {
+        Self {
+            mean: smoothing(),
+            last: None,
+        }
+    }
+
+    /// Adds a reward and returns the mean.
+    fn push(&mut self, reward: f64, position: u64) -> Option<f64> {
+        if let Some(last) = self.last.replace(position) {
+            self.mean.skip(position.saturating_sub(last.saturating_add(1)));
+        }
+        self.mean.push(Some(reward))
+    }
 }
 
 impl UidTally {
@@ -43,10 +67,8 @@ impl UidTally {
         self.rewards.push(reward);
         self.rewards_by_fifth[fifth(forward.position(), forwards)].push(reward);
         self.rewards_over_time.at(forward.number()).push(reward);
-        if let Some(last) = self.last_rewarded.replace(forward.position()) {
-            self.smoothing.skip(forward.position().saturating_sub(last + 1));
-        }
-        if let Some(mean) = self.smoothing.push(Some(reward)) {
+        let smoothing = self.smoothing.of(forward, Smoothing::new);
+        if let Some(mean) = smoothing.push(reward, forward.validator_position()) {
             self.smoothed_rewards.at(forward.number()).push(mean);
         }
     }
@@ -63,8 +85,7 @@ impl Default for UidTally {
             rewards_over_time: Series::new(COLUMNS),
             smoothed_rewards: Series::new(COLUMNS),
             weights_over_time: Series::new(COLUMNS),
-            smoothing: Ewm::new(ALPHA).expect("the smoothing factor is between 0 and 1"),
-            last_rewarded: None,
+            smoothing: ByValidator::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use mirror_spec::key::MAX_UID;
 use mirror_statistics::Ewm;
 
 use super::calls::COLUMNS;
-use super::{ALPHA, FIFTHS, fifth};
+use super::{ByValidator, FIFTHS, fifth, smoothing};
 use crate::forwards::{Collect, Extent, Forward};
 use crate::moments::{Mean, Moments};
 use crate::series::Series;
@@ -26,9 +26,10 @@ pub struct ScoreTally {
     pub by_fifth: [Mean; FIFTHS],
     /// Scores by the number of the forward.
     pub over_time: Series<Mean>,
-    /// Exponentially weighted mean of the scores, by the number of the forward.
+    /// Exponentially weighted mean of the scores of each validator, by the number of the forward. With several
+    /// validators, the value is the mean over them.
     pub smoothed: Series<Mean>,
-    smoothing: Ewm,
+    smoothing: ByValidator<Ewm>,
 }
 
 impl Default for ScoreTally {
@@ -38,7 +39,7 @@ impl Default for ScoreTally {
             by_fifth: [Mean::default(); FIFTHS],
             over_time: Series::new(COLUMNS),
             smoothed: Series::new(COLUMNS),
-            smoothing: Ewm::new(ALPHA).expect("the smoothing factor is between 0 and 1"),
+            smoothing: ByValidator::default(),
         }
     }
 }
@@ -68,7 +69,7 @@ impl Collect for Scores {
                 tally.by_fifth[fifth].push(score);
                 tally.over_time.at(forward.number()).push(score);
             }
-            if let Some(mean) = tally.smoothing.push(score) {
+            if let Some(mean) = tally.smoothing.of(forward, smoothing).push(score) {
                 tally.smoothed.at(forward.number()).push(mean);
             }
         }

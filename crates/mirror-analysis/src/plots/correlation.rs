@@ -20,7 +20,9 @@ impl Plot for Correlation {
 
     fn explain(&self) -> &'static str {
         "Correlation of the gating model's scores with the rewards of the called uids. The lines are means \
-         over ten forwards, and the points in the background are single forwards."
+         over ten forwards of a validator, and the points in the background are single forwards. With several \
+         validators, the value is the mean over them. A line passes over places where one of ten correlations is \
+         undefined."
     }
 
     fn build(&self, data: &RunData) -> Result<Figure, NothingToDraw> {

@@ -128,10 +128,15 @@ class Run:
         rows = []
         for uid, rewards in self.rewards.groupby("uid"):
             all_forwards = rewards.set_index("position").reward.reindex(self.events.index)
-            means = all_forwards.ewm(alpha=0.1).mean()[all_forwards.notna()]
-            at = self.events.number[means.index]
-            rows.append(pandas.DataFrame({"uid": uid, "at": at, "value": means}))
+            # Each validator has its own mean.
+            for _, of_validator in all_forwards.groupby(self.events.validator):
+                means = of_validator.ewm(alpha=0.1).mean()[of_validator.notna()]
+                at = self.events.number[means.index]
+                rows.append(pandas.DataFrame({"uid": uid, "at": at, "value": means}))
         return pandas.concat(rows)
+
+    def for_each_validator(self, values, computed):
+        return pandas.concat([computed(part) for _, part in values.groupby(self.events.validator)]).sort_index()
 
     def long_scores(self, scores):
         long = scores.rename_axis("position").reset_index().melt("position", var_name="uid").dropna()
@@ -178,7 +183,7 @@ class Run:
             means = each.groupby(self.events.number).mean().dropna()
             single = f"{name}, single forwards"
             traces.append({"kind": "points", "name": single, "x": means.index, "y": means.values})
-            rolling = each.rolling(10).mean()
+            rolling = self.for_each_validator(each, lambda part: part.rolling(10).mean())
             traces.append(line(name, rolling.groupby(self.events.number).mean()))
         known = [fifth for fifth in better if better[fifth]]
         areas = [numpy.mean(better[fifth]) for fifth in known]
@@ -355,7 +360,7 @@ class Run:
             "reward_against_cost": self.points(cost),
             "scores_by_label": self.scores_by_label(),
             "scores_by_uid": self.heat(scores, scored),
-            "smoothed_scores_by_uid": self.heat(self.long_scores(self.scores.ewm(alpha=0.1).mean()), scored),
+            "smoothed_scores_by_uid": self.heat(self.long_scores(self.for_each_validator(self.scores, lambda part: part.ewm(alpha=0.1).mean())), scored),
             "average_score": self.averages("mean score", mean_scores),
             "score_histogram": self.histogram(mean_scores.mean()),
             "score_histogram_by_fifth": self.histograms(scores.groupby(["uid", "fifth"]).value.mean().unstack()),
