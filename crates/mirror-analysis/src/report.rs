@@ -197,6 +197,11 @@ impl Report {
         &self.sentences
     }
 
+    /// Returns the labelled groups, each compared with its control.
+    pub fn groups(&self) -> &[GroupPay] {
+        &self.groups
+    }
+
     /// Returns the table of labelled groups for a terminal of `width` characters. `None` if there is no group.
     pub fn groups_for_terminal(&self, width: usize) -> Option<String> {
         groups_for_terminal(&self.groups, width)

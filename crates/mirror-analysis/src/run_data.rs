@@ -187,7 +187,7 @@ impl RunData {
 
     /// Returns whether the run was imported from event logs.
     pub fn is_imported(&self) -> bool {
-        self.manifest.job_type == "import"
+        self.manifest.is_imported()
     }
 
     /// Drops the texts and scores, which the report of a group does not need.

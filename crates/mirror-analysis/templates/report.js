@@ -101,15 +101,20 @@ function exportTable(entry) {
 
 // --- selection of uids: written, or clicked in a table or a plot ---
 
-// Reads `3, 7-9`. Anything else is ignored.
+// Reads `3, 7-9`. Anything else is marked as invalid and ignored.
 function readUids(text) {
   const found = new Set();
-  for (const part of text.split(/[\s,]+/)) {
+  let valid = true;
+  for (const part of text.split(/[\s,]+/).filter(Boolean)) {
     const range = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part);
-    if (!range) continue;
+    if (!range || Number(range[2] ?? range[1]) < Number(range[1])) {
+      valid = false;
+      continue;
+    }
     const last = Math.min(Number(range[2] ?? range[1]), 65535);
     for (let uid = Number(range[1]); uid <= last; uid++) found.add(String(uid));
   }
+  byId("uids").setAttribute("aria-invalid", String(!valid));
   return found;
 }
 

@@ -239,7 +239,7 @@ fn describe(sources: &[Source], name: &str) -> NewRun {
         experiment: name.to_owned(),
         resolved_yml: yml.clone(),
         experiment_yml: yml,
-        job_type: "import".to_owned(),
+        job_type: mirror_runs::IMPORT.to_owned(),
         tags: vec!["imported".to_owned()],
         notes: Some(format!("imported from {}", names(&files))),
         versions: [("mirror".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),

@@ -15,7 +15,7 @@ use crate::lock::RunLock;
 use crate::manifest::Manifest;
 
 /// Maximum length of the part of an id that is derived from the experiment's name, in characters.
-const MAX_SLUG: usize = 40;
+const MAX_SLUG: usize = 28;
 
 /// Number of random ids that are tried before an error is returned because all of them exist.
 const ATTEMPTS: usize = 16;

@@ -46,7 +46,7 @@ pub use error::RunError;
 pub use files::{Batches, Rows};
 pub use group::{Found, FoundGroup, Group, find_run_or_group, groups, runs_of_group};
 pub use layout::Layout;
-pub use manifest::{Counts, Ended, Host, Manifest, State};
+pub use manifest::{Counts, Ended, Host, IMPORT, Manifest, State};
 pub use neurons::{Neuron, NeuronKind};
 pub use recorder::{Appended, Encoded, Recorder};
 pub use run::Run;

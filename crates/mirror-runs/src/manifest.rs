@@ -140,7 +140,15 @@ pub struct Counts {
     pub torn_bytes: u64,
 }
 
+/// Job type of a run that was imported from event logs.
+pub const IMPORT: &str = "import";
+
 impl Manifest {
+    /// Returns whether the run was imported from event logs.
+    pub fn is_imported(&self) -> bool {
+        self.job_type == IMPORT
+    }
+
     /// Creates the manifest of a run that starts on this machine.
     pub(crate) fn begin(id: String, created: OffsetDateTime, run: &NewRun) -> Self {
         Self {

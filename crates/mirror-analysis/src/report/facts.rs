@@ -8,6 +8,7 @@ use mirror_runs::Layout;
 use serde::Serialize;
 
 use crate::chart::plotly::Mark;
+use crate::inference::{gini, nakamoto};
 use crate::numbers::{count, counted, duration, percent, value};
 use crate::run_data::RunData;
 use crate::summary::Summary;
@@ -42,7 +43,17 @@ pub(super) fn repeat(layout: &Layout, data: &RunData) -> String {
     if data.is_imported() {
         return String::new();
     }
-    format!("mirror run {}", layout.resolved().display())
+    run_again(&layout.resolved())
+}
+
+/// Returns the command that runs an experiment file.
+pub(super) fn run_again(file: &Path) -> String {
+    let file = file.display().to_string();
+    if file.contains(char::is_whitespace) {
+        format!("mirror run '{file}'")
+    } else {
+        format!("mirror run {file}")
+    }
 }
 
 /// A number with its name, at the top of the page.
@@ -84,6 +95,16 @@ pub(super) fn tiles(summary: &Summary) -> Vec<Tile> {
             "mean reward",
             totals.mean_reward.map_or_else(unknown, value),
             String::new(),
+        ),
+        tile(
+            "Gini",
+            gini(&summary.shares()).map_or_else(unknown, value),
+            "of the pay of miners".to_owned(),
+        ),
+        tile(
+            "Nakamoto",
+            nakamoto(&summary.shares()).map_or_else(unknown, |few| few.to_string()),
+            "miners have over half".to_owned(),
         ),
         tile(
             "duration",

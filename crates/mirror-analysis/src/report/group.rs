@@ -2,8 +2,6 @@
 
 use super::limits::limits;
 use super::{Report, Subject, facts, state};
-use mirror_runs::Layout;
-
 use crate::comparison::compare;
 use crate::group::GroupData;
 use crate::inference::{gini, nakamoto};
@@ -20,12 +18,8 @@ pub(super) fn report(group: &GroupData) -> Report {
     let runs: Vec<(&RunData, &Summary)> = group.runs.iter().map(|(data, summary)| (data, summary)).collect();
     let compared = compare(&runs);
     let plots = plots::draw(&runs);
-    let first = group.runs.first();
-    let of_first = first.map(|(data, _)| {
-        let folder = group.layout.root().with_file_name(&data.manifest.id);
-        Layout::new(folder).experiment()
-    });
-    let experiment = of_first.filter(|file| file.exists());
+    // A group that only its runs name has no experiment of its own.
+    let experiment = Some(group.layout.resolved()).filter(|file| file.exists());
     let data: Vec<&RunData> = runs.iter().map(|(data, _)| *data).collect();
     let mut sentences = sentences::of_pay(&compared);
     sentences.extend(of_runs(group));
@@ -59,6 +53,19 @@ pub(super) fn report(group: &GroupData) -> Report {
 fn of_runs(group: &GroupData) -> Vec<Sentence> {
     let (asked, made) = (u64::from(group.group.replicates), group.runs.len() as u64);
     let mut findings: Vec<Sentence> = of_expectations(&group.expectations).into_iter().collect();
+    let of_runs: Vec<_> = group
+        .runs
+        .iter()
+        .flat_map(|(data, _)| &data.expectations)
+        .collect();
+    if !of_runs.is_empty() {
+        let held = of_runs.iter().filter(|checked| checked.decision.held()).count();
+        findings.push(plain(format!(
+            "Of {} of single runs, {} held.",
+            counted(of_runs.len() as u64, "expectation", "expectations"),
+            count(held as u64)
+        )));
+    }
     for (data, _) in &group.runs {
         let failed = data
             .expectations

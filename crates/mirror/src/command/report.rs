@@ -8,7 +8,7 @@ use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_event_log::Named;
 use mirror_runs::{Found, FoundGroup, Layout, Run};
-use mirror_spec::Analysis;
+use mirror_spec::{Analysis, Experiment};
 
 use super::{Misuse, RunsDir, Status, place, terminal};
 use crate::text_models::LocalTextModels;
@@ -86,7 +86,10 @@ pub(super) fn of_required(
         runs.push(Run::open(path)?);
     }
     let (report, layout) = match runs.as_slice() {
-        [only] => (of_run(only, Some(analysis))?.0, only.layout().clone()),
+        [only] => {
+            keep_analysis(only, analysis)?;
+            (of_run(only, Some(analysis))?.0, only.layout().clone())
+        }
         several => {
             let layout = Layout::new(runs_dir.join(folder_of(&analysis.id)));
             std::fs::create_dir_all(layout.root())?;
@@ -103,6 +106,21 @@ pub(super) fn of_required(
         writeln!(std::io::stdout(), "report {}", layout.report().display())?;
     }
     Ok(Status::Done)
+}
+
+/// Stores the analysis of imported event logs with them, so that `mirror report` draws it again. A run of a network has
+/// an experiment of its own.
+fn keep_analysis(run: &Run, analysis: &Analysis) -> anyhow::Result<()> {
+    if !run.manifest().is_imported() {
+        return Ok(());
+    }
+    let experiment = Experiment {
+        analysis: Some(analysis.clone()),
+        ..Experiment::default()
+    };
+    let path = run.layout().resolved();
+    mirror_files::replace(&path, mirror_config::to_yaml(&experiment).as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Returns the name of the folder for the report of an analysis of several runs: `my_analysis-analysis`.

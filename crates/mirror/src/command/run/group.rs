@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use mirror_analysis::Report;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, FoundGroup, Group, Layout};
@@ -21,6 +22,10 @@ impl RunContext<'_> {
         let runs_dir = &arguments.runs_dir.runs_dir;
         let name = name_of(arguments, experiment);
         let (group, layout) = Group::create(runs_dir, &name, experiment.replicates, experiment.seed)?;
+        // The experiment with every setting of the command line, which repeats the group.
+        let resolved = layout.resolved();
+        mirror_files::replace(&resolved, mirror_config::to_yaml(experiment).as_bytes())
+            .with_context(|| format!("cannot write {}", resolved.display()))?;
         let mut runs = Vec::new();
         let mut worst = Status::Done;
         for replica in experiment.replicas() {

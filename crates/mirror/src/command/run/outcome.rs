@@ -42,6 +42,8 @@ impl RunOutcome {
             "folder": self.layout.root(),
             "report": self.layout.report(),
             "counts": manifest.counts,
+            "sentences": self.report.sentences(),
+            "groups": self.report.groups(),
             "expectations": self.expectations,
         })
     }
@@ -110,7 +112,16 @@ impl RunOutcome {
             .step_rate()
             .map(|rate| format!(", {rate:.0} steps a second"))
             .unwrap_or_default();
-        writeln!(out, "{} steps, {} events{rate}", totals.steps, totals.events)?;
+        let counted = |number: u64, thing: &str| {
+            let ending = if number == 1 { "" } else { "s" };
+            format!("{number} {thing}{ending}")
+        };
+        writeln!(
+            out,
+            "{}, {}{rate}",
+            counted(totals.steps, "step"),
+            counted(totals.events, "event")
+        )?;
         drop(out);
         self.print_problems();
         report::print_sentences(&self.report)?;

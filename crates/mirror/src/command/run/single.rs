@@ -56,7 +56,9 @@ impl RunContext<'_> {
         if let Some(resume) = &arguments.resume {
             data.resume = checkpoints(arguments, resume, experiment.network.validators)?;
         }
-        if !arguments.json {
+        // The replicates of a group have the same data.
+        let is_first = group.is_none() || experiment.seed == self.loaded.experiment.seed;
+        if !arguments.json && is_first {
             data.origins.iter().for_each(|origin| eprintln!("{origin}"));
         }
         let new = new_run(arguments, self.loaded, experiment, group);

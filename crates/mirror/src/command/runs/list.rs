@@ -19,7 +19,7 @@ pub(super) struct ListArguments {
     /// Lists only runs with this tag
     #[arg(long, value_name = "WORD")]
     tag: Option<String>,
-    /// Lists only the runs of this group
+    /// Lists only the runs of groups whose name begins with this
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     /// Lists only runs in this state
@@ -66,10 +66,10 @@ impl ListArguments {
             return self.tag.is_none() && self.group.is_none() && self.state.is_none();
         };
         let tagged = self.tag.as_ref().is_none_or(|tag| manifest.tags.contains(tag));
-        let member = self
-            .group
-            .as_ref()
-            .is_none_or(|group| manifest.group.as_ref() == Some(group));
+        let member = self.group.as_ref().is_none_or(|group| {
+            let named = manifest.group.as_ref();
+            named.is_some_and(|named| named.starts_with(group))
+        });
         let standing = self.state.is_none_or(|wanted| wanted == Standing::of(*state));
         tagged && member && standing
     }
@@ -134,6 +134,44 @@ pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result
     for line in unreadable {
         writeln!(out, "{line}")?;
     }
+    drop(out);
+    list_groups(runs_dir, arguments)
+}
+
+/// Lists the groups of the runs below them.
+fn list_groups(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result<Status> {
+    let mut groups = mirror_runs::groups(runs_dir)?;
+    groups.retain(|found| {
+        let wanted = arguments.group.as_ref();
+        wanted.is_none_or(|group| found.group.id.starts_with(group))
+    });
+    if groups.is_empty() || arguments.tag.is_some() || arguments.state.is_some() {
+        return Ok(Status::Done);
+    }
+    let column = |title, alignment, rank| TerminalColumn {
+        title,
+        alignment,
+        rank,
+    };
+    let mut table = TerminalTable::new([
+        column("group", Alignment::Left, 0),
+        column("experiment", Alignment::Left, 2),
+        column("runs", Alignment::Right, 0),
+        column("created", Alignment::Left, 1),
+    ]);
+    for found in groups {
+        table.push([
+            found.group.id,
+            found.group.experiment,
+            format!("{} of {}", found.runs.len(), found.group.replicates),
+            found.group.created,
+        ]);
+    }
+    writeln!(
+        std::io::stdout(),
+        "\n{}",
+        table.fitted(terminal::width(arguments.wide))
+    )?;
     Ok(Status::Done)
 }
 
