@@ -158,10 +158,11 @@ impl<'f, 'a> Pair<'f, 'a> {
     /// Returns all rows, in the order of the events.
     pub(super) fn all_rows(&self) -> impl Iterator<Item = Row<'a>> + use<'_, 'f, 'a> {
         let by_uid = self.by_uid();
+        let (y, x): (&Column<'a>, &Column<'a>) = (&self.y.values, &self.x.values);
         // The elements are those of the other list.
         let (first, second) = match by_uid {
-            Some(by_uid) if std::ptr::eq(by_uid, &*self.y.values) => (&self.x.values, &self.y.values),
-            _ => (&self.y.values, &self.x.values),
+            Some(by_uid) if std::ptr::eq(by_uid, y) => (x, y),
+            _ => (y, x),
         };
         let lists = first.lists().or_else(|| second.lists());
         let uids = element_uids(first).or_else(|| element_uids(second));
@@ -175,8 +176,8 @@ impl<'f, 'a> Pair<'f, 'a> {
             let elements = lists.map_or(1, |lists| lists[event].len());
             (0..elements).map(move |element| Row {
                 event,
-                y: cell(&self.y.values, event, element),
-                x: cell(&self.x.values, event, element),
+                y: cell(y, event, element),
+                x: cell(x, event, element),
                 uid: uids.map(|uids| self.frame.uid(uids, event, element)),
             })
         })
