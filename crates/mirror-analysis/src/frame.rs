@@ -151,6 +151,13 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Returns the value of a uid in a list with an element for each uid. It is missing if the list ends before.
+    pub(crate) fn cell_of_uid(&self, event: usize, uid: u32) -> Cell<'a> {
+        let list = self.lists().map(|lists| &lists[event]);
+        list.filter(|list| (uid as usize) < list.len())
+            .map_or(Cell::Missing, |list| list.cell(uid as usize))
+    }
+
     /// Returns whether the values are texts.
     pub(crate) fn is_text(&self) -> bool {
         match self {

@@ -1,6 +1,8 @@
 //! The plots and predictions that the user names in the `analysis` section of an experiment file.
 
-use mirror_spec::{Analysis, Feature, PrincipalComponents};
+use std::collections::BTreeSet;
+
+use mirror_spec::{Analysis, Feature};
 use serde::Serialize;
 
 use crate::features::TextModels;
@@ -41,19 +43,23 @@ pub(crate) fn draw(
 ) -> Vec<PredictionScores> {
     let frame = Frame::new(&data.sample, analysis, models, data.manifest.seed);
     for (y, columns) in &analysis.plot {
-        for x in columns {
+        let mut drawn = BTreeSet::new();
+        for x in columns.iter().filter(|x| drawn.insert(*x)) {
             scatter::draw(&frame, y, x, plots);
         }
     }
     if let Some(plot) = &analysis.embedding_plot {
         space::draw(&frame, plot, plots);
     }
-    let is_of_embeddings = |pca: &PrincipalComponents| pca.columns == [Feature::Embeddings.word()];
     if let Some(pca) = &analysis.pca {
         components::draw(&frame, &pca.columns, pca.n_components, plots);
     }
-    if !analysis.pca.as_ref().is_some_and(is_of_embeddings) {
-        for column in frame.with_feature(Feature::Embeddings) {
+    let named = analysis
+        .pca
+        .as_ref()
+        .and_then(|pca| components::embedded(&frame, &pca.columns));
+    for column in frame.with_feature(Feature::Embeddings) {
+        if named != Some(column) {
             components::draw(&frame, &[components::name_of_embeddings(column)], None, plots);
         }
     }

@@ -27,6 +27,9 @@ use crate::tree::{Node, Origin};
 /// Maximum number of neurons of a subnet.
 const MAX_NEURONS: u32 = MAX_UID + 1;
 
+/// Maximum length of the name of an estimator in characters.
+const LONGEST_NAME: usize = 40;
+
 /// The place of a value in the tree of a file.
 type Place<'a, T> = At<'a, Node, T>;
 
@@ -225,6 +228,22 @@ fn analysis(file: Walked<'_>, found: &mut Vec<Finding>) {
         .node()
         .map(Node::entries)
         .unwrap_or_default();
+    for estimator in known {
+        let name = &estimator.key;
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_plain) {
+            found.push(
+                Finding::error(
+                    estimator.key_origin,
+                    format!(
+                        "the name of an estimator has 1 to {LONGEST_NAME} letters, digits, `_` and `-`: plots and \
+                         files are named after it"
+                    ),
+                )
+                .with_help("write a short name, such as `fit`"),
+            );
+        }
+    }
     let known: Vec<&str> = known.iter().map(|entry| entry.key.as_str()).collect();
     let predict = analysis.inner().predict();
     for target in predict.node().map(Node::entries).unwrap_or_default() {

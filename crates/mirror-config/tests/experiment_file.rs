@@ -1177,3 +1177,36 @@ fn behaviours_stack_and_name_existing_uids() {
             .contains("this behaviour has no effect: `echo`")
     );
 }
+
+#[test]
+fn names_of_plots_are_plain_and_each_plot_is_named_once() {
+    let analysis = |name: &str| {
+        format!(
+            "analysis:\n  requires: [a.csv]\n  estimators: {{{name}: LinearRegression}}\n  predict: {{rewards: {{x: step, \
+             estimator: {name}}}}}\n"
+        )
+    };
+    let name = "a-Z_0".repeat(8);
+    parse(&analysis(&name), "file.yml").unwrap_or_else(|error| panic!("{}", error.plain()));
+    for name in [
+        &"a".repeat(41),
+        "\"\"",
+        "\"a b\"",
+        "a/b",
+        "..",
+        "\"<b>\"",
+        "\u{fc}",
+    ] {
+        let error = parse(&analysis(name), "file.yml").expect_err(name).plain();
+        assert!(error.contains("the name of an estimator"), "{error}");
+    }
+    let loaded = parse(
+        "analysis: {requires: [a.csv], plot: {rewards: [step, block, step]}}\n",
+        "file.yml",
+    );
+    let warnings = loaded.expect("the file is valid").warnings.plain();
+    assert!(
+        warnings.contains("`analysis.plot.rewards` names `step` twice"),
+        "{warnings}"
+    );
+}

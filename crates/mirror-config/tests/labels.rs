@@ -58,6 +58,69 @@ fn groups_have_labels_and_controls() {
 }
 
 #[test]
+fn a_control_is_a_label_that_a_neuron_of_the_kind_has() {
+    let stacked = "{uids: 0-3, behaviour: {name: slow, args: {latency: 10ms}}, \
+                   over: {name: copycat, args: {victims: 9}}}";
+    // Stacked behaviours, and the accomplices of a cabal.
+    valid(&format!(
+        "  miners: [{stacked}, {{uids: 4-5, label: b, control: slow over copycat}}]\n"
+    ));
+    valid(
+        "  miners: [{uids: 4-5, label: b, control: cabal}]
+  validator_groups: [{validators: 3, behaviour: {name: cabal, args: {members: 0-3}}}]
+",
+    );
+    // Honest neurons with and without an entry.
+    valid(
+        "  miners: [{uids: 0-7, label: a}, {uids: 8-15, behaviour: honest}, {uids: 2, label: b, control: honest}]\n",
+    );
+    valid(
+        "  validator_groups: [{validators: 0-2, label: a, control: validator}, {validators: 3, behaviour: honest}]\n",
+    );
+    for (network, control) in [
+        (
+            format!("  miners: [{stacked}, {{uids: 4-5, label: b, control: slow}}]\n"),
+            "slow",
+        ),
+        (
+            "  miners: [{uids: 4-5, label: b, control: echo}]\n".to_owned(),
+            "echo",
+        ),
+        (
+            "  miners: [{uids: 4-5, label: b, control: cabal}]\n".to_owned(),
+            "cabal",
+        ),
+        (
+            "  miners: [{uids: 0-7, label: a, control: honest}, {uids: 8-15, label: b}]\n".to_owned(),
+            "honest",
+        ),
+        (
+            "  validator_groups: [{validators: 0, label: a, control: honest}]\n".to_owned(),
+            "honest",
+        ),
+        (
+            "  validator_groups: [{validators: 0-3, label: a, control: validator}]\n".to_owned(),
+            "validator",
+        ),
+    ] {
+        let kind = if network.contains("validator_groups") {
+            "validators"
+        } else {
+            "miners"
+        };
+        invalid(
+            &network,
+            &[&format!("no group of {kind} has the label `{control}`")],
+        );
+    }
+    // The label of an honest validator is `validator`.
+    invalid(
+        "  validator_groups: [{validators: 0, behaviour: honest, control: validator}]\n",
+        &["`validator` cannot be its own control"],
+    );
+}
+
+#[test]
 fn a_control_is_the_label_of_another_group_of_the_same_kind() {
     invalid(
         "  miners: [{uids: 0-7, label: good}, {uids: 8-9, label: poor, control: god}]\n",
@@ -86,5 +149,9 @@ fn a_label_fits_in_a_legend() {
     invalid(
         "  miners: [{uids: 0-7, label: \"two\\nlines\"}]\n",
         &["a label has at most 40 characters, none of them a line break"],
+    );
+    invalid(
+        "  validator_groups: [{validators: 0, label: \"a `b`\"}]\n",
+        &["a label has at most 40 characters", "backtick"],
     );
 }

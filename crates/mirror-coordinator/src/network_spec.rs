@@ -189,9 +189,9 @@ impl NetworkSpec {
         let mut neurons: BTreeMap<u32, Neuron> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.assignment.validators) {
             let behaviour = self.validator_behaviour(index);
-            let (role, usual) = match &behaviour {
-                ValidatorBehaviour::Honest(_) => (VALIDATOR.to_owned(), VALIDATOR),
-                other => (format!("{} {VALIDATOR}", other.name()), other.name()),
+            let role = match &behaviour {
+                ValidatorBehaviour::Honest(_) => VALIDATOR.to_owned(),
+                other => format!("{} {VALIDATOR}", other.name()),
             };
             if let Some((members, called)) = behaviour.members() {
                 accomplices.extend(members.iter().map(|uid| (uid, called)));
@@ -200,7 +200,7 @@ impl NetworkSpec {
             let entries = groups
                 .filter(|group| group.validators.contains(&index))
                 .map(|group| Naming {
-                    label: group.label.as_deref(),
+                    label: group.label(),
                     control: group.control.as_deref(),
                     behaves: group.behaviour.is_some(),
                 });
@@ -209,35 +209,28 @@ impl NetworkSpec {
                 uid: *uid,
                 kind: NeuronKind::Validator,
                 role,
-                label: named.label.unwrap_or(usual).to_owned(),
+                label: named.label.unwrap_or_else(|| VALIDATOR.to_owned()),
                 control: named.control.map(str::to_owned),
             };
             neurons.insert(*uid, neuron);
         }
         for uid in &self.assignment.miners {
-            let behaviours = self.behaviours(*uid);
-            let other = behaviours
-                .iter()
-                .map(BehaviourSpec::name)
-                .filter(|name| *name != HONEST);
-            let role = match other.collect::<Vec<_>>().join(" over ") {
-                none if !none.is_empty() => none,
-                _ => accomplices.get(uid).copied().unwrap_or(HONEST).to_owned(),
-            };
+            let usual = accomplices.get(uid).copied().unwrap_or(HONEST);
+            let role = self.group(*uid).and_then(MinerGroup::role);
             let groups = self.network().miners.iter();
             let entries = groups
                 .filter(|group| group.uids.contains(uid))
                 .map(|group| Naming {
-                    label: group.label.as_deref(),
+                    label: group.label(),
                     control: group.control.as_deref(),
-                    behaves: group.behaviour.is_some() || !group.over.is_empty(),
+                    behaves: group.behaves(),
                 });
             let named = Naming::in_order(entries);
             let neuron = Neuron {
                 uid: *uid,
                 kind: NeuronKind::Miner,
-                label: named.label.unwrap_or(&role).to_owned(),
-                role,
+                role: role.unwrap_or_else(|| usual.to_owned()),
+                label: named.label.unwrap_or_else(|| usual.to_owned()),
                 control: named.control.map(str::to_owned),
             };
             neurons.insert(*uid, neuron);
@@ -359,8 +352,7 @@ impl NetworkSpec {
     /// Returns the last group that sets the behaviour of a uid.
     fn group(&self, uid: u32) -> Option<&MinerGroup> {
         let mut groups = self.network().miners.iter().rev();
-        groups
-            .find(|group| group.uids.contains(&uid) && (group.behaviour.is_some() || !group.over.is_empty()))
+        groups.find(|group| group.uids.contains(&uid) && group.behaves())
     }
 
     /// Returns the block that has closed when step 0 begins. `None` if it is unknown before the chain runs.
@@ -443,10 +435,10 @@ pub(crate) fn nominations(model: &Model, seed: u64) -> anyhow::Result<Vec<Genesi
     chain.delegated.iter().map(nomination).collect()
 }
 
-/// Label and control that an entry of the file sets for its uids.
-#[derive(Clone, Copy, Default)]
+/// Label and control that an entry of the file gives its uids.
+#[derive(Clone, Default)]
 struct Naming<'a> {
-    label: Option<&'a str>,
+    label: Option<String>,
     control: Option<&'a str>,
     /// Whether the entry sets a behaviour.
     behaves: bool,

@@ -1,7 +1,8 @@
 //! The event of a line.
 //!
 //! The fields have upstream's names. `uids` and `rewards` belong to the successful calls, `all_uids` to all calls, and
-//! `all_completions` to the list of uids that has its length.
+//! `all_completions` to the list of uids that has its length. If both have it and their orders differ, it is unknown to
+//! which they belong: the code of version 4 writes them in the order of `all_uids`, and some logs have that of `uids`.
 
 use std::collections::HashMap;
 
@@ -13,8 +14,11 @@ use crate::literal::Value;
 /// Maximum uid. The chain stores uids in 16 bits.
 const LARGEST_UID: u64 = u16::MAX as u64;
 
-/// Maximum step, below which each step is an integer of JSON in any program.
-const LARGEST_STEP: u64 = 1 << 53;
+/// Maximum step. Up to it, each step is an integer of JSON in any program.
+pub(crate) const LARGEST_STEP: u64 = (1 << 53) - 1;
+
+/// Maximum forward index.
+pub(crate) const LARGEST_FORWARD_INDEX: u32 = u16::MAX as u32;
 
 /// Number of characters that a successful completion exceeds.
 const SHORT: usize = 10;
@@ -82,7 +86,7 @@ pub(crate) fn read(fields: &Value<'_>, logged_at: Option<f64>) -> Result<Logged,
         call_time: float_field(fields, "call_time")?.unwrap_or(f64::NAN),
         ..ForwardEvent::default()
     };
-    let forward_index = integer_field(fields, "step_sub", u32::MAX.into())?;
+    let forward_index = integer_field(fields, "step_sub", LARGEST_FORWARD_INDEX.into())?;
     Ok(Logged {
         event,
         step: integer_field(fields, "step", LARGEST_STEP)?,
@@ -100,7 +104,7 @@ fn calls(fields: &Value<'_>, remarks: &mut Vec<Reason>) -> Result<Vec<AxonCall>,
         Value::Null => Some(None),
         value => float(value).map(Some),
     })?;
-    let completions = list(fields, "all_completions", |value| match value {
+    let mut completions = list(fields, "all_completions", |value| match value {
         Value::Text(text) => Some(text.as_ref()),
         Value::Null => Some(""),
         _ => None,
@@ -130,11 +134,17 @@ fn calls(fields: &Value<'_>, remarks: &mut Vec<Reason>) -> Result<Vec<AxonCall>,
     let order = order.ok_or(Reason::ForeignUid)?;
     let of_all = |completions: &Vec<&str>| completions.len() == all_uids.len();
     let of_successes = |completions: &Vec<&str>| completions.len() == uids.len();
-    if let Some(completions) = &completions
-        && !of_all(completions)
-        && !of_successes(completions)
-    {
-        remarks.push(Reason::CompletionsLength);
+    let unreadable =
+        completions.as_ref().and_then(
+            |completions| match (of_all(completions), of_successes(completions)) {
+                (false, false) => Some(Reason::CompletionsLength),
+                (true, true) if uids != all_uids => Some(Reason::CompletionsOrder),
+                _ => None,
+            },
+        );
+    if let Some(reason) = unreadable {
+        completions = None;
+        remarks.push(reason);
     }
     let call = |uid: u64| {
         let success = successes.get(&uid).copied();
@@ -264,7 +274,7 @@ fn integer(value: &Value<'_>, largest: u64) -> Option<u64> {
     };
     let integer = text.parse().ok().or_else(|| {
         let float: f64 = text.parse().ok()?;
-        let is_exact = float >= 0.0 && float.fract() == 0.0 && float < LARGEST_STEP as f64;
+        let is_exact = float >= 0.0 && float.fract() == 0.0 && float <= LARGEST_STEP as f64;
         is_exact.then_some(float as u64)
     });
     integer.filter(|integer| *integer <= largest)

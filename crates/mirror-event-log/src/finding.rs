@@ -28,6 +28,7 @@ pub(crate) enum Reason {
     StepTooLarge,
     Damaged,
     CompletionsLength,
+    CompletionsOrder,
     NoBest,
     OtherMessage,
     StepsBeginAgain,
@@ -69,6 +70,10 @@ impl Reason {
             Self::CompletionsLength => format!(
                 "{events} read without completions: `all_completions` has neither the length of `all_uids` nor that \
                  of `uids`"
+            ),
+            Self::CompletionsOrder => format!(
+                "{events} read without completions: `uids` and `all_uids` have the same length but different orders, \
+                 so that `all_completions` could belong to either"
             ),
             Self::NoBest => {
                 format!("{events} read without a best completion: `completion` is that of no successful call")

@@ -20,6 +20,8 @@ pub(crate) struct Rows {
     cells: usize,
     /// Lines that were read but belong to no row yet, with their numbers.
     waiting: VecDeque<(u64, Vec<u8>)>,
+    /// Number of the line without an end, which is the last one.
+    unended: Option<u64>,
     /// The line after `waiting`, if it is not an ordinary line.
     last: Option<(u64, Line)>,
 }
@@ -30,7 +32,7 @@ pub(crate) enum Row {
     Cells(StringRecord),
     /// The line does not begin a row with the cells of the header.
     Mismatched,
-    /// The last line has no end, so that its last cell may be cut off.
+    /// The last line has no end, and fewer cells than the header.
     Unended,
     TooLong,
     End,
@@ -43,6 +45,7 @@ impl Rows {
             lines,
             cells,
             waiting: VecDeque::new(),
+            unended: None,
             last: None,
         }
     }
@@ -55,14 +58,14 @@ impl Rows {
                 return Ok(self.end());
             };
             let number = *number;
-            let cells = row
-                .as_deref()
-                .and_then(parse)
-                .filter(|cells| cells.len() == self.cells);
+            let cells = row.as_deref().and_then(parse);
+            let has_more = cells.as_ref().is_some_and(|cells| cells.len() > self.cells);
+            let cells = cells.filter(|cells| cells.len() == self.cells);
             self.waiting.drain(..if cells.is_some() { lines } else { 1 });
             match (cells, row) {
                 (Some(cells), _) => return Ok((number, Row::Cells(cells))),
                 (None, Some(row)) if row.trim_ascii().is_empty() => {}
+                (None, _) if self.unended == Some(number) && !has_more => return Ok((number, Row::Unended)),
                 (None, _) => return Ok((number, Row::Mismatched)),
             }
         }
@@ -102,7 +105,10 @@ impl Rows {
         }
         let mut line = Vec::new();
         match self.lines.next(&mut line)? {
-            Line::Ended => {
+            ending @ (Line::Ended | Line::Unended) => {
+                if ending == Line::Unended {
+                    self.unended = Some(self.lines.number());
+                }
                 self.waiting.push_back((self.lines.number(), line));
                 Ok(true)
             }
@@ -117,10 +123,9 @@ impl Rows {
     fn end(&mut self) -> (u64, Row) {
         let (number, line) = self.last.take().unwrap_or((self.lines.number(), Line::End));
         let row = match line {
-            Line::Unended => Row::Unended,
             Line::TooLong => Row::TooLong,
             Line::Damaged => Row::Damaged,
-            Line::Ended | Line::End => Row::End,
+            Line::Ended | Line::Unended | Line::End => Row::End,
         };
         (number, row)
     }

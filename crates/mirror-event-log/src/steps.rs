@@ -7,14 +7,11 @@ use std::collections::HashMap;
 
 use mirror_proto::mirror::v1::ForwardEvent;
 
-use crate::event::Logged;
+use crate::event::{LARGEST_FORWARD_INDEX, LARGEST_STEP, Logged};
 use crate::finding::Reason;
 
 /// Maximum number of validators, each with each purpose.
 const MOST_SOURCES: usize = 1_024;
-
-/// Maximum step after it was numbered onwards.
-const LARGEST: u64 = 1 << 60;
 
 /// Numbers the events of each validator and purpose.
 #[derive(Debug, Default)]
@@ -56,7 +53,7 @@ impl Steps {
         let step = logged.step.unwrap_or(last.logged + 1);
         let repeated = step == last.logged;
         let next_index = if repeated {
-            last.forward_index.checked_add(1)
+            Some(last.forward_index + 1).filter(|index| *index <= LARGEST_FORWARD_INDEX)
         } else {
             Some(0)
         };
@@ -69,7 +66,7 @@ impl Steps {
             last.offset + last.logged + 1 - step
         };
         let recorded = offset + step;
-        if recorded > LARGEST {
+        if recorded > LARGEST_STEP {
             return Err(Reason::StepTooLarge);
         }
         let next = Last {

@@ -156,6 +156,87 @@ fn completions_belong_to_the_list_of_their_length() {
     );
 }
 
+/// The code of version 4 writes the completions in the order of `all_uids`, and some logs have that of `uids`.
+#[test]
+fn completions_that_could_belong_to_either_list_are_left_out() {
+    let mut of_both = extra(0);
+    of_both["all_uids"] = json!([3, 7]);
+    of_both["all_completions"] = json!(["another long answer", "a long enough answer"]);
+    let mut of_one_order = of_both.clone();
+    of_one_order["uids"] = json!([3, 7]);
+    let (events, findings) = read(&[(record(&of_both) + &record(&of_one_order)).as_bytes()]);
+    assert_eq!(events[0].all_uids, [7, 3]);
+    assert_eq!(events[0].rewards, [Some(0.5), Some(0.25)]);
+    assert_eq!(events[0].all_completions, ["", ""]);
+    assert_eq!(
+        events[1].all_completions,
+        ["another long answer", "a long enough answer"]
+    );
+    let expected = "1 event read without completions: `uids` and `all_uids` have the same length but different \
+                    orders, so that `all_completions` could belong to either, at 0.log:1";
+    assert_eq!(findings[0], expected);
+}
+
+#[test]
+fn a_step_or_forward_index_that_is_too_large_is_left_out() {
+    let with = |step: u64, step_sub: u64| {
+        let mut event = extra(0);
+        event["step"] = json!(step);
+        event["step_sub"] = json!(step_sub);
+        record(&event)
+    };
+    let lines = [
+        with(1, 65_536),
+        with(1 << 53, 0),
+        with((1 << 53) - 1, 65_535),
+        // The next forward index and the next step would be too large.
+        with((1 << 53) - 1, 0).replace(",\"step_sub\":0", ""),
+        record(&extra(0)),
+        with(0, 0),
+    ];
+    let (events, findings) = read(&[lines.concat().as_bytes()]);
+    let places: Vec<(u64, u32)> = events.iter().map(|event| (event.step, event.step_sub)).collect();
+    assert_eq!(places, [((1 << 53) - 1, 65_535)]);
+    let expected = [
+        "1 event left out: `step` cannot be read with certainty, at 0.log:2",
+        "1 event left out: `step_sub` cannot be read with certainty, at 0.log:1",
+        "3 events left out: the step is too large, at 0.log:4, 0.log:5, 0.log:6",
+    ];
+    assert_eq!(findings, expected);
+}
+
+#[test]
+fn the_last_row_of_csv_needs_no_end_if_it_has_all_cells() {
+    let header = "message,uids,rewards,validator\n";
+    let first = "message 0,[1],[0.5],\"a\nb\"\n";
+    let messages = |last: &str| {
+        let (events, findings) = read(&[format!("{header}{first}{last}").as_bytes()]);
+        let messages: Vec<String> = events.into_iter().map(|event| event.message).collect();
+        (messages, findings)
+    };
+    let none: [&str; 0] = [];
+    for whole in ["message 1,[1],[0.5],", "message 1,[1],[0.5],\"a\nb\""] {
+        let (messages, findings) = messages(whole);
+        assert_eq!(messages, ["message 0", "message 1"]);
+        assert_eq!(findings, none, "{whole}");
+    }
+    for torn in ["message 1,[1],[0.5]", "message 1,[1],[0.5],\"a"] {
+        let (messages, findings) = messages(torn);
+        assert_eq!(messages, ["message 0"]);
+        assert_eq!(
+            findings,
+            ["1 last line left out: incomplete, at 0.log:4"],
+            "{torn}"
+        );
+    }
+    let (messages, findings) = messages("message 1,[1],[0.5],a,b");
+    assert_eq!(messages, ["message 0"]);
+    assert!(
+        findings[0].starts_with("1 line left out: not the start of a row"),
+        "{findings:?}"
+    );
+}
+
 #[test]
 fn what_is_left_out_is_counted_by_reason_with_its_place() {
     let with = |field: &str, value: Value| {
@@ -269,7 +350,7 @@ fn csv_of_pandas_is_read() {
         2,,x,[],[],[0.1 ... 0.2],\"[2, 1, 3]\",\"['', '', '']\",9.0,False,,2\r\n\
         3,,x,[],[],\r\n\
         4,,y,[],[],[1],[2],[''],10.0,False,,3\r\n\
-        5,,z,[],[],[1],[2],[''],10.0,False,,4";
+        5,,z,[],[],[1],[2],[''],10.0";
     let (events, findings) = read(&[csv
         .replace("it's \"\"long\"\" enough", "it's long enough")
         .as_bytes()]);

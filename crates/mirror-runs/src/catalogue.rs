@@ -51,6 +51,12 @@ pub fn runs(runs_dir: impl AsRef<Path>) -> Result<Vec<Listed>, RunError> {
     Ok(listed)
 }
 
+/// Returns whether a directory is that of a run: it has a manifest, which may be damaged, or a lock file.
+pub fn is_run(path: impl AsRef<Path>) -> bool {
+    let layout = Layout::new(path.as_ref());
+    layout.manifest().exists() || layout.lock().exists()
+}
+
 /// Returns the directory of the run that `wanted` identifies: a path, the beginning of an id in `runs_dir`, or `last`
 /// for the newest run.
 pub fn find(runs_dir: impl AsRef<Path>, wanted: &str) -> Result<PathBuf, RunError> {

@@ -37,14 +37,14 @@ mod seen;
 pub mod tables;
 pub mod view;
 
-pub use catalogue::{Listed, find, runs};
+pub use catalogue::{Listed, find, is_run, runs};
 pub use cell::ColumnError;
 pub use close::{Recovery, recover};
 pub use diff::{Difference, Disagreement, Divergence, Sample, Verdict, diff};
 pub use directory::{NewRun, RunDirectory};
 pub use error::RunError;
 pub use files::{Batches, Rows};
-pub use group::{Found, FoundGroup, Group, find_run_or_group, groups, runs_of_group};
+pub use group::{Found, FoundGroup, Group, find_run_or_group, groups};
 pub use layout::Layout;
 pub use manifest::{Counts, Ended, Host, IMPORT, Manifest, State};
 pub use neurons::{Neuron, NeuronKind};

@@ -268,6 +268,38 @@ keys! {
     }
 }
 
+impl MinerGroup {
+    /// Returns whether the entry sets a behaviour.
+    pub fn behaves(&self) -> bool {
+        self.behaviour.is_some() || !self.over.is_empty()
+    }
+
+    /// Returns the role that the entry gives its miners: the names of its behaviours except `honest`, the uppermost
+    /// first, such as `slow over copycat`. `None` if there are none.
+    pub fn role(&self) -> Option<String> {
+        let behaviours = self.behaviour.iter().chain(&self.over).map(BehaviourSpec::name);
+        let names: Vec<&str> = behaviours.filter(|name| *name != "honest").collect();
+        (!names.is_empty()).then(|| names.join(" over "))
+    }
+
+    /// Returns the label that the entry gives its miners: the one that it sets, or the role. `None` if the entry has
+    /// neither. They are then accomplices of a validator or `honest`.
+    pub fn label(&self) -> Option<String> {
+        self.label.clone().or_else(|| self.role())
+    }
+}
+
+impl ValidatorGroup {
+    /// Returns the label that the entry gives its validators: the one that it sets, or the name of their behaviour.
+    /// `None` if the entry has neither or the behaviour is `honest`. They are then called `validator`.
+    pub fn label(&self) -> Option<String> {
+        let behaviour = self.behaviour.as_ref();
+        let cheats = behaviour.filter(|behaviour| !matches!(behaviour, ValidatorBehaviour::Honest(_)));
+        let name = || cheats.map(|behaviour| behaviour.name().to_owned());
+        self.label.clone().or_else(name)
+    }
+}
+
 keys! {
     /// Restart policies by role, for nodes that exit unexpectedly or hang.
     pub struct RestartPolicies: Default Copy Eq {

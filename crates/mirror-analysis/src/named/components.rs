@@ -1,6 +1,6 @@
 //! Principal components of columns or of embeddings.
 
-use mirror_spec::{ComponentCount as Requested, Feature};
+use mirror_spec::{ComponentCount as Requested, Feature, PROMPT};
 use mirror_statistics::{ComponentCount, Matrix, Pca, principal_components};
 
 use super::{in_words, sentence_case};
@@ -14,7 +14,7 @@ use crate::report::Plots;
 const COMPONENTS: usize = 10;
 
 /// Number of characters of a prompt that a point shows.
-const PROMPT: usize = 80;
+const PROMPT_LENGTH: usize = 80;
 
 /// Draws the plot of the first two components, coloured by mean reward, and that of the explained variance.
 pub(super) fn draw(frame: &Frame<'_>, columns: &[String], count: Option<Requested>, plots: &mut Plots) {
@@ -65,6 +65,20 @@ pub(super) fn name_of_embeddings(column: &str) -> String {
     match column {
         "message" => feature.to_owned(),
         column => format!("{column}_{feature}"),
+    }
+}
+
+/// Returns the column of texts whose embeddings are the only one of `columns`. `None` if there is no such column.
+pub(super) fn embedded<'a>(frame: &Frame<'a>, columns: &[String]) -> Option<&'a str> {
+    let [name] = columns else { return None };
+    let feature = Feature::Embeddings.word();
+    let of = match name.strip_suffix(feature)?.strip_suffix('_') {
+        Some(PROMPT) | None => "message",
+        Some(column) => column,
+    };
+    match frame.with_feature(Feature::Embeddings).as_slice() {
+        [only] if name == feature => Some(only),
+        columns => columns.iter().copied().find(|column| *column == of),
     }
 }
 
@@ -134,7 +148,7 @@ impl Analysed {
         };
         let shade: Vec<f64> = self.events.iter().map(|event| rewards[*event]).collect();
         let has_rewards = shade.iter().any(|reward| reward.is_finite());
-        let message = |event: &usize| shortened(&frame.forwards()[*event].message, PROMPT);
+        let message = |event: &usize| shortened(&frame.forwards()[*event].message, PROMPT_LENGTH);
         let data = Data::Points {
             x: coordinates(0),
             y: coordinates(1),

@@ -89,14 +89,15 @@ fn axis(name: &str, columns: &[NamedColumn<'_, '_>]) -> Axis {
     }
 }
 
-/// Two columns whose values are paired.
+/// Two columns whose values are paired. Two lists are paired by position, or by uid if only one of them has an element
+/// for each uid.
 pub(super) struct Pair<'f, 'a> {
     pub(super) frame: &'f Frame<'a>,
     pub(super) y: &'f NamedColumn<'f, 'a>,
     pub(super) x: &'f NamedColumn<'f, 'a>,
 }
 
-/// The values of an event, or of elements at the same position in its lists.
+/// The values of an event, or of two elements of its lists.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     pub(super) event: usize,
@@ -118,7 +119,9 @@ impl<'f, 'a> Pair<'f, 'a> {
                 ));
             }
         }
-        if let (Some(of_y), Some(of_x)) = (y.values.lists(), x.values.lists()) {
+        if self.by_uid().is_none()
+            && let (Some(of_y), Some(of_x)) = (y.values.lists(), x.values.lists())
+        {
             for (event, (of_y, of_x)) in of_y.iter().zip(of_x).enumerate() {
                 if of_y.len() != of_x.len() {
                     return Err(format!(
@@ -135,6 +138,17 @@ impl<'f, 'a> Pair<'f, 'a> {
         Ok(())
     }
 
+    /// Returns the list with an element for each uid, if the other list has an element for each call. `None` if the two
+    /// columns are not such lists.
+    fn by_uid(&self) -> Option<&Column<'a>> {
+        let is_by_uid = |column: &Column<'a>| Some(element_uids(column)? == ElementUids::Position);
+        match (is_by_uid(&self.y.values)?, is_by_uid(&self.x.values)?) {
+            (true, false) => Some(&self.y.values),
+            (false, true) => Some(&self.x.values),
+            _ => None,
+        }
+    }
+
     /// Returns the rows in which both values are known, in the order of the events.
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'a>> + use<'_, 'f, 'a> {
         self.all_rows()
@@ -143,14 +157,27 @@ impl<'f, 'a> Pair<'f, 'a> {
 
     /// Returns all rows, in the order of the events.
     pub(super) fn all_rows(&self) -> impl Iterator<Item = Row<'a>> + use<'_, 'f, 'a> {
-        let lists = self.y.values.lists().or_else(|| self.x.values.lists());
-        let uids = element_uids(&self.y.values).or_else(|| element_uids(&self.x.values));
+        let by_uid = self.by_uid();
+        let (y, x): (&Column<'a>, &Column<'a>) = (&self.y.values, &self.x.values);
+        // The elements are those of the other list.
+        let (first, second) = match by_uid {
+            Some(by_uid) if std::ptr::eq(by_uid, y) => (x, y),
+            _ => (y, x),
+        };
+        let lists = first.lists().or_else(|| second.lists());
+        let uids = element_uids(first).or_else(|| element_uids(second));
+        let cell = move |column: &Column<'a>, event: usize, element: usize| match (by_uid, uids) {
+            (Some(by_uid), Some(uids)) if std::ptr::eq(by_uid, column) => {
+                column.cell_of_uid(event, self.frame.uid(uids, event, element))
+            }
+            _ => column.cell(event, element),
+        };
         (0..self.frame.forwards().len()).flat_map(move |event| {
             let elements = lists.map_or(1, |lists| lists[event].len());
             (0..elements).map(move |element| Row {
                 event,
-                y: self.y.values.cell(event, element),
-                x: self.x.values.cell(event, element),
+                y: cell(y, event, element),
+                x: cell(x, event, element),
                 uid: uids.map(|uids| self.frame.uid(uids, event, element)),
             })
         })

@@ -3,7 +3,7 @@
 use mirror_test_support::Python;
 use serde_json::{Value, json};
 
-use super::{Models, embedding, events, not_drawn, numbers, plot, report, run};
+use super::{Models, NoModels, embedding, events, not_drawn, numbers, plot, report, run};
 
 const TOLERANCE: f64 = 1e-9;
 
@@ -144,6 +144,47 @@ fn components_of_columns_are_those_of_scikit_learn() {
         &json!(2),
     );
     plot(&report, "embeddings");
+}
+
+#[test]
+fn the_embeddings_of_each_column_are_drawn_once() {
+    let names = |features: Value, columns: &[&str]| -> Vec<String> {
+        let analysis = json!({"create_features": features, "pca": {"columns": columns}});
+        let recorded = run(30);
+        let drawn = report(&recorded, analysis.clone(), &Models);
+        let not_drawn = report(&recorded, analysis, &NoModels);
+        let named = |plots: &Value| -> Vec<String> {
+            let plots = plots.as_array().expect("plots").iter();
+            let names = plots.map(|plot| plot["name"].as_str().expect("a name").to_owned());
+            names.filter(|name| name.ends_with("embeddings")).collect()
+        };
+        let drawn = named(&drawn["plots"]);
+        assert_eq!(drawn, named(&not_drawn["not_drawn"]));
+        drawn
+    };
+    let both = || json!({"message": ["embeddings"], "completion": ["embeddings"]});
+    let one = || json!({"completion": ["embeddings"]});
+    assert_eq!(
+        names(both(), &["completion_embeddings"]),
+        ["completion_embeddings", "embeddings"]
+    );
+    assert_eq!(
+        names(both(), &["embeddings"]),
+        ["embeddings", "completion_embeddings"]
+    );
+    assert_eq!(
+        names(both(), &["prompt_embeddings"]),
+        ["prompt_embeddings", "completion_embeddings"]
+    );
+    assert_eq!(
+        names(one(), &["completion_embeddings"]),
+        ["completion_embeddings"]
+    );
+    assert_eq!(names(one(), &["embeddings"]), ["embeddings"]);
+    assert_eq!(
+        names(both(), &["embeddings", "step"]),
+        ["completion_embeddings", "embeddings"]
+    );
 }
 
 #[test]

@@ -113,6 +113,24 @@ fn record(step: u64) -> Record {
     with_calls(event, calls)
 }
 
+/// Returns events of eight calls, in another order in each event. The reward of a call is twice the score of its uid,
+/// plus one.
+fn run_by_score(steps: u64) -> Recorded {
+    let record = |step: u64| {
+        let mut event = event(step, 0);
+        event.scores = (0..8).map(|uid| noise(step, 200 + uid)).collect();
+        let scores = event.scores.clone();
+        let calls = (0..8).map(|place| {
+            let uid = (step + 3 * place) % 8;
+            success(uid as u32, 2.0 * scores[uid as usize] + 1.0, 0.01)
+        });
+        let calls = calls.collect();
+        with_calls(event, calls)
+    };
+    let records: Vec<Record> = (0..steps).map(record).collect();
+    recorded(&records)
+}
+
 /// Returns the report of a run with the plots that an analysis names, as JSON.
 fn report(recorded: &Recorded, analysis: Value, models: &dyn TextModels) -> Value {
     let analysis: Analysis = serde_json::from_value(analysis).expect("the analysis is valid");

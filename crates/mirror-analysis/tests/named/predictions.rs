@@ -4,7 +4,7 @@ use mirror_statistics::regression::Split;
 use mirror_test_support::Python;
 use serde_json::{Value, json};
 
-use super::{Models, embedding, events, not_drawn, numbers, plot, report, run};
+use super::{Models, NoModels, embedding, events, not_drawn, numbers, plot, report, run, run_by_score};
 
 /// The random seed of the recorded runs.
 const SEED: u64 = 7;
@@ -123,6 +123,17 @@ fn scores_and_predictions_are_those_of_scikit_learn() {
             .is_some_and(|plots| plots.iter().any(|plot| plot["name"] == "rewards_loss_of_fit"));
         assert_eq!(has_loss, name == "GradientBoostingRegressor");
     }
+}
+
+#[test]
+fn a_prediction_pairs_lists_by_uid() {
+    let analysis = json!({
+        "estimators": {"fit": {"name": "LinearRegression", "args": {"fit_intercept": true}}},
+        "predict": {"rewards": {"x": "scores", "estimator": "fit"}},
+    });
+    let report = report(&run_by_score(30), analysis, &NoModels);
+    let (train, test) = scores(&report, "rewards");
+    assert!(train > 0.999_999 && test > 0.999_999, "{train} {test}");
 }
 
 /// Adds the defaults of the arguments, which the loading of a file does.

@@ -3,7 +3,7 @@
 use mirror_test_support::Python;
 use serde_json::{Value, json};
 
-use super::{Models, NoModels, events, not_drawn, plot, report, run};
+use super::{Models, NoModels, events, not_drawn, numbers, plot, report, run, run_by_score};
 
 /// Every feature of a text that needs no model.
 const FEATURES: [&str; 6] = [
@@ -126,6 +126,54 @@ fn same_values(ours: &Value, theirs: &Value, context: &str) {
 }
 
 #[test]
+fn lists_by_call_and_by_uid_are_paired_by_uid() {
+    let analysis = json!({"plot": {"rewards": ["scores"], "scores": ["rewards", "all_uids"]}});
+    let equal = report(&run_by_score(30), analysis.clone(), &NoModels);
+    let points = &plot(&equal, "rewards_by_scores")["traces"][0];
+    let (x, y) = (numbers(&points["x"]), numbers(&points["y"]));
+    assert_eq!(x.len(), 240);
+    for (score, reward) in x.iter().zip(&y) {
+        assert!((2.0 * score + 1.0 - reward).abs() < 1e-6, "{score} {reward}");
+    }
+    let swapped = &plot(&equal, "scores_by_rewards")["traces"][0];
+    assert_eq!((numbers(&swapped["x"]), numbers(&swapped["y"])), (y, x));
+
+    // The lists may have different lengths, and scores may be missing.
+    let recorded = run(40);
+    let different = report(&recorded, analysis, &NoModels);
+    let trace = &plot(&different, "rewards_by_scores")["traces"][0];
+    let mut expected: Vec<[f64; 3]> = Vec::new();
+    for event in events(&recorded).as_array().expect("events") {
+        let uids = event["uids"].as_array().expect("uids");
+        for (uid, reward) in uids.iter().zip(event["rewards"].as_array().expect("rewards")) {
+            if let Some(reward) = reward.as_f64() {
+                let uid = uid.as_u64().expect("a uid");
+                let score = event["scores"][uid as usize].as_f64().expect("a score");
+                expected.push([score, reward, uid as f64]);
+            }
+        }
+    }
+    let columns = ["x", "y", "uids"].map(|key| numbers(&trace[key]));
+    let drawn: Vec<[f64; 3]> = (0..columns[0].len())
+        .map(|point| columns.each_ref().map(|column| column[point]))
+        .collect();
+    assert_eq!(drawn, expected);
+    plot(&different, "scores_by_all_uids");
+}
+
+#[test]
+fn a_column_that_is_named_twice_is_drawn_once() {
+    let analysis = json!({"plot": {"rewards": ["step", "step"]}});
+    let report = report(&run(20), analysis, &NoModels);
+    let plots = report["plots"].as_array().expect("plots");
+    let count = plots
+        .iter()
+        .filter(|plot| plot["name"] == "rewards_by_step")
+        .count();
+    assert_eq!(count, 1);
+}
+
+#[test]
 fn a_feature_of_several_columns_has_a_trace_for_each() {
     let analysis = json!({
         "create_features": {"completion": ["num_words"], "message": ["num_words"]},
@@ -226,7 +274,7 @@ fn a_plot_without_its_data_is_not_drawn_and_the_reason_is_given() {
     let analysis = json!({
         "create_features": {"message": ["reward_num_tokens", "embeddings"]},
         "plot": {
-            "rewards": ["reward_num_tokens", "embeddings", "scores", "no_such_column"],
+            "rewards": ["reward_num_tokens", "embeddings", "all_uids", "no_such_column"],
         },
     });
     let recorded = run(20);
@@ -248,9 +296,9 @@ fn a_plot_without_its_data_is_not_drawn_and_the_reason_is_given() {
     ] {
         assert_eq!(not_drawn(&without, name), why);
     }
-    let lengths = not_drawn(&without, "rewards_by_scores");
+    let lengths = not_drawn(&without, "rewards_by_all_uids");
     assert!(
-        lengths.contains("the lists have different lengths: in step 0"),
+        lengths.contains("the lists have different lengths: in step "),
         "{lengths}"
     );
     let with = report(&recorded, analysis, &Models);

@@ -1,5 +1,7 @@
 //! Columns that an analysis names: those of the view of the events, and the features that it creates.
 
+use std::collections::BTreeSet;
+
 use mirror_spec::{Analysis, EVENT_COLUMNS, Feature, PROMPT, TEXT_COLUMNS};
 
 use super::{Place, Walked, is_given, origin};
@@ -18,7 +20,16 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let plot = analysis.plot();
     for y in plot.node().map(Node::entries).unwrap_or_default() {
         columns.expect(&y.key, y.key_origin, "analysis.plot", found);
+        let mut named = BTreeSet::new();
         for x in plot.named(&y.key).items() {
+            let at = origin(x);
+            if let Some(name) = x.get().filter(|name| !named.insert(name.clone())) {
+                let (y, x) = (brief(&y.key), brief(&name));
+                let message = format!("`analysis.plot.{y}` names `{x}` twice");
+                found.push(
+                    Finding::warning(at, message).with_help("remove one of them: the plot is drawn once"),
+                );
+            }
             columns.expect_at(x, &format!("analysis.plot.{}", brief(&y.key)), found);
         }
     }

@@ -1,11 +1,11 @@
 //! Rules about the labels of miners and validators, and about their control groups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use mirror_spec::key::Family;
-use mirror_spec::{BehaviourSpec, ValidatorBehaviour};
+use mirror_spec::{MinerGroup, Uids, ValidatorGroup};
 
-use super::{Place, Walked, is_given, origin};
+use super::{Place, Walked, is_given, miners as miners_of, origin};
 use crate::problem::Finding;
 use crate::spelling::suggest;
 use crate::tree::Origin;
@@ -13,80 +13,114 @@ use crate::tree::Origin;
 /// Maximum length of a label in characters, so that legends and tables remain readable.
 const LONGEST: usize = 40;
 
-/// Labels of miners that are accomplices of a validator, unless the file sets others.
-const ACCOMPLICES: [&str; 2] = ["cabal", "briber"];
+/// Label of honest miners.
+const HONEST: &str = "honest";
 
 /// Label of honest validators.
 const VALIDATOR: &str = "validator";
 
 /// Label and control of an entry, each with its place in the file.
-#[derive(Default)]
 struct Entry {
     label: Option<(String, Origin)>,
     control: Option<(String, Origin)>,
-    /// Name of its behaviour, which is its label if it sets none.
-    behaviour: Option<String>,
+    /// Label that it gives its neurons. `None` if the entry sets neither a label nor a behaviour.
+    called: Option<String>,
+    /// The uids or indices of its neurons.
+    neurons: Uids,
 }
 
-impl Entry {
-    fn new(label: Place<'_, String>, control: Place<'_, String>, behaviour: Option<&str>) -> Self {
-        let text = |place: Place<'_, String>| is_given(place).then(|| Some((place.get()?, origin(place))));
-        Self {
-            label: text(label).flatten(),
-            control: text(control).flatten(),
-            behaviour: behaviour.map(str::to_owned),
-        }
-    }
-
-    fn called(&self) -> Option<&str> {
-        let label = self.label.as_ref().map(|(label, _)| label);
-        label.or(self.behaviour.as_ref()).map(String::as_str)
-    }
+/// Returns the value with its place. `None` if it is not written.
+fn written(place: Place<'_, String>) -> Option<(String, Origin)> {
+    is_given(place)
+        .then(|| Some((place.get()?, origin(place))))
+        .flatten()
 }
 
-/// Reports labels that are too long, controls that no group has as its label, groups that are their own control, and
+/// Reports labels that are too long, controls that no neuron has as its label, groups that are their own control, and
 /// labels with two controls.
 pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let network = file.resolved.network();
-    let miners = network.miners().items().map(|group| {
-        let behaviour = group.behaviour().inner().component();
-        let label = group.label().inner();
-        Entry::new(label, group.control().inner(), behaviour.map(|(name, _)| name))
-    });
-    let miners: Vec<Entry> = miners.collect();
-    let mut usual = of_family(BehaviourSpec::FAMILY);
-    usual.extend(ACCOMPLICES);
-    check_kind("miners", &miners, &usual, found);
-    let validators = network.validator_groups().items().map(|group| {
-        let behaviour = group.behaviour().inner().component();
-        let label = group.label().inner();
-        Entry::new(label, group.control().inner(), behaviour.map(|(name, _)| name))
-    });
-    let validators: Vec<Entry> = validators.collect();
-    let mut usual = of_family(ValidatorBehaviour::FAMILY);
-    usual.insert(VALIDATOR);
-    check_kind("validators", &validators, &usual, found);
+    // An entry that cannot be read is reported elsewhere.
+    let miners: Option<Vec<Entry>> = network.miners().items().map(of_miners).collect();
+    let validators: Option<Vec<Entry>> = network.validator_groups().items().map(of_validators).collect();
+    let accomplices: BTreeSet<&str> = network
+        .validator_groups()
+        .items()
+        .filter_map(|group| Some(group.behaviour().get()??.members()?.1))
+        .collect();
+    if let Some(entries) = miners {
+        let mut usual = accomplices;
+        if miners_of(file).is_none_or(|count| has_usual(count, HONEST, &entries)) {
+            usual.insert(HONEST);
+        }
+        check_kind("miners", &entries, &usual, found);
+    }
+    if let Some(entries) = validators {
+        let count = network.validators().get();
+        let has_usual = count.is_none_or(|count| has_usual(count, VALIDATOR, &entries));
+        let usual = BTreeSet::from_iter(has_usual.then_some(VALIDATOR));
+        check_kind("validators", &entries, &usual, found);
+    }
 }
 
-fn of_family(family: &'static Family) -> BTreeSet<&'static str> {
-    family.variants().map(|variant| variant.name).collect()
+fn of_miners(place: Place<'_, MinerGroup>) -> Option<Entry> {
+    let group = place.get()?;
+    Some(Entry {
+        label: written(place.label().inner()),
+        control: written(place.control().inner()),
+        called: group
+            .label()
+            .or_else(|| group.behaves().then(|| HONEST.to_owned())),
+        neurons: group.uids,
+    })
 }
 
-/// Checks the entries of one kind of neurons. `usual` are the labels that neurons without one can have.
+fn of_validators(place: Place<'_, ValidatorGroup>) -> Option<Entry> {
+    let group = place.get()?;
+    let behaves = group.behaviour.is_some();
+    Some(Entry {
+        label: written(place.label().inner()),
+        control: written(place.control().inner()),
+        called: group.label().or_else(|| behaves.then(|| VALIDATOR.to_owned())),
+        neurons: group.validators,
+    })
+}
+
+/// Returns whether an entry gives its neurons the label `usual`, or one of `count` neurons is in no entry that sets a
+/// label or a behaviour.
+fn has_usual(count: u32, usual: &str, entries: &[Entry]) -> bool {
+    let naming = || entries.iter().filter(|entry| entry.called.is_some());
+    let mut ranges: Vec<&RangeInclusive<u32>> = naming().flat_map(|entry| entry.neurons.ranges()).collect();
+    ranges.sort_by_key(|range| *range.start());
+    let mut covered = 0;
+    for range in ranges {
+        if *range.start() > covered {
+            break;
+        }
+        covered = covered.max(range.end().saturating_add(1));
+    }
+    covered < count || naming().any(|entry| entry.called.as_deref() == Some(usual))
+}
+
+/// Checks the entries of one kind of neurons. `usual` are the labels that neurons have without an entry.
 fn check_kind(kind: &str, entries: &[Entry], usual: &BTreeSet<&str>, found: &mut Vec<Finding>) {
     for (label, place) in entries.iter().filter_map(|entry| entry.label.as_ref()) {
         let length = label.chars().count();
-        if length > LONGEST || label.chars().any(char::is_control) {
+        let is_forbidden = |letter: char| letter.is_control() || letter == '`';
+        if length > LONGEST || label.chars().any(is_forbidden) {
             found.push(
                 Finding::error(
                     *place,
-                    format!("a label has at most {LONGEST} characters, none of them a line break or a tab"),
+                    format!("a label has at most {LONGEST} characters, none of them a line break, a tab or a backtick"),
                 )
                 .with_help("write a short name, such as `good`"),
             );
         }
     }
-    let written: BTreeSet<&str> = entries.iter().filter_map(Entry::called).collect();
+    let written: BTreeSet<&str> = entries
+        .iter()
+        .filter_map(|entry| entry.called.as_deref())
+        .collect();
     let mut known: Vec<&str> = written.iter().copied().collect();
     known.extend(usual.iter().filter(|name| !written.contains(*name)));
     let mut controls: BTreeMap<&str, &str> = BTreeMap::new();
@@ -99,7 +133,7 @@ fn check_kind(kind: &str, entries: &[Entry], usual: &BTreeSet<&str>, found: &mut
             found.push(Finding::error(*place, message).with_help(suggest(control, &known)));
             continue;
         }
-        let Some(label) = entry.called() else {
+        let Some(label) = entry.called.as_deref() else {
             continue;
         };
         if label == control {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use mirror_cluster::local::Binaries;
-use mirror_runs::Found;
+use mirror_runs::{Found, FoundGroup};
 
 use super::Misuse;
 
@@ -38,9 +38,18 @@ pub(super) fn run(runs_dir: &Path, wanted: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Returns the run or group named by a path, an id, the start of an id, the name of a group, `last` or `last-group`.
+/// Returns the run or group named by a path, an id, the start of an id, the name of a group, `last` or `last-group`. A
+/// group without runs is an error.
 pub(super) fn run_or_group(runs_dir: &Path, wanted: &str) -> anyhow::Result<Found> {
-    Ok(mirror_runs::find_run_or_group(runs_dir, wanted).map_err(Misuse::of)?)
+    let found = mirror_runs::find_run_or_group(runs_dir, wanted).map_err(Misuse::of)?;
+    match &found {
+        Found::Group(FoundGroup { group, runs, .. }) if runs.is_empty() => Err(Misuse::of(anyhow!(
+            "the group {id} has no runs: `mirror runs rm {id}` deletes its folder",
+            id = group.id
+        ))
+        .into()),
+        _ => Ok(found),
+    }
 }
 
 /// Returns the folders of the runs that each of `wanted` names: a run, or the runs of a group.

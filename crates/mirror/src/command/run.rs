@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use mirror_config::Loaded;
 use mirror_coordinator::base_of;
+use mirror_runs::Group;
 use mirror_sql::Engine;
 
 pub(super) use self::interrupts::watch_interrupts;
@@ -38,7 +39,7 @@ pub(super) struct RunArguments {
     #[arg(long = "tag", value_name = "WORD")]
     tags: Vec<String>,
     /// Name of the group that the run belongs to
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = group_name)]
     group: Option<String>,
     /// Job type, recorded in the manifest
     #[arg(long, default_value = "default", value_name = "WORD")]
@@ -55,6 +56,14 @@ pub(super) struct RunArguments {
     /// Prints every column, even if the table is wider than the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+}
+
+fn group_name(name: &str) -> Result<String, String> {
+    if Group::is_name(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("a group is the name of one folder: write it without `/`, and not `.` or `..`".to_owned())
+    }
 }
 
 pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
