@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mirror_runs::{NeuronKind, State};
 use serde::Serialize;
 
+use crate::collect::epochs::Earned;
 use crate::inference::{effect_size, half_width};
 use crate::moments::Moments;
 use crate::run_data::RunData;
@@ -230,7 +231,7 @@ pub fn compare(all: &[(&RunData, &Summary)]) -> Comparison {
                 values.push(value);
             }
             let within = data.epochs.uids.get(&row.uid);
-            if let Some(within) = within.and_then(|earned| earned.mean_validator_trust()) {
+            if let Some(within) = within.and_then(Earned::mean_validator_trust) {
                 trust.push(within);
             }
             let control = data.neurons.get(&row.uid);

@@ -270,12 +270,12 @@ fn best_and_worst(data: &RunData, summary: &Summary) -> Option<Sentence> {
             quantity(most)
         )
     } else {
-        let last = match with_least {
+        let others = match with_least {
             1 => format!("the worst-paid uid {} with {}", name(worst), quantity(least)),
             several => format!("the worst-paid were {several} miners with {}", quantity(least)),
         };
         format!(
-            "The best-paid miner was uid {} with {}{unit}, {last}",
+            "The best-paid miner was uid {} with {}{unit}, {others}",
             name(best),
             quantity(most)
         )
