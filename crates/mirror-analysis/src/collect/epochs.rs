@@ -24,7 +24,7 @@ pub struct Epochs {
     pub uids: BTreeMap<u32, Earned>,
     /// Number of the last epoch, from 1. 0 if there was no epoch.
     pub last: u64,
-    /// The epochs in which nobody earned incentive or dividends, so that the chain paid by stake.
+    /// The epochs in which no uid earned incentive or dividends, so that the chain paid by stake.
     unpaid: BTreeSet<u64>,
     /// The first and the last epoch, each with its block.
     ends: Option<((u64, u64), (u64, u64))>,
@@ -143,7 +143,7 @@ impl Epochs {
         Some(first as f64 + (block as f64 - first_block as f64) * per_block)
     }
 
-    /// Notes the epochs of a run in which nobody earned incentive or dividends. `earlier` is added to the number of every
+    /// Notes the epochs of a run in which no uid earned incentive or dividends. `earlier` is added to the number of every
     /// epoch.
     pub(crate) fn note_unpaid(&mut self, run: &Run, earlier: u64) -> Result<(), AnalysisError> {
         let mut paid = true;
