@@ -44,7 +44,9 @@ fn a_group_is_listed_shown_reported_compared_and_deleted() {
     let lines = |words: &[&str]| {
         let listed = env.mirror(words);
         assert_eq!(listed.status, Some(0), "{listed:?}");
-        listed.out.lines().filter(|line| line.contains("group-")).count()
+        // Below the runs, the list has the groups.
+        let (runs, _) = listed.out.split_once("\n\n").unwrap_or((&listed.out, ""));
+        runs.lines().filter(|line| line.contains("group-")).count()
     };
     assert_eq!(lines(&["runs", "list"]), 2);
     assert_eq!(lines(&["runs", "list", "--group", group]), 2);
