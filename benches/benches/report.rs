@@ -1,7 +1,7 @@
 //! Measures the report of long runs: time and peak memory of the report with every plot that needs no model, for two
 //! numbers of events with ten answers each, beside pandas, which computes the same statistics from the same tables, and
-//! apart from it the report with principal components and estimators, which take a sample. `MIRROR_PYTHON` names a Python with
-//! pandas; without it, only the report is measured.
+//! apart from it the report with principal components and estimators, which take a sample. `MIRROR_PYTHON` names a
+//! Python with pandas; without it, only the report is measured.
 //!
 //! The runs are generated: rewards that depend on the uid, scores that approach the rewards, failures, prompts that
 //! repeat, and completions of which some are shared.

@@ -134,8 +134,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Returns the difference in units of the control's mean, with its 95% confidence interval in the same units. `None`
-    /// if the control's mean is not above zero.
+    /// Returns the difference in units of the control's mean, with its 95% confidence interval in the same units.
+    /// `None` if the control's mean is not above zero.
     pub fn relative(&self) -> Option<(f64, Option<(f64, f64)>)> {
         let control = self.control_value.mean;
         if control <= 0.0 {

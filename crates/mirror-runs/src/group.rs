@@ -104,8 +104,8 @@ pub enum Found {
 }
 
 /// Returns the groups in `runs_dir`, newest first: those with a directory, even if they have no runs, and those that
-/// only manifests name. A run whose manifest names a group by something else than a name belongs to none. If `group.json` is
-/// damaged, the group is described by its runs.
+/// only manifests name. A run whose manifest names a group by something else than a name belongs to none. If
+/// `group.json` is damaged, the group is described by its runs.
 pub fn groups(runs_dir: impl AsRef<Path>) -> Result<Vec<FoundGroup>, RunError> {
     let runs_dir = runs_dir.as_ref();
     let mut members: BTreeMap<String, Vec<Listed>> = BTreeMap::new();

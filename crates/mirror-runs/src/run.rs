@@ -129,8 +129,8 @@ impl Run {
         files.iter().map(|file| files::row_count(file)).sum()
     }
 
-    /// Returns the names of the tables that had rows when the run ended and whose files no longer exist. They are read as
-    /// empty.
+    /// Returns the names of the tables that had rows when the run ended and whose files no longer exist. They are read
+    /// as empty.
     pub fn missing_tables(&self) -> Vec<&'static str> {
         let Stored::Tables = &self.rows else {
             return Vec::new();

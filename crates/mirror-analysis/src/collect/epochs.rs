@@ -143,8 +143,8 @@ impl Epochs {
         Some(first as f64 + (block as f64 - first_block as f64) * per_block)
     }
 
-    /// Notes the epochs of a run in which no uid earned incentive or dividends. `earlier` is added to the number of every
-    /// epoch.
+    /// Notes the epochs of a run in which no uid earned incentive or dividends. `earlier` is added to the number of
+    /// every epoch.
     pub(crate) fn note_unpaid(&mut self, run: &Run, earlier: u64) -> Result<(), AnalysisError> {
         let mut paid = true;
         let mut current = None;

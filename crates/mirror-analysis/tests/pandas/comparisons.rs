@@ -13,8 +13,8 @@ use crate::made_up::recorded_in;
 /// Number of random seeds.
 const SEEDS: u64 = 5;
 
-/// Returns a run of four miners (0 and 1 are `good`, 2 and 3 `poor`, which is their control) and three validators (4 and
-/// 5 are `validator`, 6 is `copier`). The chain pays the first epoch by stake, because no weights have been set.
+/// Returns a run of four miners (0 and 1 are `good`, 2 and 3 `poor`, which is their control) and three validators (4
+/// and 5 are `validator`, 6 is `copier`). The chain pays the first epoch by stake, because no weights have been set.
 fn run(folder: &std::path::Path, seed: u64) -> Run {
     let amount =
         |epoch: u64, uid: u64, base: u64| base + (seed * 7_919 + epoch * 104_729 + uid * 1_299_709) % 400_000;
