@@ -15,9 +15,11 @@ mod answers_alike;
 mod auc;
 mod average_reward;
 mod average_score;
+pub(crate) mod by_label;
 mod call_rates;
 mod call_time;
 mod calls_by_uid;
+mod consensus_by_uid;
 mod correlation;
 pub(crate) mod dividends_by_label;
 mod dividends_by_validator;
@@ -26,6 +28,7 @@ mod gating_loss;
 mod gini_over_time;
 mod gradient_norms;
 mod histograms;
+pub(crate) mod incentive_by_label;
 mod incentive_by_uid;
 mod lines;
 mod message_rates;
@@ -56,9 +59,10 @@ mod weights_by_uid;
 
 /// All plots, in the order of the report.
 pub const PLOTS: &[&dyn Plot] = &[
-    &pay_by_label::PayByLabel,
-    &dividends_by_label::DividendsByLabel,
-    &validator_trust_by_label::ValidatorTrustByLabel,
+    &pay_by_label::PAY,
+    &incentive_by_label::INCENTIVE,
+    &dividends_by_label::DIVIDENDS,
+    &validator_trust_by_label::VALIDATOR_TRUST,
     &gating_loss::GatingLoss,
     &gradient_norms::GradientNorms,
     &correlation::Correlation,
@@ -83,6 +87,7 @@ pub const PLOTS: &[&dyn Plot] = &[
     &throughput::Throughput,
     &weights_by_uid::WeightsByUid,
     &incentive_by_uid::IncentiveByUid,
+    &consensus_by_uid::ConsensusByUid,
     &gini_over_time::GiniOverTime,
     &trust_by_uid::TrustByUid,
     &dividends_by_validator::DividendsByValidator,

@@ -53,6 +53,8 @@ pub struct Earned {
     pub trust_over_time: Series<Mean>,
     /// Share of the weights set by the uid that was within consensus, by epoch.
     pub validator_trust_over_time: Series<Mean>,
+    /// Weight on which validators agree for the uid, by epoch.
+    pub consensus_over_time: Series<Mean>,
     /// Amount paid for incentive over all epochs, in rao.
     pub for_incentive: u64,
     /// Amount paid for dividends over all epochs, in rao.
@@ -78,6 +80,7 @@ impl Default for Earned {
             dividends_over_time: Series::new(COLUMNS),
             trust_over_time: Series::new(COLUMNS),
             validator_trust_over_time: Series::new(COLUMNS),
+            consensus_over_time: Series::new(COLUMNS),
             for_incentive: 0,
             for_dividends: 0,
             epochs: 0,
@@ -110,10 +113,11 @@ impl Earned {
 }
 
 impl Epochs {
-    pub(crate) const COLUMNS: [&'static str; 10] = [
+    pub(crate) const COLUMNS: [&'static str; 11] = [
         "epoch",
         "block",
         "stake",
+        "consensus",
         "uid",
         "incentive",
         "dividends",
@@ -172,6 +176,7 @@ impl Epochs {
         let block: &UInt64Array = column::<EpochRow, _>(batch, "block")?;
         let uid: &UInt32Array = column::<EpochRow, _>(batch, "uid")?;
         let stake: &UInt64Array = column::<EpochRow, _>(batch, "stake")?;
+        let consensus: &Float32Array = column::<EpochRow, _>(batch, "consensus")?;
         let incentive: &Float32Array = column::<EpochRow, _>(batch, "incentive")?;
         let dividends: &Float32Array = column::<EpochRow, _>(batch, "dividends")?;
         let trust: &Float32Array = column::<EpochRow, _>(batch, "trust")?;
@@ -208,6 +213,7 @@ impl Epochs {
             };
             push(&mut earned.trust_over_time, trust);
             push(&mut earned.validator_trust_over_time, validator_trust);
+            push(&mut earned.consensus_over_time, consensus);
             let incentive = f64::from(incentive.value(row));
             let dividends = f64::from(dividends.value(row));
             // A uid that earns only dividends is a validator, so an incentive of 0 does not count as one of a miner.

@@ -24,7 +24,7 @@ impl Plot for IncentiveByUid {
         let heat = Heat {
             value: "incentive",
             position: "epoch",
-            scale: Scale::Words,
+            scale: Scale::Epoch,
             gaps: Gaps::Closed,
             blank: "was not in the subnet, or earned only dividends",
         };

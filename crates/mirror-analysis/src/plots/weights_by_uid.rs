@@ -24,7 +24,7 @@ impl Plot for WeightsByUid {
         let heat = Heat {
             value: "weight",
             position: "step",
-            scale: Scale::Words,
+            scale: Scale::Step,
             gaps: Gaps::Closed,
             blank: "received no weight at that step",
         };

@@ -325,6 +325,8 @@ class Run:
         incentives = self.epochs[(self.epochs.incentive > 0) | (self.epochs.dividends == 0)]
         incentives = incentives.rename(columns={"epoch": "at", "incentive": "value"})
         scores = self.long_scores(self.scores)
+        of_consensus = self.epochs[self.epochs.kind == "miner"]
+        of_consensus = of_consensus.rename(columns={"epoch": "at", "consensus": "value"})
         scores["fifth"] = self.events.fifth.loc[scores.position].values
         scored = sorted(set(scores.uid))
         losses = self.losses[self.losses.purpose == "query"]
@@ -345,6 +347,7 @@ class Run:
         mean_scores = scores.groupby("uid").value
         return {
             "pay_by_label": self.lines_by_label("miner", "for_incentive"),
+            "incentive_by_label": self.lines_by_label("miner", "incentive"),
             "dividends_by_label": self.lines_by_label("validator", "for_dividends"),
             "validator_trust_by_label": self.lines_by_label("validator", "validator_trust"),
             "gating_loss": [line("question", losses[0]), line("completion", losses[1])],
@@ -371,6 +374,7 @@ class Run:
             "throughput": self.throughput(),
             "weights_by_uid": self.heat(weights, self.uids, closed=True),
             "incentive_by_uid": self.heat(incentives, sorted(set(incentives.uid)), closed=True, capacity=100),
+            "consensus_by_uid": self.heat(of_consensus, sorted(set(of_consensus.uid)), closed=True, capacity=100),
             "gini_over_time": [line("Gini coefficient", miners.groupby("epoch").for_incentive.apply(gini))],
             "trust_by_uid": self.trust(),
             "dividends_by_validator": self.by_validator("for_dividends"),
@@ -408,6 +412,7 @@ def group_plots(runs, seeds):
         paid.append((miners.server_emission + miners.validator_emission).groupby(miners.uid).sum())
     return {
         "pay_by_label": over_runs(runs, "miner", "for_incentive"),
+        "incentive_by_label": over_runs(runs, "miner", "incentive"),
         "dividends_by_label": over_runs(runs, "validator", "for_dividends"),
         "validator_trust_by_label": over_runs(runs, "validator", "validator_trust"),
         "average_reward_by_label": [bars("mean reward", rewards.index, rewards.mean(axis=1), half_widths=half)],

@@ -174,6 +174,7 @@ fn end_of_tempo(noise: &mut Noise, step: u64) -> Vec<Record> {
     let set: Vec<(u32, f32)> = (0..).zip(shares.iter().map(|share| share / sum)).collect();
     let miner = |(uid, share): &(u32, f32)| EpochNeuron {
         incentive: (share * 65_535.0) as u32,
+        consensus: (share * 40_000.0) as u32,
         server_emission: if *uid == EARLY && step >= 150 {
             0
         } else {

@@ -11,8 +11,10 @@ use crate::inference::{gini, half_width, nakamoto};
 use crate::moments::Moments;
 use crate::numbers::{counted, quantity};
 use crate::plots::NothingToDraw;
+use crate::plots::by_label::over_runs;
 use crate::plots::dividends_by_label::DIVIDENDS;
-use crate::plots::pay_by_label::{PAY, over_runs};
+use crate::plots::incentive_by_label::INCENTIVE;
+use crate::plots::pay_by_label::PAY;
 use crate::plots::validator_trust_by_label::VALIDATOR_TRUST;
 use crate::run_data::RunData;
 use crate::summary::Summary;
@@ -21,25 +23,10 @@ use crate::summary::Summary;
 pub(super) fn draw(runs: &[(&RunData, &Summary)]) -> Plots {
     let data: Vec<&RunData> = runs.iter().map(|(data, _)| *data).collect();
     let mut plots = Plots::default();
-    plots.push(
-        "pay_by_label",
-        "Pay of miners over time by label",
-        "Mean amount that a miner with the label was paid in an epoch of the chain.",
-        over_runs(&data, &PAY),
-    );
-    plots.push(
-        "dividends_by_label",
-        "Dividends of validators over time by label",
-        "Mean amount that a validator with the label was paid for dividends in an epoch of the chain.",
-        over_runs(&data, &DIVIDENDS),
-    );
-    plots.push(
-        "validator_trust_by_label",
-        "Validator trust over time by label",
-        "Share of the weights set by a validator with the label that was within consensus: the mean over the \
-         validators, by epoch of the chain. The rest was clipped and earned nothing.",
-        over_runs(&data, &VALIDATOR_TRUST),
-    );
+    for quantity in [PAY, INCENTIVE, DIVIDENDS, VALIDATOR_TRUST] {
+        let built = over_runs(&data, &quantity);
+        plots.push(quantity.name, quantity.heading, quantity.explain, built);
+    }
     plots.push(
         "average_reward_by_label",
         "Mean reward by label",
