@@ -19,11 +19,11 @@ pub(crate) struct ByLabel {
     /// Name of the plot.
     pub(crate) name: &'static str,
     /// Heading of the plot.
-    pub(crate) heading: &'static str,
+    pub(crate) title: &'static str,
     /// Explanation of the plot.
     pub(crate) explain: &'static str,
     /// Title of the vertical axis.
-    pub(crate) title: &'static str,
+    pub(crate) axis: &'static str,
     /// Scale of the vertical axis.
     pub(crate) scale: Scale,
     pub(crate) kind: NeuronKind,
@@ -38,7 +38,7 @@ impl Plot for ByLabel {
     }
 
     fn title(&self) -> &'static str {
-        self.heading
+        self.title
     }
 
     fn explain(&self) -> &'static str {
@@ -135,11 +135,11 @@ pub(crate) fn over_runs(runs: &[&RunData], quantity: &ByLabel) -> Result<Figure,
     };
     Ok(Figure {
         x: Axis::new("epoch", Scale::Epoch),
-        y: Axis::new(quantity.title, quantity.scale),
+        y: Axis::new(quantity.axis, quantity.scale),
         traces,
         alternative: format!(
             "Lines of {} for {}: {}.",
-            quantity.title,
+            quantity.axis,
             counted(labels.len() as u64, "label", "labels"),
             labels.into_iter().collect::<Vec<_>>().join(", ")
         ),

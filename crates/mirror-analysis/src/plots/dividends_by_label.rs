@@ -7,9 +7,9 @@ use crate::chart::Scale;
 
 pub(crate) const DIVIDENDS: ByLabel = ByLabel {
     name: "dividends_by_label",
-    heading: "Dividends of validators over time by label",
+    title: "Dividends of validators over time by label",
     explain: "Mean amount that a validator with the label was paid for dividends in an epoch of the chain.",
-    title: "TAO per epoch and validator",
+    axis: "TAO per epoch and validator",
     scale: Scale::Linear,
     kind: NeuronKind::Validator,
     of: |earned| &earned.dividends_over_time,

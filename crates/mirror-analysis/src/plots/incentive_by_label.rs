@@ -7,9 +7,9 @@ use crate::chart::Scale;
 
 pub(crate) const INCENTIVE: ByLabel = ByLabel {
     name: "incentive_by_label",
-    heading: "Incentive of miners over time by label",
+    title: "Incentive of miners over time by label",
     explain: "Mean share in the emission to miners of a miner with the label, by epoch of the chain.",
-    title: "incentive",
+    axis: "incentive",
     scale: Scale::Linear,
     kind: NeuronKind::Miner,
     of: |earned| &earned.incentive_over_time,

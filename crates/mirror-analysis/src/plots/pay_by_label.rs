@@ -7,9 +7,9 @@ use crate::chart::Scale;
 
 pub(crate) const PAY: ByLabel = ByLabel {
     name: "pay_by_label",
-    heading: "Pay of miners over time by label",
+    title: "Pay of miners over time by label",
     explain: "Mean amount that a miner with the label was paid in an epoch of the chain.",
-    title: "TAO per epoch and miner",
+    axis: "TAO per epoch and miner",
     scale: Scale::Linear,
     kind: NeuronKind::Miner,
     of: |earned| &earned.emission_over_time,

@@ -8,10 +8,10 @@ use crate::chart::Scale;
 
 pub(crate) const VALIDATOR_TRUST: ByLabel = ByLabel {
     name: "validator_trust_by_label",
-    heading: "Validator trust over time by label",
+    title: "Validator trust over time by label",
     explain: "Share of the weights set by a validator with the label that was within consensus: the mean over the \
               validators, by epoch of the chain. The rest was clipped and earned nothing.",
-    title: "validator trust",
+    axis: "validator trust",
     scale: Scale::Share,
     kind: NeuronKind::Validator,
     of: |earned| &earned.validator_trust_over_time,

@@ -25,7 +25,7 @@ pub(super) fn draw(runs: &[(&RunData, &Summary)]) -> Plots {
     let mut plots = Plots::default();
     for quantity in [PAY, INCENTIVE, DIVIDENDS, VALIDATOR_TRUST] {
         let built = over_runs(&data, &quantity);
-        plots.push(quantity.name, quantity.heading, quantity.explain, built);
+        plots.push(quantity.name, quantity.title, quantity.explain, built);
     }
     plots.push(
         "average_reward_by_label",
