@@ -103,7 +103,6 @@ impl Subtensor {
             },
             block_time,
             barrier: Vec::new(),
-            holds: Vec::new(),
             coordinator: None,
             snapshot_blocks: 1_024,
         };

@@ -76,7 +76,6 @@ fn chain(state: PathBuf) -> Role {
         genesis,
         block_time: BlockTime::PerStep,
         barrier: Vec::new(),
-        holds: Vec::new(),
         coordinator: None,
         snapshot_blocks: 1,
     }))

@@ -2,7 +2,7 @@
 //! of these files with a warning.
 
 use mirror_spec::key::{HasKeys, Keys};
-use mirror_spec::{MinerGroup, ValidatorGroup};
+use mirror_spec::{InjectFault, InjectValidatorsFault, MinerGroup, Newcomers, ValidatorGroup};
 
 use crate::problem::Finding;
 use crate::spelling::{behaviours, beside_behaviour, brief, suggest};
@@ -42,6 +42,9 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
         features(analysis, findings);
         plots(analysis, findings);
     }
+    if let Some(faults) = root.get_mut("faults") {
+        injections(faults, findings);
+    }
     for (name, keys) in [
         ("miners", MinerGroup::KEYS),
         ("validator_groups", ValidatorGroup::KEYS),
@@ -53,6 +56,40 @@ pub(crate) fn fold(root: &mut Node, findings: &mut Vec<Finding>) {
             for (index, group) in groups.iter_mut().enumerate() {
                 gather_arguments(group, keys, &format!("network.{name}[{index}]"), findings);
             }
+        }
+    }
+}
+
+/// Rewrites the shorthands of faults that replace or add behaviours: arguments next to the behaviour's name, and
+/// `inject: validator-0` for `inject_validators: 0`.
+fn injections(faults: &mut Node, findings: &mut Vec<Finding>) {
+    let Content::List(faults) = &mut faults.content else {
+        return;
+    };
+    for (index, fault) in faults.iter_mut().enumerate() {
+        let path = format!("faults[{index}]");
+        let named = fault.get("inject").and_then(Node::as_text);
+        if let Some(indices) = named
+            .and_then(|named| named.strip_prefix("validator-"))
+            .map(str::to_owned)
+            && let Some(entry) = fault.take("inject")
+        {
+            fault.put(
+                "inject_validators",
+                entry.key_origin,
+                Node::text(&indices, entry.value.origin),
+            );
+        }
+        if fault.get("inject").is_some() {
+            gather_arguments(fault, InjectFault::KEYS, &path, findings);
+        } else if fault.get("inject_validators").is_some() {
+            gather_arguments(fault, InjectValidatorsFault::KEYS, &path, findings);
+        }
+        if let Some(join) = fault
+            .get_mut("join")
+            .filter(|join| join.get("behaviour").is_some())
+        {
+            gather_arguments(join, Newcomers::KEYS, &format!("{path}.join"), findings);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod columns;
 pub(crate) mod effect;
+mod faults;
 mod labels;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use mirror_spec::at::At;
 use mirror_spec::key::{MAX_UID, Property, Whose};
 use mirror_spec::notation::range_text;
 use mirror_spec::{
-    BehaviourSpec, BlockTime, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
+    BehaviourSpec, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
     GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
     NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
 };
@@ -62,7 +63,7 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         inherited_rates,
         started_from,
         running_chain,
-        faults_need_steps,
+        faults::check,
     ];
     for rule in rules {
         rule(file, found);
@@ -508,26 +509,6 @@ fn running_chain(file: Walked<'_>, found: &mut Vec<Finding>) {
         impossible(
             origin(file.resolved.network().metagraph()),
             "`network.metagraph` is the initial state of a chain, but `Subtensor` is a chain that is already running",
-        );
-    }
-}
-
-/// Reports faults with a chain that runs by the clock: a fault happens at the block barrier, which such a chain does
-/// not have.
-fn faults_need_steps(file: Walked<'_>, found: &mut Vec<Finding>) {
-    let by_the_clock = matches!(
-        file.resolved.network().block_time().get(),
-        Some(BlockTime::Seconds(_))
-    );
-    if let Some(fault) = file.resolved.faults().items().next()
-        && by_the_clock
-    {
-        found.push(
-            Finding::error(
-                origin(fault),
-                "faults are scheduled by steps, but `network.block_time` is a duration",
-            )
-            .with_help("use `block_time: per_step`"),
         );
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use mirror_spec::key::{Family, HasKeys, Key, Keys, Kind, Need};
-use mirror_spec::{BehaviourSpec, MinerGroup, ValidatorBehaviour, ValidatorGroup};
+use mirror_spec::{
+    BehaviourSpec, InjectFault, InjectValidatorsFault, MinerGroup, Newcomers, ValidatorBehaviour,
+    ValidatorGroup,
+};
 
 use crate::describe::list;
 use crate::problem::Finding;
@@ -213,9 +216,10 @@ fn old_keys(path: &str) -> &'static [&'static str] {
 /// Returns the family of behaviours of a group, whose arguments may be written next to the behaviour's name, or `None`
 /// if `keys` are not those of a group.
 pub(crate) fn behaviours(keys: &'static Keys) -> Option<&'static Family> {
-    if std::ptr::eq(keys, MinerGroup::KEYS) {
+    let is_one_of = |groups: &[&'static Keys]| groups.iter().any(|group| std::ptr::eq(keys, *group));
+    if is_one_of(&[MinerGroup::KEYS, InjectFault::KEYS, Newcomers::KEYS]) {
         Some(BehaviourSpec::FAMILY)
-    } else if std::ptr::eq(keys, ValidatorGroup::KEYS) {
+    } else if is_one_of(&[ValidatorGroup::KEYS, InjectValidatorsFault::KEYS]) {
         Some(ValidatorBehaviour::FAMILY)
     } else {
         None

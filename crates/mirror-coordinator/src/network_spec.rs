@@ -19,10 +19,10 @@ use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
     SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, ValueError};
+use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, NodeSet, ValueError};
 
 use crate::data::Prepared;
-use crate::fault;
+use crate::fault::NodeState;
 use crate::uid_assignment::UidAssignment;
 
 /// Rao per TAO.
@@ -41,6 +41,8 @@ pub(crate) struct NetworkSpec {
     layout: Layout,
     data: Prepared,
     assignment: UidAssignment,
+    /// The assigned neurons, by uid.
+    neurons: Vec<Neuron>,
     nominations: Vec<GenesisNomination>,
 }
 
@@ -71,8 +73,9 @@ impl NetworkSpec {
         log: &str,
     ) -> anyhow::Result<Self> {
         let assignment = assignment(experiment, model, data.metagraph.as_ref())?;
-        Ok(Self {
+        let mut spec = Self {
             assignment,
+            neurons: Vec::new(),
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -80,7 +83,9 @@ impl NetworkSpec {
             experiment: experiment.clone(),
             layout: layout.clone(),
             data,
-        })
+        };
+        spec.neurons = spec.derive_neurons();
+        Ok(spec)
     }
 
     /// Returns the chain: the node to start, or the address of one that is already running. A node that is started
@@ -99,7 +104,6 @@ impl NetworkSpec {
                 barrier: (0..self.network().validators)
                     .map(|index| self.validator_hotkey(index).hex())
                     .collect(),
-                holds: fault::holds(&self.experiment.faults),
                 coordinator,
                 snapshot_blocks: SNAPSHOT_BLOCKS,
             })),
@@ -115,8 +119,8 @@ impl NetworkSpec {
         names
     }
 
-    /// Returns the miner process that hosts a uid.
-    pub(crate) fn miner(&self, uid: u32, subtensor: SocketAddr) -> NodeSpec {
+    /// Returns the miner process that hosts a uid, with the faults of `state`.
+    pub(crate) fn miner(&self, uid: u32, subtensor: SocketAddr, state: &NodeState) -> NodeSpec {
         let uids = self.process_of(uid);
         let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
@@ -133,12 +137,21 @@ impl NetworkSpec {
                 subtensor,
                 first_block: self.first_block(),
                 time_scale: self.network().time_scale,
+                num_nodes: self.num_nodes(),
+                rules: state.rules.clone(),
+                injections: state.injections.clone(),
             }),
         )
     }
 
-    /// Returns the node of a validator.
-    pub(crate) fn validator(&self, index: u32, subtensor: SocketAddr, coordinator: SocketAddr) -> NodeSpec {
+    /// Returns the node of a validator, with the faults of `state`.
+    pub(crate) fn validator(
+        &self,
+        index: u32,
+        subtensor: SocketAddr,
+        coordinator: SocketAddr,
+        state: &NodeState,
+    ) -> NodeSpec {
         let name = validator_name(index);
         let acknowledged = self.layout.logs().join(format!("{name}.acknowledged"));
         let launch = ValidatorLaunch {
@@ -161,6 +174,8 @@ impl NetworkSpec {
             questions: self.data.questions.clone(),
             block_time: self.network().block_time,
             links: self.links(),
+            rules: state.rules.clone(),
+            injected: state.validator.clone(),
             time_scale: self.network().time_scale,
             acknowledged: self.network().record_acknowledged.then_some(acknowledged),
         };
@@ -182,9 +197,14 @@ impl NetworkSpec {
         &self.assignment.miners
     }
 
-    /// Returns the assigned neurons, by uid. An honest miner that is an accomplice of a validator has the name of that
+    /// Returns the assigned neurons, by uid.
+    pub(crate) fn neurons(&self) -> &[Neuron] {
+        &self.neurons
+    }
+
+    /// Derives the neurons from the experiment. An honest miner that is an accomplice of a validator has the name of that
     /// validator's behaviour as its role and, if the file sets none, as its label.
-    pub(crate) fn neurons(&self) -> Vec<Neuron> {
+    fn derive_neurons(&self) -> Vec<Neuron> {
         let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
         let mut neurons: BTreeMap<u32, Neuron> = BTreeMap::new();
         for (index, uid) in (0..).zip(&self.assignment.validators) {
@@ -255,6 +275,76 @@ impl NetworkSpec {
     /// Returns the hotkey of a validator.
     pub(crate) fn validator_hotkey(&self, index: u32) -> Hotkey {
         SecretKey::hotkey(&Seed::root(self.seed), Owner::Validator(index)).public()
+    }
+
+    /// Returns the uid of a validator. `None` if there is no such validator.
+    pub(crate) fn validator_uid(&self, index: u32) -> Option<u32> {
+        self.assignment.validators.get(index as usize).copied()
+    }
+
+    /// Returns the uids of the miner process with this name. Empty if there is none.
+    pub(crate) fn uids_of_process(&self, name: &str) -> Vec<u32> {
+        let mut numbers = name.split('-').skip(1).map(|number| number.parse::<u32>().ok());
+        let (Some(Some(first)), last) = (numbers.next(), numbers.next().flatten()) else {
+            return Vec::new();
+        };
+        let uids = first..=last.unwrap_or(first);
+        self.assignment.miners.range(uids).copied().collect()
+    }
+
+    /// Returns the uids of the miners and validators in these sets.
+    pub(crate) fn uids_of(&self, sets: &[NodeSet]) -> BTreeSet<u32> {
+        let validators = || self.assignment.validators.iter().copied();
+        let mut uids = BTreeSet::new();
+        for set in sets {
+            match set {
+                NodeSet::Uids(named) => uids.extend(named.iter()),
+                NodeSet::Validators(indices) => {
+                    uids.extend(indices.iter().filter_map(|index| self.validator_uid(index)));
+                }
+                NodeSet::Label(label) => {
+                    let labelled = self.neurons.iter().filter(|neuron| neuron.label == *label);
+                    uids.extend(labelled.map(|neuron| neuron.uid));
+                }
+                NodeSet::Miners => uids.extend(&self.assignment.miners),
+                NodeSet::AllValidators => uids.extend(validators()),
+                NodeSet::Chain => {}
+            }
+        }
+        uids
+    }
+
+    /// Returns the names of the nodes in these sets.
+    pub(crate) fn nodes_of(&self, sets: &[NodeSet]) -> BTreeSet<String> {
+        let mut nodes: BTreeSet<String> = self
+            .uids_of(sets)
+            .into_iter()
+            .filter_map(|uid| self.node_of(uid))
+            .collect();
+        if sets.contains(&NodeSet::Chain) && self.has_own_chain() {
+            nodes.insert(SUBTENSOR.to_owned());
+        }
+        nodes
+    }
+
+    /// Returns the name of the node of a neuron. `None` if no node of this run hosts the uid.
+    pub(crate) fn node_of(&self, uid: u32) -> Option<String> {
+        if self.assignment.miners.contains(&uid) {
+            return Some(miner_name(&self.process_of(uid)));
+        }
+        let index = self.assignment.validators.iter().position(|validator| *validator == uid)?;
+        Some(validator_name(index as u32))
+    }
+
+    /// Returns the names of all nodes except the chain.
+    pub(crate) fn all_nodes(&self) -> Vec<String> {
+        let validators = (0..self.validator_count()).map(validator_name);
+        self.miner_names().into_iter().chain(validators).collect()
+    }
+
+    /// Returns whether the run starts the chain.
+    pub(crate) fn has_own_chain(&self) -> bool {
+        matches!(self.model.subtensor, SubtensorSpec::DummySubtensor(_))
     }
 
     /// Returns the uids that share a process with `uid`.
@@ -334,12 +424,21 @@ impl NetworkSpec {
     /// Returns the behaviours of the last group that names the uid, on top of an honest one with the rates of the
     /// dendrite pool.
     fn behaviours(&self, uid: u32) -> Vec<BehaviourSpec> {
-        let DendritePool::DummyDendritePool(pool) = &self.model.dendrite_pool;
         let group = self.group(uid);
         let named = group
             .into_iter()
             .flat_map(|group| group.behaviour.iter().chain(&group.over));
-        let mut behaviours: Vec<BehaviourSpec> = named.cloned().collect();
+        self.with_honest_bottom(uid, named.cloned().collect())
+    }
+
+    /// Returns the behaviours on top of an honest one with the rates of the dendrite pool, unless the last of them is
+    /// honest.
+    pub(crate) fn with_honest_bottom(
+        &self,
+        uid: u32,
+        mut behaviours: Vec<BehaviourSpec>,
+    ) -> Vec<BehaviourSpec> {
+        let DendritePool::DummyDendritePool(pool) = &self.model.dendrite_pool;
         if !matches!(behaviours.last(), Some(BehaviourSpec::Honest(_))) {
             behaviours.push(BehaviourSpec::Honest(HonestArgs {
                 fail_rate: pool.fail_rate_of(uid),
@@ -356,7 +455,7 @@ impl NetworkSpec {
     }
 
     /// Returns the block that has closed when step 0 begins. `None` if it is unknown before the chain runs.
-    fn first_block(&self) -> Option<u64> {
+    pub(crate) fn first_block(&self) -> Option<u64> {
         match (&self.model.subtensor, self.network().block_time) {
             (SubtensorSpec::DummySubtensor(chain), BlockTime::PerStep) => Some(chain.block),
             _ => None,

@@ -20,7 +20,7 @@ use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use crate::fault::Hold;
+use crate::fault::{Active, NodeState};
 use crate::health::Outage;
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
@@ -35,6 +35,9 @@ const CHAIN_CHECK: Duration = Duration::from_secs(1);
 
 /// Time that a chain that is already running has to answer before the run fails.
 const RUNNING_CHAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time that a node has to acknowledge a change of its faults.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 
 /// Pause between two attempts to reach a validator, and between two checks of the metagraph.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -68,6 +71,12 @@ pub(crate) struct NodeOps<P> {
     pub(crate) layout: Layout,
     /// The latest incarnation of each node, as the placement counts them.
     pub(crate) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// The faults in effect.
+    pub(crate) active: Arc<Mutex<Active>>,
+    /// Number of fault states that were sent to nodes.
+    pub(crate) revisions: Arc<AtomicU64>,
+    /// Secret of the run, with which the coordinator identifies itself to the nodes.
+    pub(crate) token: Arc<str>,
 }
 
 impl<P> Clone for NodeOps<P> {
@@ -86,6 +95,9 @@ impl<P> Clone for NodeOps<P> {
             history: self.history.clone(),
             layout: self.layout.clone(),
             incarnations: self.incarnations.clone(),
+            active: self.active.clone(),
+            revisions: self.revisions.clone(),
+            token: self.token.clone(),
         }
     }
 }
@@ -97,8 +109,8 @@ pub(crate) enum StartCause {
     FirstStart,
     /// The node died or hung, and its restart policy is to restart it.
     Policy,
-    /// The fault schedule restarts it after this step.
-    Schedule { step: u64 },
+    /// A fault that had stopped it has ended, or restarts it.
+    Fault,
 }
 
 /// The outcome of the start of a node.
@@ -109,6 +121,8 @@ pub(crate) struct Started {
     pub(crate) incarnation: Option<u32>,
     /// The address that the node serves at, once it is ready.
     pub(crate) outcome: Result<SocketAddr, PlacementError>,
+    /// The faults with which the node was started.
+    pub(crate) state: NodeState,
 }
 
 /// The outcome of following a query.
@@ -122,9 +136,19 @@ pub(crate) enum Followed {
 }
 
 impl<P: Placement> NodeOps<P> {
-    /// Starts a node and waits until it is ready.
+    /// Starts a node and waits until it is ready. A node that a fault keeps dead is not started.
     pub(crate) async fn start(&self, node: String, cause: StartCause) -> Started {
-        let incarnation = match self.spec(&node) {
+        let state = self.active().state_of(&node, &self.spec);
+        if state.is_dead {
+            return Started {
+                outcome: Err(PlacementError::NotRunning { node: node.clone() }),
+                incarnation: None,
+                node,
+                cause,
+                state,
+            };
+        }
+        let incarnation = match self.node_spec(&node, &state) {
             Some(spec) => self.placement.spawn(&spec).await,
             None => Err(PlacementError::Unknown { node: node.clone() }),
         };
@@ -140,6 +164,7 @@ impl<P: Placement> NodeOps<P> {
             cause,
             incarnation,
             outcome,
+            state,
         }
     }
 
@@ -168,8 +193,8 @@ impl<P: Placement> NodeOps<P> {
         found == Liveness::Silent
     }
 
-    /// Returns the current specification of a node.
-    fn spec(&self, node: &str) -> Option<NodeSpec> {
+    /// Returns the current specification of a node with the faults of `state`.
+    fn node_spec(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
         let subtensor = *self.subtensor_address.borrow();
         if node == SUBTENSOR {
             return match self.spec.subtensor(Some(self.coordinator)) {
@@ -178,10 +203,10 @@ impl<P: Placement> NodeOps<P> {
             };
         }
         if let Some(index) = network_spec::validator_index(node) {
-            return Some(self.spec.validator(index, subtensor, self.coordinator));
+            return Some(self.spec.validator(index, subtensor, self.coordinator, state));
         }
         let first = node.split('-').nth(1)?.parse().ok()?;
-        Some(self.spec.miner(first, subtensor))
+        Some(self.spec.miner(first, subtensor, state))
     }
 
     /// Returns the latest incarnation of a node, from 0.
@@ -252,13 +277,58 @@ impl<P: Placement> NodeOps<P> {
         self.reports.record(record::Kind::Barrier(retirement)).await
     }
 
-    /// Waits until the barrier holds after `step`, carries out the faults of this hold, and releases the barrier.
-    /// Returns the outcomes of the starts.
-    pub(crate) async fn apply_faults(&self, step: u64, hold: Hold) -> anyhow::Result<Vec<Started>> {
+    /// Lets the barrier hold after `step`, or after the open step, and waits until it does. Returns the step.
+    pub(crate) async fn hold(&self, step: Option<u64>) -> anyhow::Result<u64> {
+        let step = self.bounded_subtensor().add_hold(step).await?;
         self.subtensor.await_hold(step).await?;
-        let started = hold.carry_out(self, step).await?;
-        self.bounded_subtensor().release(step).await?;
-        Ok(started)
+        Ok(step)
+    }
+
+    /// Releases the hold after `step`. Before that, lets the barrier hold after `next`, so that it cannot pass it.
+    pub(crate) async fn release(&self, step: u64, next: Option<u64>) -> anyhow::Result<()> {
+        // A fault may have paused or cut off the chain, which is then available again when the fault ends.
+        if let Some(next) = next {
+            self.subtensor.add_hold(Some(next)).await?;
+        }
+        Ok(self.subtensor.release(step).await?)
+    }
+
+    /// Waits until a block has closed, for a chain whose blocks close by the clock.
+    pub(crate) async fn block_closed(&self, block: u64) -> anyhow::Result<()> {
+        while self.subtensor.current_block().await? < block {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the last closed block. `None` if the chain does not answer soon.
+    pub(crate) async fn current_block(&self) -> Option<u64> {
+        self.subtensor.with_deadline(CHAIN_CHECK).current_block().await.ok()
+    }
+
+    /// Sends a node the part of its fault state that it puts into effect itself, and waits for the acknowledgement.
+    pub(crate) async fn send_faults(&self, node: &str, state: &NodeState) -> anyhow::Result<()> {
+        let address = self
+            .placement
+            .control(node)
+            .with_context(|| format!("{node} is not running"))?;
+        let revision = self.revisions.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut request = tonic::Request::new(state.message(revision));
+        let token = self.token.parse().context("the token of the run is not ASCII")?;
+        request.metadata_mut().insert(CONTROL_TOKEN_KEY, token);
+        let mut client = NodeControlClient::new(self.tracer.channel(address));
+        tokio::time::timeout(ACKNOWLEDGEMENT, client.apply(request))
+            .await
+            .with_context(|| format!("{node} did not acknowledge the fault within {ACKNOWLEDGEMENT:?}"))?
+            .with_context(|| format!("{node} refused the fault"))?;
+        Ok(())
+    }
+
+    /// Returns the faults in effect.
+    pub(crate) fn active(&self) -> std::sync::MutexGuard<'_, Active> {
+        self.active
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 
     /// Returns the names of the processes that host these uids.

@@ -17,9 +17,7 @@ use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::{MetagraphFile, Neuron};
 use mirror_seed::Seed;
 use mirror_spec::launch::GenesisNeuron;
-use mirror_spec::{Experiment, ValueError};
-
-use crate::fault;
+use mirror_spec::{Experiment, NodeSet, ValueError};
 
 /// The assignment of uids to miners and validators.
 #[derive(Debug, Clone)]
@@ -140,13 +138,19 @@ impl UidAssignment {
             let path = ["network", "miners", &index.to_string(), "uids"].map(str::to_owned);
             (path.to_vec(), &group.uids)
         });
-        let faults = experiment.faults.iter().enumerate();
-        let faults = faults.map(|(index, fault)| {
+        let faults = experiment.faults.iter().enumerate().flat_map(|(index, fault)| {
             let path = ["faults", &index.to_string()].map(str::to_owned);
-            (path.to_vec(), fault::uids(fault))
+            let sets = fault.nodes().into_iter();
+            sets.filter_map(move |nodes| match nodes {
+                NodeSet::Uids(uids) => Some((path.to_vec(), uids)),
+                _ => None,
+            })
         });
+        let groups = groups.map(|(path, uids)| (path, uids.clone()));
+        let last_validator = self.validators.iter().max().copied().unwrap_or_default();
+        let bound = self.askable.max(last_validator.saturating_add(1));
         for (path, uids) in groups.chain(faults) {
-            if uids.greatest() >= self.askable {
+            if uids.greatest() >= bound {
                 return Err(ValueError {
                     path,
                     message: format!(

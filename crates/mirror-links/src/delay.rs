@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use mirror_seed::Draw;
-use mirror_spec::{FixedDelay, Latency, LognormalDelay, NormalDelay, RecordedDelays, ZipfDelay};
+use mirror_spec::{
+    FixedDelay, Latency, LognormalDelay, NormalDelay, RecordedDelays, TraceDelays, TraceOrder, ZipfDelay,
+};
 use rand_distr::{Distribution, LogNormal, Normal, Zipf};
 
 /// The 99th percentile of the standard normal distribution.
@@ -22,7 +24,7 @@ enum Shape {
     Normal(Normal<f64>),
     Lognormal(LogNormal<f64>),
     Zipf { unit: f64, ranks: Zipf<f64> },
-    Recorded(Vec<f64>),
+    Recorded(Vec<f64>, TraceOrder),
 }
 
 impl Delays {
@@ -36,7 +38,7 @@ impl Delays {
                 Normal::new(*mean, *deviation).map_or(Shape::Fixed(*mean), Shape::Normal)
             }
             Latency::Lognormal(LognormalDelay { p50, p99 }) => {
-                let spread = (p99.ln() - p50.ln()) / Z99;
+                let spread = (p99.unwrap_or(*p50).ln() - p50.ln()) / Z99;
                 LogNormal::new(p50.ln(), spread).map_or(Shape::Fixed(*p50), Shape::Lognormal)
             }
             Latency::Zipf(ZipfDelay {
@@ -45,23 +47,32 @@ impl Delays {
                 exponent,
             }) => Zipf::new(f64::from(*ranks), *exponent)
                 .map_or(Shape::Fixed(*unit), |ranks| Shape::Zipf { unit: *unit, ranks }),
-            Latency::Recorded(RecordedDelays { recorded }) => Shape::Recorded(recorded.clone()),
+            Latency::Recorded(RecordedDelays { recorded, order }) => {
+                Shape::Recorded(recorded.clone(), *order)
+            }
+            // The coordinator has replaced the path of a trace by the delays in the file.
+            Latency::Trace(TraceDelays { order, .. }) => Shape::Recorded(Vec::new(), *order),
         };
         Self { shape, time_scale }
     }
 
-    /// Returns the delay for a draw, 0 or more.
-    pub fn sample(&self, draw: Draw) -> Duration {
+    /// Returns the delay of a call in `step` for a draw, 0 or more.
+    pub fn sample(&self, draw: Draw, step: u64) -> Duration {
         let seconds = match &self.shape {
             Shape::Fixed(seconds) => *seconds,
             Shape::Normal(normal) => normal.sample(&mut draw.generator()).max(0.0),
             Shape::Lognormal(lognormal) => lognormal.sample(&mut draw.generator()),
             Shape::Zipf { unit, ranks } => unit * ranks.sample(&mut draw.generator()),
-            Shape::Recorded(delays) => draw
-                .below(delays.len() as u64)
-                .and_then(|which| delays.get(which as usize))
-                .copied()
-                .unwrap_or_default(),
+            Shape::Recorded(delays, order) => {
+                let which = match order {
+                    TraceOrder::Drawn => draw.below(delays.len() as u64),
+                    TraceOrder::Steps => step.checked_rem(delays.len() as u64),
+                };
+                which
+                    .and_then(|which| delays.get(which as usize))
+                    .copied()
+                    .unwrap_or_default()
+            }
         };
         Duration::try_from_secs_f64(seconds * self.time_scale).unwrap_or(Duration::MAX)
     }
@@ -80,7 +91,7 @@ mod tests {
         let delays = Delays::new(latency, 1.0);
         let draw = |number| Seed::root(3).draw("delay", number);
         let mut drawn: Vec<f64> = (0..DRAWS)
-            .map(|number| delays.sample(draw(number)).as_secs_f64())
+            .map(|number| delays.sample(draw(number), 0).as_secs_f64())
             .collect();
         drawn.sort_by(f64::total_cmp);
         drawn
@@ -138,8 +149,22 @@ mod tests {
     }
 
     #[test]
+    fn recorded_delays_in_the_order_of_the_steps_repeat_from_the_first() {
+        let recorded = RecordedDelays {
+            recorded: vec![0.5, 0.1, 0.3],
+            order: TraceOrder::Steps,
+        };
+        let delays = Delays::new(&Latency::Recorded(recorded), 1.0);
+        let draw = Seed::root(1).draw("delay", 0);
+        let of_steps: Vec<f64> = (0..5)
+            .map(|step| delays.sample(draw, step).as_secs_f64())
+            .collect();
+        assert_eq!(of_steps, [0.5, 0.1, 0.3, 0.5, 0.1]);
+    }
+
+    #[test]
     fn a_fixed_delay_is_scaled() {
-        let delay = Delays::new(&Latency::fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0));
+        let delay = Delays::new(&Latency::fixed(0.2), 0.1).sample(Seed::root(1).draw("delay", 0), 0);
         assert_eq!(delay, Duration::from_millis(20));
     }
 }

@@ -4,6 +4,7 @@
 //! a call is taken as given.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument;
 
-use crate::behaviour::{Answer, BehaviourStack, Call, Message, Reward};
+use crate::behaviour::{Answer, Behaviours, Call, Message, Reward};
 use crate::callers::Callers;
 use crate::wire::Wire;
 
@@ -34,7 +35,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
-    behaviours: BehaviourStack,
+    behaviours: Arc<Behaviours>,
     callers: Callers,
 }
 
@@ -69,7 +70,7 @@ fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
 
 impl Axon {
     /// Creates the axon of a uid.
-    pub fn new(uid: u32, hotkey: Hotkey, behaviours: BehaviourStack) -> Self {
+    pub fn new(uid: u32, hotkey: Hotkey, behaviours: Arc<Behaviours>) -> Self {
         Self {
             uid,
             hotkey,
@@ -95,7 +96,8 @@ impl Axon {
             hotkey = %self.hotkey,
             trace = ?metadata::trace(metadata).map(|context| context.trace)
         );
-        let answer = self.behaviours.answer(&call).instrument(span);
+        let behaviours = self.behaviours.current();
+        let answer = behaviours.answer(&call).instrument(span);
         let mut answer = pin!(answer);
         // Most answers are ready immediately and need no timer.
         let answered = match futures::poll!(&mut answer) {
@@ -242,7 +244,7 @@ impl TextPrompting for Axon {
                 call: id.call.forward(),
                 ..id
             };
-            self.behaviours.rewarded(&Reward {
+            self.behaviours.current().rewarded(&Reward {
                 call,
                 amount: *amount,
             });

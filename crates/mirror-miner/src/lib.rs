@@ -7,15 +7,17 @@ mod announcement;
 pub mod axon;
 pub mod behaviour;
 mod callers;
+mod faults;
 pub mod network;
 pub mod wire;
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use futures::future::try_join_all;
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
+use mirror_links::Links;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
@@ -27,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::axon::Axon;
-use crate::behaviour::{BehaviourContext, BehaviourStack, Prompts};
+use crate::behaviour::{BehaviourContext, Behaviours, Prompts};
+use crate::faults::FaultTargets;
 use crate::network::Network;
 use crate::wire::Replaced;
 
@@ -54,10 +57,16 @@ pub async fn serve(
         question: role.question_prompt,
     });
     let tracer = Tracer::new(&seed, &node, incarnation);
-    let subtensor = SubtensorClient::new(tracer, role.subtensor);
-    let network = Arc::new(Network::new(seed, &subtensor, role.first_block));
+    let links = Arc::new(Links::new(seed, role.num_nodes, &[], role.time_scale));
+    links.set_rules(&role.rules)?;
+    let subtensor = SubtensorClient::new(tracer, role.subtensor).over(links.clone());
+    let network = Arc::new(Network::new(seed, &subtensor, links.clone(), role.first_block));
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
+    let mut targets = FaultTargets {
+        links,
+        axons: Vec::with_capacity(role.axons.len()),
+    };
     for (launch, listener) in role.axons.into_iter().zip(listeners) {
         let AxonLaunch {
             uid,
@@ -78,9 +87,15 @@ pub async fn serve(
             network: network.clone(),
             time_scale: role.time_scale,
         };
-        let axon = Axon::new(uid, key.public(), BehaviourStack::build(&behaviours, &context));
+        let behaviours = Arc::new(Behaviours::new(&behaviours, context));
+        targets.axons.push((uid, behaviours.clone()));
+        let axon = Axon::new(uid, key.public(), behaviours);
         axons.push((axon, listener, announcement::ServedAxon { key, address }));
     }
+    targets.inject(&role.injections);
+    control
+        .on_apply(move |state| targets.apply(state))
+        .map_err(|error| anyhow!(error))?;
     let announcing = announcement::announce(
         &subtensor,
         incarnation,

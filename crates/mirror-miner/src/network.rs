@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mirror_identity::Hotkey;
-use mirror_net::{channel, metadata};
+use mirror_links::{Fate, Links, Transport};
+use mirror_net::metadata;
 use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
 use mirror_telemetry::TraceContext;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::behaviour::Call;
@@ -30,10 +30,11 @@ const METAGRAPH_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Network {
     seed: Seed,
     subtensor: SubtensorClient,
+    links: Arc<Links>,
     /// The last closed block when step 0 begins. `None` if blocks do not close by steps.
     first_block: Option<u64>,
     cached: tokio::sync::Mutex<Option<CachedMetagraph>>,
-    axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Channel>>>,
+    axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Transport>>>,
 }
 
 /// The metagraph of the latest request.
@@ -55,9 +56,10 @@ pub struct MetagraphView {
 
 impl Network {
     /// Creates the network access of a miner process.
-    pub fn new(seed: Seed, subtensor: &SubtensorClient, first_block: Option<u64>) -> Self {
+    pub fn new(seed: Seed, subtensor: &SubtensorClient, links: Arc<Links>, first_block: Option<u64>) -> Self {
         Self {
             seed,
+            links,
             subtensor: subtensor.with_deadline(METAGRAPH_DEADLINE),
             first_block,
             cached: tokio::sync::Mutex::default(),
@@ -132,16 +134,34 @@ impl Network {
         });
         request.set_timeout(call.timeout);
         metadata::write(request.metadata_mut(), &id, &self.context(&id));
+        let plan = self.links.plan(call.id.uid, &id);
+        if plan.fate != Fate::Pass {
+            request.extensions_mut().insert(plan.fate);
+        }
         // The deadline in the request limits the wait for the start of a reply, this timeout the wait for its end.
         let mut axon = self.axon(address);
-        let reply = tokio::time::timeout(call.timeout, axon.forward(request)).await;
+        if plan.duplicated {
+            let mut axon = axon.clone();
+            let mut again = Request::new(request.get_ref().clone());
+            *again.metadata_mut() = request.metadata().clone();
+            // The first reply counts, so that of the second request is discarded.
+            tokio::spawn(async move { axon.forward(again).await.map(drop) });
+        }
+        let relaying = async {
+            if let Some(delay) = plan.delay {
+                tokio::time::sleep(delay).await;
+            }
+            axon.forward(request).await
+        };
+        let reply = tokio::time::timeout(call.timeout, relaying).await;
         let reply = reply.map_err(|_| Status::deadline_exceeded("no reply before the deadline"))??;
         Ok(reply.into_inner().response)
     }
 
-    fn axon(&self, address: SocketAddr) -> TextPromptingClient<Channel> {
+    fn axon(&self, address: SocketAddr) -> TextPromptingClient<Transport> {
         let mut axons = self.axons.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || TextPromptingClient::new(channel::lazy(address)).max_decoding_message_size(REPLY_LIMIT);
+        let new =
+            || TextPromptingClient::new(Transport::lazy(address)).max_decoding_message_size(REPLY_LIMIT);
         axons.entry(address).or_insert_with(new).clone()
     }
 

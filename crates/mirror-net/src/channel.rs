@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use mirror_proto::codec::BadMessage;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
@@ -21,12 +22,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns a channel to `address` that connects at its first call and reconnects after a break.
 pub fn lazy(address: SocketAddr) -> Channel {
-    let connect = move |_| async move {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        io::Result::Ok(TokioIo::new(Gathering::new(stream)))
-    };
+    over(address, Gathering::new)
+}
+
+/// Returns a channel to `address` whose connections are wrapped by `wrap`. It connects at its first call.
+pub fn over<S>(address: SocketAddr, wrap: impl Fn(TcpStream) -> S + Copy + Send + Sync + 'static) -> Channel
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connect = move |_| async move { io::Result::Ok(TokioIo::new(wrap(connected(address).await?))) };
     endpoint(address).connect_with_connector_lazy(service_fn(connect))
+}
+
+/// Returns a channel whose connections are refused, as if no process listened at `address`.
+pub fn refusing(address: SocketAddr) -> Channel {
+    let refuse =
+        |_| async { Err::<TokioIo<TcpStream>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)) };
+    endpoint(address).connect_with_connector_lazy(service_fn(refuse))
+}
+
+/// Returns a channel to `address` whose HTTP/2 streams have a window of 0 bytes, so that no message of a reply arrives.
+pub fn stalled(address: SocketAddr) -> Channel {
+    let connect =
+        move |_| async move { io::Result::Ok(TokioIo::new(Gathering::new(connected(address).await?))) };
+    endpoint(address)
+        .initial_stream_window_size(0)
+        .connect_with_connector_lazy(service_fn(connect))
+}
+
+async fn connected(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Returns whether a status was created locally, by the transport. `false` for a status that the peer sent and for one

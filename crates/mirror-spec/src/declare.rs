@@ -92,7 +92,7 @@ macro_rules! keys {
                     doc: $crate::key::Doc(&[$($doc),+]),
                     own: &[
                         $($crate::key::Key {
-                            name: stringify!($key),
+                            name: $crate::key::plain_name(stringify!($key)),
                             doc: $crate::key::Doc(&[$($key_doc),+]),
                             kind: $crate::declare::or_else!(
                                 [$($kind)?] <$type as $crate::key::Described>::KIND
@@ -121,7 +121,7 @@ macro_rules! keys {
             $(
                 #[doc = concat!("Returns the place of `", stringify!($key), "`.")]
                 pub fn $key(self) -> $crate::at::At<'a, N, $type> {
-                    self.key(stringify!($key))
+                    self.key($crate::key::plain_name(stringify!($key)))
                 }
             )*
             $(

@@ -26,6 +26,14 @@ impl Doc {
     }
 }
 
+/// Returns the name of an identifier in Rust without the `r#` before names that are words of Rust, such as `r#for`.
+pub(crate) const fn plain_name(identifier: &str) -> &str {
+    match identifier.as_bytes() {
+        [b'r', b'#', ..] => identifier.split_at(2).1,
+        _ => identifier,
+    }
+}
+
 /// A key of a map.
 #[derive(Debug)]
 pub struct Key {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, NeuronSettings, Query, RewardModel, Uids,
-    ValidatorBehaviour,
+    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, LinkEffects, NeuronSettings, Query,
+    RewardModel, Uids, ValidatorBehaviour,
 };
 
 /// The settings of a node: those that every node has, and those of its role.
@@ -45,8 +45,6 @@ pub struct SubtensorLaunch {
     pub block_time: BlockTime,
     /// Hotkeys of the validators that take part in the barrier, 32 bytes in hexadecimal each.
     pub barrier: Vec<String>,
-    /// Steps after whose block the barrier pauses until the coordinator releases it, in ascending order.
-    pub holds: Vec<u64>,
     /// Address of the coordinator, which records transactions and the payments of epochs. `None` if nothing records
     /// them.
     pub coordinator: Option<SocketAddr>,
@@ -136,6 +134,12 @@ pub struct MinerLaunch {
     pub subtensor: SocketAddr,
     /// Number of the block that has closed when step 0 begins. `None` if it is not known before the chain runs.
     pub first_block: Option<u64>,
+    /// Exclusive upper bound of the uids of the network.
+    pub num_nodes: u32,
+    /// Rules that disturb the calls of the process.
+    pub rules: Vec<LinkRule>,
+    /// Behaviours that faults have put in the place of others. The last one of a uid applies.
+    pub injections: Vec<Injection>,
     /// Factor of all drawn delays, at most 1.
     pub time_scale: f64,
 }
@@ -192,6 +196,10 @@ pub struct ValidatorLaunch {
     pub block_time: BlockTime,
     /// Delays of the validator's calls.
     pub links: Vec<LinkLaunch>,
+    /// Rules that disturb the validator's calls.
+    pub rules: Vec<LinkRule>,
+    /// The behaviour that a fault has put in the place of `behaviour`.
+    pub injected: Option<ValidatorBehaviour>,
     /// Factor of all drawn delays and timeouts, at most 1.
     pub time_scale: f64,
     /// File to which the identity of every acknowledged event is written, one per line. `None` to write none.
@@ -207,6 +215,38 @@ pub struct LinkLaunch {
     pub last_uid: u32,
     /// Distribution of the delay.
     pub latency: Latency,
+}
+
+/// A rule for the calls of a process, which disturbs calls to some nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkRule {
+    /// Name of the rule. The draws of the rule depend on it.
+    pub id: String,
+    /// The uids whose calls are disturbed. `None` for all calls of the process.
+    pub callers: Option<Uids>,
+    /// The called uids. `None` if the rule disturbs no calls to axons.
+    pub to: Option<Uids>,
+    /// Whether requests to the chain are disturbed.
+    pub to_chain: bool,
+    /// The first step whose calls are disturbed. Calls without a step, such as manual ones, always are.
+    pub from_step: u64,
+    /// Whether the rule began by the clock, so that another run may disturb other calls.
+    pub by_clock: bool,
+    /// The effects.
+    pub effects: LinkEffects,
+}
+
+/// Behaviours that replace those of an axon for some time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Injection {
+    /// Name of the fault.
+    pub id: String,
+    /// The uid of the axon.
+    pub uid: u32,
+    /// The uids with the same behaviour, including this one.
+    pub group: Uids,
+    /// The stack of behaviours, the uppermost first.
+    pub behaviours: Vec<BehaviourSpec>,
 }
 
 /// The line of JSON that a node prints to its standard output once it listens.

@@ -35,7 +35,7 @@ pub use gating::*;
 pub use latency::*;
 pub use model::*;
 pub use network::*;
-pub use notation::{Device, Step, Steps, Uids};
+pub use notation::{Device, Uids};
 pub use query::*;
 pub use reward::*;
 pub use validator_behaviour::*;

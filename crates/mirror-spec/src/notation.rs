@@ -46,7 +46,7 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Uids, Step, Steps, Device);
+as_text!(Uids, Device);
 
 /// A non-empty set of uids, in the order in which the file lists them: `3`, `0-11` or `0-2,5`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,71 +238,6 @@ pub fn steps(text: &str) -> Option<u64> {
 /// Parses the number of a step: `step 80`.
 pub fn step(text: &str) -> Option<u64> {
     text.strip_prefix("step ")?.trim().parse().ok()
-}
-
-/// A step of the query, counted from 0: `step 80`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Step(pub u64);
-
-impl Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}", self.0)
-    }
-}
-
-impl FromStr for Step {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (step(text), text.parse::<u64>()) {
-            (Some(step), _) => Ok(Self(step)),
-            (None, Ok(number)) => Err(format!("`{number}` has no unit: write `step {number}`")),
-            (None, Err(_)) => Err(format!("`{text}` is not a step such as `step 80`")),
-        }
-    }
-}
-
-impl Described for Step {
-    const KIND: Kind = Kind::Notation(&Notation {
-        what: "a step such as `step 80`",
-        pattern: "^step [0-9]+$",
-        check: |text| text.parse::<Self>().map(drop),
-        example: "step 0",
-    });
-}
-
-/// A number of steps, 1 or more: `5 steps`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Steps(pub u64);
-
-impl Display for Steps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} steps", self.0)
-    }
-}
-
-impl FromStr for Steps {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (steps(text), text.parse::<u64>()) {
-            (Some(0), _) => Err("`0 steps` is too few: the minimum is `1 step`".into()),
-            (Some(steps), _) => Ok(Self(steps)),
-            (None, Ok(number)) => Err(format!("`{number}` has no unit: write `{number} steps`")),
-            (None, Err(_)) => Err(format!("`{text}` is not a number of steps such as `5 steps`")),
-        }
-    }
-}
-
-impl Described for Steps {
-    const KIND: Kind = Kind::Notation(&Notation {
-        what: "a number of steps such as `5 steps`",
-        pattern: "^[1-9][0-9]* ?steps?$",
-        check: |text| text.parse::<Self>().map(drop),
-        example: "1 step",
-    });
 }
 
 /// A device for tensors: `cpu`, `cuda` or `cuda:N`.

@@ -1,5 +1,7 @@
 //! The validator's side of the block barrier.
 
+use std::time::Duration;
+
 use mirror_identity::Hotkey;
 use mirror_net::tracer::Traced;
 use mirror_proto::mirror::v1::{BlockClosed, StepReport};
@@ -9,6 +11,9 @@ use tonic::{Status, Streaming};
 
 use crate::client::{SubtensorClient, grpc};
 use crate::error::RequestError;
+
+/// Time after which a report that a fault of the link lost is sent again.
+const LOST_REPORT: Duration = Duration::from_secs(5);
 
 /// The block barrier for one validator, which reports each finished step and waits for the block of the step to close.
 #[derive(Debug)]
@@ -42,7 +47,12 @@ impl Barrier {
         let mut attempts = self.client.attempts("Steps");
         loop {
             let channel = attempts.channel();
-            if let Some(closed) = attempts.make(self.report(channel, step)).await? {
+            let client = self.client.clone();
+            let reported = async {
+                client.pass(Some(LOST_REPORT)).await?;
+                self.report(channel, step).await
+            };
+            if let Some(closed) = attempts.make(reported).await? {
                 return Ok(closed);
             }
         }

@@ -1,9 +1,11 @@
 //! The client, and the requests that nodes and observers send.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirror_identity::{Coldkey, Hotkey};
+use mirror_links::Links;
 use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient as GrpcClient;
@@ -38,6 +40,8 @@ pub struct SubtensorClient {
     connection: Connection,
     address: watch::Receiver<SocketAddr>,
     deadline: Option<Duration>,
+    /// The links on which faults disturb requests. `None` for a client without faults.
+    links: Option<Arc<Links>>,
 }
 
 /// Level of detail of a requested metagraph.
@@ -62,6 +66,16 @@ impl SubtensorClient {
             connection,
             address,
             deadline: None,
+            links: None,
+        }
+    }
+
+    /// Returns the client with faults on its requests.
+    #[must_use]
+    pub fn over(&self, links: Arc<Links>) -> Self {
+        Self {
+            links: Some(links),
+            ..self.clone()
         }
     }
 
@@ -154,9 +168,22 @@ impl SubtensorClient {
                 request.set_timeout(attempt);
             }
             let channel = attempts.channel();
-            if let Some(reply) = attempts.make(send(channel, request)).await? {
+            let sent = async {
+                self.pass(attempt).await?;
+                send(channel, request).await
+            };
+            if let Some(reply) = attempts.make(sent).await? {
                 return Ok(reply.into_inner());
             }
+        }
+    }
+
+    /// Delays an attempt at a request or lets it fail, as the faults of the links require. A lost request waits for the
+    /// timeout of the attempt.
+    pub(crate) async fn pass(&self, timeout: Option<Duration>) -> Result<(), Status> {
+        match &self.links {
+            Some(links) => links.pass_to_chain(timeout).await,
+            None => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use mirror_identity::Hotkey;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient as GrpcClient;
-use mirror_proto::mirror::v1::{BeginRequest, HoldRequest, RetireRequest, SettleRequest};
+use mirror_proto::mirror::v1::{AddHoldRequest, BeginRequest, HoldRequest, RetireRequest, SettleRequest};
 
 use crate::{RequestError, SubtensorClient};
 
@@ -38,6 +38,17 @@ impl SubtensorClient {
         let hotkey = hotkey.bytes().to_vec();
         let request = RetireRequest { hotkey, reason };
         Ok(self.request("Retire", None, request, send).await?.block)
+    }
+
+    /// Lets the barrier hold after the block of `step`, or of the step that is open if `step` is `None`. Returns the
+    /// step.
+    ///
+    /// # Errors
+    /// Returns [`RequestError::Refused`] or, with a deadline, [`RequestError::DeadlineExceeded`].
+    pub async fn add_hold(&self, step: Option<u64>) -> Result<u64, RequestError> {
+        let send = |channel, request| async move { GrpcClient::new(channel).add_hold(request).await };
+        let request = AddHoldRequest { step };
+        Ok(self.request("AddHold", None, request, send).await?.step)
     }
 
     /// Waits until the hold after `step` is reached, that is, until the block of `step` has closed.

@@ -99,6 +99,14 @@ pub(crate) enum BarrierError {
         /// The oldest step that is still answered.
         oldest: u64,
     },
+    /// The block of the step has closed, so the barrier can no longer hold after it.
+    #[error("cannot hold after step {step}: its block has closed, and step {open} is open")]
+    Closed {
+        /// The step.
+        step: u64,
+        /// The step whose block is open.
+        open: u64,
+    },
     /// The step is not held.
     #[error("there is no hold after step {step}")]
     NoHold {
@@ -114,18 +122,15 @@ pub(crate) enum BarrierError {
 }
 
 impl Barrier {
-    /// Creates a barrier for these validators that pauses after the blocks of `holds`.
-    pub(crate) fn new(
-        members: impl IntoIterator<Item = Hotkey>,
-        holds: impl IntoIterator<Item = u64>,
-    ) -> Self {
+    /// Creates a barrier for these validators.
+    pub(crate) fn new(members: impl IntoIterator<Item = Hotkey>) -> Self {
         Self {
             members: members
                 .into_iter()
                 .map(|hotkey| (hotkey, Member::Awaited))
                 .collect(),
             open: None,
-            holds: holds.into_iter().map(|step| (step, Hold::Ahead)).collect(),
+            holds: BTreeMap::new(),
             closed: VecDeque::new(),
         }
     }
@@ -187,8 +192,10 @@ impl Barrier {
             version,
             applied: of_members.cloned().collect(),
         });
-        if self.closed.len() > ANSWERED_STEPS {
-            self.closed.pop_front();
+        if self.closed.len() > ANSWERED_STEPS
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.holds.remove(&oldest.step);
         }
         self.open = Some(step.saturating_add(1));
         for (hotkey, member) in &mut self.members {
@@ -211,6 +218,20 @@ impl Barrier {
         }
         *member = Member::Retired(open);
         Ok(open)
+    }
+
+    /// Lets the barrier hold after the block of `step`, or of the open step. Returns the step.
+    pub(crate) fn add_hold(&mut self, step: Option<u64>) -> Result<u64, BarrierError> {
+        let open = self.open.unwrap_or(0);
+        let step = step.unwrap_or(open);
+        if self.holds.contains_key(&step) {
+            return Ok(step);
+        }
+        if step < open {
+            return Err(BarrierError::Closed { step, open });
+        }
+        self.holds.insert(step, Hold::Ahead);
+        Ok(step)
     }
 
     /// Returns the state of the hold after a step.

@@ -106,6 +106,11 @@ impl Ledger {
         self.barrier.retire(hotkey, self.chain.open_block())
     }
 
+    /// Lets the barrier hold after the block of `step`, or of the open step. Returns the step.
+    pub(crate) fn add_hold(&mut self, step: Option<u64>) -> Result<u64, BarrierError> {
+        self.barrier.add_hold(step)
+    }
+
     /// Returns the state of the hold after a step.
     pub(crate) fn hold(&self, step: u64) -> Result<Hold, BarrierError> {
         self.barrier.hold(step)

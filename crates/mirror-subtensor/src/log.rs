@@ -25,7 +25,7 @@ use crate::reports::{BlockRecords, UnacknowledgedBlocks};
 use crate::{admission, launch};
 
 /// Version of the record format below. A log of another format is refused.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// Size of the records since the last snapshot at which a new snapshot is taken, in bytes.
 const LONG_BYTES: usize = 16 << 20;
@@ -61,7 +61,7 @@ pub(crate) enum PastMetagraph {
 /// A record of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Record {
-    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub(crate) change: Option<Change>,
 }
 
@@ -92,6 +92,9 @@ pub(crate) enum Change {
     /// A snapshot that replaces all earlier records.
     #[prost(message, tag = "8")]
     Snapshot(SnapshotRecord),
+    /// A hold after the block of this step was added.
+    #[prost(uint64, tag = "9")]
+    HoldAdded(u64),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -140,7 +143,6 @@ struct Description<'launch> {
     genesis: &'launch GenesisLaunch,
     block_time: BlockTime,
     barrier: &'launch [String],
-    holds: &'launch [u64],
 }
 
 /// Opens the log in the folder of the launch config and restores its state, or creates it.
@@ -151,17 +153,13 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         "snapshot_blocks is 0: expected 1 or more"
     );
     let chain = Chain::genesis(launch::genesis(&launch.genesis)?)?;
-    let begins = Ledger::new(
-        chain,
-        Barrier::new(launch::barrier(launch)?, launch.holds.iter().copied()),
-    );
+    let begins = Ledger::new(chain, Barrier::new(launch::barrier(launch)?));
     let genesis = GenesisRecord {
         format: FORMAT,
         description: serde_json::to_vec(&Description {
             genesis: &launch.genesis,
             block_time: launch.block_time,
             barrier: &launch.barrier,
-            holds: &launch.holds,
         })?,
     };
     // Opening the writer cuts off an incomplete record, so the log is checked first.
@@ -298,7 +296,7 @@ fn check_beginning(first: &[u8], expected: &GenesisRecord) -> anyhow::Result<Opt
     );
     ensure!(
         description == expected.description,
-        "the log belongs to a chain with another genesis, barrier, holds or block time"
+        "the log belongs to a chain with another genesis, barrier or block time"
     );
     Ok(snapshot)
 }
@@ -445,6 +443,10 @@ impl Log {
             }
             Change::Retired(Retired { hotkey, .. }) => {
                 ledger.retire(&Hotkey::try_from(&hotkey[..])?)?;
+                None
+            }
+            Change::HoldAdded(step) => {
+                ledger.add_hold(Some(step))?;
                 None
             }
             Change::Released(step) => {

@@ -138,6 +138,10 @@ enum Call {
         reason: String,
         reply: Reply<Block>,
     },
+    AddHold {
+        step: Option<u64>,
+        reply: Reply<u64>,
+    },
     AwaitHold {
         step: u64,
         reply: Reply<Block>,
@@ -241,6 +245,10 @@ impl Handle {
             reply,
         })
         .await
+    }
+
+    pub(crate) async fn add_hold(&self, step: Option<u64>) -> Result<u64, CallError> {
+        self.ask(|reply| Call::AddHold { step, reply }).await
     }
 
     pub(crate) async fn await_hold(&self, step: u64) -> Result<Block, CallError> {
@@ -374,6 +382,10 @@ impl Node {
                 let retired = self.retire(hotkey, reason);
                 self.answer(reply, retired);
             }
+            Call::AddHold { step, reply } => {
+                let added = self.add_hold(step);
+                self.answer(reply, added);
+            }
             Call::AwaitHold { step, reply } => self.await_hold(step, reply),
             Call::Release { step, reply } => {
                 let released = self.release(step);
@@ -428,6 +440,15 @@ impl Node {
         }
         self.close_complete_step();
         Ok(block)
+    }
+
+    fn add_hold(&mut self, step: Option<u64>) -> Result<u64, CallError> {
+        if self.clock.is_some() {
+            return Err(CallError::ByTheClock);
+        }
+        let step = self.ledger.add_hold(step)?;
+        self.log.push(Change::HoldAdded(step));
+        Ok(step)
     }
 
     fn await_hold(&mut self, step: u64, reply: Reply<Block>) {

@@ -13,11 +13,11 @@ use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, Subte
 use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
-    Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, BlockHash, BlockHashRequest,
-    CurrentBlock, CurrentBlockRequest, Delegates, DelegatesRequest, HoldReply, HoldRequest, Issuance,
-    IssuanceRequest, Metadata, MetadataRequest, Metagraph, MetagraphRequest, Nominators, NominatorsRequest,
-    RetireReply, RetireRequest, SettleReply, SettleRequest, SignedTransaction, StepReport, SubmitReply,
-    SubnetInfo, SubnetInfoRequest, WatchRequest,
+    AddHoldReply, AddHoldRequest, Balance, BalanceRequest, BeginReply, BeginRequest, BlockClosed, BlockHash,
+    BlockHashRequest, CurrentBlock, CurrentBlockRequest, Delegates, DelegatesRequest, HoldReply, HoldRequest,
+    Issuance, IssuanceRequest, Metadata, MetadataRequest, Metagraph, MetagraphRequest, Nominators,
+    NominatorsRequest, RetireReply, RetireRequest, SettleReply, SettleRequest, SignedTransaction, StepReport,
+    SubmitReply, SubnetInfo, SubnetInfoRequest, WatchRequest,
 };
 use mirror_subtensor_client::transaction::VerificationError;
 use tokio::sync::Semaphore;
@@ -261,6 +261,12 @@ impl SubtensorControl for Service {
     }
 
     #[instrument(level = "debug", skip_all)]
+    async fn add_hold(&self, request: Request<AddHoldRequest>) -> Result<Response<AddHoldReply>, Status> {
+        let step = self.node.add_hold(request.into_inner().step).await?;
+        Ok(Response::new(AddHoldReply { step }))
+    }
+
+    #[instrument(level = "debug", skip_all)]
     async fn await_hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
         let block = tokio::select! {
             block = self.node.await_hold(request.into_inner().step) => block?,
@@ -319,7 +325,9 @@ impl From<CallError> for Status {
             }
             CallError::Barrier(BarrierError::TooOld { .. })
             | CallError::BlockUnavailable(BlockUnavailable::TooOld { .. }) => Self::out_of_range(message),
-            CallError::Barrier(BarrierError::Ahead { .. } | BarrierError::NotStanding { .. })
+            CallError::Barrier(
+                BarrierError::Ahead { .. } | BarrierError::NotStanding { .. } | BarrierError::Closed { .. },
+            )
             | CallError::BlockUnavailable(BlockUnavailable::NotClosed { .. })
             | CallError::ByTheClock => Self::failed_precondition(message),
             CallError::ReportedElsewhere | CallError::Retired => Self::aborted(message),

@@ -12,11 +12,11 @@ use mirror_identity::PublicKey;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    Applied, BalanceRequest, BecomeDelegate, BeginRequest, BlockHashRequest, DelegatesRequest, DispatchError,
-    ForceRegister, ForceSetBalance, HoldRequest, Hyperparameter, IssuanceRequest, MetadataRequest, Metagraph,
-    MetagraphRequest, MoveStake, NominatorsRequest, PublishMetadata, Register, RetireRequest, ServeAxon,
-    SetHyperparameter, SetWeights, SignedTransaction, Stake, SubnetInfoRequest, Transaction, WatchRequest,
-    Weight,
+    AddHoldRequest, Applied, BalanceRequest, BecomeDelegate, BeginRequest, BlockHashRequest,
+    DelegatesRequest, DispatchError, ForceRegister, ForceSetBalance, HoldRequest, Hyperparameter,
+    IssuanceRequest, MetadataRequest, Metagraph, MetagraphRequest, MoveStake, NominatorsRequest,
+    PublishMetadata, Register, RetireRequest, ServeAxon, SetHyperparameter, SetWeights, SignedTransaction,
+    Stake, SubnetInfoRequest, Transaction, WatchRequest, Weight,
 };
 use mirror_spec::BlockTime;
 use mirror_spec::launch::SubtensorLaunch;
@@ -127,6 +127,11 @@ impl Running {
             .await?
             .into_inner()
             .block)
+    }
+
+    async fn add_hold(&mut self, step: Option<u64>) -> Result<u64, Status> {
+        let added = self.clients.control.add_hold(AddHoldRequest { step });
+        Ok(added.await?.into_inner().step)
     }
 
     async fn await_hold(&mut self, step: u64) -> Result<u64, Status> {
@@ -303,10 +308,10 @@ async fn a_retired_validator_is_not_waited_for_until_it_reports_again() {
 #[tokio::test]
 async fn transactions_submitted_during_a_hold_are_in_the_next_block() {
     let state = state();
-    let mut launch = launch(state.path(), 2);
-    launch.holds = vec![1];
+    let launch = launch(state.path(), 2);
     let mut node = Running::start(launch.clone()).await;
     node.begin().await;
+    assert_eq!(node.add_hold(Some(1)).await.expect("it lies ahead"), 1);
     let (mut a, mut b) = (node.steps(2).await, node.steps(3).await);
     report_all([&mut a, &mut b], 0).await;
     assert_eq!(
@@ -347,6 +352,15 @@ async fn transactions_submitted_during_a_hold_are_in_the_next_block() {
         node.metagraph_at(Some(4)).await.expect("held").neurons[1].port,
         9_999
     );
+    assert_eq!(
+        node.add_hold(Some(2)).await.expect_err("closed").code(),
+        Code::FailedPrecondition
+    );
+    assert_eq!(node.add_hold(None).await.expect("the open step"), 3);
+    let held = tokio::spawn(async move { report_all([&mut a, &mut b], 3).await });
+    assert_eq!(node.await_hold(3).await.expect("the hold is reached"), 5);
+    node.release(3).await.expect("active");
+    assert_eq!(held.await.expect("no panic"), 5);
     assert_eq!(node.await_hold(1).await.expect("the hold was released"), 3);
 }
 
@@ -851,11 +865,6 @@ async fn a_log_of_another_chain_is_refused() {
     );
     node.end().await;
     assert_says(&refused(launch(state.path(), 2)).await, "another genesis");
-    let holds = SubtensorLaunch {
-        holds: vec![3],
-        ..launch(state.path(), 1)
-    };
-    assert_says(&refused(holds).await, "another genesis");
 
     let foreign = tempfile::tempdir().expect("a temporary folder");
     write_journal(foreign.path(), &[b"a row of something else"]);

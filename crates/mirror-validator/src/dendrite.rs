@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::uri::PathAndQuery;
-use mirror_links::Links;
+use mirror_links::{Fate, Links, Plan, Transport};
 use mirror_net::{channel, metadata};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -27,7 +28,6 @@ use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
@@ -46,7 +46,9 @@ pub struct DendritePool {
     /// The hotkey as an SS58 address, for requests.
     address: String,
     seed: Seed,
-    links: Links,
+    links: Arc<Links>,
+    /// The uid of the caller.
+    uid: u32,
     axons: Vec<Option<Axon>>,
 }
 
@@ -57,7 +59,7 @@ struct Axon {
 }
 
 /// A channel whose replies are checked as they arrive.
-type CheckedChannel = MapResponse<Channel, fn(http::Response<Body>) -> http::Response<CheckedReply<Body>>>;
+type CheckedChannel = MapResponse<Transport, fn(http::Response<Body>) -> http::Response<CheckedReply<Body>>>;
 
 /// A fan-out: the same messages to several uids.
 #[derive(Debug, Clone)]
@@ -93,11 +95,20 @@ pub struct Reply {
     pub timing_dependent: bool,
     /// Drawn delay of the link. `None` if the link has none.
     pub drawn_delay: Option<Duration>,
+    /// The effects of faults on the call, each as the name of a rule and of an effect: `slow/drop`.
+    pub faults: Vec<Arc<str>>,
+    /// Whether a rule that began by the clock affected the call.
+    by_clock: bool,
+    /// Whether the call times out by a fault or by its drawn delay.
+    is_drawn: bool,
 }
 
 /// The request to one axon.
 struct AxonRequest {
     call: CallId,
+    fate: Fate,
+    /// Whether the request is sent twice.
+    duplicated: bool,
     context: TraceContext,
     /// The messages, encoded.
     body: Bytes,
@@ -120,10 +131,20 @@ pub struct Backward {
     pub timeout: Duration,
 }
 
+/// The outcome of a call that sent a reward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewarded {
+    /// Status code of the call. With `Ok`, the axon accepted its reward.
+    pub code: Code,
+    /// The effects of faults on the call.
+    pub faults: Vec<Arc<str>>,
+}
+
 impl DendritePool {
     /// Creates a pool without axons.
-    pub fn new(hotkey: mirror_identity::Hotkey, seed: Seed, links: Links) -> Self {
+    pub fn new(hotkey: mirror_identity::Hotkey, uid: u32, seed: Seed, links: Arc<Links>) -> Self {
         Self {
+            uid,
             hotkey: hotkey.bytes(),
             address: hotkey.to_string(),
             seed,
@@ -141,7 +162,7 @@ impl DendritePool {
                 *known = address.map(|address| Axon {
                     address,
                     client: Grpc::new(
-                        channel::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),
+                        Transport::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),
                     ),
                 });
             }
@@ -150,7 +171,8 @@ impl DendritePool {
 
     /// Calls all uids concurrently with one deadline. Returns the replies in the order of `uids`.
     ///
-    /// A call whose drawn delay reaches the timeout is recorded as a timeout without being made.
+    /// A call whose request is lost by a fault, or whose drawn delay reaches the timeout, is recorded as a timeout
+    /// without being made.
     pub async fn forward(&self, fan_out: &FanOut) -> Vec<Reply> {
         let started = Instant::now();
         let deadline = tokio::time::Instant::from_std(started + fan_out.timeout);
@@ -164,19 +186,22 @@ impl DendritePool {
                 uid: *uid,
                 ..fan_out.forward
             };
-            let drawn_delay = self.links.delay(&call);
+            let plan = self.links.plan(self.uid, &call);
+            let (drawn_delay, fate) = (plan.delay, plan.fate);
             let reaches_deadline = drawn_delay.is_some_and(|delay| delay >= fan_out.timeout);
-            replies.push(Reply::none_in_time(*uid, fan_out.timeout, drawn_delay));
-            if reaches_deadline {
-                too_late = true;
-                continue;
-            }
             let asked = AxonRequest {
                 context: self.context(&trace, &call),
+                fate,
+                duplicated: plan.duplicated,
                 call,
                 body: body.clone(),
                 timeout: fan_out.timeout.saturating_sub(drawn_delay.unwrap_or_default()),
             };
+            replies.push(Reply::none_in_time(*uid, fan_out.timeout, plan));
+            too_late |= reaches_deadline || is_lost(fate);
+            if reaches_deadline || fate == Fate::Drop {
+                continue;
+            }
             let span = tracing::debug_span!(
                 "dendrite.forward",
                 uid,
@@ -196,6 +221,7 @@ impl DendritePool {
                         .map_err(|status| End::new(status, deadline)),
                     None => Err(End::Unserved),
                 };
+                let answer = if is_lost(fate) { Err(End::Lost) } else { answer };
                 (position, answer)
             };
             // Each call is a separate task, so that progress in one does not wake the others.
@@ -207,6 +233,7 @@ impl DendritePool {
             tokio::select! {
                 biased;
                 Some(ended) = calls.join_next(), if !calls.is_empty() => match ended {
+                    Ok((_, Err(End::Lost))) => {}
                     Ok((position, ended)) => replies[position].end(ended, started.elapsed()),
                     // The tasks are never cancelled, so the error is a panic.
                     Err(panicked) => resume_unwind(panicked.into_panic()),
@@ -245,22 +272,24 @@ impl DendritePool {
         first_bytes(&self.seed.about_call("trace", &step).bytes())
     }
 
-    /// Sends rewards to axons concurrently. Returns the status code of each call by uid. With `Ok`, the axon accepted
-    /// its reward.
-    pub async fn backward(&self, backwards: Vec<Backward>) -> HashMap<u32, Code> {
+    /// Sends rewards to axons concurrently. Returns the outcome of each call by uid.
+    pub async fn backward(&self, backwards: Vec<Backward>) -> HashMap<u32, Rewarded> {
         let sent = backwards.into_iter().map(|backward| async move {
             let uid = backward.call.uid;
-            let outcome = self.reward(backward).await;
+            let plan = self.links.plan(self.uid, &backward.call);
+            let faults = plan.faults.clone();
+            let outcome = self.reward(backward, plan).await;
             if let Err(status) = &outcome {
                 tracing::warn!(uid, %status, "the axon did not accept its reward");
             }
-            (uid, outcome.map_or_else(|status| status.code(), |()| Code::Ok))
+            let code = outcome.map_or_else(|status| status.code(), |()| Code::Ok);
+            (uid, Rewarded { code, faults })
         });
         let ended: FuturesUnordered<_> = sent.collect();
         ended.collect().await
     }
 
-    async fn reward(&self, backward: Backward) -> Result<(), Status> {
+    async fn reward(&self, backward: Backward, plan: Plan) -> Result<(), Status> {
         let Backward {
             call,
             messages,
@@ -281,12 +310,21 @@ impl DendritePool {
         };
         let asked = AxonRequest {
             context: self.context(&self.trace(&call), &call),
+            fate: plan.fate,
+            duplicated: plan.duplicated,
             call,
             body: body.encode_to_vec().into(),
             timeout,
         };
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
-        let telling = asked.ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD);
+        let telling = async {
+            if let Some(delay) = plan.delay {
+                tokio::time::sleep(delay).await;
+            }
+            asked
+                .ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD)
+                .await
+        };
         match tokio::time::timeout(timeout, telling.instrument(span)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(status)) if !channel::has_timed_out(&status) => Err(status),
@@ -316,6 +354,11 @@ impl AxonRequest {
     where
         T: Message + Default + 'static,
     {
+        if self.duplicated {
+            let (mut axon, request) = (axon.clone(), self.request());
+            // The first reply counts, so that of the second request is discarded.
+            tokio::spawn(async move { axon.call::<T>(method, request).await.map(drop) });
+        }
         match axon.call(method, self.request()).await {
             Err(status) if is_broken(&status) => Box::pin(axon.call(method, self.request())).await,
             answered => answered,
@@ -323,7 +366,11 @@ impl AxonRequest {
     }
 
     fn request(&self) -> Request<Bytes> {
-        with_metadata(self.body.clone(), &self.call, &self.context, self.timeout)
+        let mut request = with_metadata(self.body.clone(), &self.call, &self.context, self.timeout);
+        if self.fate != Fate::Pass {
+            request.extensions_mut().insert(self.fate);
+        }
+        request
     }
 }
 
@@ -344,9 +391,18 @@ impl Axon {
 }
 
 impl Reply {
-    /// Creates the reply for a call that times out. It is `timing_dependent` unless the drawn delay alone reaches the
-    /// timeout.
-    fn none_in_time(uid: u32, timeout: Duration, drawn_delay: Option<Duration>) -> Self {
+    /// Creates the reply for a call that times out. It is `timing_dependent` unless a fault or the drawn delay alone
+    /// causes the timeout.
+    fn none_in_time(uid: u32, timeout: Duration, plan: Plan) -> Self {
+        let Plan {
+            delay: drawn_delay,
+            fate,
+            faults,
+            by_clock,
+            ..
+        } = plan;
+        let is_drawn =
+            is_lost(fate) || fate == Fate::Stall || drawn_delay.is_some_and(|delay| delay >= timeout);
         Self {
             uid,
             outcome: Outcome::Timeout,
@@ -355,15 +411,18 @@ impl Reply {
             return_message: String::new(),
             latency: timeout,
             completion: String::new(),
-            timing_dependent: drawn_delay.is_none_or(|delay| delay < timeout),
+            timing_dependent: by_clock || !is_drawn,
             drawn_delay,
+            faults,
+            by_clock,
+            is_drawn,
         }
     }
 
     /// Sets the result of a call that ended before the deadline.
     fn end(&mut self, ended: Result<ForwardTextPromptingResponse, End>, latency: Duration) {
         self.latency = latency;
-        self.timing_dependent = matches!(ended, Err(End::Timeout));
+        self.timing_dependent = self.by_clock || matches!(ended, Err(End::Timeout)) && !self.is_drawn;
         match ended {
             Ok(response) => {
                 self.outcome = match response.response.chars().take(TOO_SHORT_COMPLETION + 1).count() {
@@ -376,7 +435,7 @@ impl Reply {
                 self.return_message = response.return_message;
                 self.completion = response.response;
             }
-            Err(End::Timeout) => {}
+            Err(End::Timeout | End::Lost) => {}
             Err(End::Unserved) => {
                 self.outcome = Outcome::Unreachable;
                 self.grpc_code = Code::Unavailable;
@@ -394,6 +453,8 @@ impl Reply {
 /// The reason why a call has no response.
 enum End {
     Timeout,
+    /// A fault lost the reply, so the call ends at its deadline.
+    Lost,
     Unserved,
     Failed(Status),
 }
@@ -406,6 +467,11 @@ impl End {
             Self::Failed(status)
         }
     }
+}
+
+/// Returns whether a call ends only at its deadline because its request or its reply is lost.
+fn is_lost(fate: Fate) -> bool {
+    matches!(fate, Fate::Drop | Fate::DropReply)
 }
 
 fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {

@@ -8,6 +8,7 @@ pub mod check_models;
 pub mod checkpoint;
 pub mod conversation;
 pub mod dendrite;
+mod faults;
 pub mod learned;
 pub mod neuron;
 pub mod query;
@@ -16,7 +17,9 @@ pub mod reporter;
 pub mod service;
 pub mod weights;
 
-use anyhow::Context;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_models::training::{Gradients, SgdConfig};
@@ -35,7 +38,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::behaviour::Behaviours;
 use crate::dendrite::DendritePool;
+use crate::faults::FaultTargets;
 use crate::neuron::{Neuron, NeuronParts};
 use crate::service::{PreparedQuery, Service};
 
@@ -60,7 +65,6 @@ pub async fn serve(
     // Each validator has a separate stream of draws. Draws about calls depend on the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
     let tracer = Tracer::new(&seed, &node, incarnation);
-    let subtensor = SubtensorClient::following(tracer.clone(), subtensor_address);
     let (learned, memory) = learned::open(&role.state)?;
     let hello = Hello {
         node: node.clone(),
@@ -68,13 +72,23 @@ pub async fn serve(
     };
     let (reporter, report_stream) = reporter::reporter(
         role.coordinator,
-        tracer,
+        tracer.clone(),
         hello,
         subtensor_moves,
         memory,
         role.acknowledged.as_deref(),
     )?;
-    let links = Links::new(seed, role.num_nodes, &role.links, role.time_scale);
+    let targets = FaultTargets {
+        links: Arc::new(Links::new(seed, role.num_nodes, &role.links, role.time_scale)),
+        behaviours: Arc::new(Behaviours::new(&role.behaviour)),
+    };
+    targets.links.set_rules(&role.rules)?;
+    targets.behaviours.inject(role.injected.clone());
+    let (links, behaviours) = (targets.links.clone(), targets.behaviours.clone());
+    control
+        .on_apply(move |state| targets.apply(state))
+        .map_err(|error| anyhow!(error))?;
+    let subtensor = SubtensorClient::following(tracer.clone(), subtensor_address).over(links.clone());
     let prepared = role.query.clone().map(|query| PreparedQuery {
         query,
         questions: role.questions.clone(),
@@ -98,14 +112,16 @@ pub async fn serve(
     }
     let reward_model = reward::build(&role.reward_model, &reward).context("cannot load the reward model")?;
     let last_words = reporter.clone();
+    let uid = role.uid;
     let neuron = Neuron::new(NeuronParts {
         launch: role,
+        behaviours,
         name: node,
         incarnation,
         seed,
         key,
         subtensor,
-        dendrite: DendritePool::new(hotkey, seed, links),
+        dendrite: DendritePool::new(hotkey, uid, seed, links),
         gating: gating_model,
         reward: reward_model,
         reporter,

@@ -13,6 +13,7 @@ mod training;
 mod weights;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mirror_identity::SecretKey;
 use mirror_models::gating::{GatingModel, ResponseLength};
@@ -29,7 +30,7 @@ use self::judge::JudgedReplies;
 pub use self::plan::ForwardId;
 use self::plan::{Answered, Plan, Planner};
 use self::training::Training;
-use crate::behaviour::{self, Behaviour};
+use crate::behaviour::Behaviours;
 use crate::checkpoint::{self, Checkpoints};
 use crate::dendrite::{DendritePool, Reply};
 use crate::learned::LearningRecord;
@@ -50,7 +51,7 @@ pub struct Neuron {
     gating: Box<dyn GatingModel>,
     checkpoints: Checkpoints,
     reward: Box<dyn RewardModel>,
-    behaviour: Box<dyn Behaviour>,
+    behaviours: Arc<Behaviours>,
     reporter: Reporter,
     history: History,
     chain: ChainView,
@@ -63,6 +64,8 @@ pub struct Neuron {
 pub struct NeuronParts {
     /// The launch config.
     pub launch: ValidatorLaunch,
+    /// The behaviour of the validator.
+    pub behaviours: Arc<Behaviours>,
     /// The node's name in the run, such as `validator-0`.
     pub name: String,
     /// Number of earlier starts of the node.
@@ -126,6 +129,7 @@ impl Neuron {
     pub fn new(parts: NeuronParts) -> Self {
         let NeuronParts {
             launch,
+            behaviours,
             name,
             incarnation,
             seed,
@@ -146,7 +150,7 @@ impl Neuron {
             gating,
             checkpoints: Checkpoints::new(launch.checkpoints.clone(), launch.neuron.checkpoint_every),
             reward,
-            behaviour: behaviour::build(&launch.behaviour),
+            behaviours,
             reporter,
             history: History::new(launch.alpha, launch.neuron.max_history as usize),
             chain: ChainView::default(),
@@ -228,13 +232,14 @@ impl Neuron {
     }
 
     fn plan(&mut self, ask: Ask, id: ForwardId) -> Plan {
+        let behaviour = self.behaviours.current();
         let planner = Planner {
             seed: &self.seed,
             caller: self.dendrite.hotkey(),
             num_nodes: self.launch.num_nodes,
             time_scale: self.launch.time_scale,
             gating: &mut *self.gating,
-            behaviour: &*self.behaviour,
+            behaviour: &*behaviour,
             chain: &self.chain,
         };
         planner.plan(ask, id)
@@ -255,12 +260,12 @@ impl Neuron {
         let judged = JudgedReplies::new(&plan, &replies, reward_model);
         let watch_every = self.launch.neuron.watch_every;
         let training = Training::run(&mut *self.gating, &plan, &replies, &judged, watch_every);
-        let mut backward_codes = HashMap::new();
+        let mut rewarded = HashMap::new();
         if let Judgement::Reward {
             train_network: true, ..
         } = plan.ask.judgement
         {
-            backward_codes = self.dendrite.backward(judged.backwards(&plan, &replies)).await;
+            rewarded = self.dendrite.backward(judged.backwards(&plan, &replies)).await;
         }
         let last_of_step = match ends {
             StepEnd::Always => true,
@@ -273,7 +278,7 @@ impl Neuron {
             replies: &replies,
             judged: &judged,
             training: &training,
-            backward_codes: &backward_codes,
+            rewarded: &rewarded,
             call_time,
             trace_id: self.dendrite.trace(&plan.fan_out.forward).to_vec(),
         };

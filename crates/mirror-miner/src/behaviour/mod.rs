@@ -32,13 +32,14 @@ mod sybil;
 mod tardy;
 mod two_faced;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mirror_dataset::Dataset;
 use mirror_identity::{Hotkey, SecretKey};
 use mirror_proto::bittensor::ReturnCode;
 use mirror_seed::{CallId, Seed};
+use mirror_spec::launch::Injection;
 use mirror_spec::{BehaviourSpec, Uids};
 use tonic::{Code, async_trait};
 
@@ -187,6 +188,53 @@ impl BehaviourStack {
         for behaviour in &self.0 {
             behaviour.rewarded(reward);
         }
+    }
+}
+
+/// The behaviours of an axon from its launch config, and those that faults have put in their place.
+pub struct Behaviours {
+    own: Arc<BehaviourStack>,
+    context: BehaviourContext,
+    /// In the order in which they were injected. The last one applies.
+    injected: RwLock<Vec<(Injection, Arc<BehaviourStack>)>>,
+}
+
+impl Behaviours {
+    /// Builds the behaviours of a launch config.
+    pub fn new(own: &[BehaviourSpec], context: BehaviourContext) -> Self {
+        Self {
+            own: Arc::new(BehaviourStack::build(own, &context)),
+            context,
+            injected: RwLock::default(),
+        }
+    }
+
+    /// Replaces the injected behaviours. Those that were injected before keep what they have learned.
+    pub fn inject<'a>(&self, injections: impl Iterator<Item = &'a Injection>) {
+        let mut injected = self.injected.write().unwrap_or_else(PoisonError::into_inner);
+        let stack = |injection: &Injection| {
+            let earlier = injected.iter().find(|(earlier, _)| earlier == injection);
+            earlier.map_or_else(
+                || {
+                    let context = BehaviourContext {
+                        group: injection.group.clone(),
+                        ..self.context.clone()
+                    };
+                    Arc::new(BehaviourStack::build(&injection.behaviours, &context))
+                },
+                |(_, stack)| stack.clone(),
+            )
+        };
+        let now = injections
+            .map(|injection| (injection.clone(), stack(injection)))
+            .collect();
+        *injected = now;
+    }
+
+    /// Returns the behaviours in effect.
+    pub fn current(&self) -> Arc<BehaviourStack> {
+        let injected = self.injected.read().unwrap_or_else(PoisonError::into_inner);
+        injected.last().map_or(&self.own, |(_, stack)| stack).clone()
     }
 }
 

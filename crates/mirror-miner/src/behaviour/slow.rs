@@ -25,7 +25,9 @@ impl Slow {
 #[async_trait]
 impl Behaviour for Slow {
     async fn answer(&self, call: &Call, next: Next<'_>) -> Answer {
-        let delay = self.delays.sample(self.seed.about_call("slow", &call.id));
+        let delay = self
+            .delays
+            .sample(self.seed.about_call("slow", &call.id), call.id.step);
         if delay >= call.timeout {
             return Answer::Silence;
         }

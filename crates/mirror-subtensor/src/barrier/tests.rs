@@ -7,7 +7,9 @@ fn hotkey(number: u8) -> Hotkey {
 }
 
 fn barrier(members: u8) -> Barrier {
-    Barrier::new((0..members).map(hotkey), [2])
+    let mut barrier = Barrier::new((0..members).map(hotkey));
+    assert_eq!(barrier.add_hold(Some(2)), Ok(2));
+    barrier
 }
 
 /// Closes the open step, which must be `step`, and returns the hotkeys that joined.
@@ -110,4 +112,24 @@ fn a_hold_lasts_until_it_is_released() {
     }
     assert_eq!(barrier.hold(2), Ok(Hold::Released(Block(2))));
     close(&mut barrier, 3);
+}
+
+#[test]
+fn holds_are_added_ahead_or_at_the_open_step() {
+    let mut barrier = barrier(1);
+    assert_eq!(barrier.add_hold(None), Ok(0));
+    report_waits(&mut barrier, [0], 0);
+    close(&mut barrier, 0);
+    assert_eq!(barrier.standing(), Some(0));
+    assert_eq!(barrier.release(0), Ok(Block(0)));
+    report_waits(&mut barrier, [0], 1);
+    close(&mut barrier, 1);
+    // A repeated call has no further effect, and a hold that was released stays so.
+    assert_eq!(barrier.add_hold(Some(0)), Ok(0));
+    assert_eq!(barrier.hold(0), Ok(Hold::Released(Block(0))));
+    assert_eq!(
+        barrier.add_hold(Some(1)),
+        Err(BarrierError::Closed { step: 1, open: 2 })
+    );
+    assert_eq!(barrier.add_hold(None), Ok(2));
 }

@@ -101,7 +101,6 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
         barrier: (MINERS..MINERS + validators)
             .map(|uid| hotkey(uid).hex())
             .collect(),
-        holds: Vec::new(),
         coordinator: None,
         snapshot_blocks: 16,
     }

@@ -1,7 +1,7 @@
 //! Behaviours of validators: the honest one, and several that cheat.
 //!
 //! To add a behaviour, define its arguments in `mirror_spec::ValidatorBehaviour`, write one file in this module, and
-//! add one line to the registry ([`build`]). A behaviour is a function of its inputs, so that runs are reproducible.
+//! add one line to the registry (`build`). A behaviour is a function of its inputs, so that runs are reproducible.
 
 mod bribed;
 mod cabal;
@@ -11,12 +11,14 @@ mod lazy;
 mod random;
 mod stale;
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use mirror_seed::Seed;
 use mirror_spec::ValidatorBehaviour;
 use mirror_subtensor_client::Metagraph;
 
 /// The behaviour of a validator.
-pub trait Behaviour: Send {
+pub trait Behaviour: Send + Sync {
     /// Returns whether the validator calls axons in a step. It learns nothing in a step in which it calls none.
     fn asks(&self, _step: u64) -> bool {
         true
@@ -52,16 +54,55 @@ impl WeightInputs<'_> {
     }
 }
 
-/// Builds the behaviour of a launch config.
-pub fn build(behaviour: &ValidatorBehaviour) -> Box<dyn Behaviour> {
+/// The behaviour of a validator from its launch config, and the one that a fault has put in its place.
+pub struct Behaviours {
+    own: Arc<dyn Behaviour>,
+    injected: RwLock<Option<Injected>>,
+}
+
+struct Injected {
+    spec: ValidatorBehaviour,
+    behaviour: Arc<dyn Behaviour>,
+}
+
+impl Behaviours {
+    /// Creates the behaviour of a launch config.
+    pub fn new(own: &ValidatorBehaviour) -> Self {
+        Self {
+            own: build(own),
+            injected: RwLock::default(),
+        }
+    }
+
+    /// Replaces the validator's behaviour by another one. `None` returns to its own.
+    pub fn inject(&self, behaviour: Option<ValidatorBehaviour>) {
+        let mut injected = self.injected.write().unwrap_or_else(PoisonError::into_inner);
+        if injected.as_ref().map(|injected| &injected.spec) != behaviour.as_ref() {
+            *injected = behaviour.map(|spec| Injected {
+                behaviour: build(&spec),
+                spec,
+            });
+        }
+    }
+
+    /// Returns the behaviour in effect.
+    pub fn current(&self) -> Arc<dyn Behaviour> {
+        let injected = self.injected.read().unwrap_or_else(PoisonError::into_inner);
+        let behaviour = injected.as_ref().map(|injected| &injected.behaviour);
+        behaviour.unwrap_or(&self.own).clone()
+    }
+}
+
+/// The registry: builds the behaviour of a spec.
+fn build(behaviour: &ValidatorBehaviour) -> Arc<dyn Behaviour> {
     match behaviour {
-        ValidatorBehaviour::Honest(_) => Box::new(honest::Honest),
-        ValidatorBehaviour::Cabal(args) => Box::new(cabal::Cabal::new(args)),
-        ValidatorBehaviour::Copier(_) => Box::new(copier::Copier),
-        ValidatorBehaviour::Lazy(_) => Box::new(lazy::Lazy),
-        ValidatorBehaviour::Stale(args) => Box::new(stale::Stale::new(*args)),
-        ValidatorBehaviour::Random(_) => Box::new(random::Random),
-        ValidatorBehaviour::Bribed(args) => Box::new(bribed::Bribed::new(args)),
+        ValidatorBehaviour::Honest(_) => Arc::new(honest::Honest),
+        ValidatorBehaviour::Cabal(args) => Arc::new(cabal::Cabal::new(args)),
+        ValidatorBehaviour::Copier(_) => Arc::new(copier::Copier),
+        ValidatorBehaviour::Lazy(_) => Arc::new(lazy::Lazy),
+        ValidatorBehaviour::Stale(args) => Arc::new(stale::Stale::new(*args)),
+        ValidatorBehaviour::Random(_) => Arc::new(random::Random),
+        ValidatorBehaviour::Bribed(args) => Arc::new(bribed::Bribed::new(args)),
     }
 }
 
@@ -96,6 +137,20 @@ mod tests {
             metagraph: &metagraph,
             seed: Seed::root(1),
         })
+    }
+
+    #[test]
+    fn an_injected_behaviour_applies_until_it_is_withdrawn() {
+        let members = "1".parse().expect("a uid");
+        let behaviours = Behaviours::new(&ValidatorBehaviour::Honest(mirror_spec::NoArgs {}));
+        let weighed = || weighed(&*behaviours.current(), &[0.5, 0.25], &[0; 2]);
+        assert_eq!(weighed(), [0.5, 0.25]);
+        behaviours.inject(Some(ValidatorBehaviour::Cabal(mirror_spec::CabalArgs {
+            members,
+        })));
+        assert_eq!(weighed(), [0.0, 1.0]);
+        behaviours.inject(None);
+        assert_eq!(weighed(), [0.5, 0.25]);
     }
 
     #[test]

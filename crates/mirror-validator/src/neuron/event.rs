@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use mirror_proto::mirror::v1::{AxonCall, ForwardEvent, ParameterState};
-use tonic::Code;
 
 use super::chain_view::ChainView;
 use super::judge::JudgedReplies;
 use super::plan::Plan;
 use super::training::Training;
-use crate::dendrite::Reply;
+use crate::dendrite::{Reply, Rewarded};
 
 /// Maximum number of characters of an axon's return message that are recorded.
 const RECORDED_MESSAGE: usize = 256;
@@ -31,8 +30,8 @@ pub(super) struct ForwardRecord<'a> {
     pub(super) replies: &'a [Reply],
     pub(super) judged: &'a JudgedReplies,
     pub(super) training: &'a Training,
-    /// gRPC codes of the calls that sent rewards to the axons, by uid.
-    pub(super) backward_codes: &'a HashMap<u32, Code>,
+    /// The outcomes of the calls that sent rewards to the axons, by uid.
+    pub(super) rewarded: &'a HashMap<u32, Rewarded>,
     pub(super) call_time: Duration,
     /// Trace id of the forward's calls.
     pub(super) trace_id: Vec<u8>,
@@ -64,7 +63,8 @@ impl ForwardRecord<'_> {
                 reward: *reward,
                 timing_dependent: reply.timing_dependent,
                 drawn_delay: reply.drawn_delay.map(|delay| delay.as_secs_f32()),
-                backward_code: self.backward_codes.get(&reply.uid).map(|code| *code as i32),
+                backward_code: self.rewarded.get(&reply.uid).map(|rewarded| rewarded.code as i32),
+                faults: faults(reply, self.rewarded.get(&reply.uid)),
             });
         let parameters = training.parameters.iter().map(|stats| ParameterState {
             name: stats.name.clone(),
@@ -98,6 +98,18 @@ impl ForwardRecord<'_> {
             trace_id: self.trace_id,
         }
     }
+}
+
+/// Returns the effects of faults on a call and on the Backward that rewarded it, the latter as `backward slow/drop`.
+fn faults(reply: &Reply, rewarded: Option<&Rewarded>) -> Vec<String> {
+    let of_backward = rewarded.into_iter().flat_map(|rewarded| &rewarded.faults);
+    let of_backward = of_backward.map(|fault| format!("backward {fault}"));
+    reply
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .chain(of_backward)
+        .collect()
 }
 
 /// Returns the longest prefix of the text that fits into `bytes` bytes.

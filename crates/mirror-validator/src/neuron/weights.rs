@@ -99,7 +99,7 @@ impl Neuron {
             seed: self.seed.numbered_child("weights", self.chain.epoch_block()),
         };
         let limits = Limits::from(&metagraph.hyperparameters);
-        weights::process(&self.behaviour.weigh(known), &limits)
+        weights::process(&self.behaviours.current().weigh(known), &limits)
     }
 
     /// Builds the record of weights that cannot be set because they are not finite, with zero for every uid.

@@ -1,6 +1,8 @@
 //! Faults that do not happen before the last step, and delays that exceed a deadline.
 
-use mirror_spec::{BehaviourSpec, Fault, KillFault, Latency, Method, SlowArgs, Step, Uids};
+use mirror_spec::{
+    BehaviourSpec, Fault, Latency, Method, Model, Moment, NodeSet, SlowArgs, SubtensorSpec, Uids, nodes_text,
+};
 
 use super::super::{Place, origin, stack};
 use super::{Sound, counted, groups, named};
@@ -12,47 +14,60 @@ pub(super) fn check(sound: Sound<'_>, found: &mut Vec<Finding>) {
     latencies(sound, found);
 }
 
-/// Warns of faults and restarts after the last step.
+/// Warns of faults that never occur, and of restarts after the last step.
 fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
-    let Some(steps) = sound.steps() else { return };
+    let first_block = match &sound.experiment.model {
+        Some(Model {
+            subtensor: SubtensorSpec::DummySubtensor(chain),
+            ..
+        }) => chain.block,
+        _ => 0,
+    };
     let places = sound.file.resolved.faults().items();
     for (fault, place) in sound.experiment.faults.iter().zip(places) {
-        let Fault::Kill(KillFault {
-            at: Step(at),
-            kill,
-            restart_after,
-        }) = fault;
+        let when = fault.when();
+        if when.probability == 0.0 {
+            let message = "the fault never occurs, because its probability is 0";
+            let help = "write a larger `probability`, or remove the fault";
+            found.push(Finding::warning(origin(place.when().probability()), message).with_help(help));
+            continue;
+        }
+        let Some(steps) = sound.steps() else { continue };
         let has = counted(steps, "step");
-        let killed = named(kill);
-        let earlier = "choose an earlier step, or run more steps";
-        if *at >= steps {
-            let message = format!("step {at} is never reached: the query has {has}, counted from 0");
-            found.push(Finding::warning(origin(place.at()), message).with_help(earlier));
-        } else if at.saturating_add(1) == steps {
+        let step = |moment| match moment {
+            Moment::Step(step) => Some(step),
+            Moment::Block(block) => Some(block.saturating_sub(first_block)),
+            Moment::Time(_) => None,
+        };
+        let Some(begins) = step(when.start()) else {
+            continue;
+        };
+        if begins >= steps {
             let message = format!(
-                "killing {killed} after step {at} has no effect: no step follows, because the query has {has}, counted \
-                 from 0"
+                "the fault never occurs: it begins at {}, but the query has {has}, counted from 0",
+                when.start()
             );
-            found.push(Finding::warning(origin(place.at()), message).with_help(earlier));
-        } else if let Some(after) = restart_after
-            && at.saturating_add(after.0).saturating_add(1) >= steps
-        {
-            let restart = at.saturating_add(after.0);
-            let end = if restart >= steps {
-                "the restart never happens"
-            } else {
-                "no step follows the restart"
-            };
+            let help = "choose an earlier step, or run more steps";
+            found.push(Finding::warning(origin(place.when().at()), message).with_help(help));
+            continue;
+        }
+        let Fault::Kill(kill) = fault else { continue };
+        let killed = nodes_text(&kill.kill);
+        let lasts = fault.lasts();
+        let restart = lasts
+            .and_then(|lasts| when.start().after(1, lasts))
+            .or(when.until)
+            .and_then(step);
+        if let Some(restart) = restart.filter(|restart| *restart >= steps) {
             let message = format!(
-                "the fault kills {killed} after step {at}, with a restart after step {restart}, but the query has {has}, counted \
-                 from 0, so {end}"
+                "the fault kills {killed} before step {begins}, with a restart before step {restart}, but the query has \
+                 {has}, counted from 0, so the restart never happens"
             );
             let help = "restart it earlier, run more steps, or remove `restart_after`";
             found.push(Finding::warning(origin(place), message).with_help(help));
-        } else if restart_after.is_none() && kill.iter().all(|uid| is_dead(sound, uid, *at)) {
+        } else if restart.is_none() && lasts.is_none() && is_dead(sound, fault, begins) {
             let message = format!(
-                "killing {killed} after step {at} has no effect: an earlier fault has killed each of them, and no fault \
-                 restarts any"
+                "killing {killed} before step {begins} has no effect: an earlier fault has killed it, and no fault restarts it"
             );
             let help = "add `restart_after` to the earlier fault, or remove this one";
             found.push(Finding::warning(origin(place), message).with_help(help));
@@ -60,16 +75,24 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Returns whether a fault has killed a uid before `step` and none has restarted it up to then.
-fn is_dead(sound: Sound<'_>, uid: u32, step: u64) -> bool {
-    let of_uid = sound.experiment.faults.iter().filter_map(|fault| {
-        let Fault::Kill(kill) = fault;
-        kill.kill.iter().any(|killed| killed == uid).then_some(kill)
+/// Returns whether each of the nodes that a fault kills is named by an earlier fault that kills it for good.
+fn is_dead(sound: Sound<'_>, fault: &Fault, step: u64) -> bool {
+    let lasting = sound.experiment.faults.iter().filter(|earlier| {
+        let begins_earlier = matches!(earlier.when().start(), Moment::Step(begins) if begins < step);
+        begins_earlier
+            && earlier.lasts().is_none()
+            && earlier.when().until.is_none()
+            && earlier.kind() == "kill"
     });
-    let killed = of_uid.clone().map(|kill| kill.at.0).filter(|at| *at < step).max();
-    let Some(killed) = killed else { return false };
-    let mut restarts = of_uid.filter_map(|kill| Some(kill.at.0.saturating_add(kill.restart_after?.0)));
-    !restarts.any(|restart| (killed..=step).contains(&restart))
+    let dead: Vec<NodeSet> = lasting.flat_map(Fault::nodes).collect();
+    let covers = |nodes: &NodeSet| match nodes {
+        NodeSet::Uids(uids) => uids.iter().all(|uid| {
+            let names = |dead: &NodeSet| matches!(dead, NodeSet::Uids(dead) if dead.contains(&uid));
+            dead.iter().any(names)
+        }),
+        nodes => dead.contains(nodes),
+    };
+    fault.nodes().iter().all(covers)
 }
 
 /// The deadline of the calls of a query.
@@ -202,6 +225,8 @@ fn slowness(latency: &Latency) -> Slowness {
         Latency::Fixed(delay) => every("the delay", "fixed", delay.fixed),
         Latency::Normal(delay) => half("the mean delay", "mean", delay.mean),
         Latency::Lognormal(delay) => half("the median delay", "p50", delay.p50),
+        // The file is read only by a run.
+        Latency::Trace(_) => every("the delay", "trace", 0.0),
         Latency::Zipf(delay) => every("the delay of the first rank", "unit", delay.unit),
         Latency::Recorded(delays) => {
             let shortest = delays.recorded.iter().copied().fold(f64::INFINITY, f64::min);

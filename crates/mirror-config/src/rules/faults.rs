@@ -1,0 +1,271 @@
+//! Rules about faults: the nodes that they name, their time, and faults that the block barrier would wait for.
+
+use std::collections::BTreeSet;
+
+use mirror_spec::{
+    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Span, Unit,
+    WireEffects, WireFault,
+};
+
+use super::{Walked, miners as miners_of, origin};
+use crate::problem::Finding;
+use crate::spelling::suggest;
+use crate::tree::Origin;
+
+/// Maximum number of entries of `faults`.
+const MOST: usize = 10_000;
+
+/// Reports faults that name nodes which do not exist, that cannot happen with the rule by which blocks close, that
+/// block the run, or that have the same name.
+pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
+    let faults = file.resolved.faults();
+    let count = faults.items().len();
+    if count > MOST {
+        found.push(
+            Finding::error(origin(faults), format!("`faults` has {count} entries")).with_help(format!(
+                "write at most {MOST}, with `every` for those that repeat"
+            )),
+        );
+        return;
+    }
+    let per_step = file.resolved.network().block_time().get() == Some(BlockTime::PerStep);
+    let network = Named::of(file);
+    let mut ids = BTreeSet::new();
+    for place in faults.items() {
+        let Some(fault) = place.get() else { continue };
+        let at = origin(place);
+        for nodes in fault.nodes() {
+            network.check(&nodes, at, found);
+        }
+        if let Some(id) = &fault.when().id
+            && !ids.insert(id.clone())
+        {
+            found.push(
+                Finding::error(
+                    origin(place.when().id()),
+                    format!("two faults have the id `{id}`"),
+                )
+                .with_help("give each fault a different id"),
+            );
+        }
+        if per_step {
+            endless(&fault, at, found);
+        } else {
+            by_the_clock(&fault, at, found);
+        }
+        role(&fault, at, found);
+    }
+}
+
+/// The nodes of a file.
+struct Named {
+    miners: Option<u32>,
+    validators: Option<u32>,
+    labels: Vec<String>,
+}
+
+impl Named {
+    fn of(file: Walked<'_>) -> Self {
+        let network = file.resolved.network();
+        let of_miners = network.miners().items().filter_map(|group| group.get()?.label());
+        let of_validators = network
+            .validator_groups()
+            .items()
+            .filter_map(|group| group.get()?.label());
+        let accomplices = network
+            .validator_groups()
+            .items()
+            .filter_map(|group| Some(group.behaviour().get()??.members()?.1.to_owned()));
+        let joining = file
+            .resolved
+            .faults()
+            .items()
+            .filter_map(|fault| match fault.get()? {
+                Fault::Join(join) => join.join.label(),
+                _ => None,
+            });
+        let mut labels: Vec<String> = of_miners
+            .chain(of_validators)
+            .chain(accomplices)
+            .chain(joining)
+            .collect();
+        labels.extend(["honest", "validator"].map(str::to_owned));
+        Self {
+            miners: miners_of(file),
+            validators: network.validators().get(),
+            labels,
+        }
+    }
+
+    fn check(&self, nodes: &NodeSet, at: Origin, found: &mut Vec<Finding>) {
+        match (nodes, self.miners, self.validators) {
+            (NodeSet::Uids(uids), Some(miners), Some(validators))
+                if uids.greatest() >= miners + validators =>
+            {
+                found.push(
+                    Finding::error(
+                        at,
+                        format!("`faults` names uid {}, which no neuron has", uids.greatest()),
+                    )
+                    .with_help(format!(
+                        "miners have uids 0 to {}, validators have uids {miners} to {}",
+                        miners.saturating_sub(1),
+                        miners + validators - 1
+                    )),
+                );
+            }
+            (NodeSet::Validators(indices), _, Some(validators)) if indices.greatest() >= validators => {
+                found.push(
+                    Finding::error(
+                        at,
+                        format!(
+                            "`faults` names validator-{}, which does not exist",
+                            indices.greatest()
+                        ),
+                    )
+                    .with_help(format!("validator indices go from 0 to {}", validators - 1)),
+                );
+            }
+            (NodeSet::Label(label), _, _) if !self.labels.contains(label) => {
+                let known: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+                found.push(
+                    Finding::error(
+                        at,
+                        format!("`faults` names the label `{label}`, which no node has"),
+                    )
+                    .with_help(suggest(label, &known)),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reports steps in a network whose blocks close by the clock, where validators are in different steps.
+fn by_the_clock(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+    let when = fault.when();
+    let starts = when.at.map(|at| at.unit() == Unit::Step);
+    let lasts = fault.lasts().map(|lasts| lasts.unit() == Unit::Step);
+    if starts == Some(true) || lasts == Some(true) {
+        found.push(
+            Finding::error(
+                at,
+                "the fault is scheduled by steps, but `network.block_time` is a duration, so that no step is common to \
+                 all validators",
+            )
+            .with_help("write a time such as `at: 5s` or a block such as `at: block 10`, or use `block_time: per_step`"),
+        );
+    }
+}
+
+/// Reports faults that the barrier would wait for without end: no step ends while a validator or the chain does not
+/// take part, so a duration in steps never passes.
+fn endless(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+    let by_time = fault.lasts().is_some_and(|lasts| lasts.unit() == Unit::Time)
+        || fault.when().every.is_none() && fault.when().until.is_some_and(|until| until.unit() == Unit::Time);
+    if by_time {
+        return;
+    }
+    let Some((who, what)) = stops_steps(fault) else {
+        return;
+    };
+    let ends = match (fault.lasts(), fault.when().until) {
+        (Some(Span::Steps(_) | Span::Blocks(_)), _) | (_, Some(_)) => {
+            "the steps after which it ends never come"
+        }
+        _ => "it has no end",
+    };
+    let message = format!("{what} {who} stops the block barrier, which waits for it: {ends}");
+    found.push(Finding::error(at, message).with_help("write an end by the clock, such as `for: 5s`"));
+}
+
+/// Returns the member of the barrier that a fault takes out of it, and how.
+fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
+    let member = |nodes: &[NodeSet]| {
+        nodes
+            .iter()
+            .find(|nodes| is_member(nodes))
+            .map(NodeSet::to_string)
+    };
+    match fault {
+        Fault::Pause(pause) => Some((member(&pause.pause)?, "pausing")),
+        Fault::CrashLoop(crash) => Some((member(&crash.crash_loop)?, "a crash loop of")),
+        Fault::Kill(kill) => {
+            let is_lasting =
+                kill.restart_after.is_none() && kill.when.r#for.is_none() && kill.when.until.is_none();
+            // A validator that is killed for good is retired from the barrier.
+            let who = if is_lasting {
+                kill.kill
+                    .iter()
+                    .find(|nodes| **nodes == NodeSet::Chain)?
+                    .to_string()
+            } else {
+                member(&kill.kill)?
+            };
+            Some((who, "killing"))
+        }
+        Fault::Partition(PartitionFault { partition, .. }) => {
+            let with_chain = partition.iter().position(|set| set.contains(&NodeSet::Chain))?;
+            let others = partition
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != with_chain);
+            let cut = others.flat_map(|(_, set)| set).find(|nodes| is_member(nodes))?;
+            Some((cut.to_string(), "separating the chain from"))
+        }
+        Fault::Link(LinkFault { link, effects, .. }) => {
+            let from = link.from.as_ref().map_or(true, |from| from.iter().any(is_member));
+            (from && link.to.contains(&NodeSet::Chain) && loses_all(effects))
+                .then(|| ("the chain".to_owned(), "losing all requests to"))
+        }
+        Fault::Wire(WireFault { wire, effects, .. }) => {
+            let WireEffects {
+                stall,
+                silence,
+                reset,
+                ..
+            } = effects;
+            let from = wire.from.as_ref().map_or(true, |from| from.iter().any(is_member));
+            (from && wire.to.contains(&NodeSet::Chain) && (*stall || *silence || reset.is_some()))
+                .then(|| ("the chain".to_owned(), "cutting the connections to"))
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether the barrier may wait for one of these nodes. Uids count as miners, unless the file names them as
+/// validators.
+fn is_member(nodes: &NodeSet) -> bool {
+    matches!(
+        nodes,
+        NodeSet::Validators(_) | NodeSet::AllValidators | NodeSet::Chain
+    )
+}
+
+/// Returns whether no request succeeds with these effects.
+fn loses_all(effects: &LinkEffects) -> bool {
+    let LinkEffects {
+        refuse,
+        drop,
+        error,
+        goaway,
+        stall,
+        drop_reply,
+        ..
+    } = effects;
+    let certain = [*refuse, *drop, *goaway, *stall, *drop_reply].contains(&1.0);
+    certain || matches!(error, Some(ErrorReply::Coded(CodedError { rate: 1.0, .. })))
+}
+
+/// Reports faults of nodes that cannot have them.
+fn role(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+    let (nodes, what) = match fault {
+        Fault::Leave(leave) => (leave.leave.clone(), "only miners can leave the network"),
+        _ => return,
+    };
+    if nodes.iter().any(is_member) {
+        found.push(
+            Finding::error(at, what).with_help("name miners, such as `leave: uid 3`, or kill the node"),
+        );
+    }
+}
