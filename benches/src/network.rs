@@ -197,6 +197,8 @@ fn node(name: &str, role: Role) -> NodeSpec {
         program: Program::Ours {
             log: "warn".to_owned(),
             seed: SEED,
+            token: String::new(),
+            clock_skew: 0.0,
             role,
         },
     }

@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "bittensor/text_prompting.proto",
             "mirror/v1/dispatch_error.proto",
             "mirror/v1/record.proto",
+            "mirror/v1/control.proto",
             "mirror/v1/coordinator.proto",
             "mirror/v1/neuron.proto",
             "mirror/v1/subtensor.proto",

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use mirror_models::torch;
+use mirror_node::Control;
 use mirror_spec::launch::Launch;
 use serde::de::IgnoredAny;
 use tch::{Device, Kind, Tensor};
@@ -21,6 +22,7 @@ async fn serve(
     _launch: Launch<IgnoredAny>,
     _listener: TcpListener,
     _shutdown: CancellationToken,
+    _control: Control,
 ) -> anyhow::Result<()> {
     torch::prepare("cpu", 1)?;
     let matrix = Tensor::eye(SIZE, (Kind::Float, Device::Cpu));

@@ -51,6 +51,8 @@ fn ours(name: &str, role: Role) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
+        token: String::new(),
+        clock_skew: 0.0,
         role,
     };
     NodeSpec {

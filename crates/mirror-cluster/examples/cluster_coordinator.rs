@@ -54,6 +54,8 @@ fn miner(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
+        token: String::new(),
+        clock_skew: 0.0,
         role: Role::Miner(launch),
     };
     NodeSpec {

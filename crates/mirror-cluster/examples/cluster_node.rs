@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use mirror_net::server::Limits;
+use mirror_node::Control;
 use mirror_spec::launch::Launch;
 use serde::de::IgnoredAny;
 use tokio::net::TcpListener;
@@ -28,6 +29,7 @@ async fn serve(
     launch: Launch<IgnoredAny>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    _control: Control,
 ) -> anyhow::Result<()> {
     eprintln!("{} in its incarnation {}", launch.node, launch.incarnation);
     let routes = Routes::default();

@@ -59,6 +59,8 @@ fn miner(index: u32) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
+        token: String::new(),
+        clock_skew: 0.0,
         role: Role::Miner(launch),
     };
     NodeSpec {

@@ -189,7 +189,13 @@ impl LocalProcesses {
     /// Returns the command of a node, and its tie to this process.
     fn command(&self, spec: &NodeSpec, incarnation: u32) -> io::Result<(Command, Tie)> {
         match &spec.program {
-            Program::Ours { log, seed, role } => {
+            Program::Ours {
+                log,
+                seed,
+                token,
+                clock_skew,
+                role,
+            } => {
                 let launch = Launch {
                     node: spec.name.clone(),
                     incarnation,
@@ -197,6 +203,8 @@ impl LocalProcesses {
                     listen: self.listen_address(&spec.name, role)?,
                     log: log.clone(),
                     seed: *seed,
+                    token: token.clone(),
+                    clock_skew: *clock_skew,
                     role,
                 };
                 let mut line = serde_json::to_vec(&launch)?;
@@ -331,6 +339,10 @@ impl Placement for LocalProcesses {
             State::Listening(listening) => Some(listening.address),
             State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
         }
+    }
+
+    fn control(&self, node: &str) -> Option<SocketAddr> {
+        self.nodes().get(node)?.control()
     }
 
     async fn stop(&self, node: &str, grace: Duration) -> Result<Status, PlacementError> {

@@ -42,6 +42,10 @@ pub trait Placement: Send + Sync {
     /// Returns the listen address of a running node. `None` if the node has not reported it yet.
     fn address(&self, node: &str) -> Option<SocketAddr>;
 
+    /// Returns the address at which a running node accepts changes of its fault state (`NodeControl`). `None` if the
+    /// node has not reported it yet, or is a foreign program.
+    fn control(&self, node: &str) -> Option<SocketAddr>;
+
     /// Requests the shutdown of a node, waits for `grace`, and then kills it. Returns its exit status. It is not an
     /// error if the node has already ended. A paused node is stopped too.
     fn stop(
@@ -105,6 +109,10 @@ pub enum Program {
         log: String,
         /// The random seed of the experiment.
         seed: u64,
+        /// The token of requests to change the fault state of the node. If it is empty, all are refused.
+        token: String,
+        /// The offset of the node's clock in seconds.
+        clock_skew: f64,
         /// The program and its part of the launch config.
         role: Role,
     },

@@ -370,6 +370,8 @@ impl NetworkSpec {
             program: Program::Ours {
                 log: self.log.clone(),
                 seed: self.seed,
+                token: String::new(),
+                clock_skew: 0.0,
                 role,
             },
         }

@@ -20,6 +20,7 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
+use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
@@ -40,6 +41,7 @@ pub async fn serve(
     launch: Launch<MinerLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    _control: Control,
 ) -> anyhow::Result<()> {
     let Launch {
         node,

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use mirror_node::Control;
+use mirror_proto::mirror::v1::FaultState;
 use mirror_spec::launch::Launch;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +18,7 @@ async fn serve(
     launch: Launch<String>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    control: Control,
 ) -> anyhow::Result<()> {
     match launch.role.as_str() {
         "accept" => loop {
@@ -26,6 +30,20 @@ async fn serve(
         "spin" => loop {
             std::hint::spin_loop();
         },
+        "apply" => {
+            control.on_apply(apply).map_err(anyhow::Error::msg)?;
+            shutdown.cancelled().await;
+            Ok(())
+        }
+        "apply-late" => {
+            let mut line = String::new();
+            let (mut connection, _) = listener.accept().await?;
+            connection.read_to_string(&mut line).await?;
+            control.on_apply(apply).map_err(anyhow::Error::msg)?;
+            drop(connection);
+            shutdown.cancelled().await;
+            Ok(())
+        }
         "fail" => bail!("the role is `fail`"),
         "print" => {
             println!("after the announcement");
@@ -33,4 +51,14 @@ async fn serve(
         }
         other => bail!("no such role: {other}"),
     }
+}
+
+/// Prints the rules of a fault state, and refuses those that are `bad`.
+fn apply(state: &FaultState) -> Result<(), String> {
+    let rules = String::from_utf8_lossy(&state.rules);
+    if rules == "bad" {
+        return Err("there is no rule `bad`".to_owned());
+    }
+    tracing::info!("revision {} has the rules {rules:.20}", state.revision);
+    Ok(())
 }

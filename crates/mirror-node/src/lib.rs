@@ -1,4 +1,5 @@
-//! Process setup shared by all nodes: launch config, lifeline, log, listener, health checks and reports ([`reporter`]).
+//! Process setup shared by all nodes: launch config, lifeline, log, listener, health checks, fault state ([`Control`])
+//! and reports ([`reporter`]).
 //!
 //! A node's `main` calls [`run`] with its `serve`. The node ends
 //!
@@ -9,25 +10,37 @@
 //!   thread is busy in native code.
 //!
 //! Health checks are answered on a separate address by a dedicated thread, so that a node counts as hung only if its
-//! process does not run, not if its work takes long.
+//! process does not run, not if its work takes long. The same thread changes the fault state of the node.
+//!
+//! A node survives a full disk, which a limit on the size of its files imitates: its writes fail with EFBIG ("file too
+//! large", not ENOSPC), and so do those to its log, whose lines are then lost.
 //!
 //! SIGINT keeps its default action. The program that starts a node puts it in a separate process group, which a
 //! terminal's Ctrl-C does not reach, and shuts nodes down in the right order.
 
+mod control;
 mod lifeline;
 mod liveness;
 pub mod reporter;
 
+use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use mirror_spec::launch::{Launch, Listening};
+use mirror_telemetry::clock;
+use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+pub use control::Control;
+use control::ControlService;
 
 /// Exit status of a node without a valid launch config.
 const BAD_LAUNCH: u8 = 2;
@@ -38,23 +51,50 @@ const BAD_LAUNCH: u8 = 2;
 /// The exit status is 0 if `serve` succeeded, 1 if it failed or the node could not listen, and 2 if the launch config
 /// was missing or invalid. The reason is printed to standard error.
 pub fn run<R: DeserializeOwned>(
-    serve: impl AsyncFnOnce(Launch<R>, TcpListener, CancellationToken) -> anyhow::Result<()>,
+    serve: impl AsyncFnOnce(Launch<R>, TcpListener, CancellationToken, Control) -> anyhow::Result<()>,
 ) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            print(format_args!("{error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let launch = match be_launched::<R>() {
         Ok(launch) => launch,
         Err(error) => {
-            eprintln!("cannot read the launch config: {error:#} (nodes are started by `mirror run`)");
+            print(format_args!(
+                "cannot read the launch config: {error:#} (nodes are started by `mirror run`)"
+            ));
             return ExitCode::from(BAD_LAUNCH);
         }
     };
     let node = launch.node.clone();
-    match listen_and_serve(launch, serve) {
+    match listen_and_serve(runtime, launch, serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{node}: {error:#}");
+            print(format_args!("{node}: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line to standard error. `eprintln!` would panic if the log cannot be written.
+fn print(line: fmt::Arguments<'_>) {
+    let _lost = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Creates the runtime, and handles the signal of a write beyond the limit on the size of files, which would end the
+/// process otherwise. The write itself then fails.
+fn runtime() -> anyhow::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let _context = runtime.enter();
+    // The handler stays in place when the receiver is dropped.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).context("cannot handle SIGXFSZ")?);
+    Ok(runtime)
 }
 
 fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
@@ -66,18 +106,16 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
         "the launch config comes from process {}, which is not the parent of this process",
         launch.parent
     );
+    clock::set_skew(launch.clock_skew)?;
     mirror_telemetry::init(&launch.log)?;
     Ok(launch)
 }
 
 fn listen_and_serve<R>(
+    runtime: Runtime,
     launch: Launch<R>,
-    serve: impl AsyncFnOnce(Launch<R>, TcpListener, CancellationToken) -> anyhow::Result<()>,
+    serve: impl AsyncFnOnce(Launch<R>, TcpListener, CancellationToken, Control) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
     let outcome = runtime.block_on(async {
         let shutdown = shutdown_on_terminate()?;
         let listener = TcpListener::bind(launch.listen)
@@ -86,10 +124,12 @@ fn listen_and_serve<R>(
         let address = listener
             .local_addr()
             .context("cannot determine the listen address")?;
-        let liveness = liveness::start(address)?;
+        let control = Control::default();
+        let service = ControlService::server(control.clone(), launch.token.clone());
+        let liveness = liveness::start(address, Routes::new(service))?;
         announce(address, liveness).context("cannot print the listen address")?;
         tracing::info!(%address, %liveness, "listening");
-        serve(launch, listener, shutdown).await
+        serve(launch, listener, shutdown, control).await
     });
     // Native work that still runs in the background must not keep the process alive.
     runtime.shutdown_background();

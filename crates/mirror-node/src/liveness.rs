@@ -1,4 +1,4 @@
-//! Answers gRPC health checks on a dedicated thread with its own listener and runtime, so that a busy node (a long
+//! Answers gRPC health checks and requests to change the fault state on a dedicated thread with its own listener and runtime, so that a busy node (a long
 //! forward of a model, native code) can be distinguished from a hung one.
 
 use std::net::{SocketAddr, TcpListener};
@@ -11,8 +11,9 @@ use tonic::service::Routes;
 /// Stack size of the thread, in bytes. A thousand miners have one such thread each.
 const STACK: usize = 256 << 10;
 
-/// Starts the thread and returns its address: the IP address of `beside` with a port chosen by the kernel.
-pub(crate) fn start(beside: SocketAddr) -> anyhow::Result<SocketAddr> {
+/// Starts the thread, which serves `routes` next to health checks, and returns its address: the IP address of `beside`
+/// with a port chosen by the kernel.
+pub(crate) fn start(beside: SocketAddr, routes: Routes) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((beside.ip(), 0))
         .with_context(|| format!("cannot listen for health checks on {}", beside.ip()))?;
     let address = listener
@@ -29,7 +30,7 @@ pub(crate) fn start(beside: SocketAddr) -> anyhow::Result<SocketAddr> {
         .name("liveness".to_owned())
         .stack_size(STACK)
         .spawn(move || {
-            if let Err(error) = runtime.block_on(answer(listener)) {
+            if let Err(error) = runtime.block_on(answer(listener, routes)) {
                 tracing::error!("health checks have stopped: {error:#}");
             }
         })
@@ -37,14 +38,8 @@ pub(crate) fn start(beside: SocketAddr) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn answer(listener: TcpListener) -> anyhow::Result<()> {
+async fn answer(listener: TcpListener, routes: Routes) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    server::serve(
-        listener,
-        Routes::default(),
-        Limits::default(),
-        std::future::pending(),
-    )
-    .await?;
+    server::serve(listener, routes, Limits::default(), std::future::pending()).await?;
     Ok(())
 }

@@ -3,6 +3,12 @@
 /// The version number that bittensor v5.0.0 sends on the wire.
 pub const BITTENSOR_VERSION: i32 = 500;
 
+/// Name of the metadata entry that carries the control token of a node.
+pub const CONTROL_TOKEN_KEY: &str = "mirror-token";
+
+/// Maximum size of a node's fault state in bytes. A larger one is rejected before it is read.
+pub const FAULT_STATE_LIMIT: usize = 16 << 20;
+
 /// Maximum size of an axon's reply in bytes. A larger reply is rejected before it is read.
 pub const REPLY_LIMIT: usize = 256 << 10;
 

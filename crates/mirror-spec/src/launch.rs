@@ -30,6 +30,12 @@ pub struct Launch<R> {
     pub log: String,
     /// Random seed of the experiment.
     pub seed: u64,
+    /// Token that requests to change the fault state of the node must carry. If it is empty, all are refused.
+    #[serde(default)]
+    pub token: String,
+    /// Offset of the node's clock in seconds.
+    #[serde(default)]
+    pub clock_skew: f64,
     /// Settings of the role.
     pub role: R,
 }

@@ -24,6 +24,7 @@ mod wire;
 use anyhow::Context;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
+use mirror_node::Control;
 use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_seed::Seed;
@@ -44,6 +45,7 @@ pub async fn serve(
     launch: Launch<SubtensorLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    _control: Control,
 ) -> anyhow::Result<()> {
     let Launch {
         node,

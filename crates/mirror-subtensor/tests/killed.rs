@@ -7,6 +7,7 @@
 
 mod network;
 
+use mirror_node::Control;
 use std::collections::BTreeMap;
 
 use std::io::{BufRead, BufReader, Write};
@@ -201,6 +202,7 @@ async fn uninterrupted(state: &Path) -> (Vec<Received>, Metagraph, ChainHistory)
         launched(role(state, coordinator), 0),
         listener,
         shutdown.clone(),
+        Control::default(),
     ));
     let (_sender, address_watch) = watch::channel(address);
     let validators =

@@ -9,6 +9,7 @@ use std::pin::pin;
 
 use futures::future::select;
 use mirror_identity::PublicKey;
+use mirror_node::Control;
 use mirror_proto::mirror::v1::subtensor_explorer_client::SubtensorExplorerClient;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
@@ -51,6 +52,7 @@ impl Running {
             launched(launch, 0),
             listener,
             shutdown.clone(),
+            Control::default(),
         ));
         let clients = connect(address).await.expect("the node listens");
         Self {
@@ -845,7 +847,13 @@ async fn reports_of_steps_closed_long_ago_are_refused() {
 /// Returns the error with which a node with this launch config refuses to serve.
 async fn refused(launch: SubtensorLaunch) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let error = mirror_subtensor::serve(launched(launch, 0), listener, CancellationToken::new()).await;
+    let error = mirror_subtensor::serve(
+        launched(launch, 0),
+        listener,
+        CancellationToken::new(),
+        Control::default(),
+    )
+    .await;
     format!("{:#}", error.expect_err("the node refuses to serve"))
 }
 

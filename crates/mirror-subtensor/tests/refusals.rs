@@ -6,6 +6,7 @@ use std::path::Path;
 
 use mirror_chain::{Commitment, Uid, Weights};
 use mirror_identity::SecretKey;
+use mirror_node::Control;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
     Applied, BeginRequest, CommitWeights, MetagraphRequest, MoveStake, RevealWeights, SetHyperparameter,
@@ -44,6 +45,7 @@ impl Node {
             launched(launch, 0),
             listener,
             CancellationToken::default(),
+            Control::default(),
         ));
         let mut clients = connect(address).await.expect("the node listens");
         clients.control.begin(BeginRequest {}).await.expect("begins");

@@ -2,6 +2,7 @@
 
 mod network;
 
+use mirror_node::Control;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,7 +27,12 @@ impl Running {
     async fn start(role: &SubtensorLaunch) -> Self {
         let (listener, address) = listen().await;
         let shutdown = CancellationToken::new();
-        let node = mirror_subtensor::serve(launched(role.clone(), 0), listener, shutdown.clone());
+        let node = mirror_subtensor::serve(
+            launched(role.clone(), 0),
+            listener,
+            shutdown.clone(),
+            Control::default(),
+        );
         Self {
             address,
             shutdown,

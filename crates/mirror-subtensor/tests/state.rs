@@ -2,6 +2,7 @@
 
 mod network;
 
+use mirror_node::Control;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -32,6 +33,7 @@ impl Running {
             launched(launch, 0),
             listener,
             shutdown.clone(),
+            Control::default(),
         ));
         let mut clients = connect(address).await.expect("the node listens");
         clients.control.begin(BeginRequest {}).await.expect("it begins");
@@ -119,6 +121,7 @@ async fn refused(state: &Path) -> String {
         launched(with_snapshots(state, 16), 0),
         listener,
         CancellationToken::new(),
+        Control::default(),
     )
     .await;
     format!("{:#}", error.expect_err("the node refuses to serve"))

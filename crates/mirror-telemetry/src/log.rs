@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::clock::LogTime;
+
 /// The log of a process could not be initialised.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -22,7 +24,8 @@ pub enum LogError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Initialises the log: events that pass `filter` are written to standard error, one line each.
+/// Initialises the log: events that pass `filter` are written to standard error, one line each, with the time of the
+/// node ([`crate::clock`]). A line that cannot be written, for example because the disk is full, is lost.
 pub fn init(filter: &str) -> Result<(), LogError> {
     let directives = EnvFilter::builder()
         .parse(filter)
@@ -32,6 +35,9 @@ pub fn init(filter: &str) -> Result<(), LogError> {
         })?;
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_timer(LogTime)
+        // The report of a failed write would itself be written to standard error, and panic when that fails.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(directives)
         .finish();

@@ -14,6 +14,8 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         log: "warn".to_owned(),
         seed: 1,
+        token: String::new(),
+        clock_skew: 0.0,
         role,
     }
 }

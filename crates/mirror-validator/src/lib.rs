@@ -26,6 +26,7 @@ use mirror_models::training::{Gradients, SgdConfig};
 use mirror_models::{gating, reward, torch};
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
+use mirror_node::Control;
 use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
@@ -49,6 +50,7 @@ pub async fn serve(
     launch: Launch<ValidatorLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
+    _control: Control,
 ) -> anyhow::Result<()> {
     let Launch {
         node,

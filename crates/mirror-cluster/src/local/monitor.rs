@@ -33,6 +33,8 @@ const PENDING_REQUESTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) incarnation: u32,
+    /// Whether it is a foreign program below the shim.
+    foreign: bool,
     state: watch::Receiver<State>,
     monitor: ProcessMonitor,
     /// Whether [`Request::Pause`] is in effect.
@@ -99,6 +101,7 @@ impl Node {
         log: PathBuf,
         exits: mpsc::Sender<Exit>,
     ) -> Self {
+        let foreign = matches!(tie, Tie::Shim { .. });
         let (state_sender, state) = watch::channel(State::Starting);
         let (requests, incoming) = mpsc::channel(PENDING_REQUESTS);
         tokio::spawn(async move {
@@ -118,6 +121,7 @@ impl Node {
         });
         Self {
             incarnation,
+            foreign,
             state,
             monitor: ProcessMonitor { requests },
             paused: AtomicBool::new(false),
@@ -152,6 +156,14 @@ impl Node {
 
     pub(super) fn monitor(&self) -> ProcessMonitor {
         self.monitor.clone()
+    }
+
+    /// Returns the address of the node's control service. `None` for a foreign program, and unless the process listens.
+    pub(super) fn control(&self) -> Option<SocketAddr> {
+        match *self.state.borrow() {
+            State::Listening(listening) if !self.foreign => Some(listening.liveness),
+            State::Listening(_) | State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -72,6 +72,8 @@ pub(crate) fn node(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
+        token: String::new(),
+        clock_skew: 0.0,
         role: Role::Miner(launch),
     };
     NodeSpec {
@@ -104,6 +106,8 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
+        token: String::new(),
+        clock_skew: 0.0,
         role: Role::Subtensor(Box::new(launch)),
     };
     NodeSpec {

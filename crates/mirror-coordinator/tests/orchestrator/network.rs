@@ -350,6 +350,10 @@ impl Placement for Network {
         Some(self.addresses[node])
     }
 
+    fn control(&self, _: &str) -> Option<SocketAddr> {
+        None
+    }
+
     async fn stop(&self, node: &str, _: Duration) -> Result<NodeStatus, PlacementError> {
         self.known(node)?;
         let stopped = self.called(format!("stop {node}")).await;

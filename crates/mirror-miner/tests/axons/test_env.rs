@@ -11,6 +11,7 @@ use futures::stream;
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::{channel, metadata};
+use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -241,6 +242,7 @@ impl Miner {
             launch,
             loopback::listen().await.0,
             CancellationToken::new(),
+            Control::default(),
         ));
         let mut clients = Vec::new();
         for (uid, _) in axons {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mirror_models::gating::{GatingModel, Question};
 use mirror_proto::mirror::v1::Purpose;
 use mirror_seed::{CallId, CallNumber, Draw, Seed};
+use mirror_telemetry::clock;
 use rand::seq::index;
 
 use super::ask::{Ask, Choice};
@@ -99,7 +100,7 @@ impl Planner<'_> {
             truncated: self.gating.take_truncated(),
             fan_out,
             started: Instant::now(),
-            started_at: SystemTime::now(),
+            started_at: clock::now(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
 use mirror_net::channel;
+use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -288,6 +289,7 @@ impl Network {
             launch,
             listener,
             CancellationToken::new(),
+            Control::default(),
         ));
         Self {
             chain,
