@@ -12,9 +12,11 @@ mod node_ops;
 mod orchestrator;
 mod progress;
 mod report_service;
+mod run_control;
 pub mod resume;
 mod uid_assignment;
 
 pub use data::{LocalInputs, Network, Prepared, find_local, prepare};
 pub use models::{BUILTIN_TOKENIZER, model_folder};
-pub use orchestrator::{Finished, Options, base_of, run};
+pub use orchestrator::{Ends, Finished, Options, base_of, run};
+pub use run_control::{ControlFile, ReadFault};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
@@ -43,6 +44,8 @@ pub(crate) struct NetworkSpec {
     assignment: UidAssignment,
     /// The assigned neurons, by uid.
     neurons: Vec<Neuron>,
+    /// Secret of the run. Empty if no node accepts changes of its faults.
+    token: Arc<str>,
     nominations: Vec<GenesisNomination>,
 }
 
@@ -76,6 +79,7 @@ impl NetworkSpec {
         let mut spec = Self {
             assignment,
             neurons: Vec::new(),
+            token: Arc::default(),
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -364,13 +368,18 @@ impl NetworkSpec {
         &self.experiment.network
     }
 
+    /// Sets the token with which the coordinator identifies itself to the nodes.
+    pub(crate) fn with_token(self, token: Arc<str>) -> Self {
+        Self { token, ..self }
+    }
+
     fn node(&self, name: String, role: Role) -> NodeSpec {
         NodeSpec {
             name,
             program: Program::Ours {
                 log: self.log.clone(),
                 seed: self.seed,
-                token: String::new(),
+                token: self.token.to_string(),
                 clock_skew: 0.0,
                 role,
             },

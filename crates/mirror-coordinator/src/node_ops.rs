@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,10 +11,11 @@ use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
 use mirror_proto::mirror::v1::{
     BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, record,
 };
-use mirror_proto::protocol::METAGRAPH_SYNC_BLOCKS;
+use mirror_proto::protocol::{CONTROL_TOKEN_KEY, METAGRAPH_SYNC_BLOCKS};
 use mirror_runs::Layout;
 use mirror_spec::BlockTime;
 use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
@@ -227,9 +229,7 @@ impl<P: Placement> NodeOps<P> {
             node: node.to_owned(),
             what: what.into(),
             detail,
-            at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0.0, |since| since.as_secs_f64()),
+            at: unix_time(),
             incarnation,
             last_log,
         };
@@ -445,6 +445,13 @@ impl<P: Placement> NodeOps<P> {
         }
         Ok(())
     }
+}
+
+/// Returns the time in seconds since 1970.
+pub(crate) fn unix_time() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 async fn follow(

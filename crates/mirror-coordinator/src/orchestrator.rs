@@ -5,6 +5,9 @@
 //! [`NodeOps`], which report back with an [`Event`]. Events and exits of nodes are handled from the first process on,
 //! so a node that dies or hangs is handled in the same way in every [`Phase`].
 
+mod faults;
+mod nodes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,13 +31,17 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use crate::data::Prepared;
-use crate::fault::{self, Hold};
+use crate::fault::{NodeState, Schedule};
 use crate::health::{Outage, WatchedNode, Watcher};
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
 use crate::node_ops::{Followed, NodeOps, StartCause, Started};
 use crate::progress::Progress;
 use crate::report_service::{self, JournalWriter};
+use crate::run_control::{self, ControlFile, ReadFault};
+
+use self::faults::FaultControl;
+pub(crate) use self::faults::ManualRequest;
 
 /// Time that a node has to shut down on its own.
 const GRACE: Duration = Duration::from_secs(5);
@@ -62,6 +69,19 @@ pub struct Options {
     pub now: CancellationToken,
     /// Whether progress is shown on standard error.
     pub progress: bool,
+    /// Reads a fault that a person adds to the running network.
+    pub read_fault: ReadFault,
+    /// Whether the network stays after its queries until it is shut down.
+    pub ends: Ends,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The run ends with its queries.
+    WithQueries,
+    /// The network stays until a person shuts it down.
+    OnRequest,
 }
 
 /// The result of a run.
@@ -70,8 +90,8 @@ pub struct Finished {
     pub manifest: Manifest,
     /// The reason why the run did not finish. `None` if it finished.
     pub reason: Option<String>,
-    /// Steps with scheduled faults that the run did not reach.
-    pub unreached_fault_steps: Vec<u64>,
+    /// Names of the faults that did not occur because the run ended earlier.
+    pub unreached_faults: Vec<String>,
 }
 
 /// An event that the orchestrator handles.
@@ -85,8 +105,14 @@ enum Event {
     RunningChain(SocketAddr, Health),
     /// The chain has begun, or failed to.
     Begun(anyhow::Result<()>),
-    /// The faults that were due after this step have been applied and lifted, or this failed.
-    Broken(u64, anyhow::Result<Vec<Started>>),
+    /// The barrier holds after this step, or cannot.
+    Held(anyhow::Result<u64>),
+    /// A fault is due by the clock.
+    FaultTime,
+    /// This block has closed, after which a fault is due.
+    FaultBlock(u64),
+    /// A node in a crash loop is to be killed again, if this is still its incarnation.
+    CrashAgain(String, u32),
     /// A background task that the run depends on has ended, successfully or not.
     TaskEnded(anyhow::Result<()>),
     /// The chain has reached the epoch that pays for the validators' last weights, or failed to.
@@ -104,6 +130,8 @@ enum Phase {
     Working,
     /// The chain proceeds to its last epoch.
     Settling,
+    /// The queries have ended, and the network stays until it is shut down.
+    Standing,
     /// The run has finished.
     Settled,
 }
@@ -155,7 +183,8 @@ struct Orchestrator<P> {
     working: BTreeSet<u32>,
     /// Validators that have completed their query.
     done: BTreeSet<u32>,
-    holds: BTreeMap<u64, Hold>,
+    faults: FaultControl,
+    ends: Ends,
     events: mpsc::Sender<Event>,
     tasks: TaskTracker,
     /// Cancels the background tasks.
@@ -190,7 +219,7 @@ pub async fn run<P: Placement + 'static>(
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
     let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
-    neurons::save(&spec.neurons(), recorder.layout())?;
+    neurons::save(spec.neurons(), recorder.layout())?;
     let listener = placement
         .listen()
         .await
@@ -204,9 +233,26 @@ pub async fn run<P: Placement + 'static>(
     let (reports, mut journal_writer) = report_service::start(recorder, subtensor_address.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
+    let token: Arc<str> = run_control::new_token()
+        .context("cannot create the token of the run")?
+        .into();
+    let (manual, mut manual_requests) = mpsc::channel(run_control::WAITING);
+    let control = run_control::Service::server(
+        token.clone(),
+        manual,
+        options.read_fault.clone(),
+        options.stop.clone(),
+    );
+    let control_file = ControlFile {
+        address: coordinator,
+        token: token.to_string(),
+    };
+    let published = control_file
+        .publish(&layout)
+        .context("cannot write the control file of the run")?;
     let taking_in = tokio::spawn(server::serve(
         listener,
-        Routes::new(service),
+        Routes::new(service).add_service(control),
         Limits::default(),
         closing.clone().cancelled_owned(),
     ));
@@ -218,7 +264,7 @@ pub async fn run<P: Placement + 'static>(
         ready_timeout: Duration::from_secs_f64(spec.network().ready_timeout),
         hang_timeout: Duration::from_secs_f64(spec.network().hang_timeout),
         outage: Outage::default(),
-        spec: Arc::new(spec),
+        spec: Arc::new(spec.with_token(token.clone())),
         reports,
         subtensor: SubtensorClient::following(tracer.clone(), subtensor_address.clone()),
         tracer,
@@ -226,9 +272,17 @@ pub async fn run<P: Placement + 'static>(
         history: Arc::default(),
         layout,
         incarnations: Arc::default(),
+        active: Arc::default(),
+        revisions: Arc::default(),
+        token,
     };
     let mut orchestrator = Orchestrator {
-        holds: fault::schedule(ops.spec.faults()),
+        faults: FaultControl::new(Schedule::new(
+            experiment.seed,
+            ops.spec.first_block(),
+            ops.spec.faults(),
+        )),
+        ends: options.ends,
         phase: Phase::Starting {
             wave: Wave::Subtensor,
             awaited: BTreeSet::new(),
@@ -255,16 +309,22 @@ pub async fn run<P: Placement + 'static>(
         dismissed: CancellationToken::new(),
     };
     let outcome = tokio::select! {
-        outcome = orchestrator.run(&mut exits, &mut incoming, &mut journal_writer) => outcome.map_err(StopReason::Failed),
+        outcome = orchestrator.run(&mut exits, &mut incoming, &mut manual_requests, &mut journal_writer) => outcome.map_err(StopReason::Failed),
         () = options.stop.cancelled() => Err(StopReason::ByUser),
     };
+    let outcome = match outcome {
+        // The queries have ended, so the run is complete.
+        Err(StopReason::ByUser) if orchestrator.phase == Phase::Standing => Ok(()),
+        outcome => outcome,
+    };
+    drop(published);
     orchestrator.cancel_tasks().await;
     orchestrator.progress.finish();
     if outcome.is_ok() {
         orchestrator.ops.keep_last_metagraphs().await;
     }
     let failures = orchestrator.end(&options.now).await;
-    let unreached_fault_steps = orchestrator.holds.keys().copied().collect();
+    let unreached_faults = orchestrator.faults.unreached();
     closing.cancel();
     drop(orchestrator);
     taking_in.abort();
@@ -285,7 +345,7 @@ pub async fn run<P: Placement + 'static>(
     Ok(Finished {
         manifest,
         reason,
-        unreached_fault_steps,
+        unreached_faults,
     })
 }
 
@@ -294,12 +354,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
         events: &mut mpsc::Receiver<Event>,
+        manual: &mut mpsc::Receiver<ManualRequest>,
         journal_writer: &mut JournalWriter,
     ) -> anyhow::Result<()> {
         self.start_chain().await?;
         while self.phase != Phase::Settled {
             while self.advance()? {}
-            self.attend(exits, events, journal_writer).await?;
+            self.attend(exits, events, manual, journal_writer).await?;
         }
         Ok(())
     }
@@ -309,11 +370,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
         &mut self,
         exits: &mut mpsc::Receiver<Exit>,
         events: &mut mpsc::Receiver<Event>,
+        manual: &mut mpsc::Receiver<ManualRequest>,
         journal_writer: &mut JournalWriter,
     ) -> anyhow::Result<()> {
         tokio::select! {
             Some(exit) = exits.recv() => self.exited(exit).await,
             Some(event) = events.recv() => self.on_event(event).await,
+            Some(request) = manual.recv() => self.on_manual(request).await,
             _ = &mut journal_writer.stopped => bail!("cannot write the journal of the run"),
         }
     }
@@ -379,13 +442,16 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 self.phase = Phase::Settling;
                 self.spawn_task(async move { Event::Settled(ops.settle().await) });
             }
-            Phase::Beginning | Phase::Working | Phase::Settling | Phase::Settled => return Ok(false),
+            Phase::Beginning | Phase::Working | Phase::Settling | Phase::Standing | Phase::Settled => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
 
-    /// Starts the queries once the chain has begun.
-    fn begun(&mut self) {
+    /// Starts the queries once the chain has begun, after the faults that begin with the first step.
+    async fn begun(&mut self) -> anyhow::Result<()> {
+        self.begin_faults().await?;
         self.phase = Phase::Working;
         if self.ops.spec.keeps_history() {
             let ops = self.ops.clone();
@@ -394,7 +460,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         for index in &self.working {
             self.query(*index);
         }
-        self.await_next_hold();
+        self.plan_faults();
+        Ok(())
     }
 
     /// Starts a node in the background, after a delay and once the limit on concurrent starts permits.
@@ -475,19 +542,24 @@ impl<P: Placement + 'static> Orchestrator<P> {
             Event::RunningChain(address, health) => self.handle_health_running_chain(address, health)?,
             Event::Begun(done) => {
                 done.context("the chain cannot start")?;
-                self.begun();
+                self.begun().await?;
             }
-            Event::Broken(step, done) => {
-                for started in done.context("cannot carry out the scheduled faults")? {
-                    self.started(started).await?;
-                }
-                self.holds.remove(&step);
-                self.await_next_hold();
+            Event::Held(step) => {
+                let step = step.context("the block barrier cannot hold for a fault")?;
+                self.held(step).await?;
             }
+            Event::FaultTime => self.fault_time().await?,
+            Event::FaultBlock(block) => self.fault_block(block).await?,
+            Event::CrashAgain(node, incarnation) => self.crash_again(&node, incarnation).await?,
             Event::TaskEnded(done) => done?,
             Event::Settled(done) => {
                 done.context("the chain cannot reach its last epoch")?;
-                self.phase = Phase::Settled;
+                self.phase = match self.ends {
+                    Ends::WithQueries => Phase::Settled,
+                    Ends::OnRequest => Phase::Standing,
+                };
+                self.carry_out_waiting().await?;
+                self.progress.finish();
             }
         }
         Ok(())
@@ -524,15 +596,22 @@ impl<P: Placement + 'static> Orchestrator<P> {
             cause,
             incarnation,
             outcome,
+            state,
         } = started;
+        self.start_has_ended(&node);
         if incarnation.is_some_and(|incarnation| self.has_ended(&node, incarnation)) {
             return Ok(());
         }
         match outcome {
-            Ok(address) => self.is_ready(&node, cause, address).await,
+            Ok(address) => self.is_ready(&node, cause, address, state).await,
             // An exit is reported by the placement and handled there. A node that is already running was started both
             // by its policy and by the schedule. The other start reports when it is ready.
-            Err(PlacementError::Ended { .. } | PlacementError::Running { .. }) => Ok(()),
+            Err(
+                PlacementError::Ended { .. }
+                | PlacementError::Running { .. }
+                // A fault keeps the node dead, and starts it when it ends.
+                | PlacementError::NotRunning { .. },
+            ) => Ok(()),
             Err(PlacementError::NotReady {
                 timeout,
                 reason,
@@ -566,11 +645,17 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Handles the readiness of a node, on its first start or on a restart.
-    async fn is_ready(&mut self, node: &str, cause: StartCause, address: SocketAddr) -> anyhow::Result<()> {
+    async fn is_ready(
+        &mut self,
+        node: &str,
+        cause: StartCause,
+        address: SocketAddr,
+        state: NodeState,
+    ) -> anyhow::Result<()> {
         let detail = match cause {
             StartCause::FirstStart => None,
             StartCause::Policy => Some(format!("listens at {address}")),
-            StartCause::Schedule { step } => Some(format!("by the schedule, after step {step}")),
+            StartCause::Fault => Some("after a fault".to_owned()),
         };
         if let Some(detail) = detail {
             self.ops
@@ -581,7 +666,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if let Phase::Starting { awaited, .. } = &mut self.phase {
             awaited.remove(node);
         }
-        let works = matches!(self.phase, Phase::Working | Phase::Settling);
+        let works = matches!(self.phase, Phase::Working | Phase::Settling | Phase::Standing);
+        self.restore_faults(node, state).await?;
         if node == SUBTENSOR {
             self.ops.outage.ends();
             self.subtensor.send_replace(address);
@@ -733,17 +819,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 death.words(", as the last validator")
             );
         }
-        let ops = self.ops.clone();
-        self.spawn_task(async move { Event::TaskEnded(ops.retire(index, reason.to_owned()).await) });
+        self.retire(index, reason);
         Ok(())
     }
 
-    /// Awaits the next hold of the schedule in the background, and carries out its faults.
-    fn await_next_hold(&self) {
-        if let Some((step, hold)) = self.holds.first_key_value() {
-            let (ops, step, hold) = (self.ops.clone(), *step, hold.clone());
-            self.spawn_task(async move { Event::Broken(step, ops.apply_faults(step, hold).await) });
-        }
+    /// Removes a validator that no longer works from the barrier.
+    fn retire(&self, index: u32, reason: &'static str) {
+        let ops = self.ops.clone();
+        self.spawn_task(async move { Event::TaskEnded(ops.retire(index, reason.to_owned()).await) });
     }
 
     fn policy(&self, name: &str) -> RestartPolicy {

@@ -53,6 +53,12 @@ impl Progress {
         }
     }
 
+    /// Returns the number of steps that every validator has finished.
+    pub(crate) fn least_done(&self) -> u64 {
+        let done = self.validators.values().map(|progress| progress.steps_done);
+        done.min().unwrap_or_default()
+    }
+
     /// Updates the progress of a validator.
     pub(crate) fn update(&mut self, validator: u32, progress: QueryProgress) {
         self.validators.insert(validator, progress);

@@ -41,7 +41,7 @@ pub async fn serve(
     launch: Launch<MinerLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
-    _control: Control,
+    control: Control,
 ) -> anyhow::Result<()> {
     let Launch {
         node,

@@ -36,6 +36,11 @@ impl Layout {
         self.root.join("manifest.json")
     }
 
+    /// Returns the path of the file with the address and the secret of a running network.
+    pub fn control(&self) -> PathBuf {
+        self.root.join("control.json")
+    }
+
     /// Returns the path of the report that the analysis writes.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")

@@ -50,7 +50,7 @@ pub async fn serve(
     launch: Launch<ValidatorLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
-    _control: Control,
+    control: Control,
 ) -> anyhow::Result<()> {
     let Launch {
         node,

@@ -1,0 +1,755 @@
+//! The part of the orchestrator that puts faults into effect.
+//!
+//! Changes that are due at a step happen while the barrier holds after the block of the previous step, so that no call
+//! of the queries is in progress. Changes by the clock happen at once. In both cases the orchestrator changes the set of
+//! faults in effect and then brings each node concerned into the state that follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use mirror_cluster::Placement;
+use mirror_proto::mirror::v1::{
+    AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
+};
+use mirror_spec::{BlockTime, Fault, Moment, Unit};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Event, Orchestrator, Phase};
+use crate::fault::active::{MAX_ACTIVE, nodes_of};
+use crate::fault::schedule::{Changes, Entry};
+use crate::fault::{ActiveFault, Due, NodeState, Occurrence, Schedule};
+use crate::network_spec::{self, SUBTENSOR};
+use crate::node_ops::{StartCause, unix_time};
+
+/// Maximum number of faults that can be planned, in the file and manually.
+const MAX_ENTRIES: usize = 20_000;
+
+/// A request of a person about the faults of the running network.
+pub(crate) enum ManualRequest {
+    Add(Box<Fault>, oneshot::Sender<Result<AddFaultReply, String>>),
+    /// Ends the fault with this name, or all.
+    Clear(Option<String>, oneshot::Sender<Result<ClearFaultsReply, String>>),
+    List(oneshot::Sender<Vec<ListedFault>>),
+    /// Returns the nodes of the network.
+    Nodes(oneshot::Sender<NodeList>),
+}
+
+/// State of the faults of a run.
+pub(super) struct FaultControl {
+    schedule: Schedule,
+    /// The time at which the queries began. `None` before that.
+    began: Option<Instant>,
+    /// The steps after which the barrier was asked to hold and does not hold yet.
+    asked: BTreeSet<u64>,
+    /// The hold during which faults are put into effect.
+    held: Option<Held>,
+    /// Requests that wait for the next hold.
+    waiting: Vec<ManualRequest>,
+    /// The state that was put into effect on the current process of each node.
+    applied: BTreeMap<String, NodeState>,
+    /// The time for which a timer is set.
+    timer: Option<Duration>,
+    /// The block for which a task waits, if blocks close by the clock.
+    awaited_block: Option<u64>,
+}
+
+/// A hold of the barrier.
+struct Held {
+    /// The step after whose block the barrier holds.
+    step: u64,
+    /// The nodes that are being started. The barrier is released when they are ready.
+    starting: BTreeSet<String>,
+}
+
+/// The point at which changes happen.
+#[derive(Clone, Copy)]
+struct Point {
+    due: Due,
+    /// Whether the change happens by the clock, in the middle of a step.
+    by_clock: bool,
+}
+
+impl FaultControl {
+    pub(super) fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            began: None,
+            asked: BTreeSet::new(),
+            held: None,
+            waiting: Vec::new(),
+            applied: BTreeMap::new(),
+            timer: None,
+            awaited_block: None,
+        }
+    }
+
+    /// Returns the names of the faults that never occurred although they were planned.
+    pub(super) fn unreached(&self) -> Vec<String> {
+        self.schedule.unreached()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+}
+
+impl<P: Placement + 'static> Orchestrator<P> {
+    /// Puts the faults that begin with the first step into effect. No validator has begun its query.
+    pub(super) async fn begin_faults(&mut self) -> anyhow::Result<()> {
+        self.faults.began = Some(Instant::now());
+        let changes = self.faults.schedule.take(Due::Step(0), Duration::ZERO);
+        let point = Point {
+            due: Due::Step(0),
+            by_clock: false,
+        };
+        self.change_faults(changes, point).await?;
+        Ok(())
+    }
+
+    /// Sets timers and asks for holds, for the next planned changes.
+    pub(super) fn plan_faults(&mut self) {
+        let next = self.next_hold();
+        if let Some(step) = next
+            && self.has_barrier()
+            && self.faults.held.is_none()
+            && self.faults.asked.insert(step)
+        {
+            let ops = self.ops.clone();
+            self.spawn_task(async move { Event::Held(ops.hold(Some(step)).await) });
+        }
+        let time = self.faults.schedule.next_time();
+        if let (Some(time), Some(began)) = (time, self.faults.began)
+            && self.faults.timer != Some(time)
+        {
+            self.faults.timer = Some(time);
+            self.spawn_task(async move {
+                tokio::time::sleep_until(began + time).await;
+                Event::FaultTime
+            });
+        }
+        if let Some(block) = self.faults.schedule.next_block()
+            && self.faults.awaited_block != Some(block)
+        {
+            self.faults.awaited_block = Some(block);
+            let ops = self.ops.clone();
+            self.spawn_task(async move {
+                match ops.block_closed(block).await {
+                    Ok(()) => Event::FaultBlock(block),
+                    Err(error) => Event::TaskEnded(Err(error)),
+                }
+            });
+        }
+    }
+
+    /// Returns the step after which the barrier must hold for the next planned change.
+    fn next_hold(&self) -> Option<u64> {
+        self.faults.schedule.next_step()?.checked_sub(1)
+    }
+
+    fn has_barrier(&self) -> bool {
+        self.ops.spec.network().block_time == BlockTime::PerStep
+    }
+
+    /// Puts the changes into effect that are due at the hold after `step`.
+    pub(super) async fn held(&mut self, step: u64) -> anyhow::Result<()> {
+        self.faults.asked.remove(&step);
+        self.faults.held = Some(Held {
+            step,
+            starting: BTreeSet::new(),
+        });
+        let point = Point {
+            due: Due::Step(step.saturating_add(1)),
+            by_clock: false,
+        };
+        let elapsed = self.faults.elapsed();
+        let changes = self.faults.schedule.take(point.due, elapsed);
+        self.change_faults(changes, point).await?;
+        for request in std::mem::take(&mut self.faults.waiting) {
+            self.carry_out(request, point).await?;
+        }
+        self.release_if_ready();
+        Ok(())
+    }
+
+    /// Notes that the start of a node has ended, successfully or not.
+    pub(super) fn start_has_ended(&mut self, node: &str) {
+        if let Some(held) = &mut self.faults.held
+            && held.starting.remove(node)
+        {
+            self.release_if_ready();
+        }
+    }
+
+    fn release_if_ready(&mut self) {
+        let Some(held) = self.faults.held.take_if(|held| held.starting.is_empty()) else {
+            self.plan_faults();
+            return;
+        };
+        let next = self.next_hold().filter(|next| *next > held.step);
+        let is_new = next.is_some_and(|next| self.faults.asked.insert(next));
+        let (ops, step) = (self.ops.clone(), held.step);
+        self.spawn_task(async move {
+            let released = ops.release(step, next).await;
+            match next.filter(|_| is_new) {
+                Some(next) if released.is_ok() => Event::Held(ops.hold(Some(next)).await),
+                _ => Event::TaskEnded(released.context("cannot release the barrier after a fault")),
+            }
+        });
+        self.plan_faults();
+    }
+
+    /// Puts the changes into effect that are due by the clock.
+    pub(super) async fn fault_time(&mut self) -> anyhow::Result<()> {
+        self.faults.timer = None;
+        let elapsed = self.faults.elapsed();
+        self.change_by_clock(Due::Time(elapsed)).await
+    }
+
+    /// Puts the changes into effect that are due after a block, if blocks close by the clock.
+    pub(super) async fn fault_block(&mut self, block: u64) -> anyhow::Result<()> {
+        self.faults.awaited_block = None;
+        self.change_by_clock(Due::Block(block)).await
+    }
+
+    async fn change_by_clock(&mut self, due: Due) -> anyhow::Result<()> {
+        let changes = self.faults.schedule.take(due, self.faults.elapsed());
+        let point = Point { due, by_clock: true };
+        self.change_faults(changes, point).await?;
+        self.plan_faults();
+        Ok(())
+    }
+
+    /// Changes the set of faults in effect, brings the nodes concerned into their new states, and records the changes.
+    /// Returns what did not go as the faults require.
+    async fn change_faults(&mut self, changes: Changes, point: Point) -> anyhow::Result<String> {
+        if changes.is_empty() {
+            return Ok(String::new());
+        }
+        let mut done: Vec<(Occurrence, Entry, bool, Vec<String>)> = Vec::new();
+        let mut concerned: BTreeSet<String> = BTreeSet::new();
+        let planned_ends: BTreeMap<Occurrence, Option<Due>> = changes
+            .apply
+            .iter()
+            .map(|occurrence| (*occurrence, self.faults.schedule.planned_end(*occurrence)))
+            .collect();
+        for (occurrence, lifted) in changes
+            .apply
+            .into_iter()
+            .map(|occurrence| (occurrence, false))
+            .chain(changes.lift.into_iter().map(|occurrence| (occurrence, true)))
+        {
+            let Some(entry) = self.faults.schedule.entry(occurrence.entry).cloned() else {
+                continue;
+            };
+            let mut details = Vec::new();
+            let changed = if lifted {
+                self.ops.active().end(occurrence).is_some()
+            } else {
+                let begins = self.ops.active().begin(ActiveFault {
+                    occurrence,
+                    id: entry.id.clone(),
+                    fault: entry.fault.clone(),
+                    from_step: match point.due {
+                        Due::Step(step) if !point.by_clock => step,
+                        _ => 0,
+                    },
+                    by_clock: point.by_clock,
+                });
+                if !begins {
+                    details.push(format!(
+                        "not put into effect: {MAX_ACTIVE} faults, the maximum, are in effect"
+                    ));
+                }
+                begins
+            };
+            let nodes = if changed {
+                nodes_of(&entry.fault, &self.ops.spec)
+            } else {
+                Vec::new()
+            };
+            if !lifted && stops_running_nodes(&entry.fault) {
+                let dead: Vec<&str> = nodes
+                    .iter()
+                    .filter(|node| self.ops.placement.address(node).is_none())
+                    .map(String::as_str)
+                    .collect();
+                if !dead.is_empty() {
+                    details.push(format!("not running: {}", dead.join(", ")));
+                }
+            }
+            concerned.extend(nodes);
+            if changed || !lifted {
+                done.push((occurrence, entry, lifted, details));
+            }
+        }
+        let mut problems: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for node in &concerned {
+            let found = self.reconcile(node).await?;
+            if !found.is_empty() {
+                problems.insert(node.clone(), found);
+            }
+        }
+        let mut all = Vec::new();
+        let block = self.block_at(point).await;
+        for (occurrence, entry, lifted, mut details) in done {
+            for node in nodes_of(&entry.fault, &self.ops.spec) {
+                details.extend(problems.get(&node).into_iter().flatten().cloned());
+            }
+            if !lifted {
+                self.retire_killed(&entry.fault).await?;
+            }
+            let detail = details.join("; ");
+            let planned = match lifted {
+                false if entry.manual => String::new(),
+                false => planned_start(&entry.fault, occurrence.number),
+                true => String::new(),
+            };
+            let end = planned_ends.get(&occurrence).copied().flatten();
+            tracing::info!(fault = entry.id, lifted, at = %point.due, detail, "a fault changed");
+            let change = FaultChange {
+                id: entry.id.clone(),
+                occurrence: occurrence.number,
+                kind: entry.fault.kind().to_owned(),
+                who: entry.fault.who(),
+                lifted,
+                planned,
+                planned_end: end.map(|end| end.to_string()),
+                at: unix_time(),
+                step: self.step_at(point),
+                block,
+                manual: entry.manual,
+                detail: detail.clone(),
+                fault: if lifted {
+                    String::new()
+                } else {
+                    let mut fault = entry.fault.clone();
+                    let when = fault.when_mut();
+                    when.id = Some(entry.id.clone());
+                    serde_json::to_string(&fault).context("cannot write a fault as JSON")?
+                },
+            };
+                    self.ops.reports.record(record::Kind::Fault(change)).await?;
+            if !detail.is_empty() {
+                all.push(detail);
+            }
+        }
+        Ok(all.join("; "))
+    }
+
+    /// Returns the first step that a change at `point` can affect. `None` if the queries have ended.
+    fn step_at(&self, point: Point) -> Option<u64> {
+        match point.due {
+            Due::Step(step) => Some(step),
+            Due::Block(_) | Due::Time(_) if self.phase == Phase::Working => Some(self.progress.least_done()),
+            Due::Block(_) | Due::Time(_) => None,
+        }
+    }
+
+    async fn block_at(&self, point: Point) -> u64 {
+        match (point.due, self.ops.spec.first_block()) {
+            (Due::Step(step), Some(first)) => first.saturating_add(step),
+            (Due::Block(block), _) => block,
+            _ => self.ops.current_block().await.unwrap_or_default(),
+        }
+    }
+
+    /// Retires the validators that a fault has killed for good from the barrier, which would wait for them.
+    async fn retire_killed(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        let Fault::Kill(kill) = fault else { return Ok(()) };
+        if fault.lasts().is_some() || kill.when.until.is_some() || !self.has_barrier() {
+            return Ok(());
+        }
+        for node in self.ops.spec.nodes_of(&kill.kill) {
+            if let Some(index) = network_spec::validator_index(&node)
+                && self.working.remove(&index)
+            {
+                if self.working.is_empty() && self.done.is_empty() {
+                    bail!("no validator completed its query: a fault killed {node}, the last one, for good");
+                }
+                self.retire(index, "a fault killed it for good");
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a node into the state that follows from the faults in effect. Returns what did not succeed.
+    pub(super) async fn reconcile(&mut self, node: &str) -> anyhow::Result<Vec<String>> {
+        let wanted = self.ops.active().state_of(node, &self.ops.spec);
+        let mut applied = self.faults.applied.get(node).cloned().unwrap_or_default();
+        let is_running = self.ops.placement.address(node).is_some();
+        let mut problems = Vec::new();
+        if wanted.is_dead {
+            if !applied.is_dead {
+                self.kill(node, is_running).await?;
+            }
+            applied = NodeState {
+                is_dead: true,
+                ..NodeState::default()
+            };
+        } else if applied.is_dead {
+            self.restart(node);
+            applied = NodeState::default();
+        } else if is_running {
+            if wanted.crash_loop.is_some() && applied.crash_loop.is_none() {
+                self.kill(node, is_running).await?;
+                self.restart(node);
+                applied = NodeState {
+                    crash_loop: wanted.crash_loop,
+                    ..NodeState::default()
+                };
+            } else {
+                applied.crash_loop = wanted.crash_loop;
+                self.adjust(node, &wanted, &mut applied, &mut problems).await;
+            }
+        }
+        self.faults.applied.insert(node.to_owned(), applied);
+        Ok(problems)
+    }
+
+    /// Changes pause, limits and fault state of a running node.
+    async fn adjust(
+        &self,
+        node: &str,
+        wanted: &NodeState,
+        applied: &mut NodeState,
+        problems: &mut Vec<String>,
+    ) {
+        let placement = &self.ops.placement;
+        if applied.is_paused && !wanted.is_paused {
+            match placement.resume(node).await {
+                Ok(()) => applied.is_paused = false,
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        /*LIMITS*/
+        let is_current = wanted.clock_skew == applied.clock_skew
+            && wanted.rules == applied.rules
+            && wanted.injections == applied.injections
+            && wanted.validator == applied.validator;
+        if !is_current && !applied.is_paused {
+            match self.ops.send_faults(node, wanted).await {
+                Ok(()) => {
+                    applied.clock_skew = wanted.clock_skew;
+                    applied.rules.clone_from(&wanted.rules);
+                    applied.injections.clone_from(&wanted.injections);
+                    applied.validator.clone_from(&wanted.validator);
+                }
+                Err(error) => problems.push(format!("{error:#}")),
+            }
+        }
+        if wanted.is_paused && !applied.is_paused {
+            match placement.pause(node).await {
+                Ok(()) => applied.is_paused = true,
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Kills the process of a node, running or starting, and stops watching it.
+    async fn kill(&mut self, node: &str, is_running: bool) -> anyhow::Result<()> {
+        self.watches.remove(node);
+        self.progress.forget(node);
+        self.ended.insert(node.to_owned(), self.ops.incarnation(node));
+        if node == SUBTENSOR {
+            self.ops.outage.begins();
+        }
+        // There is no process to kill if the node has ended on its own.
+        match self.ops.placement.kill(node).await {
+            Ok(_) | Err(mirror_cluster::PlacementError::Unknown { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if is_running {
+            let detail = "by a fault".to_owned();
+            self.ops
+                .incident(node, IncidentKind::Killed, detail, String::new())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a node that a fault had stopped. If the barrier holds, it is released after the node is ready.
+    fn restart(&mut self, node: &str) {
+        if let Some(held) = &mut self.faults.held {
+            held.starting.insert(node.to_owned());
+        }
+        self.start(node.to_owned(), StartCause::Fault, Duration::ZERO);
+    }
+
+    /// Brings a node that has just become ready into the state that follows from the faults in effect. `launched` is
+    /// the state with which it was started.
+    pub(super) async fn restore_faults(&mut self, node: &str, launched: NodeState) -> anyhow::Result<()> {
+        let crash_loop = self.ops.active().state_of(node, &self.ops.spec).crash_loop;
+        let started = NodeState {
+            clock_skew: launched.clock_skew,
+            rules: launched.rules,
+            injections: launched.injections,
+            validator: launched.validator,
+            crash_loop,
+            ..NodeState::default()
+        };
+        self.faults.applied.insert(node.to_owned(), started);
+        for problem in self.reconcile(node).await? {
+            tracing::warn!(node, problem, "a fault is not in effect on a restarted node");
+        }
+        if let Some(up) = crash_loop {
+            let (node, incarnation) = (node.to_owned(), self.ops.incarnation(node));
+            self.spawn_task(async move {
+                tokio::time::sleep(up).await;
+                Event::CrashAgain(node, incarnation)
+            });
+        }
+        Ok(())
+    }
+
+    /// Kills a node in a crash loop again and restarts it, unless it was restarted in the meantime or the loop is over.
+    pub(super) async fn crash_again(&mut self, node: &str, incarnation: u32) -> anyhow::Result<()> {
+        let state = self.ops.active().state_of(node, &self.ops.spec);
+        if state.crash_loop.is_some() && !state.is_dead && self.ops.incarnation(node) == incarnation {
+            self.kill(node, true).await?;
+            self.restart(node);
+        }
+        Ok(())
+    }
+
+    /// Handles the request of a person: at the next hold of the barrier, or at once if no barrier is at work.
+    pub(super) async fn on_manual(&mut self, request: ManualRequest) -> anyhow::Result<()> {
+        // The person may have gone away before the reply.
+        let request = match request {
+            ManualRequest::List(reply) => {
+                let _ = reply.send(self.list_faults());
+                return Ok(());
+            }
+            ManualRequest::Nodes(reply) => {
+                let _ = reply.send(self.list_nodes());
+                return Ok(());
+            }
+            request => request,
+        };
+        if let ManualRequest::Add(fault, _) = &request
+            && let Some(Moment::Step(step)) = fault.when().at
+        {
+            return self.add_planned(request, step).await;
+        }
+        if self.phase == Phase::Working && self.has_barrier() && !self.working.is_empty() {
+            self.faults.waiting.push(request);
+            if self.faults.held.is_none() {
+                let ops = self.ops.clone();
+                self.spawn_task(async move { Event::Held(ops.hold(None).await) });
+            }
+            return Ok(());
+        }
+        let point = Point {
+            due: Due::Time(self.faults.elapsed()),
+            by_clock: true,
+        };
+        self.carry_out(request, point).await?;
+        self.plan_faults();
+        Ok(())
+    }
+
+    /// Carries out the requests that wait for a hold which no longer comes, because the queries have ended.
+    pub(super) async fn carry_out_waiting(&mut self) -> anyhow::Result<()> {
+        let point = Point {
+            due: Due::Time(self.faults.elapsed()),
+            by_clock: true,
+        };
+        for request in std::mem::take(&mut self.faults.waiting) {
+            self.carry_out(request, point).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a fault that begins at a later step.
+    async fn add_planned(&mut self, request: ManualRequest, step: u64) -> anyhow::Result<()> {
+        let ManualRequest::Add(fault, reply) = request else {
+            return Ok(());
+        };
+        let reached = self.progress.least_done();
+        let answer = if !self.has_barrier() || self.phase != Phase::Working {
+            Err("no step follows: the queries do not run in steps now".to_owned())
+        } else if step <= reached.saturating_add(1) {
+            Err(format!(
+                "step {step} has begun or is about to: write a later step, or leave `at` out to begin with the next step"
+            ))
+        } else {
+            let entry = self.faults.schedule.add(*fault, true, Due::Step(step));
+            self.plan_faults();
+            Ok(AddFaultReply {
+                id: self.id_of(entry),
+                state: format!("planned for step {step}"),
+                detail: String::new(),
+            })
+        };
+        // The person may have gone away.
+        let _ = reply.send(answer);
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, request: ManualRequest, point: Point) -> anyhow::Result<()> {
+        match request {
+            ManualRequest::Add(fault, reply) => {
+                let answer = self.add_now(*fault, point).await?;
+                let _ = reply.send(answer);
+            }
+            ManualRequest::Clear(id, reply) => {
+                let answer = self.clear(id.as_deref(), point).await?;
+                let _ = reply.send(answer);
+            }
+            // These are answered when they arrive.
+            ManualRequest::List(_) | ManualRequest::Nodes(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn add_now(&mut self, fault: Fault, point: Point) -> anyhow::Result<Result<AddFaultReply, String>> {
+        if self.faults.schedule.entries().count() >= MAX_ENTRIES {
+            return Ok(Err(format!("there are {MAX_ENTRIES} faults already, the maximum")));
+        }
+        if self.ops.active().iter().count() >= MAX_ACTIVE {
+            return Ok(Err(format!("{MAX_ACTIVE} faults are in effect already, the maximum")));
+        }
+        let later = fault.when().at.map(|at| self.faults.schedule.due(at)).filter(|due| match (due, point.due) {
+            (Due::Time(due), _) => *due > self.faults.elapsed(),
+            (due, now) => *due > now,
+        });
+        if let Some(due) = later {
+            let entry = self.faults.schedule.add(fault, true, due);
+            return Ok(Ok(AddFaultReply {
+                id: self.id_of(entry),
+                state: format!("planned for {due}"),
+                detail: String::new(),
+            }));
+        }
+        // What was done manually is recorded with the step or time at which it began, so that it can be repeated.
+        let mut fault = fault;
+        let lasts_in_steps = fault.lasts().is_some_and(|lasts| lasts.unit() != Unit::Time);
+        let moment = match point.due {
+            Due::Step(step) => Moment::Step(step),
+            Due::Block(block) => Moment::Block(block),
+            Due::Time(_) if lasts_in_steps => {
+                return Ok(Err(
+                    "no step or block follows: the queries do not run now, so write a time such as `for: 5s`".to_owned(),
+                ));
+            }
+            Due::Time(time) => Moment::Time((time.as_secs_f64() * 1e3).round() / 1e3),
+        };
+        fault.when_mut().at = Some(moment);
+        let entry = self.faults.schedule.add(fault, true, point.due);
+        let changes = self.faults.schedule.take(point.due, self.faults.elapsed());
+        let detail = self.change_faults(changes, point).await?;
+        let state = match point.due {
+            Due::Step(step) => format!("in effect from step {step} on"),
+            Due::Block(_) | Due::Time(_) => "in effect".to_owned(),
+        };
+        Ok(Ok(AddFaultReply {
+            id: self.id_of(entry),
+            state,
+            detail,
+        }))
+    }
+
+    async fn clear(
+        &mut self,
+        id: Option<&str>,
+        point: Point,
+    ) -> anyhow::Result<Result<ClearFaultsReply, String>> {
+        let wanted: Vec<(usize, String)> = self
+            .faults
+            .schedule
+            .entries()
+            .filter(|(_, entry)| id.is_none_or(|id| entry.id == id))
+            .map(|(position, entry)| (position, entry.id.clone()))
+            .collect();
+        if let (Some(id), true) = (id, wanted.is_empty()) {
+            return Ok(Err(format!(
+                "no fault has the id `{id}`: `mirror fault list` shows the ids"
+            )));
+        }
+        let mut cleared = Vec::new();
+        let mut changes = Changes::default();
+        for (position, id) in wanted {
+            let was_planned = self.faults.schedule.planned_start(position).is_some();
+            self.faults.schedule.forget(position);
+            let active: Vec<Occurrence> = self
+                .ops
+                .active()
+                .iter()
+                .map(|fault| fault.occurrence)
+                .filter(|occurrence| occurrence.entry == position)
+                .collect();
+            if was_planned || !active.is_empty() {
+                cleared.push(id);
+            }
+            changes.lift.extend(active);
+        }
+        self.change_faults(changes, point).await?;
+        Ok(Ok(ClearFaultsReply { cleared }))
+    }
+
+    fn id_of(&self, entry: usize) -> String {
+        let entry = self.faults.schedule.entry(entry);
+        entry.map(|entry| entry.id.clone()).unwrap_or_default()
+    }
+
+    fn list_faults(&self) -> Vec<ListedFault> {
+        let active: BTreeMap<usize, Occurrence> = self
+            .ops
+            .active()
+            .iter()
+            .map(|fault| (fault.occurrence.entry, fault.occurrence))
+            .collect();
+        let listed = |(position, entry): (usize, &Entry)| {
+            let current = active.get(&position);
+            let planned = self.faults.schedule.planned_start(position);
+            let (state, begins) = match (current, planned) {
+                (Some(occurrence), _) => ("in effect", planned_start(&entry.fault, occurrence.number)),
+                (None, Some(due)) => ("planned", due.to_string()),
+                (None, None) => ("over", planned_start(&entry.fault, 0)),
+            };
+            let ends = current.and_then(|occurrence| self.faults.schedule.planned_end(*occurrence));
+            ListedFault {
+                id: entry.id.clone(),
+                kind: entry.fault.kind().to_owned(),
+                who: entry.fault.who(),
+                state: state.to_owned(),
+                begins,
+                ends: ends.map(|due| due.to_string()).unwrap_or_default(),
+                manual: entry.manual,
+            }
+        };
+        self.faults.schedule.entries().map(listed).collect()
+    }
+
+    /// Returns the names of the faults in effect on a node.
+    pub(super) fn faults_on(&self, node: &str) -> Vec<String> {
+        let active = self.ops.active();
+        let on_node = active
+            .iter()
+            .filter(|fault| nodes_of(&fault.fault, &self.ops.spec).iter().any(|name| name == node));
+        on_node.map(|fault| fault.id.clone()).collect()
+    }
+}
+
+/// Returns the time in the file at which an occurrence begins.
+fn planned_start(fault: &Fault, number: u64) -> String {
+    let when = fault.when();
+    let start = when.start();
+    let repeated = when.every.and_then(|every| start.after(number, every));
+    repeated.unwrap_or(start).to_string()
+}
+
+/// Returns whether a fault has no effect on a node that is not running.
+fn stops_running_nodes(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Kill(_)
+            | Fault::CrashLoop(_)
+            | Fault::Pause(_)
+            | Fault::Limit(_)
+            | Fault::DiskFull(_)
+            | Fault::Clock(_)
+            | Fault::Leave(_)
+    )
+}

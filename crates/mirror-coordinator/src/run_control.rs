@@ -1,0 +1,181 @@
+//! The service through which a person controls a running network, and the file that says where it is.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mirror_proto::mirror::v1::run_control_server::{RunControl, RunControlServer};
+use mirror_proto::mirror::v1::{
+    AddFaultReply, AddFaultRequest, ClearFaultsReply, ClearFaultsRequest, FaultList, ListFaultsRequest,
+    ListNodesRequest, NodeList, ShutdownReply, ShutdownRequest,
+};
+use mirror_proto::protocol::CONTROL_TOKEN_KEY;
+use mirror_runs::Layout;
+use mirror_spec::Fault;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::orchestrator::ManualRequest;
+
+/// Maximum size of a request in bytes.
+const REQUEST_LIMIT: usize = 1 << 20;
+
+/// Maximum number of requests that wait for the orchestrator.
+pub(crate) const WAITING: usize = 64;
+
+/// Reads an entry of `faults` for the network of the run. Returns the problems in words.
+pub type ReadFault = Arc<dyn Fn(&str) -> Result<Fault, String> + Send + Sync>;
+
+/// The contents of the file through which a person finds a running network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlFile {
+    /// Address of the service.
+    pub address: SocketAddr,
+    /// Secret that every request carries.
+    pub token: String,
+}
+
+/// The file of a run, which is removed when it is dropped.
+pub(crate) struct Published(PathBuf);
+
+impl ControlFile {
+    /// Writes the file, which only the owner can read.
+    pub(crate) fn publish(&self, layout: &Layout) -> io::Result<Published> {
+        let path = layout.control();
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        Ok(Published(path))
+    }
+
+    /// Reads the file of a run. `None` if the run has none, because it has ended.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, for example because it belongs to another user, or is invalid.
+    pub fn read(layout: &Layout) -> io::Result<Option<Self>> {
+        match std::fs::read(layout.control()) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the control file of the run");
+        }
+    }
+}
+
+/// Creates a secret of 256 random bits, in hexadecimal.
+pub(crate) fn new_token() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    let mut filled = 0;
+    while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(hex::encode(bytes))
+}
+
+/// The service.
+pub(crate) struct Service {
+    token: Arc<str>,
+    requests: mpsc::Sender<ManualRequest>,
+    read_fault: ReadFault,
+    stop: CancellationToken,
+}
+
+impl Service {
+    pub(crate) fn server(
+        token: Arc<str>,
+        requests: mpsc::Sender<ManualRequest>,
+        read_fault: ReadFault,
+        stop: CancellationToken,
+    ) -> RunControlServer<Self> {
+        RunControlServer::new(Self {
+            token,
+            requests,
+            read_fault,
+            stop,
+        })
+        .max_decoding_message_size(REQUEST_LIMIT)
+    }
+
+    /// Checks the token of a request in a time that depends only on its length.
+    #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
+    fn admit<T>(&self, request: Request<T>) -> Result<T, Status> {
+        let given = request.metadata().get(CONTROL_TOKEN_KEY);
+        let is_equal = given.is_some_and(|given| self.token.as_bytes().ct_eq(given.as_bytes()).into());
+        if is_equal {
+            Ok(request.into_inner())
+        } else {
+            Err(Status::permission_denied(format!(
+                "the metadata entry `{CONTROL_TOKEN_KEY}` is not the token of this run"
+            )))
+        }
+    }
+
+    /// Passes a request to the orchestrator and waits for the answer.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> ManualRequest) -> Result<T, Status> {
+        let ended = || Status::unavailable("the run is ending");
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())
+    }
+}
+
+#[async_trait]
+impl RunControl for Service {
+    async fn add_fault(&self, request: Request<AddFaultRequest>) -> Result<Response<AddFaultReply>, Status> {
+        let AddFaultRequest { fault } = self.admit(request)?;
+        let read = self.read_fault.clone();
+        let fault = tokio::task::spawn_blocking(move || read(&fault))
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?
+            .map_err(Status::invalid_argument)?;
+        let reply = self.ask(|reply| ManualRequest::Add(Box::new(fault), reply)).await?;
+        Ok(Response::new(reply.map_err(Status::failed_precondition)?))
+    }
+
+    async fn list_faults(&self, request: Request<ListFaultsRequest>) -> Result<Response<FaultList>, Status> {
+        self.admit(request)?;
+        let faults = self.ask(ManualRequest::List).await?;
+        Ok(Response::new(FaultList { faults }))
+    }
+
+    async fn clear_faults(
+        &self,
+        request: Request<ClearFaultsRequest>,
+    ) -> Result<Response<ClearFaultsReply>, Status> {
+        let ClearFaultsRequest { id } = self.admit(request)?;
+        let reply = self.ask(|reply| ManualRequest::Clear(id, reply)).await?;
+        Ok(Response::new(reply.map_err(Status::not_found)?))
+    }
+
+    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<NodeList>, Status> {
+        self.admit(request)?;
+        Ok(Response::new(self.ask(ManualRequest::Nodes).await?))
+    }
+
+    async fn shutdown(&self, request: Request<ShutdownRequest>) -> Result<Response<ShutdownReply>, Status> {
+        self.admit(request)?;
+        self.stop.cancel();
+        Ok(Response::new(ShutdownReply {}))
+    }
+}
