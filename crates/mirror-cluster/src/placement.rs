@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mirror_spec::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
@@ -41,6 +41,10 @@ pub trait Placement: Send + Sync {
 
     /// Returns the listen address of a running node. `None` if the node has not reported it yet.
     fn address(&self, node: &str) -> Option<SocketAddr>;
+
+    /// Returns the address from which the connections of a node come, the same in all its incarnations. `None` if the
+    /// node was never started. Foreign programs may share one address.
+    fn source(&self, node: &str) -> Option<IpAddr>;
 
     /// Requests the shutdown of a node, waits for `grace`, and then kills it. Returns its exit status. It is not an
     /// error if the node has already ended. A paused node is stopped too.

@@ -67,6 +67,7 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
         launch.parent
     );
     mirror_telemetry::init(&launch.log)?;
+    mirror_net::channel::connect_from(launch.source);
     Ok(launch)
 }
 

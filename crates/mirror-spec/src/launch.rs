@@ -5,7 +5,7 @@
 //! serves as the lifeline of the node: its end means that the coordinator has exited.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Launch<R> {
     pub parent: u32,
     /// Listen address. Port 0 lets the kernel choose a port.
     pub listen: SocketAddr,
+    /// Address from which the node connects to destinations on loopback.
+    pub source: IpAddr,
     /// Log filter in the syntax of tracing, such as `info`.
     pub log: String,
     /// Random seed of the experiment.
