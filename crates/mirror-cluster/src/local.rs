@@ -58,6 +58,8 @@ pub struct Binaries {
     pub miner: PathBuf,
     /// The program of the validators.
     pub validator: PathBuf,
+    /// The program of the proxy.
+    pub proxy: PathBuf,
 }
 
 /// Nodes as processes of this machine. Dropping it kills all running nodes.
@@ -85,6 +87,7 @@ impl Binaries {
             subtensor: folder.join("mirror-subtensor"),
             miner: folder.join("mirror-miner"),
             validator: folder.join("mirror-validator"),
+            proxy: folder.join("mirror-proxy"),
         }
     }
 
@@ -103,6 +106,7 @@ impl Binaries {
             Role::Subtensor(_) => &self.subtensor,
             Role::Miner(_) => &self.miner,
             Role::Validator(_) => &self.validator,
+            Role::Proxy(_) => &self.proxy,
         }
     }
 }
@@ -177,8 +181,8 @@ impl LocalProcesses {
         }
     }
 
-    /// Returns the IP address of a node, which is the same in all its incarnations. A node that is started for the first
-    /// time receives the next free one, or 127.0.0.1 if it is a foreign program.
+    /// Returns the IP address of a node, which is the same in all its incarnations. A node that is started for the
+    /// first time receives the next free one, or 127.0.0.1 if it is a foreign program.
     fn source_of(&self, node: &str, program: &Program) -> io::Result<Ipv4Addr> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = sources.get(node) {

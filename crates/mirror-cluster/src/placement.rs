@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mirror_spec::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
+use mirror_spec::launch::{MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -126,6 +126,8 @@ pub enum Role {
     Miner(MinerLaunch),
     /// A validator.
     Validator(Box<ValidatorLaunch>),
+    /// A proxy between other nodes.
+    Proxy(ProxyLaunch),
 }
 
 /// The command of a foreign program.

@@ -42,7 +42,11 @@ pub fn lazy(address: SocketAddr) -> Channel {
 
 /// Connects to `address` from `source` if both are loopback addresses of one family, and otherwise from the address
 /// that the kernel chooses.
-async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+///
+/// # Errors
+///
+/// Returns an error if the connection cannot be made, or if `source` is not an address of this machine.
+pub async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let source = source.filter(|source| {
         address.ip().is_loopback() && source.is_loopback() && source.is_ipv4() == address.is_ipv4()
     });

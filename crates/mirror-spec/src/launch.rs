@@ -211,6 +211,10 @@ pub struct LinkLaunch {
     pub latency: Latency,
 }
 
+/// Launch config of a proxy. It starts without targets and rules, which it receives over its service.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct ProxyLaunch {}
+
 /// The line of JSON that a node prints to its standard output once it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listening {
