@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "mirror/v1/coordinator.proto",
             "mirror/v1/neuron.proto",
             "mirror/v1/run_control.proto",
+            "mirror/v1/proxy.proto",
             "mirror/v1/subtensor.proto",
         ],
         [root],

@@ -14,7 +14,13 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 /// The programs of an experiment.
-const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+const PROGRAMS: [&str; 5] = [
+    "mirror",
+    "mirror-subtensor",
+    "mirror-miner",
+    "mirror-validator",
+    "mirror-proxy",
+];
 
 /// Environment variables that would let the settings of this machine influence a test.
 const OUTSIDE: [&str; 7] = [

@@ -232,7 +232,7 @@ pub(crate) fn with_fake_miner(script: &str) -> TempDir {
     let real = TestEnv::new().programs().to_owned();
     // A program searches for the others in its own folder, and a link would lead it back to the original one.
     fs::copy(real.join("mirror"), folder.path().join("mirror")).expect("a copy");
-    for program in ["mirror-subtensor", "mirror-validator"] {
+    for program in ["mirror-subtensor", "mirror-validator", "mirror-proxy"] {
         symlink(real.join(program), folder.path().join(program)).expect("a link");
     }
     let miner = folder.path().join("mirror-miner");

@@ -40,7 +40,13 @@ usage: cargo xtask COMMAND
   bench [NAME]      build the programs and run every benchmark, or the one called NAME";
 
 /// The packages whose binaries make up an experiment: the coordinator and the three nodes.
-const PROGRAMS: [&str; 4] = ["mirror", "mirror-subtensor", "mirror-miner", "mirror-validator"];
+const PROGRAMS: [&str; 5] = [
+    "mirror",
+    "mirror-subtensor",
+    "mirror-miner",
+    "mirror-validator",
+    "mirror-proxy",
+];
 
 /// The package whose tests start the binaries of other packages.
 const STARTS_PROGRAMS: &str = "mirror-tests";

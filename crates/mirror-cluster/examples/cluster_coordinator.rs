@@ -22,7 +22,8 @@ async fn main() -> anyhow::Result<()> {
         mirror: programs.with_file_name("cluster_shim"),
         subtensor: node.clone(),
         miner: node.clone(),
-        validator: node,
+        validator: node.clone(),
+        proxy: node,
     };
     let (placement, _exits) = LocalProcesses::new(binaries, logs)?;
     for name in ["serve-0", "deaf-0"] {

@@ -19,7 +19,8 @@ async fn main() -> anyhow::Result<()> {
         mirror: node.clone(),
         subtensor: node.clone(),
         miner: node.clone(),
-        validator: node,
+        validator: node.clone(),
+        proxy: node,
     };
     let logs = tempfile::tempdir()?;
     let (placement, _exits) = LocalProcesses::new(binaries, logs.path().to_owned())?;

@@ -4,6 +4,10 @@
 //! coordinator holds (the lifeline), the kernel kills it when the thread that started it ends, and it checks that its
 //! parent is the process named in its launch config. A foreign program does none of this, so it runs under the
 //! [`shim`](crate::shim).
+//!
+//! Each node of this project has its own loopback address, 127.1.0.1 for the first one. It listens there and connects
+//! from there, so that the address of a connection identifies the node. Foreign programs receive only a port, so they
+//! are at 127.0.0.1, like the coordinator.
 
 mod log;
 mod monitor;
@@ -11,7 +15,7 @@ mod spawner;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,6 +58,8 @@ pub struct Binaries {
     pub miner: PathBuf,
     /// The program of the validators.
     pub validator: PathBuf,
+    /// The program of the proxy.
+    pub proxy: PathBuf,
 }
 
 /// Nodes as processes of this machine. Dropping it kills all running nodes.
@@ -67,6 +73,8 @@ pub struct LocalProcesses {
     spawning: tokio::sync::Mutex<()>,
     /// Sockets that reserve the fixed addresses of nodes, also while the node is dead.
     reserved: Mutex<HashMap<String, TcpSocket>>,
+    /// The IP address of every node that was ever started.
+    sources: Mutex<HashMap<String, Ipv4Addr>>,
     /// The last incarnation of every node that was ever started.
     nodes: Mutex<HashMap<String, Node>>,
 }
@@ -79,6 +87,7 @@ impl Binaries {
             subtensor: folder.join("mirror-subtensor"),
             miner: folder.join("mirror-miner"),
             validator: folder.join("mirror-validator"),
+            proxy: folder.join("mirror-proxy"),
         }
     }
 
@@ -97,6 +106,7 @@ impl Binaries {
             Role::Subtensor(_) => &self.subtensor,
             Role::Miner(_) => &self.miner,
             Role::Validator(_) => &self.validator,
+            Role::Proxy(_) => &self.proxy,
         }
     }
 }
@@ -130,6 +140,7 @@ impl LocalProcesses {
             exits,
             spawning: tokio::sync::Mutex::default(),
             reserved: Mutex::default(),
+            sources: Mutex::default(),
             nodes: Mutex::default(),
         };
         Ok((placement, exited))
@@ -170,17 +181,32 @@ impl LocalProcesses {
         }
     }
 
-    /// Returns the address that a node is to listen on. The chain has the same address in all its incarnations. For
-    /// other nodes, the port is 0.
-    fn listen_address(&self, node: &str, role: &Role) -> io::Result<SocketAddr> {
+    /// Returns the IP address of a node, which is the same in all its incarnations. A node that is started for the
+    /// first time receives the next free one, or 127.0.0.1 if it is a foreign program.
+    fn source_of(&self, node: &str, program: &Program) -> io::Result<Ipv4Addr> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = sources.get(node) {
+            return Ok(*source);
+        }
+        let source = match program {
+            Program::Ours { .. } => loopback_address(sources.len() + 1)?,
+            Program::Foreign(_) => Ipv4Addr::LOCALHOST,
+        };
+        sources.insert(node.to_owned(), source);
+        Ok(source)
+    }
+
+    /// Returns the address that a node with the IP address `source` is to listen on. The chain has the same port in all
+    /// its incarnations. For other nodes, the port is 0.
+    fn listen_address(&self, node: &str, role: &Role, source: Ipv4Addr) -> io::Result<SocketAddr> {
         if !matches!(role, Role::Subtensor(_)) {
-            return Ok((Ipv4Addr::LOCALHOST, 0).into());
+            return Ok((source, 0).into());
         }
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(socket) = reserved.get(node) {
             return socket.local_addr();
         }
-        let socket = reserve()?;
+        let socket = reserve(source)?;
         let address = socket.local_addr()?;
         reserved.insert(node.to_owned(), socket);
         Ok(address)
@@ -188,6 +214,7 @@ impl LocalProcesses {
 
     /// Returns the command of a node, and its tie to this process.
     fn command(&self, spec: &NodeSpec, incarnation: u32) -> io::Result<(Command, Tie)> {
+        let source = self.source_of(&spec.name, &spec.program)?;
         match &spec.program {
             Program::Ours {
                 log,
@@ -200,7 +227,8 @@ impl LocalProcesses {
                     node: spec.name.clone(),
                     incarnation,
                     parent: std::process::id(),
-                    listen: self.listen_address(&spec.name, role)?,
+                    listen: self.listen_address(&spec.name, role, source)?,
+                    source: source.into(),
                     log: log.clone(),
                     seed: *seed,
                     token: token.clone(),
@@ -212,7 +240,7 @@ impl LocalProcesses {
                 Ok((Command::new(self.binaries.of(role)), Tie::Own { launch: line }))
             }
             Program::Foreign(foreign) => {
-                let address = free_address()?;
+                let address = free_address(source)?;
                 let mut command = Command::new(&self.binaries.mirror);
                 command
                     .args(["shim", "--"])
@@ -345,6 +373,11 @@ impl Placement for LocalProcesses {
         self.nodes().get(node)?.control()
     }
 
+    fn source(&self, node: &str) -> Option<IpAddr> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.get(node).copied().map(IpAddr::V4)
+    }
+
     async fn stop(&self, node: &str, grace: Duration) -> Result<Status, PlacementError> {
         let mut state = self.with(node, Node::state)?;
         self.request(node, Request::Terminate).await?;
@@ -432,19 +465,31 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
+/// Returns the loopback address of the node that is started as number `ordinal`, from 1: 127.1.0.1 for the first.
+fn loopback_address(ordinal: usize) -> io::Result<Ipv4Addr> {
+    let ordinal = u16::try_from(ordinal).map_err(|_| {
+        io::Error::other(format!(
+            "a network on this machine has at most {} nodes, one for each loopback address",
+            u16::MAX
+        ))
+    })?;
+    let [high, low] = ordinal.to_be_bytes();
+    Ok(Ipv4Addr::new(127, 1, high, low))
+}
+
 /// Returns a bound socket that never listens. It reserves its address. The node can still listen there, because both
 /// sockets allow the reuse of the address and only one of them listens.
-fn reserve() -> io::Result<TcpSocket> {
+fn reserve(source: Ipv4Addr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.bind((source, 0).into())?;
     Ok(socket)
 }
 
 /// Returns an address that is currently free. A foreign program cannot receive a listener or report its address, so
 /// another process may take the port before the program starts. The program then exits with an error.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+fn free_address(source: Ipv4Addr) -> io::Result<SocketAddr> {
+    TcpListener::bind((source, 0))?.local_addr()
 }
 
 fn with_port(foreign: &ForeignProgram, port: u16) -> impl Iterator<Item = String> {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mirror_spec::launch::{MinerLaunch, SubtensorLaunch, ValidatorLaunch};
+use mirror_spec::launch::{MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -45,6 +45,10 @@ pub trait Placement: Send + Sync {
     /// Returns the address at which a running node accepts changes of its fault state (`NodeControl`). `None` if the
     /// node has not reported it yet, or is a foreign program.
     fn control(&self, node: &str) -> Option<SocketAddr>;
+
+    /// Returns the address from which the connections of a node come, the same in all its incarnations. `None` if the
+    /// node was never started. Foreign programs may share one address.
+    fn source(&self, node: &str) -> Option<IpAddr>;
 
     /// Requests the shutdown of a node, waits for `grace`, and then kills it. Returns its exit status. It is not an
     /// error if the node has already ended. A paused node is stopped too.
@@ -130,6 +134,8 @@ pub enum Role {
     Miner(MinerLaunch),
     /// A validator.
     Validator(Box<ValidatorLaunch>),
+    /// A proxy between other nodes.
+    Proxy(ProxyLaunch),
 }
 
 /// The command of a foreign program.

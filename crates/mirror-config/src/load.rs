@@ -6,9 +6,9 @@ use std::path::Path;
 
 use mirror_spec::at::At;
 use mirror_spec::key::HasKeys;
-use mirror_spec::{Experiment, ValueError};
+use mirror_spec::{Experiment, Fault, ValueError};
 
-use crate::problem::{self, Finding, Problems};
+use crate::problem::{self, Finding, Problem, Problems};
 use crate::rules::Walked;
 use crate::tree::{self, Node, Origin};
 use crate::{check, forms, overrides, rules, spelling};
@@ -55,6 +55,44 @@ impl Loaded {
                 .with_help(error.help.clone())
         }));
         problem::place(&self.warnings.file, body(&self.text), overrides, findings)
+    }
+
+    /// Reads one entry of `faults`, written in YAML, for the network of this file. Returns it with the warnings about
+    /// it.
+    ///
+    /// # Errors
+    /// Returns every problem of the entry if one of them is an error.
+    pub fn fault(&self, text: &str) -> Result<(Fault, Vec<Problem>), Vec<Problem>> {
+        let text = text.trim();
+        let list = if text.starts_with("- ") {
+            text.to_owned()
+        } else {
+            format!("- {}", text.replace('\n', "\n  "))
+        };
+        let mut overrides = self.source.overrides.clone();
+        let own = overrides.len();
+        overrides.push(("faults".to_owned(), list));
+        let mut findings = Vec::new();
+        let read = experiment(body(&self.text), &overrides, &mut findings);
+        let about = |finding: &Finding| finding.is_error() || finding.origin().overridden_by() == Some(own);
+        let mut problems: Vec<Problem> = findings
+            .into_iter()
+            .filter(about)
+            .map(Finding::without_place)
+            .collect();
+        let mut faults = read.map(|(experiment, _)| experiment.faults).unwrap_or_default();
+        match (faults.pop(), faults.is_empty()) {
+            (Some(fault), true) => Ok((fault, problems)),
+            (fault, _) => {
+                if fault.is_some() || problems.is_empty() {
+                    let message = "exactly one fault is expected";
+                    let finding = Finding::error(Origin::Default, message)
+                        .with_help("write one entry of `faults`, such as `{kill: uid 5, restart_after: 5s}`");
+                    problems.push(finding.without_place());
+                }
+                Err(problems)
+            }
+        }
     }
 }
 

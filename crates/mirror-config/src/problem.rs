@@ -237,6 +237,16 @@ impl Finding {
         self
     }
 
+    /// Returns the problem without its place, for a text that is not part of a file.
+    pub(crate) fn without_place(self) -> Problem {
+        Problem {
+            severity: self.severity,
+            message: self.message,
+            place: None,
+            help: self.help,
+        }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }

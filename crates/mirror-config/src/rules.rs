@@ -15,9 +15,9 @@ use mirror_spec::at::At;
 use mirror_spec::key::{MAX_UID, Property, Whose};
 use mirror_spec::notation::range_text;
 use mirror_spec::{
-    BehaviourSpec, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs,
-    GatingModel, HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup,
-    NeuronSettings, SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
+    BehaviourSpec, CopycatArgs, DendritePool, DummyDendritePoolArgs, Experiment, ForwardArgs, GatingModel,
+    HonestArgs, HuggingFaceGatingArgs, Mask, MaskedGatingArgs, MetagraphArgs, MinerGroup, NeuronSettings,
+    SampleMethod, SequentialGatingArgs, SubtensorSpec, Uids,
 };
 
 use crate::check::NamedUids;

@@ -12,8 +12,8 @@ mod node_ops;
 mod orchestrator;
 mod progress;
 mod report_service;
-mod run_control;
 pub mod resume;
+mod run_control;
 mod uid_assignment;
 
 pub use data::{LocalInputs, Network, Prepared, find_local, prepare};

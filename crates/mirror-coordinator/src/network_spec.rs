@@ -336,7 +336,11 @@ impl NetworkSpec {
         if self.assignment.miners.contains(&uid) {
             return Some(miner_name(&self.process_of(uid)));
         }
-        let index = self.assignment.validators.iter().position(|validator| *validator == uid)?;
+        let index = self
+            .assignment
+            .validators
+            .iter()
+            .position(|validator| *validator == uid)?;
         Some(validator_name(index as u32))
     }
 

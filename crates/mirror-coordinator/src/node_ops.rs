@@ -303,7 +303,11 @@ impl<P: Placement> NodeOps<P> {
 
     /// Returns the last closed block. `None` if the chain does not answer soon.
     pub(crate) async fn current_block(&self) -> Option<u64> {
-        self.subtensor.with_deadline(CHAIN_CHECK).current_block().await.ok()
+        self.subtensor
+            .with_deadline(CHAIN_CHECK)
+            .current_block()
+            .await
+            .ok()
     }
 
     /// Sends a node the part of its fault state that it puts into effect itself, and waits for the acknowledgement.

@@ -29,8 +29,9 @@ const REQUEST_LIMIT: usize = 1 << 20;
 /// Maximum number of requests that wait for the orchestrator.
 pub(crate) const WAITING: usize = 64;
 
-/// Reads an entry of `faults` for the network of the run. Returns the problems in words.
-pub type ReadFault = Arc<dyn Fn(&str) -> Result<Fault, String> + Send + Sync>;
+/// Reads an entry of `faults` for the network of the run. Returns the fault with warnings about it, or the problems in
+/// words.
+pub type ReadFault = Arc<dyn Fn(&str) -> Result<(Fault, Vec<String>), String> + Send + Sync>;
 
 /// The contents of the file through which a person finds a running network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,12 +146,15 @@ impl RunControl for Service {
     async fn add_fault(&self, request: Request<AddFaultRequest>) -> Result<Response<AddFaultReply>, Status> {
         let AddFaultRequest { fault } = self.admit(request)?;
         let read = self.read_fault.clone();
-        let fault = tokio::task::spawn_blocking(move || read(&fault))
+        let (fault, warnings) = tokio::task::spawn_blocking(move || read(&fault))
             .await
             .map_err(|error| Status::internal(error.to_string()))?
             .map_err(Status::invalid_argument)?;
-        let reply = self.ask(|reply| ManualRequest::Add(Box::new(fault), reply)).await?;
-        Ok(Response::new(reply.map_err(Status::failed_precondition)?))
+        let reply = self
+            .ask(|reply| ManualRequest::Add(Box::new(fault), reply))
+            .await?;
+        let reply = reply.map_err(Status::failed_precondition)?;
+        Ok(Response::new(AddFaultReply { warnings, ..reply }))
     }
 
     async fn list_faults(&self, request: Request<ListFaultsRequest>) -> Result<Response<FaultList>, Status> {

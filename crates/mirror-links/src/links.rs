@@ -122,16 +122,9 @@ impl Links {
     /// # Errors
     /// Returns the status with which the request fails.
     pub async fn pass_to_chain(&self, timeout: Option<Duration>) -> Result<(), Status> {
-        let rules = self.rules();
-        let mut for_chain = rules.all.iter().filter(|rule| rule.to_chain).peekable();
-        if for_chain.peek().is_none() {
+        let Some(plan) = self.plan_request() else {
             return Ok(());
-        }
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut plan = Plan::default();
-        for rule in for_chain {
-            rule.apply(&(&self.seed, number), &mut plan);
-        }
+        };
         if let Some(delay) = plan.delay {
             tokio::time::sleep(delay).await;
         }
@@ -149,6 +142,19 @@ impl Links {
                 Err(Status::unavailable("the connection was refused or broken"))
             }
         }
+    }
+
+    /// Plans a request to the chain. `None` if no rule disturbs such requests.
+    fn plan_request(&self) -> Option<Plan> {
+        let rules = self.rules();
+        let mut for_chain = rules.all.iter().filter(|rule| rule.to_chain).peekable();
+        for_chain.peek()?;
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut plan = Plan::default();
+        for rule in for_chain {
+            rule.apply(&(&self.seed, number), &mut plan);
+        }
+        Some(plan)
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::io;
 use std::iter::successors;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use mirror_proto::codec::BadMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::service_fn;
@@ -20,7 +21,17 @@ use crate::server::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 /// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns a channel to `address` that connects at its first call and reconnects after a break.
+/// Address from which the connections of this process come.
+static SOURCE: OnceLock<IpAddr> = OnceLock::new();
+
+/// Sets the address from which this process connects to destinations on loopback. Only the first call has an effect,
+/// and only on connections that are made afterwards.
+pub fn connect_from(source: IpAddr) {
+    SOURCE.get_or_init(|| source);
+}
+
+/// Returns a channel to `address` that connects at its first call and reconnects after a break. The connections come
+/// from the address of [`connect_from`].
 pub fn lazy(address: SocketAddr) -> Channel {
     over(address, Gathering::new)
 }
@@ -32,6 +43,27 @@ where
 {
     let connect = move |_| async move { io::Result::Ok(TokioIo::new(wrap(connected(address).await?))) };
     endpoint(address).connect_with_connector_lazy(service_fn(connect))
+}
+
+/// Connects to `address` from `source` if both are loopback addresses of one family, and otherwise from the address
+/// that the kernel chooses.
+///
+/// # Errors
+///
+/// Returns an error if the connection cannot be made, or if `source` is not an address of this machine.
+pub async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let source = source.filter(|source| {
+        address.ip().is_loopback() && source.is_loopback() && source.is_ipv4() == address.is_ipv4()
+    });
+    let Some(source) = source else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = match source {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind((source, 0).into())?;
+    socket.connect(address).await
 }
 
 /// Returns a channel whose connections are refused, as if no process listened at `address`.
@@ -51,7 +83,7 @@ pub fn stalled(address: SocketAddr) -> Channel {
 }
 
 async fn connected(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = connect(address, SOURCE.get().copied()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -89,7 +121,7 @@ pub fn endpoint(address: SocketAddr) -> Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use tokio::net::TcpListener;
     use tonic::Request;
@@ -123,6 +155,27 @@ mod tests {
         let address = listener().await.local_addr().expect("it listened");
         let status = check(address, Duration::from_mins(1)).await;
         assert!(is_own(&status) && !has_timed_out(&status), "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_loopback_comes_from_the_source() {
+        let listener = listener().await;
+        let address = listener.local_addr().expect("it listens");
+        let source = IpAddr::from(Ipv4Addr::new(127, 1, 2, 3));
+        for (source, expected) in [
+            (Some(source), source),
+            (None, Ipv4Addr::LOCALHOST.into()),
+            (Some(Ipv6Addr::LOCALHOST.into()), Ipv4Addr::LOCALHOST.into()),
+            (
+                Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+                Ipv4Addr::LOCALHOST.into(),
+            ),
+        ] {
+            let connected = connect(address, source).await.expect("it listens");
+            let (_, peer) = listener.accept().await.expect("a connection was made");
+            assert_eq!(peer.ip(), expected, "{source:?}");
+            assert_eq!(connected.local_addr().ok(), Some(peer));
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! A node whose behaviour its role, a word, selects. The tests of this crate run it.
+//! A node whose behaviour its role selects: a word, or the address of a coordinator to connect to. The tests of this
+//! crate run it.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use mirror_net::channel;
 use mirror_node::Control;
 use mirror_proto::mirror::v1::FaultState;
+use mirror_proto::mirror::v1::coordinator_client::CoordinatorClient;
 use mirror_spec::launch::Launch;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -47,6 +51,11 @@ async fn serve(
         "fail" => bail!("the role is `fail`"),
         "print" => {
             println!("after the announcement");
+            Ok(())
+        }
+        address if address.parse::<SocketAddr>().is_ok() => {
+            let mut coordinator = CoordinatorClient::new(channel::lazy(address.parse()?));
+            coordinator.report(tokio_stream::empty()).await?;
             Ok(())
         }
         other => bail!("no such role: {other}"),

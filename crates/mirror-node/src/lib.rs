@@ -108,6 +108,7 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
     );
     clock::set_skew(launch.clock_skew)?;
     mirror_telemetry::init(&launch.log)?;
+    mirror_net::channel::connect_from(launch.source);
     Ok(launch)
 }
 

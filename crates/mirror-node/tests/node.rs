@@ -100,6 +100,24 @@ fn an_error_names_the_address_that_is_in_use() {
 }
 
 #[test]
+fn connections_come_from_the_source_of_the_launch_config() {
+    let coordinator = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = start();
+    let source = "127.1.2.3".parse().unwrap();
+    let role = coordinator.local_addr().unwrap().to_string();
+    tell(
+        &mut child,
+        &Launch {
+            source,
+            ..launch(&role)
+        },
+    );
+    assert_eq!(coordinator.accept().unwrap().1.ip(), source);
+    drop(child.stdin.take());
+    wait_tied(child);
+}
+
+#[test]
 fn output_after_the_announcement_goes_to_the_log() {
     let mut child = start();
     tell(&mut child, &launch("print"));

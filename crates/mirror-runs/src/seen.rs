@@ -39,7 +39,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Returns the identity of a record. `None` for an incident, which the coordinator records itself and never sends
+    /// Returns the identity of a record. `None` for an incident or a fault, which the coordinator records itself and never sends
     /// again, and for unknown kinds.
     pub(crate) fn of(record: &Record) -> Option<Self> {
         let (source, place) = match record.kind.as_ref()? {
@@ -61,7 +61,7 @@ impl Identity {
             }
             Kind::Transactions(closed) => (Source::Transactions, (closed.block, closed.first)),
             Kind::Epoch(findings) => (Source::Epochs, (findings.epoch, findings.first_uid)),
-            Kind::Incident(_) => return None,
+            Kind::Incident(_) | Kind::Fault(_) => return None,
         };
         Some(Self { source, place })
     }

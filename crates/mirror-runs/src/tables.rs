@@ -18,6 +18,7 @@ mod bonds;
 mod chain;
 mod epochs;
 mod events;
+mod faults;
 pub(crate) mod former_names;
 mod incidents;
 mod losses;
@@ -31,6 +32,7 @@ pub use bonds::BondRow;
 use chain::{address, share};
 pub use epochs::EpochRow;
 pub use events::EventRow;
+pub use faults::{APPLIED, FaultRow, LIFTED};
 pub use former_names::{FORMER_MANUAL, former_name};
 pub use incidents::IncidentRow;
 pub use losses::LossRow;
@@ -41,7 +43,7 @@ pub use transactions::TransactionRow;
 pub use weights::WeightRow;
 
 /// All tables of a run, in the order in which they are shown.
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     Table::of::<EventRow>(),
     Table::of::<ResponseRow>(),
     Table::of::<WeightRow>(),
@@ -51,6 +53,7 @@ pub const TABLES: [Table; 9] = [
     Table::of::<BondRow>(),
     Table::of::<TransactionRow>(),
     Table::of::<IncidentRow>(),
+    Table::of::<FaultRow>(),
 ];
 
 /// Name of the first column of every table: the id of the run to which a row belongs, so that many runs can be read as

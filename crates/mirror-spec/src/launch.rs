@@ -5,7 +5,7 @@
 //! serves as the lifeline of the node: its end means that the coordinator has exited.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Launch<R> {
     pub parent: u32,
     /// Listen address. Port 0 lets the kernel choose a port.
     pub listen: SocketAddr,
+    /// Address from which the node connects to destinations on loopback.
+    pub source: IpAddr,
     /// Log filter in the syntax of tracing, such as `info`.
     pub log: String,
     /// Random seed of the experiment.
@@ -254,6 +256,9 @@ pub struct Injection {
     /// The stack of behaviours, the uppermost first.
     pub behaviours: Vec<BehaviourSpec>,
 }
+/// Launch config of a proxy. It starts without targets and rules, which it receives over its service.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct ProxyLaunch {}
 
 /// The line of JSON that a node prints to its standard output once it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

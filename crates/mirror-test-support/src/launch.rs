@@ -12,6 +12,7 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         incarnation: 0,
         parent: std::process::id(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        source: Ipv4Addr::LOCALHOST.into(),
         log: "warn".to_owned(),
         seed: 1,
         token: String::new(),

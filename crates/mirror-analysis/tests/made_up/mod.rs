@@ -104,6 +104,7 @@ pub(crate) fn failure(uid: u32, outcome: Outcome, latency: f32) -> AxonCall {
         timing_dependent: false,
         drawn_delay: None,
         backward_code: None,
+        faults: Vec::new(),
     }
 }
 

@@ -264,6 +264,30 @@ async fn a_node_is_started_again_under_its_name() {
 }
 
 #[tokio::test]
+async fn each_node_has_its_own_loopback_address_in_all_its_incarnations() {
+    let place = place();
+    let source = |node| place.placement.source(node).map(|source| source.to_string());
+    assert_eq!(source("serve-0"), None);
+    start(&place, "serve-0").await;
+    let port = ["--port", "{port}"];
+    let program = program("cluster_node");
+    let foreign = foreign("foreign-0", program.to_str().unwrap(), &port);
+    place.placement.spawn(&foreign).await.unwrap();
+    place.placement.spawn(&chain("serve-chain")).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(source("serve-0").as_deref(), Some("127.1.0.1"));
+        assert_eq!(source("foreign-0").as_deref(), Some("127.0.0.1"));
+        assert_eq!(source("serve-chain").as_deref(), Some("127.1.0.3"));
+        for node in ["serve-0", "foreign-0", "serve-chain"] {
+            let address = place.placement.ready(node, PATIENCE).await.unwrap();
+            assert_eq!(Some(address.ip()), place.placement.source(node), "{node}");
+        }
+        place.placement.kill("serve-0").await.unwrap();
+        place.placement.spawn(&node("serve-0")).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn names_that_are_paths_are_refused() {
     let place = place();
     for name in ["", "../serve", "serve/0", ".", &"s".repeat(65)] {

@@ -34,7 +34,8 @@ pub(crate) fn binaries() -> Binaries {
         mirror: program("cluster_shim"),
         subtensor: node.clone(),
         miner: node.clone(),
-        validator: node,
+        validator: node.clone(),
+        proxy: node,
     }
 }
 

@@ -66,20 +66,16 @@ impl Active {
 
     /// Removes and returns a fault. `None` if it is not in effect.
     pub(crate) fn end(&mut self, occurrence: Occurrence) -> Option<ActiveFault> {
-        let position = self.faults.iter().position(|fault| fault.occurrence == occurrence)?;
+        let position = self
+            .faults
+            .iter()
+            .position(|fault| fault.occurrence == occurrence)?;
         Some(self.faults.remove(position))
     }
 
     /// Returns the faults in effect, in the order in which they began.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ActiveFault> {
         self.faults.iter()
-    }
-
-    /// Returns the faults in effect, in the order of the file and then of their addition.
-    pub(crate) fn in_order(&self) -> Vec<&ActiveFault> {
-        let mut faults: Vec<&ActiveFault> = self.faults.iter().collect();
-        faults.sort_by_key(|fault| fault.occurrence);
-        faults
     }
 
     /// Returns the state that a node is to have.
@@ -113,11 +109,6 @@ impl NodeState {
                 None => json(serde_json::to_vec(&self.injections)),
             },
         }
-    }
-
-    /// Returns whether the node itself has nothing to put into effect.
-    pub(crate) fn asks_nothing_of_the_node(&self) -> bool {
-        self.clock_skew == 0.0 && self.rules.is_empty() && self.injections.is_empty() && self.validator.is_none()
     }
 }
 

@@ -105,10 +105,7 @@ impl Schedule {
             return wanted;
         }
         let numbered = (2..).map(|number: u32| format!("{wanted}-{number}"));
-        numbered
-            .into_iter()
-            .find(|id| !is_taken(id))
-            .unwrap_or(wanted)
+        numbered.into_iter().find(|id| !is_taken(id)).unwrap_or(wanted)
     }
 
     /// Returns the entry at a position.
@@ -206,13 +203,7 @@ impl Schedule {
                     _ => None,
                 };
                 if let Some(next) = next {
-                    self.plan(
-                        Occurrence {
-                            number,
-                            ..occurrence
-                        },
-                        next,
-                    );
+                    self.plan(Occurrence { number, ..occurrence }, next);
                 }
             }
             if !occurs {
@@ -223,7 +214,9 @@ impl Schedule {
                 (Some(Span::Steps(count) | Span::Blocks(count)), Due::Step(step)) => {
                     Some(Due::Step(step.saturating_add(count)))
                 }
-                (Some(Span::Blocks(count)), Due::Block(block)) => Some(Due::Block(block.saturating_add(count))),
+                (Some(Span::Blocks(count)), Due::Block(block)) => {
+                    Some(Due::Block(block.saturating_add(count)))
+                }
                 (Some(Span::Time(seconds)), _) => Some(Due::Time(elapsed + duration(seconds))),
                 (Some(_), _) => None,
                 (None, _) if when.every.is_none() => when.until.map(|until| self.due(until)),
@@ -239,7 +232,11 @@ impl Schedule {
 
     /// Returns whether an occurrence takes place, by a draw that depends only on the fault's name and the number.
     fn occurs(&self, id: &str, number: u64, probability: f64) -> bool {
-        probability >= 1.0 || self.seed.draw(&format!("fault/{id}"), number).happens(probability)
+        probability >= 1.0
+            || self
+                .seed
+                .draw(&format!("fault/{id}"), number)
+                .happens(probability)
     }
 
     /// Returns the planned end of an occurrence in words. `None` if it has none.
@@ -269,7 +266,12 @@ impl Schedule {
 
     /// Returns the faults that never occurred although an occurrence is still planned.
     pub(crate) fn unreached(&self) -> Vec<String> {
-        let planned: BTreeSet<usize> = self.begins.values().flatten().map(|planned| planned.entry).collect();
+        let planned: BTreeSet<usize> = self
+            .begins
+            .values()
+            .flatten()
+            .map(|planned| planned.entry)
+            .collect();
         let never = planned.into_iter().filter(|entry| !self.occurred.contains(entry));
         never
             .filter_map(|entry| Some(self.entries.get(entry)?.id.clone()))
@@ -295,7 +297,10 @@ fn take_due(planned: &mut BTreeMap<Due, BTreeSet<Occurrence>>, now: Due) -> Vec<
         _ => false,
     };
     let due: Vec<Due> = planned.keys().copied().filter(is_due).collect();
-    due.iter().filter_map(|due| planned.remove(due)).flatten().collect()
+    due.iter()
+        .filter_map(|due| planned.remove(due))
+        .flatten()
+        .collect()
 }
 
 /// Returns a duration of seconds that a checked file contains, at most 30 days.
@@ -333,12 +338,21 @@ mod tests {
     #[test]
     fn a_fault_begins_and_ends_at_its_steps() {
         use serde_json::json;
-        assert_eq!(steps(json!({"at": "step 50", "for": "20 steps"})), (vec![50], vec![70]));
-        assert_eq!(steps(json!({"at": "step 50", "until": "step 60"})), (vec![50], vec![60]));
+        assert_eq!(
+            steps(json!({"at": "step 50", "for": "20 steps"})),
+            (vec![50], vec![70])
+        );
+        assert_eq!(
+            steps(json!({"at": "step 50", "until": "step 60"})),
+            (vec![50], vec![60])
+        );
         assert_eq!(steps(json!({"at": "step 50"})), (vec![50], vec![]));
         assert_eq!(steps(json!({})), (vec![0], vec![]));
         // Block 10 has closed when step 0 begins.
-        assert_eq!(steps(json!({"at": "block 30", "for": "5 blocks"})), (vec![20], vec![25]));
+        assert_eq!(
+            steps(json!({"at": "block 30", "for": "5 blocks"})),
+            (vec![20], vec![25])
+        );
         assert_eq!(
             steps(json!({"at": "step 10", "for": "5 steps", "every": "30 steps"})),
             (vec![10, 40, 70], vec![15, 45, 75])
@@ -347,7 +361,10 @@ mod tests {
             steps(json!({"at": "step 10", "for": "30 steps", "every": "30 steps", "until": "step 70"})),
             (vec![10, 40], vec![40, 70])
         );
-        assert_eq!(steps(json!({"at": "step 10", "probability": 0.0})), (vec![], vec![]));
+        assert_eq!(
+            steps(json!({"at": "step 10", "probability": 0.0})),
+            (vec![], vec![])
+        );
     }
 
     #[test]
@@ -357,20 +374,30 @@ mod tests {
         let now = Duration::from_secs(30);
         assert_eq!(schedule.take(Due::Step(5), now).apply.len(), 1);
         assert_eq!(schedule.next_time(), Some(Duration::from_secs(32)));
-        assert_eq!(schedule.take(Due::Time(Duration::from_secs(32)), now).lift.len(), 1);
+        assert_eq!(
+            schedule.take(Due::Time(Duration::from_secs(32)), now).lift.len(),
+            1
+        );
         assert_eq!((schedule.next_step(), schedule.next_time()), (None, None));
     }
 
     /// The draw of each occurrence depends only on the name of the fault and its number.
     #[test]
     fn another_fault_does_not_change_which_occurrences_take_place() {
-        let chancy = serde_json::json!({"at": "step 0", "for": "1 step", "every": "1 step", "probability": 0.5});
+        let chancy =
+            serde_json::json!({"at": "step 0", "for": "1 step", "every": "1 step", "probability": 0.5});
         let begins = |faults: &[Fault], position: usize| {
             let mut schedule = Schedule::new(7, Some(0), faults);
             let mut begins = Vec::new();
             for step in 0..200 {
                 let changes = schedule.take(Due::Step(step), Duration::ZERO);
-                begins.extend(changes.apply.iter().filter(|one| one.entry == position).map(|_| step));
+                begins.extend(
+                    changes
+                        .apply
+                        .iter()
+                        .filter(|one| one.entry == position)
+                        .map(|_| step),
+                );
             }
             begins
         };

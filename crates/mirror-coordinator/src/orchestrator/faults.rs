@@ -330,7 +330,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                     serde_json::to_string(&fault).context("cannot write a fault as JSON")?
                 },
             };
-                    self.ops.reports.record(record::Kind::Fault(change)).await?;
+            self.ops.reports.record(record::Kind::Fault(change)).await?;
             if !detail.is_empty() {
                 all.push(detail);
             }
@@ -579,7 +579,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             Ok(AddFaultReply {
                 id: self.id_of(entry),
                 state: format!("planned for step {step}"),
-                detail: String::new(),
+                ..AddFaultReply::default()
             })
         };
         // The person may have gone away.
@@ -605,21 +605,30 @@ impl<P: Placement + 'static> Orchestrator<P> {
 
     async fn add_now(&mut self, fault: Fault, point: Point) -> anyhow::Result<Result<AddFaultReply, String>> {
         if self.faults.schedule.entries().count() >= MAX_ENTRIES {
-            return Ok(Err(format!("there are {MAX_ENTRIES} faults already, the maximum")));
+            return Ok(Err(format!(
+                "there are {MAX_ENTRIES} faults already, the maximum"
+            )));
         }
         if self.ops.active().iter().count() >= MAX_ACTIVE {
-            return Ok(Err(format!("{MAX_ACTIVE} faults are in effect already, the maximum")));
+            return Ok(Err(format!(
+                "{MAX_ACTIVE} faults are in effect already, the maximum"
+            )));
         }
-        let later = fault.when().at.map(|at| self.faults.schedule.due(at)).filter(|due| match (due, point.due) {
-            (Due::Time(due), _) => *due > self.faults.elapsed(),
-            (due, now) => *due > now,
-        });
+        let later = fault
+            .when()
+            .at
+            .map(|at| self.faults.schedule.due(at))
+            .filter(|due| match (due, point.due) {
+                (Due::Time(due), _) => *due > self.faults.elapsed(),
+                (due, now) => *due > now,
+            });
         if let Some(due) = later {
             let entry = self.faults.schedule.add(fault, true, due);
             return Ok(Ok(AddFaultReply {
                 id: self.id_of(entry),
                 state: format!("planned for {due}"),
                 detail: String::new(),
+                warnings: Vec::new(),
             }));
         }
         // What was done manually is recorded with the step or time at which it began, so that it can be repeated.
@@ -630,7 +639,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
             Due::Block(block) => Moment::Block(block),
             Due::Time(_) if lasts_in_steps => {
                 return Ok(Err(
-                    "no step or block follows: the queries do not run now, so write a time such as `for: 5s`".to_owned(),
+                    "no step or block follows: the queries do not run now, so write a time such as `for: 5s`"
+                        .to_owned(),
                 ));
             }
             Due::Time(time) => Moment::Time((time.as_secs_f64() * 1e3).round() / 1e3),
@@ -647,6 +657,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             id: self.id_of(entry),
             state,
             detail,
+            warnings: Vec::new(),
         }))
     }
 
@@ -725,9 +736,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Returns the names of the faults in effect on a node.
     pub(super) fn faults_on(&self, node: &str) -> Vec<String> {
         let active = self.ops.active();
-        let on_node = active
-            .iter()
-            .filter(|fault| nodes_of(&fault.fault, &self.ops.spec).iter().any(|name| name == node));
+        let on_node = active.iter().filter(|fault| {
+            nodes_of(&fault.fault, &self.ops.spec)
+                .iter()
+                .any(|name| name == node)
+        });
         on_node.map(|fault| fault.id.clone()).collect()
     }
 }

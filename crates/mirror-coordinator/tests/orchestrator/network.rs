@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -352,6 +352,10 @@ impl Placement for Network {
 
     fn control(&self, _: &str) -> Option<SocketAddr> {
         None
+    }
+
+    fn source(&self, node: &str) -> Option<IpAddr> {
+        self.addresses.get(node).map(SocketAddr::ip)
     }
 
     async fn stop(&self, node: &str, _: Duration) -> Result<NodeStatus, PlacementError> {

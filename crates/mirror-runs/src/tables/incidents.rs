@@ -56,7 +56,10 @@ impl Row for IncidentRow {
                 incarnation: None,
                 last_log: None,
             }),
-            Some(Kind::Event(_) | Kind::Weights(_) | Kind::Transactions(_) | Kind::Epoch(_)) | None => {}
+            Some(
+                Kind::Event(_) | Kind::Weights(_) | Kind::Transactions(_) | Kind::Epoch(_) | Kind::Fault(_),
+            )
+            | None => {}
         }
     }
 

@@ -46,6 +46,10 @@ columns! {
         /// gRPC status of the call that reported the reward to the axon; 0 if the axon accepted it. `None` if no reward
         /// was reported.
         pub backward_code: Option<i32>,
+        /// The effects of faults on the call, each as the name of a fault and of an effect, separated by commas:
+        /// `slow/latency, slow/drop`. Those on the call that reported the reward follow the word `backward`. `None` if no
+        /// fault affected the call.
+        pub faults: Option<String>,
     }
 }
 
@@ -76,6 +80,7 @@ impl Row for ResponseRow {
             timing_dependent: call.timing_dependent,
             drawn_delay: call.drawn_delay,
             backward_code: call.backward_code,
+            faults: (!call.faults.is_empty()).then(|| call.faults.join(", ")),
         }));
     }
 

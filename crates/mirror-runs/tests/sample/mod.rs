@@ -62,6 +62,7 @@ pub(crate) fn forward(validator: &str, step: u64, forward_index: u32) -> Forward
         return_code: 1,
         return_message: "said the axon".to_owned(),
         backward_code: reward.map(|_| 0),
+        faults: Vec::new(),
         ..AxonCall::default()
     };
     ForwardEvent {

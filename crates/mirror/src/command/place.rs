@@ -11,7 +11,12 @@ use super::Misuse;
 /// Returns the programs of the nodes, which must all exist in the folder of this program.
 pub(super) fn binaries() -> anyhow::Result<Binaries> {
     let binaries = Binaries::beside_this_program().context("cannot find the folder of this program")?;
-    for program in [&binaries.subtensor, &binaries.miner, &binaries.validator] {
+    for program in [
+        &binaries.subtensor,
+        &binaries.miner,
+        &binaries.validator,
+        &binaries.proxy,
+    ] {
         ensure!(
             program.exists(),
             "{} does not exist: run `cargo build --release` to build all programs",

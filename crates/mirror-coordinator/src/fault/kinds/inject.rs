@@ -14,11 +14,15 @@ impl FaultKind for InjectFault {
     fn shape(&self, node: &Node<'_>, fault: &ActiveFault, state: &mut NodeState) {
         let uids = node.uids.iter().filter(|uid| self.inject.contains(uid));
         let behaviours = || std::iter::once(&self.behaviour).chain(&self.over);
-        state.injections.extend(uids.map(|uid| Injection {
-            id: fault.id.clone(),
-            uid: *uid,
-            group: self.inject.clone(),
-            behaviours: node.spec.with_honest_bottom(*uid, behaviours().cloned().collect()),
+        state.injections.extend(uids.map(|uid| {
+            Injection {
+                id: fault.id.clone(),
+                uid: *uid,
+                group: self.inject.clone(),
+                behaviours: node
+                    .spec
+                    .with_honest_bottom(*uid, behaviours().cloned().collect()),
+            }
         }));
     }
 }

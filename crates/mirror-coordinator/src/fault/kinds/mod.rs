@@ -52,6 +52,10 @@ impl<'a> Node<'a> {
     /// Returns the uids of the node in these sets.
     pub(crate) fn uids_in(&self, sets: &[NodeSet]) -> Vec<u32> {
         let named = self.spec.uids_of(sets);
-        self.uids.iter().copied().filter(|uid| named.contains(uid)).collect()
+        self.uids
+            .iter()
+            .copied()
+            .filter(|uid| named.contains(uid))
+            .collect()
     }
 }

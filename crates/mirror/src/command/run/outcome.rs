@@ -38,7 +38,7 @@ impl RunOutcome {
             "run": manifest.id,
             "state": manifest.state,
             "reason": self.finished.reason,
-            "unreached_fault_steps": self.finished.unreached_fault_steps,
+            "unreached_faults": self.finished.unreached_faults,
             "folder": self.layout.root(),
             "report": self.layout.report(),
             "counts": manifest.counts,
@@ -79,7 +79,7 @@ impl RunOutcome {
         let Finished {
             manifest,
             reason,
-            unreached_fault_steps,
+            unreached_faults,
             ..
         } = &self.finished;
         if let Some(reason) = reason {
@@ -90,10 +90,8 @@ impl RunOutcome {
             };
             eprintln!("error: the run {word}: {reason}");
         } else {
-            for step in unreached_fault_steps {
-                eprintln!(
-                    "warning: the fault scheduled for step {step} never fired: the run ended before that step"
-                );
+            for fault in unreached_faults {
+                eprintln!("warning: the fault `{fault}` never occurred: the run ended before it was due");
             }
         }
     }

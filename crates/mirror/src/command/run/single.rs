@@ -1,12 +1,13 @@
 //! One run of an experiment: prepared, executed, decided and reported.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use mirror_analysis::{Report, Summary};
 use mirror_cluster::local::{Binaries, LocalProcesses};
-use mirror_config::Loaded;
-use mirror_coordinator::{Finished, Network, Options, Prepared, base_of};
+use mirror_config::{Loaded, Problem};
+use mirror_coordinator::{Ends, Finished, Network, Options, Prepared, ReadFault, base_of};
 use mirror_runs::{Layout, Recorder, Run, RunDirectory};
 use mirror_spec::{Expectation, Experiment, Model};
 use mirror_sql::Engine;
@@ -75,6 +76,8 @@ impl RunContext<'_> {
                 stop,
                 now,
                 progress: !arguments.json,
+                read_fault: read_fault(self.loaded),
+                ends: Ends::WithQueries,
             };
             let finished = execute(experiment, model, data, run, self.binaries.clone(), options).await?;
             let (its_layout, sql) = (layout.clone(), self.sql.clone());
@@ -105,6 +108,22 @@ impl RunContext<'_> {
             })
         })
     }
+}
+
+/// Returns the reader of faults that a person adds to the network of a file.
+fn read_fault(loaded: &Loaded) -> ReadFault {
+    let loaded = loaded.clone();
+    let in_words = |problem: Problem| match problem.help {
+        Some(help) => format!("{} ({help})", problem.message),
+        None => problem.message,
+    };
+    Arc::new(move |text| match loaded.fault(text) {
+        Ok((fault, warnings)) => Ok((fault, warnings.into_iter().map(in_words).collect())),
+        Err(problems) => {
+            let problems: Vec<String> = problems.into_iter().map(in_words).collect();
+            Err(problems.join("; "))
+        }
+    })
 }
 
 /// Returns the checkpoints from which the validators' gating models start.
