@@ -93,6 +93,9 @@ fn busy_node() -> Role {
         subtensor: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
         first_block: None,
         time_scale: 1.0,
+        num_nodes: 0,
+        rules: Vec::new(),
+        injections: Vec::new(),
     })
 }
 

@@ -2,7 +2,9 @@
 //! `spin-3`. With `--port N` and no launch config it acts as a foreign program without a health service.
 
 use std::future::pending;
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mirror_net::server::Limits;
@@ -41,6 +43,23 @@ async fn serve(
         "spin" => loop {
             std::hint::spin_loop();
         },
+        // Writes the file of its log again and again, and continues when it cannot.
+        "write" => loop {
+            let written = std::io::stderr().write_all(b"written\n");
+            tracing::info!("logged");
+            if let Err(error) = written {
+                anyhow::ensure!(error.raw_os_error() == Some(27), "expected EFBIG: {error}");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        },
+        // Uses 1 MiB more each time.
+        "grow" => {
+            let mut grown = Vec::new();
+            while !shutdown.is_cancelled() {
+                grown.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
         "fail" => bail!("its name requests a failure"),
         other => bail!("no such behaviour: {other}"),
     }

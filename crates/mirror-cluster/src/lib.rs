@@ -13,7 +13,7 @@ pub mod shim;
 pub mod supervise;
 
 pub use placement::{
-    Capability, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError,
-    Program, Role, Status,
+    Capability, DiskSpace, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeLimits, NodeSpec, NodeState,
+    NodeView, Placement, PlacementError, Program, Role, Status,
 };
 pub use readiness::HealthProbe;

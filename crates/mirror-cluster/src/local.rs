@@ -9,16 +9,18 @@
 //! from there, so that the address of a connection identifies the node. Foreign programs receive only a port, so they
 //! are at 127.0.0.1, like the coordinator.
 
+mod limits;
 mod log;
 mod monitor;
 mod spawner;
+mod view;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mirror_spec::launch::Launch;
@@ -28,11 +30,12 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use self::limits::cgroup::Cgroups;
 use self::monitor::{Node, Request, State, Tie};
 use self::spawner::Spawner;
 use crate::{
-    Capability, Exit, ForeignProgram, LastLog, Liveness, NodeSpec, Placement, PlacementError, Program, Role,
-    Status, readiness,
+    Capability, Exit, ForeignProgram, LastLog, Liveness, NodeLimits, NodeSpec, NodeView, Placement,
+    PlacementError, Program, Role, Status, readiness,
 };
 
 /// Maximum number of bytes of a log in an error or an [`Exit`].
@@ -68,6 +71,8 @@ pub struct LocalProcesses {
     binaries: Binaries,
     logs: PathBuf,
     spawner: Spawner,
+    cgroups: Arc<Cgroups>,
+    capabilities: Vec<Capability>,
     exits: mpsc::Sender<Exit>,
     /// Held while a node is started, so that a name cannot be started twice concurrently.
     spawning: tokio::sync::Mutex<()>,
@@ -137,13 +142,60 @@ impl LocalProcesses {
             binaries,
             logs,
             spawner: Spawner::start()?,
+            cgroups: Arc::default(),
+            capabilities: Vec::new(),
             exits,
             spawning: tokio::sync::Mutex::default(),
             reserved: Mutex::default(),
             sources: Mutex::default(),
             nodes: Mutex::default(),
         };
-        Ok((placement, exited))
+        Ok((placement.with_cgroups(Cgroups::of_this_process()), exited))
+    }
+
+    /// Replaces the control groups by which nodes are limited, those that this process may make. Removes the groups of
+    /// earlier runs there that were killed.
+    #[must_use]
+    pub fn with_cgroups(mut self, cgroups: Cgroups) -> Self {
+        cgroups.remove_stale();
+        self.capabilities = vec![
+            Capability::Pause,
+            Capability::Foreign,
+            Capability::SharedFiles,
+            Capability::DiskLimit,
+        ];
+        if cgroups.no_cpu().is_none() {
+            self.capabilities.push(Capability::CpuLimit);
+        }
+        if cgroups.no_memory().is_none() {
+            self.capabilities.push(Capability::MemoryLimit);
+        }
+        self.cgroups = Arc::new(cgroups);
+        self
+    }
+
+    /// Refuses the limits that this placement cannot set.
+    fn check_limits(&self, node: &str, limits: &NodeLimits) -> Result<(), PlacementError> {
+        let refused = [
+            (
+                "the processor time",
+                self.cgroups.no_cpu().filter(|_| limits.cpu.is_some()),
+            ),
+            (
+                "the memory",
+                self.cgroups.no_memory().filter(|_| limits.memory.is_some()),
+            ),
+        ];
+        for (what, reason) in refused {
+            if let Some(reason) = reason {
+                return Err(PlacementError::Unsupported {
+                    node: node.to_owned(),
+                    what,
+                    reason: reason.to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<String, Node>> {
@@ -272,8 +324,8 @@ impl LocalProcesses {
 }
 
 impl Placement for LocalProcesses {
-    fn capabilities(&self) -> &'static [Capability] {
-        &[Capability::Pause, Capability::Foreign, Capability::SharedFiles]
+    fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
     }
 
     async fn listen(&self) -> io::Result<tokio::net::TcpListener> {
@@ -324,6 +376,7 @@ impl Placement for LocalProcesses {
             incarnation,
             log,
             self.exits.clone(),
+            self.cgroups.clone(),
         );
         self.nodes().insert(spec.name.clone(), started);
         Ok(incarnation)
@@ -355,18 +408,21 @@ impl Placement for LocalProcesses {
 
     async fn check_liveness(&self, node: &str, deadline: Duration) -> Liveness {
         let watched = |node: &Node| (node.is_paused(), node.health());
-        match self.with(node, watched) {
+        let found = match self.with(node, watched) {
             Ok((true, _)) => Liveness::Paused,
             Ok((false, Some(probe))) => probe.check(deadline).await,
             Ok((false, None)) | Err(_) => Liveness::Unwatched,
+        };
+        // The time until now includes a pause, which is not the node's silence.
+        let was_paused = self.with(node, Node::take_was_paused).unwrap_or(false);
+        if found == Liveness::Silent && was_paused {
+            return Liveness::Paused;
         }
+        found
     }
 
     fn address(&self, node: &str) -> Option<SocketAddr> {
-        match *self.nodes().get(node)?.state().borrow() {
-            State::Listening(listening) => Some(listening.address),
-            State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
-        }
+        self.nodes().get(node)?.address()
     }
 
     fn control(&self, node: &str) -> Option<SocketAddr> {
@@ -411,6 +467,25 @@ impl Placement for LocalProcesses {
     async fn resume(&self, node: &str) -> Result<(), PlacementError> {
         self.request_of_running(node, Request::Resume).await?;
         self.with(node, |node| node.set_paused(false))
+    }
+
+    async fn limit(&self, node: &str, limits: &NodeLimits) -> Result<(), PlacementError> {
+        let monitor = self.with(node, Node::monitor)?;
+        self.check_limits(node, limits)?;
+        match monitor.limit(*limits).await {
+            None => Err(PlacementError::NotRunning {
+                node: node.to_owned(),
+            }),
+            Some(Ok(())) => self.with(node, |node| node.set_limits(*limits)),
+            Some(Err(source)) => Err(PlacementError::Limit {
+                node: node.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn inspect(&self, node: &str) -> Option<NodeView> {
+        self.nodes().get(node).map(Node::view)
     }
 
     fn logs(&self, node: &str, bytes: u64) -> Result<LastLog, PlacementError> {

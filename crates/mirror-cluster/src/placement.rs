@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 /// A place where nodes run. Nodes are identified by their names.
 pub trait Placement: Send + Sync {
     /// Returns the optional capabilities of this placement.
-    fn capabilities(&self) -> &'static [Capability];
+    fn capabilities(&self) -> &[Capability];
 
     /// Opens a listener for the coordinator that the nodes of this placement can reach.
     fn listen(&self) -> impl Future<Output = io::Result<TcpListener>> + Send;
@@ -61,11 +61,28 @@ pub trait Placement: Send + Sync {
     /// Kills a node and all processes that it started.
     fn kill(&self, node: &str) -> impl Future<Output = Result<Status, PlacementError>> + Send;
 
-    /// Pauses a node, see [`Capability::Pause`].
+    /// Pauses a node, see [`Capability::Pause`]. It is not an error if the node is already paused; one call of
+    /// [`resume`](Self::resume) then suffices.
     fn pause(&self, node: &str) -> impl Future<Output = Result<(), PlacementError>> + Send;
 
-    /// Resumes a paused node.
+    /// Resumes a paused node. It is not an error if the node is not paused.
     fn resume(&self, node: &str) -> impl Future<Output = Result<(), PlacementError>> + Send;
+
+    /// Replaces the limits of a running node and of all processes that it started. A node that is started again has no
+    /// limits.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PlacementError::Unsupported`] if this placement cannot set a limit, and an error if a limit is out of
+    /// range or the operating system refuses it. Limits before the refused one may then be in effect.
+    fn limit(
+        &self,
+        node: &str,
+        limits: &NodeLimits,
+    ) -> impl Future<Output = Result<(), PlacementError>> + Send;
+
+    /// Returns what can be seen of a node from outside. `None` if it was never started.
+    fn inspect(&self, node: &str) -> Option<NodeView>;
 
     /// Returns the end of a node's log over all its incarnations: whole lines, at most `bytes`.
     fn logs(&self, node: &str, bytes: u64) -> Result<LastLog, PlacementError>;
@@ -91,8 +108,68 @@ pub enum Capability {
     Pause,
     /// Foreign programs can be nodes.
     Foreign,
+    /// The share of a processor that a node uses can be limited.
+    CpuLimit,
+    /// The memory of a node can be limited.
+    MemoryLimit,
+    /// The disk can appear full to a node.
+    DiskLimit,
     /// Nodes can read the files that the coordinator writes, by the same paths.
     SharedFiles,
+}
+
+/// Limits on the resources of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct NodeLimits {
+    /// Share of one processor, 0.01 or more. `None` if it is not limited.
+    pub cpu: Option<f64>,
+    /// Memory in bytes. The kernel kills a node that exceeds it. `None` if it is not limited.
+    pub memory: Option<u64>,
+    /// The space on the disk.
+    pub disk: DiskSpace,
+}
+
+/// The space on the disk that a node finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DiskSpace {
+    /// The space that the machine has.
+    #[default]
+    Unlimited,
+    /// None: each write to a file fails, also to the log of the node. On this machine, the error is EFBIG ("file too
+    /// large") and not ENOSPC, and a foreign program that does not handle SIGXFSZ is ended by it.
+    Full,
+}
+
+/// What can be seen of a node from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeView {
+    /// Number of earlier starts of the node in this run.
+    pub incarnation: u32,
+    /// The state of the node.
+    pub state: NodeState,
+    /// Process id. For a foreign program, that of the shim. `None` if the node has ended.
+    pub pid: Option<u32>,
+    /// Listen address. `None` if the node has not reported it or has ended.
+    pub address: Option<SocketAddr>,
+    /// Resident memory in bytes, over all processes of the node. 0 if it has ended.
+    pub memory: u64,
+    /// Processor time, over all processes of the node that run. 0 if it has ended.
+    pub cpu_time: Duration,
+    /// The limits in effect.
+    pub limits: NodeLimits,
+}
+
+/// The state of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It has not reported its listen address.
+    Starting,
+    /// It runs.
+    Running,
+    /// The placement has paused it.
+    Paused,
+    /// It has ended.
+    Ended(Status),
 }
 
 /// The specification of a node to start.
@@ -178,6 +255,8 @@ pub enum Status {
     Code(i32),
     /// The signal that terminated the node.
     Signal(i32),
+    /// The kernel killed the node because it exceeded its memory limit, in bytes.
+    MemoryLimit(u64),
     /// The node has ended with an unknown status.
     Unknown,
 }
@@ -238,6 +317,17 @@ pub enum PlacementError {
     /// The kernel rejected a signal.
     #[error("cannot send a signal to {node}")]
     Signal { node: String, source: io::Error },
+    /// This placement cannot set a limit.
+    #[error("cannot limit {what} of {node}: {reason}")]
+    Unsupported {
+        node: String,
+        /// The resource.
+        what: &'static str,
+        reason: String,
+    },
+    /// A limit is out of range, or the kernel refused it.
+    #[error("cannot set the limits of {node}")]
+    Limit { node: String, source: io::Error },
     /// The node was killed and has not ended.
     #[error("{node} is still running {waited:?} after it was killed")]
     KillTimeout { node: String, waited: Duration },
@@ -251,6 +341,10 @@ impl fmt::Display for Status {
         match self {
             Self::Code(code) => write!(f, "exited with status {code}"),
             Self::Signal(signal) => write!(f, "was terminated by signal {signal}"),
+            Self::MemoryLimit(bytes) => write!(
+                f,
+                "was killed by the kernel because it exceeded its memory limit of {bytes} bytes"
+            ),
             Self::Unknown => f.write_str("ended with an unknown status"),
         }
     }

@@ -202,7 +202,7 @@ fn send_below(signal: Signal) -> io::Result<()> {
 }
 
 /// Returns all descendants of a process, from one scan of the process table.
-fn below(ancestor: Pid) -> io::Result<Vec<Pid>> {
+pub(crate) fn below(ancestor: Pid) -> io::Result<Vec<Pid>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();

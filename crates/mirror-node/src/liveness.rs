@@ -1,5 +1,6 @@
-//! Answers gRPC health checks and requests to change the fault state on a dedicated thread with its own listener and runtime, so that a busy node (a long
-//! forward of a model, native code) can be distinguished from a hung one.
+//! Answers gRPC health checks on a dedicated thread with its own listener and runtime, so that a busy node (a long
+//! forward of a model, native code) can be distinguished from a hung one. Other services that a busy node must answer
+//! are served there too.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;

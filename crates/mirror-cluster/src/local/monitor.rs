@@ -8,8 +8,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mirror_spec::launch::Listening;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -17,8 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{LAST_LOG, log};
-use crate::{EndedBy, Exit, HealthProbe, Status, shim};
+use super::limits::ProcessLimits;
+use super::limits::cgroup::{self, Cgroups};
+use super::{LAST_LOG, log, view};
+use crate::{EndedBy, Exit, HealthProbe, NodeLimits, NodeState, NodeView, Status, shim};
 
 /// Maximum length in bytes of the line in which a node reports its listen address.
 const MAX_LISTENING: u64 = 4 << 10;
@@ -39,6 +41,11 @@ pub(super) struct Node {
     monitor: ProcessMonitor,
     /// Whether [`Request::Pause`] is in effect.
     paused: AtomicBool,
+    /// Whether the process was paused at any time since [`take_was_paused`](Self::take_was_paused).
+    was_paused: AtomicBool,
+    /// The process, which is waited for only when its state is [`State::Ended`].
+    pid: Option<u32>,
+    limits: Mutex<NodeLimits>,
     /// Sends health checks, once the process has reported its address for them.
     health: OnceLock<HealthProbe>,
 }
@@ -85,10 +92,22 @@ pub(super) enum Request {
     Resume,
 }
 
+/// An order to the task that monitors a process.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Send the signal of a request.
+    Signal(Request),
+    /// Replace the limits of the process and of all processes that it started.
+    Limit(NodeLimits),
+}
+
+/// An order with the channel of its outcome.
+type Asked = (Order, oneshot::Sender<io::Result<()>>);
+
 /// A handle to the task that monitors a process. The task ends with the process.
 #[derive(Debug, Clone)]
 pub(super) struct ProcessMonitor {
-    requests: mpsc::Sender<(Request, oneshot::Sender<io::Result<()>>)>,
+    requests: mpsc::Sender<Asked>,
 }
 
 impl Node {
@@ -100,12 +119,22 @@ impl Node {
         incarnation: u32,
         log: PathBuf,
         exits: mpsc::Sender<Exit>,
+        cgroups: Arc<Cgroups>,
     ) -> Self {
+        let pid = child.id();
+        let mut limiter = Limiter {
+            cgroups,
+            group: cgroup::group_name(&name),
+            limits: ProcessLimits::default(),
+        };
         let foreign = matches!(tie, Tie::Shim { .. });
         let (state_sender, state) = watch::channel(State::Starting);
         let (requests, incoming) = mpsc::channel(PENDING_REQUESTS);
         tokio::spawn(async move {
-            let (status, ended_by) = watch(&mut child, tie, &state_sender, incoming).await;
+            let (status, ended_by) = watch(&mut child, tie, &state_sender, incoming, &mut limiter).await;
+            let status = limiter.explained(status, ended_by);
+            // Removes the control groups of the process before another one of its name can be started.
+            drop(limiter);
             state_sender.send_replace(State::Ended(status));
             let last_log = log::last_or_reason(&log, LAST_LOG);
             let exit = Exit {
@@ -125,6 +154,9 @@ impl Node {
             state,
             monitor: ProcessMonitor { requests },
             paused: AtomicBool::new(false),
+            was_paused: AtomicBool::new(false),
+            pid,
+            limits: Mutex::default(),
             health: OnceLock::new(),
         }
     }
@@ -134,7 +166,51 @@ impl Node {
     }
 
     pub(super) fn set_paused(&self, paused: bool) {
+        self.was_paused.store(true, Ordering::Relaxed);
         self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Returns whether the process was paused at any time since the previous call.
+    pub(super) fn take_was_paused(&self) -> bool {
+        self.was_paused.swap(self.is_paused(), Ordering::Relaxed)
+    }
+
+    pub(super) fn set_limits(&self, limits: NodeLimits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// Returns what can be seen of the process from outside.
+    pub(super) fn view(&self) -> NodeView {
+        let (state, address) = match *self.state.borrow() {
+            State::Ended(status) => (NodeState::Ended(status), None),
+            _ if self.is_paused() => (NodeState::Paused, self.address()),
+            State::Listening(listening) => (NodeState::Running, Some(listening.address)),
+            State::Starting | State::BadHandshake(_) => (NodeState::Starting, None),
+        };
+        let pid = self.pid.filter(|_| !matches!(state, NodeState::Ended(_)));
+        let usage = pid.map(|pid| view::usage(pid, self.foreign)).unwrap_or_default();
+        NodeView {
+            incarnation: self.incarnation,
+            state,
+            pid,
+            address,
+            memory: usage.memory,
+            cpu_time: usage.cpu_time,
+            limits: match state {
+                NodeState::Ended(_) => NodeLimits::default(),
+                NodeState::Starting | NodeState::Running | NodeState::Paused => {
+                    *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+                }
+            },
+        }
+    }
+
+    /// Returns the listen address. `None` unless the process listens.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match *self.state.borrow() {
+            State::Listening(listening) => Some(listening.address),
+            State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
+        }
     }
 
     /// Returns the health probe of the process. `None` before the process has reported its listen address and after it
@@ -174,8 +250,17 @@ impl Node {
 impl ProcessMonitor {
     /// Returns the outcome of a request, or `None` if the process has ended.
     pub(super) async fn ask(&self, request: Request) -> Option<io::Result<()>> {
+        self.order(Order::Signal(request)).await
+    }
+
+    /// Replaces the limits of the process. Returns the outcome, or `None` if the process has ended.
+    pub(super) async fn limit(&self, limits: NodeLimits) -> Option<io::Result<()>> {
+        self.order(Order::Limit(limits)).await
+    }
+
+    async fn order(&self, order: Order) -> Option<io::Result<()>> {
         let (reply, outcome) = oneshot::channel();
-        self.requests.send((request, reply)).await.ok()?;
+        self.requests.send((order, reply)).await.ok()?;
         outcome.await.ok()
     }
 }
@@ -185,7 +270,8 @@ async fn watch(
     child: &mut Child,
     tie: Tie,
     state: &watch::Sender<State>,
-    mut requests: mpsc::Receiver<(Request, oneshot::Sender<io::Result<()>>)>,
+    mut requests: mpsc::Receiver<Asked>,
+    limiter: &mut Limiter,
 ) -> (Status, EndedBy) {
     let signals = tie.signals();
     let stdin = child
@@ -207,11 +293,15 @@ async fn watch(
             }
             asked = requests.recv(), if !abandoned => {
                 abandoned = asked.is_none();
-                let (request, reply) = asked.map_or((Request::Kill, None), |(request, reply)| (request, Some(reply)));
-                if matches!(request, Request::Terminate | Request::Kill) {
+                let (order, reply) = asked.map_or((Order::Signal(Request::Kill), None), |(order, reply)| (order, Some(reply)));
+                if matches!(order, Order::Signal(Request::Terminate | Request::Kill)) {
                     ended_by = EndedBy::Placement;
                 }
-                let outcome = child.id().map_or(Ok(()), |pid| signals.send(pid, request));
+                let outcome = match (child.id(), order) {
+                    (None, _) => Ok(()),
+                    (Some(pid), Order::Limit(limits)) => limiter.replace(signals, pid, &limits),
+                    (Some(pid), Order::Signal(request)) => signals.send(pid, request),
+                };
                 match (reply, outcome) {
                     // The caller may have stopped waiting for the outcome.
                     (Some(reply), outcome) => drop(reply.send(outcome)),
@@ -220,6 +310,41 @@ async fn watch(
                 }
             }
         }
+    }
+}
+
+/// The limits of a monitored process.
+struct Limiter {
+    cgroups: Arc<Cgroups>,
+    /// Name of the control groups.
+    group: String,
+    limits: ProcessLimits,
+}
+
+impl Limiter {
+    /// Replaces the limits of a process and of all processes that it started. The shim is not limited.
+    fn replace(&mut self, signals: Signals, pid: u32, limits: &NodeLimits) -> io::Result<()> {
+        let pid = Pid::from_raw(pid.cast_signed()).ok_or_else(|| io::Error::other("the process id is 0"))?;
+        let mut processes = shim::below(pid)?;
+        match signals {
+            Signals::Group => processes.push(pid),
+            Signals::Shim => {}
+        }
+        self.limits
+            .replace(&self.cgroups, &self.group, &processes, limits)
+    }
+
+    /// Returns the exit status of the process, or that it exceeded its memory limit.
+    fn explained(&self, status: Status, ended_by: EndedBy) -> Status {
+        let killed = [
+            Status::Signal(Signal::KILL.as_raw()),
+            // The status with which the shim reports the signal of its program.
+            Status::Code(128 + Signal::KILL.as_raw()),
+        ];
+        if ended_by == EndedBy::Placement || !killed.contains(&status) {
+            return status;
+        }
+        self.limits.exceeded_memory().map_or(status, Status::MemoryLimit)
     }
 }
 

@@ -2,5 +2,6 @@
 //! coordinator ends.
 
 mod coordinator;
+mod limits;
 mod local;
 mod support;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use mirror_cluster::Placement;
+use mirror_cluster::{DiskSpace, NodeLimits, Placement};
 use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
 };
@@ -49,6 +49,8 @@ pub(super) struct FaultControl {
     waiting: Vec<ManualRequest>,
     /// The state that was put into effect on the current process of each node.
     applied: BTreeMap<String, NodeState>,
+    /// The step before which the barrier held last.
+    step: u64,
     /// The time for which a timer is set.
     timer: Option<Duration>,
     /// The block for which a task waits, if blocks close by the clock.
@@ -80,6 +82,7 @@ impl FaultControl {
             held: None,
             waiting: Vec::new(),
             applied: BTreeMap::new(),
+            step: 0,
             timer: None,
             awaited_block: None,
         }
@@ -155,6 +158,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Puts the changes into effect that are due at the hold after `step`.
     pub(super) async fn held(&mut self, step: u64) -> anyhow::Result<()> {
         self.faults.asked.remove(&step);
+        self.faults.step = step.saturating_add(1);
         self.faults.held = Some(Held {
             step,
             starting: BTreeSet::new(),
@@ -342,7 +346,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
     fn step_at(&self, point: Point) -> Option<u64> {
         match point.due {
             Due::Step(step) => Some(step),
-            Due::Block(_) | Due::Time(_) if self.phase == Phase::Working => Some(self.progress.least_done()),
+            Due::Block(_) | Due::Time(_) if self.phase == Phase::Working => {
+                Some(self.progress.least_done().max(self.faults.step))
+            }
             Due::Block(_) | Due::Time(_) => None,
         }
     }
@@ -423,7 +429,22 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 Err(error) => problems.push(error.to_string()),
             }
         }
-        /*LIMITS*/
+        let limits = |state: &NodeState| (state.cpu, state.memory, state.has_full_disk);
+        if limits(wanted) != limits(applied) {
+            let wanted_limits = NodeLimits {
+                cpu: wanted.cpu,
+                memory: wanted.memory,
+                disk: if wanted.has_full_disk {
+                    DiskSpace::Full
+                } else {
+                    DiskSpace::Unlimited
+                },
+            };
+            if let Err(error) = placement.limit(node, &wanted_limits).await {
+                problems.push(error.to_string());
+            }
+            (applied.cpu, applied.memory, applied.has_full_disk) = limits(wanted);
+        }
         let is_current = wanted.clock_skew == applied.clock_skew
             && wanted.rules == applied.rules
             && wanted.injections == applied.injections

@@ -1,6 +1,6 @@
 //! The list of nodes for a person who looks at a running network.
 
-use mirror_cluster::Placement;
+use mirror_cluster::{NodeState, Placement};
 use mirror_proto::mirror::v1::{NodeList, RunningNode};
 
 use super::Orchestrator;
@@ -22,17 +22,34 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     fn running_node(&self, name: String) -> RunningNode {
-        let address = self.ops.placement.address(&name);
+        let view = self.ops.placement.inspect(&name);
         let uids = match network_spec::validator_index(&name) {
             Some(index) => self.ops.spec.validator_uid(index).map(|uid| uid.to_string()),
             None => uids_of(&name),
         };
         RunningNode {
-            state: if address.is_some() { "running" } else { "ended" }.to_owned(),
-            address: address.map(|address| address.to_string()).unwrap_or_default(),
-            pid: None,
-            memory: None,
-            cpu_time: None,
+            state: match view.as_ref().map(|view| &view.state) {
+                None => "not started",
+                Some(NodeState::Starting) => "starting",
+                Some(NodeState::Running) => "running",
+                Some(NodeState::Paused) => "paused",
+                Some(NodeState::Ended(_)) => "ended",
+            }
+            .to_owned(),
+            address: view
+                .as_ref()
+                .and_then(|view| view.address)
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            pid: view.as_ref().and_then(|view| view.pid),
+            memory: view
+                .as_ref()
+                .filter(|view| view.pid.is_some())
+                .map(|view| view.memory),
+            cpu_time: view
+                .as_ref()
+                .filter(|view| view.pid.is_some())
+                .map(|view| view.cpu_time.as_secs_f64()),
             incarnation: self.ops.incarnation(&name),
             uids: uids.unwrap_or_default(),
             faults: self.faults_on(&name),

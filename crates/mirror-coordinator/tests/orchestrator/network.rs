@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use mirror_cluster::{
-    Capability, EndedBy, Exit, LastLog, Liveness, NodeSpec, Placement, PlacementError, Status as NodeStatus,
+    Capability, EndedBy, Exit, LastLog, Liveness, NodeLimits, NodeSpec, NodeView, Placement, PlacementError,
+    Status as NodeStatus,
 };
 use mirror_coordinator::{Finished, Options, Prepared};
 use mirror_net::server::{self, Limits};
@@ -290,7 +291,7 @@ impl Network {
 }
 
 impl Placement for Network {
-    fn capabilities(&self) -> &'static [Capability] {
+    fn capabilities(&self) -> &[Capability] {
         &[Capability::SharedFiles]
     }
 
@@ -380,6 +381,16 @@ impl Placement for Network {
 
     async fn resume(&self, _: &str) -> Result<(), PlacementError> {
         unreachable!("the orchestrator never resumes a node")
+    }
+
+    async fn limit(&self, node: &str, _: &NodeLimits) -> Result<(), PlacementError> {
+        Err(PlacementError::NotRunning {
+            node: node.to_owned(),
+        })
+    }
+
+    fn inspect(&self, _: &str) -> Option<NodeView> {
+        None
     }
 
     fn logs(&self, node: &str, _: u64) -> Result<LastLog, PlacementError> {
