@@ -2,6 +2,7 @@
 //! echo over as many processes, each at its best concurrency.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -100,7 +101,7 @@ impl Caller {
         let seed = Seed::root(SEED);
         let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
         let links = Links::new(seed, axons.len() as u32, &[], 1.0);
-        let mut pool = DendritePool::new(hotkey, seed, links);
+        let mut pool = DendritePool::new(hotkey, axons.len() as u32, seed, Arc::new(links));
         pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
         Self {

@@ -94,6 +94,8 @@ async fn start(placement: &LocalProcesses, name: &str) -> anyhow::Result<SocketA
         program: Program::Ours {
             log: "warn".to_owned(),
             seed: 1,
+            token: String::new(),
+            clock_skew: 0.0,
             role: Role::Proxy(ProxyLaunch {}),
         },
     };

@@ -167,6 +167,9 @@ impl Network {
                     subtensor: self.subtensor.address,
                     first_block: None,
                     time_scale: 1.0,
+                    num_nodes: 0,
+                    rules: Vec::new(),
+                    injections: Vec::new(),
                 };
                 node(&format!("miner-{uid}"), Role::Miner(launch))
             })

@@ -51,6 +51,9 @@ fn miner(name: &str) -> NodeSpec {
         subtensor: SocketAddr::from(([127, 0, 0, 1], 1)),
         first_block: None,
         time_scale: 1.0,
+        num_nodes: 0,
+        rules: Vec::new(),
+        injections: Vec::new(),
     };
     let program = Program::Ours {
         log: "info".to_owned(),

@@ -183,6 +183,7 @@ pub struct NodeSpec {
 
 /// The program of a node.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one value per start of a node")]
 pub enum Program {
     /// A node of this project. The placement adds the fields of the launch config that only the placement knows.
     Ours {

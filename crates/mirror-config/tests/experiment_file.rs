@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use mirror_config::{Loaded, Problems, Severity, load, parse, parse_with, to_yaml};
 use mirror_spec::{
     Analysis, BehaviourSpec, BlockTime, ChainPreset, CopycatArgs, DendritePool, Experiment, Fault, Feature,
-    ForwardArgs, GatingModel, HonestArgs, Hyperparameters, InferenceArgs, KillFault, Latency, Method,
-    Network, NeuronSettings, RestartPolicy, RewardModel, Sample, SlowArgs, Step, Steps, SubtensorSpec,
-    TrainArgs, Uids, Value, ZipfDelay,
+    ForwardArgs, GatingModel, HonestArgs, Hyperparameters, InferenceArgs, KillFault, Latency, Method, Moment,
+    Network, NeuronSettings, NodeSet, RestartPolicy, RewardModel, Sample, SlowArgs, Span, SubtensorSpec,
+    TrainArgs, Uids, Value, When, ZipfDelay,
 };
 
 /// A valid file, which tests modify.
@@ -813,18 +813,22 @@ faults:
         ]
         .map(|(uids, behaviour, latency)| (uids.to_owned(), behaviour, latency))
     );
+    let at = |step| When {
+        at: Some(Moment::Step(step)),
+        ..When::default()
+    };
     assert_eq!(
         experiment.faults,
         [
             Fault::Kill(KillFault {
-                at: Step(8),
-                kill: uids("5"),
-                restart_after: Some(Steps(5))
+                kill: vec![NodeSet::Uids(uids("5"))],
+                restart_after: Some(Span::Steps(5)),
+                when: at(8),
             }),
             Fault::Kill(KillFault {
-                at: Step(9),
-                kill: uids("3-7"),
-                restart_after: None
+                kill: vec![NodeSet::Uids(uids("3-7"))],
+                restart_after: None,
+                when: at(9),
             }),
         ]
     );

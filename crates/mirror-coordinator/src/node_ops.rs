@@ -124,7 +124,7 @@ pub(crate) struct Started {
     /// The address that the node serves at, once it is ready.
     pub(crate) outcome: Result<SocketAddr, PlacementError>,
     /// The faults with which the node was started.
-    pub(crate) state: NodeState,
+    pub(crate) state: Box<NodeState>,
 }
 
 /// The outcome of following a query.
@@ -147,7 +147,7 @@ impl<P: Placement> NodeOps<P> {
                 incarnation: None,
                 node,
                 cause,
-                state,
+                state: Box::new(state),
             };
         }
         let incarnation = match self.node_spec(&node, &state) {
@@ -166,7 +166,7 @@ impl<P: Placement> NodeOps<P> {
             cause,
             incarnation,
             outcome,
-            state,
+            state: Box::new(state),
         }
     }
 

@@ -309,7 +309,7 @@ pub async fn run<P: Placement + 'static>(
         dismissed: CancellationToken::new(),
     };
     let outcome = tokio::select! {
-        outcome = orchestrator.run(&mut exits, &mut incoming, &mut manual_requests, &mut journal_writer) => outcome.map_err(StopReason::Failed),
+        outcome = Box::pin(orchestrator.run(&mut exits, &mut incoming, &mut manual_requests, &mut journal_writer)) => outcome.map_err(StopReason::Failed),
         () = options.stop.cancelled() => Err(StopReason::ByUser),
     };
     let outcome = match outcome {
@@ -603,7 +603,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             return Ok(());
         }
         match outcome {
-            Ok(address) => self.is_ready(&node, cause, address, state).await,
+            Ok(address) => self.is_ready(&node, cause, address, *state).await,
             // An exit is reported by the placement and handled there. A node that is already running was started both
             // by its policy and by the schedule. The other start reports when it is ready.
             Err(

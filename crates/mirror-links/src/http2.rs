@@ -31,7 +31,7 @@ pub(crate) enum Ending {
     /// A GOAWAY frame, which says that the server has processed no stream, comes before the reply. Then the connection
     /// ends.
     Goaway,
-    /// A RST_STREAM frame comes after some bytes of the reply.
+    /// A `RST_STREAM` frame comes after some bytes of the reply.
     Reset {
         /// Number of bytes of DATA frames that arrive.
         after: u32,

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mirror_seed::{CallId, Seed};
+use mirror_spec::Uids;
 use mirror_spec::launch::{LinkLaunch, LinkRule};
 use tonic::Status;
 
@@ -83,7 +84,7 @@ impl Links {
             by_uid.resize(self.by_uid.len(), Vec::new());
         }
         for (position, rule) in (0u16..).zip(&all) {
-            for uid in rule.to.iter().flat_map(|to| to.iter()) {
+            for uid in rule.to.iter().flat_map(Uids::iter) {
                 if let Some(positions) = by_uid.get_mut(uid as usize) {
                     positions.push(position);
                 }
@@ -165,7 +166,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use mirror_seed::CallNumber;
-    use mirror_spec::{Latency, LinkEffects, Uids};
+    use mirror_spec::{Latency, LinkEffects};
 
     use super::*;
 

@@ -68,8 +68,7 @@ pub async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<
 
 /// Returns a channel whose connections are refused, as if no process listened at `address`.
 pub fn refusing(address: SocketAddr) -> Channel {
-    let refuse =
-        |_| async { Err::<TokioIo<TcpStream>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)) };
+    let refuse = |_| async { Err::<TokioIo<TcpStream>, _>(io::Error::from(rustix::io::Errno::CONNREFUSED)) };
     endpoint(address).connect_with_connector_lazy(service_fn(refuse))
 }
 

@@ -168,11 +168,11 @@ impl SubtensorClient {
                 request.set_timeout(attempt);
             }
             let channel = attempts.channel();
-            let sent = async {
+            let attempted = async {
                 self.pass(attempt).await?;
                 send(channel, request).await
             };
-            if let Some(reply) = attempts.make(sent).await? {
+            if let Some(reply) = attempts.make(attempted).await? {
                 return Ok(reply.into_inner());
             }
         }

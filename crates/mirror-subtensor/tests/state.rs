@@ -324,6 +324,6 @@ async fn a_state_of_another_version_or_of_something_else_is_refused() {
         .expect("the disk has space");
     drop(writer);
     let message = refused(old.path()).await;
-    assert_says(&message, "the log has format 2, but this version reads format 6");
+    assert_says(&message, "the log has format 2, but this version reads format 7");
     assert_says(&message, "use the version that wrote it");
 }

@@ -19,8 +19,8 @@ use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, CallNumber, Seed};
-use mirror_spec::Latency;
-use mirror_spec::launch::LinkLaunch;
+use mirror_spec::launch::{LinkLaunch, LinkRule};
+use mirror_spec::{CodedError, ErrorReply, Latency, LinkEffects, ResetAfter, StatusCode, StreamReset};
 use mirror_test_support::loopback::listen;
 use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
 use prost::Message;
@@ -107,10 +107,16 @@ fn status(code: i32, words: &str) -> Response<AxumBody> {
 // --- the pool ---
 
 fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
+    disturbed_pool(axons, links, &[])
+}
+
+/// Returns a pool of uid 9 whose calls are disturbed by these rules.
+fn disturbed_pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch], rules: &[LinkRule]) -> DendritePool {
     let seed = Seed::root(1);
     let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
     let links = Links::new(seed, axons.len() as u32, links, 1.0);
-    let mut pool = DendritePool::new(hotkey, seed, links);
+    links.set_rules(rules).expect("there are few rules");
+    let mut pool = DendritePool::new(hotkey, 9, seed, Arc::new(links));
     pool.resync(axons.iter().copied());
     pool
 }
@@ -430,6 +436,134 @@ async fn a_drawn_delay_within_the_deadline_is_waited_out() {
     assert!(reply.latency >= delay, "{reply:?}");
 }
 
+// --- faults ---
+
+/// Returns a rule with the name `rule` that disturbs all calls to uid 0.
+fn rule(effects: LinkEffects) -> LinkRule {
+    LinkRule {
+        id: "rule".to_owned(),
+        callers: None,
+        to: Some(0.into()),
+        to_chain: false,
+        from_step: 0,
+        by_clock: false,
+        effects,
+    }
+}
+
+/// Makes one call to an axon over a disturbed link. Returns the reply, and how often the axon was called.
+async fn disturbed(effects: LinkEffects) -> (Reply, usize) {
+    let called = Arc::new(AtomicUsize::new(0));
+    let counter = called.clone();
+    let address = axon(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        ready(completion(SAID))
+    })
+    .await;
+    let pool = disturbed_pool(&[Some(address)], &[], &[rule(effects)]);
+    let replies = pool.forward(&fan_out(&pool, &[0], SHORT)).await;
+    let reply = replies.into_iter().next().expect("one uid was called");
+    (reply, called.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_fault_decides_how_a_call_ends() {
+    let none = LinkEffects::default;
+    let error = ErrorReply::Coded(CodedError {
+        code: StatusCode::ResourceExhausted,
+        rate: 1.0,
+    });
+    let reset = |after| {
+        let reset = StreamReset::After(ResetAfter { after, rate: 1.0 });
+        LinkEffects {
+            reset: Some(reset),
+            ..none()
+        }
+    };
+    let dropping = LinkEffects { drop: 1.0, ..none() };
+    let losing = LinkEffects {
+        drop_reply: 1.0,
+        ..none()
+    };
+    let failing = LinkEffects {
+        error: Some(error),
+        ..none()
+    };
+    let leaving = LinkEffects {
+        goaway: 1.0,
+        ..none()
+    };
+    let stalling = LinkEffects { stall: 1.0, ..none() };
+    let twice = LinkEffects {
+        duplicate: 1.0,
+        ..none()
+    };
+    // A call on a broken connection is made twice. The codes of broken streams are those that the gRPC specification of
+    // HTTP/2 assigns to the error codes NO_ERROR and INTERNAL_ERROR.
+    let cases = [
+        ("drop", dropping, Outcome::Timeout, Code::DeadlineExceeded, 0),
+        ("drop_reply", losing, Outcome::Timeout, Code::DeadlineExceeded, 1),
+        ("error", failing, Outcome::Refused, Code::ResourceExhausted, 0),
+        ("goaway", leaving, Outcome::Unreachable, Code::Internal, 2),
+        ("reset", reset(0), Outcome::Unreachable, Code::Internal, 2),
+        ("reset", reset(20), Outcome::Unreachable, Code::Internal, 2),
+        ("stall", stalling, Outcome::Timeout, Code::DeadlineExceeded, 1),
+        ("duplicate", twice, Outcome::Success, Code::Ok, 2),
+    ];
+    for (effect, effects, outcome, code, calls) in cases {
+        let (reply, called) = disturbed(effects).await;
+        assert_eq!((reply.outcome, called), (outcome, calls), "{effect}: {reply:?}");
+        assert_eq!(reply.grpc_code, code, "{effect}: {reply:?}");
+        assert!(!reply.timing_dependent, "{effect}: {reply:?}");
+        let faults: Vec<&str> = reply.faults.iter().map(|fault| &**fault).collect();
+        assert_eq!(faults, [format!("rule/{effect}")]);
+    }
+}
+
+/// The caller cannot distinguish a refusal by a fault from a port at which no process listens.
+#[tokio::test]
+async fn a_refusal_by_a_fault_equals_a_real_one() {
+    let (listener, closed) = listen().await;
+    drop(listener);
+    let pool = pool(&[Some(closed)], &[]);
+    let replies = pool.forward(&fan_out(&pool, &[0], SHORT)).await;
+    let refusing = LinkEffects {
+        refuse: 1.0,
+        ..LinkEffects::default()
+    };
+    let (reply, called) = disturbed(refusing).await;
+    let seen = |reply: &Reply| (reply.outcome, reply.grpc_code, reply.return_message.clone());
+    assert_eq!(seen(&reply), seen(&replies[0]));
+    assert_eq!((reply.outcome, called), (Outcome::Unreachable, 0));
+}
+
+/// A changed byte is either noticed as a malformed message or changes the completion. It never passes unnoticed.
+#[tokio::test]
+async fn a_corrupted_reply_is_not_the_reply() {
+    let corrupting = LinkEffects {
+        corrupt: 1.0,
+        ..LinkEffects::default()
+    };
+    let (reply, called) = disturbed(corrupting).await;
+    assert_eq!(called, 1);
+    assert_ne!(reply.completion, SAID, "{reply:?}");
+}
+
+/// A rule on one link does not disturb the calls on another one at the same time, even if it ends connections.
+#[tokio::test]
+async fn a_fault_of_one_link_leaves_the_others_alone() {
+    let address = axon(|_| ready(completion(SAID))).await;
+    let leaving = LinkEffects {
+        goaway: 1.0,
+        ..LinkEffects::default()
+    };
+    let pool = disturbed_pool(&[Some(address), Some(address)], &[], &[rule(leaving)]);
+    let replies = pool.forward(&fan_out(&pool, &[0, 1], LONG)).await;
+    let outcomes: Vec<Outcome> = replies.iter().map(|reply| reply.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Unreachable, Outcome::Success]);
+    assert!(replies[1].faults.is_empty());
+}
+
 // --- requests ---
 
 #[tokio::test]
@@ -596,7 +730,7 @@ async fn rewards_that_are_not_accepted_are_reported_and_delay_no_others() {
         timeout: SHORT,
     };
     let codes = pool.backward((0..4).map(backward).collect()).await;
-    let codes: Vec<Code> = (0..4).map(|uid| codes[&uid]).collect();
+    let codes: Vec<Code> = (0..4).map(|uid| codes[&uid].code).collect();
     let expected = [
         Code::Ok,
         Code::DeadlineExceeded,

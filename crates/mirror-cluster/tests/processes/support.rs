@@ -69,6 +69,9 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         subtensor: SocketAddr::from(([127, 0, 0, 1], 1)),
         first_block: None,
         time_scale: 1.0,
+        num_nodes: 0,
+        rules: Vec::new(),
+        injections: Vec::new(),
     };
     let program = Program::Ours {
         log: "info".to_owned(),
@@ -100,7 +103,6 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
         genesis,
         block_time: BlockTime::PerStep,
         barrier: Vec::new(),
-        holds: Vec::new(),
         coordinator: None,
         snapshot_blocks: 1,
     };

@@ -214,7 +214,7 @@ fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
             Some((cut.to_string(), "separating the chain from"))
         }
         Fault::Link(LinkFault { link, effects, .. }) => {
-            let from = link.from.as_ref().map_or(true, |from| from.iter().any(is_member));
+            let from = link.from.as_ref().is_none_or(|from| from.iter().any(is_member));
             (from && link.to.contains(&NodeSet::Chain) && loses_all(effects))
                 .then(|| ("the chain".to_owned(), "losing all requests to"))
         }
@@ -225,7 +225,7 @@ fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
                 reset,
                 ..
             } = effects;
-            let from = wire.from.as_ref().map_or(true, |from| from.iter().any(is_member));
+            let from = wire.from.as_ref().is_none_or(|from| from.iter().any(is_member));
             (from && wire.to.contains(&NodeSet::Chain) && (*stall || *silence || reset.is_some()))
                 .then(|| ("the chain".to_owned(), "cutting the connections to"))
         }

@@ -218,9 +218,8 @@ impl Schedule {
                     Some(Due::Block(block.saturating_add(count)))
                 }
                 (Some(Span::Time(seconds)), _) => Some(Due::Time(elapsed + duration(seconds))),
-                (Some(_), _) => None,
                 (None, _) if when.every.is_none() => when.until.map(|until| self.due(until)),
-                (None, _) => None,
+                _ => None,
             };
             if let Some(end) = end {
                 self.ends.entry(end).or_default().insert(occurrence);
@@ -316,6 +315,7 @@ mod tests {
         serde_json::from_value(json).expect("they are faults")
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "`json!` makes values")]
     fn pause(when: serde_json::Value) -> Fault {
         let mut fault = serde_json::json!({"pause": ["uid 3"], "probability": 1.0});
         let keys = fault.as_object_mut().expect("a map");

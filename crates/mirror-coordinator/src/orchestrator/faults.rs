@@ -248,7 +248,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 continue;
             };
             let mut details = Vec::new();
-            let changed = if lifted {
+            let took_effect = if lifted {
                 self.ops.active().end(occurrence).is_some()
             } else {
                 let begins = self.ops.active().begin(ActiveFault {
@@ -268,7 +268,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 }
                 begins
             };
-            let nodes = if changed {
+            let nodes = if took_effect {
                 nodes_of(&entry.fault, &self.ops.spec)
             } else {
                 Vec::new()
@@ -284,7 +284,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 }
             }
             concerned.extend(nodes);
-            if changed || !lifted {
+            if took_effect || !lifted {
                 done.push((occurrence, entry, lifted, details));
             }
         }
@@ -302,7 +302,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 details.extend(problems.get(&node).into_iter().flatten().cloned());
             }
             if !lifted {
-                self.retire_killed(&entry.fault).await?;
+                self.retire_killed(&entry.fault)?;
             }
             let detail = details.join("; ");
             let planned = match lifted {
@@ -362,7 +362,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Retires the validators that a fault has killed for good from the barrier, which would wait for them.
-    async fn retire_killed(&mut self, fault: &Fault) -> anyhow::Result<()> {
+    fn retire_killed(&mut self, fault: &Fault) -> anyhow::Result<()> {
         let Fault::Kill(kill) = fault else { return Ok(()) };
         if fault.lasts().is_some() || kill.when.until.is_some() || !self.has_barrier() {
             return Ok(());
@@ -476,10 +476,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if node == SUBTENSOR {
             self.ops.outage.begins();
         }
-        // There is no process to kill if the node has ended on its own.
-        match self.ops.placement.kill(node).await {
-            Ok(_) | Err(mirror_cluster::PlacementError::Unknown { .. }) => {}
-            Err(error) => return Err(error.into()),
+        // A node that has ended on its own has no process. One that is starting has.
+        if self
+            .ops
+            .placement
+            .inspect(node)
+            .is_some_and(|view| view.pid.is_some())
+        {
+            self.ops.placement.kill(node).await?;
         }
         if is_running {
             let detail = "by a fault".to_owned();
@@ -551,7 +555,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if let ManualRequest::Add(fault, _) = &request
             && let Some(Moment::Step(step)) = fault.when().at
         {
-            return self.add_planned(request, step).await;
+            self.add_planned(request, step);
+            return Ok(());
         }
         if self.phase == Phase::Working && self.has_barrier() && !self.working.is_empty() {
             self.faults.waiting.push(request);
@@ -583,9 +588,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Adds a fault that begins at a later step.
-    async fn add_planned(&mut self, request: ManualRequest, step: u64) -> anyhow::Result<()> {
+    fn add_planned(&mut self, request: ManualRequest, step: u64) {
         let ManualRequest::Add(fault, reply) = request else {
-            return Ok(());
+            return;
         };
         let reached = self.progress.least_done();
         let answer = if !self.has_barrier() || self.phase != Phase::Working {
@@ -605,7 +610,6 @@ impl<P: Placement + 'static> Orchestrator<P> {
         };
         // The person may have gone away.
         let _ = reply.send(answer);
-        Ok(())
     }
 
     async fn carry_out(&mut self, request: ManualRequest, point: Point) -> anyhow::Result<()> {

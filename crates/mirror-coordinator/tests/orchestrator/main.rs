@@ -248,7 +248,7 @@ async fn a_node_that_is_not_ready_in_time_is_killed_and_treated_by_its_policy() 
 
 #[tokio::test]
 async fn one_hold_kills_a_miner_and_a_later_one_restarts_it_before_the_barrier_is_released() {
-    let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
+    let faults = "faults: [{ at: step 2, kill: uid 0, restart_after: 2 steps }]\n";
     let outcome = run(
         &(with_policy("fail") + faults),
         [first("query validator-0", [Awaits("release 3".to_owned(), 1)])],
@@ -270,13 +270,13 @@ async fn one_hold_kills_a_miner_and_a_later_one_restarts_it_before_the_barrier_i
     assert_eq!(calls[..2], ["spawn miner-0", "ready miner-0"]);
     assert_eq!(calls[2..], order);
     assert_eq!(outcome.incidents_of("miner-0"), ["killed", "restarted"]);
-    assert!(outcome.unreached_fault_steps.is_empty());
+    assert!(outcome.unreached_faults.is_empty());
 }
 
 #[tokio::test]
 async fn the_processes_of_a_hold_are_visited_in_order_and_once() {
-    let faults = "faults:\n  - { at: step 1, kill: uid 1, restart_after: 2 steps }\n  \
-                  - { at: step 1, kill: uid 0-1, restart_after: 2 steps }\n";
+    let faults = "faults:\n  - { at: step 2, kill: uid 1, restart_after: 2 steps }\n  \
+                  - { at: step 2, kill: uid 0-1, restart_after: 2 steps }\n";
     let outcome = run(
         &(with_policy("fail") + faults),
         [first("query validator-0", [Awaits("release 3".to_owned(), 1)])],
@@ -294,14 +294,14 @@ async fn the_processes_of_a_hold_are_visited_in_order_and_once() {
 }
 
 #[tokio::test]
-async fn a_miner_that_its_policy_and_the_schedule_both_start_is_started_once() {
-    let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
+async fn a_policy_does_not_start_a_miner_that_a_fault_keeps_dead() {
+    let faults = "faults: [{ at: step 2, kill: uid 0, restart_after: 2 steps }]\n";
     let outcome = run(
         &(with_policy("restart") + faults),
         [
-            // The schedule starts the miner while it waits for the start by its policy.
+            // The miner dies on its own just before the fault kills it.
             first("hold 1", [Dies("miner-0".to_owned())]),
-            first("query validator-0", [Awaits("spawn miner-0".to_owned(), 3)]),
+            first("query validator-0", [Awaits("spawn miner-0".to_owned(), 2)]),
         ],
     )
     .await;
@@ -312,7 +312,7 @@ async fn a_miner_that_its_policy_and_the_schedule_both_start_is_started_once() {
 
 #[tokio::test]
 async fn scheduled_faults_of_steps_that_were_not_reached_are_reported() {
-    let faults = "faults: [{ at: step 1, kill: uid 0, restart_after: 2 steps }]\n";
+    let faults = "faults: [{ at: step 2, kill: uid 0 }, { at: step 4, kill: uid 1, id: late }]\n";
     let outcome = run(
         &(with_policy("fail") + faults),
         [
@@ -322,7 +322,7 @@ async fn scheduled_faults_of_steps_that_were_not_reached_are_reported() {
     )
     .await;
     assert_eq!(outcome.state, State::Done);
-    assert_eq!(outcome.unreached_fault_steps, [3_u64]);
+    assert_eq!(outcome.unreached_faults, ["late"]);
     assert_eq!(outcome.incidents_of("miner-0"), ["killed"]);
 }
 

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use mirror_cluster::{
-    Capability, EndedBy, Exit, LastLog, Liveness, NodeLimits, NodeSpec, NodeView, Placement, PlacementError,
-    Status as NodeStatus,
+    Capability, EndedBy, Exit, LastLog, Liveness, NodeLimits, NodeSpec, NodeState, NodeView, Placement,
+    PlacementError, Status as NodeStatus,
 };
-use mirror_coordinator::{Finished, Options, Prepared};
+use mirror_coordinator::{Ends, Finished, Options, Prepared};
 use mirror_net::server::{self, Limits};
 use mirror_proto::mirror::v1::neuron_server::{Neuron, NeuronServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::{
-    BeginReply, BeginRequest, ForwardReply, ForwardRequest, HoldReply, HoldRequest, InferenceReply,
-    InferenceRequest, QueryProgress, QueryRequest, RetireReply, RetireRequest, SettleReply, SettleRequest,
-    TrainRequest,
+    AddHoldReply, AddHoldRequest, BeginReply, BeginRequest, ForwardReply, ForwardRequest, HoldReply,
+    HoldRequest, InferenceReply, InferenceRequest, QueryProgress, QueryRequest, RetireReply, RetireRequest,
+    SettleReply, SettleRequest, TrainRequest,
 };
 use mirror_runs::tables::IncidentRow;
 use mirror_runs::{NewRun, Recorder, Run, RunDirectory, State};
@@ -84,7 +84,7 @@ pub(crate) struct Outcome {
     pub(crate) state: State,
     /// The reason why the run did not finish. Empty if it finished.
     pub(crate) reason: String,
-    pub(crate) unreached_fault_steps: Vec<u64>,
+    pub(crate) unreached_faults: Vec<String>,
     /// The calls of the orchestrator, in order.
     pub(crate) calls: Vec<String>,
     /// Each incident as node and kind, in the order of the table.
@@ -129,6 +129,8 @@ pub(crate) async fn run(
         stop: network.stop.clone(),
         now: network.now.clone(),
         progress: false,
+        read_fault: Arc::new(|_| Err("this network takes no faults".to_owned())),
+        ends: Ends::WithQueries,
     };
     let finished = mirror_coordinator::run(
         &experiment,
@@ -142,7 +144,7 @@ pub(crate) async fn run(
     let Finished {
         manifest,
         reason,
-        unreached_fault_steps,
+        unreached_faults,
     } = finished.await.expect("the run can be recorded");
     let run = Run::open(root).expect("the run has ended");
     let rows = run.rows::<IncidentRow>().expect("the table is there");
@@ -153,7 +155,7 @@ pub(crate) async fn run(
     Outcome {
         state: manifest.state,
         reason: reason.unwrap_or_default(),
-        unreached_fault_steps,
+        unreached_faults,
         calls: network.calls.borrow().clone(),
         incidents: incidents.collect(),
     }
@@ -389,8 +391,22 @@ impl Placement for Network {
         })
     }
 
-    fn inspect(&self, _: &str) -> Option<NodeView> {
-        None
+    fn inspect(&self, node: &str) -> Option<NodeView> {
+        let incarnation = self.nodes().get(node)?.incarnation;
+        let is_running = self.end_of(node).is_some();
+        Some(NodeView {
+            incarnation,
+            state: if is_running {
+                NodeState::Running
+            } else {
+                NodeState::Ended(NodeStatus::Code(0))
+            },
+            pid: is_running.then_some(1),
+            address: self.addresses.get(node).copied().filter(|_| is_running),
+            memory: 0,
+            cpu_time: Duration::ZERO,
+            limits: NodeLimits::default(),
+        })
     }
 
     fn logs(&self, node: &str, _: u64) -> Result<LastLog, PlacementError> {
@@ -414,6 +430,12 @@ impl SubtensorControl for Network {
     async fn retire(&self, _: Request<RetireRequest>) -> Result<Response<RetireReply>, Status> {
         self.asked("subtensor", "retire".to_owned()).await?;
         Ok(Response::new(RetireReply::default()))
+    }
+
+    /// A hold is recorded when the orchestrator awaits it.
+    async fn add_hold(&self, request: Request<AddHoldRequest>) -> Result<Response<AddHoldReply>, Status> {
+        let step = request.into_inner().step.unwrap_or_default();
+        Ok(Response::new(AddHoldReply { step }))
     }
 
     async fn await_hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {

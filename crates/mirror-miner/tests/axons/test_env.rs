@@ -34,6 +34,9 @@ use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+/// Exclusive upper bound of the uids of the network.
+const NUM_NODES: u32 = 64;
+
 pub(crate) const BASE: &str = "Be of help.";
 pub(crate) const ASK: &str = "Ask something.";
 pub(crate) const SEED: u64 = 11;
@@ -213,6 +216,9 @@ pub(crate) fn launch(
         subtensor,
         first_block: Some(BLOCK),
         time_scale: 1.0,
+        num_nodes: NUM_NODES,
+        rules: Vec::new(),
+        injections: Vec::new(),
     };
     Launch {
         incarnation: 3,

@@ -52,9 +52,10 @@ impl FromStr for NodeSet {
         }
         if let Some(label) = text.strip_prefix("label ") {
             let label = label.trim();
-            return match label.is_empty() {
-                true => Err("`label` is followed by no name".to_owned()),
-                false => Ok(Self::Label(label.to_owned())),
+            return if label.is_empty() {
+                Err("`label` is followed by no name".to_owned())
+            } else {
+                Ok(Self::Label(label.to_owned()))
             };
         }
         if let Some(indices) = text.strip_prefix("validator-") {
@@ -65,9 +66,10 @@ impl FromStr for NodeSet {
                 .trim_start_matches("uid")
                 .trim_start_matches('s')
                 .trim_start();
-            match starts.starts_with(|c: char| c.is_ascii_digit()) {
-                true => error,
-                false => format!("`{}` names no nodes", text.chars().take(64).collect::<String>()),
+            if starts.starts_with(|c: char| c.is_ascii_digit()) {
+                error
+            } else {
+                format!("`{}` names no nodes", text.chars().take(64).collect::<String>())
             }
         })
     }

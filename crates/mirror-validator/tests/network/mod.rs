@@ -358,6 +358,8 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
         questions: None,
         block_time: BlockTime::PerStep,
         links: Vec::new(),
+        rules: Vec::new(),
+        injected: None,
         time_scale: 1.0,
         acknowledged: None,
     }
