@@ -544,14 +544,21 @@ fn is_of_type(kind: &Kind, value: &Value) -> bool {
         Kind::Integer(_) | Kind::Number(_) | Kind::Duration(_) | Kind::StepCount(_) | Kind::StepNumber(_) => {
             value.is_number()
         }
-        Kind::Text | Kind::Choice(_) | Kind::Notation(_) => value.is_string(),
+        Kind::Text | Kind::Choice(_) => value.is_string(),
+        Kind::Notation(notation) => {
+            let is_number = value.is_number() && (notation.check)(&value.to_string()).is_ok();
+            value.is_string() || is_number
+        }
         Kind::Or(_, other) => is_of_type(other, value),
         Kind::Either(one, other) => is_of_type(one, value) || is_of_type(other, value),
         Kind::UidSet(_) => value.is_number() || value.is_array(),
         Kind::List(_) => value.is_array(),
         Kind::OneOrMany(each) => value.is_array() || is_of_type(each, value),
         Kind::Map(_) | Kind::ByUid(_) | Kind::Table(_) => value.is_object(),
-        Kind::Forms(forms) => value.is_object() || forms.plain.is_some() && value.is_number(),
+        Kind::Forms(forms) => {
+            let plain = forms.forms.iter().find_map(|form| form.get(forms.plain?));
+            value.is_object() || plain.is_some_and(|key| is_of_type(&key.kind, value))
+        }
         Kind::Component(family) => {
             let family = family();
             value.is_object() || value.is_string() || family.number_means.is_some() && value.is_number()
@@ -657,10 +664,9 @@ fn uids_are_written_the_same_everywhere() {
         json!([0, 1.0]),
         json!("uids 0-1"),
     ];
-    let of_indices = "network.validator_groups[0].validators";
     let mut first = String::new();
     at_each(names_uids, &same, |path, value, read| {
-        if path == of_indices && *value == json!("uids 0-1") {
+        if path.ends_with("validators") && *value == json!("uids 0-1") {
             let reason = "validator indices are required";
             assert!(reported(&read).contains(reason), "{}", reported(&read));
             return;
@@ -691,7 +697,7 @@ fn uids_are_written_the_same_everywhere() {
             let [problem] = errors[..] else {
                 panic!("{path}: {value}\n{}", reported(&read))
             };
-            let word = if path == of_indices {
+            let word = if path.ends_with("validators") {
                 word.replace("a set of uids", "a set of validator indices")
             } else {
                 word.to_owned()
@@ -747,7 +753,10 @@ fn is_duration(kind: &Kind) -> bool {
     match kind {
         Kind::Duration(_) => true,
         Kind::Or(_, kind) => is_duration(kind),
-        Kind::Forms(forms) => forms.plain.is_some(),
+        Kind::Forms(forms) => {
+            let plain = forms.forms.iter().find_map(|form| form.get(forms.plain?));
+            plain.is_some_and(|key| is_duration(&key.kind))
+        }
         _ => false,
     }
 }
@@ -859,7 +868,10 @@ fn a_missing_unit_of_a_step_is_reported_with_the_correct_form() {
     );
     assert_eq!(
         forms,
-        BTreeSet::from(["`step 50`".to_owned(), "`50 steps`".to_owned()])
+        BTreeSet::from([
+            "`step 50`, `block 50` or `50s`".to_owned(),
+            "`50 steps`, `50 blocks` or `50s`".to_owned()
+        ])
     );
 }
 

@@ -281,7 +281,11 @@ fn a_number_of_rows_of_the_wrong_type_is_one_error() {
 fn a_misspelt_argument_is_one_warning() {
     let fault = "faults: [{at: step 3, kill: uid 0, restart_after: 5 steps}]\n";
     let run = |args: &str| file("{}", args) + fault;
-    assert!(all(&run("{}"), &[]).plain().contains("step 3 is never reached"));
+    assert!(
+        all(&run("{}"), &[])
+            .plain()
+            .contains("begins at step 3, but the query has")
+    );
     let words = ["takes no argument `max_itr`", "did you mean `max_iter`"];
     only(&run("{max_itr: 50}"), &words);
 }

@@ -130,6 +130,7 @@ fn is_told_by_a_rule(reported: &str) -> bool {
         "are too many",
         "has no number of rows",
         "less than `p50`",
+        "would copy itself",
         "its rules allow",
         "no chain can start",
     ]

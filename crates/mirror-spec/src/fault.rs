@@ -367,6 +367,43 @@ impl WireEffects {
     }
 }
 
+impl Fault {
+    /// Returns why the fault changes nothing, whenever it occurs, with advice. `None` if it changes something.
+    pub fn without_effect(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Link(link) if !link.effects.has_effect() => Some((
+                "the fault has no effect: it names links and no effect on them",
+                "add an effect, such as `latency: 200ms` or `drop: 0.05`",
+            )),
+            Self::Wire(wire) if !wire.effects.has_effect() => Some((
+                "the fault has no effect: it names connections and no effect on them",
+                "add an effect, such as `bandwidth: 64kB` or `stall: true`",
+            )),
+            Self::Partition(PartitionFault { partition, .. }) if partition.len() < 2 => Some((
+                "the fault has no effect: `partition` has fewer than two sets of nodes",
+                "write at least two sets, such as `[[validator-0, uid 0-7], [validator-1, uid 8-15]]`",
+            )),
+            Self::Limit(LimitFault {
+                cpu: None,
+                memory: None,
+                ..
+            }) => Some((
+                "the fault has no effect: it names nodes and no limit",
+                "add `cpu` or `memory`",
+            )),
+            Self::Join(JoinFault { when, .. }) | Self::Leave(LeaveFault { when, .. })
+                if when.r#for.is_some() || when.until.is_some() && when.every.is_none() =>
+            {
+                Some((
+                    "`for` and `until` have no effect: miners join and leave for good",
+                    "remove them",
+                ))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<'a, N: Tree> At<'a, N, Fault> {
     /// Returns the place of the keys of the time, which every kind of fault has.
     pub fn when(self) -> At<'a, N, When> {
@@ -384,16 +421,6 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
         })
     };
     match fault {
-        Fault::Link(link) if !link.effects.has_effect() => unsound(
-            "link",
-            "the fault names links and no effect on them",
-            "add an effect, such as `latency: 200ms` or `drop: 0.05`",
-        ),
-        Fault::Wire(wire) if !wire.effects.has_effect() => unsound(
-            "wire",
-            "the fault names connections and no effect on them",
-            "add an effect, such as `bandwidth: 64kB` or `stall: true`",
-        ),
         Fault::Wire(WireFault {
             effects: WireEffects {
                 bandwidth: Some(Bytes(0)),
@@ -404,11 +431,6 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
             "bandwidth",
             "`bandwidth` is 0, with which no byte ever passes",
             "write a larger number, or `stall: true`",
-        ),
-        Fault::Partition(PartitionFault { partition, .. }) if partition.len() < 2 => unsound(
-            "partition",
-            "`partition` has fewer than two sets of nodes",
-            "write at least two sets, such as `[[validator-0, uid 0-7], [validator-1, uid 8-15]]`",
         ),
         Fault::Kill(KillFault {
             restart_after: Some(_),
@@ -431,24 +453,6 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
             ),
             "write both in the same unit, or a time such as `restart_after: 5s`",
         ),
-        Fault::Limit(LimitFault {
-            cpu: None,
-            memory: None,
-            ..
-        }) => unsound(
-            "limit",
-            "the fault names nodes and no limit",
-            "add `cpu` or `memory`",
-        ),
-        Fault::Join(JoinFault { when, .. }) | Fault::Leave(LeaveFault { when, .. })
-            if when.r#for.is_some() || when.until.is_some() && when.every.is_none() =>
-        {
-            unsound(
-                if when.r#for.is_some() { "for" } else { "until" },
-                "miners join and leave for good, so the fault has no end",
-                "remove it",
-            )
-        }
         _ => Ok(()),
     }
 }

@@ -201,7 +201,7 @@ impl Described for Moment {
         what: "a point in time such as `step 80`, `block 120` or `5s`",
         pattern: "^(step [0-9]+|block [0-9]+|[0-9.]+ ?(us|ms|s|m|h))$",
         check: |text| text.parse::<Self>().map(drop),
-        example: "step 0",
+        example: "step 10",
     });
 }
 

@@ -26,6 +26,9 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let places = sound.file.resolved.faults().items();
     for (fault, place) in sound.experiment.faults.iter().zip(places) {
         let when = fault.when();
+        if let Some((message, help)) = fault.without_effect() {
+            found.push(Finding::warning(origin(place), message).with_help(help));
+        }
         if when.probability == 0.0 {
             let message = "the fault never occurs, because its probability is 0";
             let help = "write a larger `probability`, or remove the fault";
