@@ -168,6 +168,7 @@ impl Network {
                     first_block: None,
                     time_scale: 1.0,
                     num_nodes: 0,
+                    proxy: None,
                     rules: Vec::new(),
                     injections: Vec::new(),
                 };

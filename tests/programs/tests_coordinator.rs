@@ -94,6 +94,7 @@ fn busy_node() -> Role {
         first_block: None,
         time_scale: 1.0,
         num_nodes: 0,
+        proxy: None,
         rules: Vec::new(),
         injections: Vec::new(),
     })

@@ -52,6 +52,7 @@ fn miner(name: &str) -> NodeSpec {
         first_block: None,
         time_scale: 1.0,
         num_nodes: 0,
+        proxy: None,
         rules: Vec::new(),
         injections: Vec::new(),
     };

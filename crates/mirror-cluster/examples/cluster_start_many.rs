@@ -57,6 +57,7 @@ fn miner(index: u32) -> NodeSpec {
         first_block: None,
         time_scale: 1.0,
         num_nodes: 0,
+        proxy: None,
         rules: Vec::new(),
         injections: Vec::new(),
     };

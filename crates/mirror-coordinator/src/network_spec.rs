@@ -14,7 +14,7 @@ use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
 use mirror_spec::launch::{
     AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
-    SubtensorLaunch, ValidatorLaunch,
+    ProxyLaunch, SubtensorLaunch, ValidatorLaunch,
 };
 use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
@@ -57,6 +57,9 @@ pub(crate) enum Subtensor {
     /// A node that is already running.
     Runs(SocketAddr),
 }
+
+/// Name of the proxy.
+pub(crate) const PROXY: &str = "proxy";
 
 /// Name of the chain's node.
 pub(crate) const SUBTENSOR: &str = "subtensor";
@@ -115,6 +118,16 @@ impl NetworkSpec {
         Subtensor::Ours(Box::new(node))
     }
 
+    /// Returns the proxy.
+    pub(crate) fn proxy(&self) -> NodeSpec {
+        self.node(PROXY.to_owned(), Role::Proxy(ProxyLaunch {}))
+    }
+
+    /// Returns whether connections go through the proxy.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.network().proxy || self.experiment.faults.iter().any(Fault::is_on_the_wire)
+    }
+
     /// Returns the names of all miner processes, in ascending order of uid.
     pub(crate) fn miner_names(&self) -> Vec<String> {
         let processes = self.assignment.miners.iter().map(|uid| self.process_of(*uid));
@@ -124,7 +137,13 @@ impl NetworkSpec {
     }
 
     /// Returns the miner process that hosts a uid, with the faults of `state`.
-    pub(crate) fn miner(&self, uid: u32, subtensor: SocketAddr, state: &NodeState) -> NodeSpec {
+    pub(crate) fn miner(
+        &self,
+        uid: u32,
+        subtensor: SocketAddr,
+        proxy: Option<SocketAddr>,
+        state: &NodeState,
+    ) -> NodeSpec {
         let uids = self.process_of(uid);
         let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
@@ -142,6 +161,7 @@ impl NetworkSpec {
                 first_block: self.first_block(),
                 time_scale: self.network().time_scale,
                 num_nodes: self.num_nodes(),
+                proxy,
                 rules: state.rules.clone(),
                 injections: state.injections.clone(),
             }),

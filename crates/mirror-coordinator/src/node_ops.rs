@@ -12,8 +12,10 @@ use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
+use mirror_proto::mirror::v1::proxy_client::ProxyClient;
 use mirror_proto::mirror::v1::{
-    BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, record,
+    BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, ServeTarget, WireRules,
+    record,
 };
 use mirror_proto::protocol::{CONTROL_TOKEN_KEY, METAGRAPH_SYNC_BLOCKS};
 use mirror_runs::Layout;
@@ -22,10 +24,10 @@ use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
-use crate::fault::{Active, NodeState};
+use crate::fault::{Active, CHAIN_TARGET, NodeState};
 use crate::health::Outage;
 use crate::metagraphs;
-use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
+use crate::network_spec::{self, NetworkSpec, PROXY, SUBTENSOR, Subtensor};
 use crate::report_service::ReportService;
 
 /// Maximum time for a control request to the subtensor. The time to detect that the subtensor hangs and to restart it
@@ -61,6 +63,8 @@ pub(crate) struct NodeOps<P> {
     pub(crate) tracer: Tracer,
     /// Address of the subtensor.
     pub(crate) subtensor_address: watch::Receiver<SocketAddr>,
+    /// Address at which the nodes reach the subtensor: its own, or that of the proxy for it.
+    pub(crate) subtensor_for_nodes: watch::Receiver<SocketAddr>,
     /// A client of the subtensor that waits for it indefinitely.
     pub(crate) subtensor: SubtensorClient,
     pub(crate) coordinator: SocketAddr,
@@ -89,6 +93,7 @@ impl<P> Clone for NodeOps<P> {
             reports: self.reports.clone(),
             tracer: self.tracer.clone(),
             subtensor_address: self.subtensor_address.clone(),
+            subtensor_for_nodes: self.subtensor_for_nodes.clone(),
             subtensor: self.subtensor.clone(),
             coordinator: self.coordinator,
             ready_timeout: self.ready_timeout,
@@ -197,7 +202,10 @@ impl<P: Placement> NodeOps<P> {
 
     /// Returns the current specification of a node with the faults of `state`.
     fn node_spec(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
-        let subtensor = *self.subtensor_address.borrow();
+        let subtensor = *self.subtensor_for_nodes.borrow();
+        if node == PROXY {
+            return Some(self.spec.proxy());
+        }
         if node == SUBTENSOR {
             return match self.spec.subtensor(Some(self.coordinator)) {
                 Subtensor::Ours(spec) => Some(*spec),
@@ -208,7 +216,10 @@ impl<P: Placement> NodeOps<P> {
             return Some(self.spec.validator(index, subtensor, self.coordinator, state));
         }
         let first = node.split('-').nth(1)?.parse().ok()?;
-        Some(self.spec.miner(first, subtensor, state))
+        Some(
+            self.spec
+                .miner(first, subtensor, self.placement.address(PROXY), state),
+        )
     }
 
     /// Returns the latest incarnation of a node, from 0.
@@ -326,6 +337,43 @@ impl<P: Placement> NodeOps<P> {
             .with_context(|| format!("{node} did not acknowledge the fault within {ACKNOWLEDGEMENT:?}"))?
             .with_context(|| format!("{node} refused the fault"))?;
         Ok(())
+    }
+
+    /// Lets the proxy pass connections on to the chain at `address`. Returns the address at which the nodes reach it.
+    pub(crate) async fn serve_through_proxy(&self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let target = ServeTarget {
+            name: CHAIN_TARGET.to_owned(),
+            address: address.to_string(),
+        };
+        let mut client = self.proxy_client()?;
+        let served = tokio::time::timeout(ACKNOWLEDGEMENT, client.serve(target))
+            .await
+            .context("the proxy does not answer")?
+            .context("the proxy cannot serve the chain")?;
+        let served = served.into_inner().address;
+        served
+            .parse()
+            .with_context(|| format!("the proxy serves the chain at `{served}`, which is no address"))
+    }
+
+    /// Sends the proxy all rules in effect, and waits until they are.
+    pub(crate) async fn send_wire_rules(&self) -> anyhow::Result<()> {
+        let source = |node: &str| self.placement.source(node);
+        let rules = self.active().wire_rules(&self.spec, &source);
+        let mut client = self.proxy_client()?;
+        tokio::time::timeout(ACKNOWLEDGEMENT, client.set_rules(WireRules { rules }))
+            .await
+            .context("the proxy does not answer")?
+            .context("the proxy refused the rules")?;
+        Ok(())
+    }
+
+    fn proxy_client(&self) -> anyhow::Result<ProxyClient<Traced>> {
+        let address = self
+            .placement
+            .address(PROXY)
+            .context("the proxy is not running")?;
+        Ok(ProxyClient::new(self.tracer.channel(address)))
     }
 
     /// Returns the faults in effect.

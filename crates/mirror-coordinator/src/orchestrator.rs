@@ -34,7 +34,7 @@ use crate::data::Prepared;
 use crate::fault::{NodeState, Schedule};
 use crate::health::{Outage, WatchedNode, Watcher};
 use crate::metagraphs;
-use crate::network_spec::{self, NetworkSpec, SUBTENSOR, Subtensor};
+use crate::network_spec::{self, NetworkSpec, PROXY, SUBTENSOR, Subtensor};
 use crate::node_ops::{Followed, NodeOps, StartCause, Started};
 use crate::progress::Progress;
 use crate::report_service::{self, JournalWriter};
@@ -139,6 +139,7 @@ enum Phase {
 /// A group of nodes that start together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wave {
+    Proxy,
     Subtensor,
     Miners,
     Validators,
@@ -163,6 +164,7 @@ struct NodeWatch {
 struct Orchestrator<P> {
     ops: NodeOps<P>,
     subtensor: watch::Sender<SocketAddr>,
+    subtensor_for_nodes: watch::Sender<SocketAddr>,
     supervisor: Supervisor,
     progress: Progress,
     phase: Phase,
@@ -229,8 +231,9 @@ pub async fn run<P: Placement + 'static>(
         .context("cannot determine the coordinator's listen address")?;
     // No node uses the address of the subtensor until the subtensor is ready.
     let (subtensor, subtensor_address) = watch::channel(coordinator);
+    let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (reports, mut journal_writer) = report_service::start(recorder, subtensor_address.clone())?;
+    let (reports, mut journal_writer) = report_service::start(recorder, subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
     let token: Arc<str> = run_control::new_token()
@@ -269,6 +272,7 @@ pub async fn run<P: Placement + 'static>(
         subtensor: SubtensorClient::following(tracer.clone(), subtensor_address.clone()),
         tracer,
         subtensor_address,
+        subtensor_for_nodes,
         history: Arc::default(),
         layout,
         incarnations: Arc::default(),
@@ -297,6 +301,7 @@ pub async fn run<P: Placement + 'static>(
         working: (0..ops.spec.validator_count()).collect(),
         ops,
         subtensor,
+        subtensor_for_nodes: for_nodes,
         supervisor: Supervisor::default(),
         progress: if options.progress {
             Progress::shown()
@@ -384,6 +389,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Starts the subtensor, or checks the one that is already running.
     async fn start_chain(&mut self) -> anyhow::Result<()> {
         let address = match self.ops.spec.subtensor(Some(self.ops.coordinator)) {
+            Subtensor::Ours(_) if self.ops.spec.has_proxy() => {
+                self.start_wave(Wave::Proxy, vec![PROXY.to_owned()]);
+                return Ok(());
+            }
             Subtensor::Ours(_) => {
                 self.start_wave(Wave::Subtensor, vec![SUBTENSOR.to_owned()]);
                 return Ok(());
@@ -391,6 +400,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             Subtensor::Runs(address) => address,
         };
         self.subtensor.send_replace(address);
+        self.subtensor_for_nodes.send_replace(address);
         self.ops
             .check_running_chain()
             .await
@@ -425,6 +435,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         match &self.phase {
             Phase::Starting { awaited, .. } if !awaited.is_empty() => return Ok(false),
             Phase::Starting { wave, .. } => match wave {
+                Wave::Proxy => self.start_wave(Wave::Subtensor, vec![SUBTENSOR.to_owned()]),
                 Wave::Subtensor => self.start_wave(Wave::Miners, ops.spec.miner_names()),
                 Wave::Miners => {
                     if let Some(first) = self.first_lost_miner.as_ref().filter(|_| self.miners.is_empty()) {
@@ -671,6 +682,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if node == SUBTENSOR {
             self.ops.outage.ends();
             self.subtensor.send_replace(address);
+            let for_nodes = if self.ops.spec.has_proxy() {
+                self.ops.serve_through_proxy(address).await?
+            } else {
+                address
+            };
+            self.subtensor_for_nodes.send_replace(for_nodes);
             if works {
                 // Blocks that close by the clock require the clock to be started again.
                 let ops = self.ops.clone();
@@ -831,7 +848,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
 
     fn policy(&self, name: &str) -> RestartPolicy {
         let policies = self.ops.spec.network().restart;
-        if name == SUBTENSOR {
+        if name == PROXY {
+            // Its listeners have other ports after a restart, which the chain's metagraph does not know.
+            RestartPolicy::Fail
+        } else if name == SUBTENSOR {
             policies.subtensor
         } else if network_spec::validator_index(name).is_some() {
             policies.validators
@@ -847,7 +867,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
             .map(network_spec::validator_name)
             .collect();
         let miners = self.ops.processes(spec.miner_uids()).into_iter().collect();
-        let waves = [validators, miners, vec![SUBTENSOR.to_owned()]];
+        let waves = [
+            validators,
+            miners,
+            vec![SUBTENSOR.to_owned()],
+            vec![PROXY.to_owned()],
+        ];
         let failures = fleet::stop_in_order(&*self.ops.placement, &waves, GRACE, now).await;
         failures
             .into_iter()

@@ -11,6 +11,7 @@ mod faults;
 pub mod network;
 pub mod wire;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -22,6 +23,8 @@ use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
+use mirror_proto::mirror::v1::ServeTarget;
+use mirror_proto::mirror::v1::proxy_client::ProxyClient;
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
 use mirror_subtensor_client::SubtensorClient;
@@ -61,7 +64,7 @@ pub async fn serve(
     let tracer = Tracer::new(&seed, &node, incarnation);
     let links = Arc::new(Links::new(seed, role.num_nodes, &[], role.time_scale));
     links.set_rules(&role.rules)?;
-    let subtensor = SubtensorClient::new(tracer, role.subtensor).over(links.clone());
+    let subtensor = SubtensorClient::new(tracer.clone(), role.subtensor).over(links.clone());
     let network = Arc::new(Network::new(seed, &subtensor, links.clone(), role.first_block));
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
@@ -79,6 +82,10 @@ pub async fn serve(
         let address = listener
             .local_addr()
             .context("cannot determine the listen address of an axon")?;
+        let announced = match role.proxy {
+            Some(proxy) => behind_proxy(&tracer, proxy, uid, address).await?,
+            None => address,
+        };
         let context = BehaviourContext {
             seed,
             uid,
@@ -92,7 +99,14 @@ pub async fn serve(
         let behaviours = Arc::new(Behaviours::new(&behaviours, context));
         targets.axons.push((uid, behaviours.clone()));
         let axon = Axon::new(uid, key.public(), behaviours);
-        axons.push((axon, listener, announcement::ServedAxon { key, address }));
+        axons.push((
+            axon,
+            listener,
+            announcement::ServedAxon {
+                key,
+                address: announced,
+            },
+        ));
     }
     targets.inject(&role.injections);
     control
@@ -121,6 +135,27 @@ pub async fn serve(
     .await
     .context("an axon stopped serving")?;
     Ok(())
+}
+
+/// Lets the proxy pass connections on to an axon. Returns the address at which callers reach it.
+async fn behind_proxy(
+    tracer: &Tracer,
+    proxy: SocketAddr,
+    uid: u32,
+    address: SocketAddr,
+) -> anyhow::Result<SocketAddr> {
+    let target = ServeTarget {
+        name: format!("uid {uid}"),
+        address: address.to_string(),
+    };
+    let served = ProxyClient::new(tracer.channel(proxy)).serve(target).await;
+    let served = served
+        .with_context(|| format!("the proxy at {proxy} does not serve uid {uid}"))?
+        .into_inner()
+        .address;
+    served
+        .parse()
+        .with_context(|| format!("the proxy serves uid {uid} at `{served}`, which is no address"))
 }
 
 async fn listen(first: TcpListener, count: usize) -> anyhow::Result<Vec<TcpListener>> {

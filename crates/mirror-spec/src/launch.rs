@@ -144,6 +144,8 @@ pub struct MinerLaunch {
     pub first_block: Option<u64>,
     /// Exclusive upper bound of the uids of the network.
     pub num_nodes: u32,
+    /// Address of the proxy through which callers reach the axons. `None` if they reach them directly.
+    pub proxy: Option<SocketAddr>,
     /// Rules that disturb the calls of the process.
     pub rules: Vec<LinkRule>,
     /// Behaviours that faults have put in the place of others. The last one of a uid applies.

@@ -41,6 +41,9 @@ keys! {
         hang_timeout: f64 [Duration(0.1..=3_600.0)] = 30,
         /// Factor of all drawn delays and all timeouts.
         time_scale: f64 [Number(0.001..=1.0)] = 1,
+        /// Whether connections go through a proxy, so that faults on the wire can be added while the network runs. With
+        /// such faults in the file they do in any case.
+        proxy: bool = false,
         /// Whether each validator writes the identities of its acknowledged events to `logs/`.
         record_acknowledged: bool = false,
     }

@@ -70,6 +70,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         first_block: None,
         time_scale: 1.0,
         num_nodes: 0,
+        proxy: None,
         rules: Vec::new(),
         injections: Vec::new(),
     };

@@ -1,12 +1,13 @@
 //! The faults in effect, and the state of a node that follows from them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use mirror_proto::mirror::v1::FaultState;
+use mirror_proto::mirror::v1::{FaultState, WireRule};
 use mirror_spec::launch::{Injection, LinkRule};
 use mirror_spec::{Fault, ValidatorBehaviour, each_fault};
 
-use super::kinds::{FaultKind, Node};
+use super::kinds::{FaultKind, Node, wire};
 use super::schedule::Occurrence;
 use crate::network_spec::NetworkSpec;
 
@@ -76,6 +77,19 @@ impl Active {
     /// Returns the faults in effect, in the order in which they began.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ActiveFault> {
         self.faults.iter()
+    }
+
+    /// Returns the rules of the proxy. `source` returns the address from which the connections of a node come.
+    pub(crate) fn wire_rules(
+        &self,
+        spec: &NetworkSpec,
+        source: &dyn Fn(&str) -> Option<IpAddr>,
+    ) -> Vec<WireRule> {
+        let ends = wire::Ends { spec, source };
+        self.faults
+            .iter()
+            .flat_map(|fault| wire::rules(fault, &ends))
+            .collect()
     }
 
     /// Returns the state that a node is to have.

@@ -14,4 +14,5 @@ mod kinds;
 pub(crate) mod schedule;
 
 pub(crate) use active::{Active, ActiveFault, NodeState};
+pub(crate) use kinds::wire::CHAIN_TARGET;
 pub(crate) use schedule::{Due, Occurrence, Schedule};

@@ -295,11 +295,24 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 problems.insert(node.clone(), found);
             }
         }
+        let is_on_the_wire = done.iter().any(|(_, entry, ..)| entry.fault.is_on_the_wire());
+        let wire_problem = if is_on_the_wire {
+            self.ops
+                .send_wire_rules()
+                .await
+                .err()
+                .map(|error| format!("{error:#}"))
+        } else {
+            None
+        };
         let mut all = Vec::new();
         let block = self.block_at(point).await;
         for (occurrence, entry, lifted, mut details) in done {
             for node in nodes_of(&entry.fault, &self.ops.spec) {
                 details.extend(problems.get(&node).into_iter().flatten().cloned());
+            }
+            if entry.fault.is_on_the_wire() {
+                details.extend(wire_problem.clone());
             }
             if !lifted {
                 self.retire_killed(&entry.fault)?;
@@ -633,6 +646,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
             return Ok(Err(format!(
                 "there are {MAX_ENTRIES} faults already, the maximum"
             )));
+        }
+        if fault.is_on_the_wire() && !self.ops.spec.has_proxy() {
+            return Ok(Err(
+                "the connections of this network do not go through the proxy: write `proxy: true` in `network` and start \
+                 the network again"
+                    .to_owned(),
+            ));
         }
         if self.ops.active().iter().count() >= MAX_ACTIVE {
             return Ok(Err(format!(

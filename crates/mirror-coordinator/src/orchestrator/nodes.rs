@@ -4,14 +4,15 @@ use mirror_cluster::{NodeState, Placement};
 use mirror_proto::mirror::v1::{NodeList, RunningNode};
 
 use super::Orchestrator;
-use crate::network_spec::{self, SUBTENSOR};
+use crate::network_spec::{self, PROXY, SUBTENSOR};
 
 impl<P: Placement + 'static> Orchestrator<P> {
     /// Returns all nodes of the network: the chain, the miners and the validators.
     pub(super) fn list_nodes(&self) -> NodeList {
         let spec = &self.ops.spec;
         let chain = spec.has_own_chain().then(|| SUBTENSOR.to_owned());
-        let nodes = chain.into_iter().chain(spec.all_nodes());
+        let proxy = spec.has_proxy().then(|| PROXY.to_owned());
+        let nodes = proxy.into_iter().chain(chain).chain(spec.all_nodes());
         let (steps_done, steps_total) = self.progress.steps();
         NodeList {
             nodes: nodes.map(|node| self.running_node(node)).collect(),

@@ -217,6 +217,7 @@ pub(crate) fn launch(
         first_block: Some(BLOCK),
         time_scale: 1.0,
         num_nodes: NUM_NODES,
+        proxy: None,
         rules: Vec::new(),
         injections: Vec::new(),
     };

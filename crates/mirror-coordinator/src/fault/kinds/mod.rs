@@ -6,7 +6,7 @@ mod limit;
 mod link;
 mod membership;
 mod process;
-mod wire;
+pub(super) mod wire;
 
 use mirror_spec::NodeSet;
 
