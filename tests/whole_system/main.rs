@@ -11,6 +11,7 @@ mod commit_reveal;
 mod ending;
 mod event_logs;
 mod experiment;
+mod fault_schedules;
 mod groups;
 mod hangs;
 mod kills;

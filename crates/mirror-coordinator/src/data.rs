@@ -12,6 +12,7 @@ use mirror_spec::{Data, DendritePool, Experiment, GatingModel, Model, RewardMode
 
 use crate::models::ModelSearch;
 use crate::network_spec;
+use crate::traces::with_traces;
 
 /// Help for data that cannot be used.
 const NAME_DATA: &str =
@@ -199,6 +200,7 @@ pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
         },
     };
     let mut looked = LocalInputs::default();
+    looked.problems.extend(with_traces(experiment, base).err());
     if let Some(data) = &experiment.data {
         let found = looked.keep(&["data", "path"], NAME_DATA, sources.data(data));
         let help = "set `n` to the number of rows of the data or less, or use more data";

@@ -14,9 +14,11 @@ mod progress;
 mod report_service;
 pub mod resume;
 mod run_control;
+mod traces;
 mod uid_assignment;
 
 pub use data::{LocalInputs, Network, Prepared, find_local, prepare};
 pub use models::{BUILTIN_TOKENIZER, model_folder};
 pub use orchestrator::{Ends, Finished, Options, base_of, run};
 pub use run_control::{ControlFile, ReadFault};
+pub use traces::{fault_with_traces, with_traces};

@@ -7,7 +7,9 @@ use anyhow::Context;
 use mirror_analysis::{Report, Summary};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::{Loaded, Problem};
-use mirror_coordinator::{Ends, Finished, Network, Options, Prepared, ReadFault, base_of};
+use mirror_coordinator::{
+    Ends, Finished, Network, Options, Prepared, ReadFault, base_of, fault_with_traces, with_traces,
+};
 use mirror_runs::{Layout, Recorder, Run, RunDirectory};
 use mirror_spec::{Expectation, Experiment, Model};
 use mirror_sql::Engine;
@@ -37,6 +39,7 @@ impl RunContext<'_> {
         is_asked: fn(&Expectation) -> bool,
     ) -> anyhow::Result<RunOutcome> {
         let arguments = self.arguments;
+        let experiment = &with_traces(experiment, base_of(&arguments.file)).map_err(Misuse::of)?;
         let model = experiment
             .model
             .as_ref()
@@ -76,7 +79,7 @@ impl RunContext<'_> {
                 stop,
                 now,
                 progress: !arguments.json,
-                read_fault: read_fault(self.loaded),
+                read_fault: read_fault(self.loaded, base_of(&arguments.file)),
                 ends: Ends::WithQueries,
             };
             let finished = execute(experiment, model, data, run, self.binaries.clone(), options).await?;
@@ -111,14 +114,17 @@ impl RunContext<'_> {
 }
 
 /// Returns the reader of faults that a person adds to the network of a file.
-fn read_fault(loaded: &Loaded) -> ReadFault {
-    let loaded = loaded.clone();
+fn read_fault(loaded: &Loaded, base: &Path) -> ReadFault {
+    let (loaded, base) = (loaded.clone(), base.to_owned());
     let in_words = |problem: Problem| match problem.help {
         Some(help) => format!("{} ({help})", problem.message),
         None => problem.message,
     };
     Arc::new(move |text| match loaded.fault(text) {
-        Ok((fault, warnings)) => Ok((fault, warnings.into_iter().map(in_words).collect())),
+        Ok((fault, warnings)) => {
+            let fault = fault_with_traces(fault, &base)?;
+            Ok((fault, warnings.into_iter().map(in_words).collect()))
+        }
         Err(problems) => {
             let problems: Vec<String> = problems.into_iter().map(in_words).collect();
             Err(problems.join("; "))
