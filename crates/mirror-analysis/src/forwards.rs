@@ -556,7 +556,7 @@ impl<'a> Call<'a> {
         (!reward.is_null(self.row)).then(|| f64::from(reward.value(self.row)))
     }
 
-    /// The effects of faults on the call. `None` if there are none, and for a run of a version that did not record them.
+    /// The effects of faults on the call. `None` if there are none, and for a version that did not record them.
     pub(crate) fn faults(&self) -> Option<&'a str> {
         let faults = &self.calls.faults;
         (!faults.is_null(self.row)).then(|| faults.value(self.row))

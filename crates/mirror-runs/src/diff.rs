@@ -387,7 +387,8 @@ impl Comparison {
         let mut both = 0;
         faults::matched(first, second, |matched| {
             match matched {
-                Matched::Both(one, other) => {
+                Matched::Both(pair) => {
+                    let [one, other] = *pair;
                     both += 1;
                     let mut differing = one.row.differing_values(&other.row);
                     let by_clock = one.by_clock || other.by_clock;

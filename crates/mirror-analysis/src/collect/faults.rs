@@ -169,8 +169,8 @@ impl Faults {
     }
 }
 
-/// Returns the name of the fault in an effect such as `slow/drop`, or `backward slow/drop` for the call that reported the
-/// reward.
+/// Returns the name of the fault in an effect such as `slow/drop`, or `backward slow/drop` for the call that reported
+/// the reward.
 fn fault_of(effect: &str) -> &str {
     let effect = effect.strip_prefix("backward ").unwrap_or(effect);
     effect.split_once('/').map_or(effect, |(fault, _)| fault)

@@ -83,9 +83,9 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
     })
 }
 
-fn row(fault: &FaultTally, calls: u64) -> Row {
+fn row(fault: &FaultTally, calls_of_run: u64) -> Row {
     let number = |number: u64| Cell::number(number as f64, count(number));
-    let share = (calls > 0).then(|| fault.calls as f64 / calls as f64);
+    let share = (calls_of_run > 0).then(|| fault.calls as f64 / calls_of_run as f64);
     let detail = match fault.detail.as_str() {
         "" => Cell::Empty,
         detail => Cell::text(shortened(detail, LONGEST)),

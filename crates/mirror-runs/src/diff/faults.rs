@@ -18,7 +18,7 @@ pub(super) struct Change {
 pub(super) enum Matched {
     First(Change),
     Second(Change),
-    Both(Change, Change),
+    Both(Box<[Change; 2]>),
 }
 
 /// Name and number of an occurrence of a fault.
@@ -91,13 +91,13 @@ pub(super) fn matched(
         }
         if let Some(one) = one {
             match only_second.remove(&key(&one)) {
-                Some(other) => take(Matched::Both(one, other))?,
+                Some(other) => take(Matched::Both(Box::new([one, other])))?,
                 None => drop(only_first.insert(key(&one), one)),
             }
         }
         if let Some(other) = other {
             match only_first.remove(&key(&other)) {
-                Some(one) => take(Matched::Both(one, other))?,
+                Some(one) => take(Matched::Both(Box::new([one, other])))?,
                 None => drop(only_second.insert(key(&other), other)),
             }
         }

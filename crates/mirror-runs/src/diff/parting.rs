@@ -1,7 +1,7 @@
 //! The first decision in which two runs part.
 //!
-//! Differences are ordered as the run makes its decisions: step by step, and within a step from the chain and the faults
-//! to the weights. The earliest difference is the one that caused the others.
+//! Differences are ordered as the run makes its decisions: step by step, and within a step from the chain and the
+//! faults to the weights. The earliest difference is the one that caused the others.
 
 use std::fmt;
 
@@ -87,10 +87,13 @@ pub(super) trait Decided: Row {
     fn alone(&self, what: &Disagreement) -> Decision;
 }
 
+/// Step, stage and order of a decision.
+type Place = (u64, Stage, (String, u32));
+
 /// The earliest decisions found so far.
 #[derive(Debug, Default)]
 pub(super) struct Earliest {
-    of_steps: Option<((u64, Stage, (String, u32)), String)>,
+    of_steps: Option<(Place, String)>,
     /// Step of no decision is known for the chain, only its block.
     of_blocks: Option<(u64, String)>,
 }

@@ -127,7 +127,7 @@ pub(crate) fn incident(node: &str, what: IncidentKind) -> Record {
     }))
 }
 
-/// Returns a change of the fault `id` at the planned step `step`, at a time of the clock that differs from call to call.
+/// Returns a change of the fault `id`, which is planned to last from `step` to the next step.
 pub(crate) fn fault(id: &str, step: u64, lifted: bool) -> FaultChange {
     FaultChange {
         id: id.to_owned(),
