@@ -11,6 +11,7 @@ mod commit_reveal;
 mod ending;
 mod event_logs;
 mod experiment;
+mod faults_repeat;
 mod groups;
 mod hangs;
 mod kills;
