@@ -47,8 +47,8 @@ fn a_troubled_run_repeats_with_the_same_random_seed() {
 #[track_caller]
 fn the_trouble_is_where_the_file_says(calls: &[ResponseRow]) {
     for call in calls.iter().filter(|call| !call.timing_dependent) {
-        let dead = call.uid == 5 && (21..=35).contains(&call.step);
-        let coming_back = call.uid == 5 && (36..=45).contains(&call.step);
+        let dead = call.uid == 5 && (20..=34).contains(&call.step);
+        let coming_back = call.uid == 5 && (35..=45).contains(&call.step);
         if !coming_back {
             assert_eq!(call.outcome == "unreachable", dead, "{call:?}");
         }
