@@ -12,6 +12,7 @@ mod ending;
 mod event_logs;
 mod experiment;
 mod fault_schedules;
+mod faults_repeat;
 mod groups;
 mod hangs;
 mod kills;

@@ -9,6 +9,7 @@ pub(crate) mod calls;
 pub(crate) mod epochs;
 pub(crate) mod events;
 pub(crate) mod exchange;
+pub(crate) mod faults;
 pub(crate) mod frequent;
 pub(crate) mod learning;
 pub(crate) mod marks;

@@ -37,7 +37,7 @@ const EVENT_COLUMNS: [&str; 11] = [
     "call_time",
 ];
 
-const CALL_COLUMNS: [&str; 11] = [
+const CALL_COLUMNS: [&str; 12] = [
     "validator",
     "purpose",
     "step",
@@ -49,6 +49,7 @@ const CALL_COLUMNS: [&str; 11] = [
     "completion",
     "reward",
     "timing_dependent",
+    "faults",
 ];
 
 /// Statistics that are computed from forwards in order.
@@ -368,6 +369,7 @@ struct Calls {
     completion: StringArray,
     reward: Float32Array,
     timing_dependent: BooleanArray,
+    faults: StringArray,
 }
 
 impl Calls {
@@ -386,6 +388,7 @@ impl Calls {
             completion: owned::<ResponseRow, _>(&batch, "completion")?,
             reward: owned::<ResponseRow, _>(&batch, "reward")?,
             timing_dependent: owned::<ResponseRow, _>(&batch, "timing_dependent")?,
+            faults: owned::<ResponseRow, _>(&batch, "faults")?,
             batch,
         })
     }
@@ -551,6 +554,12 @@ impl<'a> Call<'a> {
     pub(crate) fn reward(&self) -> Option<f64> {
         let reward = &self.calls.reward;
         (!reward.is_null(self.row)).then(|| f64::from(reward.value(self.row)))
+    }
+
+    /// The effects of faults on the call. `None` if there are none, and for a version that did not record them.
+    pub(crate) fn faults(&self) -> Option<&'a str> {
+        let faults = &self.calls.faults;
+        (!faults.is_null(self.row)).then(|| faults.value(self.row))
     }
 
     /// Whether the call was lost to real slowness.

@@ -33,6 +33,7 @@ pub use collect::calls::UidTally;
 pub use collect::epochs::{Earned, Epochs};
 pub use collect::events::Events;
 pub use collect::exchange::Exchange;
+pub use collect::faults::{Change, FaultTally, Faults, Period};
 pub use collect::learning::Learning;
 pub use collect::marks::{Incidents, Moment};
 pub use collect::outcome::{OUTCOMES, Outcome, OutcomeCounts};

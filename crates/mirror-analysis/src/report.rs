@@ -9,14 +9,14 @@ use mirror_spec::Analysis;
 use serde::Serialize;
 
 use crate::chart::Figure;
-use crate::chart::plotly::Mark;
+use crate::chart::plotly::{Mark, Span};
 use crate::collect::exchange::Exchange;
 use crate::comparison::{GroupPay, compare};
 use crate::error::AnalysisError;
 use crate::features::TextModels;
 use crate::group::GroupData;
 use crate::named::{self, PredictionScores};
-use crate::numbers::counted;
+use crate::numbers::{count, counted};
 use crate::plots::{NothingToDraw, PLOTS};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence};
@@ -66,6 +66,8 @@ pub struct Report {
     not_tested: Vec<String>,
     /// The command that repeats the run.
     repeat: String,
+    /// The first faults on the time axes of the plots, while they were in effect.
+    fault_spans: Vec<Span>,
     /// Incidents on the time axes of the plots.
     #[serde(skip)]
     marks: Vec<Mark>,
@@ -125,6 +127,26 @@ impl Plots {
             Err(NothingToDraw(why)) => self.not_drawn.push(NotDrawn { name, title, why }),
         }
     }
+
+    /// States in each plot with a time axis the number of faults that are not shaded.
+    fn note_faults_left_out(&mut self, data: &RunData) {
+        let (left_out, all) = (data.faults.periods_left_out(), data.faults.occurrences);
+        if left_out == 0 {
+            return;
+        }
+        let over_time = self.drawn.iter_mut().map(|drawn| &mut drawn.figure);
+        for figure in over_time.filter(|figure| figure.x.scale.is_time()) {
+            if !figure.note.is_empty() {
+                figure.note.push(' ');
+            }
+            let note = format!(
+                "Of {} of faults, the first {} are shaded.",
+                counted(all, "occurrence", "occurrences"),
+                count(all - left_out)
+            );
+            figure.note.push_str(&note);
+        }
+    }
 }
 
 impl Report {
@@ -134,6 +156,7 @@ impl Report {
         for plot in PLOTS {
             plots.push(plot.name(), plot.title(), plot.explain(), plot.build(data));
         }
+        plots.note_faults_left_out(data);
         let groups = compare(&[(data, summary)]).groups;
         Self {
             title: data.manifest.experiment.clone(),
@@ -152,6 +175,7 @@ impl Report {
             completions: data.best.clone(),
             facts: facts::facts(data),
             repeat: facts::repeat(layout, data),
+            fault_spans: facts::fault_spans(data),
             marks: facts::marks(data),
             experiment: facts::experiment(&layout.experiment()),
         }
@@ -162,6 +186,7 @@ impl Report {
     pub fn draw_named(&mut self, data: &RunData, analysis: &Analysis, models: &dyn TextModels) {
         let mut plots = Plots::default();
         self.predictions = named::draw(data, analysis, models, &mut plots);
+        plots.note_faults_left_out(data);
         let is_first = |drawn: &Drawn| PLOTS.first().is_some_and(|plot| plot.name() == drawn.name);
         let place = usize::from(self.plots.first().is_some_and(is_first));
         self.plots.splice(place..place, plots.drawn);

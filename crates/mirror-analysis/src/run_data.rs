@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mirror_runs::expectations::{self, Checked};
-use mirror_runs::tables::{EpochRow, IncidentRow, WeightRow};
+use mirror_runs::tables::{EpochRow, FaultRow, IncidentRow, WeightRow};
 use mirror_runs::{Manifest, Neuron, NeuronKind, Run, State, neurons};
 
 use crate::collect::agreement::Agreement;
@@ -11,6 +11,7 @@ use crate::collect::calls::{Calls, UidTally};
 use crate::collect::epochs::Epochs;
 use crate::collect::events::Events;
 use crate::collect::exchange::{BestExchanges, Exchange};
+use crate::collect::faults::Faults;
 use crate::collect::learning::Learning;
 use crate::collect::marks::Incidents;
 use crate::collect::outcome::OutcomeCounts;
@@ -69,6 +70,8 @@ pub struct RunData {
     pub epochs: Epochs,
     /// Incidents of nodes.
     pub incidents: Incidents,
+    /// Faults, and the calls that they affected.
+    pub faults: Faults,
     /// The best completions, best first.
     pub best: Vec<Exchange>,
     /// Results of the expectations.
@@ -91,7 +94,11 @@ impl RunData {
         let first = runs.first().ok_or(AnalysisError::NoRun)?;
         let (extent, first_steps) = Extent::of(runs)?;
         let mut incidents = Incidents::default();
-        for run in runs {
+        let mut faults = Faults::default();
+        for (run, &first_step) in runs.iter().zip(&first_steps) {
+            for change in run.rows::<FaultRow>()? {
+                faults.note(&change?, first_step);
+            }
             for incident in run.rows::<IncidentRow>()? {
                 incidents.note(incident?);
             }
@@ -105,7 +112,7 @@ impl RunData {
         let mut sample = Sample::default();
         let mut best = BestExchanges::default();
         {
-            let mut collectors: [&mut dyn Collect; 9] = [
+            let mut collectors: [&mut dyn Collect; 10] = [
                 &mut events,
                 &mut calls,
                 &mut scores,
@@ -115,6 +122,7 @@ impl RunData {
                 &mut sample,
                 &mut best,
                 &mut incidents,
+                &mut faults,
             ];
             let mut position = 0;
             for (run, &first_step) in runs.iter().zip(&first_steps) {
@@ -171,6 +179,7 @@ impl RunData {
             weights,
             epochs,
             incidents,
+            faults,
             best: best.into_best(),
             expectations: expectations::load(first.layout())?,
         })

@@ -98,6 +98,7 @@ pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     sentences.extend(of_expectations(&data.expectations));
     sentences.extend(outliers(data, summary));
     sentences.extend(failed_calls(summary));
+    sentences.extend(faults(data));
     sentences.extend(incidents(data));
     sentences.extend(skipped_records(data));
     sentences.extend(size(data, summary));
@@ -421,6 +422,37 @@ fn sentence(words: &str) -> String {
     format!("{}{}.", capital.unwrap_or_default(), letters.as_str())
 }
 
+/// Returns a sentence about the faults that took effect and the calls that they affected.
+fn faults(data: &RunData) -> Option<Sentence> {
+    let faults = &data.faults;
+    let applied = faults.applied().count() as u64;
+    if applied == 0 {
+        return None;
+    }
+    let kinds = faults.kinds();
+    let kinds: Vec<String> = kinds
+        .iter()
+        .map(|(kind, number)| format!("{} `{kind}`", count(*number)))
+        .collect();
+    let times = match faults.occurrences {
+        occurrences if occurrences == applied => String::new(),
+        occurrences => format!(" {} times in total", count(occurrences)),
+    };
+    let calls = match faults.calls {
+        0 => "no call was affected".to_owned(),
+        calls => format!(
+            "{} affected, {} of them failed",
+            counted(calls, "call was", "calls were"),
+            count(faults.failed)
+        ),
+    };
+    Some(plain(format!(
+        "{} applied{times}: {}; {calls}.",
+        counted(applied, "fault was", "faults were"),
+        kinds.join(", ")
+    )))
+}
+
 fn incidents(data: &RunData) -> Option<Sentence> {
     let kinds: Vec<String> = data
         .incidents
@@ -431,7 +463,12 @@ fn incidents(data: &RunData) -> Option<Sentence> {
     let incidents = data.incidents.count();
     (incidents > 0).then(|| {
         let text = counted(incidents, "incident", "incidents");
-        warning(format!("{text} of nodes: {}.", kinds.join(", ")))
+        let text = format!("{text} of nodes: {}", kinds.join(", "));
+        match data.incidents.caused_by_faults {
+            0 => warning(format!("{text}.")),
+            of_faults if of_faults == incidents => plain(format!("{text}, caused by faults.")),
+            of_faults => warning(format!("{text}; faults caused {} of them.", count(of_faults))),
+        }
     })
 }
 

@@ -7,6 +7,7 @@ use crate::summary::Summary;
 
 mod completions;
 mod events;
+mod faults;
 mod groups;
 mod incidents;
 mod prompts;
@@ -18,6 +19,7 @@ pub(crate) use groups::{for_terminal as groups_for_terminal, table as groups_tab
 pub(crate) const TABLES: &[fn(&RunData, &Summary) -> Option<Table>] = &[
     groups::build,
     uids::build,
+    faults::build,
     incidents::build,
     prompts::build,
     completions::build,

@@ -191,22 +191,48 @@ function theme() {
 function layoutOf(chart) {
   const { axis, ...layout } = theme();
   const marked = layout.modebar.color;
+  // Spans are below the lines of a plot, but a table of cells would hide them.
+  const layer = chart.data.some(({ type }) => type === "heatmap") ? "above" : "below";
+  const faults = chart.spans.length > 0 ? { showlegend: true, yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true } } : {};
   return {
     ...chart.layout,
     ...layout,
+    ...faults,
     xaxis: { ...chart.layout.xaxis, ...axis },
     yaxis: { ...chart.layout.yaxis, ...axis },
     margin: { l: 56, r: 16, t: 28, b: 48 },
     legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom" },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    shapes: chart.marks.map(({ x }) => ({
-      type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: marked, width: 1, dash: "dot" },
-    })),
+    shapes: [
+      ...chart.spans.map(({ from, to }) => ({
+        type: "rect", x0: from, x1: to, y0: 0, y1: 1, yref: "paper", layer, opacity: 0.14, fillcolor: faultColor,
+        line: { color: faultColor, width: 1 },
+      })),
+      ...chart.marks.map(({ x }) => ({
+        type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: marked, width: 1, dash: "dot" },
+      })),
+    ],
     annotations: chart.marks.map(({ x, label }) => ({
       x, y: 1, yref: "paper", yanchor: "top", xanchor: "left", text: label, showarrow: false,
       font: { size: 10 }, textangle: 90,
     })),
   };
+}
+
+const faultColor = "#d55e00";
+
+// The legend of the spans and lines, and a point at the top of the beginning of each span, with the name of the fault.
+function legendOf({ spans, marks }) {
+  if (spans.length === 0) return [];
+  const faults = {
+    type: "scatter", mode: "markers", name: "fault (shaded)", x: spans.map(({ from }) => from), y: spans.map(() => 1), yaxis: "y2",
+    marker: { symbol: "triangle-down", size: 9, color: faultColor }, text: spans.map(({ label }) => label),
+    hovertemplate: "%{text}<extra></extra>", cliponaxis: false,
+  };
+  const incidents = {
+    type: "scatter", mode: "lines", name: "incident (dotted)", x: [null], y: [null], line: { color: theme().modebar.color, dash: "dot", width: 1 },
+  };
+  return marks.length > 0 ? [faults, incidents] : [faults];
 }
 
 // The exponentially weighted mean of a line, with its gaps kept.
@@ -256,11 +282,13 @@ function draw({ name, chart }, size) {
     delete layout.yaxis.range;
     layout.yaxis.autorange = "reversed";
   }
-  Plotly.react(placeOf(name), dataOf(chart), { ...layout, ...size }, config);
+  Plotly.react(placeOf(name), [...dataOf(chart), ...legendOf(chart)], { ...layout, ...size }, config);
 }
 
 // The uid of a clicked point, if the plot has uids.
 function uidOf({ uids }, point) {
+  // A fault is no uid.
+  if (point.data.yaxis === "y2") return undefined;
   if (uids === "trace") return point.data.meta?.uid;
   if (uids === "point") return point.customdata;
   return uids === "x" ? point.x : uids === "y" ? point.y : undefined;

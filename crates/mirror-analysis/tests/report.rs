@@ -2,10 +2,9 @@
 
 mod made_up;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
-use made_up::{event, failure, incident, recorded, recorded_in, success, training, with_calls};
+use made_up::{
+    embedded_figures, event, failure, incident, recorded, recorded_in, success, training, with_calls,
+};
 use mirror_analysis::{Report, RunData, Summary, plots};
 use mirror_proto::mirror::v1::{IncidentKind, Outcome, Record};
 use mirror_runs::Run;
@@ -81,15 +80,6 @@ fn the_page_has_a_place_and_a_chart_for_every_plot() {
             plot.name()
         );
     }
-}
-
-fn embedded_figures(html: &str) -> Vec<serde_json::Value> {
-    let (_, after) = html
-        .split_once("id=\"figures\">")
-        .expect("the figures are embedded");
-    let (packed, _) = after.split_once("</script>").expect("the figures end");
-    let gzip = STANDARD.decode(packed).expect("the figures are in base64");
-    serde_json::from_reader(GzDecoder::new(gzip.as_slice())).expect("the figures are JSON")
 }
 
 #[test]

@@ -21,6 +21,7 @@ use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
+use mirror_runs::tables::AFTER_FAULT;
 use mirror_runs::{Ended, Manifest, Recorder, neurons};
 use mirror_seed::Seed;
 use mirror_spec::{Experiment, Model, RestartPolicy};
@@ -666,7 +667,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         let detail = match cause {
             StartCause::FirstStart => None,
             StartCause::Policy => Some(format!("listens at {address}")),
-            StartCause::Fault => Some("after a fault".to_owned()),
+            StartCause::Fault => Some(AFTER_FAULT.to_owned()),
         };
         if let Some(detail) = detail {
             self.ops

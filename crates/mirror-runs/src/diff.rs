@@ -4,39 +4,58 @@
 //! not compared. A call that was lost to real slowness (`timing_dependent`) excuses its own differences and the later
 //! ones of its validator, because the validator's rewards, gating model and weights depend on it. It also excuses
 //! differences of the chain in later blocks. Excused differences are listed separately. Manual forwards are counted but
-//! not compared. Incidents are not compared, because they describe processes. Both runs are read once, in parallel.
+//! not compared. Incidents are not compared, because they describe processes. Of a fault, the step and block of a change
+//! that is due by the clock are not compared. Both runs are read once, in parallel.
+//!
+//! Of the differences without an excuse, the earliest in the order of the run is the first decision in which the runs
+//! part ([`Parting`]).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::error::RunError;
 use crate::files::Rows;
 use crate::run::Run;
 use crate::tables::{
-    BondRow, EpochRow, EventRow, LossRow, MANUAL, ParameterRow, ResponseRow, Row, TransactionRow, WeightRow,
+    BondRow, EpochRow, EventRow, FaultRow, LossRow, MANUAL, ParameterRow, ResponseRow, Row, TransactionRow,
+    WeightRow,
 };
+use faults::Matched;
+use parting::{Decided, Earliest};
+
+pub use parting::Parting;
+
+mod faults;
+mod parting;
 
 /// Maximum length of a shown value, in characters.
 const MAX_VALUE: usize = 160;
 
 /// The differences between two runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
+    /// The first decision in which the runs part. `None` if there is no difference without an excuse.
+    pub parting: Option<Parting>,
     /// Number of rows that both runs contain, by table.
     pub compared: BTreeMap<&'static str, u64>,
     /// Differences without an excuse.
     pub divergences: Sample<Divergence>,
     /// Calls that were lost to real slowness in either run.
     pub timing_dependent: Sample<String>,
-    /// Differences in such calls, and in events that depend on them.
+    /// Number of these calls in the first and in the second run.
+    pub timing_dependent_calls: (u64, u64),
+    /// Differences in such calls, in events that depend on them, and in faults that only one run reached by the clock.
     pub excused: Sample<Divergence>,
     /// Number of manual forwards in the first and in the second run.
     pub manual: (u64, u64),
 }
 
 /// The result of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The runs are equal in everything that is compared.
     Same,
@@ -47,7 +66,7 @@ pub enum Verdict {
 }
 
 /// The first elements of a longer list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample<T> {
     /// The first elements.
     pub first: Vec<T>,
@@ -56,7 +75,7 @@ pub struct Sample<T> {
 }
 
 /// A difference between two runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Divergence {
     /// Name of the table.
     pub table: &'static str,
@@ -67,21 +86,35 @@ pub struct Divergence {
 }
 
 /// Kind of a difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Disagreement {
     /// The second run has no such row.
     OnlyFirst,
     /// The first run has no such row.
     OnlySecond,
     /// Both runs have the row, with different values in a column.
-    Column {
-        /// Name of the column.
-        name: &'static str,
-        /// Value in the first run, shortened.
-        first: String,
-        /// Value in the second run, shortened.
-        second: String,
-    },
+    Column(Values),
+}
+
+/// The values of a column that differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Values {
+    /// Name of the column.
+    pub column: &'static str,
+    /// Value in the first run, shortened.
+    pub first: String,
+    /// Value in the second run, shortened.
+    pub second: String,
+}
+
+impl Values {
+    fn in_words(&self) -> String {
+        format!(
+            "{} is {} in the first run and {} in the second",
+            self.column, self.first, self.second
+        )
+    }
 }
 
 impl Difference {
@@ -95,15 +128,28 @@ impl Difference {
     }
 }
 
+impl Divergence {
+    fn of<R: Row>(row: &R, what: Disagreement) -> Self {
+        Self {
+            table: R::TABLE,
+            row: row.identity(),
+            what,
+        }
+    }
+}
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: ", self.table, self.row)?;
-        match &self.what {
-            Disagreement::OnlyFirst => f.write_str("only in the first run"),
-            Disagreement::OnlySecond => f.write_str("only in the second run"),
-            Disagreement::Column { name, first, second } => {
-                write!(f, "{name} is {first} in the first run and {second} in the second")
-            }
+        write!(f, "{}: {}: {}", self.table, self.row, self.what)
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnlyFirst => f.write_str("only in the first run"),
+            Self::OnlySecond => f.write_str("only in the second run"),
+            Self::Column(values) => f.write_str(&values.in_words()),
         }
     }
 }
@@ -132,6 +178,7 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
         difference: Difference::default(),
         excused_from: HashMap::new(),
         excused_after: None,
+        earliest: Earliest::default(),
         keep,
     };
     // The responses are compared first, because they determine which differences are excused in the other tables.
@@ -143,6 +190,8 @@ pub fn diff(first: &Run, second: &Run, keep: usize) -> Result<Difference, RunErr
     comparison.compare::<TransactionRow>(first, second)?;
     comparison.compare::<EpochRow>(first, second)?;
     comparison.compare::<BondRow>(first, second)?;
+    comparison.compare_faults(first, second)?;
+    comparison.difference.parting = comparison.earliest.into_parting(first)?;
     Ok(comparison.difference)
 }
 
@@ -158,6 +207,8 @@ struct Comparison {
     excused_from: HashMap<String, Moment>,
     /// The block at which the first excused event occurred.
     excused_after: Option<u64>,
+    /// The earliest decision without an excuse that differs.
+    earliest: Earliest,
     keep: usize,
 }
 
@@ -167,10 +218,12 @@ enum Origin<'row> {
     Validator(&'row str, Moment),
     /// Everything that happened before a block closed.
     Block(u64),
+    /// The schedule of the faults, which depends on no event.
+    Schedule,
 }
 
 /// A table whose rows must be equal in repeated runs.
-trait Repeatable: Row {
+trait Repeatable: Decided {
     fn origin(&self) -> Origin<'_>;
 
     /// Returns the last block that had closed when the row was made. `None` for tables without it.
@@ -189,6 +242,18 @@ trait Repeatable: Row {
     /// Returns whether a column must have the same value in both runs.
     fn repeats(&self, _other: &Self, column: &str) -> bool {
         !Self::TIMING.contains(&column)
+    }
+
+    /// Returns the columns with different values that must be equal.
+    fn differing_values(&self, other: &Self) -> Vec<Values> {
+        let differing = self.differing(other).into_iter();
+        let differing = differing.filter(|(column, ..)| self.repeats(other, column));
+        let values = differing.map(|(column, first, second)| Values {
+            column,
+            first: shorten(&first),
+            second: shorten(&second),
+        });
+        values.collect()
     }
 }
 
@@ -281,6 +346,17 @@ impl Repeatable for BondRow {
     }
 }
 
+impl Repeatable for FaultRow {
+    fn origin(&self) -> Origin<'_> {
+        Origin::Schedule
+    }
+
+    /// Excludes everything that describes the plan and not the change.
+    fn repeats(&self, _other: &Self, column: &str) -> bool {
+        matches!(column, "kind" | "who" | "step" | "block")
+    }
+}
+
 impl Comparison {
     /// Returns the number of rows of the first and of the second run that were skipped because they are manual.
     fn compare<R: Repeatable>(&mut self, first: &Run, second: &Run) -> Result<(u64, u64), RunError> {
@@ -307,33 +383,62 @@ impl Comparison {
         Ok(manual)
     }
 
+    fn compare_faults(&mut self, first: &Run, second: &Run) -> Result<(), RunError> {
+        let mut both = 0;
+        faults::matched(first, second, |matched| {
+            match matched {
+                Matched::Both(pair) => {
+                    let [one, other] = *pair;
+                    both += 1;
+                    let mut differing = one.row.differing_values(&other.row);
+                    let by_clock = one.by_clock || other.by_clock;
+                    differing.retain(|values| !by_clock || !matches!(values.column, "step" | "block"));
+                    self.record_together(&one.row, &other.row, differing);
+                }
+                // The other run may have ended before the time of the change.
+                Matched::First(change) if change.by_clock => {
+                    self.record_excused(&change.row, Disagreement::OnlyFirst);
+                }
+                Matched::Second(change) if change.by_clock => {
+                    self.record_excused(&change.row, Disagreement::OnlySecond);
+                }
+                Matched::First(change) => self.record_alone(&change.row, Disagreement::OnlyFirst),
+                Matched::Second(change) => self.record_alone(&change.row, Disagreement::OnlySecond),
+            }
+            Ok(())
+        })?;
+        self.difference.compared.insert(FaultRow::TABLE, both);
+        Ok(())
+    }
+
     fn alone<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
         if row.timing_dependent() {
             self.difference.timing_dependent.add(row.identity(), self.keep);
+            let (first, second) = &mut self.difference.timing_dependent_calls;
+            match what {
+                Disagreement::OnlyFirst => *first += 1,
+                Disagreement::OnlySecond => *second += 1,
+                Disagreement::Column(_) => {}
+            }
             self.excuse(row);
         }
         self.note_excused_block(row);
-        self.record_difference(row, what);
+        self.record_alone(row, what);
     }
 
     fn together<R: Repeatable>(&mut self, one: &R, other: &R) {
-        let mut differing = one.differing(other);
-        differing.retain(|(column, ..)| one.repeats(other, column));
+        let differing = one.differing_values(other);
         if one.timing_dependent() || other.timing_dependent() {
             self.difference.timing_dependent.add(one.identity(), self.keep);
+            let (first, second) = &mut self.difference.timing_dependent_calls;
+            *first += u64::from(one.timing_dependent());
+            *second += u64::from(other.timing_dependent());
             if !differing.is_empty() {
                 self.excuse(one);
             }
         }
         self.note_excused_block(one);
-        for (name, first, second) in differing {
-            let what = Disagreement::Column {
-                name,
-                first: shorten(&first),
-                second: shorten(&second),
-            };
-            self.record_difference(one, what);
-        }
+        self.record_together(one, other, differing);
     }
 
     fn excuse<R: Repeatable>(&mut self, row: &R) {
@@ -351,6 +456,7 @@ impl Comparison {
                 .get(validator)
                 .is_some_and(|from| moment >= *from),
             Origin::Block(block) => self.excused_after.is_some_and(|excused| block > excused),
+            Origin::Schedule => false,
         }
     }
 
@@ -363,18 +469,41 @@ impl Comparison {
         }
     }
 
-    fn record_difference<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
-        let sample = if self.is_excused(row) {
-            &mut self.difference.excused
+    fn record_together<R: Repeatable>(&mut self, one: &R, other: &R, differing: Vec<Values>) {
+        if differing.is_empty() {
+            return;
+        }
+        let is_excused = self.is_excused(one);
+        if !is_excused {
+            self.earliest.note(one.parted(other, &differing));
+        }
+        for values in differing {
+            let what = Disagreement::Column(values);
+            if is_excused {
+                self.record_excused(one, what);
+            } else {
+                self.record_divergence(one, what);
+            }
+        }
+    }
+
+    fn record_alone<R: Repeatable>(&mut self, row: &R, what: Disagreement) {
+        if self.is_excused(row) {
+            self.record_excused(row, what);
         } else {
-            &mut self.difference.divergences
-        };
-        let divergence = Divergence {
-            table: R::TABLE,
-            row: row.identity(),
-            what,
-        };
-        sample.add(divergence, self.keep);
+            self.earliest.note(row.alone(&what));
+            self.record_divergence(row, what);
+        }
+    }
+
+    fn record_excused<R: Row>(&mut self, row: &R, what: Disagreement) {
+        self.difference.excused.add(Divergence::of(row, what), self.keep);
+    }
+
+    fn record_divergence<R: Row>(&mut self, row: &R, what: Disagreement) {
+        self.difference
+            .divergences
+            .add(Divergence::of(row, what), self.keep);
     }
 }
 

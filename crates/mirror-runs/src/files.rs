@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::vec;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, Field, FieldRef, Schema, SchemaRef};
 use mirror_proto::mirror::v1::Record;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
@@ -205,7 +205,9 @@ impl<R: Row> RowReader<R> {
                 return Ok(None);
             };
             let batch = batch.map_err(|error| RunError::parquet(&self.path, error.into()))?;
-            let rows = R::from_batch(&with_names_of_today(&batch)).map_err(|source| RunError::Columns {
+            let batch = with_absent_columns(&with_names_of_today(&batch), &tables::schema(R::fields()))
+                .map_err(|error| RunError::parquet(&self.path, error.into()))?;
+            let rows = R::from_batch(&batch).map_err(|source| RunError::Columns {
                 path: self.path.clone(),
                 source,
             })?;
@@ -382,6 +384,22 @@ impl Batches {
             self.current = Some((path, batches));
         }
     }
+}
+
+/// Adds the columns of `schema` that may be empty and that an earlier version did not write.
+fn with_absent_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let absent = |field: &&FieldRef| field.is_nullable() && batch.column_by_name(field.name()).is_none();
+    let absent: Vec<&FieldRef> = schema.fields().iter().filter(absent).collect();
+    if absent.is_empty() {
+        return Ok(batch.clone());
+    }
+    let (old, rows) = (batch.schema(), batch.num_rows());
+    let fields = old.fields().iter().chain(absent.iter().copied()).cloned();
+    let empty = absent.iter().map(|field| new_null_array(field.data_type(), rows));
+    let columns = batch.columns().iter().cloned().chain(empty).collect();
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
 /// Returns the columns of `wanted` in its order. Columns that the batch lacks are null in every row.

@@ -40,7 +40,7 @@ pub mod view;
 pub use catalogue::{Listed, find, is_run, runs};
 pub use cell::ColumnError;
 pub use close::{Recovery, recover};
-pub use diff::{Difference, Disagreement, Divergence, Sample, Verdict, diff};
+pub use diff::{Difference, Disagreement, Divergence, Parting, Sample, Values, Verdict, diff};
 pub use directory::{NewRun, RunDirectory};
 pub use error::RunError;
 pub use files::{Batches, Rows};

@@ -8,11 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use mirror_runs::tables::{EventRow, ResponseRow};
+use mirror_proto::mirror::v1::Record;
+use mirror_runs::tables::{EventRow, FaultRow, ResponseRow};
 use mirror_runs::{Recorder, Recovery, Run, State, recover, runs};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use sample::{event, forward, rows};
+use sample::{changed, event, fault, forward, rows};
 
 /// Environment variable of the process that is to be killed: its working directory.
 const VICTIM: &str = "MIRROR_TEST_VICTIM";
@@ -53,18 +54,24 @@ impl Drop for Victim {
     }
 }
 
-/// Records events in batches of one to eight until the process is killed, or for much longer than any test takes.
-/// Writes each acknowledged step to a side file.
+/// Returns the records of a step: a fault that is applied or lifted before it, and an event.
+fn records_of(step: u64) -> [Record; 2] {
+    let mut change = fault("slow", step, step % 2 == 1);
+    change.occurrence = step / 2;
+    [changed(change), event(forward("validator-0", step, 0))]
+}
+
+/// Records steps in batches of one to eight until the process is killed, or for much longer than any test takes. Writes
+/// each acknowledged step to a side file.
 fn record_until_killed(folder: &Path) {
     let (mut recorder, _) = sample::start(&folder.join("runs"), SMALL_SEGMENT);
     let mut side_file = File::create(folder.join("acknowledged")).unwrap();
     let mut step = 0;
     while step < 1_000_000 {
-        let batch: Vec<_> = (step..=step + step % 8)
-            .map(|step| event(forward("validator-0", step, 0)))
-            .collect();
+        let steps = step..=step + step % 8;
+        let batch: Vec<_> = steps.clone().flat_map(records_of).collect();
         recorder.append(&batch).unwrap();
-        step += batch.len() as u64;
+        step = steps.end() + 1;
         // A single write, so that the line is complete or absent.
         side_file.write_all(format!("{step}\n").as_bytes()).unwrap();
     }
@@ -100,6 +107,23 @@ fn assert_whole(run: &Run) -> u64 {
     events.len() as u64
 }
 
+/// Checks the same, and that the run contains the change of the fault before each event exactly once. That of the next
+/// step may be there without its event.
+#[track_caller]
+fn assert_whole_with_faults(run: &Run) -> u64 {
+    let events = assert_whole(run);
+    let faults: Vec<FaultRow> = rows(run);
+    let changes = faults.len() as u64;
+    assert!(
+        changes == events || changes == events + 1,
+        "{events} events and {changes} changes of faults"
+    );
+    for (step, row) in (0..).zip(&faults) {
+        assert_eq!((row.step, row.is_lifted()), (Some(step), step % 2 == 1));
+    }
+    events
+}
+
 #[test]
 fn a_killed_recorder_loses_nothing_acknowledged() {
     if let Some(folder) = std::env::var_os(VICTIM) {
@@ -118,7 +142,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         let live = Run::open(only_run(folder.path())).unwrap();
         assert_eq!(live.state(), State::Running);
         assert!(
-            assert_whole(&live) >= before,
+            assert_whole_with_faults(&live) >= before,
             "a concurrent reader sees all acknowledged records"
         );
         drop(victim);
@@ -127,7 +151,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         let promised = acknowledged(folder.path());
         let interrupted = Run::open(&path).unwrap();
         assert_eq!(interrupted.state(), State::Interrupted);
-        let kept = assert_whole(&interrupted);
+        let kept = assert_whole_with_faults(&interrupted);
         assert!(
             kept >= promised,
             "round {round}: {promised} acknowledged, {kept} kept"
@@ -137,13 +161,13 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
         let recovered = Run::open(&path).unwrap();
         assert_eq!(recovered.state(), State::Interrupted);
-        assert_eq!(assert_whole(&recovered), kept);
+        assert_eq!(assert_whole_with_faults(&recovered), kept);
 
         let Recovery::AlreadyEnded(again) = recover(&path).unwrap() else {
             panic!("the second recovery did not find a finished run");
         };
         assert_eq!(&again, recovered.manifest());
-        assert_eq!(assert_whole(&Run::open(&path).unwrap()), kept);
+        assert_eq!(assert_whole_with_faults(&Run::open(&path).unwrap()), kept);
     }
 }
 
@@ -168,9 +192,7 @@ fn a_killed_recovery_is_done_again() {
     for milestone in milestones {
         let folder = tempfile::tempdir().unwrap();
         let (mut recorder, path) = sample::start(&folder.path().join("runs"), u64::MAX);
-        let batch: Vec<_> = (0..steps)
-            .map(|step| event(forward("validator-0", step, 0)))
-            .collect();
+        let batch: Vec<_> = (0..steps).flat_map(records_of).collect();
         recorder.append(&batch).unwrap();
         drop(recorder);
         split_into_segments(&path.join("journal"));
@@ -185,7 +207,7 @@ fn a_killed_recovery_is_done_again() {
         drop(victim);
         recover(&path).unwrap();
         assert_eq!(
-            assert_whole(&Run::open(&path).unwrap()),
+            assert_whole_with_faults(&Run::open(&path).unwrap()),
             steps,
             "killed at {milestone}"
         );

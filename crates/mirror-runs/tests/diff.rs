@@ -2,9 +2,9 @@
 
 mod sample;
 
-use mirror_proto::mirror::v1::{ForwardEvent, Outcome, Purpose, Record};
+use mirror_proto::mirror::v1::{FaultChange, ForwardEvent, Outcome, Purpose, Record};
 use mirror_runs::{Difference, Disagreement, Verdict, diff};
-use sample::{closed, epoch, event, forward, run_of, weights};
+use sample::{closed, epoch, event, fault, forward, run_of, weights};
 
 /// Returns the forwards of both runs of a test: two validators and three steps of two forwards. The records add weights
 /// at the end.
@@ -54,6 +54,7 @@ fn order_of_arrival_and_timing_make_no_difference() {
             ("bonds", 0),
             ("epochs", 0),
             ("events", 12),
+            ("faults", 0),
             ("losses", 6),
             ("parameters", 6),
             ("responses", 36),
@@ -267,5 +268,260 @@ fn the_first_differences_are_kept_and_all_are_counted() {
             .first
             .iter()
             .all(|found| found.to_string().len() < 1_000)
+    );
+}
+
+/// Returns the sentence about the first decision in which the runs part.
+#[track_caller]
+fn parting(first: &[Record], second: &[Record]) -> String {
+    let difference = compare(first, second);
+    let parting = difference
+        .parting
+        .unwrap_or_else(|| panic!("the runs are the same"));
+    parting.to_string()
+}
+
+/// Returns the records of a run with these changes of faults.
+fn with_faults(forwards: &[ForwardEvent], faults: &[FaultChange]) -> Vec<Record> {
+    let faults = faults.iter().cloned().map(sample::changed);
+    faults.chain(records(forwards, 0.5)).collect()
+}
+
+/// The forward at index 4 is the first of validator-0 in step 1, and that at index 5 its second.
+#[test]
+fn a_forward_precedes_the_calls_of_later_forwards() {
+    let mut second = forwards();
+    second[4].message = "other words".to_owned();
+    second[5].calls[0].reward = Some(0.7);
+    second[6].calls[0].reward = Some(0.7);
+    assert_eq!(
+        parting(&records(&forwards(), 0.5), &records(&second, 0.25)),
+        "the runs part at step 1: forward 0 of validator-0: message is \"validator-0 asks in step 1, forward 0\" in the \
+         first run and \"other words\" in the second"
+    );
+    // The forwards of validators with the same index are concurrent, and the scores precede the reward.
+    second[4].message = forwards()[4].message.clone();
+    second[6].scores = vec![0.0, 0.0, 0.0];
+    let words = parting(&records(&forwards(), 0.5), &records(&second, 0.25));
+    assert!(
+        words.starts_with("the runs part at step 1: forward 0 of validator-1: scores"),
+        "{words}"
+    );
+}
+
+#[test]
+fn each_kind_of_first_decision_of_a_call_is_named() {
+    let mut first = forwards();
+    first[4].calls[1].faults = vec!["slow/latency".to_owned()];
+    let with = |change: &dyn Fn(&mut ForwardEvent)| {
+        let mut second = first.clone();
+        change(&mut second[4]);
+        // These depend on the decision.
+        second[5].message = "another prompt".to_owned();
+        second[8].scores = vec![0.0, 0.0, 0.0];
+        parting(&records(&first, 0.5), &records(&second, 0.25))
+    };
+    let drop = || "link-b907/drop".to_owned();
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[1].faults.push(drop());
+            forward.calls[1].outcome = Outcome::Timeout.into();
+            forward.calls[2].reward = None;
+            forward.best = Some(0);
+        }),
+        "the runs part at step 1: the call of validator-0 to uid 1 (forward 0): fault link-b907/drop hit it only in the \
+         second run"
+    );
+    assert_eq!(
+        with(&|forward| forward.calls[1].faults.clear()),
+        "the runs part at step 1: the call of validator-0 to uid 1 (forward 0): fault slow/latency hit it only in the \
+         first run"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[2].uid = 7;
+            forward.calls[0].reward = Some(0.4);
+        }),
+        "the runs part at step 1: validator-0 chose other uids (forward 0): its call 2 went to uid 2 in the first run \
+         and to uid 7 in the second"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls.pop();
+            forward.best = Some(0);
+        }),
+        "the runs part at step 1: validator-0 chose other uids (forward 0): it called uid 2 only in the first run"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[1].drawn_delay = Some(0.25);
+            forward.calls[0].outcome = Outcome::Malformed.into();
+        }),
+        "the runs part at step 1: the call of validator-0 to uid 1 (forward 0): drawn_delay is null in the first run and \
+         0.25 in the second"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[2].outcome = Outcome::Malformed.into();
+            forward.calls[0].reward = Some(0.4);
+            forward.best = Some(0);
+        }),
+        "the runs part at step 1: the call of validator-0 to uid 2 (forward 0): outcome is \"success\" in the first run and \
+         \"malformed\" in the second"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[2].reward = Some(0.05);
+            forward.best = Some(0);
+        }),
+        "the runs part at step 1: the call of validator-0 to uid 2 (forward 0): reward is 0.9 in the first run and 0.05 \
+         in the second"
+    );
+    assert_eq!(
+        with(&|forward| {
+            forward.calls[2].faults = vec!["backward link-b907/drop".to_owned()];
+            forward.calls[2].backward_code = Some(14);
+        }),
+        "the runs part at step 1: the call of validator-0 to uid 2 (forward 0): fault link-b907/drop hit its backward \
+         call only in the second run"
+    );
+}
+
+#[test]
+fn the_first_decision_may_be_of_the_weights_or_of_the_chain() {
+    let first = records(&forwards(), 0.5);
+    let weight = records(&forwards(), 0.25);
+    assert_eq!(
+        parting(&first, &weight),
+        "the runs part at step 2: weights: validator-0, step 2, uid 0: weight is 0.5 in the first run and 0.25 in the \
+         second"
+    );
+    // A block that closes before the forwards of step 1 precedes them.
+    let chain = |weight: &str, forwards: &[ForwardEvent]| {
+        [
+            records(forwards, 0.5),
+            vec![closed(1, &[("set_weights", weight)])],
+        ]
+        .concat()
+    };
+    let mut second = forwards();
+    second[4].message = "another prompt".to_owned();
+    let words = parting(&chain("0:1", &forwards()), &chain("0:2", &second));
+    let expected = "the runs part at step 1: the chain at block 1: transactions: block 1, set_weights of";
+    assert!(words.starts_with(expected), "{words}");
+    second[0].message = "an earlier prompt".to_owned();
+    let words = parting(&chain("0:1", &forwards()), &chain("0:2", &second));
+    assert!(
+        words.starts_with("the runs part at step 0: forward 0 of validator-0: message"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_fault_of_only_one_run_is_the_first_decision() {
+    let both = [fault("slow", 1, false), fault("slow", 2, true)];
+    let more = [&both[..], &[fault("kill-2c55", 1, false)]].concat();
+    let mut second = forwards();
+    second[4].calls[1].faults = vec!["kill-2c55/drop".to_owned()];
+    assert_eq!(
+        parting(&with_faults(&forwards(), &more), &with_faults(&forwards(), &both)),
+        "the runs part at step 1: the fault kill-2c55 was applied at step 1 only in the first run"
+    );
+    assert_eq!(
+        parting(&with_faults(&forwards(), &both), &with_faults(&second, &more)),
+        "the runs part at step 1: the fault kill-2c55 was applied at step 1 only in the second run"
+    );
+    // The call was made before the fault.
+    second[0].calls[0].reward = Some(0.3);
+    let words = parting(&with_faults(&forwards(), &both), &with_faults(&second, &more));
+    assert!(
+        words.starts_with("the runs part at step 0: the call of validator-0 to uid 0 (forward 0): reward"),
+        "{words}"
+    );
+    // A fault after the queries.
+    let mut late = fault("late", 9, false);
+    late.step = None;
+    assert_eq!(
+        parting(
+            &with_faults(&forwards(), &both),
+            &with_faults(&forwards(), &[&both[..], &[late]].concat())
+        ),
+        "the runs part after the queries: the fault late was applied only in the second run"
+    );
+}
+
+#[test]
+fn step_nodes_and_block_of_a_fault_are_compared_and_its_times_are_not() {
+    let run = |change: &dyn Fn(&mut FaultChange)| {
+        let mut applied = fault("slow", 1, false);
+        change(&mut applied);
+        with_faults(&forwards(), &[applied, fault("slow", 2, true)])
+    };
+    let first = run(&|_| {});
+    let same = compare(
+        &first,
+        &run(&|change| {
+            change.at += 10.0;
+            change.detail = "connection refused".to_owned();
+            change.manual = true;
+            change.planned = String::new();
+            change.planned_end = Some("step 2".to_owned());
+        }),
+    );
+    assert_eq!(same.verdict(), Verdict::Same, "{same:?}");
+    assert_eq!(same.compared["faults"], 2);
+    assert_eq!(
+        parting(&first, &run(&|change| change.step = Some(0))),
+        "the runs part at step 0: the fault slow was applied at step 1 in the first run and at step 0 in the second"
+    );
+    assert_eq!(
+        parting(&first, &run(&|change| change.block = 9)),
+        "the runs part at step 1: the fault slow was applied: block is 1 in the first run and 9 in the second"
+    );
+    assert_eq!(
+        parting(&first, &run(&|change| change.who = "uid 2".to_owned())),
+        "the runs part at step 1: the fault slow was applied: who is \"validator-0 to uid 1\" in the first run and \"uid 2\" in \
+         the second"
+    );
+}
+
+#[test]
+fn the_order_and_step_of_changes_by_the_clock_are_excused() {
+    let run = |lifted_at: Option<u64>| {
+        let mut applied = fault("pause", 0, false);
+        applied.planned_end = Some("1.5s".to_owned());
+        let other = [fault("slow", 1, false), fault("slow", 2, true)];
+        let lifted = lifted_at.map(|step| fault("pause", step, true));
+        let mut changes: Vec<FaultChange> = [applied].into_iter().chain(other).chain(lifted).collect();
+        changes.sort_by_key(|change| change.step);
+        with_faults(&forwards(), &changes)
+    };
+    let difference = compare(&run(Some(0)), &run(Some(2)));
+    assert_eq!(difference.verdict(), Verdict::Same, "{difference:?}");
+    assert_eq!(difference.compared["faults"], 4);
+    // The second run ended before the fault was lifted.
+    let difference = compare(&run(Some(1)), &run(None));
+    assert_eq!(difference.verdict(), Verdict::SameButForTiming, "{difference:?}");
+    assert_eq!(difference.excused.total, 1);
+    assert_eq!(difference.parting, None);
+}
+
+#[test]
+fn calls_lost_to_slowness_are_counted_by_run_and_are_no_first_decision() {
+    let mut second = forwards();
+    second[5].calls[2].outcome = Outcome::Timeout.into();
+    second[5].calls[2].timing_dependent = true;
+    second[5].calls[2].faults = vec!["slow/latency".to_owned()];
+    let difference = compare(&records(&forwards(), 0.5), &records(&second, 0.5));
+    assert_eq!(difference.timing_dependent_calls, (0, 1));
+    assert_eq!(difference.parting, None);
+    // A difference that the call does not explain is the first decision, though it is later.
+    second[10].message = "another prompt".to_owned();
+    let difference = compare(&records(&second, 0.5), &records(&forwards(), 0.5));
+    assert_eq!(difference.timing_dependent_calls, (1, 0));
+    let words = difference.parting.expect("the runs differ").to_string();
+    assert!(
+        words.starts_with("the runs part at step 2: forward 0 of validator-1: message"),
+        "{words}"
     );
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::Schema;
 use mirror_proto::mirror::v1::{Purpose, Record};
-use mirror_runs::tables::{EventRow, Row, Table};
+use mirror_runs::tables::{EventRow, ResponseRow, Row, Table};
 use mirror_runs::{Run, Verdict, diff};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -105,4 +105,44 @@ fn are_read_and_compared(forward_index: &str) {
             .collect();
         assert_eq!(names, ["forward_index", "purpose"]);
     }
+}
+
+/// A run of a version without faults has neither their table nor the column `faults`.
+#[test]
+fn a_run_without_the_columns_of_faults_is_read_and_compared() {
+    let runs = tempfile::tempdir().unwrap();
+    let now = run_of(runs.path(), &records());
+    let former = run_of(runs.path(), &records());
+    std::fs::remove_file(former.layout().root().join("faults.parquet")).unwrap();
+    without_column(&former.layout().root().join("responses.parquet"), "faults");
+    let former = Run::open(former.layout().root()).unwrap();
+    let rows = former.rows::<ResponseRow>().unwrap().map(Result::unwrap);
+    assert!(rows.map(|row| row.faults).all(|faults| faults.is_none()));
+    let difference = diff(&now, &former, 10).unwrap();
+    assert_eq!(difference.verdict(), Verdict::Same, "{difference:?}");
+}
+
+/// Rewrites a table without a column.
+fn without_column(path: &Path, column: &str) {
+    let file = File::open(path).expect("the table is there");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet");
+    let kept: Vec<usize> = (0..reader.schema().fields().len())
+        .filter(|index| reader.schema().field(*index).name() != column)
+        .collect();
+    let schema = Arc::new(reader.schema().project(&kept).expect("the columns exist"));
+    let batches: Vec<RecordBatch> = reader
+        .build()
+        .expect("it has batches")
+        .map(|batch| {
+            batch
+                .expect("it can be read")
+                .project(&kept)
+                .expect("the columns exist")
+        })
+        .collect();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), schema, None).expect("a writer");
+    for batch in batches {
+        writer.write(&batch).expect("it is written");
+    }
+    writer.close().expect("it is written");
 }

@@ -1,6 +1,7 @@
 //! Turns figures into the JSON that plotly.js draws. Numbers are rounded to five significant digits, which is more
 //! precise than a plot.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Axis, BarMode, Color, Data, Figure, Scale, Trace, Values};
@@ -27,19 +28,54 @@ fn color(color: Color) -> &'static str {
     }
 }
 
-/// A place on a time axis that is marked in every plot.
-#[derive(Clone, Debug)]
-pub(crate) struct Mark {
-    pub(crate) label: String,
+/// A time of a run as a place on every time axis. A place is `None` if the axis has none for this time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Place {
     pub(crate) step: Option<f64>,
     pub(crate) forward: Option<f64>,
     pub(crate) epoch: Option<f64>,
     pub(crate) second: Option<f64>,
 }
 
-impl Mark {
-    /// Returns the place on an axis of this scale. `None` if the mark has none.
-    fn place(&self, scale: Scale) -> Option<f64> {
+/// An incident, which is a line in every plot with a time axis.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) label: String,
+    pub(crate) place: Place,
+}
+
+/// A fault while it was in effect, which is a shaded span in every plot with a time axis.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Span {
+    /// Name of the fault.
+    pub(crate) fault: String,
+    /// Kind of the fault.
+    pub(crate) kind: String,
+    /// The nodes that it names.
+    pub(crate) who: String,
+    /// Number of the occurrence, from 0.
+    pub(crate) occurrence: u64,
+    /// Whether the fault was lifted. If not, `to` is the end of the run.
+    pub(crate) lifted: bool,
+    /// The beginning.
+    pub(crate) from: Place,
+    /// The end.
+    pub(crate) to: Place,
+}
+
+impl Span {
+    fn label(&self) -> String {
+        let occurrence = match self.occurrence {
+            0 => String::new(),
+            number => format!(" (occurrence {number})"),
+        };
+        format!("{}{occurrence}: {} {}", self.fault, self.kind, self.who)
+    }
+}
+
+impl Place {
+    /// Returns the place on an axis of this scale. `None` if there is none.
+    fn on(&self, scale: Scale) -> Option<f64> {
         match scale {
             Scale::Step => self.step,
             Scale::Forward => self.forward,
@@ -60,7 +96,7 @@ fn all_escaped(texts: &[String]) -> Vec<String> {
 }
 
 /// Returns the traces and the layout of a figure. The page sets the colours of text and background.
-pub(crate) fn figure(figure: &Figure, marks: &[Mark]) -> Value {
+pub(crate) fn figure(figure: &Figure, marks: &[Mark], spans: &[Span]) -> Value {
     let mut data = Vec::new();
     for trace in &figure.traces {
         traces(trace, &mut data);
@@ -84,14 +120,21 @@ pub(crate) fn figure(figure: &Figure, marks: &[Mark]) -> Value {
     }
     let places = marks
         .iter()
-        .filter_map(|mark| Some((rounded(mark.place(figure.x.scale)?), &mark.label)));
+        .filter_map(|mark| Some((rounded(mark.place.on(figure.x.scale)?), &mark.label)));
     let marked: Vec<Value> = places
         .map(|(x, label)| json!({"x": x, "label": escaped(label)}))
         .collect();
+    let shaded = spans.iter().filter_map(|span| {
+        let from = rounded(span.from.on(figure.x.scale)?);
+        let to = rounded(span.to.on(figure.x.scale)?);
+        Some(json!({"from": from, "to": to, "label": escaped(&span.label())}))
+    });
+    let shaded: Vec<Value> = shaded.collect();
     json!({
         "data": data,
         "layout": layout,
         "marks": marked,
+        "spans": shaded,
         "uids": uids_on(figure),
         "time": figure.x.scale.is_time(),
     })

@@ -14,6 +14,8 @@ const KEPT: usize = 100;
 pub struct Incidents {
     /// Number of incidents by kind: `exited`, `restarted`, …
     pub counts: BTreeMap<String, u64>,
+    /// Number of incidents that a fault caused.
+    pub caused_by_faults: u64,
     /// The first hundred incidents.
     pub first: Vec<IncidentRow>,
     /// For each of the first incidents the forward at which it happened.
@@ -34,6 +36,7 @@ pub struct Moment {
 impl Incidents {
     pub(crate) fn note(&mut self, incident: IncidentRow) {
         *self.counts.entry(incident.what.clone()).or_default() += 1;
+        self.caused_by_faults += u64::from(incident.is_caused_by_fault());
         if self.first.len() < KEPT {
             self.first.push(incident);
             self.placed.push(None);

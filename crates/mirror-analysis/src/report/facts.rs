@@ -7,7 +7,8 @@ use std::path::Path;
 use mirror_runs::Layout;
 use serde::Serialize;
 
-use crate::chart::plotly::Mark;
+use crate::chart::plotly::{Mark, Place, Span};
+use crate::collect::faults::Change;
 use crate::inference::{gini, nakamoto};
 use crate::numbers::{count, counted, duration, percent, value};
 use crate::run_data::RunData;
@@ -160,20 +161,69 @@ pub(super) fn facts(data: &RunData) -> Vec<Fact> {
         .collect()
 }
 
-/// Returns the incidents as marks on time axes.
+/// Returns the faults as spans on time axes, while they were in effect.
+pub(super) fn fault_spans(data: &RunData) -> Vec<Span> {
+    let events = &data.events;
+    let end = Place {
+        step: Some(events.steps as f64),
+        forward: Some((events.steps * events.forwards_per_step) as f64),
+        epoch: (data.runs == 1 && !data.epochs.is_empty()).then_some(data.epochs.last as f64),
+        second: events.duration(),
+    };
+    let place = |change: &Change| {
+        let step = change.step.unwrap_or(events.steps).min(events.steps);
+        // A fault may begin before the first forward.
+        let second = events.seconds_until(change.at).or(events.duration().map(|_| 0.0));
+        Place {
+            step: Some(step as f64),
+            forward: Some((step * events.forwards_per_step) as f64),
+            epoch: data
+                .epochs
+                .place_of_block(change.block)
+                .filter(|_| data.runs == 1),
+            second,
+        }
+    };
+    let later = |one: Option<f64>, other: Option<f64>| Some(one?.max(other?));
+    let spans = data.faults.periods.iter().map(|period| {
+        let from = place(&period.from);
+        let to = period.to.as_ref().map_or(end, place);
+        Span {
+            fault: period.fault.clone(),
+            kind: period.kind.clone(),
+            who: period.who.clone(),
+            occurrence: period.occurrence,
+            lifted: period.to.is_some(),
+            from,
+            to: Place {
+                step: later(from.step, to.step),
+                forward: later(from.forward, to.forward),
+                epoch: later(from.epoch, to.epoch),
+                second: later(from.second, to.second),
+            },
+        }
+    });
+    spans.collect()
+}
+
+/// Returns the incidents as marks on time axes. Those that a fault caused are left out if the fault is a span.
 pub(super) fn marks(data: &RunData) -> Vec<Mark> {
     let incidents = data.incidents.first.iter().zip(&data.incidents.placed);
+    let has_spans = !data.faults.is_empty();
     incidents
+        .filter(|(incident, _)| !(has_spans && incident.is_caused_by_fault()))
         .map(|(incident, moment)| {
             let block = incident.block.or(moment.map(|moment| moment.block));
             Mark {
                 label: format!("{} {}", incident.node, incident.what),
-                step: moment.map(|moment| moment.step as f64),
-                forward: moment.map(|moment| moment.forward as f64),
-                epoch: block
-                    .filter(|_| data.runs == 1)
-                    .and_then(|block| data.epochs.place_of_block(block)),
-                second: incident.at.and_then(|at| data.events.seconds_until(at)),
+                place: Place {
+                    step: moment.map(|moment| moment.step as f64),
+                    forward: moment.map(|moment| moment.forward as f64),
+                    epoch: block
+                        .filter(|_| data.runs == 1)
+                        .and_then(|block| data.epochs.place_of_block(block)),
+                    second: incident.at.and_then(|at| data.events.seconds_until(at)),
+                },
             }
         })
         .collect()

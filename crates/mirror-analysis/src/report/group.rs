@@ -45,6 +45,7 @@ pub(super) fn report(group: &GroupData) -> Report {
         repeat: experiment
             .as_ref()
             .map_or_else(String::new, |file| format!("mirror run {}", file.display())),
+        fault_spans: Vec::new(),
         marks: Vec::new(),
         experiment: experiment.as_deref().map_or_else(String::new, facts::experiment),
     }

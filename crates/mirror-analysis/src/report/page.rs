@@ -99,7 +99,7 @@ impl<'a> Expected<'a> {
 
 pub(super) fn render(report: &Report) -> Result<String, AnalysisError> {
     let figure = |plot: &Drawn| {
-        let chart = plotly::figure(&plot.figure, &report.marks);
+        let chart = plotly::figure(&plot.figure, &report.marks, &report.fault_spans);
         json!({"name": plot.name, "chart": chart})
     };
     let figures: Vec<Value> = report.plots.iter().map(figure).collect();

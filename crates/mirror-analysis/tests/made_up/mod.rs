@@ -4,10 +4,13 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
-    AxonCall, BarrierRetirement, DispatchError, EpochFindings, EpochNeuron, ForwardEvent, IncidentKind,
-    NodeIncident, Outcome, Purpose, Record, WeightsSet,
+    AxonCall, BarrierRetirement, DispatchError, EpochFindings, EpochNeuron, FaultChange, ForwardEvent,
+    IncidentKind, NodeIncident, Outcome, Purpose, Record, WeightsSet,
 };
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
 use tempfile::TempDir;
@@ -51,6 +54,16 @@ pub(crate) fn in_progress(folder: &Path, records: &[Record], segment_bytes: u64)
     }
     recorder.sync().unwrap();
     recorder
+}
+
+/// Returns the plots that are embedded in a page.
+pub(crate) fn embedded_figures(html: &str) -> Vec<serde_json::Value> {
+    let (_, after) = html
+        .split_once("id=\"figures\">")
+        .expect("the figures are embedded");
+    let (packed, _) = after.split_once("</script>").expect("the figures end");
+    let gzip = STANDARD.decode(packed).expect("the figures are in base64");
+    serde_json::from_reader(GzDecoder::new(gzip.as_slice())).expect("the figures are JSON")
 }
 
 /// Returns an event of `validator-0` without calls.
@@ -183,6 +196,42 @@ pub(crate) fn incident(
             incarnation,
             last_log: last_log.to_owned(),
         })),
+    }
+}
+
+/// Returns the record of a fault that is applied before `step`, or lifted before it. A step takes a second.
+pub(crate) fn fault(
+    id: &str,
+    occurrence: u64,
+    kind: &str,
+    who: &str,
+    step: u64,
+    lifted: bool,
+) -> FaultChange {
+    FaultChange {
+        id: id.to_owned(),
+        occurrence,
+        kind: kind.to_owned(),
+        who: who.to_owned(),
+        lifted,
+        planned: if lifted {
+            String::new()
+        } else {
+            format!("step {step}")
+        },
+        planned_end: None,
+        at: 1_800_000_000.0 + step as f64,
+        step: Some(step),
+        block: step,
+        manual: false,
+        detail: String::new(),
+        fault: String::new(),
+    }
+}
+
+pub(crate) fn changed(change: FaultChange) -> Record {
+    Record {
+        kind: Some(Kind::Fault(change)),
     }
 }
 

@@ -12,6 +12,7 @@ use mirror_cluster::{DiskSpace, NodeLimits, Placement};
 use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
 };
+use mirror_runs::tables::{BY_FAULT, NOT_IN_EFFECT};
 use mirror_spec::{BlockTime, Fault, Moment, Unit};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -263,7 +264,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 });
                 if !begins {
                     details.push(format!(
-                        "not put into effect: {MAX_ACTIVE} faults, the maximum, are in effect"
+                        "{NOT_IN_EFFECT}: {MAX_ACTIVE} faults, the maximum, are in effect"
                     ));
                 }
                 begins
@@ -499,7 +500,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             self.ops.placement.kill(node).await?;
         }
         if is_running {
-            let detail = "by a fault".to_owned();
+            let detail = BY_FAULT.to_owned();
             self.ops
                 .incident(node, IncidentKind::Killed, detail, String::new())
                 .await?;

@@ -13,6 +13,9 @@ pub const APPLIED: &str = "applied";
 /// Value of `change` for a fault that ends.
 pub const LIFTED: &str = "lifted";
 
+/// Beginning of `detail` for a fault that was due and has no effect.
+pub const NOT_IN_EFFECT: &str = "not put into effect";
+
 columns! {
     /// A fault that was applied to nodes or links, or lifted from them. The rows are in the order in which this
     /// happened.
@@ -43,6 +46,18 @@ columns! {
         pub detail: String,
         /// The fault as in an experiment file, in JSON. `None` for a change that lifts a fault.
         pub definition: Option<String>,
+    }
+}
+
+impl FaultRow {
+    /// Returns whether the change lifts the fault.
+    pub fn is_lifted(&self) -> bool {
+        self.change == LIFTED
+    }
+
+    /// Returns whether the change puts the fault into effect.
+    pub fn takes_effect(&self) -> bool {
+        self.change == APPLIED && !self.detail.starts_with(NOT_IN_EFFECT)
     }
 }
 

@@ -10,6 +10,12 @@ use super::{Row, columns};
 /// Value of `what` for a validator that the block barrier no longer waits for.
 const RETIRED: &str = "retired";
 
+/// Value of `detail` for a node that a fault killed.
+pub const BY_FAULT: &str = "by a fault";
+
+/// Value of `detail` for a node that was restarted because a fault was lifted.
+pub const AFTER_FAULT: &str = "after a fault";
+
 columns! {
     /// An incident of a node: it exited, was restarted, or the block barrier stopped waiting for it. The rows are in
     /// the order in which the incidents became known.
@@ -28,6 +34,13 @@ columns! {
         pub incarnation: Option<u32>,
         /// The node's last log lines. `None` at the block barrier.
         pub last_log: Option<String>,
+    }
+}
+
+impl IncidentRow {
+    /// Returns whether a fault caused the incident, so that the table `faults` has it too.
+    pub fn is_caused_by_fault(&self) -> bool {
+        [BY_FAULT, AFTER_FAULT].contains(&self.detail.as_str())
     }
 }
 

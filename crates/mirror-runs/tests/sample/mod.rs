@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use mirror_proto::mirror::v1::record::Kind;
 use mirror_proto::mirror::v1::{
     AxonCall, BarrierRetirement, ClosedTransaction, ClosedTransactions, DispatchError, EpochFindings,
-    EpochNeuron, ForwardEvent, IncidentKind, NodeIncident, Outcome, ParameterState, Purpose, Record,
-    WeightsSet,
+    EpochNeuron, FaultChange, ForwardEvent, IncidentKind, NodeIncident, Outcome, ParameterState, Purpose,
+    Record, WeightsSet,
 };
 use mirror_runs::tables::Row;
 use mirror_runs::{Ended, NewRun, Recorder, Run, RunDirectory};
@@ -125,6 +125,37 @@ pub(crate) fn incident(node: &str, what: IncidentKind) -> Record {
         incarnation: 2,
         last_log: "the last line".to_owned(),
     }))
+}
+
+/// Returns a change of the fault `id`, which is planned to last from `step` to the next step.
+pub(crate) fn fault(id: &str, step: u64, lifted: bool) -> FaultChange {
+    FaultChange {
+        id: id.to_owned(),
+        occurrence: 0,
+        kind: "link".to_owned(),
+        who: "validator-0 to uid 1".to_owned(),
+        lifted,
+        planned: if lifted {
+            String::new()
+        } else {
+            format!("step {step}")
+        },
+        planned_end: (!lifted).then(|| format!("step {}", step + 1)),
+        at: 1_795_000_000.0 + step as f64,
+        step: Some(step),
+        block: step,
+        manual: false,
+        detail: String::new(),
+        fault: if lifted {
+            String::new()
+        } else {
+            r#"{"link":{"to":"uid 1"},"drop":0.5}"#.to_owned()
+        },
+    }
+}
+
+pub(crate) fn changed(change: FaultChange) -> Record {
+    kind(Kind::Fault(change))
 }
 
 pub(crate) fn barrier(validator: &str, block: u64) -> Record {

@@ -1,20 +1,16 @@
 //! `mirror runs`: lists and shows runs and groups, compares two, removes some, and recovers a run whose coordinator was
 //! killed.
 
+mod compare;
 mod list;
 mod remove;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use mirror_runs::{Found, FoundGroup, Recovery, Run, Verdict, diff, recover, view};
+use mirror_runs::{Found, FoundGroup, Recovery, Run, recover, view};
 
-use super::{Misuse, RunsDir, Status, place, report, terminal};
-
-/// Number of differences of each kind that are printed.
-const SHOWN: usize = 20;
+use super::{RunsDir, Status, place, report, terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArguments {
@@ -48,6 +44,9 @@ enum RunsCommand {
         first: String,
         /// The same
         second: String,
+        /// Prints the result as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Deletes runs, and groups with all their runs
     Rm {
@@ -87,13 +86,17 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
             Found::Run(run) => show(&Run::open(run)?, *json, terminal::width(*wide)),
             Found::Group(found) => show_group(&found, *json, terminal::width(*wide)),
         },
-        RunsCommand::Diff { first, second } => {
-            let find = |wanted| place::run_or_group(runs_dir, wanted);
-            match (find(first)?, find(second)?) {
-                (Found::Run(first), Found::Run(second)) => compare(&Run::open(first)?, &Run::open(second)?),
-                (Found::Group(first), Found::Group(second)) => compare_groups(&first, &second),
-                _ => Err(Misuse::of(anyhow!("a run cannot be compared with a group")).into()),
-            }
+        RunsCommand::Diff { first, second, json } => {
+            let format = if *json {
+                compare::Format::Json
+            } else {
+                compare::Format::Text
+            };
+            compare::compare(
+                &place::run_or_group(runs_dir, first)?,
+                &place::run_or_group(runs_dir, second)?,
+                format,
+            )
         }
         RunsCommand::Rm { runs } => remove::remove(runs_dir, runs),
         RunsCommand::Recover { run } => {
@@ -188,80 +191,4 @@ fn events(run: &Run, format: Format) -> anyhow::Result<Status> {
         Format::Jsonl => view::write_json_lines(run, &columns, out)?,
     }
     Ok(Status::Done)
-}
-
-/// Compares the runs of two groups with the same random seed. Runs without a counterpart are a difference.
-fn compare_groups(first: &FoundGroup, second: &FoundGroup) -> anyhow::Result<Status> {
-    let by_seed = |found: &FoundGroup| -> anyhow::Result<BTreeMap<u64, Run>> {
-        let runs = found.runs.iter().map(|path| {
-            let run = Run::open(path)?;
-            Ok((run.manifest().seed, run))
-        });
-        runs.collect()
-    };
-    let (mut first, mut second) = (by_seed(first)?, by_seed(second)?);
-    let mut status = Status::Done;
-    for seed in first
-        .keys()
-        .chain(second.keys())
-        .copied()
-        .collect::<BTreeSet<u64>>()
-    {
-        match (first.remove(&seed), second.remove(&seed)) {
-            (Some(first), Some(second)) => {
-                writeln!(std::io::stdout(), "seed {seed}")?;
-                status = status.or(compare(&first, &second)?);
-            }
-            (only_first, _) => {
-                let which = if only_first.is_some() { "first" } else { "second" };
-                writeln!(
-                    std::io::stdout(),
-                    "seed {seed}: only the {which} group has this run"
-                )?;
-                status = Status::Failed;
-            }
-        }
-    }
-    Ok(status)
-}
-
-fn compare(first: &Run, second: &Run) -> anyhow::Result<Status> {
-    let difference = diff(first, second, SHOWN)?;
-    let mut out = std::io::stdout().lock();
-    for (table, rows) in &difference.compared {
-        writeln!(out, "{rows:>10} {table} in both")?;
-    }
-    if difference.timing_dependent.total > 0 {
-        writeln!(
-            out,
-            "{} calls timed out because of this machine's load:",
-            difference.timing_dependent.total
-        )?;
-        for call in &difference.timing_dependent.first {
-            writeln!(out, "  {call}")?;
-        }
-    }
-    if difference.excused.total > 0 {
-        writeln!(
-            out,
-            "{} differences result from those calls",
-            difference.excused.total
-        )?;
-    }
-    for divergence in &difference.divergences.first {
-        writeln!(out, "  {divergence}")?;
-    }
-    let (word, status) = match difference.verdict() {
-        Verdict::Same => ("the same events", Status::Done),
-        Verdict::SameButForTiming => (
-            "the same events, except for the calls that timed out because of load",
-            Status::Done,
-        ),
-        Verdict::Different => ("different", Status::Failed),
-    };
-    match difference.divergences.total {
-        0 => writeln!(out, "{word}")?,
-        total => writeln!(out, "{word}: {total} differences")?,
-    }
-    Ok(status)
 }
