@@ -27,7 +27,7 @@ const VALIDATORS: u64 = 3;
 const CALLED: usize = 8;
 
 /// Number of faults of a schedule.
-const FAULTS: u64 = 10;
+const FAULTS: u64 = 12;
 
 /// The kinds of nodes.
 const NODES: [&str; 3] = ["miner", "validator", "chain"];
@@ -65,9 +65,9 @@ impl Draws {
         (self.below(9) + 1) as f64 / 10.0
     }
 
-    /// Returns a range of up to 8 miners among the first 24, so that faults often overlap.
+    /// Returns a range of up to four miners among the first 13, so that faults often overlap.
     fn miners(&mut self) -> Range<u64> {
-        let first = self.below(20);
+        let first = self.below(10);
         first..first + 1 + self.below(4)
     }
 }
@@ -157,7 +157,7 @@ fn fault(kind: &'static str, node: &'static str, id: &str, draws: &mut Draws) ->
         "inject_validators" => {
             json!({"inject_validators": draws.below(VALIDATORS), "behaviour": "lazy"})
         }
-        "leave" => json!({"leave": uids(&(40 + draws.below(20)..62))}),
+        "leave" => json!({"leave": named}),
         kind => unreachable!("no fault is called {kind}"),
     };
     let map = entry.as_object_mut().expect("a map");
