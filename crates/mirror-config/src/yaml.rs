@@ -152,6 +152,60 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_without_its_defaults_parses_to_the_same_fault() {
+        let network = "\
+model:
+  id: x
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin}}
+  gating_model: RandomGatingModel
+  reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
+  subtensor: DummySubtensor
+  metagraph: {name: DummyMetagraph, args: {num_nodes: 8}}
+query: {id: q, method: {name: train, args: {max_iter: 100}}}
+network: {validators: 2}
+";
+        let loaded = crate::parse(network, "x.yml").expect("the file is valid");
+        for (text, written) in [
+            (
+                "{kill: uid 5, restart_after: 3 steps, probability: 1}",
+                Some("kill: uid 5\nrestart_after: 3 steps\n"),
+            ),
+            (
+                "{at: step 4, pause: [uid 1-2, uid 4], for: 2s, probability: 0.5}",
+                None,
+            ),
+            (
+                "{link: {from: validator-0, to: miners}, latency: {p50: 80ms, p99: 300ms}, drop: 0.1}",
+                None,
+            ),
+            (
+                "{partition: [[validator-0, uid 0-3], [uid 4-7]], one_way: true, for: 5 steps}",
+                None,
+            ),
+            (
+                "{inject: 3, behaviour: {name: copycat, args: {victims: 0-1}}, label: thief, until: step 9}",
+                None,
+            ),
+            (
+                "{inject: 3, behaviour: honest, over: [{name: failing, args: {rate: 0.5}}]}",
+                None,
+            ),
+        ] {
+            let (fault, _) = loaded
+                .fault(text)
+                .unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+            let brief = fault_to_yaml(&fault);
+            if let Some(written) = written {
+                assert_eq!(brief, written);
+            }
+            let (again, _) = loaded
+                .fault(&brief)
+                .unwrap_or_else(|problems| panic!("{brief}: {problems:?}"));
+            assert_eq!(again, fault, "{brief}");
+        }
+    }
+
+    #[test]
     fn text_that_resembles_an_escape_is_unchanged() {
         let text = "\u{85}L\u{85} \\NL\\N";
         let written = write(&text).expect("a string can be written as YAML");
