@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use mirror_runs::{Found, FoundGroup, Recovery, Run, Verdict, diff, recover, view};
 
+pub(super) use self::list::size_of;
 use super::{Misuse, RunsDir, Status, place, report, terminal};
 
 /// Number of differences of each kind that are printed.
