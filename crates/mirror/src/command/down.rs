@@ -54,9 +54,9 @@ async fn end_of(pid: u32, start: Option<String>) {
 /// Returns the start time of a process, which distinguishes it from a later one with the same id. `None` if the process
 /// has ended.
 fn start_time(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let process = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, may contain spaces.
-    let (_, fields) = stat.rsplit_once(") ")?;
+    let (_, fields) = process.rsplit_once(") ")?;
     let has_ended = fields.starts_with(['Z', 'X']);
     let start = fields.split(' ').nth(START_TIME)?;
     (!has_ended).then(|| start.to_owned())

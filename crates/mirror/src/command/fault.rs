@@ -35,7 +35,7 @@ enum FaultCommand {
     Add {
         /// Run: an id or the start of one, `last`, or a path
         run: String,
-        /// An entry of `faults` in YAML, such as '{kill: uid 5, restart_after: 5s}'; `-` reads standard input
+        /// An entry of `faults` in YAML, such as `{pause: uid 5, for: 5s}`; `-` reads standard input
         fault: String,
     },
     /// Lists the faults of a running network

@@ -1,6 +1,6 @@
 //! The client of a running network: finds it by its run, and calls its service with the token of the run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -41,13 +41,13 @@ impl RunningNetwork {
     /// Returns an error if there is no such run, it has ended, or its control file cannot be read.
     pub(super) fn find(runs_dir: &Path, wanted: &str) -> anyhow::Result<Self> {
         let folder = place::run(runs_dir, wanted)?;
-        Self::of(runs_dir, folder)
+        Self::of(runs_dir, &folder)
     }
 
     /// Finds the network of the run in `folder`.
-    pub(super) fn of(runs_dir: &Path, folder: PathBuf) -> anyhow::Result<Self> {
-        let state = Run::state_of(&folder)?;
-        let (layout, name) = (Layout::new(&folder), name_of(runs_dir, &folder));
+    pub(super) fn of(runs_dir: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let state = Run::state_of(folder)?;
+        let (layout, name) = (Layout::new(folder), name_of(runs_dir, folder));
         let path = layout.control();
         match state {
             State::Running => {}

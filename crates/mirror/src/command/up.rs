@@ -100,8 +100,8 @@ async fn start(runs_dir: &Path) -> anyhow::Result<Status> {
         _ = terminate.recv() => None,
     };
     match ready {
-        Some(Ready::Network(network, list)) => {
-            print(&network, &list)?;
+        Some(Ready::Network(ready)) => {
+            print(&ready.0, &ready.1)?;
             Ok(Status::Done)
         }
         // The process has printed the reason.
@@ -124,7 +124,7 @@ async fn start(runs_dir: &Path) -> anyhow::Result<Status> {
 
 /// The outcome of waiting for a network.
 enum Ready {
-    Network(RunningNetwork, NodeList),
+    Network(Box<(RunningNetwork, NodeList)>),
     /// The process ended before it had created a run.
     NotStarted(ExitStatus),
 }
@@ -156,11 +156,11 @@ async fn ready(child: &mut Child, runs_dir: &Path) -> anyhow::Result<Option<Read
         }
         // The file is missing until the coordinator listens, and while the network shuts down.
         if ControlFile::read(&layout).is_ok_and(|file| file.is_some())
-            && let Ok(network) = RunningNetwork::of(runs_dir, folder.clone())
+            && let Ok(network) = RunningNetwork::of(runs_dir, &folder)
             && let Ok(list) = network.nodes().await
             && list.phase != "starting"
         {
-            return Ok(Some(Ready::Network(network, list)));
+            return Ok(Some(Ready::Network(Box::new((network, list)))));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -38,7 +38,7 @@ pub(super) fn export(run: &Run) -> anyhow::Result<String> {
     for added in added {
         let (fault, comments) = added.repeated(steps);
         for comment in comments {
-            yaml.push_str(&format!("  # {comment}\n"));
+            yaml.extend(["  # ", &comment, "\n"]);
         }
         let Some(fault) = fault else { continue };
         for (number, line) in fault_to_yaml(&fault).lines().enumerate() {

@@ -78,7 +78,15 @@ impl RunContext<'_> {
                 read_fault: read_fault(self.loaded),
                 ends: self.ends,
             };
-            let finished = execute(experiment, model, data, run, self.binaries.clone(), options).await?;
+            let finished = Box::pin(execute(
+                experiment,
+                model,
+                data,
+                run,
+                self.binaries.clone(),
+                options,
+            ))
+            .await?;
             let (its_layout, sql) = (layout.clone(), self.sql.clone());
             let expected: Vec<Expectation> = experiment
                 .expect
