@@ -25,6 +25,7 @@ mod questions;
 mod repeats;
 mod restarts;
 mod running_chain;
+mod running_network;
 mod start_up;
 mod terminal;
 mod upstream_files;

@@ -25,4 +25,4 @@ pub use json_schema::json_schema;
 pub use load::{Loaded, load, load_with, parse, parse_with};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use spelling::{did_you_mean, suggest};
-pub use yaml::to_yaml;
+pub use yaml::{fault_to_yaml, to_yaml};

@@ -211,6 +211,11 @@ impl NetworkSpec {
         self.network().validators
     }
 
+    /// Returns whether the validators have a query to run.
+    pub(crate) fn has_query(&self) -> bool {
+        self.experiment.query.is_some()
+    }
+
     /// Returns the exclusive upper bound of the uids that validators may query.
     pub(crate) fn num_nodes(&self) -> u32 {
         self.assignment.askable

@@ -131,7 +131,7 @@ enum Phase {
     Working,
     /// The chain proceeds to its last epoch.
     Settling,
-    /// The queries have ended, and the network stays until it is shut down.
+    /// The queries have ended or there are none, and the network stays until it is shut down.
     Standing,
     /// The run has finished.
     Settled,
@@ -250,6 +250,7 @@ pub async fn run<P: Placement + 'static>(
     let control_file = ControlFile {
         address: coordinator,
         token: token.to_string(),
+        pid: std::process::id(),
     };
     let published = control_file
         .publish(&layout)
@@ -464,7 +465,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Starts the queries once the chain has begun, after the faults that begin with the first step.
     async fn begun(&mut self) -> anyhow::Result<()> {
         self.begin_faults().await?;
-        self.phase = Phase::Working;
+        self.phase = if self.ops.spec.has_query() {
+            Phase::Working
+        } else {
+            self.working.clear();
+            Phase::Standing
+        };
         if self.ops.spec.keeps_history() {
             let ops = self.ops.clone();
             self.spawn_task(async move { Event::TaskEnded(ops.keep_history().await) });
@@ -697,6 +703,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
         if let Some(index) = network_spec::validator_index(node)
             && works
+            && self.ops.spec.has_query()
         {
             self.query(index);
         }
@@ -831,7 +838,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             return Ok(());
         };
         self.working.remove(&index);
-        if self.working.is_empty() && self.done.is_empty() {
+        if self.phase != Phase::Standing && self.working.is_empty() && self.done.is_empty() {
             bail!(
                 "no validator completed its query: {}",
                 death.words(", as the last validator")

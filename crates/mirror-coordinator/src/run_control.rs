@@ -40,6 +40,8 @@ pub struct ControlFile {
     pub address: SocketAddr,
     /// Secret that every request carries.
     pub token: String,
+    /// Process id of the coordinator.
+    pub pid: u32,
 }
 
 /// The file of a run, which is removed when it is dropped.

@@ -76,6 +76,18 @@ pub enum Ended {
     Interrupted,
 }
 
+impl State {
+    /// Returns the state as a word, as in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl From<Ended> for State {
     fn from(ended: Ended) -> Self {
         match ended {

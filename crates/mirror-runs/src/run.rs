@@ -59,6 +59,11 @@ impl Run {
         }
     }
 
+    /// Returns the state of the run in the directory `path`, without opening its tables.
+    pub fn state_of(path: impl AsRef<Path>) -> Result<State, RunError> {
+        Ok(standing(&Layout::new(path.as_ref()))?.1)
+    }
+
     /// Returns the paths of the run's files.
     pub fn layout(&self) -> &Layout {
         &self.layout

@@ -3,7 +3,7 @@
 use mirror_cluster::{NodeState, Placement};
 use mirror_proto::mirror::v1::{NodeList, RunningNode};
 
-use super::Orchestrator;
+use super::{Orchestrator, Phase};
 use crate::network_spec::{self, PROXY, SUBTENSOR};
 
 impl<P: Placement + 'static> Orchestrator<P> {
@@ -19,6 +19,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
             subtensor: self.ops.subtensor_address.borrow().to_string(),
             steps_done,
             steps_total,
+            phase: match self.phase {
+                Phase::Starting { .. } | Phase::Beginning => "starting",
+                Phase::Working | Phase::Settling => "working",
+                Phase::Standing | Phase::Settled => "standing",
+            }
+            .to_owned(),
         }
     }
 

@@ -7,20 +7,27 @@
 //! | 2 | The experiment file or the command line is wrong. |
 //! | 3 | The run ended, and an expectation of the file did not hold or could not be decided. |
 
+mod ask;
 mod cabal;
 mod chain;
 mod check;
 mod components;
+mod down;
 mod epochs;
+mod fault;
+mod logs;
 mod metagraph;
 mod models;
+mod nodes;
 mod place;
 mod report;
 mod run;
+mod running;
 mod runs;
 mod serve;
 mod sql;
 mod terminal;
+mod up;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +46,18 @@ struct Arguments {
 enum Command {
     /// Runs an experiment and writes its tables and its report
     Run(run::RunArguments),
+    /// Starts a network and keeps it running until `mirror down`
+    Up(up::UpArguments),
+    /// Shuts a running network down
+    Down(down::DownArguments),
+    /// Lists the nodes of a running network
+    Nodes(nodes::NodesArguments),
+    /// Adds, lists, ends and exports faults of a running network
+    Fault(fault::FaultArguments),
+    /// Asks one axon of a running network
+    Ask(ask::AskArguments),
+    /// Prints the log of a node
+    Logs(logs::LogsArguments),
     /// Checks an experiment file and prints every problem in it
     Check(check::CheckArguments),
     /// Prints the JSON schema of experiment files
@@ -123,9 +142,15 @@ impl From<Status> for ExitCode {
 pub fn main() -> ExitCode {
     let command = Arguments::parse().command;
     // A run continues when its output is closed, so an error of that kind is a failure of something else.
-    let only_prints = !matches!(command, Command::Run(_));
+    let only_prints = !matches!(command, Command::Run(_) | Command::Up(_));
     let outcome = match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Up(arguments) => up::up(arguments),
+        Command::Down(arguments) => down::down(&arguments),
+        Command::Nodes(arguments) => nodes::nodes(&arguments),
+        Command::Fault(arguments) => fault::fault(&arguments),
+        Command::Ask(arguments) => ask::ask(&arguments),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Schema => components::schema(),
         Command::Components(arguments) => components::components(&arguments),

@@ -6,13 +6,13 @@ mod manifest;
 mod outcome;
 mod single;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use mirror_config::Loaded;
-use mirror_coordinator::base_of;
-use mirror_runs::Group;
+use mirror_coordinator::{Ends, base_of};
+use mirror_runs::{Group, Layout};
 use mirror_sql::Engine;
 
 pub(super) use self::interrupts::watch_interrupts;
@@ -23,6 +23,19 @@ use crate::expectations;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
+    #[command(flatten)]
+    start: StartArguments,
+    /// Prints the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Prints every column, even if the table is wider than the terminal
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
+}
+
+/// The network to start and the names to record it by.
+#[derive(Debug, Args)]
+pub(super) struct StartArguments {
     /// The experiment file
     file: PathBuf,
     #[command(flatten)]
@@ -50,12 +63,13 @@ pub(super) struct RunArguments {
     /// Log filter of the nodes, in the syntax of tracing
     #[arg(long, default_value = "info", value_name = "FILTER")]
     log: String,
-    /// Prints the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// Prints every column, even if the table is wider than the terminal
-    #[arg(long, conflicts_with = "json")]
-    wide: bool,
+}
+
+impl StartArguments {
+    /// Returns the folder that contains the runs.
+    pub(super) fn runs_dir(&self) -> &Path {
+        &self.runs_dir.runs_dir
+    }
 }
 
 fn group_name(name: &str) -> Result<String, String> {
@@ -66,39 +80,75 @@ fn group_name(name: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
-    let loaded = match arguments.overrides.load(&arguments.file) {
+/// Loads the file and prints every problem in it. Returns `None` if one of them is an error.
+fn load(start: &StartArguments) -> Option<Loaded> {
+    let loaded = match start.overrides.load(&start.file) {
         Ok(loaded) => loaded,
         Err(problems) => {
             show(&problems);
             eprintln!("{problems}");
-            return Ok(Status::Misused);
+            return None;
         }
     };
-    let experiment = &loaded.experiment;
-    let (runs_dir, base) = (&arguments.runs_dir.runs_dir, base_of(&arguments.file));
-    let missing = missing_runs(experiment, runs_dir, base);
+    let missing = missing_runs(&loaded.experiment, start.runs_dir(), base_of(&start.file));
     if !missing.is_empty() {
         show(&loaded.with_errors(&missing));
-        return Ok(Status::Misused);
+        return None;
     }
     show(&loaded.warnings);
+    Some(loaded)
+}
+
+pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
+    let start = &arguments.start;
+    let Some(loaded) = load(start) else {
+        return Ok(Status::Misused);
+    };
+    let (experiment, runs_dir, base) = (&loaded.experiment, start.runs_dir(), base_of(&start.file));
     match (&experiment.model, &experiment.query, &experiment.analysis) {
-        (Some(_), Some(_), _) => run_network(arguments, &loaded),
+        (Some(_), Some(_), _) => run_network(arguments, &loaded, Ends::WithQueries, |_| Ok(())),
         (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis, arguments.json),
         _ => {
             eprintln!(
                 "{} is valid but has nothing to run: add `model` and `query` to run a network, or `analysis` with \
-                 `requires` to report on earlier runs",
-                arguments.file.display()
+                 `requires` to report on earlier runs (`mirror up` keeps a network without `query` running)",
+                start.file.display()
             );
             Ok(Status::Done)
         }
     }
 }
 
+/// Runs the network of a file until a person shuts it down. Calls `created` once the folder of the run exists.
+pub(super) fn stand(
+    start: StartArguments,
+    created: fn(&Layout) -> anyhow::Result<()>,
+) -> anyhow::Result<Status> {
+    let Some(loaded) = load(&start) else {
+        return Ok(Status::Misused);
+    };
+    let problem = if loaded.experiment.model.is_none() {
+        "has no network to start: add `model`"
+    } else if loaded.experiment.replicates > 1 {
+        "has several replicates, and `mirror up` starts one network: add `--set replicates=1`"
+    } else {
+        let arguments = RunArguments {
+            start,
+            json: false,
+            wide: false,
+        };
+        return run_network(&arguments, &loaded, Ends::OnRequest, created);
+    };
+    Err(Misuse::of(anyhow!("{} {problem}", start.file.display())).into())
+}
+
 /// Runs an experiment, or the group of its replicates one after another.
-fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Status> {
+fn run_network(
+    arguments: &RunArguments,
+    loaded: &Loaded,
+    ends: Ends,
+    created: fn(&Layout) -> anyhow::Result<()>,
+) -> anyhow::Result<Status> {
     mirror_telemetry::init("warn")?;
     let expected = &loaded.experiment.expect;
     let sql = match expected.as_slice() {
@@ -118,11 +168,13 @@ fn run_network(arguments: &RunArguments, loaded: &Loaded) -> anyhow::Result<Stat
         loaded,
         binaries: place::binaries()?,
         sql,
+        ends,
+        created,
     };
     if loaded.experiment.replicates > 1 {
         context.run_group()
     } else {
-        let group = arguments.group.as_deref();
+        let group = arguments.start.group.as_deref();
         let outcome = context.run_one(&loaded.experiment, group, |_| true)?;
         terminal::unless_closed(outcome.print(arguments))?;
         Ok(outcome.status())

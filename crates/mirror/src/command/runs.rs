@@ -10,6 +10,7 @@ use std::io::Write;
 use clap::{Args, Subcommand, ValueEnum};
 use mirror_runs::{Found, FoundGroup, Recovery, Run, recover, view};
 
+pub(super) use self::list::size_of;
 use super::{RunsDir, Status, place, report, terminal};
 
 #[derive(Debug, Args)]

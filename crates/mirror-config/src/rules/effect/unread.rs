@@ -140,7 +140,8 @@ fn without_query(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let why = "the file has no `query`, so there is no run";
     let help = "add a `query`, or remove it";
     warn(file.replicates(), "replicates", why, help, found);
-    if !sound.experiment.faults.is_empty() {
+    // `mirror up` starts a network without a query, and its faults take place.
+    if !sound.experiment.faults.is_empty() && sound.experiment.model.is_none() {
         warn(file.faults(), "faults", why, help, found);
     }
 }

@@ -19,8 +19,8 @@ impl RunContext<'_> {
     /// Runs every replicate, then decides the expectations of the group.
     pub(super) fn run_group(&self) -> anyhow::Result<Status> {
         let (arguments, experiment) = (self.arguments, &self.loaded.experiment);
-        let runs_dir = &arguments.runs_dir.runs_dir;
-        let name = name_of(arguments, experiment);
+        let runs_dir = arguments.start.runs_dir();
+        let name = name_of(&arguments.start, experiment);
         let (group, layout) = Group::create(runs_dir, &name, experiment.replicates, experiment.seed)?;
         // The experiment with every setting of the command line, which repeats the group.
         let resolved = layout.resolved();

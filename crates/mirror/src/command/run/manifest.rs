@@ -6,11 +6,11 @@ use mirror_config::Loaded;
 use mirror_runs::NewRun;
 use mirror_spec::Experiment;
 
-use super::RunArguments;
+use super::StartArguments;
 
 /// Returns the manifest's entries for a run of `experiment`, which was loaded from the file `loaded`.
 pub(super) fn new_run(
-    arguments: &RunArguments,
+    arguments: &StartArguments,
     loaded: &Loaded,
     experiment: &Experiment,
     group: Option<&str>,
@@ -29,7 +29,7 @@ pub(super) fn new_run(
 }
 
 /// Returns the name of a run: the name of the file without its extension, or the model's id.
-pub(super) fn name_of(arguments: &RunArguments, experiment: &Experiment) -> String {
+pub(super) fn name_of(arguments: &StartArguments, experiment: &Experiment) -> String {
     let stem = arguments
         .file
         .file_stem()

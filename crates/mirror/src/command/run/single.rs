@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Misuse, place, report};
 use super::manifest::new_run;
 use super::outcome::RunOutcome;
-use super::{RunArguments, watch_interrupts};
+use super::{RunArguments, StartArguments, watch_interrupts};
 use crate::expectations;
 
 /// The context that all runs of a file share.
@@ -28,6 +28,9 @@ pub(super) struct RunContext<'a> {
     pub(super) binaries: Binaries,
     /// The engine that decides the expectations. `None` if there are none.
     pub(super) sql: Option<Engine>,
+    pub(super) ends: Ends,
+    /// Called once the folder of a run exists.
+    pub(super) created: fn(&Layout) -> anyhow::Result<()>,
 }
 
 impl RunContext<'_> {
@@ -38,36 +41,32 @@ impl RunContext<'_> {
         group: Option<&str>,
         is_asked: fn(&Expectation) -> bool,
     ) -> anyhow::Result<RunOutcome> {
-        let arguments = self.arguments;
-        let experiment = &with_traces(experiment, base_of(&arguments.file)).map_err(Misuse::of)?;
+        let (arguments, start) = (self.arguments, &self.arguments.start);
+        let experiment = &with_traces(experiment, base_of(&start.file)).map_err(Misuse::of)?;
         let model = experiment
             .model
             .as_ref()
             .context("the file has no `model`, so the run has no miners")?;
-        let network = if arguments.offline {
+        let network = if start.offline {
             Network::Forbidden
         } else {
             Network::Allowed
         };
-        let mut data = mirror_coordinator::prepare(
-            experiment,
-            model,
-            base_of(&arguments.file),
-            &arguments.runs_dir.runs_dir,
-            network,
-        )
-        .map_err(Misuse::of)?;
-        if let Some(resume) = &arguments.resume {
-            data.resume = checkpoints(arguments, resume, experiment.network.validators)?;
+        let mut data =
+            mirror_coordinator::prepare(experiment, model, base_of(&start.file), start.runs_dir(), network)
+                .map_err(Misuse::of)?;
+        if let Some(resume) = &start.resume {
+            data.resume = checkpoints(start, resume, experiment.network.validators)?;
         }
         // The replicates of a group have the same data.
         let is_first = group.is_none() || experiment.seed == self.loaded.experiment.seed;
         if !arguments.json && is_first {
             data.origins.iter().for_each(|origin| eprintln!("{origin}"));
         }
-        let new = new_run(arguments, self.loaded, experiment, group);
-        let run = RunDirectory::create(&arguments.runs_dir.runs_dir, &new)?;
+        let new = new_run(start, self.loaded, experiment, group);
+        let run = RunDirectory::create(start.runs_dir(), &new)?;
         let layout = run.layout().clone();
+        (self.created)(&layout)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -75,14 +74,22 @@ impl RunContext<'_> {
             let (stop, now) = (CancellationToken::new(), CancellationToken::new());
             let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
             let options = Options {
-                log: arguments.log.clone(),
+                log: start.log.clone(),
                 stop,
                 now,
                 progress: !arguments.json,
-                read_fault: read_fault(self.loaded, base_of(&arguments.file)),
-                ends: Ends::WithQueries,
+                read_fault: read_fault(self.loaded, base_of(&start.file)),
+                ends: self.ends,
             };
-            let finished = execute(experiment, model, data, run, self.binaries.clone(), options).await?;
+            let finished = Box::pin(execute(
+                experiment,
+                model,
+                data,
+                run,
+                self.binaries.clone(),
+                options,
+            ))
+            .await?;
             let (its_layout, sql) = (layout.clone(), self.sql.clone());
             let expected: Vec<Expectation> = experiment
                 .expect
@@ -133,12 +140,12 @@ fn read_fault(loaded: &Loaded, base: &Path) -> ReadFault {
 }
 
 /// Returns the checkpoints from which the validators' gating models start.
-fn checkpoints(arguments: &RunArguments, resume: &str, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
+fn checkpoints(start: &StartArguments, resume: &str, validators: u32) -> anyhow::Result<Vec<PathBuf>> {
     let file = Path::new(resume);
     let from = if file.is_file() {
         file.to_owned()
     } else {
-        place::run(&arguments.runs_dir.runs_dir, resume)?
+        place::run(start.runs_dir(), resume)?
     };
     Ok(mirror_coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
 }

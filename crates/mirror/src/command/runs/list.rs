@@ -48,15 +48,6 @@ impl Standing {
             State::Interrupted => Self::Interrupted,
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
 }
 
 impl ListArguments {
@@ -192,7 +183,7 @@ fn row(listed: &Listed, manifest: &Manifest, state: State) -> [String; 10] {
     [
         listed.id.clone(),
         manifest.experiment.clone(),
-        Standing::of(state).name().to_owned(),
+        state.name().to_owned(),
         manifest.seed.to_string(),
         steps.map_or_else(unknown, |steps| steps.to_string()),
         events.map_or_else(unknown, u64::to_string),
@@ -214,7 +205,7 @@ fn age_of(seconds: u64) -> String {
 }
 
 /// Returns a size as `12 kB`, `3.4 MB` or `1.2 GB`.
-fn size_of(bytes: u64) -> String {
+pub(in crate::command) fn size_of(bytes: u64) -> String {
     let bytes = bytes as f64;
     match bytes {
         0.0..1e6 => format!("{:.0} kB", bytes / 1e3),
