@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError};
+use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError, Program};
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
@@ -202,6 +202,14 @@ impl<P: Placement> NodeOps<P> {
 
     /// Returns the current specification of a node with the faults of `state`.
     fn node_spec(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
+        let mut spec = self.spec_without_clock(node, state)?;
+        if let Program::Ours { clock_skew, .. } = &mut spec.program {
+            *clock_skew = state.clock_skew;
+        }
+        Some(spec)
+    }
+
+    fn spec_without_clock(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
         let subtensor = *self.subtensor_for_nodes.borrow();
         if node == PROXY {
             return Some(self.spec.proxy());
