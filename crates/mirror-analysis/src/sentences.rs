@@ -97,7 +97,7 @@ pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     sentences.extend(unpaid(data, summary));
     sentences.extend(of_expectations(&data.expectations));
     sentences.extend(outliers(data, summary));
-    sentences.extend(failed_calls(summary));
+    sentences.extend(failed_calls(data, summary));
     sentences.extend(faults(data));
     sentences.extend(incidents(data));
     sentences.extend(skipped_records(data));
@@ -356,7 +356,7 @@ fn outliers(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     sentences
 }
 
-fn failed_calls(summary: &Summary) -> Vec<Sentence> {
+fn failed_calls(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     let totals = &summary.totals;
     let mut findings = Vec::new();
     if totals.outcomes.calls() > 0 {
@@ -401,9 +401,9 @@ fn failed_calls(summary: &Summary) -> Vec<Sentence> {
     }
     if totals.timing_dependent > 0 {
         findings.push(warning(format!(
-            "{} lost to slowness of the machine, not to a drawn delay: another run of the same file may have \
-             other outcomes.",
-            counted(totals.timing_dependent, "call was", "calls were")
+            "{} lost to {}, not to a drawn delay: another run of the same file may have other outcomes.",
+            counted(totals.timing_dependent, "call was", "calls were"),
+            slowness(data)
         )));
     }
     if totals.manual > 0 {
@@ -413,6 +413,17 @@ fn failed_calls(summary: &Summary) -> Vec<Sentence> {
         )));
     }
     findings
+}
+
+/// Returns the cause of calls that timed out in real time.
+fn slowness(data: &RunData) -> &'static str {
+    let stops_nodes = ["pause", "partition", "wire", "limit", "kill", "crash_loop"];
+    let kinds = data.faults.kinds();
+    if kinds.iter().any(|(kind, _)| stops_nodes.contains(kind)) {
+        "paused nodes, faults on the wire or slowness of the machine"
+    } else {
+        "slowness of the machine"
+    }
 }
 
 /// Adds a capital and a full stop.

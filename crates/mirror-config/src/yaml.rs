@@ -187,7 +187,7 @@ network: {validators: 2}
                 None,
             ),
             (
-                "{inject: 3, behaviour: honest, over: [{name: failing, args: {rate: 0.5}}]}",
+                "{inject: 3, behaviour: honest, over: [{name: failing, args: {chance: 0.5}}]}",
                 None,
             ),
         ] {

@@ -259,6 +259,11 @@ impl Fault {
         each_fault!(self, |kind| &mut kind.when)
     }
 
+    /// Returns the beginning of the first occurrence.
+    pub fn start(&self) -> Moment {
+        self.when().start_of(self.lasts())
+    }
+
     /// Returns the duration of each occurrence: `for`, or `restart_after` of a kill. `None` if there is none.
     pub fn lasts(&self) -> Option<Span> {
         let restart_after = match self {
@@ -445,11 +450,11 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
             restart_after: Some(span),
             when,
             ..
-        }) if span.unit() != Unit::Time && span.unit() != when.start().unit() => unsound(
+        }) if span.unit() != Unit::Time && span.unit() != fault.start().unit() => unsound(
             "restart_after",
             &format!(
                 "the fault begins at {} and the restart comes after {span}",
-                when.start()
+                fault.start()
             ),
             "write both in the same unit, or a time such as `restart_after: 5s`",
         ),

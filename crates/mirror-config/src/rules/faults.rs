@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use mirror_spec::{
-    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Span, Unit,
-    WireEffects, WireFault,
+    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Span,
+    StatusCode, Unit, WireEffects, WireFault,
 };
 
 use super::{Walked, miners as miners_of, origin};
@@ -49,11 +49,11 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
             );
         }
         if per_step {
-            endless(&fault, at, found);
+            endless(&fault, &network, at, found);
         } else {
             by_the_clock(&fault, at, found);
         }
-        role(&fault, at, found);
+        role(&fault, &network, at, found);
     }
 }
 
@@ -62,6 +62,8 @@ struct Named {
     miners: Option<u32>,
     validators: Option<u32>,
     labels: Vec<String>,
+    /// The labels of validators.
+    of_validators: Vec<String>,
 }
 
 impl Named {
@@ -71,7 +73,9 @@ impl Named {
         let of_validators = network
             .validator_groups()
             .items()
-            .filter_map(|group| group.get()?.label());
+            .filter_map(|group| group.get()?.label())
+            .chain(["validator".to_owned()]);
+        let of_validators: Vec<String> = of_validators.collect();
         let accomplices = network
             .validator_groups()
             .items()
@@ -85,15 +89,26 @@ impl Named {
                 _ => None,
             });
         let mut labels: Vec<String> = of_miners
-            .chain(of_validators)
+            .chain(of_validators.iter().cloned())
             .chain(accomplices)
             .chain(joining)
             .collect();
-        labels.extend(["honest", "validator"].map(str::to_owned));
+        labels.push("honest".to_owned());
         Self {
             miners: miners_of(file),
             validators: network.validators().get(),
             labels,
+            of_validators,
+        }
+    }
+
+    /// Returns whether the barrier waits for one of these nodes.
+    fn has_member(&self, nodes: &NodeSet) -> bool {
+        match nodes {
+            NodeSet::Validators(_) | NodeSet::AllValidators | NodeSet::Chain => true,
+            NodeSet::Uids(uids) => self.miners.is_some_and(|miners| uids.greatest() >= miners),
+            NodeSet::Label(label) => self.of_validators.contains(label),
+            NodeSet::Miners => false,
         }
     }
 
@@ -160,13 +175,13 @@ fn by_the_clock(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
 
 /// Reports faults that the barrier would wait for without end: no step ends while a validator or the chain does not
 /// take part, so a duration in steps never passes.
-fn endless(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+fn endless(fault: &Fault, network: &Named, at: Origin, found: &mut Vec<Finding>) {
     let by_time = fault.lasts().is_some_and(|lasts| lasts.unit() == Unit::Time)
         || fault.when().every.is_none() && fault.when().until.is_some_and(|until| until.unit() == Unit::Time);
     if by_time {
         return;
     }
-    let Some((who, what)) = stops_steps(fault) else {
+    let Some((who, what)) = stops_steps(fault, network) else {
         return;
     };
     let ends = match (fault.lasts(), fault.when().until) {
@@ -176,17 +191,18 @@ fn endless(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
         _ => "it has no end",
     };
     let message = format!("{what} {who} stops the block barrier, which waits for it: {ends}");
-    found.push(Finding::error(at, message).with_help("write an end by the clock, such as `for: 5s`"));
+    let help = if fault.kind() == "kill" {
+        "restart it by the clock, such as `restart_after: 5s`"
+    } else {
+        "write an end by the clock, such as `for: 5s`"
+    };
+    found.push(Finding::error(at, message).with_help(help));
 }
 
 /// Returns the member of the barrier that a fault takes out of it, and how.
-fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
-    let member = |nodes: &[NodeSet]| {
-        nodes
-            .iter()
-            .find(|nodes| is_member(nodes))
-            .map(NodeSet::to_string)
-    };
+fn stops_steps(fault: &Fault, network: &Named) -> Option<(String, &'static str)> {
+    let is_member = |nodes: &&NodeSet| network.has_member(nodes);
+    let member = |nodes: &[NodeSet]| nodes.iter().find(is_member).map(NodeSet::to_string);
     match fault {
         Fault::Pause(pause) => Some((member(&pause.pause)?, "pausing")),
         Fault::CrashLoop(crash) => Some((member(&crash.crash_loop)?, "a crash loop of")),
@@ -210,11 +226,11 @@ fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
                 .iter()
                 .enumerate()
                 .filter(|(index, _)| *index != with_chain);
-            let cut = others.flat_map(|(_, set)| set).find(|nodes| is_member(nodes))?;
+            let cut = others.flat_map(|(_, set)| set).find(is_member)?;
             Some((cut.to_string(), "separating the chain from"))
         }
         Fault::Link(LinkFault { link, effects, .. }) => {
-            let from = link.from.as_ref().is_none_or(|from| from.iter().any(is_member));
+            let from = link.from.as_ref().is_none_or(|from| member(from).is_some());
             (from && link.to.contains(&NodeSet::Chain) && loses_all(effects))
                 .then(|| ("the chain".to_owned(), "losing all requests to"))
         }
@@ -225,21 +241,12 @@ fn stops_steps(fault: &Fault) -> Option<(String, &'static str)> {
                 reset,
                 ..
             } = effects;
-            let from = wire.from.as_ref().is_none_or(|from| from.iter().any(is_member));
+            let from = wire.from.as_ref().is_none_or(|from| member(from).is_some());
             (from && wire.to.contains(&NodeSet::Chain) && (*stall || *silence || reset.is_some()))
                 .then(|| ("the chain".to_owned(), "cutting the connections to"))
         }
         _ => None,
     }
-}
-
-/// Returns whether the barrier may wait for one of these nodes. Uids count as miners, unless the file names them as
-/// validators.
-fn is_member(nodes: &NodeSet) -> bool {
-    matches!(
-        nodes,
-        NodeSet::Validators(_) | NodeSet::AllValidators | NodeSet::Chain
-    )
 }
 
 /// Returns whether no request succeeds with these effects.
@@ -258,14 +265,32 @@ fn loses_all(effects: &LinkEffects) -> bool {
 }
 
 /// Reports faults of nodes that cannot have them.
-fn role(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
-    let (nodes, what) = match fault {
-        Fault::Leave(leave) => (leave.leave.clone(), "only miners can leave the network"),
-        _ => return,
-    };
-    if nodes.iter().any(is_member) {
-        found.push(
-            Finding::error(at, what).with_help("name miners, such as `leave: uid 3`, or kill the node"),
-        );
+fn role(fault: &Fault, network: &Named, at: Origin, found: &mut Vec<Finding>) {
+    match fault {
+        Fault::Leave(leave) if leave.leave.iter().any(|nodes| network.has_member(nodes)) => found.push(
+            Finding::error(at, "only miners can leave the network")
+                .with_help("name miners, such as `leave: uid 3`, or kill the node"),
+        ),
+        Fault::Link(LinkFault { link, effects, .. }) if link.to.contains(&NodeSet::Chain) => {
+            if let Some(ErrorReply::Coded(CodedError { code, .. })) = &effects.error
+                && !is_retried(*code)
+            {
+                let message = format!(
+                    "nodes do not repeat a request to the chain that fails with `{}`, so the run fails with the first one",
+                    code.word()
+                );
+                let help = "write `unavailable`, `deadline_exceeded` or `cancelled`";
+                found.push(Finding::error(at, message).with_help(help));
+            }
+        }
+        _ => {}
     }
+}
+
+/// Returns whether a node repeats a request to the chain that fails with this code.
+fn is_retried(code: StatusCode) -> bool {
+    matches!(
+        code,
+        StatusCode::Unavailable | StatusCode::DeadlineExceeded | StatusCode::Cancelled
+    )
 }

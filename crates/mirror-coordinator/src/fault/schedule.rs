@@ -77,7 +77,7 @@ impl Schedule {
             occurred: BTreeSet::new(),
         };
         for fault in faults {
-            let start = schedule.due(fault.when().start());
+            let start = schedule.due(fault.start());
             schedule.add(fault.clone(), false, start);
         }
         schedule
@@ -194,7 +194,8 @@ impl Schedule {
                         Some(Due::Step(step.saturating_add(count)))
                     }
                     (Due::Block(block), Span::Blocks(count)) => Some(Due::Block(block.saturating_add(count))),
-                    (Due::Time(_), Span::Time(seconds)) => when
+                    (Due::Time(_), Span::Time(seconds)) => entry
+                        .fault
                         .start()
                         .after(number, every)
                         .map(|moment| self.due(moment))

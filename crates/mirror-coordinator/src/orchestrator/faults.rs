@@ -13,7 +13,7 @@ use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
 };
 use mirror_runs::tables::{BY_FAULT, NOT_IN_EFFECT};
-use mirror_spec::{BlockTime, Fault, Moment, Unit};
+use mirror_spec::{BlockTime, Fault, Moment, Span, Unit};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -691,7 +691,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             Due::Time(time) => Moment::Time((time.as_secs_f64() * 1e3).round() / 1e3),
         };
-        fault.when_mut().at = Some(moment);
+        let when = fault.when_mut();
+        when.at = Some(moment);
+        // Each step has one block, so that a number of blocks is as many steps.
+        if let (Moment::Step(_), Some(Span::Blocks(blocks))) = (moment, when.r#for) {
+            when.r#for = Some(Span::Steps(blocks));
+        }
         let entry = self.faults.schedule.add(fault, true, point.due);
         let changes = self.faults.schedule.take(point.due, self.faults.elapsed());
         let detail = self.change_faults(changes, point).await?;
@@ -794,7 +799,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
 /// Returns the time in the file at which an occurrence begins.
 fn planned_start(fault: &Fault, number: u64) -> String {
     let when = fault.when();
-    let start = when.start();
+    let start = fault.start();
     let repeated = when.every.and_then(|every| start.after(number, every));
     repeated.unwrap_or(start).to_string()
 }

@@ -234,9 +234,19 @@ keys! {
 }
 
 impl When {
-    /// Returns the beginning of the first occurrence.
+    /// Returns the beginning of the first occurrence. Without `at` it is the first moment in the unit of the other keys.
     pub fn start(&self) -> Moment {
-        self.at.unwrap_or(Moment::Step(0))
+        self.start_of(self.r#for)
+    }
+
+    /// Returns the beginning of the first occurrence of a fault that lasts so long.
+    pub(crate) fn start_of(&self, lasts: Option<Span>) -> Moment {
+        let first = match (lasts, self.every) {
+            (Some(Span::Blocks(_)), _) | (_, Some(Span::Blocks(_))) => Moment::Block(0),
+            (_, Some(Span::Time(_))) => Moment::Time(0.0),
+            _ => Moment::Step(0),
+        };
+        self.at.unwrap_or(first)
     }
 
     /// Checks the relations between the keys.

@@ -42,13 +42,13 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             Moment::Block(block) => Some(block.saturating_sub(first_block)),
             Moment::Time(_) => None,
         };
-        let Some(begins) = step(when.start()) else {
+        let Some(begins) = step(fault.start()) else {
             continue;
         };
         if begins >= steps {
             let message = format!(
                 "the fault never occurs: it begins at {}, but the query has {has}, counted from 0",
-                when.start()
+                fault.start()
             );
             let help = "choose an earlier step, or run more steps";
             found.push(Finding::warning(origin(place.when().at()), message).with_help(help));
@@ -58,7 +58,7 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
         let killed = nodes_text(&kill.kill);
         let lasts = fault.lasts();
         let restart = lasts
-            .and_then(|lasts| when.start().after(1, lasts))
+            .and_then(|lasts| fault.start().after(1, lasts))
             .or(when.until)
             .and_then(step);
         if let Some(restart) = restart.filter(|restart| *restart >= steps) {
@@ -81,7 +81,7 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
 /// Returns whether each of the nodes that a fault kills is named by an earlier fault that kills it for good.
 fn is_dead(sound: Sound<'_>, fault: &Fault, step: u64) -> bool {
     let lasting = sound.experiment.faults.iter().filter(|earlier| {
-        let begins_earlier = matches!(earlier.when().start(), Moment::Step(begins) if begins < step);
+        let begins_earlier = matches!(earlier.start(), Moment::Step(begins) if begins < step);
         begins_earlier
             && earlier.lasts().is_none()
             && earlier.when().until.is_none()

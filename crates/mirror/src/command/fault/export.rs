@@ -90,7 +90,7 @@ impl Added {
     /// The fault is `None` if it affected no step.
     fn repeated(mut self, steps: u64) -> (Option<Fault>, Vec<String>) {
         let id = self.first.fault.clone();
-        let start = self.fault.when().start();
+        let start = self.fault.start();
         let mut comments = Vec::new();
         self.in_unit_of(start, &mut comments);
         if start.unit() == Unit::Time {
