@@ -199,6 +199,7 @@ impl NetworkSpec {
             block_time: self.network().block_time,
             links: self.links(),
             rules: state.rules.clone(),
+            untimed: state.is_untimed,
             injected: state.validator.clone(),
             time_scale: self.network().time_scale,
             acknowledged: self.network().record_acknowledged.then_some(acknowledged),

@@ -197,7 +197,7 @@ impl<P: Placement> NodeOps<P> {
     /// Returns whether the chain is a node of this run and does not answer a health check now.
     async fn chain_is_silent(&self) -> bool {
         let found = self.placement.check_liveness(SUBTENSOR, CHAIN_CHECK).await;
-        found == Liveness::Silent
+        matches!(found, Liveness::Silent | Liveness::Paused)
     }
 
     /// Returns the current specification of a node with the faults of `state`.
@@ -286,8 +286,7 @@ impl<P: Placement> NodeOps<P> {
             return Ok(());
         }
         let hotkey = self.spec.validator_hotkey(index);
-        let subtensor = self.bounded_subtensor();
-        let block = subtensor.retire(&hotkey, reason.clone()).await?;
+        let block = self.subtensor.retire(&hotkey, reason.clone()).await?;
         let retirement = BarrierRetirement {
             validator: network_spec::validator_name(index),
             block,
@@ -298,9 +297,16 @@ impl<P: Placement> NodeOps<P> {
 
     /// Lets the barrier hold after `step`, or after the open step, and waits until it does. Returns the step.
     pub(crate) async fn hold(&self, step: Option<u64>) -> anyhow::Result<u64> {
-        let step = self.bounded_subtensor().add_hold(step).await?;
+        // A fault may have paused or cut off the chain, which is then available again when the fault ends.
+        let step = self.subtensor.add_hold(step).await?;
         self.subtensor.await_hold(step).await?;
         Ok(step)
+    }
+
+    /// Lets the barrier hold after `step`.
+    pub(crate) async fn add_hold(&self, step: u64) -> anyhow::Result<()> {
+        self.bounded_subtensor().add_hold(Some(step)).await?;
+        Ok(())
     }
 
     /// Releases the hold after `step`. Before that, lets the barrier hold after `next`, so that it cannot pass it.

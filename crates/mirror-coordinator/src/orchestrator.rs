@@ -478,6 +478,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         for index in &self.working {
             self.query(*index);
         }
+        self.begin_manual().await?;
         self.plan_faults();
         Ok(())
     }
@@ -670,6 +671,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
         address: SocketAddr,
         state: NodeState,
     ) -> anyhow::Result<()> {
+        self.restore_faults(node, state).await?;
+        if self.ops.active().state_of(node, &self.ops.spec).is_dead {
+            // A fault that began while the node started has killed it.
+            return Ok(());
+        }
         let detail = match cause {
             StartCause::FirstStart => None,
             StartCause::Policy => Some(format!("listens at {address}")),
@@ -685,7 +691,6 @@ impl<P: Placement + 'static> Orchestrator<P> {
             awaited.remove(node);
         }
         let works = matches!(self.phase, Phase::Working | Phase::Settling | Phase::Standing);
-        self.restore_faults(node, state).await?;
         if node == SUBTENSOR {
             self.ops.outage.ends();
             self.subtensor.send_replace(address);
@@ -705,6 +710,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
             && works
             && self.ops.spec.has_query()
         {
+            // A validator that was retired from the barrier rejoins it.
+            if self.phase == Phase::Working && !self.done.contains(&index) {
+                self.working.insert(index);
+            }
             self.query(index);
         }
         Ok(())

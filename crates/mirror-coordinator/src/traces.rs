@@ -8,7 +8,7 @@ use mirror_spec::{
 };
 
 /// Maximum size of a file in bytes.
-const MAX_FILE: u64 = 32 << 20;
+const MAX_FILE: u64 = 1 << 20;
 
 /// Maximum delay in seconds, as for all delays of a file.
 const MAX_DELAY: f64 = 3_600.0;

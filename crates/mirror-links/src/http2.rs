@@ -16,6 +16,12 @@ const HEADER: usize = 9;
 /// Bytes that are read from the connection together.
 const CHUNK: usize = 16 << 10;
 
+/// Maximum size of a frame's payload in bytes, unless the client allows more, which it does not.
+const MAX_FRAME: usize = 16 << 10;
+
+/// The flag of a DATA frame whose payload is padded.
+const PADDED: u8 = 8;
+
 /// Types of frames.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -81,6 +87,11 @@ impl Http2 {
             let [a, b, c, kind, flags, s0, s1, s2, s3] = *header;
             let length = u32::from_be_bytes([0, a, b, c]) as usize;
             let stream = u32::from_be_bytes([s0, s1, s2, s3]) & 0x7fff_ffff;
+            if length > MAX_FRAME {
+                // The client has allowed no larger frames.
+                self.state = State::Ended;
+                return;
+            }
             let Some(frame) = self.unread.get(..HEADER + length) else {
                 return;
             };
@@ -95,14 +106,25 @@ impl Http2 {
                 }
                 (State::Open, Ending::Reset { after }) if is_of_reply => {
                     let room = after.saturating_sub(self.data) as usize;
-                    let payload = &frame[HEADER..];
+                    let payload = match &frame[HEADER..] {
+                        [padding, data @ ..] if kind == DATA && flags & PADDED != 0 => {
+                            &data[..data.len().saturating_sub(usize::from(*padding))]
+                        }
+                        payload => payload,
+                    };
                     let is_last = kind == HEADERS && flags & 1 != 0;
                     if kind == DATA && payload.len() < room || kind == HEADERS && !is_last && room > 0 {
-                        self.data += if kind == DATA { length as u32 } else { 0 };
+                        self.data += if kind == DATA { payload.len() as u32 } else { 0 };
                         self.ready.extend_from_slice(frame);
                     } else {
                         if kind == DATA {
-                            push_frame(&mut self.ready, DATA, 0, stream, &payload[..room.min(length)]);
+                            push_frame(
+                                &mut self.ready,
+                                DATA,
+                                0,
+                                stream,
+                                &payload[..room.min(payload.len())],
+                            );
                         }
                         push_frame(
                             &mut self.ready,

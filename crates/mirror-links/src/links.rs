@@ -1,6 +1,6 @@
 //! The links of one process to axons and to the chain: the delays of the experiment's groups, and the rules of faults.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Links {
     rules: RwLock<Arc<Rules>>,
     /// Number of requests to the chain that have been planned.
     requests: AtomicU64,
+    /// Whether faults by the clock may have stopped nodes or connections.
+    untimed: AtomicBool,
 }
 
 /// The rules in effect.
@@ -64,6 +66,7 @@ impl Links {
             time_scale,
             rules: RwLock::default(),
             requests: AtomicU64::new(0),
+            untimed: AtomicBool::new(false),
         }
     }
 
@@ -92,6 +95,17 @@ impl Links {
         }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules { all, by_uid });
         Ok(())
+    }
+
+    /// Sets whether faults by the clock may have stopped nodes or connections, so that another run may not repeat which
+    /// calls fail.
+    pub fn set_untimed(&self, untimed: bool) {
+        self.untimed.store(untimed, Ordering::Relaxed);
+    }
+
+    /// Returns whether another run may not repeat which calls fail.
+    pub fn is_untimed(&self) -> bool {
+        self.untimed.load(Ordering::Relaxed)
     }
 
     /// Plans a call of the neuron `caller`. The plan depends only on the rules, the random seed and the identity of the

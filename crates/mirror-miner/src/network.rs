@@ -140,16 +140,16 @@ impl Network {
         }
         // The deadline in the request limits the wait for the start of a reply, this timeout the wait for its end.
         let mut axon = self.axon(address);
-        if plan.duplicated {
-            let mut axon = axon.clone();
-            let mut again = Request::new(request.get_ref().clone());
-            *again.metadata_mut() = request.metadata().clone();
-            // The first reply counts, so that of the second request is discarded.
-            tokio::spawn(async move { axon.forward(again).await.map(drop) });
-        }
         let relaying = async {
             if let Some(delay) = plan.delay {
                 tokio::time::sleep(delay).await;
+            }
+            if plan.duplicated {
+                let (mut axon, again) = (axon.clone(), copy_of(&request));
+                // The first reply counts, so that of the second request is discarded.
+                tokio::spawn(tokio::time::timeout(call.timeout, async move {
+                    axon.forward(again).await.map(drop)
+                }));
             }
             axon.forward(request).await
         };
@@ -172,6 +172,16 @@ impl Network {
         span.copy_from_slice(&drawn[16..24]);
         TraceContext::new(trace, span)
     }
+}
+
+/// Returns the same request, with the metadata and the fate of the call.
+fn copy_of(request: &Request<ForwardTextPromptingRequest>) -> Request<ForwardTextPromptingRequest> {
+    let mut copy = Request::new(request.get_ref().clone());
+    *copy.metadata_mut() = request.metadata().clone();
+    if let Some(fate) = request.extensions().get::<Fate>() {
+        copy.extensions_mut().insert(*fate);
+    }
+    copy
 }
 
 impl MetagraphView {

@@ -96,8 +96,6 @@ forms! {
             behaviour: BehaviourSpec,
             /// The behaviours below it, the uppermost first. An honest miner is below the last.
             over: Vec<BehaviourSpec> [OneOrMany(&BehaviourSpec::KIND)] = [],
-            /// Label of the miners while the fault lasts. If absent: the name of the behaviour.
-            label: Option<String>,
             ..when: When,
         }),
         /// Replaces the behaviour of validators.
@@ -106,8 +104,6 @@ forms! {
             inject_validators: Uids [UidSet(Whose::ValidatorIndex)],
             /// The behaviour.
             behaviour: ValidatorBehaviour,
-            /// Label of the validators while the fault lasts. If absent: the name of the behaviour.
-            label: Option<String>,
             ..when: When,
         }),
         /// Registers new miners on the chain and starts them.
@@ -257,6 +253,14 @@ impl Fault {
     /// Returns the time of the fault for changes.
     pub fn when_mut(&mut self) -> &mut When {
         each_fault!(self, |kind| &mut kind.when)
+    }
+
+    /// Checks the relations between the keys, after a change.
+    ///
+    /// # Errors
+    /// Returns a description of the problem.
+    pub fn check(&self) -> Result<(), String> {
+        sound(self).map_err(|unsound| unsound.message)
     }
 
     /// Returns the beginning of the first occurrence.

@@ -208,6 +208,8 @@ pub struct ValidatorLaunch {
     pub links: Vec<LinkLaunch>,
     /// Rules that disturb the validator's calls.
     pub rules: Vec<LinkRule>,
+    /// Whether faults by the clock may have stopped nodes or connections in this run.
+    pub untimed: bool,
     /// The behaviour that a fault has put in the place of `behaviour`.
     pub injected: Option<ValidatorBehaviour>,
     /// Factor of all drawn delays and timeouts, at most 1.

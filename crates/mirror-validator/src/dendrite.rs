@@ -234,7 +234,11 @@ impl DendritePool {
                 biased;
                 Some(ended) = calls.join_next(), if !calls.is_empty() => match ended {
                     Ok((_, Err(End::Lost))) => {}
-                    Ok((position, ended)) => replies[position].end(ended, started.elapsed()),
+                    Ok((position, ended)) => {
+                        replies[position].end(ended, started.elapsed());
+                        replies[position].timing_dependent |=
+                            self.links.is_untimed() && replies[position].outcome == Outcome::Unreachable;
+                    }
                     // The tasks are never cancelled, so the error is a panic.
                     Err(panicked) => resume_unwind(panicked.into_panic()),
                 },
@@ -357,7 +361,9 @@ impl AxonRequest {
         if self.duplicated {
             let (mut axon, request) = (axon.clone(), self.request());
             // The first reply counts, so that of the second request is discarded.
-            tokio::spawn(async move { axon.call::<T>(method, request).await.map(drop) });
+            tokio::spawn(tokio::time::timeout(self.timeout, async move {
+                axon.call::<T>(method, request).await.map(drop)
+            }));
         }
         match axon.call(method, self.request()).await {
             Err(status) if is_broken(&status) => Box::pin(axon.call(method, self.request())).await,

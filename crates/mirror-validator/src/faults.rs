@@ -24,6 +24,7 @@ impl FaultTargets {
         let rules: Vec<LinkRule> = read(&state.rules, "rules")?;
         let injected: Option<ValidatorBehaviour> = read(&state.injections, "injections")?;
         self.links.set_rules(&rules).map_err(|error| error.to_string())?;
+        self.links.set_untimed(state.untimed);
         self.behaviours.inject(injected);
         Ok(())
     }

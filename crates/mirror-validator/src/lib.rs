@@ -85,6 +85,7 @@ pub async fn serve(
         behaviours: Arc::new(Behaviours::new(&role.behaviour)),
     };
     targets.links.set_rules(&role.rules)?;
+    targets.links.set_untimed(role.untimed);
     targets.behaviours.inject(role.injected.clone());
     let (links, behaviours) = (targets.links.clone(), targets.behaviours.clone());
     control

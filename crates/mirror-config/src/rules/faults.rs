@@ -178,7 +178,11 @@ fn by_the_clock(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
 fn endless(fault: &Fault, network: &Named, at: Origin, found: &mut Vec<Finding>) {
     let by_time = fault.lasts().is_some_and(|lasts| lasts.unit() == Unit::Time)
         || fault.when().every.is_none() && fault.when().until.is_some_and(|until| until.unit() == Unit::Time);
-    if by_time {
+    let is_continuous = matches!(
+        (fault.lasts(), fault.when().every),
+        (Some(Span::Time(lasts)), Some(Span::Time(every))) if lasts >= every
+    );
+    if by_time && !is_continuous {
         return;
     }
     let Some((who, what)) = stops_steps(fault, network) else {

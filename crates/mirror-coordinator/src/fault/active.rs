@@ -30,6 +30,8 @@ pub(crate) struct ActiveFault {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Active {
     faults: Vec<ActiveFault>,
+    /// Whether a fault by the clock has stopped nodes or connections in this run.
+    is_untimed: bool,
 }
 
 /// The state that a node is to have.
@@ -51,6 +53,9 @@ pub(crate) struct NodeState {
     pub(crate) rules: Vec<LinkRule>,
     /// The behaviours that replace those of axons. The last one of an axon applies.
     pub(crate) injections: Vec<Injection>,
+    /// Whether a fault by the clock has stopped nodes or connections in this run, so that another run may not repeat
+    /// which calls fail.
+    pub(crate) is_untimed: bool,
     /// The behaviour that replaces that of a validator.
     pub(crate) validator: Option<ValidatorBehaviour>,
 }
@@ -61,6 +66,8 @@ impl Active {
         if self.faults.len() >= MAX_ACTIVE {
             return false;
         }
+        let acts_on_calls = matches!(fault.fault, Fault::Link(_));
+        self.is_untimed |= fault.by_clock && !acts_on_calls || fault.fault.is_on_the_wire();
         self.faults.push(fault);
         true
     }
@@ -98,24 +105,48 @@ impl Active {
         let Some(node) = Node::named(node, spec) else {
             return state;
         };
+        state.is_untimed = self.is_untimed && !node.is_chain;
+        let mut rules: Vec<&ActiveFault> = Vec::new();
         for fault in &self.faults {
+            match &fault.fault {
+                Fault::Link(_) => rules.push(fault),
+                other => each_fault!(other, |kind| kind.shape(&node, fault, &mut state)),
+            }
+        }
+        rules.sort_by_key(|fault| fault.occurrence);
+        for fault in rules {
             each_fault!(&fault.fault, |kind| kind.shape(&node, fault, &mut state));
         }
-        state.rules.sort_by_cached_key(|rule| {
-            let position = self.faults.iter().find(|fault| fault.id == rule.id);
-            position.map(|fault| fault.occurrence)
-        });
         state
     }
 }
 
 impl NodeState {
+    /// Returns whether the part of the state that the node itself puts into effect is the same.
+    pub(crate) fn has_same_message(&self, other: &Self) -> bool {
+        self.clock_skew == other.clock_skew
+            && self.rules == other.rules
+            && self.injections == other.injections
+            && self.validator == other.validator
+            && self.is_untimed == other.is_untimed
+    }
+
+    /// Copies the part of the state that the node itself puts into effect.
+    pub(crate) fn take_message(&mut self, from: &Self) {
+        self.clock_skew = from.clock_skew;
+        self.rules.clone_from(&from.rules);
+        self.injections.clone_from(&from.injections);
+        self.validator.clone_from(&from.validator);
+        self.is_untimed = from.is_untimed;
+    }
+
     /// Returns the part of the state that the node itself puts into effect.
     pub(crate) fn message(&self, revision: u64) -> FaultState {
         let json = |value: serde_json::Result<Vec<u8>>| value.expect("rules and behaviours are valid JSON");
         FaultState {
             revision,
             clock_skew: self.clock_skew,
+            untimed: self.is_untimed,
             rules: json(serde_json::to_vec(&self.rules)),
             injections: match &self.validator {
                 Some(behaviour) => json(serde_json::to_vec(behaviour)),

@@ -3,7 +3,7 @@
 //! Each fault has at most one planned beginning at a time, so the memory of the schedule does not grow with the number
 //! of occurrences.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use mirror_seed::Seed;
@@ -53,6 +53,9 @@ pub(crate) struct Schedule {
     /// Number of the block that has closed when step 0 begins. `None` if blocks close by the clock.
     first_block: Option<u64>,
     entries: Vec<Entry>,
+    ids: HashSet<String>,
+    /// Number of faults that were to have each name.
+    wanted_ids: HashMap<String, u32>,
     begins: BTreeMap<Due, BTreeSet<Occurrence>>,
     ends: BTreeMap<Due, BTreeSet<Occurrence>>,
     /// The faults that have occurred at least once.
@@ -72,6 +75,8 @@ impl Schedule {
             seed: Seed::root(seed),
             first_block,
             entries: Vec::new(),
+            ids: HashSet::new(),
+            wanted_ids: HashMap::new(),
             begins: BTreeMap::new(),
             ends: BTreeMap::new(),
             occurred: BTreeSet::new(),
@@ -94,18 +99,23 @@ impl Schedule {
 
     /// Returns the name of a fault: the given one, or its kind with a hash of the nodes that it names. The hash does not
     /// depend on parameters such as rates, so that a fault with another rate has the same draws.
-    fn free_id(&self, fault: &Fault) -> String {
+    fn free_id(&mut self, fault: &Fault) -> String {
         let given = fault.when().id.clone();
         let wanted = given.unwrap_or_else(|| {
             let hash = Seed::root(0).child(fault.kind()).child(&fault.who()).bytes();
-            format!("{}-{}", fault.kind().replace('_', "-"), hex::encode(&hash[..2]))
+            format!("{}-{}", fault.kind().replace('_', "-"), hex::encode(&hash[..4]))
         });
-        let is_taken = |id: &str| self.entries.iter().any(|entry| entry.id == id);
-        if !is_taken(&wanted) {
-            return wanted;
+        let count = self.wanted_ids.entry(wanted.clone()).or_default();
+        loop {
+            *count += 1;
+            let id = match *count {
+                1 => wanted.clone(),
+                number => format!("{wanted}-{number}"),
+            };
+            if self.ids.insert(id.clone()) {
+                return id;
+            }
         }
-        let numbered = (2..).map(|number: u32| format!("{wanted}-{number}"));
-        numbered.into_iter().find(|id| !is_taken(id)).unwrap_or(wanted)
     }
 
     /// Returns the entry at a position.
@@ -210,7 +220,6 @@ impl Schedule {
             if !occurs {
                 continue;
             }
-            self.occurred.insert(occurrence.entry);
             let end = match (lasts, now) {
                 (Some(Span::Steps(count) | Span::Blocks(count)), Due::Step(step)) => {
                     Some(Due::Step(step.saturating_add(count)))
@@ -222,6 +231,10 @@ impl Schedule {
                 (None, _) if when.every.is_none() => when.until.map(|until| self.due(until)),
                 _ => None,
             };
+            if end.is_some_and(|end| is_due(end, now)) {
+                continue;
+            }
+            self.occurred.insert(occurrence.entry);
             if let Some(end) = end {
                 self.ends.entry(end).or_default().insert(occurrence);
             }
@@ -239,7 +252,7 @@ impl Schedule {
                 .happens(probability)
     }
 
-    /// Returns the planned end of an occurrence in words. `None` if it has none.
+    /// Returns the planned end of an occurrence. `None` if it has none.
     pub(crate) fn planned_end(&self, occurrence: Occurrence) -> Option<Due> {
         let mut ends = self.ends.iter();
         ends.find(|(_, occurrences)| occurrences.contains(&occurrence))
@@ -289,14 +302,18 @@ impl std::fmt::Display for Due {
     }
 }
 
+/// Returns whether `due` has come. `false` if it is in another unit than `now`.
+fn is_due(due: Due, now: Due) -> bool {
+    match (due, now) {
+        (Due::Step(due), Due::Step(now)) | (Due::Block(due), Due::Block(now)) => due <= now,
+        (Due::Time(due), Due::Time(now)) => due <= now,
+        _ => false,
+    }
+}
+
 /// Takes what is due at `now`, and what was due earlier in the same unit.
 fn take_due(planned: &mut BTreeMap<Due, BTreeSet<Occurrence>>, now: Due) -> Vec<Occurrence> {
-    let is_due = |due: &Due| match (due, now) {
-        (Due::Step(due), Due::Step(now)) | (Due::Block(due), Due::Block(now)) => *due <= now,
-        (Due::Time(due), Due::Time(now)) => *due <= now,
-        _ => false,
-    };
-    let due: Vec<Due> = planned.keys().copied().filter(is_due).collect();
+    let due: Vec<Due> = planned.keys().copied().filter(|due| is_due(*due, now)).collect();
     due.iter()
         .filter_map(|due| planned.remove(due))
         .flatten()

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures::future::join_all;
 use mirror_cluster::{DiskSpace, NodeLimits, Placement};
 use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
@@ -66,6 +67,14 @@ struct Held {
     starting: BTreeSet<String>,
 }
 
+/// The beginning of a manual fault relative to the present.
+enum Lateness {
+    Later(Due),
+    Now,
+    /// The beginning has passed or does not come, for this reason.
+    Never(String),
+}
+
 /// The point at which changes happen.
 #[derive(Clone, Copy)]
 struct Point {
@@ -104,12 +113,38 @@ impl<P: Placement + 'static> Orchestrator<P> {
     pub(super) async fn begin_faults(&mut self) -> anyhow::Result<()> {
         self.faults.began = Some(Instant::now());
         let changes = self.faults.schedule.take(Due::Step(0), Duration::ZERO);
+        // The chain adds the first hold before a fault can disturb it and before a validator reports a step.
+        if let Some(step) = self.next_hold().filter(|_| self.has_barrier()) {
+            self.ops.add_hold(step).await?;
+        }
         let point = Point {
             due: Due::Step(0),
             by_clock: false,
         };
         self.change_faults(changes, point).await?;
         Ok(())
+    }
+
+    /// Carries out the requests that arrived while the network started, at the first hold.
+    pub(super) async fn begin_manual(&mut self) -> anyhow::Result<()> {
+        if self.faults.waiting.is_empty() {
+            return Ok(());
+        }
+        if self.waits_for_holds() {
+            self.ask_for_hold();
+            return Ok(());
+        }
+        self.carry_out_waiting().await
+    }
+
+    /// Returns whether the barrier will hold again, so that requests can wait for it.
+    fn waits_for_holds(&self) -> bool {
+        self.phase == Phase::Working && self.has_barrier() && !self.working.is_empty()
+    }
+
+    fn ask_for_hold(&self) {
+        let ops = self.ops.clone();
+        self.spawn_task(async move { Event::Held(ops.hold(None).await) });
     }
 
     /// Sets timers and asks for holds, for the next planned changes.
@@ -159,6 +194,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
     /// Puts the changes into effect that are due at the hold after `step`.
     pub(super) async fn held(&mut self, step: u64) -> anyhow::Result<()> {
         self.faults.asked.remove(&step);
+        // Several tasks may have awaited the same hold.
+        if step < self.faults.step {
+            return Ok(());
+        }
         self.faults.step = step.saturating_add(1);
         self.faults.held = Some(Held {
             step,
@@ -232,7 +271,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if changes.is_empty() {
             return Ok(String::new());
         }
-        let mut done: Vec<(Occurrence, Entry, bool, Vec<String>)> = Vec::new();
+        let mut done: Vec<(Occurrence, Entry, bool, bool, Vec<String>)> = Vec::new();
         let mut concerned: BTreeSet<String> = BTreeSet::new();
         let planned_ends: BTreeMap<Occurrence, Option<Due>> = changes
             .apply
@@ -260,7 +299,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                         Due::Step(step) if !point.by_clock => step,
                         _ => 0,
                     },
-                    by_clock: point.by_clock,
+                    by_clock: point.by_clock || ends_by_clock(&entry.fault),
                 });
                 if !begins {
                     details.push(format!(
@@ -286,9 +325,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             concerned.extend(nodes);
             if took_effect || !lifted {
-                done.push((occurrence, entry, lifted, details));
+                done.push((occurrence, entry, lifted, took_effect, details));
             }
         }
+        self.send_to_all(&concerned).await;
         let mut problems: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in &concerned {
             let found = self.reconcile(node).await?;
@@ -308,14 +348,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
         };
         let mut all = Vec::new();
         let block = self.block_at(point).await;
-        for (occurrence, entry, lifted, mut details) in done {
+        for (occurrence, entry, lifted, took_effect, mut details) in done {
             for node in nodes_of(&entry.fault, &self.ops.spec) {
                 details.extend(problems.get(&node).into_iter().flatten().cloned());
             }
             if entry.fault.is_on_the_wire() {
                 details.extend(wire_problem.clone());
             }
-            if !lifted {
+            if !lifted && took_effect {
                 self.retire_killed(&entry.fault)?;
             }
             let detail = details.join("; ");
@@ -394,6 +434,35 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
+    /// Sends their fault state to all running nodes that only need to be told of it, at the same time.
+    async fn send_to_all(&mut self, nodes: &BTreeSet<String>) {
+        let mut sent = Vec::new();
+        for node in nodes {
+            let wanted = self.ops.active().state_of(node, &self.ops.spec);
+            let applied = self.faults.applied.get(node).cloned().unwrap_or_default();
+            let is_running = self.ops.placement.address(node).is_some();
+            if is_running
+                && !wanted.is_dead
+                && !applied.is_dead
+                && !applied.is_paused
+                && !wanted.has_same_message(&applied)
+            {
+                let ops = self.ops.clone();
+                sent.push(async move {
+                    let outcome = ops.send_faults(node, &wanted).await;
+                    (node, wanted, outcome)
+                });
+            }
+        }
+        // A node that does not acknowledge its state gets it again when it is brought into its state.
+        for (node, wanted, outcome) in join_all(sent).await {
+            if outcome.is_ok() {
+                let applied = self.faults.applied.entry(node.clone()).or_default();
+                applied.take_message(&wanted);
+            }
+        }
+    }
+
     /// Brings a node into the state that follows from the faults in effect. Returns what did not succeed.
     pub(super) async fn reconcile(&mut self, node: &str) -> anyhow::Result<Vec<String>> {
         let wanted = self.ops.active().state_of(node, &self.ops.spec);
@@ -443,40 +512,51 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 Err(error) => problems.push(error.to_string()),
             }
         }
-        let limits = |state: &NodeState| (state.cpu, state.memory, state.has_full_disk);
-        if limits(wanted) != limits(applied) {
-            let wanted_limits = NodeLimits {
-                cpu: wanted.cpu,
-                memory: wanted.memory,
-                disk: if wanted.has_full_disk {
-                    DiskSpace::Full
-                } else {
-                    DiskSpace::Unlimited
-                },
-            };
-            if let Err(error) = placement.limit(node, &wanted_limits).await {
-                problems.push(error.to_string());
-            }
-            (applied.cpu, applied.memory, applied.has_full_disk) = limits(wanted);
-        }
-        let is_current = wanted.clock_skew == applied.clock_skew
-            && wanted.rules == applied.rules
-            && wanted.injections == applied.injections
-            && wanted.validator == applied.validator;
-        if !is_current && !applied.is_paused {
+        self.limit(node, wanted, applied, problems).await;
+        if !wanted.has_same_message(applied) && !applied.is_paused {
             match self.ops.send_faults(node, wanted).await {
-                Ok(()) => {
-                    applied.clock_skew = wanted.clock_skew;
-                    applied.rules.clone_from(&wanted.rules);
-                    applied.injections.clone_from(&wanted.injections);
-                    applied.validator.clone_from(&wanted.validator);
-                }
+                Ok(()) => applied.take_message(wanted),
                 Err(error) => problems.push(format!("{error:#}")),
             }
         }
         if wanted.is_paused && !applied.is_paused {
             match placement.pause(node).await {
                 Ok(()) => applied.is_paused = true,
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Changes the limits of a running node, one at a time, so that one that is not possible does not prevent the others.
+    async fn limit(
+        &self,
+        node: &str,
+        wanted: &NodeState,
+        applied: &mut NodeState,
+        problems: &mut Vec<String>,
+    ) {
+        let limits = |state: &NodeState| NodeLimits {
+            cpu: state.cpu,
+            memory: state.memory,
+            disk: if state.has_full_disk {
+                DiskSpace::Full
+            } else {
+                DiskSpace::Unlimited
+            },
+        };
+        let changes: [fn(&mut NodeState, &NodeState); 3] = [
+            |limited, wanted| limited.cpu = wanted.cpu,
+            |limited, wanted| limited.memory = wanted.memory,
+            |limited, wanted| limited.has_full_disk = wanted.has_full_disk,
+        ];
+        for change in changes {
+            let mut limited = applied.clone();
+            change(&mut limited, wanted);
+            if limits(&limited) == limits(applied) {
+                continue;
+            }
+            match self.ops.placement.limit(node, &limits(&limited)).await {
+                Ok(()) => *applied = limited,
                 Err(error) => problems.push(error.to_string()),
             }
         }
@@ -525,6 +605,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             rules: launched.rules,
             injections: launched.injections,
             validator: launched.validator,
+            is_untimed: launched.is_untimed,
             crash_loop,
             ..NodeState::default()
         };
@@ -547,7 +628,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         let state = self.ops.active().state_of(node, &self.ops.spec);
         if state.crash_loop.is_some() && !state.is_dead && self.ops.incarnation(node) == incarnation {
             self.kill(node, true).await?;
-            self.restart(node);
+            // The barrier does not wait for this start, because the node is killed again.
+            self.start(node.to_owned(), StartCause::Fault, Duration::ZERO);
         }
         Ok(())
     }
@@ -566,18 +648,15 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             request => request,
         };
-        if let ManualRequest::Add(fault, _) = &request
-            && let Some(Moment::Step(step)) = fault.when().at
-        {
-            self.add_planned(request, step);
+        if matches!(self.phase, Phase::Starting { .. } | Phase::Beginning) {
+            self.faults.waiting.push(request);
             return Ok(());
         }
-        if self.phase == Phase::Working && self.has_barrier() && !self.working.is_empty() {
+        let clears_what_stops_the_barrier =
+            matches!(request, ManualRequest::Clear(..)) && self.barrier_is_stopped();
+        if self.waits_for_holds() && !clears_what_stops_the_barrier {
             self.faults.waiting.push(request);
-            if self.faults.held.is_none() {
-                let ops = self.ops.clone();
-                self.spawn_task(async move { Event::Held(ops.hold(None).await) });
-            }
+            self.ask_for_hold();
             return Ok(());
         }
         let point = Point {
@@ -587,6 +666,20 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.carry_out(request, point).await?;
         self.plan_faults();
         Ok(())
+    }
+
+    /// Returns whether a fault in effect may keep a validator or the chain from the barrier, so that no hold comes.
+    fn barrier_is_stopped(&self) -> bool {
+        let active = self.ops.active();
+        active.iter().any(|active| {
+            let stops = stops_running_nodes(&active.fault)
+                || active.fault.is_on_the_wire()
+                || matches!(active.fault, Fault::Link(_));
+            let nodes = self.ops.spec.nodes_of(&active.fault.nodes());
+            let is_member =
+                |node: &String| node == SUBTENSOR || network_spec::validator_index(node).is_some();
+            stops && nodes.iter().any(is_member)
+        })
     }
 
     /// Carries out the requests that wait for a hold which no longer comes, because the queries have ended.
@@ -599,31 +692,6 @@ impl<P: Placement + 'static> Orchestrator<P> {
             self.carry_out(request, point).await?;
         }
         Ok(())
-    }
-
-    /// Adds a fault that begins at a later step.
-    fn add_planned(&mut self, request: ManualRequest, step: u64) {
-        let ManualRequest::Add(fault, reply) = request else {
-            return;
-        };
-        let reached = self.progress.least_done();
-        let answer = if !self.has_barrier() || self.phase != Phase::Working {
-            Err("no step follows: the queries do not run in steps now".to_owned())
-        } else if step <= reached.saturating_add(1) {
-            Err(format!(
-                "step {step} has begun or is about to: write a later step, or leave `at` out to begin with the next step"
-            ))
-        } else {
-            let entry = self.faults.schedule.add(*fault, true, Due::Step(step));
-            self.plan_faults();
-            Ok(AddFaultReply {
-                id: self.id_of(entry),
-                state: format!("planned for step {step}"),
-                ..AddFaultReply::default()
-            })
-        };
-        // The person may have gone away.
-        let _ = reply.send(answer);
     }
 
     async fn carry_out(&mut self, request: ManualRequest, point: Point) -> anyhow::Result<()> {
@@ -660,22 +728,19 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 "{MAX_ACTIVE} faults are in effect already, the maximum"
             )));
         }
-        let later = fault
-            .when()
-            .at
-            .map(|at| self.faults.schedule.due(at))
-            .filter(|due| match (due, point.due) {
-                (Due::Time(due), _) => *due > self.faults.elapsed(),
-                (due, now) => *due > now,
-            });
-        if let Some(due) = later {
-            let entry = self.faults.schedule.add(fault, true, due);
-            return Ok(Ok(AddFaultReply {
-                id: self.id_of(entry),
-                state: format!("planned for {due}"),
-                detail: String::new(),
-                warnings: Vec::new(),
-            }));
+        if let Some(at) = fault.when().at {
+            match self.lateness(self.faults.schedule.due(at), point) {
+                Lateness::Later(due) => {
+                    let entry = self.faults.schedule.add(fault, true, due);
+                    return Ok(Ok(AddFaultReply {
+                        id: self.id_of(entry),
+                        state: format!("planned for {due}"),
+                        ..AddFaultReply::default()
+                    }));
+                }
+                Lateness::Now => {}
+                Lateness::Never(reason) => return Ok(Err(reason)),
+            }
         }
         // What was done manually is recorded with the step or time at which it began, so that it can be repeated.
         let mut fault = fault;
@@ -697,6 +762,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if let (Moment::Step(_), Some(Span::Blocks(blocks))) = (moment, when.r#for) {
             when.r#for = Some(Span::Steps(blocks));
         }
+        if let Err(problem) = fault.check() {
+            return Ok(Err(format!("the fault would begin at {moment}, but {problem}")));
+        }
         let entry = self.faults.schedule.add(fault, true, point.due);
         let changes = self.faults.schedule.take(point.due, self.faults.elapsed());
         let detail = self.change_faults(changes, point).await?;
@@ -710,6 +778,23 @@ impl<P: Placement + 'static> Orchestrator<P> {
             detail,
             warnings: Vec::new(),
         }))
+    }
+
+    /// Compares the given beginning of a manual fault with the present.
+    fn lateness(&self, due: Due, point: Point) -> Lateness {
+        match (due, point.due) {
+            (Due::Step(step), Due::Step(now)) if step > now => Lateness::Later(due),
+            (Due::Step(step), Due::Step(now)) if step == now => Lateness::Now,
+            (Due::Step(step), Due::Step(_)) => Lateness::Never(format!(
+                "step {step} has begun: write a later step, or leave `at` out to begin with the next step"
+            )),
+            (Due::Step(_), _) => {
+                Lateness::Never("no step follows: the queries do not run in steps now".to_owned())
+            }
+            (Due::Time(time), _) if time > self.faults.elapsed() => Lateness::Later(due),
+            (Due::Time(_), _) => Lateness::Now,
+            (Due::Block(_), _) => Lateness::Later(due),
+        }
     }
 
     async fn clear(
@@ -794,6 +879,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
         });
         on_node.map(|fault| fault.id.clone()).collect()
     }
+}
+
+/// Returns whether each occurrence of a fault ends by the clock.
+fn ends_by_clock(fault: &Fault) -> bool {
+    let until = fault.when().until.filter(|_| fault.when().every.is_none());
+    let ends = fault.lasts().map(Span::unit).or(until.map(Moment::unit));
+    ends == Some(Unit::Time)
 }
 
 /// Returns the time in the file at which an occurrence begins.

@@ -13,6 +13,9 @@ use crate::ranges::RATE;
 /// Maximum number of a step or block.
 const MAX_NUMBER: u64 = 1_000_000_000;
 
+/// Minimum period after which a fault occurs again, in seconds.
+const LEAST_EVERY: f64 = 0.01;
+
 /// Maximum time from the start of the queries, in seconds: 30 days.
 const MAX_SECONDS: f64 = 2_592_000.0;
 
@@ -303,6 +306,19 @@ impl When {
             if every.unit() != start.unit() {
                 let message = format!("the fault begins at {start} and occurs every {every}");
                 return unsound("every", message, "write both in the same unit");
+            }
+            if let Span::Time(seconds) = every
+                && seconds < LEAST_EVERY
+            {
+                let message =
+                    format!("the fault occurs every {every}, more often than every {LEAST_EVERY} s");
+                return unsound("every", message, "write a longer period");
+            }
+            if let Some(lasts) = self.r#for.filter(|lasts| lasts.unit() != every.unit()) {
+                let message = format!(
+                    "the fault lasts {lasts} and occurs every {every}, so that it may overlap itself"
+                );
+                return unsound("for", message, "write both in the same unit");
             }
             let longer = match (self.r#for, every) {
                 (Some(Span::Steps(lasts)), Span::Steps(every))

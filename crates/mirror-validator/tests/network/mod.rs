@@ -359,6 +359,7 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
         block_time: BlockTime::PerStep,
         links: Vec::new(),
         rules: Vec::new(),
+        untimed: false,
         injected: None,
         time_scale: 1.0,
         acknowledged: None,

@@ -89,7 +89,8 @@ fn of_wire(id: &str, fault: &WireFault, ends: &Ends<'_>) -> Vec<WireRule> {
     };
     let effects = [
         bandwidth.map(|bandwidth| {
-            let bytes_per_second = bandwidth.0 as f64;
+            // The proxy takes at most this rate, which no connection on one machine reaches.
+            let bytes_per_second = (bandwidth.0 as f64).min(1e12);
             ("bandwidth", Effect::Bandwidth(WireBandwidth { bytes_per_second }))
         }),
         delay.map(|seconds| ("delay", Effect::Delay(WireDelay { seconds }))),
