@@ -331,7 +331,7 @@ fn outliers(data: &RunData, summary: &Summary) -> Vec<Sentence> {
         let own = summary.pay.of(row).unwrap_or(0.0);
         let relative = if paid > 0.0 { own / paid - 1.0 } else { 0.0 };
         let words = if paid <= 0.0 {
-            "none of them was paid".to_owned()
+            "was, like its peers, not paid".to_owned()
         } else if relative.abs() <= 0.1 {
             "is paid like its peers".to_owned()
         } else {
@@ -441,6 +441,7 @@ fn faults(data: &RunData) -> Option<Sentence> {
         return None;
     }
     let kinds = faults.kinds();
+    let kinds_have_rules = kinds.contains_key("link");
     let kinds: Vec<String> = kinds
         .iter()
         .map(|(kind, number)| format!("{} `{kind}`", count(*number)))
@@ -449,16 +450,17 @@ fn faults(data: &RunData) -> Option<Sentence> {
         occurrences if occurrences == applied => String::new(),
         occurrences => format!(" {} times in total", count(occurrences)),
     };
-    let calls = match faults.calls {
-        0 => "no call was affected".to_owned(),
-        calls => format!(
-            "{} affected, {} of them failed",
+    let calls = match (kinds_have_rules, faults.calls) {
+        (false, _) => String::new(),
+        (true, 0) => "; rules of links affected no call".to_owned(),
+        (true, calls) => format!(
+            "; {} affected by rules of links, {} of them failed",
             counted(calls, "call was", "calls were"),
             count(faults.failed)
         ),
     };
     Some(plain(format!(
-        "{} applied{times}: {}; {calls}.",
+        "{} applied{times}: {}{calls}.",
         counted(applied, "fault was", "faults were"),
         kinds.join(", ")
     )))

@@ -160,13 +160,13 @@ fn a_sentence_states_the_faults_and_the_affected_calls() {
     assert_eq!(
         sentence(&[run(), faults()].concat()).as_deref(),
         Some(
-            "3 faults were applied 4 times in total: 1 `kill`, 2 `link`; 4 calls were affected, 1 of them failed."
+            "3 faults were applied 4 times in total: 1 `kill`, 2 `link`; 4 calls were affected by rules of links, 1 of them failed."
         )
     );
     let one = [changed(fault("kill-2c55", 0, "kill", "uid 5", 0, false))];
     assert_eq!(
         sentence(&[&one[..], &[with_calls(event(0, 0), vec![success(0, 1.0, 0.1)])]].concat()).as_deref(),
-        Some("1 fault was applied: 1 `kill`; no call was affected.")
+        Some("1 fault was applied: 1 `kill`.")
     );
     let mut none = fault("kill-2c55", 0, "kill", "uid 5", 3, false);
     none.detail = "not put into effect: 1024 faults, the maximum, are in effect".to_owned();

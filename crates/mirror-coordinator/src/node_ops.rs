@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError, Program};
 use mirror_net::channel::is_passing;
+use mirror_net::metadata;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
@@ -17,14 +18,15 @@ use mirror_proto::mirror::v1::{
     BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, ServeTarget, WireRules,
     record,
 };
-use mirror_proto::protocol::{CONTROL_TOKEN_KEY, METAGRAPH_SYNC_BLOCKS};
+use mirror_proto::protocol::{CHAIN_TARGET, METAGRAPH_SYNC_BLOCKS};
 use mirror_runs::Layout;
 use mirror_spec::BlockTime;
 use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 
-use crate::fault::{Active, CHAIN_TARGET, NodeState};
+use crate::fault::{Active, NodeState};
 use crate::health::Outage;
 use crate::metagraphs;
 use crate::network_spec::{self, NetworkSpec, PROXY, SUBTENSOR, Subtensor};
@@ -343,8 +345,7 @@ impl<P: Placement> NodeOps<P> {
             .with_context(|| format!("{node} is not running"))?;
         let revision = self.revisions.fetch_add(1, Ordering::Relaxed) + 1;
         let mut request = tonic::Request::new(state.message(revision));
-        let token = self.token.parse().context("the token of the run is not ASCII")?;
-        request.metadata_mut().insert(CONTROL_TOKEN_KEY, token);
+        self.sign(request.metadata_mut())?;
         let mut client = NodeControlClient::new(self.tracer.channel(address));
         tokio::time::timeout(ACKNOWLEDGEMENT, client.apply(request))
             .await
@@ -355,10 +356,11 @@ impl<P: Placement> NodeOps<P> {
 
     /// Lets the proxy pass connections on to the chain at `address`. Returns the address at which the nodes reach it.
     pub(crate) async fn serve_through_proxy(&self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
-        let target = ServeTarget {
+        let mut target = tonic::Request::new(ServeTarget {
             name: CHAIN_TARGET.to_owned(),
             address: address.to_string(),
-        };
+        });
+        self.sign(target.metadata_mut())?;
         let mut client = self.proxy_client()?;
         let served = tokio::time::timeout(ACKNOWLEDGEMENT, client.serve(target))
             .await
@@ -374,12 +376,19 @@ impl<P: Placement> NodeOps<P> {
     pub(crate) async fn send_wire_rules(&self) -> anyhow::Result<()> {
         let source = |node: &str| self.placement.source(node);
         let rules = self.active().wire_rules(&self.spec, &source);
+        let mut rules = tonic::Request::new(WireRules { rules });
+        self.sign(rules.metadata_mut())?;
         let mut client = self.proxy_client()?;
-        tokio::time::timeout(ACKNOWLEDGEMENT, client.set_rules(WireRules { rules }))
+        tokio::time::timeout(ACKNOWLEDGEMENT, client.set_rules(rules))
             .await
             .context("the proxy does not answer")?
             .context("the proxy refused the rules")?;
         Ok(())
+    }
+
+    /// Writes the token with which the coordinator identifies itself to its nodes.
+    fn sign(&self, metadata: &mut MetadataMap) -> anyhow::Result<()> {
+        metadata::write_token(metadata, &self.token).map_err(|_| anyhow!("the token of the run is not ASCII"))
     }
 
     fn proxy_client(&self) -> anyhow::Result<ProxyClient<Traced>> {

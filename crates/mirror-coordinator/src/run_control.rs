@@ -7,16 +7,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mirror_net::metadata;
 use mirror_proto::mirror::v1::run_control_server::{RunControl, RunControlServer};
 use mirror_proto::mirror::v1::{
     AddFaultReply, AddFaultRequest, ClearFaultsReply, ClearFaultsRequest, FaultList, ListFaultsRequest,
     ListNodesRequest, NodeList, ShutdownReply, ShutdownRequest,
 };
-use mirror_proto::protocol::CONTROL_TOKEN_KEY;
 use mirror_runs::Layout;
 use mirror_spec::Fault;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
@@ -120,18 +119,11 @@ impl Service {
         .max_decoding_message_size(REQUEST_LIMIT)
     }
 
-    /// Checks the token of a request in a time that depends only on its length.
+    /// Checks the token of a request.
     #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
     fn admit<T>(&self, request: Request<T>) -> Result<T, Status> {
-        let given = request.metadata().get(CONTROL_TOKEN_KEY);
-        let is_equal = given.is_some_and(|given| self.token.as_bytes().ct_eq(given.as_bytes()).into());
-        if is_equal {
-            Ok(request.into_inner())
-        } else {
-            Err(Status::permission_denied(format!(
-                "the metadata entry `{CONTROL_TOKEN_KEY}` is not the token of this run"
-            )))
-        }
+        metadata::check_token(request.metadata(), &self.token)?;
+        Ok(request.into_inner())
     }
 
     /// Passes a request to the orchestrator and waits for the answer.

@@ -4,11 +4,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mirror_net::metadata;
 use mirror_proto::mirror::v1::node_control_server::{NodeControl, NodeControlServer};
 use mirror_proto::mirror::v1::{FaultState, FaultStateApplied};
-use mirror_proto::protocol::{CONTROL_TOKEN_KEY, FAULT_STATE_LIMIT};
+use mirror_proto::protocol::FAULT_STATE_LIMIT;
 use mirror_telemetry::clock;
-use subtle::ConstantTimeEq;
 use tonic::{Request, Response, Status};
 
 /// Handles a new fault state. Returns once it is in effect, or with the reason why it cannot be applied.
@@ -89,23 +89,12 @@ impl ControlService {
     pub(crate) fn server(control: Control, token: String) -> NodeControlServer<Self> {
         NodeControlServer::new(Self { control, token }).max_decoding_message_size(FAULT_STATE_LIMIT)
     }
-
-    /// Compares the token of a request in a time that depends only on the lengths.
-    fn permits<T>(&self, request: &Request<T>) -> bool {
-        let given = request.metadata().get(CONTROL_TOKEN_KEY);
-        let equal = given.is_some_and(|given| self.token.as_bytes().ct_eq(given.as_bytes()).into());
-        equal && !self.token.is_empty()
-    }
 }
 
 #[tonic::async_trait]
 impl NodeControl for ControlService {
     async fn apply(&self, request: Request<FaultState>) -> Result<Response<FaultStateApplied>, Status> {
-        if !self.permits(&request) {
-            return Err(Status::permission_denied(format!(
-                "the metadata entry `{CONTROL_TOKEN_KEY}` is not the token of this node"
-            )));
-        }
+        metadata::check_token(request.metadata(), &self.token)?;
         match self.control.apply(request.into_inner()) {
             Ok(revision) => Ok(Response::new(FaultStateApplied { revision })),
             Err(reason) => Err(Status::invalid_argument(reason)),

@@ -21,3 +21,11 @@ pub const SERVES_NO_AXON: &str = "serves no axon";
 /// Number of blocks between two syncs of the metagraph. Where steps close the blocks, a metagraph is used for this
 /// number of steps.
 pub const METAGRAPH_SYNC_BLOCKS: u64 = 10;
+
+/// Name of the chain's node as a target of the proxy.
+pub const CHAIN_TARGET: &str = "chain";
+
+/// Returns the name of an axon as a target of the proxy.
+pub fn axon_target(uid: u32) -> String {
+    format!("uid {uid}")
+}

@@ -46,7 +46,7 @@ use crate::service::ProxyService;
 
 /// Serves the proxy's service on `listener` until `shutdown`. The listeners for callers have the same IP address.
 pub async fn serve(
-    _launch: Launch<ProxyLaunch>,
+    launch: Launch<ProxyLaunch>,
     listener: TcpListener,
     shutdown: CancellationToken,
     _control: Control,
@@ -55,7 +55,7 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .context("cannot determine the listen address")?;
-    let service = ProxyServer::new(ProxyService::new(address.ip()));
+    let service = ProxyServer::new(ProxyService::new(address.ip(), launch.token));
     server::serve(
         listener,
         Routes::new(service),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use mirror_net::metadata;
 use mirror_proto::mirror::v1::proxy_server::Proxy;
 use mirror_proto::mirror::v1::{ServeTarget, ServedTarget, Traffic, TrafficRequest, WireRules, WireRulesSet};
 use tokio::net::TcpListener;
@@ -23,6 +24,8 @@ const MAX_NAME: usize = 64;
 pub(crate) struct ProxyService {
     /// IP address of the listeners.
     ip: IpAddr,
+    /// Token of requests that change targets or rules. If it is empty, they need none.
+    token: String,
     shared: Arc<Shared>,
     targets: Mutex<HashMap<String, Served>>,
 }
@@ -35,19 +38,30 @@ struct Served {
 }
 
 impl ProxyService {
-    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`.
-    pub(crate) fn new(ip: IpAddr) -> Self {
+    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`. Requests that change
+    /// targets or rules carry `token`, unless it is empty.
+    pub(crate) fn new(ip: IpAddr, token: String) -> Self {
         Self {
             ip,
+            token,
             shared: Arc::new(Shared::new()),
             targets: Mutex::default(),
         }
+    }
+
+    #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        if self.token.is_empty() {
+            return Ok(());
+        }
+        metadata::check_token(request.metadata(), &self.token)
     }
 }
 
 #[async_trait]
 impl Proxy for ProxyService {
     async fn serve(&self, request: Request<ServeTarget>) -> Result<Response<ServedTarget>, Status> {
+        self.admit(&request)?;
         let ServeTarget { name, address } = request.into_inner();
         if !(1..=MAX_NAME).contains(&name.len()) {
             return Err(Status::invalid_argument(format!(
@@ -86,6 +100,7 @@ impl Proxy for ProxyService {
     }
 
     async fn set_rules(&self, request: Request<WireRules>) -> Result<Response<WireRulesSet>, Status> {
+        self.admit(&request)?;
         let rules = request.into_inner().rules;
         let shared = Arc::clone(&self.shared);
         // A separate task, so that the rules are in effect before the next ones are set, even if the caller leaves.

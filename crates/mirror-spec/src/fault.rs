@@ -55,7 +55,7 @@ forms! {
             /// The nodes.
             crash_loop: Vec<NodeSet> [OneOrMany(&NodeSet::KIND)],
             /// Time from the readiness of a node until it is killed.
-            up: f64 [Duration(0.0..=3_600.0)] = 1,
+            up: f64 [Duration(0.01..=3_600.0)] = 1,
             ..when: When,
         }),
         /// Pauses nodes: their processes are stopped and keep their memory and connections.
@@ -421,7 +421,7 @@ impl<'a, N: Tree> At<'a, N, Fault> {
 }
 
 fn sound(fault: &Fault) -> Result<(), Unsound> {
-    fault.when().sound()?;
+    fault.when().sound(fault.lasts())?;
     let unsound = |key, message: &str, help: &str| {
         Err(Unsound {
             key,

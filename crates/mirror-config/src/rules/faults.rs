@@ -209,6 +209,7 @@ fn stops_steps(fault: &Fault, network: &Named) -> Option<(String, &'static str)>
     let member = |nodes: &[NodeSet]| nodes.iter().find(is_member).map(NodeSet::to_string);
     match fault {
         Fault::Pause(pause) => Some((member(&pause.pause)?, "pausing")),
+        Fault::DiskFull(full) => Some((member(&full.disk_full)?, "a full disk ends the process of")),
         Fault::CrashLoop(crash) => Some((member(&crash.crash_loop)?, "a crash loop of")),
         Fault::Kill(kill) => {
             let is_lasting =
@@ -271,6 +272,19 @@ fn loses_all(effects: &LinkEffects) -> bool {
 /// Reports faults of nodes that cannot have them.
 fn role(fault: &Fault, network: &Named, at: Origin, found: &mut Vec<Finding>) {
     match fault {
+        Fault::Kill(kill) if fault.lasts().is_none() && kill.kill.contains(&NodeSet::AllValidators) => found
+            .push(
+                Finding::error(at, "without any validator the run fails").with_help(
+                    "restart them, such as `restart_after: 5s`, or kill one of them: `kill: validator-0`",
+                ),
+            ),
+        Fault::Partition(PartitionFault { partition, .. }) => {
+            if let Some(nodes) = in_two_sets(partition) {
+                let message =
+                    format!("{nodes} is in two sets of the partition, so it would be separated from itself");
+                found.push(Finding::error(at, message).with_help("name each node in one set"));
+            }
+        }
         Fault::Leave(leave) if leave.leave.iter().any(|nodes| network.has_member(nodes)) => found.push(
             Finding::error(at, "only miners can leave the network")
                 .with_help("name miners, such as `leave: uid 3`, or kill the node"),
@@ -289,6 +303,23 @@ fn role(fault: &Fault, network: &Named, at: Origin, found: &mut Vec<Finding>) {
         }
         _ => {}
     }
+}
+
+/// Returns nodes that two sets of a partition name.
+fn in_two_sets(partition: &[Vec<NodeSet>]) -> Option<String> {
+    for (index, set) in partition.iter().enumerate() {
+        let others = || partition[..index].iter().flatten();
+        for nodes in set {
+            let common = others().any(|other| match (other, nodes) {
+                (NodeSet::Uids(one), NodeSet::Uids(other)) => one.iter().any(|uid| other.contains(&uid)),
+                (one, other) => one == other,
+            });
+            if common {
+                return Some(nodes.to_string());
+            }
+        }
+    }
+    None
 }
 
 /// Returns whether a node repeats a request to the chain that fails with this code.

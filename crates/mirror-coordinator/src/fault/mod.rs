@@ -14,5 +14,4 @@ mod kinds;
 pub(crate) mod schedule;
 
 pub(crate) use active::{Active, ActiveFault, NodeState};
-pub(crate) use kinds::wire::CHAIN_TARGET;
 pub(crate) use schedule::{Due, Occurrence, Schedule};

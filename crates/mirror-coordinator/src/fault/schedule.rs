@@ -118,6 +118,11 @@ impl Schedule {
         }
     }
 
+    /// Returns whether a fault has this name.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
     /// Returns the entry at a position.
     pub(crate) fn entry(&self, position: usize) -> Option<&Entry> {
         self.entries.get(position)

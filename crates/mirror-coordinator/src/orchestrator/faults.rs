@@ -355,9 +355,6 @@ impl<P: Placement + 'static> Orchestrator<P> {
             if entry.fault.is_on_the_wire() {
                 details.extend(wire_problem.clone());
             }
-            if !lifted && took_effect {
-                self.retire_killed(&entry.fault)?;
-            }
             let detail = details.join("; ");
             let planned = match lifted {
                 false if entry.manual => String::new(),
@@ -389,6 +386,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 },
             };
             self.ops.reports.record(record::Kind::Fault(change)).await?;
+            if !lifted && took_effect {
+                self.retire_killed(&entry.fault)?;
+            }
             if !detail.is_empty() {
                 all.push(detail);
             }
@@ -509,7 +509,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if applied.is_paused && !wanted.is_paused {
             match placement.resume(node).await {
                 Ok(()) => applied.is_paused = false,
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => problems.push(format!("{:#}", anyhow::Error::from(error))),
             }
         }
         self.limit(node, wanted, applied, problems).await;
@@ -522,7 +522,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if wanted.is_paused && !applied.is_paused {
             match placement.pause(node).await {
                 Ok(()) => applied.is_paused = true,
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => problems.push(format!("{:#}", anyhow::Error::from(error))),
             }
         }
     }
@@ -557,7 +557,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             match self.ops.placement.limit(node, &limits(&limited)).await {
                 Ok(()) => *applied = limited,
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => problems.push(format!("{:#}", anyhow::Error::from(error))),
             }
         }
     }
@@ -714,6 +714,13 @@ impl<P: Placement + 'static> Orchestrator<P> {
         if self.faults.schedule.entries().count() >= MAX_ENTRIES {
             return Ok(Err(format!(
                 "there are {MAX_ENTRIES} faults already, the maximum"
+            )));
+        }
+        if let Some(id) = &fault.when().id
+            && self.faults.schedule.has_id(id)
+        {
+            return Ok(Err(format!(
+                "a fault has the id `{id}` already: write another one, or leave `id` out"
             )));
         }
         if fault.is_on_the_wire() && !self.ops.spec.has_proxy() {

@@ -237,12 +237,8 @@ keys! {
 }
 
 impl When {
-    /// Returns the beginning of the first occurrence. Without `at` it is the first moment in the unit of the other keys.
-    pub fn start(&self) -> Moment {
-        self.start_of(self.r#for)
-    }
-
-    /// Returns the beginning of the first occurrence of a fault that lasts so long.
+    /// Returns the beginning of the first occurrence of a fault that lasts so long. Without `at` it is the first moment
+    /// in the unit of the other keys.
     pub(crate) fn start_of(&self, lasts: Option<Span>) -> Moment {
         let first = match (lasts, self.every) {
             (Some(Span::Blocks(_)), _) | (_, Some(Span::Blocks(_))) => Moment::Block(0),
@@ -252,8 +248,8 @@ impl When {
         self.at.unwrap_or(first)
     }
 
-    /// Checks the relations between the keys.
-    pub(crate) fn sound(&self) -> Result<(), Unsound> {
+    /// Checks the relations between the keys of a fault whose occurrences last so long.
+    pub(crate) fn sound(&self, lasts: Option<Span>) -> Result<(), Unsound> {
         let unsound = |key, message: String, help: &str| {
             Err(Unsound {
                 key,
@@ -261,7 +257,7 @@ impl When {
                 help: help.to_owned(),
             })
         };
-        let start = self.start();
+        let start = self.start_of(lasts);
         if let Some(id) = &self.id {
             let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
             if id.len() > 64 || !id.chars().all(is_plain) {
@@ -269,7 +265,7 @@ impl When {
                 return unsound("id", message, "write a short name, such as `slow-start`");
             }
         }
-        if let (Some(lasts), Some(_), None) = (self.r#for, self.until, self.every) {
+        if let (Some(lasts), Some(_), None) = (lasts, self.until, self.every) {
             let message = format!("the fault ends twice: `for` is {lasts}, and `until` is given too");
             return unsound("until", message, "keep one of the two");
         }
@@ -289,12 +285,12 @@ impl When {
                 return unsound("until", message, "write a later `until`");
             }
         }
-        let mixed = match self.r#for.map(Span::unit) {
+        let mixed = match lasts.map(Span::unit) {
             Some(Unit::Step) => start.unit() != Unit::Step,
             Some(Unit::Block) => start.unit() != Unit::Block,
             Some(Unit::Time) | None => false,
         };
-        if let (Some(lasts), true) = (self.r#for, mixed) {
+        if let (Some(lasts), true) = (lasts, mixed) {
             let message = format!("the fault begins at {start} and lasts {lasts}");
             return unsound(
                 "for",
@@ -314,19 +310,19 @@ impl When {
                     format!("the fault occurs every {every}, more often than every {LEAST_EVERY} s");
                 return unsound("every", message, "write a longer period");
             }
-            if let Some(lasts) = self.r#for.filter(|lasts| lasts.unit() != every.unit()) {
+            if let Some(lasts) = lasts.filter(|lasts| lasts.unit() != every.unit()) {
                 let message = format!(
                     "the fault lasts {lasts} and occurs every {every}, so that it may overlap itself"
                 );
                 return unsound("for", message, "write both in the same unit");
             }
-            let longer = match (self.r#for, every) {
+            let longer = match (lasts, every) {
                 (Some(Span::Steps(lasts)), Span::Steps(every))
                 | (Some(Span::Blocks(lasts)), Span::Blocks(every)) => lasts > every,
                 (Some(Span::Time(lasts)), Span::Time(every)) => lasts > every,
                 _ => false,
             };
-            if let (Some(lasts), true) = (self.r#for, longer) {
+            if let (Some(lasts), true) = (lasts, longer) {
                 let message = format!("the fault lasts {lasts}, longer than `every`, {every}");
                 return unsound("for", message, "write a shorter `for`, or remove `every`");
             }

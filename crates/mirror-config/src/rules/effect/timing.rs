@@ -29,6 +29,7 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
         if let Some((message, help)) = fault.without_effect() {
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
+        packed(sound, fault, origin(place), found);
         if when.probability == 0.0 {
             let message = "the fault never occurs, because its probability is 0";
             let help = "write a larger `probability`, or remove the fault";
@@ -74,6 +75,37 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             );
             let help = "add `restart_after` to the earlier fault, or remove this one";
             found.push(Finding::warning(origin(place), message).with_help(help));
+        }
+    }
+}
+
+/// Warns of faults on processes that host more axons than the fault names.
+fn packed(sound: Sound<'_>, fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+    let size = sound.experiment.network.axons_per_process;
+    let is_of_process = matches!(
+        fault.kind(),
+        "kill" | "crash_loop" | "pause" | "limit" | "disk_full" | "clock" | "leave"
+    );
+    if size == 1 || !is_of_process {
+        return;
+    }
+    for nodes in fault.nodes() {
+        let NodeSet::Uids(uids) = &nodes else { continue };
+        let miners = sound.miners().unwrap_or(u32::MAX);
+        let process = |uid: u32| uid - uid % size..(uid - uid % size + size).min(miners);
+        let also = uids
+            .iter()
+            .filter(|uid| *uid < miners)
+            .flat_map(process)
+            .find(|uid| !uids.contains(uid));
+        if let Some(uid) = also {
+            let message = format!(
+                "the fault also affects uid {uid}: `network.axons_per_process` is {size}, so it shares a process with one \
+                 of {nodes}"
+            );
+            let help = "name all uids of the process, or set `axons_per_process: 1`";
+            found.push(Finding::warning(at, message).with_help(help));
+            return;
         }
     }
 }

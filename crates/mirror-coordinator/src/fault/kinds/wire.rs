@@ -5,6 +5,7 @@ use mirror_proto::mirror::v1::{
     WireBandwidth, WireCut, WireDelay, WireDirection, WireReset, WireRule, WireSilence, WireSlice,
     WireSlowClose, WireStall,
 };
+use mirror_proto::protocol::{CHAIN_TARGET, axon_target};
 use mirror_spec::{self as spec, NodeSet, PartitionFault, WireEffects, WireFault};
 
 use super::{FaultKind, Node};
@@ -38,14 +39,6 @@ impl Ends<'_> {
         }
         or_none(targets, "none")
     }
-}
-
-/// Name of the chain's node as a target of the proxy.
-pub(crate) const CHAIN_TARGET: &str = "chain";
-
-/// Returns the name of an axon as a target of the proxy.
-pub(crate) fn axon_target(uid: u32) -> String {
-    format!("uid {uid}")
 }
 
 fn or_none(list: Vec<String>, none: &str) -> Vec<String> {
