@@ -10,6 +10,8 @@
 //! | `set_weights` | signed weights, durably accepted by the chain's node | bare tonic, messages of the same size |
 //! | `models` | training steps and rewards in libtorch | PyTorch's eager mode of the same version |
 //! | `model_memory` | memory of a validator with each model, over 10,000 steps | the mean of the run |
+//! | `faults` | delays, drops and bandwidths of rules, and the cost of a link | the same calls without rules |
+//! | `proxy` | health checks through the proxy | the same checks directly |
 //! | `epoch` | an epoch of the chain, by number of weights | the recorded time of the real chain's code |
 
 pub mod bare;

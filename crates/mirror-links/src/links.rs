@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use mirror_net::alarm;
 use mirror_seed::{CallId, Seed};
 use mirror_spec::Uids;
 use mirror_spec::launch::{LinkLaunch, LinkRule};
@@ -141,7 +142,7 @@ impl Links {
             return Ok(());
         };
         if let Some(delay) = plan.delay {
-            tokio::time::sleep(delay).await;
+            alarm::sleep(delay).await;
         }
         match plan.fate {
             Fate::Pass => Ok(()),
@@ -245,6 +246,22 @@ mod tests {
         let links = links(1.0);
         assert_eq!(links.plan(9, &call(0, 0)), Plan::default());
         assert_eq!(links.plan(9, &call(400, 0)), Plan::default());
+    }
+
+    /// The intervals are those between the quantiles for 0.005 and 0.995 of the binomial distribution, computed from its
+    /// exact probabilities.
+    #[test]
+    fn drops_are_within_the_99_percent_interval_of_the_binomial_distribution() {
+        let links = links(1.0);
+        for (rate, interval) in [(0.01, 165..=237), (0.05, 921..=1_080), (0.3, 5_833..=6_167)] {
+            links
+                .set_rules(&[rule("a", "0-3", dropping(rate))])
+                .expect("one rule");
+            let calls = (0..20_000).map(|number| call(number % 4, u64::from(number / 4)));
+            let dropped = calls.filter(|call| links.plan(9, call).fate == Fate::Drop);
+            let dropped = dropped.count();
+            assert!(interval.contains(&dropped), "{dropped} at rate {rate}");
+        }
     }
 
     /// A larger rate adds victims to those of a smaller rate, and a rule that precedes another does not move its draws.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Transport};
-use mirror_net::metadata;
+use mirror_net::{alarm, metadata};
 use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
@@ -142,7 +142,7 @@ impl Network {
         let mut axon = self.axon(address);
         let relaying = async {
             if let Some(delay) = plan.delay {
-                tokio::time::sleep(delay).await;
+                alarm::sleep(delay).await;
             }
             if plan.duplicated {
                 let (mut axon, again) = (axon.clone(), copy_of(&request));

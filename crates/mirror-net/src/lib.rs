@@ -1,6 +1,7 @@
 //! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of
-//! calls.
+//! calls. Precise alarms.
 
+pub mod alarm;
 pub mod channel;
 mod gathering;
 pub mod metadata;

@@ -21,7 +21,6 @@
 //! The proxy sees streams, not packets: the kernel acknowledges bytes and accepts connections for it, and a rule for
 //! one direction does not affect the acknowledgements of the other.
 
-mod alarm;
 mod connection;
 mod effect;
 mod link;

@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use mirror_net::alarm::Alarm;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
 use crate::plan::{Plan, Planned};
 use crate::queue::{End, HeldInTotal, Queue};
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::uri::PathAndQuery;
 use mirror_links::{Fate, Links, Plan, Transport};
-use mirror_net::{channel, metadata};
+use mirror_net::{alarm, channel, metadata};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse,
@@ -212,7 +212,7 @@ impl DendritePool {
             let axon = self.axon(*uid).cloned();
             let answer = async move {
                 if let Some(starts) = starts {
-                    tokio::time::sleep_until(starts).await;
+                    alarm::sleep_until(starts).await;
                 }
                 let answer = match axon {
                     Some(axon) => asked
@@ -323,7 +323,7 @@ impl DendritePool {
         let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
         let telling = async {
             if let Some(delay) = plan.delay {
-                tokio::time::sleep(delay).await;
+                alarm::sleep(delay).await;
             }
             asked
                 .ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD)

@@ -1,5 +1,5 @@
 //! Alarms that are more precise than the timer of the runtime, which has a resolution of one millisecond and rounds up.
-//! The last part of each wait is done by a thread that all streams share.
+//! The last part of each wait is done by a thread that all waits of the process share.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// Time before an alarm from which on the thread waits.
 const MARGIN: Duration = Duration::from_millis(2);
@@ -37,20 +37,20 @@ struct Request {
     done: oneshot::Sender<()>,
 }
 
-/// The alarm of a stream.
+/// An alarm that is set again and again, as a stream of bytes needs it.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     /// The request that was not yet answered, with its time.
     pending: Option<(Instant, oneshot::Receiver<()>)>,
 }
 
 impl Alarm {
     /// Waits until `at`. A wait that was cancelled continues if the next one is for the same time.
-    pub(crate) async fn until(&mut self, at: Instant) {
+    pub async fn until(&mut self, at: Instant) {
         if let Some(early) = at.checked_sub(MARGIN)
             && early > Instant::now()
         {
-            sleep_until(early).await;
+            tokio::time::sleep_until(early).await;
         }
         if self.pending.as_ref().is_none_or(|(pending, _)| *pending != at) {
             self.pending = request(at).map(|done| (at, done));
@@ -61,8 +61,21 @@ impl Alarm {
                 let _rung = done.await;
                 self.pending = None;
             }
-            None => sleep_until(at).await,
+            None => tokio::time::sleep_until(at).await,
         }
+    }
+}
+
+/// Waits until `at`.
+pub async fn sleep_until(at: Instant) {
+    Alarm::default().until(at).await;
+}
+
+/// Waits for `delay`.
+pub async fn sleep(delay: Duration) {
+    match Instant::now().checked_add(delay) {
+        Some(at) => sleep_until(at).await,
+        None => tokio::time::sleep(delay).await,
     }
 }
 
@@ -79,7 +92,7 @@ fn serve(requests: &Receiver<Request>) {
         let now = Instant::now();
         while waiting.peek().is_some_and(|first: &Request| first.at <= now) {
             if let Some(first) = waiting.pop() {
-                // The stream may have ended.
+                // The wait may have been cancelled.
                 let _sent = first.done.send(());
             }
         }
