@@ -301,9 +301,9 @@ fn logs_are_printed_and_followed() {
     fails(&env, 2, "has no log of", &["logs", "last", "../manifest"]);
     let follower = env.start(&["logs", "last", "validator-0", "--follow"]);
     down(&env);
-    let followed = follower.ends();
-    assert_eq!(followed.status, Some(0), "{followed:?}");
-    assert_eq!(followed.out, out(&env, &["logs", "last", "validator-0"]));
+    let ended = follower.ends();
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(ended.out, out(&env, &["logs", "last", "validator-0"]));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn run() -> Vec<Record> {
 
 fn faults() -> Vec<Record> {
     let mut dead = fault("kill-2c55", 0, "kill", "uid 5", 30, false);
-    dead.detail = "not running: miner-5".to_owned();
+    "not running: miner-5".clone_into(&mut dead.detail);
     let changes = [
         fault("slow", 0, "link", "all nodes to uid 1", 10, false),
         fault("twice", 0, "link", "all nodes to uid 0-1", 13, false),

@@ -205,6 +205,7 @@ pub enum Program {
 /// A program of this project with its part of the launch config.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "there is one value per start of a node")]
 pub enum Role {
     /// The chain.
     Subtensor(Box<SubtensorLaunch>),

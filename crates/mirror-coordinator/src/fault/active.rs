@@ -35,6 +35,10 @@ pub(crate) struct Active {
 }
 
 /// The state that a node is to have.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a separate property of the node"
+)]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct NodeState {
     /// Whether the node is not to run.
