@@ -15,6 +15,7 @@ mod fault_schedules;
 mod faults_repeat;
 mod groups;
 mod hangs;
+mod joins;
 mod kills;
 mod learning;
 mod lifted_faults;

@@ -25,6 +25,8 @@ pub(crate) struct NamedUids {
     pub(crate) uids: RangeInclusive<u32>,
     /// The place in which the uids are written.
     pub(crate) origin: Origin,
+    /// Whether a fault names the uids, which may be those of miners that join during the run.
+    pub(crate) in_fault: bool,
 }
 
 /// The result of the check of a tree.
@@ -325,7 +327,7 @@ impl Walk<'_> {
                     }
                     match entry.key.parse::<Uids>() {
                         Ok(uids) => {
-                            self.names(Whose::Miner, &uids, entry.key_origin);
+                            self.names(Whose::Miner, &uids, entry.key_origin, path);
                             let Some(value) = self.entry(inner, entry, path) else {
                                 continue;
                             };
@@ -408,13 +410,14 @@ impl Walk<'_> {
     }
 
     /// Records the uids that are named in one place, represented by the range with the largest end.
-    fn names(&mut self, whose: Whose, uids: &Uids, origin: Origin) {
+    fn names(&mut self, whose: Whose, uids: &Uids, origin: Origin, path: &str) {
         let range = uids.ranges().iter().max_by_key(|range| *range.end());
         if let Some(range) = range.filter(|_| origin != Origin::Default) {
             self.uids.push(NamedUids {
                 whose,
                 uids: range.clone(),
                 origin,
+                in_fault: path.starts_with("faults"),
             });
         }
     }
@@ -438,7 +441,7 @@ impl Walk<'_> {
             });
             match read {
                 Some(Ok(uids)) => {
-                    self.names(whose, &uids, item.origin);
+                    self.names(whose, &uids, item.origin, &path);
                     ranges.extend_from_slice(uids.ranges());
                 }
                 Some(Err(message)) => {

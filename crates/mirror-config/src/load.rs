@@ -69,11 +69,27 @@ impl Loaded {
         } else {
             format!("- {}", text.replace('\n', "\n  "))
         };
-        let mut overrides = self.source.overrides.clone();
-        let own = overrides.len();
-        overrides.push(("faults".to_owned(), list));
+        let own = self.source.overrides.len();
+        // The faults of the file are left out, but the uids of their miners may be named.
+        let uids = self.experiment.uids_for_newcomers();
+        let read_with = |room: u32, findings: &mut Vec<Finding>| {
+            let mut overrides = self.source.overrides.clone();
+            overrides.push(("faults".to_owned(), list.clone()));
+            overrides.push(("network.room_for".to_owned(), room.to_string()));
+            experiment(body(&self.text), &overrides, findings)
+        };
         let mut findings = Vec::new();
-        let read = experiment(body(&self.text), &overrides, &mut findings);
+        let mut read = read_with(uids, &mut findings);
+        let joining: u32 = read
+            .iter()
+            .flat_map(|(read, _)| &read.faults)
+            .map(Fault::newcomers)
+            .sum();
+        if joining > 0 {
+            // The miners of this fault are among those for which there are uids.
+            findings.clear();
+            read = read_with(uids.saturating_sub(joining), &mut findings);
+        }
         let about = |finding: &Finding| finding.is_error() || finding.origin().overridden_by() == Some(own);
         let mut problems: Vec<Problem> = findings
             .into_iter()

@@ -278,6 +278,26 @@ fn miners(file: Walked<'_>) -> Option<u32> {
     metagraph.args::<MetagraphArgs>().num_nodes().get()
 }
 
+/// Returns the number of uids for miners that join during the run. 0 if a value on which it depends is invalid.
+fn uids_for_newcomers(file: Walked<'_>) -> u32 {
+    let manually = file.resolved.network().room_for().get().unwrap_or_default();
+    let faults = file.resolved.faults().items().filter_map(Place::get);
+    let by_faults = faults.map(|fault| fault.newcomers());
+    by_faults.fold(manually, u32::saturating_add)
+}
+
+/// Returns the number of uids that the gating models must score. `None` if the subnet starts from a metagraph.
+fn scored_uids(file: Walked<'_>) -> Option<u32> {
+    let miners = miners(file)?;
+    match uids_for_newcomers(file) {
+        0 => Some(miners),
+        newcomers => {
+            let genesis = miners.saturating_add(file.resolved.network().validators().get()?);
+            Some(genesis.saturating_add(newcomers))
+        }
+    }
+}
+
 fn network_size(file: Walked<'_>, found: &mut Vec<Finding>) {
     let validators = file.resolved.network().validators();
     let Some(count) = validators.get() else { return };
@@ -296,13 +316,18 @@ fn network_size(file: Walked<'_>, found: &mut Vec<Finding>) {
             ),
         );
     }
-    if let Some(miners) = miners(file).filter(|miners| miners + count > MAX_NEURONS) {
+    let newcomers = uids_for_newcomers(file);
+    let is_too_many = |miners: &u32| miners.saturating_add(count).saturating_add(newcomers) > MAX_NEURONS;
+    if let Some(miners) = miners(file).filter(is_too_many) {
+        let message = match newcomers {
+            0 => format!("{miners} miners and {count} validators are too many for a subnet"),
+            newcomers => format!(
+                "{miners} miners, {count} validators and {newcomers} miners that join are too many for a subnet"
+            ),
+        };
         found.push(
-            Finding::error(
-                origin(validators),
-                format!("{miners} miners and {count} validators are too many for a subnet"),
-            )
-            .with_help(format!("a subnet has at most {MAX_NEURONS} neurons")),
+            Finding::error(origin(validators), message)
+                .with_help(format!("a subnet has at most {MAX_NEURONS} neurons")),
         );
     }
 }
@@ -310,17 +335,19 @@ fn network_size(file: Walked<'_>, found: &mut Vec<Finding>) {
 /// Reports numbers of axons that are larger than the number of miners. Defaults are lowered by [`settle`] instead.
 fn topks(file: Walked<'_>, found: &mut Vec<Finding>) {
     let Some(miners) = miners(file) else { return };
+    let newcomers = uids_for_newcomers(file);
     let neuron = file.resolved.model().inner().neuron();
     let forward = file.resolved.query().inner().method().args::<ForwardArgs>();
     let mut fits = |key: &str, topk: Option<i64>, origin: Origin| {
-        if let Some(count) = topk.filter(|count| *count > i64::from(miners) && origin != Origin::Default) {
+        let most = i64::from(miners.saturating_add(newcomers));
+        if let Some(count) = topk.filter(|count| *count > most && origin != Origin::Default) {
             found.push(
                 Finding::error(
                     origin,
                     format!("`{key}` queries {count} axons, but the network has {miners} miners"),
                 )
                 .with_help(format!(
-                    "write at most {miners}, or set a larger `model.metagraph.args.num_nodes`"
+                    "write at most {most}, or set a larger `model.metagraph.args.num_nodes`"
                 )),
             );
         }
@@ -335,11 +362,14 @@ fn topks(file: Walked<'_>, found: &mut Vec<Finding>) {
 
 /// Reports gating models that do not score every miner, and masks of uids that do not exist.
 fn gating_models(file: Walked<'_>, found: &mut Vec<Finding>) {
-    let Some(miners) = miners(file) else { return };
+    let (Some(miners), Some(scored)) = (miners(file), scored_uids(file)) else {
+        return;
+    };
     let gating = file.resolved.model().inner().gating_model();
     let masked = gating.args::<MaskedGatingArgs>();
-    scores_all(miners, gating, found);
-    scores_all(miners, masked.gating_model().unboxed(), found);
+    for gating in [gating, masked.gating_model().unboxed()] {
+        scores_all(miners, scored, gating, found);
+    }
     if let Some(Mask::First(count)) = masked.mask().get()
         && count > miners
     {
@@ -352,11 +382,11 @@ fn gating_models(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-fn scores_all(miners: u32, gating: Place<'_, GatingModel>, found: &mut Vec<Finding>) {
+fn scores_all(miners: u32, scored: u32, gating: Place<'_, GatingModel>, found: &mut Vec<Finding>) {
     let of_sequential = gating.args::<SequentialGatingArgs>().num_uids();
     let of_transformer = gating.args::<HuggingFaceGatingArgs>().num_uids();
     let outputs = of_sequential.inner().get().or_else(|| of_transformer.get());
-    let Some(count) = outputs.filter(|count| *count < miners) else {
+    let Some(count) = outputs.filter(|count| *count < scored) else {
         return;
     };
     let place = if is_written(of_sequential) {
@@ -366,12 +396,16 @@ fn scores_all(miners: u32, gating: Place<'_, GatingModel>, found: &mut Vec<Findi
     } else {
         origin(gating)
     };
-    found.push(
-        Finding::error(
-            place,
-            format!("the gating model scores {count} uids, but the network has {miners} miners"),
+    let message = if scored == miners {
+        format!("the gating model scores {count} uids, but the network has {miners} miners")
+    } else {
+        format!(
+            "the gating model scores {count} uids, but the network has {scored}, with the validators and the miners that \
+             join"
         )
-        .with_help(format!("set `num_uids` to {miners} or more, or remove it")),
+    };
+    found.push(
+        Finding::error(place, message).with_help(format!("set `num_uids` to {scored} or more, or remove it")),
     );
 }
 
@@ -379,8 +413,21 @@ fn scores_all(miners: u32, gating: Place<'_, GatingModel>, found: &mut Vec<Findi
 fn named_uids(file: Walked<'_>, found: &mut Vec<Finding>) {
     let validators = file.resolved.network().validators().get();
     let miners = miners(file);
-    for NamedUids { whose, uids, origin } in file.uids {
+    let newcomers = uids_for_newcomers(file);
+    for NamedUids {
+        whose,
+        uids,
+        origin,
+        in_fault,
+    } in file.uids
+    {
+        let joins = |genesis: u32| {
+            *in_fault && *uids.start() >= genesis && *uids.end() < genesis.saturating_add(newcomers)
+        };
         let problem = match (whose, miners, validators) {
+            (Whose::Miner, Some(miners), Some(validators)) if joins(miners.saturating_add(validators)) => {
+                continue;
+            }
             (Whose::Miner, Some(miners), _) if *uids.end() >= miners => outside(uids, miners, *origin),
             (Whose::Neuron, Some(miners), Some(validators)) if *uids.end() >= miners + validators => {
                 Finding::error(*origin, format!("no neuron has uid {}", range_text(uids))).with_help(format!(
@@ -571,6 +618,7 @@ fn rates_of(pool: &DendritePool, uids: &Uids) -> (Option<f64>, Option<f64>) {
 /// Fills in the values that depend on others: inherited rates, and defaults that are too large for the network.
 pub(crate) fn settle(experiment: &mut Experiment, file: Walked<'_>) {
     let miners = miners(file);
+    let newcomers = experiment.uids_for_newcomers();
     let Some(model) = &mut experiment.model else {
         return;
     };
@@ -581,6 +629,7 @@ pub(crate) fn settle(experiment: &mut Experiment, file: Walked<'_>) {
             ..
         } = &mut model.neuron;
         // A value in the file that is too large has been rejected by `topks`.
+        let miners = miners.saturating_add(newcomers);
         *training_topk = miners.min(*training_topk);
         *inference_topk = miners.min(*inference_topk);
     }

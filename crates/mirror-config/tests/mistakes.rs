@@ -398,3 +398,51 @@ fn an_error_of_a_value_has_its_place_or_its_override() {
     let words = "override `model.dendrite_pool.args.data_path=builtin`: it does not exist";
     assert!(problems.contains(words), "{problems}");
 }
+
+/// Miners that join have the uids after those of the validators, and later faults may name them.
+#[test]
+fn the_uids_of_miners_that_join_are_checked() {
+    let network = |rest: &str| {
+        format!(
+            "model: {{id: m, dendrite_pool: {{name: DummyDendritePool, args: {{data_path: builtin}}}}, \
+             gating_model: RandomGatingModel, reward_model: RandomRewardModel, metagraph: {{name: DummyMetagraph, args: {{num_nodes: 6}}}}}}\nnetwork: {{validators: 2}}\n\
+             query: {{id: q, method: {{name: train, args: {{max_iter: 40}}}}}}\nfaults: [{rest}]\n"
+        )
+    };
+    let joins = "{at: step 10, join: {count: 3}}";
+    let check = |rest: &str| match parse(&network(rest), "file.yml") {
+        Ok(_) => String::new(),
+        Err(problems) => problems.plain(),
+    };
+    assert_eq!(check(&format!("{joins}, {{at: step 20, kill: uid 10}}")), "");
+    assert_eq!(
+        check(&format!(
+            "{joins}, {{at: step 20, inject: uid 8-10, behaviour: echo}}"
+        )),
+        ""
+    );
+    for (faults, words) in [
+        (
+            format!("{joins}, {{at: step 20, kill: uid 11}}"),
+            "have uids 8 to 10",
+        ),
+        (
+            format!("{joins}, {{at: step 20, inject: uid 7, behaviour: echo}}"),
+            "uid 7",
+        ),
+        ("{at: step 20, kill: uid 8}".to_owned(), "no neuron has"),
+        ("{at: step 10, join: {count: 0}}".to_owned(), "from 1 to 1024"),
+        ("{at: step 10, join: {count: 2000}}".to_owned(), "from 1 to 1024"),
+        (
+            "{at: step 10, join: {count: 1000}}, {at: step 20, join: {count: 25}}".to_owned(),
+            "1025 miners join",
+        ),
+        (
+            "{at: step 10, every: 5 steps, join: {count: 2}}".to_owned(),
+            "`every` cannot repeat",
+        ),
+    ] {
+        let reported = check(&faults);
+        assert!(reported.contains(words), "{faults}: {reported}");
+    }
+}

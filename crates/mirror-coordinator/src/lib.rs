@@ -5,6 +5,7 @@ pub mod chain;
 mod data;
 mod fault;
 mod health;
+mod joined;
 pub mod metagraphs;
 mod models;
 mod network_spec;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::MetagraphFile;
+use mirror_proto::mirror::v1::transaction::Call;
+use mirror_proto::mirror::v1::{ForceRegister, SignedTransaction};
 use mirror_runs::neurons::{HONEST, VALIDATOR, set_controls};
 use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
@@ -21,9 +23,11 @@ use mirror_spec::{
     SubtensorSpec, ValidatorBehaviour,
 };
 use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, NodeSet, ValueError};
+use mirror_subtensor_client::transaction::sign_call;
 
 use crate::data::Prepared;
 use crate::fault::NodeState;
+use crate::joined::{JoinedMiner, JoinedMiners};
 use crate::uid_assignment::UidAssignment;
 
 /// Rao per TAO.
@@ -46,6 +50,8 @@ pub(crate) struct NetworkSpec {
     neurons: Vec<Neuron>,
     /// Secret of the run. Empty if no node accepts changes of its faults.
     token: Arc<str>,
+    /// The miners that have joined the network during the run.
+    joined: Arc<JoinedMiners>,
     nominations: Vec<GenesisNomination>,
 }
 
@@ -83,6 +89,7 @@ impl NetworkSpec {
             assignment,
             neurons: Vec::new(),
             token: Arc::default(),
+            joined: Arc::default(),
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -130,10 +137,48 @@ impl NetworkSpec {
 
     /// Returns the names of all miner processes, in ascending order of uid.
     pub(crate) fn miner_names(&self) -> Vec<String> {
-        let processes = self.assignment.miners.iter().map(|uid| self.process_of(*uid));
+        let processes = self.miner_uids().into_iter().map(|uid| self.process_of(uid));
         let mut names: Vec<String> = processes.map(|uids| miner_name(&uids)).collect();
         names.dedup();
         names
+    }
+
+    /// Adds a miner that joins the network.
+    pub(crate) fn join(&self, uid: u32, miner: JoinedMiner) {
+        self.joined.add(uid, miner);
+    }
+
+    /// Returns the uids of miners that join, in the order in which they join. The first follows the last neuron of the
+    /// genesis.
+    pub(crate) fn newcomer_uids(&self) -> Range<u32> {
+        let first = self.assignment.neurons;
+        first..first.saturating_add(self.experiment.uids_for_newcomers())
+    }
+
+    /// Returns the number of uids for miners that join manually.
+    pub(crate) fn room(&self) -> u32 {
+        self.network().room_for
+    }
+
+    /// Returns the transaction with which the owner of the subnet registers a miner, after `block` has closed. Its nonce
+    /// is the uid that the miner is to have, so the transactions apply in the order of the uids.
+    pub(crate) fn registration(&self, uid: u32, block: u64) -> SignedTransaction {
+        let seed = Seed::root(self.seed);
+        let call = Call::ForceRegister(ForceRegister {
+            hotkey: self.newcomer_hotkey(uid).bytes().to_vec(),
+            coldkey: SecretKey::coldkey(&seed, Owner::Miner(uid))
+                .public()
+                .bytes()
+                .to_vec(),
+            stake: 0,
+            free: 0,
+        });
+        sign_call(&SecretKey::coldkey(&seed, Owner::Subnet), uid.into(), block, call)
+    }
+
+    /// Returns the hotkey of a miner that joins with this uid.
+    pub(crate) fn newcomer_hotkey(&self, uid: u32) -> Hotkey {
+        SecretKey::hotkey(&Seed::root(self.seed), Owner::Miner(uid)).public()
     }
 
     /// Returns the miner process that hosts a uid, with the faults of `state`.
@@ -145,15 +190,20 @@ impl NetworkSpec {
         state: &NodeState,
     ) -> NodeSpec {
         let uids = self.process_of(uid);
-        let axons = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
+        let of_file = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
             uid,
             group: self.group(uid).map_or(uid.into(), |group| group.uids.clone()),
             behaviours: self.behaviours(uid),
         });
+        let joined = self.joined.get(uid).map(|joined| AxonLaunch {
+            uid,
+            behaviours: self.with_honest_bottom(uid, joined.behaviours()),
+            group: joined.group,
+        });
         self.node(
             miner_name(&uids),
             Role::Miner(MinerLaunch {
-                axons: axons.collect(),
+                axons: of_file.chain(joined).collect(),
                 dataset: self.data.answers.clone(),
                 base_prompt: self.model.neuron.base_prompt.clone(),
                 question_prompt: self.model.neuron.question_prompt.clone(),
@@ -217,19 +267,33 @@ impl NetworkSpec {
         self.experiment.query.is_some()
     }
 
-    /// Returns the exclusive upper bound of the uids that validators may query.
+    /// Returns the exclusive upper bound of the uids that validators may query. It includes the uids of miners that join
+    /// during the run.
     pub(crate) fn num_nodes(&self) -> u32 {
-        self.assignment.askable
+        let newcomers = self.newcomer_uids();
+        if newcomers.is_empty() {
+            self.assignment.askable
+        } else {
+            newcomers.end
+        }
     }
 
-    /// Returns the uids of the miners.
-    pub(crate) fn miner_uids(&self) -> &BTreeSet<u32> {
-        &self.assignment.miners
+    /// Returns the uids of the miners, including those that have joined.
+    pub(crate) fn miner_uids(&self) -> BTreeSet<u32> {
+        let mut uids = self.assignment.miners.clone();
+        uids.extend(self.joined.uids());
+        uids
     }
 
-    /// Returns the assigned neurons, by uid.
-    pub(crate) fn neurons(&self) -> &[Neuron] {
-        &self.neurons
+    /// Returns the neurons of this run, by uid: the assigned ones, and the miners that have joined.
+    pub(crate) fn neurons(&self) -> Vec<Neuron> {
+        let mut neurons = self.neurons.clone();
+        let joined = self.joined.neurons();
+        if !joined.is_empty() {
+            neurons.extend(joined);
+            set_controls(&mut neurons);
+        }
+        neurons
     }
 
     /// Derives the neurons from the experiment. An honest miner that is an accomplice of a validator has the name of that
@@ -319,7 +383,9 @@ impl NetworkSpec {
             return Vec::new();
         };
         let uids = first..=last.unwrap_or(first);
-        self.assignment.miners.range(uids).copied().collect()
+        let joined = self.joined.get(first).map(|_| first);
+        let of_file = self.assignment.miners.range(uids).copied();
+        of_file.chain(joined).collect()
     }
 
     /// Returns the uids of the miners and validators in these sets.
@@ -335,8 +401,9 @@ impl NetworkSpec {
                 NodeSet::Label(label) => {
                     let labelled = self.neurons.iter().filter(|neuron| neuron.label == *label);
                     uids.extend(labelled.map(|neuron| neuron.uid));
+                    uids.extend(self.joined.with_label(label));
                 }
-                NodeSet::Miners => uids.extend(&self.assignment.miners),
+                NodeSet::Miners => uids.extend(self.miner_uids()),
                 NodeSet::AllValidators => uids.extend(validators()),
                 NodeSet::Chain => {}
             }
@@ -359,7 +426,7 @@ impl NetworkSpec {
 
     /// Returns the name of the node of a neuron. `None` if no node of this run hosts the uid.
     pub(crate) fn node_of(&self, uid: u32) -> Option<String> {
-        if self.assignment.miners.contains(&uid) {
+        if self.assignment.miners.contains(&uid) || self.joined.get(uid).is_some() {
             return Some(miner_name(&self.process_of(uid)));
         }
         let index = self
@@ -381,11 +448,14 @@ impl NetworkSpec {
         matches!(self.model.subtensor, SubtensorSpec::DummySubtensor(_))
     }
 
-    /// Returns the uids that share a process with `uid`.
+    /// Returns the uids that share a process with `uid`. A miner that has joined has a process alone.
     pub(crate) fn process_of(&self, uid: u32) -> RangeInclusive<u32> {
+        if uid >= self.assignment.neurons {
+            return uid..=uid;
+        }
         let size = self.network().axons_per_process.max(1);
         let first = uid - uid % size;
-        first..=(first + size - 1).min(self.num_nodes().saturating_sub(1))
+        first..=(first + size - 1).min(self.assignment.askable.saturating_sub(1))
     }
 
     /// Returns the faults of the experiment.
@@ -436,7 +506,7 @@ impl NetworkSpec {
             weights: Vec::new(),
             bonds: Vec::new(),
         };
-        let miners = (0..self.num_nodes()).map(|uid| neuron(Owner::Miner(uid), 0, false));
+        let miners = (0..self.assignment.askable).map(|uid| neuron(Owner::Miner(uid), 0, false));
         let validators = (0..self.network().validators)
             .map(|index| neuron(Owner::Validator(index), self.stake(index), true));
         let neurons = match &self.data.metagraph {

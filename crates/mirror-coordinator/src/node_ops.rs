@@ -1,7 +1,8 @@
 //! Long-running operations on nodes, which the orchestrator runs as background tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,8 +16,8 @@ use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
 use mirror_proto::mirror::v1::proxy_client::ProxyClient;
 use mirror_proto::mirror::v1::{
-    BarrierRetirement, IncidentKind, NodeIncident, QueryProgress, QueryRequest, ServeTarget, WireRules,
-    record,
+    BarrierRetirement, DispatchError, IncidentKind, NodeIncident, QueryProgress, QueryRequest, ServeTarget,
+    WireRules, record,
 };
 use mirror_proto::protocol::{CHAIN_TARGET, METAGRAPH_SYNC_BLOCKS};
 use mirror_runs::Layout;
@@ -337,6 +338,42 @@ impl<P: Placement> NodeOps<P> {
             .ok()
     }
 
+    /// Submits the transactions that register miners with these uids. They apply in the open block.
+    pub(crate) async fn register(&self, uids: Range<u32>) -> anyhow::Result<()> {
+        let block = self.subtensor.current_block().await?;
+        for uid in uids {
+            let transaction = self.spec.registration(uid, block);
+            let reply = self.subtensor.submit(transaction).await?;
+            if let Some(error) = DispatchError::from_field(reply.refusal) {
+                bail!("the subtensor rejected the registration of uid {uid}: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the miners with these uids are registered after the last closed block.
+    pub(crate) async fn check_registered(&self, uids: Range<u32>) -> anyhow::Result<()> {
+        let metagraph = self.subtensor.metagraph(None, Detail::Lite).await?;
+        for uid in uids {
+            let hotkey = self.spec.newcomer_hotkey(uid);
+            match metagraph.neurons.get(uid as usize) {
+                Some(neuron) if neuron.hotkey == hotkey => {}
+                Some(neuron) => bail!(
+                    "uid {uid} has the hotkey {} instead of {hotkey}: another neuron was registered",
+                    neuron.hotkey
+                ),
+                None => bail!("uid {uid} was not registered: the chain's table of transactions shows why"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a block after `block` has closed.
+    pub(crate) async fn next_block(&self) -> anyhow::Result<()> {
+        let block = self.subtensor.current_block().await?;
+        self.block_closed(block.saturating_add(1)).await
+    }
+
     /// Sends a node the part of its fault state that it puts into effect itself, and waits for the acknowledgement.
     pub(crate) async fn send_faults(&self, node: &str, state: &NodeState) -> anyhow::Result<()> {
         let address = self
@@ -404,13 +441,6 @@ impl<P: Placement> NodeOps<P> {
         self.active
             .lock()
             .expect("no thread panics while it holds the lock")
-    }
-
-    /// Returns the names of the processes that host these uids.
-    pub(crate) fn processes(&self, uids: &BTreeSet<u32>) -> BTreeSet<String> {
-        uids.iter()
-            .map(|uid| network_spec::miner_name(&self.spec.process_of(*uid)))
-            .collect()
     }
 
     /// Follows the query of a validator, and reconnects if the stream breaks while the validator is running.

@@ -6,6 +6,7 @@
 //! so a node that dies or hangs is handled in the same way in every [`Phase`].
 
 mod faults;
+mod joins;
 mod nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,7 @@ use crate::run_control::{self, ControlFile, ReadFault};
 
 use self::faults::FaultControl;
 pub(crate) use self::faults::ManualRequest;
+use self::joins::Arrival;
 
 /// Time that a node has to shut down on its own.
 const GRACE: Duration = Duration::from_secs(5);
@@ -112,6 +114,10 @@ enum Event {
     FaultTime,
     /// This block has closed, after which a fault is due.
     FaultBlock(u64),
+    /// The transactions that register these miners were submitted, or could not be.
+    Registered(Arrival, anyhow::Result<()>),
+    /// These miners are registered and can start, or are not.
+    Arrived(Arrival, anyhow::Result<()>),
     /// A node in a crash loop is to be killed again, if this is still its incarnation.
     CrashAgain(String, u32),
     /// A background task that the run depends on has ended, successfully or not.
@@ -222,7 +228,7 @@ pub async fn run<P: Placement + 'static>(
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
     let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
-    neurons::save(spec.neurons(), recorder.layout())?;
+    neurons::save(&spec.neurons(), recorder.layout())?;
     let listener = placement
         .listen()
         .await
@@ -569,6 +575,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             Event::FaultTime => self.fault_time().await?,
             Event::FaultBlock(block) => self.fault_block(block).await?,
+            Event::Registered(arrival, outcome) => self.registered(arrival, outcome).await?,
+            Event::Arrived(arrival, outcome) => self.arrived(arrival, outcome).await?,
             Event::CrashAgain(node, incarnation) => self.crash_again(&node, incarnation).await?,
             Event::TaskEnded(done) => done?,
             Event::Settled(done) => {
@@ -883,10 +891,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
         let validators = (0..spec.validator_count())
             .map(network_spec::validator_name)
             .collect();
-        let miners = self.ops.processes(spec.miner_uids()).into_iter().collect();
         let waves = [
             validators,
-            miners,
+            spec.miner_names(),
             vec![SUBTENSOR.to_owned()],
             vec![PROXY.to_owned()],
         ];

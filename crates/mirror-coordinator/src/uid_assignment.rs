@@ -26,8 +26,10 @@ pub(crate) struct UidAssignment {
     pub(crate) miners: BTreeSet<u32>,
     /// The uid of each validator.
     pub(crate) validators: Vec<u32>,
-    /// Exclusive upper bound of the uids that validators may query.
+    /// Exclusive upper bound of the uids that validators may query if no miner joins.
     pub(crate) askable: u32,
+    /// Number of neurons of the genesis. Miners that join have the uids from this one on.
+    pub(crate) neurons: u32,
 }
 
 impl UidAssignment {
@@ -37,6 +39,7 @@ impl UidAssignment {
             miners: (0..miners).collect(),
             validators: (miners..miners + validators).collect(),
             askable: miners,
+            neurons: miners + validators,
         }
     }
 
@@ -83,6 +86,7 @@ impl UidAssignment {
             miners,
             validators,
             askable: count,
+            neurons: count,
         })
     }
 
@@ -121,16 +125,22 @@ impl UidAssignment {
     /// Returns the first value that is wrong.
     pub(crate) fn check(&self, experiment: &Experiment) -> Result<(), ValueError> {
         let allowed = experiment.network.hyperparameters.max_allowed_uids;
-        if let Some(allowed) = allowed.filter(|allowed| *allowed < self.askable) {
+        let newcomers = experiment.uids_for_newcomers();
+        let all = self.askable.saturating_add(newcomers);
+        if let Some(allowed) = allowed.filter(|allowed| *allowed < all) {
             return Err(ValueError {
                 path: ["network", "hyperparameters", "max_allowed_uids"]
                     .map(str::to_owned)
                     .to_vec(),
-                message: format!(
-                    "the metagraph has {} neurons, but `max_allowed_uids` allows {allowed}",
-                    self.askable
-                ),
-                help: format!("set it to {} or more", self.askable),
+                message: match newcomers {
+                    0 => format!("the metagraph has {all} neurons, but `max_allowed_uids` allows {allowed}"),
+                    newcomers => format!(
+                        "the metagraph has {} neurons and {newcomers} miners may join, but `max_allowed_uids` allows \
+                         {allowed}",
+                        self.askable
+                    ),
+                },
+                help: format!("set it to {all} or more"),
             });
         }
         let groups = experiment.network.miners.iter().enumerate();
@@ -146,18 +156,18 @@ impl UidAssignment {
                 _ => None,
             })
         });
-        let groups = groups.map(|(path, uids)| (path, uids.clone()));
-        let last_validator = self.validators.iter().max().copied().unwrap_or_default();
-        let bound = self.askable.max(last_validator.saturating_add(1));
-        for (path, uids) in groups.chain(faults) {
+        let groups = groups.map(|(path, uids)| (path, uids.clone(), self.neurons));
+        let bound = self.neurons.saturating_add(newcomers);
+        let faults = faults.map(|(path, uids)| (path, uids, bound));
+        for (path, uids, bound) in groups.chain(faults) {
             if uids.greatest() >= bound {
                 return Err(ValueError {
                     path,
                     message: format!(
                         "the file names uid {}, but the metagraph has only {} neurons: uids go from 0 to {}",
                         uids.greatest(),
-                        self.askable,
-                        self.askable.saturating_sub(1)
+                        self.neurons,
+                        bound.saturating_sub(1)
                     ),
                     help: "name uids of the metagraph".to_owned(),
                 });
@@ -201,6 +211,9 @@ mod tests {
         // With equal stakes, the lower uid comes first.
         assert_eq!(assignment.validators, [2, 0]);
         assert_eq!(assignment.miners, BTreeSet::from([1, 4]));
+        // The first miner that joins follows the five neurons of the metagraph, or all miners and validators.
+        assert_eq!(assignment.neurons, 5);
+        assert_eq!(UidAssignment::in_order(6, 2).neurons, 8);
         let refused = UidAssignment::of_metagraph_file(&metagraph_file(), 4, &Seed::root(1))
             .expect_err("three have a permit");
         assert!(

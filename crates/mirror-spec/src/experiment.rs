@@ -44,6 +44,13 @@ impl Experiment {
             ..self.clone()
         })
     }
+
+    /// Returns the number of uids for miners that join during the run: those of the faults, and those for miners that
+    /// join manually.
+    pub fn uids_for_newcomers(&self) -> u32 {
+        let of_faults = self.faults.iter().map(Fault::newcomers);
+        of_faults.fold(self.network.room_for, u32::saturating_add)
+    }
 }
 
 keys! {

@@ -222,6 +222,16 @@ impl Newcomers {
     }
 }
 
+impl Fault {
+    /// Returns the number of miners that join in each occurrence of the fault.
+    pub fn newcomers(&self) -> u32 {
+        match self {
+            Self::Join(join) => join.join.count,
+            _ => 0,
+        }
+    }
+}
+
 /// The registry of the kinds of faults: evaluates an expression with the fault of any kind.
 #[macro_export]
 macro_rules! each_fault {
@@ -440,6 +450,11 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
             "bandwidth",
             "`bandwidth` is 0, with which no byte ever passes",
             "write a larger number, or `stall: true`",
+        ),
+        Fault::Join(JoinFault { when, .. }) if when.every.is_some() => unsound(
+            "every",
+            "`every` cannot repeat a fault with which miners join: each uid is registered once",
+            "remove it, and write one entry for each time at which miners join",
         ),
         Fault::Kill(KillFault {
             restart_after: Some(_),

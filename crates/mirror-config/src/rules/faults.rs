@@ -1,19 +1,23 @@
 //! Rules about faults: the nodes that they name, their time, and faults that the block barrier would wait for.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use mirror_spec::{
     BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Span,
     StatusCode, Unit, WireEffects, WireFault,
 };
 
-use super::{Walked, miners as miners_of, origin};
+use super::{Walked, miners as miners_of, origin, uids_for_newcomers};
 use crate::problem::Finding;
 use crate::spelling::suggest;
 use crate::tree::Origin;
 
 /// Maximum number of entries of `faults`.
 const MOST: usize = 10_000;
+
+/// Maximum number of miners that join during a run.
+const MOST_NEWCOMERS: u32 = 1_024;
 
 /// Reports faults that name nodes which do not exist, that cannot happen with the rule by which blocks close, that
 /// block the run, or that have the same name.
@@ -31,6 +35,7 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let per_step = file.resolved.network().block_time().get() == Some(BlockTime::PerStep);
     let network = Named::of(file);
     let mut ids = BTreeSet::new();
+    let mut newcomers = file.resolved.network().room_for().get().unwrap_or_default();
     for place in faults.items() {
         let Some(fault) = place.get() else { continue };
         let at = origin(place);
@@ -54,6 +59,19 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
             by_the_clock(&fault, at, found);
         }
         role(&fault, &network, at, found);
+        let before = newcomers;
+        newcomers = newcomers.saturating_add(fault.newcomers());
+        if before <= MOST_NEWCOMERS && newcomers > MOST_NEWCOMERS {
+            found.push(
+                Finding::error(
+                    at,
+                    format!("with this fault and those before it, {newcomers} miners join the network"),
+                )
+                .with_help(format!(
+                    "let at most {MOST_NEWCOMERS} miners join in one run, including those of `network.room_for`"
+                )),
+            );
+        }
     }
 }
 
@@ -61,6 +79,8 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
 struct Named {
     miners: Option<u32>,
     validators: Option<u32>,
+    /// Number of uids for miners that join.
+    newcomers: u32,
     labels: Vec<String>,
     /// The labels of validators.
     of_validators: Vec<String>,
@@ -97,6 +117,7 @@ impl Named {
         Self {
             miners: miners_of(file),
             validators: network.validators().get(),
+            newcomers: uids_for_newcomers(file),
             labels,
             of_validators,
         }
@@ -106,7 +127,15 @@ impl Named {
     fn has_member(&self, nodes: &NodeSet) -> bool {
         match nodes {
             NodeSet::Validators(_) | NodeSet::AllValidators | NodeSet::Chain => true,
-            NodeSet::Uids(uids) => self.miners.is_some_and(|miners| uids.greatest() >= miners),
+            NodeSet::Uids(uids) => match (self.miners, self.validators) {
+                (Some(miners), Some(validators)) => {
+                    let is_validator = |range: &RangeInclusive<u32>| {
+                        *range.start() < miners + validators && *range.end() >= miners
+                    };
+                    uids.ranges().iter().any(is_validator)
+                }
+                _ => false,
+            },
             NodeSet::Label(label) => self.of_validators.contains(label),
             NodeSet::Miners => false,
         }
@@ -115,15 +144,23 @@ impl Named {
     fn check(&self, nodes: &NodeSet, at: Origin, found: &mut Vec<Finding>) {
         match (nodes, self.miners, self.validators) {
             (NodeSet::Uids(uids), Some(miners), Some(validators))
-                if uids.greatest() >= miners + validators =>
+                if uids.greatest() >= (miners + validators).saturating_add(self.newcomers) =>
             {
+                let of_newcomers = match self.newcomers {
+                    0 => String::new(),
+                    newcomers => format!(
+                        ", miners that join have uids {} to {}",
+                        miners + validators,
+                        (miners + validators).saturating_add(newcomers) - 1
+                    ),
+                };
                 found.push(
                     Finding::error(
                         at,
                         format!("`faults` names uid {}, which no neuron has", uids.greatest()),
                     )
                     .with_help(format!(
-                        "miners have uids 0 to {}, validators have uids {miners} to {}",
+                        "miners have uids 0 to {}, validators have uids {miners} to {}{of_newcomers}",
                         miners.saturating_sub(1),
                         miners + validators - 1
                     )),

@@ -282,6 +282,11 @@ impl Schedule {
         }
     }
 
+    /// Returns whether a fault has occurred at least once.
+    pub(crate) fn has_occurred(&self, entry: usize) -> bool {
+        self.occurred.contains(&entry)
+    }
+
     /// Returns the faults that never occurred although an occurrence is still planned.
     pub(crate) fn unreached(&self) -> Vec<String> {
         let planned: BTreeSet<usize> = self

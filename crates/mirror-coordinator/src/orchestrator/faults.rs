@@ -18,6 +18,7 @@ use mirror_spec::{BlockTime, Fault, Moment, Span, Unit};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::joins::Arrival;
 use super::{Event, Orchestrator, Phase};
 use crate::fault::active::{MAX_ACTIVE, nodes_of};
 use crate::fault::schedule::{Changes, Entry};
@@ -46,7 +47,7 @@ pub(super) struct FaultControl {
     /// The steps after which the barrier was asked to hold and does not hold yet.
     asked: BTreeSet<u64>,
     /// The hold during which faults are put into effect.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// Requests that wait for the next hold.
     waiting: Vec<ManualRequest>,
     /// The state that was put into effect on the current process of each node.
@@ -57,12 +58,20 @@ pub(super) struct FaultControl {
     timer: Option<Duration>,
     /// The block for which a task waits, if blocks close by the clock.
     awaited_block: Option<u64>,
+    /// Number of miners that have joined.
+    pub(super) joined: u32,
+    /// The miners that each occurrence of a fault lets join, in words.
+    joined_by: BTreeMap<Occurrence, String>,
+    /// The miners that start at the hold before each step.
+    arriving: BTreeMap<u64, Vec<Arrival>>,
 }
 
 /// A hold of the barrier.
-struct Held {
+pub(super) struct Held {
     /// The step after whose block the barrier holds.
-    step: u64,
+    pub(super) step: u64,
+    /// Number of background tasks for miners that join. The barrier is released when they have ended.
+    pub(super) tasks: usize,
     /// The nodes that are being started. The barrier is released when they are ready.
     starting: BTreeSet<String>,
 }
@@ -77,10 +86,10 @@ enum Lateness {
 
 /// The point at which changes happen.
 #[derive(Clone, Copy)]
-struct Point {
-    due: Due,
+pub(super) struct Point {
+    pub(super) due: Due,
     /// Whether the change happens by the clock, in the middle of a step.
-    by_clock: bool,
+    pub(super) by_clock: bool,
 }
 
 impl FaultControl {
@@ -95,7 +104,42 @@ impl FaultControl {
             step: 0,
             timer: None,
             awaited_block: None,
+            joined: 0,
+            joined_by: BTreeMap::new(),
+            arriving: BTreeMap::new(),
         }
+    }
+
+    /// Plans the start of miners at the hold before `step`.
+    pub(super) fn arrive_at(&mut self, step: u64, arrival: Arrival) {
+        self.arriving.entry(step).or_default().push(arrival);
+    }
+
+    /// Takes the miners that start at the hold before `step`.
+    pub(super) fn take_arrivals(&mut self, step: u64) -> Vec<Arrival> {
+        let later = self.arriving.split_off(&step.saturating_add(1));
+        let due = std::mem::replace(&mut self.arriving, later);
+        due.into_values().flatten().collect()
+    }
+
+    /// Returns the number of miners that have joined manually or are planned to.
+    pub(super) fn joined_manually(&self) -> u32 {
+        let manual = self.schedule.entries().filter(|(position, entry)| {
+            entry.manual
+                && (self.schedule.has_occurred(*position) || self.schedule.planned_start(*position).is_some())
+        });
+        manual.map(|(_, entry)| entry.fault.newcomers()).sum()
+    }
+
+    /// Notes the state that is in effect on a node.
+    pub(super) fn note_applied(&mut self, node: String, state: NodeState) {
+        self.applied.insert(node, state);
+    }
+
+    /// Describes the nodes that an occurrence of a fault affects.
+    fn who(&self, occurrence: Occurrence, fault: &Fault) -> String {
+        let joined = self.joined_by.get(&occurrence);
+        joined.cloned().unwrap_or_else(|| fault.who())
     }
 
     /// Returns the names of the faults that never occurred although they were planned.
@@ -184,10 +228,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
 
     /// Returns the step after which the barrier must hold for the next planned change.
     fn next_hold(&self) -> Option<u64> {
-        self.faults.schedule.next_step()?.checked_sub(1)
+        let arrival = self.faults.arriving.keys().next().copied();
+        let next = self.faults.schedule.next_step().into_iter().chain(arrival).min();
+        next?.checked_sub(1)
     }
 
-    fn has_barrier(&self) -> bool {
+    pub(super) fn has_barrier(&self) -> bool {
         self.ops.spec.network().block_time == BlockTime::PerStep
     }
 
@@ -201,8 +247,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.faults.step = step.saturating_add(1);
         self.faults.held = Some(Held {
             step,
+            tasks: 0,
             starting: BTreeSet::new(),
         });
+        self.check_arrivals(step);
         let point = Point {
             due: Due::Step(step.saturating_add(1)),
             by_clock: false,
@@ -226,12 +274,28 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
+    /// Notes that a task has ended for which the barrier holds after a step. `None` if it does not hold for the task.
+    pub(super) fn end_task_of_hold(&mut self, step: Option<u64>) {
+        if let Some(held) = &mut self.faults.held
+            && step == Some(held.step)
+        {
+            held.tasks = held.tasks.saturating_sub(1);
+            self.release_if_ready();
+        }
+    }
+
     fn release_if_ready(&mut self) {
-        let Some(held) = self.faults.held.take_if(|held| held.starting.is_empty()) else {
+        let is_ready = |held: &mut Held| held.starting.is_empty() && held.tasks == 0;
+        let Some(held) = self.faults.held.take_if(is_ready) else {
             self.plan_faults();
             return;
         };
-        let next = self.next_hold().filter(|next| *next > held.step);
+        // Requests that arrived during this hold are carried out at the next one.
+        let next = if self.faults.waiting.is_empty() {
+            self.next_hold().filter(|next| *next > held.step)
+        } else {
+            Some(held.step.saturating_add(1))
+        };
         let is_new = next.is_some_and(|next| self.faults.asked.insert(next));
         let (ops, step) = (self.ops.clone(), held.step);
         self.spawn_task(async move {
@@ -288,9 +352,19 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 continue;
             };
             let mut details = Vec::new();
+            let joining = match (&entry.fault, lifted) {
+                (Fault::Join(join), false) => Some(self.join(join, point).await),
+                _ => None,
+            };
             let took_effect = if lifted {
                 self.ops.active().end(occurrence).is_some()
+            } else if let Some(Err(problem)) = joining {
+                details.push(format!("{NOT_IN_EFFECT}: {problem}"));
+                false
             } else {
+                if let Some(Ok(arrival)) = joining {
+                    self.faults.joined_by.insert(occurrence, arrival.text());
+                }
                 let begins = self.ops.active().begin(ActiveFault {
                     occurrence,
                     id: entry.id.clone(),
@@ -367,7 +441,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 id: entry.id.clone(),
                 occurrence: occurrence.number,
                 kind: entry.fault.kind().to_owned(),
-                who: entry.fault.who(),
+                who: self.faults.who(occurrence, &entry.fault),
                 lifted,
                 planned,
                 planned_end: end.map(|end| end.to_string()),
@@ -596,6 +670,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
         self.start(node.to_owned(), StartCause::Fault, Duration::ZERO);
     }
 
+    /// Starts a miner that has joined. If the barrier holds, it is released after the miner is ready.
+    pub(super) fn start_newcomer(&mut self, node: String) {
+        if let Some(held) = &mut self.faults.held {
+            held.starting.insert(node.clone());
+        }
+        self.start(node, StartCause::FirstStart, Duration::ZERO);
+    }
+
     /// Brings a node that has just become ready into the state that follows from the faults in effect. `launched` is
     /// the state with which it was started.
     pub(super) async fn restore_faults(&mut self, node: &str, launched: NodeState) -> anyhow::Result<()> {
@@ -613,6 +695,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         for problem in self.reconcile(node).await? {
             tracing::warn!(node, problem, "a fault is not in effect on a restarted node");
         }
+        self.send_wire_rules_of_newcomer(node).await;
         if let Some(up) = crash_loop {
             let (node, incarnation) = (node.to_owned(), self.ops.incarnation(node));
             self.spawn_task(async move {
@@ -621,6 +704,20 @@ impl<P: Placement + 'static> Orchestrator<P> {
             });
         }
         Ok(())
+    }
+
+    /// Sends the proxy its rules again if they may concern a miner that has joined, whose address was unknown earlier.
+    async fn send_wire_rules_of_newcomer(&self, node: &str) {
+        let joined = self.ops.spec.uids_of_process(node);
+        let newcomers = self.ops.spec.newcomer_uids();
+        let is_newcomer = joined.iter().any(|uid| newcomers.contains(uid));
+        let has_rules = || self.ops.active().iter().any(|fault| fault.fault.is_on_the_wire());
+        if is_newcomer
+            && has_rules()
+            && let Err(error) = self.ops.send_wire_rules().await
+        {
+            tracing::warn!(node, %error, "a fault on the wire is not in effect on a miner that joined");
+        }
     }
 
     /// Kills a node in a crash loop again and restarts it, unless it was restarted in the meantime or the loop is over.
@@ -730,6 +827,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
                     .to_owned(),
             ));
         }
+        if let Err(problem) = self.check_room(&fault) {
+            return Ok(Err(problem));
+        }
         if self.ops.active().iter().count() >= MAX_ACTIVE {
             return Ok(Err(format!(
                 "{MAX_ACTIVE} faults are in effect already, the maximum"
@@ -748,6 +848,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
                 Lateness::Now => {}
                 Lateness::Never(reason) => return Ok(Err(reason)),
             }
+        }
+        if fault.newcomers() > 0
+            && point.by_clock
+            && let Err(problem) = self.can_register()
+        {
+            return Ok(Err(problem));
         }
         // What was done manually is recorded with the step or time at which it began, so that it can be repeated.
         let mut fault = fault;
@@ -866,7 +972,10 @@ impl<P: Placement + 'static> Orchestrator<P> {
             ListedFault {
                 id: entry.id.clone(),
                 kind: entry.fault.kind().to_owned(),
-                who: entry.fault.who(),
+                who: current.map_or_else(
+                    || entry.fault.who(),
+                    |occurrence| self.faults.who(*occurrence, &entry.fault),
+                ),
                 state: state.to_owned(),
                 begins,
                 ends: ends.map(|due| due.to_string()).unwrap_or_default(),

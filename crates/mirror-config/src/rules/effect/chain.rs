@@ -130,11 +130,18 @@ impl OfChain<'_> {
             return true;
         }
         let most = self.rules.max_allowed_uids;
-        let Some(neurons) = self.neurons().filter(|neurons| *neurons > most) else {
+        let newcomers = self.sound.experiment.uids_for_newcomers();
+        let all = |neurons: u32| neurons.saturating_add(newcomers);
+        let Some(neurons) = self.neurons().map(all).filter(|neurons| *neurons > most) else {
             return false;
         };
-        let message =
-            format!("the subnet has {neurons} neurons, but its rules allow {most} (`max_allowed_uids`)");
+        let with = match newcomers {
+            0 => String::new(),
+            newcomers => format!(" with the {newcomers} miners that may join"),
+        };
+        let message = format!(
+            "the subnet has {neurons} neurons{with}, but its rules allow {most} (`max_allowed_uids`)"
+        );
         let help = format!(
             "set `network.hyperparameters.max_allowed_uids` to {neurons} or more, or use fewer miners"
         );
