@@ -1,5 +1,6 @@
-//! Measures how exactly the rules of links take effect, and what they cost: delays and drops of calls to miner processes
-//! and the bandwidth of a link through the proxy, compared with what the rules demand, and the time of a plan.
+//! Measures how exactly the rules of links take effect, and what they cost: delays and drops of calls to miner
+//! processes and the bandwidth of a link through the proxy, compared with what the rules demand, and the time of a
+//! plan.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,5 @@
-//! Random schedules of faults over 64 miners: every run ends, every call has an outcome, every fault has its rows, and no
-//! process is left.
+//! Random schedules of faults over 64 miners: every run ends, every call has an outcome, every fault has its rows, and
+//! no process is left.
 //!
 //! The number of schedules is 10, or the value of `MIRROR_SCHEDULES`. They are drawn from a random seed that is printed
 //! and that `MIRROR_SCHEDULE_SEED` sets.

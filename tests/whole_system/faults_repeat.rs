@@ -121,8 +121,8 @@ fn faults_repeat_and_the_first_decision_of_other_runs_is_named() {
     );
 }
 
-/// A run that is interrupted, and one whose orchestrator is killed and which is recovered, have a row for each change of
-/// a fault in the steps that they completed.
+/// A run that is interrupted, and one whose orchestrator is killed and which is recovered, have a row for each change
+/// of a fault in the steps that they completed.
 #[test]
 fn a_run_that_does_not_end_has_all_its_faults() {
     let env = TestEnv::new();

@@ -140,7 +140,7 @@ pub enum DiskSpace {
     Full,
 }
 
-/// What can be seen of a node from outside.
+/// The state of a node and its use of resources.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeView {
     /// Number of earlier starts of the node in this run.

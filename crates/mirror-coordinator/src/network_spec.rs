@@ -160,8 +160,8 @@ impl NetworkSpec {
         self.network().room_for
     }
 
-    /// Returns the transaction with which the owner of the subnet registers a miner, after `block` has closed. Its nonce
-    /// is the uid that the miner is to have, so the transactions apply in the order of the uids.
+    /// Returns the transaction with which the owner of the subnet registers a miner, after `block` has closed. Its
+    /// nonce is the uid that the miner is to have, so the transactions apply in the order of the uids.
     pub(crate) fn registration(&self, uid: u32, block: u64) -> SignedTransaction {
         let seed = Seed::root(self.seed);
         let call = Call::ForceRegister(ForceRegister {
@@ -267,8 +267,8 @@ impl NetworkSpec {
         self.experiment.query.is_some()
     }
 
-    /// Returns the exclusive upper bound of the uids that validators may query. It includes the uids of miners that join
-    /// during the run.
+    /// Returns the exclusive upper bound of the uids that validators may query. It includes the uids of miners that
+    /// join during the run.
     pub(crate) fn num_nodes(&self) -> u32 {
         let newcomers = self.newcomer_uids();
         if newcomers.is_empty() {
@@ -296,8 +296,8 @@ impl NetworkSpec {
         neurons
     }
 
-    /// Derives the neurons from the experiment. An honest miner that is an accomplice of a validator has the name of that
-    /// validator's behaviour as its role and, if the file sets none, as its label.
+    /// Derives the neurons from the experiment. An honest miner that is an accomplice of a validator has the name of
+    /// that validator's behaviour as its role and, if the file sets none, as its label.
     fn derive_neurons(&self) -> Vec<Neuron> {
         let mut accomplices: BTreeMap<u32, &'static str> = BTreeMap::new();
         let mut neurons: BTreeMap<u32, Neuron> = BTreeMap::new();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use mirror_spec::StatusCode;
 use tonic::Code;
 
-/// What the rules of a link do to one call.
+/// The effects of a link on one call.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The delay before the call is sent. `None` if no distribution applies.
     pub delay: Option<Duration>,
-    /// How the call ends.
+    /// The end of the call.
     pub fate: Fate,
     /// Whether the call is sent twice.
     pub duplicated: bool,
@@ -21,7 +21,7 @@ pub struct Plan {
     pub by_clock: bool,
 }
 
-/// How a call ends.
+/// The end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fate {
     /// The link does not disturb the call.

@@ -31,10 +31,10 @@ const GOAWAY: u8 = 7;
 /// The error code of a reset: `INTERNAL_ERROR`.
 const INTERNAL_ERROR: u32 = 2;
 
-/// How the connection ends the call.
+/// The failure with which the connection ends the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// A GOAWAY frame, which says that the server has processed no stream, comes before the reply. Then the connection
+    /// A GOAWAY frame comes before the reply. Then the connection
     /// ends.
     Goaway,
     /// A `RST_STREAM` frame comes after some bytes of the reply.

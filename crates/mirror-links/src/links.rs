@@ -248,8 +248,8 @@ mod tests {
         assert_eq!(links.plan(9, &call(400, 0)), Plan::default());
     }
 
-    /// The intervals are those between the quantiles for 0.005 and 0.995 of the binomial distribution, computed from its
-    /// exact probabilities.
+    /// The intervals are those between the quantiles for 0.005 and 0.995 of the binomial distribution, computed from
+    /// its exact probabilities.
     #[test]
     fn drops_are_within_the_99_percent_interval_of_the_binomial_distribution() {
         let links = links(1.0);

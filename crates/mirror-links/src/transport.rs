@@ -18,7 +18,8 @@ use crate::Fate;
 use crate::http2::{Ending, Http2};
 
 /// A channel to an axon. A request whose extensions contain a [`Fate`] ends in that manner. Faults of a connection
-/// (HTTP/2 GOAWAY, reset, closed window) happen on a separate connection of the call, so that no other call is affected.
+/// (HTTP/2 GOAWAY, reset, closed window) happen on a separate connection of the call, so that no other call is
+/// affected.
 #[derive(Debug, Clone)]
 pub struct Transport {
     address: SocketAddr,

@@ -38,8 +38,8 @@ struct Served {
 }
 
 impl ProxyService {
-    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`. Requests that change
-    /// targets or rules carry `token`, unless it is empty.
+    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`. Requests that
+    /// change targets or rules carry `token`, unless it is empty.
     pub(crate) fn new(ip: IpAddr, token: String) -> Self {
         Self {
             ip,

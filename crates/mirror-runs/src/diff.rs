@@ -4,8 +4,8 @@
 //! not compared. A call that was lost to real slowness (`timing_dependent`) excuses its own differences and the later
 //! ones of its validator, because the validator's rewards, gating model and weights depend on it. It also excuses
 //! differences of the chain in later blocks. Excused differences are listed separately. Manual forwards are counted but
-//! not compared. Incidents are not compared, because they describe processes. Of a fault, the step and block of a change
-//! that is due by the clock are not compared. Both runs are read once, in parallel.
+//! not compared. Incidents are not compared, because they describe processes. Of a fault, the step and block of a
+//! change that is due by the clock are not compared. Both runs are read once, in parallel.
 //!
 //! Of the differences without an excuse, the earliest in the order of the run is the first decision in which the runs
 //! part ([`Parting`]).

@@ -39,8 +39,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Returns the identity of a record. `None` for an incident or a fault, which the coordinator records itself and never sends
-    /// again, and for unknown kinds.
+    /// Returns the identity of a record. `None` for an incident or a fault, which the coordinator records itself and
+    /// never sends again, and for unknown kinds.
     pub(crate) fn of(record: &Record) -> Option<Self> {
         let (source, place) = match record.kind.as_ref()? {
             Kind::Event(event) => {

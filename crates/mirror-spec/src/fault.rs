@@ -19,8 +19,8 @@ use crate::{BehaviourSpec, Latency, Uids, ValidatorBehaviour};
 forms! {
     /// A fault. The keys of the map determine its kind. All kinds have the keys of its time.
     pub enum Fault: "a fault", checked by sound {
-        /// Disturbs single calls on the links between nodes. All effects apply in the order of the keys, delays add, and
-        /// the first effect that ends the call wins.
+        /// Disturbs single calls on the links between nodes. All effects apply in the order of the keys, delays add,
+        /// and the first effect that ends the call wins.
         Link(LinkFault {
             /// The callers and the called nodes.
             link: LinkEnds,

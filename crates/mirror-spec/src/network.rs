@@ -19,8 +19,8 @@ keys! {
         validators: u32 [Integer(1..=256)] = 1,
         /// Stake of each validator in TAO. The last stake repeats; an empty list means 1,000 each.
         stakes: Vec<f64> [OneOrMany(&TAO)] = [],
-        /// Number of uids for miners that join manually, with `mirror fault add`. Those that join by the section `faults`
-        /// need no room.
+        /// Number of uids for miners that join manually, with `mirror fault add`. Those that join by the section
+        /// `faults` need no room.
         room_for: u32 [Integer(0..=1_024)] = 0,
         /// Rule by which blocks close: `per_step` after each step, which is reproducible, or a time by the clock.
         block_time: BlockTime = "per_step",

@@ -97,8 +97,8 @@ impl Schedule {
         entry
     }
 
-    /// Returns the name of a fault: the given one, or its kind with a hash of the nodes that it names. The hash does not
-    /// depend on parameters such as rates, so that a fault with another rate has the same draws.
+    /// Returns the name of a fault: the given one, or its kind with a hash of the nodes that it names. The hash does
+    /// not depend on parameters such as rates, so that a fault with another rate has the same draws.
     fn free_id(&mut self, fault: &Fault) -> String {
         let given = fault.when().id.clone();
         let wanted = given.unwrap_or_else(|| {

@@ -1,8 +1,8 @@
 //! The part of the orchestrator that puts faults into effect.
 //!
 //! Changes that are due at a step happen while the barrier holds after the block of the previous step, so that no call
-//! of the queries is in progress. Changes by the clock happen at once. In both cases the orchestrator changes the set of
-//! faults in effect and then brings each node concerned into the state that follows from it.
+//! of the queries is in progress. Changes by the clock happen at once. In both cases the orchestrator changes the set
+//! of faults in effect and then brings each node concerned into the state that follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -508,7 +508,7 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    /// Sends their fault state to all running nodes that only need to be told of it, at the same time.
+    /// Sends its fault state to each running node whose state differs in nothing else, to all of them concurrently.
     async fn send_to_all(&mut self, nodes: &BTreeSet<String>) {
         let mut sent = Vec::new();
         for node in nodes {
@@ -601,7 +601,8 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    /// Changes the limits of a running node, one at a time, so that one that is not possible does not prevent the others.
+    /// Changes the limits of a running node, one at a time, so that one that is not possible does not prevent the
+    /// others.
     async fn limit(
         &self,
         node: &str,

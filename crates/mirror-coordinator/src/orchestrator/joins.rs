@@ -1,8 +1,8 @@
 //! Miners that join the running network.
 //!
-//! With a barrier, miners that join at step N are registered by the block of that step, and start while the barrier holds
-//! after it, so that their axons are announced in the next block. By the clock, they start when a block has registered
-//! them.
+//! With a barrier, miners that join at step N are registered by the block of that step, and start while the barrier
+//! holds after it, so that their axons are announced in the next block. By the clock, they start when a block has
+//! registered them.
 
 use std::ops::Range;
 

@@ -42,7 +42,7 @@ columns! {
         pub block: u64,
         /// Whether a person made the fault while the network was running.
         pub manual: bool,
-        /// What did not go as the fault requires, such as a node that was not running. Empty if nothing.
+        /// Parts of the fault that did not take effect, such as a node that was not running. Empty if nothing.
         pub detail: String,
         /// The fault as in an experiment file, in JSON. `None` for a change that lifts a fault.
         pub definition: Option<String>,

@@ -47,8 +47,8 @@ columns! {
         /// was reported.
         pub backward_code: Option<i32>,
         /// The effects of faults on the call, each as the name of a fault and of an effect, separated by commas:
-        /// `slow/latency, slow/drop`. Those on the call that reported the reward follow the word `backward`. `None` if no
-        /// fault affected the call.
+        /// `slow/latency, slow/drop`. Those on the call that reported the reward follow the word `backward`. `None` if
+        /// no fault affected the call.
         pub faults: Option<String>,
     }
 }

@@ -220,10 +220,11 @@ impl Described for Span {
 keys! {
     /// The time of a fault, and its name.
     pub struct When: Default {
-        /// Name of the fault in tables and plots. If absent: the kind of the fault and a hash of the nodes that it names.
+        /// Name of the fault in tables and plots. If absent: the kind of the fault and a hash of the nodes that it
+        /// names.
         id: Option<String>,
-        /// Beginning of the fault: before a step begins, after a block has closed, or a time after the queries begin. If
-        /// absent: before the first step.
+        /// Beginning of the fault: before a step begins, after a block has closed, or a time after the queries begin.
+        /// If absent: before the first step.
         at: Option<Moment>,
         /// Duration of the fault. If absent: until the end of the run.
         r#for: Option<Span>,
