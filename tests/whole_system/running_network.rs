@@ -235,7 +235,7 @@ fn wrong_faults_and_requests_are_refused() {
     fails(
         &env,
         1,
-        "has begun or is about to",
+        "has begun",
         &["fault", "add", "last", "{kill: uid 1, at: step 0}"],
     );
     let planned = out(&env, &["fault", "add", "last", "{kill: uid 1, at: step 999999}"]);

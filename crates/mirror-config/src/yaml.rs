@@ -183,7 +183,7 @@ network: {validators: 2}
                 None,
             ),
             (
-                "{inject: 3, behaviour: {name: copycat, args: {victims: 0-1}}, label: thief, until: step 9}",
+                "{inject: 3, behaviour: {name: copycat, args: {victims: 0-1}}, until: step 9}",
                 None,
             ),
             (

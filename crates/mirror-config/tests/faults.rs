@@ -196,7 +196,11 @@ fn faults_without_effect_are_warned_of() {
             "{probability: 0, pause: uid 1, for: 1 step}",
             "never occurs, because its probability is 0",
         ),
-        ("{leave: uid 1, for: 3 steps}", "leave for good"),
+        ("{leave: uid 1, for: 3 steps}", "miners join and leave once"),
+        (
+            "{at: step 10, every: 5 steps, join: {count: 2}}",
+            "miners join and leave once",
+        ),
     ] {
         problem(Severity::Warning, &file("", fault), words);
     }

@@ -437,10 +437,6 @@ fn the_uids_of_miners_that_join_are_checked() {
             "{at: step 10, join: {count: 1000}}, {at: step 20, join: {count: 25}}".to_owned(),
             "1025 miners join",
         ),
-        (
-            "{at: step 10, every: 5 steps, join: {count: 2}}".to_owned(),
-            "`every` cannot repeat",
-        ),
     ] {
         let reported = check(&faults);
         assert!(reported.contains(words), "{faults}: {reported}");

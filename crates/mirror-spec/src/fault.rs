@@ -411,11 +411,11 @@ impl Fault {
                 "add `cpu` or `memory`",
             )),
             Self::Join(JoinFault { when, .. }) | Self::Leave(LeaveFault { when, .. })
-                if when.r#for.is_some() || when.until.is_some() && when.every.is_none() =>
+                if when.r#for.is_some() || when.until.is_some() || when.every.is_some() =>
             {
                 Some((
-                    "`for` and `until` have no effect: miners join and leave for good",
-                    "remove them",
+                    "`for`, `until` and `every` have no effect: miners join and leave once, for good",
+                    "remove them, and write one entry for each time",
                 ))
             }
             _ => None,
@@ -450,11 +450,6 @@ fn sound(fault: &Fault) -> Result<(), Unsound> {
             "bandwidth",
             "`bandwidth` is 0, with which no byte ever passes",
             "write a larger number, or `stall: true`",
-        ),
-        Fault::Join(JoinFault { when, .. }) if when.every.is_some() => unsound(
-            "every",
-            "`every` cannot repeat a fault with which miners join: each uid is registered once",
-            "remove it, and write one entry for each time at which miners join",
         ),
         Fault::Kill(KillFault {
             restart_after: Some(_),

@@ -89,7 +89,12 @@ impl Schedule {
     }
 
     /// Adds a fault whose first occurrence begins at `start`. Returns its position.
-    pub(crate) fn add(&mut self, fault: Fault, manual: bool, start: Due) -> usize {
+    pub(crate) fn add(&mut self, mut fault: Fault, manual: bool, start: Due) -> usize {
+        if matches!(fault, Fault::Join(_) | Fault::Leave(_)) {
+            // Miners join and leave once, for good.
+            let when = fault.when_mut();
+            (when.r#for, when.until, when.every) = (None, None, None);
+        }
         let entry = self.entries.len();
         let id = self.free_id(&fault);
         self.entries.push(Entry { id, fault, manual });

@@ -14,7 +14,7 @@ use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
 };
 use mirror_runs::tables::{BY_FAULT, NOT_IN_EFFECT};
-use mirror_spec::{BlockTime, Fault, Moment, Span, Unit};
+use mirror_spec::{BlockTime, Fault, LinkFault, Moment, NodeSet, Span, Unit, WireFault};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -768,15 +768,24 @@ impl<P: Placement + 'static> Orchestrator<P> {
 
     /// Returns whether a fault in effect may keep a validator or the chain from the barrier, so that no hold comes.
     fn barrier_is_stopped(&self) -> bool {
+        let is_member = |node: &String| node == SUBTENSOR || network_spec::validator_index(node).is_some();
         let active = self.ops.active();
-        active.iter().any(|active| {
-            let stops = stops_running_nodes(&active.fault)
-                || active.fault.is_on_the_wire()
-                || matches!(active.fault, Fault::Link(_));
-            let nodes = self.ops.spec.nodes_of(&active.fault.nodes());
-            let is_member =
-                |node: &String| node == SUBTENSOR || network_spec::validator_index(node).is_some();
-            stops && nodes.iter().any(is_member)
+        active.iter().any(|active| match &active.fault {
+            Fault::Kill(_) | Fault::CrashLoop(_) | Fault::Pause(_) | Fault::DiskFull(_) => self
+                .ops
+                .spec
+                .nodes_of(&active.fault.nodes())
+                .iter()
+                .any(is_member),
+            Fault::Link(LinkFault { link: ends, .. }) | Fault::Wire(WireFault { wire: ends, .. }) => {
+                ends.to.contains(&NodeSet::Chain)
+            }
+            Fault::Partition(partition) => partition
+                .partition
+                .iter()
+                .flatten()
+                .any(|nodes| *nodes == NodeSet::Chain),
+            _ => false,
         })
     }
 
