@@ -77,7 +77,7 @@ fn uids(range: &Range<u64>) -> String {
 }
 
 /// The kinds of faults, each with a function that draws one. Node kinds that a kind cannot have are not in its list.
-const KINDS: [(&str, &[&str]); 12] = [
+const KINDS: [(&str, &[&str]); 13] = [
     ("link", &["miner", "validator", "chain"]),
     ("wire", &["miner", "chain"]),
     ("partition", &["miner"]),
@@ -90,6 +90,7 @@ const KINDS: [(&str, &[&str]); 12] = [
     ("inject", &["miner"]),
     ("inject_validators", &["validator"]),
     ("leave", &["miner"]),
+    ("join", &["miner"]),
 ];
 
 /// Draws a fault of a kind on a kind of node.
@@ -158,6 +159,7 @@ fn fault(kind: &'static str, node: &'static str, id: &str, draws: &mut Draws) ->
             json!({"inject_validators": draws.below(VALIDATORS), "behaviour": "lazy"})
         }
         "leave" => json!({"leave": named}),
+        "join" => json!({"join": {"count": 2, "behaviour": "echo", "label": "late"}}),
         kind => unreachable!("no fault is called {kind}"),
     };
     let map = entry.as_object_mut().expect("a map");
@@ -170,7 +172,7 @@ fn fault(kind: &'static str, node: &'static str, id: &str, draws: &mut Draws) ->
             }
         }
         "kill" => {}
-        "leave" => ends_by_step = false,
+        "leave" | "join" => ends_by_step = false,
         _ => {
             map.insert("for".to_owned(), json!(format!("{lasts} steps")));
         }
@@ -178,7 +180,11 @@ fn fault(kind: &'static str, node: &'static str, id: &str, draws: &mut Draws) ->
     Planned {
         kind,
         node,
-        miners: if node == "miner" { miners } else { 0..0 },
+        miners: if node == "miner" && kind != "join" {
+            miners
+        } else {
+            0..0
+        },
         steps: begin..if ends_by_step { begin + lasts } else { STEPS },
         ends_by_step,
         entry,

@@ -746,6 +746,16 @@ impl<P: Placement + 'static> Orchestrator<P> {
             }
             request => request,
         };
+        let request = match request {
+            ManualRequest::Add(fault, reply) => match self.check_manual(&fault) {
+                Ok(()) => ManualRequest::Add(fault, reply),
+                Err(problem) => {
+                    let _ = reply.send(Err(problem));
+                    return Ok(());
+                }
+            },
+            request => request,
+        };
         if matches!(self.phase, Phase::Starting { .. } | Phase::Beginning) {
             self.faults.waiting.push(request);
             return Ok(());
@@ -817,33 +827,35 @@ impl<P: Placement + 'static> Orchestrator<P> {
         Ok(())
     }
 
-    async fn add_now(&mut self, fault: Fault, point: Point) -> anyhow::Result<Result<AddFaultReply, String>> {
+    /// Checks whether a manual fault is possible at all in this network.
+    fn check_manual(&self, fault: &Fault) -> Result<(), String> {
         if self.faults.schedule.entries().count() >= MAX_ENTRIES {
-            return Ok(Err(format!(
-                "there are {MAX_ENTRIES} faults already, the maximum"
-            )));
+            return Err(format!("there are {MAX_ENTRIES} faults already, the maximum"));
         }
         if let Some(id) = &fault.when().id
             && self.faults.schedule.has_id(id)
         {
-            return Ok(Err(format!(
+            return Err(format!(
                 "a fault has the id `{id}` already: write another one, or leave `id` out"
-            )));
+            ));
         }
         if fault.is_on_the_wire() && !self.ops.spec.has_proxy() {
-            return Ok(Err(
+            return Err(
                 "the connections of this network do not go through the proxy: write `proxy: true` in `network` and start \
                  the network again"
                     .to_owned(),
-            ));
+            );
         }
-        if let Err(problem) = self.check_room(&fault) {
-            return Ok(Err(problem));
-        }
+        self.check_room(fault)?;
         if self.ops.active().iter().count() >= MAX_ACTIVE {
-            return Ok(Err(format!(
-                "{MAX_ACTIVE} faults are in effect already, the maximum"
-            )));
+            return Err(format!("{MAX_ACTIVE} faults are in effect already, the maximum"));
+        }
+        Ok(())
+    }
+
+    async fn add_now(&mut self, fault: Fault, point: Point) -> anyhow::Result<Result<AddFaultReply, String>> {
+        if let Err(problem) = self.check_manual(&fault) {
+            return Ok(Err(problem));
         }
         if let Some(at) = fault.when().at {
             match self.lateness(self.faults.schedule.due(at), point) {
