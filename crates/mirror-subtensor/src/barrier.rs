@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// Number of closed steps whose reports are answered again.
 pub(crate) const ANSWERED_STEPS: usize = 1_024;
 
+/// Maximum number of holds that are ahead or were released at most [`ANSWERED_STEPS`] steps ago.
+pub(crate) const MAX_HOLDS: usize = 1 << 16;
+
 /// Members and the steps that they have reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Barrier {
@@ -106,6 +109,12 @@ pub(crate) enum BarrierError {
         step: u64,
         /// The step whose block is open.
         open: u64,
+    },
+    /// There are [`MAX_HOLDS`] holds.
+    #[error("cannot hold after step {step}: there are {MAX_HOLDS} holds already, the maximum")]
+    TooManyHolds {
+        /// The step.
+        step: u64,
     },
     /// The step is not held.
     #[error("there is no hold after step {step}")]
@@ -230,8 +239,22 @@ impl Barrier {
         if step < open {
             return Err(BarrierError::Closed { step, open });
         }
+        self.forget_released(open);
+        if self.holds.len() >= MAX_HOLDS {
+            return Err(BarrierError::TooManyHolds { step });
+        }
         self.holds.insert(step, Hold::Ahead);
         Ok(step)
+    }
+
+    /// Removes the released holds that are more than [`ANSWERED_STEPS`] steps before the open step.
+    fn forget_released(&mut self, open: u64) {
+        while let Some(first) = self.holds.first_entry()
+            && matches!(first.get(), Hold::Released(_))
+            && first.key() + (ANSWERED_STEPS as u64) < open
+        {
+            first.remove();
+        }
     }
 
     /// Returns the state of the hold after a step.

@@ -330,6 +330,7 @@ impl From<CallError> for Status {
             )
             | CallError::BlockUnavailable(BlockUnavailable::NotClosed { .. })
             | CallError::ByTheClock => Self::failed_precondition(message),
+            CallError::Barrier(BarrierError::TooManyHolds { .. }) => Self::resource_exhausted(message),
             CallError::ReportedElsewhere | CallError::Retired => Self::aborted(message),
             CallError::History(_) => Self::data_loss(message),
             CallError::Ending => Self::unavailable(message),

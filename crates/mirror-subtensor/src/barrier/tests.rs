@@ -133,3 +133,28 @@ fn holds_are_added_ahead_or_at_the_open_step() {
     );
     assert_eq!(barrier.add_hold(None), Ok(2));
 }
+
+#[test]
+fn the_number_of_holds_is_bounded() {
+    let mut barrier = barrier(1);
+    let count = MAX_HOLDS as u64;
+    for step in 0..count {
+        assert_eq!(barrier.add_hold(Some(step)), Ok(step));
+    }
+    assert_eq!(
+        barrier.add_hold(Some(count)),
+        Err(BarrierError::TooManyHolds { step: count })
+    );
+    assert_eq!(barrier.add_hold(Some(0)), Ok(0));
+}
+
+#[test]
+fn a_run_may_hold_after_every_step() {
+    let mut barrier = barrier(1);
+    for step in 0..MAX_HOLDS as u64 + 2 {
+        assert_eq!(barrier.add_hold(Some(step)), Ok(step));
+        report_waits(&mut barrier, [0], step);
+        close(&mut barrier, step);
+        assert_eq!(barrier.release(step), Ok(Block(step)));
+    }
+}

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tonic::{Code, Request, Status as GrpcStatus};
 
 use super::running::{self, RunningNetwork};
-use super::{Misuse, RunsDir, Status};
+use super::{Misuse, RunsDir, Status, terminal};
 
 /// Time that the chain has to return the metagraph.
 const CHAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -194,7 +194,7 @@ async fn call(
             let words = status.code().description();
             format!(
                 "the call of the axon of uid {uid} at {axon} failed: {words}: {}",
-                status.message()
+                terminal::printable(status.message())
             )
         }
     });
@@ -223,12 +223,12 @@ impl Asked {
             return Ok(());
         }
         if let Some(reply) = reply {
-            writeln!(out, "{}\n", reply.response)?;
+            writeln!(out, "{}\n", terminal::printable(&reply.response))?;
             writeln!(
                 out,
                 "return code  {} ({})",
                 reply.return_code().as_str_name(),
-                reply.return_message
+                terminal::printable(&reply.return_message)
             )?;
         }
         writeln!(out, "gRPC status  {code:?}")?;

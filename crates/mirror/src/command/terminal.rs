@@ -20,6 +20,20 @@ pub(super) fn width(wide: bool) -> usize {
         .unwrap_or(DEFAULT_WIDTH)
 }
 
+/// Returns text from another program as a terminal may receive it: control characters other than a line break and a
+/// tab are escaped, because a terminal takes them for commands.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && !matches!(letter, '\n' | '\t') {
+            printable.extend(letter.escape_default());
+        } else {
+            printable.push(letter);
+        }
+    }
+    printable
+}
+
 /// Returns whether an error means that the reader of the output closed it early, as `head` does.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     let of_io = |cause: &(dyn std::error::Error + 'static)| {
@@ -41,5 +55,16 @@ pub(super) fn unless_closed(printed: anyhow::Result<()>) -> anyhow::Result<()> {
     match printed {
         Err(error) if is_closed(&error) => Ok(()),
         printed => printed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\tb\nü"), "a\tb\nü");
+        assert_eq!(printable("\u{1b}[2J\u{7}\r\u{9b}"), "\\u{1b}[2J\\u{7}\\r\\u{9b}");
     }
 }
