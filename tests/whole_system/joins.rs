@@ -113,6 +113,58 @@ fn miners_that_joined_can_be_killed_and_leave() {
     assert_eq!(fails_of(10).last(), Some(&39));
 }
 
+/// Validators reach miners that joined through the proxy, which is not started again for them.
+#[test]
+fn miners_join_behind_the_proxy() {
+    let env = TestEnv::new();
+    let file = env.file(
+        "joins.yml",
+        NETWORK.replace("validators: 2", "validators: 2, proxy: true"),
+    );
+    let faults = "faults=[{at: step 10, join: {count: 2, behaviour: echo}}, \
+        {at: step 32, for: 4 steps, wire: {to: uid 9}, silence: true}]";
+    let run = env.done(file, &[faults]);
+    check_newcomers(&run, 8..10);
+    let outcomes = |uid: u32, steps: std::ops::Range<u64>| {
+        let rows = rows::<ResponseRow>(&run).into_iter();
+        let rows = rows.filter(move |row| row.uid == uid && steps.contains(&row.step));
+        rows.map(|row| row.outcome)
+            .collect::<std::collections::BTreeSet<String>>()
+    };
+    for uid in [8, 9] {
+        assert_eq!(outcomes(uid, 20..32), ["success".to_owned()].into(), "uid {uid}");
+    }
+    assert_eq!(outcomes(8, 32..36), ["success".to_owned()].into());
+    assert_eq!(outcomes(9, 32..36), ["timeout".to_owned()].into());
+}
+
+/// A fault by the clock lets miners join at the next hold of the barrier.
+#[test]
+fn miners_join_by_the_clock() {
+    let env = TestEnv::new();
+    let file = env.file("joins.yml", NETWORK.replace("max_iter: 40", "max_iter: 60"));
+    // A slow link of one validator keeps the run going for several seconds.
+    let faults = "faults=[{at: 1s, join: {count: 2, behaviour: echo}}, \
+        {link: {from: validator-0, to: uid 0}, latency: 100ms}]";
+    let run = env.done(file, &[faults]);
+    check_newcomers(&run, 8..10);
+    let faults: Vec<FaultRow> = rows(&run);
+    let join = faults
+        .iter()
+        .find(|row| row.kind == "join")
+        .expect("the join has a row");
+    let step = join.step.expect("the join took place at a step");
+    assert!(
+        (1..=20).contains(&step),
+        "1 s after the start of steps of 100 ms, but at step {step}"
+    );
+    let called = called(&run);
+    for uid in [8, 9] {
+        let first = called.get(&uid).expect("the newcomer is called").0;
+        assert!(first > step && first <= step + 20, "uid {uid}: step {first}");
+    }
+}
+
 /// A miner joins manually only if the file has room for it.
 #[test]
 fn miners_join_manually_if_there_is_room() {

@@ -240,7 +240,13 @@ fn wrong_faults_and_requests_are_refused() {
     );
     let planned = out(&env, &["fault", "add", "last", "{kill: uid 1, at: step 999999}"]);
     assert!(planned.ends_with(": planned for step 999999\n"), "{planned}");
+    let listed = |arguments: &[&str]| json(&env, arguments).as_array().map(Vec::len);
+    assert_eq!(listed(&["fault", "list", "last", "--active", "--json"]), Some(1));
     assert!(out(&env, &["fault", "clear", "last"]).ends_with(": over\n"));
+    assert_eq!(listed(&["fault", "list", "last", "--json"]), Some(1));
+    assert_eq!(listed(&["fault", "list", "last", "--active", "--json"]), Some(0));
+    let none = out(&env, &["fault", "list", "last", "--active"]);
+    assert!(none.starts_with("no faults planned or in effect"), "{none}");
     assert_eq!(
         out(&env, &["fault", "clear", "last"]),
         "no fault was in effect or planned\n"

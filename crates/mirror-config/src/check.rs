@@ -493,14 +493,25 @@ impl Walk<'_> {
         let has = |form: &Keys| form.iter().filter(|key| given.contains(&key.name)).count();
         // If several forms have the same number of keys in the map, the first one applies.
         let best = forms.forms.iter().rev().max_by_key(|form| has(form));
-        let Some(form) = best.filter(|form| has(form) > 0) else {
+        // The keys that all forms have do not decide which form it is.
+        let is_common = |name: &str| forms.forms.iter().all(|form| form.get(name).is_some());
+        let is_decided = given.iter().any(|name| !is_common(name))
+            || forms.forms.iter().any(|form| {
+                let mut required = form.iter().filter(|key| matches!(key.need, Need::Required));
+                required.all(|key| is_common(key.name))
+            });
+        let Some(form) = best.filter(|form| is_decided && has(form) > 0) else {
             let any = Among {
                 elsewhere: all().collect(),
                 ..Among::default()
             };
             self.table(&any, node, at, path, Unknown::Error);
-            // Unknown keys are already reported. An empty map is reported with the keys of all forms.
-            if node.entries().is_empty() {
+            // Unknown keys are already reported.
+            if node
+                .entries()
+                .iter()
+                .all(|entry| known.contains(&entry.key.as_str()))
+            {
                 let ways: Vec<String> = forms.forms.iter().map(|form| needed(form)).collect();
                 self.findings.push(
                     Finding::error(node.origin, format!("`{path}` is not {}", forms.what))

@@ -15,13 +15,21 @@ use crate::tree::{Content, Entry, Node, Origin};
 /// Maximum length in bytes of a name that is compared with the known names.
 const LONGEST_NAME: usize = 64;
 
-/// Returns a help text for an unknown name: `did you mean …?` if similar names exist, and the list of known names.
+/// Maximum number of known names that are listed next to similar ones.
+const MAX_LISTED: usize = 30;
+
+/// Returns a help text for an unknown name: `did you mean …?` if similar names exist, and the list of known names. A
+/// long list is left out if similar names exist.
 pub fn suggest(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return "no name is valid here: remove it".into();
     }
-    let all = format!("expected one of {}", list(known));
-    did_you_mean(name, known).map_or_else(|| all.clone(), |question| format!("{question} {all}"))
+    let all = || format!("expected one of {}", list(known));
+    match did_you_mean(name, known) {
+        Some(question) if known.len() > MAX_LISTED => question,
+        Some(question) => format!("{question} {}", all()),
+        None => all(),
+    }
 }
 
 /// Returns the question `did you mean …?` with the known names that are most similar to `name`, or `None` if none is

@@ -127,6 +127,7 @@ fn entries_that_cannot_be_meant_are_refused() {
             "names the label `copycat`, which no node has",
         ),
         ("{kill: node 3}", "`node 3` names no nodes"),
+        ("{at: step 3, for: 2 steps}", "`faults[0]` is not a fault"),
         ("{leave: validator-0}", "only miners can leave"),
         ("{at: -5s, kill: uid 1}", "is before the queries begin"),
         ("{at: soon, kill: uid 1}", "is not a point in time"),
@@ -195,6 +196,10 @@ fn faults_without_effect_are_warned_of() {
         (
             "{probability: 0, pause: uid 1, for: 1 step}",
             "never occurs, because its probability is 0",
+        ),
+        (
+            "{link: {from: validator-0, to: [uid 1, chain]}, drop: 0.1}",
+            "each lost one delays the step",
         ),
         ("{leave: uid 1, for: 3 steps}", "miners join and leave once"),
         (

@@ -9,6 +9,9 @@ pub const CONTROL_TOKEN_KEY: &str = "mirror-token";
 /// Maximum size of a node's fault state in bytes. A larger one is rejected before it is read.
 pub const FAULT_STATE_LIMIT: usize = 16 << 20;
 
+/// State of a fault in a list of faults that has occurred, is not in effect, and does not occur again.
+pub const FAULT_OVER: &str = "over";
+
 /// Maximum size of an axon's reply in bytes. A larger reply is rejected before it is read.
 pub const REPLY_LIMIT: usize = 256 << 10;
 

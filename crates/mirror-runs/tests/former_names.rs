@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::Schema;
-use mirror_proto::mirror::v1::{Purpose, Record};
-use mirror_runs::tables::{EventRow, ResponseRow, Row, Table};
+use mirror_proto::mirror::v1::{IncidentKind, Purpose, Record};
+use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, Row, Table};
 use mirror_runs::{Run, Verdict, diff};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sample::{event, forward, run_of};
+use sample::{event, forward, incident, run_of};
 
-/// Rewrites a table with `by hand` for `manual`, as version 0.1 before the renaming wrote it, and with `forward_index`
-/// as the name of its column of that name.
-fn rewrite(path: &Path, forward_index: &str) {
+/// Rewrites a table with `by hand` for `manual`, as version 0.1 before the renaming wrote it, and with `former` as the
+/// name of the column `name`.
+fn rewrite(path: &Path, name: &str, former: &str) {
     let file = File::open(path).expect("the table is there");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet");
     let schema = reader.schema().clone();
@@ -26,9 +26,12 @@ fn rewrite(path: &Path, forward_index: &str) {
         .expect("it has batches")
         .map(|batch| batch.expect("it can be read"))
         .collect();
-    let fields = schema.fields().iter().map(|field| match field.name().as_str() {
-        "forward_index" => Arc::new(field.as_ref().clone().with_name(forward_index)),
-        _ => Arc::clone(field),
+    let fields = schema.fields().iter().map(|field| {
+        if field.name() == name {
+            Arc::new(field.as_ref().clone().with_name(former))
+        } else {
+            Arc::clone(field)
+        }
     });
     let former = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let out = File::create(path).expect("it can be written");
@@ -78,6 +81,7 @@ fn are_read_and_compared(forward_index: &str) {
     for table in ["events", "responses", "losses", "parameters"] {
         rewrite(
             &former.layout().root().join(format!("{table}.parquet")),
+            "forward_index",
             forward_index,
         );
     }
@@ -105,6 +109,25 @@ fn are_read_and_compared(forward_index: &str) {
             .collect();
         assert_eq!(names, ["forward_index", "purpose"]);
     }
+}
+
+/// The time of an incident had the name `at`.
+#[test]
+fn incidents_with_the_former_name_of_their_time_are_read() {
+    let runs = tempfile::tempdir().unwrap();
+    let exited = incident("miner-3", IncidentKind::Exited);
+    let former = run_of(runs.path(), &[records(), vec![exited]].concat());
+    rewrite(
+        &former.layout().root().join("incidents.parquet"),
+        "occurred_at",
+        "at",
+    );
+    let former = Run::open(former.layout().root()).unwrap();
+    let rows = former.rows::<IncidentRow>().unwrap().map(Result::unwrap);
+    assert_eq!(
+        rows.map(|row| row.occurred_at).collect::<Vec<_>>(),
+        [Some(1_795_000_001.0)]
+    );
 }
 
 /// A run of a version without faults has neither their table nor the column `faults`.

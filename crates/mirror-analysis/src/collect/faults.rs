@@ -86,7 +86,7 @@ impl Faults {
         let change = Change {
             step: row.step.map(|step| first_step.saturating_add(step)),
             block: row.block,
-            at: row.at,
+            at: row.occurred_at,
         };
         let Some(tally) = self.tally(row) else { return };
         if tally.detail.is_empty() {

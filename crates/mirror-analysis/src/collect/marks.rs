@@ -55,7 +55,7 @@ impl Collect for Incidents {
         let waiting = self.first.iter().zip(&mut self.placed);
         for (incident, place) in waiting.filter(|(_, place)| place.is_none()) {
             let began = incident
-                .at
+                .occurred_at
                 .zip(forward.started_at())
                 .is_some_and(|(at, start)| at <= start);
             let closed = incident.block.is_some_and(|block| block <= forward.block());

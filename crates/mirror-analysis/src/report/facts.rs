@@ -222,7 +222,7 @@ pub(super) fn marks(data: &RunData) -> Vec<Mark> {
                     epoch: block
                         .filter(|_| data.runs == 1)
                         .and_then(|block| data.epochs.place_of_block(block)),
-                    second: incident.at.and_then(|at| data.events.seconds_until(at)),
+                    second: incident.occurred_at.and_then(|at| data.events.seconds_until(at)),
                 },
             }
         })

@@ -50,7 +50,7 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
 
 fn row(incident: &IncidentRow, data: &RunData) -> Row {
     let after = incident
-        .at
+        .occurred_at
         .and_then(|at| data.events.seconds_until(at))
         .map(|seconds| format!("after {}", duration(seconds)));
     let start = incident

@@ -5,9 +5,10 @@ mod devtools;
 #[path = "../made_up/mod.rs"]
 mod made_up;
 
-use made_up::{event, recorded, success, training, with_calls};
+use made_up::{changed, event, fault, recorded, success, training, with_calls};
 use mirror_analysis::{Report, RunData, Summary};
 use mirror_proto::mirror::v1::Record;
+use serde_json::json;
 
 /// Opens the report of a run in a browser and waits until every plot is drawn.
 fn opened(records: &[Record]) -> Option<devtools::Page> {
@@ -43,6 +44,36 @@ fn a_browser_draws_every_plot_without_errors_and_executes_no_text() {
         let has_chart = format!("document.querySelector('#plot-{name} .main-svg') !== null");
         assert_eq!(page.evaluate(&has_chart), true, "{name} is not drawn");
     }
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// A fault is a rectangle from its beginning to its end, in plots over steps and over forwards. Its name is plain text.
+#[test]
+fn faults_are_shaded_in_every_plot_over_time() {
+    let who = "uid 1<img src=x onerror=\"document.title='taken'\">";
+    let faults = [
+        fault("slow", 0, "link", who, 10, false),
+        fault("slow", 0, "link", who, 14, true),
+    ];
+    let mut records = training(40, 16);
+    records.extend(faults.map(changed));
+    let Some(mut page) = opened(&records) else {
+        return;
+    };
+    let shaded = |name: &str, bound: &str| {
+        format!(
+            "document.getElementById('plot-{name}').layout.shapes.filter(({{ type }}) => type === 'rect').map((shape) => shape.{bound})"
+        )
+    };
+    // A step has two forwards.
+    for (name, from, to) in [("call_time", 10, 14), ("reward_lines", 20, 28)] {
+        let bounds = [shaded(name, "x0"), shaded(name, "x1")].map(|bound| page.evaluate(&bound));
+        assert_eq!(bounds, [json!([from]), json!([to])], "{name}");
+        let drawn = format!("document.querySelectorAll('#plot-{name} .shapelayer path').length >= 1");
+        assert_eq!(page.evaluate(&drawn), true, "{name}");
+    }
+    assert_eq!(page.evaluate(&shaded("calls_by_uid", "x0")), json!([]));
+    assert_eq!(page.evaluate("document.title"), "quick start – Mirror Neuron");
     assert_eq!(page.console(), [] as [String; 0]);
 }
 

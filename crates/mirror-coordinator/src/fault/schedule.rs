@@ -277,6 +277,16 @@ impl Schedule {
             .map(|(due, _)| *due)
     }
 
+    /// Returns the next planned beginnings of all faults, by position.
+    pub(crate) fn planned_starts(&self) -> HashMap<usize, Due> {
+        let begins = self.begins.iter();
+        let by_entry = begins.flat_map(|(due, occurrences)| {
+            let entries = occurrences.iter().map(|occurrence| occurrence.entry);
+            entries.map(|entry| (entry, *due))
+        });
+        by_entry.collect()
+    }
+
     /// Removes all planned changes of a fault.
     pub(crate) fn forget(&mut self, entry: usize) {
         for planned in [&mut self.begins, &mut self.ends] {

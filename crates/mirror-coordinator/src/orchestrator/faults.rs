@@ -13,6 +13,7 @@ use mirror_cluster::{DiskSpace, NodeLimits, Placement};
 use mirror_proto::mirror::v1::{
     AddFaultReply, ClearFaultsReply, FaultChange, IncidentKind, ListedFault, NodeList, record,
 };
+use mirror_proto::protocol::FAULT_OVER;
 use mirror_runs::tables::{BY_FAULT, NOT_IN_EFFECT};
 use mirror_spec::{BlockTime, Fault, LinkFault, Moment, NodeSet, Span, Unit, WireFault};
 use tokio::sync::oneshot;
@@ -982,13 +983,14 @@ impl<P: Placement + 'static> Orchestrator<P> {
             .iter()
             .map(|fault| (fault.occurrence.entry, fault.occurrence))
             .collect();
+        let starts = self.faults.schedule.planned_starts();
         let listed = |(position, entry): (usize, &Entry)| {
             let current = active.get(&position);
-            let planned = self.faults.schedule.planned_start(position);
+            let planned = starts.get(&position);
             let (state, begins) = match (current, planned) {
                 (Some(occurrence), _) => ("in effect", planned_start(&entry.fault, occurrence.number)),
                 (None, Some(due)) => ("planned", due.to_string()),
-                (None, None) => ("over", planned_start(&entry.fault, 0)),
+                (None, None) => (FAULT_OVER, planned_start(&entry.fault, 0)),
             };
             let ends = current.and_then(|occurrence| self.faults.schedule.planned_end(*occurrence));
             ListedFault {

@@ -35,7 +35,7 @@ columns! {
         /// Planned time of the end. `None` if there is none, and for a change that lifts a fault.
         pub planned_end: Option<String>,
         /// Time in seconds since 1970.
-        pub at: f64,
+        pub occurred_at: f64,
         /// The first step whose calls the change can affect. `None` after the queries.
         pub step: Option<u64>,
         /// The last closed block.
@@ -64,7 +64,7 @@ impl FaultRow {
 impl Row for FaultRow {
     const TABLE: &'static str = "faults";
     const ABOUT: &'static str = "one row per fault applied or lifted";
-    const TIMING: &'static [&'static str] = &["at", "detail"];
+    const TIMING: &'static [&'static str] = &["occurred_at", "detail"];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {
         let Some(Kind::Fault(change)) = &record.kind else {
@@ -79,7 +79,7 @@ impl Row for FaultRow {
             change: if change.lifted { LIFTED } else { APPLIED }.to_owned(),
             planned: given(&change.planned),
             planned_end: change.planned_end.clone(),
-            at: change.at,
+            occurred_at: change.at,
             step: change.step,
             block: change.block,
             manual: change.manual,

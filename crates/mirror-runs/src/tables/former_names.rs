@@ -17,10 +17,17 @@ struct FormerColumn {
 }
 
 /// All columns that were renamed.
-const FORMER_COLUMNS: [FormerColumn; 1] = [FormerColumn {
-    former: "step_sub",
-    name: "forward_index",
-}];
+const FORMER_COLUMNS: [FormerColumn; 2] = [
+    FormerColumn {
+        former: "step_sub",
+        name: "forward_index",
+    },
+    // `at` is a keyword of DuckDB.
+    FormerColumn {
+        former: "at",
+        name: "occurred_at",
+    },
+];
 
 /// The value that the column `purpose` had for [`MANUAL`] in the tables of earlier versions.
 pub const FORMER_MANUAL: &str = "by hand";

@@ -27,7 +27,7 @@ columns! {
         /// Description of the reason.
         pub detail: String,
         /// Time in seconds since 1970. `None` at the block barrier, which counts in blocks.
-        pub at: Option<f64>,
+        pub occurred_at: Option<f64>,
         /// Block at whose boundary it took effect. `None` for a process.
         pub block: Option<u64>,
         /// Number of earlier starts of the node. `None` at the block barrier.
@@ -47,7 +47,7 @@ impl IncidentRow {
 impl Row for IncidentRow {
     const TABLE: &'static str = "incidents";
     const ABOUT: &'static str = "one row per incident of a node";
-    const TIMING: &'static [&'static str] = &["at", "detail", "last_log"];
+    const TIMING: &'static [&'static str] = &["occurred_at", "detail", "last_log"];
 
     fn read(record: &Record, rows: &mut Vec<Self>) {
         match &record.kind {
@@ -55,7 +55,7 @@ impl Row for IncidentRow {
                 node: incident.node.clone(),
                 what: incident.what().to_string(),
                 detail: incident.detail.clone(),
-                at: Some(incident.at),
+                occurred_at: Some(incident.at),
                 block: None,
                 incarnation: Some(incident.incarnation),
                 last_log: Some(incident.last_log.clone()),
@@ -64,7 +64,7 @@ impl Row for IncidentRow {
                 node: retirement.validator.clone(),
                 what: RETIRED.to_owned(),
                 detail: retirement.reason.clone(),
-                at: None,
+                occurred_at: None,
                 block: Some(retirement.block),
                 incarnation: None,
                 last_log: None,

@@ -129,6 +129,21 @@ fn tables_columns_and_plans_can_be_listed() {
     }
 }
 
+/// A run without faults, incidents or losses has their tables without rows, and with their columns.
+#[test]
+fn a_table_without_rows_can_be_read() {
+    let Some(engine) = engine() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path(), 7, [1.0, 2.0]);
+    for table in mirror_runs::tables::TABLES {
+        let sql = format!("SELECT * FROM {}", table.name);
+        let csv = text(&engine, &[&run], &sql, Format::Csv);
+        assert!(csv.starts_with("run_id,"), "{sql}: {csv}");
+    }
+    let sql = "SELECT fault, manual, step FROM faults WHERE kind = 'kill' AND occurred_at > 0";
+    assert_eq!(text(&engine, &[&run], sql, Format::Csv), "fault,manual,step\n");
+}
+
 /// A run of an earlier version may lack a column or a table. The column is null and the table is empty.
 #[test]
 fn a_column_or_a_table_that_a_run_lacks_is_null_or_empty() {

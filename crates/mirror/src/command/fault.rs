@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
-use mirror_proto::mirror::v1::{AddFaultRequest, ClearFaultsRequest, ListFaultsRequest};
+use mirror_proto::mirror::v1::{AddFaultRequest, ClearFaultsRequest, ListFaultsRequest, ListedFault};
+use mirror_proto::protocol::FAULT_OVER;
 use mirror_runs::Run;
 use serde_json::json;
 
@@ -42,6 +43,9 @@ enum FaultCommand {
     List {
         /// Run: an id or the start of one, `last`, or a path
         run: String,
+        /// Lists only the faults that are planned or in effect
+        #[arg(long)]
+        active: bool,
         /// Prints the faults as JSON
         #[arg(long)]
         json: bool,
@@ -67,7 +71,29 @@ pub(super) fn fault(arguments: &FaultArguments) -> anyhow::Result<Status> {
     let runs_dir = &arguments.runs_dir.runs_dir;
     match &arguments.command {
         FaultCommand::Add { run, fault } => add(runs_dir, run, fault),
-        FaultCommand::List { run, json, wide } => list(runs_dir, run, *json, terminal::width(*wide)),
+        FaultCommand::List {
+            run,
+            active,
+            json,
+            wide,
+        } => {
+            let (name, mut faults) = listed(runs_dir, run)?;
+            if *active {
+                faults.retain(|fault| fault.state != FAULT_OVER);
+            }
+            if *json {
+                print_json(&faults)?;
+            } else if faults.is_empty() {
+                let which = if *active { " planned or in effect" } else { "" };
+                writeln!(
+                    std::io::stdout(),
+                    "no faults{which}: `mirror fault add {name} '{{pause: uid 0, for: 5s}}'` adds one"
+                )?;
+            } else {
+                print_table(faults, terminal::width(*wide))?;
+            }
+            Ok(Status::Done)
+        }
         FaultCommand::Clear { run, id } => clear(runs_dir, run, id.clone()),
         FaultCommand::Export { run } => {
             let yaml = export::export(&Run::open(place::run(runs_dir, run)?)?)?;
@@ -113,38 +139,36 @@ fn from_stdin() -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn list(runs_dir: &Path, run: &str, as_json: bool, width: usize) -> anyhow::Result<Status> {
-    let (name, faults) = running::block_on(async {
+/// Returns the name of a run and its faults.
+fn listed(runs_dir: &Path, run: &str) -> anyhow::Result<(String, Vec<ListedFault>)> {
+    running::block_on(async {
         let network = RunningNetwork::find(runs_dir, run)?;
         let request = network.quick_request(ListFaultsRequest {});
         let listed = network.client().list_faults(request).await;
         let listed = listed.map_err(|status| network.problem(&status))?;
         Ok((network.name, listed.into_inner().faults))
-    })?;
+    })
+}
+
+fn print_json(faults: &[ListedFault]) -> anyhow::Result<()> {
+    let faults = faults.iter().map(|fault| {
+        json!({
+            "id": fault.id,
+            "kind": fault.kind,
+            "who": fault.who,
+            "state": fault.state,
+            "begins": fault.begins,
+            "ends": (!fault.ends.is_empty()).then_some(&fault.ends),
+            "manual": fault.manual,
+        })
+    });
     let mut out = std::io::stdout().lock();
-    if as_json {
-        let faults = faults.iter().map(|fault| {
-            json!({
-                "id": fault.id,
-                "kind": fault.kind,
-                "who": fault.who,
-                "state": fault.state,
-                "begins": fault.begins,
-                "ends": (!fault.ends.is_empty()).then_some(&fault.ends),
-                "manual": fault.manual,
-            })
-        });
-        serde_json::to_writer_pretty(&mut out, &faults.collect::<Vec<_>>())?;
-        writeln!(out)?;
-        return Ok(Status::Done);
-    }
-    if faults.is_empty() {
-        writeln!(
-            out,
-            "no faults: `mirror fault add {name} '{{pause: uid 0, for: 5s}}'` adds one"
-        )?;
-        return Ok(Status::Done);
-    }
+    serde_json::to_writer_pretty(&mut out, &faults.collect::<Vec<_>>())?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn print_table(faults: Vec<ListedFault>, width: usize) -> anyhow::Result<()> {
     let titles = [
         ("fault", 0),
         ("kind", 3),
@@ -176,8 +200,8 @@ fn list(runs_dir: &Path, run: &str, as_json: bool, width: usize) -> anyhow::Resu
             by.to_owned(),
         ]);
     }
-    writeln!(out, "{}", table.fitted(width))?;
-    Ok(Status::Done)
+    writeln!(std::io::stdout(), "{}", table.fitted(width))?;
+    Ok(())
 }
 
 fn clear(runs_dir: &Path, run: &str, id: Option<String>) -> anyhow::Result<Status> {

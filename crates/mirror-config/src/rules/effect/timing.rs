@@ -1,7 +1,8 @@
 //! Faults that do not happen before the last step, and delays that exceed a deadline.
 
 use mirror_spec::{
-    BehaviourSpec, Fault, Latency, Method, Model, Moment, NodeSet, SlowArgs, SubtensorSpec, Uids, nodes_text,
+    BehaviourSpec, Fault, Latency, LinkFault, Method, Model, Moment, NodeSet, SlowArgs, SubtensorSpec, Uids,
+    nodes_text,
 };
 
 use super::super::{Place, origin, stack};
@@ -30,6 +31,7 @@ fn faults(sound: Sound<'_>, found: &mut Vec<Finding>) {
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
         packed(sound, fault, origin(place), found);
+        lost_requests(fault, origin(place), found);
         if when.probability == 0.0 {
             let message = "the fault never occurs, because its probability is 0";
             let help = "write a larger `probability`, or remove the fault";
@@ -107,6 +109,21 @@ fn packed(sound: Sound<'_>, fault: &Fault, at: Origin, found: &mut Vec<Finding>)
             found.push(Finding::warning(at, message).with_help(help));
             return;
         }
+    }
+}
+
+/// Warns of faults that lose a part of the requests to the chain, because steps wait until they are repeated.
+fn lost_requests(fault: &Fault, at: Origin, found: &mut Vec<Finding>) {
+    let Fault::Link(LinkFault { link, effects, .. }) = fault else {
+        return;
+    };
+    let lost = [effects.drop, effects.drop_reply, effects.stall]
+        .into_iter()
+        .fold(0.0, f64::max);
+    if lost > 0.0 && link.to.contains(&NodeSet::Chain) {
+        let message = "the fault loses requests to the chain, and each lost one delays the step of all validators by 5 s";
+        let help = "write `refuse` for requests that are repeated at once, or remove `chain` from `to`";
+        found.push(Finding::warning(at, message).with_help(help));
     }
 }
 

@@ -147,7 +147,7 @@ impl Added {
         let Some(lifted) = &self.lifted else {
             return End::AsPlanned;
         };
-        let elapsed = lifted.at - self.last.at;
+        let elapsed = lifted.occurred_at - self.last.occurred_at;
         let when = self.fault.when();
         let lasts = match (self.fault.lasts(), start, when.until) {
             (Some(Span::Time(seconds)), ..) => Some(seconds),
