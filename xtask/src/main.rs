@@ -215,15 +215,18 @@ impl Checkout {
 }
 
 /// Checks that each crate, built alone, uses the dependencies that were built for all crates together. If a feature is
-/// missing in `crates/mirror-features/Cargo.toml`, a dependency differs and is compiled again.
+/// missing in `crates/mirror-features/Cargo.toml`, a dependency differs and has files of its own.
 fn check_features() -> Result<()> {
+    let clippy = "clippy --release --all-targets --message-format json --quiet";
+    let together = output(cargo(clippy).arg("--workspace"))?;
+    let together: BTreeSet<(&str, &str)> = built_dependencies(&together).collect();
     let listed = output(&mut cargo("tree --workspace --depth 0 --prefix none"))?;
     let packages = listed.lines().filter_map(|line| line.split_whitespace().next());
     let mut differing = BTreeSet::new();
     for package in packages.filter(|package| !package.starts_with('[') && *package != "xtask") {
-        let mut clippy = cargo("clippy --release --all-targets --message-format json --package");
-        let messages = output(clippy.arg(package).arg("--quiet"))?;
-        differing.extend(compiled_dependencies(&messages));
+        let alone = output(cargo(clippy).arg("--package").arg(package))?;
+        let differs = built_dependencies(&alone).filter(|built| !together.contains(built));
+        differing.extend(differs.map(|(dependency, _)| dependency.to_owned()));
     }
     ensure!(
         differing.is_empty(),
@@ -234,13 +237,14 @@ fn check_features() -> Result<()> {
     Ok(())
 }
 
-/// Returns the packages of a registry that cargo compiled, from its messages, which are one JSON object per line.
-fn compiled_dependencies(messages: &str) -> impl Iterator<Item = String> {
-    let compiled = messages.lines().filter(|line| line.contains("\"fresh\":false"));
-    compiled.filter_map(|line| {
+/// Returns each package of a registry with the files that cargo has built of it, from cargo's messages, which are one
+/// JSON object per line. Cargo names the files by a hash of the features of the package and of its dependencies.
+fn built_dependencies(messages: &str) -> impl Iterator<Item = (&str, &str)> {
+    messages.lines().filter_map(|line| {
         let (_, id) = line.split_once("\"package_id\":\"registry+")?;
         let (_, package) = id.split_once('"')?.0.rsplit_once('#')?;
-        Some(package.to_owned())
+        let (_, files) = line.split_once("\"filenames\":[")?;
+        Some((package, files.split_once(']')?.0))
     })
 }
 
@@ -408,17 +412,19 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_that_were_compiled_again_are_distinguished_from_those_that_were_not() {
+    fn the_built_files_of_dependencies_are_taken_from_the_messages_of_cargo() {
         let registry = "registry+https://index#";
         let messages = [
-            format!(r#"{{"reason":"compiler-artifact","package_id":"{registry}libc@0.2.1","fresh":true}}"#),
-            format!(r#"{{"reason":"compiler-artifact","package_id":"{registry}syn@2.0.1","fresh":false}}"#),
-            r#"{"reason":"compiler-artifact","package_id":"path+file:///w/mirror#0.1.0","fresh":false}"#
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"{registry}libc@0.2.1","filenames":["/t/liblibc-1a.rmeta"],"fresh":true}}"#
+            ),
+            r#"{"reason":"compiler-artifact","package_id":"path+file:///w/mirror#0.1.0","filenames":["/t/libmirror-2b.rmeta"],"fresh":false}"#
                 .to_owned(),
             r#"{"reason":"build-finished","success":true}"#.to_owned(),
-        ];
-        let compiled: Vec<String> = compiled_dependencies(&messages.join("\n")).collect();
-        assert_eq!(compiled, ["syn@2.0.1"]);
+        ]
+        .join("\n");
+        let built: Vec<(&str, &str)> = built_dependencies(&messages).collect();
+        assert_eq!(built, [("libc@0.2.1", "\"/t/liblibc-1a.rmeta\"")]);
     }
 
     #[test]
