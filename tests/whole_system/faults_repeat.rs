@@ -32,7 +32,7 @@ fn victims(run: &Run) -> (Vec<String>, Vec<String>) {
     let changes = changes.iter().map(|row| {
         let (fault, occurrence, change) = (&row.fault, row.occurrence, &row.change);
         format!(
-            "{fault} {occurrence} {change} {:?} {} {}",
+            "{fault} {occurrence} {change} {:?} {:?} {}",
             row.step, row.block, row.who
         )
     });

@@ -64,6 +64,23 @@ fn events_from(run: &Run, first: u64) -> (Vec<EventRow>, Vec<ResponseRow>) {
     )
 }
 
+/// While the chain is paused, the coordinator cannot ask for the last closed block, so the row contains none.
+#[test]
+fn the_block_of_a_fault_is_absent_if_the_chain_does_not_answer() {
+    let env = TestEnv::new();
+    let file = env.file("paused.yml", NETWORK);
+    // The latency keeps the queries from ending before the pause begins.
+    let faults = "faults=[{id: slow, link: {to: miners}, latency: 100ms}, \
+        {id: paused, at: 200ms, for: 3s, pause: chain}]";
+    let run = env.done(file, &[faults]);
+    let blocks: Vec<(String, bool)> = rows::<FaultRow>(&run)
+        .into_iter()
+        .filter(|row| row.fault == "paused")
+        .map(|row| (row.change, row.block.is_some()))
+        .collect();
+    assert_eq!(blocks, [(APPLIED.to_owned(), false), (LIFTED.to_owned(), true)]);
+}
+
 #[test]
 fn faults_that_have_ended_change_no_later_event() {
     let env = TestEnv::new();

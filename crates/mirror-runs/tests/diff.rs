@@ -475,7 +475,7 @@ fn step_nodes_and_block_of_a_fault_are_compared_and_its_times_are_not() {
         "the runs part at step 0: the fault slow was applied at step 1 in the first run and at step 0 in the second"
     );
     assert_eq!(
-        parting(&first, &run(&|change| change.block = 9)),
+        parting(&first, &run(&|change| change.block = Some(9))),
         "the runs part at step 1: the fault slow was applied: block is 1 in the first run and 9 in the second"
     );
     assert_eq!(

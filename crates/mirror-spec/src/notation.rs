@@ -46,6 +46,8 @@ macro_rules! as_text {
     };
 }
 
+pub(crate) use as_text;
+
 as_text!(Uids, Device);
 
 /// A non-empty set of uids, in the order in which the file lists them: `3`, `0-11` or `0-2,5`.

@@ -74,8 +74,8 @@ pub struct Period {
 pub struct Change {
     /// The first step that it could affect, over all runs. `None` outside the steps.
     pub step: Option<u64>,
-    /// The last closed block.
-    pub block: u64,
+    /// The last closed block. `None` if the chain did not answer.
+    pub block: Option<u64>,
     /// Seconds since 1970.
     pub at: f64,
 }

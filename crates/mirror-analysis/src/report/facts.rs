@@ -177,9 +177,9 @@ pub(super) fn fault_spans(data: &RunData) -> Vec<Span> {
         Place {
             step: Some(step as f64),
             forward: Some((step * events.forwards_per_step) as f64),
-            epoch: data
-                .epochs
-                .place_of_block(change.block)
+            epoch: change
+                .block
+                .and_then(|block| data.epochs.place_of_block(block))
                 .filter(|_| data.runs == 1),
             second,
         }

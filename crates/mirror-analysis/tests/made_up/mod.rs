@@ -222,7 +222,7 @@ pub(crate) fn fault(
         planned_end: None,
         at: 1_800_000_000.0 + step as f64,
         step: Some(step),
-        block: step,
+        block: Some(step),
         manual: false,
         detail: String::new(),
         fault: String::new(),

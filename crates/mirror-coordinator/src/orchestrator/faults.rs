@@ -482,11 +482,12 @@ impl<P: Placement + 'static> Orchestrator<P> {
         }
     }
 
-    async fn block_at(&self, point: Point) -> u64 {
+    /// Returns the last closed block at a point. `None` if the chain does not answer.
+    async fn block_at(&self, point: Point) -> Option<u64> {
         match (point.due, self.ops.spec.first_block()) {
-            (Due::Step(step), Some(first)) => first.saturating_add(step),
-            (Due::Block(block), _) => block,
-            _ => self.ops.current_block().await.unwrap_or_default(),
+            (Due::Step(step), Some(first)) => Some(first.saturating_add(step)),
+            (Due::Block(block), _) => Some(block),
+            _ => self.ops.current_block().await,
         }
     }
 

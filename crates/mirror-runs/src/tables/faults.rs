@@ -38,8 +38,8 @@ columns! {
         pub occurred_at: f64,
         /// The first step whose calls the change can affect. `None` after the queries.
         pub step: Option<u64>,
-        /// The last closed block.
-        pub block: u64,
+        /// The last closed block. `None` if the chain did not answer.
+        pub block: Option<u64>,
         /// Whether a person made the fault while the network was running.
         pub manual: bool,
         /// Parts of the fault that did not take effect, such as a node that was not running. Empty if nothing.

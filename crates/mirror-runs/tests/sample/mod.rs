@@ -143,7 +143,7 @@ pub(crate) fn fault(id: &str, step: u64, lifted: bool) -> FaultChange {
         planned_end: (!lifted).then(|| format!("step {}", step + 1)),
         at: 1_795_000_000.0 + step as f64,
         step: Some(step),
-        block: step,
+        block: Some(step),
         manual: false,
         detail: String::new(),
         fault: if lifted {

@@ -177,27 +177,7 @@ impl FromStr for Span {
     }
 }
 
-macro_rules! as_text {
-    ($($type:ident),*) => {
-        $(
-            impl From<$type> for String {
-                fn from(value: $type) -> Self {
-                    value.to_string()
-                }
-            }
-
-            impl TryFrom<String> for $type {
-                type Error = String;
-
-                fn try_from(text: String) -> Result<Self, String> {
-                    text.parse()
-                }
-            }
-        )*
-    };
-}
-
-as_text!(Moment, Span);
+notation::as_text!(Moment, Span);
 
 impl Described for Moment {
     const KIND: Kind = Kind::Notation(&Notation {

@@ -98,6 +98,13 @@ impl Added {
                 "`{id}` began by the clock: another run may affect other calls"
             ));
         }
+        if let (Moment::Block(_), Some(lifted)) = (start, &self.lifted)
+            && lifted.block.is_none()
+        {
+            comments.push(format!(
+                "the chain did not answer when `{id}` was lifted, so its end is the planned one"
+            ));
+        }
         if self.fault.when().every.is_some() {
             self.end_repetition(start, steps, &mut comments);
         } else if let End::Early(end) = self.end(start) {
@@ -164,17 +171,16 @@ impl Added {
         {
             return End::AsPlanned;
         }
-        match (start, lifted.step) {
-            (Moment::Step(_), Some(step)) => End::Early(Moment::Step(step)),
-            // The fault was lifted after the last step.
-            (Moment::Step(_), None) => End::AsPlanned,
-            (Moment::Block(_), _)
-                if self.last.planned_end == Some(Moment::Block(lifted.block).to_string()) =>
-            {
-                End::AsPlanned
-            }
-            (Moment::Block(_), _) => End::Early(Moment::Block(lifted.block)),
-            (Moment::Time(start), _) => {
+        match start {
+            // Without a step, the fault was lifted after the last one.
+            Moment::Step(_) => lifted
+                .step
+                .map_or(End::AsPlanned, |step| End::Early(Moment::Step(step))),
+            Moment::Block(_) => match lifted.block.map(Moment::Block) {
+                Some(end) if self.last.planned_end != Some(end.to_string()) => End::Early(end),
+                _ => End::AsPlanned,
+            },
+            Moment::Time(start) => {
                 End::Early(Moment::Time(((start + elapsed.max(0.001)) * 1e3).round() / 1e3))
             }
         }
