@@ -1,0 +1,201 @@
+//! Tests of signed calls: those of the real dendrite are accepted, those of this project are what the real axon accepts,
+//! and all others are refused with the reason that the real axon gives.
+
+use std::sync::Arc;
+
+use mirror_auth::metadata::{PROTOCOL, PROTOCOL_KEY, SIGNATURE_KEY, VERSION_KEY};
+use mirror_auth::{DendriteId, Nonces, Refusal, Signer, Verifier};
+use mirror_identity::{Hotkey, Owner, SecretKey};
+use mirror_seed::Seed;
+use proptest::prelude::*;
+use tonic::metadata::MetadataMap;
+
+/// Calls that the real dendrite has signed, each with its sender and its receiver.
+fn real_calls() -> Vec<(Hotkey, Hotkey, String)> {
+    let fixture: serde_json::Value =
+        serde_json::from_str(include_str!("signed_by_bittensor.json")).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let calls = fixture["calls"].as_array().expect("a list").iter();
+    calls
+        .map(|call| {
+            let key = |name: &str| text(&call[name]).parse().expect("an address");
+            (key("sender"), key("receiver"), text(&call["bittensor-signature"]))
+        })
+        .collect()
+}
+
+fn metadata(signature: &str, version: Option<&str>) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    metadata.insert(SIGNATURE_KEY, signature.parse().expect("ASCII"));
+    if let Some(version) = version {
+        metadata.insert(VERSION_KEY, version.parse().expect("ASCII"));
+    }
+    metadata
+}
+
+fn verifier(receiver: Hotkey) -> Verifier {
+    Verifier::new(receiver, Arc::new(Nonces::default()))
+}
+
+fn key(owner: Owner) -> SecretKey {
+    SecretKey::hotkey(&Seed::root(7), owner)
+}
+
+fn signer() -> Signer {
+    Signer::new(key(Owner::Validator(0)), DendriteId::new([7; 16]), 500)
+}
+
+/// Returns the entries of a new call of `signer` to an axon.
+fn signed(signer: &Signer, receiver: Hotkey) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    signer.sign(&mut metadata, &receiver.to_string());
+    metadata
+}
+
+fn header(metadata: &MetadataMap) -> String {
+    let header = metadata.get(SIGNATURE_KEY).expect("it is signed");
+    header.to_str().expect("ASCII").to_owned()
+}
+
+#[test]
+fn calls_of_the_real_dendrite_are_accepted_once_and_in_order() {
+    let calls = real_calls();
+    assert_eq!(calls.len(), 6);
+    for pair in calls.chunks(2) {
+        let [(sender, receiver, first), (_, _, second)] = pair else {
+            panic!("two calls of each dendrite")
+        };
+        let verifier = verifier(*receiver);
+        for call in [first, second] {
+            assert_eq!(verifier.check(&metadata(call, Some("500"))), Ok(*sender));
+            assert_eq!(
+                verifier.check(&metadata(call, Some("500"))),
+                Err(Refusal::Replayed)
+            );
+        }
+        assert_eq!(
+            verifier.check(&metadata(first, Some("500"))),
+            Err(Refusal::Replayed)
+        );
+        // The signature names the receiver.
+        assert_eq!(
+            self::verifier(*sender).check(&metadata(first, Some("500"))),
+            Err(Refusal::Mismatch)
+        );
+    }
+}
+
+#[test]
+fn a_signed_call_has_the_entries_of_the_protocol() {
+    let receiver = key(Owner::Miner(3)).public();
+    let signer = signer();
+    let call = signed(&signer, receiver);
+    assert_eq!(
+        call.get(PROTOCOL_KEY).map(|value| value.as_bytes()),
+        Some(PROTOCOL.as_bytes())
+    );
+    assert_eq!(
+        call.get(VERSION_KEY).map(|value| value.as_bytes()),
+        Some(&b"500"[..])
+    );
+    let header = header(&call);
+    let parts: Vec<&str> = header.split('.').collect();
+    let [nonce, sender, signature, dendrite] = parts[..] else {
+        panic!("four parts: {header}")
+    };
+    assert!(nonce.parse::<u64>().is_ok_and(|nonce| nonce > 0));
+    assert_eq!(sender, signer.hotkey().to_string());
+    let digits = signature.strip_prefix("0x").expect("0x");
+    assert!(
+        digits.len() == 128
+            && digits
+                .bytes()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    );
+    assert_eq!(dendrite.len(), 36);
+    assert_eq!(verifier(receiver).check(&call), Ok(signer.hotkey()));
+}
+
+/// The checks of the real client's conformance list, with the texts of the real axon.
+#[test]
+fn wrong_calls_are_refused_with_the_reason() {
+    let receiver = key(Owner::Miner(3)).public();
+    let (signer, verifier) = (signer(), verifier(receiver));
+    let good = header(&signed(&signer, receiver));
+    let [nonce, sender, signature, dendrite] = good.split('.').collect::<Vec<_>>()[..] else {
+        panic!("four parts")
+    };
+    let later = nonce.parse::<i64>().expect("a number") + 5;
+    let check = |text: &str, version: Option<&str>| verifier.check(&metadata(text, version));
+
+    assert_eq!(verifier.check(&MetadataMap::new()), Err(Refusal::Unsigned));
+    for (version, expected) in [
+        (Some("369"), Refusal::OldVersion),
+        (Some("-500"), Refusal::OldVersion),
+        (Some("x"), Refusal::NoVersion),
+        (Some(""), Refusal::NoVersion),
+        (None, Refusal::NoVersion),
+    ] {
+        assert_eq!(check(&good, version), Err(expected), "{version:?}");
+    }
+    for text in [
+        "1.2.3",
+        "",
+        "1.2.3.4.5",
+        &format!("a.{sender}.{signature}.{dendrite}"),
+    ] {
+        assert_eq!(check(text, Some("500")), Err(Refusal::Format), "{text}");
+    }
+    let address = format!("{nonce}.notanaddress.{signature}.{dendrite}");
+    assert!(matches!(check(&address, Some("500")), Err(Refusal::Sender(_))));
+    for wrong in ["0x00", &signature[2..], &format!("{signature}00"), "0xzz", ""] {
+        let text = format!("{nonce}.{sender}.{wrong}.{dendrite}");
+        assert_eq!(
+            check(&text, Some("500")),
+            Err(Refusal::SignatureFormat),
+            "{wrong}"
+        );
+    }
+    let tampered = format!("{later}.{sender}.{signature}.{dendrite}");
+    assert_eq!(check(&tampered, Some("500")), Err(Refusal::Mismatch));
+    // None of these has used up the nonce.
+    assert_eq!(check(&good, Some("370")), Ok(signer.hotkey()));
+    assert_eq!(check(&good, Some("500")), Err(Refusal::Replayed));
+    assert_eq!(Refusal::Replayed.to_string(), "Nonce is too small");
+}
+
+/// Of two entries with one name, the last one counts, as in the real axon.
+#[test]
+fn the_last_of_several_entries_counts() {
+    let receiver = key(Owner::Miner(3)).public();
+    let signer = signer();
+    let mut call = metadata("1.2.3", Some("500"));
+    call.append(
+        SIGNATURE_KEY,
+        header(&signed(&signer, receiver)).parse().expect("ASCII"),
+    );
+    assert_eq!(verifier(receiver).check(&call), Ok(signer.hotkey()));
+    call.append(SIGNATURE_KEY, "1.2.3".parse().expect("ASCII"));
+    assert_eq!(verifier(receiver).check(&call), Err(Refusal::Format));
+}
+
+proptest! {
+    /// A call with any changed character is refused, or was not changed in what the signature covers.
+    #[test]
+    fn a_changed_call_is_refused(place in 0..230_usize, letter in 33..127_u8) {
+        let receiver = key(Owner::Miner(3)).public();
+        let mut text = header(&signed(&signer(), receiver)).into_bytes();
+        let place = place % text.len();
+        prop_assume!(text[place] != letter && !text[place].eq_ignore_ascii_case(&letter));
+        text[place] = letter;
+        let text = String::from_utf8(text).expect("ASCII");
+        prop_assert!(verifier(receiver).check(&metadata(&text, Some("500"))).is_err(), "{}", text);
+    }
+
+    /// No text of a caller makes a panic.
+    #[test]
+    fn any_text_is_refused(signature in "[ -~]{0,600}", version in proptest::option::of("[ -~]{0,40}")) {
+        let receiver = key(Owner::Miner(3)).public();
+        prop_assert!(verifier(receiver).check(&metadata(&signature, version.as_deref())).is_err());
+    }
+}
