@@ -1,21 +1,19 @@
 //! Measures the calls per second through the validator's dendrite pool to miner processes, compared with a bare tonic
 //! echo over as many processes, each at its best concurrency.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use mirror_benches::bare::Servers;
 use mirror_benches::figures::{self, Pair};
-use mirror_benches::network::{Data, Network, SEED};
-use mirror_identity::{Owner, SecretKey};
+use mirror_benches::network::{Data, Network, SEED, signer};
 use mirror_links::Links;
 use mirror_proto::mirror::v1::Outcome;
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::NeuronSettings;
 use mirror_validator::conversation::Conversation;
-use mirror_validator::dendrite::{DendritePool, FanOut};
+use mirror_validator::dendrite::{DendritePool, FanOut, ServedAxon};
 
 /// Numbers of processes, with one axon each.
 const PROCESSES: [u32; 4] = [1, 16, 64, 256];
@@ -50,7 +48,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn measure(processes: u32, data: &Data) -> anyhow::Result<()> {
     let network = Network::start(processes, data).await?;
-    let caller = Caller::new(&network.start_miners(processes).await?);
+    let caller = Caller::new(&network.start_miners(processes).await?)?;
     let bare = Servers::start(env!("CARGO_BIN_EXE_bare-echo"), processes as usize, 1).await?;
     let (mut ours, mut reference) = (Best::default(), Best::default());
     for in_flight in IN_FLIGHT {
@@ -97,19 +95,18 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(axons: &[SocketAddr]) -> Self {
+    fn new(axons: &[ServedAxon]) -> anyhow::Result<Self> {
         let seed = Seed::root(SEED);
-        let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
         let links = Links::new(seed, axons.len() as u32, &[], 1.0);
-        let mut pool = DendritePool::new(hotkey, axons.len() as u32, seed, Arc::new(links));
+        let mut pool = DendritePool::new(signer()?, axons.len() as u32, seed, Arc::new(links));
         pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
-        Self {
+        Ok(Self {
+            hotkey: pool.hotkey(),
             pool,
-            hotkey: hotkey.bytes(),
             axons: axons.len() as u32,
             messages: Conversation::question(&prompts.base_prompt, &prompts.question_prompt).encoded(),
-        }
+        })
     }
 
     /// Returns the calls per second with `in_flight` concurrent calls during `time`: fan-outs as wide as the network

@@ -12,7 +12,6 @@ use futures::future::join_all;
 use mirror_benches::network::{Data, Network, SEED, release_folder};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Placement, Program, Role};
-use mirror_identity::{Owner, SecretKey};
 use mirror_links::{Fate, Links};
 use mirror_net::{alarm, channel};
 use mirror_proto::mirror::v1::proxy_client::ProxyClient;
@@ -75,7 +74,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let folder = tempfile::tempdir()?;
         let network = Network::start(LINKS, &Data::prepare(folder.path())?).await?;
-        let client = Arc::new(Client::new(&network.start_miners(LINKS).await?));
+        let client = Arc::new(Client::new(&network.start_miners(LINKS).await?)?);
         delays(&client).await?;
         drops(&client).await?;
         network.end(LINKS).await?;
@@ -93,19 +92,18 @@ struct Client {
 }
 
 impl Client {
-    fn new(axons: &[SocketAddr]) -> Self {
+    fn new(axons: &[ServedAxon]) -> anyhow::Result<Self> {
         let seed = Seed::root(SEED);
-        let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
         let links = Arc::new(Links::new(seed, LINKS, &[], 1.0));
-        let mut pool = DendritePool::new(hotkey, LINKS, seed, links.clone());
+        let mut pool = DendritePool::new(signer()?, LINKS, seed, links.clone());
         pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
-        Self {
+        Ok(Self {
+            hotkey: pool.hotkey(),
             pool,
             links,
-            hotkey: hotkey.bytes(),
             messages: Conversation::question(&prompts.base_prompt, &prompts.question_prompt).encoded(),
-        }
+        })
     }
 
     /// Calls all of `uids` in a step.

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use mirror_auth::{DendriteId, Signer};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role, fleet};
 use mirror_dataset::{Request, Schema, compile_cached, resolve};
 use mirror_hub::Places;
 use mirror_identity::{Owner, SecretKey};
+use mirror_proto::protocol::BITTENSOR_VERSION;
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
 use mirror_spec::{BehaviourSpec, HonestArgs};
 use mirror_spec::{BlockTime, ChainPreset, NeuronSettings};
+use mirror_validator::dendrite::ServedAxon;
 use tokio_util::sync::CancellationToken;
 
 /// Random seed of the miners' keys and draws.
@@ -146,8 +149,8 @@ impl Network {
         })
     }
 
-    /// Starts the miners of uids `0..miners`, one axon per process, and returns their addresses once all are ready.
-    pub async fn start_miners(&self, miners: u32) -> anyhow::Result<Vec<SocketAddr>> {
+    /// Starts the miners of uids `0..miners`, one axon per process, and returns their axons once all are ready.
+    pub async fn start_miners(&self, miners: u32) -> anyhow::Result<Vec<ServedAxon>> {
         let prompts = NeuronSettings::default();
         let nodes: Vec<NodeSpec> = (0..miners)
             .map(|uid| {
@@ -175,7 +178,12 @@ impl Network {
                 node(&format!("miner-{uid}"), Role::Miner(launch))
             })
             .collect();
-        Ok(fleet::start_all(&self.subtensor.placement, &nodes, READY).await?)
+        let addresses = fleet::start_all(&self.subtensor.placement, &nodes, READY).await?;
+        let served = |(uid, address)| ServedAxon {
+            hotkey: SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(uid)).public(),
+            address,
+        };
+        Ok((0..).zip(addresses).map(served).collect())
     }
 
     /// Stops miners `0..miners`, then the subtensor.
@@ -183,6 +191,15 @@ impl Network {
         let miners = (0..miners).map(|uid| format!("miner-{uid}"));
         self.subtensor.end(miners.collect()).await
     }
+}
+
+/// Returns the signer of a dendrite, with the hotkey of the first validator.
+///
+/// # Errors
+/// Returns an error if the operating system has no random numbers.
+pub fn signer() -> anyhow::Result<Signer> {
+    let key = SecretKey::hotkey(&Seed::root(SEED), Owner::Validator(0));
+    Ok(Signer::new(key, DendriteId::random()?, BITTENSOR_VERSION))
 }
 
 /// Returns the folder of the nodes' binaries, whose subfolder `deps` contains the benchmark.

@@ -8,11 +8,13 @@
 
 mod addresses;
 mod header;
+mod lanes;
 pub mod metadata;
 mod nonces;
 mod signer;
 mod verifier;
 
+pub use lanes::Lane;
 pub use nonces::{MAX_REMEMBERED, Nonces};
 pub use signer::{DendriteId, Signer};
 pub use verifier::{Refusal, Sender, Verifier};

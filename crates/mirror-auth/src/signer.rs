@@ -1,26 +1,31 @@
 //! Signs the calls of a dendrite.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use mirror_identity::{Hotkey, SecretKey};
+use rand::TryRng;
+use rand::rngs::{SysError, SysRng};
 use rustix::time::{ClockId, clock_gettime};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use crate::header::message;
+use crate::lanes::{Lane, Lanes};
 use crate::metadata::{PROTOCOL, PROTOCOL_KEY, SIGNATURE_KEY, VERSION_KEY};
 
-/// The identifier of a dendrite: a UUID of version 8.
+/// The identifier of a dendrite: a UUID of version 8. The identifiers of its lanes are derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DendriteId([u8; 16]);
 
-/// Signs calls with a hotkey. The nonces increase with each call.
+/// Signs the calls of a dendrite with a hotkey. The nonces increase with each call.
 pub struct Signer {
     key: SecretKey,
     address: String,
-    dendrite: String,
+    dendrite: DendriteId,
     version: MetadataValue<Ascii>,
     last: AtomicI64,
+    pub(crate) lanes: Lanes,
 }
 
 impl DendriteId {
@@ -28,6 +33,26 @@ impl DendriteId {
     /// have different ones, and so must two starts of one dendrite on machines with different clocks.
     pub fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// Draws an identifier from the random numbers of the operating system.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system has none.
+    pub fn random() -> Result<Self, SysError> {
+        let mut bytes = [0; 16];
+        SysRng.try_fill_bytes(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl DendriteId {
+    /// Returns the identifier for the calls of a lane, which differs from that of any other lane.
+    fn in_lane(mut self, lane: u32) -> Self {
+        for (byte, lane) in self.0.iter_mut().rev().zip(lane.to_le_bytes()) {
+            *byte ^= lane;
+        }
+        self
     }
 }
 
@@ -49,9 +74,10 @@ impl Signer {
         Self {
             address: key.public().to_string(),
             key,
-            dendrite: dendrite.to_string(),
+            dendrite,
             version: version.into(),
             last: AtomicI64::new(0),
+            lanes: Lanes::default(),
         }
     }
 
@@ -65,14 +91,18 @@ impl Signer {
         &self.address
     }
 
-    /// Writes the metadata entries of a call to the axon of `receiver`, an ss58 address. Takes some tens of
-    /// microseconds.
-    pub fn sign(&self, metadata: &mut MetadataMap, receiver: &str) {
+    /// Returns a lane to the axon of a hotkey, for calls that are made one after the other. There are as many lanes as
+    /// calls to the axon were in progress at the same time.
+    pub fn lane(self: &Arc<Self>, receiver: Hotkey) -> Lane {
+        Lane::new(self.clone(), receiver)
+    }
+
+    /// Writes the metadata entries of a call in a lane to the axon of `receiver`, an ss58 address.
+    pub(crate) fn sign(&self, metadata: &mut MetadataMap, receiver: &str, lane: u32) {
         let nonce = self.nonce();
-        let Self {
-            address, dendrite, ..
-        } = self;
-        let message = message(nonce.into(), address, receiver, dendrite);
+        let address = &self.address;
+        let dendrite = self.dendrite.in_lane(lane).to_string();
+        let message = message(nonce.into(), address, receiver, &dendrite);
         let signature = hex::encode(self.key.sign(message.as_bytes()).bytes());
         let header = format!("{nonce}.{address}.0x{signature}.{dendrite}");
         let mut header: MetadataValue<Ascii> = header.parse().expect("digits, letters and dots are ASCII");

@@ -12,9 +12,14 @@ use crate::header::{Header, message, python_integer};
 use crate::metadata::{OLDEST_VERSION, SIGNATURE_KEY, VERSION_KEY};
 use crate::nonces::Nonces;
 
-/// The hotkey that signed a call. An extension of requests that a [`Verifier`] has accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sender(pub Hotkey);
+/// The neuron that signed a call. An extension of requests that a [`Verifier`] has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The hotkey that signed the call.
+    pub hotkey: Hotkey,
+    /// The ss58 address of the hotkey, as the call states it.
+    pub address: Box<str>,
+}
 
 /// Checks the calls to one axon. Clones share their state.
 ///
@@ -76,7 +81,7 @@ impl Verifier {
     ///
     /// # Errors
     /// Returns the first check that the call fails.
-    pub fn check(&self, metadata: &MetadataMap) -> Result<Hotkey, Refusal> {
+    pub fn check(&self, metadata: &MetadataMap) -> Result<Sender, Refusal> {
         let Inner {
             receiver,
             address,
@@ -106,7 +111,10 @@ impl Verifier {
             return Err(Refusal::Replayed);
         }
         senders.remember(header.sender, sender);
-        Ok(sender)
+        Ok(Sender {
+            hotkey: sender,
+            address: header.sender.into(),
+        })
     }
 }
 
@@ -114,7 +122,7 @@ impl Interceptor for Verifier {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         match self.check(request.metadata()) {
             Ok(sender) => {
-                request.extensions_mut().insert(Sender(sender));
+                request.extensions_mut().insert(sender);
                 Ok(request)
             }
             Err(refusal) => {

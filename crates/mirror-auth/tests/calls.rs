@@ -1,10 +1,11 @@
 //! Tests of signed calls: those of the real dendrite are accepted, those of this project are what the real axon accepts,
 //! and all others are refused with the reason that the real axon gives.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mirror_auth::metadata::{PROTOCOL, PROTOCOL_KEY, SIGNATURE_KEY, VERSION_KEY};
-use mirror_auth::{DendriteId, Nonces, Refusal, Signer, Verifier};
+use mirror_auth::{DendriteId, Lane, Nonces, Refusal, Signer, Verifier};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use proptest::prelude::*;
@@ -37,18 +38,23 @@ fn verifier(receiver: Hotkey) -> Verifier {
     Verifier::new(receiver, Arc::new(Nonces::default()))
 }
 
+/// Returns the hotkey that signed the call with these entries.
+fn checked(verifier: &Verifier, metadata: &MetadataMap) -> Result<Hotkey, Refusal> {
+    verifier.check(metadata).map(|sender| sender.hotkey)
+}
+
 fn key(owner: Owner) -> SecretKey {
     SecretKey::hotkey(&Seed::root(7), owner)
 }
 
-fn signer() -> Signer {
-    Signer::new(key(Owner::Validator(0)), DendriteId::new([7; 16]), 500)
+fn signer() -> Arc<Signer> {
+    Arc::new(Signer::new(key(Owner::Validator(0)), DendriteId::new([7; 16]), 500))
 }
 
 /// Returns the entries of a new call of `signer` to an axon.
-fn signed(signer: &Signer, receiver: Hotkey) -> MetadataMap {
+fn signed(signer: &Arc<Signer>, receiver: Hotkey) -> MetadataMap {
     let mut metadata = MetadataMap::new();
-    signer.sign(&mut metadata, &receiver.to_string());
+    signer.lane(receiver).sign(&mut metadata);
     metadata
 }
 
@@ -67,19 +73,19 @@ fn calls_of_the_real_dendrite_are_accepted_once_and_in_order() {
         };
         let verifier = verifier(*receiver);
         for call in [first, second] {
-            assert_eq!(verifier.check(&metadata(call, Some("500"))), Ok(*sender));
+            assert_eq!(checked(&verifier, &metadata(call, Some("500"))), Ok(*sender));
             assert_eq!(
-                verifier.check(&metadata(call, Some("500"))),
+                checked(&verifier, &metadata(call, Some("500"))),
                 Err(Refusal::Replayed)
             );
         }
         assert_eq!(
-            verifier.check(&metadata(first, Some("500"))),
+            checked(&verifier, &metadata(first, Some("500"))),
             Err(Refusal::Replayed)
         );
         // The signature names the receiver.
         assert_eq!(
-            self::verifier(*sender).check(&metadata(first, Some("500"))),
+            checked(&self::verifier(*sender), &metadata(first, Some("500"))),
             Err(Refusal::Mismatch)
         );
     }
@@ -113,7 +119,7 @@ fn a_signed_call_has_the_entries_of_the_protocol() {
                 .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
     );
     assert_eq!(dendrite.len(), 36);
-    assert_eq!(verifier(receiver).check(&call), Ok(signer.hotkey()));
+    assert_eq!(checked(&verifier(receiver), &call), Ok(signer.hotkey()));
 }
 
 /// The checks of the real client's conformance list, with the texts of the real axon.
@@ -126,9 +132,9 @@ fn wrong_calls_are_refused_with_the_reason() {
         panic!("four parts")
     };
     let later = nonce.parse::<i64>().expect("a number") + 5;
-    let check = |text: &str, version: Option<&str>| verifier.check(&metadata(text, version));
+    let check = |text: &str, version: Option<&str>| checked(&verifier, &metadata(text, version));
 
-    assert_eq!(verifier.check(&MetadataMap::new()), Err(Refusal::Unsigned));
+    assert_eq!(checked(&verifier, &MetadataMap::new()), Err(Refusal::Unsigned));
     for (version, expected) in [
         (Some("369"), Refusal::OldVersion),
         (Some("-500"), Refusal::OldVersion),
@@ -164,6 +170,38 @@ fn wrong_calls_are_refused_with_the_reason() {
     assert_eq!(Refusal::Replayed.to_string(), "Nonce is too small");
 }
 
+/// Calls that overlap may be checked in any order, so they have different identifiers. Calls one after the other have
+/// the same one, so an axon remembers few.
+#[test]
+fn overlapping_calls_are_accepted_in_any_order() {
+    let (receiver, other) = (key(Owner::Miner(3)).public(), key(Owner::Miner(4)).public());
+    let (signer, verifier) = (signer(), verifier(receiver));
+    let sign = |lane: &Lane| {
+        let mut metadata = MetadataMap::new();
+        lane.sign(&mut metadata);
+        metadata
+    };
+    let dendrite = |call: &MetadataMap| header(call).rsplit_once('.').expect("four parts").1.to_owned();
+    let lanes: Vec<Lane> = (0..100).map(|_| signer.lane(receiver)).collect();
+    let calls: Vec<MetadataMap> = lanes.iter().map(&sign).collect();
+    for call in calls.iter().rev() {
+        assert_eq!(checked(&verifier, call), Ok(signer.hotkey()));
+        assert_eq!(checked(&verifier, call), Err(Refusal::Replayed));
+    }
+    drop(lanes);
+    let used: HashSet<String> = calls.iter().map(dendrite).collect();
+    assert_eq!(used.len(), 100);
+    for _ in 0..1_000 {
+        let call = sign(&signer.lane(receiver));
+        assert!(used.contains(&dendrite(&call)));
+        assert_eq!(checked(&verifier, &call), Ok(signer.hotkey()));
+    }
+    // Calls to other axons do not count.
+    let held: Vec<Lane> = (0..100).map(|_| signer.lane(other)).collect();
+    assert!(used.contains(&dendrite(&sign(&signer.lane(receiver)))));
+    drop(held);
+}
+
 /// Of two entries with one name, the last one counts, as in the real axon.
 #[test]
 fn the_last_of_several_entries_counts() {
@@ -174,9 +212,9 @@ fn the_last_of_several_entries_counts() {
         SIGNATURE_KEY,
         header(&signed(&signer, receiver)).parse().expect("ASCII"),
     );
-    assert_eq!(verifier(receiver).check(&call), Ok(signer.hotkey()));
+    assert_eq!(checked(&verifier(receiver), &call), Ok(signer.hotkey()));
     call.append(SIGNATURE_KEY, "1.2.3".parse().expect("ASCII"));
-    assert_eq!(verifier(receiver).check(&call), Err(Refusal::Format));
+    assert_eq!(checked(&verifier(receiver), &call), Err(Refusal::Format));
 }
 
 proptest! {
@@ -189,13 +227,13 @@ proptest! {
         prop_assume!(text[place] != letter && !text[place].eq_ignore_ascii_case(&letter));
         text[place] = letter;
         let text = String::from_utf8(text).expect("ASCII");
-        prop_assert!(verifier(receiver).check(&metadata(&text, Some("500"))).is_err(), "{}", text);
+        prop_assert!(checked(&verifier(receiver), &metadata(&text, Some("500"))).is_err(), "{}", text);
     }
 
     /// No text of a caller makes a panic.
     #[test]
     fn any_text_is_refused(signature in "[ -~]{0,600}", version in proptest::option::of("[ -~]{0,40}")) {
         let receiver = key(Owner::Miner(3)).public();
-        prop_assert!(verifier(receiver).check(&metadata(&signature, version.as_deref())).is_err());
+        prop_assert!(checked(&verifier(receiver), &metadata(&signature, version.as_deref())).is_err());
     }
 }

@@ -1,16 +1,17 @@
 //! The axon: Bittensor's text-prompting service, which answers calls with behaviours.
 //!
-//! Messages, return codes and gRPC statuses are those of the v4 protocol. Callers are not authenticated: the hotkey in
-//! a call is taken as given.
+//! Messages, return codes and gRPC statuses are those of the v4 protocol. A call must be signed, and the hotkey that its
+//! body states must be the one that signed.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use mirror_auth::{Nonces, Sender, Verifier};
 use mirror_identity::Hotkey;
-use mirror_net::metadata;
-use mirror_proto::bittensor::text_prompting_server::TextPrompting;
+use mirror_net::{metadata, server};
+use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
@@ -18,11 +19,11 @@ use mirror_proto::bittensor::{
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::Instrument;
 
 use crate::behaviour::{Answer, Behaviours, Call, Message, Reward};
-use crate::callers::Callers;
 use crate::wire::Wire;
 
 /// Maximum number of messages in a conversation.
@@ -36,7 +37,6 @@ pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
     behaviours: Arc<Behaviours>,
-    callers: Callers,
 }
 
 /// The fields of a reply in the protocol.
@@ -75,14 +75,24 @@ impl Axon {
             uid,
             hotkey,
             behaviours,
-            callers: Callers::default(),
         }
+    }
+
+    /// Returns the service of the axon, which checks the signature of a call before it reads the body. The axons of a
+    /// process share `nonces`.
+    pub fn into_service(
+        self,
+        nonces: Arc<Nonces>,
+    ) -> InterceptedService<TextPromptingServer<Self>, Verifier> {
+        let verifier = Verifier::new(self.hotkey, nonces);
+        let server = TextPromptingServer::new(self).max_decoding_message_size(server::MESSAGE_LIMIT);
+        InterceptedService::new(server, verifier)
     }
 
     async fn reply(
         &self,
         metadata: &MetadataMap,
-        caller: &str,
+        caller: Hotkey,
         messages: &[String],
         timeout: f32,
     ) -> Result<Reply, Status> {
@@ -134,7 +144,7 @@ impl Axon {
     fn call(
         &self,
         metadata: &MetadataMap,
-        caller: &str,
+        caller: Hotkey,
         messages: &[String],
         timeout: Duration,
     ) -> Result<Call, Status> {
@@ -144,13 +154,11 @@ impl Axon {
                 messages.len()
             )));
         }
-        let caller = self.callers.hotkey(caller);
-        let id = match (caller, metadata::call_numbers(metadata)) {
-            (Some(caller), Some(numbers)) => CallId::from_numbers(caller.bytes(), self.uid, numbers)
-                .map_err(|error| {
-                    Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY))
-                })?,
-            _ => self.stranger(messages),
+        let id = match metadata::call_numbers(metadata) {
+            Some(numbers) => CallId::from_numbers(caller.bytes(), self.uid, numbers).map_err(|error| {
+                Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY))
+            })?,
+            None => self.unnumbered(messages),
         };
         let messages = messages
             .iter()
@@ -166,7 +174,7 @@ impl Axon {
     }
 
     /// Derives an identity for a call that has none from its messages, so that the same question gets the same answer.
-    fn stranger(&self, messages: &[String]) -> CallId {
+    fn unnumbered(&self, messages: &[String]) -> CallId {
         let said = messages
             .iter()
             .fold(Seed::root(0), |said, message| said.child(message));
@@ -178,6 +186,19 @@ impl Axon {
             call: CallNumber::QUERY,
         }
     }
+}
+
+/// Returns the hotkey that signed a call, which must be the one that its body states.
+fn sender(extensions: &Extensions, stated: &str) -> Result<Hotkey, Status> {
+    let sender: &Sender = extensions
+        .get()
+        .ok_or_else(|| Status::internal("the signature of the call was not checked"))?;
+    if *sender.address != *stated {
+        return Err(Status::unauthenticated(
+            "the hotkey in the body of the call is not the one that signed it",
+        ));
+    }
+    Ok(sender.hotkey)
 }
 
 /// v4's axon fails with UNKNOWN on invalid JSON, and so does this one.
@@ -195,9 +216,10 @@ impl TextPrompting for Axon {
         &self,
         request: Request<ForwardTextPromptingRequest>,
     ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = sender(&extensions, &request.hotkey)?;
         let reply = self
-            .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
+            .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
@@ -213,9 +235,10 @@ impl TextPrompting for Axon {
         &self,
         request: Request<MultiForwardTextPromptingRequest>,
     ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = sender(&extensions, &request.hotkey)?;
         let reply = self
-            .reply(&metadata, &request.hotkey, &request.messages, request.timeout)
+            .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {
@@ -231,13 +254,11 @@ impl TextPrompting for Axon {
         &self,
         request: Request<BackwardTextPromptingRequest>,
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        tracing::debug!(uid = self.uid, caller = request.hotkey, rewards = ?request.rewards, "rewarded");
-        if let (Some(caller), Some(numbers), [amount]) = (
-            self.callers.hotkey(&request.hotkey),
-            metadata::call_numbers(&metadata),
-            request.rewards.as_slice(),
-        ) && amount.is_finite()
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = sender(&extensions, &request.hotkey)?;
+        tracing::debug!(uid = self.uid, %caller, rewards = ?request.rewards, "rewarded");
+        if let (Some(numbers), [amount]) = (metadata::call_numbers(&metadata), request.rewards.as_slice())
+            && amount.is_finite()
             && let Ok(id) = CallId::from_numbers(caller.bytes(), self.uid, numbers)
         {
             let call = CallId {

@@ -6,7 +6,6 @@
 mod announcement;
 pub mod axon;
 pub mod behaviour;
-mod callers;
 mod faults;
 pub mod network;
 pub mod wire;
@@ -16,6 +15,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use futures::future::try_join_all;
+use mirror_auth::{DendriteId, Nonces, Signer};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
@@ -23,10 +23,9 @@ use mirror_net::metadata;
 use mirror_net::server::{self, Limits};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
-use mirror_proto::bittensor::text_prompting_server::TextPromptingServer;
 use mirror_proto::mirror::v1::ServeTarget;
 use mirror_proto::mirror::v1::proxy_client::ProxyClient;
-use mirror_proto::protocol::axon_target;
+use mirror_proto::protocol::{BITTENSOR_VERSION, axon_target};
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
 use mirror_subtensor_client::SubtensorClient;
@@ -70,6 +69,8 @@ pub async fn serve(
     links.set_rules(&role.rules)?;
     let subtensor = SubtensorClient::new(tracer.clone(), role.subtensor).over(links.clone());
     let network = Arc::new(Network::new(seed, &subtensor, links.clone(), role.first_block));
+    let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
+    let nonces = Arc::new(Nonces::default());
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     let mut targets = FaultTargets {
@@ -93,7 +94,7 @@ pub async fn serve(
         let context = BehaviourContext {
             seed,
             uid,
-            key: key.clone(),
+            signer: Arc::new(Signer::new(key.clone(), dendrite, BITTENSOR_VERSION)),
             group,
             dataset: dataset.clone(),
             prompts: prompts.clone(),
@@ -127,8 +128,7 @@ pub async fn serve(
         None => return Ok(()),
     }
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let service = TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT);
-        let routes = Routes::new(Replaced(service));
+        let routes = Routes::new(Replaced(axon.into_service(nonces.clone())));
         server::serve(
             listener,
             routes,

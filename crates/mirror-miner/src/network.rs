@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mirror_auth::Signer;
 use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Transport};
 use mirror_net::{alarm, metadata};
@@ -105,19 +106,17 @@ impl Network {
         Ok(view)
     }
 
-    /// Forwards `call` to the axon of `uid` in the name of `asker`. The identity keeps the call's numbers and is marked
+    /// Forwards `call` to the axon of `uid` in the name of the signer. The identity keeps the call's numbers and is marked
     /// as relayed.
-    pub async fn relay(&self, call: &Call, uid: u32, asker: &Hotkey) -> Result<String, Status> {
+    pub async fn relay(&self, call: &Call, uid: u32, signer: &Arc<Signer>) -> Result<String, Status> {
         let view = self.view(&call.id).await;
         let view = view.map_err(|error| Status::unavailable(error.to_string()))?;
-        let axon = view
-            .metagraph
-            .neurons
-            .get(uid as usize)
-            .and_then(|neuron| neuron.axon);
-        let address = axon.ok_or_else(|| Status::unavailable(format!("uid {uid} {SERVES_NO_AXON}")))?;
+        let neuron = view.metagraph.neurons.get(uid as usize);
+        let (receiver, address) = neuron
+            .and_then(|neuron| Some((neuron.hotkey, neuron.axon?)))
+            .ok_or_else(|| Status::unavailable(format!("uid {uid} {SERVES_NO_AXON}")))?;
         let id = CallId {
-            caller: asker.bytes(),
+            caller: signer.hotkey().bytes(),
             uid,
             call: call.id.call.relayed(),
             ..call.id
@@ -128,11 +127,13 @@ impl Network {
             .map_err(|error| Status::internal(error.to_string()))?;
         let mut request = Request::new(ForwardTextPromptingRequest {
             version: BITTENSOR_VERSION,
-            hotkey: asker.to_string(),
+            hotkey: signer.address().to_owned(),
             messages,
             timeout: call.timeout.as_secs_f32(),
         });
         request.set_timeout(call.timeout);
+        let lane = signer.lane(receiver);
+        lane.sign(request.metadata_mut());
         metadata::write(request.metadata_mut(), &id, &self.context(&id));
         let plan = self.links.plan(call.id.uid, &id);
         if plan.fate != Fate::Pass {
@@ -145,10 +146,14 @@ impl Network {
                 alarm::sleep(delay).await;
             }
             if plan.duplicated {
-                let (mut axon, again) = (axon.clone(), copy_of(&request));
+                let (mut axon, mut again) = (axon.clone(), copy_of(&request));
+                let lane = signer.lane(receiver);
+                lane.sign(again.metadata_mut());
                 // The first reply counts, so that of the second request is discarded.
                 tokio::spawn(tokio::time::timeout(call.timeout, async move {
-                    axon.forward(again).await.map(drop)
+                    let ended = axon.forward(again).await.map(drop);
+                    drop(lane);
+                    ended
                 }));
             }
             axon.forward(request).await

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::uri::PathAndQuery;
+use mirror_auth::{Lane, Signer};
+use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Plan, Transport};
 use mirror_net::{alarm, channel, metadata};
 use mirror_proto::bittensor::{
@@ -27,7 +29,7 @@ use prost::Message;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
@@ -42,9 +44,7 @@ const BACKWARD: &str = "/TextPrompting/Backward";
 
 /// Channels to the axons of a metagraph.
 pub struct DendritePool {
-    hotkey: [u8; 32],
-    /// The hotkey as an SS58 address, for requests.
-    address: String,
+    signer: Arc<Signer>,
     seed: Seed,
     links: Arc<Links>,
     /// The uid of the caller.
@@ -54,8 +54,17 @@ pub struct DendritePool {
 
 #[derive(Clone)]
 struct Axon {
-    address: SocketAddr,
+    served: ServedAxon,
     client: Grpc<CheckedChannel>,
+}
+
+/// The axon that a neuron serves, according to the metagraph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServedAxon {
+    /// The hotkey of the neuron.
+    pub hotkey: Hotkey,
+    /// The address of the axon.
+    pub address: SocketAddr,
 }
 
 /// A channel whose replies are checked as they arrive.
@@ -105,6 +114,7 @@ pub struct Reply {
 
 /// The request to one axon.
 struct AxonRequest {
+    signer: Arc<Signer>,
     call: CallId,
     fate: Fate,
     /// Whether the request is sent twice.
@@ -141,30 +151,24 @@ pub struct Rewarded {
 }
 
 impl DendritePool {
-    /// Creates a pool without axons.
-    pub fn new(hotkey: mirror_identity::Hotkey, uid: u32, seed: Seed, links: Arc<Links>) -> Self {
+    /// Creates a pool without axons. `uid` is that of the signer's neuron.
+    pub fn new(signer: Signer, uid: u32, seed: Seed, links: Arc<Links>) -> Self {
         Self {
             uid,
-            hotkey: hotkey.bytes(),
-            address: hotkey.to_string(),
+            signer: Arc::new(signer),
             seed,
             links,
             axons: Vec::new(),
         }
     }
 
-    /// Updates the addresses of all axons, by uid. `None` for a neuron without an axon. Replaces the channels of axons
-    /// that moved, and closes those of axons that stopped serving.
-    pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<SocketAddr>>) {
+    /// Updates all axons, by uid. `None` for a neuron without an axon. Replaces the channels of axons that moved or
+    /// changed their neuron, and closes those of axons that stopped serving.
+    pub fn resync(&mut self, axons: impl ExactSizeIterator<Item = Option<ServedAxon>>) {
         self.axons.resize(axons.len(), None);
-        for (known, address) in self.axons.iter_mut().zip(axons) {
-            if known.as_ref().map(|axon| axon.address) != address {
-                *known = address.map(|address| Axon {
-                    address,
-                    client: Grpc::new(
-                        Transport::lazy(address).map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT)),
-                    ),
-                });
+        for (known, served) in self.axons.iter_mut().zip(axons) {
+            if known.as_ref().map(|axon| axon.served) != served {
+                *known = served.map(Axon::new);
             }
         }
     }
@@ -190,6 +194,7 @@ impl DendritePool {
             let (drawn_delay, fate) = (plan.delay, plan.fate);
             let reaches_deadline = drawn_delay.is_some_and(|delay| delay >= fan_out.timeout);
             let asked = AxonRequest {
+                signer: self.signer.clone(),
                 context: self.context(&trace, &call),
                 fate,
                 duplicated: plan.duplicated,
@@ -258,7 +263,7 @@ impl DendritePool {
     fn body(&self, fan_out: &FanOut) -> Bytes {
         let body = ForwardTextPromptingRequest {
             version: BITTENSOR_VERSION,
-            hotkey: self.address.clone(),
+            hotkey: self.signer.address().to_owned(),
             messages: fan_out.messages.clone(),
             timeout: fan_out.timeout.as_secs_f32(),
         };
@@ -306,13 +311,14 @@ impl DendritePool {
             .ok_or_else(|| Status::unavailable(SERVES_NO_AXON))?;
         let body = BackwardTextPromptingRequest {
             version: BITTENSOR_VERSION,
-            hotkey: self.address.clone(),
+            hotkey: self.signer.address().to_owned(),
             rewards: vec![reward],
             messages,
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
         let asked = AxonRequest {
+            signer: self.signer.clone(),
             context: self.context(&self.trace(&call), &call),
             fate: plan.fate,
             duplicated: plan.duplicated,
@@ -347,7 +353,7 @@ impl DendritePool {
 
     /// Returns the caller's hotkey.
     pub fn hotkey(&self) -> [u8; 32] {
-        self.hotkey
+        self.signer.hotkey().bytes()
     }
 }
 
@@ -359,20 +365,33 @@ impl AxonRequest {
         T: Message + Default + 'static,
     {
         if self.duplicated {
-            let (mut axon, request) = (axon.clone(), self.request());
+            let lane = self.signer.lane(axon.served.hotkey);
+            let (mut axon, request) = (axon.clone(), self.request(&lane));
             // The first reply counts, so that of the second request is discarded.
             tokio::spawn(tokio::time::timeout(self.timeout, async move {
-                axon.call::<T>(method, request).await.map(drop)
+                let ended = axon.call::<T>(method, request).await.map(drop);
+                drop(lane);
+                ended
             }));
         }
-        match axon.call(method, self.request()).await {
-            Err(status) if is_broken(&status) => Box::pin(axon.call(method, self.request())).await,
+        let lane = self.signer.lane(axon.served.hotkey);
+        let request = self.request(&lane);
+        match axon.call(method, request).await {
+            Err(status) if is_broken(&status) => {
+                let again = self.request(&lane);
+                Box::pin(axon.call(method, again)).await
+            }
             answered => answered,
         }
     }
 
-    fn request(&self) -> Request<Bytes> {
-        let mut request = with_metadata(self.body.clone(), &self.call, &self.context, self.timeout);
+    /// Returns the request. Each one has a nonce and a signature of its own, so that the axon accepts a repeated one.
+    fn request(&self, lane: &Lane) -> Request<Bytes> {
+        let mut entries = MetadataMap::with_capacity(ENTRIES);
+        lane.sign(&mut entries);
+        metadata::write(&mut entries, &self.call, &self.context);
+        let mut request = Request::from_parts(entries, Extensions::default(), self.body.clone());
+        request.set_timeout(self.timeout);
         if self.fate != Fate::Pass {
             request.extensions_mut().insert(self.fate);
         }
@@ -381,6 +400,14 @@ impl AxonRequest {
 }
 
 impl Axon {
+    fn new(served: ServedAxon) -> Self {
+        let transport = Transport::lazy(served.address);
+        Self {
+            served,
+            client: Grpc::new(transport.map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT))),
+        }
+    }
+
     async fn call<T>(&mut self, method: &'static str, request: Request<Bytes>) -> Result<T, Status>
     where
         T: Message + Default + 'static,
@@ -478,22 +505,6 @@ impl End {
 /// Returns whether a call ends only at its deadline because its request or its reply is lost.
 fn is_lost(fate: Fate) -> bool {
     matches!(fate, Fate::Drop | Fate::DropReply)
-}
-
-fn with_metadata<T>(body: T, call: &CallId, context: &TraceContext, timeout: Duration) -> Request<T> {
-    let mut entries = MetadataMap::with_capacity(ENTRIES);
-    entries.insert(
-        "rpc-auth-header",
-        MetadataValue::<Ascii>::from_static("Bittensor"),
-    );
-    entries.insert(
-        "bittensor-version",
-        MetadataValue::<Ascii>::from(BITTENSOR_VERSION),
-    );
-    metadata::write(&mut entries, call, context);
-    let mut request = Request::from_parts(entries, Extensions::default(), body);
-    request.set_timeout(timeout);
-    request
 }
 
 /// Returns whether a call timed out. A timeout status that the axon sent counts only after the deadline. Before that,

@@ -62,7 +62,8 @@ pub async fn serve(
     let seed = Seed::root(seed);
     let device = torch::prepare(&role.device, role.neuron.torch_threads)?;
     let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
-    let hotkey = key.public();
+    let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
+    let signer = Signer::new(key.clone(), dendrite, BITTENSOR_VERSION);
     let (subtensor_moves, subtensor_address) = watch::channel(role.subtensor);
     // Each validator has a separate stream of draws. Draws about calls depend on the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
@@ -124,7 +125,7 @@ pub async fn serve(
         seed,
         key,
         subtensor,
-        dendrite: DendritePool::new(hotkey, uid, seed, links),
+        dendrite: DendritePool::new(signer, uid, seed, links),
         gating: gating_model,
         reward: reward_model,
         reporter,

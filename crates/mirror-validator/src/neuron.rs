@@ -409,7 +409,10 @@ impl Neuron {
     /// Fetches the nominators and the metagraph at `block`, or the latest metagraph if it is `None`.
     pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
         let metagraph = self.subtensor.metagraph(block, Detail::Lite).await?;
-        let axons = metagraph.neurons.iter().map(|neuron| neuron.axon);
+        let axons = metagraph.neurons.iter().map(|neuron| {
+            let hotkey = neuron.hotkey;
+            neuron.axon.map(|address| ServedAxon { hotkey, address })
+        });
         self.dendrite.resync(axons);
         self.chain.update_metagraph(metagraph);
         let nominators = self.subtensor.nominators(&self.key.public()).await?;

@@ -13,16 +13,18 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full};
+use mirror_auth::{DendriteId, Signer};
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_net::server::{self, Limits};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
+use mirror_proto::protocol::BITTENSOR_VERSION;
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{LinkLaunch, LinkRule};
 use mirror_spec::{CodedError, ErrorReply, Latency, LinkEffects, ResetAfter, StatusCode, StreamReset};
 use mirror_test_support::loopback::listen;
-use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply};
+use mirror_validator::dendrite::{Backward, DendritePool, FanOut, Reply, ServedAxon};
 use prost::Message;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -113,11 +115,14 @@ fn pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch]) -> DendritePool {
 /// Returns a pool of uid 9 whose calls are disturbed by these rules.
 fn disturbed_pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch], rules: &[LinkRule]) -> DendritePool {
     let seed = Seed::root(1);
-    let hotkey = SecretKey::hotkey(&seed, Owner::Validator(0)).public();
+    let key = SecretKey::hotkey(&seed, Owner::Validator(0));
+    let signer = Signer::new(key, DendriteId::new([9; 16]), BITTENSOR_VERSION);
     let links = Links::new(seed, axons.len() as u32, links, 1.0);
     links.set_rules(rules).expect("there are few rules");
-    let mut pool = DendritePool::new(hotkey, 9, seed, Arc::new(links));
-    pool.resync(axons.iter().copied());
+    let mut pool = DendritePool::new(signer, 9, seed, Arc::new(links));
+    let hotkey = SecretKey::hotkey(&seed, Owner::Miner(0)).public();
+    let served = axons.iter().map(|axon| axon.map(|address| ServedAxon { hotkey, address }));
+    pool.resync(served);
     pool
 }
 

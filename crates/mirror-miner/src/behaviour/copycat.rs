@@ -32,8 +32,8 @@ impl Behaviour for Copycat {
         if !call.id.call.is_relayed()
             && let Some(victim) = self.victim(call)
         {
-            let BehaviourContext { network, key, .. } = &self.context;
-            match network.relay(call, victim, &key.public()).await {
+            let BehaviourContext { network, signer, .. } = &self.context;
+            match network.relay(call, victim, signer).await {
                 Ok(completion) if !completion.is_empty() => return Answer::Completion(completion),
                 Ok(_) => {}
                 Err(status) => tracing::debug!(victim, %status, "the victim did not answer"),

@@ -53,8 +53,8 @@ pub struct BehaviourContext {
     pub seed: Seed,
     /// The uid of the axon.
     pub uid: u32,
-    /// Secret key of the axon's hotkey.
-    pub key: SecretKey,
+    /// Signs the calls that the miner makes itself, with the axon's hotkey.
+    pub signer: Arc<Signer>,
     /// The uids that behave alike, including this one.
     pub group: Uids,
     /// Questions and answers.
@@ -90,8 +90,8 @@ pub struct Message {
 pub struct Call {
     /// Identity of the call, from which draws about it are made.
     pub id: CallId,
-    /// Hotkey of the caller. `None` if the call contains no valid address.
-    pub caller: Option<Hotkey>,
+    /// Hotkey of the caller, which has signed the call.
+    pub caller: Hotkey,
     /// The conversation.
     pub messages: Vec<Message>,
     /// Timeout in the call, clamped to one hour.

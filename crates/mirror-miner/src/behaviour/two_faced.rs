@@ -49,7 +49,7 @@ impl TwoFaced {
     }
 
     fn favours_in(&self, view: &MetagraphView, call: &Call) -> bool {
-        let caller = call.caller.and_then(|hotkey| view.neuron(&hotkey));
+        let caller = view.neuron(&call.caller);
         let stake = caller.map_or(0.0, |(_, neuron)| neuron.stake as f64 / RAO);
         let rich = self.args.least_stake.is_none_or(|least| stake >= least);
         let is_named = |callers: &Uids| caller.is_some_and(|(uid, _)| callers.contains(&uid));

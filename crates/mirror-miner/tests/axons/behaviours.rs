@@ -304,8 +304,8 @@ async fn sybils_share_one_answer() {
     let miner = Miner::behaving(&[(3, sybil.clone()), (4, sybil.clone()), (5, sybil)]).await;
     let mut all = BTreeSet::new();
     for step in 0..20 {
-        let asked = (3..).zip(&miner.clients);
-        let replies = asked.map(|(uid, client)| forward(client.clone(), ASK, call(uid, step)));
+        let asked = (3..).zip(miner.clients());
+        let replies = asked.map(|(uid, client)| forward(client, ASK, call(uid, step)));
         let answers: BTreeSet<_> = join_all(replies)
             .await
             .into_iter()
@@ -565,9 +565,10 @@ async fn favoured(args: TwoFacedArgs, step: u64) -> [bool; 2] {
 }
 
 async fn favoured_by(miner: &Miner, step: u64) -> [bool; 2] {
-    let stranger = SecretKey::hotkey(&Seed::root(SEED), Owner::Validator(9)).public();
     let mut answered = [false; 2];
-    for (hotkey, answered) in [caller(), stranger].into_iter().zip(&mut answered) {
+    for (index, answered) in [0, 9].into_iter().zip(&mut answered) {
+        let owner = Owner::Validator(index);
+        let hotkey = SecretKey::hotkey(&Seed::root(SEED), owner).public();
         let body = ForwardTextPromptingRequest {
             hotkey: hotkey.to_string(),
             ..body(&question(4))
@@ -576,7 +577,7 @@ async fn favoured_by(miner: &Miner, step: u64) -> [bool; 2] {
             caller: hotkey.bytes(),
             ..call(0, step)
         };
-        match miner.client().forward(request(body, call)).await {
+        match miner.client_of(owner).forward(request(body, call)).await {
             Ok(_) => *answered = true,
             Err(status) => assert_eq!(status.code(), Code::Unavailable),
         }

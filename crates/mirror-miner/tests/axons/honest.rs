@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
+use mirror_identity::Owner;
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, ForwardTextPromptingRequest, MultiForwardTextPromptingRequest, ReturnCode,
 };
@@ -146,8 +147,8 @@ async fn axons_of_one_process_draw_different_answers() {
     .await;
     let mut answers = vec![Vec::new(); 3];
     for step in 0..20 {
-        for (uid, (client, answers)) in (5..).zip(miner.clients.iter().zip(&mut answers)) {
-            answers.push(forward(client.clone(), ASK, call(uid, step)).await.response);
+        for (uid, (client, answers)) in (5..).zip(miner.clients().into_iter().zip(&mut answers)) {
+            answers.push(forward(client, ASK, call(uid, step)).await.response);
         }
     }
     assert_ne!(answers[0], answers[1]);
@@ -192,26 +193,40 @@ async fn a_call_has_the_same_answer_in_every_process_and_order() {
 #[tokio::test]
 async fn calls_without_identity_are_answered() {
     let miner = Miner::one(0.0, 0.0).await;
-    for hotkey in [caller().to_string(), String::new(), "nobody".to_owned()] {
-        let mut answers = BTreeSet::new();
-        for index in [3, 3, 3, 4, 5, 6, 7, 8] {
-            let body = ForwardTextPromptingRequest {
-                hotkey: hotkey.clone(),
-                ..body(&question(index))
-            };
-            let reply = miner.client().forward(Request::new(body)).await;
-            let reply = reply.expect("the axon answers").into_inner();
-            answers.insert((index, said(&reply).to_owned()));
+    let mut answers = BTreeSet::new();
+    for index in [3, 3, 3, 4, 5, 6, 7, 8] {
+        let reply = miner.client().forward(Request::new(body(&question(index)))).await;
+        let reply = reply.expect("the axon answers").into_inner();
+        answers.insert((index, said(&reply).to_owned()));
+    }
+    assert_eq!(answers.len(), 6, "{answers:?}");
+    let texts: BTreeSet<&String> = answers.iter().map(|(_, answer)| answer).collect();
+    assert!(texts.len() > 1);
+}
+
+/// The hotkey in the body of a call must be the one that signed the call, so a neuron cannot call in the name of another.
+#[tokio::test]
+async fn a_call_in_the_name_of_another_is_refused() {
+    let miner = Miner::one(0.0, 1.0).await;
+    let stranger = || miner.client_of(Owner::Validator(9));
+    for hotkey in [caller().to_string(), String::new(), "x".to_owned()] {
+        let forward = ForwardTextPromptingRequest {
+            hotkey: hotkey.clone(),
+            ..body(&question(4))
+        };
+        let backward = BackwardTextPromptingRequest {
+            hotkey,
+            rewards: vec![1.0],
+            ..Default::default()
+        };
+        let refused = [
+            stranger().forward(request(forward, call(0, 0))).await.map(drop),
+            stranger().backward(request(backward, call(0, 0))).await.map(drop),
+        ];
+        for refused in refused {
+            let status = refused.expect_err("the hotkey is not the caller's");
+            assert_eq!(status.code(), Code::Unauthenticated);
         }
-        assert_eq!(answers.len(), 6, "{answers:?}");
-        assert!(
-            answers
-                .iter()
-                .map(|(_, answer)| answer)
-                .collect::<BTreeSet<_>>()
-                .len()
-                > 1
-        );
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures::stream;
+use mirror_auth::{DendriteId, Signer};
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::{channel, metadata};
@@ -30,7 +31,8 @@ use mirror_test_support::{launch, loopback};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Interceptor, Routes};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -228,9 +230,38 @@ pub(crate) fn launch(
     }
 }
 
-/// A miner in the test process, with clients of its axons. It runs until the test ends.
+/// A client of an axon that signs its calls.
+pub(crate) type AxonClient = TextPromptingClient<InterceptedService<Channel, Signing>>;
+
+/// Signs each call to the axon of a hotkey. The calls may overlap.
+#[derive(Clone)]
+pub(crate) struct Signing {
+    key: SecretKey,
+    receiver: mirror_identity::Hotkey,
+}
+
+impl Interceptor for Signing {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let dendrite = DendriteId::random().expect("the system has random numbers");
+        let signer = Arc::new(Signer::new(self.key.clone(), dendrite, 500));
+        signer.lane(self.receiver).sign(request.metadata_mut());
+        Ok(request)
+    }
+}
+
+/// Returns a client of the axon of a uid at an address.
+fn client(caller: Owner, uid: u32, address: SocketAddr) -> AxonClient {
+    let signing = Signing {
+        key: SecretKey::hotkey(&Seed::root(SEED), caller),
+        receiver: miner_key(uid),
+    };
+    TextPromptingClient::with_interceptor(channel::lazy(address), signing)
+}
+
+/// A miner in the test process. It runs until the test ends.
 pub(crate) struct Miner {
-    pub(crate) clients: Vec<TextPromptingClient<Channel>>,
+    /// The uids of its axons and their addresses.
+    axons: Vec<(u32, SocketAddr)>,
     _data: TempDir,
 }
 
@@ -251,7 +282,7 @@ impl Miner {
             CancellationToken::new(),
             Control::default(),
         ));
-        let mut clients = Vec::new();
+        let mut served = Vec::new();
         for (uid, _) in axons {
             let transaction = submitted.recv().await.expect("each axon is announced");
             assert_eq!(transaction.signer, miner_key(*uid).bytes());
@@ -260,10 +291,10 @@ impl Miner {
                 panic!("{transaction:?} announces no axon")
             };
             let address = SocketAddr::new(ip.parse().expect("an address"), port as u16);
-            clients.push(TextPromptingClient::new(channel::lazy(address)));
+            served.push((*uid, address));
         }
         Self {
-            clients,
+            axons: served,
             _data: folder,
         }
     }
@@ -273,8 +304,23 @@ impl Miner {
         Self::start(&[(0, HonestArgs { fail_rate, fitness })]).await
     }
 
-    pub(crate) fn client(&self) -> TextPromptingClient<Channel> {
-        self.clients[0].clone()
+    /// Returns a client of the first axon that calls as [`caller`].
+    pub(crate) fn client(&self) -> AxonClient {
+        self.client_of(Owner::Validator(0))
+    }
+
+    /// Returns a client of each axon.
+    pub(crate) fn clients(&self) -> Vec<AxonClient> {
+        let axons = self.axons.iter();
+        axons
+            .map(|(uid, address)| client(Owner::Validator(0), *uid, *address))
+            .collect()
+    }
+
+    /// Returns a client of the first axon that calls with the hotkey of `caller`.
+    pub(crate) fn client_of(&self, caller: Owner) -> AxonClient {
+        let (uid, address) = self.axons[0];
+        client(caller, uid, address)
     }
 
     pub(crate) async fn ask(&self, asked: &str, step: u64) -> ForwardTextPromptingResponse {
@@ -319,7 +365,7 @@ pub(crate) fn request<T>(body: T, call: CallId) -> Request<T> {
 }
 
 pub(crate) async fn forward(
-    mut client: TextPromptingClient<Channel>,
+    mut client: AxonClient,
     asked: &str,
     call: CallId,
 ) -> ForwardTextPromptingResponse {
@@ -370,8 +416,8 @@ impl Process {
         Self { child, address }
     }
 
-    pub(crate) fn client(&self) -> TextPromptingClient<Channel> {
-        TextPromptingClient::new(channel::lazy(self.address))
+    pub(crate) fn client(&self) -> AxonClient {
+        client(Owner::Validator(0), 0, self.address)
     }
 }
 

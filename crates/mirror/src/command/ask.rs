@@ -3,11 +3,13 @@
 use std::error::Error as _;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mirror_identity::{Owner, SecretKey};
+use mirror_auth::{DendriteId, Signer};
+use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_net::channel;
 use mirror_net::tracer::Tracer;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
@@ -77,8 +79,8 @@ struct Asked {
 pub(super) fn ask(arguments: &AskArguments) -> anyhow::Result<Status> {
     let asked = running::block_on(async {
         let network = RunningNetwork::find(&arguments.runs_dir.runs_dir, &arguments.run)?;
-        let axon = axon(&network, arguments.uid).await?;
-        let request = request(&network, arguments)?;
+        let (receiver, axon) = axon(&network, arguments.uid).await?;
+        let request = request(&network, arguments, receiver)?;
         Ok(call(&network, arguments, axon, request).await)
     })?;
     asked.print(arguments.json)?;
@@ -91,8 +93,8 @@ pub(super) fn ask(arguments: &AskArguments) -> anyhow::Result<Status> {
     })
 }
 
-/// Returns the address of the axon of a uid, from the chain.
-async fn axon(network: &RunningNetwork, uid: u32) -> anyhow::Result<SocketAddr> {
+/// Returns the hotkey of a uid and the address of its axon, from the chain.
+async fn axon(network: &RunningNetwork, uid: u32) -> anyhow::Result<(Hotkey, SocketAddr)> {
     let chain = network.nodes().await?.subtensor;
     let address = chain
         .parse()
@@ -113,7 +115,8 @@ async fn axon(network: &RunningNetwork, uid: u32) -> anyhow::Result<SocketAddr> 
         })
         .into());
     };
-    neuron.axon.ok_or_else(|| {
+    let served = neuron.axon.map(|address| (neuron.hotkey, address));
+    served.ok_or_else(|| {
         let error = anyhow!(
             "uid {uid} serves no axon: ask a miner (`mirror nodes {}`)",
             network.name
@@ -122,11 +125,13 @@ async fn axon(network: &RunningNetwork, uid: u32) -> anyhow::Result<SocketAddr> 
     })
 }
 
-/// Returns the request with which a validator of the run would ask the question, from a hotkey that is not registered.
+/// Returns the request with which a validator of the run would ask the question of a neuron, signed by a hotkey that is
+/// not registered.
 fn request(
     network: &RunningNetwork,
     arguments: &AskArguments,
-) -> anyhow::Result<ForwardTextPromptingRequest> {
+    receiver: Hotkey,
+) -> anyhow::Result<Request<ForwardTextPromptingRequest>> {
     let path = Layout::new(network.folder()).resolved();
     let loaded = mirror_config::load(&path)
         .map_err(|problems| anyhow!("cannot read {}: {problems}", path.display()))?;
@@ -135,23 +140,27 @@ fn request(
         .model
         .context("the experiment of the run has no `model`")?;
     let encoded = |role, content| serde_json::to_string(&Message { role, content });
-    let stranger = SecretKey::hotkey(&Seed::root(0).child("ask"), Owner::Validator(0)).public();
-    Ok(ForwardTextPromptingRequest {
+    let stranger = SecretKey::hotkey(&Seed::root(0).child("ask"), Owner::Validator(0));
+    let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
+    let signer = Arc::new(Signer::new(stranger, dendrite, BITTENSOR_VERSION));
+    let mut request = Request::new(ForwardTextPromptingRequest {
         version: BITTENSOR_VERSION,
-        hotkey: stranger.to_string(),
+        hotkey: signer.address().to_owned(),
         messages: vec![
             encoded("system", &model.neuron.base_prompt)?,
             encoded("user", &arguments.question)?,
         ],
         timeout: arguments.timeout.as_secs_f32(),
-    })
+    });
+    signer.lane(receiver).sign(request.metadata_mut());
+    Ok(request)
 }
 
 async fn call(
     network: &RunningNetwork,
     arguments: &AskArguments,
     axon: SocketAddr,
-    request: ForwardTextPromptingRequest,
+    mut request: Request<ForwardTextPromptingRequest>,
 ) -> Asked {
     let (uid, timeout, started) = (arguments.uid, arguments.timeout, Instant::now());
     let states = format!("`mirror nodes {}` shows the state of its node", network.name);
@@ -177,7 +186,6 @@ async fn call(
     };
     asked.connected = Some(started.elapsed());
     let mut client = TextPromptingClient::new(channel).max_decoding_message_size(REPLY_LIMIT);
-    let mut request = Request::new(request);
     request.set_timeout(timeout);
     let sent = Instant::now();
     if let Ok(reply) = tokio::time::timeout(timeout, client.forward(request)).await {
