@@ -25,6 +25,7 @@ mod named_plots;
 mod network;
 mod partition;
 mod questions;
+mod real_bittensor;
 mod repeats;
 mod restarts;
 mod running_chain;

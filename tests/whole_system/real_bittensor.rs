@@ -1,0 +1,106 @@
+//! Tests with the real bittensor 5.0.0, which is not part of this project: its dendrite calls our axons. If it is
+//! missing, the tests are skipped with a message, except in continuous integration, where it is required.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mirror_identity::{Owner, SecretKey};
+use mirror_seed::Seed;
+use mirror_tests::TestEnv;
+use serde_json::Value;
+
+/// The folder next to this project with the scripts that start the real dendrite and the real axon.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/v4");
+
+/// The checks of the real client's list that decide its result.
+const CHECKS: usize = 19;
+
+const NETWORK: &str = "\
+seed: 7
+model:
+  id: standing
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fitness: 1.0}}
+  gating_model: RandomGatingModel
+  reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
+  metagraph: {name: DummyMetagraph, args: {num_nodes: 2}}
+network: {validators: 1}
+";
+
+/// The real bittensor.
+struct Bittensor {
+    python: PathBuf,
+    scripts: PathBuf,
+}
+
+impl Bittensor {
+    /// Returns the Python that `MIRROR_BITTENSOR` names, which has the package. `None`, with a message, if it or the
+    /// scripts are missing.
+    fn find() -> Option<Self> {
+        let python = env::var_os("MIRROR_BITTENSOR").map(PathBuf::from);
+        let scripts = fs::canonicalize(SCRIPTS).ok();
+        let Some((python, scripts)) = python.zip(scripts) else {
+            let missing = format!("MIRROR_BITTENSOR is not set, or {SCRIPTS} does not exist");
+            assert!(env::var_os("CI").is_none(), "{missing}");
+            println!("skipped: {missing}");
+            return None;
+        };
+        Some(Self { python, scripts })
+    }
+
+    /// Returns the command of a script. Bittensor writes its files to `home`.
+    fn script(&self, name: &str, home: &Path) -> Command {
+        let mut command = Command::new(&self.python);
+        command
+            .arg(self.scripts.join(name))
+            .env("BITTENSOR_HOME", home)
+            .current_dir(home);
+        command
+    }
+}
+
+/// Returns the address of the axon of a uid of the running network.
+fn axon(env: &TestEnv, uid: u32) -> SocketAddr {
+    let asked = env.start(&["ask", "last", &uid.to_string(), "Ask something.", "--json"]).ends();
+    let asked: Value = serde_json::from_str(&asked.out).expect("JSON");
+    asked["axon"].as_str().expect("an address").parse().expect("an address")
+}
+
+/// The real client's list of checks of the signature and of replies.
+#[test]
+fn the_real_dendrites_checks_pass_against_our_axon() {
+    let Some(bittensor) = Bittensor::find() else { return };
+    let env = TestEnv::new();
+    let file = env.file("network.yml", NETWORK);
+    let up = env.start(&["up", file, "--offline"]).ends();
+    assert_eq!(up.status, Some(0), "{up:?}");
+    let address = axon(&env, 1);
+    let hotkey = SecretKey::hotkey(&Seed::root(7), Owner::Miner(1)).public();
+    let checked = bittensor
+        .script("real_dendrite.py", env.path())
+        .args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()])
+        .args(["--hotkey", &hotkey.to_string(), "--conformance"])
+        .output()
+        .expect("Python starts");
+    let printed = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let lines: Vec<Value> = printed
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let checks: Vec<&Value> = lines.iter().filter(|line| line["ok"].is_boolean()).collect();
+    let failed: Vec<&&Value> = checks.iter().filter(|check| check["ok"] != true).collect();
+    assert_eq!(
+        (checks.len(), &failed[..]),
+        (CHECKS, &[][..]),
+        "{printed}\n{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+    // These are printed by the client and decide nothing there.
+    for name in ["unicode", "backward", "multi"] {
+        let call = lines.iter().find(|line| line["check"] == name);
+        assert!(call.is_some_and(|call| call["code"] == "1"), "{name}: {printed}");
+    }
+    assert_eq!(env.start(&["down"]).ends().status, Some(0));
+}
