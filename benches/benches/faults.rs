@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::future::join_all;
-use mirror_benches::network::{Data, Network, SEED, release_folder};
+use mirror_benches::network::{Data, Network, SEED, release_folder, signer};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Placement, Program, Role};
 use mirror_links::{Fate, Links};
@@ -21,7 +21,7 @@ use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{LinkRule, ProxyLaunch};
 use mirror_spec::{Latency, LinkEffects, NeuronSettings};
 use mirror_validator::conversation::Conversation;
-use mirror_validator::dendrite::{DendritePool, FanOut, Reply};
+use mirror_validator::dendrite::{DendritePool, FanOut, Reply, ServedAxon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

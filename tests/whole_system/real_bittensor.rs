@@ -63,15 +63,23 @@ impl Bittensor {
 
 /// Returns the address of the axon of a uid of the running network.
 fn axon(env: &TestEnv, uid: u32) -> SocketAddr {
-    let asked = env.start(&["ask", "last", &uid.to_string(), "Ask something.", "--json"]).ends();
+    let asked = env
+        .start(&["ask", "last", &uid.to_string(), "Ask something.", "--json"])
+        .ends();
     let asked: Value = serde_json::from_str(&asked.out).expect("JSON");
-    asked["axon"].as_str().expect("an address").parse().expect("an address")
+    asked["axon"]
+        .as_str()
+        .expect("an address")
+        .parse()
+        .expect("an address")
 }
 
 /// The real client's list of checks of the signature and of replies.
 #[test]
 fn the_real_dendrites_checks_pass_against_our_axon() {
-    let Some(bittensor) = Bittensor::find() else { return };
+    let Some(bittensor) = Bittensor::find() else {
+        return;
+    };
     let env = TestEnv::new();
     let file = env.file("network.yml", NETWORK);
     let up = env.start(&["up", file, "--offline"]).ends();
@@ -80,7 +88,12 @@ fn the_real_dendrites_checks_pass_against_our_axon() {
     let hotkey = SecretKey::hotkey(&Seed::root(7), Owner::Miner(1)).public();
     let checked = bittensor
         .script("real_dendrite.py", env.path())
-        .args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()])
+        .args([
+            "--host",
+            &address.ip().to_string(),
+            "--port",
+            &address.port().to_string(),
+        ])
         .args(["--hotkey", &hotkey.to_string(), "--conformance"])
         .output()
         .expect("Python starts");

@@ -48,7 +48,11 @@ fn key(owner: Owner) -> SecretKey {
 }
 
 fn signer() -> Arc<Signer> {
-    Arc::new(Signer::new(key(Owner::Validator(0)), DendriteId::new([7; 16]), 500))
+    Arc::new(Signer::new(
+        key(Owner::Validator(0)),
+        DendriteId::new([7; 16]),
+        500,
+    ))
 }
 
 /// Returns the entries of a new call of `signer` to an axon.

@@ -24,7 +24,7 @@ use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::Instrument;
 
 use crate::behaviour::{Answer, Behaviours, Call, Message, Reward};
-use crate::wire::Wire;
+use crate::wire::{Replaced, Wire};
 
 /// Maximum number of messages in a conversation.
 const MAX_MESSAGES: usize = 1_024;
@@ -83,10 +83,10 @@ impl Axon {
     pub fn into_service(
         self,
         nonces: Arc<Nonces>,
-    ) -> InterceptedService<TextPromptingServer<Self>, Verifier> {
+    ) -> InterceptedService<Replaced<TextPromptingServer<Self>>, Verifier> {
         let verifier = Verifier::new(self.hotkey, nonces);
         let server = TextPromptingServer::new(self).max_decoding_message_size(server::MESSAGE_LIMIT);
-        InterceptedService::new(server, verifier)
+        InterceptedService::new(Replaced(server), verifier)
     }
 
     async fn reply(

@@ -8,6 +8,7 @@ pub mod axon;
 pub mod behaviour;
 mod faults;
 pub mod network;
+
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -38,7 +39,6 @@ use crate::axon::Axon;
 use crate::behaviour::{BehaviourContext, Behaviours, Prompts};
 use crate::faults::FaultTargets;
 use crate::network::Network;
-use crate::wire::Replaced;
 
 /// Serves the axons of a launch config until `shutdown`. The first axon listens on `listener`, the others on further
 /// ports of the same address.
@@ -128,7 +128,7 @@ pub async fn serve(
         None => return Ok(()),
     }
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes = Routes::new(Replaced(axon.into_service(nonces.clone())));
+        let routes = Routes::new(axon.into_service(nonces.clone()));
         server::serve(
             listener,
             routes,

@@ -33,7 +33,7 @@ const ANNOUNCED: u32 = 100_000;
 
 /// A service that replaces the body of marked responses.
 #[derive(Clone)]
-pub(crate) struct Replaced<S>(pub(crate) S);
+pub struct Replaced<S>(pub(crate) S);
 
 impl<S> Service<http::Request<Body>> for Replaced<S>
 where

@@ -20,6 +20,7 @@ pub mod weights;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use mirror_auth::{DendriteId, Signer};
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_models::training::{Gradients, SgdConfig};
@@ -30,6 +31,7 @@ use mirror_node::Control;
 use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
+use mirror_proto::protocol::BITTENSOR_VERSION;
 use mirror_seed::Seed;
 use mirror_spec::NeuronSettings;
 use mirror_spec::launch::{Launch, ValidatorLaunch};

@@ -32,7 +32,7 @@ use self::plan::{Answered, Plan, Planner};
 use self::training::Training;
 use crate::behaviour::Behaviours;
 use crate::checkpoint::{self, Checkpoints};
-use crate::dendrite::{DendritePool, Reply};
+use crate::dendrite::{DendritePool, Reply, ServedAxon};
 use crate::learned::LearningRecord;
 use crate::reporter::Reporter;
 use crate::weights::{History, PendingWeights};

@@ -121,7 +121,9 @@ fn disturbed_pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch], rules: &[L
     links.set_rules(rules).expect("there are few rules");
     let mut pool = DendritePool::new(signer, 9, seed, Arc::new(links));
     let hotkey = SecretKey::hotkey(&seed, Owner::Miner(0)).public();
-    let served = axons.iter().map(|axon| axon.map(|address| ServedAxon { hotkey, address }));
+    let served = axons
+        .iter()
+        .map(|axon| axon.map(|address| ServedAxon { hotkey, address }));
     pool.resync(served);
     pool
 }

@@ -35,8 +35,9 @@ mod two_faced;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use mirror_auth::Signer;
 use mirror_dataset::Dataset;
-use mirror_identity::{Hotkey, SecretKey};
+use mirror_identity::Hotkey;
 use mirror_proto::bittensor::ReturnCode;
 use mirror_seed::{CallId, Seed};
 use mirror_spec::launch::Injection;
