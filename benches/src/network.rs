@@ -15,7 +15,7 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_proto::protocol::BITTENSOR_VERSION;
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
-use mirror_spec::{BehaviourSpec, HonestArgs};
+use mirror_spec::{AxonSettings, BehaviourSpec, HonestArgs};
 use mirror_spec::{BlockTime, ChainPreset, NeuronSettings};
 use mirror_validator::dendrite::ServedAxon;
 use tokio_util::sync::CancellationToken;
@@ -164,6 +164,7 @@ impl Network {
                         group: uid.into(),
                         behaviours: vec![BehaviourSpec::Honest(honest)],
                     }],
+                    settings: AxonSettings::default(),
                     dataset: self.dataset.clone(),
                     base_prompt: prompts.base_prompt.clone(),
                     question_prompt: prompts.question_prompt.clone(),

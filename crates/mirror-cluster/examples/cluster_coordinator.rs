@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
+use mirror_spec::AxonSettings;
 use mirror_spec::launch::MinerLaunch;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -45,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
 fn miner(name: &str) -> NodeSpec {
     let launch = MinerLaunch {
         axons: Vec::new(),
+        settings: AxonSettings::default(),
         dataset: PathBuf::new(),
         base_prompt: String::new(),
         question_prompt: String::new(),

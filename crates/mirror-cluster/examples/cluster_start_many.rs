@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role};
+use mirror_spec::AxonSettings;
 use mirror_spec::launch::MinerLaunch;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
 fn miner(index: u32) -> NodeSpec {
     let launch = MinerLaunch {
         axons: Vec::new(),
+        settings: AxonSettings::default(),
         dataset: PathBuf::new(),
         base_prompt: String::new(),
         question_prompt: String::new(),

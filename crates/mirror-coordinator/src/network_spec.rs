@@ -204,6 +204,7 @@ impl NetworkSpec {
             miner_name(&uids),
             Role::Miner(MinerLaunch {
                 axons: of_file.chain(joined).collect(),
+                settings: self.network().axon.clone(),
                 dataset: self.data.answers.clone(),
                 base_prompt: self.model.neuron.base_prompt.clone(),
                 question_prompt: self.model.neuron.question_prompt.clone(),

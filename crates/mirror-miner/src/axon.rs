@@ -3,6 +3,7 @@
 //! Messages, return codes and gRPC statuses are those of the v4 protocol. A call must be signed, and the hotkey that its
 //! body states must be the one that signed.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,12 +19,15 @@ use mirror_proto::bittensor::{
     ReturnCode,
 };
 use mirror_seed::{CallId, CallNumber, Seed};
+use mirror_spec::AxonSettings;
 use tonic::metadata::MetadataMap;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::Instrument;
 
+use crate::admission::Admission;
 use crate::behaviour::{Answer, Behaviours, Call, Message, Reward};
+use crate::network::Network;
 use crate::wire::{Replaced, Wire};
 
 /// Maximum number of messages in a conversation.
@@ -37,13 +41,15 @@ pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
     behaviours: Arc<Behaviours>,
+    admission: Admission,
+    nonces: Arc<Nonces>,
 }
 
 /// The fields of a reply in the protocol.
 struct Reply {
     completion: String,
     code: ReturnCode,
-    message: &'static str,
+    message: Cow<'static, str>,
     /// Raw bytes that replace the reply.
     wire: Option<Wire>,
 }
@@ -53,7 +59,17 @@ impl Reply {
         Self {
             completion,
             code,
-            message,
+            message: message.into(),
+            wire: None,
+        }
+    }
+
+    /// Creates the reply to a call that is not answered.
+    fn refusal(code: ReturnCode, message: String) -> Self {
+        Self {
+            completion: String::new(),
+            code,
+            message: message.into(),
             wire: None,
         }
     }
@@ -69,22 +85,27 @@ fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
 }
 
 impl Axon {
-    /// Creates the axon of a uid.
-    pub fn new(uid: u32, hotkey: Hotkey, behaviours: Arc<Behaviours>) -> Self {
+    /// Creates the axon of a uid. The axons of a process share `network` and `nonces`.
+    pub fn new(
+        uid: u32,
+        hotkey: Hotkey,
+        behaviours: Arc<Behaviours>,
+        settings: &AxonSettings,
+        network: Arc<Network>,
+        nonces: Arc<Nonces>,
+    ) -> Self {
         Self {
             uid,
             hotkey,
             behaviours,
+            admission: Admission::new(settings, network, nonces.clone()),
+            nonces,
         }
     }
 
-    /// Returns the service of the axon, which checks the signature of a call before it reads the body. The axons of a
-    /// process share `nonces`.
-    pub fn into_service(
-        self,
-        nonces: Arc<Nonces>,
-    ) -> InterceptedService<Replaced<TextPromptingServer<Self>>, Verifier> {
-        let verifier = Verifier::new(self.hotkey, nonces);
+    /// Returns the service of the axon, which checks the signature of a call before it reads the body.
+    pub fn into_service(self) -> InterceptedService<Replaced<TextPromptingServer<Self>>, Verifier> {
+        let verifier = Verifier::new(self.hotkey, self.nonces.clone());
         let server = TextPromptingServer::new(self).max_decoding_message_size(server::MESSAGE_LIMIT);
         InterceptedService::new(Replaced(server), verifier)
     }
@@ -107,8 +128,15 @@ impl Axon {
             trace = ?metadata::trace(metadata).map(|context| context.trace)
         );
         let behaviours = self.behaviours.current();
-        let answer = behaviours.answer(&call).instrument(span);
-        let mut answer = pin!(answer);
+        let answer = async {
+            if let Err(refused) = self.admission.check(caller, &call.id).await {
+                return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
+            }
+            let worker = self.admission.worker(&call).await;
+            let _worker = worker.map_err(|full| Reply::refusal(ReturnCode::Backoff, full.to_string()))?;
+            Ok(behaviours.answer(&call).await)
+        };
+        let mut answer = pin!(answer.instrument(span));
         // Most answers are ready immediately and need no timer.
         let answered = match futures::poll!(&mut answer) {
             Poll::Ready(answer) => Ok(answer),
@@ -120,6 +148,10 @@ impl Axon {
                 ReturnCode::Timeout,
                 "the timeout of the call passed before an answer was ready",
             ));
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(reply) => return Ok(reply),
         };
         match answer {
             Answer::Completion(completion) => Ok(Reply::new(completion, ReturnCode::Success, "Success")),
@@ -154,12 +186,7 @@ impl Axon {
                 messages.len()
             )));
         }
-        let id = match metadata::call_numbers(metadata) {
-            Some(numbers) => CallId::from_numbers(caller.bytes(), self.uid, numbers).map_err(|error| {
-                Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY))
-            })?,
-            None => self.unnumbered(messages),
-        };
+        let id = self.call_id(metadata, caller, messages)?;
         let messages = messages
             .iter()
             .enumerate()
@@ -171,6 +198,16 @@ impl Axon {
             messages,
             timeout,
         })
+    }
+
+    /// Returns the identity of a call: that of its metadata, or one that is derived from its messages.
+    fn call_id(&self, metadata: &MetadataMap, caller: Hotkey, messages: &[String]) -> Result<CallId, Status> {
+        match metadata::call_numbers(metadata) {
+            Some(numbers) => CallId::from_numbers(caller.bytes(), self.uid, numbers).map_err(|error| {
+                Status::invalid_argument(format!("metadata {}: {error}", CallId::METADATA_KEY))
+            }),
+            None => Ok(self.unnumbered(messages)),
+        }
     }
 
     /// Derives an identity for a call that has none from its messages, so that the same question gets the same answer.
@@ -223,7 +260,7 @@ impl TextPrompting for Axon {
             .await?;
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
-            return_message: reply.message.to_owned(),
+            return_message: reply.message.into_owned(),
             return_code: reply.code.into(),
             response: reply.completion,
             ..Default::default()
@@ -243,7 +280,7 @@ impl TextPrompting for Axon {
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {
             multi_completions: vec![reply.completion],
-            return_message: reply.message.to_owned(),
+            return_message: reply.message.into_owned(),
             return_code: reply.code.into(),
             ..Default::default()
         };
@@ -256,10 +293,17 @@ impl TextPrompting for Axon {
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
         let caller = sender(&extensions, &request.hotkey)?;
+        let id = self.call_id(&metadata, caller, &request.messages)?;
+        if let Err(refused) = self.admission.check(caller, &id).await {
+            return Ok(Response::new(BackwardTextPromptingResponse {
+                return_message: refused.to_string(),
+                return_code: ReturnCode::Blacklisted.into(),
+                ..Default::default()
+            }));
+        }
         tracing::debug!(uid = self.uid, %caller, rewards = ?request.rewards, "rewarded");
-        if let (Some(numbers), [amount]) = (metadata::call_numbers(&metadata), request.rewards.as_slice())
+        if let [amount] = request.rewards.as_slice()
             && amount.is_finite()
-            && let Ok(id) = CallId::from_numbers(caller.bytes(), self.uid, numbers)
         {
             let call = CallId {
                 call: id.call.forward(),

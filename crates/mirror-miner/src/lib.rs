@@ -3,11 +3,13 @@
 //! A process has one or more axons. The data set is mapped read-only, so all miner processes on a machine share it.
 //! Each axon listens on a separate port and announces its address to the chain before it becomes ready.
 
+mod admission;
 mod announcement;
 pub mod axon;
 pub mod behaviour;
 mod faults;
 pub mod network;
+mod queue;
 
 pub mod wire;
 
@@ -103,7 +105,14 @@ pub async fn serve(
         };
         let behaviours = Arc::new(Behaviours::new(&behaviours, context));
         targets.axons.push((uid, behaviours.clone()));
-        let axon = Axon::new(uid, key.public(), behaviours);
+        let axon = Axon::new(
+            uid,
+            key.public(),
+            behaviours,
+            &role.settings,
+            network.clone(),
+            nonces.clone(),
+        );
         axons.push((
             axon,
             listener,
@@ -128,7 +137,7 @@ pub async fn serve(
         None => return Ok(()),
     }
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes = Routes::new(axon.into_service(nonces.clone()));
+        let routes = Routes::new(axon.into_service());
         server::serve(
             listener,
             routes,

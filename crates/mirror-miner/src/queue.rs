@@ -39,7 +39,8 @@ type Position = (Priority, Reverse<u64>);
 pub(crate) struct Worker(Arc<Queue>);
 
 /// The queue is full of calls with priorities that are not lower.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue of the axon is full")]
 pub(crate) struct Full;
 
 /// A waiting call, which leaves the queue when it is dropped.
@@ -79,7 +80,10 @@ impl Queue {
                 return Ok(Worker(self.clone()));
             }
             if state.waiting.len() >= self.capacity {
-                let lowest = state.waiting.first_entry().filter(|lowest| lowest.key().0 < priority);
+                let lowest = state
+                    .waiting
+                    .first_entry()
+                    .filter(|lowest| lowest.key().0 < priority);
                 // Dropping its sender refuses the call.
                 lowest.ok_or(Full)?.remove();
             }
@@ -137,7 +141,9 @@ mod tests {
         let queue = queue(1, 10);
         let mut worker = queue.free_worker().expect("the worker is free");
         assert!(queue.free_worker().is_none());
-        let mut waiting: Vec<_> = [5, 1, 9, 5].map(|priority| Box::pin(queue.worker(priority))).into();
+        let mut waiting: Vec<_> = [5, 1, 9, 5]
+            .map(|priority| Box::pin(queue.worker(priority)))
+            .into();
         for wait in &mut waiting {
             assert!(poll!(wait).is_pending());
         }

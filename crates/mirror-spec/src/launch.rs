@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, LinkEffects, NeuronSettings, Query,
-    RewardModel, Uids, ValidatorBehaviour,
+    AxonSettings, BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, LinkEffects, NeuronSettings,
+    Query, RewardModel, Uids, ValidatorBehaviour,
 };
 
 /// The settings of a node: those that every node has, and those of its role.
@@ -132,6 +132,8 @@ pub struct GenesisNomination {
 pub struct MinerLaunch {
     /// The axons. The first listens on [`Launch::listen`], the others on further ports of the same IP address.
     pub axons: Vec<AxonLaunch>,
+    /// The calls that each axon answers.
+    pub settings: AxonSettings,
     /// Path of the compiled data set, which is mapped read-only.
     pub dataset: PathBuf,
     /// The system prompt of every call.

@@ -7,6 +7,7 @@
 
 mod analysis;
 pub mod at;
+mod axon;
 mod behaviour;
 mod data;
 mod declare;
@@ -27,6 +28,7 @@ mod value;
 mod value_error;
 
 pub use analysis::*;
+pub use axon::*;
 pub use behaviour::*;
 pub use data::*;
 pub use experiment::*;

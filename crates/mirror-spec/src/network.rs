@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::declare::{choice, keys};
 use crate::key::{Described, Kind, Whose};
 use crate::ranges::TAO;
-use crate::{BehaviourSpec, DummySubtensorArgs, Latency, Uids, ValidatorBehaviour};
+use crate::{AxonSettings, BehaviourSpec, DummySubtensorArgs, Latency, Uids, ValidatorBehaviour};
 
 /// Default stake of a validator in TAO.
 const STAKE: f64 = 1_000.0;
@@ -32,6 +32,8 @@ keys! {
         hyperparameters: Hyperparameters = {},
         /// Number of axons in one miner process.
         axons_per_process: u32 [Integer(1..=4_096)] = 1,
+        /// The calls that each axon answers, and those that it refuses.
+        axon: AxonSettings = {},
         /// Groups of miners that differ from the dendrite pool. A later entry overrides an earlier one.
         miners: Vec<MinerGroup> = [],
         /// Groups of validators that are not honest. A later entry overrides an earlier one.

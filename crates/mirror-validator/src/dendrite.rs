@@ -18,7 +18,7 @@ use mirror_links::{Fate, Links, Plan, Transport};
 use mirror_net::{alarm, channel, metadata};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
-    ForwardTextPromptingResponse,
+    ForwardTextPromptingResponse, ReturnCode,
 };
 use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
 use mirror_proto::mirror::v1::Outcome;
@@ -92,7 +92,7 @@ pub struct Reply {
     pub outcome: Outcome,
     /// gRPC status code.
     pub grpc_code: Code,
-    /// Return code of the axon.
+    /// Return code of the axon as it sent it, or, if it sent none, that of the failure.
     pub return_code: i32,
     /// Message of the axon or the transport.
     pub return_message: String,
@@ -440,7 +440,7 @@ impl Reply {
             uid,
             outcome: Outcome::Timeout,
             grpc_code: Code::DeadlineExceeded,
-            return_code: 0,
+            return_code: ReturnCode::Timeout.into(),
             return_message: String::new(),
             latency: timeout,
             completion: String::new(),
@@ -472,11 +472,13 @@ impl Reply {
             Err(End::Unserved) => {
                 self.outcome = Outcome::Unreachable;
                 self.grpc_code = Code::Unavailable;
+                self.return_code = ReturnCode::BadEndpoint.into();
                 SERVES_NO_AXON.clone_into(&mut self.return_message);
             }
             Err(End::Failed(status)) => {
                 self.outcome = outcome(&status);
                 self.grpc_code = status.code();
+                self.return_code = return_code(self.outcome, status.code()).into();
                 status.message().clone_into(&mut self.return_message);
             }
         }
@@ -522,6 +524,21 @@ fn outcome(status: &Status) -> Outcome {
         Some(_) => Outcome::Malformed,
         None if is_broken(status) => Outcome::Unreachable,
         None => Outcome::Refused,
+    }
+}
+
+/// Returns the return code of a call that failed without a reply.
+fn return_code(outcome: Outcome, code: Code) -> ReturnCode {
+    match (outcome, code) {
+        (Outcome::Oversized, _) => ReturnCode::InvalidResponse,
+        (Outcome::Malformed, _) => ReturnCode::ResponseDeserializationException,
+        (Outcome::Unreachable, _) | (_, Code::Unavailable) => ReturnCode::Unavailable,
+        (_, Code::Unauthenticated | Code::PermissionDenied) => ReturnCode::Unauthenticated,
+        (_, Code::Unimplemented) => ReturnCode::NotImplemented,
+        (_, Code::ResourceExhausted) => ReturnCode::Backoff,
+        (_, Code::DeadlineExceeded | Code::Cancelled) => ReturnCode::Timeout,
+        (_, Code::InvalidArgument | Code::OutOfRange) => ReturnCode::InvalidRequest,
+        _ => ReturnCode::UnknownException,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{Exit, ForeignProgram, NodeSpec, Program, Role};
 use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
-use mirror_spec::{BlockTime, ChainPreset};
+use mirror_spec::{AxonSettings, BlockTime, ChainPreset};
 use mirror_test_support::{Process, eventually, logging_below};
 use tokio::sync::mpsc;
 
@@ -63,6 +63,7 @@ pub(crate) fn place() -> Place {
 pub(crate) fn node(name: &str) -> NodeSpec {
     let launch = MinerLaunch {
         axons: Vec::new(),
+        settings: AxonSettings::default(),
         dataset: PathBuf::new(),
         base_prompt: String::new(),
         question_prompt: String::new(),

@@ -24,7 +24,7 @@ use mirror_proto::mirror::v1::{
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
-use mirror_spec::{BehaviourSpec, HonestArgs, Uids};
+use mirror_spec::{AxonSettings, BehaviourSpec, HonestArgs, Uids};
 use mirror_subtensor_client::transaction;
 use mirror_telemetry::TraceContext;
 use mirror_test_support::{launch, loopback};
@@ -212,6 +212,7 @@ pub(crate) fn launch(
     };
     let role = MinerLaunch {
         axons: axons.iter().map(axon).collect(),
+        settings: AxonSettings::default(),
         dataset: dataset.to_owned(),
         base_prompt: BASE.to_owned(),
         question_prompt: ASK.to_owned(),
@@ -273,9 +274,15 @@ impl Miner {
 
     /// Starts the axons of one group, each with its behaviours.
     pub(crate) async fn behaving(axons: &[(u32, Vec<BehaviourSpec>)]) -> Self {
+        Self::with(AxonSettings::default(), axons).await
+    }
+
+    /// Starts the axons of one group with these settings, each with its behaviours.
+    pub(crate) async fn with(settings: AxonSettings, axons: &[(u32, Vec<BehaviourSpec>)]) -> Self {
         let (folder, dataset) = data();
         let (subtensor, mut submitted) = chain().await;
-        let launch = launch(axons, &dataset, subtensor);
+        let mut launch = launch(axons, &dataset, subtensor);
+        launch.role.settings = settings;
         tokio::spawn(mirror_miner::serve(
             launch,
             loopback::listen().await.0,
