@@ -264,7 +264,7 @@ pub async fn run<P: Placement + 'static>(
     let taking_in = tokio::spawn(server::serve(
         listener,
         Routes::new(service).add_service(control),
-        Limits::default(),
+        Limits::coordinator(),
         closing.clone().cancelled_owned(),
     ));
     let (events, mut incoming) = mpsc::channel(WAITING_EVENTS);

@@ -126,13 +126,14 @@ pub async fn serve(
         // The process was asked to shut down while it waited for the chain.
         None => return Ok(()),
     }
+    let limits = Limits::axons(axons.len());
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
         let service = TextPromptingServer::new(axon).max_decoding_message_size(server::MESSAGE_LIMIT);
         let routes = Routes::new(Replaced(service));
         server::serve(
             listener,
             routes,
-            Limits::default(),
+            limits.clone(),
             shutdown.clone().cancelled_owned(),
         )
     }))
