@@ -240,7 +240,8 @@ pub async fn run<P: Placement + 'static>(
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (reports, mut journal_writer) = report_service::start(recorder, subtensor_for_nodes.clone())?;
+    let (reports, mut journal_writer) =
+        report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
     let token: Arc<str> = run_control::new_token()
