@@ -240,7 +240,8 @@ pub async fn run<P: Placement + 'static>(
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (reports, mut journal_writer) = report_service::start(recorder, subtensor_for_nodes.clone())?;
+    let (reports, mut journal_writer) =
+        report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
     let token: Arc<str> = run_control::new_token()
@@ -264,7 +265,7 @@ pub async fn run<P: Placement + 'static>(
     let taking_in = tokio::spawn(server::serve(
         listener,
         Routes::new(service).add_service(control),
-        Limits::default(),
+        Limits::coordinator(),
         closing.clone().cancelled_owned(),
     ));
     let (events, mut incoming) = mpsc::channel(WAITING_EVENTS);

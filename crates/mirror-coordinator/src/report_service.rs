@@ -6,24 +6,31 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use futures::{Stream, StreamExt, stream};
+use anyhow::{Context, anyhow, ensure};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use mirror_proto::mirror::v1::coordinator_server::Coordinator;
-use mirror_proto::mirror::v1::{Directive, NodeReport, Record, directive, node_report, record};
+use mirror_proto::mirror::v1::{Directive, NodeReport, Purpose, Record, directive, node_report, record};
 use mirror_runs::{Encoded, Ended, Manifest, Recorder};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument;
+
+use crate::network_spec::{validator_index, validator_name};
 
 /// Time for which records are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Maximum number of messages in the queue of the journal writer. If it is full, the streams wait.
 const WAITING: usize = 8_192;
+
+/// Maximum size of the records in the queue of the journal writer, in KiB, except that a larger record may be in it
+/// alone. If it is full, the streams wait.
+const WAITING_KIB: u32 = 64 << 10;
 
 /// Size in bytes from which a batch takes no more records.
 const MAX_BATCH: usize = 32 << 20;
@@ -37,12 +44,25 @@ const INTRODUCTION: Duration = Duration::from_secs(10);
 /// Maximum number of reports that are taken from a stream together.
 const CHUNK: usize = 256;
 
+/// Size in bytes from which no more reports are taken from a stream together.
+const CHUNK_BYTES: usize = 1 << 20;
+
 /// The gRPC service that receives reports and queues their records for the journal writer.
 #[derive(Clone)]
 pub(crate) struct ReportService {
-    records: mpsc::Sender<WriterMessage>,
+    records: Records,
+    /// Number of validators of the run.
+    validators: u32,
     /// Address of the subtensor, sent to nodes when they connect and whenever it changes.
     subtensor: watch::Receiver<SocketAddr>,
+}
+
+/// The queue of the journal writer.
+#[derive(Clone)]
+struct Records {
+    queue: mpsc::Sender<WriterMessage>,
+    /// The free room of the queue, in KiB.
+    room: Arc<Semaphore>,
 }
 
 /// The thread that owns the journal.
@@ -55,8 +75,8 @@ pub(crate) struct JournalWriter {
 
 /// A message to the journal writer.
 enum WriterMessage {
-    /// Records of one sender, with the acknowledgement that follows once they are written.
-    Records(Vec<Encoded>, Written),
+    /// Records of one sender, with the acknowledgement that follows once they are written, and their room in the queue.
+    Records(Vec<Encoded>, Written, OwnedSemaphorePermit),
     /// Requests a sync of the journal.
     Sync,
     /// No more records follow.
@@ -70,9 +90,24 @@ enum Written {
     Unacknowledged,
 }
 
-/// Starts the journal writer of a run.
+impl Records {
+    /// Queues records once there is room for them. Returns an error if the journal is closed.
+    async fn send(&self, records: Vec<Encoded>, written: Written) -> anyhow::Result<()> {
+        let bytes: usize = records.iter().map(Encoded::size).sum();
+        let kib = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(WAITING_KIB);
+        let room = self.room.clone().acquire_many_owned(kib.min(WAITING_KIB)).await?;
+        let message = WriterMessage::Records(records, written, room);
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| anyhow!("the journal is closed"))
+    }
+}
+
+/// Starts the journal writer of a run with this number of validators.
 pub(crate) fn start(
     recorder: Recorder,
+    validators: u32,
     subtensor: watch::Receiver<SocketAddr>,
 ) -> anyhow::Result<(ReportService, JournalWriter)> {
     let (records, waiting) = mpsc::channel(WAITING);
@@ -88,7 +123,11 @@ pub(crate) fn start(
     let thread = thread.context("cannot start the thread that writes the journal")?;
     tokio::spawn(request_syncs(records.clone()));
     let reports = ReportService {
-        records: records.clone(),
+        records: Records {
+            queue: records.clone(),
+            room: Arc::new(Semaphore::new(WAITING_KIB as usize)),
+        },
+        validators,
         subtensor,
     };
     Ok((
@@ -105,13 +144,8 @@ impl ReportService {
     /// Records something that the coordinator itself has observed.
     pub(crate) async fn record(&self, kind: record::Kind) -> anyhow::Result<()> {
         let record = Record { kind: Some(kind) };
-        self.records
-            .send(WriterMessage::Records(
-                vec![Encoded::from(&record)],
-                Written::Unacknowledged,
-            ))
-            .await
-            .map_err(|_| anyhow!("the journal is closed"))
+        let records = vec![Encoded::from(&record)];
+        self.records.send(records, Written::Unacknowledged).await
     }
 }
 
@@ -143,6 +177,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<WriterMessage>) -> 
         recorder
             .append(batch.records.drain(..))
             .context("cannot write the journal of the run")?;
+        batch.room.clear();
         for (sender, number) in batch.acknowledgements.drain(..) {
             sender.send_replace(number);
         }
@@ -155,6 +190,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<WriterMessage>) -> 
         batch = Batch {
             records: batch.records,
             acknowledgements: batch.acknowledgements,
+            room: batch.room,
             ..Batch::default()
         };
     }
@@ -167,6 +203,8 @@ struct Batch {
     records: Vec<Encoded>,
     bytes: usize,
     acknowledgements: Vec<(watch::Sender<u64>, u64)>,
+    /// The room of the records in the queue.
+    room: Vec<OwnedSemaphorePermit>,
     sync: bool,
     close: bool,
 }
@@ -174,7 +212,8 @@ struct Batch {
 impl Batch {
     fn take(&mut self, arrived: WriterMessage) {
         match arrived {
-            WriterMessage::Records(records, written) => {
+            WriterMessage::Records(records, written, room) => {
+                self.room.push(room);
                 self.bytes += records.iter().map(Encoded::size).sum::<usize>();
                 self.records.extend(records);
                 if let Written::Acknowledge(sender, number) = written {
@@ -219,7 +258,13 @@ impl Coordinator for ReportService {
             incarnation = hello.incarnation
         );
         let (acknowledged, acknowledgements) = watch::channel(0);
-        let forwarding = forward(reports, self.records.clone(), acknowledged, hello.node);
+        let forwarding = forward(
+            reports,
+            self.records.clone(),
+            self.validators,
+            acknowledged,
+            hello.node,
+        );
         tokio::spawn(forwarding.instrument(span));
         let acknowledgements =
             WatchStream::from_changes(acknowledgements).map(directive::Directive::Acknowledged);
@@ -236,22 +281,24 @@ impl Coordinator for ReportService {
 
 /// Forwards a node's records to the journal writer until its stream ends.
 async fn forward(
-    reports: Streaming<NodeReport>,
-    records: mpsc::Sender<WriterMessage>,
+    mut reports: Streaming<NodeReport>,
+    records: Records,
+    validators: u32,
     acknowledged: watch::Sender<u64>,
     node: String,
 ) {
-    let mut chunks = reports.ready_chunks(CHUNK);
     let mut ended = None;
     while ended.is_none()
-        && let Some(chunk) = chunks.next().await
+        && let Some(first) = reports.next().await
     {
-        let mut batch = Vec::with_capacity(chunk.len());
+        let mut next = Some(first);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut last = None;
-        for report in chunk {
-            match read(report) {
+        while let Some(report) = next {
+            match read(report, validators) {
                 Ok((sequence, record)) => {
                     last = Some(sequence);
+                    bytes += record.size();
                     batch.push(record);
                 }
                 Err(error) => {
@@ -259,15 +306,17 @@ async fn forward(
                     break;
                 }
             }
+            let is_full = batch.len() >= CHUNK || bytes >= CHUNK_BYTES;
+            next = if is_full {
+                None
+            } else {
+                reports.next().now_or_never().flatten()
+            };
         }
         // Records that precede an unreadable report are still written and acknowledged.
         if let Some(last) = last {
             let written = Written::Acknowledge(acknowledged.clone(), last);
-            if records
-                .send(WriterMessage::Records(batch, written))
-                .await
-                .is_err()
-            {
+            if records.send(batch, written).await.is_err() {
                 return;
             }
         }
@@ -277,12 +326,65 @@ async fn forward(
     }
 }
 
-fn read(report: Result<NodeReport, Status>) -> anyhow::Result<(u64, Encoded)> {
+fn read(report: Result<NodeReport, Status>, validators: u32) -> anyhow::Result<(u64, Encoded)> {
     match report?.report {
         Some(node_report::Report::Record(sequenced)) => {
             let record = Encoded::decode(sequenced.record).context("cannot decode a record")?;
+            check_source(record.record(), validators)?;
             Ok((sequenced.sequence, record))
         }
         _ => Err(anyhow!("expected a report with a record")),
+    }
+}
+
+/// Checks that a record belongs to a validator and a purpose of the run, so that the number of sources whose records
+/// are remembered has a bound.
+fn check_source(record: &Record, validators: u32) -> anyhow::Result<()> {
+    let validator = match &record.kind {
+        Some(record::Kind::Event(event)) => {
+            ensure!(
+                Purpose::try_from(event.purpose).is_ok(),
+                "there is no purpose {} of events",
+                event.purpose
+            );
+            &event.validator
+        }
+        Some(record::Kind::Weights(set)) => &set.validator,
+        Some(record::Kind::Barrier(retirement)) => &retirement.validator,
+        _ => return Ok(()),
+    };
+    let index = validator_index(validator).filter(|index| *index < validators);
+    ensure!(
+        index.is_some_and(|index| validator_name(index) == *validator),
+        "the run has no validator `{}`",
+        validator.chars().take(64).collect::<String>().escape_debug()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_proto::mirror::v1::ForwardEvent;
+
+    use super::*;
+
+    #[test]
+    fn only_records_of_the_validators_of_the_run_are_accepted() {
+        let check = |validator: &str, purpose: i32| {
+            let event = ForwardEvent {
+                validator: validator.to_owned(),
+                purpose,
+                ..ForwardEvent::default()
+            };
+            let kind = Some(record::Kind::Event(event));
+            check_source(&Record { kind }, 2).map_err(|error| error.to_string())
+        };
+        let query = Purpose::Query as i32;
+        assert_eq!(check("validator-1", query), Ok(()));
+        for invented in ["validator-2", "validator-01", "validator-+1", "miner-0", ""] {
+            let refused = Err(format!("the run has no validator `{invented}`"));
+            assert_eq!(check(invented, query), refused);
+        }
+        assert!(check("validator-1", 77).is_err());
     }
 }

@@ -136,12 +136,13 @@ pub async fn serve(
         // The process was asked to shut down while it waited for the chain.
         None => return Ok(()),
     }
+    let limits = Limits::axons(axons.len());
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
         let routes = Routes::new(axon.into_service());
         server::serve(
             listener,
             routes,
-            Limits::default(),
+            limits.clone(),
             shutdown.clone().cancelled_owned(),
         )
     }))

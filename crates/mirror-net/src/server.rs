@@ -1,14 +1,33 @@
 //! The gRPC server that every node runs: with limits, without Nagle's algorithm, with health checks.
+//!
+//! Everything that a peer can grow has a bound: connections, calls, bytes of messages, and the times in which the parts
+//! of a call must arrive. Each bound has a counter, and a log line when it is reached.
+
+mod accept;
+mod budget;
+mod calls;
+mod connection;
+mod counters;
+mod frames;
+mod limits;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirror_telemetry::TraceContext;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+
+pub use self::budget::Peer;
+pub use self::counters::{Bound, Counters};
+pub use self::limits::{Budget, Limits};
+
+use self::accept::Accepted;
+use self::budget::Usage;
+use self::calls::CallLayer;
 
 /// Idle time after which a keep-alive ping is sent.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -20,25 +39,8 @@ pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// and the caller would then wait for a window update.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Limits of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Maximum number of concurrent calls on one connection, including streams. A conforming client waits when it
-    /// reaches the limit; further calls of any other client are refused.
-    pub calls_per_connection: u32,
-}
-
 /// Maximum size of a message in both directions, in bytes, unless a service sets another. This is gRPC's default.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
-
-impl Default for Limits {
-    /// 400 calls per connection, as in a v4 axon.
-    fn default() -> Self {
-        Self {
-            calls_per_connection: 400,
-        }
-    }
-}
 
 /// Serves `routes` and health checks on `listener` until `shutdown` resolves and the calls in progress have ended.
 ///
@@ -53,13 +55,16 @@ pub async fn serve(
     health.set_service_status("", ServingStatus::Serving).await;
     routes = routes.add_service(health_service);
     Server::builder()
+        .layer(CallLayer)
         .max_concurrent_streams(limits.calls_per_connection)
+        .http2_max_header_list_size(limits.header_bytes)
+        .http2_max_pending_accept_reset_streams(Some(limits.pending_resets))
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(span)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
+        .serve_with_incoming_shutdown(Accepted::new(listener, Arc::new(Usage::new(limits))), shutdown)
         .await
 }
 

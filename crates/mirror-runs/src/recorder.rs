@@ -50,6 +50,11 @@ impl Encoded {
         })
     }
 
+    /// Returns the record.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// Returns the size of the record in the journal without its frame, in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()

@@ -2,7 +2,8 @@
 //!
 //! After its stream fails, a node sends all unacknowledged records again, at most a thousand, in the order of their
 //! creation. It is therefore sufficient to remember the last two thousand records of each source, and memory use does
-//! not grow with the run. The places of a source are stored contiguously, because many small allocations with different
+//! not grow with the run. The coordinator accepts only records of the validators of the run, which bounds the number of
+//! sources. The places of a source are stored contiguously, because many small allocations with different
 //! lifetimes would also keep the memory pages around them in use.
 
 use std::collections::{HashMap, VecDeque};

@@ -82,7 +82,7 @@ pub async fn serve(
             None => Ok(()),
         }
     });
-    server::serve(listener, routes, Limits::default(), ending.cancelled_owned())
+    server::serve(listener, routes, Limits::chain(), ending.cancelled_owned())
         .await
         .context("cannot serve")?;
     let ends = async {
