@@ -13,7 +13,7 @@ use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
 use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
-use mirror_spec::{BlockTime, ChainPreset};
+use mirror_spec::{AxonSettings, BlockTime, ChainPreset};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -87,6 +87,7 @@ fn chain(state: PathBuf) -> Role {
 fn busy_node() -> Role {
     Role::Miner(MinerLaunch {
         axons: Vec::new(),
+        settings: AxonSettings::default(),
         dataset: PathBuf::new(),
         base_prompt: String::new(),
         question_prompt: String::new(),
