@@ -9,9 +9,9 @@
 //! ```
 //!
 //! The checksums of frames start from the random salt, so that no content of a record can look like a frame. A full
-//! segment ends with a mark, a frame with the length 2³²-1 and no payload. Segments of earlier versions have no head, no
-//! mark and no sequence numbers (length, crc32 of length and payload, payload). They can be read; a writer begins a new
-//! segment after them.
+//! segment ends with a mark, a frame with the length 2³²-1 and no payload. Segments of earlier versions have no head,
+//! no mark and no sequence numbers (length, crc32 of length and payload, payload). They can be read; a writer begins a
+//! new segment after them.
 //!
 //! Once [`Writer::append_batch`] has returned, its records are with the operating system, and the death of any process
 //! does not lose them. Once [`Writer::sync`] has returned, they also survive a power failure. A writer that died during
