@@ -1,7 +1,7 @@
 //! Results in sentences, for the report and the terminal.
 
 use mirror_runs::expectations::Checked;
-use mirror_runs::{NeuronKind, State};
+use mirror_runs::{Missing, NeuronKind, State};
 
 use crate::comparison::{Comparison, GroupPay, Measure, Verdict};
 use crate::moments::Moments;
@@ -100,6 +100,7 @@ pub(crate) fn of_run(data: &RunData, summary: &Summary) -> Vec<Sentence> {
     sentences.extend(failed_calls(data, summary));
     sentences.extend(faults(data));
     sentences.extend(incidents(data));
+    sentences.extend(gaps(data));
     sentences.extend(skipped_records(data));
     sentences.extend(size(data, summary));
     sentences
@@ -482,6 +483,29 @@ fn incidents(data: &RunData) -> Option<Sentence> {
             of_faults if of_faults == incidents => plain(format!("{text}, caused by faults.")),
             of_faults => warning(format!("{text}; faults caused {} of them.", count(of_faults))),
         }
+    })
+}
+
+fn gaps(data: &RunData) -> Option<Sentence> {
+    let counts = &data.manifest.counts;
+    let places = counts.losses.len() as u64 + counts.further_losses;
+    counts.has_gaps().then(|| {
+        let ranges = counts.losses.iter().filter_map(|loss| match loss.missing() {
+            Missing::Range { first, last } => Some((last - first).saturating_add(1)),
+            Missing::Nothing | Missing::From { .. } | Missing::Unknown => None,
+        });
+        let known = ranges.fold(0, u64::saturating_add);
+        let unknown = counts.further_losses > 0
+            || counts
+                .losses
+                .iter()
+                .any(|loss| matches!(loss.missing(), Missing::From { .. } | Missing::Unknown));
+        let at_least = if unknown { "at least " } else { "" };
+        warning(format!(
+            "The record of this run has gaps: {} of its journal could not be read, and {at_least}{} missing from the tables.",
+            counted(places, "part", "parts"),
+            counted(known, "record is", "records are")
+        ))
     })
 }
 

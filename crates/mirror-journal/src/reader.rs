@@ -1,17 +1,10 @@
 //! Reads a journal from its first record to its last intact one.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::frame::{HEADER, Header};
-use crate::{JournalError, MAX_RECORD, segment};
-
-/// Distance after a broken frame within which an intact frame is searched for, in bytes.
-const SEARCHED: u64 = 64 << 20;
-
-/// Maximum number of bytes whose checksum is computed in that search.
-const CHECKED: u64 = 4 << 30;
+use crate::frame::{Format, HEADER, Head};
+use crate::scan::{Cause, Damage, Item, Scan};
+use crate::{JournalError, segment};
 
 /// A record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,30 +33,11 @@ enum State {
     /// Before the first byte of a segment.
     Between {
         next: u32,
+        /// Sequence number that the segment must begin with. `None` if the previous segment has none.
+        expected: Option<u64>,
     },
-    Inside(Segment),
+    Inside(Scan),
     Done,
-}
-
-struct Segment {
-    number: u32,
-    path: PathBuf,
-    file: BufReader<File>,
-    /// Offset of the next frame.
-    offset: u64,
-    /// Size of the file when it was opened, in bytes.
-    size: u64,
-}
-
-/// Result of reading a frame.
-enum Frame {
-    Intact(Vec<u8>),
-    /// The segment ends before the end of the frame.
-    Short,
-    /// The length exceeds the maximum size of a record.
-    Nonsense,
-    /// The frame is complete and the checksum is wrong.
-    Damaged,
 }
 
 impl Reader {
@@ -99,7 +73,10 @@ impl Reader {
             dir,
             oldest: first,
             last: newest,
-            state: State::Between { next: first },
+            state: State::Between {
+                next: first,
+                expected: None,
+            },
             torn: 0,
         })
     }
@@ -124,28 +101,53 @@ impl Reader {
         loop {
             match &mut self.state {
                 State::Done => return Ok(None),
-                State::Between { next } if *next > self.last => self.state = State::Done,
-                State::Between { next } => {
-                    let number = *next;
-                    self.state = State::Inside(Segment::open(&self.dir, number)?);
+                State::Between { next, .. } if *next > self.last => self.state = State::Done,
+                State::Between { next, expected } => {
+                    let scan = Scan::open(&self.dir, *next)?;
+                    if let (Some(expected), Format::Numbered { head, .. }) = (*expected, scan.format())
+                        && head.first != expected
+                    {
+                        return Err(JournalError::Corrupt {
+                            segment: scan.path().to_owned(),
+                            offset: 0,
+                            reason: "the records between the previous segment and this one are missing",
+                        });
+                    }
+                    self.state = State::Inside(scan);
                 }
-                State::Inside(segment) if segment.offset == segment.size => {
-                    self.state = State::Between {
-                        next: segment.number + 1,
-                    };
-                }
-                State::Inside(segment) => {
-                    let number = segment.number;
-                    if let Some(bytes) = segment.record(number == self.last)? {
+                State::Inside(scan) => match scan.next()? {
+                    Item::Record { bytes, .. } => {
                         return Ok(Some(Entry {
-                            segment: number,
+                            segment: scan.number(),
                             bytes,
                         }));
                     }
-                    self.torn = segment.size - segment.offset;
-                    self.state = State::Done;
-                }
+                    Item::EndOfSegment { .. } => {}
+                    Item::EndOfFile => self.state = State::after(scan),
+                    Item::Damage(damage) if scan.number() == self.last && may_be_torn(scan, &damage) => {
+                        self.torn = damage.bytes;
+                        self.state = State::Done;
+                    }
+                    // The writer has begun the next segment and is writing the mark at the end of this one. The next
+                    // segment begins with the sequence number that follows, if no record is missing.
+                    Item::Damage(damage)
+                        if may_be_torn(scan, &damage) && is_part_of_a_mark(scan, &damage) =>
+                    {
+                        self.state = State::after(scan);
+                    }
+                    Item::Damage(damage) => return Err(corrupt(scan, &damage)),
+                },
             }
+        }
+    }
+}
+
+impl State {
+    fn after(scan: &Scan) -> Self {
+        let is_numbered = matches!(scan.format(), Format::Numbered { .. });
+        Self::Between {
+            next: scan.number() + 1,
+            expected: is_numbered.then(|| scan.expected()),
         }
     }
 }
@@ -162,118 +164,69 @@ impl Iterator for Reader {
     }
 }
 
-/// Returns the offset at which the intact records of a segment end, and the number of bytes after it. A writer
-/// continues at this offset.
-pub(crate) fn intact_end(dir: &Path, number: u32) -> Result<(u64, u64), JournalError> {
-    let mut segment = Segment::open(dir, number)?;
-    while segment.offset < segment.size && segment.record(true)?.is_some() {}
-    Ok((segment.offset, segment.size - segment.offset))
+/// Returns whether the damage may be the remains of a write that was cut short.
+///
+/// Such a write leaves an incomplete frame. A power failure can also leave a last page that was never filled. If an
+/// intact frame follows, neither is the case: the segment is damaged, and cutting it off would discard valid records.
+fn may_be_torn(scan: &Scan, damage: &Damage) -> bool {
+    match damage.cause {
+        Cause::Short | Cause::Header | Cause::Payload => damage.offset + damage.bytes == scan.size(),
+        Cause::CopyOfHead | Cause::Head | Cause::Sequence => false,
+    }
 }
 
-impl Segment {
-    fn open(dir: &Path, number: u32) -> Result<Self, JournalError> {
-        let path = segment::path(dir, number);
-        let read_error = |source| JournalError::read(&path, source);
-        let file = File::open(&path).map_err(read_error)?;
-        let size = file.metadata().map_err(read_error)?.len();
-        Ok(Self {
-            number,
-            file: BufReader::with_capacity(64 << 10, file),
-            offset: 0,
-            size,
-            path,
-        })
-    }
+fn is_part_of_a_mark(scan: &Scan, damage: &Damage) -> bool {
+    matches!(scan.format(), Format::Numbered { .. })
+        && damage.cause == Cause::Short
+        && damage.bytes < HEADER as u64
+}
 
-    /// Returns the next record. `None` if the segment ends in a torn tail, which only the newest segment may have.
-    ///
-    /// A write that was cut short leaves an incomplete frame. A power failure can also leave a last page that was never
-    /// filled. If an intact frame follows, neither is the case: the segment is damaged, and cutting it off would
-    /// discard valid records.
-    fn record(&mut self, newest: bool) -> Result<Option<Vec<u8>>, JournalError> {
-        let begin = self.offset;
-        let reason = match self.frame()? {
-            Frame::Intact(payload) => return Ok(Some(payload)),
-            Frame::Short => "it extends past the end of the segment",
-            Frame::Nonsense => "its length exceeds the maximum",
-            Frame::Damaged => "its checksum is wrong",
-        };
-        self.offset = begin;
-        if newest && !self.has_intact_frame_behind(begin)? {
-            return Ok(None);
-        }
-        Err(JournalError::Corrupt {
-            segment: self.path.clone(),
-            offset: begin,
-            reason,
-        })
+fn corrupt(scan: &Scan, damage: &Damage) -> JournalError {
+    JournalError::Corrupt {
+        segment: scan.path().to_owned(),
+        offset: damage.offset,
+        reason: damage.cause.reason(),
     }
+}
 
-    /// Returns whether a complete record begins at any byte after `begin`. All offsets are tried, because a damaged
-    /// length leaves the start of the next frame unknown.
-    fn has_intact_frame_behind(&mut self, begin: u64) -> Result<bool, JournalError> {
-        let mut bytes = Vec::new();
-        self.seek(begin)?;
-        (&mut self.file)
-            .take((self.size - begin).min(SEARCHED))
-            .read_to_end(&mut bytes)
-            .map_err(|source| JournalError::read(&self.path, source))?;
-        self.seek(begin)?;
-        let frames = (1..bytes.len()).filter_map(|at| bytes.get(at..)?.split_first_chunk::<HEADER>());
-        let mut room = CHECKED;
-        for (header, rest) in frames {
-            let header = Header::from_bytes(*header);
-            let Some(payload) = rest.get(..header.length as usize) else {
+/// The end of a segment at which a writer continues.
+pub(crate) struct End {
+    /// Offset after the last intact record.
+    pub(crate) offset: u64,
+    /// Number of bytes after it.
+    pub(crate) torn: u64,
+    /// Head of the segment, and number of its next record. `None` if the writer must begin another segment: this one
+    /// is full or has the former format.
+    pub(crate) next: Option<(Head, u64)>,
+}
+
+/// Returns the end of a segment that is not empty.
+pub(crate) fn end_of(dir: &Path, number: u32) -> Result<End, JournalError> {
+    let mut scan = Scan::open(dir, number)?;
+    let mut is_full = false;
+    loop {
+        let offset = scan.offset();
+        let torn = match scan.next()? {
+            Item::Record { .. } => continue,
+            Item::EndOfSegment { .. } => {
+                is_full = true;
                 continue;
-            };
-            // A cut write leaves only a few records to search. The bound limits the search in other cases.
-            room = match room.checked_sub(payload.len() as u64) {
-                Some(room) => room,
-                None => return Ok(false),
-            };
-            if header.matches(payload) {
-                return Ok(true);
             }
-        }
-        Ok(false)
+            Item::EndOfFile => 0,
+            Item::Damage(damage) if may_be_torn(&scan, &damage) => damage.bytes,
+            Item::Damage(damage) => return Err(corrupt(&scan, &damage)),
+        };
+        let next = match scan.format() {
+            Format::Numbered { head, .. } if !is_full => Some((head, scan.expected())),
+            _ => None,
+        };
+        return Ok(End { offset, torn, next });
     }
+}
 
-    fn seek(&mut self, offset: u64) -> Result<(), JournalError> {
-        self.file
-            .seek(SeekFrom::Start(offset))
-            .map_err(|source| JournalError::read(&self.path, source))?;
-        Ok(())
-    }
-
-    /// Reads one frame. `offset` advances only if the frame is complete.
-    fn frame(&mut self) -> Result<Frame, JournalError> {
-        let left = self.size - self.offset;
-        if left < HEADER as u64 {
-            return Ok(Frame::Short);
-        }
-        let mut header = [0; HEADER];
-        self.fill(&mut header)?;
-        let header = Header::from_bytes(header);
-        let length = header.length as usize;
-        if length > MAX_RECORD {
-            return Ok(Frame::Nonsense);
-        }
-        if left - (HEADER as u64) < u64::from(header.length) {
-            return Ok(Frame::Short);
-        }
-        let mut payload = vec![0; length];
-        self.fill(&mut payload)?;
-        self.offset += (HEADER + length) as u64;
-        if header.matches(&payload) {
-            Ok(Frame::Intact(payload))
-        } else {
-            Ok(Frame::Damaged)
-        }
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), JournalError> {
-        self.file
-            .read_exact(bytes)
-            .map_err(|source| JournalError::read(&self.path, source))
-    }
+/// Returns the number of the record after the last intact one of a segment. 0 if its records have no numbers.
+pub(crate) fn sequence_after(dir: &Path, number: u32) -> Result<u64, JournalError> {
+    let mut scan = Scan::open(dir, number)?;
+    while !matches!(scan.next()?, Item::EndOfFile) {}
+    Ok(scan.expected())
 }

@@ -4,8 +4,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::frame::{HEADER, Header};
-use crate::{JournalError, MAX_RECORD, reader, segment};
+use crate::frame::{HEAD, HEADER, Head, Header};
+use crate::reader::{self, End};
+use crate::{JournalError, MAX_RECORD, segment};
 
 /// Maximum size of a batch including frames, in bytes.
 pub const MAX_BATCH: usize = 256 << 20;
@@ -41,6 +42,10 @@ pub struct Writer {
     file: File,
     path: PathBuf,
     position: Position,
+    /// Head of the current segment. It is written with the first batch of the segment.
+    head: Head,
+    /// Sequence number of the next record.
+    sequence: u64,
     tail: Tail,
     buffer: Vec<u8>,
 }
@@ -69,12 +74,13 @@ impl Writer {
         let number = segment::span(&dir)?.map_or(1, |(_, newest)| newest);
         let path = segment::path(&dir, number);
         let file = open_segment(&path)?;
-        let (offset, torn) = reader::intact_end(&dir, number)?;
-        if torn > 0 {
-            file.set_len(offset)
-                .map_err(|source| JournalError::write(&path, source))?;
-        }
-        let writer = Self {
+        let size = file
+            .metadata()
+            .map_err(|source| JournalError::read(&path, source))?
+            .len();
+        let mut writer = Self {
+            head: Head { salt: 0, first: 0 },
+            sequence: 0,
             dir,
             folder,
             segment_bytes,
@@ -82,17 +88,75 @@ impl Writer {
             path,
             position: Position {
                 segment: number,
-                offset,
+                offset: 0,
             },
             tail: Tail::Clean,
             buffer: Vec::new(),
         };
+        let torn = writer.continue_segment(size)?;
         Ok(Opened { writer, torn })
+    }
+
+    /// Sets the position after the last intact record of the current segment, which has `size` bytes, and cuts off the
+    /// torn tail. Returns the size of the tail in bytes.
+    fn continue_segment(&mut self, size: u64) -> Result<u64, JournalError> {
+        let number = self.position.segment;
+        let end = (size > 0)
+            .then(|| reader::end_of(&self.dir, number))
+            .transpose()?;
+        let torn = end.as_ref().map_or(0, |end| end.torn);
+        match end {
+            Some(End {
+                offset,
+                next: Some((head, sequence)),
+                ..
+            }) if sequence > head.first => {
+                self.cut(offset, size)?;
+                self.head = head;
+                self.sequence = sequence;
+                self.position.offset = offset;
+            }
+            Some(End {
+                offset, next: None, ..
+            }) if offset > 0 => {
+                self.cut(offset, size)?;
+                self.sequence = reader::sequence_after(&self.dir, number)?;
+                self.begin_segment(number + 1)?;
+            }
+            end => {
+                // The segment has no record. Its head is written with the first one.
+                self.cut(0, size)?;
+                let before = number.saturating_sub(1);
+                self.head = match end.and_then(|end| end.next) {
+                    Some((head, _)) => head,
+                    None if segment::path(&self.dir, before).exists() => {
+                        new_head(&self.path, reader::sequence_after(&self.dir, before)?)?
+                    }
+                    None => new_head(&self.path, 0)?,
+                };
+                self.sequence = self.head.first;
+            }
+        }
+        Ok(torn)
+    }
+
+    fn cut(&self, offset: u64, size: u64) -> Result<(), JournalError> {
+        if offset < size {
+            self.file
+                .set_len(offset)
+                .map_err(|source| JournalError::write(&self.path, source))?;
+        }
+        Ok(())
     }
 
     /// Returns the position after the last record.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Returns the sequence number of the next record. Records that earlier versions wrote have no number.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Appends either all of `records` or none, with one write to the operating system, and returns the position after
@@ -109,12 +173,24 @@ impl Writer {
         }
         self.cut_ragged_tail()?;
         self.buffer.clear();
-        self.buffer.reserve(size);
-        for record in records {
-            let payload = record.as_ref();
-            Header::of(payload).append_to(&mut self.buffer);
-            self.buffer.extend_from_slice(payload);
+        self.buffer.reserve(HEAD + size);
+        if self.position.offset == 0 {
+            self.head.append_to(&mut self.buffer);
         }
+        let mut sequence = self.sequence;
+        for record in records {
+            Header::append_record(self.head, sequence, record.as_ref(), &mut self.buffer);
+            sequence += 1;
+        }
+        self.write_buffer()?;
+        self.sequence = sequence;
+        Ok(self.position)
+    }
+
+    /// Writes the buffer at the current position with one write, and advances the position. After an error nothing is
+    /// written.
+    fn write_buffer(&mut self) -> Result<(), JournalError> {
+        let size = self.buffer.len() as u64;
         let written = self.file.write_all_at(&self.buffer, self.position.offset);
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER);
@@ -124,8 +200,8 @@ impl Writer {
             let failure = JournalError::write(&self.path, source);
             return Err(self.cut_ragged_tail().err().unwrap_or(failure));
         }
-        self.position.offset += size as u64;
-        Ok(self.position)
+        self.position.offset += size;
+        Ok(())
     }
 
     /// Syncs all appended records to disk.
@@ -138,7 +214,8 @@ impl Writer {
             .map_err(|source| JournalError::write(&self.dir, source))
     }
 
-    /// Syncs the segment, which is not written any more, and begins the next one. Does nothing if the segment is empty.
+    /// Syncs the segment, which is not written any more, marks its end, and begins the next one. Does nothing if the
+    /// segment is empty.
     pub fn rotate(&mut self) -> Result<(), JournalError> {
         if self.position.offset == 0 {
             return Ok(());
@@ -146,9 +223,24 @@ impl Writer {
         self.cut_ragged_tail()?;
         self.sync()?;
         let number = self.position.segment + 1;
+        // The next segment is created first, so that a mark proves that it existed.
+        let next = segment::path(&self.dir, number);
+        drop(open_segment(&next)?);
+        self.buffer.clear();
+        Header::append_end(self.head, self.sequence, &mut self.buffer);
+        if let Err(error) = self.write_buffer() {
+            std::fs::remove_file(&next).map_err(|source| JournalError::write(&next, source))?;
+            return Err(error);
+        }
+        self.begin_segment(number)
+    }
+
+    fn begin_segment(&mut self, number: u32) -> Result<(), JournalError> {
         let path = segment::path(&self.dir, number);
+        let head = new_head(&path, self.sequence)?;
         self.file = open_segment(&path)?;
         self.path = path;
+        self.head = head;
         self.position = Position {
             segment: number,
             offset: 0,
@@ -179,6 +271,21 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn new_head(path: &Path, first: u64) -> Result<Head, JournalError> {
+    let mut salt = [0; 4];
+    rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty()).map_err(|error| {
+        JournalError::Io {
+            action: "draw a random number for",
+            path: path.to_owned(),
+            source: error.into(),
+        }
+    })?;
+    Ok(Head {
+        salt: u32::from_le_bytes(salt),
+        first,
+    })
 }
 
 fn open_segment(path: &Path) -> Result<File, JournalError> {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mirror_journal::JournalError;
+use mirror_journal::{JournalError, Loss};
 use parquet::errors::ParquetError;
 
 use crate::cell::ColumnError;
@@ -41,6 +41,22 @@ pub enum RunError {
     /// The run's journal could not be written or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The run's journal is damaged.
+    #[error("the journal of run {} is damaged: `mirror runs recover` keeps every intact record", path.display())]
+    Damaged {
+        /// The run's directory.
+        path: PathBuf,
+        /// The first damage.
+        source: JournalError,
+    },
+    /// The run cannot be recovered without losses, and losses are not allowed.
+    #[error("the journal of run {} has gaps, nothing was written:\n  {}", path.display(), lines(losses))]
+    Gaps {
+        /// The run's directory.
+        path: PathBuf,
+        /// The parts of the journal that cannot be read.
+        losses: Vec<Loss>,
+    },
     /// A Parquet file is damaged or could not be written.
     #[error("cannot read or write table {}", path.display())]
     Parquet {
@@ -131,6 +147,20 @@ pub enum RunError {
     /// The view of the events could not be written.
     #[error("cannot write the events")]
     Export(#[source] io::Error),
+}
+
+/// Maximum number of losses in a message.
+const SHOWN: usize = 20;
+
+fn lines(losses: &[Loss]) -> String {
+    let shown: Vec<String> = losses.iter().take(SHOWN).map(Loss::to_string).collect();
+    let more = losses.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!("\n  and {more} more")
+    } else {
+        String::new()
+    };
+    shown.join("\n  ") + &more
 }
 
 impl RunError {

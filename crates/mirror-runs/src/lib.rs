@@ -39,7 +39,7 @@ pub mod view;
 
 pub use catalogue::{Listed, find, is_run, runs};
 pub use cell::ColumnError;
-pub use close::{Recovery, recover};
+pub use close::{OnLoss, Recovery, recover};
 pub use diff::{Difference, Disagreement, Divergence, Parting, Sample, Values, Verdict, diff};
 pub use directory::{NewRun, RunDirectory};
 pub use error::RunError;
@@ -47,6 +47,7 @@ pub use files::{Batches, Rows};
 pub use group::{Found, FoundGroup, Group, find_run_or_group, groups};
 pub use layout::Layout;
 pub use manifest::{Counts, Ended, Host, IMPORT, Manifest, State};
+pub use mirror_journal::{Loss, Missing};
 pub use neurons::{Neuron, NeuronKind};
 pub use recorder::{Appended, Encoded, Recorder};
 pub use run::Run;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
 
+use mirror_journal::{Loss, Missing};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -49,6 +50,10 @@ pub struct Manifest {
     pub host: Host,
     /// Contents of the run, counted at its end.
     pub counts: Counts,
+    /// Number of records in the journal when the run ended. `None` if the run is in progress or its coordinator was
+    /// killed, in which case the end of the journal cannot be checked.
+    #[serde(default)]
+    pub records: Option<u64>,
 }
 
 /// State of a run.
@@ -150,6 +155,24 @@ pub struct Counts {
     /// Number of bytes of an incomplete record that was being written when the coordinator exited. It was not
     /// acknowledged.
     pub torn_bytes: u64,
+    /// Parts of the journal that could not be read when the run was recovered. Their records are in no table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+    /// Number of further losses, which are not listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub further_losses: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Counts {
+    /// Returns whether records are missing, or may be missing, because the journal was damaged.
+    pub fn has_gaps(&self) -> bool {
+        self.further_losses > 0 || self.losses.iter().any(|loss| loss.missing() != Missing::Nothing)
+    }
 }
 
 /// Job type of a run that was imported from event logs.
@@ -178,6 +201,7 @@ impl Manifest {
             versions: run.versions.clone(),
             host: Host::observe(),
             counts: Counts::default(),
+            records: None,
         }
     }
 

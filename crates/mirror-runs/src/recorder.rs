@@ -152,6 +152,9 @@ impl Recorder {
     /// the run is interrupted, and [`recover`](crate::recover) may be called when the cause is fixed.
     pub fn finish(mut self, ended: Ended) -> Result<Manifest, RunError> {
         self.writer.sync()?;
+        // If the tables cannot be written now, the recovery knows by this number whether the journal is complete.
+        self.manifest.records = Some(self.writer.next_sequence());
+        self.manifest.write(&self.layout)?;
         self.converter.stop();
         close::finish(&self.layout, self.manifest.clone(), ended, self.duplicates)
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
+use mirror_journal::JournalError;
 use tempfile::TempDir;
 
 use crate::error::RunError;
@@ -44,6 +45,14 @@ impl Run {
                     // The run ended during the search for its parts, and removed them.
                     Err(error) if error.is_absence() && standing(&layout)?.0.state != State::Running => {
                         continue;
+                    }
+                    Err(RunError::Journal(
+                        source @ (JournalError::Corrupt { .. } | JournalError::Missing { .. }),
+                    )) => {
+                        return Err(RunError::Damaged {
+                            path: layout.root().to_owned(),
+                            source,
+                        });
                     }
                     rows => rows?,
                 }

@@ -5,7 +5,7 @@ mod sample;
 use std::fs;
 use std::path::Path;
 
-use mirror_runs::{Ended, Recorder, Run, RunError, State, find, recover, runs};
+use mirror_runs::{Ended, OnLoss, Recorder, Run, RunError, State, find, recover, runs};
 use sample::start;
 
 /// Records a run that has ended, with the id `id`.
@@ -88,7 +88,7 @@ fn a_manifest_of_a_later_version_is_refused_by_its_number() {
     .unwrap();
     for error in [
         Run::open(dir.path().join("run")).unwrap_err(),
-        recover(dir.path().join("run")).unwrap_err(),
+        recover(dir.path().join("run"), OnLoss::Keep).unwrap_err(),
     ] {
         assert!(
             matches!(error, RunError::NewerFormat { found: 1000, .. }),
@@ -123,7 +123,10 @@ fn an_invalid_manifest_is_an_error_that_names_the_file() {
 fn a_folder_without_a_manifest_is_not_a_run_and_is_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Run::open(dir.path()), Err(RunError::NotARun { .. })));
-    assert!(matches!(recover(dir.path()), Err(RunError::NotARun { .. })));
+    assert!(matches!(
+        recover(dir.path(), OnLoss::Keep),
+        Err(RunError::NotARun { .. })
+    ));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 

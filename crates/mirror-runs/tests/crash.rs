@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use mirror_proto::mirror::v1::Record;
 use mirror_runs::tables::{EventRow, FaultRow, ResponseRow};
-use mirror_runs::{Recorder, Recovery, Run, State, recover, runs};
+use mirror_runs::{OnLoss, Recorder, Recovery, Run, State, recover, runs};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use sample::{changed, event, fault, forward, rows};
@@ -158,12 +158,15 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
         );
         assert!(kept <= promised + 8, "at most the last batch was unacknowledged");
 
-        assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
+        assert!(matches!(
+            recover(&path, OnLoss::Keep).unwrap(),
+            Recovery::Recovered(_)
+        ));
         let recovered = Run::open(&path).unwrap();
         assert_eq!(recovered.state(), State::Interrupted);
         assert_eq!(assert_whole_with_faults(&recovered), kept);
 
-        let Recovery::AlreadyEnded(again) = recover(&path).unwrap() else {
+        let Recovery::AlreadyEnded(again) = recover(&path, OnLoss::Keep).unwrap() else {
             panic!("the second recovery did not find a finished run");
         };
         assert_eq!(&again, recovered.manifest());
@@ -174,7 +177,7 @@ fn a_killed_recorder_loses_nothing_acknowledged() {
 #[test]
 fn a_killed_recovery_is_done_again() {
     if let Some(folder) = std::env::var_os(VICTIM) {
-        recover(only_run(Path::new(&folder))).unwrap();
+        recover(only_run(Path::new(&folder)), OnLoss::Keep).unwrap();
         return;
     }
     let steps = 1_500;
@@ -205,7 +208,7 @@ fn a_killed_recovery_is_done_again() {
             }
         }
         drop(victim);
-        recover(&path).unwrap();
+        recover(&path, OnLoss::Keep).unwrap();
         assert_eq!(
             assert_whole_with_faults(&Run::open(&path).unwrap()),
             steps,
@@ -232,16 +235,20 @@ fn split_into_segments(journal: &Path) {
 fn a_torn_record_is_cut_off_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (mut recorder, path) = sample::start(folder.path(), Recorder::SEGMENT_BYTES);
-    recorder.append(&[event(forward("validator-0", 0, 0))]).unwrap();
-    drop(recorder);
     let segment = path.join("journal/000001.journal");
-    let whole = fs::read(&segment).unwrap();
-    let mut file = OpenOptions::new().append(true).open(&segment).unwrap();
-    file.write_all(&whole[..whole.len() - 1]).unwrap();
+    let size = || fs::metadata(&segment).unwrap().len();
+    recorder.append(&[event(forward("validator-0", 0, 0))]).unwrap();
+    let whole = size();
+    recorder.append(&[event(forward("validator-0", 1, 0))]).unwrap();
+    drop(recorder);
+    let torn = size() - 1 - whole;
+    let file = OpenOptions::new().write(true).open(&segment).unwrap();
+    file.set_len(whole + torn).unwrap();
 
-    let Recovery::Recovered(manifest) = recover(&path).unwrap() else {
+    let Recovery::Recovered(manifest) = recover(&path, OnLoss::Keep).unwrap() else {
         panic!("the run was not recovered");
     };
-    assert_eq!(manifest.counts.torn_bytes, whole.len() as u64 - 1);
+    assert_eq!(manifest.counts.torn_bytes, torn);
+    assert!(!manifest.counts.has_gaps());
     assert_eq!(assert_whole(&Run::open(&path).unwrap()), 1);
 }

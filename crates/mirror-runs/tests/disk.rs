@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mirror_journal::JournalError;
 use mirror_runs::tables::EventRow;
-use mirror_runs::{Ended, Recorder, Recovery, Run, RunDirectory, RunError, State, recover, runs};
+use mirror_runs::{Ended, OnLoss, Recorder, Recovery, Run, RunDirectory, RunError, State, recover, runs};
 use mirror_test_support::SmallDisk;
 use sample::{event, forward, new_run, rows, start};
 
@@ -55,10 +55,13 @@ fn a_run_that_ends_on_a_full_disk_is_recovered_when_there_is_space() {
     let error = recorder.finish(Ended::Done).unwrap_err();
     assert!(matches!(error, RunError::Full { .. }), "{error}");
     assert_eq!(Run::open(&path).unwrap().state(), State::Interrupted);
-    assert!(recover(&path).is_err(), "the disk is still full");
+    assert!(recover(&path, OnLoss::Keep).is_err(), "the disk is still full");
 
     fs::remove_file(ballast).unwrap();
-    assert!(matches!(recover(&path).unwrap(), Recovery::Recovered(_)));
+    assert!(matches!(
+        recover(&path, OnLoss::Keep).unwrap(),
+        Recovery::Recovered(_)
+    ));
     assert_eq!(steps(&path), (0..acknowledged).collect::<Vec<_>>());
 }
 
@@ -94,6 +97,9 @@ fn a_read_only_folder_is_reported_and_its_runs_can_be_read() {
         error.to_string().contains(&disk.path().display().to_string()),
         "{error}"
     );
-    assert!(matches!(recover(&interrupted), Err(RunError::ReadOnly { .. })));
+    assert!(matches!(
+        recover(&interrupted, OnLoss::Keep),
+        Err(RunError::ReadOnly { .. })
+    ));
     assert_eq!(steps(&interrupted), [0, 1]);
 }

@@ -11,7 +11,7 @@ use mirror_runs::tables::{
     BondRow, EpochRow, EventRow, IncidentRow, LossRow, ParameterRow, RUN_ID, ResponseRow, TABLES, Table,
     TransactionRow, WeightRow,
 };
-use mirror_runs::{Appended, Ended, Recorder, Recovery, Run, RunError, State, recover};
+use mirror_runs::{Appended, Ended, OnLoss, Recorder, Recovery, Run, RunError, State, recover};
 use proptest::prelude::*;
 use sample::{barrier, closed, epoch, event, forward, incident, new_run, rows, run_of, start, weights};
 
@@ -329,7 +329,7 @@ fn records_of_unknown_kinds_are_counted() {
     journal.append_batch(&[of_the_future, &[0xff; 40]]).unwrap();
     drop(journal);
 
-    let Recovery::Recovered(manifest) = recover(&path).unwrap() else {
+    let Recovery::Recovered(manifest) = recover(&path, OnLoss::Keep).unwrap() else {
         panic!("the run was not recovered");
     };
     assert_eq!((manifest.counts.skipped, manifest.counts.rows["events"]), (2, 1));
@@ -394,7 +394,7 @@ fn a_new_run_stores_its_description() {
         manifest.id
     );
     assert!(
-        matches!(recover(&path), Err(RunError::InProgress { .. })),
+        matches!(recover(&path, OnLoss::Keep), Err(RunError::InProgress { .. })),
         "the recorder still exists"
     );
     drop(recorder);
@@ -423,7 +423,7 @@ proptest! {
             recorder.finish(Ended::Done).unwrap();
         } else {
             drop(recorder);
-            recover(&path).unwrap();
+            recover(&path, OnLoss::Keep).unwrap();
         }
         let kept = rows::<EventRow>(&Run::open(&path).unwrap()).into_iter();
         let expected: BTreeSet<_> = sent.iter().map(|&(validator, step, sub)| (step, name(validator), sub)).collect();

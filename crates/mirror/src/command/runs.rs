@@ -6,9 +6,10 @@ mod list;
 mod remove;
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
-use mirror_runs::{Found, FoundGroup, Recovery, Run, recover, view};
+use mirror_runs::{Found, FoundGroup, OnLoss, Recovery, Run, State, recover, view};
 
 pub(super) use self::list::size_of;
 use super::{RunsDir, Status, place, report, terminal};
@@ -55,10 +56,13 @@ enum RunsCommand {
         #[arg(required = true)]
         runs: Vec<String>,
     },
-    /// Writes the tables of a run whose coordinator was killed, from its journal
+    /// Writes the tables of a run whose coordinator was killed, from its journal; exit status 1 if records are missing
     Recover {
         /// Id of a run or the start of one, `last`, or a path
         run: String,
+        /// Writes nothing if records are missing
+        #[arg(long)]
+        strict: bool,
     },
 }
 
@@ -100,20 +104,47 @@ pub(super) fn runs(arguments: &RunsArguments) -> anyhow::Result<Status> {
             )
         }
         RunsCommand::Rm { runs } => remove::remove(runs_dir, runs),
-        RunsCommand::Recover { run } => {
-            let path = place::run(&arguments.runs_dir.runs_dir, run)?;
-            let (word, manifest) = match recover(&path)? {
-                Recovery::Recovered(manifest) => ("recovered", manifest),
-                Recovery::AlreadyEnded(manifest) => ("has all its tables already", manifest),
-            };
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{} {word}", manifest.id)?;
-            for (table, rows) in &manifest.counts.rows {
-                writeln!(out, "  {rows:>10} {table}")?;
-            }
-            Ok(Status::Done)
+        RunsCommand::Recover { run, strict } => {
+            let on_loss = if *strict { OnLoss::Refuse } else { OnLoss::Keep };
+            recover_run(&place::run(runs_dir, run)?, on_loss)
         }
     }
+}
+
+fn recover_run(path: &Path, on_loss: OnLoss) -> anyhow::Result<Status> {
+    let (word, manifest) = match recover(path, on_loss)? {
+        Recovery::Recovered(manifest) => ("recovered", manifest),
+        Recovery::AlreadyEnded(manifest) => ("has all its tables already", manifest),
+    };
+    let counts = &manifest.counts;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} {word}", manifest.id)?;
+    for (table, rows) in &counts.rows {
+        writeln!(out, "  {rows:>10} {table}")?;
+    }
+    for loss in &counts.losses {
+        writeln!(out, "{loss}")?;
+    }
+    if counts.further_losses > 0 {
+        writeln!(out, "{} further places are damaged", counts.further_losses)?;
+    }
+    if counts.torn_bytes > 0 {
+        writeln!(
+            out,
+            "an incomplete record of {} bytes was at the end of the journal",
+            counts.torn_bytes
+        )?;
+    }
+    if manifest.state == State::Interrupted && manifest.records.is_none() {
+        writeln!(
+            out,
+            "the run did not end properly, so it is unknown whether the end of the journal was cut off"
+        )?;
+    }
+    if counts.has_gaps() {
+        return Ok(Status::Failed);
+    }
+    Ok(Status::Done)
 }
 
 fn show(run: &Run, json: bool, width: usize) -> anyhow::Result<Status> {
