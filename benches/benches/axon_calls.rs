@@ -1,19 +1,12 @@
 //! Measures the calls per second through the validator's dendrite pool to miner processes, compared with a bare tonic
 //! echo over as many processes, each at its best concurrency.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::future::join_all;
 use mirror_benches::bare::Servers;
+use mirror_benches::caller::Caller;
 use mirror_benches::figures::{self, Pair};
-use mirror_benches::network::{Data, Network, SEED, signer};
-use mirror_links::Links;
-use mirror_proto::mirror::v1::Outcome;
-use mirror_seed::{CallId, CallNumber, Seed};
-use mirror_spec::NeuronSettings;
-use mirror_validator::conversation::Conversation;
-use mirror_validator::dendrite::{DendritePool, FanOut, ServedAxon};
+use mirror_benches::network::{Data, Network};
 
 /// Numbers of processes, with one axon each.
 const PROCESSES: [u32; 4] = [1, 16, 64, 256];
@@ -27,8 +20,6 @@ const MEASURE: Duration = Duration::from_millis(1_200);
 
 /// Number of pairs measured at the best concurrencies.
 const PAIRS: usize = 7;
-
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,71 +73,5 @@ impl Best {
         if rate > self.rate {
             *self = Self { in_flight, rate };
         }
-    }
-}
-
-/// A dendrite pool without its validator.
-struct Caller {
-    pool: DendritePool,
-    hotkey: [u8; 32],
-    axons: u32,
-    /// The wire encoding of the prompt that requests a question.
-    messages: Vec<String>,
-}
-
-impl Caller {
-    fn new(axons: &[ServedAxon]) -> anyhow::Result<Self> {
-        let seed = Seed::root(SEED);
-        let links = Links::new(seed, axons.len() as u32, &[], 1.0);
-        let mut pool = DendritePool::new(signer()?, axons.len() as u32, seed, Arc::new(links));
-        pool.resync(axons.iter().copied().map(Some));
-        let prompts = NeuronSettings::default();
-        Ok(Self {
-            hotkey: pool.hotkey(),
-            pool,
-            axons: axons.len() as u32,
-            messages: Conversation::question(&prompts.base_prompt, &prompts.question_prompt).encoded(),
-        })
-    }
-
-    /// Returns the calls per second with `in_flight` concurrent calls during `time`: fan-outs as wide as the network
-    /// allows, and several of them if the network is smaller than `in_flight`.
-    async fn calls_per_second(&self, in_flight: usize, time: Duration) -> anyhow::Result<f64> {
-        let width = self.axons.min(in_flight as u32);
-        let fan_outs = in_flight as u32 / width;
-        let started = Instant::now();
-        let workers = (0..fan_outs).map(async |worker| {
-            let mut calls = 0;
-            for step in 0.. {
-                if started.elapsed() >= time {
-                    break;
-                }
-                let first = (worker + step as u32 * fan_outs) * width;
-                let fan_out = FanOut {
-                    forward: CallId {
-                        caller: self.hotkey,
-                        step,
-                        forward_index: worker,
-                        uid: 0,
-                        call: CallNumber::QUERY,
-                    },
-                    messages: self.messages.clone(),
-                    uids: (first..first + width).map(|uid| uid % self.axons).collect(),
-                    timeout: TIMEOUT,
-                };
-                for reply in self.pool.forward(&fan_out).await {
-                    anyhow::ensure!(
-                        reply.outcome == Outcome::Success,
-                        "a call ended with {:?}: {}",
-                        reply.outcome,
-                        reply.return_message
-                    );
-                    calls += 1;
-                }
-            }
-            Ok(calls)
-        });
-        let calls = join_all(workers).await.into_iter().sum::<anyhow::Result<u64>>()?;
-        Ok(calls as f64 / started.elapsed().as_secs_f64())
     }
 }

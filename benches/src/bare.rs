@@ -4,11 +4,16 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::future::{join_all, try_join_all};
+use mirror_auth::{Nonces, Signer, Verifier};
+use mirror_identity::{Hotkey, Owner, SecretKey};
+use mirror_seed::Seed;
 use tokio::net::TcpListener;
+use tonic::service::Interceptor;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, async_trait};
@@ -16,6 +21,10 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::echo::Payload;
 use crate::echo::echo_client::EchoClient;
 use crate::echo::echo_server::{Echo, EchoServer};
+use crate::network::{self, SEED};
+
+/// The argument of `bare-echo` that makes it check signatures.
+pub const SIGNED: &str = "signed";
 
 /// Default size of the payload in bytes, in each direction.
 const PAYLOAD: usize = 32;
@@ -29,8 +38,17 @@ impl Echo for Mirror {
     }
 }
 
+/// Whether the calls of the reference are signed and checked, as those between neurons are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signatures {
+    /// They are neither signed nor checked.
+    Off,
+    /// They are signed by the caller and checked by the servers.
+    Checked,
+}
+
 /// Serves on a number of ports until standard input closes.
-pub fn serve(ports: usize) -> anyhow::Result<()> {
+pub fn serve(ports: usize, signatures: Signatures) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -44,9 +62,15 @@ pub fn serve(ports: usize) -> anyhow::Result<()> {
         drop(stdout);
         for listener in listeners {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let verifier = Verifier::new(receiver(), Arc::new(Nonces::default()));
+            let checked = |request| match signatures {
+                Signatures::Off => Ok(request),
+                Signatures::Checked => verifier.clone().call(request),
+            };
+            let service = EchoServer::with_interceptor(Mirror, checked);
             tokio::spawn(
                 Server::builder()
-                    .add_service(EchoServer::new(Mirror))
+                    .add_service(service)
                     .serve_with_incoming(incoming),
             );
         }
@@ -61,19 +85,37 @@ pub struct Servers {
     processes: Vec<Child>,
     clients: Vec<EchoClient<Channel>>,
     payload: usize,
+    /// Signs the calls. `None` if they are not signed.
+    signer: Option<Arc<Signer>>,
 }
 
 impl Servers {
     /// Starts `processes` of the program `bare-echo` with `ports` each, and waits until every port has answered a call.
     pub async fn start(program: &str, processes: usize, ports: usize) -> anyhow::Result<Self> {
+        Self::start_with(program, processes, ports, Signatures::Off).await
+    }
+
+    /// Like [`Servers::start`], with or without signatures.
+    pub async fn start_with(
+        program: &str,
+        processes: usize,
+        ports: usize,
+        signatures: Signatures,
+    ) -> anyhow::Result<Self> {
+        let signer = match signatures {
+            Signatures::Off => None,
+            Signatures::Checked => Some(Arc::new(network::signer()?)),
+        };
         let mut servers = Self {
             processes: Vec::with_capacity(processes),
             clients: Vec::with_capacity(processes * ports),
             payload: PAYLOAD,
+            signer,
         };
         for _ in 0..processes {
             let child = Command::new(program)
                 .arg(ports.to_string())
+                .args((signatures == Signatures::Checked).then_some(SIGNED))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn();
@@ -113,12 +155,7 @@ impl Servers {
 
     /// Calls the chosen servers concurrently, and waits for all replies.
     pub async fn ask(&self, chosen: &[usize]) -> anyhow::Result<()> {
-        try_join_all(
-            chosen
-                .iter()
-                .map(|server| call(self.clients[*server].clone(), self.payload)),
-        )
-        .await?;
+        try_join_all(chosen.iter().map(|server| self.call(*server))).await?;
         Ok(())
     }
 
@@ -132,13 +169,31 @@ impl Servers {
                     break;
                 }
                 let server = (first + turn * in_flight) % self.clients.len();
-                call(self.clients[server].clone(), self.payload).await?;
+                self.call(server).await?;
                 calls += 1;
             }
             anyhow::Ok(calls)
         });
         let calls = join_all(workers).await.into_iter().sum::<anyhow::Result<u64>>()?;
         Ok(calls as f64 / started.elapsed().as_secs_f64())
+    }
+
+    async fn call(&self, server: usize) -> anyhow::Result<()> {
+        let mut client = self.clients[server].clone();
+        let mut request = Request::new(Payload {
+            data: vec![7; self.payload],
+        });
+        // The lane is given back when the call has ended.
+        let lane = self.signer.as_ref().map(|signer| signer.lane(receiver()));
+        if let Some(lane) = &lane {
+            lane.sign(request.metadata_mut());
+        }
+        let echoed = client.unary(request).await?.into_inner();
+        ensure!(
+            echoed.data.len() == self.payload,
+            "the echo differs from the request"
+        );
+        Ok(())
     }
 }
 
@@ -155,9 +210,7 @@ impl Drop for Servers {
     }
 }
 
-async fn call(mut client: EchoClient<Channel>, bytes: usize) -> anyhow::Result<()> {
-    let payload = Payload { data: vec![7; bytes] };
-    let echoed = client.unary(payload).await?.into_inner();
-    ensure!(echoed.data.len() == bytes, "the echo differs from the request");
-    Ok(())
+/// Returns the hotkey of the servers.
+fn receiver() -> Hotkey {
+    SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(0)).public()
 }

@@ -4,6 +4,7 @@
 //! | benchmark | what is measured | reference |
 //! |---|---|---|
 //! | `axon_calls` | calls through the validator's dendrite pool to miner processes | bare tonic, as many processes |
+//! | `signed_calls` | signatures, and signed calls of one process | bare tonic that signs and checks; bittensor 5.0.0 |
 //! | `training_steps` | complete steps of `mirror run` | only the same two fan-outs in bare tonic |
 //! | `processes` | memory and start of many miner processes, and runs with them | bare tonic, as many processes |
 //! | `long_run` | CPU time and memory of a step over 200,000 events, for each half | the mean of the run |
@@ -15,6 +16,7 @@
 //! | `epoch` | an epoch of the chain, by number of weights | the recorded time of the real chain's code |
 
 pub mod bare;
+pub mod caller;
 pub mod figures;
 pub mod network;
 pub mod process;

@@ -19,6 +19,7 @@ mod joins;
 mod kills;
 mod learning;
 mod lifted_faults;
+mod lost_output;
 mod metagraphs;
 mod models;
 mod named_plots;

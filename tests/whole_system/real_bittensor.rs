@@ -117,3 +117,66 @@ fn the_real_dendrites_checks_pass_against_our_axon() {
     }
     assert_eq!(env.start(&["down"]).ends().status, Some(0));
 }
+
+/// Reads and writes key files with the functions of the real client. Its arguments: a key file of ours, a password, and
+/// the names of two files to write, one in plain text and one encrypted. It prints the addresses of our key and of its own.
+const KEY_FILES: &str = r"
+import os, sys
+ours, password, plain, encrypted = sys.argv[1:5]
+sys.argv = sys.argv[:1]
+import btstub, bittensor
+from bittensor._keyfile import keyfile_impl as files
+data = open(ours, 'rb').read()
+assert files.keyfile_data_is_encrypted_ansible(data)
+read = files.deserialize_keypair_from_keyfile_data(files.decrypt_keyfile_data(data, password))
+own = bittensor.Keypair.create_from_seed('0x' + '2a' * 32)
+data = files.serialized_keypair_to_keyfile_data(own)
+for path, content in [(plain, data), (encrypted, files.encrypt_keyfile_data(data, password))]:
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), 'wb') as file:
+        file.write(content)
+print('ours', read.ss58_address)
+print('own', own.ss58_address)
+";
+
+#[test]
+fn key_files_are_exchanged_with_the_real_client() {
+    let Some(bittensor) = Bittensor::find() else {
+        return;
+    };
+    let env = TestEnv::new();
+    env.file("password", "correct horse battery\n");
+    let with_password = ["--password-file", "password"];
+    let created = env.mirror(&[&["key", "new", "ours"][..], &with_password].concat());
+    assert_eq!(created.status, Some(0), "{created:?}");
+    let mut python = Command::new(&bittensor.python);
+    let exchanged = python
+        .args([
+            "-c",
+            KEY_FILES,
+            "ours",
+            "correct horse battery",
+            "plain",
+            "encrypted",
+        ])
+        .env("PYTHONPATH", &bittensor.scripts)
+        .env("BITTENSOR_HOME", env.path())
+        .current_dir(env.path())
+        .output()
+        .expect("Python starts");
+    let printed = String::from_utf8_lossy(&exchanged.stdout).into_owned();
+    let address = |name: &str| {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|line| line.trim().to_owned())
+            .unwrap_or_else(|| panic!("{printed}\n{}", String::from_utf8_lossy(&exchanged.stderr)))
+    };
+    assert_eq!(address("ours "), created.out.trim());
+    let plain = env.mirror(&["key", "show", "plain"]);
+    let encrypted = env.mirror(&[&["key", "show", "encrypted"][..], &with_password].concat());
+    assert_eq!(plain.out.trim(), address("own "), "{plain:?}");
+    assert_eq!(encrypted.out.trim(), address("own "), "{encrypted:?}");
+    let unopened = env.mirror(&["key", "show", "encrypted"]);
+    assert!(
+        unopened.status == Some(1) && unopened.err.contains("a password is required"),
+        "{unopened:?}"
+    );
+}

@@ -7,6 +7,7 @@
 mod duckdb;
 mod libtorch;
 mod prerequisites;
+mod prints;
 mod wheels;
 mod width;
 mod words;
@@ -192,6 +193,7 @@ impl Checkout {
         succeed(&mut cargo("fmt --all --check"))?;
         width::check(&self.root)?;
         words::check(&self.root)?;
+        prints::check(&self.root)?;
         succeed(&mut cargo(
             "clippy --release --workspace --all-targets -- --deny warnings",
         ))?;

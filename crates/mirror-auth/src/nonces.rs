@@ -1,9 +1,9 @@
 //! The largest nonce of each dendrite, with a bounded memory.
 //!
-//! The real axon remembers every dendrite for ever. Here the last [`MAX_REMEMBERED`] dendrites of neurons are
-//! remembered, and in a window of the same length the last ones of other keys. A call of a neuron can be replayed only
-//! after as many other dendrites of neurons have made valid calls. Keys without a neuron cost nothing, so their window
-//! does not protect their own calls from those who make many keys.
+//! The real axon never forgets a dendrite. Here the last [`MAX_REMEMBERED`] dendrites of neurons are remembered, and in a
+//! window of the same length the last ones of other keys. A call of a neuron can be replayed only after as many other
+//! dendrites of neurons have made valid calls. Keys without a neuron cost nothing, so their window does not protect
+//! their own calls from those who make many keys.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use mirror_output::message;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -37,7 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub fn main(command: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = command.into_iter();
     let Some(program) = words.next() else {
-        eprintln!("no program to run: pass the program and its arguments");
+        message!("no program to run: pass the program and its arguments");
         return ExitCode::from(CANNOT_START);
     };
     let mut command = Command::new(&program);
@@ -45,7 +46,7 @@ pub fn main(command: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(command) {
         Ok(status) => exit_code(status),
         Err(error) => {
-            eprintln!("cannot run {}: {error}", program.display());
+            message!("cannot run {}: {error}", program.display());
             ExitCode::from(CANNOT_START)
         }
     }
@@ -179,7 +180,7 @@ fn reap() -> io::Result<Reaped> {
 /// Sends a signal to the process group that the program was started in.
 fn send(program: Pid, signal: Signal) {
     if let Err(error) = rustix::process::kill_process_group(program, signal) {
-        eprintln!(
+        message!(
             "the shim cannot send signal {} to the program: {error}",
             signal.as_raw()
         );
@@ -192,7 +193,7 @@ fn send_below(signal: Signal) -> io::Result<()> {
         match rustix::process::kill_process(pid, signal) {
             // The process ended in the meantime.
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => eprintln!(
+            Err(error) => message!(
                 "the shim cannot send signal {} to {pid:?}: {error}",
                 signal.as_raw()
             ),

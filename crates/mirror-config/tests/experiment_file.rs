@@ -556,7 +556,9 @@ fn more_axons_than_miners_are_an_error_if_set_explicitly() {
     sound(&topk("-1"));
     sound(&topk("4"));
     check(&topk("5"), &["`topk` queries 5 axons"]);
-    check(&topk("0"), &["`-1` or a whole number"]);
+    for refused in ["0", "-5"] {
+        check(&topk(refused), &["`-1` or a whole number"]);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use mirror_output::message;
 use mirror_proto::mirror::v1::QueryProgress;
 
 /// Pause between two lines.
@@ -74,7 +75,7 @@ impl Progress {
                 *last = Instant::now();
                 let rate = done as f64 / self.started.elapsed().as_secs_f64();
                 let left = (total - done.min(total)) as f64 / rate.max(1e-9);
-                eprintln!("{done} of {total} steps, {rate:.0} steps/s, about {left:.0} s left");
+                message!("{done} of {total} steps, {rate:.0} steps/s, about {left:.0} s left");
             }
             Shown::Lines { .. } | Shown::Nothing => {}
         }
@@ -87,7 +88,7 @@ impl Progress {
         let message = self.message();
         match &self.shown {
             Shown::Bar(bar) => bar.set_message(message),
-            Shown::Lines { .. } if is_new => eprintln!("{}", waiting_for(node, silence)),
+            Shown::Lines { .. } if is_new => message!("{}", waiting_for(node, silence)),
             Shown::Nothing if is_new => tracing::warn!("{}", waiting_for(node, silence)),
             Shown::Lines { .. } | Shown::Nothing => {}
         }
@@ -98,7 +99,7 @@ impl Progress {
         self.forget(node);
         match &self.shown {
             Shown::Bar(_) => {}
-            Shown::Lines { .. } => eprintln!("{node} answers health checks again"),
+            Shown::Lines { .. } => message!("{node} answers health checks again"),
             Shown::Nothing => tracing::warn!("{node} answers health checks again"),
         }
     }

@@ -30,6 +30,10 @@ pub type Coldkey = PublicKey;
 #[derive(Clone)]
 pub struct SecretKey(Keypair);
 
+/// The 32 bytes from which a [`SecretKey`] is expanded: the secret seed of Bittensor's key files. It is never displayed.
+#[derive(Clone)]
+pub struct MiniSecret([u8; 32]);
+
 /// The owner of a key within an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
@@ -57,6 +61,33 @@ impl SecretKey {
         PublicKey(self.0.public.to_bytes())
     }
 
+    /// Expands a mini secret to a key, as Substrate does.
+    pub fn from_mini_secret(secret: &MiniSecret) -> Self {
+        let secret = MiniSecretKey::from_bytes(&secret.0).expect("any 32 bytes are a valid mini secret key");
+        Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
+    }
+
+    fn derived(seed: &Seed, kind: &str, owner: Owner) -> Self {
+        Self::from_mini_secret(&MiniSecret::derived(seed, kind, owner))
+    }
+}
+
+impl MiniSecret {
+    /// Derives the mini secret of the hotkey of an owner from the random seed.
+    pub fn hotkey(seed: &Seed, owner: Owner) -> Self {
+        Self::derived(seed, "hotkey", owner)
+    }
+
+    /// Creates a mini secret from its bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 32 bytes, with which any program can sign as the key.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     fn derived(seed: &Seed, kind: &str, owner: Owner) -> Self {
         let of_kind = seed.child(kind);
         let of_owner = match owner {
@@ -64,9 +95,13 @@ impl SecretKey {
             Owner::Validator(index) => of_kind.numbered_child("validator", index.into()),
             Owner::Subnet => of_kind.child("subnet"),
         };
-        let secret =
-            MiniSecretKey::from_bytes(&of_owner.bytes()).expect("any 32 bytes are a valid mini secret key");
-        Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
+        Self(of_owner.bytes())
+    }
+}
+
+impl fmt::Debug for MiniSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MiniSecret")
     }
 }
 

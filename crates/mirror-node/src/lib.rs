@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use mirror_output::message;
 use mirror_spec::launch::{Launch, Listening};
 use mirror_telemetry::clock;
 use rustix::process::Signal;
@@ -56,16 +57,14 @@ pub fn run<R: DeserializeOwned>(
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print(format_args!("{error:#}"));
+            message!("{error:#}");
             return ExitCode::FAILURE;
         }
     };
     let launch = match be_launched::<R>() {
         Ok(launch) => launch,
         Err(error) => {
-            print(format_args!(
-                "cannot read the launch config: {error:#} (nodes are started by `mirror run`)"
-            ));
+            message!("cannot read the launch config: {error:#} (nodes are started by `mirror run`)");
             return ExitCode::from(BAD_LAUNCH);
         }
     };
@@ -73,15 +72,10 @@ pub fn run<R: DeserializeOwned>(
     match listen_and_serve(runtime, launch, serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print(format_args!("{node}: {error:#}"));
+            message!("{node}: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints a line to standard error. `eprintln!` would panic if the log cannot be written.
-fn print(line: fmt::Arguments<'_>) {
-    let _lost = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Creates the runtime, and handles the signal of a write beyond the limit on the size of files, which would end the

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use mirror_output::message;
 use rustix::process::{Pid, Signal};
 
 /// Maximum size of the launch config, in bytes.
@@ -83,6 +84,6 @@ fn read_line(stdin: &mut impl BufRead) -> anyhow::Result<Vec<u8>> {
 fn kill_self() {
     let this = Pid::from_raw(std::process::id().cast_signed());
     if let Some(Err(error)) = this.map(|pid| rustix::process::kill_process(pid, Signal::KILL)) {
-        eprintln!("cannot end this process: {error}");
+        message!("cannot end this process: {error}");
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use mirror_models::check::{self, CheckError, Checked};
 use mirror_models::torch;
+use mirror_output::message;
 
 /// Exit status if every difference is within the tolerance.
 const WITHIN: u8 = 0;
@@ -20,13 +21,13 @@ const WRONG: u8 = 2;
 pub fn main(mut words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     let tolerance = words.next().and_then(|word| word.to_str()?.parse::<f64>().ok());
     let Some(tolerance) = tolerance else {
-        eprintln!("error: expected a tolerance and then directories, as `mirror models check` passes them");
+        message!("error: expected a tolerance and then directories, as `mirror models check` passes them");
         return ExitCode::from(WRONG);
     };
     match check_all(words.map(PathBuf::from), tolerance) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            message!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -77,5 +78,5 @@ fn print_outcome(checked: &Checked, tolerance: f64) -> anyhow::Result<()> {
 }
 
 fn refuse(folder: &Path, error: CheckError) {
-    eprintln!("{}: {:#}", folder.display(), anyhow::Error::new(error));
+    message!("{}: {:#}", folder.display(), anyhow::Error::new(error));
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mirror_models::sentences::{SentenceModel, count_tokens};
 use mirror_models::torch;
+use mirror_output::message;
 use serde::Serialize;
 
 /// Number of texts in a batch.
@@ -41,7 +42,7 @@ impl TextReport {
 /// the builtin tokenizer.
 pub fn main(report: TextReport, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(folder) = words.next().map(PathBuf::from) else {
-        eprintln!("error: expected the directory of a model as the argument");
+        message!("error: expected the directory of a model as the argument");
         return ExitCode::from(2);
     };
     let mut input = std::io::stdin().lock();
@@ -56,7 +57,7 @@ pub fn main(report: TextReport, mut words: impl Iterator<Item = OsString>) -> Ex
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            message!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

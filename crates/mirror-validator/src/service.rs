@@ -33,6 +33,9 @@ const MAX_MANUAL_STEPS: u32 = 1_000_000;
 /// Maximum number of messages in a conversation.
 const MAX_MESSAGES: usize = 1_024;
 
+/// Maximum number of axons of a manual forward.
+const MAX_TOPK: i32 = 65_536;
+
 /// Maximum timeout of a request in seconds.
 const MAX_TIMEOUT: f32 = 3_600.0;
 
@@ -163,7 +166,7 @@ impl NeuronService for Service {
         let ask = Ask {
             conversation,
             is_question: false,
-            topk: request.topk.map(i64::from),
+            topk: topk(request.topk)?,
             choice: Choice::from_random_sample(request.random_sample_uids),
             judgement: Judgement::Reward {
                 train_gating_model: request.train_gating_model,
@@ -296,6 +299,18 @@ fn conversation(messages: Vec<wire::Message>) -> Result<Conversation, Status> {
         .into_iter()
         .map(|wire::Message { role, content }| Message { role, content });
     Ok(Conversation::new(messages.collect()))
+}
+
+/// Checks a number of axons, by the rule for `topk` in the experiment file.
+fn topk(count: Option<i32>) -> Result<Option<i64>, Status> {
+    match count {
+        Some(count) if count != -1 && !(1..=MAX_TOPK).contains(&count) => {
+            Err(Status::invalid_argument(format!(
+                "topk is {count}: expected -1 for all axons that serve, or a number from 1 to {MAX_TOPK}"
+            )))
+        }
+        count => Ok(count.map(i64::from)),
+    }
 }
 
 fn timeout(seconds: Option<f32>) -> Result<Option<f64>, Status> {

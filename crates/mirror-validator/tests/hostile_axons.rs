@@ -213,6 +213,7 @@ async fn an_undecodable_reply_is_malformed() {
         })
         .await;
         assert_eq!(reply.outcome, Outcome::Malformed, "{what}: {reply:?}");
+        assert_eq!(reply.return_code, 15, "{what}: {reply:?}");
         assert_ne!(reply.grpc_code, Code::Ok, "{what}");
         assert_eq!(reply.completion, "", "{what}");
         assert!(!reply.timing_dependent, "{what}");
@@ -244,6 +245,7 @@ async fn a_completion_of_100_megabytes_is_rejected_before_it_is_read() {
     let before = peak_memory();
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Oversized);
+    assert_eq!(reply.return_code, 8);
     assert_eq!(reply.grpc_code, Code::OutOfRange);
     assert_eq!(reply.completion, "");
     // no more than HTTP/2 flow control allows
@@ -267,8 +269,11 @@ fn peak_memory() -> usize {
 
 #[tokio::test]
 async fn every_status_of_an_axon_is_a_refusal_with_its_code() {
-    for code in 1..=16 {
+    // The return code of each gRPC status, from CANCELLED to UNAUTHENTICATED, by the numbers of the v4 protocol.
+    let return_codes = [2, 22, 9, 2, 22, 22, 23, 3, 22, 22, 9, 5, 22, 4, 22, 23];
+    for (code, return_code) in (1..=16).zip(return_codes) {
         let reply = ending(move || status(code, "go away")).await;
+        assert_eq!(reply.return_code, return_code, "{reply:?}");
         assert_eq!(reply.outcome, Outcome::Refused, "{reply:?}");
         assert_eq!(reply.grpc_code, Code::from_i32(code));
         assert_eq!(reply.return_message, "go away");
@@ -315,6 +320,7 @@ async fn silence_is_a_timeout_at_the_deadline() {
     let address = axon(|_| pending()).await;
     let reply = ask(address, SHORT).await;
     assert_eq!(reply.outcome, Outcome::Timeout);
+    assert_eq!(reply.return_code, 2);
     assert_eq!(reply.grpc_code, Code::DeadlineExceeded);
     assert!(reply.timing_dependent);
     assert_eq!(reply.drawn_delay, None);
@@ -349,6 +355,7 @@ async fn a_reply_that_breaks_off_is_unreachable() {
     .await;
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
+    assert_eq!(reply.return_code, 4, "{reply:?}");
     assert!(!reply.timing_dependent);
 }
 
@@ -385,6 +392,7 @@ async fn an_address_without_a_server_is_unreachable() {
     let (_, address) = listen().await;
     let reply = ask(address, LONG).await;
     assert_eq!(reply.outcome, Outcome::Unreachable);
+    assert_eq!(reply.return_code, 4, "{reply:?}");
     assert_eq!(reply.grpc_code, Code::Unavailable);
 }
 
@@ -394,7 +402,10 @@ async fn a_uid_without_an_axon_is_unreachable() {
     let replies = pool.forward(&fan_out(&pool, &[0, 9], LONG)).await;
     for reply in replies {
         assert_eq!(reply.outcome, Outcome::Unreachable, "{reply:?}");
-        assert_eq!(reply.return_message, "serves no axon");
+        assert_eq!(
+            (reply.return_code, &*reply.return_message),
+            (24, "serves no axon")
+        );
     }
 }
 

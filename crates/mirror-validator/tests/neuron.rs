@@ -229,6 +229,23 @@ async fn topk_is_clamped_to_the_serving_axons_best_scores_first() {
 }
 
 #[tokio::test]
+async fn a_topk_that_is_no_number_of_axons_is_refused() {
+    let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
+    for topk in [0, -5, i32::MIN, 65_537] {
+        let reply = network.client.forward(ForwardRequest {
+            messages: asked("why?"),
+            topk: Some(topk),
+            ..ForwardRequest::default()
+        });
+        let status = reply.await.expect_err("the number is out of range");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let range =
+            format!("topk is {topk}: expected -1 for all axons that serve, or a number from 1 to 65536");
+        assert_eq!(status.message(), range);
+    }
+}
+
+#[tokio::test]
 async fn manual_forwards_are_events_with_separate_numbers() {
     let mut network = Network::start(&[Some(HONEST)], |_| {}).await;
     let replies = network

@@ -28,7 +28,7 @@ pub(super) struct Connection {
     sent: SentFrames,
 }
 
-/// Which deadline applies.
+/// The deadline that applies.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     /// The preface is awaited, of which this number of bytes has arrived.

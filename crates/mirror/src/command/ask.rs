@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use mirror_auth::{DendriteId, Signer};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_net::channel;
 use mirror_net::tracer::Tracer;
+use mirror_output::message;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse};
 use mirror_proto::protocol::{BITTENSOR_VERSION, REPLY_LIMIT};
@@ -21,6 +23,7 @@ use mirror_subtensor_client::{Detail, SubtensorClient};
 use serde::Serialize;
 use tonic::{Code, Request, Status as GrpcStatus};
 
+use super::key::PasswordArguments;
 use super::running::{self, RunningNetwork};
 use super::{Misuse, RunsDir, Status, terminal};
 
@@ -41,6 +44,11 @@ pub(super) struct AskArguments {
     /// Timeout of the call
     #[arg(long, default_value = "12s", value_name = "TIME", value_parser = timeout)]
     timeout: Duration,
+    /// Key file of the hotkey that signs the call [default: that of an unknown caller]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArguments,
     /// Prints the reply as JSON
     #[arg(long)]
     json: bool,
@@ -87,7 +95,7 @@ pub(super) fn ask(arguments: &AskArguments) -> anyhow::Result<Status> {
     Ok(match &asked.problem {
         None => Status::Done,
         Some(problem) => {
-            eprintln!("error: {problem}");
+            message!("error: {problem}");
             Status::Failed
         }
     })
@@ -125,8 +133,8 @@ async fn axon(network: &RunningNetwork, uid: u32) -> anyhow::Result<(Hotkey, Soc
     })
 }
 
-/// Returns the request with which a validator of the run would ask the question of a neuron, signed by a hotkey that is
-/// not registered.
+/// Returns the request with which a validator of the run would ask the question of a neuron, signed by the hotkey of
+/// the key file, or by one that is not registered.
 fn request(
     network: &RunningNetwork,
     arguments: &AskArguments,
@@ -140,9 +148,12 @@ fn request(
         .model
         .context("the experiment of the run has no `model`")?;
     let encoded = |role, content| serde_json::to_string(&Message { role, content });
-    let stranger = SecretKey::hotkey(&Seed::root(0).child("ask"), Owner::Validator(0));
+    let key = match &arguments.key {
+        Some(file) => arguments.password.open(file)?.key(),
+        None => SecretKey::hotkey(&Seed::root(0).child("ask"), Owner::Validator(0)),
+    };
     let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
-    let signer = Arc::new(Signer::new(stranger, dendrite, BITTENSOR_VERSION));
+    let signer = Arc::new(Signer::new(key, dendrite, BITTENSOR_VERSION));
     let mut request = Request::new(ForwardTextPromptingRequest {
         version: BITTENSOR_VERSION,
         hotkey: signer.address().to_owned(),

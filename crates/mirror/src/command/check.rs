@@ -10,6 +10,7 @@ use clap::Args;
 use mirror_config::{Loaded, Problems, did_you_mean, load_with};
 use mirror_coordinator::{LocalInputs, base_of};
 use mirror_event_log::NameError;
+use mirror_output::message;
 use mirror_runs::Run;
 use mirror_spec::{Expectation, Experiment, Method, ValueError};
 use mirror_sql::Engine;
@@ -117,7 +118,7 @@ impl Checked {
         }
         show(&self.problems);
         for what in &self.not_checked {
-            eprintln!("not checked: {what}");
+            message!("not checked: {what}");
         }
         Ok(())
     }
@@ -228,8 +229,8 @@ pub(super) fn show(problems: &Problems) {
         return;
     }
     if std::io::stderr().is_terminal() {
-        eprint!("{}", problems.graphical());
+        message!("{}", problems.graphical().trim_end());
     } else {
-        eprint!("{}", problems.plain());
+        message!("{}", problems.plain().trim_end());
     }
 }

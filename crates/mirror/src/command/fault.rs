@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_output::message;
 use mirror_proto::mirror::v1::{AddFaultRequest, ClearFaultsRequest, ListFaultsRequest, ListedFault};
 use mirror_proto::protocol::FAULT_OVER;
 use mirror_runs::Run;
@@ -120,7 +121,7 @@ fn add(runs_dir: &Path, run: &str, fault: &str) -> anyhow::Result<Status> {
         writeln!(std::io::stdout(), "{}", added.detail)?;
     }
     for warning in added.warnings {
-        eprintln!("warning: {warning}");
+        message!("warning: {warning}");
     }
     Ok(Status::Done)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mirror_metagraph_file::MetagraphFile;
+use mirror_output::message;
 use mirror_runs::Run;
 
 use super::{Misuse, RunsDir, Status, epochs, place};
@@ -87,7 +88,7 @@ pub(super) fn metagraph(arguments: &MetagraphArguments) -> anyhow::Result<Status
                         }
                     }
                     Err(problem) => {
-                        eprintln!("error: {problem}");
+                        message!("error: {problem}");
                         status = Status::Misused;
                     }
                 }

@@ -15,6 +15,7 @@ mod components;
 mod down;
 mod epochs;
 mod fault;
+mod key;
 mod logs;
 mod metagraph;
 mod models;
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use mirror_output::message;
 
 /// A laboratory for decentralised AI networks
 #[derive(Debug, Parser)]
@@ -56,6 +58,8 @@ enum Command {
     Fault(fault::FaultArguments),
     /// Asks one axon of a running network
     Ask(ask::AskArguments),
+    /// Creates and shows key files of Bittensor's wallets
+    Key(key::KeyArguments),
     /// Prints the log of a node
     Logs(logs::LogsArguments),
     /// Checks an experiment file and prints every problem in it
@@ -150,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Nodes(arguments) => nodes::nodes(&arguments),
         Command::Fault(arguments) => fault::fault(&arguments),
         Command::Ask(arguments) => ask::ask(&arguments),
+        Command::Key(arguments) => key::key(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Schema => components::schema(),
@@ -166,7 +171,7 @@ pub fn main() -> ExitCode {
         // The reader of the output closed it early, as `head` does.
         Err(error) if only_prints && terminal::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            message!("error: {error:#}");
             let status = if error.is::<Misuse>() {
                 Status::Misused
             } else {

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use mirror_analysis::{GroupData, Report, RunData, SentenceKind, Summary};
 use mirror_event_log::Named;
+use mirror_output::message;
 use mirror_runs::{Found, FoundGroup, Layout, Run};
 use mirror_spec::{Analysis, Experiment};
 
@@ -177,10 +178,10 @@ pub(super) fn required(runs_dir: &Path, base: &Path, name: &str) -> anyhow::Resu
 fn import(runs_dir: &Path, name: &str, logs: &Named) -> anyhow::Result<PathBuf> {
     let imported = mirror_event_log::import(&logs.files, runs_dir, name).map_err(Misuse::of)?;
     for finding in &imported.findings {
-        eprintln!("{name}: {finding}");
+        message!("{name}: {finding}");
     }
     if let Some(remark) = &logs.remark {
-        eprintln!("{name}: {remark}");
+        message!("{name}: {remark}");
     }
     let events = match imported.events {
         1 => "1 event".to_owned(),
@@ -192,7 +193,7 @@ fn import(runs_dir: &Path, name: &str, logs: &Named) -> anyhow::Result<PathBuf> 
     } else {
         "imported before"
     };
-    eprintln!("{how} {events} of {name}: {}", directory.display());
+    message!("{how} {events} of {name}: {}", directory.display());
     Ok(directory.to_owned())
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use mirror_config::Loaded;
 use mirror_coordinator::{Ends, base_of};
+use mirror_output::message;
 use mirror_runs::{Group, Layout};
 use mirror_sql::Engine;
 
@@ -86,7 +87,7 @@ fn load(start: &StartArguments) -> Option<Loaded> {
         Ok(loaded) => loaded,
         Err(problems) => {
             show(&problems);
-            eprintln!("{problems}");
+            message!("{problems}");
             return None;
         }
     };
@@ -109,7 +110,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
         (Some(_), Some(_), _) => run_network(arguments, &loaded, Ends::WithQueries, |_| Ok(())),
         (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis, arguments.json),
         _ => {
-            eprintln!(
+            message!(
                 "{} is valid but has nothing to run: add `model` and `query` to run a network, or `analysis` with \
                  `requires` to report on earlier runs (`mirror up` keeps a network without `query` running)",
                 start.file.display()

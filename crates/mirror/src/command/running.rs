@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use mirror_coordinator::ControlFile;
 use mirror_net::channel;
+use mirror_output::message;
 use mirror_proto::mirror::v1::run_control_client::RunControlClient;
 use mirror_proto::mirror::v1::{ListNodesRequest, NodeList};
 use mirror_proto::protocol::CONTROL_TOKEN_KEY;
@@ -162,7 +163,7 @@ pub(super) async fn with_notice<T>(notice: &str, work: impl Future<Output = T>) 
     if let Ok(done) = tokio::time::timeout(NOTICE_AFTER, &mut work).await {
         return done;
     }
-    eprintln!("{notice}");
+    message!("{notice}");
     work.await
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use mirror_cluster::local::LocalProcesses;
+use mirror_output::message;
 use mirror_runs::Layout;
 use tokio_util::sync::CancellationToken;
 
@@ -67,8 +68,8 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
         let place = LocalProcesses::new(binaries, layout.logs()).context("cannot start nodes")?;
         let file = arguments.file.display();
         let listening = |address| {
-            eprintln!("the chain listens on {address} until it is interrupted; use it in a run with");
-            eprintln!(
+            message!("the chain listens on {address} until it is interrupted; use it in a run with");
+            message!(
                 "  mirror run {file} --set 'model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}'"
             );
         };

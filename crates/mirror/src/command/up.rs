@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use mirror_coordinator::ControlFile;
+use mirror_output::message;
 use mirror_proto::mirror::v1::NodeList;
 use mirror_runs::Layout;
 use rustix::process::{Pid, Signal};
@@ -75,7 +76,7 @@ fn detach(layout: &Layout) -> anyhow::Result<()> {
 )]
 fn announce(layout: &Layout) -> anyhow::Result<()> {
     let folder = layout.root().display();
-    eprintln!("the run {folder} starts: Ctrl-C or `mirror down {folder}` ends it");
+    message!("the run {folder} starts: Ctrl-C or `mirror down {folder}` ends it");
     Ok(())
 }
 
@@ -111,7 +112,7 @@ async fn start(runs_dir: &Path) -> anyhow::Result<Status> {
             _ => Status::Failed,
         }),
         None => {
-            eprintln!("shutting the network down");
+            message!("shutting the network down");
             if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
                 rustix::process::kill_process(pid, Signal::TERM)
                     .context("cannot interrupt the background process")?;
@@ -148,7 +149,7 @@ async fn ready(child: &mut Child, runs_dir: &Path) -> anyhow::Result<Option<Read
             let reason = log
                 .rfind("\nerror: ")
                 .map_or(log.as_str(), |start| &log[start + 1..]);
-            eprintln!("{}", reason.trim_end());
+            message!("{}", reason.trim_end());
             let name = running::name_of(runs_dir, &folder);
             bail!(
                 "the network did not stay: it ended with {status} (`mirror logs {name} {LOG}` prints its whole log)"

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use mirror_chain::epoch::case::{Algorithm, Case, Inputs};
+use mirror_output::message;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -55,7 +56,7 @@ pub(super) fn epoch(arguments: &EpochArguments) -> anyhow::Result<Status> {
             Ok(report.status)
         }
         Err(problem) => {
-            eprintln!("error: {}: {problem:#}", arguments.file.display());
+            message!("error: {}: {problem:#}", arguments.file.display());
             Ok(Status::Misused)
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use mirror_analysis::Report;
+use mirror_output::message;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, FoundGroup, Group, Layout};
 use mirror_spec::Over;
@@ -30,7 +31,7 @@ impl RunContext<'_> {
         let mut worst = Status::Done;
         for replica in experiment.replicas() {
             if !arguments.json {
-                eprintln!(
+                message!(
                     "replicate {} of {}, seed {}",
                     runs.len() + 1,
                     experiment.replicates,

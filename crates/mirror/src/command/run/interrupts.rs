@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mirror_output::message;
 use tokio_util::sync::CancellationToken;
 
 /// Time from the second interrupt to the exit of this program, even if it is still busy.
@@ -22,13 +23,11 @@ pub(in crate::command) async fn watch_interrupts(
             interrupted = tokio::signal::ctrl_c() => interrupted?,
             _ = terminate.recv() => {}
         }
-        eprintln!("{word}");
+        message!("{word}");
         token.cancel();
     }
     // The nodes are being killed. Only the writing of tables and of the report may still be in progress.
     tokio::time::sleep(EXIT_DELAY).await;
-    eprintln!(
-        "the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report"
-    );
+    message!("the run was not finished; `mirror runs recover` writes its tables, `mirror report` its report");
     std::process::exit(1);
 }

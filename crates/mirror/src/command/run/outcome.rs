@@ -4,6 +4,7 @@ use std::io::Write;
 
 use mirror_analysis::{Report, Summary};
 use mirror_coordinator::Finished;
+use mirror_output::message;
 use mirror_runs::expectations::Checked;
 use mirror_runs::{Ended, Layout};
 
@@ -88,10 +89,10 @@ impl RunOutcome {
             } else {
                 "failed"
             };
-            eprintln!("error: the run {word}: {reason}");
+            message!("error: the run {word}: {reason}");
         } else {
             for fault in unreached_faults {
-                eprintln!("warning: the fault `{fault}` never occurred: the run ended before it was due");
+                message!("warning: the fault `{fault}` never occurred: the run ended before it was due");
             }
         }
     }

@@ -10,6 +10,7 @@ use mirror_config::{Loaded, Problem};
 use mirror_coordinator::{
     Ends, Finished, Network, Options, Prepared, ReadFault, base_of, fault_with_traces, with_traces,
 };
+use mirror_output::message;
 use mirror_runs::{Layout, Recorder, Run, RunDirectory};
 use mirror_spec::{Expectation, Experiment, Model};
 use mirror_sql::Engine;
@@ -61,7 +62,7 @@ impl RunContext<'_> {
         // The replicates of a group have the same data.
         let is_first = group.is_none() || experiment.seed == self.loaded.experiment.seed;
         if !arguments.json && is_first {
-            data.origins.iter().for_each(|origin| eprintln!("{origin}"));
+            data.origins.iter().for_each(|origin| message!("{origin}"));
         }
         let new = new_run(start, self.loaded, experiment, group);
         let run = RunDirectory::create(start.runs_dir(), &new)?;
