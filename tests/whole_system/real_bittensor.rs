@@ -118,11 +118,13 @@ fn the_real_dendrites_checks_pass_against_our_axon() {
     assert_eq!(env.start(&["down"]).ends().status, Some(0));
 }
 
-/// Reads and writes key files with the functions of the real client. Its arguments: a key file of ours, a password, and
-/// the names of two files to write, one in plain text and one encrypted. It prints the addresses of our key and of its own.
+/// Reads and writes key files with the functions of the real client. Its arguments: a key file of ours, a password, the
+/// names of two files to write, one in plain text and one encrypted, and the folder of the scripts. It prints the
+/// addresses of our key and of its own.
 const KEY_FILES: &str = r"
 import os, sys
-ours, password, plain, encrypted = sys.argv[1:5]
+ours, password, plain, encrypted, scripts = sys.argv[1:6]
+sys.path.insert(0, scripts)
 sys.argv = sys.argv[:1]
 import btstub, bittensor
 from bittensor._keyfile import keyfile_impl as files
@@ -158,7 +160,7 @@ fn key_files_are_exchanged_with_the_real_client() {
             "plain",
             "encrypted",
         ])
-        .env("PYTHONPATH", &bittensor.scripts)
+        .arg(&bittensor.scripts)
         .env("BITTENSOR_HOME", env.path())
         .current_dir(env.path())
         .output()

@@ -117,14 +117,10 @@ fn invalid_files_are_refused_without_showing_their_content() {
 
 #[test]
 fn no_output_for_people_contains_a_secret() {
-    let shown = format!(
-        "{:?} {:?} {:?}",
-        alice(),
-        Password::new("correct horse"),
-        MiniSecret::from_bytes([7; 32])
-    );
+    let shown = format!("{:?} {:?}", alice(), Password::new("correct horse"));
     assert!(
-        !shown.contains("horse") && !shown.contains(&ALICE_SEED[..8]) && !shown.contains('7'),
+        !shown.contains("horse") && !shown.contains(&ALICE_SEED[..8]),
         "{shown}"
     );
+    assert_eq!(format!("{:?}", MiniSecret::from_bytes([7; 32])), "MiniSecret");
 }

@@ -23,7 +23,6 @@ mod lifeline;
 mod liveness;
 pub mod reporter;
 
-use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
