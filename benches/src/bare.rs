@@ -63,7 +63,7 @@ pub fn serve(ports: usize, signatures: Signatures) -> anyhow::Result<()> {
         for listener in listeners {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             let verifier = Verifier::new(receiver(), Arc::new(Nonces::default()));
-            let checked = |request| match signatures {
+            let checked = move |request| match signatures {
                 Signatures::Off => Ok(request),
                 Signatures::Checked => verifier.clone().call(request),
             };

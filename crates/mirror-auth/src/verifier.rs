@@ -98,19 +98,21 @@ impl Verifier {
             .ok()
             .and_then(Header::parse)
             .ok_or(Refusal::Format)?;
-        let sender = senders.hotkey(header.sender).map_err(Refusal::Sender)?;
+        let known = senders.find(header.sender).map_err(Refusal::Sender)?;
+        let sender = known.hotkey;
         if !nonces.is_new(*receiver, sender, header.dendrite, header.nonce) {
             return Err(Refusal::Replayed);
         }
         let signature = header.signature().ok_or(Refusal::SignatureFormat)?;
         let message = message(header.nonce, header.sender, address, header.dendrite);
-        sender
-            .verify(message.as_bytes(), &signature)
-            .map_err(|_| Refusal::Mismatch)?;
+        let verified = known
+            .key
+            .and_then(|key| key.verify(message.as_bytes(), &signature));
+        verified.map_err(|_| Refusal::Mismatch)?;
         if !nonces.accept(*receiver, sender, header.dendrite, header.nonce) {
             return Err(Refusal::Replayed);
         }
-        senders.remember(header.sender, sender);
+        senders.remember(header.sender, known);
         Ok(Sender {
             hotkey: sender,
             address: header.sender.into(),
