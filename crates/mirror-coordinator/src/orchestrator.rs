@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use mirror_cluster::supervise::{Decision, Health, MAX_RESTARTS, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
@@ -30,7 +30,6 @@ use mirror_subtensor_client::SubtensorClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
 
 use crate::data::Prepared;
 use crate::fault::{NodeState, Schedule};
@@ -264,7 +263,7 @@ pub async fn run<P: Placement + 'static>(
         .context("cannot write the control file of the run")?;
     let taking_in = tokio::spawn(server::serve(
         listener,
-        Routes::new(service).add_service(control),
+        Services::default().open(service).open(control),
         Limits::coordinator(),
         closing.clone().cancelled_owned(),
     ));

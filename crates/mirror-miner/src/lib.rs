@@ -23,7 +23,7 @@ use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_net::metadata;
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
 use mirror_proto::mirror::v1::ServeTarget;
@@ -35,7 +35,6 @@ use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
-use tonic::service::Routes;
 
 use crate::axon::Axon;
 use crate::behaviour::{BehaviourContext, Behaviours, Prompts};
@@ -138,10 +137,10 @@ pub async fn serve(
     }
     let limits = Limits::axons(axons.len());
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes = Routes::new(axon.into_service());
+        let services = Services::default().open(axon.into_service());
         server::serve(
             listener,
-            routes,
+            services,
             limits.clone(),
             shutdown.clone().cancelled_owned(),
         )

@@ -11,12 +11,14 @@ use hyper_util::rt::TokioIo;
 use mirror_proto::codec::BadMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::service_fn;
 
 use crate::gathering::Gathering;
 use crate::server::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use crate::tls::Connecting;
 
 /// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,6 +36,19 @@ pub fn connect_from(source: IpAddr) {
 /// from the address of [`connect_from`].
 pub fn lazy(address: SocketAddr) -> Channel {
     over(address, Gathering::new)
+}
+
+/// Returns a channel to `address` that uses TLS. It connects at its first call and reconnects after a break.
+pub fn secure(address: SocketAddr, connecting: Connecting) -> Channel {
+    let connect = move |_| {
+        let Connecting { config, server } = connecting.clone();
+        async move {
+            let stream = connected(address).await?;
+            let stream = TlsConnector::from(config).connect(server, stream).await?;
+            io::Result::Ok(TokioIo::new(Gathering::new(stream)))
+        }
+    };
+    endpoint(address).connect_with_connector_lazy(service_fn(connect))
 }
 
 /// Returns a channel to `address` whose connections are wrapped by `wrap`. It connects at its first call.

@@ -11,6 +11,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use crate::tls::Connecting;
 use crate::{channel, metadata};
 
 /// A channel whose calls carry their trace context.
@@ -43,6 +44,11 @@ impl Tracer {
     /// Returns a channel to `address` that connects at its first call and reconnects after a break.
     pub fn channel(&self, address: SocketAddr) -> Traced {
         InterceptedService::new(channel::lazy(address), self.clone())
+    }
+
+    /// Returns a channel to `address` that uses TLS. It connects at its first call and reconnects after a break.
+    pub fn secure_channel(&self, address: SocketAddr, connecting: Connecting) -> Traced {
+        InterceptedService::new(channel::secure(address, connecting), self.clone())
     }
 
     fn context(&self) -> TraceContext {

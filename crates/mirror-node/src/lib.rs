@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use mirror_net::server::Services;
 use mirror_spec::launch::{Launch, Listening};
 use mirror_telemetry::clock;
 use rustix::process::Signal;
@@ -37,7 +38,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 pub use control::Control;
 use control::ControlService;
@@ -127,7 +127,7 @@ fn listen_and_serve<R>(
             .context("cannot determine the listen address")?;
         let control = Control::default();
         let service = ControlService::server(control.clone(), launch.token.clone());
-        let liveness = liveness::start(address, Routes::new(service))?;
+        let liveness = liveness::start(address, Services::default().open(service))?;
         announce(address, liveness).context("cannot print the listen address")?;
         tracing::info!(%address, %liveness, "listening");
         serve(launch, listener, shutdown, control).await

@@ -32,14 +32,13 @@ mod service;
 mod target;
 
 use anyhow::Context;
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_node::Control;
 use mirror_proto::mirror::v1::proxy_server::ProxyServer;
 use mirror_spec::launch::{Launch, ProxyLaunch};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::service::ProxyService;
 
@@ -57,7 +56,7 @@ pub async fn serve(
     let service = ProxyServer::new(ProxyService::new(address.ip(), launch.token));
     server::serve(
         listener,
-        Routes::new(service),
+        Services::default().open(service),
         Limits::default(),
         shutdown.cancelled_owned(),
     )

@@ -5,6 +5,7 @@
 //! serves as the lifeline of the node: its end means that the coordinator has exited.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -40,6 +41,24 @@ pub struct Launch<R> {
     pub clock_skew: f64,
     /// Settings of the role.
     pub role: R,
+}
+
+/// The certificate of a program in the PEM format, with its key and the authority that signed it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Certificate of the authority.
+    pub authority: String,
+    /// Certificate of the program.
+    pub certificate: String,
+    /// Private key of the program.
+    pub key: String,
+}
+
+/// The key is secret, so nothing is shown.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
 }
 
 /// Launch config of the chain's node.

@@ -70,7 +70,7 @@ pub async fn serve(
         .unzip();
     let ending = shutdown.child_token();
     let (handle, node) = node::new(ledger, log, clock, reports);
-    let routes = service::routes(handle, ending.clone());
+    let services = service::services(handle, ending.clone());
     let ends_the_server = ending.clone().drop_guard();
     let node = tokio::spawn(async move {
         let _ends_the_server = ends_the_server;
@@ -82,7 +82,7 @@ pub async fn serve(
             None => Ok(()),
         }
     });
-    server::serve(listener, routes, Limits::chain(), ending.cancelled_owned())
+    server::serve(listener, services, Limits::chain(), ending.cancelled_owned())
         .await
         .context("cannot serve")?;
     let ends = async {

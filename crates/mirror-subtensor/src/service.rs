@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mirror_chain::{Block, BlockUnavailable, DispatchError};
-use mirror_net::server::MESSAGE_LIMIT;
+use mirror_net::server::{MESSAGE_LIMIT, Services};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -22,7 +22,6 @@ use mirror_proto::mirror::v1::{
 use mirror_subtensor_client::transaction::VerificationError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::instrument;
 
@@ -48,7 +47,7 @@ struct Service {
 }
 
 /// Returns the services of a node. Their streams end when `ending` is cancelled.
-pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
+pub(crate) fn services(node: Handle, ending: CancellationToken) -> Services {
     let service = Service {
         node,
         ending,
@@ -58,7 +57,7 @@ pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
     let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let explorer = SubtensorExplorerServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let control = SubtensorControlServer::new(service).max_decoding_message_size(MESSAGE_LIMIT);
-    Routes::new(subtensor).add_service(explorer).add_service(control)
+    Services::default().open(subtensor).open(explorer).open(control)
 }
 
 #[tonic::async_trait]

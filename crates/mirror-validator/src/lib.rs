@@ -25,7 +25,7 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_models::training::{Gradients, SgdConfig};
 use mirror_models::{gating, reward, torch};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
 use mirror_node::reporter::DRAIN_TIMEOUT;
@@ -39,7 +39,6 @@ use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::behaviour::Behaviours;
 use crate::dendrite::DendritePool;
@@ -132,13 +131,13 @@ pub async fn serve(
         reward: reward_model,
         reporter,
     });
-    let routes = Routes::new(NeuronServer::new(Service::new(
+    let services = Services::default().open(NeuronServer::new(Service::new(
         neuron,
         prepared,
         shutdown.clone(),
     )));
     let serving = async {
-        let served = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
+        let served = server::serve(listener, services, Limits::default(), shutdown.cancelled_owned());
         served.await.context("the validator stopped serving")?;
         let heard = tokio::time::timeout(DRAIN_TIMEOUT, last_words.drained()).await;
         heard.context("the coordinator did not acknowledge the last records")?

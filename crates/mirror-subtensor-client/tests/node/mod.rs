@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use futures::stream::{self, BoxStream, StreamExt};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlock, CurrentBlockRequest, Metagraph, MetagraphRequest, Nominators,
@@ -15,7 +15,6 @@ use mirror_proto::mirror::v1::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 /// A reply to one request.
@@ -73,9 +72,9 @@ impl Node {
     }
 
     fn start(&self, listener: TcpListener) {
-        let routes = Routes::new(SubtensorServer::new(self.clone()));
+        let services = Services::default().open(SubtensorServer::new(self.clone()));
         let never = std::future::pending();
-        tokio::spawn(server::serve(listener, routes, Limits::default(), never));
+        tokio::spawn(server::serve(listener, services, Limits::default(), never));
     }
 
     fn next(&self) -> Reply {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
 use mirror_net::channel;
+use mirror_net::server::Services;
 use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
@@ -31,7 +32,6 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -261,7 +261,7 @@ impl Network {
                         says: *says,
                         rewards: messages.clone(),
                     };
-                    Some(loopback::serve(Routes::new(TextPromptingServer::new(axon))).await)
+                    Some(loopback::serve(Services::default().open(TextPromptingServer::new(axon))).await)
                 }
                 None => None,
             });
@@ -274,7 +274,7 @@ impl Network {
             state.block = FIRST_BLOCK;
             state.epoch_length = 1_000;
         }
-        let subtensor = loopback::serve(Routes::new(SubtensorServer::new(chain.clone()))).await;
+        let subtensor = loopback::serve(Services::default().open(SubtensorServer::new(chain.clone()))).await;
         let (coordinator, records) = coordinator::records().await;
         let state = tempfile::tempdir().expect("a temporary folder");
         let mut role = launch(says.len() as u32, state.path(), subtensor, coordinator);
