@@ -12,12 +12,6 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-/// The name of the orchestrator and its coordinator in certificates.
-pub const COORDINATOR: &str = "coordinator";
-
-/// The name in the certificate of the commands that control a running network.
-pub const OPERATOR: &str = "operator";
-
 /// Time for which a certificate is valid.
 pub const LIFETIME: Duration = Duration::days(3_650);
 

@@ -11,7 +11,6 @@ use hyper_util::rt::TokioIo;
 use mirror_proto::codec::BadMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, TimeoutExpired};
 use tower::service_fn;
@@ -41,10 +40,9 @@ pub fn lazy(address: SocketAddr) -> Channel {
 /// Returns a channel to `address` that uses TLS. It connects at its first call and reconnects after a break.
 pub fn secure(address: SocketAddr, connecting: Connecting) -> Channel {
     let connect = move |_| {
-        let Connecting { config, server } = connecting.clone();
+        let connecting = connecting.clone();
         async move {
-            let stream = connected(address).await?;
-            let stream = TlsConnector::from(config).connect(server, stream).await?;
+            let stream = connecting.connect(connected(address).await?).await?;
             io::Result::Ok(TokioIo::new(Gathering::new(stream)))
         }
     };
@@ -112,6 +110,15 @@ pub fn is_own(status: &Status) -> bool {
 /// sent, whatever its code and message are.
 pub fn has_timed_out(status: &Status) -> bool {
     successors(status.source(), |cause| (*cause).source()).any(<dyn Error>::is::<TimeoutExpired>)
+}
+
+/// Returns the reason of a status: the innermost cause of a status that was created locally, such as the alert of a
+/// failed TLS handshake, and otherwise the message.
+pub fn reason(status: &Status) -> String {
+    let causes = successors(status.source(), |cause| (*cause).source());
+    causes
+        .last()
+        .map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// Returns whether a failure is transient, so that the same call may succeed later.

@@ -7,14 +7,19 @@
 //! The version is TLS 1.3. Sessions are not resumed, so each connection shows a certificate.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
+use mirror_spec::launch::Credentials;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use webpki::EndEntityCert;
 
 /// Domain of the names in certificates. The certificate of `validator-0` has the name `validator-0.mirror`.
@@ -54,18 +59,18 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Reads an identity from the certificate of its authority, its certificate and its key, each in the PEM format.
+    /// Reads the identity of a program.
     ///
     /// # Errors
     ///
     /// Returns an error if a part is malformed, the parts do not belong together, or the certificate has no name.
-    pub fn from_pem(authority: &str, certificate: &str, key: &str) -> Result<Self, IdentityError> {
+    pub fn new(credentials: &Credentials) -> Result<Self, IdentityError> {
         let malformed = |part| move |reason| IdentityError::Pem { part, reason };
-        let authority =
-            CertificateDer::from_pem_slice(authority.as_bytes()).map_err(malformed("authority"))?;
-        let certificate =
-            CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(malformed("certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(malformed("key"))?;
+        let authority = CertificateDer::from_pem_slice(credentials.authority.as_bytes())
+            .map_err(malformed("authority"))?;
+        let certificate = CertificateDer::from_pem_slice(credentials.certificate.as_bytes())
+            .map_err(malformed("certificate"))?;
+        let key = PrivateKeyDer::from_pem_slice(credentials.key.as_bytes()).map_err(malformed("key"))?;
         let name = name_in(&certificate).ok_or(IdentityError::Name)?.into();
         let mut roots = RootCertStore::empty();
         roots.add(authority)?;
@@ -99,16 +104,11 @@ impl Identity {
     }
 
     /// Returns what a client with this identity needs for a connection to the server called `server`.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the name cannot be in a certificate.
-    pub fn connecting_to(&self, server: &str) -> Result<Connecting, InvalidDnsNameError> {
-        let server = ServerName::try_from(format!("{server}{DOMAIN}"))?;
-        Ok(Connecting {
+    pub fn connecting_to(&self, server: &str) -> Connecting {
+        Connecting {
             config: self.client.clone(),
-            server,
-        })
+            server: server.into(),
+        }
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
@@ -127,8 +127,19 @@ impl fmt::Debug for Identity {
 /// The identity of a client, and the name that the certificate of its server must have.
 #[derive(Clone)]
 pub struct Connecting {
-    pub(crate) config: Arc<ClientConfig>,
-    pub(crate) server: ServerName<'static>,
+    config: Arc<ClientConfig>,
+    server: Arc<str>,
+}
+
+impl Connecting {
+    /// Makes the TLS handshake on a connection.
+    pub(crate) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let server = ServerName::try_from(format!("{}{DOMAIN}", self.server));
+        let server = server.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsConnector::from(self.config.clone())
+            .connect(server, stream)
+            .await
+    }
 }
 
 impl fmt::Debug for Connecting {

@@ -77,8 +77,7 @@ impl Server {
     }
 
     fn channel_of(&self, identity: &Identity, server: &str) -> Channel {
-        let connecting = identity.connecting_to(server).expect("the name is valid");
-        channel::secure(self.address, connecting)
+        channel::secure(self.address, identity.connecting_to(server))
     }
 }
 
@@ -87,12 +86,7 @@ fn authority() -> Authority {
 }
 
 fn identity(credentials: &Credentials) -> Identity {
-    let Credentials {
-        authority,
-        certificate,
-        key,
-    } = credentials;
-    Identity::from_pem(authority, certificate, key).expect("the certificate is valid")
+    Identity::new(credentials).expect("the certificate is valid")
 }
 
 async fn apply(channel: Channel) -> Result<(), Status> {
@@ -263,7 +257,12 @@ async fn bytes_that_begin_like_tls_and_are_not_are_counted() {
 fn a_malformed_identity_is_refused_with_the_part() {
     let issued = authority().issue("miner-0").expect("the name is valid");
     let read = |authority: &str, certificate: &str, key: &str| {
-        Identity::from_pem(authority, certificate, key)
+        let credentials = Credentials {
+            authority: authority.to_owned(),
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        };
+        Identity::new(&credentials)
             .expect_err("a part is wrong")
             .to_string()
     };

@@ -107,6 +107,7 @@ pub(crate) async fn run(
         .experiment;
     let model = experiment.model.clone().expect("the file has a model");
     let data = Prepared {
+        chain_client: None,
         gating_model: model.gating_model.clone(),
         reward_model: model.reward_model.clone(),
         answers: "answers".into(),

@@ -110,7 +110,6 @@ pub(crate) const INVALID_FROM: u64 = BLOCK + 1_000;
 
 #[async_trait]
 impl Subtensor for Chain {
-    type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
@@ -131,10 +130,6 @@ impl Subtensor for Chain {
         _: Request<CurrentBlockRequest>,
     ) -> Result<Response<CurrentBlock>, Status> {
         Ok(Response::new(CurrentBlock { block: BLOCK }))
-    }
-
-    async fn steps(&self, _: Request<Streaming<StepReport>>) -> Result<Response<Self::StepsStream>, Status> {
-        Err(Status::unimplemented("miners have no steps"))
     }
 
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use futures::stream::{self, BoxStream, StreamExt};
 use mirror_net::server::{self, Limits, Services};
+use mirror_proto::mirror::v1::subtensor_barrier_server::{SubtensorBarrier, SubtensorBarrierServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlock, CurrentBlockRequest, Metagraph, MetagraphRequest, Nominators,
@@ -72,7 +73,9 @@ impl Node {
     }
 
     fn start(&self, listener: TcpListener) {
-        let services = Services::default().open(SubtensorServer::new(self.clone()));
+        let services = Services::default()
+            .open(SubtensorServer::new(self.clone()))
+            .open(SubtensorBarrierServer::new(self.clone()));
         let never = std::future::pending();
         tokio::spawn(server::serve(listener, services, Limits::default(), never));
     }
@@ -89,13 +92,8 @@ impl Node {
 }
 
 #[async_trait]
-impl Subtensor for Node {
+impl SubtensorBarrier for Node {
     type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
-    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
-
-    async fn submit(&self, _: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        Err(Status::unimplemented("no test submits"))
-    }
 
     async fn steps(
         &self,
@@ -118,6 +116,15 @@ impl Subtensor for Node {
             })
         };
         Ok(Response::new(stream::once(after_first_report).flatten().boxed()))
+    }
+}
+
+#[async_trait]
+impl Subtensor for Node {
+    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
+
+    async fn submit(&self, _: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        Err(Status::unimplemented("no test submits"))
     }
 
     async fn get_current_block(
