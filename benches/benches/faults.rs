@@ -324,7 +324,7 @@ async fn bandwidths() -> anyhow::Result<()> {
         program: Program::Ours {
             log: "warn".to_owned(),
             seed: SEED,
-            token: String::new(),
+            credentials: mirror_test_support::certificates::credentials("proxy"),
             clock_skew: 0.0,
             role: Role::Proxy(ProxyLaunch {}),
         },

@@ -94,7 +94,7 @@ async fn start(placement: &LocalProcesses, name: &str) -> anyhow::Result<SocketA
         program: Program::Ours {
             log: "warn".to_owned(),
             seed: 1,
-            token: String::new(),
+            credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
             role: Role::Proxy(ProxyLaunch {}),
         },

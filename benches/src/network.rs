@@ -219,7 +219,7 @@ fn node(name: &str, role: Role) -> NodeSpec {
         program: Program::Ours {
             log: "warn".to_owned(),
             seed: SEED,
-            token: String::new(),
+            credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
             role,
         },

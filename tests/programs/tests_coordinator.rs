@@ -51,7 +51,7 @@ fn ours(name: &str, role: Role) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
-        token: String::new(),
+        credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
         role,
     };

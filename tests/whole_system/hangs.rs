@@ -181,7 +181,9 @@ fn a_run_fails_if_a_chain_that_it_did_not_start_hangs() {
     let file = env.file("long.yml", TRAINING);
     let mut chain = env.start(&[&["chain", "serve", file, "--offline"][..], &["--set", LONG[1]]].concat());
     let address = chain.printed_after("the chain listens on ");
-    let endpoint = format!("model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}");
+    let endpoint = format!(
+        "model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\", chain_client: chain/client.json}}}}"
+    );
     let mut running = env.start_run(file, &[&LONG[..], &[&endpoint]].concat());
     running.until_acknowledged("validator-0", 100);
     let node = chain.child_logging("subtensor.log");

@@ -17,7 +17,9 @@ network: {axons_per_process: 4}
 ";
 
 fn on(address: &str) -> String {
-    format!("model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}")
+    format!(
+        "model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\", chain_client: chain/client.json}}}}"
+    )
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn miner(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
-        token: String::new(),
+        credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
         role: Role::Miner(launch),
     };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use mirror_net::server::Limits;
+use mirror_net::server::{Limits, Services};
 use mirror_node::Control;
 use mirror_spec::launch::Launch;
 use serde::de::IgnoredAny;
@@ -34,11 +34,11 @@ async fn serve(
     _control: Control,
 ) -> anyhow::Result<()> {
     eprintln!("{} in its incarnation {}", launch.node, launch.incarnation);
-    let routes = Routes::default();
+    let services = Services::default();
     let limits = Limits::default();
     match launch.node.split('-').next().unwrap_or_default() {
-        "serve" => mirror_net::server::serve(listener, routes, limits, shutdown.cancelled()).await?,
-        "deaf" => mirror_net::server::serve(listener, routes, limits, pending()).await?,
+        "serve" => mirror_net::server::serve(listener, services, limits, shutdown.cancelled()).await?,
+        "deaf" => mirror_net::server::serve(listener, services, limits, pending()).await?,
         "mute" => shutdown.cancelled().await,
         "spin" => loop {
             std::hint::spin_loop();

@@ -66,7 +66,7 @@ fn miner(index: u32) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
-        token: String::new(),
+        credentials: mirror_test_support::certificates::credentials("miner-0"),
         clock_skew: 0.0,
         role: Role::Miner(launch),
     };

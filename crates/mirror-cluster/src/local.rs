@@ -271,7 +271,7 @@ impl LocalProcesses {
             Program::Ours {
                 log,
                 seed,
-                token,
+                credentials,
                 clock_skew,
                 role,
             } => {
@@ -283,7 +283,7 @@ impl LocalProcesses {
                     source: source.into(),
                     log: log.clone(),
                     seed: *seed,
-                    token: token.clone(),
+                    credentials: credentials.clone(),
                     clock_skew: *clock_skew,
                     role,
                 };

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mirror_spec::launch::{MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch};
+use mirror_spec::launch::{Credentials, MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -191,8 +191,8 @@ pub enum Program {
         log: String,
         /// The random seed of the experiment.
         seed: u64,
-        /// The token of requests to change the fault state of the node. If it is empty, all are refused.
-        token: String,
+        /// The certificate of the node.
+        credentials: Credentials,
         /// The offset of the node's clock in seconds.
         clock_skew: f64,
         /// The program and its part of the launch config.

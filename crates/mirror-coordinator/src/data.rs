@@ -8,8 +8,11 @@ use mirror_dataset::{Request, ResolveError, Resolved, Row, Sample, Schema, compi
 use mirror_hub::Places;
 use mirror_hub::model::ModelError;
 use mirror_metagraph_file::MetagraphFile;
-use mirror_spec::{Data, DendritePool, Experiment, GatingModel, Model, RewardModel, ValueError};
+use mirror_spec::{
+    Data, DendritePool, Experiment, GatingModel, Model, RewardModel, SubtensorSpec, ValueError,
+};
 
+use crate::certificates::ChainClient;
 use crate::models::ModelSearch;
 use crate::network_spec;
 use crate::traces::with_traces;
@@ -31,6 +34,9 @@ pub struct Prepared {
     pub questions: Option<PathBuf>,
     /// The metagraph that the subnet starts from. `None` if the subnet is generated from the experiment file.
     pub metagraph: Option<MetagraphFile>,
+    /// The certificate for a chain that serves several runs. `None` if the run starts its chain, or the file names no
+    /// certificate.
+    pub chain_client: Option<ChainClient>,
     /// The checkpoint that each validator's gating model resumes from. Empty if they start afresh.
     pub resume: Vec<PathBuf>,
     /// Lines for the log that state what was found where.
@@ -109,6 +115,25 @@ impl Sources<'_> {
     }
 }
 
+/// Reads the file with which the run uses a chain that serves several runs.
+fn chain_client(model: &Model, base: &Path) -> anyhow::Result<Option<ChainClient>> {
+    let SubtensorSpec::Subtensor(chain) = &model.subtensor else {
+        return Ok(None);
+    };
+    let Some(path) = &chain.chain_client else {
+        return Ok(None);
+    };
+    let path = base.join(path);
+    let client = ChainClient::read(&path).with_context(|| {
+        format!(
+            "cannot read {}, the `chain_client` of the file: give the file `client.json` that `mirror chain serve` has \
+             written",
+            path.display()
+        )
+    })?;
+    Ok(Some(client))
+}
+
 /// Returns the rows that the sample selects.
 fn sampled(data: &Data, rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
     let rows = sample(data.sample)?.apply(rows);
@@ -183,6 +208,7 @@ pub fn prepare(
         answers,
         questions,
         metagraph,
+        chain_client: chain_client(model, base)?,
         resume: Vec::new(),
         origins,
     })

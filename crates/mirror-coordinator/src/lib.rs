@@ -1,6 +1,7 @@
 //! The coordinator: starts an experiment's network of nodes, records their reports, keeps them alive, breaks them on
 //! schedule, and shuts them down in order.
 
+mod certificates;
 pub mod chain;
 mod data;
 mod fault;
@@ -18,6 +19,7 @@ mod run_control;
 mod traces;
 mod uid_assignment;
 
+pub use certificates::{ChainClient, operator};
 pub use data::{LocalInputs, Network, Prepared, find_local, prepare};
 pub use models::{BUILTIN_TOKENIZER, model_folder};
 pub use orchestrator::{Ends, Finished, Options, base_of, run};

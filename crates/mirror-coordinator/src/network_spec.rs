@@ -6,17 +6,20 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mirror_certificates::Authority;
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_identity::{Coldkey, Hotkey, Owner, SecretKey};
 use mirror_metagraph_file::MetagraphFile;
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{ForceRegister, SignedTransaction};
+use mirror_proto::protocol::COORDINATOR;
+pub(crate) use mirror_proto::protocol::{PROXY, SUBTENSOR};
 use mirror_runs::neurons::{HONEST, VALIDATOR, set_controls};
 use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
 use mirror_spec::launch::{
-    AxonLaunch, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, LinkLaunch, MinerLaunch,
-    ProxyLaunch, SubtensorLaunch, ValidatorLaunch,
+    AxonLaunch, BarrierMember, Credentials, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner,
+    LinkLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch,
 };
 use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
@@ -48,8 +51,8 @@ pub(crate) struct NetworkSpec {
     assignment: UidAssignment,
     /// The assigned neurons, by uid.
     neurons: Vec<Neuron>,
-    /// Secret of the run. Empty if no node accepts changes of its faults.
-    token: Arc<str>,
+    /// The authority that issues the certificates of the nodes.
+    authority: Arc<Authority>,
     /// The miners that have joined the network during the run.
     joined: Arc<JoinedMiners>,
     nominations: Vec<GenesisNomination>,
@@ -64,12 +67,6 @@ pub(crate) enum Subtensor {
     Runs(SocketAddr),
 }
 
-/// Name of the proxy.
-pub(crate) const PROXY: &str = "proxy";
-
-/// Name of the chain's node.
-pub(crate) const SUBTENSOR: &str = "subtensor";
-
 impl NetworkSpec {
     /// Creates the specification of an experiment with a model.
     ///
@@ -83,12 +80,13 @@ impl NetworkSpec {
         layout: &Layout,
         data: Prepared,
         log: &str,
+        authority: Arc<Authority>,
     ) -> anyhow::Result<Self> {
         let assignment = assignment(experiment, model, data.metagraph.as_ref())?;
         let mut spec = Self {
             assignment,
             neurons: Vec::new(),
-            token: Arc::default(),
+            authority,
             joined: Arc::default(),
             seed: experiment.seed,
             log: log.to_owned(),
@@ -116,7 +114,14 @@ impl NetworkSpec {
                 genesis: self.genesis(chain),
                 block_time: self.network().block_time,
                 barrier: (0..self.network().validators)
-                    .map(|index| self.validator_hotkey(index).hex())
+                    .map(|index| BarrierMember {
+                        hotkey: self.validator_hotkey(index).hex(),
+                        // Each run of a chain that serves several has validators, with one certificate for all.
+                        node: match coordinator {
+                            Some(_) => validator_name(index),
+                            None => COORDINATOR.to_owned(),
+                        },
+                    })
                     .collect(),
                 coordinator,
                 snapshot_blocks: SNAPSHOT_BLOCKS,
@@ -238,6 +243,7 @@ impl NetworkSpec {
             checkpoints: self.layout.checkpoints(&name),
             resume: self.data.resume.get(index as usize).cloned(),
             subtensor,
+            subtensor_credentials: self.chain_credentials().cloned(),
             coordinator,
             device: self.experiment.device.to_string(),
             alpha: self.model.alpha,
@@ -469,21 +475,23 @@ impl NetworkSpec {
         &self.experiment.network
     }
 
-    /// Sets the token with which the coordinator identifies itself to the nodes.
-    pub(crate) fn with_token(self, token: Arc<str>) -> Self {
-        Self { token, ..self }
+    /// Returns the certificate for a chain that serves several runs. `None` if the run starts its chain, or the file
+    /// names no certificate.
+    pub(crate) fn chain_credentials(&self) -> Option<&Credentials> {
+        self.data.chain_client.as_ref().map(|client| &client.credentials)
     }
 
     fn node(&self, name: String, role: Role) -> NodeSpec {
+        let credentials = self.authority.issue(&name);
         NodeSpec {
-            name,
             program: Program::Ours {
                 log: self.log.clone(),
                 seed: self.seed,
-                token: self.token.to_string(),
+                credentials: credentials.expect("the name of a node can be in a certificate"),
                 clock_skew: 0.0,
                 role,
             },
+            name,
         }
     }
 

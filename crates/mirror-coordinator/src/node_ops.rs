@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError, Program};
 use mirror_net::channel::is_passing;
-use mirror_net::metadata;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
@@ -25,7 +24,6 @@ use mirror_spec::BlockTime;
 use mirror_subtensor_client::{Detail, RequestError, SubtensorClient};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
-use tonic::metadata::MetadataMap;
 
 use crate::fault::{Active, NodeState};
 use crate::health::Outage;
@@ -84,8 +82,6 @@ pub(crate) struct NodeOps<P> {
     pub(crate) active: Arc<Mutex<Active>>,
     /// Number of fault states that were sent to nodes.
     pub(crate) revisions: Arc<AtomicU64>,
-    /// Secret of the run, with which the coordinator identifies itself to the nodes.
-    pub(crate) token: Arc<str>,
 }
 
 impl<P> Clone for NodeOps<P> {
@@ -107,7 +103,6 @@ impl<P> Clone for NodeOps<P> {
             incarnations: self.incarnations.clone(),
             active: self.active.clone(),
             revisions: self.revisions.clone(),
-            token: self.token.clone(),
         }
     }
 }
@@ -381,10 +376,8 @@ impl<P: Placement> NodeOps<P> {
             .control(node)
             .with_context(|| format!("{node} is not running"))?;
         let revision = self.revisions.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut request = tonic::Request::new(state.message(revision));
-        self.sign(request.metadata_mut())?;
-        let mut client = NodeControlClient::new(self.tracer.channel(address));
-        tokio::time::timeout(ACKNOWLEDGEMENT, client.apply(request))
+        let mut client = NodeControlClient::new(self.tracer.secure_channel(address, node));
+        tokio::time::timeout(ACKNOWLEDGEMENT, client.apply(state.message(revision)))
             .await
             .with_context(|| format!("{node} did not acknowledge the fault within {ACKNOWLEDGEMENT:?}"))?
             .with_context(|| format!("{node} refused the fault"))?;
@@ -393,11 +386,10 @@ impl<P: Placement> NodeOps<P> {
 
     /// Lets the proxy pass connections on to the chain at `address`. Returns the address at which the nodes reach it.
     pub(crate) async fn serve_through_proxy(&self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
-        let mut target = tonic::Request::new(ServeTarget {
+        let target = ServeTarget {
             name: CHAIN_TARGET.to_owned(),
             address: address.to_string(),
-        });
-        self.sign(target.metadata_mut())?;
+        };
         let mut client = self.proxy_client()?;
         let served = tokio::time::timeout(ACKNOWLEDGEMENT, client.serve(target))
             .await
@@ -413,19 +405,12 @@ impl<P: Placement> NodeOps<P> {
     pub(crate) async fn send_wire_rules(&self) -> anyhow::Result<()> {
         let source = |node: &str| self.placement.source(node);
         let rules = self.active().wire_rules(&self.spec, &source);
-        let mut rules = tonic::Request::new(WireRules { rules });
-        self.sign(rules.metadata_mut())?;
         let mut client = self.proxy_client()?;
-        tokio::time::timeout(ACKNOWLEDGEMENT, client.set_rules(rules))
+        tokio::time::timeout(ACKNOWLEDGEMENT, client.set_rules(WireRules { rules }))
             .await
             .context("the proxy does not answer")?
             .context("the proxy refused the rules")?;
         Ok(())
-    }
-
-    /// Writes the token with which the coordinator identifies itself to its nodes.
-    fn sign(&self, metadata: &mut MetadataMap) -> anyhow::Result<()> {
-        metadata::write_token(metadata, &self.token).map_err(|_| anyhow!("the token of the run is not ASCII"))
     }
 
     fn proxy_client(&self) -> anyhow::Result<ProxyClient<Traced>> {
@@ -433,7 +418,7 @@ impl<P: Placement> NodeOps<P> {
             .placement
             .address(PROXY)
             .context("the proxy is not running")?;
-        Ok(ProxyClient::new(self.tracer.channel(address)))
+        Ok(ProxyClient::new(self.tracer.secure_channel(address, PROXY)))
     }
 
     /// Returns the faults in effect.
@@ -447,7 +432,7 @@ impl<P: Placement> NodeOps<P> {
     pub(crate) async fn follow_query(&self, index: u32, progress: mpsc::Sender<QueryProgress>) -> Followed {
         let name = network_spec::validator_name(index);
         while let Some(address) = self.placement.address(&name) {
-            let mut client = NeuronClient::new(self.tracer.channel(address));
+            let mut client = NeuronClient::new(self.tracer.secure_channel(address, &name));
             match follow(&mut client, &progress).await {
                 Ok(()) => return Followed::Done,
                 Err(status) if !is_passing(&status) => return Followed::Failed(status),

@@ -16,12 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use mirror_certificates::Authority;
 use mirror_cluster::supervise::{Decision, Health, MAX_RESTARTS, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Callers, Limits, Services};
+use mirror_net::tls::Identity;
 use mirror_net::tracer::Tracer;
 use mirror_proto::mirror::v1::coordinator_server::CoordinatorServer;
 use mirror_proto::mirror::v1::{IncidentKind, QueryProgress};
+use mirror_proto::protocol::{COORDINATOR, OPERATOR};
 use mirror_runs::tables::AFTER_FAULT;
 use mirror_runs::{Ended, Manifest, Recorder, neurons};
 use mirror_seed::Seed;
@@ -30,8 +33,8 @@ use mirror_subtensor_client::SubtensorClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tonic::service::Routes;
 
+use crate::certificates;
 use crate::data::Prepared;
 use crate::fault::{NodeState, Schedule};
 use crate::health::{Outage, WatchedNode, Watcher};
@@ -227,7 +230,15 @@ pub async fn run<P: Placement + 'static>(
     if let Some(metagraph_file) = &data.metagraph {
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
-    let spec = NetworkSpec::new(experiment, model, recorder.layout(), data, &options.log)?;
+    let authority = Arc::new(Authority::new()?);
+    let spec = NetworkSpec::new(
+        experiment,
+        model,
+        recorder.layout(),
+        data,
+        &options.log,
+        authority.clone(),
+    )?;
     neurons::save(&spec.neurons(), recorder.layout())?;
     let listener = placement
         .listen()
@@ -244,41 +255,42 @@ pub async fn run<P: Placement + 'static>(
         report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
     let service = CoordinatorServer::new(reports.clone()).max_decoding_message_size(REPORT_LIMIT);
-    let token: Arc<str> = run_control::new_token()
-        .context("cannot create the token of the run")?
-        .into();
+    let identity = Identity::new(&authority.issue(COORDINATOR)?)?;
     let (manual, mut manual_requests) = mpsc::channel(run_control::WAITING);
-    let control = run_control::Service::server(
-        token.clone(),
-        manual,
-        options.read_fault.clone(),
-        options.stop.clone(),
-    );
+    let control = run_control::Service::server(manual, options.read_fault.clone(), options.stop.clone());
     let control_file = ControlFile {
         address: coordinator,
-        token: token.to_string(),
         pid: std::process::id(),
     };
+    let certificates = certificates::publish(&layout, &authority)?;
     let published = control_file
         .publish(&layout)
         .context("cannot write the control file of the run")?;
     let taking_in = tokio::spawn(server::serve(
         listener,
-        Routes::new(service).add_service(control),
+        Services::new(Some(identity.clone()))
+            .only(Callers::Certified, service)
+            .only(Callers::Named(&[OPERATOR]), control),
         Limits::coordinator(),
         closing.clone().cancelled_owned(),
     ));
     let (events, mut incoming) = mpsc::channel(WAITING_EVENTS);
-    let tracer = Tracer::new(&Seed::root(experiment.seed), "coordinator", 0);
+    let tracer = Tracer::new(&Seed::root(experiment.seed), COORDINATOR, 0).identified(identity);
+    let for_the_chain = match spec.chain_credentials() {
+        Some(credentials) => tracer.identified(
+            Identity::new(credentials).context("the certificate in the file `chain_client` is not valid")?,
+        ),
+        None => tracer.clone(),
+    };
     let ops = NodeOps {
         placement: Arc::new(placement),
         coordinator,
         ready_timeout: Duration::from_secs_f64(spec.network().ready_timeout),
         hang_timeout: Duration::from_secs_f64(spec.network().hang_timeout),
         outage: Outage::default(),
-        spec: Arc::new(spec.with_token(token.clone())),
+        spec: Arc::new(spec),
         reports,
-        subtensor: SubtensorClient::following(tracer.clone(), subtensor_address.clone()),
+        subtensor: SubtensorClient::following(for_the_chain, subtensor_address.clone()),
         tracer,
         subtensor_address,
         subtensor_for_nodes,
@@ -287,7 +299,6 @@ pub async fn run<P: Placement + 'static>(
         incarnations: Arc::default(),
         active: Arc::default(),
         revisions: Arc::default(),
-        token,
     };
     let mut orchestrator = Orchestrator {
         faults: FaultControl::new(Schedule::new(
@@ -331,7 +342,7 @@ pub async fn run<P: Placement + 'static>(
         Err(StopReason::ByUser) if orchestrator.phase == Phase::Standing => Ok(()),
         outcome => outcome,
     };
-    drop(published);
+    drop((published, certificates));
     orchestrator.cancel_tasks().await;
     orchestrator.progress.finish();
     if outcome.is_ok() {

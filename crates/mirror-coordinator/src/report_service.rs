@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use futures::{FutureExt, Stream, StreamExt, stream};
+use mirror_net::tls::PeerName;
 use mirror_proto::mirror::v1::coordinator_server::Coordinator;
 use mirror_proto::mirror::v1::{Directive, NodeReport, Purpose, Record, directive, node_report, record};
+use mirror_proto::protocol::SUBTENSOR;
 use mirror_runs::{Encoded, Ended, Manifest, Recorder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
@@ -242,6 +244,7 @@ impl Coordinator for ReportService {
         &self,
         request: Request<Streaming<NodeReport>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
+        let caller = PeerName::of(&request)?;
         let mut reports = request.into_inner();
         let first = tokio::time::timeout(INTRODUCTION, reports.message())
             .await
@@ -252,6 +255,13 @@ impl Coordinator for ReportService {
         else {
             return Err(Status::invalid_argument("the first report must be a hello"));
         };
+        if hello.node != caller.as_str() {
+            return Err(Status::permission_denied(format!(
+                "`{}` cannot report as `{}`: the certificate must have the name of the node",
+                caller.as_str(),
+                shortened(&hello.node)
+            )));
+        }
         let span = tracing::debug_span!(
             "coordinator.report",
             node = hello.node,
@@ -295,7 +305,7 @@ async fn forward(
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut last = None;
         while let Some(report) = next {
-            match read(report, validators) {
+            match read(report, validators, &node) {
                 Ok((sequence, record)) => {
                     last = Some(sequence);
                     bytes += record.size();
@@ -326,20 +336,20 @@ async fn forward(
     }
 }
 
-fn read(report: Result<NodeReport, Status>, validators: u32) -> anyhow::Result<(u64, Encoded)> {
+fn read(report: Result<NodeReport, Status>, validators: u32, node: &str) -> anyhow::Result<(u64, Encoded)> {
     match report?.report {
         Some(node_report::Report::Record(sequenced)) => {
             let record = Encoded::decode(sequenced.record).context("cannot decode a record")?;
-            check_source(record.record(), validators)?;
+            check_source(record.record(), validators, node)?;
             Ok((sequenced.sequence, record))
         }
         _ => Err(anyhow!("expected a report with a record")),
     }
 }
 
-/// Checks that a record belongs to a validator and a purpose of the run, so that the number of sources whose records
-/// are remembered has a bound.
-fn check_source(record: &Record, validators: u32) -> anyhow::Result<()> {
+/// Checks that `node` may report a record: a validator its own events and weights, for a purpose of the run, and the
+/// chain transactions and epochs. The number of sources whose records are remembered therefore has a bound.
+fn check_source(record: &Record, validators: u32, node: &str) -> anyhow::Result<()> {
     let validator = match &record.kind {
         Some(record::Kind::Event(event)) => {
             ensure!(
@@ -350,16 +360,37 @@ fn check_source(record: &Record, validators: u32) -> anyhow::Result<()> {
             &event.validator
         }
         Some(record::Kind::Weights(set)) => &set.validator,
-        Some(record::Kind::Barrier(retirement)) => &retirement.validator,
-        _ => return Ok(()),
+        Some(record::Kind::Transactions(_) | record::Kind::Epoch(_)) => {
+            ensure!(
+                node == SUBTENSOR,
+                "only the chain reports transactions and epochs, not `{node}`"
+            );
+            return Ok(());
+        }
+        Some(record::Kind::Incident(_) | record::Kind::Barrier(_) | record::Kind::Fault(_)) | None => {
+            bail!("only the coordinator makes records of this kind, not `{node}`")
+        }
     };
     let index = validator_index(validator).filter(|index| *index < validators);
     ensure!(
         index.is_some_and(|index| validator_name(index) == *validator),
         "the run has no validator `{}`",
-        validator.chars().take(64).collect::<String>().escape_debug()
+        shortened(validator)
+    );
+    ensure!(
+        validator == node,
+        "`{node}` cannot report a record of `{validator}`"
     );
     Ok(())
+}
+
+/// Returns the beginning of a name that a peer has sent, for messages.
+fn shortened(name: &str) -> String {
+    name.chars()
+        .take(64)
+        .collect::<String>()
+        .escape_debug()
+        .to_string()
 }
 
 #[cfg(test)]
@@ -377,7 +408,7 @@ mod tests {
                 ..ForwardEvent::default()
             };
             let kind = Some(record::Kind::Event(event));
-            check_source(&Record { kind }, 2).map_err(|error| error.to_string())
+            check_source(&Record { kind }, 2, validator).map_err(|error| error.to_string())
         };
         let query = Purpose::Query as i32;
         assert_eq!(check("validator-1", query), Ok(()));

@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mirror_net::metadata;
 use mirror_proto::mirror::v1::run_control_server::{RunControl, RunControlServer};
 use mirror_proto::mirror::v1::{
     AddFaultReply, AddFaultRequest, ClearFaultsReply, ClearFaultsRequest, FaultList, ListFaultsRequest,
@@ -37,8 +36,6 @@ pub type ReadFault = Arc<dyn Fn(&str) -> Result<(Fault, Vec<String>), String> + 
 pub struct ControlFile {
     /// Address of the service.
     pub address: SocketAddr,
-    /// Secret that every request carries.
-    pub token: String,
     /// Process id of the coordinator.
     pub pid: u32,
 }
@@ -85,19 +82,8 @@ impl Drop for Published {
     }
 }
 
-/// Creates a secret of 256 random bits, in hexadecimal.
-pub(crate) fn new_token() -> io::Result<String> {
-    let mut bytes = [0; 32];
-    let mut filled = 0;
-    while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())?;
-    }
-    Ok(hex::encode(bytes))
-}
-
 /// The service.
 pub(crate) struct Service {
-    token: Arc<str>,
     requests: mpsc::Sender<ManualRequest>,
     read_fault: ReadFault,
     stop: CancellationToken,
@@ -105,25 +91,16 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn server(
-        token: Arc<str>,
         requests: mpsc::Sender<ManualRequest>,
         read_fault: ReadFault,
         stop: CancellationToken,
     ) -> RunControlServer<Self> {
         RunControlServer::new(Self {
-            token,
             requests,
             read_fault,
             stop,
         })
         .max_decoding_message_size(REQUEST_LIMIT)
-    }
-
-    /// Checks the token of a request.
-    #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
-    fn admit<T>(&self, request: Request<T>) -> Result<T, Status> {
-        metadata::check_token(request.metadata(), &self.token)?;
-        Ok(request.into_inner())
     }
 
     /// Passes a request to the orchestrator and waits for the answer.
@@ -138,7 +115,7 @@ impl Service {
 #[async_trait]
 impl RunControl for Service {
     async fn add_fault(&self, request: Request<AddFaultRequest>) -> Result<Response<AddFaultReply>, Status> {
-        let AddFaultRequest { fault } = self.admit(request)?;
+        let AddFaultRequest { fault } = request.into_inner();
         let read = self.read_fault.clone();
         let (fault, warnings) = tokio::task::spawn_blocking(move || read(&fault))
             .await
@@ -151,8 +128,7 @@ impl RunControl for Service {
         Ok(Response::new(AddFaultReply { warnings, ..reply }))
     }
 
-    async fn list_faults(&self, request: Request<ListFaultsRequest>) -> Result<Response<FaultList>, Status> {
-        self.admit(request)?;
+    async fn list_faults(&self, _: Request<ListFaultsRequest>) -> Result<Response<FaultList>, Status> {
         let faults = self.ask(ManualRequest::List).await?;
         Ok(Response::new(FaultList { faults }))
     }
@@ -161,18 +137,16 @@ impl RunControl for Service {
         &self,
         request: Request<ClearFaultsRequest>,
     ) -> Result<Response<ClearFaultsReply>, Status> {
-        let ClearFaultsRequest { id } = self.admit(request)?;
+        let ClearFaultsRequest { id } = request.into_inner();
         let reply = self.ask(|reply| ManualRequest::Clear(id, reply)).await?;
         Ok(Response::new(reply.map_err(Status::not_found)?))
     }
 
-    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<NodeList>, Status> {
-        self.admit(request)?;
+    async fn list_nodes(&self, _: Request<ListNodesRequest>) -> Result<Response<NodeList>, Status> {
         Ok(Response::new(self.ask(ManualRequest::Nodes).await?))
     }
 
-    async fn shutdown(&self, request: Request<ShutdownRequest>) -> Result<Response<ShutdownReply>, Status> {
-        self.admit(request)?;
+    async fn shutdown(&self, _: Request<ShutdownRequest>) -> Result<Response<ShutdownReply>, Status> {
         self.stop.cancel();
         Ok(Response::new(ShutdownReply {}))
     }

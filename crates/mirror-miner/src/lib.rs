@@ -22,20 +22,17 @@ use mirror_auth::{DendriteId, Nonces, Signer};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
-use mirror_net::metadata;
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
 use mirror_proto::mirror::v1::ServeTarget;
 use mirror_proto::mirror::v1::proxy_client::ProxyClient;
-use mirror_proto::protocol::{BITTENSOR_VERSION, axon_target};
+use mirror_proto::protocol::{BITTENSOR_VERSION, PROXY, axon_target};
 use mirror_seed::Seed;
 use mirror_spec::launch::{AxonLaunch, Launch, MinerLaunch};
 use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::Request;
-use tonic::service::Routes;
 
 use crate::axon::Axon;
 use crate::behaviour::{BehaviourContext, Behaviours, Prompts};
@@ -54,7 +51,7 @@ pub async fn serve(
         node,
         incarnation,
         seed,
-        token,
+        credentials,
         role,
         ..
     } = launch;
@@ -90,7 +87,10 @@ pub async fn serve(
             .local_addr()
             .context("cannot determine the listen address of an axon")?;
         let announced = match role.proxy {
-            Some(proxy) => behind_proxy(&tracer, proxy, &token, uid, address).await?,
+            Some(proxy) => {
+                let identity = mirror_node::identity(&credentials)?;
+                behind_proxy(&tracer.identified(identity), proxy, uid, address).await?
+            }
             None => address,
         };
         let context = BehaviourContext {
@@ -138,10 +138,10 @@ pub async fn serve(
     }
     let limits = Limits::axons(axons.len());
     try_join_all(axons.into_iter().map(|(axon, listener, _)| {
-        let routes = Routes::new(axon.into_service());
+        let services = Services::default().open(axon.into_service());
         server::serve(
             listener,
-            routes,
+            services,
             limits.clone(),
             shutdown.clone().cancelled_owned(),
         )
@@ -155,17 +155,16 @@ pub async fn serve(
 async fn behind_proxy(
     tracer: &Tracer,
     proxy: SocketAddr,
-    token: &str,
     uid: u32,
     address: SocketAddr,
 ) -> anyhow::Result<SocketAddr> {
-    let mut target = Request::new(ServeTarget {
+    let target = ServeTarget {
         name: axon_target(uid),
         address: address.to_string(),
-    });
-    metadata::write_token(target.metadata_mut(), token)
-        .map_err(|_| anyhow!("the token of the run is not ASCII"))?;
-    let served = ProxyClient::new(tracer.channel(proxy)).serve(target).await;
+    };
+    let served = ProxyClient::new(tracer.secure_channel(proxy, PROXY))
+        .serve(target)
+        .await;
     let served = served
         .with_context(|| format!("the proxy at {proxy} does not serve uid {uid}"))?
         .into_inner()

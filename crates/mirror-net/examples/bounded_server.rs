@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use mirror_net::server::{self, Bound, Limits, MESSAGE_LIMIT};
+use mirror_net::server::{self, Bound, Limits, MESSAGE_LIMIT, Services};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
@@ -13,7 +13,6 @@ use mirror_proto::bittensor::{
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
 /// Answers a forward with the version of the request.
@@ -88,7 +87,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let _: Result<(), _> = ended.await;
     };
     tokio::select! {
-        served = server::serve(listener, Routes::new(service), limits, std::future::pending()) => served?,
+        served = server::serve(listener, Services::default().open(service), limits, std::future::pending()) => served?,
         () = ended => {}
     }
     Ok(())

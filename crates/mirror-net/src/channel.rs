@@ -17,6 +17,7 @@ use tower::service_fn;
 
 use crate::gathering::Gathering;
 use crate::server::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use crate::tls::Connecting;
 
 /// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,6 +35,18 @@ pub fn connect_from(source: IpAddr) {
 /// from the address of [`connect_from`].
 pub fn lazy(address: SocketAddr) -> Channel {
     over(address, Gathering::new)
+}
+
+/// Returns a channel to `address` that uses TLS. It connects at its first call and reconnects after a break.
+pub fn secure(address: SocketAddr, connecting: Connecting) -> Channel {
+    let connect = move |_| {
+        let connecting = connecting.clone();
+        async move {
+            let stream = connecting.connect(connected(address).await?).await?;
+            io::Result::Ok(TokioIo::new(Gathering::new(stream)))
+        }
+    };
+    endpoint(address).connect_with_connector_lazy(service_fn(connect))
 }
 
 /// Returns a channel to `address` whose connections are wrapped by `wrap`. It connects at its first call.
@@ -97,6 +110,15 @@ pub fn is_own(status: &Status) -> bool {
 /// sent, whatever its code and message are.
 pub fn has_timed_out(status: &Status) -> bool {
     successors(status.source(), |cause| (*cause).source()).any(<dyn Error>::is::<TimeoutExpired>)
+}
+
+/// Returns the reason of a status: the innermost cause of a status that was created locally, such as the alert of a
+/// failed TLS handshake, and otherwise the message.
+pub fn reason(status: &Status) -> String {
+    let causes = successors(status.source(), |cause| (*cause).source());
+    causes
+        .last()
+        .map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// Returns whether a failure is transient, so that the same call may succeed later.

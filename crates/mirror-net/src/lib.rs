@@ -6,4 +6,5 @@ pub mod channel;
 mod gathering;
 pub mod metadata;
 pub mod server;
+pub mod tls;
 pub mod tracer;

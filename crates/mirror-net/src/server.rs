@@ -10,6 +10,8 @@ mod connection;
 mod counters;
 mod frames;
 mod limits;
+mod services;
+mod transport;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,13 +19,13 @@ use std::time::Duration;
 
 use mirror_telemetry::TraceContext;
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
 pub use self::budget::Peer;
 pub use self::counters::{Bound, Counters};
 pub use self::limits::{Budget, Limits};
+pub use self::services::{Callers, Services};
 
 use self::accept::Accepted;
 use self::budget::Usage;
@@ -42,18 +44,23 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Maximum size of a message in both directions, in bytes, unless a service sets another. This is gRPC's default.
 pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Serves `routes` and health checks on `listener` until `shutdown` resolves and the calls in progress have ended.
+/// Serves `services` and health checks on `listener` until `shutdown` resolves and the calls in progress have ended.
+///
+/// Clients may use TLS if the services have an identity. The first byte of a connection decides: a TLS handshake begins
+/// with another byte than HTTP/2. Only services that are open to every caller answer calls without TLS, and health checks
+/// are among them.
 ///
 /// The health service reports SERVING for the whole server (the empty name) from the first call on.
 pub async fn serve(
     listener: TcpListener,
-    mut routes: Routes,
+    services: Services,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", ServingStatus::Serving).await;
-    routes = routes.add_service(health_service);
+    let services = services.open(health_service);
+    let accepted = Accepted::new(listener, Arc::new(Usage::new(limits.clone())), services.identity);
     Server::builder()
         .layer(CallLayer)
         .max_concurrent_streams(limits.calls_per_connection)
@@ -63,8 +70,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(span)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(Accepted::new(listener, Arc::new(Usage::new(limits))), shutdown)
+        .add_routes(services.routes)
+        .serve_with_incoming_shutdown(accepted, shutdown)
         .await
 }
 

@@ -11,14 +11,18 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use crate::tls::Identity;
 use crate::{channel, metadata};
 
 /// A channel whose calls carry their trace context.
 pub type Traced = InterceptedService<Channel, Tracer>;
 
-/// Gives each call of one caller a separate span in one trace.
+/// Gives each call of one caller a separate span in one trace, and shows the certificate of the caller, if it has one.
 #[derive(Debug, Clone)]
-pub struct Tracer(Arc<Spans>);
+pub struct Tracer {
+    spans: Arc<Spans>,
+    identity: Option<Identity>,
+}
 
 #[derive(Debug)]
 struct Spans {
@@ -33,11 +37,23 @@ impl Tracer {
         let seed = seed.child("tracer").numbered_child(caller, incarnation.into());
         let mut trace = [0; 16];
         trace.copy_from_slice(&seed.bytes()[..16]);
-        Self(Arc::new(Spans {
-            seed,
-            trace,
-            next: AtomicU64::new(0),
-        }))
+        Self {
+            spans: Arc::new(Spans {
+                seed,
+                trace,
+                next: AtomicU64::new(0),
+            }),
+            identity: None,
+        }
+    }
+
+    /// Returns the tracer of the same caller with a certificate.
+    #[must_use]
+    pub fn identified(&self, identity: Identity) -> Self {
+        Self {
+            spans: self.spans.clone(),
+            identity: Some(identity),
+        }
     }
 
     /// Returns a channel to `address` that connects at its first call and reconnects after a break.
@@ -45,11 +61,23 @@ impl Tracer {
         InterceptedService::new(channel::lazy(address), self.clone())
     }
 
+    /// Returns a channel to the server called `server` at `address` that uses TLS, or none if the caller has no
+    /// certificate. Only services that are open to every caller then answer.
+    pub fn secure_channel(&self, address: SocketAddr, server: &str) -> Traced {
+        match &self.identity {
+            Some(identity) => {
+                let channel = channel::secure(address, identity.connecting_to(server));
+                InterceptedService::new(channel, self.clone())
+            }
+            None => self.channel(address),
+        }
+    }
+
     fn context(&self) -> TraceContext {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.spans.next.fetch_add(1, Ordering::Relaxed);
         let mut span = [0; 8];
-        span.copy_from_slice(&self.0.seed.numbered_child("span", number).bytes()[..8]);
-        TraceContext::new(self.0.trace, span)
+        span.copy_from_slice(&self.spans.seed.numbered_child("span", number).bytes()[..8]);
+        TraceContext::new(self.spans.trace, span)
     }
 }
 

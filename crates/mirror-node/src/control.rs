@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mirror_net::metadata;
+use mirror_net::server::{Callers, Services};
+use mirror_net::tls::Identity;
 use mirror_proto::mirror::v1::node_control_server::{NodeControl, NodeControlServer};
 use mirror_proto::mirror::v1::{FaultState, FaultStateApplied};
-use mirror_proto::protocol::FAULT_STATE_LIMIT;
+use mirror_proto::protocol::{COORDINATOR, FAULT_STATE_LIMIT};
 use mirror_telemetry::clock;
 use tonic::{Request, Response, Status};
 
@@ -79,23 +80,19 @@ impl fmt::Debug for Control {
 }
 
 /// The service that changes the fault state.
-pub(crate) struct ControlService {
-    control: Control,
-    token: String,
-}
+struct ControlService(Control);
 
-impl ControlService {
-    /// Creates the service for requests that carry `token`. An empty token refuses all of them.
-    pub(crate) fn server(control: Control, token: String) -> NodeControlServer<Self> {
-        NodeControlServer::new(Self { control, token }).max_decoding_message_size(FAULT_STATE_LIMIT)
-    }
+/// Returns the service that changes the fault state, which admits only the coordinator.
+pub(crate) fn services(control: Control, identity: Identity) -> Services {
+    let service =
+        NodeControlServer::new(ControlService(control)).max_decoding_message_size(FAULT_STATE_LIMIT);
+    Services::new(Some(identity)).only(Callers::Named(&[COORDINATOR]), service)
 }
 
 #[tonic::async_trait]
 impl NodeControl for ControlService {
     async fn apply(&self, request: Request<FaultState>) -> Result<Response<FaultStateApplied>, Status> {
-        metadata::check_token(request.metadata(), &self.token)?;
-        match self.control.apply(request.into_inner()) {
+        match self.0.apply(request.into_inner()) {
             Ok(revision) => Ok(Response::new(FaultStateApplied { revision })),
             Err(reason) => Err(Status::invalid_argument(reason)),
         }

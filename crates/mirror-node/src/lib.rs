@@ -28,8 +28,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use mirror_net::tls::Identity;
 use mirror_output::message;
-use mirror_spec::launch::{Launch, Listening};
+use mirror_spec::launch::{Credentials, Launch, Listening};
 use mirror_telemetry::clock;
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
@@ -37,10 +38,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 pub use control::Control;
-use control::ControlService;
 
 /// Exit status of a node without a valid launch config.
 const BAD_LAUNCH: u8 = 2;
@@ -119,8 +118,8 @@ fn listen_and_serve<R>(
             .local_addr()
             .context("cannot determine the listen address")?;
         let control = Control::default();
-        let service = ControlService::server(control.clone(), launch.token.clone());
-        let liveness = liveness::start(address, Routes::new(service))?;
+        let services = control::services(control.clone(), identity(&launch.credentials)?);
+        let liveness = liveness::start(address, services)?;
         announce(address, liveness).context("cannot print the listen address")?;
         tracing::info!(%address, %liveness, "listening");
         serve(launch, listener, shutdown, control).await
@@ -128,6 +127,14 @@ fn listen_and_serve<R>(
     // Native work that still runs in the background must not keep the process alive.
     runtime.shutdown_background();
     outcome
+}
+
+/// Reads the identity of the node from its launch config.
+///
+/// # Errors
+/// Returns an error if the certificate cannot be used.
+pub fn identity(credentials: &Credentials) -> anyhow::Result<Identity> {
+    Identity::new(credentials).context("the launch config has no valid certificate of the node")
 }
 
 fn shutdown_on_terminate() -> anyhow::Result<CancellationToken> {

@@ -6,15 +6,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use anyhow::Context;
-use mirror_net::server::{self, Limits};
-use tonic::service::Routes;
+use mirror_net::server::{self, Limits, Services};
 
 /// Stack size of the thread, in bytes. A thousand miners have one such thread each.
 const STACK: usize = 256 << 10;
 
-/// Starts the thread, which serves `routes` next to health checks, and returns its address: the IP address of `beside`
+/// Starts the thread, which serves `services` next to health checks, and returns its address: the IP address of `beside`
 /// with a port chosen by the kernel.
-pub(crate) fn start(beside: SocketAddr, routes: Routes) -> anyhow::Result<SocketAddr> {
+pub(crate) fn start(beside: SocketAddr, services: Services) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((beside.ip(), 0))
         .with_context(|| format!("cannot listen for health checks on {}", beside.ip()))?;
     let address = listener
@@ -31,7 +30,7 @@ pub(crate) fn start(beside: SocketAddr, routes: Routes) -> anyhow::Result<Socket
         .name("liveness".to_owned())
         .stack_size(STACK)
         .spawn(move || {
-            if let Err(error) = runtime.block_on(answer(listener, routes)) {
+            if let Err(error) = runtime.block_on(answer(listener, services)) {
                 tracing::error!("health checks have stopped: {error:#}");
             }
         })
@@ -39,8 +38,8 @@ pub(crate) fn start(beside: SocketAddr, routes: Routes) -> anyhow::Result<Socket
     Ok(address)
 }
 
-async fn answer(listener: TcpListener, routes: Routes) -> anyhow::Result<()> {
+async fn answer(listener: TcpListener, services: Services) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    server::serve(listener, routes, Limits::default(), std::future::pending()).await?;
+    server::serve(listener, services, Limits::default(), std::future::pending()).await?;
     Ok(())
 }

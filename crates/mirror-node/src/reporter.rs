@@ -14,6 +14,7 @@ use mirror_proto::mirror::v1::coordinator_client::CoordinatorClient;
 use mirror_proto::mirror::v1::{
     Directive, Hello, NodeReport, Record, Sequenced, directive, node_report, record,
 };
+use mirror_proto::protocol::COORDINATOR;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -183,7 +184,7 @@ impl<K: AckHandler> ReportStream<K> {
         for pending in &self.sent {
             reports.send(pending.report()).await?;
         }
-        let mut client = CoordinatorClient::new(self.tracer.channel(self.coordinator));
+        let mut client = CoordinatorClient::new(self.tracer.secure_channel(self.coordinator, COORDINATOR));
         let directives = client.report(ReceiverStream::new(outgoing)).await?.into_inner();
         Ok((reports, directives))
     }

@@ -9,13 +9,12 @@ use std::process::Child;
 use mirror_net::channel;
 use mirror_proto::mirror::v1::FaultState;
 use mirror_proto::mirror::v1::node_control_client::NodeControlClient;
-use mirror_proto::protocol::{CONTROL_TOKEN_KEY, FAULT_STATE_LIMIT};
+use mirror_proto::protocol::{COORDINATOR, FAULT_STATE_LIMIT};
 use mirror_spec::launch::Launch;
-use tonic::{Code, Request, Status};
+use mirror_test_support::certificates;
+use tonic::{Code, Status};
 
 use odd_node::{launch, listening, start, tell, wait_tied};
-
-const TOKEN: &str = "5f4dcc3b5aa765d61d8327deb882cf99";
 
 /// A node and its addresses. Its process is ended by its lifeline.
 struct Node {
@@ -26,10 +25,7 @@ struct Node {
 
 impl Node {
     fn start(role: &str) -> Self {
-        Self::launched(&Launch {
-            token: TOKEN.to_owned(),
-            ..launch(role)
-        })
+        Self::launched(&launch(role))
     }
 
     fn launched(launch: &Launch<String>) -> Self {
@@ -44,18 +40,19 @@ impl Node {
     }
 
     async fn apply(&self, state: FaultState) -> Result<u64, Status> {
-        self.apply_with(Some(TOKEN), state).await
+        self.apply_as(Some(COORDINATOR), state).await
     }
 
-    async fn apply_with(&self, token: Option<&str>, state: FaultState) -> Result<u64, Status> {
-        let mut request = Request::new(state);
-        if let Some(token) = token {
-            request
-                .metadata_mut()
-                .insert(CONTROL_TOKEN_KEY, token.parse().expect("ASCII"));
-        }
-        let mut client = NodeControlClient::new(channel::lazy(self.control));
-        let applied = client.apply(request).await?;
+    /// Sends a state with the certificate of `caller`, or without TLS.
+    async fn apply_as(&self, caller: Option<&str>, state: FaultState) -> Result<u64, Status> {
+        let channel = match caller {
+            Some(caller) => channel::secure(
+                self.control,
+                certificates::identity(caller).connecting_to("odd-0"),
+            ),
+            None => channel::lazy(self.control),
+        };
+        let applied = NodeControlClient::new(channel).apply(state).await?;
         Ok(applied.into_inner().revision)
     }
 
@@ -96,29 +93,19 @@ async fn a_revision_that_is_not_new_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_request_without_the_token_is_denied() {
+async fn only_the_coordinator_changes_the_state() {
     let node = Node::start("apply");
-    for token in [
-        None,
-        Some(""),
-        Some("5f4dcc3b5aa765d61d8327deb882cf98"),
-        Some("5"),
+    for (caller, code) in [
+        (None, Code::Unauthenticated),
+        (Some("operator"), Code::PermissionDenied),
+        (Some("validator-0"), Code::PermissionDenied),
+        (Some("odd-0"), Code::PermissionDenied),
     ] {
-        let status = node.apply_with(token, state(1, "denied")).await.unwrap_err();
-        assert_eq!(status.code(), Code::PermissionDenied, "{token:?}");
+        let status = node.apply_as(caller, state(1, "denied")).await.unwrap_err();
+        assert_eq!(status.code(), code, "{caller:?}");
     }
     let log = node.end();
     assert!(!log.contains("denied"), "{log}");
-}
-
-#[tokio::test]
-async fn a_node_without_a_token_denies_every_request() {
-    let node = Node::launched(&launch("apply"));
-    for token in [None, Some(""), Some(TOKEN)] {
-        let status = node.apply_with(token, state(1, "denied")).await.unwrap_err();
-        assert_eq!(status.code(), Code::PermissionDenied, "{token:?}");
-    }
-    node.end();
 }
 
 #[tokio::test]
@@ -184,7 +171,6 @@ async fn the_size_of_a_request_is_bounded() {
 async fn the_log_follows_the_clock_of_the_node() {
     let years = |count: f64| count * 365.25 * 86_400.0;
     let node = Node::launched(&Launch {
-        token: TOKEN.to_owned(),
         clock_skew: years(50.0),
         ..launch("apply")
     });

@@ -3,8 +3,17 @@
 /// The version number that bittensor v5.0.0 sends on the wire.
 pub const BITTENSOR_VERSION: i32 = 500;
 
-/// Name of the metadata entry that carries the control token of a node.
-pub const CONTROL_TOKEN_KEY: &str = "mirror-token";
+/// The name of the orchestrator and its coordinator in certificates.
+pub const COORDINATOR: &str = "coordinator";
+
+/// The name in the certificate of the commands that control a running network.
+pub const OPERATOR: &str = "operator";
+
+/// The name of the chain's node.
+pub const SUBTENSOR: &str = "subtensor";
+
+/// The name of the proxy.
+pub const PROXY: &str = "proxy";
 
 /// Maximum size of a node's fault state in bytes. A larger one is rejected before it is read.
 pub const FAULT_STATE_LIMIT: usize = 16 << 20;

@@ -32,14 +32,13 @@ mod service;
 mod target;
 
 use anyhow::Context;
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Callers, Limits, Services};
 use mirror_node::Control;
 use mirror_proto::mirror::v1::proxy_server::ProxyServer;
 use mirror_spec::launch::{Launch, ProxyLaunch};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::service::ProxyService;
 
@@ -54,10 +53,11 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .context("cannot determine the listen address")?;
-    let service = ProxyServer::new(ProxyService::new(address.ip(), launch.token));
+    let identity = mirror_node::identity(&launch.credentials)?;
+    let service = ProxyServer::new(ProxyService::new(address.ip()));
     server::serve(
         listener,
-        Routes::new(service),
+        Services::new(Some(identity)).only(Callers::Certified, service),
         Limits::default(),
         shutdown.cancelled_owned(),
     )

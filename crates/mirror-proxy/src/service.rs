@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use mirror_net::metadata;
+use mirror_net::tls::PeerName;
 use mirror_proto::mirror::v1::proxy_server::Proxy;
 use mirror_proto::mirror::v1::{ServeTarget, ServedTarget, Traffic, TrafficRequest, WireRules, WireRulesSet};
+use mirror_proto::protocol::{COORDINATOR, axon_target};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tonic::{Request, Response, Status, async_trait};
@@ -24,8 +26,6 @@ const MAX_NAME: usize = 64;
 pub(crate) struct ProxyService {
     /// IP address of the listeners.
     ip: IpAddr,
-    /// Token of requests that change targets or rules. If it is empty, they need none.
-    token: String,
     shared: Arc<Shared>,
     targets: Mutex<HashMap<String, Served>>,
 }
@@ -38,30 +38,47 @@ struct Served {
 }
 
 impl ProxyService {
-    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`. Requests that
-    /// change targets or rules carry `token`, unless it is empty.
-    pub(crate) fn new(ip: IpAddr, token: String) -> Self {
+    /// Creates the service of a proxy without targets and rules, whose listeners have the address `ip`.
+    pub(crate) fn new(ip: IpAddr) -> Self {
         Self {
             ip,
-            token,
             shared: Arc::new(Shared::new()),
             targets: Mutex::default(),
         }
     }
+}
 
-    #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
-    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        if self.token.is_empty() {
-            return Ok(());
-        }
-        metadata::check_token(request.metadata(), &self.token)
+/// Checks that the coordinator sends a request. A miner may send a request to serve one of its own axons, whose target
+/// is `target`.
+#[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
+fn admit<T>(request: &Request<T>, target: Option<&str>) -> Result<(), Status> {
+    let caller = PeerName::of(request)?;
+    let mut own = hosted_by(caller.as_str()).into_iter().flatten();
+    if caller.as_str() == COORDINATOR
+        || target.is_some_and(|target| own.any(|uid| axon_target(uid) == target))
+    {
+        return Ok(());
     }
+    Err(Status::permission_denied(format!(
+        "`{}` cannot send this request: only the coordinator can, and a miner for its own axons",
+        caller.as_str()
+    )))
+}
+
+/// Returns the uids of the miner process called `node`, such as `miner-3` or `miners-0-63`. `None` for other nodes.
+fn hosted_by(node: &str) -> Option<RangeInclusive<u32>> {
+    if let Some(uid) = node.strip_prefix("miner-") {
+        let uid = uid.parse().ok()?;
+        return Some(uid..=uid);
+    }
+    let (first, last) = node.strip_prefix("miners-")?.split_once('-')?;
+    Some(first.parse().ok()?..=last.parse().ok()?)
 }
 
 #[async_trait]
 impl Proxy for ProxyService {
     async fn serve(&self, request: Request<ServeTarget>) -> Result<Response<ServedTarget>, Status> {
-        self.admit(&request)?;
+        admit(&request, Some(&request.get_ref().name))?;
         let ServeTarget { name, address } = request.into_inner();
         if !(1..=MAX_NAME).contains(&name.len()) {
             return Err(Status::invalid_argument(format!(
@@ -100,7 +117,7 @@ impl Proxy for ProxyService {
     }
 
     async fn set_rules(&self, request: Request<WireRules>) -> Result<Response<WireRulesSet>, Status> {
-        self.admit(&request)?;
+        admit(&request, None)?;
         let rules = request.into_inner().rules;
         let shared = Arc::clone(&self.shared);
         // A separate task, so that the rules are in effect before the next ones are set, even if the caller leaves.
@@ -112,7 +129,8 @@ impl Proxy for ProxyService {
         }
     }
 
-    async fn get_traffic(&self, _: Request<TrafficRequest>) -> Result<Response<Traffic>, Status> {
+    async fn get_traffic(&self, request: Request<TrafficRequest>) -> Result<Response<Traffic>, Status> {
+        admit(&request, None)?;
         Ok(Response::new(Traffic {
             links: self.shared.links.traffic(),
             rules: self.shared.rules.traffic(),

@@ -36,9 +36,14 @@ impl Layout {
         self.root.join("manifest.json")
     }
 
-    /// Returns the path of the file with the address and the secret of a running network.
+    /// Returns the path of the file with the address of a running network.
     pub fn control(&self) -> PathBuf {
         self.root.join("control.json")
+    }
+
+    /// Returns the directory of the certificates with which a running network is controlled.
+    pub fn certificates(&self) -> PathBuf {
+        self.root.join("certificates")
     }
 
     /// Returns the path of the report that the analysis writes.

@@ -5,6 +5,7 @@
 //! serves as the lifeline of the node: its end means that the coordinator has exited.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -32,14 +33,31 @@ pub struct Launch<R> {
     pub log: String,
     /// Random seed of the experiment.
     pub seed: u64,
-    /// Token that requests to change the fault state of the node must carry. If it is empty, all are refused.
-    #[serde(default)]
-    pub token: String,
+    /// The certificate of the node, with which it calls the services of its network and serves its own.
+    pub credentials: Credentials,
     /// Offset of the node's clock in seconds.
     #[serde(default)]
     pub clock_skew: f64,
     /// Settings of the role.
     pub role: R,
+}
+
+/// The certificate of a program in the PEM format, with its key and the authority that signed it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Certificate of the authority.
+    pub authority: String,
+    /// Certificate of the program.
+    pub certificate: String,
+    /// Private key of the program.
+    pub key: String,
+}
+
+/// The key is secret, so nothing is shown.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
 }
 
 /// Launch config of the chain's node.
@@ -51,13 +69,22 @@ pub struct SubtensorLaunch {
     pub genesis: GenesisLaunch,
     /// The rule by which blocks close.
     pub block_time: BlockTime,
-    /// Hotkeys of the validators that take part in the barrier, 32 bytes in hexadecimal each.
-    pub barrier: Vec<String>,
+    /// The validators that take part in the barrier.
+    pub barrier: Vec<BarrierMember>,
     /// Address of the coordinator, which records transactions and the payments of epochs. `None` if nothing records
     /// them.
     pub coordinator: Option<SocketAddr>,
     /// Number of blocks after which a snapshot replaces the log, 1 or more.
     pub snapshot_blocks: u64,
+}
+
+/// A validator that takes part in the barrier.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BarrierMember {
+    /// Public key of the hotkey, 32 bytes in hexadecimal.
+    pub hotkey: String,
+    /// The name in the certificate of the program that reports the steps of the validator.
+    pub node: String,
 }
 
 /// The genesis of the chain.
@@ -186,6 +213,8 @@ pub struct ValidatorLaunch {
     pub resume: Option<PathBuf>,
     /// Address of the subtensor.
     pub subtensor: SocketAddr,
+    /// The certificate for a subtensor that is not a node of the run. `None` if the certificate of the node applies.
+    pub subtensor_credentials: Option<Credentials>,
     /// Address of the coordinator.
     pub coordinator: SocketAddr,
     /// Device for tensors: `cpu`, `cuda` or `cuda:N`.

@@ -94,6 +94,9 @@ family! {
         "Subtensor" => Subtensor(SubtensorArgs: Eq {
             /// Address of a chain that `mirror chain serve` started.
             chain_endpoint: SocketAddr,
+            /// The file `client.json` that `mirror chain serve` has written, with the certificate that admits the run
+            /// to the chain's barrier and control.
+            chain_client: Option<String>,
             /// Name of the chain.
             network: String = "mirror",
         }),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use mirror_identity::Hotkey;
 use mirror_net::tracer::Traced;
+use mirror_proto::mirror::v1::subtensor_barrier_client::SubtensorBarrierClient;
 use mirror_proto::mirror::v1::{BlockClosed, StepReport};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::client::{SubtensorClient, grpc};
+use crate::client::SubtensorClient;
 use crate::error::RequestError;
 
 /// Time after which a report that a fault of the link lost is sent again.
@@ -77,7 +78,9 @@ impl Barrier {
 impl Stream {
     async fn open(channel: Traced) -> Result<Self, Status> {
         let (reports, outgoing) = mpsc::channel(1);
-        let closed = grpc(channel).steps(ReceiverStream::new(outgoing)).await?;
+        let closed = SubtensorBarrierClient::new(channel)
+            .steps(ReceiverStream::new(outgoing))
+            .await?;
         Ok(Self {
             reports,
             closed: closed.into_inner(),

@@ -54,7 +54,8 @@ pub enum Detail {
 }
 
 impl SubtensorClient {
-    /// Creates a client of the subtensor at the fixed `address`.
+    /// Creates a client of the subtensor at the fixed `address`. Requests of the coordinator and of the barrier are
+    /// answered only if the tracer has a certificate.
     pub fn new(tracer: Tracer, address: SocketAddr) -> Self {
         Self::following(tracer, watch::channel(address).1)
     }
@@ -192,7 +193,7 @@ impl SubtensorClient {
     }
 }
 
-pub(crate) fn grpc(channel: Traced) -> GrpcClient<Traced> {
+fn grpc(channel: Traced) -> GrpcClient<Traced> {
     GrpcClient::new(channel)
         .max_decoding_message_size(METAGRAPH_LIMIT)
         .max_encoding_message_size(server::MESSAGE_LIMIT)

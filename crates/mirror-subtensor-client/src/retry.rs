@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
+use mirror_proto::protocol::SUBTENSOR;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -57,7 +58,7 @@ impl Connection {
     pub(crate) fn new(tracer: Tracer, address: SocketAddr) -> Self {
         let state = State {
             address,
-            channel: tracer.channel(address),
+            channel: tracer.secure_channel(address, SUBTENSOR),
             unanswered_since: None,
         };
         Self {
@@ -71,7 +72,7 @@ impl Connection {
         let mut state = self.state();
         if state.address != address {
             state.address = address;
-            state.channel = self.tracer.channel(address);
+            state.channel = self.tracer.secure_channel(address, SUBTENSOR);
         }
         state.channel.clone()
     }

@@ -1,5 +1,6 @@
 //! Conversion of the launch config to the chain's types.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -32,8 +33,15 @@ pub(crate) fn clock(launch: &SubtensorLaunch) -> anyhow::Result<Option<Duration>
 pub(crate) fn barrier(launch: &SubtensorLaunch) -> anyhow::Result<Vec<Hotkey>> {
     let hotkeys = launch.barrier.iter().enumerate();
     hotkeys
-        .map(|(i, hotkey)| key(hotkey, || format!("member {i} of the barrier")))
+        .map(|(i, member)| key(&member.hotkey, || format!("member {i} of the barrier")))
         .collect()
+}
+
+/// Returns the names in the certificates of the programs that report the steps of the barrier's members.
+pub(crate) fn reporters(launch: &SubtensorLaunch) -> anyhow::Result<HashMap<Hotkey, String>> {
+    let hotkeys = barrier(launch)?.into_iter();
+    let nodes = launch.barrier.iter().map(|member| member.node.clone());
+    Ok(hotkeys.zip(nodes).collect())
 }
 
 pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {

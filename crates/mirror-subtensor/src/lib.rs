@@ -51,9 +51,12 @@ pub async fn serve(
         node,
         incarnation,
         seed,
+        credentials,
         role,
         ..
     } = launch;
+    let identity = mirror_node::identity(&credentials)?;
+    let reporters = launch::reporters(&role)?;
     let clock = launch::clock(&role)?;
     let (ledger, log) = log::open(&role)?;
     tracing::info!(
@@ -62,7 +65,7 @@ pub async fn serve(
         state = %ledger.chain().state_hash(),
         "opened the chain"
     );
-    let tracer = Tracer::new(&Seed::root(seed), &node, incarnation);
+    let tracer = Tracer::new(&Seed::root(seed), &node, incarnation).identified(identity.clone());
     let hello = Hello { node, incarnation };
     let recorded = role.coordinator.zip(log.unreported().cloned());
     let (reports, stream) = recorded
@@ -70,7 +73,7 @@ pub async fn serve(
         .unzip();
     let ending = shutdown.child_token();
     let (handle, node) = node::new(ledger, log, clock, reports);
-    let routes = service::routes(handle, ending.clone());
+    let services = service::services(handle, reporters, identity, ending.clone());
     let ends_the_server = ending.clone().drop_guard();
     let node = tokio::spawn(async move {
         let _ends_the_server = ends_the_server;
@@ -82,7 +85,7 @@ pub async fn serve(
             None => Ok(()),
         }
     });
-    server::serve(listener, routes, Limits::chain(), ending.cancelled_owned())
+    server::serve(listener, services, Limits::chain(), ending.cancelled_owned())
         .await
         .context("cannot serve")?;
     let ends = async {

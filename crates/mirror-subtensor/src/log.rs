@@ -142,7 +142,8 @@ pub(crate) struct Retired {
 struct Description<'launch> {
     genesis: &'launch GenesisLaunch,
     block_time: BlockTime,
-    barrier: &'launch [String],
+    /// The hotkeys of the members.
+    barrier: Vec<&'launch str>,
 }
 
 /// Opens the log in the folder of the launch config and restores its state, or creates it.
@@ -159,7 +160,7 @@ pub(crate) fn open(launch: &SubtensorLaunch) -> anyhow::Result<(Ledger, Log)> {
         description: serde_json::to_vec(&Description {
             genesis: &launch.genesis,
             block_time: launch.block_time,
-            barrier: &launch.barrier,
+            barrier: launch.barrier.iter().map(|member| &*member.hotkey).collect(),
         })?,
     };
     // Opening the writer cuts off an incomplete record, so the log is checked first.

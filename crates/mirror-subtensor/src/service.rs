@@ -1,6 +1,7 @@
-//! The gRPC services: `Subtensor` for neurons, `SubtensorExplorer` for observers and `SubtensorControl` for the
-//! coordinator. They check messages, pass them to the task and return its answers.
+//! The gRPC services: `Subtensor` for neurons, `SubtensorBarrier` for validators, `SubtensorExplorer` for observers and
+//! `SubtensorControl` for the coordinator. They check messages, pass them to the task and return its answers.
 
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -8,7 +9,10 @@ use std::thread::available_parallelism;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mirror_chain::{Block, BlockUnavailable, DispatchError};
-use mirror_net::server::MESSAGE_LIMIT;
+use mirror_identity::Hotkey;
+use mirror_net::server::{Callers, MESSAGE_LIMIT, Services};
+use mirror_net::tls::{Identity, PeerName};
+use mirror_proto::mirror::v1::subtensor_barrier_server::{SubtensorBarrier, SubtensorBarrierServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::subtensor_explorer_server::{SubtensorExplorer, SubtensorExplorerServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
@@ -19,10 +23,10 @@ use mirror_proto::mirror::v1::{
     NominatorsRequest, RetireReply, RetireRequest, SettleReply, SettleRequest, SignedTransaction, StepReport,
     SubmitReply, SubnetInfo, SubnetInfoRequest, WatchRequest,
 };
+use mirror_proto::protocol::COORDINATOR;
 use mirror_subtensor_client::transaction::VerificationError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::instrument;
 
@@ -40,6 +44,8 @@ const REASON_BYTES: usize = 1_024;
 #[derive(Clone)]
 struct Service {
     node: Handle,
+    /// The names in the certificates of the programs that report the steps of the barrier's members.
+    reporters: Arc<HashMap<Hotkey, String>>,
     /// Ends streams and waiting calls at shutdown.
     ending: CancellationToken,
     watchers: Arc<Semaphore>,
@@ -48,17 +54,31 @@ struct Service {
 }
 
 /// Returns the services of a node. Their streams end when `ending` is cancelled.
-pub(crate) fn routes(node: Handle, ending: CancellationToken) -> Routes {
+///
+/// Every caller may submit transactions and read the chain, as with a public node of the real chain. Only validators
+/// with a certificate report steps, and only the coordinator controls the chain.
+pub(crate) fn services(
+    node: Handle,
+    reporters: HashMap<Hotkey, String>,
+    identity: Identity,
+    ending: CancellationToken,
+) -> Services {
     let service = Service {
         node,
+        reporters: Arc::new(reporters),
         ending,
         watchers: Arc::new(Semaphore::new(WATCHERS)),
         checking: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
     };
     let subtensor = SubtensorServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let explorer = SubtensorExplorerServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+    let barrier = SubtensorBarrierServer::new(service.clone()).max_decoding_message_size(MESSAGE_LIMIT);
     let control = SubtensorControlServer::new(service).max_decoding_message_size(MESSAGE_LIMIT);
-    Routes::new(subtensor).add_service(explorer).add_service(control)
+    Services::new(Some(identity))
+        .open(subtensor)
+        .open(explorer)
+        .only(Callers::Certified, barrier)
+        .only(Callers::Named(&[COORDINATOR]), control)
 }
 
 #[tonic::async_trait]
@@ -93,25 +113,6 @@ impl Subtensor for Service {
     ) -> Result<Response<CurrentBlock>, Status> {
         let Block(block) = self.node.current().borrow().block();
         Ok(Response::new(CurrentBlock { block }))
-    }
-
-    type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
-
-    #[instrument(level = "debug", skip_all)]
-    async fn steps(
-        &self,
-        request: Request<Streaming<StepReport>>,
-    ) -> Result<Response<Self::StepsStream>, Status> {
-        // A report is answered before the next is read, so at most one report of a stream waits.
-        let state = (self.node.clone(), request.into_inner());
-        let answers = stream::try_unfold(state, async |(node, mut reports)| {
-            let Some(report) = reports.message().await? else {
-                return Ok(None);
-            };
-            let closed = report_step(&node, &report).await?;
-            Ok(Some((closed, (node, reports))))
-        });
-        Ok(Response::new(self.until_the_end(answers.boxed())))
     }
 
     #[instrument(level = "debug", skip_all)]
@@ -163,6 +164,29 @@ impl Subtensor for Service {
             .node
             .read(move |chain| chain.nominators(&hotkey).collect::<Vec<_>>());
         Ok(Response::new(wire::nominators(&nominators.await?)))
+    }
+}
+
+#[tonic::async_trait]
+impl SubtensorBarrier for Service {
+    type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
+
+    #[instrument(level = "debug", skip_all)]
+    async fn steps(
+        &self,
+        request: Request<Streaming<StepReport>>,
+    ) -> Result<Response<Self::StepsStream>, Status> {
+        let caller = PeerName::of(&request)?;
+        // A report is answered before the next is read, so at most one report of a stream waits.
+        let state = (self.clone(), caller, request.into_inner());
+        let answers = stream::try_unfold(state, async |(service, caller, mut reports)| {
+            let Some(report) = reports.message().await? else {
+                return Ok(None);
+            };
+            let closed = service.report_step(&caller, &report).await?;
+            Ok(Some((closed, (service, caller, reports))))
+        });
+        Ok(Response::new(self.until_the_end(answers.boxed())))
     }
 }
 
@@ -295,6 +319,22 @@ impl Service {
         Ok(checked.await.map_err(|_| CallError::Ending)?)
     }
 
+    /// Passes the report of a step on, if the caller reports the steps of this validator.
+    #[instrument(level = "debug", skip_all, fields(step = report.step))]
+    async fn report_step(&self, caller: &PeerName, report: &StepReport) -> Result<BlockClosed, Status> {
+        let hotkey = wire::key("hotkey", &report.hotkey)?;
+        // The barrier refuses a hotkey that is not one of its members.
+        if let Some(reporter) = self.reporters.get(&hotkey)
+            && reporter != caller.as_str()
+        {
+            return Err(Status::permission_denied(format!(
+                "`{}` cannot report the steps of {hotkey}: only `{reporter}` can",
+                caller.as_str()
+            )));
+        }
+        Ok(self.node.report(hotkey, report.step).await?)
+    }
+
     fn until_the_end<T: 'static>(&self, stream: BoxStream<'static, T>) -> BoxStream<'static, T> {
         stream.take_until(self.ending.clone().cancelled_owned()).boxed()
     }
@@ -302,12 +342,6 @@ impl Service {
 
 fn detail(lite: bool) -> Detail {
     if lite { Detail::Lite } else { Detail::Full }
-}
-
-#[instrument(level = "debug", skip_all, fields(step = report.step))]
-async fn report_step(node: &Handle, report: &StepReport) -> Result<BlockClosed, Status> {
-    let hotkey = wire::key("hotkey", &report.hotkey)?;
-    Ok(node.report(hotkey, report.step).await?)
 }
 
 impl From<Malformed> for Status {

@@ -101,7 +101,7 @@ async fn validate(validator: u8, address: watch::Receiver<SocketAddr>, acted: im
                 let present = *address.borrow_and_update();
                 let mut clients = connect(present).await?;
                 clients.control.begin(BeginRequest {}).await?;
-                let steps = Steps::open(&mut clients.subtensor, hotkey(validator)).await?;
+                let steps = Steps::open(&mut clients.barrier, hotkey(validator)).await?;
                 connected = Some((clients, steps));
             }
             let (clients, steps) = connected.as_mut().expect("connected above");

@@ -82,7 +82,7 @@ impl Running {
     }
 
     async fn steps(&mut self, uid: u8) -> Steps {
-        Steps::open(&mut self.clients.subtensor, hotkey(uid))
+        Steps::open(&mut self.clients.barrier, hotkey(uid))
             .await
             .expect("the stream opens")
     }
@@ -775,7 +775,7 @@ async fn malformed_requests_are_refused_and_change_nothing() {
 
     node.begin().await;
     let unknown = PublicKey::from_bytes([77; 32]);
-    let mut stranger = Steps::open(&mut node.clients.subtensor, unknown)
+    let mut stranger = Steps::open(&mut node.clients.barrier, unknown)
         .await
         .expect("the stream opens");
     let refused = stranger.report(0).await.expect_err("not a member");
@@ -919,7 +919,7 @@ async fn an_inconsistent_launch_config_is_refused() {
         change(&mut launch);
         refused(launch)
     };
-    let message = with(&|launch| launch.barrier[0] = "7f".to_owned()).await;
+    let message = with(&|launch| launch.barrier[0].hotkey = "7f".to_owned()).await;
     assert_says(
         &message,
         "member 0 of the barrier: a key is 64 hexadecimal digits",

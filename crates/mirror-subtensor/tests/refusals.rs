@@ -49,7 +49,7 @@ impl Node {
         ));
         let mut clients = connect(address).await.expect("the node listens");
         clients.control.begin(BeginRequest {}).await.expect("begins");
-        let steps = Steps::open(&mut clients.subtensor, hotkey(VALIDATOR)).await;
+        let steps = Steps::open(&mut clients.barrier, hotkey(VALIDATOR)).await;
         Self {
             clients,
             steps: steps.expect("the stream opens"),

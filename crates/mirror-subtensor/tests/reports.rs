@@ -83,7 +83,7 @@ async fn work(address: SocketAddr, steps: std::ops::Range<u64>) {
         }
     }
     clients.control.begin(BeginRequest {}).await.expect("begins");
-    let mut validator = Steps::open(&mut clients.subtensor, network::hotkey(MINERS))
+    let mut validator = Steps::open(&mut clients.barrier, network::hotkey(MINERS))
         .await
         .expect("the stream opens");
     for step in steps {

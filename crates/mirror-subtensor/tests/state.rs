@@ -37,7 +37,7 @@ impl Running {
         ));
         let mut clients = connect(address).await.expect("the node listens");
         clients.control.begin(BeginRequest {}).await.expect("it begins");
-        let steps = Steps::open(&mut clients.subtensor, hotkey(MINERS))
+        let steps = Steps::open(&mut clients.barrier, hotkey(MINERS))
             .await
             .expect("the stream opens");
         Self {

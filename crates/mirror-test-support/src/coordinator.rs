@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 
+use mirror_net::server::{Callers, Services};
 use mirror_proto::mirror::v1::coordinator_server::{Coordinator, CoordinatorServer};
 use mirror_proto::mirror::v1::{Directive, NodeReport, Record, Sequenced, directive, node_report, record};
+use mirror_proto::protocol::COORDINATOR;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use crate::loopback;
+use crate::{certificates, loopback};
 
 /// A report stream that a node has opened. Dropping it breaks the stream.
 pub struct Session {
@@ -43,7 +44,11 @@ impl Coordinator for Sessions {
 /// Starts a coordinator. Returns its address and a channel of the streams that nodes open.
 pub async fn sessions() -> (SocketAddr, mpsc::UnboundedReceiver<Session>) {
     let (opened, sessions) = mpsc::unbounded_channel();
-    let address = loopback::serve(Routes::new(CoordinatorServer::new(Sessions(opened)))).await;
+    let address = loopback::serve(
+        Services::new(Some(certificates::identity(COORDINATOR)))
+            .only(Callers::Certified, CoordinatorServer::new(Sessions(opened))),
+    )
+    .await;
     (address, sessions)
 }
 

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use mirror_spec::launch::Launch;
 
+use crate::certificates;
+
 /// Returns the launch config of a node called `node`: its first incarnation, a child of this process, on a free port of
 /// loopback, with the log level `warn` and the random seed 1.
 pub fn launch<R>(node: &str, role: R) -> Launch<R> {
@@ -15,7 +17,7 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         source: Ipv4Addr::LOCALHOST.into(),
         log: "warn".to_owned(),
         seed: 1,
-        token: String::new(),
+        credentials: certificates::credentials(node),
         clock_skew: 0.0,
         role,
     }

@@ -1,5 +1,6 @@
 //! Shared code of the test suites of several crates. Nothing here is part of a program.
 
+pub mod certificates;
 pub mod coordinator;
 pub mod launch;
 pub mod loopback;

@@ -3,9 +3,8 @@
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use tokio::net::TcpListener;
-use tonic::service::Routes;
 
 /// Opens a listener on a free port of loopback. Returns it with its address.
 ///
@@ -19,9 +18,9 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Serves `routes` on a free port of loopback as long as the runtime lives. Returns the address.
-pub async fn serve(routes: Routes) -> SocketAddr {
+/// Serves `services` on a free port of loopback as long as the runtime lives. Returns the address.
+pub async fn serve(services: Services) -> SocketAddr {
     let (listener, address) = listen().await;
-    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
+    tokio::spawn(server::serve(listener, services, Limits::default(), pending()));
     address
 }

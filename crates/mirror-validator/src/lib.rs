@@ -25,13 +25,13 @@ use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
 use mirror_models::training::{Gradients, SgdConfig};
 use mirror_models::{gating, reward, torch};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Callers, Limits, Services};
 use mirror_net::tracer::Tracer;
 use mirror_node::Control;
 use mirror_node::reporter::DRAIN_TIMEOUT;
 use mirror_proto::mirror::v1::Hello;
 use mirror_proto::mirror::v1::neuron_server::NeuronServer;
-use mirror_proto::protocol::BITTENSOR_VERSION;
+use mirror_proto::protocol::{BITTENSOR_VERSION, COORDINATOR, OPERATOR};
 use mirror_seed::Seed;
 use mirror_spec::NeuronSettings;
 use mirror_spec::launch::{Launch, ValidatorLaunch};
@@ -39,7 +39,6 @@ use mirror_subtensor_client::SubtensorClient;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::behaviour::Behaviours;
 use crate::dendrite::DendritePool;
@@ -58,9 +57,13 @@ pub async fn serve(
         node,
         incarnation,
         seed,
+        credentials,
         role,
         ..
     } = launch;
+    let identity = mirror_node::identity(&credentials)?;
+    let for_the_chain = role.subtensor_credentials.as_ref().unwrap_or(&credentials);
+    let for_the_chain = mirror_node::identity(for_the_chain)?;
     let seed = Seed::root(seed);
     let device = torch::prepare(&role.device, role.neuron.torch_threads)?;
     let key = SecretKey::hotkey(&seed, Owner::Validator(role.index));
@@ -69,7 +72,7 @@ pub async fn serve(
     let (subtensor_moves, subtensor_address) = watch::channel(role.subtensor);
     // Each validator has a separate stream of draws. Draws about calls depend on the caller anyway.
     let own = seed.numbered_child("validator", role.index.into());
-    let tracer = Tracer::new(&seed, &node, incarnation);
+    let tracer = Tracer::new(&seed, &node, incarnation).identified(identity.clone());
     let (learned, memory) = learned::open(&role.state)?;
     let hello = Hello {
         node: node.clone(),
@@ -94,7 +97,8 @@ pub async fn serve(
     control
         .on_apply(move |state| targets.apply(state))
         .map_err(|error| anyhow!(error))?;
-    let subtensor = SubtensorClient::following(tracer.clone(), subtensor_address).over(links.clone());
+    let subtensor =
+        SubtensorClient::following(tracer.identified(for_the_chain), subtensor_address).over(links.clone());
     let prepared = role.query.clone().map(|query| PreparedQuery {
         query,
         questions: role.questions.clone(),
@@ -132,13 +136,10 @@ pub async fn serve(
         reward: reward_model,
         reporter,
     });
-    let routes = Routes::new(NeuronServer::new(Service::new(
-        neuron,
-        prepared,
-        shutdown.clone(),
-    )));
+    let service = NeuronServer::new(Service::new(neuron, prepared, shutdown.clone()));
+    let services = Services::new(Some(identity)).only(Callers::Named(&[COORDINATOR, OPERATOR]), service);
     let serving = async {
-        let served = server::serve(listener, routes, Limits::default(), shutdown.cancelled_owned());
+        let served = server::serve(listener, services, Limits::default(), shutdown.cancelled_owned());
         served.await.context("the validator stopped serving")?;
         let heard = tokio::time::timeout(DRAIN_TIMEOUT, last_words.drained()).await;
         heard.context("the coordinator did not acknowledge the last records")?

@@ -5,8 +5,10 @@
 use std::convert::Infallible;
 use std::future::{Future, pending, ready};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use mirror_auth::{DendriteId, Signer};
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingResponse, ReturnCode};
 use mirror_proto::mirror::v1::Outcome;
 use mirror_proto::protocol::BITTENSOR_VERSION;
@@ -30,7 +32,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tonic::Code;
-use tonic::service::{AxumBody, AxumRouter, Routes};
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::server::NamedService;
+use tonic::service::AxumBody;
 
 /// A timeout that does not expire in any test.
 const LONG: Duration = Duration::from_mins(1);
@@ -58,8 +63,35 @@ where
     A: Fn(Request<AxumBody>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<AxumBody>> + Send + 'static,
 {
-    let routes = Routes::from(AxumRouter::new().fallback(answer));
-    tokio::spawn(server::serve(listener, routes, Limits::default(), pending()));
+    let services = Services::default().open(Answering(answer));
+    tokio::spawn(server::serve(listener, services, Limits::default(), pending()));
+}
+
+/// The service of an axon that answers every request with the result of a function.
+#[derive(Clone)]
+struct Answering<A>(A);
+
+impl<A> NamedService for Answering<A> {
+    const NAME: &'static str = "TextPrompting";
+}
+
+impl<A, F> Service<Request<Body>> for Answering<A>
+where
+    A: Fn(Request<AxumBody>) -> F,
+    F: Future<Output = Response<AxumBody>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = (self.0)(request.map(AxumBody::new));
+        Box::pin(async move { Ok(answer.await.map(Body::new)) })
+    }
 }
 
 /// Returns a gRPC message as it is sent: the flag for no compression, the length, the bytes.

@@ -78,7 +78,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
-        token: String::new(),
+        credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
         role: Role::Miner(launch),
     };
@@ -111,7 +111,7 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
     let program = Program::Ours {
         log: "info".to_owned(),
         seed: 7,
-        token: String::new(),
+        credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
         role: Role::Subtensor(Box::new(launch)),
     };

@@ -13,7 +13,7 @@ use mirror_cluster::{
     PlacementError, Status as NodeStatus,
 };
 use mirror_coordinator::{Ends, Finished, Options, Prepared};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
 use mirror_proto::mirror::v1::neuron_server::{Neuron, NeuronServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::{
@@ -26,7 +26,6 @@ use mirror_runs::{NewRun, Recorder, Run, RunDirectory, State};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
 /// Status of a node that dies on its own.
@@ -108,6 +107,7 @@ pub(crate) async fn run(
         .experiment;
     let model = experiment.model.clone().expect("the file has a model");
     let data = Prepared {
+        chain_client: None,
         gating_model: model.gating_model.clone(),
         reward_model: model.reward_model.clone(),
         answers: "answers".into(),
@@ -204,14 +204,14 @@ impl Network {
             now: CancellationToken::new(),
         };
         for (name, listener) in listeners {
-            let routes = if name == "subtensor" {
-                Routes::new(SubtensorControlServer::new(network.clone()))
+            let services = if name == "subtensor" {
+                Services::default().open(SubtensorControlServer::new(network.clone()))
             } else {
                 let network = network.clone();
-                Routes::new(NeuronServer::new(Validator { network, name }))
+                Services::default().open(NeuronServer::new(Validator { network, name }))
             };
             let never = std::future::pending();
-            tokio::spawn(server::serve(listener, routes, Limits::default(), never));
+            tokio::spawn(server::serve(listener, services, Limits::default(), never));
         }
         (network, ended)
     }

@@ -11,6 +11,7 @@ use futures::stream;
 use mirror_auth::{DendriteId, Signer};
 use mirror_dataset::Row;
 use mirror_identity::{Owner, SecretKey};
+use mirror_net::server::Services;
 use mirror_net::{channel, metadata};
 use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
@@ -31,8 +32,8 @@ use mirror_test_support::{launch, loopback};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::service::{Interceptor, Routes};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -109,7 +110,6 @@ pub(crate) const INVALID_FROM: u64 = BLOCK + 1_000;
 
 #[async_trait]
 impl Subtensor for Chain {
-    type StepsStream = stream::Empty<Result<BlockClosed, Status>>;
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
@@ -130,10 +130,6 @@ impl Subtensor for Chain {
         _: Request<CurrentBlockRequest>,
     ) -> Result<Response<CurrentBlock>, Status> {
         Ok(Response::new(CurrentBlock { block: BLOCK }))
-    }
-
-    async fn steps(&self, _: Request<Streaming<StepReport>>) -> Result<Response<Self::StepsStream>, Status> {
-        Err(Status::unimplemented("miners have no steps"))
     }
 
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
@@ -182,11 +178,11 @@ impl Subtensor for Chain {
 /// Starts a chain and returns its address and the transactions that are submitted to it.
 pub(crate) async fn chain() -> (SocketAddr, mpsc::UnboundedReceiver<Transaction>) {
     let (sender, received) = mpsc::unbounded_channel();
-    let routes = Routes::new(SubtensorServer::new(Chain {
+    let services = Services::default().open(SubtensorServer::new(Chain {
         sender,
         axons: Mutex::default(),
     }));
-    (loopback::serve(routes).await, received)
+    (loopback::serve(services).await, received)
 }
 
 pub(crate) fn data() -> (TempDir, PathBuf) {

@@ -16,6 +16,8 @@ use tokio_stream::Stream;
 use super::budget::Usage;
 use super::connection::Connection;
 use super::counters::Bound;
+use super::transport::Transport;
+use crate::tls::Identity;
 
 /// Pause after the first error of a row of errors. It doubles with each error.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -31,17 +33,19 @@ static RESERVE: Mutex<Option<File>> = Mutex::new(None);
 pub(super) struct Accepted {
     listener: TcpListener,
     usage: Arc<Usage>,
+    identity: Option<Identity>,
     /// The pause after an error, while it lasts.
     pause: Option<Pin<Box<Sleep>>>,
     next_pause: Duration,
 }
 
 impl Accepted {
-    pub(super) fn new(listener: TcpListener, usage: Arc<Usage>) -> Self {
+    pub(super) fn new(listener: TcpListener, usage: Arc<Usage>, identity: Option<Identity>) -> Self {
         fill(&mut RESERVE.lock().unwrap_or_else(PoisonError::into_inner));
         Self {
             listener,
             usage,
+            identity,
             pause: None,
             next_pause: FIRST_PAUSE,
         }
@@ -56,7 +60,8 @@ impl Accepted {
                 Ok(admission) => {
                     // The kernel refuses this only if the peer has reset the connection, which the next read reports.
                     let _ = stream.set_nodelay(true);
-                    return Poll::Ready(Ok(Connection::new(stream, admission)));
+                    let transport = Transport::new(stream, self.identity.as_ref());
+                    return Poll::Ready(Ok(Connection::new(transport, admission)));
                 }
                 Err(bound) => {
                     reset(&stream);

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::counters::Bound;
 use super::limits::Limits;
+use crate::tls::PeerName;
 
 /// An amount with a maximum.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub struct Peer {
     share: Arc<Share>,
     bytes: Gauge,
     has_called: AtomicBool,
+    /// The name in the certificate of the peer. Empty without TLS.
+    name: OnceLock<PeerName>,
 }
 
 /// A call in progress with the bytes of its messages. They are counted until this is dropped.
@@ -120,6 +123,7 @@ impl Usage {
             share,
             bytes: Gauge::new(self.limits.bytes_per_connection),
             has_called: AtomicBool::new(false),
+            name: OnceLock::new(),
         })))
     }
 
@@ -163,6 +167,17 @@ impl Peer {
     /// Returns the address of the peer.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the name in the certificate of the peer. `None` without TLS.
+    pub fn name(&self) -> Option<PeerName> {
+        self.name.get().cloned()
+    }
+
+    /// Sets the name that the TLS handshake has verified.
+    pub(super) fn has_shown(&self, name: String) {
+        // A connection has one handshake.
+        let _ = self.name.set(PeerName(name.into()));
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::budget::{Admission, Peer};
 use super::counters::Bound;
 use super::frames::SentFrames;
+use super::transport::Transport;
 
 /// Length of the HTTP/2 preface of a client, in bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
@@ -20,7 +20,7 @@ const PREFACE: usize = 24;
 /// A connection that was admitted.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     admission: Admission,
     stage: Stage,
     /// Resolves at the deadline of the stage.
@@ -31,7 +31,7 @@ pub(super) struct Connection {
 /// The deadline that applies.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// The preface is awaited, of which this number of bytes has arrived.
+    /// The preface is awaited, with TLS after the handshake, of which this number of bytes has arrived.
     Preface(usize),
     /// The head of the first request is awaited.
     FirstRequest,
@@ -41,7 +41,7 @@ enum Stage {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, admission: Admission) -> Self {
+    pub(super) fn new(stream: Transport, admission: Admission) -> Self {
         let timer = Box::pin(sleep(admission.0.limits().preface_timeout));
         Self {
             stream,
@@ -73,7 +73,7 @@ impl Connection {
         while self.timer.as_mut().poll(context).is_ready() {
             let peer = &self.admission.0;
             let missed = match self.stage {
-                Stage::Preface(_) => Some(Bound::Preface),
+                Stage::Preface(_) => Some(self.stream.awaited()),
                 Stage::FirstRequest if !peer.has_called() => Some(Bound::FirstRequest),
                 Stage::Open { is_active: false } => Some(Bound::Idle),
                 Stage::FirstRequest | Stage::Open { is_active: true } => None,
@@ -118,7 +118,10 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let Self {
+            stream, admission, ..
+        } = &mut *self;
+        let polled = stream.poll_read(&admission.0, context, buffer);
         ready!(self.checked(polled, context))?;
         self.arrived(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
@@ -131,7 +134,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let Self {
+            stream, admission, ..
+        } = &mut *self;
+        let polled = stream.poll_write(&admission.0, context, &[IoSlice::new(bytes)]);
         let count = ready!(self.checked(polled, context))?;
         self.sent(&bytes[..count]);
         Poll::Ready(Ok(count))
@@ -142,7 +148,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        let Self {
+            stream, admission, ..
+        } = &mut *self;
+        let polled = stream.poll_write(&admission.0, context, buffers);
         let count = ready!(self.checked(polled, context))?;
         let mut left = count;
         for buffer in buffers {
@@ -154,14 +163,14 @@ impl AsyncWrite for Connection {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.stream.poll_shutdown(context)
     }
 }

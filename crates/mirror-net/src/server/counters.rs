@@ -43,6 +43,15 @@ bounds! {
     Descriptors: "descriptors",
     /// A connection could not be accepted, for another reason than the lack of descriptors.
     Accepting: "errors of accept",
+    /// A connection was closed because its TLS handshake did not end in time.
+    HandshakeTime: "time of the TLS handshake",
+    /// A connection was closed because its TLS handshake failed: the certificate is missing, has expired, or belongs to
+    /// another network, or the bytes are not TLS.
+    Handshake: "TLS handshakes",
+    /// A call was refused because the service requires a certificate and the caller has shown none.
+    NoCertificate: "calls without a certificate",
+    /// A call was refused because the service does not admit the name in the certificate of the caller.
+    Callers: "calls of other nodes",
     /// A connection was closed because its HTTP/2 preface did not arrive in time.
     Preface: "time of the preface",
     /// A connection was closed because its first request did not arrive in time.

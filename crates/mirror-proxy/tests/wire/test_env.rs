@@ -11,7 +11,9 @@ use mirror_proto::mirror::v1::wire_rule::Effect;
 use mirror_proto::mirror::v1::{
     LinkTraffic, ServeTarget, Traffic, TrafficRequest, WireDirection, WireRule, WireRules,
 };
+use mirror_proto::protocol::{COORDINATOR, PROXY};
 use mirror_spec::launch::{Listening, ProxyLaunch};
+use mirror_test_support::certificates;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::Status;
@@ -56,7 +58,10 @@ impl TestEnv {
         let listening: Listening = serde_json::from_str(&line).expect("its address");
         Self {
             child,
-            client: ProxyClient::new(channel::lazy(listening.address)),
+            client: ProxyClient::new(channel::secure(
+                listening.address,
+                certificates::identity(COORDINATOR).connecting_to(PROXY),
+            )),
         }
     }
 

@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use futures::stream::{self, BoxStream, StreamExt};
-use mirror_net::server::{self, Limits};
+use mirror_net::server::{self, Limits, Services};
+use mirror_proto::mirror::v1::subtensor_barrier_server::{SubtensorBarrier, SubtensorBarrierServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlock, CurrentBlockRequest, Metagraph, MetagraphRequest, Nominators,
@@ -15,7 +16,6 @@ use mirror_proto::mirror::v1::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 /// A reply to one request.
@@ -73,9 +73,11 @@ impl Node {
     }
 
     fn start(&self, listener: TcpListener) {
-        let routes = Routes::new(SubtensorServer::new(self.clone()));
+        let services = Services::default()
+            .open(SubtensorServer::new(self.clone()))
+            .open(SubtensorBarrierServer::new(self.clone()));
         let never = std::future::pending();
-        tokio::spawn(server::serve(listener, routes, Limits::default(), never));
+        tokio::spawn(server::serve(listener, services, Limits::default(), never));
     }
 
     fn next(&self) -> Reply {
@@ -90,13 +92,8 @@ impl Node {
 }
 
 #[async_trait]
-impl Subtensor for Node {
+impl SubtensorBarrier for Node {
     type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
-    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
-
-    async fn submit(&self, _: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
-        Err(Status::unimplemented("no test submits"))
-    }
 
     async fn steps(
         &self,
@@ -119,6 +116,15 @@ impl Subtensor for Node {
             })
         };
         Ok(Response::new(stream::once(after_first_report).flatten().boxed()))
+    }
+}
+
+#[async_trait]
+impl Subtensor for Node {
+    type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
+
+    async fn submit(&self, _: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
+        Err(Status::unimplemented("no test submits"))
     }
 
     async fn get_current_block(

@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use mirror_identity::{Owner, PublicKey, SecretKey};
+use mirror_net::channel;
+use mirror_proto::mirror::v1::subtensor_barrier_client::SubtensorBarrierClient;
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient;
 use mirror_proto::mirror::v1::subtensor_control_client::SubtensorControlClient;
 use mirror_proto::mirror::v1::transaction::Call;
@@ -14,12 +16,15 @@ use mirror_proto::mirror::v1::{
     BlockClosed, CurrentBlockRequest, DispatchError, ServeAxon, SetWeights, SignedTransaction, StepReport,
     Weight,
 };
+use mirror_proto::protocol::COORDINATOR;
 use mirror_seed::Seed;
 use mirror_spec::launch::{
-    GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch, SubtensorLaunch,
+    BarrierMember, GenesisBalance, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner, Launch,
+    SubtensorLaunch,
 };
 use mirror_spec::{BlockTime, ChainPreset};
 use mirror_subtensor_client::transaction::sign_call;
+use mirror_test_support::certificates;
 use mirror_test_support::launch::launch as launch_of;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -99,7 +104,10 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
         },
         block_time: BlockTime::PerStep,
         barrier: (MINERS..MINERS + validators)
-            .map(|uid| hotkey(uid).hex())
+            .map(|uid| BarrierMember {
+                hotkey: hotkey(uid).hex(),
+                node: COORDINATOR.to_owned(),
+            })
             .collect(),
         coordinator: None,
         snapshot_blocks: 16,
@@ -118,6 +126,7 @@ pub(crate) fn launched(role: SubtensorLaunch, incarnation: u32) -> Launch<Subten
 #[derive(Clone)]
 pub(crate) struct Clients {
     pub(crate) subtensor: SubtensorClient<Channel>,
+    pub(crate) barrier: SubtensorBarrierClient<Channel>,
     pub(crate) control: SubtensorControlClient<Channel>,
 }
 
@@ -126,9 +135,14 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Clients, tonic::trans
         .expect("a socket address makes a URI")
         .connect()
         .await?;
+    let secure = channel::secure(
+        address,
+        certificates::identity(COORDINATOR).connecting_to("subtensor"),
+    );
     Ok(Clients {
-        subtensor: SubtensorClient::new(channel.clone()),
-        control: SubtensorControlClient::new(channel),
+        subtensor: SubtensorClient::new(channel),
+        barrier: SubtensorBarrierClient::new(secure.clone()),
+        control: SubtensorControlClient::new(secure),
     })
 }
 
@@ -161,11 +175,11 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) async fn open(
-        subtensor: &mut SubtensorClient<Channel>,
+        barrier: &mut SubtensorBarrierClient<Channel>,
         hotkey: PublicKey,
     ) -> Result<Self, Status> {
         let (reports, outgoing) = mpsc::channel(1);
-        let answers = subtensor.steps(ReceiverStream::new(outgoing)).await?.into_inner();
+        let answers = barrier.steps(ReceiverStream::new(outgoing)).await?.into_inner();
         Ok(Self {
             hotkey,
             reports,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::stream;
 use mirror_net::channel;
+use mirror_net::server::{Callers, Services};
 use mirror_node::Control;
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
 use mirror_proto::bittensor::{
@@ -14,24 +15,25 @@ use mirror_proto::bittensor::{
     ForwardTextPromptingResponse, MultiForwardTextPromptingRequest, MultiForwardTextPromptingResponse,
 };
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
+use mirror_proto::mirror::v1::subtensor_barrier_server::{SubtensorBarrier, SubtensorBarrierServer};
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::{
     Applied, BlockClosed, CurrentBlock, CurrentBlockRequest, DispatchError, Hyperparameter, Hyperparameters,
     Metagraph, MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, QueryProgress, QueryRequest,
     SignedTransaction, StepReport, SubmitReply, Transaction, WatchRequest, record,
 };
+use mirror_proto::protocol::{COORDINATOR, SUBTENSOR};
 use mirror_spec::launch::{Launch, ValidatorLaunch};
 use mirror_spec::{BlockTime, Method, NeuronSettings, Query, TrainArgs};
 use mirror_spec::{
     ConstantArgs, ConstantRewardArgs, DummyReward, DummyRewardArgs, GatingModel, RewardModel, StepArgs, Value,
 };
 use mirror_subtensor_client::transaction;
-use mirror_test_support::{coordinator, launch, loopback};
+use mirror_test_support::{certificates, coordinator, launch, loopback};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -140,8 +142,29 @@ impl Chain {
 }
 
 #[async_trait]
-impl Subtensor for Chain {
+impl SubtensorBarrier for Chain {
     type StepsStream = UnboundedReceiverStream<Result<BlockClosed, Status>>;
+
+    async fn steps(
+        &self,
+        request: Request<Streaming<StepReport>>,
+    ) -> Result<Response<Self::StepsStream>, Status> {
+        let mut reports = request.into_inner();
+        let (sender, messages) = mpsc::unbounded_channel();
+        let chain = self.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(report)) = reports.message().await {
+                if sender.send(Ok(chain.close_block(&report))).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(UnboundedReceiverStream::new(messages)))
+    }
+}
+
+#[async_trait]
+impl Subtensor for Chain {
     type WatchMetagraphStream = stream::Empty<Result<Metagraph, Status>>;
 
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
@@ -161,23 +184,6 @@ impl Subtensor for Chain {
     ) -> Result<Response<CurrentBlock>, Status> {
         let block = self.state().block;
         Ok(Response::new(CurrentBlock { block }))
-    }
-
-    async fn steps(
-        &self,
-        request: Request<Streaming<StepReport>>,
-    ) -> Result<Response<Self::StepsStream>, Status> {
-        let mut reports = request.into_inner();
-        let (sender, messages) = mpsc::unbounded_channel();
-        let chain = self.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(report)) = reports.message().await {
-                if sender.send(Ok(chain.close_block(&report))).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Response::new(UnboundedReceiverStream::new(messages)))
     }
 
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
@@ -261,7 +267,7 @@ impl Network {
                         says: *says,
                         rewards: messages.clone(),
                     };
-                    Some(loopback::serve(Routes::new(TextPromptingServer::new(axon))).await)
+                    Some(loopback::serve(Services::default().open(TextPromptingServer::new(axon))).await)
                 }
                 None => None,
             });
@@ -274,7 +280,12 @@ impl Network {
             state.block = FIRST_BLOCK;
             state.epoch_length = 1_000;
         }
-        let subtensor = loopback::serve(Routes::new(SubtensorServer::new(chain.clone()))).await;
+        let subtensor = loopback::serve(
+            Services::new(Some(certificates::identity(SUBTENSOR)))
+                .open(SubtensorServer::new(chain.clone()))
+                .only(Callers::Certified, SubtensorBarrierServer::new(chain.clone())),
+        )
+        .await;
         let (coordinator, records) = coordinator::records().await;
         let state = tempfile::tempdir().expect("a temporary folder");
         let mut role = launch(says.len() as u32, state.path(), subtensor, coordinator);
@@ -293,7 +304,10 @@ impl Network {
         ));
         Self {
             chain,
-            client: NeuronClient::new(channel::lazy(address)),
+            client: NeuronClient::new(channel::secure(
+                address,
+                certificates::identity(COORDINATOR).connecting_to("validator-0"),
+            )),
             records,
             rewards,
             _state: state,
@@ -339,6 +353,7 @@ fn launch(miners: u32, state: &Path, subtensor: SocketAddr, coordinator: SocketA
         checkpoints: state.join("checkpoints"),
         resume: None,
         subtensor,
+        subtensor_credentials: None,
         coordinator,
         device: "cpu".to_owned(),
         alpha: 0.01,

@@ -29,7 +29,7 @@ pub(super) fn down(arguments: &DownArguments) -> anyhow::Result<Status> {
     running::block_on(async {
         let network = RunningNetwork::find(&arguments.runs_dir.runs_dir, &arguments.run)?;
         let start = start_time(network.pid);
-        let request = network.quick_request(ShutdownRequest {});
+        let request = RunningNetwork::quick_request(ShutdownRequest {});
         let asked = network.client().shutdown(request).await;
         asked.map_err(|status| network.problem(&status))?;
         let ended = end_of(network.pid, start);

@@ -112,7 +112,7 @@ fn add(runs_dir: &Path, run: &str, fault: &str) -> anyhow::Result<Status> {
     let added = running::block_on(async {
         let network = RunningNetwork::find(runs_dir, run)?;
         let mut client = network.client();
-        let added = client.add_fault(network.request(AddFaultRequest { fault }));
+        let added = client.add_fault(AddFaultRequest { fault });
         let added = with_notice(WAITING, added).await;
         Ok(added.map_err(|status| network.problem(&status))?.into_inner())
     })?;
@@ -144,7 +144,7 @@ fn from_stdin() -> anyhow::Result<String> {
 fn listed(runs_dir: &Path, run: &str) -> anyhow::Result<(String, Vec<ListedFault>)> {
     running::block_on(async {
         let network = RunningNetwork::find(runs_dir, run)?;
-        let request = network.quick_request(ListFaultsRequest {});
+        let request = RunningNetwork::quick_request(ListFaultsRequest {});
         let listed = network.client().list_faults(request).await;
         let listed = listed.map_err(|status| network.problem(&status))?;
         Ok((network.name, listed.into_inner().faults))
@@ -209,7 +209,7 @@ fn clear(runs_dir: &Path, run: &str, id: Option<String>) -> anyhow::Result<Statu
     let cleared = running::block_on(async {
         let network = RunningNetwork::find(runs_dir, run)?;
         let mut client = network.client();
-        let cleared = client.clear_faults(network.request(ClearFaultsRequest { id }));
+        let cleared = client.clear_faults(ClearFaultsRequest { id });
         let cleared = with_notice(WAITING, cleared).await;
         Ok(cleared
             .map_err(|status| network.problem(&status))?

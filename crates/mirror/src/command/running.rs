@@ -1,18 +1,18 @@
-//! The client of a running network: finds it by its run, and calls its service with the token of the run.
+//! The client of a running network: finds it by its run, and calls its service with the operator's certificate.
 
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use mirror_coordinator::ControlFile;
+use mirror_coordinator::{ControlFile, operator};
 use mirror_net::channel;
+use mirror_net::tls::Identity;
 use mirror_output::message;
 use mirror_proto::mirror::v1::run_control_client::RunControlClient;
 use mirror_proto::mirror::v1::{ListNodesRequest, NodeList};
-use mirror_proto::protocol::CONTROL_TOKEN_KEY;
+use mirror_proto::protocol::COORDINATOR;
 use mirror_runs::{Layout, Run, State};
-use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -31,7 +31,6 @@ pub(super) struct RunningNetwork {
     /// Process id of the coordinator.
     pub(super) pid: u32,
     layout: Layout,
-    token: MetadataValue<Ascii>,
     client: RunControlClient<Channel>,
 }
 
@@ -77,18 +76,23 @@ impl RunningNetwork {
                 path.display()
             )
         })?;
-        let token = file.token.parse().map_err(|_| {
-            anyhow!(
-                "the token in {} contains characters that a token cannot have",
-                path.display()
-            )
-        })?;
+        let identity = operator(&layout)
+            .map_err(anyhow::Error::new)
+            .and_then(|credentials| {
+                let credentials = credentials.context("a certificate does not exist: the run is ending")?;
+                Ok(Identity::new(&credentials)?)
+            })
+            .with_context(|| {
+                format!(
+                    "cannot use the certificates in {}",
+                    layout.certificates().display()
+                )
+            })?;
         Ok(Self {
-            client: RunControlClient::new(channel::lazy(file.address)),
+            client: RunControlClient::new(channel::secure(file.address, identity.connecting_to(COORDINATOR))),
             pid: file.pid,
             name,
             layout,
-            token,
         })
     }
 
@@ -102,18 +106,9 @@ impl RunningNetwork {
         self.client.clone()
     }
 
-    /// Returns a request with the token of the run.
-    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+    /// Returns a request that the coordinator answers immediately.
+    pub(super) fn quick_request<T>(message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert(CONTROL_TOKEN_KEY, self.token.clone());
-        request
-    }
-
-    /// Returns a request with the token of the run that the coordinator answers immediately.
-    pub(super) fn quick_request<T>(&self, message: T) -> Request<T> {
-        let mut request = self.request(message);
         request.set_timeout(ANSWER_TIMEOUT);
         request
     }
@@ -122,20 +117,19 @@ impl RunningNetwork {
     pub(super) async fn nodes(&self) -> anyhow::Result<NodeList> {
         let reply = self
             .client()
-            .list_nodes(self.quick_request(ListNodesRequest {}))
+            .list_nodes(Self::quick_request(ListNodesRequest {}))
             .await;
         Ok(reply.map_err(|status| self.problem(&status))?.into_inner())
     }
 
     /// Returns the error of a call that failed with `status`.
     pub(super) fn problem(&self, status: &Status) -> anyhow::Error {
-        let (name, message) = (&self.name, status.message());
-        let said = anyhow!("{message}");
+        let (name, said) = (&self.name, anyhow!("{}", channel::reason(status)));
         match status.code() {
-            Code::PermissionDenied => anyhow!(
-                "the coordinator of the run {name} refused the token in {}: the file is not the one that the run wrote",
-                self.layout.control().display()
-            ),
+            Code::PermissionDenied | Code::Unauthenticated => said.context(format!(
+                "the coordinator of the run {name} refused the certificate in {}",
+                self.layout.certificates().display()
+            )),
             Code::InvalidArgument | Code::NotFound => Misuse::of(said).into(),
             Code::FailedPrecondition => said,
             _ if Run::state_of(self.folder()).is_ok_and(|state| state != State::Running) => {

@@ -1,6 +1,6 @@
 //! `mirror chain serve`: serves the chain of an experiment on its own, for runs that name its address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -67,10 +67,11 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
         let interrupts = tokio::spawn(run::watch_interrupts(stop.clone(), now));
         let place = LocalProcesses::new(binaries, layout.logs()).context("cannot start nodes")?;
         let file = arguments.file.display();
-        let listening = |address| {
+        let listening = |address, client: &Path| {
             message!("the chain listens on {address} until it is interrupted; use it in a run with");
             message!(
-                "  mirror run {file} --set 'model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\"}}}}'"
+                "  mirror run {file} --set 'model.subtensor={{name: Subtensor, args: {{chain_endpoint: \"{address}\", chain_client: \"{}\"}}}}'",
+                std::path::absolute(client).unwrap_or(client.into()).display()
             );
         };
         let served = mirror_coordinator::chain::serve(
