@@ -52,21 +52,31 @@ impl SecretKey {
         Self::derived(seed, "coldkey", owner)
     }
 
+    /// Returns the mini secret from which [`hotkey`](Self::hotkey) expands a hotkey, for a program that holds the key
+    /// itself.
+    pub fn hotkey_mini_secret(seed: &Seed, owner: Owner) -> [u8; 32] {
+        Self::mini_secret(seed, "hotkey", owner)
+    }
+
     /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public.to_bytes())
     }
 
     fn derived(seed: &Seed, kind: &str, owner: Owner) -> Self {
+        let secret = MiniSecretKey::from_bytes(&Self::mini_secret(seed, kind, owner))
+            .expect("any 32 bytes are a valid mini secret key");
+        Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
+    }
+
+    fn mini_secret(seed: &Seed, kind: &str, owner: Owner) -> [u8; 32] {
         let of_kind = seed.child(kind);
         let of_owner = match owner {
             Owner::Miner(uid) => of_kind.numbered_child("miner", uid.into()),
             Owner::Validator(index) => of_kind.numbered_child("validator", index.into()),
             Owner::Subnet => of_kind.child("subnet"),
         };
-        let secret =
-            MiniSecretKey::from_bytes(&of_owner.bytes()).expect("any 32 bytes are a valid mini secret key");
-        Self(secret.expand_to_keypair(ExpansionMode::Ed25519))
+        of_owner.bytes()
     }
 }
 
