@@ -61,7 +61,7 @@ mod tests {
         let left = std::fs::read_to_string(&path).expect("text");
         assert_eq!(
             left,
-            "(the log was too long, so that its beginning was removed)\nline 999\nline 1000\n"
+            "(the log was too long, so that its beginning was removed)\nline 998\nline 999\nline 1000\n"
         );
     }
 }
