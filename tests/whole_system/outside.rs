@@ -142,7 +142,6 @@ fn bad_commands_are_reported() {
     assert!(log.len() < LONGEST_LOG, "{log:?}");
     // The command is shown as it is in the file, without the secret.
     let secret = SecretKey::hotkey_mini_secret(&Seed::root(7), Owner::Miner(5));
-    let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let found = incidents(&run, "miner-5");
     assert!(found[0].detail.contains("{seed}"), "{found:?}");
     assert!(!ended.err.contains(&secret) && !format!("{found:?}").contains(&secret));

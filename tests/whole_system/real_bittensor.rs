@@ -157,7 +157,10 @@ impl RealAxon {
         // Its log is read to the end, because the axon prints errors about a closed pipe.
         thread::spawn(move || io::copy(&mut printed, &mut io::sink()));
         let ready: Value = serde_json::from_str(&line).expect("the axon serves");
-        axon.hotkey = ready["hotkey"].as_str().expect("a hotkey").to_owned();
+        ready["hotkey"]
+            .as_str()
+            .expect("a hotkey")
+            .clone_into(&mut axon.hotkey);
         axon
     }
 
@@ -213,7 +216,8 @@ network:
     );
     for (uid, axon) in (1..).zip(&axons) {
         let (address, hotkey) = (axon.address, &axon.hotkey);
-        file += &format!("    - {{uids: {uid}, address: {address}, hotkey: {hotkey}}}\n");
+        let entry = format!("    - {{uids: {uid}, address: {address}, hotkey: {hotkey}}}\n");
+        file.push_str(&entry);
     }
     let run = env.done(env.file("real.yml", file), &[]);
     assert!(

@@ -78,7 +78,6 @@ impl NetworkSpec {
         let owner = Owner::Miner(uid);
         let hotkey = SecretKey::hotkey(&seed, owner).public().to_string();
         let mini_secret = SecretKey::hotkey_mini_secret(&seed, owner);
-        let mini_secret: String = mini_secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let fill = |argument: &String| {
             argument
                 .replace("{uid}", &uid.to_string())

@@ -52,10 +52,10 @@ impl SecretKey {
         Self::derived(seed, "coldkey", owner)
     }
 
-    /// Returns the mini secret from which [`hotkey`](Self::hotkey) expands a hotkey, for a program that holds the key
-    /// itself.
-    pub fn hotkey_mini_secret(seed: &Seed, owner: Owner) -> [u8; 32] {
-        Self::mini_secret(seed, "hotkey", owner)
+    /// Returns the mini secret from which [`hotkey`](Self::hotkey) expands a hotkey, 32 bytes in hexadecimal, for a
+    /// program that holds the key itself.
+    pub fn hotkey_mini_secret(seed: &Seed, owner: Owner) -> String {
+        hex::encode(Self::mini_secret(seed, "hotkey", owner))
     }
 
     /// Returns the public key.
