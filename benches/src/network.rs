@@ -91,6 +91,7 @@ impl Subtensor {
             validator_permit: uid < validators,
             weights: Vec::new(),
             bonds: Vec::new(),
+            axon: None,
         };
         let launch = SubtensorLaunch {
             state: folder.path().join("subtensor"),

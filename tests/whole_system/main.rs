@@ -24,6 +24,7 @@ mod metagraphs;
 mod models;
 mod named_plots;
 mod network;
+mod outside;
 mod partition;
 mod questions;
 mod real_bittensor;

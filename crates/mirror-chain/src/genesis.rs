@@ -1,6 +1,7 @@
 //! The first state of a chain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mirror_identity::{Coldkey, Hotkey};
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Accounts;
 use crate::metadata::MetadataStore;
 use crate::registration::Registrations;
-use crate::serving::LastServed;
+use crate::serving::{LastServed, check_address};
 use crate::state::State;
-use crate::{Block, Bond, Hyperparameters, MAX_ISSUANCE, MAX_UIDS, Neuron, Rao, Uid, Weight};
+use crate::{Axon, Block, Bond, Hyperparameters, MAX_ISSUANCE, MAX_UIDS, Neuron, Rao, Uid, Weight};
 
 /// The first state of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct GenesisNeuron {
     pub weights: Vec<Weight>,
     /// Its bonds in other neurons.
     pub bonds: Vec<Bond>,
+    /// The axon that it serves from the start.
+    pub axon: Option<Axon>,
 }
 
 /// The stake of a coldkey with the hotkey of another.
@@ -111,6 +114,7 @@ impl Genesis {
             return Err(GenesisError::Hyperparameters);
         }
         self.check_rows()?;
+        self.check_axons()?;
         let uids = uids_of(&self.neurons, self.hyperparameters.max_allowed_uids)?;
         let (accounts, takes) = self.accounts(&uids)?;
         let owners = self.neurons.iter().map(|neuron| (neuron.hotkey, neuron.coldkey));
@@ -123,6 +127,7 @@ impl Genesis {
                 validator_permit: neuron.validator_permit,
                 weights: neuron.weights.into(),
                 bonds: neuron.bonds.into(),
+                axon: neuron.axon,
                 ..Neuron::registered(neuron.hotkey, neuron.coldkey, genesis)
             })
         });
@@ -191,6 +196,17 @@ impl Genesis {
             let bonds = neuron.bonds.iter().map(|bond| bond.uid);
             self.check_row("weights", from, weights)?;
             self.check_row("bonds", from, bonds)?;
+        }
+        Ok(())
+    }
+
+    fn check_axons(&self) -> Result<(), GenesisError> {
+        for (uid, neuron) in self.neurons.iter().enumerate() {
+            if let Some(axon) = neuron.axon
+                && check_address(axon).is_err()
+            {
+                return Err(GenesisError::Address { uid, ip: axon.ip });
+            }
         }
         Ok(())
     }
@@ -288,6 +304,14 @@ pub enum GenesisError {
         from: usize,
         /// The uid in the row.
         uid: Uid,
+    },
+    /// No program can listen at the address of an axon.
+    #[error("uid {uid} serves an axon at {ip}, where no program can listen")]
+    Address {
+        /// The uid of the neuron.
+        uid: usize,
+        /// The address.
+        ip: IpAddr,
     },
     /// A nomination of a hotkey that is not a neuron.
     #[error("coldkey {coldkey} nominates hotkey {hotkey}, which belongs to no neuron")]

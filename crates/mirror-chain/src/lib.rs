@@ -18,6 +18,7 @@
 //!         validator_permit: true,
 //!         weights: Vec::new(),
 //!         bonds: Vec::new(),
+//!         axon: None,
 //!     }],
 //!     ..Genesis::empty(Hyperparameters::SMALL)
 //! })?;

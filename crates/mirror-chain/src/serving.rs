@@ -62,7 +62,7 @@ impl State {
 
 /// Checks that programs can listen at the address. The real chain also refuses loopback addresses, which networks on
 /// one machine use.
-fn check_address(axon: Axon) -> Result<(), DispatchError> {
+pub(crate) fn check_address(axon: Axon) -> Result<(), DispatchError> {
     if axon.ip.is_unspecified() || axon.ip.is_multicast() {
         return Err(DispatchError::InvalidIpAddress);
     }

@@ -29,6 +29,7 @@ fn genesis(rule_set: RuleSet) -> Genesis {
         validator_permit: number >= NEURONS / 2,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     let hyperparameters = Hyperparameters {
         rule_set,

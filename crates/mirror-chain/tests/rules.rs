@@ -25,6 +25,7 @@ fn genesis() -> Genesis {
         validator_permit: uid == VALIDATOR,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     Genesis {
         neurons: vec![neuron(0), neuron(1), neuron(VALIDATOR)],
@@ -450,6 +451,7 @@ fn the_history_takes_no_more_memory_than_its_bound() {
                     validator_permit: false,
                     weights: Vec::new(),
                     bonds: Vec::new(),
+                    axon: None,
                 }
             }
         });

@@ -72,6 +72,7 @@ fn chain(rules: Hyperparameters) -> Option<Chain> {
         validator_permit: number >= NEURONS / 2,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     let genesis = Genesis {
         owner: Some(owner(1)),

@@ -33,9 +33,10 @@ use tokio::time::Instant;
 pub use self::limits::cgroup::Cgroups;
 use self::monitor::{Node, Request, State, Tie};
 use self::spawner::Spawner;
+use crate::readiness::ReadySign;
 use crate::{
     Capability, Exit, ForeignProgram, LastLog, Liveness, NodeLimits, NodeSpec, NodeView, Placement,
-    PlacementError, Program, Role, Status, readiness,
+    PlacementError, Program, Role, Status,
 };
 
 /// Maximum number of bytes of a log in an error or an [`Exit`].
@@ -383,9 +384,9 @@ impl Placement for LocalProcesses {
     }
 
     async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
-        let mut state = self.with(node, Node::state)?;
+        let (mut state, sign) = self.with(node, |node| (node.state(), node.ready_sign()))?;
         let mut reason = "it has not reported its listen address".to_owned();
-        match tokio::time::timeout(timeout, until_ready(&mut state, &mut reason)).await {
+        match tokio::time::timeout(timeout, until_ready(&mut state, sign, &mut reason)).await {
             Ok(State::Listening(listening)) => Ok(listening.address),
             Ok(State::Ended(status)) => Err(PlacementError::Ended {
                 node: node.to_owned(),
@@ -497,16 +498,16 @@ impl Placement for LocalProcesses {
     }
 }
 
-/// Waits until the node answers health checks ([`State::Listening`]) or can no longer become ready. Stores in `reason`
-/// why it is not ready yet.
-async fn until_ready(state: &mut watch::Receiver<State>, reason: &mut String) -> State {
+/// Waits until the node shows `sign` ([`State::Listening`]) or can no longer become ready. Stores in `reason` why it
+/// is not ready yet.
+async fn until_ready(state: &mut watch::Receiver<State>, sign: ReadySign, reason: &mut String) -> State {
     let said = latest(state, |state| *state != State::Starting).await;
     let State::Listening(listening) = said else {
         return said;
     };
     let serving = async {
         let (mut pause, longest) = LOOK_AGAIN;
-        while let Err(unready) = readiness::check(listening.address).await {
+        while let Err(unready) = sign.check(listening.address).await {
             *reason = unready.to_string();
             tokio::time::sleep(pause).await;
             pause = longest.min(pause * 2);

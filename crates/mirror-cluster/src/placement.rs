@@ -22,7 +22,8 @@ pub trait Placement: Send + Sync {
     /// ended. The chain listens at the same address in all its incarnations, because the other nodes keep that address.
     fn spawn(&self, node: &NodeSpec) -> impl Future<Output = Result<u32, PlacementError>> + Send;
 
-    /// Waits at most `timeout` until a node answers health checks, and returns its address.
+    /// Waits at most `timeout` until a node answers health checks, and returns its address. A foreign program is ready
+    /// when it accepts connections.
     ///
     /// # Errors
     ///
@@ -218,12 +219,21 @@ pub enum Role {
 }
 
 /// The command of a foreign program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ForeignProgram {
     /// A path, or a name that is looked up in `PATH`.
     pub program: String,
     /// The arguments. `{port}` in them is replaced by the port to listen on.
     pub arguments: Vec<String>,
+}
+
+impl fmt::Debug for ForeignProgram {
+    /// Omits the arguments, which may contain a secret key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignProgram")
+            .field("program", &self.program)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The exit of a node.

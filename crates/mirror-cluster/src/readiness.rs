@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -35,8 +36,27 @@ pub(crate) enum Unready {
     },
 }
 
+/// The sign by which a node counts as ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadySign {
+    /// It answers health checks, as every node of this project does.
+    Health,
+    /// It accepts connections: a foreign program may have no health service, or answer only signed requests.
+    Connection,
+}
+
+impl ReadySign {
+    /// Checks once whether the node at an address shows the sign.
+    pub(crate) async fn check(self, address: SocketAddr) -> Result<(), Unready> {
+        match self {
+            Self::Health => check_health(address).await,
+            Self::Connection => check_connection(address).await,
+        }
+    }
+}
+
 /// Checks a node once. A server without a health service counts as ready, because its reply shows that it serves.
-pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
+async fn check_health(address: SocketAddr) -> Result<(), Unready> {
     let asking = async {
         let Ok(channel) = mirror_net::channel::endpoint(address).connect().await else {
             return Err(Unready::Unreachable { address });
@@ -60,6 +80,14 @@ pub(crate) async fn check(address: SocketAddr) -> Result<(), Unready> {
     tokio::time::timeout(ATTEMPT_TIMEOUT, asking)
         .await
         .unwrap_or(Err(Unready::Silent { address }))
+}
+
+/// Checks once whether anything accepts connections at an address.
+async fn check_connection(address: SocketAddr) -> Result<(), Unready> {
+    match tokio::time::timeout(ATTEMPT_TIMEOUT, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Unready::Unreachable { address }),
+    }
 }
 
 /// Checks the liveness of a running node over a connection that is kept open. The connection is made at the first check

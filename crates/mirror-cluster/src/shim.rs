@@ -3,7 +3,10 @@
 //!
 //! It starts the program in a separate process group and becomes the reaper of all processes below it, including those
 //! that left the group or the session. It kills all of them when the program exits, when its own standard input closes
-//! (the coordinator has ended), or when requested. Then it exits with the status of the program.
+//! (the coordinator has ended), or when requested. Then it exits with the status of the program. Meanwhile it keeps the
+//! log of the program short.
+
+mod log_bound;
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,6 +20,7 @@ use mirror_output::message;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 /// Requests the shutdown of the program.
 pub(crate) const TERMINATE: Signal = Signal::TERM;
@@ -29,6 +33,9 @@ pub(crate) const RESUME: Signal = Signal::CONT;
 
 /// Exit status if the program could not be started, as in shells.
 const CANNOT_START: u8 = 127;
+
+/// Pause between two checks of the size of the log.
+const LOOK_AT_LOG: Duration = Duration::from_millis(200);
 
 /// Pause before the next search for processes that were started while others were killed.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -69,6 +76,8 @@ async fn watch_over(command: Command) -> io::Result<Option<WaitStatus>> {
     let mut pause = on(PAUSE)?;
     let mut resume = on(RESUME)?;
     let mut coordinator_gone = lifeline()?;
+    let mut look_at_log = tokio::time::interval(LOOK_AT_LOG);
+    look_at_log.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let program = start(command)?;
 
     let mut status = None;
@@ -81,6 +90,7 @@ async fn watch_over(command: Command) -> io::Result<Option<WaitStatus>> {
             }
             _ = pause.recv() => send_below(Signal::STOP)?,
             _ = resume.recv() => send_below(Signal::CONT)?,
+            _ = look_at_log.tick() => log_bound::shorten(),
             _ = kill.recv() => break,
             _ = &mut coordinator_gone => break,
         }
@@ -90,6 +100,7 @@ async fn watch_over(command: Command) -> io::Result<Option<WaitStatus>> {
         let reaped = reap()?;
         status = status.or(reaped.status_of(program));
         if reaped.none_left {
+            log_bound::shorten();
             return Ok(status);
         }
         // A process that was just being started is found by the next search, not by a signal.

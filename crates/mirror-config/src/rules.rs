@@ -7,6 +7,7 @@ mod columns;
 pub(crate) mod effect;
 mod faults;
 mod labels;
+mod outside;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -58,6 +59,7 @@ pub(crate) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
         gating_models,
         named_uids,
         labels::check,
+        outside::check,
         self_copying,
         unreachable_behaviours,
         inherited_rates,

@@ -12,6 +12,7 @@ mod models;
 mod network_spec;
 mod node_ops;
 mod orchestrator;
+mod outside;
 mod progress;
 mod report_service;
 pub mod resume;

@@ -23,7 +23,7 @@ use mirror_spec::launch::{
 };
 use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
-    SubtensorSpec, ValidatorBehaviour,
+    OutsideMiner, SubtensorSpec, ValidatorBehaviour,
 };
 use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, NodeSet, ValueError};
 use mirror_subtensor_client::transaction::sign_call;
@@ -31,6 +31,7 @@ use mirror_subtensor_client::transaction::sign_call;
 use crate::data::Prepared;
 use crate::fault::NodeState;
 use crate::joined::{JoinedMiner, JoinedMiners};
+use crate::outside::ProxiedAxons;
 use crate::uid_assignment::UidAssignment;
 
 /// Rao per TAO.
@@ -55,6 +56,8 @@ pub(crate) struct NetworkSpec {
     authority: Arc<Authority>,
     /// The miners that have joined the network during the run.
     joined: Arc<JoinedMiners>,
+    /// The axons of running programs that callers reach through the proxy.
+    proxied_axons: ProxiedAxons,
     nominations: Vec<GenesisNomination>,
 }
 
@@ -88,6 +91,7 @@ impl NetworkSpec {
             neurons: Vec::new(),
             authority,
             joined: Arc::default(),
+            proxied_axons: ProxiedAxons::default(),
             seed: experiment.seed,
             log: log.to_owned(),
             nominations: nominations(model, experiment.seed)?,
@@ -142,10 +146,12 @@ impl NetworkSpec {
 
     /// Returns the names of all miner processes, in ascending order of uid.
     pub(crate) fn miner_names(&self) -> Vec<String> {
-        let processes = self.miner_uids().into_iter().map(|uid| self.process_of(uid));
-        let mut names: Vec<String> = processes.map(|uids| miner_name(&uids)).collect();
-        names.dedup();
-        names
+        let uids = self.miner_uids();
+        let here = uids.into_iter().filter(|uid| !self.is_elsewhere(*uid));
+        let processes = here.map(|uid| self.process_of(uid));
+        let mut first_uids = BTreeSet::new();
+        let names = processes.filter(|uids| first_uids.insert(uids.clone().into_inner()));
+        names.map(|uids| miner_name(&uids)).collect()
     }
 
     /// Adds a miner that joins the network.
@@ -195,7 +201,9 @@ impl NetworkSpec {
         state: &NodeState,
     ) -> NodeSpec {
         let uids = self.process_of(uid);
-        let of_file = self.assignment.miners.range(uids.clone()).map(|&uid| AxonLaunch {
+        let of_file = self.assignment.miners.range(uids.clone());
+        let of_file = of_file.filter(|uid| self.outside(**uid).is_none());
+        let of_file = of_file.map(|&uid| AxonLaunch {
             uid,
             group: self.group(uid).map_or(uid.into(), |group| group.uids.clone()),
             behaviours: self.behaviours(uid),
@@ -365,7 +373,12 @@ impl NetworkSpec {
     pub(crate) fn hotkeys(&self) -> impl Iterator<Item = (u32, Hotkey)> {
         let seed = Seed::root(self.seed);
         let uids = self.assignment.miners.iter().chain(&self.assignment.validators);
-        uids.filter_map(move |&uid| Some((uid, self.assignment.hotkey(&seed, uid)?)))
+        uids.filter_map(move |&uid| match self.outside(uid) {
+            Some(OutsideMiner::Running {
+                hotkey: Some(hotkey), ..
+            }) => Some((uid, hotkey)),
+            _ => Some((uid, self.assignment.hotkey(&seed, uid)?)),
+        })
     }
 
     /// Returns whether the run saves the metagraphs of its syncs.
@@ -385,13 +398,22 @@ impl NetworkSpec {
 
     /// Returns the uids of the miner process with this name. Empty if there is none.
     pub(crate) fn uids_of_process(&self, name: &str) -> Vec<u32> {
+        if !name.starts_with("miner") {
+            return Vec::new();
+        }
         let mut numbers = name.split('-').skip(1).map(|number| number.parse::<u32>().ok());
         let (Some(Some(first)), last) = (numbers.next(), numbers.next().flatten()) else {
             return Vec::new();
         };
+        // A program of others is a process alone, also if its uid is in the range of a process of this project.
+        let is_alone = last.is_none();
         let uids = first..=last.unwrap_or(first);
         let joined = self.joined.get(first).map(|_| first);
         let of_file = self.assignment.miners.range(uids).copied();
+        let of_file = of_file.filter(|uid| {
+            let outside = self.outside(*uid);
+            outside.is_none() || is_alone && !self.is_elsewhere(*uid)
+        });
         of_file.chain(joined).collect()
     }
 
@@ -433,6 +455,9 @@ impl NetworkSpec {
 
     /// Returns the name of the node of a neuron. `None` if no node of this run hosts the uid.
     pub(crate) fn node_of(&self, uid: u32) -> Option<String> {
+        if self.is_elsewhere(uid) {
+            return None;
+        }
         if self.assignment.miners.contains(&uid) || self.joined.get(uid).is_some() {
             return Some(miner_name(&self.process_of(uid)));
         }
@@ -455,9 +480,10 @@ impl NetworkSpec {
         matches!(self.model.subtensor, SubtensorSpec::DummySubtensor(_))
     }
 
-    /// Returns the uids that share a process with `uid`. A miner that has joined has a process alone.
+    /// Returns the range of uids that contains those in the process of `uid`. A miner that has joined and a program of
+    /// others are processes alone.
     pub(crate) fn process_of(&self, uid: u32) -> RangeInclusive<u32> {
-        if uid >= self.assignment.neurons {
+        if uid >= self.assignment.neurons || self.outside(uid).is_some() {
             return uid..=uid;
         }
         let size = self.network().axons_per_process.max(1);
@@ -479,6 +505,16 @@ impl NetworkSpec {
     /// names no certificate.
     pub(crate) fn chain_credentials(&self) -> Option<&Credentials> {
         self.data.chain_client.as_ref().map(|client| &client.credentials)
+    }
+
+    /// Returns the random seed of the experiment.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Returns the axons of running programs that callers reach through the proxy.
+    pub(crate) fn proxied_axons(&self) -> &ProxiedAxons {
+        &self.proxied_axons
     }
 
     fn node(&self, name: String, role: Role) -> NodeSpec {
@@ -514,14 +550,16 @@ impl NetworkSpec {
             validator_permit,
             weights: Vec::new(),
             bonds: Vec::new(),
+            axon: None,
         };
         let miners = (0..self.assignment.askable).map(|uid| neuron(Owner::Miner(uid), 0, false));
         let validators = (0..self.network().validators)
             .map(|index| neuron(Owner::Validator(index), self.stake(index), true));
-        let neurons = match &self.data.metagraph {
+        let mut neurons = match &self.data.metagraph {
             Some(metagraph_file) => self.assignment.neurons(metagraph_file, &seed),
             None => miners.chain(validators).collect(),
         };
+        self.serve_running_axons(&mut neurons);
         GenesisLaunch {
             netuid: self.metagraph().netuid,
             block: chain.block,
@@ -569,7 +607,7 @@ impl NetworkSpec {
     }
 
     /// Returns the last group that sets the behaviour of a uid.
-    fn group(&self, uid: u32) -> Option<&MinerGroup> {
+    pub(crate) fn group(&self, uid: u32) -> Option<&MinerGroup> {
         let mut groups = self.network().miners.iter().rev();
         groups.find(|group| group.uids.contains(&uid) && group.behaves())
     }

@@ -44,6 +44,9 @@ const RUNNING_CHAIN_DEADLINE: Duration = Duration::from_secs(5);
 /// Time that a node has to acknowledge a change of its faults.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(5);
 
+/// Maximum number of bytes of a log in an error.
+const LAST_LOG: u64 = 4 << 10;
+
 /// Pause between two attempts to reach a validator, and between two checks of the metagraph.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,7 +163,10 @@ impl<P: Placement> NodeOps<P> {
         let (incarnation, outcome) = match incarnation {
             Ok(incarnation) => {
                 self.incarnations().insert(node.clone(), incarnation);
-                (Some(incarnation), self.ready(&node).await)
+                (
+                    Some(incarnation),
+                    self.ready_and_announced(&node, incarnation).await,
+                )
             }
             Err(error) => (None, Err(error)),
         };
@@ -170,6 +176,23 @@ impl<P: Placement> NodeOps<P> {
             incarnation,
             outcome,
             state: Box::new(state),
+        }
+    }
+
+    /// Waits until a node is ready, and announces its axon if it is a program of others.
+    async fn ready_and_announced(&self, node: &str, incarnation: u32) -> Result<SocketAddr, PlacementError> {
+        let address = self.ready(node).await?;
+        let Some(uid) = self.spec.uid_of_program(node) else {
+            return Ok(address);
+        };
+        match self.announce(uid, incarnation, address).await {
+            Ok(()) => Ok(address),
+            Err(error) => Err(PlacementError::NotReady {
+                node: node.to_owned(),
+                timeout: self.ready_timeout,
+                reason: format!("its axon cannot be announced: {error:#}"),
+                last_log: self.placement.logs(node, LAST_LOG).unwrap_or_default(),
+            }),
         }
     }
 
@@ -221,10 +244,13 @@ impl<P: Placement> NodeOps<P> {
         if let Some(index) = network_spec::validator_index(node) {
             return Some(self.spec.validator(index, subtensor, self.coordinator, state));
         }
-        let first = node.split('-').nth(1)?.parse().ok()?;
+        let uid = *self.spec.uids_of_process(node).first()?;
+        if let Some(program) = self.spec.program(uid) {
+            return Some(program);
+        }
         Some(
             self.spec
-                .miner(first, subtensor, self.placement.address(PROXY), state),
+                .miner(uid, subtensor, self.placement.address(PROXY), state),
         )
     }
 
@@ -386,19 +412,30 @@ impl<P: Placement> NodeOps<P> {
 
     /// Lets the proxy pass connections on to the chain at `address`. Returns the address at which the nodes reach it.
     pub(crate) async fn serve_through_proxy(&self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
+        self.serve_target_through_proxy(CHAIN_TARGET.to_owned(), address)
+            .await
+    }
+
+    /// Lets the proxy pass connections on to the target `name` at `address`. Returns the address at which callers reach
+    /// it.
+    pub(crate) async fn serve_target_through_proxy(
+        &self,
+        name: String,
+        address: SocketAddr,
+    ) -> anyhow::Result<SocketAddr> {
         let target = ServeTarget {
-            name: CHAIN_TARGET.to_owned(),
+            name: name.clone(),
             address: address.to_string(),
         };
         let mut client = self.proxy_client()?;
         let served = tokio::time::timeout(ACKNOWLEDGEMENT, client.serve(target))
             .await
             .context("the proxy does not answer")?
-            .context("the proxy cannot serve the chain")?;
+            .with_context(|| format!("the proxy cannot serve the {name}"))?;
         let served = served.into_inner().address;
         served
             .parse()
-            .with_context(|| format!("the proxy serves the chain at `{served}`, which is no address"))
+            .with_context(|| format!("the proxy serves the {name} at `{served}`, which is no address"))
     }
 
     /// Sends the proxy all rules in effect, and waits until they are.

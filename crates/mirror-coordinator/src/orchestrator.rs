@@ -711,6 +711,9 @@ impl<P: Placement + 'static> Orchestrator<P> {
             awaited.remove(node);
         }
         let works = matches!(self.phase, Phase::Working | Phase::Settling | Phase::Standing);
+        if node == PROXY {
+            self.ops.serve_running_axons_through_proxy().await?;
+        }
         if node == SUBTENSOR {
             self.ops.outage.ends();
             self.subtensor.send_replace(address);
@@ -815,7 +818,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
     }
 
     /// Handles the unexpected exit of a node according to its restart policy.
-    async fn died(&mut self, death: UnexpectedExit) -> anyhow::Result<()> {
+    async fn died(&mut self, mut death: UnexpectedExit) -> anyhow::Result<()> {
+        if let Some(command) = self.ops.spec.command_in_file(&death.node) {
+            death.how = format!("{}, started with `{command}`", death.how);
+            tracing::warn!("{}", death.words(""));
+        }
         let node = &death.node;
         self.ended.insert(node.clone(), self.ops.incarnation(node));
         self.watches.remove(node);

@@ -113,6 +113,7 @@ impl UidAssignment {
             validator_permit: neuron.permit,
             weights: neuron.weights.clone(),
             bonds: neuron.bonds.clone(),
+            axon: None,
         };
         (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }

@@ -83,6 +83,11 @@ impl MiniSecret {
         Self(bytes)
     }
 
+    /// Returns the 32 bytes in hexadecimal, for a program that holds the key itself.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
     /// Returns the 32 bytes, with which any program can sign as the key.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
@@ -209,8 +214,8 @@ mod tests {
         // The mini secret of //Alice and its public key, from the documentation of `subkey inspect`.
         let mini =
             hex::decode("e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a").expect("hex");
-        let secret = MiniSecretKey::from_bytes(&mini).expect("32 bytes");
-        let key = SecretKey(secret.expand_to_keypair(ExpansionMode::Ed25519));
+        let mini = mini.try_into().map(MiniSecret::from_bytes).expect("32 bytes");
+        let key = SecretKey::from_mini_secret(&mini);
         assert_eq!(
             key.public().to_string(),
             "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"

@@ -179,7 +179,7 @@ impl KeyFile {
             account_id: Some(public.clone()),
             public_key: Some(public),
             secret_phrase: None,
-            secret_seed: Some(format!("0x{}", hex::encode(self.0.bytes()))),
+            secret_seed: Some(format!("0x{}", self.0.hex())),
             ss58_address: Some(self.public().to_string()),
         };
         let json = serde_json::to_vec(&content).expect("texts are valid JSON");

@@ -141,6 +141,9 @@ pub struct GenesisNeuron {
     pub weights: Vec<(u16, u16)>,
     /// Bonds that the neuron holds, as pairs of a uid and a bond.
     pub bonds: Vec<(u16, u16)>,
+    /// Address of the axon that serves from the start. `None` if the neuron announces it itself.
+    #[serde(default)]
+    pub axon: Option<SocketAddr>,
 }
 
 /// Stake from the coldkey of a nominator.

@@ -1,13 +1,15 @@
 //! The `network` section: size and placement of the network.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
+use mirror_identity::Hotkey;
 use serde::{Deserialize, Serialize};
 
 use crate::declare::{choice, keys};
 use crate::key::{Described, Kind, Whose};
 use crate::ranges::TAO;
-use crate::{AxonSettings, BehaviourSpec, DummySubtensorArgs, Latency, Uids, ValidatorBehaviour};
+use crate::{AxonSettings, BehaviourSpec, DummySubtensorArgs, HotkeyText, Latency, Uids, ValidatorBehaviour};
 
 /// Default stake of a validator in TAO.
 const STAKE: f64 = 1_000.0;
@@ -258,6 +260,15 @@ keys! {
         over: Vec<BehaviourSpec> [OneOrMany(&BehaviourSpec::KIND)] = [],
         /// Delay of each call to these miners.
         latency: Option<Latency>,
+        /// Address of an axon that is already running and is the miner. The run never starts or ends its program.
+        address: Option<SocketAddr>,
+        /// Hotkey of the axon at `address`, with which it is registered. If absent: the one that is derived from the
+        /// seed.
+        hotkey: Option<HotkeyText>,
+        /// A program and its arguments, which the run starts once for each of these miners. In the arguments, `{port}`
+        /// is replaced by the port to listen on, `{hotkey}` by the hotkey of the miner, `{seed}` by the secret mini
+        /// seed of that hotkey in hexadecimal, and `{uid}` by the uid.
+        command: Vec<String> = [],
     }
 }
 
@@ -276,15 +287,47 @@ keys! {
     }
 }
 
+/// A miner whose program is not part of this project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutsideMiner<'a> {
+    /// An axon that is already running.
+    Running {
+        /// Address of the axon.
+        address: SocketAddr,
+        /// Hotkey of the axon. `None` for the one that is derived from the random seed.
+        hotkey: Option<Hotkey>,
+    },
+    /// A program that the run starts.
+    Started {
+        /// The program: a path, or a name that is looked up in `PATH`.
+        program: &'a str,
+        /// The arguments, with placeholders such as `{port}`.
+        arguments: &'a [String],
+    },
+}
+
 impl MinerGroup {
-    /// Returns whether the entry sets a behaviour.
+    /// Returns whether the entry determines what its miners do: by behaviours, or by a program of others.
     pub fn behaves(&self) -> bool {
-        self.behaviour.is_some() || !self.over.is_empty()
+        self.behaviour.is_some() || !self.over.is_empty() || self.outside().is_some()
     }
 
-    /// Returns the role that the entry gives its miners: the names of its behaviours except `honest`, the uppermost
-    /// first, such as `slow over copycat`. `None` if there are none.
+    /// Returns the program of others that is the miner. `None` if the miners are those of this project.
+    pub fn outside(&self) -> Option<OutsideMiner<'_>> {
+        if let Some(address) = self.address {
+            let hotkey = self.hotkey.map(|HotkeyText(hotkey)| hotkey);
+            return Some(OutsideMiner::Running { address, hotkey });
+        }
+        let (program, arguments) = self.command.split_first()?;
+        Some(OutsideMiner::Started { program, arguments })
+    }
+
+    /// Returns the role that the entry gives its miners: `outside` for a program of others, otherwise the names of its
+    /// behaviours except `honest`, the uppermost first, such as `slow over copycat`. `None` if there are none.
     pub fn role(&self) -> Option<String> {
+        if self.outside().is_some() {
+            return Some("outside".to_owned());
+        }
         let behaviours = self.behaviour.iter().chain(&self.over).map(BehaviourSpec::name);
         let names: Vec<&str> = behaviours.filter(|name| *name != "honest").collect();
         (!names.is_empty()).then(|| names.join(" over "))

@@ -1,11 +1,14 @@
 //! Conversion of the launch config to the chain's types.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use anyhow::Context;
 use mirror_chain::{
-    Balance, Block, Bond, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner, Uid, Weight,
+    Axon, Balance, Block, Bond, Genesis, GenesisNeuron, Hyperparameters, Nomination, Rao, SubnetOwner, Uid,
+    Weight,
 };
 use mirror_identity::{Hotkey, PublicKey};
 use mirror_spec::launch::{GenesisLaunch, SubtensorLaunch};
@@ -53,6 +56,7 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
             validator_permit: neuron.validator_permit,
             weights: pairs(&neuron.weights, |uid, weight| Weight { uid, weight }),
             bonds: pairs(&neuron.bonds, |uid, bond| Bond { uid, bond }),
+            axon: axon(neuron.axon).with_context(|| format!("axon of uid {uid}"))?,
         })
     });
     let nominations = launch.nominations.iter().enumerate().map(|(i, nomination)| {
@@ -83,6 +87,17 @@ pub(crate) fn genesis(launch: &GenesisLaunch) -> anyhow::Result<Genesis> {
         nominations: nominations.collect::<anyhow::Result<_>>()?,
         balances: balances.collect::<anyhow::Result<_>>()?,
     })
+}
+
+fn axon(address: Option<SocketAddr>) -> anyhow::Result<Option<Axon>> {
+    let axon = address.map(|address| {
+        let port = NonZeroU16::new(address.port()).context("its port is 0")?;
+        Ok(Axon {
+            ip: address.ip(),
+            port,
+        })
+    });
+    axon.transpose()
 }
 
 fn hyperparameters(launch: &GenesisLaunch) -> anyhow::Result<Hyperparameters> {

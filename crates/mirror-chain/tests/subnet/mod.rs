@@ -46,6 +46,7 @@ pub(crate) fn chain(change: impl FnOnce(&mut Genesis)) -> Chain {
         validator_permit: number == VALIDATOR,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     let mut genesis = Genesis {
         neurons: vec![neuron(0), neuron(1), neuron(VALIDATOR)],

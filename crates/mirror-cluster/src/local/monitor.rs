@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::limits::ProcessLimits;
 use super::limits::cgroup::{self, Cgroups};
 use super::{LAST_LOG, log, view};
+use crate::readiness::ReadySign;
 use crate::{EndedBy, Exit, HealthProbe, NodeLimits, NodeState, NodeView, Status, shim};
 
 /// Maximum length in bytes of the line in which a node reports its listen address.
@@ -224,6 +225,15 @@ impl Node {
                 .get_or_init(|| HealthProbe::new(listening.liveness))
                 .clone(),
         )
+    }
+
+    /// Returns the sign by which the process counts as ready.
+    pub(super) fn ready_sign(&self) -> ReadySign {
+        if self.foreign {
+            ReadySign::Connection
+        } else {
+            ReadySign::Health
+        }
     }
 
     pub(super) fn state(&self) -> watch::Receiver<State> {

@@ -121,6 +121,9 @@ impl Active {
         for fault in rules {
             each_fault!(&fault.fault, |kind| kind.shape(&node, fault, &mut state));
         }
+        if node.is_outside() {
+            state.take_message(&NodeState::default());
+        }
         state
     }
 }

@@ -19,9 +19,9 @@ use mirror_proto::bittensor::{ForwardTextPromptingRequest, ForwardTextPromptingR
 use mirror_proto::mirror::v1::subtensor_server::{Subtensor, SubtensorServer};
 use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{
-    BlockClosed, CurrentBlock, CurrentBlockRequest, Hyperparameter, Hyperparameters, Metagraph,
-    MetagraphRequest, NeuronInfo, Nominators, NominatorsRequest, ServeAxon, SignedTransaction, StepReport,
-    SubmitReply, Transaction, WatchRequest,
+    CurrentBlock, CurrentBlockRequest, Hyperparameter, Hyperparameters, Metagraph, MetagraphRequest,
+    NeuronInfo, Nominators, NominatorsRequest, ServeAxon, SignedTransaction, SubmitReply, Transaction,
+    WatchRequest,
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::launch::{AxonLaunch, Launch, Listening, MinerLaunch};
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::{Request, Response, Status, async_trait};
 
 /// Exclusive upper bound of the uids of the network.
 const NUM_NODES: u32 = 64;

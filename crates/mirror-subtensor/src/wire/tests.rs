@@ -124,6 +124,7 @@ fn chain() -> Chain {
         validator_permit: true,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     let genesis = Genesis {
         owner: Some(SubnetOwner {

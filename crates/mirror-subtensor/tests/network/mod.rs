@@ -79,6 +79,7 @@ pub(crate) fn launch(state: &Path, validators: u8) -> SubtensorLaunch {
         validator_permit: uid >= MINERS,
         weights: Vec::new(),
         bonds: Vec::new(),
+        axon: None,
     };
     SubtensorLaunch {
         state: state.to_owned(),

@@ -66,7 +66,7 @@ fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let applied = applied_latencies(groups);
     for ((group, place), latency_applies) in groups.iter().zip(places).zip(applied).rev() {
         let uids = &group.uids;
-        let behaves = group.behaviour.is_some() || !group.over.is_empty();
+        let behaves = group.behaves();
         if !behaves && group.latency.is_none() && group.label.is_none() {
             let message = format!(
                 "this entry of `network.miners` sets nothing for {} and has no effect",
@@ -75,10 +75,15 @@ fn miners(sound: Sound<'_>, found: &mut Vec<Finding>) {
             let help = "add a `label`, a `behaviour` or a `latency`, or remove the entry";
             found.push(Finding::warning(origin(place), message).with_help(help));
         }
+        let what = if group.outside().is_some() {
+            "program"
+        } else {
+            "behaviour"
+        };
         if behaves && behaving.take(uids.ranges()) {
             behaviours(sound, group, place, found);
         } else if behaves {
-            found.push(overridden(origin(place), "behaviour", "network.miners", uids));
+            found.push(overridden(origin(place), what, "network.miners", uids));
         }
         if group.latency.is_some() && !latency_applies {
             found.push(overridden(

@@ -44,6 +44,11 @@ impl<'a> Node<'a> {
         Some(Self { spec, uids, is_chain })
     }
 
+    /// Returns whether the node is a program of others, which puts no part of its state into effect itself.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.uids.iter().any(|uid| self.spec.outside(*uid).is_some())
+    }
+
     /// Returns whether one of these sets contains the node.
     pub(crate) fn is_in(&self, sets: &[NodeSet]) -> bool {
         self.is_chain && sets.contains(&NodeSet::Chain) || !self.uids_in(sets).is_empty()
