@@ -33,5 +33,6 @@ mod restarts;
 mod running_chain;
 mod running_network;
 mod start_up;
+mod strangers;
 mod terminal;
 mod upstream_files;

@@ -254,17 +254,18 @@ fn wrong_faults_and_requests_are_refused() {
 
     let path = Layout::new(&folder).control();
     let right = fs::read_to_string(&path).expect("the control file");
-    let mut control: Value = serde_json::from_str(&right).expect("JSON");
-    control["token"] = "0".repeat(64).into();
-    write(&path, &control.to_string());
+    let key = Layout::new(&folder).certificates().join("operator.key");
+    let right_key = fs::read_to_string(&key).expect("the key of the operator");
+    write(&key, "no key");
     for words in [
         &["nodes", "last"][..],
         &["fault", "list", "last"],
         &["fault", "add", "last", "{kill: uid 1}"],
         &["down"],
     ] {
-        fails(&env, 1, "refused the token", words);
+        fails(&env, 1, "cannot use the certificates", words);
     }
+    write(&key, &right_key);
     write(&path, "{\"address\": 5");
     fails(
         &env,

@@ -289,7 +289,7 @@ fn an_epoch_length_that_another_key_overrides_is_warned_of() {
 fn settings_of_a_chain_that_is_already_running_are_warned_of() {
     let running = (
         "{name: DummySubtensor, args: {epoch_length: 10}}",
-        "{name: Subtensor, args: {chain_endpoint: \"127.0.0.1:1\"}}",
+        "{name: Subtensor, args: {chain_endpoint: \"127.0.0.1:1\", chain_client: c.json}}",
     );
     silent(&[running], "");
     for (key, value) in [

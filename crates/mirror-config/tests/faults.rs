@@ -255,3 +255,18 @@ fn a_manual_fault_is_read_for_the_network_of_a_file() {
     let (_, warnings) = loaded.fault("{at: step 900, kill: uid 2}").expect("it is valid");
     assert!(warnings[0].message.contains("never occurs"), "{warnings:?}");
 }
+
+#[test]
+fn miners_cannot_join_when_registration_is_closed() {
+    let join = "{join: {count: 2}, at: step 5}";
+    assert!(matches!(read(join), Fault::Join(_)));
+    for closed in [
+        ", registration: closed",
+        ", hyperparameters: {network_registration_allowed: false}",
+        ", registration: closed, hyperparameters: {network_registration_allowed: true}",
+    ] {
+        problem(Severity::Error, &file(closed, join), "registration is closed");
+        let room = file(&format!("{closed}, room_for: 3"), "{kill: uid 1, at: step 5}");
+        problem(Severity::Error, &room, "registration is closed");
+    }
+}

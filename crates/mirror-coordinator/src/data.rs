@@ -120,10 +120,7 @@ fn chain_client(model: &Model, base: &Path) -> anyhow::Result<Option<ChainClient
     let SubtensorSpec::Subtensor(chain) = &model.subtensor else {
         return Ok(None);
     };
-    let Some(path) = &chain.chain_client else {
-        return Ok(None);
-    };
-    let path = base.join(path);
+    let path = base.join(&chain.chain_client);
     let client = ChainClient::read(&path).with_context(|| {
         format!(
             "cannot read {}, the `chain_client` of the file: give the file `client.json` that `mirror chain serve` has \

@@ -96,7 +96,7 @@ family! {
             chain_endpoint: SocketAddr,
             /// The file `client.json` that `mirror chain serve` has written, with the certificate that admits the run
             /// to the chain's barrier and control.
-            chain_client: Option<String>,
+            chain_client: String,
             /// Name of the chain.
             network: String = "mirror",
         }),

@@ -30,6 +30,8 @@ keys! {
         metagraph: Option<String>,
         /// Preset of the chain's rules: without limits, of 2023, or of 2026.
         chain: ChainPreset = "small",
+        /// Whether further hotkeys can register with the chain: `open`, as its rules have it, or `closed`.
+        registration: Registration = "open",
         /// Hyperparameters that differ from the preset.
         hyperparameters: Hyperparameters = {},
         /// Number of axons in one miner process.
@@ -73,6 +75,9 @@ impl Network {
             ChainPreset::Classic | ChainPreset::Today => BTreeMap::new(),
         };
         changed.extend(self.hyperparameters.given());
+        if self.registration == Registration::Closed {
+            changed.insert("network_registration_allowed".to_owned(), 0);
+        }
         changed
     }
 }
@@ -197,6 +202,16 @@ choice! {
         Classic = "classic",
         /// Rules of the real chain in 2026.
         Today = "today",
+    }
+}
+
+choice! {
+    /// Whether hotkeys that are not registered at genesis can register with the chain.
+    pub enum Registration {
+        /// They can, as the rules of the chain have it.
+        Open = "open",
+        /// They cannot, whatever the hyperparameters are.
+        Closed = "closed",
     }
 }
 

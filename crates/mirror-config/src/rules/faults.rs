@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use mirror_spec::{
-    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Span,
+    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Registration, Span,
     StatusCode, Unit, WireEffects, WireFault,
 };
 
@@ -35,7 +35,11 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     let per_step = file.resolved.network().block_time().get() == Some(BlockTime::PerStep);
     let network = Named::of(file);
     let mut ids = BTreeSet::new();
-    let mut newcomers = file.resolved.network().room_for().get().unwrap_or_default();
+    let room = file.resolved.network().room_for();
+    let mut newcomers = room.get().unwrap_or_default();
+    if newcomers > 0 && !network.can_register {
+        found.push(cannot_join(origin(room)));
+    }
     for place in faults.items() {
         let Some(fault) = place.get() else { continue };
         let at = origin(place);
@@ -59,6 +63,9 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
             by_the_clock(&fault, at, found);
         }
         role(&fault, &network, at, found);
+        if matches!(fault, Fault::Join(_)) && !network.can_register {
+            found.push(cannot_join(at));
+        }
         let before = newcomers;
         newcomers = newcomers.saturating_add(fault.newcomers());
         if before <= MOST_NEWCOMERS && newcomers > MOST_NEWCOMERS {
@@ -75,12 +82,20 @@ pub(super) fn check(file: Walked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// Returns the error of miners that are to join although registration is closed.
+fn cannot_join(at: Origin) -> Finding {
+    Finding::error(at, "miners cannot join: registration is closed")
+        .with_help("remove `registration: closed` and `network_registration_allowed: false` from `network`")
+}
+
 /// The nodes of a file.
 struct Named {
     miners: Option<u32>,
     validators: Option<u32>,
     /// Number of uids for miners that join.
     newcomers: u32,
+    /// Whether further hotkeys can register with the chain.
+    can_register: bool,
     labels: Vec<String>,
     /// The labels of validators.
     of_validators: Vec<String>,
@@ -114,7 +129,10 @@ impl Named {
             .chain(joining)
             .collect();
         labels.push("honest".to_owned());
+        let allowed = network.hyperparameters().network_registration_allowed().get();
+        let is_closed = network.registration().get() == Some(Registration::Closed);
         Self {
+            can_register: !is_closed && allowed != Some(false),
             miners: miners_of(file),
             validators: network.validators().get(),
             newcomers: uids_for_newcomers(file),

@@ -553,6 +553,7 @@ fn running_chain(sound: Sound<'_>, found: &mut Vec<Finding>) {
     let place = network.hyperparameters();
     warn(place, "network.hyperparameters", why, help, found);
     warn(network.stakes(), "network.stakes", why, help, found);
+    warn(network.registration(), "network.registration", why, help, found);
     let why = "a run cannot restart a chain that it did not start";
     let place = network.restart().subtensor();
     warn(place, "network.restart.subtensor", why, LEAVE_OUT, found);
