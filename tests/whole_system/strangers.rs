@@ -5,10 +5,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use futures::future::join_all;
 use mirror_certificates::Authority;
 use mirror_identity::{Owner, SecretKey};
 use mirror_net::channel;
 use mirror_net::tls::Identity;
+use mirror_proto::bittensor::ForwardTextPromptingRequest;
+use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::mirror::v1::coordinator_client::CoordinatorClient;
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::run_control_client::RunControlClient;
@@ -87,6 +90,7 @@ struct Addresses {
     coordinator: SocketAddr,
     chain: SocketAddr,
     validator: SocketAddr,
+    miner: SocketAddr,
 }
 
 /// A report of an event that replaces a real one: the name of its validator, its step and its number.
@@ -184,6 +188,49 @@ async fn operate(stranger: &Stranger, at: &Addresses) -> Vec<(&'static str, Resu
     ]
 }
 
+/// Sends calls of 4 MiB each without a certificate or a signature, over one connection to the coordinator and one to an
+/// axon. All are refused.
+async fn flood(at: &Addresses) {
+    const CALLS: usize = 200;
+    const LENGTH: usize = 4 << 20;
+    let (coordinator, axon) = (channel::lazy(at.coordinator), channel::lazy(at.miner));
+    let reports = (0..CALLS).map(|_| {
+        let record = Sequenced {
+            sequence: 1,
+            record: vec![7; LENGTH],
+        };
+        let report = NodeReport {
+            report: Some(node_report::Report::Record(record)),
+        };
+        let mut client = CoordinatorClient::new(coordinator.clone());
+        async move { client.report(tokio_stream::iter([report])).await.map(drop) }
+    });
+    let asked = (0..CALLS).map(|_| {
+        let request = ForwardTextPromptingRequest {
+            messages: vec!["x".repeat(LENGTH - 64)],
+            ..ForwardTextPromptingRequest::default()
+        };
+        let mut client = TextPromptingClient::new(axon.clone());
+        async move { client.forward(request).await.map(drop) }
+    });
+    let (reports, asked) = futures::join!(join_all(reports), join_all(asked));
+    for outcome in reports.into_iter().chain(asked) {
+        let code = outcome.as_ref().err().map(Status::code);
+        assert!(code.is_some(), "{outcome:?}");
+    }
+}
+
+/// Returns the largest resident memory that a process has had so far, in bytes.
+fn most_memory(process: u64) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("Linux has it");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib << 10
+}
+
 /// Checks that every call was refused with one of these codes.
 #[track_caller]
 fn assert_refused(stranger: &str, codes: &[Code], outcomes: &[(&'static str, Result<(), Status>)]) {
@@ -226,6 +273,12 @@ fn strangers_displace_no_event_end_no_run_and_move_no_chain() {
     let control = fs::read_to_string(Layout::new(&folder).control()).expect("the control file");
     let control: Value = serde_json::from_str(&control).expect("JSON");
     let list = nodes(&env);
+    let miner = list["nodes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|node| node["uids"] == "0-3");
+    let miner = miner.expect("one process has all miners");
     let at = Addresses {
         coordinator: control["address"]
             .as_str()
@@ -238,6 +291,7 @@ fn strangers_displace_no_event_end_no_run_and_move_no_chain() {
             .parse()
             .expect("an address"),
         validator: address(&list, "validator-0"),
+        miner: address(&list, miner["name"].as_str().expect("text")),
     };
     let authority = Authority::new().expect("the system has random numbers");
     let of_other_network = authority
@@ -260,8 +314,17 @@ fn strangers_displace_no_event_end_no_run_and_move_no_chain() {
             assert_refused("another network", &unconnected, &operate(&foreign, &at).await);
             let not_admitted = [Code::PermissionDenied];
             assert_refused("the operator", &not_admitted, &intrude(&operator, &at).await);
+            flood(&at).await;
         }
     });
+    let coordinator = control["pid"].as_u64().expect("a number");
+    assert!(
+        most_memory(coordinator) < 512 << 20,
+        "{} bytes",
+        most_memory(coordinator)
+    );
+    let miner = miner["pid"].as_u64().expect("it runs");
+    assert!(most_memory(miner) < 64 << 20, "{} bytes", most_memory(miner));
 
     eventually("the queries end", || nodes(&env)["phase"] == "standing");
     assert_eq!(nodes(&env)["steps_done"], STEPS);

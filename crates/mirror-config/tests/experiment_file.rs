@@ -1034,8 +1034,9 @@ fn upstreams_base_classes_are_replaced_by_simple_components() {
 #[test]
 fn a_running_chain_is_named_by_its_address() {
     let with = |endpoint: &str| {
-        let subtensor =
-            format!("subtensor: {{name: Subtensor, args: {{chain_endpoint: '{endpoint}', chain_client: c.json}}}}\n  metagraph:");
+        let subtensor = format!(
+            "subtensor: {{name: Subtensor, args: {{chain_endpoint: '{endpoint}', chain_client: c.json}}}}\n  metagraph:"
+        );
         SOUND.replace("metagraph:", &subtensor)
     };
     let loaded = sound(&with("127.0.0.1:9944"));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use mirror_spec::{
-    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Registration, Span,
-    StatusCode, Unit, WireEffects, WireFault,
+    BlockTime, CodedError, ErrorReply, Fault, LinkEffects, LinkFault, NodeSet, PartitionFault, Registration,
+    Span, StatusCode, Unit, WireEffects, WireFault,
 };
 
 use super::{Walked, miners as miners_of, origin, uids_for_newcomers};
