@@ -117,7 +117,7 @@ async fn report(channel: Channel, node: &str) -> Result<(), Status> {
     let records = (0..STEPS).map(|step| {
         node_report::Report::Record(Sequenced {
             sequence: step + 1,
-            record: forgery(step),
+            record: forgery(step).into(),
         })
     });
     let reports: Vec<NodeReport> = std::iter::once(hello)
@@ -197,7 +197,7 @@ async fn flood(at: &Addresses) {
     let reports = (0..CALLS).map(|_| {
         let record = Sequenced {
             sequence: 1,
-            record: vec![7; LENGTH],
+            record: vec![7; LENGTH].into(),
         };
         let report = NodeReport {
             report: Some(node_report::Report::Record(record)),
@@ -326,7 +326,9 @@ fn strangers_displace_no_event_end_no_run_and_move_no_chain() {
     let miner = miner["pid"].as_u64().expect("it runs");
     assert!(most_memory(miner) < 64 << 20, "{} bytes", most_memory(miner));
 
-    eventually("the queries end", || nodes(&env)["phase"] == "standing");
+    eventually("the queries end", || {
+        (nodes(&env)["phase"] == "standing").then_some(())
+    });
     assert_eq!(nodes(&env)["steps_done"], STEPS);
     let down = env.start(&["down"]).ends();
     assert_eq!(down.status, Some(0), "{down:?}");

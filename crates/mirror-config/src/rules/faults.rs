@@ -132,7 +132,7 @@ impl Named {
         let allowed = network.hyperparameters().network_registration_allowed().get();
         let is_closed = network.registration().get() == Some(Registration::Closed);
         Self {
-            can_register: !is_closed && allowed != Some(false),
+            can_register: !is_closed && allowed != Some(Some(false)),
             miners: miners_of(file),
             validators: network.validators().get(),
             newcomers: uids_for_newcomers(file),

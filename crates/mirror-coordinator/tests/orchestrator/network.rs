@@ -10,10 +10,11 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt};
 use mirror_cluster::{
     Capability, EndedBy, Exit, LastLog, Liveness, NodeLimits, NodeSpec, NodeState, NodeView, Placement,
-    PlacementError, Status as NodeStatus,
+    PlacementError, Program, Status as NodeStatus,
 };
 use mirror_coordinator::{Ends, Finished, Options, Prepared};
-use mirror_net::server::{self, Limits, Services};
+use mirror_net::server::{self, Callers, Limits, Services};
+use mirror_net::tls::Identity;
 use mirror_proto::mirror::v1::neuron_server::{Neuron, NeuronServer};
 use mirror_proto::mirror::v1::subtensor_control_server::{SubtensorControl, SubtensorControlServer};
 use mirror_proto::mirror::v1::{
@@ -21,12 +22,16 @@ use mirror_proto::mirror::v1::{
     HoldRequest, InferenceReply, InferenceRequest, QueryProgress, QueryRequest, RetireReply, RetireRequest,
     SettleReply, SettleRequest, TrainRequest,
 };
+use mirror_proto::protocol;
 use mirror_runs::tables::IncidentRow;
 use mirror_runs::{NewRun, Recorder, Run, RunDirectory, State};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
+
+/// The caller that the services of the nodes admit.
+const COORDINATOR: Callers = Callers::Named(&[protocol::COORDINATOR]);
 
 /// Status of a node that dies on its own.
 const DEATH: NodeStatus = NodeStatus::Signal(9);
@@ -59,6 +64,8 @@ pub(crate) struct Network {
     calls: Arc<watch::Sender<Vec<String>>>,
     /// The address of each node, the same in all its incarnations.
     addresses: Arc<BTreeMap<String, SocketAddr>>,
+    /// The listeners of the nodes that have not started yet.
+    listeners: Arc<Mutex<BTreeMap<String, TcpListener>>>,
     exits: mpsc::Sender<Exit>,
     stop: CancellationToken,
     now: CancellationToken,
@@ -123,7 +130,7 @@ pub(crate) async fn run(
     let script = script
         .into_iter()
         .map(|(call, time, effects)| ((call, time), effects));
-    let (network, exits) = Network::serve(script.collect()).await;
+    let (network, exits) = Network::new(script.collect()).await;
     let options = Options {
         log: "info".to_owned(),
         stop: network.stop.clone(),
@@ -181,8 +188,8 @@ impl Outcome {
 }
 
 impl Network {
-    /// Starts the services of a network without running nodes. Returns it with the exits of its nodes.
-    async fn serve(script: BTreeMap<(String, usize), Vec<Effect>>) -> (Self, mpsc::Receiver<Exit>) {
+    /// Creates a network without running nodes. Returns it with the exits of its nodes.
+    async fn new(script: BTreeMap<(String, usize), Vec<Effect>>) -> (Self, mpsc::Receiver<Exit>) {
         let names = ["subtensor", "miner-0", "miner-1", "validator-0", "validator-1"];
         let mut listeners = BTreeMap::new();
         for name in names {
@@ -199,21 +206,33 @@ impl Network {
             nodes: Arc::default(),
             calls: Arc::new(watch::Sender::new(Vec::new())),
             addresses: Arc::new(listeners.iter().map(address).collect()),
+            listeners: Arc::new(Mutex::new(listeners)),
             exits,
             stop: CancellationToken::new(),
             now: CancellationToken::new(),
         };
-        for (name, listener) in listeners {
-            let services = if name == "subtensor" {
-                Services::default().open(SubtensorControlServer::new(network.clone()))
-            } else {
-                let network = network.clone();
-                Services::default().open(NeuronServer::new(Validator { network, name }))
-            };
-            let never = std::future::pending();
-            tokio::spawn(server::serve(listener, services, Limits::default(), never));
-        }
         (network, ended)
+    }
+
+    /// Serves the node of a launch config, with its certificate, from its first start on.
+    fn serve(&self, spec: &NodeSpec) {
+        let listeners = self.listeners.lock();
+        let listener = listeners
+            .expect("no test panics while it holds the listeners")
+            .remove(&spec.name);
+        let (Some(listener), Program::Ours { credentials, .. }) = (listener, &spec.program) else {
+            return;
+        };
+        let identity = Identity::new(credentials).expect("the coordinator issues valid certificates");
+        let (network, name) = (self.clone(), spec.name.clone());
+        let services = Services::new(Some(identity));
+        let services = if name == "subtensor" {
+            services.only(COORDINATOR, SubtensorControlServer::new(network))
+        } else {
+            services.only(COORDINATOR, NeuronServer::new(Validator { network, name }))
+        };
+        let never = std::future::pending();
+        tokio::spawn(server::serve(listener, services, Limits::default(), never));
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<String, Node>> {
@@ -311,6 +330,7 @@ impl Placement for Network {
             Some(before) if before.ended.is_cancelled() => before.incarnation + 1,
             Some(_) => return Err(PlacementError::Running { node: node() }),
         };
+        self.serve(spec);
         let started = Node {
             incarnation,
             hangs: false,
