@@ -24,6 +24,7 @@ mod metagraphs;
 mod models;
 mod named_plots;
 mod network;
+mod operator;
 mod outside;
 mod partition;
 mod questions;

@@ -1,7 +1,10 @@
 //! Tests that a validator answers manual calls while its run is in progress.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
 
+use mirror_net::channel;
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
 use mirror_proto::mirror::v1::{
     ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, Message, TrainRequest,
@@ -14,6 +17,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::experiment::TRAINING;
+use crate::operator::operator;
 
 /// Returns the listen address of a node, from its log.
 pub(crate) fn address(running: &mut RunningCommand, node: &str) -> String {
@@ -33,12 +37,15 @@ fn question(text: &str) -> Vec<Message> {
     vec![message]
 }
 
-/// Runs `work` with a client, and closes the connection afterwards.
-fn with_client<T>(address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channel>) -> T) -> T {
+/// Runs `work` with a client of `validator-0` of the run in a folder, and closes the connection afterwards. The client
+/// shows the certificate of the operator.
+fn with_client<T>(run: &Path, address: &str, work: impl AsyncFnOnce(&mut NeuronClient<Channel>) -> T) -> T {
+    let identity = operator(run);
+    let address: SocketAddr = address.parse().expect("an address");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let client = NeuronClient::connect(format!("http://{address}")).await;
-        work(&mut client.expect("the validator is reached")).await
+        let channel = channel::secure(address, identity.connecting_to("validator-0"));
+        work(&mut NeuronClient::new(channel)).await
     })
 }
 
@@ -94,7 +101,7 @@ fn a_validator_answers_manual_calls_while_its_query_is_running() {
         forward,
         training,
         inference,
-    } = with_client(&address, ask).expect("the validator answers");
+    } = with_client(&folder, &address, ask).expect("the validator answers");
     assert_eq!(forward.asked_uids.len(), 3, "{forward:?}");
     for half in training.iter().chain([&forward]) {
         assert_eq!(half.successful_uids.len(), half.rewards.len(), "{half:?}");
@@ -144,9 +151,10 @@ fn an_invalid_manual_call_is_refused() {
     let env = TestEnv::new();
     let file = env.file("endless.yml", TRAINING);
     let mut running = env.start_run(file, &["query.method.args.max_iter=1000000"]);
+    let folder = running.folder();
     running.until_acknowledged("validator-0", 20);
     let address = address(&mut running, "validator-0");
-    let nothing = with_client(&address, async |client| {
+    let nothing = with_client(&folder, &address, async |client| {
         client.forward(ForwardRequest::default()).await
     });
     let nothing = nothing.expect_err("the request has no message");
@@ -156,7 +164,7 @@ fn an_invalid_manual_call_is_refused() {
         timeout: Some(f32::NAN),
         ..InferenceRequest::default()
     };
-    let timeless = with_client(&address, async |client| client.inference(timeless).await);
+    let timeless = with_client(&folder, &address, async |client| client.inference(timeless).await);
     let timeless = timeless.expect_err("NaN is not a valid timeout");
     assert_eq!(timeless.code(), Code::InvalidArgument, "{timeless}");
     assert!(timeless.message().contains("timeout"), "{timeless}");

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use futures::future::join_all;
 use mirror_certificates::Authority;
@@ -24,13 +23,14 @@ use mirror_proto::mirror::v1::{
 use mirror_proto::protocol::{COORDINATOR, SUBTENSOR};
 use mirror_runs::Layout;
 use mirror_seed::Seed;
-use mirror_spec::launch::Credentials;
 use mirror_test_support::eventually;
 use mirror_tests::TestEnv;
 use prost::Message;
 use serde_json::Value;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+
+use crate::operator::operator;
 
 const STEPS: u64 = 600;
 
@@ -45,7 +45,7 @@ model:
   reward_model: {{name: DummyRewardModel, args: {{reward_type: num_words}}}}
   subtensor: {{name: DummySubtensor, args: {{epoch_length: 10}}}}
   metagraph: {{name: DummyMetagraph, args: {{num_nodes: 4}}}}
-network: {{validators: 2}}
+network: {{validators: 2, axons_per_process: 4}}
 query: {{id: training, method: {{name: train, args: {{max_iter: {STEPS}}}}}}}
 "
     )
@@ -241,19 +241,6 @@ fn assert_refused(stranger: &str, codes: &[Code], outcomes: &[(&'static str, Res
             "{stranger}: {name}: {outcome:?}"
         );
     }
-}
-
-/// Returns the certificate of the operator of a run.
-fn operator(run: &Path) -> Identity {
-    let folder = Layout::new(run).certificates();
-    let read =
-        |name: &str| fs::read_to_string(folder.join(name)).expect("the file exists while the run goes on");
-    let credentials = Credentials {
-        authority: read("authority.pem"),
-        certificate: read("operator.pem"),
-        key: read("operator.key"),
-    };
-    Identity::new(&credentials).expect("the certificate is valid")
 }
 
 #[test]

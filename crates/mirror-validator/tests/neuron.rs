@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::Code;
 
+use mirror_test_support::certificates;
 use mirror_test_support::coordinator::{self, Session};
 use network::{FIRST_BLOCK, Network, Says, equal_rewards, train};
 
@@ -468,7 +469,8 @@ impl ReportStream {
             node: "validator-3".to_owned(),
             incarnation: 2,
         };
-        let tracer = Tracer::new(&Seed::root(5), &hello.node, hello.incarnation);
+        let tracer = Tracer::new(&Seed::root(5), &hello.node, hello.incarnation)
+            .identified(certificates::identity(&hello.node));
         let acknowledged = folder.path().join("acknowledged");
         let opened = reporter(
             coordinator,
