@@ -7,11 +7,12 @@ use mirror_net::tls::Identity;
 use mirror_runs::Layout;
 use mirror_spec::launch::Credentials;
 
-/// Reads the certificate of the operator of the run in a folder, which goes on.
+/// Reads the certificate of the operator of the run in a folder that has not ended.
 pub(crate) fn operator(run: &Path) -> Identity {
     let folder = Layout::new(run).certificates();
-    let read =
-        |name: &str| fs::read_to_string(folder.join(name)).expect("the file exists while the run goes on");
+    let read = |name: &str| {
+        fs::read_to_string(folder.join(name)).expect("the file exists while the run is in progress")
+    };
     let credentials = Credentials {
         authority: read("authority.pem"),
         certificate: read("operator.pem"),

@@ -1,5 +1,6 @@
 //! Tests with the real bittensor 5.0.0, which is not part of this project: its dendrite calls our axons, and our
-//! validator its axons. If it is missing, the tests are skipped with a message, except in continuous integration, where it is required.
+//! validator its axons. If it is missing, the tests are skipped with a message, except in continuous integration, where
+//! it is required.
 
 use std::env;
 use std::fs;
@@ -175,8 +176,8 @@ fn key_files_are_exchanged_with_the_real_client() {
     let printed = String::from_utf8_lossy(&exchanged.stdout).into_owned();
     let address = |name: &str| {
         let line = printed.lines().find_map(|line| line.strip_prefix(name));
-        line.map(|line| line.trim().to_owned())
-            .unwrap_or_else(|| panic!("{printed}\n{}", String::from_utf8_lossy(&exchanged.stderr)))
+        let errors = || panic!("{printed}\n{}", String::from_utf8_lossy(&exchanged.stderr));
+        line.unwrap_or_else(errors).trim().to_owned()
     };
     assert_eq!(address("ours "), created.out.trim());
     let plain = env.mirror(&["key", "show", "plain"]);

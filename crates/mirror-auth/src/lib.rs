@@ -3,8 +3,8 @@
 //!
 //! A call carries the metadata entries of [`metadata`](crate::metadata). The signature covers a nonce, the hotkeys of
 //! both neurons and an identifier of the dendrite, but not the body of the call: a program that can change the bytes of
-//! a connection can change the body. A nonce must be larger than the previous one of the same dendrite, so a copied call
-//! is refused.
+//! a connection can change the body. A nonce must be larger than the previous one of the same dendrite, so a copied
+//! call is refused.
 
 mod addresses;
 mod header;

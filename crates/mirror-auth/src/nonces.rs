@@ -1,9 +1,9 @@
 //! The largest nonce of each dendrite, with a bounded memory.
 //!
-//! The real axon never forgets a dendrite. Here the last [`MAX_REMEMBERED`] dendrites of neurons are remembered, and in a
-//! window of the same length the last ones of other keys. A call of a neuron can be replayed only after as many other
-//! dendrites of neurons have made valid calls. Keys without a neuron cost nothing, so their window does not protect
-//! their own calls from those who make many keys.
+//! The real axon never forgets a dendrite. Here the last [`MAX_REMEMBERED`] dendrites of neurons are remembered, and in
+//! a window of the same length the last ones of other keys. Keys without a neuron cost nothing, so their window does
+//! not protect their own calls from those who make many keys. The window also has the dendrites of a neuron beyond
+//! [`MAX_OF_NEURON`], and those of all neurons until [`Nonces::set_neurons`] is called.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -14,6 +14,9 @@ use mirror_identity::Hotkey;
 
 /// Maximum number of dendrites of neurons whose nonces are remembered, and of those of other keys.
 pub const MAX_REMEMBERED: usize = 1 << 15;
+
+/// Number of dendrites of unknown keys from which the hotkeys of neurons are needed.
+const MANY_STRANGERS: usize = 1 << 10;
 
 /// Maximum number of dendrites of one neuron for which another key's dendrite is not forgotten.
 const MAX_OF_NEURON: usize = 1 << 8;
@@ -53,10 +56,10 @@ impl Default for Nonces {
 }
 
 impl Nonces {
-    /// Returns whether so many dendrites without a neuron have called that the oldest may soon be forgotten.
-    /// [`Nonces::set_neurons`] then protects those of neurons.
+    /// Returns whether many dendrites have called that are not known as those of neurons. [`Nonces::set_neurons`] then
+    /// protects those of neurons from being forgotten.
     pub fn has_many_strangers(&self) -> bool {
-        self.lock().of_others.len() >= MAX_REMEMBERED / 2
+        self.lock().of_others.len() >= MANY_STRANGERS
     }
 
     /// Sets the hotkeys of the neurons. Their dendrites leave the window of the other keys.

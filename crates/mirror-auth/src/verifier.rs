@@ -136,5 +136,5 @@ impl Interceptor for Verifier {
 }
 
 fn last<'a>(metadata: &'a MetadataMap, key: &str) -> Option<&'a MetadataValue<Ascii>> {
-    metadata.get_all(key).iter().last()
+    metadata.get_all(key).iter().next_back()
 }

@@ -1,5 +1,5 @@
-//! Tests of signed calls: those of the real dendrite are accepted, those of this project are what the real axon accepts,
-//! and all others are refused with the reason that the real axon gives.
+//! Tests of signed calls: those of the real dendrite are accepted, those of this project are what the real axon
+//! accepts, and all others are refused with the reason that the real axon gives.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -101,11 +101,13 @@ fn a_signed_call_has_the_entries_of_the_protocol() {
     let signer = signer();
     let call = signed(&signer, receiver);
     assert_eq!(
-        call.get(PROTOCOL_KEY).map(|value| value.as_bytes()),
+        call.get(PROTOCOL_KEY)
+            .map(tonic::metadata::MetadataValue::as_bytes),
         Some(PROTOCOL.as_bytes())
     );
     assert_eq!(
-        call.get(VERSION_KEY).map(|value| value.as_bytes()),
+        call.get(VERSION_KEY)
+            .map(tonic::metadata::MetadataValue::as_bytes),
         Some(&b"500"[..])
     );
     let header = header(&call);

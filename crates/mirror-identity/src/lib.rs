@@ -30,7 +30,8 @@ pub type Coldkey = PublicKey;
 #[derive(Clone)]
 pub struct SecretKey(Keypair);
 
-/// The 32 bytes from which a [`SecretKey`] is expanded: the secret seed of Bittensor's key files. It is never displayed.
+/// The 32 bytes from which a [`SecretKey`] is expanded: the secret seed of Bittensor's key files. It is never
+/// displayed.
 #[derive(Clone)]
 pub struct MiniSecret([u8; 32]);
 

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use mirror_auth::Nonces;
 use mirror_identity::Hotkey;
-use mirror_seed::CallId;
 use mirror_spec::{AxonSettings, Blacklist};
 
 use crate::behaviour::Call;
@@ -65,8 +64,7 @@ impl Admission {
     }
 
     /// Returns whether the caller may call. Asks the chain for its stake only if the blacklist has a minimum.
-    pub(crate) async fn check(&self, caller: Hotkey, id: &CallId) -> Result<(), Refused> {
-        self.protect_neurons(id).await;
+    pub(crate) async fn check(&self, caller: Hotkey) -> Result<(), Refused> {
         let Blacklist {
             hotkeys: _,
             min_stake,
@@ -76,7 +74,7 @@ impl Admission {
             return Err(Refused::Hotkey);
         }
         if min_stake > 0.0 {
-            let stake = self.stake(caller, id).await.ok_or(Refused::NoChain)?;
+            let stake = self.stake(caller).await.ok_or(Refused::NoChain)?;
             let stake = stake as f64 / RAO;
             if stake < min_stake {
                 return Err(Refused::Stake { stake, min_stake });
@@ -95,19 +93,14 @@ impl Admission {
         if let Some(worker) = self.queue.free_worker() {
             return Ok(worker);
         }
-        let priority = self.stake(call.caller, &call.id).await.unwrap_or_default();
+        let priority = self.stake(call.caller).await.unwrap_or_default();
         self.queue.worker(priority).await
     }
 
-    /// Returns the stake of a hotkey in rao, 0 if it is not registered. `None` if the chain does not answer.
-    async fn stake(&self, hotkey: Hotkey, id: &CallId) -> Option<Priority> {
-        match self.network.view(id).await {
-            Ok(view) => Some(view.neuron(&hotkey).map_or(0, |(_, neuron)| neuron.stake)),
-            Err(error) => {
-                tracing::warn!(%error, %hotkey, "the stake of a caller is not known");
-                None
-            }
-        }
+    /// Returns the stake of a hotkey in rao, 0 if it is not registered. `None` if the chain has never answered.
+    async fn stake(&self, hotkey: Hotkey) -> Option<Priority> {
+        let view = self.network.latest().await?;
+        Some(view.neuron(&hotkey).map_or(0, |(_, neuron)| neuron.stake))
     }
 
     /// Counts a call. Returns `false` if the hotkey has made more than `limit` in a second. A call that is refused for
@@ -125,9 +118,9 @@ impl Admission {
 
     /// Reads the hotkeys of the neurons from the chain when many unknown dendrites have called, so that these do not
     /// make the axon forget the nonces of neurons.
-    async fn protect_neurons(&self, id: &CallId) {
+    pub(crate) async fn protect_neurons(&self) {
         if self.nonces.has_many_strangers()
-            && let Ok(view) = self.network.view(id).await
+            && let Some(view) = self.network.latest().await
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &view)) {

@@ -1,7 +1,7 @@
 //! The axon: Bittensor's text-prompting service, which answers calls with behaviours.
 //!
-//! Messages, return codes and gRPC statuses are those of the v4 protocol. A call must be signed, and the hotkey that its
-//! body states must be the one that signed.
+//! Messages, return codes and gRPC statuses are those of the v4 protocol. A call must be signed, and the hotkey that
+//! its body states must be the one that signed.
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -35,6 +35,9 @@ const MAX_MESSAGES: usize = 1_024;
 
 /// Maximum timeout of a call.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The message of a call that was not answered within its timeout.
+const TIMED_OUT: &str = "the timeout of the call passed before an answer was ready";
 
 /// One axon of the subnet.
 pub struct Axon {
@@ -117,9 +120,7 @@ impl Axon {
         messages: &[String],
         timeout: f32,
     ) -> Result<Reply, Status> {
-        let timeout = Duration::try_from_secs_f32(timeout)
-            .unwrap_or_default()
-            .min(MAX_TIMEOUT);
+        let timeout = timeout_of(timeout);
         let call = self.call(metadata, caller, messages, timeout)?;
         let span = tracing::debug_span!(
             "axon.forward",
@@ -129,7 +130,7 @@ impl Axon {
         );
         let behaviours = self.behaviours.current();
         let answer = async {
-            if let Err(refused) = self.admission.check(caller, &call.id).await {
+            if let Err(refused) = self.admission.check(caller).await {
                 return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
             }
             let worker = self.admission.worker(&call).await;
@@ -143,11 +144,7 @@ impl Axon {
             Poll::Pending => tokio::time::timeout(timeout, answer).await,
         };
         let Ok(answer) = answered else {
-            return Ok(Reply::new(
-                String::new(),
-                ReturnCode::Timeout,
-                "the timeout of the call passed before an answer was ready",
-            ));
+            return Ok(Reply::new(String::new(), ReturnCode::Timeout, TIMED_OUT));
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -200,6 +197,20 @@ impl Axon {
         })
     }
 
+    /// Returns the hotkey that signed a call, which must be the one that its body states.
+    async fn sender(&self, extensions: &Extensions, stated: &str) -> Result<Hotkey, Status> {
+        self.admission.protect_neurons().await;
+        let sender: &Sender = extensions
+            .get()
+            .ok_or_else(|| Status::internal("the signature of the call was not checked"))?;
+        if *sender.address != *stated {
+            return Err(Status::unauthenticated(
+                "the hotkey in the body of the call is not the one that signed it",
+            ));
+        }
+        Ok(sender.hotkey)
+    }
+
     /// Returns the identity of a call: that of its metadata, or one that is derived from its messages.
     fn call_id(&self, metadata: &MetadataMap, caller: Hotkey, messages: &[String]) -> Result<CallId, Status> {
         match metadata::call_numbers(metadata) {
@@ -220,22 +231,16 @@ impl Axon {
             step: 0,
             forward_index: 0,
             uid: self.uid,
-            call: CallNumber::QUERY,
+            call: CallNumber::MANUAL,
         }
     }
 }
 
-/// Returns the hotkey that signed a call, which must be the one that its body states.
-fn sender(extensions: &Extensions, stated: &str) -> Result<Hotkey, Status> {
-    let sender: &Sender = extensions
-        .get()
-        .ok_or_else(|| Status::internal("the signature of the call was not checked"))?;
-    if *sender.address != *stated {
-        return Err(Status::unauthenticated(
-            "the hotkey in the body of the call is not the one that signed it",
-        ));
-    }
-    Ok(sender.hotkey)
+/// Returns the timeout that a call states in seconds, at most [`MAX_TIMEOUT`].
+fn timeout_of(seconds: f32) -> Duration {
+    Duration::try_from_secs_f32(seconds)
+        .unwrap_or_default()
+        .min(MAX_TIMEOUT)
 }
 
 /// v4's axon fails with UNKNOWN on invalid JSON, and so does this one.
@@ -254,7 +259,7 @@ impl TextPrompting for Axon {
         request: Request<ForwardTextPromptingRequest>,
     ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let caller = sender(&extensions, &request.hotkey)?;
+        let caller = self.sender(&extensions, &request.hotkey).await?;
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
@@ -273,7 +278,7 @@ impl TextPrompting for Axon {
         request: Request<MultiForwardTextPromptingRequest>,
     ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let caller = sender(&extensions, &request.hotkey)?;
+        let caller = self.sender(&extensions, &request.hotkey).await?;
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
@@ -292,16 +297,22 @@ impl TextPrompting for Axon {
         request: Request<BackwardTextPromptingRequest>,
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        let caller = sender(&extensions, &request.hotkey)?;
+        let caller = self.sender(&extensions, &request.hotkey).await?;
         let id = self.call_id(&metadata, caller, &request.messages)?;
-        if let Err(refused) = self.admission.check(caller, &id).await {
+        let checked = tokio::time::timeout(timeout_of(request.timeout), self.admission.check(caller)).await;
+        let refused = match checked {
+            Ok(Ok(())) => None,
+            Ok(Err(refused)) => Some((ReturnCode::Blacklisted, refused.to_string())),
+            Err(_) => Some((ReturnCode::Timeout, TIMED_OUT.to_owned())),
+        };
+        if let Some((code, message)) = refused {
             return Ok(Response::new(BackwardTextPromptingResponse {
-                return_message: refused.to_string(),
-                return_code: ReturnCode::Blacklisted.into(),
+                return_message: message,
+                return_code: code.into(),
                 ..Default::default()
             }));
         }
-        tracing::debug!(uid = self.uid, %caller, rewards = ?request.rewards, "rewarded");
+        tracing::debug!(uid = self.uid, %caller, rewards = request.rewards.len(), "rewarded");
         if let [amount] = request.rewards.as_slice()
             && amount.is_finite()
         {

@@ -35,7 +35,16 @@ pub struct Network {
     /// The last closed block when step 0 begins. `None` if blocks do not close by steps.
     first_block: Option<u64>,
     cached: tokio::sync::Mutex<Option<CachedMetagraph>>,
+    latest: tokio::sync::Mutex<Option<Latest>>,
     axons: Mutex<HashMap<SocketAddr, TextPromptingClient<Transport>>>,
+}
+
+/// The latest metagraph, for decisions about callers.
+struct Latest {
+    /// Time of the last request, which may have failed.
+    at: Instant,
+    /// `None` if the chain has never answered.
+    view: Option<Arc<MetagraphView>>,
 }
 
 /// The metagraph of the latest request.
@@ -64,6 +73,7 @@ impl Network {
             subtensor: subtensor.with_deadline(METAGRAPH_DEADLINE),
             first_block,
             cached: tokio::sync::Mutex::default(),
+            latest: tokio::sync::Mutex::default(),
             axons: Mutex::default(),
         }
     }
@@ -106,8 +116,31 @@ impl Network {
         Ok(view)
     }
 
-    /// Forwards `call` to the axon of `uid` in the name of the signer. The identity keeps the call's numbers and is marked
-    /// as relayed.
+    /// Returns the latest metagraph, at most a few seconds old, or the last one if the chain does not answer. `None` if
+    /// it has never answered. Callers cannot choose the block, and cause at most one request in [`SYNC_TIME`].
+    pub(crate) async fn latest(&self) -> Option<Arc<MetagraphView>> {
+        let mut latest = self.latest.lock().await;
+        let last = match &*latest {
+            Some(last) if last.at.elapsed() < SYNC_TIME => return last.view.clone(),
+            Some(last) => last.view.clone(),
+            None => None,
+        };
+        let view = match self.subtensor.metagraph(None, Detail::Lite).await {
+            Ok(metagraph) => Some(Arc::new(MetagraphView::new(metagraph))),
+            Err(error) => {
+                tracing::warn!(%error, "the chain does not return the stakes of callers");
+                last
+            }
+        };
+        *latest = Some(Latest {
+            at: Instant::now(),
+            view: view.clone(),
+        });
+        view
+    }
+
+    /// Forwards `call` to the axon of `uid` in the name of the signer. The identity keeps the call's numbers and is
+    /// marked as relayed.
     pub async fn relay(&self, call: &Call, uid: u32, signer: &Arc<Signer>) -> Result<String, Status> {
         let view = self.view(&call.id).await;
         let view = view.map_err(|error| Status::unavailable(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! The queue of an axon: a number of calls are answered at a time, and those with the highest priority are next.
 //!
-//! Like the priority pool of the real axon, but when the queue is full, the call with the lowest priority gives way to a
-//! call with a higher one. So a flood of calls with a low priority does not keep the others out.
+//! Like the priority pool of the real axon, but when the queue is full, the call with the lowest priority gives way to
+//! a call with a higher one. So a flood of calls with a low priority does not keep the others out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

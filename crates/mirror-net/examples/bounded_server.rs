@@ -1,5 +1,5 @@
-//! A server with the limits of an axon, which the tests of this crate attack. Its arguments `NAME=NUMBER` change limits.
-//! It prints its port, and for each line of its standard input a line with the counters of its bounds.
+//! A server with the limits of an axon, which the tests of this crate attack. Its arguments `NAME=NUMBER` change
+//! limits. It prints its port, and for each line of its standard input a line with the counters of its bounds.
 
 use std::io::{BufRead, Write};
 use std::net::Ipv4Addr;

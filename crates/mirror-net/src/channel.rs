@@ -126,7 +126,7 @@ pub fn is_passing(status: &Status) -> bool {
     is_own(status)
         || matches!(
             status.code(),
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted
         )
 }
 

@@ -47,8 +47,8 @@ pub const MESSAGE_LIMIT: usize = 4 * 1024 * 1024;
 /// Serves `services` and health checks on `listener` until `shutdown` resolves and the calls in progress have ended.
 ///
 /// Clients may use TLS if the services have an identity. The first byte of a connection decides: a TLS handshake begins
-/// with another byte than HTTP/2. Only services that are open to every caller answer calls without TLS, and health checks
-/// are among them.
+/// with another byte than HTTP/2. Only services that are open to every caller answer calls without TLS, and health
+/// checks are among them.
 ///
 /// The health service reports SERVING for the whole server (the empty name) from the first call on.
 pub async fn serve(

@@ -2,7 +2,8 @@
 //!
 //! Every program has an [`Identity`]: a certificate with its name, the key of the certificate, and the authority that
 //! signed it. Both sides of a connection show a certificate of the same authority. A client states the name of the
-//! server that it calls, and a server learns the name of the client, which [`Services`](crate::server::Services) checks.
+//! server that it calls, and a server learns the name of the client, which [`Services`](crate::server::Services)
+//! checks.
 //!
 //! The version is TLS 1.3. Sessions are not resumed, so each connection shows a certificate.
 

@@ -11,8 +11,8 @@ use mirror_net::server::{self, Limits, Services};
 /// Stack size of the thread, in bytes. A thousand miners have one such thread each.
 const STACK: usize = 256 << 10;
 
-/// Starts the thread, which serves `services` next to health checks, and returns its address: the IP address of `beside`
-/// with a port chosen by the kernel.
+/// Starts the thread, which serves `services` next to health checks, and returns its address: the IP address of
+/// `beside` with a port chosen by the kernel.
 pub(crate) fn start(beside: SocketAddr, services: Services) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((beside.ip(), 0))
         .with_context(|| format!("cannot listen for health checks on {}", beside.ip()))?;

@@ -14,7 +14,8 @@ use crate::ranges::TAO;
 keys! {
     /// The calls that each axon of the miners answers.
     pub struct AxonSettings: Default {
-        /// Number of calls that an axon answers at a time. Further calls wait, those of callers with more stake in front.
+        /// Number of calls that an axon answers at a time. Further calls wait, those of callers with more stake in
+        /// front.
         workers: u32 [Integer(1..=65_536)] = 400,
         /// Number of calls that may wait. When it is reached, the call whose caller has the least stake is refused with
         /// the return code Backoff.

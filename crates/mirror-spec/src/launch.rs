@@ -142,7 +142,7 @@ pub struct GenesisNeuron {
     /// Bonds that the neuron holds, as pairs of a uid and a bond.
     pub bonds: Vec<(u16, u16)>,
     /// Address of the axon that serves from the start. `None` if the neuron announces it itself.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axon: Option<SocketAddr>,
 }
 

@@ -36,7 +36,7 @@ use crate::node::{CallError, Handle, SubmitAnswer};
 use crate::wire::{self, Detail, Malformed};
 
 /// Maximum number of concurrent metagraph streams.
-const WATCHERS: usize = 8_192;
+const WATCHERS: usize = 1_024;
 
 /// Maximum length of the reason for a retirement, in bytes.
 const REASON_BYTES: usize = 1_024;

@@ -113,7 +113,7 @@ impl Service {
                 learned,
             } = prepared;
             let working = query::run(&neuron, &query, questions.as_deref(), &learned, &sender);
-            if let Some(outcome) = shutdown.run_until_cancelled(working).await {
+            if let Some(outcome) = shutdown.run_until_cancelled(Box::pin(working)).await {
                 ending.send_replace(Some(outcome.map_err(|error| format!("{error:#}"))));
             }
         });

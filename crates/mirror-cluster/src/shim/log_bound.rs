@@ -56,7 +56,7 @@ mod tests {
         }
         let reader = File::open(&path).expect("the file can be read");
         shorten_file(log.try_clone().expect("a handle"), reader, 20).expect("the file can be shortened");
-        // The program goes on with its handle.
+        // The program continues with its handle.
         writeln!(log, "line 1000").expect("the file can be written");
         let left = std::fs::read_to_string(&path).expect("text");
         assert_eq!(

@@ -139,7 +139,7 @@ pub(crate) async fn run(
         read_fault: Arc::new(|_| Err("this network takes no faults".to_owned())),
         ends: Ends::WithQueries,
     };
-    let finished = mirror_coordinator::run(
+    let finished = Box::pin(mirror_coordinator::run(
         &experiment,
         &model,
         data,
@@ -147,7 +147,7 @@ pub(crate) async fn run(
         network.clone(),
         exits,
         options,
-    );
+    ));
     let Finished {
         manifest,
         reason,

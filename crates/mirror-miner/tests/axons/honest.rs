@@ -204,7 +204,8 @@ async fn calls_without_identity_are_answered() {
     assert!(texts.len() > 1);
 }
 
-/// The hotkey in the body of a call must be the one that signed the call, so a neuron cannot call in the name of another.
+/// The hotkey in the body of a call must be the one that signed the call, so a neuron cannot call in the name of
+/// another.
 #[tokio::test]
 async fn a_call_in_the_name_of_another_is_refused() {
     let miner = Miner::one(0.0, 1.0).await;

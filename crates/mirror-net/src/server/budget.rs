@@ -24,12 +24,17 @@ impl Gauge {
         }
     }
 
-    /// Adds `amount`, and returns `false` without a change if the maximum would be exceeded.
-    fn reserve(&self, amount: usize) -> bool {
-        let with_amount = |used: usize| used.checked_add(amount).filter(|sum| *sum <= self.maximum);
+    /// Adds `amount`, and returns `false` without a change if the maximum less `spared` would be exceeded.
+    fn reserve(&self, amount: usize, spared: usize) -> bool {
+        let maximum = self.maximum.saturating_sub(spared);
+        let with_amount = |used: usize| used.checked_add(amount).filter(|sum| *sum <= maximum);
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_amount)
             .is_ok()
+    }
+
+    pub(super) fn maximum(&self) -> usize {
+        self.maximum
     }
 
     /// Subtracts an amount that was reserved.
@@ -38,10 +43,16 @@ impl Gauge {
     }
 }
 
-/// Reserves `amount` of every gauge, or of none. Returns the bound of the first gauge without enough room.
-fn reserve_all<const N: usize>(gauges: [(&Gauge, Bound); N], amount: usize) -> Result<(), Bound> {
+/// Reserves `amount` of every gauge, or of none. Returns the bound of the first gauge without enough room. Of the last
+/// gauge, which all peers share, `spared` remains free.
+fn reserve_all<const N: usize>(
+    gauges: [(&Gauge, Bound); N],
+    amount: usize,
+    spared: usize,
+) -> Result<(), Bound> {
     for (index, (gauge, bound)) in gauges.into_iter().enumerate() {
-        if !gauge.reserve(amount) {
+        let spared = if index + 1 == N { spared } else { 0 };
+        if !gauge.reserve(amount, spared) {
             for (reserved, _) in &gauges[..index] {
                 reserved.release(amount);
             }
@@ -66,7 +77,8 @@ pub(super) struct Usage {
 struct Share {
     connections: Gauge,
     calls: Gauge,
-    bytes: Gauge,
+    /// Shared by all servers with the same budget.
+    bytes: Arc<Gauge>,
 }
 
 /// A connection that was admitted. It is counted until this is dropped.
@@ -111,10 +123,10 @@ impl Usage {
             Arc::new(Share {
                 connections: Gauge::new(self.limits.connections_per_peer),
                 calls: Gauge::new(self.limits.calls.div_ceil(2)),
-                bytes: Gauge::new(self.limits.budget.bytes.maximum.div_ceil(2)),
+                bytes: self.limits.budget.bytes_of(key),
             })
         });
-        reserve_all(self.connections_of(&share), 1)?;
+        reserve_all(self.connections_of(&share), 1, 0)?;
         peers.insert(key, share.clone());
         drop(peers);
         Ok(Admission(Arc::new(Peer {
@@ -200,12 +212,19 @@ impl Peer {
         if !self.has_called() {
             self.has_called.store(true, Ordering::Relaxed);
         }
-        reserve_all(self.calls(), 1)?;
+        let spared = self.spared(self.usage.limits.calls);
+        reserve_all(self.calls(), 1, spared)?;
         Ok(Call {
             peer: self,
             bytes: AtomicUsize::new(0),
             is_answered: AtomicBool::new(false),
         })
+    }
+
+    /// Returns the part of a maximum that is kept free for peers with a certificate, so that strangers cannot lock the
+    /// nodes of a run out: a quarter, or nothing if this peer has a certificate.
+    fn spared(&self, maximum: usize) -> usize {
+        if self.name.get().is_some() { 0 } else { maximum / 4 }
     }
 
     fn calls(&self) -> [(&Gauge, Bound); 2] {
@@ -227,7 +246,8 @@ impl Peer {
 impl Call {
     /// Reserves `count` bytes for a message. Returns the bound that was reached if there is no room.
     pub(super) fn reserve(&self, count: usize) -> Result<(), Bound> {
-        reserve_all(self.peer.bytes(), count)?;
+        let spared = self.peer.spared(self.peer.limits().budget.bytes.maximum());
+        reserve_all(self.peer.bytes(), count, spared)?;
         self.bytes.fetch_add(count, Ordering::Relaxed);
         Ok(())
     }
@@ -338,17 +358,23 @@ mod tests {
         assert_eq!(second.reserve(21), Err(Bound::PeerBytes));
         assert_eq!(second.reserve(20), Ok(()));
         let (third, _third) = call(&servers[1], "127.0.0.1:3");
+        assert_eq!(third.reserve(1), Err(Bound::PeerBytes));
+        // A quarter is kept for peers with a certificate.
         let (fourth, _fourth) = call(&servers[1], "127.0.0.2:4");
-        assert_eq!(third.reserve(30), Ok(()));
-        assert_eq!(fourth.reserve(21), Err(Bound::Bytes));
-        drop(first);
-        assert_eq!(fourth.reserve(21), Ok(()));
+        assert_eq!(fourth.reserve(26), Err(Bound::Bytes));
+        assert_eq!(fourth.reserve(25), Ok(()));
+        let (node, admitted) = call(&servers[1], "127.0.0.3:5");
+        admitted.0.has_shown("validator-0".to_owned());
+        assert_eq!(node.reserve(26), Err(Bound::Bytes));
+        assert_eq!(node.reserve(25), Ok(()));
+        drop((first, node));
+        assert_eq!(fourth.reserve(5), Ok(()));
         drop((second, third, fourth));
         assert_eq!(budget.bytes.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn a_peer_has_half_of_the_calls() {
+    fn a_peer_has_half_of_the_calls_and_strangers_have_three_quarters() {
         let usage = usage(Limits {
             calls: 4,
             ..Limits::default()
@@ -357,10 +383,13 @@ mod tests {
             .map(|text| usage.admit(address(text)).expect("there is room"));
         let start = |admitted: &Admission| admitted.0.clone().start_call();
         let mut calls = Vec::new();
-        for peer in [&one, &one, &other, &other] {
+        for peer in [&one, &one, &other] {
             calls.push(start(peer).expect("there is room"));
         }
         assert_eq!(start(&one).err(), Some(Bound::PeerCalls));
+        assert_eq!(start(&last).err(), Some(Bound::Calls));
+        last.0.has_shown("validator-0".to_owned());
+        calls.push(start(&last).expect("a node has more room"));
         assert_eq!(start(&last).err(), Some(Bound::Calls));
         calls.clear();
         assert!(start(&last).is_ok());

@@ -1,7 +1,8 @@
 //! The layer around the services of a server that bounds the calls in progress and the bytes of their messages.
 //!
-//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. The layer reads the prefix
-//! when it arrives and reserves the length, before the rest of the message is read.
+//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is longer
+//! than a connection may have is refused when its prefix arrives. Of the others, the bytes that have arrived count: an
+//! announced length costs the caller nothing, so it must not take room from others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -163,10 +164,12 @@ impl HttpBody for Messages {
         match &polled {
             Poll::Pending if this.is_late(context) => return this.fail(Bound::Body),
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref()
-                    && let Err(bound) = this.position.read(data, |length| this.call.reserve(length))
-                {
-                    return this.fail(bound);
+                if let Some(data) = frame.data_ref() {
+                    let longest = this.call.peer.limits().bytes_per_connection;
+                    let read = this.position.read(data, longest);
+                    if let Err(bound) = read.and_then(|arrived| this.call.reserve(arrived)) {
+                        return this.fail(bound);
+                    }
                 }
                 if !this.has_deadline() {
                     this.timer = None;
@@ -201,16 +204,15 @@ impl Position {
         self.filled == 0 && self.missing == 0
     }
 
-    /// Reads the next bytes, and calls `reserve` with the length of each message that begins in them, in bytes. Returns
-    /// its error, or [`Bound::Compression`] if a message is compressed.
-    fn read(
-        &mut self,
-        mut bytes: &[u8],
-        mut reserve: impl FnMut(usize) -> Result<(), Bound>,
-    ) -> Result<(), Bound> {
+    /// Reads the next bytes. Returns how many of them belong to messages, without their prefixes. Returns
+    /// [`Bound::ConnectionBytes`] if a message is longer than `longest`, and [`Bound::Compression`] if one is
+    /// compressed.
+    fn read(&mut self, mut bytes: &[u8], longest: usize) -> Result<usize, Bound> {
+        let mut of_messages = 0;
         while !bytes.is_empty() {
             let arrived = self.missing.min(bytes.len());
             self.missing -= arrived;
+            of_messages += arrived;
             bytes = &bytes[arrived..];
             let taken = (PREFIX - self.filled).min(bytes.len());
             self.prefix[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
@@ -223,10 +225,12 @@ impl Position {
                 }
                 self.missing = u32::from_be_bytes(length) as usize;
                 self.filled = 0;
-                reserve(self.missing)?;
+                if self.missing > longest {
+                    return Err(Bound::ConnectionBytes);
+                }
             }
         }
-        Ok(())
+        Ok(of_messages)
     }
 }
 
@@ -258,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_read_from_pieces_of_any_size() {
+    fn messages_are_counted_from_pieces_of_any_size() {
         let mut bytes = Vec::new();
         for length in [0_u32, 3, 300, 0, 1] {
             bytes.push(0);
@@ -267,28 +271,21 @@ mod tests {
         }
         for size in 1..=bytes.len() {
             let mut position = Position::default();
-            let mut lengths = Vec::new();
-            for piece in bytes.chunks(size) {
-                let read = position.read(piece, |length| {
-                    lengths.push(length);
-                    Ok(())
-                });
-                assert_eq!(read, Ok(()));
-            }
-            assert_eq!(lengths, [0, 3, 300, 0, 1], "{size}");
+            let read = bytes.chunks(size).map(|piece| position.read(piece, 300));
+            let counted = read.sum::<Result<usize, Bound>>();
+            assert_eq!(counted, Ok(304), "{size}");
             assert!(position.is_between_messages());
         }
     }
 
     #[test]
-    fn a_length_is_reserved_before_the_message_arrives() {
-        let mut position = Position::default();
-        let refused = position.read(&[0, 0x40, 0, 0, 0], |length| {
-            assert_eq!(length, 1 << 30);
-            Err(Bound::Bytes)
-        });
-        assert_eq!(refused, Err(Bound::Bytes));
-        let compressed = Position::default().read(&[1, 0, 0, 0, 1], |_| Ok(()));
+    fn a_length_that_is_too_large_is_refused_before_the_message_arrives() {
+        let prefix = [0, 0x40, 0, 0, 0];
+        let announced = Position::default().read(&prefix, 1 << 30);
+        assert_eq!(announced, Ok(0));
+        let refused = Position::default().read(&prefix, (1 << 30) - 1);
+        assert_eq!(refused, Err(Bound::ConnectionBytes));
+        let compressed = Position::default().read(&[1, 0, 0, 0, 1], 8);
         assert_eq!(compressed, Err(Bound::Compression));
     }
 }

@@ -1,6 +1,8 @@
 //! The limits of a server, and the part of them that all servers of a process share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::budget::Gauge;
@@ -48,9 +50,10 @@ pub struct Limits {
 pub struct Budget {
     /// The connections of all servers.
     pub(super) connections: Gauge,
-    /// The sizes of the messages of all calls in progress, in bytes. One peer address may have half of it on each
-    /// server.
+    /// The bytes of the messages of all calls in progress. One peer address may have half of it.
     pub(super) bytes: Gauge,
+    /// The bytes of each peer address that has connections, and of some that had.
+    peers: Mutex<HashMap<IpAddr, Weak<Gauge>>>,
 }
 
 impl Budget {
@@ -59,7 +62,23 @@ impl Budget {
         Arc::new(Self {
             connections: Gauge::new(connections),
             bytes: Gauge::new(bytes),
+            peers: Mutex::default(),
         })
+    }
+
+    /// Returns the bytes of a peer address, which all servers share.
+    pub(super) fn bytes_of(&self, peer: IpAddr) -> Arc<Gauge> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gauge) = peers.get(&peer).and_then(Weak::upgrade) {
+            return gauge;
+        }
+        // Sweeping only a full map makes it cheap, and bounds the map by the number of connections.
+        if peers.len() == peers.capacity() {
+            peers.retain(|_, gauge| gauge.strong_count() > 0);
+        }
+        let gauge = Arc::new(Gauge::new(self.bytes.maximum().div_ceil(2)));
+        peers.insert(peer, Arc::downgrade(&gauge));
+        gauge
     }
 }
 
@@ -99,9 +118,9 @@ impl Limits {
         }
     }
 
-    /// Returns the limits of the chain's node: 32 MiB of messages, of which one connection may have 8 MiB. Every process
-    /// of a network has a connection to it, and a network may have 4,096 miners. The default therefore applies to the
-    /// number of connections.
+    /// Returns the limits of the chain's node: 32 MiB of messages, of which one connection may have 8 MiB. Every
+    /// process of a network has a connection to it, and a network may have 4,096 miners. The default therefore applies
+    /// to the number of connections.
     pub fn chain() -> Self {
         Self {
             bytes_per_connection: 8 * MIB,

@@ -146,15 +146,43 @@ fn hotkey(layout: &Layout, run: &str, owner: Owner) -> anyhow::Result<MiniSecret
     let loaded = mirror_config::load(&path)
         .map_err(|problems| anyhow!("cannot read {}: {problems}", path.display()))?;
     let experiment = loaded.experiment;
-    let validators = experiment.network.validators;
-    if let Owner::Validator(index) = owner
-        && index >= validators
-    {
-        let error = anyhow!(
-            "the run {run} has no validator-{index}: its validators are 0 to {}",
-            validators - 1
-        );
+    let network = &experiment.network;
+    if network.metagraph.is_some() {
+        let error =
+            anyhow!("the neurons of the run {run} come from a metagraph file, so their keys are not known");
         return Err(Misuse::of(error).into());
+    }
+    let problem = match owner {
+        Owner::Validator(index) if index >= network.validators => {
+            let last = network.validators - 1;
+            Some(format!(
+                "the run {run} has no validator-{index}: its validators are 0 to {last}"
+            ))
+        }
+        Owner::Miner(uid) => {
+            let miners = experiment
+                .model
+                .as_ref()
+                .map_or(0, |model| model.metagraph.args().num_nodes);
+            let has_other_key = network
+                .miners
+                .iter()
+                .rfind(|group| {
+                    group.uids.contains(&uid) && (group.address.is_some() || !group.command.is_empty())
+                })
+                .is_some_and(|group| group.hotkey.is_some());
+            if has_other_key {
+                Some(format!(
+                    "uid {uid} of the run {run} is a foreign axon, whose key is not known"
+                ))
+            } else {
+                (uid >= miners).then(|| format!("the file of the run {run} has no miner with uid {uid}"))
+            }
+        }
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        return Err(Misuse::of(anyhow!(problem)).into());
     }
     Ok(MiniSecret::hotkey(&Seed::root(experiment.seed), owner))
 }
