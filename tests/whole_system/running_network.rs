@@ -14,7 +14,7 @@ const NETWORK: &str = "\
 seed: 7
 model:
   id: standing
-  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fitness: 0.5}}
+  dendrite_pool: {name: DummyDendritePool, args: {data_path: builtin, fitness: 0.5, fail_rate: 0.0}}
   gating_model: RandomGatingModel
   reward_model: {name: DummyRewardModel, args: {reward_type: num_words}}
   subtensor: {name: DummySubtensor, args: {epoch_length: 10}}
