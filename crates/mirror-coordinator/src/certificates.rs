@@ -4,10 +4,10 @@
 //! Only the owner can read the files. The key of a run's authority is in no file: it exists in the memory of the
 //! coordinator.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -16,6 +16,8 @@ use mirror_proto::protocol::{COORDINATOR, OPERATOR};
 use mirror_runs::Layout;
 use mirror_spec::launch::Credentials;
 use serde::{Deserialize, Serialize};
+
+use crate::private_file;
 
 /// Maximum size of a file, in bytes.
 const FILE_LIMIT: u64 = 64 << 10;
@@ -58,7 +60,7 @@ pub(crate) fn publish(layout: &Layout, authority: &Authority) -> anyhow::Result<
         (OPERATOR_CERTIFICATE, certificate),
         (OPERATOR_KEY, key),
     ] {
-        write_private(&published.0.join(name), &text)?;
+        private_file::write(&published.0.join(name), &text)?;
     }
     Ok(published)
 }
@@ -99,7 +101,7 @@ impl ChainClient {
             address,
             credentials: authority.issue(COORDINATOR)?,
         };
-        write_private(path, &serde_json::to_string(&client)?)
+        private_file::write(path, &serde_json::to_string(&client)?)
     }
 
     /// Reads the file of a chain.
@@ -122,8 +124,8 @@ pub(crate) fn authority_in(folder: &Path) -> anyhow::Result<Authority> {
     create_private_folder(folder)?;
     let authority = Authority::new()?;
     // The certificate comes last: it exists only if the key does.
-    write_private(&key, &authority.key())?;
-    write_private(&certificate, authority.certificate())?;
+    private_file::write(&key, &authority.key())?;
+    private_file::write(&certificate, authority.certificate())?;
     Ok(authority)
 }
 
@@ -134,26 +136,6 @@ fn create_private_folder(path: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(path)
         .with_context(|| format!("cannot create the folder {}", path.display()))
-}
-
-/// Writes a file that only the owner can read, in place of an earlier one.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let unfinished = mirror_files::unfinished(path);
-    let write = || {
-        if let Err(error) = fs::remove_file(&unfinished)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        mirror_files::publish(&unfinished, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads a small text file.

@@ -13,6 +13,7 @@ mod network_spec;
 mod node_ops;
 mod orchestrator;
 mod outside;
+mod private_file;
 mod progress;
 mod report_service;
 pub mod resume;

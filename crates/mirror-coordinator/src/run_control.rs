@@ -1,9 +1,7 @@
 //! The service through which a person controls a running network, and the file that says where it is.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::orchestrator::ManualRequest;
+use crate::private_file;
 
 /// Maximum size of a request in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
@@ -45,19 +44,9 @@ pub(crate) struct Published(PathBuf);
 
 impl ControlFile {
     /// Writes the file, which only the owner can read.
-    pub(crate) fn publish(&self, layout: &Layout) -> io::Result<Published> {
+    pub(crate) fn publish(&self, layout: &Layout) -> anyhow::Result<Published> {
         let path = layout.control();
-        if let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
+        private_file::write(&path, &serde_json::to_string(self)?)?;
         Ok(Published(path))
     }
 
