@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::future::{join_all, try_join_all};
-use mirror_auth::{Nonces, Signer, Verifier};
+use mirror_auth::{Shared, Signer, Verifier};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use tokio::net::TcpListener;
-use tonic::service::Interceptor;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status, async_trait};
@@ -62,10 +61,13 @@ pub fn serve(ports: usize, signatures: Signatures) -> anyhow::Result<()> {
         drop(stdout);
         for listener in listeners {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            let verifier = Verifier::new(receiver(), Arc::new(Nonces::default()));
-            let checked = move |request| match signatures {
-                Signatures::Off => Ok(request),
-                Signatures::Checked => verifier.clone().call(request),
+            let verifier = Verifier::new(receiver(), Arc::new(Shared::default()));
+            let checked = move |request: Request<()>| {
+                if signatures == Signatures::Checked {
+                    let checked = verifier.check(request.metadata());
+                    checked.map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
+                }
+                Ok(request)
             };
             let service = EchoServer::with_interceptor(Mirror, checked);
             tokio::spawn(

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use mirror_identity::{Hotkey, Ss58Error};
+use mirror_identity::{BadSignature, Hotkey, Ss58Error};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::{Request, Status};
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Known};
 use crate::header::{Header, message, python_integer};
 use crate::metadata::{OLDEST_VERSION, SIGNATURE_KEY, VERSION_KEY};
 use crate::nonces::Nonces;
+use crate::together::{Signed, Together};
 
-/// The neuron that signed a call. An extension of requests that a [`Verifier`] has accepted.
+/// The neuron that signed a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     /// The hotkey that signed the call.
@@ -22,9 +21,6 @@ pub struct Sender {
 }
 
 /// Checks the calls to one axon. Clones share their state.
-///
-/// As an interceptor it runs before the body of a call is read. It refuses a call with the gRPC status UNAUTHENTICATED
-/// and the text of the [`Refusal`].
 #[derive(Debug, Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -33,8 +29,24 @@ struct Inner {
     receiver: Hotkey,
     /// The ss58 address of `receiver`.
     address: String,
-    nonces: Arc<Nonces>,
+    shared: Arc<Shared>,
     senders: Addresses,
+}
+
+/// The state that the verifiers of a process share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The largest nonces that the axons have accepted.
+    pub nonces: Nonces,
+    together: Arc<Together>,
+}
+
+/// A call that has passed all checks before that of the signature.
+struct Claim {
+    known: Known,
+    address: Box<str>,
+    dendrite: Box<str>,
+    nonce: i128,
 }
 
 /// The reason why a call is refused. The texts without values are those of the real axon.
@@ -67,12 +79,12 @@ pub enum Refusal {
 }
 
 impl Verifier {
-    /// Creates the verifier of the axon of a hotkey. The axons of a process share `nonces`.
-    pub fn new(receiver: Hotkey, nonces: Arc<Nonces>) -> Self {
+    /// Creates the verifier of the axon of a hotkey.
+    pub fn new(receiver: Hotkey, shared: Arc<Shared>) -> Self {
         Self(Arc::new(Inner {
             receiver,
             address: receiver.to_string(),
-            nonces,
+            shared,
             senders: Addresses::default(),
         }))
     }
@@ -82,10 +94,27 @@ impl Verifier {
     /// # Errors
     /// Returns the first check that the call fails.
     pub fn check(&self, metadata: &MetadataMap) -> Result<Sender, Refusal> {
+        let (claim, signed) = self.claim(metadata)?;
+        self.accept(claim, signed.verify())
+    }
+
+    /// Like [`Verifier::check`], but verifies the signatures of calls that wait at the same time together. Must be
+    /// called in a tokio runtime.
+    ///
+    /// # Errors
+    /// Returns the first check that the call fails.
+    pub async fn check_together(&self, metadata: &MetadataMap) -> Result<Sender, Refusal> {
+        let (claim, signed) = self.claim(metadata)?;
+        let verified = self.0.shared.together.verify(signed).await;
+        self.accept(claim, verified)
+    }
+
+    /// Makes all checks before that of the signature.
+    fn claim(&self, metadata: &MetadataMap) -> Result<(Claim, Signed), Refusal> {
         let Inner {
             receiver,
             address,
-            nonces,
+            shared,
             senders,
         } = &*self.0;
         let signature = last(metadata, SIGNATURE_KEY).ok_or(Refusal::Unsigned)?;
@@ -99,39 +128,44 @@ impl Verifier {
             .and_then(Header::parse)
             .ok_or(Refusal::Format)?;
         let known = senders.find(header.sender).map_err(Refusal::Sender)?;
-        let sender = known.hotkey;
-        if !nonces.is_new(*receiver, sender, header.dendrite, header.nonce) {
+        let nonces = &shared.nonces;
+        if !nonces.is_new(*receiver, known.hotkey, header.dendrite, header.nonce) {
             return Err(Refusal::Replayed);
         }
         let signature = header.signature().ok_or(Refusal::SignatureFormat)?;
+        let key = known.key.map_err(|_| Refusal::Mismatch)?;
         let message = message(header.nonce, header.sender, address, header.dendrite);
-        let verified = known
-            .key
-            .and_then(|key| key.verify(message.as_bytes(), &signature));
+        let claim = Claim {
+            known,
+            address: header.sender.into(),
+            dendrite: header.dendrite.into(),
+            nonce: header.nonce,
+        };
+        let signed = Signed {
+            key,
+            message,
+            signature,
+        };
+        Ok((claim, signed))
+    }
+
+    fn accept(&self, claim: Claim, verified: Result<(), BadSignature>) -> Result<Sender, Refusal> {
         verified.map_err(|_| Refusal::Mismatch)?;
-        if !nonces.accept(*receiver, sender, header.dendrite, header.nonce) {
+        let Claim {
+            known,
+            address,
+            dendrite,
+            nonce,
+        } = claim;
+        let nonces = &self.0.shared.nonces;
+        if !nonces.accept(self.0.receiver, known.hotkey, &dendrite, nonce) {
             return Err(Refusal::Replayed);
         }
-        senders.remember(header.sender, known);
+        self.0.senders.remember(&address, known);
         Ok(Sender {
-            hotkey: sender,
-            address: header.sender.into(),
+            hotkey: known.hotkey,
+            address,
         })
-    }
-}
-
-impl Interceptor for Verifier {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        match self.check(request.metadata()) {
-            Ok(sender) => {
-                request.extensions_mut().insert(sender);
-                Ok(request)
-            }
-            Err(refusal) => {
-                tracing::debug!(%refusal, "refused a call");
-                Err(Status::unauthenticated(refusal.to_string()))
-            }
-        }
     }
 }
 

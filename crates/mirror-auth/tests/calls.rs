@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use mirror_auth::metadata::{PROTOCOL, PROTOCOL_KEY, SIGNATURE_KEY, VERSION_KEY};
-use mirror_auth::{DendriteId, Lane, Nonces, Refusal, Signer, Verifier};
+use mirror_auth::{DendriteId, Lane, Refusal, Shared, Signer, Verifier};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use proptest::prelude::*;
@@ -35,7 +36,7 @@ fn metadata(signature: &str, version: Option<&str>) -> MetadataMap {
 }
 
 fn verifier(receiver: Hotkey) -> Verifier {
-    Verifier::new(receiver, Arc::new(Nonces::default()))
+    Verifier::new(receiver, Arc::new(Shared::default()))
 }
 
 /// Returns the hotkey that signed the call with these entries.
@@ -206,6 +207,62 @@ fn overlapping_calls_are_accepted_in_any_order() {
     let held: Vec<Lane> = (0..100).map(|_| signer.lane(other)).collect();
     assert!(used.contains(&dendrite(&sign(&signer.lane(receiver)))));
     drop(held);
+}
+
+/// Calls of several callers, some of which are altered or sent twice, are checked together. Each has the result that it
+/// has alone.
+#[tokio::test]
+async fn an_altered_call_does_not_affect_those_that_are_checked_with_it() {
+    let receiver = key(Owner::Miner(3)).public();
+    let signers: Vec<Arc<Signer>> = (0..3)
+        .map(|uid| {
+            let id = DendriteId::new([uid as u8; 16]);
+            Arc::new(Signer::new(key(Owner::Validator(uid)), id, 500))
+        })
+        .collect();
+    for altered_every in [usize::MAX, 50, 7, 2, 1] {
+        let verifier = verifier(receiver);
+        let mut calls = Vec::new();
+        let mut lanes = Vec::new();
+        for number in 1..=100 {
+            let signer = &signers[number % 3];
+            let lane = signer.lane(receiver);
+            let mut call = MetadataMap::new();
+            lane.sign(&mut call);
+            lanes.push(lane);
+            if number % altered_every == 0 {
+                let text = header(&call);
+                let (nonce, rest) = text.split_once('.').expect("four parts");
+                let nonce = nonce.parse::<u64>().expect("a number") + 1;
+                calls.push((
+                    metadata(&format!("{nonce}.{rest}"), Some("500")),
+                    Err(Refusal::Mismatch),
+                ));
+            } else {
+                calls.push((call.clone(), Ok(signer.hotkey())));
+                if number % 5 == 0 {
+                    calls.push((call, Err(Refusal::Replayed)));
+                }
+            }
+        }
+        let checked = join_all(calls.iter().map(|(call, _)| verifier.check_together(call))).await;
+        for (checked, (call, expected)) in checked.into_iter().zip(&calls) {
+            let checked = checked.map(|sender| sender.hotkey);
+            assert_eq!(&checked, expected, "one of {altered_every} altered: {call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_caller_no_longer_waits_uses_up_no_nonce() {
+    let receiver = key(Owner::Miner(3)).public();
+    let (signer, verifier) = (signer(), verifier(receiver));
+    let call = signed(&signer, receiver);
+    let mut left = Box::pin(verifier.check_together(&call));
+    assert!(futures::poll!(&mut left).is_pending());
+    drop(left);
+    let sender = verifier.check_together(&call).await;
+    assert_eq!(sender.map(|sender| sender.hotkey), Ok(signer.hotkey()));
 }
 
 /// Of two entries with one name, the last one counts, as in the real axon.

@@ -6,7 +6,7 @@
 mod signature;
 mod ss58;
 
-pub use signature::{BadSignature, Signature, VerifyingKey};
+pub use signature::{BadSignature, Signature, VerifyingKey, verify_all};
 pub use ss58::Ss58Error;
 
 use std::fmt;

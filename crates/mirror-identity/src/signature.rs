@@ -28,7 +28,7 @@ impl SecretKey {
     /// Signs a message.
     pub fn sign(&self, message: &[u8]) -> Signature {
         let transcript = schnorrkel::signing_context(CONTEXT).bytes(message);
-        let signature = self.0.sign(attach_rng(transcript, NothingRandom));
+        let signature = self.0.sign(attach_rng(transcript, NOTHING_RANDOM));
         Signature(signature.to_bytes())
     }
 }
@@ -54,6 +54,11 @@ impl PublicKey {
 }
 
 impl VerifyingKey {
+    /// Returns the 32 bytes of the public key.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
     /// Verifies that this key signed the message. Takes some tens of microseconds.
     ///
     /// # Errors
@@ -64,6 +69,40 @@ impl VerifyingKey {
             .verify_simple(CONTEXT, message, &signature)
             .map_err(|_| BadSignature)
     }
+}
+
+/// Verifies that each key signed its message. The results have the order of the signatures.
+///
+/// Valid signatures are verified together, which takes about half the time of [`VerifyingKey::verify`] for 16 of
+/// different keys and a third for 16 of one key, if those of one key follow each other. If one is not valid, each is
+/// verified again alone. `random` is 32 random bytes that no signer can predict. With known bytes, the errors of two
+/// signatures could be chosen to cancel each other.
+pub fn verify_all(
+    signatures: &[(VerifyingKey, &[u8], Signature)],
+    random: [u8; 32],
+) -> Vec<Result<(), BadSignature>> {
+    if signatures.len() > 1 && are_valid(signatures, random) {
+        return vec![Ok(()); signatures.len()];
+    }
+    signatures
+        .iter()
+        .map(|(key, message, signature)| key.verify(message, signature))
+        .collect()
+}
+
+fn are_valid(signatures: &[(VerifyingKey, &[u8], Signature)], random: [u8; 32]) -> bool {
+    let parsed: Result<Vec<_>, _> = signatures
+        .iter()
+        .map(|(_, _, signature)| schnorrkel::Signature::from_bytes(&signature.0))
+        .collect();
+    let keys: Vec<_> = signatures.iter().map(|(key, _, _)| key.0).collect();
+    let context = schnorrkel::signing_context(CONTEXT);
+    let messages = signatures.iter().map(|(_, message, _)| context.bytes(message));
+    // Sums the terms of neighbours with one key.
+    let is_deduplicated = true;
+    parsed.is_ok_and(|parsed| {
+        schnorrkel::verify_batch_rng(messages, &parsed, &keys, is_deduplicated, Fixed(random)).is_ok()
+    })
 }
 
 impl Signature {
@@ -79,27 +118,32 @@ impl Signature {
     }
 }
 
-/// A random number generator that returns zeros. The secret number of a signature is then derived only from the message
-/// and a secret part of the key.
-struct NothingRandom;
+/// Random bytes that were drawn before, which repeat.
+struct Fixed([u8; 32]);
 
-impl CryptoRng for NothingRandom {}
+/// With zeros in place of random bytes, the secret number of a signature is derived only from the message and a secret
+/// part of the key.
+const NOTHING_RANDOM: Fixed = Fixed([0; 32]);
 
-impl RngCore for NothingRandom {
+impl CryptoRng for Fixed {}
+
+impl RngCore for Fixed {
     fn next_u32(&mut self) -> u32 {
-        0
+        rand_core::impls::next_u32_via_fill(self)
     }
 
     fn next_u64(&mut self) -> u64 {
-        0
+        rand_core::impls::next_u64_via_fill(self)
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
-        dest.fill(0);
+        for (dest, byte) in dest.iter_mut().zip(self.0.iter().cycle()) {
+            *dest = *byte;
+        }
     }
 
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-        dest.fill(0);
+        self.fill_bytes(dest);
         Ok(())
     }
 }
@@ -128,6 +172,59 @@ mod tests {
             let altered = Signature::from_bytes(bytes);
             assert_eq!(key().public().verify(b"weights", &altered), Err(BadSignature));
         }
+    }
+
+    #[test]
+    fn signatures_that_are_verified_together_have_the_results_that_they_have_alone() {
+        let messages: Vec<String> = (0..40).map(|number| format!("message {number}")).collect();
+        let keys = [0, 1, 2].map(|uid| SecretKey::hotkey(&Seed::root(7), Owner::Validator(uid)));
+        let verifying = keys
+            .each_ref()
+            .map(|key| key.public().verifying_key().expect("a key"));
+        for count in [0, 1, 2, 16, 40] {
+            let signed = |wrong: &[usize]| -> Vec<_> {
+                let numbered = messages.iter().enumerate().take(count);
+                let signed = numbered.map(|(number, message)| {
+                    let mut bytes = keys[number / 8 % 3].sign(message.as_bytes()).bytes();
+                    if wrong.contains(&number) {
+                        // Alters the point, the scalar, or the mark of the format.
+                        bytes[[3, 35, 63][number % 3]] ^= 0x80;
+                    }
+                    (
+                        verifying[number / 8 % 3],
+                        message.as_bytes(),
+                        Signature::from_bytes(bytes),
+                    )
+                });
+                signed.collect()
+            };
+            for wrong in [&[][..], &[0], &[1], &[2], &[15, 20], &[3, 4, 5, 39]] {
+                let signed = signed(wrong);
+                let alone = signed
+                    .iter()
+                    .map(|(key, message, signature)| key.verify(message, signature));
+                let alone: Vec<_> = alone.collect();
+                assert_eq!(verify_all(&signed, [7; 32]), alone, "{wrong:?} of {count}");
+                for (number, verified) in alone.iter().enumerate() {
+                    assert_eq!(verified.is_err(), wrong.contains(&number), "{number}");
+                }
+            }
+        }
+    }
+
+    /// The error of one signature is the negative of that of another, so their plain sum is that of valid ones.
+    #[test]
+    fn errors_that_cancel_each_other_are_found() {
+        let key = key();
+        let verifying = key.public().verifying_key().expect("a key");
+        let mut signatures = [&b"one"[..], b"two"].map(|message| (message, key.sign(message).bytes()));
+        // Adds 1 to the scalar of one and subtracts it from that of the other.
+        let lowest = |bytes: &[u8; 64]| bytes[32];
+        assert!(lowest(&signatures[0].1) < u8::MAX && lowest(&signatures[1].1) > 0);
+        signatures[0].1[32] += 1;
+        signatures[1].1[32] -= 1;
+        let signed = signatures.map(|(message, bytes)| (verifying, message, Signature::from_bytes(bytes)));
+        assert_eq!(verify_all(&signed, [7; 32]), [Err(BadSignature); 2]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use mirror_auth::Nonces;
+use mirror_auth::Shared;
 use mirror_identity::Hotkey;
 use mirror_spec::{AxonSettings, Blacklist};
 
@@ -31,8 +31,8 @@ pub(crate) struct Admission {
     counted: Mutex<LruCache<Hotkey, Instant>>,
     queue: Arc<Queue>,
     network: Arc<Network>,
-    nonces: Arc<Nonces>,
-    /// The metagraph whose neurons `nonces` knows.
+    shared: Arc<Shared>,
+    /// The metagraph whose neurons the nonces know.
     known: Mutex<Option<Arc<MetagraphView>>>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Refused {
 }
 
 impl Admission {
-    pub(crate) fn new(settings: &AxonSettings, network: Arc<Network>, nonces: Arc<Nonces>) -> Self {
+    pub(crate) fn new(settings: &AxonSettings, network: Arc<Network>, shared: Arc<Shared>) -> Self {
         let blacklist = settings.blacklist.clone();
         Self {
             hotkeys: blacklist.hotkeys.iter().map(|hotkey| hotkey.0).collect(),
@@ -58,7 +58,7 @@ impl Admission {
             counted: Mutex::new(LruCache::new(MAX_COUNTED)),
             queue: Arc::new(Queue::new(settings.workers as usize, settings.queue as usize)),
             network,
-            nonces,
+            shared,
             known: Mutex::default(),
         }
     }
@@ -119,13 +119,15 @@ impl Admission {
     /// Reads the hotkeys of the neurons from the chain when many unknown dendrites have called, so that these do not
     /// make the axon forget the nonces of neurons.
     pub(crate) async fn protect_neurons(&self) {
-        if self.nonces.has_many_strangers()
+        if self.shared.nonces.has_many_strangers()
             && let Some(view) = self.network.latest().await
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &view)) {
                 let neurons = view.metagraph.neurons.iter();
-                self.nonces.set_neurons(neurons.map(|neuron| neuron.hotkey));
+                self.shared
+                    .nonces
+                    .set_neurons(neurons.map(|neuron| neuron.hotkey));
                 *known = Some(view);
             }
         }

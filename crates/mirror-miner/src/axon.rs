@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use mirror_auth::{Nonces, Sender, Verifier};
+use mirror_auth::{Sender, Shared, Verifier};
 use mirror_identity::Hotkey;
 use mirror_net::{metadata, server};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
@@ -21,13 +21,14 @@ use mirror_proto::bittensor::{
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::AxonSettings;
 use tonic::metadata::MetadataMap;
-use tonic::service::interceptor::InterceptedService;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::Instrument;
 
 use crate::admission::Admission;
+use crate::authenticated::Authenticated;
 use crate::behaviour::{Answer, Behaviours, Call, Message, Reward};
 use crate::network::Network;
+use crate::refusals::{Cause, Refusals};
 use crate::wire::{Replaced, Wire};
 
 /// Maximum number of messages in a conversation.
@@ -39,13 +40,16 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 /// The message of a call that was not answered within its timeout.
 const TIMED_OUT: &str = "the timeout of the call passed before an answer was ready";
 
+const OTHER_HOTKEY: &str = "the hotkey in the body of the call is not the one that signed it";
+
 /// One axon of the subnet.
 pub struct Axon {
     uid: u32,
     hotkey: Hotkey,
     behaviours: Arc<Behaviours>,
     admission: Admission,
-    nonces: Arc<Nonces>,
+    shared: Arc<Shared>,
+    refusals: Arc<Refusals>,
 }
 
 /// The fields of a reply in the protocol.
@@ -88,29 +92,35 @@ fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
 }
 
 impl Axon {
-    /// Creates the axon of a uid. The axons of a process share `network` and `nonces`.
+    /// Creates the axon of a uid. The axons of a process share `network` and `shared`.
     pub fn new(
         uid: u32,
         hotkey: Hotkey,
         behaviours: Arc<Behaviours>,
         settings: &AxonSettings,
         network: Arc<Network>,
-        nonces: Arc<Nonces>,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
             uid,
             hotkey,
             behaviours,
-            admission: Admission::new(settings, network, nonces.clone()),
-            nonces,
+            admission: Admission::new(settings, network, shared.clone()),
+            shared,
+            refusals: Arc::new(Refusals::new(uid)),
         }
     }
 
     /// Returns the service of the axon, which checks the signature of a call before it reads the body.
-    pub fn into_service(self) -> InterceptedService<Replaced<TextPromptingServer<Self>>, Verifier> {
-        let verifier = Verifier::new(self.hotkey, self.nonces.clone());
+    pub fn into_service(self) -> Authenticated<Replaced<TextPromptingServer<Self>>> {
+        let verifier = Verifier::new(self.hotkey, self.shared.clone());
+        let refusals = self.refusals.clone();
         let server = TextPromptingServer::new(self).max_decoding_message_size(server::MESSAGE_LIMIT);
-        InterceptedService::new(Replaced(server), verifier)
+        Authenticated {
+            service: Replaced(server),
+            verifier,
+            refusals,
+        }
     }
 
     async fn reply(
@@ -131,10 +141,14 @@ impl Axon {
         let behaviours = self.behaviours.current();
         let answer = async {
             if let Err(refused) = self.admission.check(caller).await {
+                self.refusals.note(Cause::Blacklist, Some(caller), &refused);
                 return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
             }
             let worker = self.admission.worker(&call).await;
-            let _worker = worker.map_err(|full| Reply::refusal(ReturnCode::Backoff, full.to_string()))?;
+            let _worker = worker.map_err(|full| {
+                self.refusals.note(Cause::Queue, Some(caller), &full);
+                Reply::refusal(ReturnCode::Backoff, full.to_string())
+            })?;
             Ok(behaviours.answer(&call).await)
         };
         let mut answer = pin!(answer.instrument(span));
@@ -204,9 +218,9 @@ impl Axon {
             .get()
             .ok_or_else(|| Status::internal("the signature of the call was not checked"))?;
         if *sender.address != *stated {
-            return Err(Status::unauthenticated(
-                "the hotkey in the body of the call is not the one that signed it",
-            ));
+            self.refusals
+                .note(Cause::Signature, Some(sender.hotkey), &OTHER_HOTKEY);
+            return Err(Status::unauthenticated(OTHER_HOTKEY));
         }
         Ok(sender.hotkey)
     }
@@ -302,7 +316,10 @@ impl TextPrompting for Axon {
         let checked = tokio::time::timeout(timeout_of(request.timeout), self.admission.check(caller)).await;
         let refused = match checked {
             Ok(Ok(())) => None,
-            Ok(Err(refused)) => Some((ReturnCode::Blacklisted, refused.to_string())),
+            Ok(Err(refused)) => {
+                self.refusals.note(Cause::Blacklist, Some(caller), &refused);
+                Some((ReturnCode::Blacklisted, refused.to_string()))
+            }
             Err(_) => Some((ReturnCode::Timeout, TIMED_OUT.to_owned())),
         };
         if let Some((code, message)) = refused {

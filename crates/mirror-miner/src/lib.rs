@@ -5,11 +5,13 @@
 
 mod admission;
 mod announcement;
+pub mod authenticated;
 pub mod axon;
 pub mod behaviour;
 mod faults;
 pub mod network;
 mod queue;
+pub mod refusals;
 
 pub mod wire;
 
@@ -18,7 +20,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use futures::future::try_join_all;
-use mirror_auth::{DendriteId, Nonces, Signer};
+use mirror_auth::{DendriteId, Shared, Signer};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
@@ -69,7 +71,7 @@ pub async fn serve(
     let subtensor = SubtensorClient::new(tracer.clone(), role.subtensor).over(links.clone());
     let network = Arc::new(Network::new(seed, &subtensor, links.clone(), role.first_block));
     let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
-    let nonces = Arc::new(Nonces::default());
+    let shared = Arc::new(Shared::default());
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     let mut targets = FaultTargets {
@@ -111,7 +113,7 @@ pub async fn serve(
             behaviours,
             &role.settings,
             network.clone(),
-            nonces.clone(),
+            shared.clone(),
         );
         axons.push((
             axon,

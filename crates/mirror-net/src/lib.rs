@@ -1,8 +1,9 @@
 //! gRPC servers and channels with the limits, deadlines and health checks that all nodes share, and the metadata of
-//! calls. Precise alarms.
+//! calls. Precise alarms, and counters with few log lines.
 
 pub mod alarm;
 pub mod channel;
+pub mod counter;
 mod gathering;
 pub mod metadata;
 pub mod server;

@@ -232,6 +232,32 @@ async fn four_hundred_streams_of_four_mebibytes() {
 }
 
 #[tokio::test]
+async fn messages_in_pieces_of_one_byte() {
+    let attack = async |address| {
+        let count = 100;
+        let mut connection = calls(address, streams(count)).await?;
+        for stream in streams(count) {
+            connection.frame(DATA, 0, stream, &prefix((4 << 20) - 5)).await?;
+        }
+        while connection.has_open_streams() {
+            for stream in streams(count) {
+                connection.skip()?;
+                let mut pieces = Vec::new();
+                for _ in 0..1_000 {
+                    if connection.grants(stream, 1) {
+                        pieces.extend(frame(DATA, 0, stream, &[7]));
+                    }
+                }
+                connection.write(&pieces).await?;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    };
+    survives(&[], Bound::Floods, attack).await;
+}
+
+#[tokio::test]
 async fn large_messages_on_many_connections() {
     let attack = async |address| {
         let attacks: JoinSet<_> = (0..20).map(|_| large_messages(address, 1)).collect();

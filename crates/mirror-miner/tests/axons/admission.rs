@@ -1,5 +1,6 @@
 //! Calls that an axon refuses or lets wait.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mirror_identity::{Owner, SecretKey};
@@ -193,6 +194,44 @@ async fn a_full_queue_refuses_the_caller_with_the_least_stake_with_the_code_back
         (2, 2),
         "{codes:?}"
     );
+}
+
+#[tokio::test]
+async fn refused_calls_are_logged_with_their_cause_and_number_but_not_each() -> std::io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("log");
+    let log = Arc::new(std::fs::File::create(&path)?);
+    let subscriber = tracing_subscriber::fmt().with_writer(log).with_ansi(false);
+    // The axon runs in the thread of the test.
+    let _logged = tracing::subscriber::set_default(subscriber.finish());
+    let blacklist = Blacklist {
+        hotkeys: vec![HotkeyText(hotkey(STRANGER))],
+        ..Blacklist::default()
+    };
+    let miner = Miner::with(settings(blacklist), &[(0, slow(0.0))]).await;
+    let client = miner.client_of(STRANGER);
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_blacklisted(
+            &send(client.clone(), STRANGER, 30.0).await,
+            "the hotkey is blacklisted",
+        );
+    }
+    let longest = started.elapsed().as_secs() as usize + 1;
+    let stated = send(client, NEURON, 30.0).await;
+    stated.expect_err("the hotkey in the body is not the one that signed");
+    let log = std::fs::read_to_string(path)?;
+    let lines = |cause: &str| -> Vec<&str> { log.lines().filter(|line| line.contains(cause)).collect() };
+    let blacklisted = lines("cause=Blacklist");
+    assert!((1..=longest).contains(&blacklisted.len()), "{log}");
+    let caller = format!("uid=0 cause=Blacklist times=1 caller={}", hotkey(STRANGER));
+    assert!(blacklisted[0].contains(&caller), "{log}");
+    let signature = lines("cause=Signature times=1");
+    assert!(
+        matches!(signature[..], [line] if line.contains("is not the one that signed it")),
+        "{log}"
+    );
+    Ok(())
 }
 
 /// Number of calls a second that the axon of the flood can answer: two workers with 40 ms for each call.

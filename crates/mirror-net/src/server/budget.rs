@@ -252,10 +252,11 @@ impl Call {
         Ok(())
     }
 
-    /// Gives back the bytes of all messages.
-    pub(super) fn release(&self) {
-        let count = self.bytes.swap(0, Ordering::Relaxed);
+    /// Gives back the bytes of all messages except `kept` ones.
+    pub(super) fn release(&self, kept: usize) {
+        let count = self.bytes.load(Ordering::Relaxed).saturating_sub(kept);
         if count > 0 {
+            self.bytes.fetch_sub(count, Ordering::Relaxed);
             for (gauge, _) in self.peer.bytes() {
                 gauge.release(count);
             }
@@ -276,7 +277,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.release();
+        self.release(0);
         for (gauge, _) in self.peer.calls() {
             gauge.release(1);
         }

@@ -3,11 +3,15 @@
 //! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is longer
 //! than a connection may have is refused when its prefix arrives. Of the others, the bytes that have arrived count: an
 //! announced length costs the caller nothing, so it must not take room from others.
+//!
+//! A service gets a message when it is complete. Until then its bytes are kept here, because a service allocates the
+//! announced length at the first byte.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
@@ -104,6 +108,8 @@ struct Messages {
     body: Body,
     call: Arc<Call>,
     position: Position,
+    /// The first bytes of a message that is not complete.
+    begun: BytesMut,
     /// Resolves at the deadline of the messages. It exists only while they are awaited.
     timer: Option<Pin<Box<Sleep>>>,
     has_failed: bool,
@@ -115,6 +121,7 @@ impl Messages {
             body,
             call,
             position: Position::default(),
+            begun: BytesMut::new(),
             timer: None,
             has_failed: false,
         }
@@ -138,50 +145,76 @@ impl Messages {
         timer.as_mut().poll(context).is_ready()
     }
 
-    fn fail(&mut self, bound: Bound) -> Poll<Option<Result<Frame<<Body as HttpBody>::Data>, Status>>> {
+    /// Counts the next bytes. Returns all bytes of the messages that are complete, of which there may be none.
+    fn complete(&mut self, mut data: Bytes) -> Result<Bytes, Bound> {
+        let longest = self.call.peer.limits().bytes_per_connection;
+        let Arrived { bytes, ended } = self.position.read(&data, longest)?;
+        self.call.reserve(bytes)?;
+        let begun = data.split_off(ended);
+        if self.begun.is_empty() {
+            self.begun.extend_from_slice(&begun);
+            return Ok(data);
+        }
+        self.begun.extend_from_slice(&data);
+        if ended == 0 {
+            self.begun.extend_from_slice(&begun);
+            return Ok(Bytes::new());
+        }
+        Ok(std::mem::replace(&mut self.begun, BytesMut::from(&begun[..])).freeze())
+    }
+
+    fn fail(&mut self, bound: Bound) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.has_failed = true;
         Poll::Ready(Some(Err(refuse(&self.call.peer, bound))))
     }
 }
 
 impl HttpBody for Messages {
-    type Data = <Body as HttpBody>::Data;
+    type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         if this.has_failed {
             return Poll::Ready(None);
         }
-        // The service asks for the next message of a stream, so it has taken the last one.
-        if this.position.is_between_messages() && this.call.is_answered() {
-            this.call.release();
+        // The service asks for the next message of a stream, so it has taken those before it.
+        if this.call.is_answered() {
+            this.call.release(this.begun.len());
         }
-        let polled = Pin::new(&mut this.body).poll_frame(context);
-        match &polled {
-            Poll::Pending if this.is_late(context) => return this.fail(Bound::Body),
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    let longest = this.call.peer.limits().bytes_per_connection;
-                    let read = this.position.read(data, longest);
-                    if let Err(bound) = read.and_then(|arrived| this.call.reserve(arrived)) {
-                        return this.fail(bound);
+        loop {
+            let frame = match Pin::new(&mut this.body).poll_frame(context) {
+                Poll::Pending if this.is_late(context) => return this.fail(Bound::Body),
+                Poll::Ready(None) if !this.begun.is_empty() => {
+                    // The service reports the message that is not complete.
+                    return Poll::Ready(Some(Ok(Frame::data(this.begun.split().freeze()))));
+                }
+                Poll::Ready(Some(Ok(frame))) => frame,
+                other => return other,
+            };
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            };
+            match this.complete(data) {
+                Ok(complete) => {
+                    if !this.has_deadline() {
+                        this.timer = None;
+                    }
+                    if !complete.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(complete))));
                     }
                 }
-                if !this.has_deadline() {
-                    this.timer = None;
-                }
+                Err(bound) => return this.fail(bound),
             }
-            _ => {}
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_failed || self.body.is_end_stream()
+        self.has_failed || (self.begun.is_empty() && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -199,16 +232,25 @@ struct Position {
     missing: usize,
 }
 
+/// The bytes that a [`Position`] has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arrived {
+    /// Number of bytes that belong to messages, without their prefixes.
+    bytes: usize,
+    /// Number of bytes until the end of the last message that is complete.
+    ended: usize,
+}
+
 impl Position {
     fn is_between_messages(&self) -> bool {
         self.filled == 0 && self.missing == 0
     }
 
-    /// Reads the next bytes. Returns how many of them belong to messages, without their prefixes. Returns
-    /// [`Bound::ConnectionBytes`] if a message is longer than `longest`, and [`Bound::Compression`] if one is
+    /// Reads the next bytes. Returns [`Bound::ConnectionBytes`] if a message is longer than `longest`, and [`Bound::Compression`] if one is
     /// compressed.
-    fn read(&mut self, mut bytes: &[u8], longest: usize) -> Result<usize, Bound> {
-        let mut of_messages = 0;
+    fn read(&mut self, read: &[u8], longest: usize) -> Result<Arrived, Bound> {
+        let mut bytes = read;
+        let (mut of_messages, mut ended) = (0, 0);
         while !bytes.is_empty() {
             let arrived = self.missing.min(bytes.len());
             self.missing -= arrived;
@@ -229,8 +271,14 @@ impl Position {
                     return Err(Bound::ConnectionBytes);
                 }
             }
+            if self.is_between_messages() {
+                ended = read.len() - bytes.len();
+            }
         }
-        Ok(of_messages)
+        Ok(Arrived {
+            bytes: of_messages,
+            ended,
+        })
     }
 }
 
@@ -271,10 +319,20 @@ mod tests {
         }
         for size in 1..=bytes.len() {
             let mut position = Position::default();
-            let read = bytes.chunks(size).map(|piece| position.read(piece, 300));
-            let counted = read.sum::<Result<usize, Bound>>();
-            assert_eq!(counted, Ok(304), "{size}");
+            let (mut counted, mut start, mut ends) = (0, 0, Vec::new());
+            for piece in bytes.chunks(size) {
+                let arrived = position.read(piece, 300).expect("they are short");
+                counted += arrived.bytes;
+                if arrived.ended > 0 {
+                    ends.push(start + arrived.ended);
+                }
+                start += piece.len();
+            }
+            assert_eq!(counted, 304, "{size}");
             assert!(position.is_between_messages());
+            assert_eq!(ends.last(), Some(&bytes.len()), "{size}");
+            let all = [5, 13, 318, 323, 329];
+            assert!(ends.iter().all(|end| all.contains(end)), "{size}: {ends:?}");
         }
     }
 
@@ -282,7 +340,7 @@ mod tests {
     fn a_length_that_is_too_large_is_refused_before_the_message_arrives() {
         let prefix = [0, 0x40, 0, 0, 0];
         let announced = Position::default().read(&prefix, 1 << 30);
-        assert_eq!(announced, Ok(0));
+        assert_eq!(announced, Ok(Arrived { bytes: 0, ended: 0 }));
         let refused = Position::default().read(&prefix, (1 << 30) - 1);
         assert_eq!(refused, Err(Bound::ConnectionBytes));
         let compressed = Position::default().read(&[1, 0, 0, 0, 1], 8);

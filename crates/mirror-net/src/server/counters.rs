@@ -1,12 +1,8 @@
 //! Counters of the bounds of a server: the number of times that each was reached.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-/// Minimum time between two log lines about one bound.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
+use crate::counter::Counter;
 
 macro_rules! bounds {
     ($($(#[$doc:meta])* $bound:ident: $name:literal),* $(,)?) => {
@@ -81,43 +77,24 @@ bounds! {
     Body: "time of a body",
 }
 
-#[derive(Debug, Default)]
-struct Counter {
-    reached: AtomicU64,
-    /// Time of the last log line, and the count that it contained.
-    logged: Mutex<Option<(Instant, u64)>>,
-}
-
 impl Counters {
     /// Returns the number of times that `bound` was reached.
     pub fn get(&self, bound: Bound) -> u64 {
-        self.0[bound as usize].reached.load(Ordering::Relaxed)
+        self.0[bound as usize].get()
     }
 
     /// Counts that `peer` reached `bound`, and logs it if the last log line about this bound is old enough. `None` if
     /// no peer is known.
     pub(super) fn note(&self, bound: Bound, peer: Option<SocketAddr>) {
-        let counter = &self.0[bound as usize];
-        let count = counter.reached.fetch_add(1, Ordering::Relaxed) + 1;
-        // While another thread writes a line, no second one is due.
-        let Ok(mut logged) = counter.logged.try_lock() else {
-            return;
-        };
-        let now = Instant::now();
-        let before = match *logged {
-            Some((last, _)) if now.duration_since(last) < LOG_INTERVAL => return,
-            Some((_, count)) => count,
-            None => 0,
-        };
-        *logged = Some((now, count));
-        let times = count.saturating_sub(before);
-        let peer = peer.map(tracing::field::display);
-        tracing::warn!(
-            bound = bound.name(),
-            times,
-            peer,
-            "a bound of the server was reached"
-        );
+        if let Some(times) = self.0[bound as usize].count() {
+            let peer = peer.map(tracing::field::display);
+            tracing::warn!(
+                bound = bound.name(),
+                times,
+                peer,
+                "a bound of the server was reached"
+            );
+        }
     }
 }
 

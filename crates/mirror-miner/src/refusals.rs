@@ -1,0 +1,53 @@
+//! The calls that an axon refuses: a counter for each cause, and a log line a second.
+
+use std::fmt::Display;
+
+use mirror_identity::Hotkey;
+use mirror_net::counter::Counter;
+
+/// The reason why a call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The call is not signed as the protocol requires, or its body states another hotkey.
+    Signature,
+    Blacklist,
+    /// The queue is full, or the call has waited too long in it.
+    Queue,
+}
+
+/// The refused calls of one axon.
+#[derive(Debug)]
+pub struct Refusals {
+    uid: u32,
+    signature: Counter,
+    blacklist: Counter,
+    queue: Counter,
+}
+
+impl Refusals {
+    pub(crate) fn new(uid: u32) -> Self {
+        Self {
+            uid,
+            signature: Counter::default(),
+            blacklist: Counter::default(),
+            queue: Counter::default(),
+        }
+    }
+
+    /// Counts a refused call, and logs it if the last line with this cause is old enough. `caller` is `None` if it is
+    /// not known.
+    pub(crate) fn note(&self, cause: Cause, caller: Option<Hotkey>, reason: &dyn Display) {
+        if let Some(times) = self.counter(cause).count() {
+            let caller = caller.map(tracing::field::display);
+            tracing::warn!(uid = self.uid, ?cause, times, caller, %reason, "the axon refused a call");
+        }
+    }
+
+    fn counter(&self, cause: Cause) -> &Counter {
+        match cause {
+            Cause::Signature => &self.signature,
+            Cause::Blacklist => &self.blacklist,
+            Cause::Queue => &self.queue,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A counter of events that a peer can cause, which limits the log lines about them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Minimum time between two log lines about one kind of event.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The number of events of one kind.
+#[derive(Debug, Default)]
+pub struct Counter {
+    events: AtomicU64,
+    /// Time of the last log line, and the count that it contained.
+    logged: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Counter {
+    /// Returns the number of events.
+    pub fn get(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Counts an event. If a log line is due, returns the number of events since the last one.
+    pub fn count(&self) -> Option<u64> {
+        let count = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        // While another thread writes a line, no second one is due.
+        let mut logged = self.logged.try_lock().ok()?;
+        let now = Instant::now();
+        let before = match *logged {
+            Some((last, _)) if now.duration_since(last) < LOG_INTERVAL => return None,
+            Some((_, count)) => count,
+            None => 0,
+        };
+        *logged = Some((now, count));
+        Some(count.saturating_sub(before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_due_once_in_the_interval_and_states_the_events_since_the_last() {
+        let counter = Counter::default();
+        assert_eq!(counter.count(), Some(1));
+        assert!((0..99).all(|_| counter.count().is_none()));
+        std::thread::sleep(LOG_INTERVAL);
+        assert_eq!(counter.count(), Some(100));
+        assert_eq!(counter.get(), 101);
+    }
+}
