@@ -15,7 +15,7 @@ use mirror_seed::Seed;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::echo::Payload;
 use crate::echo::echo_client::EchoClient;
@@ -28,11 +28,22 @@ pub const SIGNED: &str = "signed";
 /// Default size of the payload in bytes, in each direction.
 const PAYLOAD: usize = 32;
 
-struct Mirror;
+/// The echo.
+#[derive(Debug, Clone, Copy)]
+pub struct Mirror;
 
 #[async_trait]
 impl Echo for Mirror {
     async fn unary(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+
+    type StreamedStream = Streaming<Payload>;
+
+    async fn streamed(
+        &self,
+        request: Request<Streaming<Payload>>,
+    ) -> Result<Response<Streaming<Payload>>, Status> {
         Ok(Response::new(request.into_inner()))
     }
 }

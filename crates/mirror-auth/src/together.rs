@@ -1,5 +1,6 @@
 //! Verifies the signatures of calls that wait at the same time together, which takes less time than one by one.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +27,7 @@ pub(crate) struct Together(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: Vec<Waiting>,
+    waiting: VecDeque<Waiting>,
     /// Whether a task verifies the signatures.
     is_verified: bool,
 }
@@ -56,18 +57,19 @@ impl Together {
         if self.push(waiting) {
             tokio::spawn(self.clone().verify_waiting());
         }
-        // The task drops the sender only when the runtime ends, and this call with it.
+        // The sender is dropped if the task ends early.
         verified.await.unwrap_or(Err(BadSignature))
     }
 
     /// Adds a signature. Returns `true` if a task must be started, because none verifies the signatures.
     fn push(&self, waiting: Waiting) -> bool {
         let mut queue = self.lock();
-        queue.waiting.push(waiting);
+        queue.waiting.push_back(waiting);
         !mem::replace(&mut queue.is_verified, true)
     }
 
     async fn verify_waiting(self: Arc<Self>) {
+        let mut guard = Verifying(Some(&self));
         while let Some(waiting) = self.next() {
             for (waiting, verified) in verify(waiting) {
                 // A caller that no longer waits needs no result.
@@ -76,19 +78,38 @@ impl Together {
             // Lets the calls be answered whose signatures were verified.
             tokio::task::yield_now().await;
         }
+        guard.0 = None;
     }
 
     /// Takes the next signatures. If there are none, the next call starts a new task.
     fn next(&self) -> Option<Vec<Waiting>> {
         let mut queue = self.lock();
-        queue.waiting.retain(|waiting| !waiting.verified.is_closed());
-        let count = queue.waiting.len().min(MOST);
-        queue.is_verified = count > 0;
-        (count > 0).then(|| queue.waiting.drain(..count).collect())
+        let mut next = Vec::with_capacity(MOST);
+        while next.len() < MOST
+            && let Some(waiting) = queue.waiting.pop_front()
+        {
+            if !waiting.verified.is_closed() {
+                next.push(waiting);
+            }
+        }
+        queue.is_verified = !next.is_empty();
+        queue.is_verified.then_some(next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses the calls that wait if the task that verifies their signatures ends early, with its runtime. The next call
+/// then starts a new task.
+struct Verifying<'a>(Option<&'a Together>);
+
+impl Drop for Verifying<'_> {
+    fn drop(&mut self) {
+        if let Some(together) = self.0 {
+            *together.lock() = Queue::default();
+        }
     }
 }
 

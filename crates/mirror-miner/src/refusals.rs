@@ -11,7 +11,7 @@ pub(crate) enum Cause {
     /// The call is not signed as the protocol requires, or its body states another hotkey.
     Signature,
     Blacklist,
-    /// The queue is full, or the call has waited too long in it.
+    /// The queue is full, and the others in it have more stake.
     Queue,
 }
 

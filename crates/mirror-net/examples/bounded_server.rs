@@ -15,8 +15,11 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, async_trait};
 
-/// Answers a forward with the version of the request.
+/// Answers a forward with the version of the request, and, if this is above [`LARGE`], with a text of so many bytes.
 struct Echo;
+
+/// The greatest version that is answered without a text.
+const LARGE: usize = 10_000;
 
 #[async_trait]
 impl TextPrompting for Echo {
@@ -24,8 +27,11 @@ impl TextPrompting for Echo {
         &self,
         request: Request<ForwardTextPromptingRequest>,
     ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
+        let version = request.into_inner().version;
+        let bytes = usize::try_from(version).ok().filter(|bytes| *bytes > LARGE);
         Ok(Response::new(ForwardTextPromptingResponse {
-            version: request.into_inner().version,
+            version,
+            response: "x".repeat(bytes.unwrap_or_default()),
             ..ForwardTextPromptingResponse::default()
         }))
     }

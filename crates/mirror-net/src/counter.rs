@@ -24,7 +24,7 @@ impl Counter {
     /// Counts an event. If a log line is due, returns the number of events since the last one.
     pub fn count(&self) -> Option<u64> {
         let count = self.events.fetch_add(1, Ordering::Relaxed) + 1;
-        // While another thread writes a line, no second one is due.
+        // Another thread that has the lock decides whether a line is due.
         let mut logged = self.logged.try_lock().ok()?;
         let now = Instant::now();
         let before = match *logged {

@@ -367,6 +367,33 @@ async fn responses_that_are_never_read() {
     survives(&[], Bound::PeerCalls, attack).await;
 }
 
+/// Asks for 400 answers of 256 KiB, for each of which the server may send `window` bytes, and reads nothing.
+async fn never_read(address: SocketAddr, window: u8) -> io::Result<()> {
+    // The first field of the request, with the value 2^18: a request for an answer of 256 KiB.
+    let request = [&prefix(4)[..], &[0x08, 0x80, 0x80, 0x10]].concat();
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        let mut connection = Raw::open(address).await?;
+        connection.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, window]).await?;
+        for stream in streams(80) {
+            connection.frame(HEADERS, END_HEADERS, stream, &head()).await?;
+            connection.frame(DATA, END_STREAM, stream, &request).await?;
+        }
+        connections.push(connection);
+    }
+    pending().await
+}
+
+#[tokio::test]
+async fn large_answers_that_are_never_read() {
+    survives(&[], Bound::PeerAnswers, |address| never_read(address, 0)).await;
+}
+
+#[tokio::test]
+async fn large_answers_of_which_only_the_first_byte_is_read() {
+    survives(&[], Bound::PeerAnswers, |address| never_read(address, 1)).await;
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_later_call_makes_another() {
     let mut server = Server::start(&["idle_ms=300", "first_request_ms=300"]);

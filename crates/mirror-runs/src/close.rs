@@ -1,7 +1,8 @@
 //! Finishes a run, in order or after a crash, by converting the journal to tables.
 //!
 //! Each step may be interrupted and repeated. The journal contains the whole run until the manifest states that the run
-//! has ended. From then on the tables contain it, and the rest of the journal may be removed.
+//! has ended. From then on the tables contain it, and the rest of the journal may be removed. A journal from which
+//! records could not be read is kept, because other tools may still read them.
 
 use std::fs;
 use std::io;
@@ -73,7 +74,7 @@ pub fn recover(path: impl AsRef<Path>, on_loss: OnLoss) -> Result<Recovery, RunE
             losses: manifest.counts.losses,
         });
     }
-    remove_journal(&layout)?;
+    remove_journal(&layout, &manifest.counts)?;
     Ok(Recovery::AlreadyEnded(manifest))
 }
 
@@ -134,12 +135,15 @@ fn end(
     manifest.state = ended.into();
     manifest.finished = finished;
     manifest.write(layout)?;
-    remove_journal(layout)?;
+    remove_journal(layout, &manifest.counts)?;
     Ok(manifest)
 }
 
-fn remove_journal(layout: &Layout) -> Result<(), RunError> {
-    for folder in [layout.parts(), layout.journal()] {
+/// Removes the parts, and the journal if all its records are in the tables.
+fn remove_journal(layout: &Layout, counts: &Counts) -> Result<(), RunError> {
+    let has_all = !counts.has_gaps() && counts.skipped == 0;
+    let journal = has_all.then(|| layout.journal());
+    for folder in [layout.parts()].into_iter().chain(journal) {
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(RunError::write(&folder, error));

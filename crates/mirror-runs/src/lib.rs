@@ -6,7 +6,7 @@
 //!   manifest.json                   description of the run and how it ended
 //!   lock                            held by the coordinator while the run is in progress
 //!   journal/                        every record, in order of arrival   ┐
-//!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both are removed when the run has ended
+//!   parts/<segment>/<table>.parquet the journal's full segments as rows ┘ both are removed when all is in the tables
 //!   <table>.parquet                 the rows of the whole run, sorted
 //!   neurons.json                    the kind, role and label of each uid
 //!   expectations.json  junit.xml    the results of its expectations

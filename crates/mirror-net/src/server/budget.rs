@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::MESSAGE_LIMIT;
 use super::counters::Bound;
-use super::limits::Limits;
+use super::limits::{Limits, PeerBytes};
 use crate::tls::PeerName;
 
 /// An amount with a maximum.
@@ -78,7 +79,7 @@ struct Share {
     connections: Gauge,
     calls: Gauge,
     /// Shared by all servers with the same budget.
-    bytes: Arc<Gauge>,
+    bytes: Arc<PeerBytes>,
 }
 
 /// A connection that was admitted. It is counted until this is dropped.
@@ -227,6 +228,16 @@ impl Peer {
         if self.name.get().is_some() { 0 } else { maximum / 4 }
     }
 
+    /// Returns the maximum length of a message in bytes. Only services for peers with a certificate take longer ones
+    /// than [`MESSAGE_LIMIT`].
+    pub(super) fn longest_message(&self) -> usize {
+        let longest = self.limits().bytes_per_connection;
+        match self.name.get() {
+            Some(_) => longest,
+            None => longest.min(MESSAGE_LIMIT),
+        }
+    }
+
     fn calls(&self) -> [(&Gauge, Bound); 2] {
         [
             (&self.share.calls, Bound::PeerCalls),
@@ -237,8 +248,15 @@ impl Peer {
     fn bytes(&self) -> [(&Gauge, Bound); 3] {
         [
             (&self.bytes, Bound::ConnectionBytes),
-            (&self.share.bytes, Bound::PeerBytes),
+            (&self.share.bytes.bytes, Bound::PeerBytes),
             (&self.usage.limits.budget.bytes, Bound::Bytes),
+        ]
+    }
+
+    fn answers(&self) -> [(&Gauge, Bound); 2] {
+        [
+            (&self.share.bytes.answers, Bound::PeerAnswers),
+            (&self.usage.limits.budget.answers, Bound::Answers),
         ]
     }
 }
@@ -260,6 +278,19 @@ impl Call {
             for (gauge, _) in self.peer.bytes() {
                 gauge.release(count);
             }
+        }
+    }
+
+    /// Reserves `count` bytes of the answer. Returns the bound that was reached if there is no room.
+    pub(super) fn reserve_answer(&self, count: usize) -> Result<(), Bound> {
+        let spared = self.peer.spared(self.peer.limits().budget.answers.maximum());
+        reserve_all(self.peer.answers(), count, spared)
+    }
+
+    /// Gives back bytes that [`Call::reserve_answer`] has reserved.
+    pub(super) fn release_answer(&self, count: usize) {
+        for (gauge, _) in self.peer.answers() {
+            gauge.release(count);
         }
     }
 
@@ -340,7 +371,7 @@ mod tests {
 
     #[test]
     fn messages_count_for_the_connection_the_peer_and_all_servers_until_the_call_ends() {
-        let budget = Budget::new(100, 100);
+        let budget = Budget::new(100, 100, 100);
         let limits = Limits {
             bytes_per_connection: 30,
             budget: budget.clone(),

@@ -71,6 +71,12 @@ bounds! {
     PeerBytes: "bytes of a peer",
     /// A call was refused because the messages of all calls of the process exceed the maximum number of bytes.
     Bytes: "bytes",
+    /// An answer was not sent because the answers of its peer address that are not yet received exceed the maximum
+    /// number of bytes.
+    PeerAnswers: "bytes of answers of a peer",
+    /// An answer was not sent because all answers of the process that are not yet received exceed the maximum number of
+    /// bytes.
+    Answers: "bytes of answers",
     /// A call was refused because its message is compressed.
     Compression: "compressed messages",
     /// A call was ended because its messages did not arrive in time.

@@ -52,39 +52,54 @@ pub struct Budget {
     pub(super) connections: Gauge,
     /// The bytes of the messages of all calls in progress. One peer address may have half of it.
     pub(super) bytes: Gauge,
+    /// The bytes of the answers that their callers have not yet received. One peer address may have half of it.
+    pub(super) answers: Gauge,
     /// The bytes of each peer address that has connections, and of some that had.
-    peers: Mutex<HashMap<IpAddr, Weak<Gauge>>>,
+    peers: Mutex<HashMap<IpAddr, Weak<PeerBytes>>>,
+}
+
+/// The bytes that one peer address uses of a [`Budget`].
+#[derive(Debug)]
+pub(super) struct PeerBytes {
+    pub(super) bytes: Gauge,
+    pub(super) answers: Gauge,
 }
 
 impl Budget {
-    /// Creates a budget for at most `connections` connections, and `bytes` bytes of messages of calls in progress.
-    pub fn new(connections: usize, bytes: usize) -> Arc<Self> {
+    /// Creates a budget for at most `connections` connections, `bytes` bytes of messages of calls in progress, and
+    /// `answers` bytes of answers that their callers have not yet received.
+    pub fn new(connections: usize, bytes: usize, answers: usize) -> Arc<Self> {
         Arc::new(Self {
             connections: Gauge::new(connections),
             bytes: Gauge::new(bytes),
+            answers: Gauge::new(answers),
             peers: Mutex::default(),
         })
     }
 
     /// Returns the bytes of a peer address, which all servers share.
-    pub(super) fn bytes_of(&self, peer: IpAddr) -> Arc<Gauge> {
+    pub(super) fn bytes_of(&self, peer: IpAddr) -> Arc<PeerBytes> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gauge) = peers.get(&peer).and_then(Weak::upgrade) {
-            return gauge;
+        if let Some(bytes) = peers.get(&peer).and_then(Weak::upgrade) {
+            return bytes;
         }
         // Sweeping only a full map makes it cheap, and bounds the map by the number of connections.
         if peers.len() == peers.capacity() {
-            peers.retain(|_, gauge| gauge.strong_count() > 0);
+            peers.retain(|_, bytes| bytes.strong_count() > 0);
         }
-        let gauge = Arc::new(Gauge::new(self.bytes.maximum().div_ceil(2)));
-        peers.insert(peer, Arc::downgrade(&gauge));
-        gauge
+        let bytes = Arc::new(PeerBytes {
+            bytes: Gauge::new(self.bytes.maximum().div_ceil(2)),
+            answers: Gauge::new(self.answers.maximum().div_ceil(2)),
+        });
+        peers.insert(peer, Arc::downgrade(&bytes));
+        bytes
     }
 }
 
 impl Default for Limits {
     /// The limits of a service that only nodes of the run and the command line call: 400 calls per connection, as in a
     /// v4 axon, and 64 MiB of messages, of which one connection may have half, because a fault state has up to 16 MiB.
+    /// Answers may have 64 MiB.
     fn default() -> Self {
         Self {
             calls_per_connection: 400,
@@ -98,7 +113,7 @@ impl Default for Limits {
             first_request_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_mins(10),
             body_timeout: Duration::from_secs(30),
-            budget: Budget::new(8_192, 64 * MIB),
+            budget: Budget::new(8_192, 64 * MIB, 64 * MIB),
             counters: Arc::default(),
         }
     }
@@ -106,35 +121,36 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns the limits of each of `count` axons of a process. They share 32 MiB of messages, of which one connection
-    /// may have 8 MiB. Every validator has a connection to every axon, so the number of connections of the process
+    /// may have 8 MiB, and 16 MiB of answers. Every validator has a connection to every axon, so the number of connections of the process
     /// grows with that of its axons.
     pub fn axons(count: usize) -> Self {
         Self {
             calls: 2_048,
             connections: 1_024,
             bytes_per_connection: 8 * MIB,
-            budget: Budget::new(1_024 * count.max(1), 32 * MIB),
+            budget: Budget::new(1_024 * count.max(1), 32 * MIB, 16 * MIB),
             ..Self::default()
         }
     }
 
-    /// Returns the limits of the chain's node: 32 MiB of messages, of which one connection may have 8 MiB. Every
-    /// process of a network has a connection to it, and a network may have 4,096 miners. The default therefore applies
-    /// to the number of connections.
+    /// Returns the limits of the chain's node: 32 MiB of messages, of which one connection may have 8 MiB, and 512
+    /// MiB of answers, because a metagraph with all weights and bonds may have 256 MiB. Every process of a network has
+    /// a connection to it, and a network may have 4,096 miners. The default therefore applies to the number of
+    /// connections.
     pub fn chain() -> Self {
         Self {
             bytes_per_connection: 8 * MIB,
-            budget: Budget::new(8_192, 32 * MIB),
+            budget: Budget::new(8_192, 32 * MIB, 512 * MIB),
             ..Self::default()
         }
     }
 
     /// Returns the limits of the coordinator: 256 MiB of messages. One connection may have 64 MiB, which is the maximum
-    /// size of one report.
+    /// size of one report. Answers may have 64 MiB.
     pub fn coordinator() -> Self {
         Self {
             bytes_per_connection: 64 * MIB,
-            budget: Budget::new(8_192, 256 * MIB),
+            budget: Budget::new(8_192, 256 * MIB, 64 * MIB),
             ..Self::default()
         }
     }

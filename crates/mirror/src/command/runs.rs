@@ -141,6 +141,10 @@ fn recover_run(path: &Path, on_loss: OnLoss) -> anyhow::Result<Status> {
             "the run did not end properly, so it is unknown whether the end of the journal was cut off"
         )?;
     }
+    let journal = path.join("journal");
+    if journal.exists() {
+        writeln!(out, "the journal is kept in {}", journal.display())?;
+    }
     if counts.has_gaps() {
         return Ok(Status::Failed);
     }
