@@ -23,7 +23,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 
 /// Duration of each measurement of a pair, and number of pairs.
-const MEASURE: Duration = Duration::from_millis(1_000);
+const MEASURE: Duration = Duration::from_secs(1);
 const PAIRS: usize = 9;
 
 /// Number of messages in flight on the stream, and size of a payload in bytes: those of reports of a validator.
@@ -161,7 +161,7 @@ async fn messages_per_second(client: &EchoClient<Channel>) -> anyhow::Result<f64
     let started = Instant::now();
     let mut messages = 0_u64;
     while started.elapsed() < MEASURE {
-        echoed.next().await.context("the stream goes on")??;
+        echoed.next().await.context("the stream has ended")??;
         messages += 1;
         sender.send(payload()).await?;
     }

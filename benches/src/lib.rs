@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `axon_calls` | calls through the validator's dendrite pool to miner processes | bare tonic, as many processes |
 //! | `signed_calls` | signatures, and signed calls of one process | bare tonic that signs and checks; bittensor 5.0.0 |
+//! | `server_costs` | calls and messages of a server with bounds, and with mutual TLS | bare tonic; the server without TLS |
 //! | `training_steps` | complete steps of `mirror run` | only the same two fan-outs in bare tonic |
 //! | `processes` | memory and start of many miner processes, and runs with them | bare tonic, as many processes |
 //! | `long_run` | CPU time and memory of a step over 200,000 events, for each half | the mean of the run |
@@ -23,7 +24,7 @@ pub mod process;
 pub mod run;
 
 /// The protocol contract of the reference.
-mod echo {
+pub mod echo {
     #![allow(unreachable_pub, clippy::pedantic, reason = "generated")]
     tonic::include_proto!("mirror.bench");
 }

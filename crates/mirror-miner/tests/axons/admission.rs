@@ -204,11 +204,11 @@ async fn refused_calls_are_logged_with_their_cause_and_number_but_not_each() -> 
     let subscriber = tracing_subscriber::fmt().with_writer(log).with_ansi(false);
     // The axon runs in the thread of the test.
     let _logged = tracing::subscriber::set_default(subscriber.finish());
-    let blacklist = Blacklist {
+    let rules = Blacklist {
         hotkeys: vec![HotkeyText(hotkey(STRANGER))],
         ..Blacklist::default()
     };
-    let miner = Miner::with(settings(blacklist), &[(0, slow(0.0))]).await;
+    let miner = Miner::with(settings(rules), &[(0, slow(0.0))]).await;
     let client = miner.client_of(STRANGER);
     let started = Instant::now();
     for _ in 0..20 {
@@ -218,17 +218,17 @@ async fn refused_calls_are_logged_with_their_cause_and_number_but_not_each() -> 
         );
     }
     let longest = started.elapsed().as_secs() as usize + 1;
-    let stated = send(client, NEURON, 30.0).await;
-    stated.expect_err("the hotkey in the body is not the one that signed");
+    let in_another_name = send(client, NEURON, 30.0).await;
+    in_another_name.expect_err("the hotkey in the body is not the one that signed");
     let log = std::fs::read_to_string(path)?;
     let lines = |cause: &str| -> Vec<&str> { log.lines().filter(|line| line.contains(cause)).collect() };
-    let blacklisted = lines("cause=Blacklist");
-    assert!((1..=longest).contains(&blacklisted.len()), "{log}");
+    let of_blacklist = lines("cause=Blacklist");
+    assert!((1..=longest).contains(&of_blacklist.len()), "{log}");
     let caller = format!("uid=0 cause=Blacklist times=1 caller={}", hotkey(STRANGER));
-    assert!(blacklisted[0].contains(&caller), "{log}");
-    let signature = lines("cause=Signature times=1");
+    assert!(of_blacklist[0].contains(&caller), "{log}");
+    let of_signature = lines("cause=Signature times=1");
     assert!(
-        matches!(signature[..], [line] if line.contains("is not the one that signed it")),
+        matches!(of_signature[..], [line] if line.contains("is not the one that signed it")),
         "{log}"
     );
     Ok(())

@@ -224,7 +224,7 @@ impl Messages {
     /// Counts the next bytes. Returns all bytes of the messages that are complete, of which there may be none.
     fn complete(&mut self, mut data: Bytes) -> Result<Bytes, Bound> {
         let longest = self.call.peer.longest_message();
-        let Arrived { bytes, ended } = self.position.read(&data, longest)?;
+        let NewBytes { bytes, ended } = self.position.read(&data, longest)?;
         self.call.reserve(bytes)?;
         let begun = data.split_off(ended);
         if self.begun.is_empty() {
@@ -310,7 +310,7 @@ struct Position {
 
 /// The bytes that a [`Position`] has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Arrived {
+struct NewBytes {
     /// Number of bytes that belong to messages, without their prefixes.
     bytes: usize,
     /// Number of bytes until the end of the last message that is complete.
@@ -322,9 +322,9 @@ impl Position {
         self.filled == 0 && self.missing == 0
     }
 
-    /// Reads the next bytes. Returns [`Bound::ConnectionBytes`] if a message is longer than `longest`, and [`Bound::Compression`] if one is
-    /// compressed.
-    fn read(&mut self, read: &[u8], longest: usize) -> Result<Arrived, Bound> {
+    /// Reads the next bytes. Returns [`Bound::ConnectionBytes`] if a message is longer than `longest`, and
+    /// [`Bound::Compression`] if one is compressed.
+    fn read(&mut self, read: &[u8], longest: usize) -> Result<NewBytes, Bound> {
         let mut bytes = read;
         let (mut of_messages, mut ended) = (0, 0);
         while !bytes.is_empty() {
@@ -355,7 +355,7 @@ impl Position {
                 ended = read.len() - bytes.len();
             }
         }
-        Ok(Arrived {
+        Ok(NewBytes {
             bytes: of_messages,
             ended,
         })
@@ -420,7 +420,7 @@ mod tests {
     fn a_length_that_is_too_large_is_refused_before_the_message_arrives() {
         let prefix = [0, 0x40, 0, 0, 0];
         let announced = Position::default().read(&prefix, 1 << 30);
-        assert_eq!(announced, Ok(Arrived { bytes: 0, ended: 0 }));
+        assert_eq!(announced, Ok(NewBytes { bytes: 0, ended: 0 }));
         let refused = Position::default().read(&prefix, (1 << 30) - 1);
         assert_eq!(refused, Err(Bound::ConnectionBytes));
         let compressed = Position::default().read(&[1, 0, 0, 0, 1], 8);

@@ -121,8 +121,8 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns the limits of each of `count` axons of a process. They share 32 MiB of messages, of which one connection
-    /// may have 8 MiB, and 16 MiB of answers. Every validator has a connection to every axon, so the number of connections of the process
-    /// grows with that of its axons.
+    /// may have 8 MiB, and 16 MiB of answers. Every validator has a connection to every axon, so the number of
+    /// connections of the process grows with that of its axons.
     pub fn axons(count: usize) -> Self {
         Self {
             calls: 2_048,
