@@ -118,8 +118,8 @@ impl UidAssignment {
         (0..).zip(&metagraph_file.neurons).map(neuron).collect()
     }
 
-    /// Checks that the subnet may have as many neurons as the metagraph, and that the uids that the experiment file
-    /// names exist in it. Without a metagraph, the check of the file has already ensured this.
+    /// Checks that the subnet may have as many neurons as the metagraph, that the uids that the experiment file names
+    /// exist in it, and that those of programs of others are miners. Without a metagraph, the check of the file has already ensured this.
     ///
     /// # Errors
     ///
@@ -147,8 +147,10 @@ impl UidAssignment {
         let groups = experiment.network.miners.iter().enumerate();
         let groups = groups.map(|(index, group)| {
             let path = ["network", "miners", &index.to_string(), "uids"].map(str::to_owned);
-            (path.to_vec(), &group.uids)
+            (path.to_vec(), group)
         });
+        let outside = groups.clone().filter(|(_, group)| group.outside().is_some());
+        let groups = groups.map(|(path, group)| (path, &group.uids));
         let faults = experiment.faults.iter().enumerate().flat_map(|(index, fault)| {
             let path = ["faults", &index.to_string()].map(str::to_owned);
             let sets = fault.nodes().into_iter();
@@ -174,6 +176,23 @@ impl UidAssignment {
                 });
             }
         }
+        for (path, group) in outside {
+            if let Some(uid) = group.uids.iter().find(|uid| !self.miners.contains(uid)) {
+                let kind = if self.validators.contains(&uid) {
+                    "a validator of this run"
+                } else {
+                    "inactive, because it has set weights"
+                };
+                let miners: Vec<String> = self.miners.iter().take(10).map(u32::to_string).collect();
+                return Err(ValueError {
+                    path,
+                    message: format!(
+                        "uid {uid} of the metagraph is {kind}, so another program cannot be its axon"
+                    ),
+                    help: format!("name uids of miners; the first are {}", miners.join(", ")),
+                });
+            }
+        }
         Ok(())
     }
 }
@@ -181,6 +200,7 @@ impl UidAssignment {
 #[cfg(test)]
 mod tests {
     use mirror_identity::PublicKey;
+    use mirror_spec::{MinerGroup, Uids};
 
     use super::*;
 
@@ -258,6 +278,35 @@ mod tests {
                 (&neuron.weights, &neuron.bonds),
                 (&original.weights, &original.bonds)
             );
+        }
+    }
+
+    #[test]
+    fn only_a_miner_of_the_metagraph_can_be_another_program() {
+        let assignment = UidAssignment::of_metagraph_file(&metagraph_file(), 2, &Seed::root(1))
+            .expect("three have a permit");
+        let named = |uid: u32| {
+            let mut experiment = Experiment::default();
+            experiment.network.miners.push(MinerGroup {
+                uids: Uids::from(uid),
+                label: None,
+                control: None,
+                behaviour: None,
+                over: Vec::new(),
+                latency: None,
+                address: None,
+                hotkey: None,
+                command: vec!["miner.py".to_owned()],
+            });
+            assignment.check(&experiment)
+        };
+        for uid in [1, 4] {
+            named(uid).expect("it is a miner");
+        }
+        for (uid, kind) in [(0, "a validator"), (2, "a validator"), (3, "inactive")] {
+            let error = named(uid).expect_err("it is no miner");
+            assert_eq!(error.path, ["network", "miners", "0", "uids"]);
+            assert!(error.to_string().contains(kind), "{error}");
         }
     }
 

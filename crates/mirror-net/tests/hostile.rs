@@ -201,7 +201,7 @@ async fn a_message_of_a_gigabyte() {
         connection.frame(DATA, 0, 1, &prefix(1 << 30)).await?;
         connection.drain().await
     };
-    survives(&[], Bound::ConnectionBytes, attack).await;
+    survives(&[], Bound::MessageBytes, attack).await;
 }
 
 /// Sends 4 MiB on each of `count` streams, as fast as the windows of the server allow.

@@ -21,7 +21,12 @@ const AMPLE: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Codes of transient failures.
-const PASSING: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled];
+const PASSING: [Code; 4] = [
+    Code::Unavailable,
+    Code::DeadlineExceeded,
+    Code::Cancelled,
+    Code::ResourceExhausted,
+];
 
 fn tracer() -> Tracer {
     Tracer::new(&Seed::root(1), "test", 0)

@@ -1,20 +1,19 @@
 //! The layer around the services of a server that bounds the calls in progress and the bytes of their messages.
 //!
-//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is longer
-//! than a connection may have is refused when its prefix arrives. Of the others, the bytes that have arrived count: an
-//! announced length costs the caller nothing, so it must not take room from others.
+//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is too long is
+//! refused when its prefix arrives. Of the others, the bytes that have arrived count: an announced length costs the
+//! caller nothing, so it must not take room from others.
 //!
 //! A service gets a message when it is complete, or when the body ends. Until then its bytes are kept here, because a
 //! service allocates the announced length at the first byte.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -71,17 +70,9 @@ where
         let request = request.map(|body| Body::new(Messages::new(body, call.clone())));
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let (head, body) = answer.await?.into_parts();
+            let response = answer.await?;
             call.answered();
-            let mut answer = Answer {
-                body,
-                call,
-                first: None,
-            };
-            Ok(match answer.begin().await {
-                Ok(()) => Response::from_parts(head, Body::new(answer)),
-                Err(refused) => refused.into_http(),
-            })
+            Ok(response.map(|body| Body::new(Answer { body, call })))
         })
     }
 }
@@ -91,44 +82,21 @@ where
 struct Answer {
     body: Body,
     call: Arc<Call>,
-    /// The first part of the body, if it was there immediately.
-    first: Option<Part>,
 }
 
-/// A part of a body, or its end.
-type Part = Option<Result<Frame<Bytes>, Status>>;
-
 impl Answer {
-    /// Counts the first part. Returns an error if there is no room for it.
-    ///
-    /// The HTTP/2 library asks for it when the caller has room. Until then the service would keep an answer whose size
-    /// is not known.
-    async fn begin(&mut self) -> Result<(), Status> {
-        if self.body.is_end_stream() {
-            return Ok(());
-        }
-        let begun = poll_fn(|context| Poll::Ready(Pin::new(&mut self.body).poll_frame(context))).await;
-        if let Poll::Ready(first) = begun {
-            self.first = Some(self.counted(first)?);
-        }
-        Ok(())
-    }
-
-    fn counted(&self, part: Part) -> Result<Part, Status> {
-        let data = match part {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => data,
-                Err(trailers) => return Ok(Some(Ok(trailers))),
-            },
-            other => return Ok(other),
+    /// Counts a part of the body. Returns an error if there is no room for it.
+    fn counted(&self, part: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
+        let data = match part.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Ok(trailers),
         };
         let reserved = self.call.reserve_answer(data.len());
         reserved.map_err(|bound| refuse(&self.call.peer, bound))?;
-        let counted = Bytes::from_owner(Counted {
+        Ok(Frame::data(Bytes::from_owner(Counted {
             data,
             call: self.call.clone(),
-        });
-        Ok(Some(Ok(Frame::data(counted))))
+        })))
     }
 }
 
@@ -140,24 +108,25 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(first);
-        }
-        let part = ready!(Pin::new(&mut self.body).poll_frame(context));
-        Poll::Ready(self.counted(part).unwrap_or_else(|refused| {
+        let part = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(part)) => part,
+            other => return Poll::Ready(other),
+        };
+        Poll::Ready(Some(self.counted(part).or_else(|refused| {
             // The trailers of a response contain its status, and end it.
             self.body = Body::empty();
             let mut trailers = HeaderMap::new();
-            let added = refused.add_header(&mut trailers);
-            Some(added.map(|()| Frame::trailers(trailers)))
-        }))
+            refused.add_header(&mut trailers)?;
+            Ok(Frame::trailers(trailers))
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.first {
-            Some(first) => first.is_none(),
-            None => self.body.is_end_stream(),
-        }
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -322,7 +291,7 @@ impl Position {
         self.filled == 0 && self.missing == 0
     }
 
-    /// Reads the next bytes. Returns [`Bound::ConnectionBytes`] if a message is longer than `longest`, and
+    /// Reads the next bytes. Returns [`Bound::MessageBytes`] if a message is longer than `longest`, and
     /// [`Bound::Compression`] if one is compressed.
     fn read(&mut self, read: &[u8], longest: usize) -> Result<NewBytes, Bound> {
         let mut bytes = read;
@@ -347,7 +316,7 @@ impl Position {
                 self.missing = u32::from_be_bytes(length) as usize;
                 self.filled = 0;
                 if self.missing > longest {
-                    return Err(Bound::ConnectionBytes);
+                    return Err(Bound::MessageBytes);
                 }
             }
             // A message of no bytes ends with its prefix.
@@ -374,10 +343,13 @@ fn refuse(peer: &Peer, bound: Bound) -> Status {
             "the messages of the call did not arrive within {:?}",
             limits.body_timeout
         )),
+        // Another attempt has no other result, so the status is not one that is retried.
+        Bound::MessageBytes => Status::out_of_range(format!(
+            "a message of the call is longer than {} bytes",
+            peer.longest_message()
+        )),
         Bound::ConnectionBytes => Status::resource_exhausted(format!(
-            "a message exceeds {} bytes, or the messages of this connection exceed {} bytes: send fewer or smaller \
-             ones together",
-            peer.longest_message(),
+            "the messages of this connection exceed {} bytes: send fewer or smaller ones together",
             limits.bytes_per_connection
         )),
         bound => Status::resource_exhausted(format!(
@@ -422,7 +394,7 @@ mod tests {
         let announced = Position::default().read(&prefix, 1 << 30);
         assert_eq!(announced, Ok(NewBytes { bytes: 0, ended: 0 }));
         let refused = Position::default().read(&prefix, (1 << 30) - 1);
-        assert_eq!(refused, Err(Bound::ConnectionBytes));
+        assert_eq!(refused, Err(Bound::MessageBytes));
         let compressed = Position::default().read(&[1, 0, 0, 0, 1], 8);
         assert_eq!(compressed, Err(Bound::Compression));
     }

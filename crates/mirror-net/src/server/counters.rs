@@ -65,6 +65,8 @@ bounds! {
     Calls: "calls in progress",
     /// A call was refused because its peer address has the maximum number of calls in progress.
     PeerCalls: "calls in progress of a peer",
+    /// A call was refused because its message is longer than any that its caller may send.
+    MessageBytes: "bytes of a message",
     /// A call was refused because the messages of its connection exceed the maximum number of bytes.
     ConnectionBytes: "bytes of a connection",
     /// A call was refused because the messages of its peer address exceed the maximum number of bytes.
