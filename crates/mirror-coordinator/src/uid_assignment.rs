@@ -119,7 +119,8 @@ impl UidAssignment {
     }
 
     /// Checks that the subnet may have as many neurons as the metagraph, that the uids that the experiment file names
-    /// exist in it, and that those of programs of others are miners. Without a metagraph, the check of the file has already ensured this.
+    /// exist in it, and that those of programs of others are miners. Without a metagraph, the check of the file has
+    /// already ensured this.
     ///
     /// # Errors
     ///

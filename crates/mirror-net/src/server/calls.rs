@@ -1,7 +1,7 @@
 //! The layer around the services of a server that bounds the calls in progress and the bytes of their messages.
 //!
-//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is too long is
-//! refused when its prefix arrives. Of the others, the bytes that have arrived count: an announced length costs the
+//! Each message of gRPC has a prefix of five bytes: a flag, and the length of the message. A message that is too long
+//! is refused when its prefix arrives. Of the others, the bytes that have arrived count: an announced length costs the
 //! caller nothing, so it must not take room from others.
 //!
 //! A service gets a message when it is complete, or when the body ends. Until then its bytes are kept here, because a
