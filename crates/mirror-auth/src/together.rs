@@ -55,7 +55,7 @@ impl Together {
             verified: sender,
         };
         if self.push(waiting) {
-            tokio::spawn(self.clone().verify_waiting());
+            tokio::spawn(Verifying(Some(self.clone())).verify_waiting());
         }
         // The sender is dropped if the task ends early.
         verified.await.unwrap_or(Err(BadSignature))
@@ -66,19 +66,6 @@ impl Together {
         let mut queue = self.lock();
         queue.waiting.push_back(waiting);
         !mem::replace(&mut queue.is_verified, true)
-    }
-
-    async fn verify_waiting(self: Arc<Self>) {
-        let mut guard = Verifying(Some(&self));
-        while let Some(waiting) = self.next() {
-            for (waiting, verified) in verify(waiting) {
-                // A caller that no longer waits needs no result.
-                let _ = waiting.verified.send(verified);
-            }
-            // Lets the calls be answered whose signatures were verified.
-            tokio::task::yield_now().await;
-        }
-        guard.0 = None;
     }
 
     /// Takes the next signatures. If there are none, the next call starts a new task.
@@ -101,13 +88,27 @@ impl Together {
     }
 }
 
-/// Refuses the calls that wait if the task that verifies their signatures ends early, with its runtime. The next call
-/// then starts a new task.
-struct Verifying<'a>(Option<&'a Together>);
+/// The task that verifies the signatures that wait. If it ends early, with its runtime, the calls that wait are
+/// refused, and the next call starts a new task.
+struct Verifying(Option<Arc<Together>>);
 
-impl Drop for Verifying<'_> {
+impl Verifying {
+    async fn verify_waiting(mut self) {
+        while let Some(waiting) = self.0.as_ref().and_then(|together| together.next()) {
+            for (waiting, verified) in verify(waiting) {
+                // A caller that no longer waits needs no result.
+                let _ = waiting.verified.send(verified);
+            }
+            // Lets the calls be answered whose signatures were verified.
+            tokio::task::yield_now().await;
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for Verifying {
     fn drop(&mut self) {
-        if let Some(together) = self.0 {
+        if let Some(together) = &self.0 {
             *together.lock() = Queue::default();
         }
     }

@@ -60,7 +60,11 @@ pub async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", ServingStatus::Serving).await;
     let services = services.open(health_service);
-    let accepted = Accepted::new(listener, Arc::new(Usage::new(limits.clone())), services.identity);
+    let accepted = Accepted::new(
+        listener,
+        Arc::new(Usage::new(limits.clone(), services.identity.is_some())),
+        services.identity,
+    );
     Server::builder()
         .layer(CallLayer)
         .max_concurrent_streams(limits.calls_per_connection)

@@ -67,6 +67,8 @@ fn reserve_all<const N: usize>(
 #[derive(Debug)]
 pub(super) struct Usage {
     pub(super) limits: Limits,
+    /// Whether peers can have certificates.
+    has_certificates: bool,
     connections: Gauge,
     calls: Gauge,
     /// The peers that have connections. Their number is at most that of the connections.
@@ -107,8 +109,10 @@ pub(super) struct Call {
 }
 
 impl Usage {
-    pub(super) fn new(limits: Limits) -> Self {
+    /// `has_certificates` states whether peers can have certificates.
+    pub(super) fn new(limits: Limits, has_certificates: bool) -> Self {
         Self {
+            has_certificates,
             connections: Gauge::new(limits.connections),
             calls: Gauge::new(limits.calls),
             peers: Mutex::default(),
@@ -223,9 +227,20 @@ impl Peer {
     }
 
     /// Returns the part of a maximum that is kept free for peers with a certificate, so that strangers cannot lock the
-    /// nodes of a run out: a quarter, or nothing if this peer has a certificate.
+    /// nodes of a run out: a quarter, or nothing if this peer has a certificate or none can have one.
     fn spared(&self, maximum: usize) -> usize {
-        if self.name.get().is_some() { 0 } else { maximum / 4 }
+        if self.name.get().is_none() && self.usage.has_certificates {
+            maximum / 4
+        } else {
+            0
+        }
+    }
+
+    /// Returns the maximum length of an answer in bytes.
+    pub(super) fn longest_answer(&self) -> usize {
+        let all = self.limits().budget.answers.maximum();
+        let share = self.share.bytes.answers.maximum();
+        share.min(all - self.spared(all))
     }
 
     /// Returns the maximum length of a message in bytes. Only services for peers with a certificate take longer ones
@@ -330,7 +345,7 @@ mod tests {
     use super::*;
 
     fn usage(limits: Limits) -> Arc<Usage> {
-        Arc::new(Usage::new(limits))
+        Arc::new(Usage::new(limits, true))
     }
 
     fn address(text: &str) -> SocketAddr {
@@ -403,6 +418,31 @@ mod tests {
         assert_eq!(fourth.reserve(5), Ok(()));
         drop((second, third, fourth));
         assert_eq!(budget.bytes.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn nothing_is_spared_if_no_peer_can_have_a_certificate() {
+        let limits = Limits {
+            calls: 4,
+            budget: Budget::new(100, 100, 100),
+            ..Limits::default()
+        };
+        let usage = Arc::new(Usage::new(limits, false));
+        let peers =
+            ["127.0.0.1:1", "127.0.0.2:1"].map(|text| usage.admit(address(text)).expect("there is room"));
+        let calls: Vec<Call> = peers
+            .iter()
+            .flat_map(|peer| [0, 1].map(|_| peer.0.clone().start_call().expect("there is room")))
+            .collect();
+        for peer in &peers {
+            assert_eq!(peer.0.longest_answer(), 50);
+        }
+        for call in &calls {
+            assert_eq!(call.reserve_answer(25), Ok(()));
+        }
+        assert_eq!(calls[0].reserve_answer(1), Err(Bound::PeerAnswers));
+        calls[0].release_answer(25);
+        assert_eq!(calls[1].reserve_answer(25), Ok(()));
     }
 
     #[test]

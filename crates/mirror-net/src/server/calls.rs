@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -92,7 +92,7 @@ impl Answer {
             Err(trailers) => return Ok(trailers),
         };
         let reserved = self.call.reserve_answer(data.len());
-        reserved.map_err(|bound| refuse(&self.call.peer, bound))?;
+        reserved.map_err(|bound| refuse_answer(&self.call.peer, bound, data.len()))?;
         Ok(Frame::data(Bytes::from_owner(Counted {
             data,
             call: self.call.clone(),
@@ -123,10 +123,6 @@ impl HttpBody for Answer {
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -228,7 +224,7 @@ impl HttpBody for Messages {
         }
         // The service asks for the next message of a stream, so it has taken those before it.
         if this.call.is_answered() {
-            this.call.release(this.begun.len());
+            this.call.release(this.begun.len().saturating_sub(PREFIX));
         }
         loop {
             let frame = match Pin::new(&mut this.body).poll_frame(context) {
@@ -329,6 +325,19 @@ impl Position {
             ended,
         })
     }
+}
+
+/// Like [`refuse`], for an answer of `bytes` bytes. Another attempt has no other result if its caller can never receive
+/// so many bytes.
+fn refuse_answer(peer: &Peer, bound: Bound, bytes: usize) -> Status {
+    let refused = refuse(peer, bound);
+    let longest = peer.longest_answer();
+    if bytes <= longest {
+        return refused;
+    }
+    Status::out_of_range(format!(
+        "the answer has {bytes} bytes, of which one caller may have at most {longest}"
+    ))
 }
 
 /// Counts that a bound was reached, and returns the status of the refused call.

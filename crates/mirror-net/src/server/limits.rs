@@ -11,6 +11,9 @@ use super::counters::Counters;
 /// Number of bytes in a mebibyte.
 const MIB: usize = 1 << 20;
 
+/// Maximum size of an HTTP/2 frame in bytes: the default (RFC 9113, section 6.5.2).
+const FRAME: usize = 16 << 10;
+
 /// Limits of a server. A clone shares the budget and the counters.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -121,14 +124,14 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns the limits of each of `count` axons of a process. They share 32 MiB of messages, of which one connection
-    /// may have 8 MiB, and 16 MiB of answers. Every validator has a connection to every axon, so the number of
-    /// connections of the process grows with that of its axons.
+    /// may have 8 MiB, and 16 MiB of answers, or 1 MiB for each axon if that is more. Every validator
+    /// has a connection to every axon, so the number of connections of the process grows with that of its axons.
     pub fn axons(count: usize) -> Self {
         Self {
             calls: 2_048,
             connections: 1_024,
             bytes_per_connection: 8 * MIB,
-            budget: Budget::new(1_024 * count.max(1), 32 * MIB, 16 * MIB),
+            budget: Budget::new(1_024 * count.max(1), 32 * MIB, count.max(16) * MIB),
             ..Self::default()
         }
     }
@@ -146,10 +149,11 @@ impl Limits {
     }
 
     /// Returns the limits of the coordinator: 256 MiB of messages. One connection may have 64 MiB, which is the maximum
-    /// size of one report. Answers may have 64 MiB.
+    /// size of one report, and a frame more, because the next report may begin in the frame in which one ends. Answers
+    /// may have 64 MiB.
     pub fn coordinator() -> Self {
         Self {
-            bytes_per_connection: 64 * MIB,
+            bytes_per_connection: 64 * MIB + FRAME,
             budget: Budget::new(8_192, 256 * MIB, 64 * MIB),
             ..Self::default()
         }
