@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use mirror_auth::{Shared, Verifier};
+use mirror_auth::{Verifier, VerifierState};
 use mirror_benches::bare::{Servers, Signatures};
 use mirror_benches::caller::Caller;
 use mirror_benches::figures::{self, Pair, median};
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
 fn signatures() -> anyhow::Result<()> {
     let signer = Arc::new(signer()?);
     let axon = SecretKey::hotkey(&Seed::root(SEED), Owner::Miner(0)).public();
-    let verifier = Verifier::new(axon, Arc::new(Shared::default()));
+    let verifier = Verifier::new(axon, Arc::new(VerifierState::default()));
     let (mut signing, mut checking) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
         let lane = signer.lane(axon);

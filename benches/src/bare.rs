@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use futures::future::{join_all, try_join_all};
-use mirror_auth::{Shared, Signer, Verifier};
+use mirror_auth::{Signer, Verifier, VerifierState};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use tokio::net::TcpListener;
@@ -72,7 +72,7 @@ pub fn serve(ports: usize, signatures: Signatures) -> anyhow::Result<()> {
         drop(stdout);
         for listener in listeners {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            let verifier = Verifier::new(receiver(), Arc::new(Shared::default()));
+            let verifier = Verifier::new(receiver(), Arc::new(VerifierState::default()));
             let checked = move |request: Request<()>| {
                 if signatures == Signatures::Checked {
                     let checked = verifier.check(request.metadata());

@@ -17,4 +17,4 @@ mod verifier;
 pub use lanes::Lane;
 pub use nonces::{MAX_REMEMBERED, Nonces};
 pub use signer::{DendriteId, Signer};
-pub use verifier::{Refusal, Sender, Shared, Verifier};
+pub use verifier::{Refusal, Sender, Verifier, VerifierState};

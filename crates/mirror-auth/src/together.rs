@@ -28,8 +28,8 @@ pub(crate) struct Together(Mutex<Queue>);
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// Whether a task verifies the signatures.
-    is_verified: bool,
+    /// Whether a task verifies those that wait.
+    has_task: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Together {
     fn push(&self, waiting: Waiting) -> bool {
         let mut queue = self.lock();
         queue.waiting.push_back(waiting);
-        !mem::replace(&mut queue.is_verified, true)
+        !mem::replace(&mut queue.has_task, true)
     }
 
     /// Takes the next signatures. If there are none, the next call starts a new task.
@@ -79,8 +79,8 @@ impl Together {
                 next.push(waiting);
             }
         }
-        queue.is_verified = !next.is_empty();
-        queue.is_verified.then_some(next)
+        queue.has_task = !next.is_empty();
+        queue.has_task.then_some(next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -29,13 +29,13 @@ struct Inner {
     receiver: Hotkey,
     /// The ss58 address of `receiver`.
     address: String,
-    shared: Arc<Shared>,
+    shared: Arc<VerifierState>,
     senders: Addresses,
 }
 
 /// The state that the verifiers of a process share.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct VerifierState {
     /// The largest nonces that the axons have accepted.
     pub nonces: Nonces,
     together: Arc<Together>,
@@ -80,7 +80,7 @@ pub enum Refusal {
 
 impl Verifier {
     /// Creates the verifier of the axon of a hotkey.
-    pub fn new(receiver: Hotkey, shared: Arc<Shared>) -> Self {
+    pub fn new(receiver: Hotkey, shared: Arc<VerifierState>) -> Self {
         Self(Arc::new(Inner {
             receiver,
             address: receiver.to_string(),

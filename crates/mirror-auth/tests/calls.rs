@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use mirror_auth::metadata::{PROTOCOL, PROTOCOL_KEY, SIGNATURE_KEY, VERSION_KEY};
-use mirror_auth::{DendriteId, Lane, Refusal, Shared, Signer, Verifier};
+use mirror_auth::{DendriteId, Lane, Refusal, Signer, Verifier, VerifierState};
 use mirror_identity::{Hotkey, Owner, SecretKey};
 use mirror_seed::Seed;
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ fn metadata(signature: &str, version: Option<&str>) -> MetadataMap {
 }
 
 fn verifier(receiver: Hotkey) -> Verifier {
-    Verifier::new(receiver, Arc::new(Shared::default()))
+    Verifier::new(receiver, Arc::new(VerifierState::default()))
 }
 
 /// Returns the hotkey that signed the call with these entries.

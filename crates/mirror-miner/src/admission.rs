@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use mirror_auth::Shared;
+use mirror_auth::VerifierState;
 use mirror_identity::Hotkey;
 use mirror_spec::{AxonSettings, Blacklist};
 
@@ -31,7 +31,7 @@ pub(crate) struct Admission {
     counted: Mutex<LruCache<Hotkey, Instant>>,
     queue: Arc<Queue>,
     network: Arc<Network>,
-    shared: Arc<Shared>,
+    shared: Arc<VerifierState>,
     /// The metagraph whose neurons the nonces know.
     known: Mutex<Option<Arc<MetagraphView>>>,
 }
@@ -50,7 +50,7 @@ pub(crate) enum Refused {
 }
 
 impl Admission {
-    pub(crate) fn new(settings: &AxonSettings, network: Arc<Network>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(settings: &AxonSettings, network: Arc<Network>, shared: Arc<VerifierState>) -> Self {
         let blacklist = settings.blacklist.clone();
         Self {
             hotkeys: blacklist.hotkeys.iter().map(|hotkey| hotkey.0).collect(),
@@ -93,6 +93,8 @@ impl Admission {
         if let Some(worker) = self.queue.free_worker() {
             return Ok(worker);
         }
+        // A caller whose stake is not known has the lowest priority. `Network::latest` logs that the chain does not
+        // answer.
         let priority = self.stake(call.caller).await.unwrap_or_default();
         self.queue.worker(priority).await
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use mirror_auth::{Sender, Shared, Verifier};
+use mirror_auth::{Sender, Verifier, VerifierState};
 use mirror_identity::Hotkey;
 use mirror_net::{metadata, server};
 use mirror_proto::bittensor::text_prompting_server::{TextPrompting, TextPromptingServer};
@@ -48,7 +48,7 @@ pub struct Axon {
     hotkey: Hotkey,
     behaviours: Arc<Behaviours>,
     admission: Admission,
-    shared: Arc<Shared>,
+    shared: Arc<VerifierState>,
     refusals: Arc<Refusals>,
 }
 
@@ -99,7 +99,7 @@ impl Axon {
         behaviours: Arc<Behaviours>,
         settings: &AxonSettings,
         network: Arc<Network>,
-        shared: Arc<Shared>,
+        shared: Arc<VerifierState>,
     ) -> Self {
         Self {
             uid,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use futures::future::try_join_all;
-use mirror_auth::{DendriteId, Shared, Signer};
+use mirror_auth::{DendriteId, Signer, VerifierState};
 use mirror_dataset::Dataset;
 use mirror_identity::{Owner, SecretKey};
 use mirror_links::Links;
@@ -71,7 +71,7 @@ pub async fn serve(
     let subtensor = SubtensorClient::new(tracer.clone(), role.subtensor).over(links.clone());
     let network = Arc::new(Network::new(seed, &subtensor, links.clone(), role.first_block));
     let dendrite = DendriteId::random().context("cannot draw the identifier of the dendrite")?;
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(VerifierState::default());
     let listeners = listen(listener, role.axons.len()).await?;
     let mut axons = Vec::with_capacity(role.axons.len());
     let mut targets = FaultTargets {

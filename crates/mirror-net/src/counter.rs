@@ -23,10 +23,13 @@ impl Counter {
 
     /// Counts an event. If a log line is due, returns the number of events since the last one.
     pub fn count(&self) -> Option<u64> {
+        self.count_at(Instant::now())
+    }
+
+    fn count_at(&self, now: Instant) -> Option<u64> {
         let count = self.events.fetch_add(1, Ordering::Relaxed) + 1;
         // Another thread that has the lock decides whether a line is due.
         let mut logged = self.logged.try_lock().ok()?;
-        let now = Instant::now();
         let before = match *logged {
             Some((last, _)) if now.duration_since(last) < LOG_INTERVAL => return None,
             Some((_, count)) => count,
@@ -44,10 +47,11 @@ mod tests {
     #[test]
     fn a_log_line_is_due_once_in_the_interval_and_states_the_events_since_the_last() {
         let counter = Counter::default();
-        assert_eq!(counter.count(), Some(1));
-        assert!((0..99).all(|_| counter.count().is_none()));
-        std::thread::sleep(LOG_INTERVAL);
-        assert_eq!(counter.count(), Some(100));
+        let start = Instant::now();
+        assert_eq!(counter.count_at(start), Some(1));
+        let just_before = start + (LOG_INTERVAL * 99) / 100;
+        assert!((0..99).all(|_| counter.count_at(just_before).is_none()));
+        assert_eq!(counter.count_at(start + LOG_INTERVAL), Some(100));
         assert_eq!(counter.get(), 101);
     }
 }

@@ -11,10 +11,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mirror_net::channel;
 use mirror_net::server::Bound;
+use mirror_proto::bittensor::ForwardTextPromptingRequest;
+use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tonic::Code;
 
 use raw::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, field_of,
@@ -392,6 +396,29 @@ async fn large_answers_that_are_never_read() {
 #[tokio::test]
 async fn large_answers_of_which_only_the_first_byte_is_read() {
     survives(&[], Bound::PeerAnswers, |address| never_read(address, 1)).await;
+}
+
+/// One address may have half of the 16 MiB, so another attempt would fail too, and the status must not say otherwise.
+#[tokio::test]
+async fn an_answer_that_no_caller_can_receive_is_out_of_range() {
+    let mut server = Server::start(&[]);
+    let mut client =
+        TextPromptingClient::new(channel::lazy(server.address)).max_decoding_message_size(usize::MAX);
+    let mut asked = async |bytes| {
+        let request = ForwardTextPromptingRequest {
+            version: bytes,
+            ..ForwardTextPromptingRequest::default()
+        };
+        client.forward(request).await
+    };
+    let refused = asked(8 << 20)
+        .await
+        .expect_err("it is longer than 8 MiB with its other fields");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    assert!(!channel::is_passing(&refused));
+    let answered = asked((8 << 20) - 1_000).await.expect("there is room");
+    assert_eq!(answered.into_inner().response.len(), (8 << 20) - 1_000);
+    assert_eq!(server.count(Bound::PeerAnswers), 1);
 }
 
 #[tokio::test]

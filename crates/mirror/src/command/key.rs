@@ -167,13 +167,11 @@ fn hotkey(layout: &Layout, run: &str, owner: Owner) -> anyhow::Result<MiniSecret
             let has_other_key = network
                 .miners
                 .iter()
-                .rfind(|group| {
-                    group.uids.contains(&uid) && (group.address.is_some() || !group.command.is_empty())
-                })
+                .rfind(|group| group.uids.contains(&uid) && group.outside().is_some())
                 .is_some_and(|group| group.hotkey.is_some());
             if has_other_key {
                 Some(format!(
-                    "uid {uid} of the run {run} is a foreign axon, whose key is not known"
+                    "uid {uid} of the run {run} is an axon of another program, whose key is not known"
                 ))
             } else {
                 (uid >= miners).then(|| format!("the file of the run {run} has no miner with uid {uid}"))
