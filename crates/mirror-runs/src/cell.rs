@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Float32Builder, ListBuilder, UInt64Builder};
+use arrow_array::builder::{Float32Builder, Float64Builder, ListBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, UInt64Type};
+use arrow_array::types::{Float32Type, Float64Type, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch,
     StringArray, UInt32Array, UInt64Array,
@@ -253,4 +253,5 @@ macro_rules! list {
 }
 
 list!(f32, Float32, Float32Builder, Float32Type);
+list!(f64, Float64, Float64Builder, Float64Type);
 list!(u64, UInt64, UInt64Builder, UInt64Type);

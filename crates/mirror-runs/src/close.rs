@@ -18,6 +18,7 @@ use crate::lock::RunLock;
 use crate::manifest::{Counts, Ended, Manifest, State, timestamp};
 use crate::parts::{self, Part, Salvaged};
 use crate::tables::TABLES;
+use crate::telemetry;
 
 /// The result of [`recover`].
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +119,8 @@ fn merge(layout: &Layout, manifest: &mut Manifest, parts: &[Part]) -> Result<(),
     for table in TABLES {
         let file = layout.table(&table);
         let unfinished = mirror_files::unfinished(&file);
-        let sources = parts::files_of(table.name, parts)?;
+        let mut sources = parts::files_of(table.name, parts)?;
+        sources.extend(telemetry::files_of(layout, table.name)?);
         let rows = table.merge(sources, &manifest.id, &folder, &unfinished)?;
         files::publish(&unfinished, &file)?;
         manifest.counts.rows.insert(table.name.to_owned(), rows);
@@ -139,11 +141,11 @@ fn end(
     Ok(manifest)
 }
 
-/// Removes the parts, and the journal if all its records are in the tables.
+/// Removes the parts, the spans and metrics that are in the tables, and the journal if all its records are in the tables.
 fn remove_journal(layout: &Layout, counts: &Counts) -> Result<(), RunError> {
     let has_all = !counts.has_gaps() && counts.skipped == 0;
     let journal = has_all.then(|| layout.journal());
-    for folder in [layout.parts()].into_iter().chain(journal) {
+    for folder in [layout.parts(), layout.telemetry()].into_iter().chain(journal) {
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(RunError::write(&folder, error));

@@ -50,6 +50,11 @@ pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Re
     if rows.is_empty() {
         return Ok(0);
     }
+    write_rows(rows, run_id, file)
+}
+
+/// Writes rows to a new file in the order of their table, and returns their number.
+pub(crate) fn write_rows<R: Row>(mut rows: Vec<R>, run_id: &str, file: &Path) -> Result<u64, RunError> {
     rows.sort_by(R::order);
     let mut writer = RowWriter::create(file, run_id)?;
     for row in rows {

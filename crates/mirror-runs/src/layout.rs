@@ -101,6 +101,11 @@ impl Layout {
         self.root.join(table.file_name())
     }
 
+    /// Returns the directory with the spans and metrics of a run that has not ended.
+    pub(crate) fn telemetry(&self) -> PathBuf {
+        self.root.join("telemetry")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }

@@ -35,6 +35,7 @@ mod recorder;
 mod run;
 mod seen;
 pub mod tables;
+pub mod telemetry;
 pub mod view;
 
 pub use catalogue::{Listed, find, is_run, runs};

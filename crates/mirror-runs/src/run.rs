@@ -14,6 +14,7 @@ use crate::lock;
 use crate::manifest::{Manifest, State};
 use crate::parts::{self, Part};
 use crate::tables::{EventRow, Row, TABLES, Table};
+use crate::telemetry;
 
 /// A run opened for reading. A run in progress shows the records up to the time at which it was opened. If that run
 /// ends, its rows move to other files and it must be opened again.
@@ -180,7 +181,11 @@ impl Run {
                 // An earlier version did not have this table. `missing_tables` names those that were removed.
                 Ok(if file.exists() { vec![file] } else { Vec::new() })
             }
-            Stored::Parts { parts, .. } => parts::files_of(table.name, parts),
+            Stored::Parts { parts, .. } => {
+                let mut files = parts::files_of(table.name, parts)?;
+                files.extend(telemetry::files_of(&self.layout, table.name)?);
+                Ok(files)
+            }
         }
     }
 }

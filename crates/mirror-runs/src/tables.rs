@@ -22,9 +22,11 @@ mod faults;
 pub(crate) mod former_names;
 mod incidents;
 mod losses;
+mod metrics;
 mod names;
 mod parameters;
 mod responses;
+mod spans;
 mod transactions;
 mod weights;
 
@@ -36,14 +38,16 @@ pub use faults::{APPLIED, FaultRow, LIFTED, NOT_IN_EFFECT};
 pub use former_names::{FORMER_MANUAL, former_name};
 pub use incidents::{AFTER_FAULT, BY_FAULT, IncidentRow};
 pub use losses::LossRow;
+pub use metrics::MetricRow;
 pub use names::{MANUAL, SUCCESS, outcome_name, purpose_name};
 pub use parameters::ParameterRow;
 pub use responses::ResponseRow;
+pub use spans::SpanRow;
 pub use transactions::TransactionRow;
 pub use weights::WeightRow;
 
 /// All tables of a run, in the order in which they are shown.
-pub const TABLES: [Table; 10] = [
+pub const TABLES: [Table; 12] = [
     Table::of::<EventRow>(),
     Table::of::<ResponseRow>(),
     Table::of::<WeightRow>(),
@@ -54,6 +58,8 @@ pub const TABLES: [Table; 10] = [
     Table::of::<TransactionRow>(),
     Table::of::<IncidentRow>(),
     Table::of::<FaultRow>(),
+    Table::of::<SpanRow>(),
+    Table::of::<MetricRow>(),
 ];
 
 /// Name of the first column of every table: the id of the run to which a row belongs, so that many runs can be read as
@@ -149,8 +155,9 @@ pub trait Row: Columns {
     /// Columns that differ from run to run: times and durations.
     const TIMING: &'static [&'static str];
 
-    /// Adds the rows of this table in `record`.
-    fn read(record: &Record, rows: &mut Vec<Self>);
+    /// Adds the rows of this table in `record`. Rows that do not come from the journal are written with
+    /// [`crate::telemetry::Parts`].
+    fn read(_record: &Record, _rows: &mut Vec<Self>) {}
 
     /// Compares two rows in the order of the table. Rows with equal keys keep the order in which they were recorded.
     fn order(&self, other: &Self) -> Ordering;

@@ -6,7 +6,9 @@
 
 pub mod clock;
 mod context;
+mod current;
 mod log;
 
 pub use context::{ParseTraceParentError, TraceContext};
+pub use current::current;
 pub use log::{LogError, init};
