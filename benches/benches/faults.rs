@@ -95,7 +95,7 @@ impl Client {
     fn new(axons: &[ServedAxon]) -> anyhow::Result<Self> {
         let seed = Seed::root(SEED);
         let links = Arc::new(Links::new(seed, LINKS, &[], 1.0));
-        let mut pool = DendritePool::new(signer()?, LINKS, seed, links.clone());
+        let mut pool = DendritePool::new(signer()?, LINKS, seed, 0, links.clone());
         pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
         Ok(Self {
@@ -326,6 +326,7 @@ async fn bandwidths() -> anyhow::Result<()> {
             seed: SEED,
             credentials: mirror_test_support::certificates::credentials("proxy"),
             clock_skew: 0.0,
+            telemetry: None,
             role: Role::Proxy(ProxyLaunch {}),
         },
     };

@@ -96,6 +96,7 @@ async fn start(placement: &LocalProcesses, name: &str) -> anyhow::Result<SocketA
             seed: 1,
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
+            telemetry: None,
             role: Role::Proxy(ProxyLaunch {}),
         },
     };

@@ -32,7 +32,7 @@ impl Caller {
     pub fn new(axons: &[ServedAxon]) -> anyhow::Result<Self> {
         let seed = Seed::root(SEED);
         let links = Links::new(seed, axons.len() as u32, &[], 1.0);
-        let mut pool = DendritePool::new(signer()?, axons.len() as u32, seed, Arc::new(links));
+        let mut pool = DendritePool::new(signer()?, axons.len() as u32, seed, 0, Arc::new(links));
         pool.resync(axons.iter().copied().map(Some));
         let prompts = NeuronSettings::default();
         Ok(Self {

@@ -222,6 +222,7 @@ fn node(name: &str, role: Role) -> NodeSpec {
             seed: SEED,
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
+            telemetry: None,
             role,
         },
     }

@@ -53,6 +53,7 @@ fn ours(name: &str, role: Role) -> NodeSpec {
         seed: 7,
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
+        telemetry: None,
         role,
     };
     NodeSpec {

@@ -177,6 +177,11 @@ impl Chain {
         self.closed
     }
 
+    /// Returns whether an epoch runs when the open block closes, unless a transaction of the block changes the tempo.
+    pub fn runs_epoch(&self) -> bool {
+        epoch_is_due(self.open_block(), self.state.netuid, self.state.rules.tempo)
+    }
+
     /// Returns the block that currently accepts transactions.
     pub fn open_block(&self) -> Block {
         self.closed.next()

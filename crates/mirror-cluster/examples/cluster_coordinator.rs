@@ -63,6 +63,7 @@ fn miner(name: &str) -> NodeSpec {
         seed: 7,
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
+        telemetry: None,
         role: Role::Miner(launch),
     };
     NodeSpec {

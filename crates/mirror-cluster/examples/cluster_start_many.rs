@@ -68,6 +68,7 @@ fn miner(index: u32) -> NodeSpec {
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("miner-0"),
         clock_skew: 0.0,
+        telemetry: None,
         role: Role::Miner(launch),
     };
     NodeSpec {

@@ -274,6 +274,7 @@ impl LocalProcesses {
                 seed,
                 credentials,
                 clock_skew,
+                telemetry,
                 role,
             } => {
                 let launch = Launch {
@@ -286,6 +287,7 @@ impl LocalProcesses {
                     seed: *seed,
                     credentials: credentials.clone(),
                     clock_skew: *clock_skew,
+                    telemetry: *telemetry,
                     role,
                 };
                 let mut line = serde_json::to_vec(&launch)?;

@@ -6,7 +6,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mirror_spec::launch::{Credentials, MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch};
+use mirror_spec::launch::{
+    Credentials, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
+};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -196,6 +198,8 @@ pub enum Program {
         credentials: Credentials,
         /// The offset of the node's clock in seconds.
         clock_skew: f64,
+        /// The recording of spans and metrics. `None` to record none.
+        telemetry: Option<TelemetryLaunch>,
         /// The program and its part of the launch config.
         role: Role,
     },

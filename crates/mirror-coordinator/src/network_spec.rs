@@ -19,13 +19,13 @@ use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
 use mirror_spec::launch::{
     AxonLaunch, BarrierMember, Credentials, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner,
-    LinkLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, ValidatorLaunch,
+    LinkLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
 };
 use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
     OutsideMiner, SubtensorSpec, ValidatorBehaviour,
 };
-use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, NodeSet, ValueError};
+use mirror_spec::{BlockTime, Experiment, Fault, MinerGroup, Model, Network, NodeSet, Traces, ValueError};
 use mirror_subtensor_client::transaction::sign_call;
 
 use crate::data::Prepared;
@@ -501,6 +501,16 @@ impl NetworkSpec {
         &self.experiment.network
     }
 
+    /// Returns the recording of spans and metrics by nodes that send them to `coordinator`. `None` to record none.
+    pub(crate) fn telemetry(&self, coordinator: SocketAddr) -> Option<TelemetryLaunch> {
+        let settings = &self.experiment.telemetry;
+        (settings.traces != Traces::Off).then_some(TelemetryLaunch {
+            coordinator,
+            trace_share: settings.trace_share,
+            metrics_interval: settings.metrics_interval,
+        })
+    }
+
     /// Returns the certificate for a chain that serves several runs. `None` if the run starts its chain, or the file
     /// names no certificate.
     pub(crate) fn chain_credentials(&self) -> Option<&Credentials> {
@@ -525,6 +535,7 @@ impl NetworkSpec {
                 seed: self.seed,
                 credentials: credentials.expect("the name of a node can be in a certificate"),
                 clock_skew: 0.0,
+                telemetry: None,
                 role,
             },
             name,

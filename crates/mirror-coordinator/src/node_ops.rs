@@ -223,14 +223,20 @@ impl<P: Placement> NodeOps<P> {
 
     /// Returns the current specification of a node with the faults of `state`.
     fn node_spec(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
-        let mut spec = self.spec_without_clock(node, state)?;
-        if let Program::Ours { clock_skew, .. } = &mut spec.program {
+        let mut spec = self.spec_of_role(node, state)?;
+        if let Program::Ours {
+            clock_skew,
+            telemetry,
+            ..
+        } = &mut spec.program
+        {
             *clock_skew = state.clock_skew;
+            *telemetry = self.spec.telemetry(self.coordinator);
         }
         Some(spec)
     }
 
-    fn spec_without_clock(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
+    fn spec_of_role(&self, node: &str, state: &NodeState) -> Option<NodeSpec> {
         let subtensor = *self.subtensor_for_nodes.borrow();
         if node == PROXY {
             return Some(self.spec.proxy());

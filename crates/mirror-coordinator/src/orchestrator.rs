@@ -19,6 +19,7 @@ use anyhow::{Context, bail, ensure};
 use mirror_certificates::Authority;
 use mirror_cluster::supervise::{Decision, Health, MAX_RESTARTS, Supervisor};
 use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
+use mirror_net::otlp;
 use mirror_net::server::{self, Callers, Limits, Services};
 use mirror_net::tls::Identity;
 use mirror_net::tracer::Tracer;
@@ -44,6 +45,7 @@ use crate::node_ops::{Followed, NodeOps, StartCause, Started};
 use crate::progress::Progress;
 use crate::report_service::{self, JournalWriter};
 use crate::run_control::{self, ControlFile, ReadFault};
+use crate::telemetry;
 
 use self::faults::FaultControl;
 pub(crate) use self::faults::ManualRequest;
@@ -251,6 +253,8 @@ pub async fn run<P: Placement + 'static>(
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
+    let (telemetry, telemetry_writer) = telemetry::start(&layout, recorder.run_id(), &experiment.telemetry)?;
+    let (traces, metrics) = otlp::services(&telemetry);
     let (reports, mut journal_writer) =
         report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
@@ -270,6 +274,8 @@ pub async fn run<P: Placement + 'static>(
         listener,
         Services::new(Some(identity.clone()))
             .only(Callers::Certified, service)
+            .only(Callers::Certified, traces)
+            .only(Callers::Certified, metrics)
             .only(Callers::Named(&[OPERATOR]), control),
         Limits::coordinator(),
         closing.clone().cancelled_owned(),
@@ -364,7 +370,11 @@ pub async fn run<P: Placement + 'static>(
         let failure = format!("cannot stop a node: {failure}");
         reason = Some(reason.map_or(failure.clone(), |reason| format!("{reason}; {failure}")));
     }
-    let manifest = tokio::task::spawn_blocking(move || journal_writer.finish(ended))
+    let finishing = move || {
+        telemetry_writer.finish()?;
+        journal_writer.finish(ended)
+    };
+    let manifest = tokio::task::spawn_blocking(finishing)
         .await
         .context("cannot close the run")??;
     Ok(Finished {

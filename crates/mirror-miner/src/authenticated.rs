@@ -7,11 +7,14 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mirror_auth::Verifier;
+use mirror_telemetry::span;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower::Service;
+use tracing::field::display;
+use tracing::{Instrument, Span};
 
 use crate::refusals::{Cause, Refusals};
 
@@ -50,7 +53,10 @@ where
         } = std::mem::replace(self, next);
         async move {
             let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
-            let checked = verifier.check_together(&metadata).await;
+            let checking = verifier
+                .check_together(&metadata)
+                .instrument(span!("axon.signature"));
+            let checked = checking.await;
             *request.headers_mut() = metadata.into_headers();
             match checked {
                 Ok(sender) => {
@@ -59,6 +65,7 @@ where
                 }
                 Err(refusal) => {
                     refusals.note(Cause::Signature, None, &refusal);
+                    Span::current().record("otel.status_description", display(&refusal));
                     Ok(Status::unauthenticated(refusal.to_string()).into_http())
                 }
             }

@@ -20,9 +20,10 @@ use mirror_proto::bittensor::{
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::AxonSettings;
+use mirror_telemetry::span;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::admission::Admission;
 use crate::authenticated::Authenticated;
@@ -132,26 +133,21 @@ impl Axon {
     ) -> Result<Reply, Status> {
         let timeout = timeout_of(timeout);
         let call = self.call(metadata, caller, messages, timeout)?;
-        let span = tracing::debug_span!(
-            "axon.forward",
-            uid = self.uid,
-            hotkey = %self.hotkey,
-            trace = ?metadata::trace(metadata).map(|context| context.trace)
-        );
         let behaviours = self.behaviours.current();
         let answer = async {
-            if let Err(refused) = self.admission.check(caller).await {
+            let checking = self.admission.check(caller).instrument(span!("axon.check"));
+            if let Err(refused) = checking.await {
                 self.refusals.note(Cause::Blacklist, Some(caller), &refused);
                 return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
             }
-            let worker = self.admission.worker(&call).await;
+            let worker = self.admission.worker(&call).instrument(span!("axon.queue")).await;
             let _worker = worker.map_err(|full| {
                 self.refusals.note(Cause::Queue, Some(caller), &full);
                 Reply::refusal(ReturnCode::Backoff, full.to_string())
             })?;
-            Ok(behaviours.answer(&call).await)
+            Ok(behaviours.answer(&call).instrument(span!("axon.behaviour")).await)
         };
-        let mut answer = pin!(answer.instrument(span));
+        let mut answer = pin!(answer);
         // Most answers are ready immediately and need no timer.
         let answered = match futures::poll!(&mut answer) {
             Poll::Ready(answer) => Ok(answer),
@@ -209,6 +205,13 @@ impl Axon {
             messages,
             timeout,
         })
+    }
+
+    /// Returns the span of the call in progress, with the uid of the axon.
+    fn served(&self) -> Span {
+        let served = Span::current();
+        served.record("mirror.uid", self.uid);
+        served
     }
 
     /// Returns the hotkey that signed a call, which must be the one that its body states.
@@ -273,10 +276,13 @@ impl TextPrompting for Axon {
         request: Request<ForwardTextPromptingRequest>,
     ) -> Result<Response<ForwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
+        let served = self.served();
         let caller = self.sender(&extensions, &request.hotkey).await?;
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
+        let _answering = span!("axon.answer").entered();
+        served.record("mirror.code", reply.code.as_str_name());
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
             return_message: reply.message.into_owned(),
@@ -292,10 +298,13 @@ impl TextPrompting for Axon {
         request: Request<MultiForwardTextPromptingRequest>,
     ) -> Result<Response<MultiForwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
+        let served = self.served();
         let caller = self.sender(&extensions, &request.hotkey).await?;
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
+        let _answering = span!("axon.answer").entered();
+        served.record("mirror.code", reply.code.as_str_name());
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {
             multi_completions: vec![reply.completion],
@@ -311,6 +320,7 @@ impl TextPrompting for Axon {
         request: Request<BackwardTextPromptingRequest>,
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
+        self.served();
         let caller = self.sender(&extensions, &request.hotkey).await?;
         let id = self.call_id(&metadata, caller, &request.messages)?;
         let checked = tokio::time::timeout(timeout_of(request.timeout), self.admission.check(caller)).await;

@@ -13,11 +13,14 @@ use mirror_links::{Fate, Links, Transport};
 use mirror_net::{alarm, metadata};
 use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
+use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
-use mirror_telemetry::TraceContext;
+use mirror_telemetry::{TraceContext, span};
 use tonic::{Request, Status};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::behaviour::Call;
 
@@ -167,7 +170,18 @@ impl Network {
         request.set_timeout(call.timeout);
         let lane = signer.lane(receiver);
         lane.sign(request.metadata_mut());
-        metadata::write(request.metadata_mut(), &id, &self.context(&id));
+        let context = self.context(&id);
+        metadata::write(request.metadata_mut(), &id, &context);
+        let span = span!(
+            "axon.relay",
+            span = u64::from_be_bytes(context.span.to_bytes()),
+            otel.kind = "client",
+            rpc.system = "grpc",
+            rpc.service = text_prompting_server::SERVICE_NAME,
+            rpc.method = "Forward",
+            mirror.uid = uid,
+            otel.status_description = Empty,
+        );
         let plan = self.links.plan(call.id.uid, &id);
         if plan.fate != Fate::Pass {
             request.extensions_mut().insert(plan.fate);
@@ -191,9 +205,12 @@ impl Network {
             }
             axon.forward(request).await
         };
-        let reply = tokio::time::timeout(call.timeout, relaying).await;
-        let reply = reply.map_err(|_| Status::deadline_exceeded("no reply before the deadline"))??;
-        Ok(reply.into_inner().response)
+        let reply = tokio::time::timeout(call.timeout, relaying.instrument(span.clone())).await;
+        let reply = reply.unwrap_or_else(|_| Err(Status::deadline_exceeded("no reply before the deadline")));
+        if let Err(status) = &reply {
+            span.record("otel.status_description", status.message());
+        }
+        Ok(reply?.into_inner().response)
     }
 
     fn axon(&self, address: SocketAddr) -> TextPromptingClient<Transport> {
@@ -208,6 +225,10 @@ impl Network {
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         trace.copy_from_slice(&drawn[..16]);
         span.copy_from_slice(&drawn[16..24]);
+        // The call belongs to the trace of the call that caused it.
+        if let Some(current) = mirror_telemetry::current() {
+            trace = current.trace.to_bytes();
+        }
         TraceContext::new(trace, span)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use http::HeaderMap;
 use mirror_seed::CallId;
 use mirror_telemetry::TraceContext;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -24,7 +25,12 @@ pub fn call_numbers(metadata: &MetadataMap) -> Option<&str> {
 
 /// Returns the trace context that the caller sent. An invalid one counts as absent, as the specification requires.
 pub fn trace(metadata: &MetadataMap) -> Option<TraceContext> {
-    metadata
+    trace_of(metadata.as_ref())
+}
+
+/// Returns the trace context in the headers of a call.
+pub(crate) fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    headers
         .get(TraceContext::METADATA_KEY)?
         .to_str()
         .ok()?

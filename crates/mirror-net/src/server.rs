@@ -13,14 +13,18 @@ mod limits;
 mod services;
 mod transport;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_telemetry::TraceContext;
+use mirror_proto::bittensor::text_prompting_server;
+use mirror_proto::mirror::v1::subtensor_server;
+use mirror_telemetry::span as recorded_span;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
+use tracing::field::Empty;
 
 pub use self::budget::Peer;
 pub use self::counters::{Bound, Counters};
@@ -30,6 +34,7 @@ pub use self::services::{Callers, Services};
 use self::accept::Accepted;
 use self::budget::Usage;
 use self::calls::CallLayer;
+use crate::metadata;
 
 /// Idle time after which a keep-alive ping is sent.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -73,20 +78,59 @@ pub async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(span)
+        .trace_fn(span_of)
         .add_routes(services.routes)
         .serve_with_incoming_shutdown(accepted, shutdown)
         .await
 }
 
-/// Returns the span of an incoming call, with the trace context that the caller sent.
-fn span<B>(request: &http::Request<B>) -> tracing::Span {
-    tracing::debug_span!(
-        "served",
-        call = request.uri().path(),
-        traceparent = request
-            .headers()
-            .get(TraceContext::METADATA_KEY)
-            .and_then(|value| value.to_str().ok())
-    )
+/// Returns the span of an incoming call, whose parent is the span that the caller sent. Calls of the services that every
+/// node has for its coordinator have no spans.
+fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
+    let mut path = request.uri().path().trim_start_matches('/').split('/');
+    let (Some(service), Some(method)) = (path.next(), path.next()) else {
+        return tracing::Span::none();
+    };
+    let Some(name) = span_name(service, method) else {
+        return tracing::Span::none();
+    };
+    let caller = metadata::trace_of(request.headers());
+    match caller {
+        Some(caller) => recorded_span!(
+            "server",
+            trace = u128::from_be_bytes(caller.trace.to_bytes()),
+            parent = u64::from_be_bytes(caller.span.to_bytes()),
+            otel.name = &*name,
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.service = service,
+            rpc.method = method,
+            mirror.uid = Empty,
+            mirror.code = Empty,
+            mirror.block = Empty,
+            otel.status_description = Empty,
+        ),
+        None => recorded_span!(
+            "server",
+            otel.name = &*name,
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.service = service,
+            rpc.method = method,
+            mirror.uid = Empty,
+            mirror.code = Empty,
+            mirror.block = Empty,
+            otel.status_description = Empty,
+        ),
+    }
+}
+
+/// Returns the name of the span of a call: that of the axon's method, or of the chain's.
+fn span_name(service: &str, method: &str) -> Option<Cow<'static, str>> {
+    match (service, method) {
+        (text_prompting_server::SERVICE_NAME, "Forward" | "MultiForward") => Some("axon.forward".into()),
+        (text_prompting_server::SERVICE_NAME, "Backward") => Some("axon.backward".into()),
+        (subtensor_server::SERVICE_NAME, method) => Some(format!("subtensor.{method}").into()),
+        _ => None,
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mirror_seed::Seed;
-use mirror_telemetry::TraceContext;
+use mirror_telemetry::{TraceContext, spans};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -34,13 +34,10 @@ struct Spans {
 impl Tracer {
     /// Creates the tracer of a caller. `incarnation` is the number of earlier starts of the node named `caller`.
     pub fn new(seed: &Seed, caller: &str, incarnation: u32) -> Self {
-        let seed = seed.child("tracer").numbered_child(caller, incarnation.into());
-        let mut trace = [0; 16];
-        trace.copy_from_slice(&seed.bytes()[..16]);
         Self {
             spans: Arc::new(Spans {
-                seed,
-                trace,
+                seed: seed_of(seed, caller, incarnation),
+                trace: own_trace(seed, caller, incarnation),
                 next: AtomicU64::new(0),
             }),
             identity: None,
@@ -73,12 +70,36 @@ impl Tracer {
         }
     }
 
+    /// Returns the span in which the thread works, or a new one if it works in none.
     fn context(&self) -> TraceContext {
+        if let Some(current) = mirror_telemetry::current() {
+            return current;
+        }
         let number = self.spans.next.fetch_add(1, Ordering::Relaxed);
         let mut span = [0; 8];
         span.copy_from_slice(&self.spans.seed.numbered_child("span", number).bytes()[..8]);
         TraceContext::new(self.spans.trace, span)
     }
+}
+
+/// Returns the trace of the work of a node that no step and no call causes.
+pub fn own_trace(seed: &Seed, node: &str, incarnation: u32) -> [u8; 16] {
+    let mut trace = [0; 16];
+    trace.copy_from_slice(&seed_of(seed, node, incarnation).bytes()[..16]);
+    trace
+}
+
+/// Returns the trace of a block of the chain and the root of this trace, by which the spans of validators are linked to
+/// it. `seed` is that of the experiment.
+pub fn block_span(seed: &Seed, block: u64) -> (u128, u64) {
+    let mut trace = [0; 16];
+    trace.copy_from_slice(&seed.numbered_child("trace of a block", block).bytes()[..16]);
+    let trace = u128::from_be_bytes(trace);
+    (trace, spans::derived(trace, 0, "block", 0))
+}
+
+fn seed_of(seed: &Seed, node: &str, incarnation: u32) -> Seed {
+    seed.child("tracer").numbered_child(node, incarnation.into())
 }
 
 impl Interceptor for Tracer {

@@ -22,6 +22,7 @@ mod control;
 mod lifeline;
 mod liveness;
 pub mod reporter;
+mod telemetry;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -40,6 +41,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use control::Control;
+
+use self::telemetry::Telemetry;
 
 /// Exit status of a node without a valid launch config.
 const BAD_LAUNCH: u8 = 2;
@@ -67,7 +70,12 @@ pub fn run<R: DeserializeOwned>(
         }
     };
     let node = launch.node.clone();
-    match listen_and_serve(runtime, launch, serve) {
+    let outcome = Telemetry::start(&launch).and_then(|telemetry| {
+        let outcome = listen_and_serve(runtime, launch, serve);
+        telemetry.finish();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             message!("{node}: {error:#}");
@@ -99,7 +107,6 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
         launch.parent
     );
     clock::set_skew(launch.clock_skew)?;
-    mirror_telemetry::init(&launch.log)?;
     mirror_net::channel::connect_from(launch.source);
     Ok(launch)
 }

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, EncodeBuf, Encoder};
@@ -90,6 +90,50 @@ impl Encoder for AsTheyAre {
     fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.put(message);
         Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
+}
+
+/// The codec of a server that reads a message later and in parts. `T` is the reply.
+pub struct Undecoded<T>(PhantomData<T>);
+
+/// The decoder of [`Undecoded`], which returns the bytes of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytewise;
+
+impl<T> Default for Undecoded<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> tonic::codec::Codec for Undecoded<T>
+where
+    T: Message + Send + 'static,
+{
+    type Encode = T;
+    type Decode = Bytes;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = Bytewise;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(buffers())
+    }
+
+    fn decoder(&mut self) -> Bytewise {
+        Bytewise
+    }
+}
+
+impl tonic::codec::Decoder for Bytewise {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

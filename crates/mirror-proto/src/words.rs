@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::mirror::v1::{DispatchError, IncidentKind};
+use crate::mirror::v1::{DispatchError, IncidentKind, Outcome};
 
 impl DispatchError {
     /// Returns the error in the field of a message, or `None` if the field is absent because the chain accepted the
@@ -68,5 +68,22 @@ mod tests {
         );
         let known = DispatchError::InvalidUid;
         assert_eq!(DispatchError::from_field(Some(known.into())), Some(known));
+    }
+}
+
+impl Outcome {
+    /// Returns the name of the outcome in tables and spans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Success => "success",
+            Self::Empty => "empty",
+            Self::TooShort => "too short",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Oversized => "oversized",
+            Self::Malformed => "malformed",
+            Self::Refused => "refused",
+        }
     }
 }

@@ -106,6 +106,11 @@ impl Layout {
         self.root.join("telemetry")
     }
 
+    /// Returns the path of the counts of the run's spans and metrics.
+    pub fn telemetry_summary(&self) -> PathBuf {
+        self.root.join("telemetry.json")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }

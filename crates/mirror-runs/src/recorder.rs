@@ -105,6 +105,11 @@ impl Recorder {
         &self.layout
     }
 
+    /// Returns the id of the run.
+    pub fn run_id(&self) -> &str {
+        &self.manifest.id
+    }
+
     /// Writes `records` except those that were written before. When it returns, all of them may be acknowledged,
     /// because they were written to the operating system. After an error no record of the batch is written, and the
     /// batch may be retried.

@@ -7,6 +7,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::RunError;
 use crate::files;
 use crate::layout::Layout;
@@ -78,4 +80,68 @@ pub(crate) fn files_of(layout: &Layout, table: &str) -> Result<Vec<PathBuf>, Run
     }
     files.sort();
     Ok(files)
+}
+
+/// The counts of the spans and metrics of a run, in the file `telemetry.json`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Number of spans in the table.
+    pub spans: u64,
+    /// Number of measurements in the table.
+    pub metrics: u64,
+    /// Number of spans that nodes dropped, because they could not send them in time.
+    pub dropped_by_nodes: u64,
+    /// Number of spans that the coordinator dropped, because its queue was full.
+    pub dropped_by_queue: u64,
+    /// Number of spans that were refused: too large, or invalid.
+    pub refused: u64,
+    /// Number of spans that were not kept, because their traces had no errors and were not among the slowest.
+    pub not_kept: u64,
+    /// Number of messages of metrics that the coordinator dropped, because its queue was full.
+    pub dropped_metrics: u64,
+    /// Number of measurements that were refused.
+    pub refused_metrics: u64,
+    /// Number of rows that were lost because a file could not be written.
+    pub lost: u64,
+}
+
+impl Summary {
+    /// Writes the counts of the run in `layout`.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be written.
+    pub fn write(&self, layout: &Layout) -> Result<(), RunError> {
+        let path = layout.telemetry_summary();
+        let text = serde_json::to_vec_pretty(self).map_err(|source| RunError::Json {
+            path: path.clone(),
+            source,
+        })?;
+        files::replace(&path, &text)
+    }
+
+    /// Reads the counts of the run in `layout`. `None` if it has none.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn read(layout: &Layout) -> Result<Option<Self>, RunError> {
+        let path = layout.telemetry_summary();
+        let Some(text) = files::read_small(&path, 1 << 16)? else {
+            return Ok(None);
+        };
+        let read = serde_json::from_slice(&text);
+        read.map(Some).map_err(|source| RunError::Json { path, source })
+    }
+
+    /// Returns the number of spans that are in no table although they were recorded to be kept.
+    pub fn missing(&self) -> u64 {
+        [
+            self.dropped_by_nodes,
+            self.dropped_by_queue,
+            self.refused,
+            self.lost,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
 }

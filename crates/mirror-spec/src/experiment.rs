@@ -2,7 +2,7 @@
 
 use crate::declare::{choice, keys};
 use crate::ranges::OLDEST_FORM;
-use crate::{Analysis, Data, Device, Fault, Model, Network, Query};
+use crate::{Analysis, Data, Device, Fault, Model, Network, Query, Telemetry};
 
 keys! {
     /// A whole experiment. Any subset of the sections `model`, `data`, `query` and `analysis` is a complete experiment.
@@ -25,6 +25,8 @@ keys! {
         network: Network = {},
         /// Scheduled faults.
         faults: Vec<Fault> = [],
+        /// Traces, metrics and logs of the processes.
+        telemetry: Telemetry = {},
         /// Expectations that are checked after the run.
         expect: Vec<Expectation> = [],
         ignored forward: OLDEST_FORM,

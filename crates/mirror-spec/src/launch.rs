@@ -38,8 +38,22 @@ pub struct Launch<R> {
     /// Offset of the node's clock in seconds.
     #[serde(default)]
     pub clock_skew: f64,
+    /// The recording of spans and metrics. `None` to record none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryLaunch>,
     /// Settings of the role.
     pub role: R,
+}
+
+/// The recording of spans and metrics by a node.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TelemetryLaunch {
+    /// Address of the coordinator, to which the node sends spans and metrics over OTLP.
+    pub coordinator: SocketAddr,
+    /// Share of the traces that are recorded, 0 to 1.
+    pub trace_share: f64,
+    /// Seconds between two measurements of the metrics.
+    pub metrics_interval: f64,
 }
 
 /// The certificate of a program in the PEM format, with its key and the authority that signed it.

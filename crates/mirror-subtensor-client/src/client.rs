@@ -9,11 +9,15 @@ use mirror_links::Links;
 use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient as GrpcClient;
+use mirror_proto::mirror::v1::subtensor_server;
 use mirror_proto::mirror::v1::{
     CurrentBlockRequest, MetagraphRequest, NominatorsRequest, SignedTransaction, SubmitReply,
 };
+use mirror_telemetry::span;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::retry::{Attempts, Connection};
 use crate::{Barrier, Metagraph, RequestError};
@@ -169,11 +173,26 @@ impl SubtensorClient {
                 request.set_timeout(attempt);
             }
             let channel = attempts.channel();
+            let span = span!(
+                "subtensor",
+                otel.name = format!("subtensor.{name}"),
+                otel.kind = "client",
+                rpc.system = "grpc",
+                rpc.service = subtensor_server::SERVICE_NAME,
+                rpc.method = name,
+                rpc.grpc.status_code = Empty,
+                otel.status_description = Empty,
+            );
             let attempted = async {
                 self.pass(attempt).await?;
-                send(channel, request).await
+                let answered = send(channel, request).await;
+                if let Err(status) = &answered {
+                    Span::current().record("rpc.grpc.status_code", status.code() as i32);
+                    Span::current().record("otel.status_description", status.message());
+                }
+                answered
             };
-            if let Some(reply) = attempts.make(attempted).await? {
+            if let Some(reply) = attempts.make(attempted.instrument(span)).await? {
                 return Ok(reply.into_inner());
             }
         }

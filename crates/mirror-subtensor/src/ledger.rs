@@ -93,6 +93,11 @@ impl Ledger {
         self.has_begun() && !settled && tempo > 0 && tempo < most_blocks
     }
 
+    /// Whether an epoch runs when the open block closes, unless a transaction of the block changes the tempo.
+    pub(crate) fn runs_epoch(&self) -> bool {
+        self.chain.runs_epoch()
+    }
+
     /// Closes the open block as the block of `step`.
     pub(crate) fn close_step(&mut self, step: u64, joined: &[Hotkey]) -> ClosedBlock {
         let closed = self.chain.close_block();

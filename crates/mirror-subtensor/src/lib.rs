@@ -72,7 +72,7 @@ pub async fn serve(
         .map(|(coordinator, unreported)| Reports::open(coordinator, tracer, hello, unreported))
         .unzip();
     let ending = shutdown.child_token();
-    let (handle, node) = node::new(ledger, log, clock, reports);
+    let (handle, node) = node::new(ledger, Seed::root(seed), log, clock, reports);
     let services = service::services(handle, reporters, identity, ending.clone());
     let ends_the_server = ending.clone().drop_guard();
     let node = tokio::spawn(async move {

@@ -13,9 +13,13 @@ use mirror_chain::{
     Block, BlockUnavailable, Chain, ClosedBlock, DispatchError, Metagraph, SETTLING_BLOCKS, Submitted,
 };
 use mirror_identity::Hotkey;
+use mirror_net::tracer::block_span;
 use mirror_proto::mirror::v1 as proto;
+use mirror_seed::Seed;
+use mirror_telemetry::span;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+use tracing::field::Empty;
 
 use crate::admission::SignedTx;
 use crate::barrier::{BarrierError, Hold, Report};
@@ -46,6 +50,8 @@ pub(crate) struct Handle {
 /// The task that owns the ledger and the log.
 pub(crate) struct Node {
     ledger: Ledger,
+    /// The random seed of the experiment, from which the ids of spans derive.
+    seed: Seed,
     log: Log,
     /// Reports blocks to the coordinator once they are in the log. `None` without a coordinator.
     reports: Option<Reports>,
@@ -155,6 +161,7 @@ enum Call {
 /// Creates the task of a ledger and a handle to it. The caller runs the task.
 pub(crate) fn new(
     ledger: Ledger,
+    seed: Seed,
     log: Log,
     clock: Option<Duration>,
     reports: Option<Reports>,
@@ -163,6 +170,7 @@ pub(crate) fn new(
     let (current, watched) = watch::channel(Current::of(&ledger));
     let node = Node {
         ledger,
+        seed,
         log,
         reports,
         calls,
@@ -474,10 +482,30 @@ impl Node {
     }
 
     fn close(&mut self) {
-        let closed = self.ledger.close();
+        let closed = self.traced(|ledger| ledger.close());
         self.log.push(Change::Closed(closed.block.0));
         self.log.keep(self.ledger.chain());
         self.note(&closed);
+    }
+
+    /// Closes a block within its span, which is the root of its trace.
+    fn traced(&mut self, close: impl FnOnce(&mut Ledger) -> ClosedBlock) -> ClosedBlock {
+        let open = self.ledger.chain().open_block();
+        let (trace, _) = block_span(&self.seed, open.0);
+        let span = span!(
+            "block",
+            trace = trace,
+            mirror.block = open.0,
+            mirror.transactions = Empty
+        );
+        let _entered = span.enter();
+        let closed = if self.ledger.runs_epoch() {
+            span!("epoch", mirror.block = open.0).in_scope(|| close(&mut self.ledger))
+        } else {
+            close(&mut self.ledger)
+        };
+        span.record("mirror.transactions", closed.applied.len() as u64);
+        closed
     }
 
     /// Closes blocks until the last closed block has run an epoch. Does nothing if it already has, if the clock closes
@@ -519,7 +547,7 @@ impl Node {
         let Some((step, joined)) = self.ledger.complete_step() else {
             return;
         };
-        let closed = self.ledger.close_step(step, &joined);
+        let closed = self.traced(|ledger| ledger.close_step(step, &joined));
         for hotkey in &joined {
             tracing::info!(%hotkey, step, block = closed.block.0, "rejoined the barrier");
         }

@@ -28,7 +28,6 @@ use mirror_subtensor_client::transaction::VerificationError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::instrument;
 
 use crate::admission::{self, AdmissionError, SignedTx};
 use crate::barrier::BarrierError;
@@ -83,7 +82,6 @@ pub(crate) fn services(
 
 #[tonic::async_trait]
 impl Subtensor for Service {
-    #[instrument(level = "debug", skip_all)]
     async fn submit(&self, request: Request<SignedTransaction>) -> Result<Response<SubmitReply>, Status> {
         let answer = match self.admit(request.into_inner()).await? {
             Ok(signed_tx) => self.node.submit(signed_tx).await?,
@@ -106,7 +104,6 @@ impl Subtensor for Service {
         Ok(Response::new(reply))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_current_block(
         &self,
         _request: Request<CurrentBlockRequest>,
@@ -115,7 +112,6 @@ impl Subtensor for Service {
         Ok(Response::new(CurrentBlock { block }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_metagraph(&self, request: Request<MetagraphRequest>) -> Result<Response<Metagraph>, Status> {
         let MetagraphRequest { block, lite } = request.into_inner();
         let metagraph = match block.map(Block) {
@@ -130,7 +126,6 @@ impl Subtensor for Service {
 
     type WatchMetagraphStream = BoxStream<'static, Result<Metagraph, Status>>;
 
-    #[instrument(level = "debug", skip_all)]
     async fn watch_metagraph(
         &self,
         request: Request<WatchRequest>,
@@ -154,7 +149,6 @@ impl Subtensor for Service {
         Ok(Response::new(self.until_the_end(versions.boxed())))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_nominators(
         &self,
         request: Request<NominatorsRequest>,
@@ -171,7 +165,6 @@ impl Subtensor for Service {
 impl SubtensorBarrier for Service {
     type StepsStream = BoxStream<'static, Result<BlockClosed, Status>>;
 
-    #[instrument(level = "debug", skip_all)]
     async fn steps(
         &self,
         request: Request<Streaming<StepReport>>,
@@ -192,7 +185,6 @@ impl SubtensorBarrier for Service {
 
 #[tonic::async_trait]
 impl SubtensorExplorer for Service {
-    #[instrument(level = "debug", skip_all)]
     async fn get_delegates(
         &self,
         _request: Request<DelegatesRequest>,
@@ -201,7 +193,6 @@ impl SubtensorExplorer for Service {
         Ok(Response::new(delegates.await?))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_balance(&self, request: Request<BalanceRequest>) -> Result<Response<Balance>, Status> {
         let BalanceRequest { coldkey, block } = request.into_inner();
         let coldkey = wire::key("coldkey", &coldkey)?;
@@ -213,7 +204,6 @@ impl SubtensorExplorer for Service {
         Ok(Response::new(wire::balance(&held)))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_issuance(&self, _request: Request<IssuanceRequest>) -> Result<Response<Issuance>, Status> {
         let issuance = self
             .node
@@ -221,7 +211,6 @@ impl SubtensorExplorer for Service {
         Ok(Response::new(issuance.await?))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_subnet_info(
         &self,
         _request: Request<SubnetInfoRequest>,
@@ -230,7 +219,6 @@ impl SubtensorExplorer for Service {
         Ok(Response::new(info.await?))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_block_hash(
         &self,
         request: Request<BlockHashRequest>,
@@ -247,7 +235,6 @@ impl SubtensorExplorer for Service {
         }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn get_metadata(&self, request: Request<MetadataRequest>) -> Result<Response<Metadata>, Status> {
         let hotkey = wire::key("hotkey", &request.into_inner().hotkey)?;
         let metadata = self
@@ -259,19 +246,16 @@ impl SubtensorExplorer for Service {
 
 #[tonic::async_trait]
 impl SubtensorControl for Service {
-    #[instrument(level = "debug", skip_all)]
     async fn begin(&self, _request: Request<BeginRequest>) -> Result<Response<BeginReply>, Status> {
         let block = self.node.begin().await?;
         Ok(Response::new(BeginReply { block: block.0 }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn settle(&self, _request: Request<SettleRequest>) -> Result<Response<SettleReply>, Status> {
         let block = self.node.settle().await?;
         Ok(Response::new(SettleReply { block: block.0 }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn retire(&self, request: Request<RetireRequest>) -> Result<Response<RetireReply>, Status> {
         let RetireRequest { hotkey, reason } = request.into_inner();
         let hotkey = wire::key("hotkey", &hotkey)?;
@@ -284,13 +268,11 @@ impl SubtensorControl for Service {
         Ok(Response::new(RetireReply { block: block.0 }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn add_hold(&self, request: Request<AddHoldRequest>) -> Result<Response<AddHoldReply>, Status> {
         let step = self.node.add_hold(request.into_inner().step).await?;
         Ok(Response::new(AddHoldReply { step }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn await_hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
         let block = tokio::select! {
             block = self.node.await_hold(request.into_inner().step) => block?,
@@ -299,7 +281,6 @@ impl SubtensorControl for Service {
         Ok(Response::new(HoldReply { block: block.0 }))
     }
 
-    #[instrument(level = "debug", skip_all)]
     async fn release(&self, request: Request<HoldRequest>) -> Result<Response<HoldReply>, Status> {
         let block = self.node.release(request.into_inner().step).await?;
         Ok(Response::new(HoldReply { block: block.0 }))
@@ -320,7 +301,6 @@ impl Service {
     }
 
     /// Passes the report of a step on, if the caller reports the steps of this validator.
-    #[instrument(level = "debug", skip_all, fields(step = report.step))]
     async fn report_step(&self, caller: &PeerName, report: &StepReport) -> Result<BlockClosed, Status> {
         let hotkey = wire::key("hotkey", &report.hotkey)?;
         // The barrier refuses a hotkey that is not one of its members.

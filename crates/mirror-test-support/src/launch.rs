@@ -19,6 +19,7 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         seed: 1,
         credentials: certificates::credentials(node),
         clock_skew: 0.0,
+        telemetry: None,
         role,
     }
 }

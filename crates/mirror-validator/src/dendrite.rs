@@ -16,15 +16,16 @@ use mirror_auth::{Lane, Signer};
 use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Plan, Transport};
 use mirror_net::{alarm, channel, metadata};
+use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse, ReturnCode,
 };
 use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
-use mirror_proto::mirror::v1::Outcome;
+use mirror_proto::mirror::v1::{Outcome, Purpose};
 use mirror_proto::protocol::{BITTENSOR_VERSION, REPLY_LIMIT, SERVES_NO_AXON, TOO_SHORT_COMPLETION};
-use mirror_seed::{CallId, Seed};
-use mirror_telemetry::TraceContext;
+use mirror_seed::{CallId, CallNumber, Seed};
+use mirror_telemetry::{TraceContext, span, spans};
 use prost::Message;
 use tokio::task::JoinSet;
 use tonic::body::Body;
@@ -33,7 +34,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
-use tracing::Instrument;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 /// Capacity for the metadata entries of a call, including those that tonic adds.
 const ENTRIES: usize = 8;
@@ -42,10 +44,16 @@ const ENTRIES: usize = 8;
 const FORWARD: &str = "/TextPrompting/Forward";
 const BACKWARD: &str = "/TextPrompting/Backward";
 
+/// Reasons for which a request is sent again.
+const DUPLICATE: &str = "duplicate";
+const RESEND: &str = "resend";
+
 /// Channels to the axons of a metagraph.
 pub struct DendritePool {
     signer: Arc<Signer>,
     seed: Seed,
+    /// Number of earlier starts of the caller. A step that is repeated after a restart has other spans.
+    incarnation: u32,
     links: Arc<Links>,
     /// The uid of the caller.
     uid: u32,
@@ -151,12 +159,14 @@ pub struct Rewarded {
 }
 
 impl DendritePool {
-    /// Creates a pool without axons. `uid` is that of the signer's neuron.
-    pub fn new(signer: Signer, uid: u32, seed: Seed, links: Arc<Links>) -> Self {
+    /// Creates a pool without axons. `uid` is that of the signer's neuron, `incarnation` the number of its earlier
+    /// starts.
+    pub fn new(signer: Signer, uid: u32, seed: Seed, incarnation: u32, links: Arc<Links>) -> Self {
         Self {
             uid,
             signer: Arc::new(signer),
             seed,
+            incarnation,
             links,
             axons: Vec::new(),
         }
@@ -183,6 +193,7 @@ impl DendritePool {
         let trace = self.trace(&fan_out.forward);
         let body = self.body(fan_out);
         let mut replies: Vec<Reply> = Vec::with_capacity(fan_out.uids.len());
+        let mut spans = Vec::with_capacity(fan_out.uids.len());
         let mut calls = JoinSet::new();
         let mut too_late = false;
         for (position, uid) in fan_out.uids.iter().enumerate() {
@@ -202,23 +213,25 @@ impl DendritePool {
                 body: body.clone(),
                 timeout: fan_out.timeout.saturating_sub(drawn_delay.unwrap_or_default()),
             };
+            let axon = self.axon(*uid).cloned();
+            let rules = rules(&plan);
+            let span = asked.span("dendrite.forward", axon.as_ref());
             replies.push(Reply::none_in_time(*uid, fan_out.timeout, plan));
             too_late |= reaches_deadline || is_lost(fate);
             if reaches_deadline || fate == Fate::Drop {
+                // The span of the link shows the fault that the call does not survive.
+                drop(link_span(&span, *uid, drawn_delay, rules.as_deref()));
+                spans.push(span);
                 continue;
             }
-            let span = tracing::debug_span!(
-                "dendrite.forward",
-                uid,
-                trace = %asked.context.trace,
-                span = %asked.context.span
-            );
             let starts = drawn_delay.map(|delay| tokio::time::Instant::from_std(started + delay));
-            let axon = self.axon(*uid).cloned();
+            let link = (starts.is_some() || rules.is_some())
+                .then(|| link_span(&span, *uid, drawn_delay, rules.as_deref()));
             let answer = async move {
                 if let Some(starts) = starts {
                     alarm::sleep_until(starts).await;
                 }
+                drop(link);
                 let answer = match axon {
                     Some(axon) => asked
                         .ask(axon, FORWARD)
@@ -230,7 +243,8 @@ impl DendritePool {
                 (position, answer)
             };
             // Each call is a separate task, so that progress in one does not wake the others.
-            calls.spawn(answer.instrument(span));
+            calls.spawn(answer.instrument(span.clone()));
+            spans.push(span);
         }
         let clock = tokio::time::sleep_until(deadline);
         tokio::pin!(clock);
@@ -241,6 +255,7 @@ impl DendritePool {
                     Ok((_, Err(End::Lost))) => {}
                     Ok((position, ended)) => {
                         replies[position].end(ended, started.elapsed());
+                        replies[position].end_span(std::mem::replace(&mut spans[position], Span::none()));
                         replies[position].timing_dependent |=
                             self.links.is_untimed() && replies[position].outcome == Outcome::Unreachable;
                     }
@@ -255,6 +270,9 @@ impl DendritePool {
             .filter(|reply| reply.outcome == Outcome::Timeout)
         {
             reply.return_message = format!("no answer within {:?}", fan_out.timeout);
+        }
+        for (reply, span) in replies.iter().zip(spans) {
+            reply.end_span(span);
         }
         replies
     }
@@ -279,6 +297,22 @@ impl DendritePool {
             ..*call
         };
         first_bytes(&self.seed.about_call("trace", &step).bytes())
+    }
+
+    /// Returns the trace id of a step.
+    pub fn trace_of(&self, purpose: Purpose, step: u64) -> [u8; 16] {
+        let call = if purpose == Purpose::Manual {
+            CallNumber::MANUAL
+        } else {
+            CallNumber::QUERY
+        };
+        self.trace(&CallId {
+            caller: self.hotkey(),
+            step,
+            forward_index: 0,
+            uid: 0,
+            call,
+        })
     }
 
     /// Sends rewards to axons concurrently. Returns the outcome of each call by uid.
@@ -326,20 +360,30 @@ impl DendritePool {
             body: body.encode_to_vec().into(),
             timeout,
         };
-        let span = tracing::debug_span!("dendrite.backward", uid = call.uid, trace = %asked.context.trace);
+        let span = asked.span("dendrite.backward", Some(axon));
+        let rules = rules(&plan);
+        let link = (plan.delay.is_some() || rules.is_some())
+            .then(|| link_span(&span, call.uid, plan.delay, rules.as_deref()));
         let telling = async {
             if let Some(delay) = plan.delay {
                 alarm::sleep(delay).await;
             }
+            drop(link);
             asked
                 .ask::<BackwardTextPromptingResponse>(axon.clone(), BACKWARD)
                 .await
         };
-        match tokio::time::timeout(timeout, telling.instrument(span)).await {
+        let outcome = match tokio::time::timeout(timeout, telling.instrument(span.clone())).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(status)) if !channel::has_timed_out(&status) => Err(status),
             Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no reply before the deadline")),
+        };
+        let code = outcome.as_ref().map_or_else(Status::code, |()| Code::Ok);
+        span.record("rpc.grpc.status_code", code as i32);
+        if let Err(status) = &outcome {
+            span.record("otel.status_description", status.message());
         }
+        outcome
     }
 
     fn axon(&self, uid: u32) -> Option<&Axon> {
@@ -347,8 +391,18 @@ impl DendritePool {
     }
 
     fn context(&self, trace: &[u8; 16], call: &CallId) -> TraceContext {
-        let span = self.seed.about_call("span", call).bytes();
-        TraceContext::new(*trace, first_bytes(&span))
+        let of_call = self.seed.about_call("span", call);
+        let span = match self.incarnation {
+            0 => first_bytes(&of_call.bytes()),
+            incarnation => spans::derived(
+                u128::from_be_bytes(*trace),
+                u64::from_be_bytes(first_bytes(&of_call.bytes())),
+                "incarnation",
+                incarnation.into(),
+            )
+            .to_be_bytes(),
+        };
+        TraceContext::new(*trace, span)
     }
 
     /// Returns the caller's hotkey.
@@ -366,30 +420,90 @@ impl AxonRequest {
     {
         if self.duplicated {
             let lane = self.signer.lane(axon.served.hotkey);
-            let (mut axon, request) = (axon.clone(), self.request(&lane));
+            let (context, span) = self.repeated(DUPLICATE);
+            let (mut axon, request) = (axon.clone(), self.request(&lane, &context));
             // The first reply counts, so that of the second request is discarded.
-            tokio::spawn(tokio::time::timeout(self.timeout, async move {
+            let repeated = async move {
                 let ended = axon.call::<T>(method, request).await.map(drop);
                 drop(lane);
                 ended
-            }));
+            };
+            tokio::spawn(tokio::time::timeout(self.timeout, repeated.instrument(span)));
         }
         let lane = self.signer.lane(axon.served.hotkey);
-        let request = self.request(&lane);
+        let request = self.request(&lane, &self.context);
         match axon.call(method, request).await {
             Err(status) if is_broken(&status) => {
-                let again = self.request(&lane);
-                Box::pin(axon.call(method, again)).await
+                let (context, span) = self.repeated(RESEND);
+                let again = self.request(&lane, &context);
+                Box::pin(axon.call(method, again).instrument(span)).await
             }
             answered => answered,
         }
     }
 
+    /// Creates the span of the call.
+    fn span(&self, name: &'static str, axon: Option<&Axon>) -> Span {
+        let (method, address) = (
+            if name == "dendrite.forward" {
+                "Forward"
+            } else {
+                "Backward"
+            },
+            axon.map(|axon| axon.served.address),
+        );
+        let span = span!(
+            "dendrite",
+            span = u64::from_be_bytes(self.context.span.to_bytes()),
+            otel.name = name,
+            otel.kind = "client",
+            rpc.system = "grpc",
+            rpc.service = text_prompting_server::SERVICE_NAME,
+            rpc.method = method,
+            gen_ai.operation.name = "chat",
+            mirror.uid = self.call.uid,
+            mirror.hotkey = Empty,
+            mirror.code = Empty,
+            mirror.rules = Empty,
+            rpc.grpc.status_code = Empty,
+            server.address = Empty,
+            server.port = Empty,
+            otel.status_description = Empty,
+        );
+        if let (Some(axon), Some(address)) = (axon, address)
+            && !span.is_disabled()
+        {
+            span.record("mirror.hotkey", display(&axon.served.hotkey));
+            span.record("server.address", display(address.ip()));
+            span.record("server.port", address.port());
+        }
+        span
+    }
+
+    /// Returns the context and the span of a further request of the same call, of which there is one for each `reason`.
+    fn repeated(&self, reason: &'static str) -> (TraceContext, Span) {
+        let (trace, parent) = (
+            u128::from_be_bytes(self.context.trace.to_bytes()),
+            u64::from_be_bytes(self.context.span.to_bytes()),
+        );
+        let id = spans::derived(trace, parent, reason, 0);
+        let span = span!(
+            "dendrite.forward",
+            span = id,
+            otel.kind = "client",
+            rpc.system = "grpc",
+            rpc.service = text_prompting_server::SERVICE_NAME,
+            mirror.uid = self.call.uid,
+            mirror.repeated = reason,
+        );
+        (TraceContext::new(trace.to_be_bytes(), id.to_be_bytes()), span)
+    }
+
     /// Returns the request. Each one has a nonce and a signature of its own, so that the axon accepts a repeated one.
-    fn request(&self, lane: &Lane) -> Request<Bytes> {
+    fn request(&self, lane: &Lane, context: &TraceContext) -> Request<Bytes> {
         let mut entries = MetadataMap::with_capacity(ENTRIES);
         lane.sign(&mut entries);
-        metadata::write(&mut entries, &self.call, &self.context);
+        metadata::write(&mut entries, &self.call, context);
         let mut request = Request::from_parts(entries, Extensions::default(), self.body.clone());
         request.set_timeout(self.timeout);
         if self.fate != Fate::Pass {
@@ -397,6 +511,24 @@ impl AxonRequest {
         }
         request
     }
+}
+
+/// Creates the span of the link that a call crosses, which ends when the request leaves.
+fn link_span(call: &Span, uid: u32, delay: Option<Duration>, rules: Option<&str>) -> Span {
+    let link = span!(
+        parent: call,
+        "link",
+        mirror.uid = uid,
+        mirror.delay_s = delay.map(|delay| delay.as_secs_f64()),
+        mirror.rules = rules
+    );
+    call.record("mirror.rules", rules);
+    link
+}
+
+/// Returns the effects of faults on a call, as in the table of responses.
+fn rules(plan: &Plan) -> Option<String> {
+    (!plan.faults.is_empty()).then(|| plan.faults.join(", "))
 }
 
 impl Axon {
@@ -424,6 +556,18 @@ impl Axon {
 }
 
 impl Reply {
+    /// Ends the span of the call with its outcome.
+    fn end_span(&self, span: Span) {
+        if span.is_disabled() {
+            return;
+        }
+        span.record("mirror.code", self.outcome.name());
+        span.record("rpc.grpc.status_code", self.grpc_code as i32);
+        if self.outcome != Outcome::Success {
+            span.record("otel.status_description", &*self.return_message);
+        }
+    }
+
     /// Creates the reply for a call that times out. It is `timing_dependent` unless a fault or the drawn delay alone
     /// causes the timeout.
     fn none_in_time(uid: u32, timeout: Duration, plan: Plan) -> Self {

@@ -131,7 +131,7 @@ pub async fn serve(
         seed,
         key,
         subtensor,
-        dendrite: DendritePool::new(signer, uid, seed, links),
+        dendrite: DendritePool::new(signer, uid, seed, incarnation, links),
         gating: gating_model,
         reward: reward_model,
         reporter,

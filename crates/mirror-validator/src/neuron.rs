@@ -18,10 +18,14 @@ use std::sync::Arc;
 use mirror_identity::SecretKey;
 use mirror_models::gating::{GatingModel, ResponseLength};
 use mirror_models::reward::RewardModel;
+use mirror_net::tracer::block_span;
 use mirror_proto::mirror::v1::{Purpose, record};
 use mirror_seed::Seed;
 use mirror_spec::launch::ValidatorLaunch;
 use mirror_subtensor_client::{Barrier, Detail, SubtensorClient};
+use mirror_telemetry::span;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use self::ask::{Ask, Judgement};
 use self::chain_view::ChainView;
@@ -58,6 +62,7 @@ pub struct Neuron {
     pending_weights: PendingWeights,
     /// Number of the last manual forward.
     manual_forwards: u64,
+    incarnation: u32,
 }
 
 /// The parts of a neuron. The rest is derived from its launch config.
@@ -158,6 +163,7 @@ impl Neuron {
             // The coordinator identifies manual forwards by their numbers, so the count must not start from the same
             // number after a restart.
             manual_forwards: u64::from(incarnation) << 32,
+            incarnation,
             launch,
         }
     }
@@ -184,9 +190,32 @@ impl Neuron {
         id: ForwardId,
         ends: StepEnd,
     ) -> anyhow::Result<ForwardOutcome> {
-        let plan = self.plan(ask, id);
-        let answered = plan.ask(&self.dendrite).await;
-        self.settle(plan, answered, ends).await
+        let span = forward_span(id);
+        let whole = async {
+            let plan = self.plan(ask, id);
+            let answered = plan.ask(&self.dendrite).await;
+            self.settle(plan, answered, ends).await
+        };
+        whole.instrument(span).await
+    }
+
+    /// Creates the span of a step, the root of its trace. Forwards and the work between two steps belong to it.
+    pub(crate) fn step_span(&self, purpose: Purpose, step: u64) -> Span {
+        let trace = self.dendrite.trace_of(purpose, step);
+        match purpose {
+            Purpose::Manual => span!(
+                "manual",
+                trace = u128::from_be_bytes(trace),
+                nth = u64::from(self.incarnation),
+                mirror.step = step,
+            ),
+            _ => span!(
+                "step",
+                trace = u128::from_be_bytes(trace),
+                nth = u64::from(self.incarnation),
+                mirror.step = step,
+            ),
+        }
     }
 
     /// Makes the forwards of one step concurrently and settles them in order.
@@ -196,7 +225,7 @@ impl Neuron {
         step: u64,
     ) -> anyhow::Result<Vec<ForwardOutcome>> {
         let count = asks.len();
-        let plans: Vec<Plan> = (0u32..)
+        let plans: Vec<(Plan, Span)> = (0u32..)
             .zip(asks)
             .map(|(forward_index, ask)| {
                 let id = ForwardId {
@@ -204,19 +233,24 @@ impl Neuron {
                     step,
                     forward_index,
                 };
-                self.plan(ask, id)
+                let span = forward_span(id);
+                let plan = span.in_scope(|| self.plan(ask, id));
+                (plan, span)
             })
             .collect();
         let dendrite = &self.dendrite;
-        let answered = futures::future::join_all(plans.iter().map(|plan| plan.ask(dendrite))).await;
+        let asking = plans
+            .iter()
+            .map(|(plan, span)| plan.ask(dendrite).instrument(span.clone()));
+        let answered = futures::future::join_all(asking).await;
         let mut settled = Vec::with_capacity(count);
-        for (position, (plan, answered)) in plans.into_iter().zip(answered).enumerate() {
+        for (position, ((plan, span), answered)) in plans.into_iter().zip(answered).enumerate() {
             let ends = if position + 1 == count {
                 StepEnd::Always
             } else {
                 StepEnd::Never
             };
-            settled.push(self.settle(plan, answered, ends).await?);
+            settled.push(self.settle(plan, answered, ends).instrument(span).await?);
         }
         Ok(settled)
     }
@@ -257,9 +291,10 @@ impl Neuron {
         } else {
             Some(&mut *self.reward)
         };
-        let judged = JudgedReplies::new(&plan, &replies, reward_model);
+        let judged = span!("reward").in_scope(|| JudgedReplies::new(&plan, &replies, reward_model));
         let watch_every = self.launch.neuron.watch_every;
-        let training = Training::run(&mut *self.gating, &plan, &replies, &judged, watch_every);
+        let training = span!("gating.backward")
+            .in_scope(|| Training::run(&mut *self.gating, &plan, &replies, &judged, watch_every));
         let mut rewarded = HashMap::new();
         if let Judgement::Reward {
             train_network: true, ..
@@ -282,8 +317,12 @@ impl Neuron {
             call_time,
             trace_id: self.dendrite.trace(&plan.fan_out.forward).to_vec(),
         };
-        let event = record.event(&self.name, &self.chain);
-        self.reporter.report(record::Kind::Event(event), learned).await?;
+        let write = span!("event.write");
+        let writing = async {
+            let event = record.event(&self.name, &self.chain);
+            self.reporter.report(record::Kind::Event(event), learned).await
+        };
+        writing.instrument(write).await?;
         let mut settled = ForwardOutcome {
             id: plan.id,
             asked: plan.fan_out.uids,
@@ -396,7 +435,19 @@ impl Neuron {
 
     /// Reports at the barrier that a step is done, and waits until its block closes.
     pub(crate) async fn step_done(&mut self, step: u64) -> anyhow::Result<()> {
-        let closed = self.barrier.step_done(step).await?;
+        let span = span!(
+            "barrier.wait",
+            otel.kind = "client",
+            mirror.block = Empty,
+            link.trace = Empty,
+            link.span = Empty,
+        );
+        let closed = self.barrier.step_done(step).instrument(span.clone()).await?;
+        let (trace, root) = block_span(&self.seed, closed.block);
+        span.record("mirror.block", closed.block);
+        span.record("link.trace", trace);
+        span.record("link.span", root);
+        drop(span);
         self.chain.advance(closed.block);
         self.report_applied_weights(&closed.applied).await
     }
@@ -408,6 +459,10 @@ impl Neuron {
 
     /// Fetches the nominators and the metagraph at `block`, or the latest metagraph if it is `None`.
     pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
+        self.fetch(block).instrument(span!("resync")).await
+    }
+
+    async fn fetch(&mut self, block: Option<u64>) -> anyhow::Result<()> {
         let metagraph = self.subtensor.metagraph(block, Detail::Lite).await?;
         let axons = metagraph.neurons.iter().map(|neuron| {
             let hotkey = neuron.hotkey;
@@ -426,4 +481,14 @@ impl Neuron {
         );
         Ok(())
     }
+}
+
+/// Creates the span of a forward, under that of its step.
+fn forward_span(id: ForwardId) -> Span {
+    span!(
+        "forward",
+        nth = u64::from(id.forward_index),
+        mirror.step = id.step,
+        mirror.forward_index = id.forward_index
+    )
 }

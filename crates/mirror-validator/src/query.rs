@@ -8,6 +8,7 @@ use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::Purpose;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
 use tokio::sync::{Mutex, watch};
+use tracing::Instrument;
 
 use crate::learned::LearningRecord;
 use crate::neuron::ask::{Ask, user_message};
@@ -60,8 +61,12 @@ pub async fn run(
             progress,
             synced_at: &mut synced_at,
         };
-        run.step(&steps, step).await?;
-        run.after_step(step).await?;
+        let span = run.neuron.step_span(Purpose::Query, step);
+        let whole = async {
+            run.step(&steps, step).await?;
+            run.after_step(step).await
+        };
+        whole.instrument(span).await?;
     }
     let neuron = &mut neuron.lock().await;
     Run {

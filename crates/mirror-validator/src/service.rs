@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mirror_proto::mirror::v1::Purpose;
 use mirror_proto::mirror::v1::neuron_server::Neuron as NeuronService;
 use mirror_proto::mirror::v1::{
     self as wire, ForwardReply, ForwardRequest, InferenceReply, InferenceRequest, QueryProgress,
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
+use tracing::Instrument;
 
 use crate::conversation::{Conversation, Message};
 use crate::learned::LearningRecord;
@@ -242,7 +244,9 @@ async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<ForwardOutcome, Status
             forward_index: 1,
             ..id
         };
-        settled.push(neuron.forward(ask, id, StepEnd::Always).await.map_err(failed));
+        let span = neuron.step_span(Purpose::Manual, id.step);
+        let answer = neuron.forward(ask, id, StepEnd::Always).instrument(span).await;
+        settled.push(answer.map_err(failed));
     }
     settled
 }
@@ -252,7 +256,9 @@ async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<ForwardOutcom
         neuron.resync(None).await.map_err(failed)?;
     }
     let id = neuron.next_manual_forward();
-    neuron.forward(ask, id, StepEnd::Always).await.map_err(failed)
+    let span = neuron.step_span(Purpose::Manual, id.step);
+    let forward = neuron.forward(ask, id, StepEnd::Always).instrument(span);
+    forward.await.map_err(failed)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]

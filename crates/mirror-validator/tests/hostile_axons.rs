@@ -151,7 +151,7 @@ fn disturbed_pool(axons: &[Option<SocketAddr>], links: &[LinkLaunch], rules: &[L
     let signer = Signer::new(key, DendriteId::new([9; 16]), BITTENSOR_VERSION);
     let links = Links::new(seed, axons.len() as u32, links, 1.0);
     links.set_rules(rules).expect("there are few rules");
-    let mut pool = DendritePool::new(signer, 9, seed, Arc::new(links));
+    let mut pool = DendritePool::new(signer, 9, seed, 0, Arc::new(links));
     let hotkey = SecretKey::hotkey(&seed, Owner::Miner(0)).public();
     let served = axons
         .iter()

@@ -80,6 +80,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
+        telemetry: None,
         role: Role::Miner(launch),
     };
     NodeSpec {
@@ -113,6 +114,7 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
+        telemetry: None,
         role: Role::Subtensor(Box::new(launch)),
     };
     NodeSpec {

@@ -13,18 +13,7 @@ pub fn outcome_name(outcome: i32) -> String {
     let Ok(known) = Outcome::try_from(outcome) else {
         return format!("outcome {outcome}");
     };
-    match known {
-        Outcome::Unspecified => "unspecified",
-        Outcome::Success => SUCCESS,
-        Outcome::Empty => "empty",
-        Outcome::TooShort => "too short",
-        Outcome::Timeout => "timeout",
-        Outcome::Unreachable => "unreachable",
-        Outcome::Oversized => "oversized",
-        Outcome::Malformed => "malformed",
-        Outcome::Refused => "refused",
-    }
-    .to_owned()
+    known.name().to_owned()
 }
 
 /// Returns the purpose of a forward as in the column `purpose`.

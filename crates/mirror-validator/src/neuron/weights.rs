@@ -5,6 +5,8 @@ use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{Applied, DispatchError, SubmitReply, WeightsSet, record};
 use mirror_spec::BlockTime;
 use mirror_subtensor_client::transaction::sign_call;
+use mirror_telemetry::span;
+use tracing::Instrument;
 
 use super::Neuron;
 use crate::behaviour::WeightInputs;
@@ -13,6 +15,10 @@ use crate::weights::{self, InvalidAverages, Limits, ProcessedWeights, Stage, Wei
 impl Neuron {
     /// Submits weights, in the open or as a commitment if the chain requires one.
     pub(crate) async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
+        self.compute_and_submit(step).instrument(span!("weights")).await
+    }
+
+    async fn compute_and_submit(&mut self, step: u64) -> anyhow::Result<()> {
         let weights = match self.compute_weights() {
             Ok(weights) => weights,
             Err(invalid) => {

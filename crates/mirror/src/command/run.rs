@@ -150,7 +150,7 @@ fn run_network(
     ends: Ends,
     created: fn(&Layout) -> anyhow::Result<()>,
 ) -> anyhow::Result<Status> {
-    mirror_telemetry::init("warn")?;
+    mirror_telemetry::init("warn", None)?;
     let expected = &loaded.experiment.expect;
     let sql = match expected.as_slice() {
         [] => None,

@@ -43,7 +43,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
     let model = model
         .context("the file has no `model`, so it describes no chain")
         .map_err(Misuse::of)?;
-    mirror_telemetry::init("warn")?;
+    mirror_telemetry::init("warn", None)?;
     let binaries = place::binaries()?;
     let network = if arguments.offline {
         Network::Forbidden

@@ -1,0 +1,341 @@
+//! Decodes the messages of nodes to rows, in parts. Only the spans of a message are separated at first, and each is
+//! decoded only if its size is within [`MAX_SPAN`]. The memory for a span is therefore bounded before it is allocated.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use mirror_runs::tables::{MetricRow, SpanRow};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric, number_data_point};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use prost::Message;
+
+/// Maximum size of an encoded span in bytes.
+const MAX_SPAN: usize = 64 << 10;
+
+/// Maximum size of an encoded resource in bytes.
+const MAX_RESOURCE: usize = 16 << 10;
+
+/// Maximum number of attributes of a span that are kept.
+const MAX_ATTRIBUTES: usize = 128;
+
+/// Maximum length of a text in bytes. Longer ones are cut.
+const MAX_TEXT: usize = 4_096;
+
+/// Maximum number of links of a span that are kept.
+const MAX_LINKS: usize = 128;
+
+/// `ExportTraceServiceRequest` whose spans are not decoded.
+#[derive(Clone, PartialEq, Message)]
+struct Request {
+    #[prost(message, repeated, tag = "1")]
+    resource_spans: Vec<OfResource>,
+}
+
+/// `ResourceSpans` whose resource and spans are not decoded.
+#[derive(Clone, PartialEq, Message)]
+struct OfResource {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    resource: Option<Bytes>,
+    #[prost(message, repeated, tag = "2")]
+    scope_spans: Vec<OfScope>,
+}
+
+/// `ScopeSpans` whose spans are not decoded.
+#[derive(Clone, PartialEq, Message)]
+struct OfScope {
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    spans: Vec<Bytes>,
+}
+
+/// What a resource states about its node.
+struct Resources {
+    /// Number of earlier starts of the node.
+    incarnation: u32,
+    /// Number of spans that the node has dropped since it started.
+    dropped_spans: u64,
+}
+
+impl Resources {
+    fn of(encoded: Option<Bytes>) -> Self {
+        let encoded = encoded.filter(|encoded| encoded.len() <= MAX_RESOURCE);
+        let resource = encoded.and_then(|encoded| Resource::decode(encoded).ok());
+        let attributes = resource.map(|resource| resource.attributes).unwrap_or_default();
+        let number = |key: &str| {
+            let found = attributes.iter().find(|attribute| attribute.key == key)?;
+            u64::try_from(integer(found)?).ok()
+        };
+        Self {
+            incarnation: u32::try_from(number("mirror.incarnation").unwrap_or_default()).unwrap_or(u32::MAX),
+            dropped_spans: number("mirror.dropped_spans").unwrap_or_default(),
+        }
+    }
+}
+
+/// The spans of a message.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub(super) rows: Vec<SpanRow>,
+    /// Number of spans that were refused: too large, or invalid.
+    pub(super) refused: u64,
+    /// Number of spans that the node has dropped since it started.
+    pub(super) dropped_by_node: u64,
+    /// Number of earlier starts of the node.
+    pub(super) incarnation: u32,
+}
+
+/// Returns the number of spans in a message. An invalid message counts as one.
+pub(super) fn count_spans(message: Bytes) -> u64 {
+    let Ok(request) = Request::decode(message) else {
+        return 1;
+    };
+    let scopes = request.resource_spans.iter().flat_map(|spans| &spans.scope_spans);
+    scopes.map(|scope| scope.spans.len() as u64).sum()
+}
+
+/// Decodes a message of the node with the name `node` in its certificate.
+pub(super) fn spans(message: Bytes, node: &str) -> Decoded {
+    let mut decoded = Decoded::default();
+    let Ok(request) = Request::decode(message) else {
+        decoded.refused = 1;
+        return decoded;
+    };
+    for of_resource in request.resource_spans {
+        let resource = Resources::of(of_resource.resource);
+        decoded.incarnation = resource.incarnation;
+        decoded.dropped_by_node = decoded.dropped_by_node.max(resource.dropped_spans);
+        for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            let span = Some(encoded).filter(|encoded| encoded.len() <= MAX_SPAN);
+            let span = span.and_then(|encoded| Span::decode(encoded).ok());
+            match span.and_then(|span| row(span, node, decoded.incarnation)) {
+                Some(row) => decoded.rows.push(row),
+                None => decoded.refused += 1,
+            }
+        }
+    }
+    decoded
+}
+
+/// Returns the row of a span. `None` if its ids or its times are invalid.
+fn row(span: Span, node: &str, incarnation: u32) -> Option<SpanRow> {
+    let mut row = SpanRow {
+        trace_id: id(&span.trace_id, 16)?,
+        span_id: id(&span.span_id, 8)?,
+        parent_id: match &*span.parent_span_id {
+            [] => None,
+            parent => Some(id(parent, 8)?),
+        },
+        name: cut(span.name),
+        kind: match SpanKind::try_from(span.kind) {
+            Ok(SpanKind::Client) => "client",
+            Ok(SpanKind::Server) => "server",
+            _ => "internal",
+        }
+        .to_owned(),
+        node: node.to_owned(),
+        incarnation,
+        started_ns: span.start_time_unix_nano,
+        duration_ns: span.end_time_unix_nano.checked_sub(span.start_time_unix_nano)?,
+        step: None,
+        forward_index: None,
+        uid: None,
+        block: None,
+        code: None,
+        error: span
+            .status
+            .filter(|status| status.code == i32::from(StatusCode::Error))
+            .map(|status| cut(status.message)),
+        rules: None,
+        links: None,
+        attributes: None,
+        dropped_attributes: span.dropped_attributes_count,
+    };
+    let links: Vec<String> = span.links.iter().take(MAX_LINKS).filter_map(link).collect();
+    row.links = (!links.is_empty()).then(|| links.join(","));
+    let mut others = serde_json::Map::new();
+    for (position, attribute) in span.attributes.into_iter().enumerate() {
+        if position >= MAX_ATTRIBUTES {
+            row.dropped_attributes = row.dropped_attributes.saturating_add(1);
+            continue;
+        }
+        put(&mut row, attribute, &mut others);
+    }
+    row.attributes = (!others.is_empty()).then(|| serde_json::Value::Object(others).to_string());
+    Some(row)
+}
+
+/// Writes an attribute to its column, or to `others` if it has none.
+fn put(row: &mut SpanRow, attribute: KeyValue, others: &mut serde_json::Map<String, serde_json::Value>) {
+    let number = integer(&attribute).and_then(|number| u64::try_from(number).ok());
+    let narrow = number.and_then(|number| u32::try_from(number).ok());
+    match (&*attribute.key, number, narrow) {
+        ("mirror.step", Some(step), _) => row.step = Some(step),
+        ("mirror.block", Some(block), _) => row.block = Some(block),
+        ("mirror.forward_index", _, Some(index)) => row.forward_index = Some(index),
+        ("mirror.uid", _, Some(uid)) => row.uid = Some(uid),
+        ("mirror.code", ..) => row.code = text(attribute),
+        ("mirror.rules", ..) => row.rules = text(attribute),
+        _ => {
+            let value = attribute.value.and_then(|value| value.value);
+            others.insert(cut(attribute.key), value.map_or(serde_json::Value::Null, json));
+        }
+    }
+}
+
+fn integer(attribute: &KeyValue) -> Option<i64> {
+    match attribute.value.as_ref()?.value {
+        Some(Value::IntValue(number)) => Some(number),
+        _ => None,
+    }
+}
+
+fn text(attribute: KeyValue) -> Option<String> {
+    match attribute.value?.value? {
+        Value::StringValue(text) => Some(cut(text)),
+        other => Some(json(other).to_string()),
+    }
+}
+
+/// Returns an attribute's value in JSON. Lists and maps, which nodes do not send, become their number of elements.
+pub(super) fn json(value: Value) -> serde_json::Value {
+    match value {
+        Value::StringValue(text) => cut(text).into(),
+        Value::BoolValue(value) => value.into(),
+        Value::IntValue(number) => number.into(),
+        Value::DoubleValue(number) => number.into(),
+        Value::ArrayValue(list) => format!("list of {} values", list.values.len()).into(),
+        Value::KvlistValue(map) => format!("map of {} values", map.values.len()).into(),
+        Value::BytesValue(bytes) => format!("{} bytes", bytes.len()).into(),
+        Value::StringValueStrindex(_) => serde_json::Value::Null,
+    }
+}
+
+/// Returns attributes as a JSON object with sorted keys. `None` if there are none.
+pub(super) fn json_object(attributes: Vec<KeyValue>) -> Option<String> {
+    let pairs = attributes.into_iter().take(MAX_ATTRIBUTES);
+    let object: serde_json::Map<_, _> = pairs
+        .filter_map(|KeyValue { key, value, .. }| {
+            let AnyValue { value } = value?;
+            Some((cut(key), json(value?)))
+        })
+        .collect();
+    (!object.is_empty()).then(|| serde_json::Value::Object(object).to_string())
+}
+
+fn link(link: &opentelemetry_proto::tonic::trace::v1::span::Link) -> Option<String> {
+    Some(format!("{}-{}", id(&link.trace_id, 16)?, id(&link.span_id, 8)?))
+}
+
+/// Returns an id in hexadecimal digits. `None` if it has another length or only zeros.
+fn id(bytes: &[u8], length: usize) -> Option<String> {
+    let is_valid = bytes.len() == length && bytes.iter().any(|byte| *byte != 0);
+    is_valid.then(|| hex::encode(bytes))
+}
+
+/// Cuts a text to [`MAX_TEXT`] bytes.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
+}
+
+/// Counts the spans that each node has dropped.
+#[derive(Debug, Default)]
+pub(super) struct DroppedByNodes(HashMap<(String, u32), u64>);
+
+impl DroppedByNodes {
+    /// Takes the count of a node, which is cumulative since the node started.
+    pub(super) fn note(&mut self, node: &str, incarnation: u32, dropped: u64) {
+        if dropped > 0 {
+            let known = self.0.entry((node.to_owned(), incarnation)).or_default();
+            *known = dropped.max(*known);
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0
+            .values()
+            .fold(0, |total, dropped| total.saturating_add(*dropped))
+    }
+}
+
+/// The measurements of a message.
+#[derive(Debug, Default)]
+pub(super) struct DecodedMetrics {
+    pub(super) rows: Vec<MetricRow>,
+    /// Number of metrics that were refused: too large, or invalid.
+    pub(super) refused: u64,
+}
+
+/// `ExportMetricsServiceRequest` whose metrics are not decoded.
+#[derive(Clone, PartialEq, Message)]
+struct MetricsRequest {
+    #[prost(message, repeated, tag = "1")]
+    resource_metrics: Vec<OfResource>,
+}
+
+/// Decodes a message of metrics of the node with the name `node` in its certificate.
+pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
+    let mut decoded = DecodedMetrics::default();
+    // The fields have the same numbers as those of spans.
+    let Ok(request) = MetricsRequest::decode(message) else {
+        decoded.refused = 1;
+        return decoded;
+    };
+    for of_resource in request.resource_metrics {
+        let incarnation = Resources::of(of_resource.resource).incarnation;
+        for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            let metric = Some(encoded).filter(|encoded| encoded.len() <= MAX_SPAN);
+            match metric.and_then(|encoded| Metric::decode(encoded).ok()) {
+                Some(metric) => measurements(metric, node, incarnation, &mut decoded.rows),
+                None => decoded.refused += 1,
+            }
+        }
+    }
+    decoded
+}
+
+/// Adds the measurements of a metric. Kinds that nodes do not send are left out.
+fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<MetricRow>) {
+    let Metric { name, unit, data, .. } = metric;
+    let row = |kind: &str, attributes, time_ns| MetricRow {
+        node: node.to_owned(),
+        incarnation,
+        name: cut(name.clone()),
+        unit: cut(unit.clone()),
+        kind: kind.to_owned(),
+        attributes: json_object(attributes),
+        time_ns,
+        value: 0.0,
+        count: None,
+        bounds: Vec::new(),
+        buckets: Vec::new(),
+    };
+    let numbers = |kind, points: Vec<NumberDataPoint>| {
+        points.into_iter().map(move |point| MetricRow {
+            value: match point.value {
+                Some(number_data_point::Value::AsDouble(value)) => value,
+                Some(number_data_point::Value::AsInt(value)) => value as f64,
+                None => f64::NAN,
+            },
+            ..row(kind, point.attributes, point.time_unix_nano)
+        })
+    };
+    match data {
+        Some(metric::Data::Gauge(gauge)) => rows.extend(numbers("gauge", gauge.data_points)),
+        Some(metric::Data::Sum(sum)) => rows.extend(numbers("counter", sum.data_points)),
+        Some(metric::Data::Histogram(histogram)) => {
+            rows.extend(histogram.data_points.into_iter().map(|point| MetricRow {
+                value: point.sum.unwrap_or_default(),
+                count: Some(point.count),
+                bounds: point.explicit_bounds,
+                buckets: point.bucket_counts,
+                ..row("histogram", point.attributes, point.time_unix_nano)
+            }));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,197 @@
+//! The choice of traces that are kept: all, or those with errors and the slowest hundredth.
+//!
+//! The choice is made when a trace is complete: its root has ended, and the spans of other nodes had [`GRACE`] to
+//! arrive. Until then its spans wait, in bounded memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use mirror_runs::tables::SpanRow;
+
+/// Time that the spans of other nodes have to arrive after the root of their trace.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Time after which a trace without a root is chosen by what is known of it.
+const ABANDONED: Duration = Duration::from_mins(1);
+
+/// Maximum number of waiting spans. If there are more, the oldest traces are chosen early.
+const MAX_WAITING: usize = 200_000;
+
+/// Maximum number of remembered choices. Spans that arrive after the choice follow it.
+const MAX_CHOICES: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("the number is above 0");
+
+/// The share of traces that are kept for their durations.
+const SLOWEST: f64 = 0.01;
+
+/// Chooses traces.
+pub(super) enum Keep {
+    /// All are kept.
+    All,
+    /// Those with errors and the slowest are kept.
+    Some(Box<Choosing>),
+}
+
+/// The traces for which the choice is due or was made.
+pub(super) struct Choosing {
+    waiting: HashMap<String, Waiting>,
+    /// The waiting traces in the order in which they began.
+    order: VecDeque<String>,
+    spans: usize,
+    choices: LruCache<String, bool>,
+    /// The durations of the roots by name.
+    durations: HashMap<String, Durations>,
+    /// Number of spans that were not kept.
+    dropped: u64,
+}
+
+struct Waiting {
+    since: Instant,
+    root: Option<(Instant, String, u64)>,
+    has_error: bool,
+    rows: Vec<SpanRow>,
+}
+
+/// Durations in classes that are one percent apart, from a microsecond on.
+#[derive(Default)]
+struct Durations {
+    classes: Vec<u64>,
+    count: u64,
+}
+
+impl Durations {
+    fn class(nanoseconds: u64) -> usize {
+        ((nanoseconds as f64 / 1_000.0).max(1.0).ln() / 1.01_f64.ln()) as usize
+    }
+
+    /// Adds a duration. Returns whether it is among the slowest so far. Equal durations count as slowest only while
+    /// their number is within the share.
+    fn add(&mut self, nanoseconds: u64) -> bool {
+        let class = Self::class(nanoseconds);
+        if self.classes.len() <= class {
+            self.classes.resize(class + 1, 0);
+        }
+        self.classes[class] += 1;
+        self.count += 1;
+        let at_least: u64 = self.classes[class..].iter().sum();
+        at_least as f64 <= (self.count as f64 * SLOWEST).ceil()
+    }
+}
+
+impl Keep {
+    /// Keeps all traces.
+    pub(super) fn all() -> Self {
+        Self::All
+    }
+
+    /// Keeps the traces with errors and the slowest hundredth, by the name of their root.
+    pub(super) fn errors_and_slowest() -> Self {
+        Self::Some(Box::new(Choosing {
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            spans: 0,
+            choices: LruCache::new(MAX_CHOICES),
+            durations: HashMap::new(),
+            dropped: 0,
+        }))
+    }
+
+    /// Takes spans. Adds those that are kept to `kept`.
+    pub(super) fn take(&mut self, rows: Vec<SpanRow>, now: Instant, kept: &mut Vec<SpanRow>) {
+        match self {
+            Self::All => kept.extend(rows),
+            Self::Some(choosing) => {
+                for row in rows {
+                    choosing.add(row, now, kept);
+                }
+                choosing.choose(now, kept);
+            }
+        }
+    }
+
+    /// Chooses all waiting traces.
+    pub(super) fn finish(&mut self, kept: &mut Vec<SpanRow>) {
+        if let Self::Some(choosing) = self {
+            while let Some(trace) = choosing.order.pop_front() {
+                choosing.choose_one(&trace, kept);
+            }
+        }
+    }
+
+    /// Returns the number of spans that were not kept.
+    pub(super) fn dropped(&self) -> u64 {
+        match self {
+            Self::All => 0,
+            Self::Some(choosing) => choosing.dropped,
+        }
+    }
+}
+
+impl Choosing {
+    fn add(&mut self, row: SpanRow, now: Instant, kept: &mut Vec<SpanRow>) {
+        if let Some(is_kept) = self.choices.get(&row.trace_id) {
+            if *is_kept {
+                kept.push(row);
+            } else {
+                self.dropped += 1;
+            }
+            return;
+        }
+        let order = &mut self.order;
+        let waiting = self.waiting.entry(row.trace_id.clone()).or_insert_with(|| {
+            order.push_back(row.trace_id.clone());
+            Waiting {
+                since: now,
+                root: None,
+                has_error: false,
+                rows: Vec::new(),
+            }
+        });
+        waiting.has_error |= row.error.is_some();
+        if row.parent_id.is_none() {
+            waiting.root = Some((now, row.name.clone(), row.duration_ns));
+        }
+        waiting.rows.push(row);
+        self.spans += 1;
+    }
+
+    /// Chooses the traces that are complete, and the oldest while too many spans wait.
+    fn choose(&mut self, now: Instant, kept: &mut Vec<SpanRow>) {
+        while let Some(trace) = self.order.front() {
+            let Some(waiting) = self.waiting.get(trace) else {
+                self.order.pop_front();
+                continue;
+            };
+            let is_complete = match waiting.root {
+                Some((ended, ..)) => now.duration_since(ended) >= GRACE,
+                None => now.duration_since(waiting.since) >= ABANDONED,
+            };
+            if !is_complete && self.spans <= MAX_WAITING {
+                return;
+            }
+            let trace = trace.clone();
+            self.order.pop_front();
+            self.choose_one(&trace, kept);
+        }
+    }
+
+    fn choose_one(&mut self, trace: &str, kept: &mut Vec<SpanRow>) {
+        let Some(waiting) = self.waiting.remove(trace) else {
+            return;
+        };
+        self.spans -= waiting.rows.len();
+        let is_slow = match waiting.root {
+            Some((_, name, duration)) => self.durations.entry(name).or_default().add(duration),
+            // The node of the root was killed.
+            None => true,
+        };
+        let is_kept = waiting.has_error || is_slow;
+        self.choices.put(trace.to_owned(), is_kept);
+        if is_kept {
+            kept.extend(waiting.rows);
+        } else {
+            self.dropped += waiting.rows.len() as u64;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The fields of a span.
+
+use std::fmt;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use tracing::field::{Field, Visit};
+use tracing::span::Attributes;
+
+const TRACE: &str = "trace";
+const SPAN: &str = "span";
+const PARENT: &str = "parent";
+const NTH: &str = "nth";
+const NAME: &str = "otel.name";
+const KIND: &str = "otel.kind";
+const ERROR: &str = "otel.status_description";
+const LINK_TRACE: &str = "link.trace";
+const LINK_SPAN: &str = "link.span";
+
+/// Maximum number of attributes of a span, the default of OpenTelemetry.
+const MAX_ATTRIBUTES: usize = 128;
+
+/// Maximum length of the text of an attribute in bytes.
+const MAX_TEXT: usize = 4_096;
+
+/// The ids that a span states.
+#[derive(Default)]
+pub(super) struct Ids {
+    pub(super) trace: Option<u128>,
+    pub(super) id: Option<u64>,
+    pub(super) parent: Option<u64>,
+    pub(super) nth: Option<u64>,
+}
+
+impl Ids {
+    pub(super) fn of(attributes: &Attributes<'_>) -> Self {
+        let mut ids = Self::default();
+        attributes.record(&mut ids);
+        ids
+    }
+}
+
+impl Visit for Ids {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            SPAN => self.id = Some(value),
+            PARENT => self.parent = Some(value),
+            NTH => self.nth = Some(value),
+            _ => {}
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if field.name() == TRACE {
+            self.trace = Some(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+    fn record_str(&mut self, _: &Field, _: &str) {}
+    fn record_i64(&mut self, _: &Field, _: i64) {}
+    fn record_bool(&mut self, _: &Field, _: bool) {}
+    fn record_f64(&mut self, _: &Field, _: f64) {}
+}
+
+/// The fields of a span that are recorded.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<SpanKind>,
+    pub(super) error: Option<String>,
+    pub(super) link: Option<(u128, u64)>,
+    pub(super) attributes: Vec<KeyValue>,
+    /// Number of attributes beyond [`MAX_ATTRIBUTES`].
+    pub(super) dropped: u32,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        if self.attributes.len() >= MAX_ATTRIBUTES {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        if self.attributes.is_empty() {
+            self.attributes.reserve(12);
+        }
+        self.attributes.push(KeyValue {
+            key: field.name().to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
+    }
+
+    fn text(&mut self, field: &Field, text: String) {
+        match field.name() {
+            NAME => self.name = Some(text),
+            ERROR => self.error = Some(text),
+            _ => self.add(field, Value::StringValue(text)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            SPAN | PARENT | NTH => {}
+            LINK_SPAN => self.link = Some((self.link.unwrap_or_default().0, value)),
+            _ => self.add(field, Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX))),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match field.name() {
+            TRACE => {}
+            LINK_TRACE => self.link = Some((value, self.link.unwrap_or_default().1)),
+            _ => self.add(field, Value::StringValue(value.to_string())),
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, Value::IntValue(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, Value::DoubleValue(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, Value::BoolValue(value));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == KIND {
+            self.kind = match value {
+                "client" => Some(SpanKind::Client),
+                "server" => Some(SpanKind::Server),
+                _ => None,
+            };
+            return;
+        }
+        let end = value.floor_char_boundary(MAX_TEXT);
+        self.text(field, value[..end].to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = format!("{value:?}");
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        self.text(field, text);
+    }
+}
