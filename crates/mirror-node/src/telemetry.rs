@@ -9,27 +9,22 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use mirror_net::channel;
-use mirror_net::otlp::{self, MESSAGE_LIMIT, Signal};
+use mirror_net::otlp::{self, Signal};
 use mirror_net::tls::Identity;
 use mirror_net::tracer::own_trace;
 use mirror_proto::protocol::COORDINATOR;
 use mirror_seed::Seed;
 use mirror_spec::launch::Launch;
-use mirror_telemetry::spans::{Buffer, Sampler, SpanLayer, Taken};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use mirror_telemetry::spans::{Batch, Buffer, Sampler, SpanLayer};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 /// Time between two messages while spans end.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Maximum number of spans in a message.
-const MAX_BATCH: usize = 1_000;
 
 /// Timeout of one attempt to send a message.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -130,68 +125,48 @@ impl Sender {
 
     /// Sends the spans that have ended so far.
     async fn send_spans(&self, channel: &Channel, has_warned: &mut bool) {
-        let Taken { spans, dropped } = self.buffer.take();
-        let mut spans = spans.into_iter();
-        loop {
-            let batch: Vec<Span> = spans.by_ref().take(MAX_BATCH).collect();
-            if batch.is_empty() {
-                return;
-            }
-            let count = batch.len() as u64;
-            for message in self.encoded(batch, dropped) {
-                if let Err(error) = send(channel, Signal::Traces, message).await {
-                    self.buffer.count_lost(count);
-                    if !std::mem::replace(has_warned, true) {
-                        tracing::warn!(%error, "spans could not be sent and are lost; further losses are only counted");
-                    }
+        for batch in self.buffer.take() {
+            let count = batch.count;
+            if let Err(error) = send(channel, Signal::Traces, self.message(batch)).await {
+                self.buffer.count_lost(count);
+                if !std::mem::replace(has_warned, true) {
+                    tracing::warn!(%error, "spans could not be sent and are lost; further losses are only counted");
                 }
             }
         }
     }
 
-    /// Encodes spans as messages of at most [`MESSAGE_LIMIT`] bytes. A span that is larger alone is dropped.
-    fn encoded(&self, spans: Vec<Span>, dropped: u64) -> Vec<Bytes> {
+    /// Returns the message of a batch.
+    fn message(&self, batch: Batch) -> Bytes {
         let mut resource = self.resource.clone();
-        resource.attributes.push(attribute(
-            "mirror.dropped_spans",
-            Value::IntValue(i64::try_from(dropped).unwrap_or(i64::MAX)),
-        ));
-        let mut waiting = vec![spans];
-        let mut messages = Vec::new();
-        while let Some(mut spans) = waiting.pop() {
-            let request = ExportTraceServiceRequest {
-                resource_spans: vec![ResourceSpans {
-                    resource: Some(resource.clone()),
-                    scope_spans: vec![ScopeSpans {
-                        scope: Some(InstrumentationScope {
-                            name: "mirror-neuron".to_owned(),
-                            ..InstrumentationScope::default()
-                        }),
-                        spans: std::mem::take(&mut spans),
-                        ..ScopeSpans::default()
-                    }],
-                    ..ResourceSpans::default()
-                }],
-            };
-            let message = request.encode_to_vec();
-            if message.len() <= MESSAGE_LIMIT {
-                messages.push(message.into());
-                continue;
-            }
-            let mut first = request
-                .resource_spans
-                .into_iter()
-                .flat_map(|spans| spans.scope_spans);
-            let mut first = first.next().map(|spans| spans.spans).unwrap_or_default();
-            if first.len() < 2 {
-                self.buffer.count_lost(1);
-                continue;
-            }
-            let second = first.split_off(first.len() / 2);
-            waiting.extend([second, first]);
-        }
-        messages
+        let dropped = i64::try_from(self.buffer.dropped()).unwrap_or(i64::MAX);
+        resource
+            .attributes
+            .push(attribute("mirror.dropped_spans", Value::IntValue(dropped)));
+        let request = EncodedRequest {
+            resource_spans: vec![EncodedResourceSpans {
+                resource: Some(resource),
+                scope_spans: vec![batch.encoded],
+            }],
+        };
+        request.encode_to_vec().into()
     }
+}
+
+/// `ExportTraceServiceRequest` with spans that are encoded already: a field of bytes has the encoding of a message.
+#[derive(Clone, PartialEq, Message)]
+struct EncodedRequest {
+    #[prost(message, repeated, tag = "1")]
+    resource_spans: Vec<EncodedResourceSpans>,
+}
+
+/// `ResourceSpans`, each of whose `ScopeSpans` is encoded already.
+#[derive(Clone, PartialEq, Message)]
+struct EncodedResourceSpans {
+    #[prost(message, optional, tag = "1")]
+    resource: Option<Resource>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    scope_spans: Vec<Vec<u8>>,
 }
 
 /// Sends a message until the coordinator takes or refuses it.

@@ -21,13 +21,11 @@
 
 mod attributes;
 mod buffer;
+mod wire;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
@@ -38,7 +36,8 @@ use tracing_subscriber::registry::LookupSpan;
 use twox_hash::XxHash64;
 
 use self::attributes::Fields;
-pub use self::buffer::{Buffer, Taken};
+pub use self::buffer::{Batch, Buffer};
+use self::wire::Head;
 use crate::{TraceContext, clock, current};
 
 /// The target of the spans that are recorded. [`span!`](crate::span) sets it.
@@ -119,36 +118,26 @@ impl Open {
         }
     }
 
-    fn into_span(self, name: &'static str) -> Option<Span> {
-        let fields = *self.fields?;
-        let started_at = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
-        let started_at = started_at.unwrap_or_default().as_nanos() as u64;
-        let links = fields.link.map(|(trace, span)| Link {
-            trace_id: trace.to_be_bytes().to_vec(),
-            span_id: span.to_be_bytes().to_vec(),
-            ..Link::default()
-        });
-        Some(Span {
-            trace_id: self.trace.to_be_bytes().to_vec(),
-            span_id: self.id.to_be_bytes().to_vec(),
-            parent_span_id: if self.parent == 0 {
-                Vec::new()
-            } else {
-                self.parent.to_be_bytes().to_vec()
-            },
-            name: fields.name.unwrap_or_else(|| name.to_owned()),
-            kind: fields.kind.unwrap_or(SpanKind::Internal).into(),
-            start_time_unix_nano: started_at,
-            end_time_unix_nano: started_at.saturating_add(self.started.elapsed().as_nanos() as u64),
-            attributes: fields.attributes,
-            dropped_attributes_count: fields.dropped,
-            links: links.into_iter().collect(),
-            status: fields.error.map(|message| Status {
-                message,
-                code: StatusCode::Error.into(),
-            }),
-            ..Span::default()
-        })
+    /// Puts the span, which has ended, into `buffer`.
+    fn end(self, name: &str, buffer: &Buffer) {
+        let Some(fields) = self.fields else {
+            return;
+        };
+        let start = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
+        let start = start.unwrap_or_default().as_nanos() as u64;
+        let head = Head {
+            trace: self.trace,
+            id: self.id,
+            parent: self.parent,
+            name: fields.name.as_deref().unwrap_or(name),
+            kind: fields.kind as u64,
+            start,
+            end: start.saturating_add(self.started.elapsed().as_nanos() as u64),
+            dropped_attributes: fields.dropped,
+            link: fields.link,
+            error: fields.error.as_deref(),
+        };
+        buffer.push(&head, &fields.attributes);
     }
 }
 
@@ -246,8 +235,8 @@ where
             return;
         };
         let open = span.extensions_mut().remove::<Open>();
-        if let Some(ended) = open.and_then(|open| open.into_span(span.name())) {
-            self.buffer.push(ended);
+        if let Some(open) = open {
+            open.end(span.name(), &self.buffer);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The fields of a span.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use tracing::field::{Field, Visit};
 use tracing::span::Attributes;
+
+use super::wire::{self, Value};
 
 const TRACE: &str = "trace";
 const SPAN: &str = "span";
@@ -19,7 +19,7 @@ const LINK_TRACE: &str = "link.trace";
 const LINK_SPAN: &str = "link.span";
 
 /// Maximum number of attributes of a span, the default of OpenTelemetry.
-const MAX_ATTRIBUTES: usize = 128;
+const MAX_ATTRIBUTES: u32 = 128;
 
 /// Maximum length of the text of an attribute in bytes.
 const MAX_TEXT: usize = 4_096;
@@ -68,35 +68,32 @@ impl Visit for Ids {
 #[derive(Default)]
 pub(super) struct Fields {
     pub(super) name: Option<String>,
-    pub(super) kind: Option<SpanKind>,
+    pub(super) kind: SpanKind,
     pub(super) error: Option<String>,
     pub(super) link: Option<(u128, u64)>,
-    pub(super) attributes: Vec<KeyValue>,
+    /// The attributes in the encoding of a span.
+    pub(super) attributes: Vec<u8>,
+    count: u32,
     /// Number of attributes beyond [`MAX_ATTRIBUTES`].
     pub(super) dropped: u32,
 }
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
-        if self.attributes.len() >= MAX_ATTRIBUTES {
+    fn add(&mut self, field: &Field, value: Value<'_>) {
+        if self.count >= MAX_ATTRIBUTES {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        if self.attributes.is_empty() {
-            self.attributes.reserve(12);
-        }
-        self.attributes.push(KeyValue {
-            key: field.name().to_owned(),
-            value: Some(AnyValue { value: Some(value) }),
-            ..KeyValue::default()
-        });
+        self.count += 1;
+        wire::attribute(&mut self.attributes, field.name(), value);
     }
 
-    fn text(&mut self, field: &Field, text: String) {
+    fn text(&mut self, field: &Field, text: &str) {
+        let text = &text[..text.floor_char_boundary(MAX_TEXT)];
         match field.name() {
-            NAME => self.name = Some(text),
-            ERROR => self.error = Some(text),
-            _ => self.add(field, Value::StringValue(text)),
+            NAME => self.name = Some(text.to_owned()),
+            ERROR => self.error = Some(text.to_owned()),
+            _ => self.add(field, Value::Text(text)),
         }
     }
 }
@@ -106,7 +103,7 @@ impl Visit for Fields {
         match field.name() {
             SPAN | PARENT | NTH => {}
             LINK_SPAN => self.link = Some((self.link.unwrap_or_default().0, value)),
-            _ => self.add(field, Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX))),
+            _ => self.add(field, Value::Int(i64::try_from(value).unwrap_or(i64::MAX))),
         }
     }
 
@@ -114,38 +111,53 @@ impl Visit for Fields {
         match field.name() {
             TRACE => {}
             LINK_TRACE => self.link = Some((value, self.link.unwrap_or_default().1)),
-            _ => self.add(field, Value::StringValue(value.to_string())),
+            _ => self.text(field, &value.to_string()),
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, Value::IntValue(value));
+        self.add(field, Value::Int(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, Value::DoubleValue(value));
+        self.add(field, Value::Double(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Value::BoolValue(value));
+        self.add(field, Value::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == KIND {
             self.kind = match value {
-                "client" => Some(SpanKind::Client),
-                "server" => Some(SpanKind::Server),
-                _ => None,
+                "client" => SpanKind::Client,
+                "server" => SpanKind::Server,
+                _ => SpanKind::Internal,
             };
             return;
         }
-        let end = value.floor_char_boundary(MAX_TEXT);
-        self.text(field, value[..end].to_owned());
+        self.text(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = format!("{value:?}");
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
-        self.text(field, text);
+        let mut text = Bounded(String::new());
+        // The text ends where it becomes too long, with an error.
+        let _ = write!(text, "{value:?}");
+        self.text(field, &text.0);
+    }
+}
+
+/// A text that takes no more than [`MAX_TEXT`] bytes.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_TEXT.saturating_sub(self.0.len());
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if room < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
     }
 }

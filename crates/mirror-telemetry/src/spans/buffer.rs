@@ -3,51 +3,65 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use super::wire::{self, Head};
 
-/// Maximum number of spans in the buffer. Further spans are dropped and counted.
-const MAX_SPANS: usize = 16_384;
+/// Maximum size of the spans in the buffer in bytes. Further spans are dropped and counted.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Size of a batch in bytes from which no more spans are added.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// Spans that have ended and are not sent yet, in the order of their ends.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    spans: Mutex<Vec<Span>>,
+    batches: Mutex<Vec<Batch>>,
     dropped: AtomicU64,
     roots: AtomicU64,
 }
 
-/// The spans that were taken from a buffer.
-#[derive(Debug)]
-pub struct Taken {
-    /// The spans, in the order of their ends.
-    pub spans: Vec<Span>,
-    /// Number of all spans that the buffer has dropped so far.
-    pub dropped: u64,
+/// Spans that are sent together.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The spans in the encoding of the field `spans` of `ScopeSpans`.
+    pub encoded: Vec<u8>,
+    /// Number of spans.
+    pub count: u64,
 }
 
 impl Buffer {
     /// Adds a span. It is dropped if the buffer is full.
-    pub(crate) fn push(&self, span: Span) {
-        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        if spans.len() < MAX_SPANS {
-            spans.push(span);
-        } else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn push(&self, head: &Head<'_>, attributes: &[u8]) {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = batches
+            .last()
+            .is_none_or(|last| last.encoded.len() >= BATCH_BYTES);
+        if is_full {
+            if batches.len() >= MAX_BYTES / BATCH_BYTES {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            batches.push(Batch::default());
+        }
+        if let Some(batch) = batches.last_mut() {
+            wire::span(&mut batch.encoded, head, attributes);
+            batch.count += 1;
         }
     }
 
     /// Takes all spans.
-    pub fn take(&self) -> Taken {
-        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        Taken {
-            spans: std::mem::take(&mut spans),
-            dropped: self.dropped.load(Ordering::Relaxed),
-        }
+    pub fn take(&self) -> Vec<Batch> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut batches)
     }
 
     /// Counts spans that were taken and could not be sent.
     pub fn count_lost(&self, spans: u64) {
         self.dropped.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// Returns the number of spans that were dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Returns the number of the next span without a parent.
