@@ -28,6 +28,7 @@ mod runs;
 mod serve;
 mod sql;
 mod terminal;
+mod trace;
 mod up;
 
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ enum Command {
     Components(components::ComponentsArguments),
     /// Lists, shows, compares and recovers runs
     Runs(runs::RunsArguments),
+    /// Lists, shows, compares and exports the traces of runs
+    Trace(trace::TraceArguments),
     /// Queries the tables of runs with SQL
     Sql(sql::SqlArguments),
     /// Writes the report of a run from its tables
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Schema => components::schema(),
         Command::Components(arguments) => components::components(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments),
+        Command::Trace(arguments) => trace::trace(&arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Metagraph(arguments) => metagraph::metagraph(&arguments),
