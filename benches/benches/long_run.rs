@@ -54,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         topk: 10,
         steps: EVENTS as u64 / 2 + MORE_STEPS,
         models: Models::Random,
+        traces: "all",
     };
     let started = Instant::now();
     let mut run = experiment.start()?;

@@ -32,6 +32,7 @@ fn main() -> anyhow::Result<()> {
             topk: 10,
             steps: STEPS,
             models,
+            traces: "all",
         };
         let mut run = experiment.start()?;
         let memory = watch(&mut run, Instant::now() + LIMIT)?;

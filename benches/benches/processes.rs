@@ -71,6 +71,7 @@ fn main() -> anyhow::Result<()> {
             topk: 50,
             steps: 200,
             models: Models::Random,
+            traces: "all",
         };
         let ended = run.start()?.end(LIMIT)?;
         println!(

@@ -42,6 +42,7 @@ fn main() -> anyhow::Result<()> {
             topk: TOPK,
             steps,
             models,
+            traces: "all",
         };
         let processes = miners / axons_per_process;
         let bare = runtime.block_on(Servers::start(

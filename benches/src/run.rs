@@ -26,6 +26,8 @@ pub struct Experiment {
     pub steps: u64,
     /// The gating model and the reward model.
     pub models: Models,
+    /// The traces that are kept: `all` or `off`.
+    pub traces: &'static str,
 }
 
 /// The models of an experiment.
@@ -121,6 +123,7 @@ impl Experiment {
             topk,
             steps,
             models,
+            traces,
         } = self;
         let (gating, reward) = (models.gating(*miners), models.reward());
         format!(
@@ -138,6 +141,8 @@ query:
 network:
   axons_per_process: {axons_per_process}
   record_acknowledged: true
+telemetry:
+  traces: {traces}
 "
         )
     }
