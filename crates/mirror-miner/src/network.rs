@@ -13,7 +13,6 @@ use mirror_links::{Fate, Links, Transport};
 use mirror_net::{alarm, metadata};
 use mirror_proto::bittensor::ForwardTextPromptingRequest;
 use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
-use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
@@ -176,9 +175,6 @@ impl Network {
             "axon.relay",
             span = u64::from_be_bytes(context.span.to_bytes()),
             otel.kind = "client",
-            rpc.system = "grpc",
-            rpc.service = text_prompting_server::SERVICE_NAME,
-            rpc.method = "Forward",
             mirror.uid = uid,
             otel.status_description = Empty,
         );

@@ -24,7 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 /// Time between two messages while spans end.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Pause before a message is sent again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Timeout of one attempt to send a message.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -177,7 +180,7 @@ async fn send(channel: &Channel, signal: Signal, message: Bytes) -> Result<(), t
         match outcome {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(status)) if !channel::is_passing(&status) => return Err(status),
-            Ok(Err(_)) | Err(_) => tokio::time::sleep(INTERVAL).await,
+            Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

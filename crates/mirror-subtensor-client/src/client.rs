@@ -9,7 +9,6 @@ use mirror_links::Links;
 use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient as GrpcClient;
-use mirror_proto::mirror::v1::subtensor_server;
 use mirror_proto::mirror::v1::{
     CurrentBlockRequest, MetagraphRequest, NominatorsRequest, SignedTransaction, SubmitReply,
 };
@@ -177,9 +176,6 @@ impl SubtensorClient {
                 "subtensor",
                 otel.name = format!("subtensor.{name}"),
                 otel.kind = "client",
-                rpc.system = "grpc",
-                rpc.service = subtensor_server::SERVICE_NAME,
-                rpc.method = name,
                 rpc.grpc.status_code = Empty,
                 otel.status_description = Empty,
             );

@@ -98,7 +98,7 @@ impl Phase {
             "gating.forward" | "choose" => Self::Planning,
             "link" => Self::Link,
             "axon.queue" => Self::Queue,
-            "axon.check" => Self::Check,
+            "axon.signature" | "axon.check" => Self::Check,
             "axon.behaviour" => Self::Behaviour,
             "axon.answer" => Self::Answer,
             "reward" => Self::Reward,

@@ -16,7 +16,6 @@ use mirror_auth::{Lane, Signer};
 use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Plan, Transport};
 use mirror_net::{alarm, channel, metadata};
-use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse, ReturnCode,
@@ -34,7 +33,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 /// Capacity for the metadata entries of a call, including those that tonic adds.
@@ -63,6 +62,9 @@ pub struct DendritePool {
 #[derive(Clone)]
 struct Axon {
     served: ServedAxon,
+    /// The hotkey and the IP address as texts, for spans.
+    hotkey: Arc<str>,
+    host: Arc<str>,
     client: Grpc<CheckedChannel>,
 }
 
@@ -444,23 +446,11 @@ impl AxonRequest {
 
     /// Creates the span of the call.
     fn span(&self, name: &'static str, axon: Option<&Axon>) -> Span {
-        let (method, address) = (
-            if name == "dendrite.forward" {
-                "Forward"
-            } else {
-                "Backward"
-            },
-            axon.map(|axon| axon.served.address),
-        );
         let span = span!(
             "dendrite",
             span = u64::from_be_bytes(self.context.span.to_bytes()),
             otel.name = name,
             otel.kind = "client",
-            rpc.system = "grpc",
-            rpc.service = text_prompting_server::SERVICE_NAME,
-            rpc.method = method,
-            gen_ai.operation.name = "chat",
             mirror.uid = self.call.uid,
             mirror.hotkey = Empty,
             mirror.code = Empty,
@@ -470,12 +460,12 @@ impl AxonRequest {
             server.port = Empty,
             otel.status_description = Empty,
         );
-        if let (Some(axon), Some(address)) = (axon, address)
+        if let Some(axon) = axon
             && !span.is_disabled()
         {
-            span.record("mirror.hotkey", display(&axon.served.hotkey));
-            span.record("server.address", display(address.ip()));
-            span.record("server.port", address.port());
+            span.record("mirror.hotkey", &*axon.hotkey);
+            span.record("server.address", &*axon.host);
+            span.record("server.port", axon.served.address.port());
         }
         span
     }
@@ -491,8 +481,6 @@ impl AxonRequest {
             "dendrite.forward",
             span = id,
             otel.kind = "client",
-            rpc.system = "grpc",
-            rpc.service = text_prompting_server::SERVICE_NAME,
             mirror.uid = self.call.uid,
             mirror.repeated = reason,
         );
@@ -536,6 +524,8 @@ impl Axon {
         let transport = Transport::lazy(served.address);
         Self {
             served,
+            hotkey: served.hotkey.to_string().into(),
+            host: served.address.ip().to_string().into(),
             client: Grpc::new(transport.map_response(|reply| CheckedReply::of(reply, REPLY_LIMIT))),
         }
     }

@@ -233,7 +233,10 @@ fn link(link: &opentelemetry_proto::tonic::trace::v1::span::Link) -> Option<Stri
 /// Returns an id in hexadecimal digits. `None` if it has another length or only zeros.
 fn id(bytes: &[u8], length: usize) -> Option<String> {
     let is_valid = bytes.len() == length && bytes.iter().any(|byte| *byte != 0);
-    is_valid.then(|| hex::encode(bytes))
+    let mut digits = vec![0; 2 * length];
+    (is_valid && hex::encode_to_slice(bytes, &mut digits).is_ok())
+        .then(|| String::from_utf8(digits).ok())
+        .flatten()
 }
 
 /// Cuts a text to [`MAX_TEXT`] bytes.

@@ -4,6 +4,9 @@ use std::cmp::Ordering;
 
 use super::{Row, columns};
 
+/// The service of an axon.
+const TEXT_PROMPTING: &str = "TextPrompting";
+
 columns! {
     /// One span: a piece of work of one process, with its place in a trace.
     ///
@@ -52,6 +55,26 @@ columns! {
 }
 
 impl SpanRow {
+    /// Returns the attributes by OpenTelemetry's semantic conventions for RPC and GenAI that follow from the name of the
+    /// span. They are the same for all spans of a name, so they are not stored.
+    pub fn conventional_attributes(&self) -> Vec<(&'static str, &str)> {
+        let (of_axon, service, method) = match self.name.split_once('.') {
+            Some(("axon" | "dendrite", "forward" | "relay")) => (true, TEXT_PROMPTING, "Forward"),
+            Some(("axon" | "dendrite", "backward")) => (true, TEXT_PROMPTING, "Backward"),
+            Some(("subtensor", method)) => (false, "mirror.v1.Subtensor", method),
+            _ => return Vec::new(),
+        };
+        let mut attributes = vec![
+            ("rpc.system", "grpc"),
+            ("rpc.service", service),
+            ("rpc.method", method),
+        ];
+        if of_axon {
+            attributes.push(("gen_ai.operation.name", "chat"));
+        }
+        attributes
+    }
+
     /// Returns the end in nanoseconds since 1970, by the clock of the node.
     pub fn ended_ns(&self) -> u64 {
         self.started_ns.saturating_add(self.duration_ns)

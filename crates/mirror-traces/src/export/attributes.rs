@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::trace::Span;
 
-/// Returns the attributes of a span: those that have a column, under the prefix `mirror.`, and the others. Attributes
-/// that are no JSON object become one string.
+/// Returns the attributes of a span: those of OpenTelemetry's conventions, those that have a column, under the prefix
+/// `mirror.`, and the others. Attributes that are no JSON object become one string.
 pub(super) fn attributes(span: &Span) -> Map<String, Value> {
     let row = &span.row;
     let mut attributes = match &row.attributes {
@@ -23,6 +23,9 @@ pub(super) fn attributes(span: &Span) -> Map<String, Value> {
         ("code", row.code.as_deref().map(Value::from)),
         ("rules", row.rules.as_deref().map(Value::from)),
     ];
+    for (name, value) in row.conventional_attributes() {
+        attributes.insert(name.to_owned(), value.into());
+    }
     for (name, value) in columns {
         if let Some(value) = value {
             attributes.insert(format!("mirror.{name}"), value);
