@@ -18,7 +18,7 @@ use mirror_proto::mirror::v1::proxy_client::ProxyClient;
 use mirror_proto::mirror::v1::wire_rule::Effect;
 use mirror_proto::mirror::v1::{Outcome, ServeTarget, WireBandwidth, WireRule, WireRules};
 use mirror_seed::{CallId, CallNumber, Seed};
-use mirror_spec::launch::{LinkRule, ProxyLaunch};
+use mirror_spec::launch::{LinkRule, LogLaunch, ProxyLaunch};
 use mirror_spec::{Latency, LinkEffects, NeuronSettings};
 use mirror_validator::conversation::Conversation;
 use mirror_validator::dendrite::{DendritePool, FanOut, Reply, ServedAxon};
@@ -322,7 +322,7 @@ async fn bandwidths() -> anyhow::Result<()> {
     let node = NodeSpec {
         name: "proxy".to_owned(),
         program: Program::Ours {
-            log: "warn".to_owned(),
+            log: LogLaunch::pretty("warn"),
             seed: SEED,
             credentials: mirror_test_support::certificates::credentials("proxy"),
             clock_skew: 0.0,

@@ -12,7 +12,7 @@ use mirror_cluster::{NodeSpec, Placement, Program, Role};
 use mirror_net::channel;
 use mirror_proto::mirror::v1::ServeTarget;
 use mirror_proto::mirror::v1::proxy_client::ProxyClient;
-use mirror_spec::launch::ProxyLaunch;
+use mirror_spec::launch::{LogLaunch, ProxyLaunch};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -92,7 +92,7 @@ async fn start(placement: &LocalProcesses, name: &str) -> anyhow::Result<SocketA
     let node = NodeSpec {
         name: name.to_owned(),
         program: Program::Ours {
-            log: "warn".to_owned(),
+            log: LogLaunch::pretty("warn"),
             seed: 1,
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,

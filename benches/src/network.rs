@@ -14,7 +14,9 @@ use mirror_hub::Places;
 use mirror_identity::{Owner, SecretKey};
 use mirror_proto::protocol::BITTENSOR_VERSION;
 use mirror_seed::Seed;
-use mirror_spec::launch::{AxonLaunch, GenesisLaunch, GenesisNeuron, MinerLaunch, SubtensorLaunch};
+use mirror_spec::launch::{
+    AxonLaunch, GenesisLaunch, GenesisNeuron, LogLaunch, MinerLaunch, SubtensorLaunch,
+};
 use mirror_spec::{AxonSettings, BehaviourSpec, HonestArgs};
 use mirror_spec::{BlockTime, ChainPreset, NeuronSettings};
 use mirror_validator::dendrite::ServedAxon;
@@ -218,7 +220,7 @@ fn node(name: &str, role: Role) -> NodeSpec {
     NodeSpec {
         name: name.to_owned(),
         program: Program::Ours {
-            log: "warn".to_owned(),
+            log: LogLaunch::pretty("warn"),
             seed: SEED,
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,

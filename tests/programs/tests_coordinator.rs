@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
-use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::launch::{GenesisLaunch, LogLaunch, MinerLaunch, SubtensorLaunch};
 use mirror_spec::{AxonSettings, BlockTime, ChainPreset};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
 
 fn ours(name: &str, role: Role) -> NodeSpec {
     let program = Program::Ours {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         seed: 7,
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,

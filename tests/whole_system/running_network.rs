@@ -307,7 +307,31 @@ fn logs_are_printed_and_followed() {
     fails(&env, 2, "`validator-0`", &["logs", "last", "validatr-0"]);
     fails(&env, 2, "has no log of", &["logs", "last", "../manifest"]);
     let follower = env.start(&["logs", "last", "validator-0", "--follow"]);
+    let all = env.start(&["logs", "last", "--follow", "--uid", "1"]);
     down(&env);
+    let all = all.ends();
+    assert_eq!(all.status, Some(0), "{all:?}");
+    assert_eq!(all.out, out(&env, &["logs", "last", "--uid", "1"]));
+    let miner = out(&env, &["logs", "last", "miner-1"]);
+    for line in miner.lines() {
+        assert!(
+            all.out.contains(&format!("miner-1      {line}\n")),
+            "{line}: {}",
+            all.out
+        );
+    }
+    let since = miner.split(' ').next().expect("a timestamp");
+    let later = out(&env, &["logs", "last", "--since", since]);
+    assert!(
+        later.lines().all(|line| &line[13..13 + since.len()] >= since),
+        "{later}"
+    );
+    fails(
+        &env,
+        2,
+        "expected 4 to 32 hexadecimal digits",
+        &["logs", "last", "--trace", "0af"],
+    );
     let ended = follower.ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert_eq!(ended.out, out(&env, &["logs", "last", "validator-0"]));

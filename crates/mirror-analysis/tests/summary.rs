@@ -19,6 +19,7 @@ fn neuron(uid: u32, kind: NeuronKind, label: &str) -> (u32, Neuron) {
         role: label.to_owned(),
         label: label.to_owned(),
         control: None,
+        node: None,
     };
     (uid, neuron)
 }

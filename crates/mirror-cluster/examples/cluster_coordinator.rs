@@ -10,7 +10,7 @@ use anyhow::Context;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{ForeignProgram, NodeSpec, Placement, Program, Role};
 use mirror_spec::AxonSettings;
-use mirror_spec::launch::MinerLaunch;
+use mirror_spec::launch::{LogLaunch, MinerLaunch};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -59,7 +59,7 @@ fn miner(name: &str) -> NodeSpec {
         injections: Vec::new(),
     };
     let program = Program::Ours {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         seed: 7,
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,

@@ -9,7 +9,7 @@ use mirror_cluster::fleet::{start_all, stop_in_order};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{NodeSpec, Program, Role};
 use mirror_spec::AxonSettings;
-use mirror_spec::launch::MinerLaunch;
+use mirror_spec::launch::{LogLaunch, MinerLaunch};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,7 +64,7 @@ fn miner(index: u32) -> NodeSpec {
         injections: Vec::new(),
     };
     let program = Program::Ours {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("miner-0"),
         clock_skew: 0.0,

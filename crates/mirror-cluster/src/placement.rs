@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mirror_spec::launch::{
-    Credentials, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
+    Credentials, LogLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
 };
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -190,8 +190,8 @@ pub struct NodeSpec {
 pub enum Program {
     /// A node of this project. The placement adds the fields of the launch config that only the placement knows.
     Ours {
-        /// A filter in the syntax of tracing, such as `info`.
-        log: String,
+        /// The log of the node.
+        log: LogLaunch,
         /// The random seed of the experiment.
         seed: u64,
         /// The certificate of the node.

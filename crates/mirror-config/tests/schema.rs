@@ -76,6 +76,7 @@ fn file_with(family: &Family, component: &Value) -> Value {
         "data": {"id": "d", "path": "builtin"},
         "query": {"id": "q", "method": "train"},
         "network": {"validators": 2},
+        "telemetry": {"logs": "json"},
         "analysis": {"requires": ["q"]},
     });
     let component = serde_yaml::to_value(component).expect("JSON is YAML");

@@ -7,6 +7,8 @@ use mirror_runs::neurons::HONEST;
 use mirror_runs::{Neuron, NeuronKind};
 use mirror_spec::{BehaviourSpec, Newcomers, Uids};
 
+use crate::network_spec::miner_name;
+
 /// A miner that has joined.
 #[derive(Debug, Clone)]
 pub(crate) struct JoinedMiner {
@@ -39,6 +41,7 @@ impl JoinedMiner {
             role: self.newcomers.role().unwrap_or_else(|| HONEST.to_owned()),
             label: self.label(),
             control: self.newcomers.control.clone(),
+            node: Some(miner_name(&(uid..=uid))),
         }
     }
 }

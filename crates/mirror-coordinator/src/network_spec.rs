@@ -19,7 +19,7 @@ use mirror_runs::{Layout, Neuron, NeuronKind};
 use mirror_seed::Seed;
 use mirror_spec::launch::{
     AxonLaunch, BarrierMember, Credentials, GenesisLaunch, GenesisNeuron, GenesisNomination, GenesisOwner,
-    LinkLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
+    LinkLaunch, LogLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
 };
 use mirror_spec::{
     BehaviourSpec, DendritePool, DummySubtensorArgs, HonestArgs, MetagraphArgs, MetagraphSpec, NoArgs,
@@ -44,7 +44,7 @@ const SNAPSHOT_BLOCKS: u64 = 1_024;
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkSpec {
     seed: u64,
-    log: String,
+    log: LogLaunch,
     model: Model,
     experiment: Experiment,
     layout: Layout,
@@ -93,7 +93,10 @@ impl NetworkSpec {
             joined: Arc::default(),
             proxied_axons: ProxiedAxons::default(),
             seed: experiment.seed,
-            log: log.to_owned(),
+            log: LogLaunch {
+                filter: log.to_owned(),
+                format: experiment.telemetry.logs,
+            },
             nominations: nominations(model, experiment.seed)?,
             model: model.clone(),
             experiment: experiment.clone(),
@@ -340,6 +343,7 @@ impl NetworkSpec {
                 role,
                 label: named.label.unwrap_or_else(|| VALIDATOR.to_owned()),
                 control: named.control.map(str::to_owned),
+                node: self.node_of(*uid),
             };
             neurons.insert(*uid, neuron);
         }
@@ -361,6 +365,7 @@ impl NetworkSpec {
                 role: role.unwrap_or_else(|| usual.to_owned()),
                 label: named.label.unwrap_or_else(|| usual.to_owned()),
                 control: named.control.map(str::to_owned),
+                node: self.node_of(*uid),
             };
             neurons.insert(*uid, neuron);
         }

@@ -48,7 +48,7 @@ impl Telemetry {
     /// Initialises the log and, if the launch config requires it, the recording of spans and metrics.
     pub(crate) fn start<R>(launch: &Launch<R>) -> anyhow::Result<Self> {
         let Some(settings) = launch.telemetry else {
-            mirror_telemetry::init(&launch.log, None)?;
+            mirror_telemetry::init(&launch.log.filter, launch.log.format, None)?;
             return Ok(Self { sender: None });
         };
         let buffer = Arc::new(Buffer::default());
@@ -58,7 +58,7 @@ impl Telemetry {
             Sampler::of_share(settings.trace_share),
             u128::from_be_bytes(own_trace),
         );
-        mirror_telemetry::init(&launch.log, Some(layer))?;
+        mirror_telemetry::init(&launch.log.filter, launch.log.format, Some(layer))?;
         let identity = crate::identity(&launch.credentials)?;
         let sender = Sender {
             buffer,

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output};
 
-use mirror_spec::launch::Launch;
+use mirror_spec::launch::{Launch, LogLaunch};
 use rustix::process::{Pid, Signal};
 
 use odd_node::{launch, listening, start, tell, wait_tied};
@@ -164,7 +164,7 @@ fn an_invalid_log_filter_is_refused() {
     tell(
         &mut child,
         &Launch {
-            log: "mirror=loudest".to_owned(),
+            log: LogLaunch::pretty("mirror=loudest"),
             ..launch("accept")
         },
     );

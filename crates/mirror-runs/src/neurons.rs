@@ -31,6 +31,10 @@ pub struct Neuron {
     pub label: String,
     /// Label of the neurons of the same kind with which the group is compared. `None` for a control group.
     pub control: Option<String>,
+    /// Name of the node of the run that is this neuron, alone or with others. `None` if it is no node of the run, or if
+    /// an earlier version wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// Kind of a neuron.
@@ -130,6 +134,7 @@ impl FormerRole {
             role: self.role,
             label,
             control: None,
+            node: None,
         }
     }
 }
@@ -147,6 +152,7 @@ mod tests {
             role: label.to_owned(),
             label: label.to_owned(),
             control: control.map(str::to_owned),
+            node: None,
         }
     }
 

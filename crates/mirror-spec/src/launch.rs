@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AxonSettings, BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, LinkEffects, NeuronSettings,
-    Query, RewardModel, Uids, ValidatorBehaviour,
+    AxonSettings, BehaviourSpec, BlockTime, ChainPreset, GatingModel, Latency, LinkEffects, LogFormat,
+    NeuronSettings, Query, RewardModel, Uids, ValidatorBehaviour,
 };
 
 /// The settings of a node: those that every node has, and those of its role.
@@ -29,8 +29,8 @@ pub struct Launch<R> {
     pub listen: SocketAddr,
     /// Address from which the node connects to destinations on loopback.
     pub source: IpAddr,
-    /// Log filter in the syntax of tracing, such as `info`.
-    pub log: String,
+    /// The log of the node.
+    pub log: LogLaunch,
     /// Random seed of the experiment.
     pub seed: u64,
     /// The certificate of the node, with which it calls the services of its network and serves its own.
@@ -54,6 +54,25 @@ pub struct TelemetryLaunch {
     pub trace_share: f64,
     /// Seconds between two measurements of the metrics.
     pub metrics_interval: f64,
+}
+
+/// The log of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLaunch {
+    /// A filter in the syntax of tracing, such as `info`.
+    pub filter: String,
+    /// Format of the lines.
+    pub format: LogFormat,
+}
+
+impl LogLaunch {
+    /// Creates a log in the pretty format with this filter.
+    pub fn pretty(filter: &str) -> Self {
+        Self {
+            filter: filter.to_owned(),
+            format: LogFormat::Pretty,
+        }
+    }
 }
 
 /// The certificate of a program in the PEM format, with its key and the authority that signed it.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use mirror_spec::launch::Launch;
+use mirror_spec::launch::{Launch, LogLaunch};
 
 use crate::certificates;
 
@@ -15,7 +15,7 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         parent: std::process::id(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         source: Ipv4Addr::LOCALHOST.into(),
-        log: "warn".to_owned(),
+        log: LogLaunch::pretty("warn"),
         seed: 1,
         credentials: certificates::credentials(node),
         clock_skew: 0.0,

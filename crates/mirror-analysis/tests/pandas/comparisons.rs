@@ -60,6 +60,7 @@ fn run(folder: &std::path::Path, seed: u64) -> Run {
         role: label.to_owned(),
         label: label.to_owned(),
         control: control.map(str::to_owned),
+        node: None,
     };
     let neurons = [
         neuron(0, NeuronKind::Miner, "good", Some("poor")),

@@ -165,6 +165,7 @@ fn epochs_of_a_label_are_merged_alike_if_a_miner_leaves() {
         role: label.to_owned(),
         label: label.to_owned(),
         control: None,
+        node: None,
     };
     let neurons = [neuron(0, "whole"), neuron(1, "merged"), neuron(2, "merged")];
     neurons::save(&neurons, recorded.run.layout()).unwrap();

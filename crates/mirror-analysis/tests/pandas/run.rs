@@ -60,6 +60,7 @@ pub(crate) fn neurons() -> Vec<Neuron> {
             role: label.to_owned(),
             label: label.to_owned(),
             control: None,
+            node: None,
         }
     };
     (0..MINERS + 2).map(neuron).collect()

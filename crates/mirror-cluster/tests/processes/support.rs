@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_cluster::{Exit, ForeignProgram, NodeSpec, Program, Role};
-use mirror_spec::launch::{GenesisLaunch, MinerLaunch, SubtensorLaunch};
+use mirror_spec::launch::{GenesisLaunch, LogLaunch, MinerLaunch, SubtensorLaunch};
 use mirror_spec::{AxonSettings, BlockTime, ChainPreset};
 use mirror_test_support::{Process, eventually, logging_below};
 use tokio::sync::mpsc;
@@ -76,7 +76,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         injections: Vec::new(),
     };
     let program = Program::Ours {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
@@ -110,7 +110,7 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
         snapshot_blocks: 1,
     };
     let program = Program::Ours {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         seed: 7,
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,

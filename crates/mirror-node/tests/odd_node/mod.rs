@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use mirror_spec::launch::{Launch, Listening};
+use mirror_spec::launch::{Launch, Listening, LogLaunch};
 
 pub(crate) fn start() -> Child {
     let tests = std::env::current_exe().expect("a test has a path");
@@ -23,7 +23,7 @@ pub(crate) fn start() -> Child {
 
 pub(crate) fn launch(role: &str) -> Launch<String> {
     Launch {
-        log: "info".to_owned(),
+        log: LogLaunch::pretty("info"),
         ..mirror_test_support::launch::launch("odd-0", role.to_owned())
     }
 }

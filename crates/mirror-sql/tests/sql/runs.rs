@@ -68,6 +68,7 @@ pub(crate) fn run(folder: &Path, seed: u64, rewards: [f32; 2]) -> PathBuf {
         role: role.to_owned(),
         label: role.to_owned(),
         control: None,
+        node: None,
     };
     neurons::save(&[miner(0, "honest"), miner(1, "silent")], &layout).unwrap();
     layout.root().to_owned()

@@ -14,6 +14,7 @@ use mirror_config::Loaded;
 use mirror_coordinator::{Ends, base_of};
 use mirror_output::message;
 use mirror_runs::{Group, Layout};
+use mirror_spec::LogFormat;
 use mirror_sql::Engine;
 
 pub(super) use self::interrupts::watch_interrupts;
@@ -150,7 +151,7 @@ fn run_network(
     ends: Ends,
     created: fn(&Layout) -> anyhow::Result<()>,
 ) -> anyhow::Result<Status> {
-    mirror_telemetry::init("warn", None)?;
+    mirror_telemetry::init("warn", LogFormat::Pretty, None)?;
     let expected = &loaded.experiment.expect;
     let sql = match expected.as_slice() {
         [] => None,

@@ -7,6 +7,7 @@ use clap::Args;
 use mirror_cluster::local::LocalProcesses;
 use mirror_output::message;
 use mirror_runs::Layout;
+use mirror_spec::LogFormat;
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Overrides, show};
@@ -43,7 +44,7 @@ pub(super) fn serve(arguments: &ServeArguments) -> anyhow::Result<Status> {
     let model = model
         .context("the file has no `model`, so it describes no chain")
         .map_err(Misuse::of)?;
-    mirror_telemetry::init("warn", None)?;
+    mirror_telemetry::init("warn", LogFormat::Pretty, None)?;
     let binaries = place::binaries()?;
     let network = if arguments.offline {
         Network::Forbidden
