@@ -253,8 +253,8 @@ pub async fn run<P: Placement + 'static>(
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (telemetry, telemetry_writer) = telemetry::start(&layout, recorder.run_id(), &experiment.telemetry)?;
-    let (traces, metrics) = otlp::services(&telemetry);
+    let (collector, telemetry_writer) = telemetry::start(&layout, recorder.run_id(), &experiment.telemetry)?;
+    let (spans_service, metrics_service) = otlp::services(&collector);
     let (reports, mut journal_writer) =
         report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;
     let closing = CancellationToken::new();
@@ -274,8 +274,8 @@ pub async fn run<P: Placement + 'static>(
         listener,
         Services::new(Some(identity.clone()))
             .only(Callers::Certified, service)
-            .only(Callers::Certified, traces)
-            .only(Callers::Certified, metrics)
+            .only(Callers::Certified, spans_service)
+            .only(Callers::Certified, metrics_service)
             .only(Callers::Named(&[OPERATOR]), control),
         Limits::coordinator(),
         closing.clone().cancelled_owned(),

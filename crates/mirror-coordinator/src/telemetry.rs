@@ -29,7 +29,7 @@ use self::writer::Writer;
 const QUEUE_BYTES: usize = 64 << 20;
 
 /// Takes messages from the nodes and queues them.
-pub(crate) struct Intake {
+pub(crate) struct Collector {
     queue: mpsc::Sender<Input>,
     load: Arc<Load>,
 }
@@ -73,7 +73,7 @@ pub(crate) fn start(
     layout: &Layout,
     run_id: &str,
     settings: &Telemetry,
-) -> anyhow::Result<(Arc<Intake>, TelemetryWriter)> {
+) -> anyhow::Result<(Arc<Collector>, TelemetryWriter)> {
     let (queue, waiting) = mpsc::channel();
     let load = Arc::<Load>::default();
     let keep = match settings.traces {
@@ -90,7 +90,7 @@ pub(crate) fn start(
         .name("telemetry-writer".to_owned())
         .spawn(move || writer.work(&waiting, &shared))
         .context("cannot start the thread that writes spans")?;
-    let intake = Arc::new(Intake {
+    let collector = Arc::new(Collector {
         queue: queue.clone(),
         load: load.clone(),
     });
@@ -100,10 +100,10 @@ pub(crate) fn start(
         thread,
         layout: layout.clone(),
     };
-    Ok((intake, writer))
+    Ok((collector, writer))
 }
 
-impl Receive for Intake {
+impl Receive for Collector {
     fn receive(&self, node: PeerName, signal: Signal, message: Bytes) -> Result<Option<String>, Status> {
         let size = message.len();
         let before = self.load.bytes.fetch_add(size, Ordering::AcqRel);

@@ -62,19 +62,16 @@ pub fn run<R: DeserializeOwned>(
             return ExitCode::FAILURE;
         }
     };
-    let launch = match be_launched::<R>() {
-        Ok(launch) => launch,
+    let (launch, telemetry) = match be_launched::<R>() {
+        Ok(launched) => launched,
         Err(error) => {
             message!("cannot read the launch config: {error:#} (nodes are started by `mirror run`)");
             return ExitCode::from(BAD_LAUNCH);
         }
     };
     let node = launch.node.clone();
-    let outcome = Telemetry::start(&launch).and_then(|telemetry| {
-        let outcome = listen_and_serve(runtime, launch, serve);
-        telemetry.finish();
-        outcome
-    });
+    let outcome = listen_and_serve(runtime, launch, serve);
+    telemetry.finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,7 +94,7 @@ fn runtime() -> anyhow::Result<Runtime> {
     Ok(runtime)
 }
 
-fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
+fn be_launched<R: DeserializeOwned>() -> anyhow::Result<(Launch<R>, Telemetry)> {
     lifeline::end_with_parent()?;
     let line = lifeline::first_line()?;
     let launch: Launch<R> = serde_json::from_slice(&line).context("standard input")?;
@@ -108,7 +105,8 @@ fn be_launched<R: DeserializeOwned>() -> anyhow::Result<Launch<R>> {
     );
     clock::set_skew(launch.clock_skew)?;
     mirror_net::channel::connect_from(launch.source);
-    Ok(launch)
+    let telemetry = Telemetry::start(&launch)?;
+    Ok((launch, telemetry))
 }
 
 fn listen_and_serve<R>(

@@ -482,7 +482,7 @@ impl Node {
     }
 
     fn close(&mut self) {
-        let closed = self.traced(|ledger| ledger.close());
+        let closed = self.traced(Ledger::close);
         self.log.push(Change::Closed(closed.block.0));
         self.log.keep(self.ledger.chain());
         self.note(&closed);

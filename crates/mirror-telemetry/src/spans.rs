@@ -106,16 +106,12 @@ impl Open {
 
     /// Returns the number of the next span named `name` under this one, from 0.
     fn count(&mut self, name: &'static str) -> u64 {
-        match self.children.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, count)) => {
-                *count += 1;
-                *count
-            }
-            None => {
-                self.children.push((name, 0));
-                0
-            }
+        if let Some((_, count)) = self.children.iter_mut().find(|(known, _)| *known == name) {
+            *count += 1;
+            return *count;
         }
+        self.children.push((name, 0));
+        0
     }
 
     /// Puts the span, which has ended, into `buffer`.

@@ -1,122 +1,139 @@
-//! Corrects the times of nodes whose clocks disagree.
+//! Corrects the clocks of nodes that disagree, within one trace.
 //!
-//! A server span must be within its client span. Where it is not, the node of the server is shifted as Jaeger's clock
-//! skew adjuster does it (`clockskew.go` in Jaeger's sources): half of the time by which the client span is longer than
-//! the server span is put on either side. The shift of a node is the median over all its server spans that one other
-//! node called, and shifts propagate from the node of the root outwards.
+//! All spans of a node are on the clock of the node. A server works while its client waits, so a server span that is
+//! outside its client span shows that the two clocks disagree. The correction follows the clock skew adjuster of Jaeger
+//! (`internal/uimodel/adjuster/clockskew.go`): it puts the server span into the middle of the client span, as if the
+//! request and the answer took the same time.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::{self, Display};
+use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
+use mirror_statistics::Quantiles;
 
-use crate::duration::duration_text;
-use crate::trace::Span;
+use crate::duration;
+use crate::trace::{CLIENT, MAX_NS, SERVER, Span, families};
 
-/// Limit of an offset in nanoseconds, 36 years.
-const OFFSET_LIMIT: i64 = 1 << 60;
-
-/// The offset of a node's clock in one trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The correction of the clock of one node in one trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockOffset {
     /// Name of the node.
     pub node: String,
-    /// Time in nanoseconds by which the clock of the node is ahead of that of the root's node. Negative if it is
-    /// behind.
+    /// The time in nanoseconds by which its clock is ahead of the clock of the main root. Negative if it is behind.
     pub ahead_ns: i64,
 }
 
-impl Display for ClockOffset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.ahead_ns > 0 { "ahead" } else { "behind" };
-        let offset = duration_text(self.ahead_ns.saturating_abs());
-        let node = &self.node;
+impl std::fmt::Display for ClockOffset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let side = if self.ahead_ns < 0 { "behind" } else { "ahead" };
         write!(
             f,
-            "the clock of {node} is {offset} {word}; its spans are shown corrected"
+            "the clock of {} is {} {side}; its spans are shown corrected",
+            self.node,
+            duration::text(self.ahead_ns.saturating_abs())
         )
     }
 }
 
-/// Indices of the client and server spans of calls, by the node of the server.
-type CallsByServer<'node> = BTreeMap<&'node str, Vec<(usize, usize)>>;
-
-/// Shifts the spans of nodes whose clocks disagree with that of the first root's node, and returns the offsets, sorted
-/// by node. Nodes that no chain of calls connects with a root are not shifted.
-pub(crate) fn correct(spans: &mut [Span], roots: &[usize]) -> Vec<ClockOffset> {
-    let shifts = shifts(spans, roots);
-    for span in spans.iter_mut() {
-        span.start += shifts.get(&span.row.node).copied().unwrap_or_default();
-    }
-    let shifted = shifts.into_iter().filter(|(_, shift)| *shift != 0);
-    shifted
-        .map(|(node, shift)| ClockOffset {
-            node,
-            ahead_ns: -shift,
-        })
-        .collect()
+/// A server span and its client span, by index.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    client: usize,
+    server: usize,
 }
 
-/// Returns the time that is added to the spans of each node.
-fn shifts(spans: &[Span], roots: &[usize]) -> BTreeMap<String, i64> {
-    let mut calls: HashMap<&str, CallsByServer<'_>> = HashMap::new();
-    for (server, span) in spans.iter().enumerate() {
-        let Some(client) = span
-            .parent
-            .filter(|client| span.is_server() && spans[*client].is_client())
-        else {
-            continue;
-        };
-        let (from, to) = (spans[client].row.node.as_str(), span.row.node.as_str());
-        if from != to {
-            let pairs = calls.entry(from).or_default().entry(to).or_default();
-            pairs.push((client, server));
-        }
+/// Corrects the starts of all spans, and returns the offsets that were not zero, by name of the node.
+///
+/// The offset of a node is the median over its calls from the first node, seen from the main root, that calls it.
+pub(crate) fn correct(spans: &mut [Span]) -> Vec<ClockOffset> {
+    let calls = calls(spans);
+    if calls.is_empty() {
+        return Vec::new();
     }
-    let mut shifts = BTreeMap::new();
+    let mut offsets: BTreeMap<String, i64> = BTreeMap::new();
+    // Breadth first from the main root. Nodes that it does not reach keep their clock and call others in turn.
+    let (roots, _) = families(spans);
     for root in roots {
-        let node = spans[*root].row.node.as_str();
-        if shifts.contains_key(node) {
+        let node = &spans[root].row.node;
+        if offsets.contains_key(node) {
             continue;
         }
-        shifts.insert(node.to_owned(), 0);
-        let mut reached = VecDeque::from([node]);
-        while let Some(from) = reached.pop_front() {
-            let shift = shifts[from];
-            for (to, pairs) in calls.get(from).into_iter().flatten() {
-                if shifts.contains_key(*to) {
+        offsets.insert(node.clone(), 0);
+        let mut waiting = VecDeque::from([node.as_str()]);
+        while let Some(client) = waiting.pop_front() {
+            let client_ahead = offsets[client];
+            for (server, calls) in calls.get(client).into_iter().flatten() {
+                if offsets.contains_key(*server) {
                     continue;
                 }
-                let skews = pairs
-                    .iter()
-                    .map(|(client, server)| skew(&spans[*client], &spans[*server], shift));
-                let median = median(skews.collect());
-                shifts.insert((*to).to_owned(), median.clamp(-OFFSET_LIMIT, OFFSET_LIMIT));
-                reached.push_back(to);
+                offsets.insert((*server).to_owned(), offset(spans, calls, client_ahead));
+                waiting.push_back(server);
             }
         }
     }
-    shifts
+    offsets.retain(|_, ahead_ns| *ahead_ns != 0);
+    for span in spans.iter_mut() {
+        if let Some(ahead_ns) = offsets.get(&span.row.node) {
+            span.start_ns = span.start_ns.saturating_sub(*ahead_ns).clamp(-MAX_NS, MAX_NS);
+        }
+    }
+    offsets
+        .into_iter()
+        .map(|(node, ahead_ns)| ClockOffset { node, ahead_ns })
+        .collect()
 }
 
-/// Returns the time that must be added to the server span so that it is within the client span, to which
-/// `client_shift` is added.
-fn skew(client: &Span, server: &Span, client_shift: i64) -> i64 {
-    let start = client.start + client_shift;
-    let remaining = client.duration - server.duration;
-    // A client that gave up does not wait for the end of the server span.
-    if remaining < 0 || client.row.error.is_some() {
-        return (start - server.start).max(0);
+/// Returns the calls by the node of the client and the node of the server.
+fn calls(spans: &[Span]) -> BTreeMap<&str, BTreeMap<&str, Vec<Call>>> {
+    let mut calls: BTreeMap<&str, BTreeMap<&str, Vec<Call>>> = BTreeMap::new();
+    for (server, span) in spans.iter().enumerate() {
+        let Some(client) = span.parent else { continue };
+        let (client_row, row) = (&spans[client].row, &span.row);
+        if row.kind == SERVER && client_row.kind == CLIENT && row.node != client_row.node {
+            let of_client = calls.entry(&client_row.node).or_default();
+            of_client
+                .entry(&row.node)
+                .or_default()
+                .push(Call { client, server });
+        }
     }
-    if server.start >= start && server.end() <= start + client.duration {
+    calls
+}
+
+/// Returns the time by which the clock of a server is ahead, if the clock of its client is ahead by `client_ahead`.
+/// It is 0 if all server spans are inside their client spans without a correction.
+fn offset(spans: &[Span], calls: &[Call], client_ahead: i64) -> i64 {
+    let mut are_inside = true;
+    let mut offsets = Vec::with_capacity(calls.len());
+    for call in calls {
+        let (client, server) = (&spans[call.client], &spans[call.server]);
+        let client_start = client.start_ns.saturating_sub(client_ahead);
+        let client_end = client_start.saturating_add(client.duration_ns);
+        let remaining = client.duration_ns - server.duration_ns;
+        // A client that gave up does not wait for the end of the server's work.
+        let may_outlive = remaining < 0 || client.has_error();
+        are_inside &= server.start_ns >= client_start
+            && if may_outlive {
+                server.start_ns <= client_end
+            } else {
+                server.end_ns() <= client_end
+            };
+        let start = client_start.saturating_add(remaining.max(0) / 2);
+        offsets.push(server.start_ns.saturating_sub(start).clamp(-MAX_NS, MAX_NS));
+    }
+    if are_inside {
         return 0;
     }
-    start + remaining / 2 - server.start
+    median(offsets)
 }
 
-/// Returns the median, the lower one of two.
+/// Returns the median. Differences from the least value are exact as floating-point numbers up to 104 days, which times
+/// since 1970 are not.
 fn median(mut values: Vec<i64>) -> i64 {
     values.sort_unstable();
-    let middle = values.len().saturating_sub(1) / 2;
-    values.get(middle).copied().unwrap_or_default()
+    let Some(&least) = values.first() else { return 0 };
+    let differences: Vec<f64> = values
+        .iter()
+        .map(|value| value.saturating_sub(least) as f64)
+        .collect();
+    let median = Quantiles::of(&differences).and_then(|sorted| sorted.at(0.5));
+    least.saturating_add(median.unwrap_or_default() as i64)
 }

@@ -1,249 +1,262 @@
-//! The critical path of a trace: the spans that its duration consists of.
+//! The critical path of a trace: the spans that its root waited for.
 //!
-//! The walk begins at the end of the root. At each point, the last child to end before that point is on the path, and
-//! the walk continues at the start of that child. Gaps are the parent's own time. This is the algorithm of CRISP
-//! ("CRISP: Critical Path Analysis of Large-Scale Microservice Architectures", Zhang et al., USENIX ATC 2022) and of
-//! Jaeger's user interface.
+//! The algorithm is that of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice
+//! Architectures", USENIX ATC 2022) and of Jaeger's user interface: it walks backwards from the end of the root. At
+//! each time the last child that ends before it is on the path, and gaps between children are the time of the span
+//! itself. Children are first cut to the time of their parent, so the segments add up to the duration of the root
+//! exactly.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use crate::phase::Phase;
+use crate::trace::{Span, Trace};
 
-use crate::trace::Trace;
-
-/// Part of the work of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The gating model, and the choice of uids.
-    Planning,
-    /// The delay that a link between validator and axon caused.
-    Link,
-    /// The time in the queue of an axon.
-    Queue,
-    /// The checks of an axon.
-    Check,
-    /// The behaviour of a miner.
-    Behaviour,
-    /// The answer of an axon.
-    Answer,
-    /// The reward models.
-    Reward,
-    /// The training of the gating model.
-    Training,
-    /// Calls of the chain, and the work of the chain.
-    Chain,
-    /// The wait at the block barrier.
-    Barrier,
-    /// The event, and the journal of the coordinator.
-    Recording,
-    /// The part of a call outside the axon and the link.
-    Network,
-    /// All other time.
-    Other,
-}
-
-/// The critical path of one trace.
-#[derive(Debug, Clone)]
-pub struct CriticalPath {
-    /// Segments in the order of time. They do not overlap, and their durations sum to that of the root.
-    pub segments: Vec<Segment>,
-}
-
-/// A piece of a critical path in which one span itself was at work.
+/// A time in which the root waited for one span itself, not for a span below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Index of the span.
+    /// Index of the span in [`Trace::spans`].
     pub span: usize,
-    /// The uid of the call that the span belongs to.
-    pub uid: Option<u32>,
-    /// Corrected start in nanoseconds since 1970.
-    pub start: i64,
-    /// Corrected end in nanoseconds since 1970.
-    pub end: i64,
+    /// Start in nanoseconds since 1970.
+    pub start_ns: i64,
+    /// End in nanoseconds since 1970, after the start.
+    pub end_ns: i64,
 }
 
-/// Sums over the critical paths of several traces, in nanoseconds.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct PathTotals {
-    /// Number of traces.
-    pub traces: u64,
-    /// Total duration of the traces.
-    pub total_ns: u64,
-    /// Time on the critical path by phase.
-    pub by_phase: BTreeMap<Phase, u64>,
-    /// Time on the critical path by the uid of a call.
-    pub by_uid: BTreeMap<u32, UidTotals>,
-    /// Time on the critical path in spans that a fault affected, by the effect, such as `slow/latency`.
-    pub by_rule: BTreeMap<String, u64>,
-}
-
-/// Sums for one uid, in nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct UidTotals {
-    /// Time on the critical path.
-    pub on_path_ns: u64,
-    /// Number of fan-outs in which the call of this uid was the last to end.
-    pub times_last: u64,
-    /// Time by which the fan-outs would have been shorter if the last call, where it was of this uid, had ended with
-    /// the second last.
-    pub could_save_ns: u64,
-}
-
-impl Phase {
-    /// Returns the phase to which the own time of a span with this name counts.
-    pub fn of(name: &str) -> Self {
-        match name {
-            "gating.forward" | "choose" => Self::Planning,
-            "link" => Self::Link,
-            "axon.queue" => Self::Queue,
-            "axon.signature" | "axon.check" => Self::Check,
-            "axon.behaviour" => Self::Behaviour,
-            "axon.answer" => Self::Answer,
-            "reward" => Self::Reward,
-            "gating.backward" => Self::Training,
-            "resync" | "weights" | "block" | "epoch" => Self::Chain,
-            "barrier.wait" => Self::Barrier,
-            "event.write" | "journal.write" => Self::Recording,
-            _ if name.starts_with("subtensor.") => Self::Chain,
-            _ if name.starts_with("dendrite.") => Self::Network,
-            _ => Self::Other,
-        }
-    }
-
-    /// Returns the name of the phase.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Planning => "planning",
-            Self::Link => "link",
-            Self::Queue => "queue",
-            Self::Check => "check",
-            Self::Behaviour => "behaviour",
-            Self::Answer => "answer",
-            Self::Reward => "reward",
-            Self::Training => "training",
-            Self::Chain => "chain",
-            Self::Barrier => "barrier",
-            Self::Recording => "recording",
-            Self::Network => "network",
-            Self::Other => "other",
-        }
+impl Segment {
+    /// Returns the duration in nanoseconds.
+    pub fn duration_ns(&self) -> i64 {
+        self.end_ns - self.start_ns
     }
 }
 
-/// A span on the path whose children are not all visited.
-struct Visit {
+/// A walk within one span.
+struct Frame {
     span: usize,
-    uid: Option<u32>,
-    start: i64,
-    /// End of the part that is not attributed yet.
-    end: i64,
-    /// End and start within the span, and index, of each child, by ascending ends.
-    children: Vec<(i64, i64, usize)>,
+    /// The time down to which the path is known.
+    until: i64,
+    /// Children that have not been considered, the one with the latest end last.
+    children: Vec<usize>,
 }
 
-impl Visit {
-    fn of(trace: &Trace, span: usize, (start, end): (i64, i64), caller_uid: Option<u32>) -> Self {
-        let spans = trace.spans();
-        let within = |child: &usize| {
-            let (from, to) = (spans[*child].start.max(start), spans[*child].end().min(end));
-            (from < to).then_some((to, from, *child))
-        };
-        let mut children: Vec<_> = spans[span].children.iter().filter_map(within).collect();
-        // Of two children that end together, the longer one is visited first.
-        children.sort_unstable_by_key(|(to, from, child)| (*to, Reverse(*from), *child));
-        let belongs_to_call = spans[span].is_call() || spans[span].row.name.starts_with("axon.");
-        Self {
+/// Returns the critical path below the span `root`, in the order of time. The segments do not overlap, and their
+/// durations add up to the duration of the span.
+pub fn critical_path(trace: &Trace, root: usize) -> Vec<Segment> {
+    let Some(top) = trace.spans().get(root) else {
+        return Vec::new();
+    };
+    let windows = windows(trace, root, top);
+    let window = |span: usize| windows[span - root];
+    let frame = |span: usize| {
+        let mut children = trace.spans()[span].children.clone();
+        // Of children with the same end the longest is considered first.
+        children.sort_by_key(|&child| {
+            let (start, end) = window(child);
+            (end, Reverse(start))
+        });
+        Frame {
             span,
-            uid: spans[span].row.uid.filter(|_| belongs_to_call).or(caller_uid),
-            start,
-            end,
+            until: window(span).1,
             children,
         }
-    }
-}
-
-impl CriticalPath {
-    /// Returns the critical path below a root of the trace, an index of [`Trace::spans`].
-    pub fn of(trace: &Trace, root: usize) -> Self {
-        let span = &trace.spans()[root];
-        let mut segments = Vec::new();
-        let mut stack = vec![Visit::of(trace, root, (span.start, span.end()), None)];
-        while let Some(visit) = stack.last_mut() {
-            let (next, until) = match visit.children.pop() {
-                // The child overlaps a later one, which is on the path.
-                Some((to, _, _)) if to > visit.end => continue,
-                Some((to, from, child)) => (Some((from, child)), to),
-                None => (None, visit.start),
-            };
-            if until < visit.end {
-                segments.push(Segment {
-                    span: visit.span,
-                    uid: visit.uid,
-                    start: until,
-                    end: visit.end,
-                });
-            }
-            if let Some((from, child)) = next {
-                visit.end = from;
-                let uid = visit.uid;
-                stack.push(Visit::of(trace, child, (from, until), uid));
-            } else {
-                stack.pop();
-            }
+    };
+    let mut segments = Vec::new();
+    let mut add = |span, start_ns, end_ns| {
+        if start_ns < end_ns {
+            segments.push(Segment {
+                span,
+                start_ns,
+                end_ns,
+            });
         }
-        segments.reverse();
-        Self { segments }
+    };
+    let mut frames = vec![frame(root)];
+    while let Some(current) = frames.last_mut() {
+        let Some(child) = current.children.pop() else {
+            add(current.span, window(current.span).0, current.until);
+            frames.pop();
+            continue;
+        };
+        let (start, end) = window(child);
+        if end > current.until || start >= end {
+            continue;
+        }
+        add(current.span, end, current.until);
+        current.until = start;
+        frames.push(frame(child));
     }
+    segments.reverse();
+    segments
 }
 
-impl PathTotals {
-    /// Adds the critical path below a root of the trace, an index of [`Trace::spans`].
-    pub fn add(&mut self, trace: &Trace, root: usize) {
-        let spans = trace.spans();
+/// Returns the start and the end of each span from `root` on, cut to those of its parent.
+fn windows(trace: &Trace, root: usize, top: &Span) -> Vec<(i64, i64)> {
+    let below = &trace.spans()[root..root + top.tree_size];
+    let mut windows: Vec<(i64, i64)> = Vec::with_capacity(below.len());
+    for (place, span) in below.iter().enumerate() {
+        let window = match span.parent {
+            Some(parent) if place > 0 => {
+                let (from, to) = windows[parent - root];
+                (span.start_ns.clamp(from, to), span.end_ns().clamp(from, to))
+            }
+            _ => (span.start_ns, span.end_ns()),
+        };
+        windows.push(window);
+    }
+    windows
+}
+
+/// Returns the uid whose call each span belongs to, by index. Spans of the chain belong to none.
+fn uids(trace: &Trace) -> Vec<Option<u32>> {
+    let mut uids: Vec<Option<u32>> = Vec::with_capacity(trace.spans().len());
+    for span in trace.spans() {
+        let inherited = span.parent.and_then(|parent| uids[parent]);
+        uids.push(match &*span.row.name {
+            name if name.starts_with("dendrite.") || name.starts_with("axon.") => span.row.uid.or(inherited),
+            _ => inherited,
+        });
+    }
+    uids
+}
+
+/// The time of the critical paths of some traces, by phase and by uid.
+///
+/// Its memory is bounded by the number of phases, uids and rules.
+#[derive(Debug, Clone, Default)]
+pub struct Breakdown {
+    traces: u64,
+    total_ns: i128,
+    cells: BTreeMap<(Phase, Option<u32>), i128>,
+    rules: BTreeMap<String, i128>,
+    savings: BTreeMap<u32, i128>,
+}
+
+/// The time of one uid on critical paths.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OfUid {
+    /// The uid of the called axon.
+    pub uid: u32,
+    /// Time on the critical path in nanoseconds.
+    pub path_ns: i128,
+    /// The phase with the most of this time.
+    pub main_phase: Phase,
+    /// Time in nanoseconds by which the forwards would be shorter if the calls of this uid that ended last had ended
+    /// together with the last call of another uid.
+    pub saved_ns: i128,
+}
+
+/// Largest number of different texts of rules that are distinguished, so that a damaged file cannot fill the memory.
+const MAX_RULES: usize = 1_000;
+
+impl Breakdown {
+    /// Adds the critical path of the main root of a trace. A trace without spans adds nothing.
+    pub fn add(&mut self, trace: &Trace) {
+        let Some(root) = trace.main_root() else {
+            return;
+        };
         self.traces += 1;
-        self.total_ns = self.total_ns.saturating_add(spans[root].duration.unsigned_abs());
-        for segment in CriticalPath::of(trace, root).segments {
-            let time = (segment.end - segment.start).unsigned_abs();
-            let span = &spans[segment.span];
-            let add = |sum: &mut u64| *sum = sum.saturating_add(time);
-            add(self.by_phase.entry(Phase::of(&span.row.name)).or_default());
-            if let Some(uid) = segment.uid {
-                add(&mut self.by_uid.entry(uid).or_default().on_path_ns);
-            }
-            for rule in span.rules() {
-                add(self.by_rule.entry(rule.to_owned()).or_default());
+        self.total_ns += i128::from(root.duration_ns);
+        let uids = uids(trace);
+        for segment in critical_path(trace, 0) {
+            let row = &trace.spans()[segment.span].row;
+            let ns = i128::from(segment.duration_ns());
+            let cell = (Phase::of(&row.name), uids[segment.span]);
+            *self.cells.entry(cell).or_default() += ns;
+            if cell.0 == Phase::Link
+                && let Some(rules) = &row.rules
+                && (self.rules.len() < MAX_RULES || self.rules.contains_key(rules))
+            {
+                *self.rules.entry(rules.clone()).or_default() += ns;
             }
         }
-        for (index, span) in spans.iter().enumerate() {
-            // A repeated request is below the first one and does not belong to a fan-out.
-            if !span.is_call() {
-                self.add_fan_outs(trace, index);
+        for span in &trace.spans()[..root.tree_size] {
+            if let Some((uid, ns)) = saving(trace, span) {
+                *self.savings.entry(uid).or_default() += i128::from(ns);
             }
         }
     }
 
-    /// Adds the times that could be saved in the calls below one span, for each kind of call.
-    fn add_fan_outs(&mut self, trace: &Trace, parent: usize) {
-        let spans = trace.spans();
-        let limit = spans[parent].end();
-        let mut by_name: BTreeMap<&str, Vec<(i64, Option<u32>)>> = BTreeMap::new();
-        let calls = spans[parent].children.iter().map(|child| &spans[*child]);
-        for call in calls.filter(|child| child.is_call()) {
-            let ends = by_name.entry(&call.row.name).or_default();
-            ends.push((call.end().min(limit), call.row.uid));
+    /// Returns the number of traces.
+    pub fn traces(&self) -> u64 {
+        self.traces
+    }
+
+    /// Returns the sum of the durations of the roots in nanoseconds, which is the sum over all phases.
+    pub fn total_ns(&self) -> i128 {
+        self.total_ns
+    }
+
+    /// Returns a time as a share of the time of all traces, from 0 to 1.
+    pub fn share(&self, ns: i128) -> f64 {
+        if self.total_ns == 0 {
+            return 0.0;
         }
-        for mut ends in by_name.into_values() {
-            ends.sort_unstable();
-            let [.., (second, _), (last, Some(uid))] = ends[..] else {
-                continue;
-            };
-            let totals = self.by_uid.entry(uid).or_default();
-            totals.times_last += 1;
-            totals.could_save_ns = totals
-                .could_save_ns
-                .saturating_add((last - second).unsigned_abs());
+        ns as f64 / self.total_ns as f64
+    }
+
+    /// Returns the phases and their times in nanoseconds, the longest first.
+    pub fn phases(&self) -> Vec<(Phase, i128)> {
+        let mut phases: BTreeMap<Phase, i128> = BTreeMap::new();
+        for ((phase, _), ns) in &self.cells {
+            *phases.entry(*phase).or_default() += ns;
+        }
+        longest_first(phases)
+    }
+
+    /// Returns the rules that delayed links and their times on critical paths in nanoseconds, the longest first.
+    pub fn rules(&self) -> Vec<(String, i128)> {
+        longest_first(self.rules.clone())
+    }
+
+    /// Returns the uids on critical paths, the one with the longest time first.
+    pub fn uids(&self) -> Vec<OfUid> {
+        let mut uids: BTreeMap<u32, (i128, (i128, Phase))> = BTreeMap::new();
+        for ((phase, uid), &ns) in &self.cells {
+            let Some(uid) = uid else { continue };
+            let (path_ns, main) = uids.entry(*uid).or_insert((0, (0, *phase)));
+            *path_ns += ns;
+            if ns > main.0 {
+                *main = (ns, *phase);
+            }
+        }
+        let mut uids: Vec<OfUid> = uids
+            .into_iter()
+            .map(|(uid, (path_ns, (_, main_phase)))| OfUid {
+                uid,
+                path_ns,
+                main_phase,
+                saved_ns: self.savings.get(&uid).copied().unwrap_or_default(),
+            })
+            .collect();
+        uids.sort_by_key(|of_uid| (Reverse(of_uid.path_ns), of_uid.uid));
+        uids
+    }
+}
+
+fn longest_first<K: Ord>(times: BTreeMap<K, i128>) -> Vec<(K, i128)> {
+    let mut times: Vec<(K, i128)> = times.into_iter().collect();
+    // The sort is stable, so equal times stay in the order of their keys.
+    times.sort_by_key(|(_, ns)| Reverse(*ns));
+    times
+}
+
+/// Returns the uid whose call ended last among the calls of the forward `span`, and the time in nanoseconds between
+/// this end and that of the last call of another uid. `None` if fewer than two uids were called.
+fn saving(trace: &Trace, span: &Span) -> Option<(u32, i64)> {
+    if span.row.name != "forward" {
+        return None;
+    }
+    let mut ends: Vec<(i64, u32)> = Vec::new();
+    for &child in &span.children {
+        let call = &trace.spans()[child];
+        if call.row.name == "dendrite.forward"
+            && let Some(uid) = call.row.uid
+        {
+            ends.push((call.end_ns().min(span.end_ns()), uid));
         }
     }
+    let &(last, uid) = ends.iter().max()?;
+    let others = ends.iter().filter(|(_, other)| *other != uid);
+    let second = others.map(|(end, _)| *end).max()?;
+    (last > second).then(|| (uid, last - second.max(span.start_ns)))
 }

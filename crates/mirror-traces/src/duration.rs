@@ -1,38 +1,48 @@
 //! Durations as text.
 
-/// Returns a duration with three significant digits and a unit: `1.23 ms`.
-pub fn duration_text(nanoseconds: i64) -> String {
-    let (unit, divisor) = match nanoseconds.unsigned_abs() {
-        0..1_000 => return format!("{nanoseconds} ns"),
-        1_000..1_000_000 => ("µs", 1e3),
-        1_000_000..1_000_000_000 => ("ms", 1e6),
-        _ => ("s", 1e9),
-    };
-    let value = nanoseconds as f64 / divisor;
-    let decimals = match value.abs() {
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$} {unit}")
+/// Returns a duration with up to three digits and its unit: `850 ns`, `1.24 ms`, `31.0 s`, `4.20 min`. A text without a
+/// sign has at most 8 characters.
+pub fn text(ns: i64) -> String {
+    let ns = ns as f64;
+    for (unit, size, limit) in [
+        ("ns", 1.0, 1e3),
+        ("µs", 1e3, 1e6),
+        ("ms", 1e6, 1e9),
+        ("s", 1e9, 60e9),
+        ("min", 60e9, 36_000e9),
+    ] {
+        // A number that is rounded up to the next unit is in the next unit.
+        if ns.abs() < limit * 0.9995 {
+            let value = ns / size;
+            let digits = match value.abs() {
+                _ if size == 1.0 => 0,
+                value if value < 9.995 => 2,
+                value if value < 99.95 => 1,
+                _ => 0,
+            };
+            return format!("{value:.digits$} {unit}");
+        }
+    }
+    format!("{:.0} h", ns / 3600e9)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::duration_text;
+    use super::text;
 
     #[test]
-    fn a_duration_has_three_significant_digits() {
-        for (nanoseconds, expected) in [
+    fn durations_have_the_fitting_unit() {
+        for (ns, expected) in [
             (0, "0 ns"),
             (999, "999 ns"),
-            (1_500, "1.50 µs"),
-            (12_345_678, "12.3 ms"),
-            (250_000_000, "250 ms"),
-            (5_000_000_000, "5.00 s"),
+            (1_240_000, "1.24 ms"),
             (-5_000_000_000, "-5.00 s"),
+            (31_000_000_000, "31.0 s"),
+            (999_999, "1.00 ms"),
+            (90_000_000_000, "1.50 min"),
+            (36_000_000_000_000, "10 h"),
         ] {
-            assert_eq!(duration_text(nanoseconds), expected);
+            assert_eq!(text(ns), expected);
         }
     }
 }

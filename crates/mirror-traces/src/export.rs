@@ -1,7 +1,6 @@
-//! Writes traces in the formats of other programs, with corrected times.
+//! Writes traces in the formats of other programs, one trace after the other. Times are corrected.
 //!
-//! [`FORMATS`] is the list of formats. An [`Export`] receives one trace at a time, so that its memory does not grow
-//! with the number of spans.
+//! To add a format, add its module and an entry in [`FORMATS`].
 
 mod attributes;
 mod jaeger;
@@ -12,44 +11,71 @@ use std::io::{self, Write};
 
 use crate::trace::Trace;
 
-/// A format.
+/// A format of another program.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
-    /// Name of the format, as on the command line.
+    /// Name of the format on the command line.
     pub name: &'static str,
-    /// Description of the format.
+    /// The programs that read it.
     pub about: &'static str,
-    /// Creates a writer of the format.
-    pub new: fn() -> Box<dyn Export>,
+    exporter: fn() -> Box<dyn Exporter>,
 }
 
 /// All formats.
-pub const FORMATS: [Format; 3] = [otlp_json::FORMAT, jaeger::FORMAT, perfetto::FORMAT];
+pub const FORMATS: [Format; 3] = [
+    Format {
+        name: "otlp-json",
+        about: "OTLP in JSON, one line per trace, for OpenTelemetry collectors",
+        exporter: || Box::new(otlp_json::OtlpJson),
+    },
+    Format {
+        name: "jaeger",
+        about: "JSON that Jaeger's user interface loads",
+        exporter: || Box::new(jaeger::Jaeger::default()),
+    },
+    Format {
+        name: "perfetto",
+        about: "Chrome's JSON trace events, for ui.perfetto.dev and chrome://tracing",
+        exporter: || Box::new(perfetto::Perfetto::default()),
+    },
+];
 
-/// Writes one file of a format.
-pub trait Export {
-    /// Writes the beginning of the file.
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()>;
+impl Format {
+    /// Returns the format with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        FORMATS.into_iter().find(|format| format.name == name)
+    }
 
-    /// Writes one trace.
+    /// Begins to write a file of this format.
+    pub fn exporter(&self) -> Box<dyn Exporter> {
+        (self.exporter)()
+    }
+}
+
+/// Writes traces to a file of one format.
+pub trait Exporter {
+    /// Writes a trace.
+    ///
+    /// # Errors
+    /// Returns an error of `out`.
     fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes the end of the file.
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
+    /// Writes the end of the file, which is complete only then.
+    ///
+    /// # Errors
+    /// Returns an error of `out`.
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Writes the commas between the items of a JSON list.
-#[derive(Debug, Default)]
-struct Items {
-    has_some: bool,
-}
-
-impl Items {
-    fn write(&mut self, item: &serde_json::Value, out: &mut dyn Write) -> io::Result<()> {
-        if std::mem::replace(&mut self.has_some, true) {
-            out.write_all(b",\n")?;
-        }
-        serde_json::to_writer(out, item)?;
-        Ok(())
-    }
+/// Writes `value` as JSON after the separator that its place in a list requires.
+fn element(
+    out: &mut dyn Write,
+    is_first: &mut bool,
+    start: &str,
+    value: &serde_json::Value,
+) -> io::Result<()> {
+    let separator = if std::mem::take(is_first) { start } else { ",\n" };
+    out.write_all(separator.as_bytes())?;
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(())
 }

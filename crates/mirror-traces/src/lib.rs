@@ -1,24 +1,24 @@
-//! The traces of a run, read from its table `spans`.
+//! Traces of a run, read from its table `spans`.
 //!
-//! [`traces`] iterates over the traces of a run and [`find`] looks one up. A [`Trace`] is a tree of spans whose times
-//! are corrected for the clocks of the nodes. [`CriticalPath`] states which spans the duration of a trace consists of,
-//! [`Waterfall`] is the picture of a trace, [`Comparison`] compares two runs, and [`export`] writes the formats of
-//! other programs.
+//! [`Traces`] returns one [`Trace`] after the other, so that memory is bounded by the largest trace. [`Wanted`] names
+//! one trace. [`critical_path`] finds the spans that a step waited for, [`waterfall`] arranges the spans of a trace for
+//! a person, [`compare`] compares two runs, and [`export`] writes traces in the formats of other programs.
 
-mod bootstrap;
 mod clock;
-mod compare;
-mod critical_path;
-mod duration;
+pub mod compare;
+pub mod critical_path;
+pub mod duration;
 pub mod export;
-mod lookup;
+mod find;
+mod incidents;
+mod phase;
 mod trace;
-mod waterfall;
+mod traces;
+pub mod waterfall;
 
 pub use clock::ClockOffset;
-pub use compare::{Change, Comparison, Grouping, Interval, Pairing, SAMPLE, Verdict, compare};
-pub use critical_path::{CriticalPath, PathTotals, Phase, Segment, UidTotals};
-pub use duration::duration_text;
-pub use lookup::{FindError, Selector, SelectorError, Traces, count, find, traces};
-pub use trace::{EndedNodes, Place, Span, Trace};
-pub use waterfall::{Folding, Line, TextLine, Tone, Waterfall};
+pub use find::{FindError, Wanted, WantedError, find};
+pub use incidents::Incidents;
+pub use phase::Phase;
+pub use trace::{CLIENT, Detached, SERVER, Span, Trace};
+pub use traces::{Traces, has_spans};

@@ -1,156 +1,99 @@
-//! The tree of one trace.
+//! One trace: the tree of its spans, with corrected clocks.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use mirror_runs::tables::{IncidentRow, SpanRow};
-use mirror_runs::{Run, RunError};
+use mirror_runs::tables::SpanRow;
 
 use crate::clock::{self, ClockOffset};
+use crate::incidents::Incidents;
 
-/// Limit of a start in nanoseconds since 1970, which is in the year 2116. A later start is taken for this one. Together
-/// with the limits of durations and of clock offsets, no sum or difference of times exceeds the range of `i64`.
-const START_LIMIT: i64 = (1 << 62) - 1;
+/// The greatest time and duration in nanoseconds, 73 years. Rows with greater ones are read as if they had this one,
+/// so that no sum of times overflows.
+pub(crate) const MAX_NS: i64 = i64::MAX / 4;
 
-/// Limit of a duration in nanoseconds, 73 years.
-const DURATION_LIMIT: i64 = (1 << 61) - 1;
+/// The span as a client of another node.
+pub const CLIENT: &str = "client";
 
-/// One trace: spans with their places in a tree.
-///
-/// The tree holds every row exactly once. Rows that have no place below another span are further roots.
+/// The span of a node that serves a client.
+pub const SERVER: &str = "server";
+
+/// A trace: all its spans in the order of a walk through the tree. A parent precedes its children, and children with
+/// the same parent are in the order of their corrected start. The spans below a span follow it directly.
 #[derive(Debug, Clone)]
 pub struct Trace {
     id: String,
     spans: Vec<Span>,
-    roots: Vec<usize>,
-    clocks: Vec<ClockOffset>,
+    clock_offsets: Vec<ClockOffset>,
+    repeated_rows: usize,
 }
 
-/// One span with its place in the tree.
+/// One span and its place in the tree.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The row of the table, with uncorrected times.
+    /// The row as it was recorded.
     pub row: SpanRow,
     /// Corrected start in nanoseconds since 1970.
-    pub start: i64,
-    /// Duration in nanoseconds, never negative.
-    pub duration: i64,
-    /// Index of the parent.
+    pub start_ns: i64,
+    /// Duration in nanoseconds, at least 0.
+    pub duration_ns: i64,
+    /// Index of the parent in [`Trace::spans`]. `None` for a root.
     pub parent: Option<usize>,
-    /// Indices of the children in the order of their corrected starts.
+    /// Indices of the children, in the order of their corrected start.
     pub children: Vec<usize>,
-    /// Reason for the position of the span in the tree.
-    pub place: Place,
-    /// Whether an earlier row of the trace has the same span id. Children are attached to the first of them.
-    pub is_duplicate: bool,
+    /// Number of spans above this one.
+    pub depth: usize,
+    /// Number of spans in the tree below this one, itself included.
+    pub tree_size: usize,
+    /// The reason why a span that names a parent is a root. `None` for every other span.
+    pub detached: Option<Detached>,
+    /// Whether an earlier span of the trace has the same id, so that children of this id belong to that one.
+    pub repeats_id: bool,
 }
 
-/// Place of a span in the tree.
+/// The reason why a span that names a parent is a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The span states no parent.
-    Root,
-    /// The span is below its parent.
-    Child,
-    /// The parent is missing, and the node that would have recorded it is not known to have ended.
+pub enum Detached {
+    /// The trace has no span with the id of the parent.
     MissingParent,
-    /// The parent is missing, and the node that would have recorded it ended abnormally.
-    KilledParent {
+    /// The trace has no span with the id of the parent, and the node to which it belonged ended before its time.
+    KilledNode {
         /// Name of the node.
         node: String,
     },
-    /// The span is its own ancestor according to the table. It is shown as a root.
+    /// The parents of the span form a cycle.
     Cycle,
 }
 
-/// The nodes that ended abnormally during a run, so that spans of them may be missing.
-#[derive(Debug, Clone, Default)]
-pub struct EndedNodes(BTreeSet<String>);
-
-impl EndedNodes {
-    /// Reads the table `incidents` of a run.
-    pub fn of(run: &Run) -> Result<Self, RunError> {
-        let mut nodes = BTreeSet::new();
-        for row in run.rows::<IncidentRow>()? {
-            let row = row?;
-            if matches!(
-                row.what.as_str(),
-                "exited" | "hung" | "killed" | "failed" | "restarted" | "left"
-            ) {
-                nodes.insert(row.node);
-            }
-        }
-        Ok(Self(nodes))
-    }
-}
-
-impl<S: Into<String>> FromIterator<S> for EndedNodes {
-    fn from_iter<I: IntoIterator<Item = S>>(nodes: I) -> Self {
-        Self(nodes.into_iter().map(Into::into).collect())
-    }
-}
-
 impl Span {
-    fn of(row: SpanRow) -> Self {
-        let limited = |time: u64, limit: i64| i64::try_from(time).map_or(limit, |time| time.min(limit));
-        Self {
-            start: limited(row.started_ns, START_LIMIT),
-            duration: limited(row.duration_ns, DURATION_LIMIT),
-            row,
-            parent: None,
-            children: Vec::new(),
-            place: Place::Root,
-            is_duplicate: false,
-        }
-    }
-
     /// Returns the corrected end in nanoseconds since 1970.
-    pub fn end(&self) -> i64 {
-        self.start + self.duration
+    pub fn end_ns(&self) -> i64 {
+        self.start_ns.saturating_add(self.duration_ns)
     }
 
-    /// Returns whether the span is a client span.
-    pub fn is_client(&self) -> bool {
-        self.row.kind == "client"
-    }
-
-    /// Returns whether the span is a server span.
-    pub fn is_server(&self) -> bool {
-        self.row.kind == "server"
-    }
-
-    /// Returns whether the span is a call of an axon by a validator.
-    pub fn is_call(&self) -> bool {
-        self.row.name.starts_with("dendrite.")
-    }
-
-    /// Returns the effects of faults on the span, such as `slow/latency`.
-    pub fn rules(&self) -> impl Iterator<Item = &str> {
-        let rules = self.row.rules.iter().flat_map(|rules| rules.split(','));
-        rules.map(str::trim).filter(|rule| !rule.is_empty())
+    /// Returns whether the span failed.
+    pub fn has_error(&self) -> bool {
+        self.row.error.is_some()
     }
 }
 
 impl Trace {
-    /// Builds the tree of the rows of one trace and corrects their times.
-    pub fn of(rows: Vec<SpanRow>, ended: &EndedNodes) -> Self {
+    /// Builds the tree of the rows of one trace, which may be in any order. No row is lost, except rows that are equal
+    /// to an earlier one in every column.
+    pub fn new(rows: Vec<SpanRow>, incidents: &Incidents) -> Self {
         let id = rows.first().map(|row| row.trace_id.clone()).unwrap_or_default();
-        let mut trace = Self {
+        let Linked {
+            mut spans,
+            repeated_rows,
+        } = link(rows);
+        mark_missing_parents(&mut spans, incidents);
+        cut_cycles(&mut spans);
+        let clock_offsets = clock::correct(&mut spans);
+        Self {
             id,
-            spans: rows.into_iter().map(Span::of).collect(),
-            roots: Vec::new(),
-            clocks: Vec::new(),
-        };
-        trace.find_parents();
-        trace.cut_cycles();
-        trace.explain_orphans(ended);
-        // The clock of the first root's node is the reference, so true roots come first.
-        let is_root = |index: &usize| trace.spans[*index].parent.is_none();
-        let mut roots: Vec<usize> = (0..trace.spans.len()).filter(is_root).collect();
-        roots.sort_by_key(|root| trace.spans[*root].place != Place::Root);
-        trace.clocks = clock::correct(&mut trace.spans, &roots);
-        trace.attach_children();
-        trace
+            spans: in_order(spans),
+            clock_offsets,
+            repeated_rows,
+        }
     }
 
     /// Returns the id, 32 hexadecimal digits.
@@ -158,115 +101,205 @@ impl Trace {
         &self.id
     }
 
-    /// Returns all spans. Indices in this crate refer to this slice.
+    /// Returns all spans. A parent precedes its children.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// Returns the indices of the roots in the order of their starts, true roots before others.
-    pub fn roots(&self) -> &[usize] {
-        &self.roots
+    /// Returns the clocks that were corrected, by name of the node.
+    pub fn clock_offsets(&self) -> &[ClockOffset] {
+        &self.clock_offsets
     }
 
-    /// Returns the index of the span that states no parent, the earliest if there are several. `None` if it is missing.
-    pub fn root(&self) -> Option<usize> {
-        let first = *self.roots.first()?;
-        (self.spans[first].place == Place::Root).then_some(first)
+    /// Returns the number of rows that were equal to another one and are not among the spans.
+    pub fn repeated_rows(&self) -> usize {
+        self.repeated_rows
     }
 
-    /// Returns the offsets of clocks that were corrected.
-    pub fn clocks(&self) -> &[ClockOffset] {
-        &self.clocks
+    /// Returns the indices of the spans without a parent. The first is the main root.
+    pub fn roots(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let root = next;
+            next += self.spans.get(root)?.tree_size;
+            Some(root)
+        })
     }
 
-    /// Returns the earliest start and the latest end of all spans. `None` without spans.
-    pub fn extent(&self) -> Option<(i64, i64)> {
-        let start = self.spans.iter().map(|span| span.start).min()?;
-        let end = self.spans.iter().map(Span::end).max()?;
+    /// Returns the span that began the trace, or the first detached one if it is missing. `None` for an empty trace.
+    pub fn main_root(&self) -> Option<&Span> {
+        self.spans.first()
+    }
+
+    /// Returns the step of the main root. `None` if it has none.
+    pub fn step(&self) -> Option<u64> {
+        self.main_root()?.row.step
+    }
+
+    /// Returns the earliest start and the latest end in nanoseconds since 1970. `None` for an empty trace.
+    pub fn extent_ns(&self) -> Option<(i64, i64)> {
+        let start = self.spans.iter().map(|span| span.start_ns).min()?;
+        let end = self.spans.iter().map(Span::end_ns).max()?;
         Some((start, end))
     }
+}
 
-    fn find_parents(&mut self) {
-        let mut by_id: HashMap<String, usize> = HashMap::with_capacity(self.spans.len());
-        for (index, span) in self.spans.iter_mut().enumerate() {
-            let first = *by_id.entry(span.row.span_id.clone()).or_insert(index);
-            span.is_duplicate = first != index;
+struct Linked {
+    spans: Vec<Span>,
+    repeated_rows: usize,
+}
+
+/// Finds the parent of each span. The result may have cycles.
+fn link(rows: Vec<SpanRow>) -> Linked {
+    let mut spans: Vec<Span> = Vec::with_capacity(rows.len());
+    let mut by_id: HashMap<String, Vec<usize>> = HashMap::with_capacity(rows.len());
+    let mut repeated_rows = 0;
+    for row in rows {
+        let same_id = by_id.entry(row.span_id.clone()).or_default();
+        // A file with many different spans of one id must not take quadratic time, so only the nearest are compared.
+        if same_id
+            .iter()
+            .rev()
+            .take(8)
+            .any(|&earlier| spans[earlier].row == row)
+        {
+            repeated_rows += 1;
+            continue;
         }
-        for span in &mut self.spans {
-            let Some(parent) = &span.row.parent_id else {
-                continue;
-            };
-            span.parent = by_id.get(parent).copied();
-            span.place = match span.parent {
-                Some(_) => Place::Child,
-                None => Place::MissingParent,
-            };
+        let repeats_id = !same_id.is_empty();
+        same_id.push(spans.len());
+        spans.push(Span {
+            start_ns: bounded(row.started_ns),
+            duration_ns: bounded(row.duration_ns),
+            row,
+            parent: None,
+            children: Vec::new(),
+            depth: 0,
+            tree_size: 1,
+            detached: None,
+            repeats_id,
+        });
+    }
+    for span in &mut spans {
+        let Some(parent) = &span.row.parent_id else {
+            continue;
+        };
+        span.parent = by_id.get(parent).and_then(|same_id| same_id.first()).copied();
+        if span.parent.is_none() {
+            span.detached = Some(Detached::MissingParent);
         }
     }
+    Linked { spans, repeated_rows }
+}
 
-    /// Makes one span of every cycle a root.
-    fn cut_cycles(&mut self) {
-        const UNVISITED: usize = usize::MAX;
-        // The span at which the walk began that visited a span.
-        let mut visited = vec![UNVISITED; self.spans.len()];
-        for first in 0..self.spans.len() {
-            let mut at = first;
-            while visited[at] == UNVISITED {
-                visited[at] = first;
-                let Some(parent) = self.spans[at].parent else {
-                    break;
-                };
-                if visited[parent] == first {
-                    self.spans[at].parent = None;
-                    self.spans[at].place = Place::Cycle;
+fn bounded(ns: u64) -> i64 {
+    i64::try_from(ns).map_or(MAX_NS, |ns| ns.min(MAX_NS))
+}
+
+/// Marks the spans whose missing parent belonged to a node that ended before its time.
+fn mark_missing_parents(spans: &mut [Span], incidents: &Incidents) {
+    if incidents.is_empty() {
+        return;
+    }
+    let root = spans.iter().find(|span| span.row.parent_id.is_none());
+    let client = || spans.iter().find(|span| span.row.kind == CLIENT);
+    let caller = root.or_else(client).map(|span| span.row.node.clone());
+    for span in spans {
+        if span.detached != Some(Detached::MissingParent) {
+            continue;
+        }
+        let row = &span.row;
+        let killed = if row.kind == SERVER {
+            // The parent is a span of the caller. Without any span of it in the trace, it is a validator that ended.
+            match &caller {
+                Some(caller) => incidents.of(caller),
+                None => incidents.of_a_caller(&row.node),
+            }
+        } else {
+            incidents.of_start(&row.node, row.incarnation)
+        };
+        if let Some(node) = killed {
+            span.detached = Some(Detached::KilledNode {
+                node: node.to_owned(),
+            });
+        }
+    }
+}
+
+/// Makes one span of each cycle of parents a root.
+fn cut_cycles(spans: &mut [Span]) {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        New,
+        OnWalk,
+        Rooted,
+    }
+    let mut states = vec![State::New; spans.len()];
+    let mut walk = Vec::new();
+    for start in 0..spans.len() {
+        let mut next = Some(start);
+        while let Some(index) = next {
+            match states[index] {
+                State::New => {
+                    states[index] = State::OnWalk;
+                    walk.push(index);
+                    next = spans[index].parent;
+                }
+                State::OnWalk => {
+                    spans[index].parent = None;
+                    spans[index].detached = Some(Detached::Cycle);
                     break;
                 }
-                at = parent;
+                State::Rooted => break,
             }
         }
+        for index in walk.drain(..) {
+            states[index] = State::Rooted;
+        }
     }
+}
 
-    /// Marks spans whose parent is missing because a node ended. The parent of a server span belongs to another node,
-    /// which is the node of the trace's root or, if the root is missing too, a validator that ended.
-    fn explain_orphans(&mut self, ended: &EndedNodes) {
-        let root = self.spans.iter().find(|span| span.place == Place::Root);
-        let caller = match root {
-            Some(root) => ended.0.get(&root.row.node).cloned(),
-            None => ended
-                .0
-                .iter()
-                .find(|node| node.starts_with("validator-"))
-                .cloned(),
-        };
-        for span in &mut self.spans {
-            if span.place != Place::MissingParent {
-                continue;
-            }
-            let node = if span.is_server() {
-                caller.clone()
-            } else {
-                ended.0.get(&span.row.node).cloned()
-            };
-            if let Some(node) = node {
-                span.place = Place::KilledParent { node };
-            }
+/// Returns the children of each span, by index, in the order of their start, and the roots: the one that names no
+/// parent before the detached ones.
+pub(crate) fn families(spans: &[Span]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let mut order: Vec<usize> = (0..spans.len()).collect();
+    order.sort_by_key(|&index| (spans[index].start_ns, index));
+    let mut roots = Vec::new();
+    let mut children = vec![Vec::new(); spans.len()];
+    for index in order {
+        match spans[index].parent {
+            Some(parent) => children[parent].push(index),
+            None => roots.push(index),
         }
     }
+    roots.sort_by_key(|&root| spans[root].detached.is_some());
+    (roots, children)
+}
 
-    fn attach_children(&mut self) {
-        let mut order: Vec<usize> = (0..self.spans.len()).collect();
-        let key = |index: &usize| {
-            let span = &self.spans[*index];
-            (span.start, Reverse(span.duration), &span.row.span_id)
-        };
-        order.sort_by(|first, second| key(first).cmp(&key(second)));
-        for index in order {
-            match self.spans[index].parent {
-                Some(parent) => self.spans[parent].children.push(index),
-                None => self.roots.push(index),
-            }
-        }
-        self.roots
-            .sort_by_key(|root| self.spans[*root].place != Place::Root);
+/// Puts each span before its children.
+fn in_order(spans: Vec<Span>) -> Vec<Span> {
+    let (roots, children) = families(&spans);
+    let mut places = vec![0; spans.len()];
+    let mut order = Vec::with_capacity(spans.len());
+    let mut waiting: Vec<(usize, usize)> = roots.iter().rev().map(|&root| (root, 0)).collect();
+    while let Some((index, depth)) = waiting.pop() {
+        places[index] = order.len();
+        order.push((index, depth));
+        waiting.extend(children[index].iter().rev().map(|&child| (child, depth + 1)));
     }
+    let mut spans: Vec<Option<Span>> = spans.into_iter().map(Some).collect();
+    let mut ordered: Vec<Span> = Vec::with_capacity(order.len());
+    for (index, depth) in order {
+        let mut span = spans[index].take().expect("the walk visits each span once");
+        span.depth = depth;
+        span.parent = span.parent.map(|parent| places[parent]);
+        span.children = children[index].iter().map(|&child| places[child]).collect();
+        ordered.push(span);
+    }
+    for index in (0..ordered.len()).rev() {
+        if let Some(parent) = ordered[index].parent {
+            ordered[parent].tree_size += ordered[index].tree_size;
+        }
+    }
+    ordered
 }

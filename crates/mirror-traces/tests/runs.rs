@@ -1,163 +1,178 @@
-//! Traces of runs: look-up, comparison and export.
+//! Tests of runs with spans: one trace after the other, a trace by its name, and the comparison of two runs.
 
-mod sample;
+mod made;
 
-use mirror_runs::Run;
+use made::{MS, fan_out, run_of, span};
 use mirror_runs::tables::SpanRow;
-use mirror_traces::export::FORMATS;
-use mirror_traces::{FindError, Grouping, Pairing, Selector, Verdict, compare, count, find, traces};
-use serde_json::Value;
+use mirror_traces::compare::{Change, Grouping, Pairing, compare};
+use mirror_traces::{FindError, Traces, Wanted, find, has_spans};
 
-use sample::{MILLISECOND, START, answer, call, run_of, span};
-
-/// Traces of 20 steps with a call of `milliseconds`, which varies by up to 9%.
-fn steps(prefix: &str, milliseconds: u64) -> Vec<SpanRow> {
-    let of_step = |step: u64| {
-        let to = milliseconds + milliseconds * (step % 4) * 3 / 100;
-        [
-            span(1, None, "step", (0, 1000)),
-            call(2, 1, 7, (0, to)),
-            answer(3, 2, 7, (0, to)),
-        ]
-        .map(|row| SpanRow {
-            trace_id: format!("{prefix}{step:028x}"),
-            step: (row.name == "step").then_some(step),
-            ..row
-        })
-    };
-    (0..20).flat_map(of_step).collect()
+#[test]
+fn traces_are_returned_one_after_the_other() {
+    let runs = tempfile::tempdir().unwrap();
+    let rows: Vec<SpanRow> = [3, 1, 2]
+        .into_iter()
+        .flat_map(|id| fan_out(id, 0, &[MS; 4]))
+        .collect();
+    let run = run_of(runs.path(), 7, rows);
+    let traces: Vec<_> = Traces::of_run(&run)
+        .unwrap()
+        .map(|trace| trace.unwrap())
+        .collect();
+    let sizes: Vec<(String, usize)> = (traces.iter())
+        .map(|trace| (trace.id().trim_start_matches('0').to_owned(), trace.spans().len()))
+        .collect();
+    assert_eq!(
+        sizes,
+        [("1".to_owned(), 12), ("2".to_owned(), 12), ("3".to_owned(), 12)]
+    );
 }
 
-fn selector(text: &str) -> Selector {
+#[test]
+fn a_run_may_have_no_spans() {
+    let runs = tempfile::tempdir().unwrap();
+    let run = run_of(runs.path(), 7, Vec::new());
+    assert!(!has_spans(&run).unwrap());
+    assert_eq!(Traces::of_run(&run).unwrap().count(), 0);
+}
+
+fn wanted(text: &str) -> Wanted {
     text.parse().expect("the name of a trace")
 }
 
-fn exported(run: &Run, name: &str) -> String {
-    let format = FORMATS
-        .iter()
-        .find(|format| format.name == name)
-        .expect("a format");
-    let mut export = (format.new)();
-    let mut out = Vec::new();
-    export.begin(&mut out).expect("writing");
-    for trace in traces(run).expect("the table opens") {
-        export.trace(&trace.expect("a trace"), &mut out).expect("writing");
-    }
-    export.end(&mut out).expect("writing");
-    String::from_utf8(out).expect("text")
-}
-
 #[test]
-fn traces_are_found_by_id_and_by_step() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let run = run_of(folder.path(), 7, steps("beef", 100));
-    assert_eq!(count(&run).ok(), Some(60));
-    assert_eq!(traces(&run).expect("the table opens").count(), 20);
-    let id = format!("beef{:028x}", 5);
-    for name in [id.as_str(), &id.to_uppercase(), "step:5", "validator-0/step:5"] {
-        assert_eq!(find(&run, &selector(name)).expect("a trace").id(), id);
-    }
-    let ambiguous = find(&run, &selector("beef"));
-    assert!(matches!(
-        ambiguous,
-        Err(FindError::Ambiguous { candidates, has_more: true, .. }) if candidates.len() == 5
-    ));
-    for unknown in ["beee", "ffff", "step:20", "validator-1/step:5"] {
-        assert!(matches!(
-            find(&run, &selector(unknown)),
-            Err(FindError::Unknown(_))
-        ));
-    }
-    for wrong in ["bee", "xyzw", "", "step:", "step:-1", "a/b"] {
-        assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
-    }
-}
-
-#[test]
-fn runs_with_one_seed_are_compared_trace_by_trace() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let first = run_of(folder.path(), 7, steps("beef", 100));
-    let second = run_of(folder.path(), 7, steps("beef", 200));
-    let comparison = compare(&first, &second, Grouping::NameAndUid).expect("two runs");
-    assert!(matches!(
-        comparison.pairing,
-        Pairing::Paired {
-            traces: 20,
-            only_first: 0,
-            only_second: 0
-        }
-    ));
-    let call = &comparison.changes[0];
-    assert_eq!((call.uid, call.verdict), (Some(7), Verdict::Slower));
-    assert_eq!(call.ratio, Some(2.0));
-    let step = comparison
-        .changes
-        .iter()
-        .find(|change| change.name == "step")
-        .expect("steps");
-    assert_eq!(step.verdict, Verdict::NoDifferenceShown);
-    assert!(step.added_per_trace_ns.abs() < f64::EPSILON);
-}
-
-#[test]
-fn runs_with_different_seeds_are_compared_as_a_whole() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let first = run_of(folder.path(), 7, steps("beef", 200));
-    let second = run_of(folder.path(), 8, steps("cafe", 100));
-    let comparison = compare(&first, &second, Grouping::Name).expect("two runs");
-    assert!(matches!(
-        comparison.pairing,
-        Pairing::Unpaired {
-            first: 20,
-            second: 20
-        }
-    ));
-    let call = comparison.changes.last().expect("a change");
-    assert_eq!((call.uid, call.verdict), (None, Verdict::Faster));
-}
-
-#[test]
-fn every_format_has_every_span() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let run = run_of(folder.path(), 7, steps("beef", 100));
-
-    let text = exported(&run, "otlp-json");
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
+fn a_trace_is_found_by_the_start_of_its_id_or_its_step() {
+    let runs = tempfile::tempdir().unwrap();
+    let id = |first: u128| first << 112;
+    let mut rows: Vec<SpanRow> = (0..8)
+        .flat_map(|step| fan_out(id(0xab00) + step, step as u64, &[MS]))
         .collect();
-    assert_eq!(lines.len(), 20);
-    let of_miner = &lines[3]["resourceSpans"][0];
-    assert_eq!(
-        of_miner["resource"]["attributes"][1]["value"]["stringValue"],
-        "miner-7"
-    );
-    let server = &of_miner["scopeSpans"][0]["spans"][0];
-    assert_eq!(server["traceId"], format!("beef{:028x}", 3));
-    assert_eq!(server["parentSpanId"], format!("{:016x}", 2));
-    assert_eq!(server["kind"], 2);
-    assert_eq!(server["startTimeUnixNano"], START.to_string());
-    assert_eq!(server["endTimeUnixNano"], (START + 109 * MILLISECOND).to_string());
-    assert_eq!(server["attributes"][0]["key"], "mirror.uid");
-    assert_eq!(server["attributes"][0]["value"]["intValue"], "7");
+    rows.extend(fan_out(id(0xab12), 8, &[MS]));
+    let of_another = |mut row: SpanRow| {
+        row.node = row.node.replace("validator-0", "validator-1");
+        row
+    };
+    rows.extend(fan_out(id(0xcd34), 8, &[MS]).into_iter().map(of_another));
+    let run = run_of(runs.path(), 7, rows);
+    let found = |text: &str| find(&run, &wanted(text)).map(|trace| trace.id()[..4].to_owned());
 
-    let jaeger: Value = serde_json::from_str(&exported(&run, "jaeger")).expect("JSON");
-    let data = jaeger["data"].as_array().expect("traces");
-    assert_eq!(data.len(), 20);
-    for trace in data {
-        for span in trace["spans"].as_array().expect("spans") {
-            let process = span["processID"].as_str().expect("an id");
-            assert!(trace["processes"][process]["serviceName"].is_string());
-            assert!(
-                span["startTime"]
-                    .as_u64()
-                    .is_some_and(|time| time == START / 1000)
-            );
-        }
+    assert_eq!(found("ab12").unwrap(), "ab12");
+    assert_eq!(found("AB12000").unwrap(), "ab12");
+    assert_eq!(found("step:3").unwrap(), "ab00");
+    assert_eq!(found("validator-1/step:8").unwrap(), "cd34");
+    assert!(matches!(found("ab13"), Err(FindError::Unknown(_))));
+    assert!(matches!(found("validator-1/step:3"), Err(FindError::Unknown(_))));
+    let message = found("ab00").unwrap_err().to_string();
+    assert!(
+        message.starts_with("`ab00` fits more than 5 traces: ab00"),
+        "{message}"
+    );
+    assert_eq!(
+        found("step:8").unwrap_err().to_string(),
+        "`step:8` fits 2 traces: validator-0/step:8, validator-1/step:8"
+    );
+    for invalid in ["", "abc", "wxyz", "step:", "step:-1", "/step:1", &"a".repeat(33)] {
+        assert!(invalid.parse::<Wanted>().is_err(), "{invalid}");
+    }
+}
+
+/// Returns steps whose forwards take `base` milliseconds plus a number that differs from step to step.
+fn steps(ids: impl Iterator<Item = u128>, base: u64) -> Vec<SpanRow> {
+    ids.flat_map(|id| {
+        let step = id as u64;
+        fan_out(id, step, &[(base + step * 7 % 50) * MS])
+    })
+    .collect()
+}
+
+fn changes(comparison: &mirror_traces::compare::Comparison) -> Vec<(&str, Change)> {
+    comparison
+        .differences
+        .iter()
+        .map(|difference| (&*difference.name, Change::of(difference.interval())))
+        .collect()
+}
+
+#[test]
+fn runs_with_the_same_seed_are_compared_in_pairs() {
+    let runs = tempfile::tempdir().unwrap();
+    let first = run_of(runs.path(), 7, steps(1..101, 100));
+    let second = run_of(runs.path(), 7, steps(1..91, 103));
+    let comparison = compare(&first, &second, Grouping::Name).unwrap();
+    assert_eq!(comparison.pairing, Pairing::SameTraces);
+    assert_eq!(
+        (comparison.traces, comparison.unpaired_traces),
+        ([90, 90], [10, 0])
+    );
+    // Each step takes 3 ms longer. The variation between steps, of up to 50 ms, is the same in both runs.
+    for (name, change) in changes(&comparison) {
+        let expected = match name {
+            "choose" | "reward" => Change::NotShown,
+            _ => Change::Slower,
+        };
+        assert_eq!(change, expected, "{name}");
+    }
+    let last = comparison.differences.last().expect("a difference");
+    assert_eq!(last.added_ns, 0.0);
+    for difference in &comparison.differences[..4] {
+        assert!((difference.added_ns - 3e6).abs() < 1.0, "{}", difference.name);
+        let [first, second] = difference.medians_ns.map(|median| median.expect("a median"));
+        assert!((second - first - 3e6).abs() < 1.0);
+        let [low, high] = difference.interval().expect("an interval");
+        let ratio = difference.ratio().expect("a ratio");
+        assert!(1.0 < low && low <= ratio && ratio <= high);
     }
 
-    let perfetto: Value = serde_json::from_str(&exported(&run, "perfetto")).expect("JSON");
-    let events = perfetto["traceEvents"].as_array().expect("events");
-    let of_kind = |kind: &str| events.iter().filter(|event| event["ph"] == kind).count();
-    assert_eq!((of_kind("X"), of_kind("s"), of_kind("f")), (60, 20, 20));
+    let reversed = compare(&second, &first, Grouping::NameAndUid).unwrap();
+    let call = |difference: &&mirror_traces::compare::Difference| difference.name == "dendrite.forward";
+    let call = reversed.differences.iter().find(call).expect("a call");
+    assert_eq!(call.uid, Some(0));
+    assert_eq!(Change::of(call.interval()), Change::Faster);
+}
+
+#[test]
+fn runs_with_other_seeds_are_compared_without_pairs() {
+    let runs = tempfile::tempdir().unwrap();
+    let first = run_of(runs.path(), 7, steps(1..101, 100));
+    let same = run_of(runs.path(), 8, steps(1_001..1_101, 100));
+    let slow = run_of(runs.path(), 9, steps(2_001..2_101, 300));
+
+    let comparison = compare(&first, &same, Grouping::Name).unwrap();
+    assert_eq!(comparison.pairing, Pairing::None);
+    assert_eq!(comparison.traces, [100, 100]);
+    assert!(
+        changes(&comparison)
+            .iter()
+            .all(|(_, change)| *change == Change::NotShown)
+    );
+
+    let comparison = compare(&first, &slow, Grouping::Name).unwrap();
+    let slower = changes(&comparison);
+    assert!(slower.contains(&("dendrite.forward", Change::Slower)));
+    assert!(slower.contains(&("reward", Change::NotShown)));
+}
+
+#[test]
+fn few_traces_show_no_difference() {
+    let runs = tempfile::tempdir().unwrap();
+    let first = run_of(runs.path(), 7, steps(1..6, 10));
+    let second = run_of(runs.path(), 7, steps(1..6, 900));
+    let comparison = compare(&first, &second, Grouping::Name).unwrap();
+    let difference = &comparison.differences[0];
+    assert!(difference.ratio().is_some_and(|ratio| ratio > 10.0));
+    assert_eq!(difference.interval(), None);
+}
+
+#[test]
+fn spans_that_only_one_run_has_are_listed() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut rows = steps(1..11, 10);
+    let first = run_of(runs.path(), 7, rows.clone());
+    rows.push(span(700, 0, "resync", 0, 500 * MS));
+    let second = run_of(runs.path(), 7, rows);
+    let comparison = compare(&first, &second, Grouping::Name).unwrap();
+    let difference = &comparison.differences[0];
+    assert_eq!((&*difference.name, difference.ratio()), ("resync", None));
+    // 500 ms in 10 traces.
+    assert!((difference.added_ns - 50e6).abs() < 1.0);
 }

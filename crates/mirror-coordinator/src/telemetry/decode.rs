@@ -52,7 +52,7 @@ struct OfScope {
     spans: Vec<Bytes>,
 }
 
-/// What a resource states about its node.
+/// The properties of a node that its resource states.
 struct Resources {
     /// Number of earlier starts of the node.
     incarnation: u32,

@@ -1,41 +1,34 @@
-//! The attributes and links of a span as other programs receive them.
+//! The attributes of a span, from the columns of its row.
 
-use serde_json::{Map, Value};
+use mirror_runs::tables::SpanRow;
+use serde_json::Value;
 
-use crate::trace::Span;
-
-/// Returns the attributes of a span: those of OpenTelemetry's conventions, those that have a column, under the prefix
-/// `mirror.`, and the others. Attributes that are no JSON object become one string.
-pub(super) fn attributes(span: &Span) -> Map<String, Value> {
-    let row = &span.row;
-    let mut attributes = match &row.attributes {
-        None => Map::new(),
-        Some(text) => match serde_json::from_str(text) {
-            Ok(Value::Object(attributes)) => attributes,
-            _ => Map::from_iter([("mirror.attributes".to_owned(), text.as_str().into())]),
-        },
-    };
-    let columns: [(&str, Option<Value>); 6] = [
-        ("step", row.step.map(Value::from)),
-        ("forward_index", row.forward_index.map(Value::from)),
-        ("uid", row.uid.map(Value::from)),
-        ("block", row.block.map(Value::from)),
-        ("code", row.code.as_deref().map(Value::from)),
-        ("rules", row.rules.as_deref().map(Value::from)),
+/// Returns the attributes of a span: its columns, by the names under which nodes send them, then
+/// those of OpenTelemetry's conventions, and then the others.
+pub(super) fn of_span(row: &SpanRow) -> Vec<(String, Value)> {
+    let columns = [
+        ("mirror.step", row.step.map(Value::from)),
+        ("mirror.forward_index", row.forward_index.map(Value::from)),
+        ("mirror.uid", row.uid.map(Value::from)),
+        ("mirror.block", row.block.map(Value::from)),
+        ("mirror.code", row.code.clone().map(Value::from)),
+        ("mirror.rules", row.rules.clone().map(Value::from)),
     ];
-    for (name, value) in row.conventional_attributes() {
-        attributes.insert(name.to_owned(), value.into());
-    }
-    for (name, value) in columns {
-        if let Some(value) = value {
-            attributes.insert(format!("mirror.{name}"), value);
-        }
+    let mut attributes: Vec<(String, Value)> = columns
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    let conventional = row.conventional_attributes().into_iter();
+    attributes.extend(conventional.map(|(name, value)| (name.to_owned(), value.into())));
+    let others = row.attributes.as_deref().map(serde_json::from_str);
+    if let Some(Ok(Value::Object(others))) = others {
+        attributes.extend(others);
     }
     attributes
 }
 
-/// Returns the trace and the span of each link.
-pub(super) fn links(span: &Span) -> impl Iterator<Item = (&str, &str)> {
-    let links = span.row.links.iter().flat_map(|links| links.split(','));
-    links.filter_map(|link| link.trim().split_once('-'))
+/// Returns the linked spans as pairs of a trace id and a span id.
+pub(super) fn links(row: &SpanRow) -> impl Iterator<Item = (&str, &str)> {
+    let links = row.links.as_deref().unwrap_or_default();
+    links.split(',').filter_map(|link| link.trim().split_once('-'))
 }

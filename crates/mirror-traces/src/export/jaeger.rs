@@ -1,98 +1,105 @@
-//! The JSON that Jaeger's query service returns and that its user interface loads from a file: traces with their spans,
-//! and with the processes to which the spans refer. Times are in microseconds.
+//! The JSON of Jaeger's query service, which its user interface also loads from a file.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::attributes::{attributes, links};
-use super::{Export, Format, Items};
+use super::{Exporter, attributes, element};
 use crate::trace::{Span, Trace};
 
-pub(super) const FORMAT: Format = Format {
-    name: "jaeger",
-    about: "JSON that Jaeger's user interface loads",
-    new: || Box::new(Jaeger::default()),
-};
-
-#[derive(Default)]
-struct Jaeger {
-    items: Items,
+pub(super) struct Jaeger {
+    is_first: bool,
 }
 
-impl Export for Jaeger {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"{\"data\":[\n")
+impl Default for Jaeger {
+    fn default() -> Self {
+        Self { is_first: true }
     }
+}
 
+const START: &str = "{\"data\":[\n";
+
+impl Exporter for Jaeger {
     fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
-        let mut processes: BTreeMap<(&str, u32), String> = BTreeMap::new();
-        let mut spans = Vec::new();
+        // A process of Jaeger is a node at one of its starts.
+        let mut numbers: BTreeMap<(&str, u32), usize> = BTreeMap::new();
+        let mut spans = Vec::with_capacity(trace.spans().len());
         for span in trace.spans() {
-            let number = processes.len() + 1;
-            let process = processes.entry((&span.row.node, span.row.incarnation));
-            spans.push(span_of(span, process.or_insert_with(|| format!("p{number}"))));
+            let next = numbers.len() + 1;
+            let process = (&*span.row.node, span.row.incarnation);
+            let number = *numbers.entry(process).or_insert(next);
+            spans.push(of_span(span, number));
         }
-        let processes: Map<String, Value> = processes
+        let processes: serde_json::Map<String, Value> = numbers
             .into_iter()
-            .map(|((node, incarnation), id)| {
+            .map(|((node, incarnation), number)| {
                 let tags = [tag("mirror.incarnation", &incarnation.into())];
-                (id, json!({ "serviceName": node, "tags": tags }))
+                (format!("p{number}"), json!({ "serviceName": node, "tags": tags }))
             })
             .collect();
-        let warnings: Vec<String> = trace.clocks().iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = trace.clock_offsets().iter().map(ToString::to_string).collect();
         let value = json!({
             "traceID": trace.id(),
             "spans": spans,
             "processes": processes,
-            "warnings": warnings,
+            "warnings": if warnings.is_empty() { Value::Null } else { warnings.into() },
         });
-        self.items.write(&value, out)
+        element(out, &mut self.is_first, START, &value)
     }
 
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"\n]}\n")
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let start = if self.is_first { START } else { "" };
+        writeln!(
+            out,
+            "{start}\n],\"total\":0,\"limit\":0,\"offset\":0,\"errors\":null}}"
+        )
     }
 }
 
-fn span_of(span: &Span, process: &str) -> Value {
+fn of_span(span: &Span, process: usize) -> Value {
     let row = &span.row;
-    let reference =
-        |kind: &str, trace: &str, span: &str| json!({ "refType": kind, "traceID": trace, "spanID": span });
-    let parent = row.parent_id.iter();
-    let mut references: Vec<Value> = parent
-        .map(|parent| reference("CHILD_OF", &row.trace_id, parent))
-        .collect();
-    references.extend(links(span).map(|(trace, span)| reference("FOLLOWS_FROM", trace, span)));
-    let attributes = attributes(span);
-    let mut tags: Vec<Value> = attributes.iter().map(|(key, value)| tag(key, value)).collect();
-    tags.push(tag("span.kind", &row.kind.as_str().into()));
-    if let Some(error) = &row.error {
-        tags.push(tag("error", &true.into()));
-        tags.push(tag("otel.status_description", &error.as_str().into()));
+    let mut references = Vec::new();
+    if let Some(parent) = &row.parent_id {
+        references.push(json!({ "refType": "CHILD_OF", "traceID": row.trace_id, "spanID": parent }));
     }
+    for (trace, span) in attributes::links(row) {
+        references.push(json!({ "refType": "FOLLOWS_FROM", "traceID": trace, "spanID": span }));
+    }
+    let mut tags = vec![tag("span.kind", &Value::from(&*row.kind))];
+    tags.extend(
+        attributes::of_span(row)
+            .iter()
+            .map(|(name, value)| tag(name, value)),
+    );
+    if let Some(message) = &row.error {
+        tags.push(tag("error", &true.into()));
+        tags.push(tag("otel.status_code", &"ERROR".into()));
+        tags.push(tag("otel.status_description", &Value::from(&**message)));
+    }
+    // Both ends are rounded down to microseconds, so that spans inside others stay there.
+    let start = span.start_ns.max(0) / 1_000;
     json!({
         "traceID": row.trace_id,
         "spanID": row.span_id,
         "operationName": row.name,
         "references": references,
-        "startTime": span.start.max(0) / 1000,
-        "duration": span.duration / 1000,
+        "startTime": start,
+        "duration": span.end_ns().max(0) / 1_000 - start,
         "tags": tags,
         "logs": [],
-        "processID": process,
-        "warnings": null,
+        "processID": format!("p{process}"),
+        "warnings": Value::Null,
     })
 }
 
-fn tag(key: &str, value: &Value) -> Value {
-    let (kind, value): (&str, Value) = match value {
-        Value::String(text) => ("string", text.as_str().into()),
-        Value::Bool(flag) => ("bool", (*flag).into()),
-        Value::Number(number) if number.is_f64() => ("float64", number.clone().into()),
-        Value::Number(number) => ("int64", number.clone().into()),
-        other => ("string", other.to_string().into()),
+fn tag(name: &str, value: &Value) -> Value {
+    let (kind, value) = match value {
+        Value::String(_) => ("string", value.clone()),
+        Value::Bool(_) => ("bool", value.clone()),
+        Value::Number(number) if number.is_f64() => ("float64", value.clone()),
+        Value::Number(_) => ("int64", value.clone()),
+        Value::Null | Value::Array(_) | Value::Object(_) => ("string", value.to_string().into()),
     };
-    json!({ "key": key, "type": kind, "value": value })
+    json!({ "key": name, "type": kind, "value": value })
 }

@@ -1,219 +1,221 @@
-//! The Trace Event Format of Chrome, which Perfetto opens: complete events (`X`) of processes and threads, with flow
-//! events from client to server spans.
+//! Chrome's JSON trace events, which Perfetto opens: a process for each node, and arrows from clients to servers.
 //!
-//! A node is a process. Events on one thread must be nested, so spans of one node that overlap are put on different
-//! threads, called lanes here. Lanes are counted separately for each node that has roots, because the steps of one
-//! validator follow one another and can share lanes. A server span that ends after the root of its trace has a lane to
-//! itself.
-//!
-//! Times are in microseconds since the first span of the file, because a JSON number cannot hold nanoseconds since
-//! 1970. Times of spans before that one are negative.
+//! On one thread, events must be inside each other or apart, or Perfetto drops them. So spans of a node at the same
+//! time are on different threads, unless one is above the other in the tree. The times at which each thread is busy are
+//! kept, 16 bytes for each tree of spans that follow each other on a thread.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::attributes::attributes;
-use super::{Export, Format, Items};
-use crate::trace::{Span, Trace};
+use super::{Exporter, attributes, element};
+use crate::trace::{CLIENT, SERVER, Span, Trace};
 
-pub(super) const FORMAT: Format = Format {
-    name: "perfetto",
-    about: "the Trace Event Format, which Perfetto and Chrome open",
-    new: || Box::new(Perfetto::default()),
-};
+/// Largest number of threads of a node. Spans that would need more are on the last one, where Perfetto may drop them.
+const MAX_THREADS: usize = 1_024;
 
-/// Process and thread of an event.
-type Track = (u64, u64);
+const START: &str = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
 
-#[derive(Default)]
-struct Perfetto {
-    /// Start of the first span of the file, in nanoseconds since 1970.
-    origin: Option<i64>,
-    items: Items,
-    /// Process ids of nodes.
-    processes: HashMap<String, u64>,
-    /// Thread ids by process and lane.
-    threads: HashMap<(u64, Lane), u64>,
-    /// Number of threads so far.
-    thread_count: u64,
-    /// Number of flows so far.
+pub(super) struct Perfetto {
+    is_first: bool,
+    /// Threads by node.
+    nodes: HashMap<String, Node>,
     flows: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Lane {
-    /// A lane for the traces whose first root belongs to a node, numbered from 0.
-    Shared(String, usize),
-    /// A lane for one span.
-    Single,
+struct Node {
+    /// Number of the process, from 1.
+    process: usize,
+    threads: Vec<Busy>,
 }
 
-impl Export for Perfetto {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n")
+/// The times at which a thread is busy: end by start in microseconds, none of which overlap.
+#[derive(Default)]
+struct Busy(BTreeMap<i64, i64>);
+
+impl Busy {
+    fn is_free(&self, start: i64, end: i64) -> bool {
+        let before = self.0.range(..=start).next_back();
+        let after = self.0.range(start..).next();
+        before.is_none_or(|(_, &before_end)| before_end <= start)
+            && after.is_none_or(|(&next, _)| end <= next && next > start)
     }
 
-    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
-        let spans = trace.spans();
-        if let Some((start, _)) = trace.extent() {
-            self.origin.get_or_insert(start);
-        }
-        let mut tracks = Vec::with_capacity(spans.len());
-        for (span, lane) in spans.iter().zip(lanes(trace)) {
-            tracks.push(self.track(&span.row.node, lane, out)?);
-        }
-        for (span, track) in spans.iter().zip(&tracks) {
-            self.complete_event(span, *track, out)?;
-            let client = span
-                .parent
-                .filter(|parent| span.is_server() && spans[*parent].is_client());
-            if let Some(client) = client {
-                self.flow([(spans[client].start, tracks[client]), (span.start, *track)], out)?;
+    /// Adds a time, together with one that ends when it starts.
+    fn add(&mut self, start: i64, end: i64) {
+        match self.0.range_mut(..start).next_back() {
+            Some((_, before_end)) if *before_end == start => *before_end = end,
+            _ => {
+                let known = self.0.entry(start).or_insert(end);
+                *known = end.max(*known);
             }
         }
-        Ok(())
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(b"\n]}\n")
     }
 }
+
+impl Default for Perfetto {
+    fn default() -> Self {
+        Self {
+            is_first: true,
+            nodes: HashMap::new(),
+            flows: 0,
+        }
+    }
+}
+
+/// The place of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    /// Number of the process, from 1.
+    process: usize,
+    /// Index of the thread in its node.
+    thread: usize,
+}
+
+/// Returns the start and the end of a span in microseconds since 1970. Both are rounded down, so that spans inside
+/// others stay there.
+fn micros(span: &Span) -> (i64, i64) {
+    (span.start_ns.div_euclid(1_000), span.end_ns().div_euclid(1_000))
+}
+
+/// The spans of a trace that are open at each place, by index, the innermost last.
+type Open = HashMap<Place, Vec<usize>>;
 
 impl Perfetto {
-    fn microseconds(&self, time: i64) -> f64 {
-        (time - self.origin.unwrap_or_default()) as f64 / 1e3
+    fn event(&mut self, out: &mut dyn Write, event: &Value) -> io::Result<()> {
+        element(out, &mut self.is_first, START, event)
     }
 
-    fn complete_event(
-        &mut self,
-        span: &Span,
-        (process, thread): Track,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let mut arguments = attributes(span);
-        arguments.insert("trace_id".to_owned(), span.row.trace_id.as_str().into());
-        arguments.insert("span_id".to_owned(), span.row.span_id.as_str().into());
-        if let Some(error) = &span.row.error {
-            arguments.insert("error".to_owned(), error.as_str().into());
-        }
-        let event = json!({
-            "ph": "X",
-            "name": span.row.name,
-            "cat": span.row.kind,
-            "pid": process,
-            "tid": thread,
-            "ts": self.microseconds(span.start),
-            "dur": span.duration as f64 / 1e3,
-            "args": arguments,
+    fn name(&mut self, out: &mut dyn Write, what: &str, place: Place, name: &str) -> io::Result<()> {
+        let Place { process, thread } = place;
+        self.event(
+            out,
+            &json!({ "ph": "M", "name": what, "pid": process, "tid": thread, "args": { "name": name } }),
+        )
+    }
+
+    /// Returns the places of the spans of a trace, and writes the names of new processes and threads.
+    fn places(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<Vec<Place>> {
+        let spans = trace.spans();
+        let mut order: Vec<usize> = (0..spans.len()).collect();
+        // A parent precedes its children: of the same start the longer is first, and of the same time the parent.
+        order.sort_by_key(|&index| {
+            let (start, end) = micros(&spans[index]);
+            (start, -end, index)
         });
-        self.items.write(&event, out)
-    }
-
-    /// Writes an arrow between the starts of a client span and of its server span.
-    fn flow(&mut self, ends: [(i64, Track); 2], out: &mut dyn Write) -> io::Result<()> {
-        self.flows += 1;
-        for (kind, (time, (process, thread))) in ["s", "f"].into_iter().zip(ends) {
-            let event = json!({
-                "ph": kind,
-                "bp": "e",
-                "id": self.flows,
-                "name": "call",
-                "cat": "call",
-                "pid": process,
-                "tid": thread,
-                "ts": self.microseconds(time),
+        let mut places: Vec<Option<Place>> = vec![None; spans.len()];
+        let mut open = Open::new();
+        for index in order {
+            let span = &spans[index];
+            let node = &span.row.node;
+            let processes = self.nodes.len();
+            if !self.nodes.contains_key(node) {
+                let process = processes + 1;
+                let threads = Vec::new();
+                self.nodes.insert(node.clone(), Node { process, threads });
+                self.name(out, "process_name", Place { process, thread: 0 }, node)?;
+            }
+            let parent = span.parent.and_then(|parent| places[parent]);
+            let known = self.nodes.get_mut(node).expect("the node was added");
+            let process = known.process;
+            let preferred = parent.filter(|parent| parent.process == process);
+            let preferred = preferred.map(|parent| parent.thread);
+            let mut threads = preferred.into_iter().chain(0..known.threads.len());
+            let free = threads.find(|&thread| {
+                let place = Place { process, thread };
+                take(trace, index, place, &mut known.threads[thread], &mut open)
             });
-            self.items.write(&event, out)?;
+            let thread = match free {
+                Some(thread) => thread,
+                None if known.threads.len() == MAX_THREADS => MAX_THREADS - 1,
+                None => {
+                    let thread = known.threads.len();
+                    let mut busy = Busy::default();
+                    let place = Place { process, thread };
+                    take(trace, index, place, &mut busy, &mut open);
+                    known.threads.push(busy);
+                    self.name(out, "thread_name", place, &format!("{node} {}", thread + 1))?;
+                    thread
+                }
+            };
+            places[index] = Some(Place { process, thread });
+        }
+        Ok(places.into_iter().flatten().collect())
+    }
+}
+
+/// Puts a span on a thread. Returns whether it fits: inside a span above it in the tree, or where the thread is free.
+fn take(trace: &Trace, index: usize, place: Place, busy: &mut Busy, open: &mut Open) -> bool {
+    let spans = trace.spans();
+    let (start, end) = micros(&spans[index]);
+    let open = open.entry(place).or_default();
+    while open.last().is_some_and(|&last| micros(&spans[last]).1 <= start) {
+        open.pop();
+    }
+    let fits = match open.last() {
+        Some(&last) => {
+            let is_above = (last..last + spans[last].tree_size).contains(&index);
+            is_above && end <= micros(&spans[last]).1
+        }
+        None => busy.is_free(start, end),
+    };
+    if fits {
+        if open.is_empty() {
+            busy.add(start, end);
+        }
+        open.push(index);
+    }
+    fits
+}
+
+impl Exporter for Perfetto {
+    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
+        let places = self.places(trace, out)?;
+        for (span, place) in trace.spans().iter().zip(&places) {
+            let row = &span.row;
+            let (start, end) = micros(span);
+            let Place { process, thread } = *place;
+            let mut arguments: serde_json::Map<String, Value> =
+                attributes::of_span(row).into_iter().collect();
+            arguments.insert("trace_id".to_owned(), Value::from(&*row.trace_id));
+            arguments.insert("span_id".to_owned(), Value::from(&*row.span_id));
+            if let Some(error) = &row.error {
+                arguments.insert("error".to_owned(), Value::from(&**error));
+            }
+            self.event(
+                out,
+                &json!({
+                    "ph": "X", "name": row.name, "cat": row.kind, "ts": start, "dur": end - start,
+                    "pid": process, "tid": thread, "args": arguments,
+                }),
+            )?;
+            let Some(parent) = span.parent.filter(|_| row.kind == SERVER) else {
+                continue;
+            };
+            let client = &trace.spans()[parent];
+            if client.row.kind != CLIENT {
+                continue;
+            }
+            self.flows += 1;
+            let id = self.flows;
+            let from = places[parent];
+            let flow = json!({
+                "ph": "s", "id": id, "name": "call", "cat": "call", "ts": micros(client).0,
+                "pid": from.process, "tid": from.thread,
+            });
+            self.event(out, &flow)?;
+            let flow = json!({
+                "ph": "f", "bp": "e", "id": id, "name": "call", "cat": "call", "ts": start,
+                "pid": process, "tid": thread,
+            });
+            self.event(out, &flow)?;
         }
         Ok(())
     }
 
-    /// Returns the process and the thread of a lane of a node, which are named when they first occur.
-    fn track(&mut self, node: &str, lane: Lane, out: &mut dyn Write) -> io::Result<Track> {
-        let process = if let Some(process) = self.processes.get(node) {
-            *process
-        } else {
-            let process = self.processes.len() as u64 + 1;
-            self.processes.insert(node.to_owned(), process);
-            self.name("process_name", (process, 0), node, out)?;
-            process
-        };
-        let name = match &lane {
-            Lane::Shared(owner, number) if owner == node => format!("{node} {number}"),
-            Lane::Shared(owner, number) => format!("for {owner} {number}"),
-            Lane::Single => "after the step".to_owned(),
-        };
-        let key = (process, lane);
-        if let Some(thread) = self.threads.get(&key) {
-            return Ok((process, *thread));
-        }
-        self.thread_count += 1;
-        let track = (process, self.thread_count);
-        if key.1 != Lane::Single {
-            self.threads.insert(key, self.thread_count);
-        }
-        self.name("thread_name", track, &name, out)?;
-        Ok(track)
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let start = if self.is_first { START } else { "" };
+        writeln!(out, "{start}\n]}}")
     }
-
-    fn name(
-        &mut self,
-        kind: &str,
-        (process, thread): Track,
-        name: &str,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let event =
-            json!({ "ph": "M", "name": kind, "pid": process, "tid": thread, "args": { "name": name } });
-        self.items.write(&event, out)
-    }
-}
-
-/// Returns the lane of each span of a trace.
-fn lanes(trace: &Trace) -> Vec<Lane> {
-    let spans = trace.spans();
-    let root = trace.roots().first().map(|root| &spans[*root]);
-    let owner = root.map_or("", |root| &root.row.node);
-    let last_end = root.map_or(i64::MAX, Span::end);
-    let mut lanes = vec![Lane::Single; spans.len()];
-    // The ends of the spans that contain the current one, on each lane of each node, the innermost last.
-    let mut open: HashMap<&str, Vec<Vec<i64>>> = HashMap::new();
-    let mut order: Vec<usize> = (0..spans.len()).collect();
-    order.sort_by_key(|index| (spans[*index].start, Reverse(spans[*index].duration)));
-    for index in order {
-        let span = &spans[index];
-        if span.end() > last_end {
-            continue;
-        }
-        let of_node = open.entry(&span.row.node).or_default();
-        for ends in of_node.iter_mut() {
-            while ends.last().is_some_and(|end| *end <= span.start) {
-                ends.pop();
-            }
-        }
-        let parent_lane = span
-            .parent
-            .filter(|parent| spans[*parent].row.node == span.row.node)
-            .and_then(|parent| match &lanes[parent] {
-                Lane::Shared(_, number) => Some(*number),
-                Lane::Single => None,
-            });
-        let is_nested = |lane: &usize| {
-            let ends = of_node.get(*lane);
-            ends.is_some_and(|ends| ends.last().is_none_or(|end| span.end() <= *end))
-        };
-        let number = parent_lane
-            .filter(is_nested)
-            .or_else(|| of_node.iter().position(Vec::is_empty))
-            .unwrap_or(of_node.len());
-        if number == of_node.len() {
-            of_node.push(Vec::new());
-        }
-        of_node[number].push(span.end());
-        lanes[index] = Lane::Shared(owner.to_owned(), number);
-    }
-    lanes
 }

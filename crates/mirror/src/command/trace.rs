@@ -1,4 +1,4 @@
-//! `mirror trace`: lists, shows, compares and exports the traces of runs.
+//! `mirror trace`: lists, shows, compares and exports the traces of runs, and finds their critical paths.
 
 mod compare;
 mod critical_path;
@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use mirror_runs::Run;
-use mirror_traces::{FindError, Selector, Trace};
+use mirror_traces::{FindError, Trace, Wanted, find, has_spans};
 
 use super::running::name_of;
 use super::{Misuse, RunsDir, Status, place};
@@ -26,15 +26,15 @@ pub(super) struct TraceArguments {
 
 #[derive(Debug, Subcommand)]
 enum TraceCommand {
-    /// Lists the traces of a run, or its spans of one name
+    /// Lists traces, or the spans with one name
     List(list::ListArguments),
-    /// Draws a trace as a waterfall
+    /// Shows the spans of a trace in the order of time
     Show(show::ShowArguments),
-    /// Shows where the time of steps goes, by phase and by uid
+    /// Shows which spans the time of a step, or of all steps, was spent in
     CriticalPath(critical_path::CriticalPathArguments),
     /// Compares the durations of the spans of two runs
     Compare(compare::CompareArguments),
-    /// Exports traces for other programs
+    /// Writes traces in the format of another program
     Export(export::ExportArguments),
 }
 
@@ -49,26 +49,29 @@ pub(super) fn trace(arguments: &TraceArguments) -> anyhow::Result<Status> {
     }
 }
 
-/// Opens a run that has spans.
+/// Opens a run, which must have spans.
 fn open(runs_dir: &Path, wanted: &str) -> anyhow::Result<Run> {
-    let run = Run::open(place::run(runs_dir, wanted)?)?;
-    if mirror_traces::count(&run)? == 0 {
-        let name = name_of(runs_dir, run.layout().root());
+    let folder = place::run(runs_dir, wanted)?;
+    let run = Run::open(&folder)?;
+    if !has_spans(&run)? {
         return Err(Misuse::of(anyhow!(
-            "the run {name} has no spans: it was made with `telemetry: {{traces: off}}` or by an earlier version"
+            "the run {} has no spans: it was made with `telemetry: {{traces: off}}` or by an earlier version",
+            name_of(runs_dir, &folder)
         ))
         .into());
     }
     Ok(run)
 }
 
-/// Returns the trace that `selector` names.
-fn find(run: &Run, selector: &Selector) -> anyhow::Result<Trace> {
-    mirror_traces::find(run, selector).map_err(|error| match error {
+/// Finds a trace of a run. A name that no trace or more than one has is an error of the command line.
+fn found(run: &Run, wanted: &Wanted) -> anyhow::Result<Trace> {
+    find(run, wanted).map_err(|error| match error {
         FindError::Run(error) => error.into(),
-        unknown @ FindError::Unknown(_) => {
-            Misuse::of(anyhow!("{unknown}: `mirror trace list` lists the traces")).into()
-        }
-        ambiguous @ FindError::Ambiguous { .. } => Misuse::of(ambiguous).into(),
+        error @ (FindError::Unknown(_) | FindError::Ambiguous { .. }) => Misuse::of(error).into(),
     })
+}
+
+/// Returns a time that is a sum over many traces as text.
+fn duration(ns: i128) -> String {
+    mirror_traces::duration::text(i64::try_from(ns).unwrap_or(i64::MAX))
 }

@@ -1,10 +1,13 @@
-//! `mirror trace compare`: what became slower between two runs.
+//! `mirror trace compare`: the spans of two runs that became slower or faster.
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use mirror_traces::{Change, Comparison, Grouping, Pairing, SAMPLE, Verdict, duration_text};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_traces::compare::{Change, Comparison, Difference, Grouping, Pairing, compare as compare_runs};
+use mirror_traces::waterfall::text::printable;
+use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
 
@@ -12,12 +15,15 @@ use super::super::{Status, terminal};
 pub(super) struct CompareArguments {
     /// Run: an id or the start of one, `last`, or a path
     first: String,
-    /// The run that is compared with it
+    /// The same
     second: String,
-    /// Compares the spans of each uid separately
+    /// Compares the calls of each uid separately
     #[arg(long)]
     by_uid: bool,
-    /// Prints the result as JSON, with times in nanoseconds
+    /// Number of names that are compared, beginning with the one that added the most time
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Prints the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -30,80 +36,115 @@ pub(super) fn compare(runs_dir: &Path, arguments: &CompareArguments) -> anyhow::
     } else {
         Grouping::Name
     };
-    let comparison = mirror_traces::compare(&first, &second, grouping)?;
-    let mut out = std::io::stdout().lock();
+    let comparison = compare_runs(&first, &second, grouping)?;
+    let shown = &comparison.differences[..comparison.differences.len().min(arguments.limit)];
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_value(&comparison)?)?;
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &in_json(&comparison, shown, grouping))?;
+        writeln!(out)?;
     } else {
-        text(&comparison, &mut out)?;
+        print(&comparison, shown, grouping)?;
     }
     Ok(Status::Done)
 }
 
-fn text(comparison: &Comparison, out: &mut impl Write) -> anyhow::Result<()> {
+fn print(comparison: &Comparison, shown: &[Difference], grouping: Grouping) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let [first, second] = comparison.traces;
     match comparison.pairing {
-        Pairing::Paired {
-            traces,
-            only_first,
-            only_second,
-        } => {
-            writeln!(out, "{traces} traces are in both runs and were compared in pairs")?;
+        Pairing::SameTraces => {
+            writeln!(out, "{first} traces that both runs have are compared in pairs")?;
+            let [only_first, only_second] = comparison.unpaired_traces;
             if only_first + only_second > 0 {
                 writeln!(
                     out,
-                    "{only_first} traces are only in the first run and {only_second} only in the second"
+                    "only the first run has {only_first} more, only the second {only_second} more"
                 )?;
             }
         }
-        Pairing::Unpaired { first, second } => writeln!(
+        Pairing::None => writeln!(
             out,
-            "the seeds differ: {first} traces were compared with {second} traces, not in pairs"
+            "{first} traces are compared with {second}, not in pairs, because the runs share no trace"
         )?,
     }
+    let column = |title, alignment, rank| TerminalColumn {
+        title,
+        alignment,
+        rank,
+    };
+    let mut table = TerminalTable::new([
+        column("span", Alignment::Left, 0),
+        column("median A", Alignment::Right, 2),
+        column("median B", Alignment::Right, 2),
+        column("ratio", Alignment::Right, 0),
+        column("interval", Alignment::Left, 1),
+        column("added", Alignment::Right, 0),
+        column("result", Alignment::Left, 0),
+    ]);
+    for difference in shown {
+        let name = printable(&difference.name);
+        let median = |median: Option<f64>| median.map_or("-".to_owned(), |ns| super::duration(ns as i128));
+        let [first, second] = difference.medians_ns.map(median);
+        let interval = difference.interval();
+        table.push([
+            difference.uid.map_or(name.clone(), |uid| format!("{name} {uid}")),
+            first,
+            second,
+            difference
+                .ratio()
+                .map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
+            interval.map_or("-".to_owned(), |[low, high]| format!("{low:.3} to {high:.3}")),
+            super::duration(difference.added_ns as i128),
+            Change::of(interval).text().to_owned(),
+        ]);
+    }
+    writeln!(out, "\n{}\n", table.fitted(terminal::width(false)))?;
     writeln!(
         out,
-        "{:24} {:>9} {:>9}  {:18} {:>10}",
-        "span", "median A", "median B", "ratio", "added"
+        "medians are over traces, of the mean duration of the spans of a trace; \"added\" is per trace"
     )?;
-    for change in &comparison.changes {
-        writeln!(out, "{}", line(change))?;
+    writeln!(
+        out,
+        "intervals of 95% are by bootstrap, from at most {} traces of each name, drawn with a fixed seed",
+        grouping.sample_size()
+    )?;
+    let further = comparison.differences.len() - shown.len();
+    if further > 0 {
+        writeln!(out, "{further} further names are not shown: --limit shows more")?;
     }
-    if comparison.changes.iter().any(|change| change.is_sampled) {
+    if comparison.left_out_spans > 0 {
         writeln!(
             out,
-            "* from a random sample of {SAMPLE} traces, with a fixed random seed"
+            "{} spans are left out, because the runs have too many different names",
+            comparison.left_out_spans
         )?;
-    }
-    if comparison.left_out > 0 {
-        writeln!(out, "{} spans of further names are left out", comparison.left_out)?;
     }
     Ok(())
 }
 
-fn line(change: &Change) -> String {
-    let duration = |time: f64| duration_text(time.round() as i64);
-    let median = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), duration);
-    let mut name = terminal::printable(&change.name);
-    if let Some(uid) = change.uid {
-        name.extend([" uid ", &uid.to_string()]);
-    }
-    if change.is_sampled {
-        name.push('*');
-    }
-    let ratio = match (change.ratio, change.interval) {
-        (None, _) => "-".to_owned(),
-        (Some(ratio), None) => format!("{ratio:.2}"),
-        (Some(ratio), Some(interval)) => format!("{ratio:.2} ({:.2}..{:.2})", interval.low, interval.high),
-    };
-    let verdict = match change.verdict {
-        Verdict::Slower => "slower",
-        Verdict::Faster => "faster",
-        Verdict::NoDifferenceShown => "no difference shown",
-    };
-    format!(
-        "{name:24} {:>9} {:>9}  {ratio:18} {:>10}  {verdict}",
-        median(change.median_ns[0]),
-        median(change.median_ns[1]),
-        duration(change.added_per_trace_ns)
-    )
+fn in_json(comparison: &Comparison, shown: &[Difference], grouping: Grouping) -> Value {
+    let differences: Vec<Value> = shown
+        .iter()
+        .map(|difference| {
+            let interval = difference.interval();
+            json!({
+                "name": difference.name,
+                "uid": difference.uid,
+                "medians_ns": difference.medians_ns,
+                "ratio": difference.ratio(),
+                "interval": interval,
+                "added_ns": difference.added_ns,
+                "traces": difference.traces,
+                "result": Change::of(interval).text(),
+            })
+        })
+        .collect();
+    json!({
+        "traces": comparison.traces,
+        "paired": comparison.pairing == Pairing::SameTraces,
+        "unpaired_traces": comparison.unpaired_traces,
+        "sample_size": grouping.sample_size(),
+        "left_out_spans": comparison.left_out_spans,
+        "differences": differences,
+    })
 }

@@ -1,125 +1,156 @@
-//! `mirror trace critical-path`: where the time of steps goes.
+//! `mirror trace critical-path`: the spans in which the time of a step, or of all steps, was spent.
 
-use std::cmp::Reverse;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::anyhow;
 use clap::Args;
-use mirror_traces::{PathTotals, Selector, duration_text, traces};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_traces::critical_path::Breakdown;
+use mirror_traces::waterfall::text::printable;
+use mirror_traces::{Traces, Wanted};
+use serde_json::{Value, json};
 
-use super::super::{Misuse, Status, terminal};
+use super::super::{Status, terminal};
 
-/// Number of uids that are printed as text.
-const SHOWN_UIDS: usize = 10;
+/// Number of uids that are shown.
+const UIDS_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct CriticalPathArguments {
     /// Run: an id or the start of one, `last`, or a path
     run: String,
-    /// Trace: an id or the start of one, `step:41`, or `validator-0/step:41`
+    /// Trace: its id, at least 4 digits of it, `step:41` or `validator-0/step:41`
     #[arg(required_unless_present = "all")]
-    trace: Option<Selector>,
-    /// Sums over the traces of all steps
+    trace: Option<Wanted>,
+    /// Adds the critical paths of all steps up
     #[arg(long, conflicts_with = "trace")]
     all: bool,
-    /// Prints the sums as JSON, with times in nanoseconds
+    /// Prints the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn critical_path(runs_dir: &Path, arguments: &CriticalPathArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
-    let mut totals = PathTotals::default();
-    let mut without_root = 0_u64;
-    if let Some(selector) = &arguments.trace {
-        let trace = super::find(&run, selector)?;
-        let root = trace.root().ok_or_else(|| {
-            Misuse::of(anyhow!(
-                "the trace {} has no critical path: its root is missing",
-                trace.id()
-            ))
-        })?;
-        totals.add(&trace, root);
-    } else {
-        for trace in traces(&run)? {
-            let trace = trace?;
-            match trace.root() {
-                Some(root) if trace.spans()[root].row.name == "step" => totals.add(&trace, root),
-                Some(_) => {}
-                None => without_root += 1,
+    let mut breakdown = Breakdown::default();
+    match &arguments.trace {
+        Some(wanted) => breakdown.add(&super::found(&run, wanted)?),
+        None => {
+            for trace in Traces::of_run(&run)? {
+                let trace = trace?;
+                // A step without its root has no known duration.
+                let is_step = |root: &mirror_traces::Span| root.detached.is_none() && root.row.name == "step";
+                if trace.main_root().is_some_and(is_step) {
+                    breakdown.add(&trace);
+                }
             }
         }
     }
-    let mut out = std::io::stdout().lock();
     if arguments.json {
-        let mut value = serde_json::to_value(&totals)?;
-        value["without_root"] = without_root.into();
-        writeln!(out, "{value}")?;
-        return Ok(Status::Done);
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &in_json(&breakdown))?;
+        writeln!(out)?;
+    } else {
+        print(&breakdown)?;
     }
-    text(&totals, without_root, &mut out)?;
     Ok(Status::Done)
 }
 
-fn text(totals: &PathTotals, without_root: u64, out: &mut impl Write) -> anyhow::Result<()> {
-    let share = |time: u64| 100.0 * time as f64 / totals.total_ns.max(1) as f64;
-    let duration = |time: u64| duration_text(i64::try_from(time).unwrap_or(i64::MAX));
-    let traces = totals.traces;
-    writeln!(out, "{traces} traces, {}", duration(totals.total_ns))?;
-    if without_root > 0 {
-        writeln!(
-            out,
-            "{without_root} further traces are left out because their roots are missing"
-        )?;
+fn print(breakdown: &Breakdown) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let percent = |ns: i128| format!("{:.1}%", 100.0 * breakdown.share(ns));
+    let column = |title, alignment| TerminalColumn {
+        title,
+        alignment,
+        rank: 0,
+    };
+    let width = terminal::width(false);
+    let noun = if breakdown.traces() == 1 {
+        "trace"
+    } else {
+        "traces"
+    };
+    writeln!(
+        out,
+        "critical path of {} {noun}, {}\n",
+        breakdown.traces(),
+        super::duration(breakdown.total_ns())
+    )?;
+    let mut phases = TerminalTable::new([
+        column("phase", Alignment::Left),
+        column("time", Alignment::Right),
+        column("share", Alignment::Right),
+    ]);
+    for (phase, ns) in breakdown.phases() {
+        phases.push([phase.name().to_owned(), super::duration(ns), percent(ns)]);
     }
-    writeln!(out, "\n{:12} {:>10} {:>7}", "phase", "time", "share")?;
-    let mut phases: Vec<_> = totals.by_phase.iter().collect();
-    phases.sort_by_key(|(_, time)| Reverse(**time));
-    for (phase, time) in phases {
-        writeln!(
-            out,
-            "{:12} {:>10} {:>6.1}%",
-            phase.name(),
-            duration(*time),
-            share(*time)
-        )?;
-    }
-    let mut uids: Vec<_> = totals.by_uid.iter().collect();
-    uids.sort_by_key(|(_, uid)| Reverse((uid.could_save_ns, uid.on_path_ns)));
+    writeln!(out, "{}", phases.fitted(width))?;
+    let uids = breakdown.uids();
     if !uids.is_empty() {
+        let mut table = TerminalTable::new([
+            column("uid", Alignment::Right),
+            column("time", Alignment::Right),
+            column("share", Alignment::Right),
+            column("most of it", Alignment::Left),
+            column("could be saved", Alignment::Right),
+        ]);
+        for of_uid in uids.iter().take(UIDS_SHOWN) {
+            table.push([
+                of_uid.uid.to_string(),
+                super::duration(of_uid.path_ns),
+                percent(of_uid.path_ns),
+                of_uid.main_phase.name().to_owned(),
+                percent(of_uid.saved_ns),
+            ]);
+        }
+        writeln!(out, "\n{}", table.fitted(width))?;
+        if uids.len() > UIDS_SHOWN {
+            writeln!(
+                out,
+                "and {} further uids: --json prints all",
+                uids.len() - UIDS_SHOWN
+            )?;
+        }
         writeln!(
             out,
-            "\n{:>6} {:>10} {:>7} {:>8} {:>13} {:>7}",
-            "uid", "time", "share", "last in", "could be saved", "share"
+            "\n\"could be saved\" is the time after the last call of another uid, as a share of all time"
         )?;
     }
-    for (uid, sums) in uids.iter().take(SHOWN_UIDS) {
+    for (rules, ns) in breakdown.rules().iter().take(UIDS_SHOWN) {
         writeln!(
             out,
-            "{uid:>6} {:>10} {:>6.1}% {:>8} {:>14} {:>6.1}%",
-            duration(sums.on_path_ns),
-            share(sums.on_path_ns),
-            sums.times_last,
-            duration(sums.could_save_ns),
-            share(sums.could_save_ns)
+            "links delayed by {}: {} ({})",
+            printable(rules),
+            super::duration(*ns),
+            percent(*ns)
         )?;
-    }
-    if uids.len() > SHOWN_UIDS {
-        writeln!(
-            out,
-            "{} further uids: `--json` prints all",
-            uids.len() - SHOWN_UIDS
-        )?;
-    }
-    let mut rules: Vec<_> = totals.by_rule.iter().collect();
-    rules.sort_by_key(|(_, time)| Reverse(**time));
-    if !rules.is_empty() {
-        writeln!(out, "\ntime in spans that faults affected")?;
-    }
-    for (rule, time) in rules {
-        let rule = terminal::printable(rule);
-        writeln!(out, "{rule}: {}, {:.1}%", duration(*time), share(*time))?;
     }
     Ok(())
+}
+
+fn in_json(breakdown: &Breakdown) -> Value {
+    let seconds = |ns: i128| ns as f64 / 1e9;
+    let of = |name: &str, value: Value, ns: i128| json!({ name: value, "seconds": seconds(ns), "share": breakdown.share(ns) });
+    let phases: Vec<Value> = (breakdown.phases().into_iter())
+        .map(|(phase, ns)| of("phase", phase.name().into(), ns))
+        .collect();
+    let rules: Vec<Value> = (breakdown.rules().into_iter())
+        .map(|(rules, ns)| of("rules", rules.into(), ns))
+        .collect();
+    let uids: Vec<Value> = (breakdown.uids().into_iter())
+        .map(|of_uid| {
+            let mut value = of("uid", of_uid.uid.into(), of_uid.path_ns);
+            value["main_phase"] = of_uid.main_phase.name().into();
+            value["saved_seconds"] = seconds(of_uid.saved_ns).into();
+            value["saved_share"] = breakdown.share(of_uid.saved_ns).into();
+            value
+        })
+        .collect();
+    json!({
+        "traces": breakdown.traces(),
+        "seconds": seconds(breakdown.total_ns()),
+        "phases": phases,
+        "uids": uids,
+        "rules": rules,
+    })
 }

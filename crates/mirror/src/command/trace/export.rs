@@ -1,4 +1,4 @@
-//! `mirror trace export`: writes traces for other programs.
+//! `mirror trace export`: writes traces in the format of another program.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use mirror_traces::export::FORMATS;
-use mirror_traces::{Selector, traces};
+use mirror_traces::export::{FORMATS, Format};
+use mirror_traces::{Traces, Wanted};
 
 use super::super::Status;
 
@@ -17,40 +17,36 @@ pub(super) struct ExportArguments {
     /// Run: an id or the start of one, `last`, or a path
     run: String,
     /// Format of the file
-    #[arg(long, value_parser = PossibleValuesParser::new(FORMATS.map(|format| format.name)))]
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(FORMATS.map(|format| format.name)))]
     format: String,
-    /// File that is written [default: standard output]
+    /// File to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Exports only one trace: an id or the start of one, `step:41`, or `validator-0/step:41`
-    #[arg(long)]
-    trace: Option<Selector>,
+    /// Writes only this trace: its id, the start of it, or `step:41`
+    #[arg(long, value_name = "TRACE")]
+    trace: Option<Wanted>,
 }
 
 pub(super) fn export(runs_dir: &Path, arguments: &ExportArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
-    let format = FORMATS.iter().find(|format| format.name == arguments.format);
-    let mut export = (format
-        .expect("the command line accepts only formats of the list")
-        .new)();
-    let single = arguments.trace.as_ref();
-    let single = single.map(|selector| super::find(&run, selector)).transpose()?;
-    let out: Box<dyn Write> = match &arguments.output {
+    let format = Format::named(&arguments.format).context("the command line accepts only known formats")?;
+    let mut out: Box<dyn Write> = match &arguments.output {
         Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            Box::new(BufWriter::new(file))
         }
-        None => Box::new(io::stdout().lock()),
+        None => Box::new(BufWriter::new(io::stdout().lock())),
     };
-    let mut out = BufWriter::new(out);
-    export.begin(&mut out)?;
-    if let Some(trace) = single {
-        export.trace(&trace, &mut out)?;
-    } else {
-        for trace in traces(&run)? {
-            export.trace(&trace?, &mut out)?;
+    let mut exporter = format.exporter();
+    match &arguments.trace {
+        Some(wanted) => exporter.trace(&super::found(&run, wanted)?, &mut out)?,
+        None => {
+            for trace in Traces::of_run(&run)? {
+                exporter.trace(&trace?, &mut out)?;
+            }
         }
     }
-    export.end(&mut out)?;
+    exporter.finish(&mut out)?;
     out.flush()?;
     Ok(Status::Done)
 }

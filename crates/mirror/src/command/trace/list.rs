@@ -1,13 +1,16 @@
-//! `mirror trace list`: one line per trace, or per span of one name.
+//! `mirror trace list`: one line per trace, or per span with one name.
 
-use std::collections::BTreeSet;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
-use mirror_traces::{Span, Trace, duration_text, traces};
-use serde::Serialize;
+use mirror_runs::tables::SpanRow;
+use mirror_spec::notation::{self, Uids};
+use mirror_traces::waterfall::text::printable;
+use mirror_traces::{Span, Trace, Traces};
+use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
 
@@ -15,235 +18,346 @@ use super::super::{Status, terminal};
 pub(super) struct ListArguments {
     /// Run: an id or the start of one, `last`, or a path
     run: String,
-    /// Lists the spans of this name [default: the traces of steps]
+    /// Lists the spans with this name, such as `dendrite.forward` [default: the roots of steps]
     #[arg(long)]
     name: Option<String>,
-    /// Lists only spans of this uid, or traces with one
-    #[arg(long)]
-    uid: Option<u32>,
-    /// Lists only this step, or these steps
-    #[arg(long, value_name = "N|A..B", value_parser = steps)]
-    step: Option<(u64, u64)>,
-    /// Lists only spans with this code, or traces with one
-    #[arg(long)]
-    code: Option<String>,
-    /// Lists only spans that took at least this long: `5ms`, or a number of seconds
-    #[arg(long, value_name = "DURATION", value_parser = nanoseconds)]
+    /// Lists only spans of these steps: `41` or `10..20`
+    #[arg(long, value_name = "STEPS", value_parser = steps)]
+    step: Option<RangeInclusive<u64>>,
+    /// Lists only spans that last at least this long: `5ms` or `0.1`
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
     min_duration: Option<i64>,
-    /// Lists only spans that took at most this long
-    #[arg(long, value_name = "DURATION", value_parser = nanoseconds)]
+    /// Lists only spans that last at most this long
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
     max_duration: Option<i64>,
-    /// Lists only spans that failed, or traces with one
-    #[arg(long)]
-    errors: bool,
-    /// Lists only spans that this rule of a fault affected, or traces with one
-    #[arg(long)]
-    rule: Option<String>,
-    /// Order of the list
+    #[command(flatten)]
+    call: CallFilter,
+    /// Order of the lines: the longest first, or the earliest first
     #[arg(long, value_enum, default_value = "start")]
-    sort: Order,
-    /// Maximum number of lines
+    sort: Sort,
+    /// Number of lines
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
-    /// Prints the list as JSON, one item per line, with times in nanoseconds
+    /// Prints the list as JSON, one span per line
     #[arg(long)]
     json: bool,
+    /// Prints every column, even if the table is wider than the terminal
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Order {
-    /// The longest first
+/// Conditions that one span must meet together: the listed span if it is named, or any span of the trace.
+#[derive(Debug, Args)]
+struct CallFilter {
+    /// Lists only spans of these uids, or traces with such a span: `3` or `0-2,5`
+    #[arg(long, value_name = "UIDS", value_parser = str::parse::<Uids>)]
+    uid: Option<Uids>,
+    /// The same for a code, such as `timeout`
+    #[arg(long)]
+    code: Option<String>,
+    /// The same for a rule, such as `slow` or `slow/latency`
+    #[arg(long)]
+    rule: Option<String>,
+    /// The same for spans with an error
+    #[arg(long)]
+    errors: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
     Duration,
-    /// The earliest first
     Start,
 }
 
-/// One line of the list.
-#[derive(Debug, Serialize)]
-struct Item {
-    trace_id: String,
-    span_id: String,
-    name: String,
-    node: String,
-    step: Option<u64>,
-    uid: Option<u32>,
-    code: Option<String>,
-    start_ns: i64,
-    duration_ns: i64,
-    /// Number of spans of the trace.
-    spans: usize,
-    /// Number of spans of the trace that failed.
-    errors: usize,
-    /// The effects of faults on the spans of the trace.
-    rules: BTreeSet<String>,
-    /// The uid and duration of the slowest call of the trace.
-    slowest_call: Option<(Option<u32>, i64)>,
+impl CallFilter {
+    fn selects_all(&self) -> bool {
+        self.uid.is_none() && self.code.is_none() && self.rule.is_none() && !self.errors
+    }
+
+    fn selects(&self, row: &SpanRow) -> bool {
+        let of_uid = self.uid.as_ref();
+        let of_uid = of_uid.is_none_or(|uids| row.uid.is_some_and(|uid| uids.contains(&uid)));
+        let of_code = self
+            .code
+            .as_ref()
+            .is_none_or(|code| row.code.as_ref() == Some(code));
+        let of_rule = self.rule.as_ref().is_none_or(|rule| has_rule(row, rule));
+        of_uid && of_code && of_rule && (!self.errors || row.error.is_some())
+    }
 }
 
-/// Parses a step or an inclusive range of steps.
-fn steps(text: &str) -> Result<(u64, u64), String> {
+/// Returns whether a rule affected a span: the name of a fault, or that and of its effect.
+fn has_rule(row: &SpanRow, wanted: &str) -> bool {
+    let rules = row.rules.as_deref().unwrap_or_default();
+    rules.split(',').any(|rule| {
+        let rule = rule.trim();
+        rule == wanted || rule.split_once('/').is_some_and(|(fault, _)| fault == wanted)
+    })
+}
+
+fn steps(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let error = || format!("`{text}` is neither a step such as `41` nor a range such as `10..20`");
     let (first, last) = text.split_once("..").unwrap_or((text, text));
-    let range = first.parse().ok().zip(last.parse().ok());
-    range
-        .filter(|(first, last)| first <= last)
-        .ok_or_else(|| format!("`{text}` is no step and no range of steps such as `3..7`"))
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| error());
+    let (first, last) = (number(first)?, number(last)?);
+    if last < first {
+        return Err(format!("the range `{text}` ends before it begins"));
+    }
+    Ok(first..=last)
 }
 
-/// Parses a duration and returns nanoseconds.
 fn nanoseconds(text: &str) -> Result<i64, String> {
-    let seconds = mirror_spec::notation::seconds(text).filter(|seconds| *seconds >= 0.0);
+    let seconds = notation::seconds(text).filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
     let seconds = seconds.ok_or_else(|| format!("`{text}` is no duration such as `5ms` or `0.1`"))?;
     Ok((seconds * 1e9).round() as i64)
 }
 
-impl ListArguments {
-    /// Returns whether one span has all that is wanted of a span or of any span of a trace.
-    fn selects(&self, span: &Span) -> bool {
-        let is_of_rule = |rule: &String| {
-            let mut rules = span.rules();
-            rules.any(|effect| effect == rule || effect.split('/').next() == Some(rule))
-        };
-        self.uid.is_none_or(|uid| span.row.uid == Some(uid))
-            && self
-                .code
-                .as_ref()
-                .is_none_or(|code| span.row.code.as_ref() == Some(code))
-            && (!self.errors || span.row.error.is_some())
-            && self.rule.as_ref().is_none_or(is_of_rule)
-    }
+/// One line of the list.
+struct Entry {
+    trace: String,
+    row: SpanRow,
+    start_ns: i64,
+    duration_ns: i64,
+    step: Option<u64>,
+    spans: usize,
+    errors: usize,
+    rules: String,
+    /// The uid of the slowest call below the span, and its duration in nanoseconds.
+    slowest: Option<(u32, i64)>,
+}
 
-    fn takes(&self, span: &Span) -> bool {
-        self.min_duration.is_none_or(|least| span.duration >= least)
-            && self.max_duration.is_none_or(|most| span.duration <= most)
-    }
-
-    /// Returns the spans of a trace that are listed.
-    fn listed<'trace>(&self, trace: &'trace Trace) -> Vec<&'trace Span> {
-        let step = trace.spans().iter().find_map(|span| span.row.step);
-        if let Some((first, last)) = self.step
-            && !step.is_some_and(|step| (first..=last).contains(&step))
-        {
-            return Vec::new();
+impl Entry {
+    /// Describes a span and the spans below it.
+    fn of(trace: &Trace, index: usize) -> Self {
+        let span = &trace.spans()[index];
+        let below = &trace.spans()[index..index + span.tree_size];
+        let calls = below.iter().filter(|span| span.row.name == "dendrite.forward");
+        let calls = calls.filter_map(|span| Some((span.row.uid?, span.duration_ns)));
+        let mut rules: Vec<&str> = below
+            .iter()
+            .filter_map(|span| span.row.rules.as_deref())
+            .flat_map(|rules| rules.split(',').map(str::trim))
+            .collect();
+        rules.sort_unstable();
+        rules.dedup();
+        Self {
+            trace: trace.id().to_owned(),
+            row: span.row.clone(),
+            start_ns: span.start_ns,
+            duration_ns: span.duration_ns,
+            step: span.row.step.or(trace.step()),
+            spans: below.len(),
+            errors: below.iter().filter(|span| span.has_error()).count(),
+            rules: rules.join(", "),
+            slowest: calls.max_by_key(|(_, ns)| *ns),
         }
-        let spans = trace.spans().iter();
-        match &self.name {
-            Some(name) => spans
-                .filter(|span| span.row.name == *name && self.selects(span) && self.takes(span))
-                .collect(),
-            None if trace.spans().iter().any(|span| self.selects(span)) => {
-                let roots = trace.roots().iter().map(|root| &trace.spans()[*root]);
-                roots
-                    .filter(|root| root.row.name == "step" && self.takes(root))
-                    .collect()
-            }
-            None => Vec::new(),
-        }
-    }
-
-    fn sort(&self, items: &mut Vec<Item>) {
-        match self.sort {
-            Order::Duration => items.sort_by_key(|item| std::cmp::Reverse(item.duration_ns)),
-            Order::Start => items.sort_by_key(|item| item.start_ns),
-        }
-        items.truncate(self.limit);
     }
 }
 
-impl Item {
-    fn of(trace: &Trace, span: &Span) -> Self {
-        let calls = trace.spans().iter().filter(|span| span.is_call());
-        let slowest = calls.max_by_key(|call| call.duration);
-        Self {
-            trace_id: trace.id().to_owned(),
-            span_id: span.row.span_id.clone(),
-            name: span.row.name.clone(),
-            node: span.row.node.clone(),
-            step: trace.spans().iter().find_map(|span| span.row.step),
-            uid: span.row.uid,
-            code: span.row.code.clone(),
-            start_ns: span.start,
-            duration_ns: span.duration,
-            spans: trace.spans().len(),
-            errors: trace
-                .spans()
-                .iter()
-                .filter(|span| span.row.error.is_some())
-                .count(),
-            rules: trace
-                .spans()
-                .iter()
-                .flat_map(Span::rules)
-                .map(str::to_owned)
-                .collect(),
-            slowest_call: slowest.map(|call| (call.row.uid, call.duration)),
+/// The first entries in an order.
+struct First {
+    sort: Sort,
+    limit: usize,
+    entries: Vec<Entry>,
+    /// Number of entries that were found.
+    found: u64,
+}
+
+impl First {
+    fn key(&self, start_ns: i64, duration_ns: i64) -> i64 {
+        match self.sort {
+            Sort::Duration => -duration_ns,
+            Sort::Start => start_ns,
         }
     }
 
-    fn cells(&self) -> [String; 10] {
-        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-        let rules: Vec<&str> = self.rules.iter().map(String::as_str).collect();
-        let slowest = self.slowest_call.map_or_else(String::new, |(uid, duration)| {
-            format!("uid {}, {}", number(uid.map(u64::from)), duration_text(duration))
-        });
-        [
-            self.trace_id.clone(),
-            number(self.step),
-            self.node.clone(),
-            duration_text(self.duration_ns),
-            self.spans.to_string(),
-            self.errors.to_string(),
-            number(self.uid.map(u64::from)),
-            self.code.clone().unwrap_or_default(),
-            rules.join(", "),
-            slowest,
-        ]
-        .map(|cell| terminal::printable(&cell).replace(['\n', '\t'], " "))
+    fn add(&mut self, trace: &Trace, index: usize) {
+        self.found += 1;
+        let span = &trace.spans()[index];
+        let key = self.key(span.start_ns, span.duration_ns);
+        let place = self
+            .entries
+            .partition_point(|entry| self.key(entry.start_ns, entry.duration_ns) <= key);
+        if place < self.limit {
+            self.entries.truncate(self.limit - 1);
+            self.entries.insert(place, Entry::of(trace, index));
+        }
+    }
+}
+
+impl ListArguments {
+    fn selects(&self, trace: &Trace, index: usize, span: &Span) -> bool {
+        let is_named = match &self.name {
+            Some(name) => span.row.name == *name,
+            None => index == 0 && matches!(&*span.row.name, "step" | "manual"),
+        };
+        let step = span.row.step.or(trace.step());
+        is_named
+            && (self.step.as_ref()).is_none_or(|steps| step.is_some_and(|step| steps.contains(&step)))
+            && self.min_duration.is_none_or(|least| span.duration_ns >= least)
+            && self
+                .max_duration
+                .is_none_or(|greatest| span.duration_ns <= greatest)
+            && match &self.name {
+                Some(_) => self.call.selects(&span.row),
+                None => {
+                    self.call.selects_all() || trace.spans().iter().any(|span| self.call.selects(&span.row))
+                }
+            }
     }
 }
 
 pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
-    let mut items = Vec::new();
-    for trace in traces(&run)? {
+    let mut first = First {
+        sort: arguments.sort,
+        limit: arguments.limit,
+        entries: Vec::new(),
+        found: 0,
+    };
+    for trace in Traces::of_run(&run)? {
         let trace = trace?;
-        let listed = arguments.listed(&trace).into_iter();
-        items.extend(listed.map(|span| Item::of(&trace, span)));
-        if items.len() > arguments.limit.saturating_mul(2).max(1000) {
-            arguments.sort(&mut items);
+        for (index, span) in trace.spans().iter().enumerate() {
+            if arguments.selects(&trace, index, span) {
+                first.add(&trace, index);
+            }
         }
     }
-    arguments.sort(&mut items);
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        for item in &items {
-            writeln!(out, "{}", serde_json::to_string(item)?)?;
+        for entry in &first.entries {
+            writeln!(out, "{}", in_json(entry))?;
         }
         return Ok(Status::Done);
     }
-    if items.is_empty() {
-        writeln!(out, "no trace of the run {} matches", run.manifest().id)?;
+    if first.found == 0 {
+        writeln!(out, "no span of the run matches")?;
         return Ok(Status::Done);
     }
-    let column = |title, alignment, rank| TerminalColumn {
+    let table = match arguments.name {
+        Some(_) => of_spans(&first.entries),
+        None => of_traces(&first.entries),
+    };
+    if !table.is_empty() {
+        writeln!(out, "{}", table.fitted(terminal::width(arguments.wide)))?;
+    }
+    let further = first.found - first.entries.len() as u64;
+    if further > 0 {
+        writeln!(out, "and {further} more: --limit shows more")?;
+    }
+    Ok(Status::Done)
+}
+
+fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
+    TerminalColumn {
         title,
         alignment,
         rank,
-    };
+    }
+}
+
+/// The first digits of a trace id, which name it in most runs.
+fn short(trace: &str) -> String {
+    printable(&trace.chars().take(12).collect::<String>())
+}
+
+fn number(number: Option<impl ToString>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
+}
+
+fn of_traces(entries: &[Entry]) -> TerminalTable {
+    let mut table = TerminalTable::new([
+        column("trace", Alignment::Left, 0),
+        column("step", Alignment::Right, 0),
+        column("validator", Alignment::Left, 0),
+        column("duration", Alignment::Right, 0),
+        column("spans", Alignment::Right, 3),
+        column("errors", Alignment::Right, 1),
+        column("slowest call", Alignment::Left, 2),
+        column("rules", Alignment::Left, 4),
+    ]);
+    for entry in entries {
+        let slowest = entry.slowest;
+        table.push([
+            short(&entry.trace),
+            number(entry.step),
+            printable(&entry.row.node),
+            super::duration(entry.duration_ns.into()),
+            entry.spans.to_string(),
+            entry.errors.to_string(),
+            number(slowest.map(|(uid, ns)| format!("uid {uid}: {}", super::duration(ns.into())))),
+            printable(&entry.rules),
+        ]);
+    }
+    table
+}
+
+fn of_spans(entries: &[Entry]) -> TerminalTable {
     let mut table = TerminalTable::new([
         column("trace", Alignment::Left, 0),
         column("step", Alignment::Right, 1),
-        column("node", Alignment::Left, 3),
+        column("node", Alignment::Left, 1),
+        column("uid", Alignment::Right, 0),
         column("duration", Alignment::Right, 0),
-        column("spans", Alignment::Right, 6),
-        column("errors", Alignment::Right, 4),
-        column("uid", Alignment::Right, 7),
-        column("code", Alignment::Left, 8),
-        column("rules", Alignment::Left, 5),
-        column("slowest call", Alignment::Left, 2),
+        column("code", Alignment::Left, 0),
+        column("rules", Alignment::Left, 2),
+        column("error", Alignment::Left, 3),
     ]);
-    for item in &items {
-        table.push(item.cells());
+    for entry in entries {
+        let row = &entry.row;
+        table.push([
+            short(&entry.trace),
+            number(entry.step),
+            printable(&row.node),
+            number(row.uid),
+            super::duration(entry.duration_ns.into()),
+            number(row.code.as_deref().map(printable)),
+            printable(&entry.rules),
+            row.error.as_deref().map(printable).unwrap_or_default(),
+        ]);
     }
-    writeln!(out, "{}", table.fitted(terminal::width(false)))?;
-    Ok(Status::Done)
+    table
+}
+
+fn in_json(entry: &Entry) -> Value {
+    let row = &entry.row;
+    json!({
+        "trace_id": entry.trace,
+        "span_id": row.span_id,
+        "name": row.name,
+        "node": row.node,
+        "step": entry.step,
+        "uid": row.uid,
+        "code": row.code,
+        "error": row.error,
+        "start_ns": entry.start_ns,
+        "duration_ns": entry.duration_ns,
+        "spans": entry.spans,
+        "errors": entry.errors,
+        "rules": entry.rules,
+        "slowest_call": entry.slowest.map(|(uid, ns)| json!({ "uid": uid, "duration_ns": ns })),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{nanoseconds, steps};
+
+    #[test]
+    fn steps_are_one_or_a_range() {
+        assert_eq!(steps("41"), Ok(41..=41));
+        assert_eq!(steps("10..20"), Ok(10..=20));
+        for invalid in ["", "..", "1..", "20..10", "-1", "a"] {
+            assert!(steps(invalid).is_err(), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(nanoseconds("5ms"), Ok(5_000_000));
+        assert_eq!(nanoseconds("0.1"), Ok(100_000_000));
+        for invalid in ["", "-1", "inf", "NaN", "5 parsecs"] {
+            assert!(nanoseconds(invalid).is_err(), "{invalid}");
+        }
+    }
 }

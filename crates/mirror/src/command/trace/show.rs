@@ -1,11 +1,13 @@
-//! `mirror trace show`: a waterfall in the terminal.
+//! `mirror trace show`: the spans of a trace as a waterfall.
 
 use std::io::Write;
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
 use clap::Args;
-use mirror_traces::{Folding, Place, Selector, Tone, Trace, Waterfall, duration_text};
+use mirror_traces::waterfall::text::{Emphasis, printable, text};
+use mirror_traces::waterfall::{Folding, lines};
+use mirror_traces::{Detached, Span, Trace, Wanted};
+use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
 
@@ -13,87 +15,100 @@ use super::super::{Status, terminal};
 pub(super) struct ShowArguments {
     /// Run: an id or the start of one, `last`, or a path
     run: String,
-    /// Trace: an id or the start of one, `step:41`, or `validator-0/step:41`
-    trace: Selector,
-    /// Shows every span, also of many similar calls
-    #[arg(long)]
+    /// Trace: its id, at least 4 digits of it, `step:41` or `validator-0/step:41`
+    trace: Wanted,
+    /// Shows every span, also many similar ones
+    #[arg(long, conflicts_with = "json")]
     all: bool,
-    /// Prints the spans as JSON, one per line
-    #[arg(long, conflicts_with = "all")]
+    /// Prints the trace as JSON, with corrected times
+    #[arg(long)]
     json: bool,
 }
 
 pub(super) fn show(runs_dir: &Path, arguments: &ShowArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
-    let trace = super::find(&run, &arguments.trace)?;
+    let trace = super::found(&run, &arguments.trace)?;
     if arguments.json {
-        json(&trace)?;
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &in_json(&trace))?;
+        writeln!(out)?;
+        return Ok(Status::Done);
+    }
+    let folding = if arguments.all {
+        Folding::None
     } else {
-        let folding = if arguments.all {
-            Folding::None
-        } else {
-            Folding::Similar
+        Folding::Similar
+    };
+    let mut out = anstream::stdout().lock();
+    let root = trace.main_root();
+    let node = root.map(|root| printable(&root.row.node)).unwrap_or_default();
+    let duration = root.map_or(0, |root| root.duration_ns);
+    writeln!(
+        out,
+        "trace {}  {node}  {}  {} spans",
+        printable(trace.id()),
+        super::duration(duration.into()),
+        trace.spans().len()
+    )?;
+    let lines = lines(&trace, folding);
+    for line in text(&trace, &lines, terminal::width(false)) {
+        let style = match line.emphasis {
+            Emphasis::Plain => anstyle::Style::new(),
+            Emphasis::Rule => anstyle::AnsiColor::Yellow.on_default(),
+            Emphasis::Error => anstyle::AnsiColor::Red.on_default(),
         };
-        text(&trace, folding)?;
+        writeln!(out, "{style}{}{style:#}", line.text)?;
+    }
+    for offset in trace.clock_offsets() {
+        writeln!(out, "{}", printable(&offset.to_string()))?;
+    }
+    if trace.repeated_rows() > 0 {
+        writeln!(out, "{} rows of the table are repeated", trace.repeated_rows())?;
     }
     Ok(Status::Done)
 }
 
-fn text(trace: &Trace, folding: Folding) -> anyhow::Result<()> {
-    let mut out = anstream::stdout().lock();
-    write!(out, "trace {}  {} spans", trace.id(), trace.spans().len())?;
-    match trace.root() {
-        Some(root) => writeln!(out, "  {}", duration_text(trace.spans()[root].duration))?,
-        None => writeln!(out, "  the root is missing")?,
-    }
-    for clock in trace.clocks() {
-        writeln!(out, "{}", terminal::printable(&clock.to_string()))?;
-    }
-    for line in Waterfall::of(trace, folding).text(terminal::width(false)) {
-        let style = match line.tone {
-            Tone::Plain => Style::new(),
-            Tone::Faulty => AnsiColor::Yellow.on_default(),
-            Tone::Error => AnsiColor::Red.on_default(),
-            Tone::Misplaced => AnsiColor::Magenta.on_default(),
-            Tone::Folded => Style::new().dimmed(),
-        };
-        writeln!(out, "{style}{}{style:#}", line.text)?;
-    }
-    Ok(())
+fn in_json(trace: &Trace) -> Value {
+    let offsets: Vec<Value> = trace
+        .clock_offsets()
+        .iter()
+        .map(|offset| json!({ "node": offset.node, "ahead_ns": offset.ahead_ns }))
+        .collect();
+    let spans: Vec<Value> = trace.spans().iter().map(of_span).collect();
+    json!({
+        "trace_id": trace.id(),
+        "clock_offsets": offsets,
+        "repeated_rows": trace.repeated_rows(),
+        "spans": spans,
+    })
 }
 
-fn json(trace: &Trace) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for span in trace.spans() {
-        let row = &span.row;
-        let place = match &span.place {
-            Place::Root => "root",
-            Place::Child => "child",
-            Place::MissingParent => "missing_parent",
-            Place::KilledParent { .. } => "killed_parent",
-            Place::Cycle => "cycle",
-        };
-        let line = serde_json::json!({
-            "trace_id": row.trace_id,
-            "span_id": row.span_id,
-            "parent_id": row.parent_id,
-            "name": row.name,
-            "kind": row.kind,
-            "node": row.node,
-            "started_ns": row.started_ns,
-            "corrected_start_ns": span.start,
-            "duration_ns": span.duration,
-            "step": row.step,
-            "forward_index": row.forward_index,
-            "uid": row.uid,
-            "block": row.block,
-            "code": row.code,
-            "error": row.error,
-            "rules": row.rules,
-            "place": place,
-            "is_duplicate": span.is_duplicate,
-        });
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+fn of_span(span: &Span) -> Value {
+    let row = &span.row;
+    let others = row.attributes.as_deref().map(serde_json::from_str::<Value>);
+    json!({
+        "span_id": row.span_id,
+        "parent_id": row.parent_id,
+        "detached": span.detached.as_ref().map(|detached| match detached {
+            Detached::MissingParent => "missing parent".to_owned(),
+            Detached::KilledNode { node } => format!("missing parent of {node}, which ended before its time"),
+            Detached::Cycle => "cycle".to_owned(),
+        }),
+        "name": row.name,
+        "kind": row.kind,
+        "node": row.node,
+        "incarnation": row.incarnation,
+        "depth": span.depth,
+        "start_ns": span.start_ns,
+        "duration_ns": span.duration_ns,
+        "step": row.step,
+        "forward_index": row.forward_index,
+        "uid": row.uid,
+        "block": row.block,
+        "code": row.code,
+        "error": row.error,
+        "rules": row.rules,
+        "links": row.links,
+        "attributes": others.and_then(Result::ok),
+    })
 }

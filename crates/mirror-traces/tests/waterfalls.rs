@@ -1,0 +1,102 @@
+//! Tests of waterfalls: which spans have lines, and that the text fits the terminal.
+
+mod made;
+
+use made::{MS, client, fan_out, span, trace};
+use mirror_runs::tables::SpanRow;
+use mirror_traces::waterfall::text::{Emphasis, text};
+use mirror_traces::waterfall::{Folding, Line, lines};
+
+#[test]
+fn a_wide_fan_out_shows_the_slowest_calls_and_those_with_errors() {
+    let latencies: Vec<u64> = (0..256).map(|uid| (10 + uid) * MS).collect();
+    let mut rows = fan_out(1, 0, &latencies);
+    for row in &mut rows {
+        if row.name == "dendrite.forward" && row.uid == Some(3) {
+            row.error = Some("unreachable".to_owned());
+        }
+        if row.name == "dendrite.forward" && row.uid == Some(4) {
+            row.rules = Some("slow/latency".to_owned());
+        }
+    }
+    let trace = trace(rows);
+    let shown = lines(&trace, Folding::Similar);
+    let mut calls = Vec::new();
+    let mut folded = Vec::new();
+    for line in &shown {
+        match line {
+            Line::Span(index) if trace.spans()[*index].row.name == "dendrite.forward" => {
+                calls.extend(trace.spans()[*index].row.uid);
+            }
+            Line::Span(_) => {}
+            Line::Folded(lines) => folded.push(lines),
+        }
+    }
+    calls.sort_unstable();
+    assert_eq!(calls, [3, 4, 251, 252, 253, 254, 255]);
+    assert_eq!(folded.len(), 1);
+    assert_eq!((folded[0].count, folded[0].marked), (249, 0));
+    assert_eq!(
+        (folded[0].shortest_ns, folded[0].longest_ns),
+        (10_000_000, 260_000_000)
+    );
+
+    let all = lines(&trace, Folding::None);
+    assert_eq!(all.len(), trace.spans().len());
+    for width in [80, 200] {
+        for line in text(&trace, &shown, width) {
+            assert!(line.text.chars().count() <= width, "{}", line.text);
+        }
+    }
+    let drawn: Vec<_> = text(&trace, &shown, 80).collect();
+    assert!(
+        drawn
+            .iter()
+            .any(|line| line.text.contains("249 more, 10.0 ms to 260 ms"))
+    );
+    let error = drawn.iter().find(|line| line.text.contains("error: unreachable"));
+    assert_eq!(error.map(|line| line.emphasis), Some(Emphasis::Error));
+    let rule = drawn
+        .iter()
+        .find(|line| line.text.contains("rules: slow/latency"));
+    assert_eq!(rule.map(|line| line.emphasis), Some(Emphasis::Rule));
+}
+
+#[test]
+fn a_fan_out_in_which_every_call_fails_stays_short() {
+    let failing = |number: u64| SpanRow {
+        error: Some("timeout".to_owned()),
+        ..client(number, 0, number as u32, 0, 100)
+    };
+    let mut rows: Vec<SpanRow> = (1..=256).map(failing).collect();
+    rows.push(span(0, 0, "forward", 0, 100));
+    let trace = trace(rows);
+    let shown = lines(&trace, Folding::Similar);
+    // The forward, 5 slowest, 10 with an error, and the line of the others.
+    assert_eq!(shown.len(), 17);
+    assert!(matches!(&shown[16], Line::Folded(folded) if (folded.count, folded.marked) == (241, 241)));
+}
+
+#[test]
+fn bars_are_at_their_place_in_time() {
+    let trace = trace(vec![
+        span(0, 0, "step", 0, 100),
+        span(1, 0, "first", 0, 50),
+        span(2, 0, "second", 50, 100),
+    ]);
+    let shown = lines(&trace, Folding::Similar);
+    let bars: Vec<(usize, usize)> = text(&trace, &shown, 80)
+        .map(|line| {
+            let bar: Vec<char> = line.text.chars().collect();
+            let start = bar.iter().position(|letter| *letter == '█').expect("a bar");
+            (start, bar.len())
+        })
+        .collect();
+    let [(start, end), first, second] = bars[..] else {
+        panic!("three lines");
+    };
+    assert_eq!(end, 80);
+    let middle = start + (end - start) / 2;
+    assert_eq!(first, (start, middle));
+    assert_eq!(second, (middle, end));
+}
