@@ -36,4 +36,5 @@ mod running_network;
 mod start_up;
 mod strangers;
 mod terminal;
+mod traces;
 mod upstream_files;

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::mirror::v1::subtensor_server;
-use mirror_telemetry::span as recorded_span;
+use mirror_telemetry::{span as recorded_span, spans};
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -94,19 +94,23 @@ fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
     let Some(name) = span_name(service, method) else {
         return tracing::Span::none();
     };
-    let caller = metadata::trace_of(request.headers());
-    match caller {
-        Some(caller) => recorded_span!(
-            "server",
-            trace = u128::from_be_bytes(caller.trace.to_bytes()),
-            parent = u64::from_be_bytes(caller.span.to_bytes()),
-            otel.name = &*name,
-            otel.kind = "server",
-            mirror.uid = Empty,
-            mirror.code = Empty,
-            mirror.block = Empty,
-            otel.status_description = Empty,
-        ),
+    match metadata::trace_of(request.headers()) {
+        Some(caller) => {
+            let trace = u128::from_be_bytes(caller.trace.to_bytes());
+            let called_by = u64::from_be_bytes(caller.span.to_bytes());
+            recorded_span!(
+                "server",
+                trace = trace,
+                parent = if caller.is_recorded { called_by } else { 0 },
+                span = spans::derived(trace, called_by, "server", 0),
+                otel.name = &*name,
+                otel.kind = "server",
+                mirror.uid = Empty,
+                mirror.code = Empty,
+                mirror.block = Empty,
+                otel.status_description = Empty,
+            )
+        }
         None => recorded_span!(
             "server",
             otel.name = &*name,

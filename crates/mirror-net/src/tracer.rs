@@ -70,7 +70,7 @@ impl Tracer {
         }
     }
 
-    /// Returns the span in which the thread works, or a new one if it works in none.
+    /// Returns the span in which the thread works. If it works in none, returns a new one that is not recorded.
     fn context(&self) -> TraceContext {
         if let Some(current) = mirror_telemetry::current() {
             return current;
@@ -78,7 +78,7 @@ impl Tracer {
         let number = self.spans.next.fetch_add(1, Ordering::Relaxed);
         let mut span = [0; 8];
         span.copy_from_slice(&self.spans.seed.numbered_child("span", number).bytes()[..8]);
-        TraceContext::new(self.spans.trace, span)
+        TraceContext::new(self.spans.trace, span).unrecorded()
     }
 }
 

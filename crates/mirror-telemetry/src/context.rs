@@ -12,6 +12,8 @@ pub struct TraceContext {
     pub trace: TraceId,
     /// Span of the caller.
     pub span: SpanId,
+    /// Whether the caller may have recorded its span: the flag `sampled` of the specification.
+    pub is_recorded: bool,
 }
 
 /// Error of an invalid `traceparent`.
@@ -19,15 +21,28 @@ pub struct TraceContext {
 #[error("expected `00-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>`, not all zero")]
 pub struct ParseTraceParentError;
 
+/// The bit of the flags that states whether the caller may have recorded its span.
+const SAMPLED: u8 = 1;
+
 impl TraceContext {
     /// Name of the metadata entry.
     pub const METADATA_KEY: &str = "traceparent";
 
-    /// Creates a context of these identifiers.
+    /// Creates a context of these identifiers, with a span that is recorded.
     pub fn new(trace: [u8; 16], span: [u8; 8]) -> Self {
         Self {
             trace: TraceId::from_bytes(trace),
             span: SpanId::from_bytes(span),
+            is_recorded: true,
+        }
+    }
+
+    /// Returns the context of a caller that does not record its span.
+    #[must_use]
+    pub fn unrecorded(self) -> Self {
+        Self {
+            is_recorded: false,
+            ..self
         }
     }
 
@@ -37,6 +52,9 @@ impl TraceContext {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
         hex::encode_to_slice(self.trace.to_bytes(), &mut text[3..35]).expect(FITS);
         hex::encode_to_slice(self.span.to_bytes(), &mut text[36..52]).expect(FITS);
+        if !self.is_recorded {
+            text[54] = b'0';
+        }
         text
     }
 }
@@ -58,7 +76,7 @@ impl FromStr for TraceContext {
                 .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
                 .then_some(part)
         };
-        let (Some(version), Some(trace), Some(span), Some(_flags)) = (part(2), part(32), part(16), part(2))
+        let (Some(version), Some(trace), Some(span), Some(flags)) = (part(2), part(32), part(16), part(2))
         else {
             return Err(ParseTraceParentError);
         };
@@ -67,7 +85,12 @@ impl FromStr for TraceContext {
         if version != "00" || parts.next().is_some() || trace == TraceId::INVALID || span == SpanId::INVALID {
             return Err(ParseTraceParentError);
         }
-        Ok(Self { trace, span })
+        let flags = u8::from_str_radix(flags, 16).map_err(|_| ParseTraceParentError)?;
+        Ok(Self {
+            trace,
+            span,
+            is_recorded: flags & SAMPLED != 0,
+        })
     }
 }
 
@@ -81,6 +104,17 @@ mod tests {
         let context: TraceContext = text.parse().expect("the specification's own example");
         assert_eq!(context.to_string(), text);
         assert_eq!(context.span.to_bytes()[0], 0xb7);
+    }
+
+    /// The second example of section 3.2.3 of the specification, whose flags are 00.
+    #[test]
+    fn the_flags_state_whether_the_caller_records() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let context: TraceContext = text.parse().expect("the specification's example");
+        assert!(!context.is_recorded);
+        assert_eq!(context.to_string(), text);
+        let recorded: TraceContext = text.replace("b7-00", "b7-01").parse().expect("the first example");
+        assert_eq!(recorded.unrecorded(), context);
     }
 
     #[test]

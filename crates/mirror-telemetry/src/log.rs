@@ -94,7 +94,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(TraceContext { trace, span }) = current() else {
+        let Some(TraceContext { trace, span, .. }) = current() else {
             return self.0.format_event(context, writer, event);
         };
         let line = formatted(&self.0, context, event)?;
@@ -117,7 +117,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(TraceContext { trace, span }) = current() else {
+        let Some(TraceContext { trace, span, .. }) = current() else {
             return self.0.format_event(context, writer, event);
         };
         let line = formatted(&self.0, context, event)?;

@@ -1,4 +1,4 @@
-//! Tests of `mirror trace` by its program, on runs whose spans are made by hand.
+//! Tests of `mirror trace` by its program, on runs with made-up spans.
 
 use std::path::Path;
 use std::process::{Command, Output};

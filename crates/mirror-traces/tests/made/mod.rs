@@ -1,4 +1,4 @@
-//! Traces that are made by hand, and runs that contain them.
+//! Made-up traces, and runs that contain them.
 
 #![allow(dead_code, reason = "each test file uses only some of the functions")]
 
