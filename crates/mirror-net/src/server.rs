@@ -94,33 +94,25 @@ fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
     let Some(name) = span_name(service, method) else {
         return tracing::Span::none();
     };
-    match metadata::trace_of(request.headers()) {
-        Some(caller) => {
-            let trace = u128::from_be_bytes(caller.trace.to_bytes());
-            let called_by = u64::from_be_bytes(caller.span.to_bytes());
-            recorded_span!(
-                "server",
-                trace = trace,
-                parent = if caller.is_recorded { called_by } else { 0 },
-                span = spans::derived(trace, called_by, "server", 0),
-                otel.name = &*name,
-                otel.kind = "server",
-                mirror.uid = Empty,
-                mirror.code = Empty,
-                mirror.block = Empty,
-                otel.status_description = Empty,
-            )
-        }
-        None => recorded_span!(
-            "server",
-            otel.name = &*name,
-            otel.kind = "server",
-            mirror.uid = Empty,
-            mirror.code = Empty,
-            mirror.block = Empty,
-            otel.status_description = Empty,
-        ),
-    }
+    let caller = metadata::trace_of(request.headers());
+    let ids = caller.map(|caller| {
+        let trace = u128::from_be_bytes(caller.trace.to_bytes());
+        let called_by = u64::from_be_bytes(caller.span.to_bytes());
+        let parent = if caller.is_recorded { called_by } else { 0 };
+        (trace, parent, spans::derived(trace, called_by, "server", 0))
+    });
+    recorded_span!(
+        "server",
+        trace = ids.map(|(trace, ..)| trace),
+        parent = ids.map(|(_, parent, _)| parent),
+        span = ids.map(|(.., span)| span),
+        otel.name = &*name,
+        otel.kind = "server",
+        mirror.uid = Empty,
+        mirror.code = Empty,
+        mirror.block = Empty,
+        otel.status_description = Empty,
+    )
 }
 
 /// Returns the name of the span of a call: that of the axon's method, or of the chain's.

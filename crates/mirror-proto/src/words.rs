@@ -39,6 +39,23 @@ fn words<'a>(name: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
     own.split('_').filter(|word| !word.is_empty())
 }
 
+impl Outcome {
+    /// Returns the name of the outcome in tables and spans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Success => "success",
+            Self::Empty => "empty",
+            Self::TooShort => "too short",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Oversized => "oversized",
+            Self::Malformed => "malformed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,22 +85,5 @@ mod tests {
         );
         let known = DispatchError::InvalidUid;
         assert_eq!(DispatchError::from_field(Some(known.into())), Some(known));
-    }
-}
-
-impl Outcome {
-    /// Returns the name of the outcome in tables and spans.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unspecified => "unspecified",
-            Self::Success => "success",
-            Self::Empty => "empty",
-            Self::TooShort => "too short",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Oversized => "oversized",
-            Self::Malformed => "malformed",
-            Self::Refused => "refused",
-        }
     }
 }

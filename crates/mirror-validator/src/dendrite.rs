@@ -257,7 +257,7 @@ impl DendritePool {
                     Ok((_, Err(End::Lost))) => {}
                     Ok((position, ended)) => {
                         replies[position].end(ended, started.elapsed());
-                        replies[position].end_span(std::mem::replace(&mut spans[position], Span::none()));
+                        replies[position].end_span(&std::mem::replace(&mut spans[position], Span::none()));
                         replies[position].timing_dependent |=
                             self.links.is_untimed() && replies[position].outcome == Outcome::Unreachable;
                     }
@@ -274,7 +274,7 @@ impl DendritePool {
             reply.return_message = format!("no answer within {:?}", fan_out.timeout);
         }
         for (reply, span) in replies.iter().zip(spans) {
-            reply.end_span(span);
+            reply.end_span(&span);
         }
         replies
     }
@@ -547,7 +547,7 @@ impl Axon {
 
 impl Reply {
     /// Ends the span of the call with its outcome.
-    fn end_span(&self, span: Span) {
+    fn end_span(&self, span: &Span) {
         if span.is_disabled() {
             return;
         }

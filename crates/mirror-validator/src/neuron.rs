@@ -202,19 +202,12 @@ impl Neuron {
     /// Creates the span of a step, the root of its trace. Forwards and the work between two steps belong to it.
     pub(crate) fn step_span(&self, purpose: Purpose, step: u64) -> Span {
         let trace = self.dendrite.trace_of(purpose, step);
-        match purpose {
-            Purpose::Manual => span!(
-                "manual",
-                trace = u128::from_be_bytes(trace),
-                nth = u64::from(self.incarnation),
-                mirror.step = step,
-            ),
-            _ => span!(
-                "step",
-                trace = u128::from_be_bytes(trace),
-                nth = u64::from(self.incarnation),
-                mirror.step = step,
-            ),
+        let trace = u128::from_be_bytes(trace);
+        let nth = u64::from(self.incarnation);
+        if purpose == Purpose::Manual {
+            span!("manual", trace = trace, nth = nth, mirror.step = step)
+        } else {
+            span!("step", trace = trace, nth = nth, mirror.step = step)
         }
     }
 

@@ -55,8 +55,8 @@ columns! {
 }
 
 impl SpanRow {
-    /// Returns the attributes by OpenTelemetry's semantic conventions for RPC and GenAI that follow from the name of the
-    /// span. They are the same for all spans of a name, so they are not stored.
+    /// Returns the attributes by OpenTelemetry's semantic conventions for RPC and for generative models that follow
+    /// from the name of the span. They are the same for all spans of a name, so they are not stored.
     pub fn conventional_attributes(&self) -> Vec<(&'static str, &str)> {
         let (of_axon, service, method) = match self.name.split_once('.') {
             Some(("axon" | "dendrite", "forward" | "relay")) => (true, TEXT_PROMPTING, "Forward"),
