@@ -1,5 +1,9 @@
-//! Measures the cost of spans: recorded, and dropped by sampling, compared with `tracing-opentelemetry` and the SDK; and
-//! the steps per second of complete runs with all traces, compared with runs without.
+//! Measures the cost of spans: recorded, and dropped by sampling, compared with `tracing-opentelemetry` and the SDK;
+//! the spans that the coordinator takes; and the steps per second of complete runs with all traces, compared with runs
+//! without.
+
+#[path = "telemetry/intake.rs"]
+mod intake;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -69,6 +73,19 @@ fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == "spans") {
         return Ok(());
     }
+    figures::head(
+        "spans per second that the coordinator takes over mutual TLS and writes, compared with only decoding them",
+        "spans/s",
+    );
+    let taken = (0..PAIRS)
+        .map(|_| {
+            Ok(Pair {
+                ours: intake::taken()?,
+                reference: intake::decoded(),
+            })
+        })
+        .collect::<anyhow::Result<Vec<Pair>>>()?;
+    figures::line("8 nodes, 512 spans in a message", &taken);
     figures::head(
         "training steps, topk 10: all traces, compared with none",
         "steps/s",

@@ -21,6 +21,7 @@ mod learning;
 mod lifted_faults;
 mod lost_output;
 mod metagraphs;
+mod metrics;
 mod models;
 mod named_plots;
 mod network;

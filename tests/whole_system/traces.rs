@@ -6,6 +6,7 @@ use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, SpanRow};
 use mirror_runs::telemetry::Summary;
 use mirror_tests::{TestEnv, rows};
+use serde_json::{Value, json};
 
 use crate::experiment::TRAINING;
 
@@ -225,4 +226,77 @@ fn a_run_without_traces_has_no_spans() {
     let all = env.done(file, &[]);
     let same = env.diff(&off, &all);
     assert_eq!(same.status, Some(0), "tracing changes no event: {same:?}");
+}
+
+/// Runs `mirror trace` and returns its output as JSON.
+#[track_caller]
+fn traced(env: &TestEnv, words: &[&str]) -> Value {
+    let output = env.mirror(words);
+    assert_eq!(output.status, Some(0), "{words:?}: {output:?}");
+    serde_json::from_str(&output.out).expect("the output is JSON")
+}
+
+/// Every call waits for its link, and the forward for the slowest of them, so the time of links is known.
+#[test]
+fn the_critical_path_adds_up_to_the_steps_and_names_the_slowed_link() {
+    let env = TestEnv::new();
+    let file = format!(
+        "{TRAINING}faults:
+  - {{id: usual, at: step 0, link: {{from: validators, to: \"uid 0-2,4-7\"}}, latency: 20ms}}
+  - {{id: slow, at: step 0, link: {{from: validators, to: uid 3}}, latency: 120ms}}
+"
+    );
+    let settings = ["model.neuron.training_topk=8", "query.method.args.max_iter=10"];
+    let run = env.done(env.file("slow.yml", file), &settings);
+    let steps: Vec<SpanRow> = rows::<SpanRow>(&run).into_iter().filter(|span| span.name == "step").collect();
+    let of_steps = steps.iter().map(|step| step.duration_ns as f64 / 1e9).sum::<f64>();
+    let forwards = rows::<EventRow>(&run).len() as f64;
+    let path = traced(&env, &["trace", "critical-path", "last", "--all", "--json"]);
+    let list = |key: &str| path[key].as_array().expect("a list").clone();
+    let seconds = |entry: &Value| entry["seconds"].as_f64().expect("a number");
+    let sum = list("phases").iter().map(seconds).sum::<f64>();
+    assert!((sum / of_steps - 1.0).abs() < 0.01, "{sum} s of {of_steps} s");
+    let link = list("phases").into_iter().find(|phase| phase["phase"] == "link");
+    let link = seconds(&link.expect("the phase of links"));
+    // A timer never fires early.
+    assert!(link >= forwards * 0.12 && link <= sum, "{link} s in {forwards} forwards");
+    let first = &list("uids")[0];
+    assert_eq!((&first["uid"], &first["main_phase"]), (&json!(3), &json!("link")), "{path}");
+    assert_eq!(list("rules")[0]["rules"], "slow/latency");
+}
+
+/// A clock that is 50 seconds ahead does not change a trace, and the reader says that it is.
+#[test]
+fn the_spans_of_a_node_with_a_wrong_clock_are_shown_corrected() {
+    let env = TestEnv::new();
+    let file = format!("{TRAINING}faults:\n  - {{id: early, at: step 2, clock: uid 3, skew: 50s}}\n");
+    let settings = ["model.neuron.training_topk=8", "query.method.args.max_iter=5"];
+    let run = env.done(env.file("clock.yml", file), &settings);
+    let as_recorded: Vec<SpanRow> = rows::<SpanRow>(&run);
+    let shown = traced(&env, &["trace", "show", "last", "step:4", "--json"]);
+    let offsets = shown["clock_offsets"].as_array().expect("a list");
+    let [offset] = &offsets[..] else {
+        panic!("one clock is wrong: {offsets:?}")
+    };
+    assert_eq!(offset["node"], "miner-3");
+    let ahead = offset["ahead_ns"].as_i64().expect("a number");
+    assert!((49_000_000_000..51_000_000_000).contains(&ahead), "{offset}");
+    let spans: HashMap<&str, &Value> = shown["spans"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|span| (span["span_id"].as_str().expect("an id"), span))
+        .collect();
+    let start = |span: &Value| span["start_ns"].as_i64().expect("a number");
+    let end = |span: &Value| start(span) + span["duration_ns"].as_i64().expect("a number");
+    let mut moved = 0;
+    for row in as_recorded.iter().filter(|row| row.node == "miner-3" && row.name == "axon.forward") {
+        let Some(server) = spans.get(&*row.span_id) else {
+            continue;
+        };
+        let client = spans[row.parent_id.as_deref().expect("the call")];
+        assert!(start(client) <= start(server) && end(server) <= end(client), "{client} {server}");
+        moved += 1;
+    }
+    assert!(moved >= 1, "the miner served calls of the step");
 }

@@ -18,7 +18,7 @@ mod progress;
 mod report_service;
 pub mod resume;
 mod run_control;
-mod telemetry;
+pub mod telemetry;
 mod traces;
 mod uid_assignment;
 

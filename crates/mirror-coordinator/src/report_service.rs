@@ -17,6 +17,7 @@ use mirror_proto::mirror::v1::coordinator_server::Coordinator;
 use mirror_proto::mirror::v1::{Directive, NodeReport, Purpose, Record, directive, node_report, record};
 use mirror_proto::protocol::SUBTENSOR;
 use mirror_runs::{Encoded, Ended, Manifest, Recorder};
+use mirror_telemetry::metrics::instruments;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -176,6 +177,7 @@ fn write(mut recorder: Recorder, mut waiting: mpsc::Receiver<WriterMessage>) -> 
         {
             batch.take(next);
         }
+        instruments().journal_records.add(batch.records.len() as u64, &[]);
         recorder
             .append(batch.records.drain(..))
             .context("cannot write the journal of the run")?;

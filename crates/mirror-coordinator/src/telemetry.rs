@@ -6,30 +6,39 @@
 
 mod decode;
 mod keep;
+mod latest;
+mod onward;
+mod prometheus;
 mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use mirror_net::otlp::{Receive, Signal};
-use mirror_net::tls::PeerName;
+use mirror_output::message;
+use mirror_runs::neurons::Neuron;
 use mirror_runs::telemetry::{Parts, Summary};
-use mirror_runs::{Layout, RunError};
+use mirror_runs::Layout;
 use mirror_spec::{Telemetry, Traces};
+use mirror_traces::Neurons;
 use tonic::Status;
 
 use self::keep::Keep;
-use self::writer::Writer;
+use self::latest::Latest;
+use self::onward::Onward;
+use self::prometheus::Prometheus;
+use self::writer::{Outputs, OwnMetrics, Writer};
 
 /// Maximum size of the messages in the queue in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
 
 /// Takes messages from the nodes and queues them.
-pub(crate) struct Collector {
+pub struct Collector {
     queue: mpsc::Sender<Input>,
     load: Arc<Load>,
 }
@@ -38,7 +47,8 @@ pub(crate) struct Collector {
 enum Input {
     /// A message of a node.
     Message {
-        node: PeerName,
+        /// The name in the certificate of the node.
+        node: String,
         signal: Signal,
         message: Bytes,
     },
@@ -58,37 +68,57 @@ struct Load {
 }
 
 /// The thread that writes the tables.
-pub(crate) struct TelemetryWriter {
+pub struct TelemetryWriter {
     queue: mpsc::Sender<Input>,
     load: Arc<Load>,
     thread: JoinHandle<Summary>,
     layout: Layout,
+    /// The server of the metrics, which ends with the run.
+    _prometheus: Option<Prometheus>,
 }
 
 /// Starts to receive the telemetry of the run `run_id`.
 ///
 /// # Errors
-/// Returns an error if the directory of the files cannot be created, or the thread cannot be started.
-pub(crate) fn start(
+/// Returns an error if the directory of the files cannot be created, a thread cannot be started, or the server of the
+/// metrics cannot listen at its address.
+pub async fn start(
     layout: &Layout,
     run_id: &str,
     settings: &Telemetry,
+    neurons: Vec<Neuron>,
 ) -> anyhow::Result<(Arc<Collector>, TelemetryWriter)> {
     let (queue, waiting) = mpsc::channel();
     let load = Arc::<Load>::default();
-    let keep = match settings.traces {
-        Traces::All | Traces::Off => Keep::all(),
-        Traces::ErrorsAndSlowest => Keep::errors_and_slowest(),
+    let interval = Duration::from_secs_f64(settings.metrics_interval);
+    let is_on = settings.traces != Traces::Off;
+    let latest = Arc::new(Latest::new(interval));
+    let prometheus = match settings.prometheus.filter(|_| is_on) {
+        Some(address) => Some(Prometheus::start(address, latest.clone()).await?),
+        None => None,
     };
-    let writer = Writer::new(
-        Parts::create(layout, run_id)?,
-        Parts::create(layout, run_id)?,
-        keep,
-    );
-    let shared = load.clone();
+    if let Some(prometheus) = &prometheus {
+        message!("the metrics are served at http://{}/metrics", prometheus.address);
+    }
+    let endpoint = settings.otlp_endpoint.as_ref().filter(|_| is_on);
+    let outputs = Outputs {
+        spans: Parts::create(layout, run_id)?,
+        metrics: Parts::create(layout, run_id)?,
+        keep: match settings.traces {
+            Traces::All | Traces::Off => Keep::all(),
+            Traces::ErrorsAndSlowest => Keep::errors_and_slowest(),
+        },
+        onward: match endpoint {
+            Some(endpoint) => Some(Onward::start(endpoint, Neurons::new(neurons))?),
+            None => None,
+        },
+        latest: prometheus.is_some().then_some(latest),
+        own: is_on.then(|| OwnMetrics::start(interval)),
+    };
+    let writer = Writer::new(outputs, load.clone());
     let thread = std::thread::Builder::new()
         .name("telemetry-writer".to_owned())
-        .spawn(move || writer.work(&waiting, &shared))
+        .spawn(move || writer.work(&waiting))
         .context("cannot start the thread that writes spans")?;
     let collector = Arc::new(Collector {
         queue: queue.clone(),
@@ -99,12 +129,13 @@ pub(crate) fn start(
         load,
         thread,
         layout: layout.clone(),
+        _prometheus: prometheus,
     };
     Ok((collector, writer))
 }
 
 impl Receive for Collector {
-    fn receive(&self, node: PeerName, signal: Signal, message: Bytes) -> Result<Option<String>, Status> {
+    fn receive(&self, caller: &str, signal: Signal, message: Bytes) -> Result<Option<String>, Status> {
         let size = message.len();
         let before = self.load.bytes.fetch_add(size, Ordering::AcqRel);
         if before.saturating_add(size) > QUEUE_BYTES {
@@ -123,7 +154,7 @@ impl Receive for Collector {
             ));
         }
         let input = Input::Message {
-            node,
+            node: caller.to_owned(),
             signal,
             message,
         };
@@ -135,11 +166,12 @@ impl Receive for Collector {
 }
 
 impl TelemetryWriter {
-    /// Waits until everything that was received is written, and writes the counts of the run. Blocks the thread.
+    /// Waits until everything that was received is written, and writes the counts of the run, which it returns. Blocks
+    /// the thread.
     ///
     /// # Errors
     /// Returns an error if the counts cannot be written.
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
+    pub fn finish(self) -> anyhow::Result<Summary> {
         // The thread has ended only if it panicked, which the result of `join` reports.
         let _ = self.queue.send(Input::Close);
         let mut summary = self.thread.join().map_err(|_| {
@@ -147,6 +179,58 @@ impl TelemetryWriter {
         })?;
         summary.dropped_by_queue = self.load.dropped_spans.load(Ordering::Relaxed);
         summary.dropped_metrics = self.load.dropped_metrics.load(Ordering::Relaxed);
-        summary.write(&self.layout).map_err(RunError::into)
+        summary.write(&self.layout)?;
+        Ok(summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use prost::Message;
+
+    use super::*;
+
+    /// A message with this number of spans.
+    fn message(spans: usize) -> Bytes {
+        let span = Span {
+            name: "x".repeat(1_000),
+            ..Span::default()
+        };
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                scope_spans: vec![ScopeSpans {
+                    spans: vec![span; spans],
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        };
+        request.encode_to_vec().into()
+    }
+
+    /// A disk that takes nothing is imitated by a queue from which nothing is taken.
+    #[test]
+    fn the_queue_is_bounded_while_nothing_is_written_and_counts_what_it_drops() {
+        let (queue, waiting) = mpsc::channel();
+        let collector = Collector {
+            queue,
+            load: Arc::default(),
+        };
+        let message = message(1_000);
+        let fitting = QUEUE_BYTES / message.len();
+        let mut rejected = 0;
+        for _ in 0..2 * fitting {
+            let answer = collector.receive("miner-0", Signal::Traces, message.clone());
+            rejected += u64::from(answer.expect("it is never an error").is_some());
+        }
+        assert_eq!(rejected, fitting as u64);
+        assert_eq!(
+            collector.load.dropped_spans.load(Ordering::Relaxed),
+            1_000 * rejected
+        );
+        assert_eq!(waiting.try_iter().count(), fitting);
+        assert!(collector.load.bytes.load(Ordering::Relaxed) <= QUEUE_BYTES);
     }
 }

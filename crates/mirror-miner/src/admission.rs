@@ -12,6 +12,7 @@ use lru::LruCache;
 use mirror_auth::VerifierState;
 use mirror_identity::Hotkey;
 use mirror_spec::{AxonSettings, Blacklist};
+use mirror_telemetry::metrics::instruments;
 
 use crate::behaviour::Call;
 use crate::network::{MetagraphView, Network};
@@ -96,7 +97,12 @@ impl Admission {
         // A caller whose stake is not known has the lowest priority. `Network::latest` logs that the chain does not
         // answer.
         let priority = self.stake(call.caller).await.unwrap_or_default();
-        self.queue.worker(priority).await
+        let began = Instant::now();
+        let worker = self.queue.worker(priority).await;
+        instruments()
+            .axon_queue
+            .record(began.elapsed().as_secs_f64(), &[]);
+        worker
     }
 
     /// Returns the stake of a hotkey in rao, 0 if it is not registered. `None` if the chain has never answered.

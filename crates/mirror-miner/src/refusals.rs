@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use mirror_identity::Hotkey;
 use mirror_net::counter::Counter;
+use mirror_telemetry::metrics::{KeyValue, instruments};
 
 /// The reason why a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,17 @@ pub(crate) enum Cause {
     Blacklist,
     /// The queue is full, and the others in it have more stake.
     Queue,
+}
+
+impl Cause {
+    /// Returns the name of the cause in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Blacklist => "blacklist",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 /// The refused calls of one axon.
@@ -37,6 +49,11 @@ impl Refusals {
     /// Counts a refused call, and logs it if the last line with this cause is old enough. `caller` is `None` if it is
     /// not known.
     pub(crate) fn note(&self, cause: Cause, caller: Option<Hotkey>, reason: &dyn Display) {
+        let attributes = [
+            KeyValue::new("mirror.uid", i64::from(self.uid)),
+            KeyValue::new("mirror.cause", cause.name()),
+        ];
+        instruments().refusals.add(1, &attributes);
         if let Some(times) = self.counter(cause).count() {
             let caller = caller.map(tracing::field::display);
             tracing::warn!(uid = self.uid, ?cause, times, caller, %reason, "the axon refused a call");

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod counter;
 mod gathering;
 pub mod metadata;
+pub mod metrics;
 pub mod otlp;
 pub mod server;
 pub mod tls;

@@ -73,13 +73,13 @@ where
 
 /// Receives messages of telemetry.
 pub trait Receive: Send + Sync + 'static {
-    /// Takes a message without waiting. Returns the reason if it is rejected as a whole, for which the sender must not
-    /// send it again.
+    /// Takes a message of the node with the name `caller` in its certificate, without waiting. Returns the reason if it
+    /// is rejected as a whole, for which the sender must not send it again.
     ///
     /// # Errors
     /// Returns a status if the message cannot be taken.
     #[allow(clippy::result_large_err, reason = "the error of a gRPC call is a status")]
-    fn receive(&self, caller: PeerName, signal: Signal, message: Bytes) -> Result<Option<String>, Status>;
+    fn receive(&self, caller: &str, signal: Signal, message: Bytes) -> Result<Option<String>, Status>;
 }
 
 /// The service that receives spans.
@@ -121,7 +121,9 @@ impl<R: Receive> UnaryService<Bytes> for Receiver<R> {
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let answer = || {
             let caller = PeerName::of(&request)?;
-            let rejected = self.receive.receive(caller, self.signal, request.into_inner())?;
+            let rejected = self
+                .receive
+                .receive(caller.as_str(), self.signal, request.into_inner())?;
             let partial_success = rejected.map(|error_message| ExportTracePartialSuccess {
                 // The number of rejected spans is not known without decoding the message.
                 rejected_spans: 0,

@@ -87,11 +87,7 @@ pub async fn serve(
 /// Returns the span of an incoming call, whose parent is the span that the caller sent. Calls of the services that every
 /// node has for its coordinator have no spans.
 fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
-    let mut path = request.uri().path().trim_start_matches('/').split('/');
-    let (Some(service), Some(method)) = (path.next(), path.next()) else {
-        return tracing::Span::none();
-    };
-    let Some(name) = span_name(service, method) else {
+    let Some(name) = recorded_method(request.uri().path()).and_then(span_name) else {
         return tracing::Span::none();
     };
     let caller = metadata::trace_of(request.headers());
@@ -115,9 +111,21 @@ fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
     )
 }
 
+/// Returns the method of a path, as `service/method`. `None` for the services that every node has for its coordinator,
+/// whose calls are not recorded.
+fn recorded_method(path: &str) -> Option<&str> {
+    let path = path.trim_start_matches('/');
+    let (service, _) = path.split_once('/')?;
+    let is_recorded = matches!(
+        service,
+        text_prompting_server::SERVICE_NAME | subtensor_server::SERVICE_NAME
+    );
+    is_recorded.then_some(path)
+}
+
 /// Returns the name of the span of a call: that of the axon's method, or of the chain's.
-fn span_name(service: &str, method: &str) -> Option<Cow<'static, str>> {
-    match (service, method) {
+fn span_name(method: &str) -> Option<Cow<'static, str>> {
+    match method.split_once('/')? {
         (text_prompting_server::SERVICE_NAME, "Forward" | "MultiForward") => Some("axon.forward".into()),
         (text_prompting_server::SERVICE_NAME, "Backward") => Some("axon.backward".into()),
         (subtensor_server::SERVICE_NAME, method) => Some(format!("subtensor.{method}").into()),

@@ -15,6 +15,7 @@ use mirror_proto::mirror::v1::{
     Directive, Hello, NodeReport, Record, Sequenced, directive, node_report, record,
 };
 use mirror_proto::protocol::COORDINATOR;
+use mirror_telemetry::metrics::instruments;
 use prost::Message;
 use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -118,6 +119,8 @@ impl<AckPayload: Send + 'static> Reporter<AckPayload> {
     /// Returns an error if the [`ReportStream`] has stopped.
     pub async fn report(&self, kind: record::Kind, ack_payload: AckPayload) -> anyhow::Result<()> {
         let encoded: Bytes = Record { kind: Some(kind) }.encode_to_vec().into();
+        let unacknowledged = (MAX_UNACKNOWLEDGED as usize).saturating_sub(self.room.available_permits());
+        instruments().unacknowledged.record(unacknowledged as f64, &[]);
         let room = (1 + encoded.len() / ROOM).min(MAX_UNACKNOWLEDGED as usize) as u32;
         self.room
             .acquire_many(room)

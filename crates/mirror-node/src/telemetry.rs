@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use mirror_net::tracer::own_trace;
 use mirror_proto::protocol::COORDINATOR;
 use mirror_seed::Seed;
 use mirror_spec::launch::Launch;
+use mirror_telemetry::metrics::{Metrics, instruments};
 use mirror_telemetry::spans::{Batch, Buffer, Sampler, SpanLayer};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -59,9 +60,13 @@ impl Telemetry {
             u128::from_be_bytes(own_trace),
         );
         mirror_telemetry::init(&launch.log.filter, launch.log.format, Some(layer))?;
+        let metrics = Metrics::start();
         let identity = crate::identity(&launch.credentials)?;
         let sender = Sender {
             buffer,
+            metrics,
+            metrics_interval: Duration::try_from_secs_f64(settings.metrics_interval)
+                .context("the launch config has an invalid interval of the metrics")?,
             coordinator: settings.coordinator,
             identity,
             resource: resource(&launch.node, launch.incarnation),
@@ -95,13 +100,16 @@ impl Telemetry {
 
 struct Sender {
     buffer: Arc<Buffer>,
+    metrics: &'static Metrics,
+    /// Time between two measurements.
+    metrics_interval: Duration,
     coordinator: SocketAddr,
     identity: Identity,
     resource: Resource,
 }
 
 impl Sender {
-    /// Sends spans until the process ends, and then the last ones.
+    /// Sends spans and metrics until the process ends, and then the last ones.
     async fn work_until(&self, ending: &CancellationToken) {
         let too_late = async {
             ending.cancelled().await;
@@ -115,26 +123,42 @@ impl Sender {
 
     async fn work(&self, ending: &CancellationToken) {
         let channel = channel::secure(self.coordinator, self.identity.connecting_to(COORDINATOR));
-        let mut has_warned = false;
+        let mut losses = Losses::default();
+        let mut measured = Instant::now();
         loop {
             let ends = ending.is_cancelled();
-            self.send_spans(&channel, &mut has_warned).await;
+            self.send_spans(&channel, &mut losses).await;
+            if ends || measured.elapsed() >= self.metrics_interval {
+                measured = Instant::now();
+                self.send_metrics(&channel, &mut losses).await;
+            }
             if ends {
                 return;
             }
-            let _ = tokio::time::timeout(INTERVAL, ending.cancelled()).await;
+            let until_measurement = self.metrics_interval.saturating_sub(measured.elapsed());
+            let pause = INTERVAL.min(until_measurement);
+            let _ = tokio::time::timeout(pause, ending.cancelled()).await;
+        }
+    }
+
+    /// Measures, and sends the measurements.
+    async fn send_metrics(&self, channel: &Channel, losses: &mut Losses) {
+        instruments()
+            .lost_spans
+            .add(losses.new_spans(self.buffer.dropped()), &[]);
+        let message = self.metrics.collect(self.resource.clone()).encode_to_vec();
+        if let Err(error) = send(channel, Signal::Metrics, message.into()).await {
+            losses.warn("a measurement of the metrics", &error);
         }
     }
 
     /// Sends the spans that have ended so far.
-    async fn send_spans(&self, channel: &Channel, has_warned: &mut bool) {
+    async fn send_spans(&self, channel: &Channel, losses: &mut Losses) {
         for batch in self.buffer.take() {
             let count = batch.count;
             if let Err(error) = send(channel, Signal::Traces, self.message(batch)).await {
                 self.buffer.count_lost(count);
-                if !std::mem::replace(has_warned, true) {
-                    tracing::warn!(%error, "spans could not be sent and are lost; further losses are only counted");
-                }
+                losses.warn("spans", &error);
             }
         }
     }
@@ -153,6 +177,27 @@ impl Sender {
             }],
         };
         request.encode_to_vec().into()
+    }
+}
+
+/// The losses of a node, of which only the first is logged.
+#[derive(Default)]
+struct Losses {
+    has_warned: bool,
+    /// Number of lost spans that the metrics contain.
+    measured: u64,
+}
+
+impl Losses {
+    /// Returns the number of spans that were lost since the last measurement. `total` is the number of all lost spans.
+    fn new_spans(&mut self, total: u64) -> u64 {
+        total.saturating_sub(std::mem::replace(&mut self.measured, total))
+    }
+
+    fn warn(&mut self, lost: &str, error: &tonic::Status) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            tracing::warn!(%error, "the coordinator did not take {lost}; further losses are not logged");
+        }
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Summary {
     pub refused_metrics: u64,
     /// Number of rows that were lost because a file could not be written.
     pub lost: u64,
+    /// Number of spans and measurements that were not sent on to another collector, because it did not take them.
+    pub not_sent_on: u64,
 }
 
 impl Summary {

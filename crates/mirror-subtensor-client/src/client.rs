@@ -2,19 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mirror_identity::{Coldkey, Hotkey};
 use mirror_links::Links;
-use mirror_net::server;
 use mirror_net::tracer::{Traced, Tracer};
+use mirror_net::{metrics, server};
 use mirror_proto::mirror::v1::subtensor_client::SubtensorClient as GrpcClient;
 use mirror_proto::mirror::v1::{
     CurrentBlockRequest, MetagraphRequest, NominatorsRequest, SignedTransaction, SubmitReply,
 };
 use mirror_telemetry::span;
 use tokio::sync::watch;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -176,14 +176,17 @@ impl SubtensorClient {
                 "subtensor",
                 otel.name = format!("subtensor.{name}"),
                 otel.kind = "client",
-                rpc.grpc.status_code = Empty,
+                rpc.response.status_code = Empty,
                 otel.status_description = Empty,
             );
             let attempted = async {
                 self.pass(attempt).await?;
+                let started = Instant::now();
                 let answered = send(channel, request).await;
+                let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
+                metrics::chain_call(name, code, started.elapsed());
                 if let Err(status) = &answered {
-                    Span::current().record("rpc.grpc.status_code", status.code() as i32);
+                    Span::current().record("rpc.response.status_code", metrics::code_name(code));
                     Span::current().record("otel.status_description", status.message());
                 }
                 answered

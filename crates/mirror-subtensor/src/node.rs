@@ -16,6 +16,7 @@ use mirror_identity::Hotkey;
 use mirror_net::tracer::block_span;
 use mirror_proto::mirror::v1 as proto;
 use mirror_seed::Seed;
+use mirror_telemetry::metrics::{KeyValue, instruments};
 use mirror_telemetry::span;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
@@ -519,6 +520,7 @@ impl Node {
     /// Logs a warning for each failed transaction of a closed block and queues the block's records for the coordinator.
     fn note(&mut self, closed: &ClosedBlock) {
         trace_errors(closed);
+        measure(closed);
         if let Some(reports) = &mut self.reports
             && let Some(block_records) = BlockRecords::new(closed, self.ledger.chain())
         {
@@ -626,6 +628,18 @@ async fn tick(clock: &mut Option<Interval>) {
             clock.tick().await;
         }
         None => pending().await,
+    }
+}
+
+/// Adds a closed block to the metrics.
+fn measure(closed: &ClosedBlock) {
+    instruments().block.record(closed.block.0 as f64, &[]);
+    for applied in &closed.applied {
+        let outcome = applied
+            .outcome
+            .map_or_else(|refusal| refusal.name(), |()| "applied");
+        let outcome = KeyValue::new("mirror.outcome", outcome);
+        instruments().transactions.add(1, &[outcome]);
     }
 }
 

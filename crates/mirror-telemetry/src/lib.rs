@@ -1,5 +1,5 @@
-//! The log of a process, the clock of a node, and the trace context by which a prompt is followed through all
-//! processes.
+//! The log, the spans and the metrics of a process, the clock of a node, and the trace context by which a prompt is
+//! followed through all processes.
 //!
 //! Each call between processes has a span and carries its W3C trace context in its metadata. The identifiers are
 //! derived from the identity of the call, so the same run has the same traces.
@@ -8,6 +8,7 @@ pub mod clock;
 mod context;
 mod current;
 mod log;
+pub mod metrics;
 pub mod spans;
 
 pub use context::{ParseTraceParentError, TraceContext};

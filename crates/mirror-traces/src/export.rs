@@ -2,13 +2,14 @@
 //!
 //! To add a format, add its module and an entry in [`FORMATS`].
 
-mod attributes;
+pub(crate) mod attributes;
 mod jaeger;
 mod otlp_json;
 mod perfetto;
 
 use std::io::{self, Write};
 
+use crate::neurons::Neurons;
 use crate::trace::Trace;
 
 /// A format of another program.
@@ -54,11 +55,11 @@ impl Format {
 
 /// Writes traces to a file of one format.
 pub trait Exporter {
-    /// Writes a trace.
+    /// Writes a trace of a run with these neurons.
     ///
     /// # Errors
     /// Returns an error of `out`.
-    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()>;
+    fn trace(&mut self, trace: &Trace, neurons: &Neurons, out: &mut dyn Write) -> io::Result<()>;
 
     /// Writes the end of the file, which is complete only then.
     ///

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use made::{EPOCH_NS, MS, fan_out, id, trace};
 use mirror_runs::tables::SpanRow;
-use mirror_traces::Trace;
+use mirror_traces::{Neurons, Trace};
 use mirror_traces::export::Format;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn exported(format: &str, traces: &[Trace]) -> String {
     let mut exporter = Format::named(format).expect("a known format").exporter();
     let mut out = Vec::new();
     for trace in traces {
-        exporter.trace(trace, &mut out).expect("memory can be written");
+        exporter.trace(trace, &Neurons::default(), &mut out).expect("memory can be written");
     }
     exporter.finish(&mut out).expect("memory can be written");
     String::from_utf8(out).expect("text")

@@ -15,7 +15,7 @@ use http::uri::PathAndQuery;
 use mirror_auth::{Lane, Signer};
 use mirror_identity::Hotkey;
 use mirror_links::{Fate, Links, Plan, Transport};
-use mirror_net::{alarm, channel, metadata};
+use mirror_net::{alarm, channel, metadata, metrics};
 use mirror_proto::bittensor::{
     BackwardTextPromptingRequest, BackwardTextPromptingResponse, ForwardTextPromptingRequest,
     ForwardTextPromptingResponse, ReturnCode,
@@ -42,6 +42,11 @@ const ENTRIES: usize = 8;
 /// The gRPC methods of an axon.
 const FORWARD: &str = "/TextPrompting/Forward";
 const BACKWARD: &str = "/TextPrompting/Backward";
+
+/// Returns a method without the slash at the start of its path.
+const fn method_of(path: &'static str) -> &'static str {
+    path.split_at(1).1
+}
 
 /// Reasons for which a request is sent again.
 const DUPLICATE: &str = "duplicate";
@@ -275,6 +280,12 @@ impl DendritePool {
         }
         for (reply, span) in replies.iter().zip(spans) {
             reply.end_span(&span);
+            metrics::forward_call(
+                method_of(FORWARD),
+                reply.grpc_code,
+                reply.outcome.name(),
+                reply.latency,
+            );
         }
         replies
     }
@@ -366,6 +377,7 @@ impl DendritePool {
         let rules = rules(&plan);
         let link = (plan.delay.is_some() || rules.is_some())
             .then(|| link_span(&span, call.uid, plan.delay, rules.as_deref()));
+        let started = Instant::now();
         let telling = async {
             if let Some(delay) = plan.delay {
                 alarm::sleep(delay).await;
@@ -381,7 +393,8 @@ impl DendritePool {
             Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("no reply before the deadline")),
         };
         let code = outcome.as_ref().map_or_else(Status::code, |()| Code::Ok);
-        span.record("rpc.grpc.status_code", code as i32);
+        metrics::reward_call(method_of(BACKWARD), code, started.elapsed());
+        span.record("rpc.response.status_code", metrics::code_name(code));
         if let Err(status) = &outcome {
             span.record("otel.status_description", status.message());
         }
@@ -455,7 +468,7 @@ impl AxonRequest {
             mirror.hotkey = Empty,
             mirror.code = Empty,
             mirror.rules = Empty,
-            rpc.grpc.status_code = Empty,
+            rpc.response.status_code = Empty,
             server.address = Empty,
             server.port = Empty,
             otel.status_description = Empty,
@@ -552,7 +565,7 @@ impl Reply {
             return;
         }
         span.record("mirror.code", self.outcome.name());
-        span.record("rpc.grpc.status_code", self.grpc_code as i32);
+        span.record("rpc.response.status_code", metrics::code_name(self.grpc_code));
         if self.outcome != Outcome::Success {
             span.record("otel.status_description", &*self.return_message);
         }

@@ -23,6 +23,7 @@ use mirror_proto::mirror::v1::{Purpose, record};
 use mirror_seed::Seed;
 use mirror_spec::launch::ValidatorLaunch;
 use mirror_subtensor_client::{Barrier, Detail, SubtensorClient};
+use mirror_telemetry::metrics::{KeyValue, instruments};
 use mirror_telemetry::span;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -301,6 +302,7 @@ impl Neuron {
             StepEnd::Never => false,
         };
         let learned = self.learn(&plan, &replies, &judged, &training, last_of_step);
+        measure(&judged);
         let record = ForwardRecord {
             plan: &plan,
             replies: &replies,
@@ -442,6 +444,7 @@ impl Neuron {
         span.record("link.span", root);
         drop(span);
         self.chain.advance(closed.block);
+        instruments().block.record(closed.block as f64, &[]);
         self.report_applied_weights(&closed.applied).await
     }
 
@@ -473,6 +476,15 @@ impl Neuron {
             "resynced the metagraph"
         );
         Ok(())
+    }
+}
+
+/// Adds a forward to the metrics.
+fn measure(judged: &JudgedReplies) {
+    let has_completion = KeyValue::new("mirror.has_completion", judged.best.is_some());
+    instruments().forwards.add(1, &[has_completion]);
+    for (_, reward) in judged.rewarded() {
+        instruments().rewards.record(f64::from(reward), &[]);
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::Purpose;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
+use mirror_telemetry::metrics::instruments;
 use tokio::sync::{Mutex, watch};
 use tracing::Instrument;
 
@@ -62,11 +63,13 @@ pub async fn run(
             synced_at: &mut synced_at,
         };
         let span = run.neuron.step_span(Purpose::Query, step);
+        let started = Instant::now();
         let whole = async {
             run.step(&steps, step).await?;
             run.after_step(step).await
         };
         whole.instrument(span).await?;
+        instruments().steps.record(started.elapsed().as_secs_f64(), &[]);
     }
     let neuron = &mut neuron.lock().await;
     Run {

@@ -20,6 +20,9 @@ const MAX_SPAN: usize = 64 << 10;
 /// Maximum size of an encoded resource in bytes.
 const MAX_RESOURCE: usize = 16 << 10;
 
+/// Maximum size of an encoded metric in bytes: one with a series for each uid is larger than a span.
+const MAX_METRIC: usize = 512 << 10;
+
 /// Maximum number of attributes of a span that are kept.
 const MAX_ATTRIBUTES: usize = 128;
 
@@ -291,7 +294,7 @@ pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
     for of_resource in request.resource_metrics {
         let incarnation = Resources::of(of_resource.resource).incarnation;
         for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            let metric = Some(encoded).filter(|encoded| encoded.len() <= MAX_SPAN);
+            let metric = Some(encoded).filter(|encoded| encoded.len() <= MAX_METRIC);
             match metric.and_then(|encoded| Metric::decode(encoded).ok()) {
                 Some(metric) => measurements(metric, node, incarnation, &mut decoded.rows),
                 None => decoded.refused += 1,
@@ -329,7 +332,11 @@ fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<Met
     };
     match data {
         Some(metric::Data::Gauge(gauge)) => rows.extend(numbers("gauge", gauge.data_points)),
-        Some(metric::Data::Sum(sum)) => rows.extend(numbers("counter", sum.data_points)),
+        Some(metric::Data::Sum(sum)) => {
+            // A sum that may fall is a current value.
+            let kind = if sum.is_monotonic { "counter" } else { "gauge" };
+            rows.extend(numbers(kind, sum.data_points));
+        }
         Some(metric::Data::Histogram(histogram)) => {
             rows.extend(histogram.data_points.into_iter().map(|point| MetricRow {
                 value: point.sum.unwrap_or_default(),
@@ -340,5 +347,144 @@ fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<Met
             }));
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::{Gauge, ResourceMetrics, ScopeMetrics};
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+
+    use super::*;
+
+    fn attribute(key: impl Into<String>, value: Value) -> KeyValue {
+        KeyValue {
+            key: key.into(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        }
+    }
+
+    fn span(attributes: Vec<KeyValue>) -> Span {
+        Span {
+            trace_id: vec![0xab; 16],
+            span_id: vec![1; 8],
+            name: "step".to_owned(),
+            start_time_unix_nano: 5,
+            end_time_unix_nano: 9,
+            attributes,
+            ..Span::default()
+        }
+    }
+
+    fn message(spans: Vec<Span>) -> Bytes {
+        let request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                scope_spans: vec![ScopeSpans {
+                    spans,
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        };
+        request.encode_to_vec().into()
+    }
+
+    #[test]
+    fn a_span_with_a_million_attributes_is_refused_and_the_others_are_kept() {
+        let huge = span(vec![attribute("", Value::BoolValue(true)); 1_000_000]);
+        let decoded = spans(message(vec![span(vec![]), huge, span(vec![])]), "miner-0");
+        assert_eq!((decoded.rows.len(), decoded.refused), (2, 1));
+    }
+
+    #[test]
+    fn attributes_beyond_the_limit_are_counted_and_texts_are_cut() {
+        let mut attributes: Vec<KeyValue> = (0..MAX_ATTRIBUTES + 7)
+            .map(|number| attribute(format!("key{number}"), Value::IntValue(1)))
+            .collect();
+        attributes[0] = attribute("long", Value::StringValue("é".repeat(MAX_TEXT)));
+        let decoded = spans(message(vec![span(attributes)]), "miner-0");
+        let [row] = &decoded.rows[..] else {
+            panic!("one row: {decoded:?}")
+        };
+        assert_eq!(row.dropped_attributes, 7);
+        let kept: serde_json::Value =
+            serde_json::from_str(row.attributes.as_deref().expect("attributes")).expect("JSON");
+        assert_eq!(kept.as_object().expect("an object").len(), MAX_ATTRIBUTES);
+        assert_eq!(kept["long"].as_str().expect("a text").len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn spans_with_impossible_ids_or_times_are_refused() {
+        let impossible = [
+            Span {
+                trace_id: vec![0; 16],
+                ..span(vec![])
+            },
+            Span {
+                span_id: vec![1; 9],
+                ..span(vec![])
+            },
+            Span {
+                parent_span_id: vec![1],
+                ..span(vec![])
+            },
+            Span {
+                end_time_unix_nano: 4,
+                ..span(vec![])
+            },
+        ];
+        let decoded = spans(message(impossible.into()), "miner-0");
+        assert_eq!((decoded.rows.len(), decoded.refused), (0, 4));
+        // Bytes that are no message count as one span, and no bytes are a message without spans.
+        assert_eq!(spans(Bytes::from_static(b"\xff\xff"), "miner-0").refused, 1);
+        assert_eq!(spans(Bytes::new(), "miner-0").refused, 0);
+    }
+
+    #[test]
+    fn the_node_of_a_row_is_that_of_the_certificate() {
+        let mut request = ExportTraceServiceRequest::decode(message(vec![span(vec![])])).expect("valid");
+        request.resource_spans[0].resource = Some(Resource {
+            attributes: vec![
+                attribute("service.name", Value::StringValue("validator-0".to_owned())),
+                attribute("mirror.incarnation", Value::IntValue(2)),
+            ],
+            ..Resource::default()
+        });
+        let decoded = spans(request.encode_to_vec().into(), "miner-3");
+        assert_eq!(
+            (&*decoded.rows[0].node, decoded.rows[0].incarnation),
+            ("miner-3", 2)
+        );
+    }
+
+    #[test]
+    fn a_metric_that_is_too_large_is_refused() {
+        let metric = |points: usize| Metric {
+            name: "mirror.weight".to_owned(),
+            data: Some(metric::Data::Gauge(Gauge {
+                data_points: vec![
+                    NumberDataPoint {
+                        value: Some(number_data_point::Value::AsDouble(0.5)),
+                        ..NumberDataPoint::default()
+                    };
+                    points
+                ],
+            })),
+            ..Metric::default()
+        };
+        let request = ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                scope_metrics: vec![ScopeMetrics {
+                    metrics: vec![metric(4_096), metric(1_000_000)],
+                    ..ScopeMetrics::default()
+                }],
+                ..ResourceMetrics::default()
+            }],
+        };
+        let decoded = metrics(request.encode_to_vec().into(), "validator-0");
+        assert_eq!((decoded.rows.len(), decoded.refused), (4_096, 1));
     }
 }

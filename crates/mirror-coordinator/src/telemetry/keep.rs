@@ -195,3 +195,111 @@ impl Choosing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a span of the trace `trace`, its root if it has no parent.
+    fn row(trace: u64, span: u64, parent: Option<u64>, duration_ns: u64) -> SpanRow {
+        SpanRow {
+            trace_id: format!("{trace:032x}"),
+            span_id: format!("{span:016x}"),
+            parent_id: parent.map(|parent| format!("{parent:016x}")),
+            name: "step".to_owned(),
+            kind: "internal".to_owned(),
+            node: "validator-0".to_owned(),
+            incarnation: 0,
+            started_ns: 1,
+            duration_ns,
+            step: None,
+            forward_index: None,
+            uid: None,
+            block: None,
+            code: None,
+            error: None,
+            rules: None,
+            links: None,
+            attributes: None,
+            dropped_attributes: 0,
+        }
+    }
+
+    fn traces(kept: &[SpanRow]) -> Vec<u64> {
+        let mut traces: Vec<u64> = kept
+            .iter()
+            .map(|row| u64::from_str_radix(&row.trace_id, 16).expect("the number of the trace"))
+            .collect();
+        traces.sort_unstable();
+        traces
+    }
+
+    #[test]
+    fn traces_with_errors_and_the_slowest_hundredth_are_kept_whole() {
+        let mut keep = Keep::errors_and_slowest();
+        let now = Instant::now();
+        let mut kept = Vec::new();
+        // Durations fall, so that only the first trace is among the slowest so far until a hundred have followed it.
+        for trace in 1..=1_000 {
+            let mut child = row(trace, 2, Some(1), 10);
+            if trace % 250 == 0 {
+                child.error = Some("timeout".to_owned());
+            }
+            let root = row(trace, 1, None, 10_000_000_000 / trace);
+            keep.take(vec![child, root], now, &mut kept);
+        }
+        assert!(kept.is_empty(), "the spans of other nodes may still arrive");
+        keep.take(Vec::new(), now + GRACE, &mut kept);
+        let traces = traces(&kept);
+        // Both spans of each trace are kept.
+        assert!(traces.chunks(2).all(|pair| pair[0] == pair[1]), "{traces:?}");
+        for error in [250, 500, 750, 1_000] {
+            assert!(traces.contains(&error), "{error}: {traces:?}");
+        }
+        assert!(traces.contains(&1), "the slowest of all");
+        assert!(traces.len() / 2 <= 4 + 10, "{traces:?}");
+        assert_eq!(keep.dropped(), 2_000 - kept.len() as u64);
+    }
+
+    #[test]
+    fn late_spans_follow_the_choice_of_their_trace() {
+        let mut keep = Keep::errors_and_slowest();
+        let now = Instant::now();
+        let mut kept = Vec::new();
+        keep.take(vec![row(1, 1, None, 1_000_000)], now, &mut kept);
+        keep.take(
+            (2..=50).map(|trace| row(trace, 1, None, 1_000)).collect(),
+            now,
+            &mut kept,
+        );
+        keep.take(Vec::new(), now + GRACE, &mut kept);
+        assert!(
+            traces(&kept).contains(&1) && !traces(&kept).contains(&50),
+            "{:?}",
+            traces(&kept)
+        );
+        kept.clear();
+        let late = vec![row(1, 9, Some(1), 5), row(50, 9, Some(1), 5)];
+        keep.take(late, now + 2 * GRACE, &mut kept);
+        assert_eq!(traces(&kept), [1]);
+    }
+
+    #[test]
+    fn waiting_spans_have_a_bound_and_the_oldest_trace_is_chosen_early() {
+        let mut keep = Keep::errors_and_slowest();
+        let now = Instant::now();
+        let mut kept = Vec::new();
+        let traces = 3_u64;
+        let each = (MAX_WAITING / 2 - 10) as u64;
+        for trace in 1..=traces {
+            // No root arrives, as if its node had been killed.
+            let rows = (2..2 + each).map(|span| row(trace, span, Some(1), 5)).collect();
+            keep.take(rows, now, &mut kept);
+        }
+        // Of the three, the first two fit. A trace without a root is kept.
+        assert_eq!(kept.len() as u64, each);
+        assert!(kept.iter().all(|row| row.trace_id.ends_with('1')));
+        keep.finish(&mut kept);
+        assert_eq!(kept.len() as u64, traces * each);
+    }
+}

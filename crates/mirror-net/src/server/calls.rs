@@ -10,6 +10,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
@@ -21,6 +22,7 @@ use tower::{Layer, Service};
 
 use super::budget::{Call, Peer};
 use super::counters::Bound;
+use crate::metrics;
 
 /// Length of the prefix of a message, in bytes.
 const PREFIX: usize = 5;
@@ -67,11 +69,16 @@ where
                 return Box::pin(std::future::ready(Ok(refused)));
             }
         };
+        let started = Instant::now();
+        let method = super::recorded_method(request.uri().path()).map(str::to_owned);
         let request = request.map(|body| Body::new(Messages::new(body, call.clone())));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
             call.answered();
+            if let Some(method) = method {
+                metrics::server_call(method, response.headers(), started.elapsed());
+            }
             Ok(response.map(|body| Body::new(Answer { body, call })))
         })
     }

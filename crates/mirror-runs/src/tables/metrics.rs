@@ -11,7 +11,7 @@ columns! {
         pub node: String,
         /// Number of earlier starts of the node.
         pub incarnation: u32,
-        /// Name of the metric, such as `rpc.client.duration`.
+        /// Name of the metric, such as `rpc.client.call.duration`.
         pub name: String,
         /// Unit of the metric by the Unified Code for Units of Measure: `s`, `By`, `{call}`.
         pub unit: String,

@@ -57,20 +57,16 @@ columns! {
 impl SpanRow {
     /// Returns the attributes by OpenTelemetry's semantic conventions for RPC and for generative models that follow
     /// from the name of the span. They are the same for all spans of a name, so they are not stored.
-    pub fn conventional_attributes(&self) -> Vec<(&'static str, &str)> {
-        let (of_axon, service, method) = match self.name.split_once('.') {
-            Some(("axon" | "dendrite", "forward" | "relay")) => (true, TEXT_PROMPTING, "Forward"),
-            Some(("axon" | "dendrite", "backward")) => (true, TEXT_PROMPTING, "Backward"),
-            Some(("subtensor", method)) => (false, "mirror.v1.Subtensor", method),
+    pub fn conventional_attributes(&self) -> Vec<(&'static str, String)> {
+        let (of_axon, method) = match self.name.split_once('.') {
+            Some(("axon" | "dendrite", "forward" | "relay")) => (true, format!("{TEXT_PROMPTING}/Forward")),
+            Some(("axon" | "dendrite", "backward")) => (true, format!("{TEXT_PROMPTING}/Backward")),
+            Some(("subtensor", method)) => (false, format!("mirror.v1.Subtensor/{method}")),
             _ => return Vec::new(),
         };
-        let mut attributes = vec![
-            ("rpc.system", "grpc"),
-            ("rpc.service", service),
-            ("rpc.method", method),
-        ];
+        let mut attributes = vec![("rpc.system.name", "grpc".to_owned()), ("rpc.method", method)];
         if of_axon {
-            attributes.push(("gen_ai.operation.name", "chat"));
+            attributes.push(("gen_ai.operation.name", "chat".to_owned()));
         }
         attributes
     }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{Exporter, attributes, element};
+use crate::neurons::Neurons;
 use crate::trace::{Span, Trace};
 
 pub(super) struct Jaeger {
@@ -21,7 +22,7 @@ impl Default for Jaeger {
 const START: &str = "{\"data\":[\n";
 
 impl Exporter for Jaeger {
-    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
+    fn trace(&mut self, trace: &Trace, neurons: &Neurons, out: &mut dyn Write) -> io::Result<()> {
         // A process of Jaeger is a node at one of its starts.
         let mut numbers: BTreeMap<(&str, u32), usize> = BTreeMap::new();
         let mut spans = Vec::with_capacity(trace.spans().len());
@@ -29,7 +30,7 @@ impl Exporter for Jaeger {
             let next = numbers.len() + 1;
             let process = (&*span.row.node, span.row.incarnation);
             let number = *numbers.entry(process).or_insert(next);
-            spans.push(of_span(span, number));
+            spans.push(of_span(span, number, neurons));
         }
         let processes: serde_json::Map<String, Value> = numbers
             .into_iter()
@@ -57,7 +58,7 @@ impl Exporter for Jaeger {
     }
 }
 
-fn of_span(span: &Span, process: usize) -> Value {
+fn of_span(span: &Span, process: usize, neurons: &Neurons) -> Value {
     let row = &span.row;
     let mut references = Vec::new();
     if let Some(parent) = &row.parent_id {
@@ -68,7 +69,7 @@ fn of_span(span: &Span, process: usize) -> Value {
     }
     let mut tags = vec![tag("span.kind", &Value::from(&*row.kind))];
     tags.extend(
-        attributes::of_span(row)
+        attributes::of_span(row, neurons)
             .iter()
             .map(|(name, value)| tag(name, value)),
     );

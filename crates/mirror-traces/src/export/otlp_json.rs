@@ -9,28 +9,29 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{Exporter, attributes};
+use crate::neurons::Neurons;
 use crate::trace::{CLIENT, SERVER, Span, Trace};
 
 pub(super) struct OtlpJson;
 
 impl Exporter for OtlpJson {
-    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
+    fn trace(&mut self, trace: &Trace, neurons: &Neurons, out: &mut dyn Write) -> io::Result<()> {
         let mut by_process: BTreeMap<(&str, u32), Vec<Value>> = BTreeMap::new();
         for span in trace.spans() {
             let process = (&*span.row.node, span.row.incarnation);
-            by_process.entry(process).or_default().push(of_span(span));
+            by_process.entry(process).or_default().push(of_span(span, neurons));
         }
         let resources: Vec<Value> = by_process
             .into_iter()
             .map(|((node, incarnation), spans)| {
+                let process = attributes::of_process(node, incarnation);
+                let process: Vec<Value> = process
+                    .iter()
+                    .map(|(name, value)| attribute(name, value))
+                    .collect();
                 json!({
-                    "resource": { "attributes": [
-                        attribute("service.namespace", &"mirror-neuron".into()),
-                        attribute("service.name", &node.into()),
-                        attribute("service.instance.id", &format!("{node}/{incarnation}").into()),
-                        attribute("mirror.incarnation", &incarnation.into()),
-                    ]},
-                    "scopeSpans": [{ "scope": { "name": "mirror-neuron" }, "spans": spans }],
+                    "resource": { "attributes": process },
+                    "scopeSpans": [{ "scope": { "name": attributes::SCOPE }, "spans": spans }],
                 })
             })
             .collect();
@@ -43,9 +44,9 @@ impl Exporter for OtlpJson {
     }
 }
 
-fn of_span(span: &Span) -> Value {
+fn of_span(span: &Span, neurons: &Neurons) -> Value {
     let row = &span.row;
-    let attributes: Vec<Value> = attributes::of_span(row)
+    let attributes: Vec<Value> = attributes::of_span(row, neurons)
         .iter()
         .map(|(name, value)| attribute(name, value))
         .collect();

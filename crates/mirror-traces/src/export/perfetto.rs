@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{Exporter, attributes, element};
+use crate::neurons::Neurons;
 use crate::trace::{CLIENT, SERVER, Span, Trace};
 
 /// Largest number of threads of a node. Spans that would need more are on the last one, where Perfetto may drop them.
@@ -170,14 +171,14 @@ fn take(trace: &Trace, index: usize, place: Place, busy: &mut Busy, open: &mut O
 }
 
 impl Exporter for Perfetto {
-    fn trace(&mut self, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
+    fn trace(&mut self, trace: &Trace, neurons: &Neurons, out: &mut dyn Write) -> io::Result<()> {
         let places = self.places(trace, out)?;
         for (span, place) in trace.spans().iter().zip(&places) {
             let row = &span.row;
             let (start, end) = micros(span);
             let Place { process, thread } = *place;
             let mut arguments: serde_json::Map<String, Value> =
-                attributes::of_span(row).into_iter().collect();
+                attributes::of_span(row, neurons).into_iter().collect();
             arguments.insert("trace_id".to_owned(), Value::from(&*row.trace_id));
             arguments.insert("span_id".to_owned(), Value::from(&*row.span_id));
             if let Some(error) = &row.error {

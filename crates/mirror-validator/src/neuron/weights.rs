@@ -5,12 +5,21 @@ use mirror_proto::mirror::v1::transaction::Call;
 use mirror_proto::mirror::v1::{Applied, DispatchError, SubmitReply, WeightsSet, record};
 use mirror_spec::BlockTime;
 use mirror_subtensor_client::transaction::sign_call;
+use mirror_telemetry::metrics::{KeyValue, instruments};
 use mirror_telemetry::span;
 use tracing::Instrument;
 
 use super::Neuron;
 use crate::behaviour::WeightInputs;
 use crate::weights::{self, InvalidAverages, Limits, ProcessedWeights, Stage, WeightsCalls};
+
+/// Adds submitted weights to the metrics.
+fn measure(weights: &ProcessedWeights) {
+    for (uid, weight) in weights.uids.iter().zip(&weights.weights) {
+        let uid = KeyValue::new("mirror.uid", i64::from(*uid));
+        instruments().weights.record(f64::from(*weight), &[uid]);
+    }
+}
 
 impl Neuron {
     /// Submits weights, in the open or as a commitment if the chain requires one.
@@ -27,6 +36,7 @@ impl Neuron {
                 return self.report_weights(record).await;
             }
         };
+        measure(&weights);
         let record = self.weights_record(step, weights);
         let (call, stage) = if self.reveal_period().is_some() {
             (

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use mirror_traces::export::{FORMATS, Format};
-use mirror_traces::{Traces, Wanted};
+use mirror_traces::{Neurons, Traces, Wanted};
 
 use super::super::Status;
 
@@ -37,12 +37,13 @@ pub(super) fn export(runs_dir: &Path, arguments: &ExportArguments) -> anyhow::Re
         }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
+    let neurons = Neurons::of_run(&run)?;
     let mut exporter = format.exporter();
     match &arguments.trace {
-        Some(wanted) => exporter.trace(&super::found(&run, wanted)?, &mut out)?,
+        Some(wanted) => exporter.trace(&super::found(&run, wanted)?, &neurons, &mut out)?,
         None => {
             for trace in Traces::of_run(&run)? {
-                exporter.trace(&trace?, &mut out)?;
+                exporter.trace(&trace?, &neurons, &mut out)?;
             }
         }
     }
