@@ -215,8 +215,7 @@ fn an_event_links_to_its_waterfall_or_names_the_command_that_shows_it() {
 
 #[test]
 fn a_run_without_spans_says_so_in_one_sentence() {
-    let run = recorded(&training(3, 4)).run;
-    let report = as_json(&run);
+    let report = as_json(&recorded(&training(3, 4)).run);
     assert_eq!(
         sentences(&report),
         "The run has no spans: its traces were off (`telemetry: {traces: off}`), or an earlier version made it."
