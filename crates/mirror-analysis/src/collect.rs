@@ -17,6 +17,7 @@ pub(crate) mod outcome;
 pub(crate) mod sample;
 pub(crate) mod scores;
 pub(crate) mod sharing;
+pub(crate) mod steps;
 pub(crate) mod texts;
 pub(crate) mod weights;
 

@@ -14,6 +14,7 @@ use mirror_runs::tables::{EventRow, ResponseRow, SUCCESS};
 use mirror_runs::{Batches, Run, RunError};
 use mirror_spec::key::MAX_UID;
 
+use crate::collect::steps::TraceOfRun;
 use crate::columns::{batches, column, known_uids};
 use crate::error::AnalysisError;
 
@@ -23,7 +24,7 @@ pub(crate) const QUERY: &str = "query";
 /// Number of batches that are read ahead.
 const AHEAD: usize = 4;
 
-const EVENT_COLUMNS: [&str; 11] = [
+const EVENT_COLUMNS: [&str; 12] = [
     "validator",
     "purpose",
     "step",
@@ -35,6 +36,7 @@ const EVENT_COLUMNS: [&str; 11] = [
     "best_uid",
     "started_at",
     "call_time",
+    "trace_id",
 ];
 
 const CALL_COLUMNS: [&str; 12] = [
@@ -51,6 +53,12 @@ const CALL_COLUMNS: [&str; 12] = [
     "timing_dependent",
     "faults",
 ];
+
+/// Returns whether a text is the id of a trace: 32 hexadecimal digits in lower case.
+pub(crate) fn is_trace_id(text: &str) -> bool {
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 32 && text.bytes().all(is_digit)
+}
 
 /// Statistics that are computed from forwards in order.
 pub(crate) trait Collect {
@@ -321,6 +329,7 @@ struct Events {
     best_uid: UInt32Array,
     started_at: Float64Array,
     call_time: Float64Array,
+    trace_id: StringArray,
 }
 
 fn owned<R: mirror_runs::tables::Row, A: Array + Clone + 'static>(
@@ -351,6 +360,7 @@ impl Events {
             best_uid: owned::<EventRow, _>(batch, "best_uid")?,
             started_at: owned::<EventRow, _>(batch, "started_at")?,
             call_time: owned::<EventRow, _>(batch, "call_time")?,
+            trace_id: owned::<EventRow, _>(batch, "trace_id")?,
         })
     }
 }
@@ -502,6 +512,16 @@ impl<'a> Forward<'a> {
         let call_time = &self.events.call_time;
         let seconds = (!call_time.is_null(self.event)).then(|| call_time.value(self.event));
         seconds.filter(|seconds| seconds.is_finite())
+    }
+
+    /// The trace of the forward's step. `None` if the table has no valid id, as for an imported event log.
+    pub(crate) fn trace(&self) -> Option<TraceOfRun> {
+        let ids = &self.events.trace_id;
+        let id = (!ids.is_null(self.event)).then(|| ids.value(self.event));
+        Some(TraceOfRun {
+            run: self.run.to_owned(),
+            id: id.filter(|id| is_trace_id(id))?.to_owned(),
+        })
     }
 
     pub(crate) fn calls(&self) -> impl ExactSizeIterator<Item = Call<'a>> + use<'a> {

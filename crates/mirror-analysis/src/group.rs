@@ -25,7 +25,7 @@ impl GroupData {
     pub fn read(group: Group, layout: &Layout, runs: &[Run]) -> Result<Self, AnalysisError> {
         let mut read = Vec::with_capacity(runs.len());
         for run in runs {
-            let mut data = RunData::read(run)?;
+            let mut data = RunData::read_without_traces(std::slice::from_ref(run))?;
             data.drop_texts_and_scores();
             let summary = Summary::of(&data);
             read.push((data, summary));

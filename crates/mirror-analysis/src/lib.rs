@@ -39,6 +39,7 @@ pub use collect::marks::{Incidents, Moment};
 pub use collect::outcome::{OUTCOMES, Outcome, OutcomeCounts};
 pub use collect::sample::{Sample, SampledForward};
 pub use collect::scores::{ScoreTally, Scores};
+pub use collect::steps::{Bar, SlowStep, StepTraces, TraceOfRun};
 pub use collect::weights::Weights;
 pub use error::AnalysisError;
 pub use features::TextModels;

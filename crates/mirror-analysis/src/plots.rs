@@ -21,6 +21,8 @@ mod call_time;
 mod calls_by_uid;
 mod consensus_by_uid;
 mod correlation;
+mod critical_path_by_phase;
+mod critical_path_by_uid;
 pub(crate) mod dividends_by_label;
 mod dividends_by_validator;
 mod first_of_equals;
@@ -85,6 +87,8 @@ pub const PLOTS: &[&dyn Plot] = &[
     &call_rates::CallRates,
     &call_time::CallTime,
     &throughput::Throughput,
+    &critical_path_by_phase::CriticalPathByPhase,
+    &critical_path_by_uid::CriticalPathByUid,
     &weights_by_uid::WeightsByUid,
     &incentive_by_uid::IncentiveByUid,
     &consensus_by_uid::ConsensusByUid,
@@ -138,6 +142,9 @@ const NO_START: &str = "the start of no event is known";
 
 /// Reason why there is no data of scores.
 const NO_SCORE: &str = "no event has scores of a gating model";
+
+/// Reason why there is no data of critical paths.
+const NO_STEP_TRACE: &str = "the run has no traces of steps";
 
 /// Names of the parts of a run.
 const FIFTH_NAMES: [&str; FIFTHS] = [

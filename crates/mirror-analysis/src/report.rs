@@ -21,8 +21,9 @@ use crate::plots::{NothingToDraw, PLOTS};
 use crate::run_data::RunData;
 use crate::sentences::{self, Sentence};
 use crate::summary::Summary;
-use crate::tables::{TABLES, Table, groups_for_terminal};
+use crate::tables::{Cell, TABLES, Table, groups_for_terminal};
 use facts::{Fact, Tile};
+use traces::TracesSection;
 
 mod facts;
 mod group;
@@ -30,6 +31,7 @@ mod library;
 mod limits;
 mod page;
 mod pictures;
+mod traces;
 
 /// A report, with everything that its page shows.
 #[derive(Debug, Serialize)]
@@ -58,8 +60,10 @@ pub struct Report {
     not_drawn: Vec<NotDrawn>,
     /// The scores of the predictions that the user names.
     predictions: Vec<PredictionScores>,
+    /// The traces: counts of spans, critical paths, and the slowest steps.
+    traces: TracesSection,
     /// The best completions, best first.
-    completions: Vec<Exchange>,
+    completions: Vec<Completion>,
     /// Properties of the run.
     facts: Vec<Fact>,
     /// Conditions that the runs did not test.
@@ -81,6 +85,26 @@ pub struct Report {
 enum Subject {
     Run,
     Group,
+}
+
+/// A completion with its prompt and its trace.
+#[derive(Debug, Serialize)]
+struct Completion {
+    #[serde(flatten)]
+    exchange: Exchange,
+    /// The trace as the page shows it. `None` if the run has no spans.
+    #[serde(skip)]
+    trace: Option<Cell>,
+}
+
+impl Completion {
+    fn of(data: &RunData, exchange: &Exchange) -> Self {
+        let trace = exchange.trace.as_ref().filter(|_| data.traces.spans > 0);
+        Self {
+            exchange: exchange.clone(),
+            trace: trace.map(|trace| Cell::trace(data, Some(trace))),
+        }
+    }
 }
 
 /// A plot of a report.
@@ -172,7 +196,8 @@ impl Report {
             plots: plots.drawn,
             not_drawn: plots.not_drawn,
             predictions: Vec::new(),
-            completions: data.best.clone(),
+            traces: traces::of_run(data),
+            completions: data.best.iter().map(|best| Completion::of(data, best)).collect(),
             facts: facts::facts(data),
             repeat: facts::repeat(layout, data),
             fault_spans: facts::fault_spans(data),

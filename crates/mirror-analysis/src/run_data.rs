@@ -18,6 +18,7 @@ use crate::collect::outcome::OutcomeCounts;
 use crate::collect::sample::Sample;
 use crate::collect::scores::Scores;
 use crate::collect::sharing::Sharing;
+use crate::collect::steps::{StepTraces, TraceOfRun};
 use crate::collect::texts::Texts;
 use crate::collect::weights::Weights;
 use crate::columns::batches;
@@ -72,6 +73,8 @@ pub struct RunData {
     pub incidents: Incidents,
     /// Faults, and the calls that they affected.
     pub faults: Faults,
+    /// The traces of steps.
+    pub traces: StepTraces,
     /// The best completions, best first.
     pub best: Vec<Exchange>,
     /// Results of the expectations.
@@ -91,6 +94,16 @@ impl RunData {
     /// # Errors
     /// Returns an error if a table cannot be read, or if there is no run.
     pub fn read_as_one(runs: &[Run]) -> Result<Self, AnalysisError> {
+        let mut data = Self::read_without_traces(runs)?;
+        data.traces = StepTraces::read(runs, &data.named_traces())?;
+        Ok(data)
+    }
+
+    /// Reads several runs as one, but only counts their spans.
+    ///
+    /// # Errors
+    /// Returns an error if a table cannot be read, or if there is no run.
+    pub(crate) fn read_without_traces(runs: &[Run]) -> Result<Self, AnalysisError> {
         let first = runs.first().ok_or(AnalysisError::NoRun)?;
         let (extent, first_steps) = Extent::of(runs)?;
         let mut incidents = Incidents::default();
@@ -180,9 +193,18 @@ impl RunData {
             epochs,
             incidents,
             faults,
+            traces: StepTraces::counted(runs)?,
             best: best.into_best(),
             expectations: expectations::load(first.layout())?,
         })
+    }
+
+    /// Returns the traces of the forwards, completions and faults that a report can name.
+    fn named_traces(&self) -> BTreeSet<TraceOfRun> {
+        let forwards = self.sample.forwards().into_iter().map(|forward| &forward.trace);
+        let best = self.best.iter().map(|exchange| &exchange.trace);
+        let faults = self.faults.all.iter().map(|fault| &fault.first_trace);
+        forwards.chain(best).chain(faults).flatten().cloned().collect()
     }
 
     /// Returns the outcomes of all calls.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::collect::steps::TraceOfRun;
+use crate::forwards::is_trace_id;
 use crate::run_data::RunData;
 use crate::summary::Summary;
 
@@ -95,11 +97,76 @@ pub(crate) enum Cell {
         /// The id.
         id: String,
     },
+    /// A trace.
+    Trace(TraceCell),
     /// No value.
     Empty,
 }
 
+/// A trace, and how a reader sees its spans.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum TraceCell {
+    /// The page has its waterfall.
+    OnPage {
+        /// Id of the trace.
+        trace: String,
+        /// Id of the waterfall on the page.
+        anchor: String,
+    },
+    /// A command shows its spans.
+    ByCommand {
+        /// Id of the trace.
+        trace: String,
+        /// The command.
+        command: String,
+    },
+    /// Its spans were not kept.
+    NotKept {
+        /// Id of the trace.
+        trace: String,
+    },
+}
+
+impl TraceCell {
+    fn of(data: &RunData, trace: &TraceOfRun) -> Self {
+        let id = trace.id.clone();
+        if let Some(place) = data.traces.place_of(trace) {
+            let anchor = anchor(data, place);
+            return Self::OnPage { trace: id, anchor };
+        }
+        if data.traces.has(trace) {
+            let command = trace.command();
+            return Self::ByCommand { trace: id, command };
+        }
+        Self::NotKept { trace: id }
+    }
+}
+
+/// Returns the id on the page of the waterfall at `place` among the slowest steps.
+pub(crate) fn anchor(data: &RunData, place: usize) -> String {
+    let slowest = &data.traces.slowest;
+    let id = &slowest[place].trace.id;
+    // Only runs with equal random seeds, or a damaged table, have equal or invalid ids.
+    let is_first = slowest[..place].iter().all(|step| step.trace.id != *id);
+    if is_trace_id(id) && is_first {
+        format!("trace-{id}")
+    } else {
+        format!("trace-{place}")
+    }
+}
+
+/// Returns the column of traces if the run has spans.
+pub(crate) fn trace_column(data: &RunData, about: &'static str) -> Option<Column> {
+    (data.traces.spans > 0).then(|| column("trace", about, Kind::Long))
+}
+
 impl Cell {
+    /// Returns the cell of a trace in the report about `data`.
+    pub(crate) fn trace(data: &RunData, trace: Option<&TraceOfRun>) -> Self {
+        trace.map_or(Self::Empty, |trace| Self::Trace(TraceCell::of(data, trace)))
+    }
+
     pub(crate) fn number(number: f64, text: String) -> Self {
         Self::Number { number, text }
     }
@@ -111,16 +178,24 @@ impl Cell {
     /// Returns the text that is shown.
     pub(crate) fn shown(&self) -> &str {
         match self {
-            Self::Number { text, .. } | Self::Text(text) | Self::Run { id: text } => text,
+            Self::Number { text, .. }
+            | Self::Text(text)
+            | Self::Run { id: text }
+            | Self::Trace(
+                TraceCell::OnPage { trace: text, .. }
+                | TraceCell::ByCommand { command: text, .. }
+                | TraceCell::NotKept { trace: text },
+            ) => text,
             Self::Empty => "–",
         }
     }
 
-    /// Returns the path of the report that the cell links to, relative to the report of a group.
+    /// Returns the address that the cell links to: a report, relative to that of a group, or a place on the page.
     pub(crate) fn link(&self) -> Option<String> {
         match self {
             Self::Run { id } => Some(format!("../{id}/report.html")),
-            Self::Number { .. } | Self::Text(_) | Self::Empty => None,
+            Self::Trace(TraceCell::OnPage { anchor, .. }) => Some(format!("#{anchor}")),
+            Self::Number { .. } | Self::Text(_) | Self::Trace(_) | Self::Empty => None,
         }
     }
 
@@ -132,7 +207,7 @@ impl Cell {
                 let key = number.to_string();
                 (key != *text).then_some(key)
             }
-            Self::Text(_) | Self::Run { .. } => None,
+            Self::Text(_) | Self::Run { .. } | Self::Trace(_) => None,
             Self::Empty => Some(String::new()),
         }
     }

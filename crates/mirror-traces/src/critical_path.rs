@@ -9,6 +9,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
 use crate::phase::Phase;
 use crate::trace::{Span, Trace};
 
@@ -106,13 +109,18 @@ fn windows(trace: &Trace, root: usize, top: &Span) -> Vec<(i64, i64)> {
     windows
 }
 
+/// The largest uid that can exist. Greater numbers are no uids, so that a damaged file cannot fill the memory.
+const MAX_UID: u32 = 65_535;
+
 /// Returns the uid whose call each span belongs to, by index. Spans of the chain belong to none.
 fn uids(trace: &Trace) -> Vec<Option<u32>> {
     let mut uids: Vec<Option<u32>> = Vec::with_capacity(trace.spans().len());
     for span in trace.spans() {
         let inherited = span.parent.and_then(|parent| uids[parent]);
         uids.push(match &*span.row.name {
-            name if name.starts_with("dendrite.") || name.starts_with("axon.") => span.row.uid.or(inherited),
+            name if name.starts_with("dendrite.") || name.starts_with("axon.") => {
+                span.row.uid.filter(|uid| *uid <= MAX_UID).or(inherited)
+            }
             _ => inherited,
         });
     }
@@ -122,7 +130,7 @@ fn uids(trace: &Trace) -> Vec<Option<u32>> {
 /// The time of the critical paths of some traces, by phase and by uid.
 ///
 /// Its memory is bounded by the number of phases, uids and rules.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Breakdown {
     traces: u64,
     total_ns: i128,
@@ -233,6 +241,40 @@ impl Breakdown {
     }
 }
 
+/// The times in seconds, and as shares of the time of all traces, the longest first.
+impl Serialize for Breakdown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = |key: &str, value: Value, ns: i128| json!({ key: value, "seconds": seconds(ns), "share": self.share(ns) });
+        let phases: Vec<Value> = (self.phases().into_iter())
+            .map(|(phase, ns)| of("phase", phase.name().into(), ns))
+            .collect();
+        let rules: Vec<Value> = (self.rules().into_iter())
+            .map(|(rules, ns)| of("rules", rules.into(), ns))
+            .collect();
+        let uids: Vec<Value> = (self.uids().into_iter())
+            .map(|of_uid| {
+                let mut value = of("uid", of_uid.uid.into(), of_uid.path_ns);
+                value["main_phase"] = of_uid.main_phase.name().into();
+                value["saved_seconds"] = seconds(of_uid.saved_ns).into();
+                value["saved_share"] = self.share(of_uid.saved_ns).into();
+                value
+            })
+            .collect();
+        let whole = json!({
+            "traces": self.traces,
+            "seconds": seconds(self.total_ns),
+            "phases": phases,
+            "uids": uids,
+            "rules": rules,
+        });
+        whole.serialize(serializer)
+    }
+}
+
+fn seconds(ns: i128) -> f64 {
+    ns as f64 / 1e9
+}
+
 fn longest_first<K: Ord>(times: BTreeMap<K, i128>) -> Vec<(K, i128)> {
     let mut times: Vec<(K, i128)> = times.into_iter().collect();
     // The sort is stable, so equal times stay in the order of their keys.
@@ -250,7 +292,7 @@ fn saving(trace: &Trace, span: &Span) -> Option<(u32, i64)> {
     for &child in &span.children {
         let call = &trace.spans()[child];
         if call.row.name == "dendrite.forward"
-            && let Some(uid) = call.row.uid
+            && let Some(uid) = call.row.uid.filter(|uid| *uid <= MAX_UID)
         {
             ends.push((call.end_ns().min(span.end_ns()), uid));
         }

@@ -74,6 +74,11 @@ impl Span {
     pub fn has_error(&self) -> bool {
         self.row.error.is_some()
     }
+
+    /// Returns whether the span failed or a rule affected it.
+    pub fn is_marked(&self) -> bool {
+        self.has_error() || self.row.rules.is_some()
+    }
 }
 
 impl Trace {

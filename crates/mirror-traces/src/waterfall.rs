@@ -1,10 +1,15 @@
 //! A trace as lines in the order of time: which spans a person sees, and the lines as text.
 
+mod limited;
 pub mod text;
+mod words;
 
 use std::collections::BTreeMap;
 
 use crate::trace::Trace;
+
+pub use limited::limited;
+pub use words::{remark, title};
 
 /// Siblings of one name that are all shown.
 const ALL_SHOWN: usize = 8;
@@ -31,6 +36,16 @@ pub enum Line {
     Span(usize),
     /// Siblings of the same name that have no line, with all spans below them.
     Folded(Folded),
+}
+
+impl Line {
+    /// Returns the number of spans above the spans of the line.
+    pub fn depth(&self, trace: &Trace) -> usize {
+        match self {
+            Self::Span(index) => trace.spans()[*index].depth,
+            Self::Folded(folded) => folded.depth,
+        }
+    }
 }
 
 /// Siblings of the same name that a waterfall leaves out.
@@ -102,11 +117,10 @@ fn fold(trace: &Trace, siblings: &[usize]) -> (Vec<usize>, Vec<Folded>) {
         }
         let span = |index: usize| &trace.spans()[index];
         similar.sort_by_key(|&index| std::cmp::Reverse(span(index).duration_ns));
-        let is_marked = |index: usize| span(index).has_error() || span(index).row.rules.is_some();
         let mut marked_shown = 0;
         let mut folded: Option<Folded> = None;
         for (place, index) in similar.into_iter().enumerate() {
-            let marked = is_marked(index);
+            let marked = span(index).is_marked();
             if place < SLOWEST_SHOWN || marked && marked_shown < MARKED_SHOWN {
                 marked_shown += usize::from(marked && place >= SLOWEST_SHOWN);
                 shown.push(index);

@@ -4,8 +4,9 @@ mod made;
 
 use made::{MS, client, fan_out, span, trace};
 use mirror_runs::tables::SpanRow;
+use mirror_traces::critical_path::critical_path;
 use mirror_traces::waterfall::text::{Emphasis, text};
-use mirror_traces::waterfall::{Folding, Line, lines};
+use mirror_traces::waterfall::{Folding, Line, limited, lines};
 
 #[test]
 fn a_wide_fan_out_shows_the_slowest_calls_and_those_with_errors() {
@@ -99,4 +100,61 @@ fn bars_are_at_their_place_in_time() {
     let middle = start + (end - start) / 2;
     assert_eq!(first, (start, middle));
     assert_eq!(second, (middle, end));
+}
+
+/// Returns the names and uids of the lines that are single spans.
+fn shown<'a>(trace: &'a mirror_traces::Trace, lines: &[Line]) -> Vec<(&'a str, Option<u32>)> {
+    let spans = lines.iter().filter_map(|line| match line {
+        Line::Span(index) => Some(&trace.spans()[*index].row),
+        Line::Folded(_) => None,
+    });
+    spans.map(|row| (&*row.name, row.uid)).collect()
+}
+
+#[test]
+fn a_limit_keeps_the_critical_path_and_failed_calls_with_the_spans_above_them() {
+    let latencies: Vec<u64> = (0..256).map(|uid| (10 + uid) * MS).collect();
+    let mut rows = fan_out(1, 0, &latencies);
+    for row in &mut rows {
+        if row.name == "axon.forward" && row.uid == Some(3) {
+            row.error = Some("malformed".to_owned());
+        }
+    }
+    let trace = trace(rows);
+    let all = lines(&trace, Folding::None);
+    let path = critical_path(&trace, 0);
+    // The step, its forward, choice and reward, the slowest call and its axon, and the call and the axon of uid 3.
+    let expected = [
+        ("step", None),
+        ("forward", None),
+        ("choose", None),
+        ("dendrite.forward", Some(3)),
+        ("axon.forward", Some(3)),
+        ("dendrite.forward", Some(255)),
+        ("axon.forward", Some(255)),
+        ("reward", None),
+    ];
+    assert_eq!(shown(&trace, &limited(&trace, &all, &path, 8)), expected);
+    for limit in 0..40 {
+        let limited = limited(&trace, &all, &path, limit);
+        assert_eq!(limited.len(), limit);
+        for line in &limited {
+            let Line::Span(index) = line else {
+                panic!("no line is folded")
+            };
+            let parent = trace.spans()[*index].parent;
+            assert!(parent.is_none_or(|parent| limited.contains(&Line::Span(parent))));
+        }
+    }
+    assert_eq!(limited(&trace, &all, &path, usize::MAX - 1), all);
+}
+
+#[test]
+fn a_deep_trace_is_limited_without_its_deepest_spans() {
+    let rows = (0..50_000).map(|number: u64| span(number, number.saturating_sub(1), "part", 0, 100));
+    let trace = trace(rows.collect());
+    let all = lines(&trace, Folding::Similar);
+    let limited = limited(&trace, &all, &critical_path(&trace, 0), 60);
+    let expected: Vec<Line> = (0..60).map(Line::Span).collect();
+    assert_eq!(limited, expected);
 }

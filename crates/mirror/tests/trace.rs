@@ -1,4 +1,4 @@
-//! Tests of `mirror trace` by its program, on runs with made-up spans.
+//! Tests of `mirror trace`, and of the traces in `mirror report`, by their program, on runs with made-up spans.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -253,4 +253,27 @@ fn traces_and_runs_that_do_not_exist_are_misuse() {
         (Some(2), true),
         "{message}"
     );
+}
+
+#[test]
+fn the_report_shows_the_slowest_steps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = folder.path();
+    let id = run(runs, (0..30).flat_map(step).collect());
+    let output = Command::new(env!("CARGO_BIN_EXE_mirror"))
+        .args(["report", &id, "--json", "--runs-dir"])
+        .arg(runs)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let traces = &report["traces"];
+    assert_eq!(traces["slowest"].as_array().map(Vec::len), Some(20));
+    let slow = &traces["slowest"][0];
+    assert_eq!(slow["rules"], serde_json::json!(["slow/latency"]));
+    assert_eq!(slow["critical_path"]["uids"][0]["uid"], 7);
+    // `mirror trace critical-path` has the same figures.
+    let path = printed(runs, &["critical-path", &id, "--all", "--json"]);
+    let path: Value = serde_json::from_str(&path).expect("JSON");
+    assert_eq!(traces["critical_path"], path);
 }

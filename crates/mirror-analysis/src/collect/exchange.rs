@@ -1,5 +1,6 @@
 //! Selects the completions with the highest rewards, each with its prompt.
 
+use crate::collect::steps::TraceOfRun;
 use crate::forwards::{Collect, Forward};
 use crate::numbers::shortened;
 
@@ -20,6 +21,8 @@ pub struct Exchange {
     pub forward_index: u32,
     /// The uid that answered.
     pub uid: u32,
+    /// The trace of the step. `None` if it is unknown.
+    pub trace: Option<TraceOfRun>,
     /// Reward of the completion.
     pub reward: f64,
     /// The prompt, shortened.
@@ -76,6 +79,7 @@ impl Collect for BestExchanges {
                     step: forward.step(),
                     forward_index: forward.forward_index(),
                     uid: call.uid(),
+                    trace: forward.trace(),
                     reward,
                     message: shortened(forward.message(), LONGEST),
                     completion: shortened(call.completion(), LONGEST),

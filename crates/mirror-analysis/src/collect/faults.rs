@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mirror_runs::tables::FaultRow;
 
+use crate::collect::steps::TraceOfRun;
 use crate::forwards::{Collect, Forward};
 
 /// Maximum number of periods that are kept, to be drawn. All are counted.
@@ -48,6 +49,8 @@ pub struct FaultTally {
     pub calls: u64,
     /// Number of these calls that did not succeed.
     pub failed: u64,
+    /// The trace of the first call that it affected. `None` if there is none, or if it is unknown.
+    pub first_trace: Option<TraceOfRun>,
     /// The first entry about something that did not go as the fault requires. Empty if there is none.
     pub detail: String,
 }
@@ -139,6 +142,7 @@ impl Faults {
             occurrences: 0,
             calls: 0,
             failed: 0,
+            first_trace: None,
             detail: String::new(),
         });
         self.all.last_mut()
@@ -190,6 +194,9 @@ impl Collect for Faults {
             for name in names {
                 let index = self.index.get(name);
                 if let Some(tally) = index.and_then(|index| self.all.get_mut(*index)) {
+                    if tally.calls == 0 {
+                        tally.first_trace = forward.trace();
+                    }
                     tally.calls += 1;
                     tally.failed += failed;
                 }

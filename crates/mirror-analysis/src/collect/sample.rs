@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 
+use crate::collect::steps::TraceOfRun;
 use crate::forwards::{Collect, Forward};
 
 /// Maximum number of forwards in the sample.
@@ -26,6 +27,8 @@ pub struct SampledForward {
     pub block: u64,
     /// Whether the network was asked for a question.
     pub is_question: bool,
+    /// The trace of the step. `None` if it is unknown.
+    pub trace: Option<TraceOfRun>,
     /// Duration in seconds. `None` if it is unknown.
     pub call_time: Option<f64>,
     /// The prompt.
@@ -55,6 +58,7 @@ impl SampledForward {
             forward_index: forward.forward_index(),
             block: forward.block(),
             is_question: forward.is_question(),
+            trace: forward.trace(),
             call_time: forward.call_time(),
             message: forward.message().to_owned(),
             completion: succeeded()
@@ -73,7 +77,7 @@ impl SampledForward {
     fn bytes(&self) -> usize {
         let completions: usize = self.all_completions.iter().map(|text| text.len() + 24).sum();
         let best = self.completion.as_ref().map_or(0, String::len);
-        300 + self.message.len()
+        400 + self.message.len()
             + best
             + completions
             + 12 * self.uids.len()

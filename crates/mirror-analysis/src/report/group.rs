@@ -1,7 +1,7 @@
 //! The report of a group: its runs, and statistics over their random seeds.
 
 use super::limits::limits;
-use super::{Report, Subject, facts, state};
+use super::{Report, Subject, facts, state, traces};
 use crate::comparison::compare;
 use crate::group::GroupData;
 use crate::inference::{gini, nakamoto};
@@ -40,6 +40,7 @@ pub(super) fn report(group: &GroupData) -> Report {
         plots: plots.drawn,
         not_drawn: plots.not_drawn,
         predictions: Vec::new(),
+        traces: traces::of_group(group),
         completions: Vec::new(),
         facts: Vec::new(),
         repeat: experiment

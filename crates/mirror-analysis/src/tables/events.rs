@@ -1,6 +1,6 @@
 //! Table of events: the first forwards of the run.
 
-use super::{Cell, Column, Kind, Row, Table, column};
+use super::{Cell, Column, Kind, Row, Table, column, trace_column};
 use crate::collect::sample::SampledForward;
 use crate::numbers::{count, counted, milliseconds, shortened, value};
 use crate::run_data::RunData;
@@ -48,16 +48,26 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
     } else {
         "One row per forward of a validator.".to_owned()
     };
+    let trace_column = trace_column(
+        data,
+        "trace of the step: a link to its waterfall, or the command that shows it; only the id if it was not kept",
+    );
+    let has_traces = trace_column.is_some();
+    let row = |forward: &SampledForward| {
+        let mut cells = cells(forward);
+        cells.extend(has_traces.then(|| Cell::trace(data, forward.trace.as_ref())));
+        Row { uid: None, cells }
+    };
     Some(Table {
         name: "events",
         title: "Events",
         explain,
-        columns: COLUMNS.to_vec(),
+        columns: COLUMNS.into_iter().chain(trace_column).collect(),
         rows: forwards.into_iter().take(ROWS).map(row).collect(),
     })
 }
 
-fn row(forward: &SampledForward) -> Row {
+fn cells(forward: &SampledForward) -> Vec<Cell> {
     let number = |number: u64| Cell::number(number as f64, count(number));
     let rewards = forward
         .rewards
@@ -65,7 +75,7 @@ fn row(forward: &SampledForward) -> Row {
         .copied()
         .filter(|reward| reward.is_finite());
     let best = rewards.reduce(f64::max);
-    let cells = vec![
+    vec![
         number(forward.step),
         number(forward.forward_index.into()),
         Cell::text(&*forward.validator),
@@ -80,6 +90,5 @@ fn row(forward: &SampledForward) -> Row {
         forward.call_time.map_or(Cell::Empty, |seconds| {
             Cell::number(seconds, milliseconds(seconds))
         }),
-    ];
-    Row { uid: None, cells }
+    ]
 }

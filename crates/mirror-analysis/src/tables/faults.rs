@@ -1,6 +1,6 @@
 //! Table of the faults.
 
-use super::{Cell, Column, Kind, Row, Table, column};
+use super::{Cell, Column, Kind, Row, Table, column, trace_column};
 use crate::collect::faults::FaultTally;
 use crate::numbers::{count, counted, percent, shortened};
 use crate::run_data::RunData;
@@ -66,6 +66,17 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
             counted(left_out as u64, "more is", "more are")
         ),
     };
+    let trace_column = trace_column(
+        data,
+        "trace of the first affected call: a link to its waterfall, or the command that shows it; only the id if it \
+         was not kept",
+    );
+    let has_traces = trace_column.is_some();
+    let row = |fault: &FaultTally| {
+        let mut cells = cells(fault, calls);
+        cells.extend(has_traces.then(|| Cell::trace(data, fault.first_trace.as_ref())));
+        Row { uid: None, cells }
+    };
     Some(Table {
         name: "faults",
         title: "Faults",
@@ -73,24 +84,19 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
             "Faults that were due, in the order in which they began. A call that several faults affected counts for \
              each of them.{more}"
         ),
-        columns: COLUMNS.to_vec(),
-        rows: faults
-            .all
-            .iter()
-            .take(ROWS)
-            .map(|fault| row(fault, calls))
-            .collect(),
+        columns: COLUMNS.into_iter().chain(trace_column).collect(),
+        rows: faults.all.iter().take(ROWS).map(row).collect(),
     })
 }
 
-fn row(fault: &FaultTally, calls_of_run: u64) -> Row {
+fn cells(fault: &FaultTally, calls_of_run: u64) -> Vec<Cell> {
     let number = |number: u64| Cell::number(number as f64, count(number));
     let share = (calls_of_run > 0).then(|| fault.calls as f64 / calls_of_run as f64);
     let detail = match fault.detail.as_str() {
         "" => Cell::Empty,
         detail => Cell::text(shortened(detail, LONGEST)),
     };
-    let cells = vec![
+    vec![
         Cell::text(&*fault.fault),
         Cell::text(&*fault.kind),
         Cell::text(shortened(&fault.who, LONGEST)),
@@ -101,6 +107,5 @@ fn row(fault: &FaultTally, calls_of_run: u64) -> Row {
         number(fault.failed),
         share.map_or(Cell::Empty, |share| Cell::number(share, percent(share))),
         detail,
-    ];
-    Row { uid: None, cells }
+    ]
 }

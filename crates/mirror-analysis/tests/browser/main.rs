@@ -5,14 +5,19 @@ mod devtools;
 #[path = "../made_up/mod.rs"]
 mod made_up;
 
-use made_up::{changed, event, fault, recorded, success, training, with_calls};
+use made_up::spans::{recorded_with_spans, slowed_step, step, trace_id, trace_id_text};
+use made_up::{Recorded, changed, event, fault, recorded, success, training, with_calls};
 use mirror_analysis::{Report, RunData, Summary};
 use mirror_proto::mirror::v1::Record;
+use mirror_runs::telemetry::Summary as Counts;
 use serde_json::json;
 
 /// Opens the report of a run in a browser and waits until every plot is drawn.
 fn opened(records: &[Record]) -> Option<devtools::Page> {
-    let recorded = recorded(records);
+    opened_run(&recorded(records))
+}
+
+fn opened_run(recorded: &Recorded) -> Option<devtools::Page> {
     let data = RunData::read(&recorded.run).unwrap();
     let layout = recorded.run.layout();
     Report::of_run(&data, &Summary::of(&data), layout)
@@ -220,6 +225,63 @@ fn the_page_fits_a_phone() {
         page.evaluate("Math.round(document.querySelector('nav').getBoundingClientRect().top)"),
         0
     );
+    assert_eq!(page.console(), [] as [String; 0]);
+}
+
+/// A click on a slow step opens its waterfall, in which the call of the slowed uid names the rule. A link from the table
+/// of events opens that of its step.
+#[test]
+fn a_slow_step_opens_its_waterfall() {
+    let mut spans = step(0, &[10; 5]);
+    spans.extend(slowed_step(1, &[10, 10, 10, 310, 10], 3));
+    let of_step = |step| {
+        let mut event = event(step, 0);
+        event.trace_id = trace_id(step).to_vec();
+        with_calls(event, vec![success(0, 0.5, 0.1)])
+    };
+    let records: Vec<Record> = (0..2).map(of_step).collect();
+    let recorded = recorded_with_spans(&records, spans, &Counts::default());
+    let Some(mut page) = opened_run(&recorded) else {
+        return;
+    };
+    let waterfall = |step| format!("document.getElementById('trace-{}')", trace_id_text(step));
+    let is_visible = |step| format!("{}.checkVisibility()", waterfall(step));
+    assert_eq!(page.evaluate(&is_visible(1)), false);
+    let first = "document.querySelector('#traces details.step summary')";
+    let text = page.evaluate(&format!("{first}.textContent"));
+    let text = text.as_str().expect("a text");
+    for part in ["step 1", "(uid 16)", "uid 3", "link", "rule slow/latency"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    page.click(first);
+    page.wait_for(&is_visible(1));
+    let row = format!(
+        "[...{}.querySelectorAll('tbody tr')].find((row) => row.textContent.includes('dendrite.forward 3'))",
+        waterfall(1)
+    );
+    let remark = page.evaluate(&format!("{row}.querySelector('.remark').textContent"));
+    assert_eq!(remark, "rules: slow/latency");
+    // The step takes 313 ms. The call begins after 1 ms and takes 310 ms.
+    let share = |edge: &str| {
+        format!(
+            "(() => {{ const bar = {row}.querySelector('.time span').getBoundingClientRect(); \
+             const cell = {row}.querySelector('.time'); const style = getComputedStyle(cell); \
+             const left = cell.getBoundingClientRect().left + parseFloat(style.paddingLeft); \
+             const width = cell.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight); \
+             return (bar.{edge} - left) / width; }})()"
+        )
+    };
+    for (edge, expected) in [("left", 1.0 / 313.0), ("right", 311.0 / 313.0)] {
+        let found = page.evaluate(&share(edge)).as_f64().expect("a number");
+        assert!((found - expected).abs() < 0.02, "{edge}: {found}, not {expected}");
+    }
+
+    assert_eq!(page.evaluate(&is_visible(0)), false);
+    page.click(&format!(
+        "document.querySelector('#events a[href=\"#trace-{}\"]')",
+        trace_id_text(0)
+    ));
+    page.wait_for(&is_visible(0));
     assert_eq!(page.console(), [] as [String; 0]);
 }
 

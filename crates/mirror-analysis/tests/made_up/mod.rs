@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses only some of the functions")]
 
+pub(crate) mod spans;
+
 use std::path::Path;
 
 use base64::Engine;

@@ -225,13 +225,14 @@ fn a_run_without_a_column_lacks_only_the_plots_of_that_column() {
 #[test]
 fn a_run_without_a_table_lacks_only_the_plots_of_that_table() {
     let folder = tempfile::tempdir().unwrap();
-    let full = report_of(&run::record(folder.path(), 1));
+    let full = report_of(&run::record_with_spans(folder.path(), 1));
     let check = |table: &str, absent: &[&str]| {
-        let run = run::record(folder.path(), 1);
+        let run = run::record_with_spans(folder.path(), 1);
         remove_table(&run, table);
         let older = report_of(&Run::open(run.layout().root()).unwrap());
         assert_only_lacks(&older, &full, absent, &[]);
     };
+    check("spans", &["critical_path_by_phase", "critical_path_by_uid"]);
     check("losses", &["gating_loss"]);
     check("parameters", &["gradient_norms"]);
     check("weights", &["weights_by_uid"]);

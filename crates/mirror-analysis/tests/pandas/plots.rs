@@ -82,7 +82,7 @@ fn assert_graph(plot: &Value, expected: &Value) {
 fn every_plot_of_a_run_has_the_series_of_pandas() {
     let Some(python) = Python::find() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let run = run::record(folder.path(), 1);
+    let run = run::record_with_spans(folder.path(), 1);
     let report = report_of(&run);
     let script = format!("{REFERENCE}\nresult = plain(Run(data['folder'], data['neurons']).plots())");
     let expected = python.run(

@@ -11,6 +11,10 @@ KEYS = ["validator", "purpose", "step", "forward_index"]
 OUTCOMES = ["success", "empty", "too short", "timeout", "unreachable", "oversized", "malformed", "refused", "other"]
 FIFTHS = ["first fifth", "second fifth", "third fifth", "fourth fifth", "last fifth"]
 UNKNOWN = ("miner", "miners")
+PHASES = {
+    "step": "planning", "forward": "planning", "choose": "planning", "link": "link", "dendrite.forward": "network",
+    "reward": "reward", "axon.forward": "other",
+}
 
 
 def plain(value):
@@ -72,6 +76,7 @@ class Run:
         def table(name):
             return pyarrow.parquet.read_table(f"{folder}/{name}.parquet").to_pandas()
 
+        self.table = table
         self.neurons = {int(uid): tuple(neuron) for uid, neuron in neurons.items()}
         events = table("events")
         events = events[events.purpose == "query"].reset_index(drop=True)
@@ -289,6 +294,50 @@ class Run:
         band = {"kind": "band", "x": times.index, "low": times["min"], "high": times["max"]}
         return [band, line("mean", times["mean"])]
 
+    def critical_path(self, span, start, end, uid, times):
+        """Adds the critical path of a span that is cut to a time (CRISP: Zhang et al., USENIX ATC 2022)."""
+        if span["uid"] == span["uid"] and span["name"].split(".")[0] in ["dendrite", "axon"]:
+            uid = int(span["uid"])
+        key = (PHASES[span["name"]], uid)
+        children = [(min(max(child["started_ns"], start), end), min(max(child["ended_ns"], start), end), child)
+                    for child in self.children.get(span["span_id"], [])]
+        for first, last, child in sorted(children, key=lambda child: (child[1], -child[0]), reverse=True):
+            if last <= end and first < last:
+                times[key] = times.get(key, 0) + end - last
+                self.critical_path(child, first, last, uid, times)
+                end = first
+        times[key] = times.get(key, 0) + end - start
+
+    def critical_paths(self):
+        spans = self.table("spans")
+        spans["ended_ns"] = spans.started_ns + spans.duration_ns
+        times, saved, total = {}, {}, 0
+        for _, trace in spans.groupby("trace_id"):
+            rows = trace.to_dict("records")
+            self.children = {}
+            for row in rows:
+                self.children.setdefault(row["parent_id"], []).append(row)
+            root = next(row for row in rows if row["name"] == "step")
+            total += root["duration_ns"]
+            self.critical_path(root, root["started_ns"], root["ended_ns"], None, times)
+            ends = sorted((row["ended_ns"], int(row["uid"])) for row in rows if row["name"] == "dendrite.forward")
+            # Each uid is called once.
+            (second, _), (last, uid) = ends[-2:]
+            saved[uid] = saved.get(uid, 0) + last - second
+        phases, uids = {}, {}
+        for (phase, uid), time in times.items():
+            phases[phase] = phases.get(phase, 0) + time
+            if uid is not None:
+                uids[uid] = uids.get(uid, 0) + time
+        order = list(dict.fromkeys(PHASES.values()))
+        names = sorted((phase for phase in phases if phases[phase]), key=lambda phase: (-phases[phase], order.index(phase)))
+        called = sorted(uid for uid in uids if uids[uid])
+        words = [str(uid) for uid in called]
+        return [bars("share", names, [phases[phase] / total for phase in names])], [
+            bars("waited for", words, [uids[uid] / total for uid in called]),
+            bars("could be saved", words, [saved.get(uid, 0) / total for uid in called]),
+        ]
+
     def outcomes(self):
         counts = self.calls.groupby(["uid", "outcome"]).size().unstack(fill_value=0).reindex(self.uids, fill_value=0)
         shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
@@ -345,6 +394,7 @@ class Run:
         correlation, auc = self.agreement()
         alike, first = self.equals()
         mean_scores = scores.groupby("uid").value
+        path_by_phase, path_by_uid = self.critical_paths()
         return {
             "pay_by_label": self.lines_by_label("miner", "for_incentive"),
             "incentive_by_label": self.lines_by_label("miner", "incentive"),
@@ -372,6 +422,8 @@ class Run:
             "call_rates": self.call_rates(),
             "call_time": self.call_time(),
             "throughput": self.throughput(),
+            "critical_path_by_phase": path_by_phase,
+            "critical_path_by_uid": path_by_uid,
             "weights_by_uid": self.heat(weights, self.uids, closed=True),
             "incentive_by_uid": self.heat(incentives, sorted(set(incentives.uid)), closed=True, capacity=100),
             "consensus_by_uid": self.heat(of_consensus, sorted(set(of_consensus.uid)), closed=True, capacity=100),

@@ -6,8 +6,10 @@ use mirror_proto::mirror::v1::{
 };
 use std::path::Path;
 
+use mirror_runs::telemetry::Summary as Counts;
 use mirror_runs::{Neuron, NeuronKind, Run};
 
+use crate::made_up::spans::{recorded_with_spans_in, slowed_step, step};
 use crate::made_up::{event, failure, recorded_in, success, weights, with_calls};
 
 /// Number of steps. Each has two forwards of each validator.
@@ -69,6 +71,27 @@ pub(crate) fn neurons() -> Vec<Neuron> {
 /// Records a made-up run with its neurons.
 pub(crate) fn record(folder: &Path, seed: u64) -> Run {
     let run = recorded_in(folder, &records(seed));
+    mirror_runs::neurons::save(&neurons(), run.layout()).unwrap();
+    run
+}
+
+/// Records a made-up run with its neurons and with spans of some steps, in every fifth of which a link is slow.
+pub(crate) fn record_with_spans(folder: &Path, seed: u64) -> Run {
+    let mut noise = Noise(seed);
+    let spans = (0..40).flat_map(|number| {
+        // Each uid has another time.
+        let times: Vec<u64> = (0..6)
+            .map(|uid| 10 + u64::from(noise.below(50) * 10 + uid))
+            .collect();
+        if number % 5 > 0 {
+            return step(number, &times);
+        }
+        let slowed = noise.below(6);
+        let mut times = times;
+        times[slowed as usize] += 300;
+        slowed_step(number, &times, slowed)
+    });
+    let run = recorded_with_spans_in(folder, &records(seed), spans.collect(), &Counts::default());
     mirror_runs::neurons::save(&neurons(), run.layout()).unwrap();
     run
 }

@@ -4,9 +4,9 @@ use std::iter;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::{Folded, Line};
+use super::{Folded, Line, words};
 use crate::duration;
-use crate::trace::{Detached, Span, Trace};
+use crate::trace::{Span, Trace};
 
 /// The least and the greatest width of a line that is used.
 const WIDTHS: (usize, usize) = (40, 200);
@@ -65,7 +65,7 @@ pub fn text<'a>(trace: &'a Trace, lines: &'a [Line], width: usize) -> impl Itera
             emphasis,
         };
         let second = remark.map(|remark| TextLine {
-            text: fitted(&format!("{}! {remark}", indent(depth(trace, line))), width),
+            text: fitted(&format!("{}! {remark}", indent(line.depth(trace))), width),
             emphasis,
         });
         iter::once(first).chain(second)
@@ -85,31 +85,14 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
-fn depth(trace: &Trace, line: &Line) -> usize {
-    match line {
-        Line::Span(index) => trace.spans()[*index].depth,
-        Line::Folded(folded) => folded.depth,
-    }
-}
-
 fn indent(depth: usize) -> String {
     "  ".repeat(depth.min(MAX_INDENT))
 }
 
 fn label(trace: &Trace, line: &Line) -> String {
-    let indent = indent(depth(trace, line));
+    let indent = indent(line.depth(trace));
     match line {
-        Line::Span(index) => {
-            let row = &trace.spans()[*index].row;
-            let detail = match (row.uid, row.step, row.forward_index, row.block) {
-                (Some(uid), ..) => format!(" {uid}"),
-                (None, Some(step), ..) if &*row.name == "step" => format!(" {step}"),
-                (None, _, Some(index), _) if &*row.name == "forward" => format!(" {index}"),
-                (None, .., Some(block)) if &*row.name == "block" => format!(" {block}"),
-                _ => String::new(),
-            };
-            printable(&format!("{indent}{}{detail}", row.name))
-        }
+        Line::Span(index) => printable(&format!("{indent}{}", words::title(&trace.spans()[*index]))),
         Line::Folded(folded) => format!(
             "{indent}{} more, {} to {}",
             folded.count,
@@ -150,37 +133,14 @@ fn bar((from, to): (i64, i64), (start, end): (i64, i64), width: usize, line: &Li
 
 /// Returns the importance of a span and the remark about it.
 fn remark(span: &Span) -> (Emphasis, Option<String>) {
-    let row = &span.row;
-    let mut parts = Vec::new();
-    let mut emphasis = Emphasis::Plain;
-    if let Some(rules) = &row.rules {
-        parts.push(format!("rules: {rules}"));
-        emphasis = Emphasis::Rule;
-    }
-    if let Some(error) = &row.error {
-        let code = row.code.as_ref().filter(|code| *code != error);
-        parts.push(match code {
-            Some(code) => format!("error: {error} ({code})"),
-            None if error.is_empty() => "error".to_owned(),
-            None => format!("error: {error}"),
-        });
-        emphasis = Emphasis::Error;
-    }
-    match &span.detached {
-        Some(Detached::MissingParent) => parts.push("its parent is missing".to_owned()),
-        Some(Detached::KilledNode { node }) => {
-            parts.push(format!(
-                "its parent is missing, because {node} ended before its time"
-            ));
-        }
-        Some(Detached::Cycle) => parts.push("its parents form a cycle".to_owned()),
-        None => {}
-    }
-    if span.repeats_id {
-        parts.push("another span has the same id".to_owned());
-    }
-    let remark = (!parts.is_empty()).then(|| printable(&parts.join("; ")));
-    (emphasis, remark)
+    let emphasis = if span.has_error() {
+        Emphasis::Error
+    } else if span.row.rules.is_some() {
+        Emphasis::Rule
+    } else {
+        Emphasis::Plain
+    };
+    (emphasis, words::remark(span).map(|remark| printable(&remark)))
 }
 
 /// Returns the number of columns of text in a terminal.

@@ -8,7 +8,6 @@ use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
 use mirror_traces::critical_path::Breakdown;
 use mirror_traces::waterfall::text::printable;
 use mirror_traces::{Traces, Wanted};
-use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
 
@@ -48,7 +47,7 @@ pub(super) fn critical_path(runs_dir: &Path, arguments: &CriticalPathArguments) 
     }
     if arguments.json {
         let mut out = std::io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &in_json(&breakdown))?;
+        serde_json::to_writer_pretty(&mut out, &breakdown)?;
         writeln!(out)?;
     } else {
         print(&breakdown)?;
@@ -126,31 +125,4 @@ fn print(breakdown: &Breakdown) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
-}
-
-fn in_json(breakdown: &Breakdown) -> Value {
-    let seconds = |ns: i128| ns as f64 / 1e9;
-    let of = |name: &str, value: Value, ns: i128| json!({ name: value, "seconds": seconds(ns), "share": breakdown.share(ns) });
-    let phases: Vec<Value> = (breakdown.phases().into_iter())
-        .map(|(phase, ns)| of("phase", phase.name().into(), ns))
-        .collect();
-    let rules: Vec<Value> = (breakdown.rules().into_iter())
-        .map(|(rules, ns)| of("rules", rules.into(), ns))
-        .collect();
-    let uids: Vec<Value> = (breakdown.uids().into_iter())
-        .map(|of_uid| {
-            let mut value = of("uid", of_uid.uid.into(), of_uid.path_ns);
-            value["main_phase"] = of_uid.main_phase.name().into();
-            value["saved_seconds"] = seconds(of_uid.saved_ns).into();
-            value["saved_share"] = breakdown.share(of_uid.saved_ns).into();
-            value
-        })
-        .collect();
-    json!({
-        "traces": breakdown.traces(),
-        "seconds": seconds(breakdown.total_ns()),
-        "phases": phases,
-        "uids": uids,
-        "rules": rules,
-    })
 }
