@@ -248,8 +248,14 @@ fn the_critical_path_adds_up_to_the_steps_and_names_the_slowed_link() {
     );
     let settings = ["model.neuron.training_topk=8", "query.method.args.max_iter=10"];
     let run = env.done(env.file("slow.yml", file), &settings);
-    let steps: Vec<SpanRow> = rows::<SpanRow>(&run).into_iter().filter(|span| span.name == "step").collect();
-    let of_steps = steps.iter().map(|step| step.duration_ns as f64 / 1e9).sum::<f64>();
+    let steps: Vec<SpanRow> = rows::<SpanRow>(&run)
+        .into_iter()
+        .filter(|span| span.name == "step")
+        .collect();
+    let of_steps = steps
+        .iter()
+        .map(|step| step.duration_ns as f64 / 1e9)
+        .sum::<f64>();
     let forwards = rows::<EventRow>(&run).len() as f64;
     let path = traced(&env, &["trace", "critical-path", "last", "--all", "--json"]);
     let list = |key: &str| path[key].as_array().expect("a list").clone();
@@ -259,9 +265,16 @@ fn the_critical_path_adds_up_to_the_steps_and_names_the_slowed_link() {
     let link = list("phases").into_iter().find(|phase| phase["phase"] == "link");
     let link = seconds(&link.expect("the phase of links"));
     // A timer never fires early.
-    assert!(link >= forwards * 0.12 && link <= sum, "{link} s in {forwards} forwards");
+    assert!(
+        link >= forwards * 0.12 && link <= sum,
+        "{link} s in {forwards} forwards"
+    );
     let first = &list("uids")[0];
-    assert_eq!((&first["uid"], &first["main_phase"]), (&json!(3), &json!("link")), "{path}");
+    assert_eq!(
+        (&first["uid"], &first["main_phase"]),
+        (&json!(3), &json!("link")),
+        "{path}"
+    );
     assert_eq!(list("rules")[0]["rules"], "slow/latency");
 }
 
@@ -290,12 +303,18 @@ fn the_spans_of_a_node_with_a_wrong_clock_are_shown_corrected() {
     let start = |span: &Value| span["start_ns"].as_i64().expect("a number");
     let end = |span: &Value| start(span) + span["duration_ns"].as_i64().expect("a number");
     let mut moved = 0;
-    for row in as_recorded.iter().filter(|row| row.node == "miner-3" && row.name == "axon.forward") {
+    for row in as_recorded
+        .iter()
+        .filter(|row| row.node == "miner-3" && row.name == "axon.forward")
+    {
         let Some(server) = spans.get(&*row.span_id) else {
             continue;
         };
         let client = spans[row.parent_id.as_deref().expect("the call")];
-        assert!(start(client) <= start(server) && end(server) <= end(client), "{client} {server}");
+        assert!(
+            start(client) <= start(server) && end(server) <= end(client),
+            "{client} {server}"
+        );
         moved += 1;
     }
     assert!(moved >= 1, "the miner served calls of the step");

@@ -34,7 +34,9 @@ const SPANS: u64 = 512;
 pub(crate) fn taken() -> anyhow::Result<f64> {
     let folder = tempfile::tempdir()?;
     let layout = Layout::new(folder.path());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let authority = Authority::new()?;
     let messages = messages();
     runtime.block_on(async {
@@ -69,7 +71,11 @@ pub(crate) fn taken() -> anyhow::Result<f64> {
         serving.abort();
         drop(Arc::clone(&collector));
         let sent = NODES * MESSAGES * SPANS;
-        ensure!(summary.spans == sent, "{} of {sent} spans were written: {summary:?}", summary.spans);
+        ensure!(
+            summary.spans == sent,
+            "{} of {sent} spans were written: {summary:?}",
+            summary.spans
+        );
         Ok(sent as f64 / seconds)
     })
 }
@@ -86,7 +92,11 @@ pub(crate) fn decoded() -> f64 {
 
 /// Returns the messages of each node.
 fn messages() -> Vec<Vec<Bytes>> {
-    let of_node = |node: u64| (0..MESSAGES).map(move |message| request(node * MESSAGES + message)).collect();
+    let of_node = |node: u64| {
+        (0..MESSAGES)
+            .map(move |message| request(node * MESSAGES + message))
+            .collect()
+    };
     (0..NODES).map(of_node).collect()
 }
 

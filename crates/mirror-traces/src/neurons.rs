@@ -21,7 +21,11 @@ impl Neurons {
     /// Takes the neurons of an experiment.
     pub fn new(neurons: impl IntoIterator<Item = neurons::Neuron>) -> Self {
         let by_uid = neurons.into_iter();
-        Self(by_uid.map(|neuron| (neuron.uid, (neuron.role, neuron.label))).collect())
+        Self(
+            by_uid
+                .map(|neuron| (neuron.uid, (neuron.role, neuron.label)))
+                .collect(),
+        )
     }
 
     /// Returns the attributes of spans with this uid.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use made::{EPOCH_NS, MS, fan_out, id, trace};
 use mirror_runs::tables::SpanRow;
-use mirror_traces::{Neurons, Trace};
 use mirror_traces::export::Format;
+use mirror_traces::{Neurons, Trace};
 use serde_json::{Value, json};
 
 /// Returns two steps, of which the second one starts before the first one has ended, on the same nodes.
@@ -33,7 +33,9 @@ fn exported(format: &str, traces: &[Trace]) -> String {
     let mut exporter = Format::named(format).expect("a known format").exporter();
     let mut out = Vec::new();
     for trace in traces {
-        exporter.trace(trace, &Neurons::default(), &mut out).expect("memory can be written");
+        exporter
+            .trace(trace, &Neurons::default(), &mut out)
+            .expect("memory can be written");
     }
     exporter.finish(&mut out).expect("memory can be written");
     String::from_utf8(out).expect("text")

@@ -122,9 +122,18 @@ mod tests {
     #[test]
     fn the_documentation_lists_every_metric() {
         let documented = include_str!("../../../../docs/traces.md");
-        for Description { name, kind, unit, about } in DESCRIPTIONS {
+        for Description {
+            name,
+            kind,
+            unit,
+            about,
+        } in DESCRIPTIONS
+        {
             let line = format!("| `{name}` | {kind} | `{unit}` | {about} |");
-            assert!(documented.lines().any(|known| known == line), "docs/traces.md lacks:\n{line}");
+            assert!(
+                documented.lines().any(|known| known == line),
+                "docs/traces.md lacks:\n{line}"
+            );
         }
     }
 }

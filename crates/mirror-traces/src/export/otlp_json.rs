@@ -19,7 +19,10 @@ impl Exporter for OtlpJson {
         let mut by_process: BTreeMap<(&str, u32), Vec<Value>> = BTreeMap::new();
         for span in trace.spans() {
             let process = (&*span.row.node, span.row.incarnation);
-            by_process.entry(process).or_default().push(of_span(span, neurons));
+            by_process
+                .entry(process)
+                .or_default()
+                .push(of_span(span, neurons));
         }
         let resources: Vec<Value> = by_process
             .into_iter()
