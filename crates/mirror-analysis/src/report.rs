@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use mirror_runs::expectations::Checked;
+use mirror_runs::profiles::Profiles;
 use mirror_runs::{Layout, Run, State};
 use mirror_spec::Analysis;
 use serde::Serialize;
@@ -30,6 +31,7 @@ mod library;
 mod limits;
 mod page;
 mod pictures;
+mod profiles;
 
 /// A report, with everything that its page shows.
 #[derive(Debug, Serialize)]
@@ -60,6 +62,8 @@ pub struct Report {
     predictions: Vec<PredictionScores>,
     /// The best completions, best first.
     completions: Vec<Exchange>,
+    /// The CPU profiles. `None` if the run was not profiled.
+    profiles: Option<Profiles>,
     /// Properties of the run.
     facts: Vec<Fact>,
     /// Conditions that the runs did not test.
@@ -173,6 +177,7 @@ impl Report {
             not_drawn: plots.not_drawn,
             predictions: Vec::new(),
             completions: data.best.clone(),
+            profiles: profiles::profiles(layout),
             facts: facts::facts(data),
             repeat: facts::repeat(layout, data),
             fault_spans: facts::fault_spans(data),
@@ -225,6 +230,11 @@ impl Report {
     /// Returns the labelled groups, each compared with its control.
     pub fn groups(&self) -> &[GroupPay] {
         &self.groups
+    }
+
+    /// Returns the CPU profiles. `None` if the run was not profiled.
+    pub fn profiles(&self) -> Option<&Profiles> {
+        self.profiles.as_ref()
     }
 
     /// Returns the table of labelled groups for a terminal of `width` characters. `None` if there is no group.

@@ -41,6 +41,8 @@ pub(super) fn report(group: &GroupData) -> Report {
         not_drawn: plots.not_drawn,
         predictions: Vec::new(),
         completions: Vec::new(),
+        // Each run of the group has a report with its profiles.
+        profiles: None,
         facts: Vec::new(),
         repeat: experiment
             .as_ref()
