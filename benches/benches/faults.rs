@@ -327,6 +327,7 @@ async fn bandwidths() -> anyhow::Result<()> {
             credentials: mirror_test_support::certificates::credentials("proxy"),
             clock_skew: 0.0,
             telemetry: None,
+            profiles: None,
             role: Role::Proxy(ProxyLaunch {}),
         },
     };

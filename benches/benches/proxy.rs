@@ -97,6 +97,7 @@ async fn start(placement: &LocalProcesses, name: &str) -> anyhow::Result<SocketA
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
             telemetry: None,
+            profiles: None,
             role: Role::Proxy(ProxyLaunch {}),
         },
     };

@@ -225,6 +225,7 @@ fn node(name: &str, role: Role) -> NodeSpec {
             credentials: mirror_test_support::certificates::credentials(name),
             clock_skew: 0.0,
             telemetry: None,
+            profiles: None,
             role,
         },
     }

@@ -54,6 +54,7 @@ fn ours(name: &str, role: Role) -> NodeSpec {
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role,
     };
     NodeSpec {

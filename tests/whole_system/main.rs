@@ -28,6 +28,7 @@ mod network;
 mod operator;
 mod outside;
 mod partition;
+mod profiles;
 mod questions;
 mod real_bittensor;
 mod repeats;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use mirror_runs::expectations::Checked;
+use mirror_runs::profiles::Profiles;
 use mirror_runs::{Layout, Run, State};
 use mirror_spec::Analysis;
 use serde::Serialize;
@@ -31,6 +32,7 @@ mod library;
 mod limits;
 mod page;
 mod pictures;
+mod profiles;
 mod traces;
 
 /// A report, with everything that its page shows.
@@ -64,6 +66,8 @@ pub struct Report {
     traces: TracesSection,
     /// The best completions, best first.
     completions: Vec<Completion>,
+    /// The CPU profiles. `None` if the run was not profiled.
+    profiles: Option<Profiles>,
     /// Properties of the run.
     facts: Vec<Fact>,
     /// Conditions that the runs did not test.
@@ -198,6 +202,7 @@ impl Report {
             predictions: Vec::new(),
             traces: traces::of_run(data),
             completions: data.best.iter().map(|best| Completion::of(data, best)).collect(),
+            profiles: profiles::profiles(layout),
             facts: facts::facts(data),
             repeat: facts::repeat(layout, data),
             fault_spans: facts::fault_spans(data),
@@ -250,6 +255,11 @@ impl Report {
     /// Returns the labelled groups, each compared with its control.
     pub fn groups(&self) -> &[GroupPay] {
         &self.groups
+    }
+
+    /// Returns the CPU profiles. `None` if the run was not profiled.
+    pub fn profiles(&self) -> Option<&Profiles> {
+        self.profiles.as_ref()
     }
 
     /// Returns the table of labelled groups for a terminal of `width` characters. `None` if there is no group.

@@ -64,6 +64,7 @@ fn miner(name: &str) -> NodeSpec {
         credentials: mirror_test_support::certificates::credentials(name),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role: Role::Miner(launch),
     };
     NodeSpec {

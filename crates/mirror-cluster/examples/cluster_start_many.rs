@@ -69,6 +69,7 @@ fn miner(index: u32) -> NodeSpec {
         credentials: mirror_test_support::certificates::credentials("miner-0"),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role: Role::Miner(launch),
     };
     NodeSpec {

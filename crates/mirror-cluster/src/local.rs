@@ -275,6 +275,7 @@ impl LocalProcesses {
                 credentials,
                 clock_skew,
                 telemetry,
+                profiles,
                 role,
             } => {
                 let launch = Launch {
@@ -288,6 +289,7 @@ impl LocalProcesses {
                     credentials: credentials.clone(),
                     clock_skew: *clock_skew,
                     telemetry: *telemetry,
+                    profiles: profiles.clone(),
                     role,
                 };
                 let mut line = serde_json::to_vec(&launch)?;

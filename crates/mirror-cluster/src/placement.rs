@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mirror_spec::launch::{
@@ -200,6 +201,8 @@ pub enum Program {
         clock_skew: f64,
         /// The recording of spans and metrics. `None` to record none.
         telemetry: Option<TelemetryLaunch>,
+        /// The folder of the node's CPU profile. `None` to record none.
+        profiles: Option<PathBuf>,
         /// The program and its part of the launch config.
         role: Role,
     },

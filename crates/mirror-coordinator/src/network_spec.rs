@@ -541,6 +541,7 @@ impl NetworkSpec {
                 credentials: credentials.expect("the name of a node can be in a certificate"),
                 clock_skew: 0.0,
                 telemetry: None,
+                profiles: None,
                 role,
             },
             name,

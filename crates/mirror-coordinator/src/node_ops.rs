@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError, Program};
+use mirror_cluster::{Liveness, NodeSpec, Placement, PlacementError, Program, Role};
 use mirror_net::channel::is_passing;
 use mirror_net::tracer::{Traced, Tracer};
 use mirror_proto::mirror::v1::neuron_client::NeuronClient;
@@ -79,6 +80,8 @@ pub(crate) struct NodeOps<P> {
     pub(crate) history: Arc<tokio::sync::Mutex<History>>,
     /// The directory of the run.
     pub(crate) layout: Layout,
+    /// The directory of the CPU profiles. `None` if the run is not profiled.
+    pub(crate) profiles: Option<PathBuf>,
     /// The latest incarnation of each node, as the placement counts them.
     pub(crate) incarnations: Arc<Mutex<BTreeMap<String, u32>>>,
     /// The faults in effect.
@@ -103,6 +106,7 @@ impl<P> Clone for NodeOps<P> {
             outage: self.outage.clone(),
             history: self.history.clone(),
             layout: self.layout.clone(),
+            profiles: self.profiles.clone(),
             incarnations: self.incarnations.clone(),
             active: self.active.clone(),
             revisions: self.revisions.clone(),
@@ -227,11 +231,17 @@ impl<P: Placement> NodeOps<P> {
         if let Program::Ours {
             clock_skew,
             telemetry,
+            profiles,
+            role,
             ..
         } = &mut spec.program
         {
             *clock_skew = state.clock_skew;
             *telemetry = self.spec.telemetry(self.coordinator);
+            *profiles = match role {
+                Role::Subtensor(_) | Role::Validator(_) => self.profiles.clone(),
+                Role::Miner(_) | Role::Proxy(_) => None,
+            };
         }
         Some(spec)
     }

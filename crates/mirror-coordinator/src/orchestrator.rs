@@ -11,7 +11,7 @@ mod nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub struct Options {
     pub read_fault: ReadFault,
     /// Whether the network stays after its queries until it is shut down.
     pub ends: Ends,
+    /// Folder to which the validators and the chain write their CPU profiles. `None` to record none.
+    pub profiles: Option<PathBuf>,
 }
 
 /// The end of a run.
@@ -304,6 +306,7 @@ pub async fn run<P: Placement + 'static>(
         subtensor_for_nodes,
         history: Arc::default(),
         layout,
+        profiles: options.profiles.clone(),
         incarnations: Arc::default(),
         active: Arc::default(),
         revisions: Arc::default(),

@@ -21,6 +21,7 @@
 mod control;
 mod lifeline;
 mod liveness;
+mod profile;
 pub mod reporter;
 mod telemetry;
 
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use control::Control;
 
+use self::profile::Profile;
 use self::telemetry::Telemetry;
 
 /// Exit status of a node without a valid launch config.
@@ -70,8 +72,12 @@ pub fn run<R: DeserializeOwned>(
         }
     };
     let node = launch.node.clone();
+    let profile = Profile::start(&launch);
     let outcome = listen_and_serve(runtime, launch, serve);
     telemetry.finish();
+    if let Some(profile) = profile {
+        profile.finish();
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -55,9 +55,13 @@ fn watch(sender: &SyncSender<anyhow::Result<Vec<u8>>>) {
         // The main thread has given up or is about to. It prints the reason and ends the process.
         return;
     }
-    // No further input is expected. An error counts as the end.
-    while let Ok(buffered @ 1..) = stdin.fill_buf().map(<[u8]>::len) {
-        stdin.consume(buffered);
+    // No further input is expected. An error counts as the end, unless a signal interrupted the wait.
+    loop {
+        match stdin.fill_buf().map(<[u8]>::len) {
+            Ok(buffered @ 1..) => stdin.consume(buffered),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+        }
     }
     kill_self();
 }

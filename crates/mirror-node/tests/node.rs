@@ -170,3 +170,21 @@ fn an_invalid_log_filter_is_refused() {
     );
     check_says(&wait_tied(child), 2, "`mirror=loudest` is not a log filter");
 }
+
+/// A file cannot contain a folder, so the profiler cannot start.
+#[test]
+fn a_node_without_its_profiler_warns_and_works() {
+    let mut child = start();
+    tell(
+        &mut child,
+        &Launch {
+            profiles: Some("/dev/null/profiles".into()),
+            ..launch("print")
+        },
+    );
+    check_says(
+        &wait_tied(child),
+        0,
+        "this process has no CPU profile: cannot write /dev/null/profiles",
+    );
+}

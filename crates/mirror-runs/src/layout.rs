@@ -86,6 +86,11 @@ impl Layout {
         self.logs().join(format!("{process}.log"))
     }
 
+    /// Returns the directory of the CPU profiles, which exists only if the run was profiled.
+    pub fn profiles(&self) -> PathBuf {
+        self.root.join("profiles")
+    }
+
     /// Returns the directory in which nodes store the state that they need for a restart.
     pub fn state(&self) -> PathBuf {
         self.root.join("state")

@@ -11,6 +11,7 @@
 //!   neurons.json                    the kind, role and label of each uid
 //!   expectations.json  junit.xml    the results of its expectations
 //!   logs/  state/                   logs and state of the processes
+//!   profiles/                       CPU profiles of the processes, if the run was profiled
 //! ```
 //!
 //! [`RunDirectory::create`] creates it, a [`Recorder`] writes its records, [`recover`] finishes a run whose coordinator
@@ -31,6 +32,7 @@ mod lock;
 mod manifest;
 pub mod neurons;
 mod parts;
+pub mod profiles;
 mod recorder;
 mod run;
 mod seen;

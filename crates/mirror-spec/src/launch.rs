@@ -41,6 +41,9 @@ pub struct Launch<R> {
     /// The recording of spans and metrics. `None` to record none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryLaunch>,
+    /// Folder to which the node writes its CPU profile. `None` to record none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<PathBuf>,
     /// Settings of the role.
     pub role: R,
 }

@@ -20,6 +20,7 @@ pub fn launch<R>(node: &str, role: R) -> Launch<R> {
         credentials: certificates::credentials(node),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role,
     }
 }

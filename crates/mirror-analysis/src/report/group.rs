@@ -42,6 +42,8 @@ pub(super) fn report(group: &GroupData) -> Report {
         predictions: Vec::new(),
         traces: traces::of_group(group),
         completions: Vec::new(),
+        // Each run of the group has a report with its profiles.
+        profiles: None,
         facts: Vec::new(),
         repeat: experiment
             .as_ref()

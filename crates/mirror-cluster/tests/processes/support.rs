@@ -81,6 +81,7 @@ pub(crate) fn node(name: &str) -> NodeSpec {
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role: Role::Miner(launch),
     };
     NodeSpec {
@@ -115,6 +116,7 @@ pub(crate) fn chain(name: &str) -> NodeSpec {
         credentials: mirror_test_support::certificates::credentials("subtensor"),
         clock_skew: 0.0,
         telemetry: None,
+        profiles: None,
         role: Role::Subtensor(Box::new(launch)),
     };
     NodeSpec {

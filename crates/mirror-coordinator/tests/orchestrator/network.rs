@@ -138,6 +138,7 @@ pub(crate) async fn run(
         progress: false,
         read_fault: Arc::new(|_| Err("this network takes no faults".to_owned())),
         ends: Ends::WithQueries,
+        profiles: None,
     };
     let finished = Box::pin(mirror_coordinator::run(
         &experiment,

@@ -4,6 +4,7 @@ mod group;
 mod interrupts;
 mod manifest;
 mod outcome;
+mod profile;
 mod single;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,12 @@ pub(super) struct RunArguments {
     /// Prints every column, even if the table is wider than the terminal
     #[arg(long, conflicts_with = "json")]
     wide: bool,
+    /// Records where the processor time goes, as flame graphs
+    ///
+    /// The coordinator, the chain and each validator write `profiles/<process>.svg` in the folder of the run. Miners are
+    /// not profiled, because there may be a thousand, nor is the proxy. A process that is killed leaves no flame graph.
+    #[arg(long)]
+    profile: bool,
 }
 
 /// The network to start and the names to record it by.
@@ -138,6 +145,7 @@ pub(super) fn stand(
             start,
             json: false,
             wide: false,
+            profile: false,
         };
         return run_network(&arguments, &loaded, Ends::OnRequest, created);
     };
@@ -172,6 +180,7 @@ fn run_network(
         sql,
         ends,
         created,
+        profiler: arguments.profile.then(profile::profiler).flatten(),
     };
     if loaded.experiment.replicates > 1 {
         context.run_group()

@@ -1,6 +1,6 @@
 //! The outcome of a run: its exit status and its printed form.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use mirror_analysis::{Report, Summary};
 use mirror_coordinator::Finished;
@@ -10,6 +10,7 @@ use mirror_runs::{Ended, Layout};
 
 use super::super::{Status, report, terminal};
 use super::RunArguments;
+use super::profile;
 use crate::expectations;
 
 /// A run that has ended, with its summary and its decided expectations.
@@ -42,6 +43,7 @@ impl RunOutcome {
             "unreached_faults": self.finished.unreached_faults,
             "folder": self.layout.root(),
             "report": self.layout.report(),
+            "profiles": self.report.profiles(),
             "counts": manifest.counts,
             "sentences": self.report.sentences(),
             "groups": self.report.groups(),
@@ -72,7 +74,8 @@ impl RunOutcome {
             .filter(|one| !one.decision.held())
             .cloned()
             .collect();
-        Ok(expectations::print(&broken)?)
+        expectations::print(&broken)?;
+        Ok(self.print_profiles()?)
     }
 
     /// Prints the reason of a failure, or the faults that never fired.
@@ -128,6 +131,14 @@ impl RunOutcome {
         let mut out = std::io::stdout().lock();
         writeln!(out, "run    {}", self.layout.root().display())?;
         writeln!(out, "report {}", self.layout.report().display())?;
-        Ok(())
+        drop(out);
+        Ok(self.print_profiles()?)
+    }
+
+    fn print_profiles(&self) -> io::Result<()> {
+        match self.report.profiles() {
+            Some(profiles) => profile::print(profiles, &self.layout),
+            None => Ok(()),
+        }
     }
 }

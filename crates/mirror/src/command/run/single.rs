@@ -11,6 +11,7 @@ use mirror_coordinator::{
     Ends, Finished, Network, Options, Prepared, ReadFault, base_of, fault_with_traces, with_traces,
 };
 use mirror_output::message;
+use mirror_profile::Profiler;
 use mirror_runs::{Layout, Recorder, Run, RunDirectory};
 use mirror_spec::{Expectation, Experiment, Model};
 use mirror_sql::Engine;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Misuse, place, report};
 use super::manifest::new_run;
 use super::outcome::RunOutcome;
+use super::profile;
 use super::{RunArguments, StartArguments, watch_interrupts};
 use crate::expectations;
 
@@ -32,6 +34,8 @@ pub(super) struct RunContext<'a> {
     pub(super) ends: Ends,
     /// Called once the folder of a run exists.
     pub(super) created: fn(&Layout) -> anyhow::Result<()>,
+    /// The profiler of this process. `None` if it is not profiled.
+    pub(super) profiler: Option<Profiler>,
 }
 
 impl RunContext<'_> {
@@ -81,7 +85,12 @@ impl RunContext<'_> {
                 progress: !arguments.json,
                 read_fault: read_fault(self.loaded, base_of(&start.file)),
                 ends: self.ends,
+                profiles: arguments.profile.then(|| layout.profiles()),
             };
+            let recording = self
+                .profiler
+                .as_ref()
+                .and_then(|profiler| profile::start(profiler, &layout));
             let finished = Box::pin(execute(
                 experiment,
                 model,
@@ -90,7 +99,10 @@ impl RunContext<'_> {
                 self.binaries.clone(),
                 options,
             ))
-            .await?;
+            .await;
+            // The report links to the profile.
+            recording.into_iter().for_each(profile::finish);
+            let finished = finished?;
             let (its_layout, sql) = (layout.clone(), self.sql.clone());
             let expected: Vec<Expectation> = experiment
                 .expect
