@@ -48,7 +48,13 @@ fn has_function(layout: &Layout, process: &str, part: &str) {
 fn files_of(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).expect("the folder exists");
     entries
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect()
 }
 
@@ -68,7 +74,12 @@ fn the_coordinator_the_chain_and_the_validators_have_flame_graphs_and_miners_hav
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let run = Run::open(folder).expect("the run opens");
     let layout = run.layout();
-    let expected = ["coordinator.svg", "subtensor.svg", "validator-0.svg", "validator-1.svg"];
+    let expected = [
+        "coordinator.svg",
+        "subtensor.svg",
+        "validator-0.svg",
+        "validator-1.svg",
+    ];
     let expected: BTreeSet<String> = expected.map(str::to_owned).into();
     assert_eq!(files_of(&layout.profiles()), expected, "{ended:?}");
     has_function(layout, "validator-0", "mirror_models::gating");
@@ -80,7 +91,10 @@ fn the_coordinator_the_chain_and_the_validators_have_flame_graphs_and_miners_hav
     assert!(ended.out.contains(printed), "{ended:?}");
     let report = fs::read_to_string(layout.report()).expect("the report exists");
     for process in &expected {
-        assert!(report.contains(&format!("href=\"profiles/{process}\"")), "{process}");
+        assert!(
+            report.contains(&format!("href=\"profiles/{process}\"")),
+            "{process}"
+        );
     }
 
     let same = env.diff(&plain, &run);
@@ -119,7 +133,13 @@ fn a_killed_validator_has_the_reason_in_place_of_its_flame_graph() {
 fn each_replicate_has_its_own_flame_graphs() {
     let env = TestEnv::new();
     let file = env.file("busy.yml", TRAINING);
-    let settings = ["--profile", "--set", "replicates=2", "--set", "query.method.args.max_iter=300"];
+    let settings = [
+        "--profile",
+        "--set",
+        "replicates=2",
+        "--set",
+        "query.method.args.max_iter=300",
+    ];
     let ended = start(&env, file, &settings).ends();
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let folders = fs::read_dir(env.runs_dir()).expect("the runs exist");

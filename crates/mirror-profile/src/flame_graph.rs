@@ -140,7 +140,9 @@ mod tests {
     /// Returns the bars with this name: the numbers of their first and last samples, and their distances from the top.
     fn bars(picture: &str, name: &str) -> Vec<(u64, u64, u64)> {
         let document = roxmltree::Document::parse(picture).expect("the picture is XML");
-        let bars = document.descendants().filter(|node| node.attribute("class") == Some("bar"));
+        let bars = document
+            .descendants()
+            .filter(|node| node.attribute("class") == Some("bar"));
         let named = bars.filter(|bar| {
             let mut texts = bar.children().filter(|part| part.has_tag_name("text"));
             texts.any(|text| text.text() == Some(name))
@@ -161,14 +163,25 @@ mod tests {
             (&["main", "serve"], 10),
             (&["main", "wait"], 60),
         ]);
-        let [main] = bars(&picture, "main")[..] else { panic!() };
-        let [serve] = bars(&picture, "serve")[..] else { panic!() };
-        let [read] = bars(&picture, "read")[..] else { panic!() };
-        let [wait] = bars(&picture, "wait")[..] else { panic!() };
+        let [main] = bars(&picture, "main")[..] else {
+            panic!()
+        };
+        let [serve] = bars(&picture, "serve")[..] else {
+            panic!()
+        };
+        let [read] = bars(&picture, "read")[..] else {
+            panic!()
+        };
+        let [wait] = bars(&picture, "wait")[..] else {
+            panic!()
+        };
         let width = |bar: (u64, u64, u64)| bar.1 - bar.0;
         assert_eq!([main, serve, read, wait].map(width), [100, 40, 30, 60]);
         for (caller, called) in [(main, serve), (serve, read), (main, wait)] {
-            assert!(caller.0 <= called.0 && called.1 <= caller.1, "{caller:?} {called:?}");
+            assert!(
+                caller.0 <= called.0 && called.1 <= caller.1,
+                "{caller:?} {called:?}"
+            );
             assert!(caller.2 < called.2, "{caller:?} {called:?}");
         }
         assert!(serve.1 <= wait.0 || wait.1 <= serve.0, "{serve:?} {wait:?}");

@@ -210,5 +210,7 @@ fn draw(report: &Report, name: &str, used: Duration) -> Option<String> {
 fn stack(frames: &Frames) -> Vec<String> {
     let symbols = frames.frames.iter().rev().flat_map(|frame| frame.iter().rev());
     let functions = symbols.map(Symbol::name);
-    std::iter::once(frames.thread_name_or_id()).chain(functions).collect()
+    std::iter::once(frames.thread_name_or_id())
+        .chain(functions)
+        .collect()
 }

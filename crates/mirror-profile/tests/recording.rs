@@ -11,7 +11,8 @@ use rustix::time::ClockId;
 /// Computes until the process has used a second of processor time, in which many samples are taken.
 #[inline(never)]
 fn compute_for_a_second() -> u64 {
-    let used = || Duration::try_from(rustix::time::clock_gettime(ClockId::ProcessCPUTime)).expect("a duration");
+    let used =
+        || Duration::try_from(rustix::time::clock_gettime(ClockId::ProcessCPUTime)).expect("a duration");
     let end = used() + Duration::from_secs(1);
     let mut sum = 0_u64;
     while used() < end {
@@ -43,7 +44,10 @@ fn a_process_records_one_profile_after_another() {
     for name in ["validator-0", "validator-0.1"] {
         let recording = profiler.start(&folder, name).expect("the recording starts");
         let reason = folder.join(format!("{name}.txt"));
-        assert!(reason.exists(), "a process that is killed now must leave a reason");
+        assert!(
+            reason.exists(),
+            "a process that is killed now must leave a reason"
+        );
         black_box(compute_for_a_second());
         recording.finish().expect("the recording is written");
         assert!(!reason.exists(), "{name} has a flame graph and no reason");
@@ -53,11 +57,17 @@ fn a_process_records_one_profile_after_another() {
         let (_, samples) = computing.rsplit_once(": ").expect("a number of samples");
         let (samples, _) = samples.split_once(" samples").expect("a number of samples");
         let samples: i32 = samples.parse().expect("a number");
-        assert!(samples > FREQUENCY / 2, "most samples are in the computation: {texts:?}");
+        assert!(
+            samples > FREQUENCY / 2,
+            "most samples are in the computation: {texts:?}"
+        );
     }
 
     let first = profiler.start(&folder, "first").expect("the recording starts");
-    let error = profiler.start(&folder, "second").err().expect("another recording runs");
+    let error = profiler
+        .start(&folder, "second")
+        .err()
+        .expect("another recording runs");
     let reason = fs::read_to_string(folder.join("second.txt")).expect("a reason");
     assert!(reason.starts_with(&error.to_string()), "{reason}");
     first.finish().expect("a file is written");
