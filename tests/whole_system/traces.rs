@@ -319,3 +319,34 @@ fn the_spans_of_a_node_with_a_wrong_clock_are_shown_corrected() {
     }
     assert!(moved >= 1, "the miner served calls of the step");
 }
+
+/// A rule slows the link to one uid in a few steps. The report names the uid and the rule, and the event of the slowest
+/// step links to its waterfall.
+#[test]
+fn the_report_names_the_uid_and_the_rule_of_the_slowest_step() {
+    let env = TestEnv::new();
+    let fault = "faults: [{id: slow, at: step 10, for: 4 steps, link: {from: validators, to: uid 3}, latency: 300ms}]";
+    let run = env.done(env.file("slow.yml", format!("{TRAINING}{fault}\n")), &[]);
+    let printed = env.mirror(&["report", "last", "--json"]);
+    assert_eq!(printed.status, Some(0), "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).expect("the report is JSON");
+    let slowest = &report["traces"]["slowest"][0];
+    let step = slowest["step"].as_u64().expect("the number of a step");
+    assert!((10..14).contains(&step), "{slowest}");
+    assert_eq!(slowest["rules"], json!(["slow/latency"]));
+    assert_eq!(slowest["critical_path"]["uids"][0]["uid"], 3);
+    assert_eq!(slowest["critical_path"]["phases"][0]["phase"], "link");
+    assert!(slowest["seconds"].as_f64() >= Some(0.3), "{slowest}");
+    // The uids of validators follow those of the eight miners.
+    assert_eq!(slowest["uid"], 8);
+    let events = rows::<EventRow>(&run);
+    let event = events
+        .iter()
+        .find(|event| event.step == step)
+        .expect("the event of the step");
+    assert_eq!(slowest["id"], event.trace_id);
+    let page = std::fs::read_to_string(run.layout().report()).expect("the page of the run");
+    let anchor = slowest["anchor"].as_str().expect("the place on the page");
+    assert!(page.contains(&format!("<a href=\"#{anchor}\">{}</a>", event.trace_id)));
+    assert!(page.contains(&format!("id=\"{anchor}\"")));
+}
