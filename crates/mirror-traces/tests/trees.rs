@@ -9,7 +9,7 @@ use mirror_runs::tables::SpanRow;
 use mirror_traces::critical_path::{Breakdown, Segment, critical_path};
 use mirror_traces::export::FORMATS;
 use mirror_traces::waterfall::{self, Folding, text};
-use mirror_traces::{Detached, Incidents, Trace};
+use mirror_traces::{Detached, Incidents, Neurons, Trace};
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthChar;
 
@@ -214,7 +214,7 @@ proptest! {
         for format in FORMATS {
             let mut out = Vec::new();
             let mut exporter = format.exporter();
-            exporter.trace(&trace, &mut out).expect("memory can be written");
+            exporter.trace(&trace, &Neurons::default(), &mut out).expect("memory can be written");
             exporter.finish(&mut out).expect("memory can be written");
             let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&out);
             prop_assert!(parsed.is_ok(), "{}", format.name);

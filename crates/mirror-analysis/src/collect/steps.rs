@@ -234,6 +234,7 @@ fn sum(one: Counts, other: Counts) -> Counts {
         dropped_metrics: one.dropped_metrics.saturating_add(other.dropped_metrics),
         refused_metrics: one.refused_metrics.saturating_add(other.refused_metrics),
         lost: one.lost.saturating_add(other.lost),
+        not_sent_on: one.not_sent_on.saturating_add(other.not_sent_on),
     }
 }
 
