@@ -84,8 +84,8 @@ pub async fn serve(
         .await
 }
 
-/// Returns the span of an incoming call, whose parent is the span that the caller sent. Calls of the services that every
-/// node has for its coordinator have no spans.
+/// Returns the span of an incoming call, whose parent is the span that the caller sent. Calls of the services that
+/// every node has for its coordinator have no spans.
 fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
     let Some(name) = recorded_method(request.uri().path()).and_then(span_name) else {
         return tracing::Span::none();

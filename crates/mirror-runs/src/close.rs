@@ -141,7 +141,8 @@ fn end(
     Ok(manifest)
 }
 
-/// Removes the parts, the spans and metrics that are in the tables, and the journal if all its records are in the tables.
+/// Removes the parts, the spans and metrics that are in the tables, and the journal if all its records are in the
+/// tables.
 fn remove_journal(layout: &Layout, counts: &Counts) -> Result<(), RunError> {
     let has_all = !counts.has_gaps() && counts.skipped == 0;
     let journal = has_all.then(|| layout.journal());

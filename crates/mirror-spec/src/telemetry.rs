@@ -21,8 +21,8 @@ keys! {
         metrics_interval: f64 [Duration(0.1..=3_600.0)] = 5,
         /// Address at which the metrics are served in the text format of Prometheus while the run lasts.
         prometheus: Option<ListenAddress>,
-        /// Collector of OpenTelemetry to which spans and metrics are sent on, by OTLP over HTTP. The environment variable
-        /// `OTEL_EXPORTER_OTLP_HEADERS` adds headers.
+        /// Collector of OpenTelemetry to which spans and metrics are sent on, by OTLP over HTTP. The environment
+        /// variable `OTEL_EXPORTER_OTLP_HEADERS` adds headers.
         otlp_endpoint: Option<OtlpEndpoint>,
         /// Format of the logs of the nodes.
         logs: LogFormat = "pretty",

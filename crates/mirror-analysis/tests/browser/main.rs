@@ -228,8 +228,8 @@ fn the_page_fits_a_phone() {
     assert_eq!(page.console(), [] as [String; 0]);
 }
 
-/// A click on a slow step opens its waterfall, in which the call of the slowed uid names the rule. A link from the table
-/// of events opens that of its step.
+/// A click on a slow step opens its waterfall, in which the call of the slowed uid names the rule. A link from the
+/// table of events opens that of its step.
 #[test]
 fn a_slow_step_opens_its_waterfall() {
     let mut spans = step(0, &[10; 5]);

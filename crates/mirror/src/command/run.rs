@@ -36,8 +36,9 @@ pub(super) struct RunArguments {
     wide: bool,
     /// Records where the processor time goes, as flame graphs
     ///
-    /// The coordinator, the chain and each validator write `profiles/<process>.svg` in the folder of the run. Miners are
-    /// not profiled, because there may be a thousand, nor is the proxy. A process that is killed leaves no flame graph.
+    /// The coordinator, the chain and each validator write `profiles/<process>.svg` in the folder of the run. Miners
+    /// are not profiled, because there may be a thousand, nor is the proxy. A process that is killed leaves no flame
+    /// graph.
     #[arg(long)]
     profile: bool,
 }
