@@ -146,7 +146,7 @@ impl Sender {
         instruments()
             .lost_spans
             .add(losses.new_spans(self.buffer.dropped()), &[]);
-        let message = self.metrics.collect(self.resource.clone()).encode_to_vec();
+        let message = self.metrics.collect(&self.resource).encode_to_vec();
         if let Err(error) = send(channel, Signal::Metrics, message.into()).await {
             losses.warn("a measurement of the metrics", &error);
         }

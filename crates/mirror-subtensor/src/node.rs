@@ -637,7 +637,7 @@ fn measure(closed: &ClosedBlock) {
     for applied in &closed.applied {
         let outcome = applied
             .outcome
-            .map_or_else(|refusal| refusal.name(), |()| "applied");
+            .map_or_else(mirror_chain::DispatchError::name, |()| "applied");
         let outcome = KeyValue::new("mirror.outcome", outcome);
         instruments().transactions.add(1, &[outcome]);
     }

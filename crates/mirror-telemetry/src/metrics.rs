@@ -57,7 +57,7 @@ impl Metrics {
     }
 
     /// Measures. Returns the measurements of all instruments that have any, as the metrics of `resource`.
-    pub fn collect(&self, resource: Resource) -> ExportMetricsServiceRequest {
+    pub fn collect(&self, resource: &Resource) -> ExportMetricsServiceRequest {
         let mut measured = ResourceMetrics::default();
         // The only failure is that of a provider that was shut down, and nothing shuts it down.
         let _ = self.reader.collect(&mut measured);

@@ -65,7 +65,7 @@ impl OwnMetrics {
         let queue = load.bytes.load(Ordering::Acquire);
         instruments().telemetry_queue.record(queue as f64, &[]);
         self.metrics
-            .collect(mirror_traces::otlp::resource(COORDINATOR, 0))
+            .collect(&mirror_traces::otlp::resource(COORDINATOR, 0))
             .encode_to_vec()
             .into()
     }
