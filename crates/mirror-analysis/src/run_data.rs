@@ -1,6 +1,8 @@
 //! Collects the data of a run's tables in one pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread;
 
 use mirror_runs::expectations::{self, Checked};
 use mirror_runs::tables::{EpochRow, FaultRow, IncidentRow, WeightRow};
@@ -94,9 +96,14 @@ impl RunData {
     /// # Errors
     /// Returns an error if a table cannot be read, or if there is no run.
     pub fn read_as_one(runs: &[Run]) -> Result<Self, AnalysisError> {
-        let mut data = Self::read_without_traces(runs)?;
-        data.traces = StepTraces::read(runs, &data.named_traces())?;
-        Ok(data)
+        thread::scope(|scope| {
+            let traces = scope.spawn(|| StepTraces::read(runs));
+            let mut data = Self::read_without_traces(runs)?;
+            data.traces = traces.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            let named = data.named_traces();
+            data.traces.find(runs, &named)?;
+            Ok(data)
+        })
     }
 
     /// Reads several runs as one, but only counts their spans.

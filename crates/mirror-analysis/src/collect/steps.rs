@@ -1,7 +1,8 @@
 //! The traces of steps: what the steps waited for, and the slowest steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use arrow_array::StringArray;
 use mirror_runs::tables::{Row, SUCCESS, SpanRow, Table};
 use mirror_runs::telemetry::Summary as Counts;
 use mirror_runs::{NeuronKind, Run, neurons};
@@ -10,6 +11,7 @@ use mirror_traces::waterfall::{self, Folding, Line};
 use mirror_traces::{CLIENT, ClockOffset, Phase, Trace, Traces};
 use serde::Serialize;
 
+use crate::columns::{batches, column};
 use crate::error::AnalysisError;
 use crate::forwards::is_trace_id;
 use crate::numbers::{counted, duration, shortened};
@@ -129,11 +131,11 @@ impl StepTraces {
         Ok(traces)
     }
 
-    /// Reads the traces of runs one after the other. Of the traces `named`, it notes which ones have spans.
+    /// Reads the traces of runs one after the other.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
-    pub(crate) fn read(runs: &[Run], named: &BTreeSet<TraceOfRun>) -> Result<Self, AnalysisError> {
+    pub(crate) fn read(runs: &[Run]) -> Result<Self, AnalysisError> {
         let mut steps = Self::counted(runs)?;
         for run in runs {
             let validators: BTreeMap<String, u32> = neurons::load(run.layout())?
@@ -142,21 +144,37 @@ impl StepTraces {
                 .filter_map(|neuron| Some((neuron.node?, neuron.uid)))
                 .collect();
             for trace in Traces::of_run(run)? {
-                let trace = trace?;
-                let name = TraceOfRun {
-                    run: run.manifest().id.clone(),
-                    id: shortened(trace.id(), LONGEST),
-                };
-                if named.contains(&name) {
-                    steps.found.insert(name.clone());
-                }
-                steps.add(name, &trace, &validators);
+                steps.add(run.manifest().id.as_str(), &trace?, &validators);
             }
         }
         Ok(steps)
     }
 
-    fn add(&mut self, name: TraceOfRun, trace: &Trace, validators: &BTreeMap<String, u32>) {
+    /// Notes which of the traces that the report names have spans.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub(crate) fn find(&mut self, runs: &[Run], named: &BTreeSet<TraceOfRun>) -> Result<(), AnalysisError> {
+        for run in runs {
+            let of_run = named.iter().filter(|trace| trace.run == run.manifest().id);
+            let of_run: HashMap<&str, &TraceOfRun> = of_run.map(|trace| (trace.id.as_str(), trace)).collect();
+            if of_run.is_empty() {
+                continue;
+            }
+            for batch in batches::<SpanRow>(run, &["trace_id"])? {
+                let batch = batch?;
+                let ids: &StringArray = column::<SpanRow, _>(&batch, "trace_id")?;
+                let mut last = None;
+                // All spans of a trace are one after the other.
+                for id in ids.iter().flatten().filter(|id| last.replace(*id) != Some(*id)) {
+                    self.found.extend(of_run.get(id).copied().cloned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, run: &str, trace: &Trace, validators: &BTreeMap<String, u32>) {
         let Some(root) = trace.main_root() else { return };
         let worst = trace
             .clock_offsets()
@@ -186,6 +204,10 @@ impl StepTraces {
         if place < SLOWEST {
             self.slowest.truncate(SLOWEST - 1);
             let uid = validators.get(&root.row.node).copied();
+            let name = TraceOfRun {
+                run: run.to_owned(),
+                id: shortened(trace.id(), LONGEST),
+            };
             self.slowest.insert(place, SlowStep::of(name, trace, uid));
         }
     }

@@ -272,7 +272,7 @@ impl ShownStep {
         if failures.is_empty() {
             "all calls successful".to_owned()
         } else {
-            failures.join(", ")
+            format!("not successful: {}", failures.join(", "))
         }
     }
 
@@ -299,22 +299,6 @@ impl ShownStep {
         }
     }
 
-    /// Returns the indentation of a bar in rem.
-    pub(super) fn indent(&self, bar: &Bar) -> String {
-        format!("{:.1}", 0.5 + 0.8 * bar.depth.min(MAX_INDENT) as f64)
-    }
-
-    /// Returns the CSS class of a bar. The text of the row states the same.
-    pub(super) fn class(&self, bar: &Bar) -> &'static str {
-        if bar.remark.is_some() {
-            "marked"
-        } else if bar.waited > 0.0 {
-            "waited"
-        } else {
-            "plain"
-        }
-    }
-
     /// Returns a bar's start and width as shares of the time of the trace in percent, as CSS.
     pub(super) fn style(&self, bar: &Bar) -> String {
         let ends = self.step.bars.iter().map(|bar| bar.start + bar.seconds);
@@ -325,5 +309,23 @@ impl ShownStep {
         let start = (100.0 * bar.start / whole).clamp(0.0, 100.0);
         let width = (100.0 * bar.seconds / whole).clamp(0.0, 100.0 - start);
         format!("margin-left:{start:.2}%;width:{width:.2}%")
+    }
+}
+
+impl Bar {
+    /// Returns the indentation of a bar in rem.
+    pub(super) fn indent(&self) -> String {
+        format!("{:.1}", 0.5 + 0.8 * self.depth.min(MAX_INDENT) as f64)
+    }
+
+    /// Returns the CSS class of the bar. The text of the row states the same.
+    pub(super) fn class(&self) -> &'static str {
+        if self.remark.is_some() {
+            "marked"
+        } else if self.waited > 0.0 {
+            "waited"
+        } else {
+            "plain"
+        }
     }
 }

@@ -73,9 +73,12 @@ pub(super) fn build(data: &RunData, _: &Summary) -> Option<Table> {
     );
     let has_traces = trace_column.is_some();
     let row = |fault: &FaultTally| {
-        let mut cells = cells(fault, calls);
-        cells.extend(has_traces.then(|| Cell::trace(data, fault.first_trace.as_ref())));
-        Row { uid: None, cells }
+        let mut of_fault = cells(fault, calls);
+        of_fault.extend(has_traces.then(|| Cell::trace(data, fault.first_trace.as_ref())));
+        Row {
+            uid: None,
+            cells: of_fault,
+        }
     };
     Some(Table {
         name: "faults",

@@ -43,10 +43,8 @@ pub fn limited(trace: &Trace, lines: &[Line], path: &[Segment], limit: usize) ->
             break;
         }
     }
-    let lines = lines.iter().zip(chosen);
-    lines
-        .filter_map(|(line, is_chosen)| is_chosen.then(|| line.clone()))
-        .collect()
+    let lines = lines.iter().zip(chosen).filter(|(_, is_chosen)| *is_chosen);
+    lines.map(|(line, _)| line.clone()).collect()
 }
 
 /// Returns the place of the line above each line.
