@@ -84,8 +84,8 @@ fn the_coordinator_the_chain_and_the_validators_have_flame_graphs_and_miners_hav
     assert_eq!(files_of(&layout.profiles()), expected, "{ended:?}");
     has_function(layout, "validator-0", "mirror_models::gating");
     has_function(layout, "validator-1", "mirror_models::gating");
-    has_function(layout, "subtensor", "mirror_subtensor::");
-    has_function(layout, "coordinator", "mirror_runs::");
+    has_function(layout, "subtensor", "mirror_node::run");
+    has_function(layout, "coordinator", "mirror_coordinator::");
 
     let printed = "flame graphs of coordinator, subtensor, validator-0, validator-1";
     assert!(ended.out.contains(printed), "{ended:?}");
@@ -149,7 +149,10 @@ fn each_replicate_has_its_own_flame_graphs() {
     for layout in runs {
         let profiles = Profiles::read(&layout).expect("the folder can be read");
         let profiles = profiles.expect("the run was profiled");
-        assert_eq!(profiles.written, ["coordinator", "subtensor", "validator-0"]);
-        assert_eq!(profiles.missing, []);
+        // The chain of so short a run may have used too little processor time for a sample.
+        for process in ["coordinator", "validator-0"] {
+            let written = profiles.written.iter().any(|written| written == process);
+            assert!(written, "{process}: {profiles:?}");
+        }
     }
 }

@@ -54,6 +54,10 @@ use self::joins::Arrival;
 /// Time that a node has to shut down on its own.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Time that a node of a profiled run has to shut down and to draw its profile, for which it reads the symbols of
+/// libtorch.
+const GRACE_WITH_PROFILE: Duration = Duration::from_mins(1);
+
 /// Maximum size of a report in bytes. The largest is the record of an event with all replies of a large network.
 const REPORT_LIMIT: usize = 64 << 20;
 
@@ -931,7 +935,11 @@ impl<P: Placement + 'static> Orchestrator<P> {
             vec![SUBTENSOR.to_owned()],
             vec![PROXY.to_owned()],
         ];
-        let failures = fleet::stop_in_order(&*self.ops.placement, &waves, GRACE, now).await;
+        let grace = match self.ops.profiles {
+            Some(_) => GRACE_WITH_PROFILE,
+            None => GRACE,
+        };
+        let failures = fleet::stop_in_order(&*self.ops.placement, &waves, grace, now).await;
         failures
             .into_iter()
             .filter(|failure| !matches!(failure, PlacementError::Unknown { .. }))

@@ -115,6 +115,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
         return Ok(Status::Misused);
     };
     let (experiment, runs_dir, base) = (&loaded.experiment, start.runs_dir(), base_of(&start.file));
+    let runs_a_network = experiment.model.is_some() && experiment.query.is_some();
+    if arguments.profile && !runs_a_network {
+        message!("warning: `--profile` has no effect: the file has no `model` with a `query` to run");
+    }
     match (&experiment.model, &experiment.query, &experiment.analysis) {
         (Some(_), Some(_), _) => run_network(arguments, &loaded, Ends::WithQueries, |_| Ok(())),
         (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis, arguments.json),
