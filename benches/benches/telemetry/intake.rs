@@ -1,7 +1,6 @@
 //! The spans that the coordinator takes from nodes and writes to its table.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::ensure;
@@ -69,7 +68,7 @@ pub(crate) fn taken() -> anyhow::Result<f64> {
         let summary = tokio::task::spawn_blocking(move || writer.finish()).await??;
         let seconds = started.elapsed().as_secs_f64();
         serving.abort();
-        drop(Arc::clone(&collector));
+        drop(collector);
         let sent = NODES * MESSAGES * SPANS;
         ensure!(
             summary.spans == sent,

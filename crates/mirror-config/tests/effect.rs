@@ -1068,3 +1068,21 @@ fn the_interval_of_weights_is_reported_where_it_is_set() {
         ],
     );
 }
+
+#[test]
+fn keys_of_telemetry_that_is_off_are_warned_of() {
+    for (key, value) in [
+        ("trace_share", "0.5"),
+        ("metrics_interval", "1s"),
+        ("prometheus", "'127.0.0.1:9464'"),
+        ("otlp_endpoint", "'http://127.0.0.1:4318'"),
+    ] {
+        silent(&[], &format!("telemetry: {{{key}: {value}}}\n"));
+        let added = format!("telemetry: {{traces: off, {key}: {value}}}\n");
+        let words = [
+            &*format!("`telemetry.{key}` has no effect"),
+            "`telemetry.traces` is `off`",
+        ];
+        warned(&[], &added, &words);
+    }
+}

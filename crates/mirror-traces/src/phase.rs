@@ -49,7 +49,7 @@ impl Phase {
             "gating.backward" => Self::Training,
             "resync" | "weights" | "block" | "epoch" => Self::Chain,
             "barrier.wait" => Self::Barrier,
-            "event.write" | "journal.write" => Self::Recording,
+            "event.write" => Self::Recording,
             name if name.starts_with("subtensor.") => Self::Chain,
             _ => Self::Other,
         }

@@ -8,11 +8,12 @@
 //! nothing is known of its readers, and such settings are not reported.
 //!
 //! The module [`unread`] covers keys that are not read, [`chain`] the hyperparameters of the chain, [`groups`] the
-//! behaviours of miners and validators, and [`timing`] events that do not happen before a deadline or before the last
-//! step.
+//! behaviours of miners and validators, [`telemetry`] the recording of spans and metrics, and [`timing`] events that do
+//! not happen before a deadline or before the last step.
 
 mod chain;
 mod groups;
+mod telemetry;
 mod timing;
 mod unread;
 
@@ -37,6 +38,7 @@ pub(crate) fn check(experiment: &Experiment, file: Walked<'_>, found: &mut Vec<F
     unread::check(sound, found);
     chain::check(sound, found);
     groups::check(sound, found);
+    telemetry::check(sound, found);
     timing::check(sound, found);
 }
 

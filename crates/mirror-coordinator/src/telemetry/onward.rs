@@ -190,7 +190,7 @@ impl Client {
                 Err(Failure::Refused(why)) => return Err(why),
                 Err(Failure::Passing(why)) => reason = why,
             }
-            // The queue has no room for more, so the oldest message gives way to newer ones.
+            // The queue is more than half full, so the oldest message gives way to newer ones.
             if load.bytes.load(Ordering::Acquire) > QUEUE_BYTES / 2 {
                 return Err(reason);
             }

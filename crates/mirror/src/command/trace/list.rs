@@ -6,7 +6,9 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_runs::Run;
 use mirror_runs::tables::SpanRow;
+use mirror_runs::telemetry::Summary;
 use mirror_spec::notation::{self, Uids};
 use mirror_traces::waterfall::text::printable;
 use mirror_traces::{Span, Trace, Traces};
@@ -232,7 +234,7 @@ pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result
     }
     if first.found == 0 {
         writeln!(out, "no span of the run matches")?;
-        return Ok(Status::Done);
+        return write_missing(&mut out, &run);
     }
     let table = match arguments.name {
         Some(_) => of_spans(&first.entries),
@@ -244,6 +246,28 @@ pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result
     let further = first.found - first.entries.len() as u64;
     if further > 0 {
         writeln!(out, "and {further} more: --limit shows more")?;
+    }
+    write_missing(&mut out, &run)
+}
+
+/// Writes the numbers of spans that are not in the table.
+fn write_missing(out: &mut impl Write, run: &Run) -> anyhow::Result<Status> {
+    let Some(counts) = Summary::read(run.layout())? else {
+        return Ok(Status::Done);
+    };
+    if counts.missing() > 0 {
+        writeln!(
+            out,
+            "{} spans are missing: they were dropped, refused or lost, as telemetry.json states",
+            counts.missing()
+        )?;
+    }
+    if counts.not_kept > 0 {
+        writeln!(
+            out,
+            "{} spans were not kept, because their traces had no error and were not among the slowest",
+            counts.not_kept
+        )?;
     }
     Ok(Status::Done)
 }
