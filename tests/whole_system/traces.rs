@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use mirror_runs::Run;
 use mirror_runs::tables::{EventRow, IncidentRow, ResponseRow, SpanRow};
 use mirror_runs::telemetry::Summary;
+use mirror_test_support::Python;
 use mirror_tests::{TestEnv, rows};
 use serde_json::{Value, json};
 
@@ -349,4 +350,86 @@ fn the_report_names_the_uid_and_the_rule_of_the_slowest_step() {
     let anchor = slowest["anchor"].as_str().expect("the place on the page");
     assert!(page.contains(&format!("<a href=\"#{anchor}\">{}</a>", event.trace_id)));
     assert!(page.contains(&format!("id=\"{anchor}\"")));
+}
+
+/// Reads an export for collectors with the reference package, which refuses fields that it does not know. Ids are
+/// hexadecimal digits in OTLP, and base64 in the JSON of Protocol Buffers that the package reads.
+const READ_EXPORT: &str = "
+import base64, json
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
+from google.protobuf import json_format
+
+def decoded(pairs):
+    entry = dict(pairs)
+    for key in ('traceId', 'spanId', 'parentSpanId'):
+        if key in entry:
+            entry[key] = base64.b64encode(bytes.fromhex(entry[key])).decode()
+    return entry
+
+result = []
+for line in open(data):
+    traces = json_format.ParseDict(json.loads(line, object_pairs_hook=decoded), TracesData())
+    for of_resource in traces.resource_spans:
+        process = {pair.key: pair.value.string_value for pair in of_resource.resource.attributes}
+        for span in (span for scope in of_resource.scope_spans for span in scope.spans):
+            result.append({
+                'node': process['service.name'],
+                'trace': span.trace_id.hex(),
+                'span': span.span_id.hex(),
+                'parent': span.parent_span_id.hex() or None,
+                'name': span.name,
+                'kind': Span.SpanKind.Name(span.kind),
+                'start': span.start_time_unix_nano,
+                'duration': span.end_time_unix_nano - span.start_time_unix_nano,
+                'error': span.status.message if span.status.code == 2 else None,
+                'uid': next((pair.value.int_value for pair in span.attributes if pair.key == 'mirror.uid'), None),
+                'links': [[link.trace_id.hex(), link.span_id.hex()] for link in span.links],
+            })
+";
+
+#[test]
+fn the_reference_package_reads_the_export_for_collectors() {
+    let Some(python) = Python::find() else {
+        return;
+    };
+    let env = TestEnv::new();
+    let run = env.done(env.file("training.yml", TRAINING), &[]);
+    let exported = env.mirror(&[
+        "trace",
+        "export",
+        "last",
+        "--format",
+        "otlp-json",
+        "--output",
+        "spans.json",
+    ]);
+    assert_eq!(exported.status, Some(0), "{exported:?}");
+    let read = python.run(READ_EXPORT, &json!(env.path().join("spans.json")));
+    let key = |span: &Value| (span["trace"].to_string(), span["span"].to_string());
+    let mut read: BTreeMap<_, Value> = (read.as_array().expect("a list").iter())
+        .map(|span| (key(span), span.clone()))
+        .collect();
+    for row in rows::<SpanRow>(&run) {
+        let mut span = json!({
+            "node": row.node,
+            "trace": row.trace_id,
+            "span": row.span_id,
+            "parent": row.parent_id,
+            "name": row.name,
+            "kind": format!("SPAN_KIND_{}", row.kind.to_uppercase()),
+            "duration": row.duration_ns,
+            "error": row.error,
+            "uid": row.uid,
+            "links": row.links.iter().flat_map(|links| links.split(',')).map(|link| link.split_once('-')).collect::<Vec<_>>(),
+        });
+        let read = read
+            .remove(&key(&span))
+            .unwrap_or_else(|| panic!("not exported: {row:?}"));
+        // The export has the times corrected by the differences of the clocks, which are small on one machine.
+        let start = read["start"].as_u64().expect("a time");
+        assert!(start.abs_diff(row.started_ns) < 1_000_000_000, "{read} {row:?}");
+        span["start"] = start.into();
+        assert_eq!(read, span);
+    }
+    assert!(read.is_empty(), "spans that the run does not have: {read:?}");
 }

@@ -656,12 +656,16 @@ fn is_lost(fate: Fate) -> bool {
     matches!(fate, Fate::Drop | Fate::DropReply)
 }
 
-/// Returns whether a call timed out. A timeout status that the axon sent counts only after the deadline. Before that,
-/// it is a refusal.
+/// Time before the deadline from which a timeout status of an axon is a timeout. The C core of gRPC counts in whole
+/// milliseconds, so the clock of an axon in Python can end a call a little early.
+const EARLY_CLOCK: Duration = Duration::from_millis(5);
+
+/// Returns whether a call timed out. A timeout status that the axon sent counts only at the deadline. Before that, it
+/// is a refusal.
 fn is_timeout(status: &Status, deadline: tokio::time::Instant) -> bool {
     let says_so =
         matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) && !channel::is_own(status);
-    channel::has_timed_out(status) || (says_so && tokio::time::Instant::now() >= deadline)
+    channel::has_timed_out(status) || (says_so && tokio::time::Instant::now() + EARLY_CLOCK >= deadline)
 }
 
 /// Returns the outcome of a failed call that did not time out.
@@ -704,4 +708,20 @@ fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
         *first = *byte;
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axon_ends_a_call_at_the_deadline_and_not_before() {
+        let now = tokio::time::Instant::now();
+        for status in [Status::deadline_exceeded(""), Status::cancelled("")] {
+            // grpcio ends a call up to a millisecond early.
+            assert!(is_timeout(&status, now + Duration::from_millis(1)), "{status:?}");
+            assert!(!is_timeout(&status, now + Duration::from_secs(60)), "{status:?}");
+        }
+        assert!(!is_timeout(&Status::internal(""), now), "another status");
+    }
 }
