@@ -380,7 +380,10 @@ pub async fn run<P: Placement + 'static>(
         reason = Some(reason.map_or(failure.clone(), |reason| format!("{reason}; {failure}")));
     }
     let finishing = move || {
-        telemetry_writer.finish()?;
+        // Telemetry never keeps a run from being closed.
+        if let Err(error) = telemetry_writer.finish() {
+            tracing::error!("the counts of the telemetry are lost: {error:#}");
+        }
         journal_writer.finish(ended)
     };
     let manifest = tokio::task::spawn_blocking(finishing)

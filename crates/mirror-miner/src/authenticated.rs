@@ -13,8 +13,7 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower::Service;
-use tracing::field::display;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::refusals::{Cause, Refusals};
 
@@ -65,7 +64,6 @@ where
                 }
                 Err(refusal) => {
                     refusals.note(Cause::Signature, None, &refusal);
-                    Span::current().record("otel.status_description", display(&refusal));
                     Ok(Status::unauthenticated(refusal.to_string()).into_http())
                 }
             }

@@ -83,6 +83,14 @@ impl Reply {
     }
 }
 
+/// Records the return code of a call in its span. Every other than success is an error, with this message.
+fn record_answer(served: &Span, code: ReturnCode, message: &str) {
+    served.record("mirror.code", code.as_str_name());
+    if code != ReturnCode::Success {
+        served.record("otel.status_description", message);
+    }
+}
+
 /// Wraps a message in a response, with the mark that raw bytes replace it.
 fn response<T>(message: T, wire: Option<Wire>) -> Response<T> {
     let mut response = Response::new(message);
@@ -282,7 +290,7 @@ impl TextPrompting for Axon {
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
         let _answering = span!("axon.answer").entered();
-        served.record("mirror.code", reply.code.as_str_name());
+        record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
             return_message: reply.message.into_owned(),
@@ -304,7 +312,7 @@ impl TextPrompting for Axon {
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
         let _answering = span!("axon.answer").entered();
-        served.record("mirror.code", reply.code.as_str_name());
+        record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {
             multi_completions: vec![reply.completion],
@@ -320,7 +328,7 @@ impl TextPrompting for Axon {
         request: Request<BackwardTextPromptingRequest>,
     ) -> Result<Response<BackwardTextPromptingResponse>, Status> {
         let (metadata, extensions, request) = request.into_parts();
-        self.served();
+        let served = self.served();
         let caller = self.sender(&extensions, &request.hotkey).await?;
         let id = self.call_id(&metadata, caller, &request.messages)?;
         let checked = tokio::time::timeout(timeout_of(request.timeout), self.admission.check(caller)).await;
@@ -333,12 +341,14 @@ impl TextPrompting for Axon {
             Err(_) => Some((ReturnCode::Timeout, TIMED_OUT.to_owned())),
         };
         if let Some((code, message)) = refused {
+            record_answer(&served, code, &message);
             return Ok(Response::new(BackwardTextPromptingResponse {
                 return_message: message,
                 return_code: code.into(),
                 ..Default::default()
             }));
         }
+        record_answer(&served, ReturnCode::Success, "");
         tracing::debug!(uid = self.uid, %caller, rewards = request.rewards.len(), "rewarded");
         if let [amount] = request.rewards.as_slice()
             && amount.is_finite()

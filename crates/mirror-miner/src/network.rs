@@ -16,10 +16,10 @@ use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
-use mirror_telemetry::{TraceContext, span};
+use mirror_telemetry::{TraceContext, span, spans};
 use tonic::{Request, Status};
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::behaviour::Call;
 
@@ -28,6 +28,9 @@ const SYNC_TIME: Duration = Duration::from_secs(2);
 
 /// Maximum time that a call waits for a metagraph.
 const METAGRAPH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The reason for which a duplicated request is sent again.
+const DUPLICATE: &str = "duplicate";
 
 /// Clients of the chain and of other axons, shared by the axons of a miner process.
 pub struct Network {
@@ -171,13 +174,7 @@ impl Network {
         lane.sign(request.metadata_mut());
         let context = self.context(&id);
         metadata::write(request.metadata_mut(), &id, &context);
-        let span = span!(
-            "axon.relay",
-            span = u64::from_be_bytes(context.span.to_bytes()),
-            otel.kind = "client",
-            mirror.uid = uid,
-            otel.status_description = Empty,
-        );
+        let span = relay_span(&context, uid);
         let plan = self.links.plan(call.id.uid, &id);
         if plan.fate != Fate::Pass {
             request.extensions_mut().insert(plan.fate);
@@ -192,12 +189,17 @@ impl Network {
                 let (mut axon, mut again) = (axon.clone(), copy_of(&request));
                 let lane = signer.lane(receiver);
                 lane.sign(again.metadata_mut());
+                let context = below(&context, DUPLICATE, 0);
+                metadata::write(again.metadata_mut(), &id, &context);
+                let span = relay_span(&context, uid);
+                span.record("mirror.repeated", DUPLICATE);
                 // The first reply counts, so that of the second request is discarded.
-                tokio::spawn(tokio::time::timeout(call.timeout, async move {
+                let repeated = async move {
                     let ended = axon.forward(again).await.map(drop);
                     drop(lane);
                     ended
-                }));
+                };
+                tokio::spawn(tokio::time::timeout(call.timeout, repeated.instrument(span)));
             }
             axon.forward(request).await
         };
@@ -216,17 +218,38 @@ impl Network {
         axons.entry(address).or_insert_with(new).clone()
     }
 
+    /// Returns the context of a relayed call, which belongs to the call in progress. A repeated call has another span,
+    /// and so do the calls that it causes.
     fn context(&self, call: &CallId) -> TraceContext {
+        if let Some(current) = mirror_telemetry::current() {
+            return below(&current, "relay", call.uid.into());
+        }
         let drawn = self.seed.about_call("relay", call).bytes();
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         trace.copy_from_slice(&drawn[..16]);
         span.copy_from_slice(&drawn[16..24]);
-        // The call belongs to the trace of the call that caused it.
-        if let Some(current) = mirror_telemetry::current() {
-            trace = current.trace.to_bytes();
-        }
         TraceContext::new(trace, span)
     }
+}
+
+/// Returns the context of a span under another one, with an id that follows from its name and number.
+fn below(parent: &TraceContext, name: &str, nth: u64) -> TraceContext {
+    let trace = parent.trace.to_bytes();
+    let of_parent = u64::from_be_bytes(parent.span.to_bytes());
+    let span = spans::derived(u128::from_be_bytes(trace), of_parent, name, nth);
+    TraceContext::new(trace, span.to_be_bytes())
+}
+
+/// Returns the span of a call of another axon.
+fn relay_span(context: &TraceContext, uid: u32) -> Span {
+    span!(
+        "axon.relay",
+        span = u64::from_be_bytes(context.span.to_bytes()),
+        otel.kind = "client",
+        mirror.uid = uid,
+        mirror.repeated = Empty,
+        otel.status_description = Empty,
+    )
 }
 
 /// Returns the same request, with the metadata and the fate of the call.

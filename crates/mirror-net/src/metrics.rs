@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use mirror_proto::mirror::v1::subtensor_server;
 use mirror_telemetry::metrics::{KeyValue, Value, instruments};
-use tonic::{Code, Status};
-
-/// The method of a call to a method that its service does not have, as the conventions require. A caller can invent any
-/// number of names.
-const OTHER: &str = "_OTHER";
+use tonic::Code;
 
 /// Returns the name of a status code in the specification of gRPC, such as `DEADLINE_EXCEEDED`.
 pub fn code_name(code: Code) -> &'static str {
@@ -56,15 +51,8 @@ pub fn forward_call(method: &'static str, code: Code, outcome: &'static str, too
     instruments().client_calls.record(took.as_secs_f64(), &attributes);
 }
 
-/// Counts a call that this process has served. `headers` are those of the response, which contain the status of a call
-/// that failed.
-pub(crate) fn server_call(method: String, headers: &HeaderMap, took: Duration) {
-    let code = Status::from_header_map(headers).map_or(Code::Ok, |status| status.code());
-    let method = if code == Code::Unimplemented {
-        OTHER.into()
-    } else {
-        method
-    };
+/// Counts a call that this process has served.
+pub(crate) fn server_call(method: &'static str, code: Code, took: Duration) {
     instruments()
         .server_calls
         .record(took.as_secs_f64(), &conventional(method, code));

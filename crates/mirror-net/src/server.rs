@@ -10,21 +10,17 @@ mod connection;
 mod counters;
 mod frames;
 mod limits;
+mod recorded;
 mod services;
 mod transport;
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_proto::bittensor::text_prompting_server;
-use mirror_proto::mirror::v1::subtensor_server;
-use mirror_telemetry::{span as recorded_span, spans};
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
-use tracing::field::Empty;
 
 pub use self::budget::Peer;
 pub use self::counters::{Bound, Counters};
@@ -34,7 +30,6 @@ pub use self::services::{Callers, Services};
 use self::accept::Accepted;
 use self::budget::Usage;
 use self::calls::CallLayer;
-use crate::metadata;
 
 /// Idle time after which a keep-alive ping is sent.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -78,57 +73,8 @@ pub async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(span_of)
+        .trace_fn(recorded::span_of)
         .add_routes(services.routes)
         .serve_with_incoming_shutdown(accepted, shutdown)
         .await
-}
-
-/// Returns the span of an incoming call, whose parent is the span that the caller sent. Calls of the services that
-/// every node has for its coordinator have no spans.
-fn span_of<B>(request: &http::Request<B>) -> tracing::Span {
-    let Some(name) = recorded_method(request.uri().path()).and_then(span_name) else {
-        return tracing::Span::none();
-    };
-    let caller = metadata::trace_of(request.headers());
-    let ids = caller.map(|caller| {
-        let trace = u128::from_be_bytes(caller.trace.to_bytes());
-        let called_by = u64::from_be_bytes(caller.span.to_bytes());
-        let parent = if caller.is_recorded { called_by } else { 0 };
-        (trace, parent, spans::derived(trace, called_by, "server", 0))
-    });
-    recorded_span!(
-        "server",
-        trace = ids.map(|(trace, ..)| trace),
-        parent = ids.map(|(_, parent, _)| parent),
-        span = ids.map(|(.., span)| span),
-        otel.name = &*name,
-        otel.kind = "server",
-        mirror.uid = Empty,
-        mirror.code = Empty,
-        mirror.block = Empty,
-        otel.status_description = Empty,
-    )
-}
-
-/// Returns the method of a path, as `service/method`. `None` for the services that every node has for its coordinator,
-/// whose calls are not recorded.
-fn recorded_method(path: &str) -> Option<&str> {
-    let path = path.trim_start_matches('/');
-    let (service, _) = path.split_once('/')?;
-    let is_recorded = matches!(
-        service,
-        text_prompting_server::SERVICE_NAME | subtensor_server::SERVICE_NAME
-    );
-    is_recorded.then_some(path)
-}
-
-/// Returns the name of the span of a call: that of the axon's method, or of the chain's.
-fn span_name(method: &str) -> Option<Cow<'static, str>> {
-    match method.split_once('/')? {
-        (text_prompting_server::SERVICE_NAME, "Forward" | "MultiForward") => Some("axon.forward".into()),
-        (text_prompting_server::SERVICE_NAME, "Backward") => Some("axon.backward".into()),
-        (subtensor_server::SERVICE_NAME, method) => Some(format!("subtensor.{method}").into()),
-        _ => None,
-    }
 }

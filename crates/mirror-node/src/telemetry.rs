@@ -117,7 +117,17 @@ impl Sender {
         };
         tokio::select! {
             () = self.work(ending) => {}
-            () = too_late => {}
+            () = too_late => {
+                // The coordinator cannot be told, so the log has the count.
+                for batch in self.buffer.take() {
+                    self.buffer.count_lost(batch.count);
+                }
+                tracing::warn!(
+                    spans = self.buffer.dropped(),
+                    "the coordinator did not take the last spans in time; the number is that of all spans that this \
+                     process has lost"
+                );
+            }
         }
     }
 
@@ -146,7 +156,7 @@ impl Sender {
         instruments()
             .lost_spans
             .add(losses.new_spans(self.buffer.dropped()), &[]);
-        let message = self.metrics.collect(&self.resource).encode_to_vec();
+        let message = self.metrics.collect(&self.resource()).encode_to_vec();
         if let Err(error) = send(channel, Signal::Metrics, message.into()).await {
             losses.warn("a measurement of the metrics", &error);
         }
@@ -154,29 +164,51 @@ impl Sender {
 
     /// Sends the spans that have ended so far.
     async fn send_spans(&self, channel: &Channel, losses: &mut Losses) {
-        for batch in self.buffer.take() {
+        let batches = self.buffer.take();
+        let mut unsent = Unsent {
+            buffer: &self.buffer,
+            spans: batches.iter().map(|batch| batch.count).sum(),
+        };
+        for batch in batches {
             let count = batch.count;
-            if let Err(error) = send(channel, Signal::Traces, self.message(batch)).await {
-                self.buffer.count_lost(count);
-                losses.warn("spans", &error);
+            match send(channel, Signal::Traces, self.message(batch)).await {
+                Ok(()) => unsent.spans -= count,
+                Err(error) => losses.warn("spans", &error),
             }
         }
     }
 
-    /// Returns the message of a batch.
-    fn message(&self, batch: Batch) -> Bytes {
+    /// Returns the resource, with the number of spans that the process has lost so far.
+    fn resource(&self) -> Resource {
         let mut resource = self.resource.clone();
         let dropped = i64::try_from(self.buffer.dropped()).unwrap_or(i64::MAX);
         resource
             .attributes
             .push(attribute("mirror.dropped_spans", Value::IntValue(dropped)));
+        resource
+    }
+
+    /// Returns the message of a batch.
+    fn message(&self, batch: Batch) -> Bytes {
         let request = EncodedRequest {
             resource_spans: vec![EncodedResourceSpans {
-                resource: Some(resource),
+                resource: Some(self.resource()),
                 scope_spans: vec![batch.encoded],
             }],
         };
         request.encode_to_vec().into()
+    }
+}
+
+/// Spans that were taken from the buffer. Those that were not sent when this is dropped are counted as lost.
+struct Unsent<'a> {
+    buffer: &'a Buffer,
+    spans: u64,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.buffer.count_lost(self.spans);
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `parent` (`u64`) | The parent if it is a span of another process. 0 for none. |
 //! | `span` (`u64`) | The id of the span. |
 //! | `nth` (`u64`) | Distinguishes spans of one name under one parent that begin in any order. |
+//! | `recorded` (`bool`) | `false` if the caller records no span. Then neither this span nor any span under it is. |
 //! | `otel.name` | The name of the span, instead of its static name. |
 //! | `otel.kind` | `client` or `server`. |
 //! | `otel.status_description` | The error of a span that failed. |
@@ -93,7 +94,7 @@ struct Open {
     parent: u64,
     started_at: SystemTime,
     started: Instant,
-    /// `None` if the trace is not recorded.
+    /// `None` if the span is not recorded.
     fields: Option<Box<Fields>>,
     /// The names of the spans under this one, with their numbers.
     children: Vec<(&'static str, u64)>,
@@ -167,10 +168,12 @@ where
         let name = attributes.metadata().name();
         let ids = attributes::Ids::of(attributes);
         // A span of another process is the parent if the trace is stated.
+        let mut is_recorded = ids.is_recorded.unwrap_or(true);
         let (trace, parent, nth) = match (ids.trace, span.parent()) {
             (Some(trace), _) => (trace, ids.parent.unwrap_or_default(), ids.nth),
             (None, Some(parent)) => match parent.extensions_mut().get_mut::<Open>() {
                 Some(open) => {
+                    is_recorded &= open.fields.is_some();
                     let nth = ids.nth.or_else(|| ids.id.is_none().then(|| open.count(name)));
                     (open.trace, open.id, nth)
                 }
@@ -183,7 +186,7 @@ where
             let nth = nth.unwrap_or_else(|| if is_own_root { self.buffer.next_root() } else { 0 });
             derived(trace, parent, name, nth)
         });
-        let fields = self.sampler.records(trace).then(|| {
+        let fields = (is_recorded && self.sampler.records(trace)).then(|| {
             let mut fields = Box::new(Fields::default());
             attributes.record(&mut *fields);
             fields
@@ -241,4 +244,30 @@ where
 pub fn derived(trace: u128, parent: u64, name: &str, nth: u64) -> u64 {
     let seed = parent ^ (trace as u64) ^ nth.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     XxHash64::oneshot(seed, name.as_bytes()).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// Returns the number of spans that are recorded while `work` runs.
+    fn recorded(work: impl FnOnce()) -> u64 {
+        let buffer = Arc::new(Buffer::default());
+        let layer = SpanLayer::new(buffer.clone(), Sampler::ALL, 1);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, work);
+        buffer.take().iter().map(|batch| batch.count).sum()
+    }
+
+    #[test]
+    fn nothing_is_recorded_below_a_caller_that_records_nothing() {
+        let served = |is_recorded| {
+            let server = span!("server", trace = 7_u128, parent = 3_u64, recorded = is_recorded);
+            server.in_scope(|| span!("work").in_scope(|| drop(span!("part"))));
+        };
+        assert_eq!(recorded(|| served(true)), 3);
+        assert_eq!(recorded(|| served(false)), 0);
+    }
 }

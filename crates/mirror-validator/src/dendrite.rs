@@ -48,6 +48,15 @@ const fn method_of(path: &'static str) -> &'static str {
     path.split_at(1).1
 }
 
+/// Returns the name of the span of a call.
+fn span_name(path: &str) -> &'static str {
+    if path == BACKWARD {
+        "dendrite.backward"
+    } else {
+        "dendrite.forward"
+    }
+}
+
 /// Reasons for which a request is sent again.
 const DUPLICATE: &str = "duplicate";
 const RESEND: &str = "resend";
@@ -222,7 +231,7 @@ impl DendritePool {
             };
             let axon = self.axon(*uid).cloned();
             let rules = rules(&plan);
-            let span = asked.span("dendrite.forward", axon.as_ref());
+            let span = asked.span(FORWARD, axon.as_ref());
             replies.push(Reply::none_in_time(*uid, fan_out.timeout, plan));
             too_late |= reaches_deadline || is_lost(fate);
             if reaches_deadline || fate == Fate::Drop {
@@ -373,7 +382,7 @@ impl DendritePool {
             body: body.encode_to_vec().into(),
             timeout,
         };
-        let span = asked.span("dendrite.backward", Some(axon));
+        let span = asked.span(BACKWARD, Some(axon));
         let rules = rules(&plan);
         let link = (plan.delay.is_some() || rules.is_some())
             .then(|| link_span(&span, call.uid, plan.delay, rules.as_deref()));
@@ -435,7 +444,7 @@ impl AxonRequest {
     {
         if self.duplicated {
             let lane = self.signer.lane(axon.served.hotkey);
-            let (context, span) = self.repeated(DUPLICATE);
+            let (context, span) = self.repeated(method, DUPLICATE);
             let (mut axon, request) = (axon.clone(), self.request(&lane, &context));
             // The first reply counts, so that of the second request is discarded.
             let repeated = async move {
@@ -449,7 +458,7 @@ impl AxonRequest {
         let request = self.request(&lane, &self.context);
         match axon.call(method, request).await {
             Err(status) if is_broken(&status) => {
-                let (context, span) = self.repeated(RESEND);
+                let (context, span) = self.repeated(method, RESEND);
                 let again = self.request(&lane, &context);
                 Box::pin(axon.call(method, again).instrument(span)).await
             }
@@ -458,11 +467,11 @@ impl AxonRequest {
     }
 
     /// Creates the span of the call.
-    fn span(&self, name: &'static str, axon: Option<&Axon>) -> Span {
+    fn span(&self, method: &'static str, axon: Option<&Axon>) -> Span {
         let span = span!(
             "dendrite",
             span = u64::from_be_bytes(self.context.span.to_bytes()),
-            otel.name = name,
+            otel.name = span_name(method),
             otel.kind = "client",
             mirror.uid = self.call.uid,
             mirror.hotkey = Empty,
@@ -484,15 +493,16 @@ impl AxonRequest {
     }
 
     /// Returns the context and the span of a further request of the same call, of which there is one for each `reason`.
-    fn repeated(&self, reason: &'static str) -> (TraceContext, Span) {
+    fn repeated(&self, method: &'static str, reason: &'static str) -> (TraceContext, Span) {
         let (trace, parent) = (
             u128::from_be_bytes(self.context.trace.to_bytes()),
             u64::from_be_bytes(self.context.span.to_bytes()),
         );
         let id = spans::derived(trace, parent, reason, 0);
         let span = span!(
-            "dendrite.forward",
+            "dendrite",
             span = id,
+            otel.name = span_name(method),
             otel.kind = "client",
             mirror.uid = self.call.uid,
             mirror.repeated = reason,

@@ -232,33 +232,46 @@ impl NeuronService for Service {
 async fn train_step(neuron: &Mutex<Neuron>) -> Vec<Result<ForwardOutcome, Status>> {
     let mut neuron = neuron.lock().await;
     let args = ask::train_args(neuron.launch());
-    let ask = Ask::for_question(neuron.launch(), &args);
-    let question = forward_manually(&mut neuron, ask).await;
-    let asked = question.as_ref().ok().and_then(|question| {
-        let ask = Ask::for_answer(neuron.launch(), &args, question.completion()?);
-        Some((question.id, ask))
-    });
-    let mut settled = vec![question];
-    if let Some((id, ask)) = asked {
-        let id = ForwardId {
-            forward_index: 1,
-            ..id
-        };
-        let span = neuron.step_span(Purpose::Manual, id.step);
-        let answer = neuron.forward(ask, id, StepEnd::Always).instrument(span).await;
-        settled.push(answer.map_err(failed));
-    }
-    settled
+    let id = match next_manual_forward(&mut neuron).await {
+        Ok(id) => id,
+        Err(status) => return vec![Err(status)],
+    };
+    // The question and the answer are forwards of one step, so they have one span.
+    let span = neuron.step_span(Purpose::Manual, id.step);
+    let forwards = async {
+        let ask = Ask::for_question(neuron.launch(), &args);
+        let question = neuron.forward(ask, id, StepEnd::Always).await;
+        let asked = question
+            .as_ref()
+            .ok()
+            .and_then(|question| Some(Ask::for_answer(neuron.launch(), &args, question.completion()?)));
+        let mut settled = vec![question.map_err(failed)];
+        if let Some(ask) = asked {
+            let id = ForwardId {
+                forward_index: 1,
+                ..id
+            };
+            let answer = neuron.forward(ask, id, StepEnd::Always).await;
+            settled.push(answer.map_err(failed));
+        }
+        settled
+    };
+    forwards.instrument(span).await
 }
 
 async fn forward_manually(neuron: &mut Neuron, ask: Ask) -> Result<ForwardOutcome, Status> {
-    if neuron.chain().metagraph().neurons.is_empty() {
-        neuron.resync(None).await.map_err(failed)?;
-    }
-    let id = neuron.next_manual_forward();
+    let id = next_manual_forward(neuron).await?;
     let span = neuron.step_span(Purpose::Manual, id.step);
     let forward = neuron.forward(ask, id, StepEnd::Always).instrument(span);
     forward.await.map_err(failed)
+}
+
+/// Returns the identity of the next manual forward, after the neuron has read the metagraph.
+async fn next_manual_forward(neuron: &mut Neuron) -> Result<ForwardId, Status> {
+    if neuron.chain().metagraph().neurons.is_empty() {
+        neuron.resync(None).await.map_err(failed)?;
+    }
+    Ok(neuron.next_manual_forward())
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]

@@ -244,7 +244,10 @@ fn id(bytes: &[u8], length: usize) -> Option<String> {
 
 /// Cuts a text to [`MAX_TEXT`] bytes.
 fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.shrink_to_fit();
+    }
     text
 }
 
@@ -274,6 +277,10 @@ pub(super) struct DecodedMetrics {
     pub(super) rows: Vec<MetricRow>,
     /// Number of metrics that were refused: too large, or invalid.
     pub(super) refused: u64,
+    /// Number of spans that the node has dropped since it started.
+    pub(super) dropped_by_node: u64,
+    /// Number of earlier starts of the node.
+    pub(super) incarnation: u32,
 }
 
 /// `ExportMetricsServiceRequest` whose metrics are not decoded.
@@ -292,11 +299,13 @@ pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
         return decoded;
     };
     for of_resource in request.resource_metrics {
-        let incarnation = Resources::of(of_resource.resource).incarnation;
+        let resource = Resources::of(of_resource.resource);
+        decoded.incarnation = resource.incarnation;
+        decoded.dropped_by_node = decoded.dropped_by_node.max(resource.dropped_spans);
         for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             let metric = Some(encoded).filter(|encoded| encoded.len() <= MAX_METRIC);
             match metric.and_then(|encoded| Metric::decode(encoded).ok()) {
-                Some(metric) => measurements(metric, node, incarnation, &mut decoded.rows),
+                Some(metric) => measurements(metric, node, decoded.incarnation, &mut decoded.rows),
                 None => decoded.refused += 1,
             }
         }
@@ -307,11 +316,12 @@ pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
 /// Adds the measurements of a metric. Kinds that nodes do not send are left out.
 fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<MetricRow>) {
     let Metric { name, unit, data, .. } = metric;
+    let (name, unit) = (cut(name), cut(unit));
     let row = |kind: &str, attributes, time_ns| MetricRow {
         node: node.to_owned(),
         incarnation,
-        name: cut(name.clone()),
-        unit: cut(unit.clone()),
+        name: name.clone(),
+        unit: unit.clone(),
         kind: kind.to_owned(),
         attributes: json_object(attributes),
         time_ns,

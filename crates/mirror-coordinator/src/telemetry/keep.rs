@@ -22,8 +22,24 @@ const MAX_WAITING: usize = 200_000;
 /// Maximum number of remembered choices. Spans that arrive after the choice follow it.
 const MAX_CHOICES: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("the number is above 0");
 
+/// Maximum size of the texts of waiting spans in bytes. If there is more, the oldest traces are chosen early.
+const MAX_WAITING_BYTES: usize = 256 << 20;
+
 /// The share of traces that are kept for their durations.
 const SLOWEST: f64 = 0.01;
+
+/// The share of traces that are kept at most for their durations, if each is slower than those before it, beyond the
+/// first [`FIRST`].
+const MOST: f64 = 2.0 * SLOWEST;
+
+/// Number of traces that are kept for their durations whatever their share is.
+const FIRST: f64 = 10.0;
+
+/// Number of traces after which older ones count half, so that the slowest are those of the recent past.
+const WINDOW: u64 = 10_000;
+
+/// Maximum number of names of roots whose durations are distinguished. The least recently used one is forgotten.
+const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(256).expect("the number is above 0");
 
 /// Chooses traces.
 pub(super) enum Keep {
@@ -38,18 +54,24 @@ pub(super) struct Choosing {
     waiting: HashMap<String, Waiting>,
     /// The waiting traces in the order in which they began.
     order: VecDeque<String>,
+    /// The traces whose root has ended, with the time at which it arrived, in this order.
+    ended: VecDeque<(Instant, String)>,
     spans: usize,
+    /// Size of the texts of the waiting spans in bytes.
+    bytes: usize,
     choices: LruCache<String, bool>,
     /// The durations of the roots by name.
-    durations: HashMap<String, Durations>,
+    durations: LruCache<String, Durations>,
     /// Number of spans that were not kept.
     dropped: u64,
 }
 
 struct Waiting {
     since: Instant,
-    root: Option<(Instant, String, u64)>,
+    /// The name and the duration of the first root that arrived.
+    root: Option<(String, u64)>,
     has_error: bool,
+    bytes: usize,
     rows: Vec<SpanRow>,
 }
 
@@ -58,6 +80,8 @@ struct Waiting {
 struct Durations {
     classes: Vec<u64>,
     count: u64,
+    /// Number of traces that were kept for their durations.
+    kept: u64,
 }
 
 impl Durations {
@@ -68,6 +92,11 @@ impl Durations {
     /// Adds a duration. Returns whether it is among the slowest so far. Equal durations count as slowest only while
     /// their number is within the share.
     fn add(&mut self, nanoseconds: u64) -> bool {
+        if self.count >= WINDOW {
+            self.classes.iter_mut().for_each(|count| *count /= 2);
+            self.count = self.classes.iter().sum();
+            self.kept /= 2;
+        }
         let class = Self::class(nanoseconds);
         if self.classes.len() <= class {
             self.classes.resize(class + 1, 0);
@@ -75,7 +104,10 @@ impl Durations {
         self.classes[class] += 1;
         self.count += 1;
         let at_least: u64 = self.classes[class..].iter().sum();
-        at_least as f64 <= (self.count as f64 * SLOWEST).ceil()
+        let is_slow = at_least as f64 <= (self.count as f64 * SLOWEST).ceil();
+        let is_kept = is_slow && (self.kept as f64) < FIRST + self.count as f64 * MOST;
+        self.kept += u64::from(is_kept);
+        is_kept
     }
 }
 
@@ -90,9 +122,11 @@ impl Keep {
         Self::Some(Box::new(Choosing {
             waiting: HashMap::new(),
             order: VecDeque::new(),
+            ended: VecDeque::new(),
             spans: 0,
+            bytes: 0,
             choices: LruCache::new(MAX_CHOICES),
-            durations: HashMap::new(),
+            durations: LruCache::new(MAX_NAMES),
             dropped: 0,
         }))
     }
@@ -145,29 +179,38 @@ impl Choosing {
                 since: now,
                 root: None,
                 has_error: false,
+                bytes: 0,
                 rows: Vec::new(),
             }
         });
         waiting.has_error |= row.error.is_some();
-        if row.parent_id.is_none() {
-            waiting.root = Some((now, row.name.clone(), row.duration_ns));
+        if row.parent_id.is_none() && waiting.root.is_none() {
+            waiting.root = Some((row.name.clone(), row.duration_ns));
+            self.ended.push_back((now, row.trace_id.clone()));
         }
+        let size = size_of(&row);
+        waiting.bytes += size;
         waiting.rows.push(row);
+        self.bytes += size;
         self.spans += 1;
     }
 
     /// Chooses the traces that are complete, and the oldest while too many spans wait.
     fn choose(&mut self, now: Instant, kept: &mut Vec<SpanRow>) {
+        while let Some((_, trace)) = self
+            .ended
+            .pop_front_if(|(ended, _)| now.duration_since(*ended) >= GRACE)
+        {
+            self.choose_one(&trace, kept);
+        }
         while let Some(trace) = self.order.front() {
             let Some(waiting) = self.waiting.get(trace) else {
                 self.order.pop_front();
                 continue;
             };
-            let is_complete = match waiting.root {
-                Some((ended, ..)) => now.duration_since(ended) >= GRACE,
-                None => now.duration_since(waiting.since) >= ABANDONED,
-            };
-            if !is_complete && self.spans <= MAX_WAITING {
+            let is_abandoned = waiting.root.is_none() && now.duration_since(waiting.since) >= ABANDONED;
+            let is_full = self.spans > MAX_WAITING || self.bytes > MAX_WAITING_BYTES;
+            if !is_abandoned && !is_full {
                 return;
             }
             let trace = trace.clone();
@@ -181,8 +224,12 @@ impl Choosing {
             return;
         };
         self.spans -= waiting.rows.len();
+        self.bytes -= waiting.bytes;
         let is_slow = match waiting.root {
-            Some((_, name, duration)) => self.durations.entry(name).or_default().add(duration),
+            Some((name, duration)) => self
+                .durations
+                .get_or_insert_mut(name, Durations::default)
+                .add(duration),
             // The node of the root was killed.
             None => true,
         };
@@ -194,6 +241,13 @@ impl Choosing {
             self.dropped += waiting.rows.len() as u64;
         }
     }
+}
+
+/// Returns the size of the texts of a span in bytes.
+fn size_of(row: &SpanRow) -> usize {
+    let optional = [&row.code, &row.error, &row.rules, &row.links, &row.attributes];
+    let optional: usize = optional.into_iter().flatten().map(String::len).sum();
+    row.name.len() + optional
 }
 
 #[cfg(test)]
@@ -259,6 +313,34 @@ mod tests {
         assert!(traces.contains(&1), "the slowest of all");
         assert!(traces.len() / 2 <= 4 + 10, "{traces:?}");
         assert_eq!(keep.dropped(), 2_000 - kept.len() as u64);
+    }
+
+    #[test]
+    fn a_trace_with_a_new_root_again_and_again_delays_no_other() {
+        let mut keep = Keep::errors_and_slowest();
+        let mut now = Instant::now();
+        let mut kept = Vec::new();
+        let many_roots = 1;
+        keep.take(vec![row(many_roots, 1, None, 5)], now, &mut kept);
+        keep.take(vec![row(2, 1, None, 1_000_000)], now, &mut kept);
+        for root in 2..=4 {
+            now += GRACE / 2;
+            keep.take(vec![row(many_roots, root, None, 5)], now, &mut kept);
+        }
+        assert!(traces(&kept).contains(&2), "{:?}", traces(&kept));
+    }
+
+    #[test]
+    fn traces_that_become_slower_and_slower_are_not_all_kept() {
+        let mut keep = Keep::errors_and_slowest();
+        let now = Instant::now();
+        let mut kept = Vec::new();
+        for trace in 1..=30_000 {
+            keep.take(vec![row(trace, 1, None, 1_000_000 * trace)], now, &mut kept);
+        }
+        keep.take(Vec::new(), now + GRACE, &mut kept);
+        // At most twice the share, and a few at the start.
+        assert!((100..=700).contains(&kept.len()), "{}", kept.len());
     }
 
     #[test]

@@ -213,6 +213,8 @@ impl Writer {
 
     fn take_metrics(&mut self, message: &Bytes, node: &str) {
         let decoded = decode::metrics(message.clone(), node);
+        self.dropped_by_nodes
+            .note(node, decoded.incarnation, decoded.dropped_by_node);
         self.summary.refused_metrics += decoded.refused;
         if let Some(latest) = &self.latest {
             self.summary.refused_metrics += latest.add(&decoded.rows, Instant::now());

@@ -19,10 +19,11 @@ use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
+use tracing::Span;
 
 use super::budget::{Call, Peer};
 use super::counters::Bound;
-use crate::metrics;
+use super::recorded::Recorded;
 
 /// Length of the prefix of a message, in bytes.
 const PREFIX: usize = 5;
@@ -70,14 +71,15 @@ where
             }
         };
         let started = Instant::now();
-        let method = super::recorded_method(request.uri().path()).map(str::to_owned);
+        let recorded = Recorded::of(request.uri().path());
+        let span = Span::current();
         let request = request.map(|body| Body::new(Messages::new(body, call.clone())));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
             call.answered();
-            if let Some(method) = method {
-                metrics::server_call(method, response.headers(), started.elapsed());
+            if let Some(recorded) = recorded {
+                recorded.end(response.headers(), started.elapsed(), &span);
             }
             Ok(response.map(|body| Body::new(Answer { body, call })))
         })

@@ -102,7 +102,7 @@ instruments! {
     unacknowledged: gauge "mirror.reports.unacknowledged" "{record}",
     #[doc = "Records that the coordinator wrote to the journal."]
     journal_records: counter "mirror.journal.records" "{record}",
-    #[doc = "Spans that the process lost, because its buffer was full or the coordinator did not take them."]
+    #[doc = "Spans that the process lost, because its buffer was full or they could not be sent."]
     lost_spans: counter "mirror.spans.lost" "{span}",
     #[doc = "Size of the spans and metrics that wait in the coordinator."]
     telemetry_queue: gauge "mirror.telemetry.queue" "By",

@@ -12,6 +12,7 @@ const TRACE: &str = "trace";
 const SPAN: &str = "span";
 const PARENT: &str = "parent";
 const NTH: &str = "nth";
+const RECORDED: &str = "recorded";
 const NAME: &str = "otel.name";
 const KIND: &str = "otel.kind";
 const ERROR: &str = "otel.status_description";
@@ -31,6 +32,7 @@ pub(super) struct Ids {
     pub(super) id: Option<u64>,
     pub(super) parent: Option<u64>,
     pub(super) nth: Option<u64>,
+    pub(super) is_recorded: Option<bool>,
 }
 
 impl Ids {
@@ -60,7 +62,13 @@ impl Visit for Ids {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
     fn record_str(&mut self, _: &Field, _: &str) {}
     fn record_i64(&mut self, _: &Field, _: i64) {}
-    fn record_bool(&mut self, _: &Field, _: bool) {}
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        if field.name() == RECORDED {
+            self.is_recorded = Some(value);
+        }
+    }
+
     fn record_f64(&mut self, _: &Field, _: f64) {}
 }
 
@@ -124,7 +132,9 @@ impl Visit for Fields {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Value::Bool(value));
+        if field.name() != RECORDED {
+            self.add(field, Value::Bool(value));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
