@@ -27,8 +27,8 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 /// Silence after which the user is shown which node the run waits for.
 const REPORTED_AFTER: Duration = Duration::from_secs(3);
 
-/// Maximum amount by which a pause or a check may exceed its planned duration and still count in full. Any excess is
-/// time in which the coordinator itself was not running.
+/// Maximum amount by which a pause or a check may exceed its planned duration and still count in full. Beyond it, the
+/// coordinator itself was not running, and only the planned duration counts.
 const LATE: Duration = Duration::from_secs(1);
 
 /// The reaction to the unexpected exit of a node.
@@ -174,7 +174,8 @@ impl Watch {
 
     /// Adds a period that was planned to take `planned` and took `elapsed`.
     fn pass(&mut self, planned: Duration, elapsed: Duration) {
-        self.silence += elapsed.min(planned + LATE);
+        let was_stopped = elapsed > planned + LATE;
+        self.silence += if was_stopped { planned } else { elapsed };
     }
 }
 
@@ -234,6 +235,13 @@ mod tests {
         let health = watch.checked(Liveness::Silent, night);
         assert!(matches!(health, Some(Health::Silent(_))), "{health:?}");
         assert_eq!(watch.checked(Liveness::Answered, SECOND), Some(Health::Answers));
+    }
+
+    #[test]
+    fn a_check_that_a_stop_interrupts_is_not_a_hang_even_with_a_short_timeout() {
+        let mut watch = Watch::new(WatchTimes::new(3 * SECOND / 2));
+        watch.paused(watch.pause());
+        assert_eq!(watch.checked(Liveness::Silent, 4 * SECOND), None);
     }
 
     #[test]
