@@ -114,7 +114,7 @@ fn every_call_of_a_wide_network_is_traced() {
     let env = TestEnv::new();
     let run = env.done(env.file("wide.yml", TRAINING), &WIDE);
     let summary = Summary::read(run.layout()).expect("readable").expect("counts");
-    assert_eq!((summary.missing(), summary.not_kept), (0, 0), "{summary:?}");
+    assert_eq!((summary.missing_spans(), summary.not_kept), (0, 0), "{summary:?}");
     let spans = Spans::of(&run);
     assert_eq!(spans.0.len() as u64, summary.spans);
     assert!(spans.dangling().is_empty(), "{:?}", spans.dangling().first());

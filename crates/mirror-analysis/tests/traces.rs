@@ -215,11 +215,27 @@ fn an_event_links_to_its_waterfall_or_names_the_command_that_shows_it() {
 
 #[test]
 fn a_run_without_spans_says_so_in_one_sentence() {
-    let report = as_json(&recorded(&training(3, 4)).run);
-    assert_eq!(
-        sentences(&report),
-        "The run has no spans: its traces were off (`telemetry: {traces: off}`), or an earlier version made it."
-    );
+    let recorded = recorded(&training(3, 4));
+    let settings = recorded.run.layout().resolved();
+    for (text, why) in [
+        (
+            "telemetry: {traces: off}",
+            "its traces were off (`telemetry: {traces: off}`)",
+        ),
+        (
+            "telemetry: {trace_share: 0}",
+            "it recorded no share of the traces (`telemetry: {trace_share: 0}`)",
+        ),
+        (
+            "seed: 7",
+            "it ended before the first spans were written, they were lost, or an earlier version made it",
+        ),
+    ] {
+        std::fs::write(&settings, text).unwrap();
+        let report = as_json(&recorded.run);
+        assert_eq!(sentences(&report), format!("The run has no spans: {why}."));
+    }
+    let report = as_json(&recorded.run);
     assert_eq!(report["traces"]["slowest"], json!([]));
     let not_drawn = report["not_drawn"].as_array().unwrap();
     let why = not_drawn
@@ -257,9 +273,27 @@ fn missing_spans_are_counted_by_reason() {
         ),
         "{incomplete}"
     );
-    for other in ["queue was full", "file could not"] {
+    for other in ["queue was full", "file could not", "table of metrics"] {
         assert!(!incomplete.contains(other), "{incomplete}");
     }
+    let without_metrics = words(&Counts {
+        refused_metrics: 2,
+        lost_metrics: 5,
+        dropped_metrics: 1,
+        ..Counts::default()
+    });
+    assert!(
+        without_metrics.contains("6 spans were recorded; none was dropped, refused or lost."),
+        "{without_metrics}"
+    );
+    assert!(
+        without_metrics.contains("The table of metrics lacks 7 measurements that were refused as invalid, or lost"),
+        "{without_metrics}"
+    );
+    assert!(
+        without_metrics.contains("and 1 message of metrics that the coordinator dropped"),
+        "{without_metrics}"
+    );
     assert!(incomplete.contains("40 spans were not kept"), "{incomplete}");
 
     let without = recorded_with_spans(&events(1), spans(), &Counts::default());

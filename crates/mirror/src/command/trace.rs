@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use mirror_runs::Run;
-use mirror_traces::{FindError, Trace, Wanted, find, has_spans};
+use mirror_traces::{FindError, NoSpans, Trace, Wanted, find, has_spans};
 
 use super::running::name_of;
 use super::{Misuse, RunsDir, Status, place};
@@ -30,7 +30,7 @@ enum TraceCommand {
     List(list::ListArguments),
     /// Shows the spans of a trace in the order of time
     Show(show::ShowArguments),
-    /// Shows which spans the time of a step, or of all steps, was spent in
+    /// Shows the spans that a step waited for, or the time of all steps by phase and by uid
     CriticalPath(critical_path::CriticalPathArguments),
     /// Compares the durations of the spans of two runs
     Compare(compare::CompareArguments),
@@ -55,8 +55,9 @@ fn open(runs_dir: &Path, wanted: &str) -> anyhow::Result<Run> {
     let run = Run::open(&folder)?;
     if !has_spans(&run)? {
         return Err(Misuse::of(anyhow!(
-            "the run {} has no spans: it was made with `telemetry: {{traces: off}}` or by an earlier version",
-            name_of(runs_dir, &folder)
+            "the run {} has no spans: {}",
+            name_of(runs_dir, &folder),
+            NoSpans::of_run(&run)
         ))
         .into());
     }
