@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 const SLOWED_STEP: u64 = 17;
 const SLOWED_UID: u32 = 3;
 
+/// A complete experiment without settings of telemetry.
+const QUICKSTART: &str = include_str!("../../../configs/quickstart.yml");
+
 fn report_of(run: &Run) -> Report {
     let data = RunData::read(run).unwrap();
     Report::of_run(&data, &Summary::of(&data), run.layout())
@@ -227,11 +230,11 @@ fn a_run_without_spans_says_so_in_one_sentence() {
             "it recorded no share of the traces (`telemetry: {trace_share: 0}`)",
         ),
         (
-            "seed: 7",
+            "",
             "it ended before the first spans were written, they were lost, or an earlier version made it",
         ),
     ] {
-        std::fs::write(&settings, text).unwrap();
+        std::fs::write(&settings, format!("{QUICKSTART}\n{text}\n")).unwrap();
         let report = as_json(&recorded.run);
         assert_eq!(sentences(&report), format!("The run has no spans: {why}."));
     }
@@ -287,7 +290,8 @@ fn missing_spans_are_counted_by_reason() {
         "{without_metrics}"
     );
     assert!(
-        without_metrics.contains("The table of metrics lacks 7 measurements that were refused as invalid, or lost"),
+        without_metrics
+            .contains("The table of metrics lacks 7 measurements that were refused as invalid, or lost"),
         "{without_metrics}"
     );
     assert!(
@@ -356,6 +360,41 @@ fn a_wide_step_has_a_bounded_waterfall_with_the_slowest_and_the_failed_calls() {
         .find(|bar| bar["node"].is_null())
         .expect("a line of many calls");
     assert_eq!(folded["spans"], 250);
+}
+
+/// Every call times out. The step waits for the one that ends last, which is the shortest.
+#[test]
+fn a_step_of_timeouts_shows_the_call_that_it_waited_for() {
+    let mut spans = step(0, &[100; 64]);
+    for uid in 0..64 {
+        let call = call(&mut spans, uid);
+        call.error = Some("timeout".to_owned());
+        call.code = Some("timeout".to_owned());
+        // All end after 100 ms except uid 40, which starts last and ends 1 ms later.
+        let delay = if uid == 40 {
+            50 * MS
+        } else {
+            u64::from(uid) * MS / 100
+        };
+        call.started_ns += delay;
+        call.duration_ns = if uid == 40 { 50 * MS } else { 99 * MS - delay };
+    }
+    spans.retain(|row| row.name != "axon.forward");
+    let report = as_json(&recorded_with_spans(&events(1), spans, &Counts::default()).run);
+    let bars = report["traces"]["slowest"][0]["bars"].as_array().unwrap();
+    let waited_for = bars.iter().find(|bar| bar["name"] == "dendrite.forward 40");
+    let waited_for = waited_for.expect("the call on the critical path has a line");
+    assert_eq!(
+        (&waited_for["seconds"], &waited_for["waited"]),
+        (&json!(0.05), &json!(0.05))
+    );
+    let waits: f64 = bars.iter().map(|bar| bar["waited"].as_f64().unwrap()).sum();
+    let step = &bars[0];
+    assert_eq!(step["name"], "step 0");
+    assert!(
+        (waits - step["seconds"].as_f64().unwrap()).abs() < 1e-9,
+        "{bars:?}"
+    );
 }
 
 #[test]

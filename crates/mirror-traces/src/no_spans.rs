@@ -33,7 +33,10 @@ impl NoSpans {
         }
         // An experiment file of another version may be one that this version refuses.
         let loaded = mirror_config::load(&run.layout().resolved()).ok();
-        Self::of(run.state(), loaded.map(|loaded| loaded.experiment.telemetry).as_ref())
+        Self::of(
+            run.state(),
+            loaded.map(|loaded| loaded.experiment.telemetry).as_ref(),
+        )
     }
 
     fn of(state: State, settings: Option<&Telemetry>) -> Self {

@@ -139,7 +139,11 @@ fn fold(trace: &Trace, waits: &[i64], siblings: &[usize]) -> (Vec<usize>, Vec<Fo
         }
         let span = |index: usize| &trace.spans()[index];
         similar.sort_by_key(|&index| std::cmp::Reverse(span(index).duration_ns));
-        let mut waited: Vec<usize> = similar.iter().copied().filter(|&index| waits[index] > 0).collect();
+        let mut waited: Vec<usize> = similar
+            .iter()
+            .copied()
+            .filter(|&index| waits[index] > 0)
+            .collect();
         waited.sort_by_key(|&index| std::cmp::Reverse(waits[index]));
         waited.truncate(WAITED_SHOWN);
         let mut marked_shown = 0;

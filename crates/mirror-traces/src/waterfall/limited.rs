@@ -22,7 +22,12 @@ pub fn limited(trace: &Trace, lines: &[Line], path: &[Segment], limit: usize) ->
             }
             Line::Folded(folded) => (folded.waited_ns > 0, false, folded.longest_ns),
         };
-        (Reverse(is_on_path), Reverse(is_marked), Reverse(duration_ns), place)
+        (
+            Reverse(is_on_path),
+            Reverse(is_marked),
+            Reverse(duration_ns),
+            place,
+        )
     });
     let mut chosen = vec![false; lines.len()];
     let mut remaining = limit;

@@ -196,7 +196,7 @@ fn print(out: &mut impl Write, breakdown: &Breakdown) -> anyhow::Result<()> {
         }
         writeln!(
             out,
-            "\n\"could be saved\" is the time after the last call of another uid, as a share of all time"
+            "\n\"could be saved\" is the share of time after the last call of another uid"
         )?;
     }
     for (rules, ns) in breakdown.rules().iter().take(UIDS_SHOWN) {

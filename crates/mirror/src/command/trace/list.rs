@@ -181,7 +181,12 @@ impl First {
         let place = (key, self.found);
         self.found += 1;
         let is_full = self.entries.len() >= self.limit;
-        if is_full && self.entries.last_key_value().is_none_or(|(last, _)| *last < place) {
+        if is_full
+            && self
+                .entries
+                .last_key_value()
+                .is_none_or(|(last, _)| *last < place)
+        {
             return;
         }
         self.entries.insert(place, Entry::of(trace, index));
@@ -287,7 +292,9 @@ fn missing(run: &Run) -> anyhow::Result<Vec<String>> {
         ),
     ];
     let sentences = sentences.into_iter().filter(|(count, _)| *count > 0);
-    Ok(sentences.map(|(count, words)| format!("{count} {words}")).collect())
+    Ok(sentences
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect())
 }
 
 fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
