@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn};
 use mirror_runs::Run;
 use mirror_traces::{FindError, NoSpans, Trace, Wanted, find, has_spans};
 
@@ -75,4 +76,13 @@ fn found(run: &Run, wanted: &Wanted) -> anyhow::Result<Trace> {
 /// Returns a time that is a sum over many traces as text.
 fn duration(ns: i128) -> String {
     mirror_traces::duration::text(i64::try_from(ns).unwrap_or(i64::MAX))
+}
+
+/// Returns a column of a table. Where the terminal is too narrow, columns with the highest rank are left out first.
+fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
+    TerminalColumn {
+        title,
+        alignment,
+        rank,
+    }
 }

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_analysis::terminal_table::{Alignment, TerminalTable};
 use mirror_traces::compare::{Change, Comparison, Difference, Grouping, Pairing, compare as compare_runs};
 use mirror_traces::waterfall::text::printable;
 use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
+use super::column;
 
 /// Number of names in the table unless the command line has another one.
 const NAMES: usize = 50;
@@ -74,11 +75,6 @@ fn print(comparison: &Comparison, shown: &[Difference], grouping: Grouping) -> a
             "{first} traces are compared with {second}, not in pairs, because the runs share no trace"
         )?,
     }
-    let column = |title, alignment, rank| TerminalColumn {
-        title,
-        alignment,
-        rank,
-    };
     let mut table = TerminalTable::new([
         column("span", Alignment::Left, 0),
         column("median A", Alignment::Right, 2),

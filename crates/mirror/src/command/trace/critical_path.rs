@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_analysis::terminal_table::{Alignment, TerminalTable};
 use mirror_traces::critical_path::{Breakdown, critical_path as segments, uids};
 use mirror_traces::waterfall::text::printable;
 use mirror_traces::{Phase, Span, Trace, Traces, Wanted};
 use serde::Serialize;
 
 use super::super::{Status, terminal};
+use super::column;
 
 /// Number of uids that are shown.
 const UIDS_SHOWN: usize = 10;
@@ -123,14 +124,6 @@ impl PathSegment {
             }
         })
         .collect()
-    }
-}
-
-fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
-    TerminalColumn {
-        title,
-        alignment,
-        rank,
     }
 }
 

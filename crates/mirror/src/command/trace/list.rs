@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_analysis::terminal_table::{Alignment, TerminalTable};
 use mirror_output::message;
 use mirror_runs::Run;
 use mirror_runs::tables::SpanRow;
@@ -17,6 +17,7 @@ use mirror_traces::{Span, Trace, Traces};
 use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
+use super::column;
 
 /// Number of lines of the table unless the command line has another one.
 const LINES: usize = 20;
@@ -295,14 +296,6 @@ fn missing(run: &Run) -> anyhow::Result<Vec<String>> {
     Ok(sentences
         .map(|(count, words)| format!("{count} {words}"))
         .collect())
-}
-
-fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
-    TerminalColumn {
-        title,
-        alignment,
-        rank,
-    }
 }
 
 /// The first digits of a trace id, which name it in most runs.
