@@ -35,24 +35,21 @@ pub(super) struct CriticalPathArguments {
 pub(super) fn critical_path(runs_dir: &Path, arguments: &CriticalPathArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
     let mut breakdown = Breakdown::default();
-    let segments = match &arguments.trace {
-        Some(wanted) => {
-            let trace = super::found(&run, wanted)?;
-            breakdown.add(&trace);
-            Some(PathSegment::of_trace(&trace))
-        }
-        None => {
-            for trace in Traces::of_run(&run)? {
-                let trace = trace?;
-                // A step without its root has no known duration.
-                let is_step = |root: &Span| root.detached.is_none() && root.row.name == "step";
-                if trace.main_root().is_some_and(is_step) {
-                    breakdown.add(&trace);
-                }
+    let mut segments = None;
+    if let Some(wanted) = &arguments.trace {
+        let trace = super::found(&run, wanted)?;
+        breakdown.add(&trace);
+        segments = Some(PathSegment::of_trace(&trace));
+    } else {
+        for trace in Traces::of_run(&run)? {
+            let trace = trace?;
+            // A step without its root has no known duration.
+            let is_step = |root: &Span| root.detached.is_none() && root.row.name == "step";
+            if trace.main_root().is_some_and(is_step) {
+                breakdown.add(&trace);
             }
-            None
         }
-    };
+    }
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let whole = Whole { segments, breakdown };
