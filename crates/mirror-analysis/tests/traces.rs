@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 const SLOWED_STEP: u64 = 17;
 const SLOWED_UID: u32 = 3;
 
+/// A complete experiment without settings of telemetry.
+const QUICKSTART: &str = include_str!("../../../configs/quickstart.yml");
+
 fn report_of(run: &Run) -> Report {
     let data = RunData::read(run).unwrap();
     Report::of_run(&data, &Summary::of(&data), run.layout())
@@ -215,11 +218,27 @@ fn an_event_links_to_its_waterfall_or_names_the_command_that_shows_it() {
 
 #[test]
 fn a_run_without_spans_says_so_in_one_sentence() {
-    let report = as_json(&recorded(&training(3, 4)).run);
-    assert_eq!(
-        sentences(&report),
-        "The run has no spans: its traces were off (`telemetry: {traces: off}`), or an earlier version made it."
-    );
+    let recorded = recorded(&training(3, 4));
+    let settings = recorded.run.layout().resolved();
+    for (text, why) in [
+        (
+            "telemetry: {traces: off}",
+            "its traces were off (`telemetry: {traces: off}`)",
+        ),
+        (
+            "telemetry: {trace_share: 0}",
+            "it recorded no share of the traces (`telemetry: {trace_share: 0}`)",
+        ),
+        (
+            "",
+            "it ended before the first spans were written, they were lost, or an earlier version made it",
+        ),
+    ] {
+        std::fs::write(&settings, format!("{QUICKSTART}\n{text}\n")).unwrap();
+        let report = as_json(&recorded.run);
+        assert_eq!(sentences(&report), format!("The run has no spans: {why}."));
+    }
+    let report = as_json(&recorded.run);
     assert_eq!(report["traces"]["slowest"], json!([]));
     let not_drawn = report["not_drawn"].as_array().unwrap();
     let why = not_drawn
@@ -257,9 +276,28 @@ fn missing_spans_are_counted_by_reason() {
         ),
         "{incomplete}"
     );
-    for other in ["queue was full", "file could not"] {
+    for other in ["queue was full", "file could not", "table of metrics"] {
         assert!(!incomplete.contains(other), "{incomplete}");
     }
+    let without_metrics = words(&Counts {
+        refused_metrics: 2,
+        lost_metrics: 5,
+        dropped_metrics: 1,
+        ..Counts::default()
+    });
+    assert!(
+        without_metrics.contains("6 spans were recorded; none was dropped, refused or lost."),
+        "{without_metrics}"
+    );
+    assert!(
+        without_metrics
+            .contains("The table of metrics lacks 7 measurements that were refused as invalid, or lost"),
+        "{without_metrics}"
+    );
+    assert!(
+        without_metrics.contains("and 1 message of metrics that the coordinator dropped"),
+        "{without_metrics}"
+    );
     assert!(incomplete.contains("40 spans were not kept"), "{incomplete}");
 
     let without = recorded_with_spans(&events(1), spans(), &Counts::default());
@@ -322,6 +360,41 @@ fn a_wide_step_has_a_bounded_waterfall_with_the_slowest_and_the_failed_calls() {
         .find(|bar| bar["node"].is_null())
         .expect("a line of many calls");
     assert_eq!(folded["spans"], 250);
+}
+
+/// Every call times out. The step waits for the one that ends last, which is the shortest.
+#[test]
+fn a_step_of_timeouts_shows_the_call_that_it_waited_for() {
+    let mut spans = step(0, &[100; 64]);
+    for uid in 0..64 {
+        let call = call(&mut spans, uid);
+        call.error = Some("timeout".to_owned());
+        call.code = Some("timeout".to_owned());
+        // All end after 100 ms except uid 40, which starts last and ends 1 ms later.
+        let delay = if uid == 40 {
+            50 * MS
+        } else {
+            u64::from(uid) * MS / 100
+        };
+        call.started_ns += delay;
+        call.duration_ns = if uid == 40 { 50 * MS } else { 99 * MS - delay };
+    }
+    spans.retain(|row| row.name != "axon.forward");
+    let report = as_json(&recorded_with_spans(&events(1), spans, &Counts::default()).run);
+    let bars = report["traces"]["slowest"][0]["bars"].as_array().unwrap();
+    let waited_for = bars.iter().find(|bar| bar["name"] == "dendrite.forward 40");
+    let waited_for = waited_for.expect("the call on the critical path has a line");
+    assert_eq!(
+        (&waited_for["seconds"], &waited_for["waited"]),
+        (&json!(0.05), &json!(0.05))
+    );
+    let waits: f64 = bars.iter().map(|bar| bar["waited"].as_f64().unwrap()).sum();
+    let step = &bars[0];
+    assert_eq!(step["name"], "step 0");
+    assert!(
+        (waits - step["seconds"].as_f64().unwrap()).abs() < 1e-9,
+        "{bars:?}"
+    );
 }
 
 #[test]

@@ -102,8 +102,10 @@ pub struct Summary {
     pub dropped_metrics: u64,
     /// Number of measurements that were refused.
     pub refused_metrics: u64,
-    /// Number of rows that were lost because a file could not be written.
+    /// Number of spans that were lost because a file could not be written.
     pub lost: u64,
+    /// Number of measurements that were lost because a file could not be written.
+    pub lost_metrics: u64,
     /// Number of spans and measurements that were not sent on to another collector, because it did not take them.
     pub not_sent_on: u64,
 }
@@ -136,7 +138,7 @@ impl Summary {
     }
 
     /// Returns the number of spans that are in no table although they were recorded to be kept.
-    pub fn missing(&self) -> u64 {
+    pub fn missing_spans(&self) -> u64 {
         [
             self.dropped_by_nodes,
             self.dropped_by_queue,
@@ -145,5 +147,33 @@ impl Summary {
         ]
         .into_iter()
         .fold(0, u64::saturating_add)
+    }
+
+    /// Returns the number of measurements that are in no table, without those in messages that were dropped, which are
+    /// not counted one by one.
+    pub fn missing_measurements(&self) -> u64 {
+        self.refused_metrics.saturating_add(self.lost_metrics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+
+    #[test]
+    fn missing_spans_and_measurements_are_counted_separately() {
+        let counts = Summary {
+            dropped_by_nodes: 1,
+            dropped_by_queue: 20,
+            refused: 300,
+            lost: 4_000,
+            refused_metrics: 50_000,
+            lost_metrics: 600_000,
+            dropped_metrics: 7_000_000,
+            not_kept: 80_000_000,
+            ..Summary::default()
+        };
+        assert_eq!(counts.missing_spans(), 4_321);
+        assert_eq!(counts.missing_measurements(), 650_000);
     }
 }

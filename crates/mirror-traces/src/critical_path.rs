@@ -113,7 +113,7 @@ fn windows(trace: &Trace, root: usize, top: &Span) -> Vec<(i64, i64)> {
 const MAX_UID: u32 = 65_535;
 
 /// Returns the uid whose call each span belongs to, by index. Spans of the chain belong to none.
-fn uids(trace: &Trace) -> Vec<Option<u32>> {
+pub fn uids(trace: &Trace) -> Vec<Option<u32>> {
     let mut uids: Vec<Option<u32>> = Vec::with_capacity(trace.spans().len());
     for span in trace.spans() {
         let inherited = span.parent.and_then(|parent| uids[parent]);

@@ -6,6 +6,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use crate::critical_path::critical_path;
 use crate::trace::Trace;
 
 pub use limited::limited;
@@ -17,13 +18,16 @@ const ALL_SHOWN: usize = 8;
 /// Number of the slowest siblings that are shown if there are more than [`ALL_SHOWN`].
 const SLOWEST_SHOWN: usize = 5;
 
+/// Largest number of siblings on the critical path that are shown in addition: those that the trace waited for longest.
+const WAITED_SHOWN: usize = 10;
+
 /// Largest number of siblings with an error or a rule that are shown in addition.
 const MARKED_SHOWN: usize = 10;
 
 /// Selects the spans that a waterfall shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folding {
-    /// Of many siblings with the same name, only the slowest and those with errors or rules.
+    /// Of many siblings with the same name, only the slowest, those on the critical path, and those with errors or rules.
     Similar,
     /// No span is left out.
     None,
@@ -63,6 +67,8 @@ pub struct Folded {
     pub shortest_ns: i64,
     /// The greatest duration in nanoseconds.
     pub longest_ns: i64,
+    /// Time in nanoseconds in which the main root waited for one of them, with the spans below them.
+    pub waited_ns: i64,
     /// The earliest start in nanoseconds since 1970.
     pub start_ns: i64,
     /// The latest end in nanoseconds since 1970.
@@ -80,10 +86,11 @@ pub fn lines(trace: &Trace, folding: Folding) -> Vec<Line> {
     if folding == Folding::None {
         return (0..trace.spans().len()).map(Line::Span).collect();
     }
+    let waits = waits(trace);
     let mut lines = Vec::new();
     let roots: Vec<usize> = trace.roots().collect();
     let arrange = |siblings: &[usize], next: &mut Vec<Next>| {
-        let (shown, folded) = fold(trace, siblings);
+        let (shown, folded) = fold(trace, &waits, siblings);
         next.extend(folded.into_iter().rev().map(Next::Folded));
         next.extend(shown.into_iter().rev().map(Next::Tree));
     };
@@ -101,8 +108,23 @@ pub fn lines(trace: &Trace, folding: Folding) -> Vec<Line> {
     lines
 }
 
+/// Returns the time in nanoseconds in which the main root waited for each span or for spans below it, by index.
+fn waits(trace: &Trace) -> Vec<i64> {
+    let mut waits = vec![0; trace.spans().len()];
+    for segment in critical_path(trace, 0) {
+        waits[segment.span] += segment.duration_ns();
+    }
+    // Parents precede their children.
+    for (index, span) in trace.spans().iter().enumerate().rev() {
+        if let Some(parent) = span.parent {
+            waits[parent] += waits[index];
+        }
+    }
+    waits
+}
+
 /// Splits siblings into those that are shown, in their order, and those that are folded, by name.
-fn fold(trace: &Trace, siblings: &[usize]) -> (Vec<usize>, Vec<Folded>) {
+fn fold(trace: &Trace, waits: &[i64], siblings: &[usize]) -> (Vec<usize>, Vec<Folded>) {
     let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &sibling in siblings {
         let name = &*trace.spans()[sibling].row.name;
@@ -117,15 +139,24 @@ fn fold(trace: &Trace, siblings: &[usize]) -> (Vec<usize>, Vec<Folded>) {
         }
         let span = |index: usize| &trace.spans()[index];
         similar.sort_by_key(|&index| std::cmp::Reverse(span(index).duration_ns));
+        let mut waited: Vec<usize> = similar
+            .iter()
+            .copied()
+            .filter(|&index| waits[index] > 0)
+            .collect();
+        waited.sort_by_key(|&index| std::cmp::Reverse(waits[index]));
+        waited.truncate(WAITED_SHOWN);
         let mut marked_shown = 0;
         let mut folded: Option<Folded> = None;
         for (place, index) in similar.into_iter().enumerate() {
             let marked = span(index).is_marked();
-            if place < SLOWEST_SHOWN || marked && marked_shown < MARKED_SHOWN {
-                marked_shown += usize::from(marked && place >= SLOWEST_SHOWN);
+            let comes_first = place < SLOWEST_SHOWN || waited.contains(&index);
+            if comes_first || marked && marked_shown < MARKED_SHOWN {
+                marked_shown += usize::from(marked && !comes_first);
                 shown.push(index);
                 continue;
             }
+            let waited_ns = waits[index];
             let span = span(index);
             let folded = folded.get_or_insert_with(|| Folded {
                 name: name.to_owned(),
@@ -134,11 +165,13 @@ fn fold(trace: &Trace, siblings: &[usize]) -> (Vec<usize>, Vec<Folded>) {
                 marked: 0,
                 shortest_ns: span.duration_ns,
                 longest_ns: span.duration_ns,
+                waited_ns: 0,
                 start_ns: span.start_ns,
                 end_ns: span.end_ns(),
             });
             folded.count += 1;
             folded.marked += usize::from(marked);
+            folded.waited_ns += waited_ns;
             folded.shortest_ns = folded.shortest_ns.min(span.duration_ns);
             folded.longest_ns = folded.longest_ns.max(span.duration_ns);
             folded.start_ns = folded.start_ns.min(span.start_ns);

@@ -2,7 +2,7 @@
 
 mod made;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use made::{EPOCH_NS, MS, fan_out, id, trace};
 use mirror_runs::tables::SpanRow;
@@ -138,6 +138,10 @@ fn perfetto_has_no_events_that_cross_on_a_thread() {
             .push((start, -(start + duration)));
     }
     assert_eq!(of_phase("X").count(), count);
+    // Perfetto merges threads with the same number, also those of different processes, and drops what then overlaps.
+    let numbers: HashSet<u64> = threads.keys().map(|(_, thread)| *thread).collect();
+    assert_eq!(numbers.len(), threads.len(), "{:?}", threads.keys());
+    assert!(!numbers.contains(&0), "thread 0 is an idle processor to Perfetto");
     for spans in threads.values_mut() {
         spans.sort_unstable();
         let mut open: Vec<i64> = Vec::new();

@@ -73,9 +73,55 @@ fn a_fan_out_in_which_every_call_fails_stays_short() {
     rows.push(span(0, 0, "forward", 0, 100));
     let trace = trace(rows);
     let shown = lines(&trace, Folding::Similar);
-    // The forward, 5 slowest, 10 with an error, and the line of the others.
-    assert_eq!(shown.len(), 17);
-    assert!(matches!(&shown[16], Line::Folded(folded) if (folded.count, folded.marked) == (241, 241)));
+    // The forward, 5 slowest, the one that it waited for, 10 with an error, and the line of the others.
+    assert_eq!(shown.len(), 18);
+    assert!(matches!(&shown[17], Line::Folded(folded) if (folded.count, folded.marked) == (240, 240)));
+}
+
+/// The calls of a timeout end together, so only one of them is on the path, and it need not be the longest.
+#[test]
+fn of_many_similar_calls_the_one_on_the_critical_path_has_a_line() {
+    let mut rows = vec![span(0, 0, "step", 0, 1_000), span(1, 0, "forward", 0, 1_000)];
+    for uid in 0..64 {
+        // Later calls begin later, so they are shorter. Uid 40 ends last.
+        let end = if uid == 40 { 901 } else { 900 };
+        rows.push(SpanRow {
+            error: Some("timeout".to_owned()),
+            ..client(10 + u64::from(uid), 1, uid, 2 * u64::from(uid), end)
+        });
+    }
+    let trace = trace(rows);
+    let lines = lines(&trace, Folding::Similar);
+    let calls = shown(&trace, &lines);
+    assert!(calls.contains(&("dendrite.forward", Some(40))), "{calls:?}");
+    let limited = limited(&trace, &lines, &critical_path(&trace, 0), 4);
+    assert!(shown(&trace, &limited).contains(&("dendrite.forward", Some(40))));
+}
+
+/// Calls that follow each other are all on the path. The lines stay few, and none of the time is lost.
+#[test]
+fn folded_spans_on_the_critical_path_state_how_long_the_step_waited() {
+    let mut rows = vec![span(0, 0, "step", 0, 64 * MS)];
+    for number in 0..64 {
+        // A wait of 1 ms each, half of which is that of a span below.
+        let call = 10 + 2 * number;
+        rows.push(span(call, 0, "request", number * MS, (number + 1) * MS));
+        rows.push(span(call + 1, call, "work", number * MS, number * MS + MS / 2));
+    }
+    let trace = trace(rows);
+    let lines = lines(&trace, Folding::Similar);
+    let requests = shown(&trace, &lines)
+        .into_iter()
+        .filter(|(name, _)| *name == "request")
+        .count();
+    assert!(requests < 20, "{requests} lines");
+    let folded = lines.iter().find_map(|line| match line {
+        Line::Folded(folded) => Some(folded),
+        Line::Span(_) => None,
+    });
+    let folded = folded.expect("the other requests have one line");
+    assert_eq!(folded.count + requests, 64);
+    assert_eq!(folded.waited_ns, folded.count as i64 * MS as i64);
 }
 
 #[test]

@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use mirror_runs::tables::SpanRow;
-use mirror_runs::telemetry::Parts;
-use mirror_runs::{Ended, NewRun, Recorder, RunDirectory};
+use mirror_runs::telemetry::{Parts, Summary};
+use mirror_runs::{Ended, Layout, NewRun, Recorder, RunDirectory};
 use serde_json::Value;
 
 const MS: u64 = 1_000_000;
+
+/// A complete experiment without settings of telemetry.
+const QUICKSTART: &str = include_str!("../../../configs/quickstart.yml");
 
 fn span(step: u64, number: u64, parent: Option<u64>, name: &str, start: u64, duration: u64) -> SpanRow {
     SpanRow {
@@ -183,11 +186,141 @@ fn the_slow_link_of_a_step_is_found() {
         assert_eq!(path["uids"][0]["uid"], 7);
         assert_eq!(path["uids"][0]["saved_share"], 0.8);
     }
+    let path = printed(runs, &["critical-path", &id, "step:4"]);
+    let segments: Vec<Vec<&str>> = path
+        .lines()
+        .skip_while(|line| !line.starts_with('─'))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        segments,
+        [
+            vec![
+                "0",
+                "ns",
+                "80.0",
+                "ms",
+                "link",
+                "7",
+                "validator-0",
+                "slow/latency"
+            ],
+            vec![
+                "80.0",
+                "ms",
+                "2.00",
+                "ms",
+                "dendrite.forward",
+                "7",
+                "validator-0",
+                "slow/latency"
+            ],
+            vec!["82.0", "ms", "7.00", "ms", "axon.forward", "7", "miner-7"],
+            vec![
+                "89.0",
+                "ms",
+                "1.00",
+                "ms",
+                "dendrite.forward",
+                "7",
+                "validator-0",
+                "slow/latency"
+            ],
+            vec!["90.0", "ms", "10.0", "ms", "forward", "-", "validator-0"],
+        ],
+        "{path}"
+    );
+    assert!(path.lines().all(|line| line.chars().count() <= 80), "{path}");
+    let path = printed(runs, &["critical-path", &id, "step:4", "--json"]);
+    let path: Value = serde_json::from_str(&path).expect("JSON");
+    let mut end = 0;
+    for segment in path["segments"].as_array().expect("a list") {
+        assert_eq!(segment["start_ns"], end, "{path}");
+        end += segment["duration_ns"].as_u64().expect("a number");
+    }
+    assert_eq!(end, 100 * MS);
+    let all = printed(runs, &["critical-path", &id, "--all", "--json"]);
+    assert!(!all.contains("segments"), "{all}");
+
     let path = printed(runs, &["critical-path", &id, "--all"]);
     assert!(
         path.contains("links delayed by slow/latency: 2.40 s (80.0%)"),
         "{path}"
     );
+}
+
+/// Other programs read the JSON, and they do not notice that lines are left out.
+#[test]
+fn json_is_complete_unless_a_limit_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = folder.path();
+    let id = run(runs, (0..60).flat_map(step).collect());
+    let counts = Summary {
+        refused: 3,
+        lost_metrics: 4,
+        ..Summary::default()
+    };
+    counts
+        .write(&Layout::new(runs.join(&id)))
+        .expect("a file of counts");
+
+    let starts = |arguments: &[&str]| -> Vec<i64> {
+        let lines = printed(runs, &[&["list", &id, "--json"][..], arguments].concat());
+        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+        lines
+            .lines()
+            .map(|text| line(text)["start_ns"].as_i64().expect("a number"))
+            .collect()
+    };
+    let all = starts(&[]);
+    assert_eq!(all.len(), 60);
+    assert!(all.is_sorted());
+    assert_eq!(starts(&["--limit", "7"]), all[..7]);
+    assert_eq!(starts(&["--name", "dendrite.forward"]).len(), 60 * 20);
+    // Every line of the output is a span, so the missing ones are stated beside it.
+    let output = mirror(runs, &["list", &id, "--json"]);
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(message.contains("3 spans are missing"), "{message}");
+    let list = printed(runs, &["list", &id]);
+    assert_eq!(list.matches("validator-0").count(), 20, "{list}");
+    assert!(list.contains("3 spans are missing"), "{list}");
+    assert!(list.contains("4 measurements of metrics are missing"), "{list}");
+
+    let named = |numbers: std::ops::Range<u64>| {
+        let rows = numbers.map(|number| span(number, 1, None, &format!("work-{number}"), 0, MS));
+        run(runs, rows.collect())
+    };
+    let (first, second) = (named(0..70), named(0..70));
+    let differences = |arguments: &[&str]| {
+        let text = printed(
+            runs,
+            &[&["compare", &first, &second, "--json"][..], arguments].concat(),
+        );
+        let compared: Value = serde_json::from_str(&text).expect("JSON");
+        compared["differences"].as_array().expect("a list").len()
+    };
+    assert_eq!(differences(&[]), 70);
+    assert_eq!(differences(&["--limit", "5"]), 5);
+    let text = printed(runs, &["compare", &first, &second]);
+    assert!(text.contains("20 further names are not shown"), "{text}");
+}
+
+#[test]
+fn an_export_of_a_trace_that_does_not_exist_leaves_the_file_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = folder.path();
+    let id = run(runs, step(0));
+    let file = runs.join("kept.json");
+    std::fs::write(&file, "earlier").expect("a file");
+    let path = file.display().to_string();
+    let arguments = [
+        "export", &id, "--format", "jaeger", "--output", &path, "--trace", "step:9",
+    ];
+    let (status, message) = refused(runs, &arguments);
+    assert_eq!(status, Some(2), "{message}");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "earlier");
 }
 
 #[test]
@@ -235,12 +368,27 @@ fn traces_and_runs_that_do_not_exist_are_misuse() {
     let without = run(runs, Vec::new());
     let id = run(runs, (0..3).flat_map(step).collect());
 
-    let (status, message) = refused(runs, &["list", &without]);
-    assert_eq!(status, Some(2));
-    assert!(
-        message.contains("has no spans: it was made with `telemetry: {traces: off}`"),
-        "{message}"
-    );
+    let settings = Layout::new(runs.join(&without)).resolved();
+    for (text, why) in [
+        ("telemetry: {traces: off}", "its traces were off"),
+        (
+            "telemetry: {trace_share: 0}",
+            "it recorded no share of the traces",
+        ),
+        (
+            "telemetry: {trace_share: 0.5}",
+            "none of its traces was among the share that it recorded (`telemetry: {trace_share: 0.5}`)",
+        ),
+        ("telemetry: [", "its settings cannot be read"),
+    ] {
+        std::fs::write(&settings, format!("{QUICKSTART}\n{text}\n")).expect("a file");
+        let (status, message) = refused(runs, &["list", &without]);
+        assert_eq!(status, Some(2));
+        assert!(
+            message.contains("has no spans: ") && message.contains(why),
+            "{message}"
+        );
+    }
     let (status, message) = refused(runs, &["show", &id, "ffff"]);
     assert_eq!(status, Some(2));
     assert!(message.contains("the run has no trace `ffff`"), "{message}");

@@ -8,7 +8,7 @@ use mirror_runs::telemetry::Summary as Counts;
 use mirror_runs::{NeuronKind, Run, neurons};
 use mirror_traces::critical_path::{Breakdown, critical_path};
 use mirror_traces::waterfall::{self, Folding, Line};
-use mirror_traces::{CLIENT, ClockOffset, Phase, Trace, Traces};
+use mirror_traces::{CLIENT, ClockOffset, NoSpans, Phase, Trace, Traces};
 use serde::Serialize;
 
 use crate::columns::{batches, column};
@@ -33,6 +33,8 @@ const LONGEST: usize = 200;
 pub struct StepTraces {
     /// Number of spans in the tables.
     pub spans: u64,
+    /// The reason why the first run without spans has none. `None` if every run has spans.
+    pub no_spans: Option<NoSpans>,
     /// The counts of spans that are in no table. `None` if a run has none, because it did not end or is older.
     pub counts: Option<Counts>,
     /// The critical paths of all steps.
@@ -103,7 +105,8 @@ pub struct Bar {
     pub start: f64,
     /// Duration in seconds, of several spans from the first start to the last end.
     pub seconds: f64,
-    /// Time in seconds in which the step waited for this span itself, not for a span below it.
+    /// Time in seconds in which the step waited for this span itself, not for a span below it. Several spans are
+    /// counted with those below them, which have no line.
     pub waited: f64,
     /// The rules, the error, and the problems of the span.
     pub remark: Option<String>,
@@ -121,7 +124,11 @@ impl StepTraces {
             ..Self::default()
         };
         for run in runs {
-            traces.spans += run.row_count(&table)?;
+            let of_run = run.row_count(&table)?;
+            traces.spans += of_run;
+            if of_run == 0 && traces.no_spans.is_none() {
+                traces.no_spans = Some(NoSpans::of_run(run));
+            }
             let of_run = Counts::read(run.layout())?;
             traces.counts = traces
                 .counts
@@ -234,6 +241,7 @@ fn sum(one: Counts, other: Counts) -> Counts {
         dropped_metrics: one.dropped_metrics.saturating_add(other.dropped_metrics),
         refused_metrics: one.refused_metrics.saturating_add(other.refused_metrics),
         lost: one.lost.saturating_add(other.lost),
+        lost_metrics: one.lost_metrics.saturating_add(other.lost_metrics),
         not_sent_on: one.not_sent_on.saturating_add(other.not_sent_on),
     }
 }
@@ -350,7 +358,7 @@ fn bars(trace: &Trace) -> Vec<Bar> {
             spans: folded.count,
             start: in_seconds(folded.start_ns.saturating_sub(begin)),
             seconds: in_seconds(folded.end_ns.saturating_sub(folded.start_ns)),
-            waited: 0.0,
+            waited: in_seconds(folded.waited_ns),
             remark: (folded.marked > 0).then(|| {
                 let marked = counted(folded.marked as u64, "of them has", "of them have");
                 format!("{marked} an error or a rule")

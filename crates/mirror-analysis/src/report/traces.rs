@@ -50,12 +50,13 @@ pub(super) struct ShownStep {
 pub(super) fn of_run(data: &RunData) -> TracesSection {
     let traces = &data.traces;
     let mut sentences = Vec::new();
-    if traces.spans == 0 {
-        sentences.push(plain(no_spans(data)));
+    if let Some(why) = traces.no_spans.filter(|_| traces.spans == 0) {
+        sentences.push(plain(format!("The run has no spans: {why}.")));
     } else {
         sentences.extend(slowest(traces));
         sentences.extend(delayed_links(&traces.breakdown));
         sentences.push(counts(traces));
+        sentences.extend(traces.counts.as_ref().and_then(missing_metrics));
         sentences.extend(not_kept(traces));
         sentences.extend(without_root(traces));
         sentences.extend(clocks(traces));
@@ -68,7 +69,7 @@ pub(super) fn of_run(data: &RunData) -> TracesSection {
     TracesSection {
         sentences,
         spans: traces.spans,
-        missing: traces.counts.map(|counts| counts.missing()),
+        missing: traces.counts.map(|counts| counts.missing_spans()),
         counts: traces.counts,
         critical_path: traces.breakdown.clone(),
         slowest: shown.collect(),
@@ -80,7 +81,7 @@ pub(super) fn of_group(group: &GroupData) -> TracesSection {
     let traces = || group.runs.iter().map(|(data, _)| &data.traces);
     let spans = traces().map(|traces| traces.spans).fold(0, u64::saturating_add);
     let missing: Option<Vec<u64>> = traces()
-        .map(|traces| traces.counts.map(|counts| counts.missing()))
+        .map(|traces| traces.counts.map(|counts| counts.missing_spans()))
         .collect();
     let missing = missing.map(|missing| missing.into_iter().fold(0, u64::saturating_add));
     let mut sentences = Vec::new();
@@ -107,15 +108,6 @@ pub(super) fn of_group(group: &GroupData) -> TracesSection {
         critical_path: Breakdown::default(),
         slowest: Vec::new(),
     }
-}
-
-fn no_spans(data: &RunData) -> String {
-    let why = if data.is_imported() {
-        "it was imported from an event log"
-    } else {
-        "its traces were off (`telemetry: {traces: off}`), or an earlier version made it"
-    };
-    format!("The run has no spans: {why}.")
 }
 
 fn slowest(traces: &StepTraces) -> Option<Sentence> {
@@ -183,7 +175,7 @@ fn counts(traces: &StepTraces) -> Sentence {
         (counts.refused, "refused as too large or invalid"),
         (counts.lost, "lost because a file could not be written"),
     ];
-    if counts.missing() == 0 {
+    if counts.missing_spans() == 0 {
         return plain(format!("{recorded}; none was dropped, refused or lost."));
     }
     let reasons: Vec<String> = reasons
@@ -193,9 +185,29 @@ fn counts(traces: &StepTraces) -> Sentence {
         .collect();
     warning(format!(
         "{recorded}, and {} missing: {}. Times of the steps that they belong to may be assigned to other spans.",
-        counted(counts.missing(), "span is", "spans are"),
+        counted(counts.missing_spans(), "span is", "spans are"),
         reasons.join(", ")
     ))
+}
+
+/// Returns a sentence about the measurements that are missing.
+fn missing_metrics(counts: &Counts) -> Option<Sentence> {
+    let measurements = (counts.missing_measurements() > 0).then(|| {
+        counted(
+            counts.missing_measurements(),
+            "measurement that was refused as invalid, or lost because a file could not be written",
+            "measurements that were refused as invalid, or lost because a file could not be written",
+        )
+    });
+    let messages = (counts.dropped_metrics > 0).then(|| {
+        counted(
+            counts.dropped_metrics,
+            "message of metrics that the coordinator dropped because its queue was full",
+            "messages of metrics that the coordinator dropped because its queue was full",
+        )
+    });
+    let missing: Vec<String> = measurements.into_iter().chain(messages).collect();
+    (!missing.is_empty()).then(|| warning(format!("The table of metrics lacks {}.", missing.join(", and "))))
 }
 
 fn not_kept(traces: &StepTraces) -> Option<Sentence> {

@@ -1,5 +1,8 @@
 //! Chrome's JSON trace events, which Perfetto opens: a process for each node, and arrows from clients to servers.
 //!
+//! Perfetto distinguishes threads by their number alone and takes the number 0 for an idle processor, so the threads of
+//! all processes have different numbers from 1 on. As in Linux, that of the first thread is that of the process.
+//!
 //! On one thread, events must be inside each other or apart, or Perfetto drops them. So spans of a node at the same
 //! time are on different threads, unless one is above the other in the tree. The times at which each thread is busy are
 //! kept, 16 bytes for each tree of spans that follow each other on a thread.
@@ -74,6 +77,18 @@ struct Place {
     thread: usize,
 }
 
+impl Place {
+    /// Returns the number of the process in the file.
+    fn pid(self) -> usize {
+        self.process * MAX_THREADS
+    }
+
+    /// Returns the number of the thread in the file.
+    fn tid(self) -> usize {
+        self.pid() + self.thread
+    }
+}
+
 /// Returns the start and the end of a span in microseconds since 1970. Both are rounded down, so that spans inside
 /// others stay there.
 fn micros(span: &Span) -> (i64, i64) {
@@ -88,11 +103,12 @@ impl Perfetto {
         element(out, &mut self.is_first, START, event)
     }
 
+    /// Writes the name of the process or the thread at `place`.
     fn name(&mut self, out: &mut dyn Write, what: &str, place: Place, name: &str) -> io::Result<()> {
-        let Place { process, thread } = place;
+        let (pid, tid) = (place.pid(), place.tid());
         self.event(
             out,
-            &json!({ "ph": "M", "name": what, "pid": process, "tid": thread, "args": { "name": name } }),
+            &json!({ "ph": "M", "name": what, "pid": pid, "tid": tid, "args": { "name": name } }),
         )
     }
 
@@ -176,7 +192,6 @@ impl Exporter for Perfetto {
         for (span, place) in trace.spans().iter().zip(&places) {
             let row = &span.row;
             let (start, end) = micros(span);
-            let Place { process, thread } = *place;
             let mut arguments: serde_json::Map<String, Value> =
                 attributes::of_span(row, neurons).into_iter().collect();
             arguments.insert("trace_id".to_owned(), Value::from(&*row.trace_id));
@@ -188,7 +203,7 @@ impl Exporter for Perfetto {
                 out,
                 &json!({
                     "ph": "X", "name": row.name, "cat": row.kind, "ts": start, "dur": end - start,
-                    "pid": process, "tid": thread, "args": arguments,
+                    "pid": place.pid(), "tid": place.tid(), "args": arguments,
                 }),
             )?;
             let Some(parent) = span.parent.filter(|_| row.kind == SERVER) else {
@@ -203,12 +218,12 @@ impl Exporter for Perfetto {
             let from = places[parent];
             let flow = json!({
                 "ph": "s", "id": id, "name": "call", "cat": "call", "ts": micros(client).0,
-                "pid": from.process, "tid": from.thread,
+                "pid": from.pid(), "tid": from.tid(),
             });
             self.event(out, &flow)?;
             let flow = json!({
                 "ph": "f", "bp": "e", "id": id, "name": "call", "cat": "call", "ts": start,
-                "pid": process, "tid": thread,
+                "pid": place.pid(), "tid": place.tid(),
             });
             self.event(out, &flow)?;
         }

@@ -7,22 +7,27 @@ use super::Line;
 use crate::critical_path::Segment;
 use crate::trace::Trace;
 
-/// Returns at most `limit` of the `lines` of a trace, in their order. Spans on the critical path `path` and spans with
-/// an error or a rule come before all others, and longer ones before shorter ones. A line is returned only with the
-/// spans above it, so that the lines are a tree.
+/// Returns at most `limit` of the `lines` of a trace, in their order. Spans on the critical path `path` come
+/// first, then spans with an error or a rule, then all others, and in each class longer ones before shorter ones. A line
+/// is returned only with the spans above it, so that the lines are a tree.
 pub fn limited(trace: &Trace, lines: &[Line], path: &[Segment], limit: usize) -> Vec<Line> {
     let on_path: HashSet<usize> = path.iter().map(|segment| segment.span).collect();
     let parents = parents(trace, lines);
     let mut order: Vec<usize> = (0..lines.len()).collect();
     order.sort_by_cached_key(|&place| {
-        let (is_important, duration_ns) = match &lines[place] {
+        let (is_on_path, is_marked, duration_ns) = match &lines[place] {
             Line::Span(index) => {
                 let span = &trace.spans()[*index];
-                (on_path.contains(index) || span.is_marked(), span.duration_ns)
+                (on_path.contains(index), span.is_marked(), span.duration_ns)
             }
-            Line::Folded(folded) => (false, folded.longest_ns),
+            Line::Folded(folded) => (folded.waited_ns > 0, false, folded.longest_ns),
         };
-        (Reverse(is_important), Reverse(duration_ns), place)
+        (
+            Reverse(is_on_path),
+            Reverse(is_marked),
+            Reverse(duration_ns),
+            place,
+        )
     });
     let mut chosen = vec![false; lines.len()];
     let mut remaining = limit;

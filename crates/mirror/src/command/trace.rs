@@ -10,8 +10,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use mirror_analysis::terminal_table::{Alignment, TerminalColumn};
 use mirror_runs::Run;
-use mirror_traces::{FindError, Trace, Wanted, find, has_spans};
+use mirror_traces::{FindError, NoSpans, Trace, Wanted, find, has_spans};
 
 use super::running::name_of;
 use super::{Misuse, RunsDir, Status, place};
@@ -30,7 +31,7 @@ enum TraceCommand {
     List(list::ListArguments),
     /// Shows the spans of a trace in the order of time
     Show(show::ShowArguments),
-    /// Shows which spans the time of a step, or of all steps, was spent in
+    /// Shows the spans that a step waited for, or the time of all steps by phase and by uid
     CriticalPath(critical_path::CriticalPathArguments),
     /// Compares the durations of the spans of two runs
     Compare(compare::CompareArguments),
@@ -55,8 +56,9 @@ fn open(runs_dir: &Path, wanted: &str) -> anyhow::Result<Run> {
     let run = Run::open(&folder)?;
     if !has_spans(&run)? {
         return Err(Misuse::of(anyhow!(
-            "the run {} has no spans: it was made with `telemetry: {{traces: off}}` or by an earlier version",
-            name_of(runs_dir, &folder)
+            "the run {} has no spans: {}",
+            name_of(runs_dir, &folder),
+            NoSpans::of_run(&run)
         ))
         .into());
     }
@@ -74,4 +76,13 @@ fn found(run: &Run, wanted: &Wanted) -> anyhow::Result<Trace> {
 /// Returns a time that is a sum over many traces as text.
 fn duration(ns: i128) -> String {
     mirror_traces::duration::text(i64::try_from(ns).unwrap_or(i64::MAX))
+}
+
+/// Returns a column of a table. Where the terminal is too narrow, columns with the highest rank are left out first.
+fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
+    TerminalColumn {
+        title,
+        alignment,
+        rank,
+    }
 }

@@ -4,12 +4,16 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_analysis::terminal_table::{Alignment, TerminalTable};
 use mirror_traces::compare::{Change, Comparison, Difference, Grouping, Pairing, compare as compare_runs};
 use mirror_traces::waterfall::text::printable;
 use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
+use super::column;
+
+/// Number of names in the table unless the command line has another one.
+const NAMES: usize = 50;
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArguments {
@@ -20,9 +24,10 @@ pub(super) struct CompareArguments {
     /// Compares the calls of each uid separately
     #[arg(long)]
     by_uid: bool,
-    /// Number of names that are compared, beginning with the one that added the most time
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    /// Number of names that are printed, beginning with the one that added the most time [default: 50, and all with
+    /// --json]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -37,7 +42,10 @@ pub(super) fn compare(runs_dir: &Path, arguments: &CompareArguments) -> anyhow::
         Grouping::Name
     };
     let comparison = compare_runs(&first, &second, grouping)?;
-    let shown = &comparison.differences[..comparison.differences.len().min(arguments.limit)];
+    let limit = arguments
+        .limit
+        .unwrap_or(if arguments.json { usize::MAX } else { NAMES });
+    let shown = &comparison.differences[..comparison.differences.len().min(limit)];
     if arguments.json {
         let mut out = std::io::stdout().lock();
         serde_json::to_writer_pretty(&mut out, &in_json(&comparison, shown, grouping))?;
@@ -67,11 +75,6 @@ fn print(comparison: &Comparison, shown: &[Difference], grouping: Grouping) -> a
             "{first} traces are compared with {second}, not in pairs, because the runs share no trace"
         )?,
     }
-    let column = |title, alignment, rank| TerminalColumn {
-        title,
-        alignment,
-        rank,
-    };
     let mut table = TerminalTable::new([
         column("span", Alignment::Left, 0),
         column("median A", Alignment::Right, 2),

@@ -30,6 +30,10 @@ pub(super) struct ExportArguments {
 pub(super) fn export(runs_dir: &Path, arguments: &ExportArguments) -> anyhow::Result<Status> {
     let run = super::open(runs_dir, &arguments.run)?;
     let format = Format::named(&arguments.format).context("the command line accepts only known formats")?;
+    let neurons = Neurons::of_run(&run)?;
+    let found = arguments.trace.as_ref().map(|wanted| super::found(&run, wanted));
+    let found = found.transpose()?;
+    // Everything that the command line names exists, so a file of this name is replaced only now.
     let mut out: Box<dyn Write> = match &arguments.output {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -37,10 +41,9 @@ pub(super) fn export(runs_dir: &Path, arguments: &ExportArguments) -> anyhow::Re
         }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
-    let neurons = Neurons::of_run(&run)?;
     let mut exporter = format.exporter();
-    match &arguments.trace {
-        Some(wanted) => exporter.trace(&super::found(&run, wanted)?, &neurons, &mut out)?,
+    match &found {
+        Some(trace) => exporter.trace(trace, &neurons, &mut out)?,
         None => {
             for trace in Traces::of_run(&run)? {
                 exporter.trace(&trace?, &neurons, &mut out)?;

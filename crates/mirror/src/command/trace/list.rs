@@ -1,11 +1,13 @@
 //! `mirror trace list`: one line per trace, or per span with one name.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use mirror_analysis::terminal_table::{Alignment, TerminalColumn, TerminalTable};
+use mirror_analysis::terminal_table::{Alignment, TerminalTable};
+use mirror_output::message;
 use mirror_runs::Run;
 use mirror_runs::tables::SpanRow;
 use mirror_runs::telemetry::Summary;
@@ -15,6 +17,10 @@ use mirror_traces::{Span, Trace, Traces};
 use serde_json::{Value, json};
 
 use super::super::{Status, terminal};
+use super::column;
+
+/// Number of lines of the table unless the command line has another one.
+const LINES: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
@@ -37,9 +43,9 @@ pub(super) struct ListArguments {
     /// Order of the lines: the longest first, or the earliest first
     #[arg(long, value_enum, default_value = "start")]
     sort: Sort,
-    /// Number of lines
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
+    /// Number of lines [default: 20, and all with --json]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Prints the list as JSON, one span per line
     #[arg(long)]
     json: bool,
@@ -160,29 +166,33 @@ impl Entry {
 struct First {
     sort: Sort,
     limit: usize,
-    entries: Vec<Entry>,
+    /// By the key of the order, and then in the order in which they were found.
+    entries: BTreeMap<(i64, u64), Entry>,
     /// Number of entries that were found.
     found: u64,
 }
 
 impl First {
-    fn key(&self, start_ns: i64, duration_ns: i64) -> i64 {
-        match self.sort {
-            Sort::Duration => -duration_ns,
-            Sort::Start => start_ns,
-        }
-    }
-
     fn add(&mut self, trace: &Trace, index: usize) {
-        self.found += 1;
         let span = &trace.spans()[index];
-        let key = self.key(span.start_ns, span.duration_ns);
-        let place = self
-            .entries
-            .partition_point(|entry| self.key(entry.start_ns, entry.duration_ns) <= key);
-        if place < self.limit {
-            self.entries.truncate(self.limit - 1);
-            self.entries.insert(place, Entry::of(trace, index));
+        let key = match self.sort {
+            Sort::Duration => -span.duration_ns,
+            Sort::Start => span.start_ns,
+        };
+        let place = (key, self.found);
+        self.found += 1;
+        let is_full = self.entries.len() >= self.limit;
+        if is_full
+            && self
+                .entries
+                .last_key_value()
+                .is_none_or(|(last, _)| *last < place)
+        {
+            return;
+        }
+        self.entries.insert(place, Entry::of(trace, index));
+        if is_full {
+            self.entries.pop_last();
         }
     }
 }
@@ -213,8 +223,10 @@ pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result
     let run = super::open(runs_dir, &arguments.run)?;
     let mut first = First {
         sort: arguments.sort,
-        limit: arguments.limit,
-        entries: Vec::new(),
+        limit: arguments
+            .limit
+            .unwrap_or(if arguments.json { usize::MAX } else { LINES }),
+        entries: BTreeMap::new(),
         found: 0,
     };
     for trace in Traces::of_run(&run)? {
@@ -225,59 +237,65 @@ pub(super) fn list(runs_dir: &Path, arguments: &ListArguments) -> anyhow::Result
             }
         }
     }
+    let missing = missing(&run)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        for entry in &first.entries {
+        for entry in first.entries.values() {
             writeln!(out, "{}", in_json(entry))?;
+        }
+        // Every line of the output is a span.
+        for sentence in missing {
+            message!("{sentence}");
         }
         return Ok(Status::Done);
     }
+    let further = first.found - first.entries.len() as u64;
     if first.found == 0 {
         writeln!(out, "no span of the run matches")?;
-        return write_missing(&mut out, &run);
     }
     let table = match arguments.name {
-        Some(_) => of_spans(&first.entries),
-        None => of_traces(&first.entries),
+        Some(_) => of_spans(first.entries.values()),
+        None => of_traces(first.entries.values()),
     };
     if !table.is_empty() {
         writeln!(out, "{}", table.fitted(terminal::width(arguments.wide)))?;
     }
-    let further = first.found - first.entries.len() as u64;
     if further > 0 {
         writeln!(out, "and {further} more: --limit shows more")?;
     }
-    write_missing(&mut out, &run)
-}
-
-/// Writes the numbers of spans that are not in the table.
-fn write_missing(out: &mut impl Write, run: &Run) -> anyhow::Result<Status> {
-    let Some(counts) = Summary::read(run.layout())? else {
-        return Ok(Status::Done);
-    };
-    if counts.missing() > 0 {
-        writeln!(
-            out,
-            "{} spans are missing: they were dropped, refused or lost, as telemetry.json states",
-            counts.missing()
-        )?;
-    }
-    if counts.not_kept > 0 {
-        writeln!(
-            out,
-            "{} spans were not kept, because their traces had no error and were not among the slowest",
-            counts.not_kept
-        )?;
+    for sentence in missing {
+        writeln!(out, "{sentence}")?;
     }
     Ok(Status::Done)
 }
 
-fn column(title: &'static str, alignment: Alignment, rank: u8) -> TerminalColumn {
-    TerminalColumn {
-        title,
-        alignment,
-        rank,
-    }
+/// Returns sentences about the spans and metrics of a run that are in no table.
+fn missing(run: &Run) -> anyhow::Result<Vec<String>> {
+    let Some(counts) = Summary::read(run.layout())? else {
+        return Ok(Vec::new());
+    };
+    let sentences = [
+        (
+            counts.missing_spans(),
+            "spans are missing: they were dropped, refused or lost, as telemetry.json states",
+        ),
+        (
+            counts.missing_measurements(),
+            "measurements of metrics are missing: they were refused or lost, as telemetry.json states",
+        ),
+        (
+            counts.dropped_metrics,
+            "messages of metrics are missing: they were dropped, as telemetry.json states",
+        ),
+        (
+            counts.not_kept,
+            "spans were not kept, because their traces had no error and were not among the slowest",
+        ),
+    ];
+    let sentences = sentences.into_iter().filter(|(count, _)| *count > 0);
+    Ok(sentences
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect())
 }
 
 /// The first digits of a trace id, which name it in most runs.
@@ -289,7 +307,7 @@ fn number(number: Option<impl ToString>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
 }
 
-fn of_traces(entries: &[Entry]) -> TerminalTable {
+fn of_traces<'a>(entries: impl Iterator<Item = &'a Entry>) -> TerminalTable {
     let mut table = TerminalTable::new([
         column("trace", Alignment::Left, 0),
         column("step", Alignment::Right, 0),
@@ -316,7 +334,7 @@ fn of_traces(entries: &[Entry]) -> TerminalTable {
     table
 }
 
-fn of_spans(entries: &[Entry]) -> TerminalTable {
+fn of_spans<'a>(entries: impl Iterator<Item = &'a Entry>) -> TerminalTable {
     let mut table = TerminalTable::new([
         column("trace", Alignment::Left, 0),
         column("step", Alignment::Right, 1),
