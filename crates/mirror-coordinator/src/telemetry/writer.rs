@@ -196,7 +196,8 @@ impl Writer {
             metrics: self.metrics.written,
             dropped_by_nodes: self.dropped_by_nodes.total(),
             not_kept: self.keep.dropped(),
-            lost: self.spans.lost + self.metrics.lost,
+            lost: self.spans.lost,
+            lost_metrics: self.metrics.lost,
             not_sent_on: self.onward.map_or(0, Onward::finish),
             ..self.summary
         }
