@@ -12,12 +12,11 @@ use std::time::{Duration, Instant};
 use mirror_benches::figures::{self, Pair};
 use mirror_benches::run::{Experiment, Models};
 use mirror_telemetry::span;
-use mirror_telemetry::spans::{Buffer, Sampler, SpanLayer};
+use mirror_telemetry::spans::{Buffer, Kind, Recorder, Sampler};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
-use tracing::Subscriber;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Number of spans of a measurement.
 const SPANS: u64 = 200_000;
@@ -124,19 +123,37 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the nanoseconds for a span of our layer.
+/// Returns the nanoseconds for a span of ours.
 fn ours(sampler: Sampler) -> f64 {
     let buffer = Arc::new(Buffer::default());
-    let layer = SpanLayer::new(buffer.clone(), sampler, 1).with_filter(SpanLayer::filter());
-    let nanoseconds = with(tracing_subscriber::registry().with(layer), || {
-        // A node empties its buffer ten times a second.
-        black_box(buffer.take());
-    });
+    let root = Recorder::new(buffer.clone(), sampler, 1)
+        .root("step")
+        .in_trace(7, 0)
+        .start();
+    let _in_root = root.enter();
+    let started = Instant::now();
+    for number in 0..SPANS {
+        let span = span("dendrite.forward")
+            .id(number + 1)
+            .kind(Kind::Client)
+            .with("mirror.uid", number)
+            .with("server.address", "127.0.0.1")
+            .start();
+        let entered = span.enter();
+        span.record("mirror.code", "success");
+        drop(entered);
+        drop(span);
+        if number % 4_096 == 0 {
+            // A node empties its buffer four times a second.
+            black_box(buffer.take());
+        }
+    }
+    let nanoseconds = started.elapsed().as_nanos() as f64 / SPANS as f64;
     black_box(buffer.dropped());
     nanoseconds
 }
 
-/// Returns the nanoseconds for a span of `tracing-opentelemetry`.
+/// Returns the nanoseconds for the same span of `tracing-opentelemetry`.
 fn reference() -> f64 {
     let provider = SdkTracerProvider::builder()
         .with_span_processor(Discarding)
@@ -147,19 +164,13 @@ fn reference() -> f64 {
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_target(false);
-    with(tracing_subscriber::registry().with(layer), || {})
-}
-
-/// Returns the nanoseconds for one of many spans under `subscriber`. Calls `often` every few thousand spans.
-fn with(subscriber: impl Subscriber + Send + Sync, often: impl Fn()) -> f64 {
-    tracing::subscriber::with_default(subscriber, || {
-        let root = span!("step", trace = 7_u128);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let root = tracing::debug_span!("step");
         let _in_root = root.enter();
         let started = Instant::now();
         for number in 0..SPANS {
-            let span = span!(
+            let span = tracing::debug_span!(
                 "dendrite.forward",
-                span = number + 1,
                 otel.kind = "client",
                 mirror.uid = number,
                 mirror.code = tracing::field::Empty,
@@ -169,9 +180,6 @@ fn with(subscriber: impl Subscriber + Send + Sync, often: impl Fn()) -> f64 {
             span.record("mirror.code", "success");
             drop(entered);
             drop(span);
-            if number % 4_096 == 0 {
-                often();
-            }
         }
         started.elapsed().as_nanos() as f64 / SPANS as f64
     })

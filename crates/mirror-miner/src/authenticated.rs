@@ -7,13 +7,12 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mirror_auth::Verifier;
-use mirror_telemetry::span;
+use mirror_telemetry::{Instrument, span};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower::Service;
-use tracing::Instrument;
 
 use crate::refusals::{Cause, Refusals};
 
@@ -54,7 +53,7 @@ where
             let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
             let checking = verifier
                 .check_together(&metadata)
-                .instrument(span!("axon.signature"));
+                .instrument(span("axon.signature").start());
             let checked = checking.await;
             *request.headers_mut() = metadata.into_headers();
             match checked {

@@ -20,10 +20,9 @@ use mirror_proto::bittensor::{
 };
 use mirror_seed::{CallId, CallNumber, Seed};
 use mirror_spec::AxonSettings;
-use mirror_telemetry::span;
+use mirror_telemetry::{Instrument, Span, span};
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
-use tracing::{Instrument, Span};
 
 use crate::admission::Admission;
 use crate::authenticated::Authenticated;
@@ -87,7 +86,7 @@ impl Reply {
 fn record_answer(served: &Span, code: ReturnCode, message: &str) {
     served.record("mirror.code", code.as_str_name());
     if code != ReturnCode::Success {
-        served.record("otel.status_description", message);
+        served.fail(message);
     }
 }
 
@@ -143,17 +142,27 @@ impl Axon {
         let call = self.call(metadata, caller, messages, timeout)?;
         let behaviours = self.behaviours.current();
         let answer = async {
-            let checking = self.admission.check(caller).instrument(span!("axon.check"));
+            let checking = self
+                .admission
+                .check(caller)
+                .instrument(span("axon.check").start());
             if let Err(refused) = checking.await {
                 self.refusals.note(Cause::Blacklist, Some(caller), &refused);
                 return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
             }
-            let worker = self.admission.worker(&call).instrument(span!("axon.queue")).await;
+            let worker = self
+                .admission
+                .worker(&call)
+                .instrument(span("axon.queue").start())
+                .await;
             let _worker = worker.map_err(|full| {
                 self.refusals.note(Cause::Queue, Some(caller), &full);
                 Reply::refusal(ReturnCode::Backoff, full.to_string())
             })?;
-            Ok(behaviours.answer(&call).instrument(span!("axon.behaviour")).await)
+            Ok(behaviours
+                .answer(&call)
+                .instrument(span("axon.behaviour").start())
+                .await)
         };
         let mut answer = pin!(answer);
         // Most answers are ready immediately and need no timer.
@@ -289,7 +298,7 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
-        let _answering = span!("axon.answer").entered();
+        let _answering = span("axon.answer").start();
         record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
@@ -311,7 +320,7 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
-        let _answering = span!("axon.answer").entered();
+        let _answering = span("axon.answer").start();
         record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {

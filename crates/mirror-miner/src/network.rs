@@ -16,10 +16,9 @@ use mirror_proto::bittensor::text_prompting_client::TextPromptingClient;
 use mirror_proto::protocol::{BITTENSOR_VERSION, METAGRAPH_SYNC_BLOCKS, REPLY_LIMIT, SERVES_NO_AXON};
 use mirror_seed::{CallId, Seed};
 use mirror_subtensor_client::{Detail, Metagraph, Neuron, RequestError, SubtensorClient};
-use mirror_telemetry::{TraceContext, span, spans};
+use mirror_telemetry::spans::{self, Kind};
+use mirror_telemetry::{Instrument, Span, TraceContext, span};
 use tonic::{Request, Status};
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
 
 use crate::behaviour::Call;
 
@@ -206,7 +205,7 @@ impl Network {
         let reply = tokio::time::timeout(call.timeout, relaying.instrument(span.clone())).await;
         let reply = reply.unwrap_or_else(|_| Err(Status::deadline_exceeded("no reply before the deadline")));
         if let Err(status) = &reply {
-            span.record("otel.status_description", status.message());
+            span.fail(status.message());
         }
         Ok(reply?.into_inner().response)
     }
@@ -242,14 +241,11 @@ fn below(parent: &TraceContext, name: &str, nth: u64) -> TraceContext {
 
 /// Returns the span of a call of another axon.
 fn relay_span(context: &TraceContext, uid: u32) -> Span {
-    span!(
-        "axon.relay",
-        span = u64::from_be_bytes(context.span.to_bytes()),
-        otel.kind = "client",
-        mirror.uid = uid,
-        mirror.repeated = Empty,
-        otel.status_description = Empty,
-    )
+    span("axon.relay")
+        .id(u64::from_be_bytes(context.span.to_bytes()))
+        .kind(Kind::Client)
+        .with("mirror.uid", uid)
+        .start()
 }
 
 /// Returns the same request, with the metadata and the fate of the call.

@@ -73,7 +73,6 @@ pub async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(recorded::span_of)
         .add_routes(services.routes)
         .serve_with_incoming_shutdown(accepted, shutdown)
         .await

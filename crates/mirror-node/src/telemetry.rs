@@ -16,7 +16,7 @@ use mirror_proto::protocol::COORDINATOR;
 use mirror_seed::Seed;
 use mirror_spec::launch::Launch;
 use mirror_telemetry::metrics::{Metrics, instruments};
-use mirror_telemetry::spans::{Batch, Buffer, Sampler, SpanLayer};
+use mirror_telemetry::spans::{Batch, Buffer, Recorder, Sampler};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -54,12 +54,12 @@ impl Telemetry {
         };
         let buffer = Arc::new(Buffer::default());
         let own_trace = own_trace(&Seed::root(launch.seed), &launch.node, launch.incarnation);
-        let layer = SpanLayer::new(
+        let recorder = Recorder::new(
             buffer.clone(),
             Sampler::of_share(settings.trace_share),
             u128::from_be_bytes(own_trace),
         );
-        mirror_telemetry::init(&launch.log.filter, launch.log.format, Some(layer))?;
+        mirror_telemetry::init(&launch.log.filter, launch.log.format, Some(recorder))?;
         let metrics = Metrics::start();
         let identity = crate::identity(&launch.credentials)?;
         let sender = Sender {

@@ -12,11 +12,10 @@ use mirror_proto::mirror::v1::subtensor_client::SubtensorClient as GrpcClient;
 use mirror_proto::mirror::v1::{
     CurrentBlockRequest, MetagraphRequest, NominatorsRequest, SignedTransaction, SubmitReply,
 };
-use mirror_telemetry::span;
+use mirror_telemetry::spans::Kind;
+use mirror_telemetry::{Instrument, Span, span};
 use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status};
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
 
 use crate::retry::{Attempts, Connection};
 use crate::{Barrier, Metagraph, RequestError};
@@ -172,13 +171,7 @@ impl SubtensorClient {
                 request.set_timeout(attempt);
             }
             let channel = attempts.channel();
-            let span = span!(
-                "subtensor",
-                otel.name = format!("subtensor.{name}"),
-                otel.kind = "client",
-                rpc.response.status_code = Empty,
-                otel.status_description = Empty,
-            );
+            let span = span(format!("subtensor.{name}")).kind(Kind::Client).start();
             let attempted = async {
                 self.pass(attempt).await?;
                 let started = Instant::now();
@@ -187,7 +180,7 @@ impl SubtensorClient {
                 metrics::chain_call(name, code, started.elapsed());
                 if let Err(status) = &answered {
                     Span::current().record("rpc.response.status_code", metrics::code_name(code));
-                    Span::current().record("otel.status_description", status.message());
+                    Span::current().fail(status.message());
                 }
                 answered
             };

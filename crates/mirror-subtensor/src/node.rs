@@ -20,7 +20,6 @@ use mirror_telemetry::metrics::{KeyValue, instruments};
 use mirror_telemetry::span;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
-use tracing::field::Empty;
 
 use crate::admission::SignedTx;
 use crate::barrier::{BarrierError, Hold, Report};
@@ -493,19 +492,20 @@ impl Node {
     fn traced(&mut self, close: impl FnOnce(&mut Ledger) -> ClosedBlock) -> ClosedBlock {
         let open = self.ledger.chain().open_block();
         let (trace, _) = block_span(&self.seed, open.0);
-        let span = span!(
-            "block",
-            trace = trace,
-            mirror.block = open.0,
-            mirror.transactions = Empty
-        );
-        let _entered = span.enter();
+        let closing = span("block")
+            .in_trace(trace, 0)
+            .with("mirror.block", open.0)
+            .start();
+        let _entered = closing.enter();
         let closed = if self.ledger.runs_epoch() {
-            span!("epoch", mirror.block = open.0).in_scope(|| close(&mut self.ledger))
+            span("epoch")
+                .with("mirror.block", open.0)
+                .start()
+                .in_scope(|| close(&mut self.ledger))
         } else {
             close(&mut self.ledger)
         };
-        span.record("mirror.transactions", closed.applied.len() as u64);
+        closing.record("mirror.transactions", closed.applied.len() as u64);
         closed
     }
 

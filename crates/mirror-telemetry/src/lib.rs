@@ -6,13 +6,10 @@
 
 pub mod clock;
 mod context;
-mod current;
 mod log;
 pub mod metrics;
 pub mod spans;
 
 pub use context::{ParseTraceParentError, TraceContext};
-pub use current::current;
 pub use log::{LogError, init};
-#[doc(hidden)]
-pub use tracing;
+pub use spans::{Instrument, Span, current, span};

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use mirror_spec::LogFormat;
 use tracing::{Event, Subscriber};
@@ -16,8 +17,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::TraceContext;
 use crate::clock::LogTime;
-use crate::current::current;
-use crate::spans::SpanLayer;
+use crate::spans::{Recorder, current};
 
 /// The log of a process could not be initialised.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum LogError {
 /// Initialises the log and the recording of spans. Events that pass `filter` are written to standard error, one line
 /// each in `format`, with the time of the node ([`crate::clock`]). A line that cannot be written, for example because
 /// the disk is full, is lost. Spans are recorded by `spans`, or not at all if it is `None`.
-pub fn init(filter: &str, format: LogFormat, spans: Option<SpanLayer>) -> Result<(), LogError> {
+pub fn init(filter: &str, format: LogFormat, spans: Option<Arc<Recorder>>) -> Result<(), LogError> {
     let directives = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| LogError::Filter {
@@ -49,10 +49,11 @@ pub fn init(filter: &str, format: LogFormat, spans: Option<SpanLayer>) -> Result
         })?;
     let is_terminal = std::io::stderr().is_terminal();
     let lines = lines(format, std::io::stderr, is_terminal);
-    let subscriber = tracing_subscriber::registry()
-        .with(lines.with_filter(directives))
-        .with(spans.map(|spans| spans.with_filter(SpanLayer::filter())));
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(directives));
     tracing::subscriber::set_global_default(subscriber)?;
+    if let Some(spans) = spans {
+        spans.set_global();
+    }
     Ok(())
 }
 
@@ -146,7 +147,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::current::{enter, exit};
+    use crate::spans::{Buffer, Sampler};
 
     /// Returns what two events add to the log, the second of them within a span.
     fn logged(format: LogFormat) -> String {
@@ -155,11 +156,12 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(uid = 3, "first");
-            let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse();
-            let context = context.expect("a trace context");
-            enter(context);
-            tracing::warn!(uid = 4, "{} \"quoted\"", "second");
-            exit(context);
+            let span = Recorder::new(Arc::new(Buffer::default()), Sampler::ALL, 1)
+                .root("step")
+                .in_trace(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0)
+                .id(0xb7ad_6b71_6920_3331)
+                .start();
+            span.in_scope(|| tracing::warn!(uid = 4, "{} \"quoted\"", "second"));
         });
         let mut text = String::new();
         std::io::Read::read_to_string(&mut reader, &mut text).expect("text");

@@ -1,60 +1,32 @@
-//! The spans of a process: a layer of `tracing` that records them as OpenTelemetry spans.
+//! The spans of a process, by OpenTelemetry's data model.
 //!
 //! Span ids are functions of the random seed, so the traces of two runs can be laid over one another. The root of a
 //! trace and every call that leaves the process state their ids. The id of any other span is a hash of its parent, its
-//! name and its number among the spans of this name under this parent. `tracing-opentelemetry` cannot be used for this:
-//! the builder of the OpenTelemetry SDK takes no ids.
-//!
-//! Fields of a span become its attributes, except these, of which those that begin with `otel.` are named as in
-//! `tracing-opentelemetry`:
-//!
-//! | field | meaning |
-//! |---|---|
-//! | `trace` (`u128`) | The trace. Without it, the span belongs to the trace of its parent. |
-//! | `parent` (`u64`) | The parent if it is a span of another process. 0 for none. |
-//! | `span` (`u64`) | The id of the span. |
-//! | `nth` (`u64`) | Distinguishes spans of one name under one parent that begin in any order. |
-//! | `recorded` (`bool`) | `false` if the caller records no span. Then neither this span nor any span under it is. |
-//! | `otel.name` | The name of the span, instead of its static name. |
-//! | `otel.kind` | `client` or `server`. |
-//! | `otel.status_description` | The error of a span that failed. |
-//! | `link.trace` (`u128`), `link.span` (`u64`) | A span of another trace that belongs to the same work. |
+//! name and its number among the spans of this name under this parent. The SDK of OpenTelemetry cannot be used for
+//! this, because its builder of spans takes no ids. The spans of `tracing` would do, but each of their operations looks
+//! the span up in a registry, which costs several times as much as recording it (`cargo xtask bench telemetry`).
 
 mod attributes;
 mod buffer;
+mod entered;
 mod wire;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Metadata, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::FilterFn;
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use twox_hash::XxHash64;
 
-use self::attributes::Fields;
+use self::attributes::Attributes;
+pub use self::attributes::{Attribute, Value};
 pub use self::buffer::{Batch, Buffer};
+pub use self::entered::{Entered, Instrument, Instrumented};
 use self::wire::Head;
-use crate::{TraceContext, clock, current};
+use crate::{TraceContext, clock};
 
-/// The target of the spans that are recorded. [`span!`](crate::span) sets it.
-pub const TARGET: &str = "mirror::span";
-
-/// Creates a span that is recorded: its name, and its fields as for the macros of `tracing`. `span!(parent: span, …)`
-/// states a parent of this process.
-#[macro_export]
-macro_rules! span {
-    (parent: $parent:expr, $name:expr $(, $($fields:tt)*)?) => {
-        $crate::tracing::debug_span!(target: $crate::spans::TARGET, parent: $parent, $name $(, $($fields)*)?)
-    };
-    ($name:expr $(, $($fields:tt)*)?) => {
-        $crate::tracing::debug_span!(target: $crate::spans::TARGET, $name $(, $($fields)*)?)
-    };
-}
+/// Records the spans of this process. `None` inside if it was not set: then there are no spans.
+static RECORDER: OnceLock<Arc<Recorder>> = OnceLock::new();
 
 /// The share of traces that are recorded, decided by the trace id, so that all processes decide alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,34 +51,86 @@ impl Sampler {
     }
 }
 
-/// The layer that records spans. See the [module](self) for the meaning of their fields.
-pub struct SpanLayer {
+/// Records spans.
+#[derive(Debug)]
+pub struct Recorder {
     buffer: Arc<Buffer>,
     sampler: Sampler,
     /// The trace of spans that are caused by no step and no call.
     own_trace: u128,
 }
 
-/// A span that has not ended.
-struct Open {
-    trace: u128,
-    id: u64,
-    parent: u64,
-    started_at: SystemTime,
-    started: Instant,
-    /// `None` if the span is not recorded.
-    fields: Option<Box<Fields>>,
-    /// The names of the spans under this one, with their numbers.
-    children: Vec<(&'static str, u64)>,
-}
-
-impl Open {
-    fn context(&self) -> TraceContext {
-        TraceContext::new(self.trace.to_be_bytes(), self.id.to_be_bytes())
+impl Recorder {
+    /// Creates a recorder, which puts finished spans into `buffer`.
+    pub fn new(buffer: Arc<Buffer>, sampler: Sampler, own_trace: u128) -> Arc<Self> {
+        Arc::new(Self {
+            buffer,
+            sampler,
+            own_trace,
+        })
     }
 
+    /// Begins to describe a root of a trace.
+    pub fn root(self: &Arc<Self>, name: impl Into<Cow<'static, str>>) -> Builder {
+        Builder {
+            recorder: Some(self.clone()),
+            ..Builder::unplaced(name.into())
+        }
+    }
+
+    /// Makes this the recorder of the process, unless it has one.
+    pub(crate) fn set_global(self: Arc<Self>) {
+        let _ = RECORDER.set(self);
+    }
+}
+
+/// The relation of a span to another process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// None.
+    #[default]
+    Internal,
+    /// It calls one.
+    Client,
+    /// It is called by one.
+    Server,
+}
+
+/// A span. It ends when the last of its clones is dropped.
+///
+/// Without a recorder in the process, it is empty: nothing that is done with it has an effect.
+#[derive(Debug, Clone)]
+pub struct Span(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    recorder: Arc<Recorder>,
+    name: Cow<'static, str>,
+    kind: Kind,
+    trace: u128,
+    id: u64,
+    /// 0 for none.
+    parent: u64,
+    is_recorded: bool,
+    started_at: SystemTime,
+    started: Instant,
+    state: Mutex<State>,
+}
+
+/// The part of a span that changes.
+#[derive(Debug, Default)]
+struct State {
+    attributes: Attributes,
+    error: Option<String>,
+    link: Option<(u128, u64)>,
+    /// Hashes of the names of the spans under this one, with the number of the last span of each.
+    children: Vec<(u64, u64)>,
+}
+
+impl State {
     /// Returns the number of the next span named `name` under this one, from 0.
-    fn count(&mut self, name: &'static str) -> u64 {
+    fn count(&mut self, name: &str) -> u64 {
+        let name = XxHash64::oneshot(0, name.as_bytes());
         if let Some((_, count)) = self.children.iter_mut().find(|(known, _)| *known == name) {
             *count += 1;
             return *count;
@@ -114,129 +138,235 @@ impl Open {
         self.children.push((name, 0));
         0
     }
+}
 
-    /// Puts the span, which has ended, into `buffer`.
-    fn end(self, name: &str, buffer: &Buffer) {
-        let Some(fields) = self.fields else {
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn context(&self) -> TraceContext {
+        TraceContext::new(self.trace.to_be_bytes(), self.id.to_be_bytes())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.is_recorded {
             return;
-        };
+        }
         let start = self.started_at.duration_since(SystemTime::UNIX_EPOCH);
         let start = start.unwrap_or_default().as_nanos() as u64;
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let kind = match self.kind {
+            Kind::Internal => SpanKind::Internal,
+            Kind::Client => SpanKind::Client,
+            Kind::Server => SpanKind::Server,
+        };
         let head = Head {
             trace: self.trace,
             id: self.id,
             parent: self.parent,
-            name: fields.name.as_deref().unwrap_or(name),
-            kind: fields.kind as u64,
+            name: &self.name,
+            kind: kind as u64,
             start,
             end: start.saturating_add(self.started.elapsed().as_nanos() as u64),
-            dropped_attributes: fields.dropped,
-            link: fields.link,
-            error: fields.error.as_deref(),
+            dropped_attributes: state.attributes.dropped,
+            link: state.link,
+            error: state.error.as_deref(),
         };
-        buffer.push(&head, &fields.attributes);
+        self.recorder.buffer.push(&head, &state.attributes.encoded);
     }
 }
 
-impl SpanLayer {
-    /// Creates the layer. Finished spans are put into `buffer`.
-    pub fn new(buffer: Arc<Buffer>, sampler: Sampler, own_trace: u128) -> Self {
+/// Begins to describe a span under the one in which this thread works.
+pub fn span(name: impl Into<Cow<'static, str>>) -> Builder {
+    Builder {
+        recorder: RECORDER.get().cloned(),
+        ..Builder::unplaced(name.into())
+    }
+    .under(&Span::current())
+}
+
+impl Span {
+    /// Returns a span that is not recorded and belongs to no trace.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Returns the span in which this thread works, which is empty outside all spans.
+    pub fn current() -> Self {
+        Self(entered::innermost())
+    }
+
+    /// Returns whether what is recorded in this span is kept.
+    pub fn is_recorded(&self) -> bool {
+        self.0.as_ref().is_some_and(|span| span.is_recorded)
+    }
+
+    /// Adds an attribute. `None` adds nothing.
+    pub fn record(&self, key: &'static str, value: impl Attribute) {
+        if let Some(span) = self.0.as_deref().filter(|span| span.is_recorded)
+            && let Some(value) = value.value()
+        {
+            span.state().attributes.add(key, value);
+        }
+    }
+
+    /// Marks the span as failed, with this message.
+    pub fn fail(&self, message: &str) {
+        if let Some(span) = self.0.as_deref().filter(|span| span.is_recorded) {
+            span.state().error = Some(attributes::cut(message).to_owned());
+        }
+    }
+
+    /// Links the span to one of another trace that belongs to the same work.
+    pub fn link(&self, trace: u128, span: u64) {
+        if let Some(this) = self.0.as_deref().filter(|span| span.is_recorded) {
+            this.state().link = Some((trace, span));
+        }
+    }
+
+    /// Makes this the span in which this thread works, until the result is dropped.
+    pub fn enter(&self) -> Entered<'_> {
+        Entered::new(self.0.as_ref())
+    }
+
+    /// Does `work` in this span.
+    pub fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _entered = self.enter();
+        work()
+    }
+}
+
+/// Returns the trace and the span in which this thread works. `None` outside all spans.
+pub fn current() -> Option<TraceContext> {
+    entered::innermost().map(|span| span.context())
+}
+
+/// The description of a span that has not begun.
+#[derive(Debug)]
+#[must_use = "a span begins with `start`"]
+pub struct Builder {
+    recorder: Option<Arc<Recorder>>,
+    name: Cow<'static, str>,
+    kind: Kind,
+    /// The parent in this process, unless the trace is stated.
+    parent: Option<Arc<Inner>>,
+    /// The trace, with the parent in another process.
+    trace: Option<(u128, u64)>,
+    id: Option<u64>,
+    nth: Option<u64>,
+    is_recorded: bool,
+    attributes: Attributes,
+}
+
+impl Builder {
+    fn unplaced(name: Cow<'static, str>) -> Self {
         Self {
-            buffer,
-            sampler,
-            own_trace,
+            recorder: None,
+            name,
+            kind: Kind::Internal,
+            parent: None,
+            trace: None,
+            id: None,
+            nth: None,
+            is_recorded: true,
+            attributes: Attributes::default(),
         }
     }
 
-    /// Returns the filter of this layer, which admits only the spans of [`span!`](crate::span).
-    pub fn filter() -> FilterFn {
-        fn is_recorded(metadata: &Metadata<'_>) -> bool {
-            metadata.is_span() && metadata.target() == TARGET
-        }
-        FilterFn::new(is_recorded as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::DEBUG)
+    /// Sets the parent. An empty span is none.
+    pub fn under(mut self, parent: &Span) -> Self {
+        self.parent.clone_from(&parent.0);
+        self
     }
-}
 
-impl<S> Layer<S> for SpanLayer
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else {
-            return;
+    /// Sets the trace, and the parent if it is a span of another process, or 0 for none.
+    pub fn in_trace(mut self, trace: u128, parent: u64) -> Self {
+        self.trace = Some((trace, parent));
+        self
+    }
+
+    /// Sets the id.
+    pub fn id(mut self, id: u64) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Distinguishes spans of one name under one parent that begin in any order.
+    pub fn nth(mut self, nth: u64) -> Self {
+        self.nth = Some(nth);
+        self
+    }
+
+    /// Sets the relation to another process.
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sets whether the caller records its span. If it does not, neither this span nor any span under it is recorded.
+    pub fn called_by_recorded(mut self, is_recorded: bool) -> Self {
+        self.is_recorded = is_recorded;
+        self
+    }
+
+    /// Adds an attribute. `None` adds nothing.
+    pub fn with(mut self, key: &'static str, value: impl Attribute) -> Self {
+        if self.recorder.is_some()
+            && let Some(value) = value.value()
+        {
+            self.attributes.add(key, value);
+        }
+        self
+    }
+
+    /// Begins the span.
+    pub fn start(self) -> Span {
+        let recorder = match (&self.parent, self.recorder) {
+            (Some(parent), _) => parent.recorder.clone(),
+            (None, Some(recorder)) => recorder,
+            (None, None) => return Span(None),
         };
-        let name = attributes.metadata().name();
-        let ids = attributes::Ids::of(attributes);
-        // A span of another process is the parent if the trace is stated.
-        let mut is_recorded = ids.is_recorded.unwrap_or(true);
-        let (trace, parent, nth) = match (ids.trace, span.parent()) {
-            (Some(trace), _) => (trace, ids.parent.unwrap_or_default(), ids.nth),
-            (None, Some(parent)) => match parent.extensions_mut().get_mut::<Open>() {
-                Some(open) => {
-                    is_recorded &= open.fields.is_some();
-                    let nth = ids.nth.or_else(|| ids.id.is_none().then(|| open.count(name)));
-                    (open.trace, open.id, nth)
+        let mut is_recorded = self.is_recorded;
+        let (trace, parent, nth) = match (self.trace, &self.parent) {
+            (Some((trace, parent)), _) => (trace, parent, self.nth),
+            (None, Some(parent)) => {
+                is_recorded &= parent.is_recorded;
+                let count = || parent.state().count(&self.name);
+                let nth = self.nth.or_else(|| self.id.is_none().then(count));
+                (parent.trace, parent.id, nth)
+            }
+            (None, None) => (recorder.own_trace, 0, self.nth),
+        };
+        let id = self.id.unwrap_or_else(|| {
+            let is_own_root = parent == 0 && trace == recorder.own_trace;
+            let nth = nth.unwrap_or_else(|| {
+                if is_own_root {
+                    recorder.buffer.next_root()
+                } else {
+                    0
                 }
-                None => (self.own_trace, 0, ids.nth),
-            },
-            (None, None) => (self.own_trace, 0, ids.nth),
-        };
-        let id = ids.id.unwrap_or_else(|| {
-            let is_own_root = parent == 0 && trace == self.own_trace;
-            let nth = nth.unwrap_or_else(|| if is_own_root { self.buffer.next_root() } else { 0 });
-            derived(trace, parent, name, nth)
+            });
+            derived(trace, parent, &self.name, nth)
         });
-        let fields = (is_recorded && self.sampler.records(trace)).then(|| {
-            let mut fields = Box::new(Fields::default());
-            attributes.record(&mut *fields);
-            fields
-        });
-        span.extensions_mut().insert(Open {
+        let inner = Inner {
+            is_recorded: is_recorded && recorder.sampler.records(trace),
+            recorder,
+            name: self.name,
+            kind: self.kind,
             trace,
             id,
             parent,
             started_at: clock::now(),
             started: Instant::now(),
-            fields,
-            children: Vec::new(),
-        });
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && let Some(open) = span.extensions_mut().get_mut::<Open>()
-            && let Some(fields) = &mut open.fields
-        {
-            values.record(&mut **fields);
-        }
-    }
-
-    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        let entered = context
-            .span(id)
-            .and_then(|span| span.extensions().get::<Open>().map(Open::context));
-        if let Some(entered) = entered {
-            current::enter(entered);
-        }
-    }
-
-    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        let exited = context
-            .span(id)
-            .and_then(|span| span.extensions().get::<Open>().map(Open::context));
-        if let Some(exited) = exited {
-            current::exit(exited);
-        }
-    }
-
-    fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(span) = context.span(&id) else {
-            return;
+            state: Mutex::new(State {
+                attributes: self.attributes,
+                ..State::default()
+            }),
         };
-        let open = span.extensions_mut().remove::<Open>();
-        if let Some(open) = open {
-            open.end(span.name(), &self.buffer);
-        }
+        Span(Some(Arc::new(inner)))
     }
 }
 
@@ -248,26 +378,143 @@ pub fn derived(trace: u128, parent: u64, name: &str, nth: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::layer::SubscriberExt;
+    use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+    use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+    use prost::Message;
 
     use super::*;
 
-    /// Returns the number of spans that are recorded while `work` runs.
-    fn recorded(work: impl FnOnce()) -> u64 {
+    const TRACE: u128 = 7;
+
+    /// Returns the spans that `work` records, in the order of their ends, with a recorder of a share of all traces.
+    fn recorded(share: f64, work: impl FnOnce(&Arc<Recorder>)) -> Vec<WireSpan> {
         let buffer = Arc::new(Buffer::default());
-        let layer = SpanLayer::new(buffer.clone(), Sampler::ALL, 1);
-        let subscriber = tracing_subscriber::registry().with(layer);
-        tracing::subscriber::with_default(subscriber, work);
-        buffer.take().iter().map(|batch| batch.count).sum()
+        work(&Recorder::new(buffer.clone(), Sampler::of_share(share), 1));
+        let batches = buffer.take();
+        let spans: Vec<WireSpan> = batches
+            .iter()
+            .flat_map(|batch| ScopeSpans::decode(&*batch.encoded).expect("valid protobuf").spans)
+            .collect();
+        assert_eq!(
+            spans.len() as u64,
+            batches.iter().map(|batch| batch.count).sum::<u64>()
+        );
+        spans
+    }
+
+    /// Records a span with two parts, one of which has a part itself.
+    fn tree(recorder: &Arc<Recorder>) {
+        let step = recorder.root("step").in_trace(TRACE, 0).start();
+        step.in_scope(|| {
+            span("part").start().in_scope(|| drop(span("small").start()));
+            drop(span("part").start());
+        });
+    }
+
+    #[test]
+    fn spans_are_under_the_one_in_which_they_begin() {
+        let spans = recorded(1.0, tree);
+        let [small, first, second, step] = &spans[..] else {
+            panic!("four spans, not {}", spans.len())
+        };
+        assert_eq!(small.parent_span_id, first.span_id);
+        assert_eq!(first.parent_span_id, step.span_id);
+        assert_eq!(second.parent_span_id, step.span_id);
+        assert!(step.parent_span_id.is_empty());
+        assert_ne!(
+            first.span_id, second.span_id,
+            "they have the same name and the same parent"
+        );
+        assert!(spans.iter().all(|span| span.trace_id == TRACE.to_be_bytes()));
+        assert!(
+            spans
+                .iter()
+                .all(|span| span.end_time_unix_nano >= span.start_time_unix_nano)
+        );
+    }
+
+    #[test]
+    fn the_same_work_has_the_same_ids() {
+        let ids = || {
+            let spans = recorded(1.0, tree);
+            spans.into_iter().map(|span| span.span_id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(), ids());
+    }
+
+    #[test]
+    fn nothing_is_recorded_of_a_trace_that_sampling_drops() {
+        assert!(recorded(0.0, tree).is_empty());
     }
 
     #[test]
     fn nothing_is_recorded_below_a_caller_that_records_nothing() {
         let served = |is_recorded| {
-            let server = span!("server", trace = 7_u128, parent = 3_u64, recorded = is_recorded);
-            server.in_scope(|| span!("work").in_scope(|| drop(span!("part"))));
+            move |recorder: &Arc<Recorder>| {
+                let server = recorder
+                    .root("server")
+                    .in_trace(TRACE, 3)
+                    .called_by_recorded(is_recorded)
+                    .start();
+                server.in_scope(|| span("work").start().in_scope(|| drop(span("part").start())));
+            }
         };
-        assert_eq!(recorded(|| served(true)), 3);
-        assert_eq!(recorded(|| served(false)), 0);
+        assert_eq!(recorded(1.0, served(true)).len(), 3);
+        assert!(recorded(1.0, served(false)).is_empty());
+    }
+
+    #[test]
+    fn the_context_in_a_span_is_that_of_the_span_also_if_it_is_not_recorded() {
+        for share in [0.0, 1.0] {
+            recorded(share, |recorder| {
+                let span = recorder.root("step").in_trace(TRACE, 0).id(9).start();
+                let context = span.in_scope(current).expect("in a span");
+                assert_eq!(
+                    context,
+                    TraceContext::new(TRACE.to_be_bytes(), 9_u64.to_be_bytes())
+                );
+                assert_eq!(current(), None, "outside of it");
+            });
+        }
+    }
+
+    #[test]
+    fn a_span_ends_once_with_everything_that_was_recorded_in_it() {
+        let spans = recorded(1.0, |recorder| {
+            let call = recorder
+                .root("call")
+                .in_trace(TRACE, 3)
+                .kind(Kind::Client)
+                .with("mirror.uid", 5_u32);
+            let call = call.with("absent", None::<u32>).start();
+            let clone = call.clone();
+            clone.record("mirror.code", "timeout");
+            clone.fail("no answer");
+            clone.link(8, 9);
+            drop(call);
+            clone.record("late", true);
+        });
+        let [call] = &spans[..] else {
+            panic!("one span, not {}", spans.len())
+        };
+        let keys: Vec<&str> = call.attributes.iter().map(|attribute| &*attribute.key).collect();
+        assert_eq!(keys, ["mirror.uid", "mirror.code", "late"]);
+        assert_eq!(call.status.as_ref().expect("a status").message, "no answer");
+        assert_eq!(call.links[0].span_id, 9_u64.to_be_bytes());
+        assert_eq!(call.kind(), SpanKind::Client);
+    }
+
+    #[test]
+    fn attributes_and_texts_beyond_the_limits_are_dropped_and_counted() {
+        let spans = recorded(1.0, |recorder| {
+            let span = recorder.root("step").in_trace(TRACE, 0).start();
+            for number in 0..200_u32 {
+                span.record("number", number);
+            }
+            span.fail(&"é".repeat(4_000));
+        });
+        assert_eq!(spans[0].attributes.len(), 128);
+        assert_eq!(spans[0].dropped_attributes_count, 72);
+        assert_eq!(spans[0].status.as_ref().expect("a status").message.len(), 4_096);
     }
 }

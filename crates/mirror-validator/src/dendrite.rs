@@ -24,7 +24,8 @@ use mirror_proto::codec::{BadMessage, CheckedReply, Encoded, only_message};
 use mirror_proto::mirror::v1::{Outcome, Purpose};
 use mirror_proto::protocol::{BITTENSOR_VERSION, REPLY_LIMIT, SERVES_NO_AXON, TOO_SHORT_COMPLETION};
 use mirror_seed::{CallId, CallNumber, Seed};
-use mirror_telemetry::{TraceContext, span, spans};
+use mirror_telemetry::spans::{self, Kind};
+use mirror_telemetry::{Instrument, Span, TraceContext, span};
 use prost::Message;
 use tokio::task::JoinSet;
 use tonic::body::Body;
@@ -33,8 +34,6 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status};
 use tower::ServiceExt;
 use tower::util::MapResponse;
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
 
 /// Capacity for the metadata entries of a call, including those that tonic adds.
 const ENTRIES: usize = 8;
@@ -405,7 +404,7 @@ impl DendritePool {
         metrics::reward_call(method_of(BACKWARD), code, started.elapsed());
         span.record("rpc.response.status_code", metrics::code_name(code));
         if let Err(status) = &outcome {
-            span.record("otel.status_description", status.message());
+            span.fail(status.message());
         }
         outcome
     }
@@ -468,28 +467,17 @@ impl AxonRequest {
 
     /// Creates the span of the call.
     fn span(&self, method: &'static str, axon: Option<&Axon>) -> Span {
-        let span = span!(
-            "dendrite",
-            span = u64::from_be_bytes(self.context.span.to_bytes()),
-            otel.name = span_name(method),
-            otel.kind = "client",
-            mirror.uid = self.call.uid,
-            mirror.hotkey = Empty,
-            mirror.code = Empty,
-            mirror.rules = Empty,
-            rpc.response.status_code = Empty,
-            server.address = Empty,
-            server.port = Empty,
-            otel.status_description = Empty,
-        );
-        if let Some(axon) = axon
-            && !span.is_disabled()
-        {
-            span.record("mirror.hotkey", &*axon.hotkey);
-            span.record("server.address", &*axon.host);
-            span.record("server.port", axon.served.address.port());
-        }
-        span
+        let span = span(span_name(method))
+            .id(u64::from_be_bytes(self.context.span.to_bytes()))
+            .kind(Kind::Client)
+            .with("mirror.uid", self.call.uid);
+        let Some(axon) = axon else {
+            return span.start();
+        };
+        span.with("mirror.hotkey", &*axon.hotkey)
+            .with("server.address", &*axon.host)
+            .with("server.port", axon.served.address.port())
+            .start()
     }
 
     /// Returns the context and the span of a further request of the same call, of which there is one for each `reason`.
@@ -499,14 +487,12 @@ impl AxonRequest {
             u64::from_be_bytes(self.context.span.to_bytes()),
         );
         let id = spans::derived(trace, parent, reason, 0);
-        let span = span!(
-            "dendrite",
-            span = id,
-            otel.name = span_name(method),
-            otel.kind = "client",
-            mirror.uid = self.call.uid,
-            mirror.repeated = reason,
-        );
+        let span = span(span_name(method))
+            .id(id)
+            .kind(Kind::Client)
+            .with("mirror.uid", self.call.uid)
+            .with("mirror.repeated", reason)
+            .start();
         (TraceContext::new(trace.to_be_bytes(), id.to_be_bytes()), span)
     }
 
@@ -526,13 +512,12 @@ impl AxonRequest {
 
 /// Creates the span of the link that a call crosses, which ends when the request leaves.
 fn link_span(call: &Span, uid: u32, delay: Option<Duration>, rules: Option<&str>) -> Span {
-    let link = span!(
-        parent: call,
-        "link",
-        mirror.uid = uid,
-        mirror.delay_s = delay.map(|delay| delay.as_secs_f64()),
-        mirror.rules = rules
-    );
+    let link = span("link")
+        .under(call)
+        .with("mirror.uid", uid)
+        .with("mirror.delay_s", delay.map(|delay| delay.as_secs_f64()))
+        .with("mirror.rules", rules)
+        .start();
     call.record("mirror.rules", rules);
     link
 }
@@ -571,13 +556,13 @@ impl Axon {
 impl Reply {
     /// Ends the span of the call with its outcome.
     fn end_span(&self, span: &Span) {
-        if span.is_disabled() {
+        if !span.is_recorded() {
             return;
         }
         span.record("mirror.code", self.outcome.name());
         span.record("rpc.response.status_code", metrics::code_name(self.grpc_code));
         if self.outcome != Outcome::Success {
-            span.record("otel.status_description", &*self.return_message);
+            span.fail(&self.return_message);
         }
     }
 

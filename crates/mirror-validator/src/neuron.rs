@@ -24,9 +24,8 @@ use mirror_seed::Seed;
 use mirror_spec::launch::ValidatorLaunch;
 use mirror_subtensor_client::{Barrier, Detail, SubtensorClient};
 use mirror_telemetry::metrics::{KeyValue, instruments};
-use mirror_telemetry::span;
-use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use mirror_telemetry::spans::Kind;
+use mirror_telemetry::{Instrument, Span, span};
 
 use self::ask::{Ask, Judgement};
 use self::chain_view::ChainView;
@@ -205,11 +204,16 @@ impl Neuron {
         let trace = self.dendrite.trace_of(purpose, step);
         let trace = u128::from_be_bytes(trace);
         let nth = u64::from(self.incarnation);
-        if purpose == Purpose::Manual {
-            span!("manual", trace = trace, nth = nth, mirror.step = step)
+        let name = if purpose == Purpose::Manual {
+            "manual"
         } else {
-            span!("step", trace = trace, nth = nth, mirror.step = step)
-        }
+            "step"
+        };
+        span(name)
+            .in_trace(trace, 0)
+            .nth(nth)
+            .with("mirror.step", step)
+            .start()
     }
 
     /// Makes the forwards of one step concurrently and settles them in order.
@@ -285,9 +289,12 @@ impl Neuron {
         } else {
             Some(&mut *self.reward)
         };
-        let judged = span!("reward").in_scope(|| JudgedReplies::new(&plan, &replies, reward_model));
+        let judged = span("reward")
+            .start()
+            .in_scope(|| JudgedReplies::new(&plan, &replies, reward_model));
         let watch_every = self.launch.neuron.watch_every;
-        let training = span!("gating.backward")
+        let training = span("gating.backward")
+            .start()
             .in_scope(|| Training::run(&mut *self.gating, &plan, &replies, &judged, watch_every));
         let mut rewarded = HashMap::new();
         if let Judgement::Reward {
@@ -312,7 +319,7 @@ impl Neuron {
             call_time,
             trace_id: self.dendrite.trace(&plan.fan_out.forward).to_vec(),
         };
-        let write = span!("event.write");
+        let write = span("event.write").start();
         let writing = async {
             let event = record.event(&self.name, &self.chain);
             self.reporter.report(record::Kind::Event(event), learned).await
@@ -430,18 +437,11 @@ impl Neuron {
 
     /// Reports at the barrier that a step is done, and waits until its block closes.
     pub(crate) async fn step_done(&mut self, step: u64) -> anyhow::Result<()> {
-        let span = span!(
-            "barrier.wait",
-            otel.kind = "client",
-            mirror.block = Empty,
-            link.trace = Empty,
-            link.span = Empty,
-        );
+        let span = span("barrier.wait").kind(Kind::Client).start();
         let closed = self.barrier.step_done(step).instrument(span.clone()).await?;
         let (trace, root) = block_span(&self.seed, closed.block);
         span.record("mirror.block", closed.block);
-        span.record("link.trace", trace);
-        span.record("link.span", root);
+        span.link(trace, root);
         drop(span);
         self.chain.advance(closed.block);
         instruments().block.record(closed.block as f64, &[]);
@@ -455,7 +455,7 @@ impl Neuron {
 
     /// Fetches the nominators and the metagraph at `block`, or the latest metagraph if it is `None`.
     pub(crate) async fn resync(&mut self, block: Option<u64>) -> anyhow::Result<()> {
-        self.fetch(block).instrument(span!("resync")).await
+        self.fetch(block).instrument(span("resync").start()).await
     }
 
     async fn fetch(&mut self, block: Option<u64>) -> anyhow::Result<()> {
@@ -490,10 +490,9 @@ fn measure(judged: &JudgedReplies) {
 
 /// Creates the span of a forward, under that of its step.
 fn forward_span(id: ForwardId) -> Span {
-    span!(
-        "forward",
-        nth = u64::from(id.forward_index),
-        mirror.step = id.step,
-        mirror.forward_index = id.forward_index
-    )
+    span("forward")
+        .nth(id.forward_index.into())
+        .with("mirror.step", id.step)
+        .with("mirror.forward_index", id.forward_index)
+        .start()
 }

@@ -7,9 +7,9 @@ use anyhow::Context;
 use mirror_dataset::Dataset;
 use mirror_proto::mirror::v1::Purpose;
 use mirror_spec::{BlockTime, ForwardArgs, InferenceArgs, Method, Query, TrainArgs};
+use mirror_telemetry::Instrument;
 use mirror_telemetry::metrics::instruments;
 use tokio::sync::{Mutex, watch};
-use tracing::Instrument;
 
 use crate::learned::LearningRecord;
 use crate::neuron::ask::{Ask, user_message};

@@ -14,11 +14,11 @@ use mirror_proto::mirror::v1::{
     QueryRequest, TrainRequest,
 };
 use mirror_spec::{InferenceArgs, Query};
+use mirror_telemetry::Instrument;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
-use tracing::Instrument;
 
 use crate::conversation::{Conversation, Message};
 use crate::learned::LearningRecord;

@@ -15,11 +15,11 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame};
+use mirror_telemetry::{Instrument, Span};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use tracing::Span;
 
 use super::budget::{Call, Peer};
 use super::counters::Bound;
@@ -72,9 +72,11 @@ where
         };
         let started = Instant::now();
         let recorded = Recorded::of(request.uri().path());
-        let span = Span::current();
+        let span = recorded.map_or_else(Span::none, |recorded| recorded.span(request.headers()));
         let request = request.map(|body| Body::new(Messages::new(body, call.clone())));
-        let answer = self.inner.call(request);
+        let answer = span
+            .in_scope(|| self.inner.call(request))
+            .instrument(span.clone());
         Box::pin(async move {
             let response = answer.await?;
             call.answered();

@@ -7,10 +7,9 @@ use std::time::Duration;
 use http::HeaderMap;
 use mirror_proto::bittensor::text_prompting_server;
 use mirror_proto::mirror::v1::subtensor_server;
-use mirror_telemetry::{span, spans};
+use mirror_telemetry::spans::{self, Kind};
+use mirror_telemetry::{Span, span};
 use tonic::{Code, Status};
-use tracing::Span;
-use tracing::field::Empty;
 
 use crate::{metadata, metrics};
 
@@ -63,6 +62,28 @@ impl Recorded {
         })
     }
 
+    /// Returns the span of an incoming call, whose parent is the span that the caller sent.
+    pub(super) fn span(self, headers: &HeaderMap) -> Span {
+        let Some(name) = self.span else {
+            return Span::none();
+        };
+        let (trace, parent, is_recorded) = match metadata::trace_of(headers) {
+            Some(caller) => (
+                u128::from_be_bytes(caller.trace.to_bytes()),
+                u64::from_be_bytes(caller.span.to_bytes()),
+                caller.is_recorded,
+            ),
+            // Each call of a program that has no traces is a trace of its own.
+            None => (random_trace(), 0, true),
+        };
+        span(name)
+            .in_trace(trace, parent)
+            .id(spans::derived(trace, parent, "server", 0))
+            .called_by_recorded(is_recorded)
+            .kind(Kind::Server)
+            .start()
+    }
+
     /// Records the end of a call: in the metrics, and in `span`. `headers` are those of the response, which contain the
     /// status of a call that failed.
     pub(super) fn end(self, headers: &HeaderMap, took: Duration, span: &Span) {
@@ -71,39 +92,9 @@ impl Recorded {
         metrics::server_call(self.method, code, took);
         span.record("rpc.response.status_code", metrics::code_name(code));
         if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
-            span.record("otel.status_description", status.message());
+            span.fail(status.message());
         }
     }
-}
-
-/// Returns the span of an incoming call, whose parent is the span that the caller sent.
-pub(super) fn span_of<B>(request: &http::Request<B>) -> Span {
-    let Some(name) = Recorded::of(request.uri().path()).and_then(|recorded| recorded.span) else {
-        return Span::none();
-    };
-    let (trace, parent, is_recorded) = match metadata::trace_of(request.headers()) {
-        Some(caller) => (
-            u128::from_be_bytes(caller.trace.to_bytes()),
-            u64::from_be_bytes(caller.span.to_bytes()),
-            caller.is_recorded,
-        ),
-        // Each call of a program that has no traces is a trace of its own.
-        None => (random_trace(), 0, true),
-    };
-    span!(
-        "server",
-        trace = trace,
-        parent = parent,
-        span = spans::derived(trace, parent, "server", 0),
-        recorded = is_recorded,
-        otel.name = name,
-        otel.kind = "server",
-        mirror.uid = Empty,
-        mirror.code = Empty,
-        mirror.block = Empty,
-        rpc.response.status_code = Empty,
-        otel.status_description = Empty,
-    )
 }
 
 /// Returns the id of a new trace. The standard library has random numbers only as the keys of its hash function.

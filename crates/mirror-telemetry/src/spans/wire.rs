@@ -27,10 +27,14 @@ const ERROR: u64 = 2;
 
 /// The value of an attribute.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
+    /// A text.
     Text(&'a str),
+    /// A truth value.
     Bool(bool),
+    /// An integer.
     Int(i64),
+    /// A number.
     Double(f64),
 }
 

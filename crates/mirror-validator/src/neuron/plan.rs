@@ -77,15 +77,18 @@ impl Planner<'_> {
             call,
         };
         let text = ask.conversation.unravelled();
-        let scores =
-            span!("gating.forward").in_scope(|| self.gating.scores(&Question { text: &text, forward }));
+        let scores = span("gating.forward")
+            .start()
+            .in_scope(|| self.gating.scores(&Question { text: &text, forward }));
         let serving: Vec<u32> = if is_manual || self.behaviour.asks(id.step) {
             self.chain.metagraph().serving(self.num_nodes).collect()
         } else {
             Vec::new()
         };
         let draw = self.seed.about_call("chosen uids", &forward);
-        let uids = span!("choose").in_scope(|| choose(&serving, &scores, ask.topk, ask.choice, draw));
+        let uids = span("choose")
+            .start()
+            .in_scope(|| choose(&serving, &scores, ask.topk, ask.choice, draw));
         let timeout = Duration::try_from_secs_f64(ask.timeout * self.time_scale).unwrap_or_default();
         let fan_out = FanOut {
             forward,

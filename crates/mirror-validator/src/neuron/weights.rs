@@ -6,8 +6,7 @@ use mirror_proto::mirror::v1::{Applied, DispatchError, SubmitReply, WeightsSet, 
 use mirror_spec::BlockTime;
 use mirror_subtensor_client::transaction::sign_call;
 use mirror_telemetry::metrics::{KeyValue, instruments};
-use mirror_telemetry::span;
-use tracing::Instrument;
+use mirror_telemetry::{Instrument, span};
 
 use super::Neuron;
 use crate::behaviour::WeightInputs;
@@ -24,7 +23,9 @@ fn measure(weights: &ProcessedWeights) {
 impl Neuron {
     /// Submits weights, in the open or as a commitment if the chain requires one.
     pub(crate) async fn submit_weights(&mut self, step: u64) -> anyhow::Result<()> {
-        self.compute_and_submit(step).instrument(span!("weights")).await
+        self.compute_and_submit(step)
+            .instrument(span("weights").start())
+            .await
     }
 
     async fn compute_and_submit(&mut self, step: u64) -> anyhow::Result<()> {
