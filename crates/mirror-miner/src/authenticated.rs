@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use mirror_auth::Verifier;
-use mirror_telemetry::{Instrument, span};
+use mirror_telemetry::Span;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -51,10 +51,9 @@ where
         } = std::mem::replace(self, next);
         async move {
             let metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
-            let checking = verifier
-                .check_together(&metadata)
-                .instrument(span("axon.signature").start());
-            let checked = checking.await;
+            let checking = Span::current().stage("axon.signature");
+            let checked = verifier.check_together(&metadata).await;
+            drop(checking);
             *request.headers_mut() = metadata.into_headers();
             match checked {
                 Ok(sender) => {

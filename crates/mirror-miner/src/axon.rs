@@ -141,20 +141,18 @@ impl Axon {
         let timeout = timeout_of(timeout);
         let call = self.call(metadata, caller, messages, timeout)?;
         let behaviours = self.behaviours.current();
+        let served = Span::current();
         let answer = async {
-            let checking = self
-                .admission
-                .check(caller)
-                .instrument(span("axon.check").start());
-            if let Err(refused) = checking.await {
+            let checking = served.stage("axon.check");
+            let checked = self.admission.check(caller).await;
+            drop(checking);
+            if let Err(refused) = checked {
                 self.refusals.note(Cause::Blacklist, Some(caller), &refused);
                 return Err(Reply::refusal(ReturnCode::Blacklisted, refused.to_string()));
             }
-            let worker = self
-                .admission
-                .worker(&call)
-                .instrument(span("axon.queue").start())
-                .await;
+            let queueing = served.stage("axon.queue");
+            let worker = self.admission.worker(&call).await;
+            drop(queueing);
             let _worker = worker.map_err(|full| {
                 self.refusals.note(Cause::Queue, Some(caller), &full);
                 Reply::refusal(ReturnCode::Backoff, full.to_string())
@@ -298,7 +296,7 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
-        let _answering = span("axon.answer").start();
+        let _answering = served.stage("axon.answer");
         record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = ForwardTextPromptingResponse {
@@ -320,7 +318,7 @@ impl TextPrompting for Axon {
         let reply = self
             .reply(&metadata, caller, &request.messages, request.timeout)
             .await?;
-        let _answering = span("axon.answer").start();
+        let _answering = served.stage("axon.answer");
         record_answer(&served, reply.code, &reply.message);
         let wire = reply.wire;
         let message = MultiForwardTextPromptingResponse {

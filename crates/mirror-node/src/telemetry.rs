@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 /// Time between two messages while spans end.
-const INTERVAL: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pause before a message is sent again.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -54,10 +54,13 @@ pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Re
 }
 
 /// Writes rows to a new file in the order of their table, and returns their number.
-pub(crate) fn write_rows<R: Row>(mut rows: Vec<R>, run_id: &str, file: &Path) -> Result<u64, RunError> {
-    rows.sort_by(R::order);
+pub(crate) fn write_rows<R: Row>(rows: Vec<R>, run_id: &str, file: &Path) -> Result<u64, RunError> {
+    // Rows are large, so their positions are sorted instead.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by(|first, second| rows[*first].order(&rows[*second]));
+    let mut rows: Vec<Option<R>> = rows.into_iter().map(Some).collect();
     let mut writer = RowWriter::create(file, run_id)?;
-    for row in rows {
+    for row in order.into_iter().filter_map(|position| rows[position].take()) {
         writer.push(row)?;
     }
     writer.finish()

@@ -25,6 +25,12 @@ pub use self::entered::{Entered, Instrument, Instrumented};
 use self::wire::Head;
 use crate::{TraceContext, clock};
 
+/// Maximum number of stages of a span.
+pub const MAX_STAGES: usize = 16;
+
+/// The attribute of an event that is a stage, with its duration in nanoseconds.
+pub const STAGE_DURATION: &str = "mirror.duration_ns";
+
 /// Records the spans of this process. `None` inside if it was not set: then there are no spans.
 static RECORDER: OnceLock<Arc<Recorder>> = OnceLock::new();
 
@@ -121,10 +127,46 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     attributes: Attributes,
+    stages: Vec<Finished>,
     error: Option<String>,
     link: Option<(u128, u64)>,
     /// Hashes of the names of the spans under this one, with the number of the last span of each.
     children: Vec<(u64, u64)>,
+}
+
+/// A stage that has ended.
+#[derive(Debug)]
+struct Finished {
+    name: &'static str,
+    started: Instant,
+    ended: Instant,
+}
+
+/// A part of a span's work, such as the check of a request, which ends when this is dropped.
+///
+/// A stage costs a fraction of a span, and is sent as an event of its span. The coordinator turns it into a span under
+/// that one, with the id of a span of its name. Nothing can be under it, and log lines name the span around it.
+#[derive(Debug)]
+#[must_use = "the stage lasts until this is dropped"]
+pub struct Stage {
+    span: Span,
+    name: &'static str,
+    started: Instant,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(span) = self.span.0.as_deref().filter(|span| span.is_recorded) {
+            let stages = &mut span.state().stages;
+            if stages.len() < MAX_STAGES {
+                stages.push(Finished {
+                    name: self.name,
+                    started: self.started,
+                    ended: Instant::now(),
+                });
+            }
+        }
+    }
 }
 
 impl State {
@@ -175,7 +217,19 @@ impl Drop for Inner {
             link: state.link,
             error: state.error.as_deref(),
         };
-        self.recorder.buffer.push(&head, &state.attributes.encoded);
+        let encoded = &mut state.attributes.encoded;
+        for stage in &state.stages {
+            let offset = stage.started.saturating_duration_since(self.started);
+            let duration = stage.ended.saturating_duration_since(stage.started);
+            wire::stage(
+                encoded,
+                stage.name,
+                start.saturating_add(offset.as_nanos() as u64),
+                duration.as_nanos() as u64,
+            );
+        }
+        let spans = 1 + state.stages.len() as u64;
+        self.recorder.buffer.push(&head, encoded, spans);
     }
 }
 
@@ -224,6 +278,15 @@ impl Span {
     pub fn link(&self, trace: u128, span: u64) {
         if let Some(this) = self.0.as_deref().filter(|span| span.is_recorded) {
             this.state().link = Some((trace, span));
+        }
+    }
+
+    /// Begins a stage of the span's work. The stages of a span have different names.
+    pub fn stage(&self, name: &'static str) -> Stage {
+        Stage {
+            span: self.clone(),
+            name,
+            started: Instant::now(),
         }
     }
 
@@ -378,8 +441,10 @@ pub fn derived(trace: u128, parent: u64, name: &str, nth: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::common::v1::any_value;
     use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
     use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+    use opentelemetry_proto::tonic::trace::v1::span::Event;
     use prost::Message;
 
     use super::*;
@@ -395,10 +460,9 @@ mod tests {
             .iter()
             .flat_map(|batch| ScopeSpans::decode(&*batch.encoded).expect("valid protobuf").spans)
             .collect();
-        assert_eq!(
-            spans.len() as u64,
-            batches.iter().map(|batch| batch.count).sum::<u64>()
-        );
+        let counted: u64 = batches.iter().map(|batch| batch.count).sum();
+        let stages: usize = spans.iter().map(|span| span.events.len()).sum();
+        assert_eq!(counted, (spans.len() + stages) as u64);
         spans
     }
 
@@ -502,6 +566,40 @@ mod tests {
         assert_eq!(call.status.as_ref().expect("a status").message, "no answer");
         assert_eq!(call.links[0].span_id, 9_u64.to_be_bytes());
         assert_eq!(call.kind(), SpanKind::Client);
+    }
+
+    #[test]
+    fn stages_are_events_within_their_span() {
+        let spans = recorded(1.0, |recorder| {
+            let span = recorder.root("call").in_trace(TRACE, 0).start();
+            drop(span.stage("check"));
+            let queue = span.stage("queue");
+            drop(span.stage("inner"));
+            drop(queue);
+        });
+        let [call] = &spans[..] else {
+            panic!("one span, not {}", spans.len())
+        };
+        let duration = |event: &Event| match event.attributes[0]
+            .value
+            .as_ref()
+            .and_then(|value| value.value.clone())
+        {
+            Some(any_value::Value::IntValue(duration)) => u64::try_from(duration).expect("a duration"),
+            other => panic!("{other:?}"),
+        };
+        let names: Vec<&str> = call.events.iter().map(|event| &*event.name).collect();
+        assert_eq!(names, ["check", "inner", "queue"], "in the order of their ends");
+        for event in &call.events {
+            assert_eq!(event.attributes[0].key, STAGE_DURATION);
+            assert!(event.time_unix_nano >= call.start_time_unix_nano);
+            assert!(event.time_unix_nano + duration(event) <= call.end_time_unix_nano);
+        }
+        assert!(
+            duration(&call.events[2]) >= duration(&call.events[1]),
+            "{:?}",
+            call.events
+        );
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use mirror_runs::tables::{MetricRow, SpanRow};
+use mirror_telemetry::spans::{self, MAX_STAGES, STAGE_DURATION};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 
@@ -114,8 +115,20 @@ pub(super) fn spans(message: Bytes, node: &str) -> Decoded {
         for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             let span = Some(encoded).filter(|encoded| encoded.len() <= MAX_SPAN);
             let span = span.and_then(|encoded| Span::decode(encoded).ok());
-            match span.and_then(|span| row(span, node, decoded.incarnation)) {
-                Some(row) => decoded.rows.push(row),
+            let Some(mut span) = span else {
+                decoded.refused += 1;
+                continue;
+            };
+            let stages = std::mem::take(&mut span.events);
+            match row(span, node, decoded.incarnation) {
+                Some(row) => {
+                    let first = decoded.rows.len();
+                    decoded.rows.push(row);
+                    for stage in stages.into_iter().take(MAX_STAGES) {
+                        let row = stage_row(stage, &decoded.rows[first]);
+                        decoded.rows.extend(row);
+                    }
+                }
                 None => decoded.refused += 1,
             }
         }
@@ -169,6 +182,38 @@ fn row(span: Span, node: &str, incarnation: u32) -> Option<SpanRow> {
     }
     row.attributes = (!others.is_empty()).then(|| serde_json::Value::Object(others).to_string());
     Some(row)
+}
+
+/// Returns the row of a stage of a span, which is the span in `parent`. `None` for other events.
+fn stage_row(event: Event, parent: &SpanRow) -> Option<SpanRow> {
+    let duration = event
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == STAGE_DURATION)?;
+    let trace = u128::from_str_radix(&parent.trace_id, 16).ok()?;
+    let span = u64::from_str_radix(&parent.span_id, 16).ok()?;
+    let name = cut(event.name);
+    Some(SpanRow {
+        trace_id: parent.trace_id.clone(),
+        span_id: format!("{:016x}", spans::derived(trace, span, &name, 0)),
+        parent_id: Some(parent.span_id.clone()),
+        name,
+        kind: "internal".to_owned(),
+        node: parent.node.clone(),
+        incarnation: parent.incarnation,
+        started_ns: event.time_unix_nano,
+        duration_ns: u64::try_from(integer(duration)?).ok()?,
+        step: None,
+        forward_index: None,
+        uid: None,
+        block: None,
+        code: None,
+        error: None,
+        rules: None,
+        links: None,
+        attributes: None,
+        dropped_attributes: 0,
+    })
 }
 
 /// Writes an attribute to its column, or to `others` if it has none.
@@ -424,6 +469,36 @@ mod tests {
             serde_json::from_str(row.attributes.as_deref().expect("attributes")).expect("JSON");
         assert_eq!(kept.as_object().expect("an object").len(), MAX_ATTRIBUTES);
         assert_eq!(kept["long"].as_str().expect("a text").len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn stages_are_spans_under_theirs_and_other_events_are_left_out() {
+        let stage = |name: &str, duration| Event {
+            time_unix_nano: 6,
+            name: name.to_owned(),
+            attributes: vec![attribute(STAGE_DURATION, Value::IntValue(duration))],
+            ..Event::default()
+        };
+        let other = Event {
+            name: "exception".to_owned(),
+            ..Event::default()
+        };
+        let mut call = span(vec![]);
+        call.events = vec![stage("axon.check", 2), other, stage("axon.queue", -1)];
+        let mut many = span(vec![]);
+        many.events = vec![stage("axon.check", 2); 1_000];
+        let decoded = spans(message(vec![call, many]), "miner-0");
+        let [call, check, many, rest @ ..] = &decoded.rows[..] else {
+            panic!("a row for each span and stage: {decoded:?}")
+        };
+        assert_eq!(
+            (&*check.name, check.started_ns, check.duration_ns),
+            ("axon.check", 6, 2)
+        );
+        assert_eq!(check.parent_id.as_ref(), Some(&call.span_id));
+        assert_eq!((&check.trace_id, &check.node), (&call.trace_id, &call.node));
+        assert_ne!(check.span_id, call.span_id);
+        assert_eq!((&*many.name, rest.len()), ("step", MAX_STAGES));
     }
 
     #[test]

@@ -24,27 +24,28 @@ pub struct Buffer {
 pub struct Batch {
     /// The spans in the encoding of the field `spans` of `ScopeSpans`.
     pub encoded: Vec<u8>,
-    /// Number of spans.
+    /// Number of spans, each with its stages.
     pub count: u64,
 }
 
 impl Buffer {
-    /// Adds a span. It is dropped if the buffer is full.
-    pub(super) fn push(&self, head: &Head<'_>, attributes: &[u8]) {
+    /// Adds a span, which counts as `spans` with its stages. It is dropped if the buffer is full. `attributes` are its
+    /// attributes and events.
+    pub(super) fn push(&self, head: &Head<'_>, attributes: &[u8], spans: u64) {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = batches
             .last()
             .is_none_or(|last| last.encoded.len() >= BATCH_BYTES);
         if is_full {
             if batches.len() >= MAX_BYTES / BATCH_BYTES {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.dropped.fetch_add(spans, Ordering::Relaxed);
                 return;
             }
             batches.push(Batch::default());
         }
         if let Some(batch) = batches.last_mut() {
             wire::span(&mut batch.encoded, head, attributes);
-            batch.count += 1;
+            batch.count += spans;
         }
     }
 

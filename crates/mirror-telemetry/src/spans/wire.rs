@@ -6,6 +6,8 @@
 use bytes::BufMut;
 use prost::encoding::{self, WireType, encode_key, encode_varint, encoded_len_varint};
 
+use super::STAGE_DURATION;
+
 /// Fields of `Span`.
 const TRACE_ID: u32 = 1;
 const SPAN_ID: u32 = 2;
@@ -16,6 +18,7 @@ const START: u32 = 7;
 const END: u32 = 8;
 const ATTRIBUTES: u32 = 9;
 const DROPPED_ATTRIBUTES: u32 = 10;
+const EVENTS: u32 = 11;
 const LINKS: u32 = 13;
 const STATUS: u32 = 15;
 
@@ -76,6 +79,23 @@ pub(super) fn attribute(out: &mut Vec<u8>, key: &str, value: Value<'_>) {
             out.put_f64_le(number);
         }
     }
+}
+
+/// Appends an event of a span: a stage that began at `time`, in nanoseconds since 1970, and took `duration` of them.
+pub(super) fn stage(out: &mut Vec<u8>, name: &str, time: u64, duration: u64) {
+    let value = 1 + encoded_len_varint(duration);
+    let attribute = field_length(STAGE_DURATION.len()) + field_length(value);
+    start(
+        out,
+        EVENTS,
+        9 + field_length(name.len()) + field_length(attribute),
+    );
+    fixed(out, 1, time);
+    put(out, 2, name.as_bytes());
+    start(out, 3, attribute);
+    put(out, 1, STAGE_DURATION.as_bytes());
+    start(out, 2, value);
+    varint(out, 3, duration);
 }
 
 /// Appends a span to the spans of a `ScopeSpans` message. `attributes` are those that [`attribute`] has encoded.
