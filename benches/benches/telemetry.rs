@@ -144,7 +144,7 @@ fn ours(sampler: Sampler) -> f64 {
         drop(entered);
         drop(span);
         if number % 4_096 == 0 {
-            // A node empties its buffer four times a second.
+            // A node empties its buffer once a second.
             black_box(buffer.take());
         }
     }

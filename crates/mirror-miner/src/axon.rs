@@ -82,7 +82,7 @@ impl Reply {
     }
 }
 
-/// Records the return code of a call in its span. Every other than success is an error, with this message.
+/// Records the return code of a call in its span. Every code other than success is an error, with this message.
 fn record_answer(served: &Span, code: ReturnCode, message: &str) {
     served.record("mirror.code", code.as_str_name());
     if code != ReturnCode::Success {

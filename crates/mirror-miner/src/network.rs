@@ -236,7 +236,10 @@ fn below(parent: &TraceContext, name: &str, nth: u64) -> TraceContext {
     let trace = parent.trace.to_bytes();
     let of_parent = u64::from_be_bytes(parent.span.to_bytes());
     let span = spans::derived(u128::from_be_bytes(trace), of_parent, name, nth);
-    TraceContext::new(trace, span.to_be_bytes())
+    TraceContext {
+        is_recorded: parent.is_recorded,
+        ..TraceContext::new(trace, span.to_be_bytes())
+    }
 }
 
 /// Returns the span of a call of another axon.

@@ -92,9 +92,10 @@ pub struct Summary {
     pub metrics: u64,
     /// Number of spans that nodes dropped, because they could not send them in time.
     pub dropped_by_nodes: u64,
-    /// Number of spans that the coordinator dropped, because its queue was full.
+    /// Number of spans that the coordinator dropped, because its queue was full. The short parts of an axon's call,
+    /// which are sent with the span of the call, are not counted.
     pub dropped_by_queue: u64,
-    /// Number of spans that were refused: too large, or invalid.
+    /// Number of spans that were refused: too large, or invalid. The short parts of an axon's call are not counted.
     pub refused: u64,
     /// Number of spans that were not kept, because their traces had no errors and were not among the slowest.
     pub not_kept: u64,

@@ -173,13 +173,18 @@ impl SubtensorClient {
             let channel = attempts.channel();
             let span = span(format!("subtensor.{name}")).kind(Kind::Client).start();
             let attempted = async {
-                self.pass(attempt).await?;
-                let started = Instant::now();
-                let answered = send(channel, request).await;
-                let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
-                metrics::chain_call(name, code, started.elapsed());
+                let answered = match self.pass(attempt).await {
+                    Ok(()) => {
+                        let started = Instant::now();
+                        let answered = send(channel, request).await;
+                        let code = answered.as_ref().map_or_else(Status::code, |_| Code::Ok);
+                        metrics::chain_call(name, code, started.elapsed());
+                        answered
+                    }
+                    Err(status) => Err(status),
+                };
                 if let Err(status) = &answered {
-                    Span::current().record("rpc.response.status_code", metrics::code_name(code));
+                    Span::current().record("rpc.response.status_code", metrics::code_name(status.code()));
                     Span::current().fail(status.message());
                 }
                 answered

@@ -188,7 +188,10 @@ impl Inner {
     }
 
     fn context(&self) -> TraceContext {
-        TraceContext::new(self.trace.to_be_bytes(), self.id.to_be_bytes())
+        TraceContext {
+            is_recorded: self.is_recorded,
+            ..TraceContext::new(self.trace.to_be_bytes(), self.id.to_be_bytes())
+        }
     }
 }
 
@@ -375,9 +378,9 @@ impl Builder {
         self
     }
 
-    /// Adds an attribute. `None` adds nothing.
+    /// Adds an attribute, after the parent or the trace is set. `None` adds nothing.
     pub fn with(mut self, key: &'static str, value: impl Attribute) -> Self {
-        if self.recorder.is_some()
+        if self.will_be_recorded()
             && let Some(value) = value.value()
         {
             self.attributes.add(key, value);
@@ -385,18 +388,32 @@ impl Builder {
         self
     }
 
+    /// Returns the recorder: that of the parent, or that of the process.
+    fn recorder(&self) -> Option<&Arc<Recorder>> {
+        let of_parent = self.parent.as_ref().map(|parent| &parent.recorder);
+        of_parent.or(self.recorder.as_ref())
+    }
+
+    fn will_be_recorded(&self) -> bool {
+        let Some(recorder) = self.recorder() else {
+            return false;
+        };
+        let is_in_trace = match (self.trace, &self.parent) {
+            (Some((trace, _)), _) => recorder.sampler.records(trace),
+            (None, Some(parent)) => parent.is_recorded,
+            (None, None) => recorder.sampler.records(recorder.own_trace),
+        };
+        self.is_recorded && is_in_trace
+    }
+
     /// Begins the span.
     pub fn start(self) -> Span {
-        let recorder = match (&self.parent, self.recorder) {
-            (Some(parent), _) => parent.recorder.clone(),
-            (None, Some(recorder)) => recorder,
-            (None, None) => return Span(None),
+        let Some(recorder) = self.recorder().cloned() else {
+            return Span(None);
         };
-        let mut is_recorded = self.is_recorded;
         let (trace, parent, nth) = match (self.trace, &self.parent) {
             (Some((trace, parent)), _) => (trace, parent, self.nth),
             (None, Some(parent)) => {
-                is_recorded &= parent.is_recorded;
                 let count = || parent.state().count(&self.name);
                 let nth = self.nth.or_else(|| self.id.is_none().then(count));
                 (parent.trace, parent.id, nth)
@@ -415,7 +432,7 @@ impl Builder {
             derived(trace, parent, &self.name, nth)
         });
         let inner = Inner {
-            is_recorded: is_recorded && recorder.sampler.records(trace),
+            is_recorded: self.will_be_recorded(),
             recorder,
             name: self.name,
             kind: self.kind,
@@ -533,10 +550,13 @@ mod tests {
             recorded(share, |recorder| {
                 let span = recorder.root("step").in_trace(TRACE, 0).id(9).start();
                 let context = span.in_scope(current).expect("in a span");
-                assert_eq!(
-                    context,
-                    TraceContext::new(TRACE.to_be_bytes(), 9_u64.to_be_bytes())
-                );
+                let expected = TraceContext::new(TRACE.to_be_bytes(), 9_u64.to_be_bytes());
+                let expected = if share == 0.0 {
+                    expected.unrecorded()
+                } else {
+                    expected
+                };
+                assert_eq!(context, expected);
                 assert_eq!(current(), None, "outside of it");
             });
         }
@@ -566,6 +586,45 @@ mod tests {
         assert_eq!(call.status.as_ref().expect("a status").message, "no answer");
         assert_eq!(call.links[0].span_id, 9_u64.to_be_bytes());
         assert_eq!(call.kind(), SpanKind::Client);
+    }
+
+    #[test]
+    fn attributes_are_kept_where_the_span_is_recorded() {
+        for (share, expected) in [(0.0, 0), (1.0, 1)] {
+            recorded(share, |recorder| {
+                let root = recorder.root("step").in_trace(TRACE, 0).start();
+                root.in_scope(|| {
+                    let part = span("part").with("number", 1_u32);
+                    assert_eq!(part.attributes.encoded.is_empty(), expected == 0);
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn a_future_is_polled_and_dropped_in_its_span() {
+        struct Noting<'a>(&'a Mutex<Vec<Option<TraceContext>>>);
+        impl Drop for Noting<'_> {
+            fn drop(&mut self) {
+                self.0.lock().expect("no panic").push(current());
+            }
+        }
+        let seen = Mutex::new(Vec::new());
+        recorded(1.0, |recorder| {
+            let span = recorder.root("step").in_trace(TRACE, 0).id(9).start();
+            let noting = Noting(&seen);
+            let work = async move {
+                noting.0.lock().expect("no panic").push(current());
+                std::future::pending::<()>().await;
+                drop(noting);
+            };
+            let mut work = Box::pin(work.instrument(span));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(work.as_mut().poll(&mut context).is_pending());
+            drop(work);
+        });
+        let context = Some(TraceContext::new(TRACE.to_be_bytes(), 9_u64.to_be_bytes()));
+        assert_eq!(*seen.lock().expect("no panic"), [context, context]);
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl DendritePool {
             let plan = self.links.plan(self.uid, &call);
             let (drawn_delay, fate) = (plan.delay, plan.fate);
             let reaches_deadline = drawn_delay.is_some_and(|delay| delay >= fan_out.timeout);
-            let asked = AxonRequest {
+            let mut asked = AxonRequest {
                 signer: self.signer.clone(),
                 context: self.context(&trace, &call),
                 fate,
@@ -231,6 +231,7 @@ impl DendritePool {
             let axon = self.axon(*uid).cloned();
             let rules = rules(&plan);
             let span = asked.span(FORWARD, axon.as_ref());
+            asked.context.is_recorded = span.is_recorded();
             replies.push(Reply::none_in_time(*uid, fan_out.timeout, plan));
             too_late |= reaches_deadline || is_lost(fate);
             if reaches_deadline || fate == Fate::Drop {
@@ -261,6 +262,7 @@ impl DendritePool {
             calls.spawn(answer.instrument(span.clone()));
             spans.push(span);
         }
+        let no_answer = format!("no answer within {:?}", fan_out.timeout);
         let clock = tokio::time::sleep_until(deadline);
         tokio::pin!(clock);
         while too_late || !calls.is_empty() {
@@ -269,22 +271,24 @@ impl DendritePool {
                 Some(ended) = calls.join_next(), if !calls.is_empty() => match ended {
                     Ok((_, Err(End::Lost))) => {}
                     Ok((position, ended)) => {
-                        replies[position].end(ended, started.elapsed());
+                        replies[position].end(ended, started.elapsed(), &no_answer);
                         replies[position].end_span(&std::mem::replace(&mut spans[position], Span::none()));
                         replies[position].timing_dependent |=
                             self.links.is_untimed() && replies[position].outcome == Outcome::Unreachable;
                     }
-                    // The tasks are never cancelled, so the error is a panic.
+                    // No task is cancelled before the deadline, so the error is a panic.
                     Err(panicked) => resume_unwind(panicked.into_panic()),
                 },
                 () = &mut clock => break,
             }
         }
+        // The calls that are left end here, and so do their spans.
+        calls.shutdown().await;
         for reply in replies
             .iter_mut()
             .filter(|reply| reply.outcome == Outcome::Timeout)
         {
-            reply.return_message = format!("no answer within {:?}", fan_out.timeout);
+            reply.return_message.clone_from(&no_answer);
         }
         for (reply, span) in replies.iter().zip(spans) {
             reply.end_span(&span);
@@ -372,7 +376,7 @@ impl DendritePool {
             response: completion,
             timeout: timeout.as_secs_f32(),
         };
-        let asked = AxonRequest {
+        let mut asked = AxonRequest {
             signer: self.signer.clone(),
             context: self.context(&self.trace(&call), &call),
             fate: plan.fate,
@@ -382,6 +386,7 @@ impl DendritePool {
             timeout,
         };
         let span = asked.span(BACKWARD, Some(axon));
+        asked.context.is_recorded = span.is_recorded();
         let rules = rules(&plan);
         let link = (plan.delay.is_some() || rules.is_some())
             .then(|| link_span(&span, call.uid, plan.delay, rules.as_deref()));
@@ -493,7 +498,11 @@ impl AxonRequest {
             .with("mirror.uid", self.call.uid)
             .with("mirror.repeated", reason)
             .start();
-        (TraceContext::new(trace.to_be_bytes(), id.to_be_bytes()), span)
+        let context = TraceContext {
+            is_recorded: span.is_recorded(),
+            ..TraceContext::new(trace.to_be_bytes(), id.to_be_bytes())
+        };
+        (context, span)
     }
 
     /// Returns the request. Each one has a nonce and a signature of its own, so that the axon accepts a repeated one.
@@ -594,8 +603,8 @@ impl Reply {
         }
     }
 
-    /// Sets the result of a call that ended before the deadline.
-    fn end(&mut self, ended: Result<ForwardTextPromptingResponse, End>, latency: Duration) {
+    /// Sets the result of a call that ended before the deadline. `no_answer` is the message of a timeout.
+    fn end(&mut self, ended: Result<ForwardTextPromptingResponse, End>, latency: Duration, no_answer: &str) {
         self.latency = latency;
         self.timing_dependent = self.by_clock || matches!(ended, Err(End::Timeout)) && !self.is_drawn;
         match ended {
@@ -610,7 +619,7 @@ impl Reply {
                 self.return_message = response.return_message;
                 self.completion = response.response;
             }
-            Err(End::Timeout | End::Lost) => {}
+            Err(End::Timeout | End::Lost) => no_answer.clone_into(&mut self.return_message),
             Err(End::Unserved) => {
                 self.outcome = Outcome::Unreachable;
                 self.grpc_code = Code::Unavailable;

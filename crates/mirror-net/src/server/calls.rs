@@ -10,12 +10,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame};
-use mirror_telemetry::{Instrument, Span};
+use mirror_telemetry::Instrument;
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
@@ -23,7 +22,7 @@ use tower::{Layer, Service};
 
 use super::budget::{Call, Peer};
 use super::counters::Bound;
-use super::recorded::Recorded;
+use super::recorded::Recording;
 
 /// Length of the prefix of a message, in bytes.
 const PREFIX: usize = 5;
@@ -63,26 +62,22 @@ where
         let Some(peer) = request.extensions().get::<Arc<Peer>>().cloned() else {
             return Box::pin(self.inner.call(request));
         };
+        let recording = Recording::start(&request);
+        let span = recording.span();
         let call = match peer.clone().start_call() {
             Ok(call) => Arc::new(call),
             Err(bound) => {
-                let refused = refuse(&peer, bound).into_http();
+                let refused = span.in_scope(|| refuse(&peer, bound)).into_http();
+                recording.end(refused.headers());
                 return Box::pin(std::future::ready(Ok(refused)));
             }
         };
-        let started = Instant::now();
-        let recorded = Recorded::of(request.uri().path());
-        let span = recorded.map_or_else(Span::none, |recorded| recorded.span(request.headers()));
         let request = request.map(|body| Body::new(Messages::new(body, call.clone())));
-        let answer = span
-            .in_scope(|| self.inner.call(request))
-            .instrument(span.clone());
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span);
         Box::pin(async move {
             let response = answer.await?;
             call.answered();
-            if let Some(recorded) = recorded {
-                recorded.end(response.headers(), started.elapsed(), &span);
-            }
+            recording.end(response.headers());
             Ok(response.map(|body| Body::new(Answer { body, call })))
         })
     }

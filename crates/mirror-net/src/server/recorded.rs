@@ -2,7 +2,7 @@
 //! node has for its coordinator are not.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::Instant;
 
 use http::HeaderMap;
 use mirror_proto::bittensor::text_prompting_server;
@@ -63,7 +63,7 @@ impl Recorded {
     }
 
     /// Returns the span of an incoming call, whose parent is the span that the caller sent.
-    pub(super) fn span(self, headers: &HeaderMap) -> Span {
+    fn span(self, headers: &HeaderMap) -> Span {
         let Some(name) = self.span else {
             return Span::none();
         };
@@ -83,17 +83,56 @@ impl Recorded {
             .kind(Kind::Server)
             .start()
     }
+}
 
-    /// Records the end of a call: in the metrics, and in `span`. `headers` are those of the response, which contain the
-    /// status of a call that failed.
-    pub(super) fn end(self, headers: &HeaderMap, took: Duration, span: &Span) {
+/// A call in progress. If it is dropped before [`end`](Self::end), the caller cancelled it, or its deadline passed.
+#[derive(Debug)]
+pub(super) struct Recording {
+    started: Instant,
+    /// `None` if the call is not recorded, or has ended.
+    call: Option<(Recorded, Span)>,
+}
+
+impl Recording {
+    /// Begins to record a call.
+    pub(super) fn start<B>(request: &http::Request<B>) -> Self {
+        let recorded = Recorded::of(request.uri().path());
+        Self {
+            started: Instant::now(),
+            call: recorded.map(|recorded| (recorded, recorded.span(request.headers()))),
+        }
+    }
+
+    /// Returns the span of the call.
+    pub(super) fn span(&self) -> Span {
+        self.call
+            .as_ref()
+            .map_or_else(Span::none, |(_, span)| span.clone())
+    }
+
+    /// Records the end of the call. `headers` are those of the response, which contain the status of a call that failed.
+    pub(super) fn end(mut self, headers: &HeaderMap) {
         let status = Status::from_header_map(headers);
-        let code = status.as_ref().map_or(Code::Ok, Status::code);
-        metrics::server_call(self.method, code, took);
-        span.record("rpc.response.status_code", metrics::code_name(code));
-        if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
+        self.record(&status.unwrap_or_else(|| Status::ok("")));
+    }
+
+    fn record(&mut self, status: &Status) {
+        let Some((recorded, span)) = self.call.take() else {
+            return;
+        };
+        metrics::server_call(recorded.method, status.code(), self.started.elapsed());
+        span.record("rpc.response.status_code", metrics::code_name(status.code()));
+        if status.code() != Code::Ok {
             span.fail(status.message());
         }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.record(&Status::cancelled(
+            "the caller cancelled the call, or its deadline passed",
+        ));
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
-/// What can be the value of an attribute.
+/// A type whose values can be those of an attribute.
 pub trait Attribute {
     /// Returns the value. `None` if the attribute is left out.
     fn value(&self) -> Option<Value<'_>>;

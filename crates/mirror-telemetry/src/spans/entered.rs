@@ -57,22 +57,34 @@ impl Drop for Entered<'_> {
 
 /// Futures that work in a span.
 pub trait Instrument: Sized {
-    /// Returns a future that works in `span` whenever it is polled. The span ends no earlier than the future is dropped.
+    /// Returns a future that works in `span` whenever it is polled. The span ends no earlier than the future is
+    /// dropped.
     fn instrument(self, span: Span) -> Instrumented<Self> {
-        Instrumented { inner: self, span }
+        Instrumented {
+            inner: Some(self),
+            span,
+        }
     }
 }
 
 impl<T: Future> Instrument for T {}
 
 pin_project! {
-    /// A future that works in a span.
+    /// A future that works in a span, also while it is dropped.
     #[derive(Debug)]
     pub struct Instrumented<T> {
+        // `None` only while this is dropped.
         #[pin]
-        inner: T,
-        // Dropped after `inner`, whose parts end before it.
+        inner: Option<T>,
         span: Span,
+    }
+
+    impl<T> PinnedDrop for Instrumented<T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _entered = this.span.enter();
+            this.inner.set(None);
+        }
     }
 }
 
@@ -82,6 +94,9 @@ impl<T: Future> Future for Instrumented<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let _entered = this.span.enter();
-        this.inner.poll(context)
+        match this.inner.as_pin_mut() {
+            Some(inner) => inner.poll(context),
+            None => Poll::Pending,
+        }
     }
 }
