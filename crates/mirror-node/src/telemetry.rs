@@ -118,7 +118,7 @@ impl Sender {
         tokio::select! {
             () = self.work(ending) => {}
             () = too_late => {
-                // The coordinator cannot be told, so the log has the count.
+                // The coordinator is out of reach, so the log has the count.
                 for batch in self.buffer.take() {
                     self.buffer.count_lost(batch.count);
                 }
