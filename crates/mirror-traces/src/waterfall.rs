@@ -27,7 +27,8 @@ const MARKED_SHOWN: usize = 10;
 /// Selects the spans that a waterfall shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folding {
-    /// Of many siblings with the same name, only the slowest, those on the critical path, and those with errors or rules.
+    /// Of many siblings with the same name, only the slowest, those on the critical path, and those with errors or
+    /// rules.
     Similar,
     /// No span is left out.
     None,

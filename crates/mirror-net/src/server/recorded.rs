@@ -110,7 +110,8 @@ impl Recording {
             .map_or_else(Span::none, |(_, span)| span.clone())
     }
 
-    /// Records the end of the call. `headers` are those of the response, which contain the status of a call that failed.
+    /// Records the end of the call. `headers` are those of the response, which contain the status of a call that
+    /// failed.
     pub(super) fn end(mut self, headers: &HeaderMap) {
         let status = Status::from_header_map(headers);
         self.record(&status.unwrap_or_else(|| Status::ok("")));
