@@ -7,9 +7,9 @@ use super::Line;
 use crate::critical_path::Segment;
 use crate::trace::Trace;
 
-/// Returns at most `limit` of the `lines` of a trace, in their order. Spans on the critical path `path` come first, then
-/// spans with an error or a rule, then all others, and in each class longer ones before shorter ones. A line is returned
-/// only with the spans above it, so that the lines are a tree.
+/// Returns at most `limit` of the `lines` of a trace, in their order. Spans on the critical path `path` come first,
+/// then spans with an error or a rule, then all others, and in each class longer ones before shorter ones. A line is
+/// returned only with the spans above it, so that the lines are a tree.
 pub fn limited(trace: &Trace, lines: &[Line], path: &[Segment], limit: usize) -> Vec<Line> {
     let on_path: HashSet<usize> = path.iter().map(|segment| segment.span).collect();
     let parents = parents(trace, lines);
