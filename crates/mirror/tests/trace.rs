@@ -25,15 +25,7 @@ fn span(step: u64, number: u64, parent: Option<u64>, name: &str, start: u64, dur
         started_ns: 1_795_000_000_000_000_000 + step * 1_000 * MS + start,
         duration_ns: duration,
         step: parent.is_none().then_some(step),
-        forward_index: None,
-        uid: None,
-        block: None,
-        code: None,
-        error: None,
-        rules: None,
-        links: None,
-        attributes: None,
-        dropped_attributes: 0,
+        ..SpanRow::default()
     }
 }
 

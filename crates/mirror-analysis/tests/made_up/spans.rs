@@ -39,15 +39,7 @@ fn span(step: u64, number: u64, parent: u64, name: &str, (start, end): (u64, u64
         started_ns: 1_800_000_000_000_000_000 + step * 1_000 * MS + start,
         duration_ns: end - start,
         step: (number == 0).then_some(step),
-        forward_index: None,
-        uid: None,
-        block: None,
-        code: None,
-        error: None,
-        rules: None,
-        links: None,
-        attributes: None,
-        dropped_attributes: 0,
+        ..SpanRow::default()
     }
 }
 

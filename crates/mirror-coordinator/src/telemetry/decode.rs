@@ -203,16 +203,7 @@ fn stage_row(event: Event, parent: &SpanRow) -> Option<SpanRow> {
         incarnation: parent.incarnation,
         started_ns: event.time_unix_nano,
         duration_ns: u64::try_from(integer(duration)?).ok()?,
-        step: None,
-        forward_index: None,
-        uid: None,
-        block: None,
-        code: None,
-        error: None,
-        rules: None,
-        links: None,
-        attributes: None,
-        dropped_attributes: 0,
+        ..SpanRow::default()
     })
 }
 

@@ -266,16 +266,7 @@ mod tests {
             incarnation: 0,
             started_ns: 1,
             duration_ns,
-            step: None,
-            forward_index: None,
-            uid: None,
-            block: None,
-            code: None,
-            error: None,
-            rules: None,
-            links: None,
-            attributes: None,
-            dropped_attributes: 0,
+            ..SpanRow::default()
         }
     }
 

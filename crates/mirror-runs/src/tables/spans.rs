@@ -12,6 +12,7 @@ columns! {
     ///
     /// The first columns are those by which spans are joined with other tables. Attributes that have no column are in
     /// `attributes`. `docs/traces.md` lists the names and attributes of all spans.
+    #[derive(Default)]
     pub struct SpanRow {
         /// Trace of the span, 32 hexadecimal digits. It is the `trace_id` of the events of its step.
         pub trace_id: String,

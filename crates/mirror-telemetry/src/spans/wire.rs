@@ -1,7 +1,7 @@
 //! The encoding of spans in protobuf, as `opentelemetry/proto/trace/v1/trace.proto` defines it.
 //!
-//! Spans are encoded field by field while they are recorded, which takes a quarter of the time of building and then
-//! encoding the messages of `opentelemetry-proto` (`cargo xtask bench telemetry`). A test decodes them with that crate.
+//! Spans are encoded field by field while they are recorded, without building the messages of `opentelemetry-proto`. A
+//! test decodes them with that crate.
 
 use bytes::BufMut;
 use prost::encoding::{self, WireType, encode_key, encode_varint, encoded_len_varint};

@@ -33,16 +33,7 @@ pub(crate) fn span(number: u64, parent: u64, name: &str, start: u64, end: u64) -
         incarnation: 0,
         started_ns: EPOCH_NS + start,
         duration_ns: end - start,
-        step: None,
-        forward_index: None,
-        uid: None,
-        block: None,
-        code: None,
-        error: None,
-        rules: None,
-        links: None,
-        attributes: None,
-        dropped_attributes: 0,
+        ..SpanRow::default()
     }
 }
 
