@@ -3,9 +3,9 @@
 //! Span ids are functions of the random seed, so the traces of two runs can be laid over one another. The root of a
 //! trace and every call that leaves the process state their ids. The id of any other span is a hash of its parent, its
 //! name and its number among the spans of this name under this parent. The SDK of OpenTelemetry cannot be used for
-//! this, because its builder of spans takes no ids. Neither can the spans of `tracing`: each of their operations looks the
-//! span up in a registry, and one of `tracing-opentelemetry` takes almost three times as long as one of these, without
-//! its encoding (`cargo xtask bench telemetry`).
+//! this, because its builder of spans takes no ids. Neither are these the spans of `tracing`: each of their operations
+//! looks the span up in a registry, and one of `tracing-opentelemetry` takes almost three times as long as one of
+//! these, without its encoding (`cargo xtask bench telemetry`).
 
 mod attributes;
 mod buffer;
