@@ -77,7 +77,7 @@ pub struct TelemetryWriter {
     _prometheus: Option<Prometheus>,
 }
 
-/// Starts to receive the telemetry of the run `run_id`.
+/// Starts to receive the telemetry of the run `run_id`, whose nodes send spans every `spans_interval` seconds.
 ///
 /// # Errors
 /// Returns an error if the directory of the files cannot be created, a thread cannot be started, or the server of the
@@ -86,6 +86,7 @@ pub async fn start(
     layout: &Layout,
     run_id: &str,
     settings: &Telemetry,
+    spans_interval: f64,
     neurons: Vec<Neuron>,
 ) -> anyhow::Result<(Arc<Collector>, TelemetryWriter)> {
     let (queue, waiting) = mpsc::channel();
@@ -106,7 +107,7 @@ pub async fn start(
         metrics: Parts::create(layout, run_id)?,
         keep: match settings.traces {
             Traces::All | Traces::Off => Keep::all(),
-            Traces::ErrorsAndSlowest => Keep::errors_and_slowest(),
+            Traces::ErrorsAndSlowest => Keep::errors_and_slowest(Duration::from_secs_f64(spans_interval)),
         },
         onward: match endpoint {
             Some(endpoint) => Some(Onward::start(endpoint, Neurons::new(neurons))?),

@@ -24,9 +24,6 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-/// Time between two messages while spans end.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Pause before a message is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -65,6 +62,8 @@ impl Telemetry {
         let sender = Sender {
             buffer,
             metrics,
+            spans_interval: Duration::try_from_secs_f64(settings.spans_interval)
+                .context("the launch config has an invalid interval of the spans")?,
             metrics_interval: Duration::try_from_secs_f64(settings.metrics_interval)
                 .context("the launch config has an invalid interval of the metrics")?,
             coordinator: settings.coordinator,
@@ -101,6 +100,8 @@ impl Telemetry {
 struct Sender {
     buffer: Arc<Buffer>,
     metrics: &'static Metrics,
+    /// Time between two messages with spans.
+    spans_interval: Duration,
     /// Time between two measurements.
     metrics_interval: Duration,
     coordinator: SocketAddr,
@@ -146,8 +147,12 @@ impl Sender {
                 return;
             }
             let until_measurement = self.metrics_interval.saturating_sub(measured.elapsed());
-            let pause = INTERVAL.min(until_measurement);
-            let _ = tokio::time::timeout(pause, ending.cancelled()).await;
+            let pause = self.spans_interval.min(until_measurement);
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = self.buffer.has_a_full_batch() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 

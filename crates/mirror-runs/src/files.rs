@@ -1,7 +1,9 @@
 //! Files of rows: they are written once, in the order of their table, and merged.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -16,6 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 use tempfile::TempDir;
 
 use crate::error::RunError;
@@ -50,17 +53,16 @@ pub(crate) fn write<R: Row>(records: &[Record], run_id: &str, file: &Path) -> Re
     if rows.is_empty() {
         return Ok(0);
     }
-    write_rows(rows, run_id, file)
+    write_rows(&rows, run_id, file)
 }
 
 /// Writes rows to a new file in the order of their table, and returns their number.
-pub(crate) fn write_rows<R: Row>(rows: Vec<R>, run_id: &str, file: &Path) -> Result<u64, RunError> {
-    // Rows are large, so their positions are sorted instead.
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by(|first, second| rows[*first].order(&rows[*second]));
-    let mut rows: Vec<Option<R>> = rows.into_iter().map(Some).collect();
-    let mut writer = RowWriter::create(file, run_id)?;
-    for row in order.into_iter().filter_map(|position| rows[position].take()) {
+pub(crate) fn write_rows<R: Row>(rows: &[R], run_id: &str, file: &Path) -> Result<u64, RunError> {
+    // Rows are large, so references to them are sorted and written.
+    let mut order: Vec<&R> = rows.iter().collect();
+    order.sort_by(|first, second| first.order(second));
+    let mut writer = RowWriter::<R, &R>::create(file, run_id)?;
+    for row in order {
         writer.push(row)?;
     }
     writer.finish()
@@ -74,7 +76,7 @@ pub(crate) fn merge<R: Row>(
     scratch: &Path,
     file: &Path,
 ) -> Result<u64, RunError> {
-    let mut writer = RowWriter::create(file, run_id)?;
+    let mut writer = RowWriter::<R, R>::create(file, run_id)?;
     for row in Rows::<R>::merging(sources, run_id, scratch)? {
         writer.push(row?)?;
     }
@@ -114,18 +116,19 @@ pub(crate) fn sync(path: &Path) -> Result<(), RunError> {
     mirror_files::sync(path).map_err(|error| RunError::write(path, error))
 }
 
-/// Writes rows that are pushed in the order of their table.
-struct RowWriter<R> {
+/// Writes rows that are pushed in the order of their table. `B` is a row or a reference to one.
+struct RowWriter<R, B> {
     path: PathBuf,
     run_id: String,
     schema: SchemaRef,
     parquet: ArrowWriter<File>,
-    batch: Vec<R>,
+    batch: Vec<B>,
     batch_bytes: usize,
     rows: u64,
+    table: PhantomData<R>,
 }
 
-impl<R: Row> RowWriter<R> {
+impl<R: Row, B: Borrow<R>> RowWriter<R, B> {
     fn create(path: &Path, run_id: &str) -> Result<Self, RunError> {
         let file = File::create(path).map_err(|error| RunError::write(path, error))?;
         let schema = tables::schema(R::fields());
@@ -133,9 +136,11 @@ impl<R: Row> RowWriter<R> {
             .set_compression(Compression::SNAPPY)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-            .set_data_page_size_limit(PAGE_BYTES)
-            .build();
-        let parquet = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .set_data_page_size_limit(PAGE_BYTES);
+        let properties = R::DISTINCT.iter().fold(properties, |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
+        });
+        let parquet = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties.build()))
             .map_err(|error| RunError::parquet(path, error))?;
         Ok(Self {
             path: path.to_owned(),
@@ -145,11 +150,12 @@ impl<R: Row> RowWriter<R> {
             batch: Vec::new(),
             batch_bytes: 0,
             rows: 0,
+            table: PhantomData,
         })
     }
 
-    fn push(&mut self, row: R) -> Result<(), RunError> {
-        self.batch_bytes += row.bytes();
+    fn push(&mut self, row: B) -> Result<(), RunError> {
+        self.batch_bytes += row.borrow().bytes();
         self.batch.push(row);
         if self.batch.len() >= BATCH_ROWS || self.batch_bytes >= BATCH_BYTES {
             self.flush()?;
@@ -160,7 +166,9 @@ impl<R: Row> RowWriter<R> {
     fn flush(&mut self) -> Result<(), RunError> {
         let run_id = StringArray::from_iter_values(std::iter::repeat_n(&self.run_id, self.batch.len()));
         let run_id: ArrayRef = Arc::new(run_id);
-        let columns = std::iter::once(run_id).chain(R::arrays(&self.batch)).collect();
+        let columns = std::iter::once(run_id)
+            .chain(R::arrays(self.batch.iter().map(B::borrow)))
+            .collect();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(ParquetError::from)
             .and_then(|batch| self.parquet.write(&batch))

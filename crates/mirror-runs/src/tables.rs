@@ -138,7 +138,7 @@ pub(crate) fn schema(fields: Vec<Field>) -> SchemaRef {
 #[doc(hidden)]
 pub trait Columns: Sized + Clone + Send + 'static {
     fn fields() -> Vec<Field>;
-    fn arrays(rows: &[Self]) -> Vec<ArrayRef>;
+    fn arrays<'a>(rows: impl Iterator<Item = &'a Self> + Clone) -> Vec<ArrayRef>;
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, ColumnError>;
     /// Returns the approximate size of the row in memory, in bytes.
     fn bytes(&self) -> usize;
@@ -154,6 +154,8 @@ pub trait Row: Columns {
     const ABOUT: &'static str;
     /// Columns that differ from run to run: times and durations.
     const TIMING: &'static [&'static str];
+    /// Columns most of whose values occur once, so that a dictionary of them would make the file larger.
+    const DISTINCT: &'static [&'static str] = &[];
 
     /// Adds the rows of this table in `record`. Rows that do not come from the journal are written with
     /// [`crate::telemetry::Parts`].
@@ -185,8 +187,8 @@ macro_rules! columns {
                 vec![$(<$type as $crate::cell::Cell>::field(stringify!($field)),)*]
             }
 
-            fn arrays(rows: &[Self]) -> Vec<arrow_array::ArrayRef> {
-                vec![$(<$type as $crate::cell::Cell>::gather(rows.iter().map(|row| &row.$field)),)*]
+            fn arrays<'a>(rows: impl Iterator<Item = &'a Self> + Clone) -> Vec<arrow_array::ArrayRef> {
+                vec![$(<$type as $crate::cell::Cell>::gather(rows.clone().map(|row| &row.$field)),)*]
             }
 
             fn from_batch(batch: &arrow_array::RecordBatch) -> Result<Vec<Self>, $crate::cell::ColumnError> {

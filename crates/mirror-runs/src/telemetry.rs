@@ -48,7 +48,7 @@ impl<R: Row> Parts<R> {
         let name = format!("{}-{:06}.parquet", R::TABLE, self.next);
         let file = self.layout.telemetry().join(name);
         let unfinished = mirror_files::unfinished(&file);
-        files::write_rows(rows, &self.run_id, &unfinished)?;
+        files::write_rows(&rows, &self.run_id, &unfinished)?;
         fs::rename(&unfinished, &file).map_err(|error| RunError::write(&file, error))?;
         self.next += 1;
         Ok(())

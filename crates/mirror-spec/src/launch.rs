@@ -55,8 +55,18 @@ pub struct TelemetryLaunch {
     pub coordinator: SocketAddr,
     /// Share of the traces that are recorded, 0 to 1.
     pub trace_share: f64,
+    /// Seconds between two messages with spans, while a process records few of them.
+    pub spans_interval: f64,
     /// Seconds between two measurements of the metrics.
     pub metrics_interval: f64,
+}
+
+impl TelemetryLaunch {
+    /// Returns the seconds between two messages with spans of each of `nodes` nodes. The interval grows with the number
+    /// of nodes, so that the coordinator takes at most about fifty such messages a second.
+    pub fn spans_interval_of(nodes: usize) -> f64 {
+        (nodes as f64 / 50.0).max(1.0)
+    }
 }
 
 /// The log of a node.

@@ -1,19 +1,20 @@
 //! Decodes the messages of nodes to rows, in parts. Only the spans of a message are separated at first, and each is
 //! decoded only if its size is within [`MAX_SPAN`]. The memory for a span is therefore bounded before it is allocated.
 
+mod attributes;
+mod fields;
+mod span;
+
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use mirror_runs::tables::{MetricRow, SpanRow};
-use mirror_telemetry::spans::{self, MAX_STAGES, STAGE_DURATION};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric, number_data_point};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::Span;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
+
+use self::fields::{Field, Fields};
+use self::span::Spans;
 
 /// Maximum size of an encoded span in bytes.
 const MAX_SPAN: usize = 64 << 10;
@@ -29,9 +30,6 @@ const MAX_ATTRIBUTES: usize = 128;
 
 /// Maximum length of a text in bytes. Longer ones are cut.
 const MAX_TEXT: usize = 4_096;
-
-/// Maximum number of links of a span that are kept.
-const MAX_LINKS: usize = 128;
 
 /// `ExportTraceServiceRequest` whose spans are not decoded.
 #[derive(Clone, PartialEq, Message)]
@@ -57,6 +55,7 @@ struct OfScope {
 }
 
 /// The properties of a node that its resource states.
+#[derive(Default)]
 struct Resources {
     /// Number of earlier starts of the node.
     incarnation: u32,
@@ -65,18 +64,25 @@ struct Resources {
 }
 
 impl Resources {
-    fn of(encoded: Option<Bytes>) -> Self {
-        let encoded = encoded.filter(|encoded| encoded.len() <= MAX_RESOURCE);
-        let resource = encoded.and_then(|encoded| Resource::decode(encoded).ok());
-        let attributes = resource.map(|resource| resource.attributes).unwrap_or_default();
-        let number = |key: &str| {
-            let found = attributes.iter().find(|attribute| attribute.key == key)?;
-            u64::try_from(integer(found)?).ok()
-        };
-        Self {
-            incarnation: u32::try_from(number("mirror.incarnation").unwrap_or_default()).unwrap_or(u32::MAX),
-            dropped_spans: number("mirror.dropped_spans").unwrap_or_default(),
+    /// Decodes the message `Resource`. What is missing or invalid is 0.
+    fn of(message: Option<&Bytes>) -> Self {
+        let message = message.filter(|message| message.len() <= MAX_RESOURCE);
+        let mut resource = Self::default();
+        for field in Fields::of(message.map_or(&[], |message| message)) {
+            let Ok((1, Field::Bytes(message))) = field else {
+                continue;
+            };
+            match attributes::attribute(message) {
+                Ok(("mirror.incarnation", value)) => {
+                    resource.incarnation = value.number().unwrap_or_default()
+                }
+                Ok(("mirror.dropped_spans", value)) => {
+                    resource.dropped_spans = value.number().unwrap_or_default();
+                }
+                _ => {}
+            }
         }
+        resource
     }
 }
 
@@ -108,183 +114,23 @@ pub(super) fn spans(message: Bytes, node: &str) -> Decoded {
         decoded.refused = 1;
         return decoded;
     };
-    for of_resource in request.resource_spans {
-        let resource = Resources::of(of_resource.resource);
+    let mut spans = Spans::of(node);
+    for of_resource in &request.resource_spans {
+        let resource = Resources::of(of_resource.resource.as_ref());
         decoded.incarnation = resource.incarnation;
         decoded.dropped_by_node = decoded.dropped_by_node.max(resource.dropped_spans);
-        for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            let span = Some(encoded).filter(|encoded| encoded.len() <= MAX_SPAN);
-            let span = span.and_then(|encoded| Span::decode(encoded).ok());
-            let Some(mut span) = span else {
-                decoded.refused += 1;
-                continue;
-            };
-            let stages = std::mem::take(&mut span.events);
-            match row(span, node, decoded.incarnation) {
-                Some(row) => {
-                    let first = decoded.rows.len();
-                    decoded.rows.push(row);
-                    for stage in stages.into_iter().take(MAX_STAGES) {
-                        let row = stage_row(stage, &decoded.rows[first]);
-                        decoded.rows.extend(row);
-                    }
-                }
-                None => decoded.refused += 1,
-            }
+        spans.incarnation = resource.incarnation;
+        for message in of_resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
+            let is_valid = message.len() <= MAX_SPAN && spans.add(message, &mut decoded.rows).is_ok();
+            decoded.refused += u64::from(!is_valid);
         }
     }
     decoded
 }
 
-/// Returns the row of a span. `None` if its ids or its times are invalid.
-fn row(span: Span, node: &str, incarnation: u32) -> Option<SpanRow> {
-    let mut row = SpanRow {
-        trace_id: id(&span.trace_id, 16)?,
-        span_id: id(&span.span_id, 8)?,
-        parent_id: match &*span.parent_span_id {
-            [] => None,
-            parent => Some(id(parent, 8)?),
-        },
-        name: cut(span.name),
-        kind: match SpanKind::try_from(span.kind) {
-            Ok(SpanKind::Client) => "client",
-            Ok(SpanKind::Server) => "server",
-            _ => "internal",
-        }
-        .to_owned(),
-        node: node.to_owned(),
-        incarnation,
-        started_ns: span.start_time_unix_nano,
-        duration_ns: span.end_time_unix_nano.checked_sub(span.start_time_unix_nano)?,
-        step: None,
-        forward_index: None,
-        uid: None,
-        block: None,
-        code: None,
-        error: span
-            .status
-            .filter(|status| status.code == i32::from(StatusCode::Error))
-            .map(|status| cut(status.message)),
-        rules: None,
-        links: None,
-        attributes: None,
-        dropped_attributes: span.dropped_attributes_count,
-    };
-    let links: Vec<String> = span.links.iter().take(MAX_LINKS).filter_map(link).collect();
-    row.links = (!links.is_empty()).then(|| links.join(","));
-    let mut others = serde_json::Map::new();
-    for (position, attribute) in span.attributes.into_iter().enumerate() {
-        if position >= MAX_ATTRIBUTES {
-            row.dropped_attributes = row.dropped_attributes.saturating_add(1);
-            continue;
-        }
-        put(&mut row, attribute, &mut others);
-    }
-    row.attributes = (!others.is_empty()).then(|| serde_json::Value::Object(others).to_string());
-    Some(row)
-}
-
-/// Returns the row of a stage of a span, which is the span in `parent`. `None` for other events.
-fn stage_row(event: Event, parent: &SpanRow) -> Option<SpanRow> {
-    let duration = event
-        .attributes
-        .iter()
-        .find(|attribute| attribute.key == STAGE_DURATION)?;
-    let trace = u128::from_str_radix(&parent.trace_id, 16).ok()?;
-    let span = u64::from_str_radix(&parent.span_id, 16).ok()?;
-    let name = cut(event.name);
-    Some(SpanRow {
-        trace_id: parent.trace_id.clone(),
-        span_id: format!("{:016x}", spans::derived(trace, span, &name, 0)),
-        parent_id: Some(parent.span_id.clone()),
-        name,
-        kind: "internal".to_owned(),
-        node: parent.node.clone(),
-        incarnation: parent.incarnation,
-        started_ns: event.time_unix_nano,
-        duration_ns: u64::try_from(integer(duration)?).ok()?,
-        ..SpanRow::default()
-    })
-}
-
-/// Writes an attribute to its column, or to `others` if it has none.
-fn put(row: &mut SpanRow, attribute: KeyValue, others: &mut serde_json::Map<String, serde_json::Value>) {
-    let number = integer(&attribute).and_then(|number| u64::try_from(number).ok());
-    let narrow = number.and_then(|number| u32::try_from(number).ok());
-    match (&*attribute.key, number, narrow) {
-        ("mirror.step", Some(step), _) => row.step = Some(step),
-        ("mirror.block", Some(block), _) => row.block = Some(block),
-        ("mirror.forward_index", _, Some(index)) => row.forward_index = Some(index),
-        ("mirror.uid", _, Some(uid)) => row.uid = Some(uid),
-        ("mirror.code", ..) => row.code = text(attribute),
-        ("mirror.rules", ..) => row.rules = text(attribute),
-        _ => {
-            let value = attribute.value.and_then(|value| value.value);
-            others.insert(cut(attribute.key), value.map_or(serde_json::Value::Null, json));
-        }
-    }
-}
-
-fn integer(attribute: &KeyValue) -> Option<i64> {
-    match attribute.value.as_ref()?.value {
-        Some(Value::IntValue(number)) => Some(number),
-        _ => None,
-    }
-}
-
-fn text(attribute: KeyValue) -> Option<String> {
-    match attribute.value?.value? {
-        Value::StringValue(text) => Some(cut(text)),
-        other => Some(json(other).to_string()),
-    }
-}
-
-/// Returns an attribute's value in JSON. Lists and maps, which nodes do not send, become their number of elements.
-pub(super) fn json(value: Value) -> serde_json::Value {
-    match value {
-        Value::StringValue(text) => cut(text).into(),
-        Value::BoolValue(value) => value.into(),
-        Value::IntValue(number) => number.into(),
-        Value::DoubleValue(number) => number.into(),
-        Value::ArrayValue(list) => format!("list of {} values", list.values.len()).into(),
-        Value::KvlistValue(map) => format!("map of {} values", map.values.len()).into(),
-        Value::BytesValue(bytes) => format!("{} bytes", bytes.len()).into(),
-        Value::StringValueStrindex(_) => serde_json::Value::Null,
-    }
-}
-
-/// Returns attributes as a JSON object with sorted keys. `None` if there are none.
-pub(super) fn json_object(attributes: Vec<KeyValue>) -> Option<String> {
-    let pairs = attributes.into_iter().take(MAX_ATTRIBUTES);
-    let object: serde_json::Map<_, _> = pairs
-        .filter_map(|KeyValue { key, value, .. }| {
-            let AnyValue { value } = value?;
-            Some((cut(key), json(value?)))
-        })
-        .collect();
-    (!object.is_empty()).then(|| serde_json::Value::Object(object).to_string())
-}
-
-fn link(link: &opentelemetry_proto::tonic::trace::v1::span::Link) -> Option<String> {
-    Some(format!("{}-{}", id(&link.trace_id, 16)?, id(&link.span_id, 8)?))
-}
-
-/// Returns an id in hexadecimal digits. `None` if it has another length or only zeros.
-fn id(bytes: &[u8], length: usize) -> Option<String> {
-    let is_valid = bytes.len() == length && bytes.iter().any(|byte| *byte != 0);
-    let mut digits = vec![0; 2 * length];
-    (is_valid && hex::encode_to_slice(bytes, &mut digits).is_ok())
-        .then(|| String::from_utf8(digits).ok())
-        .flatten()
-}
-
 /// Cuts a text to [`MAX_TEXT`] bytes.
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
-        text.shrink_to_fit();
-    }
-    text
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
 }
 
 /// Counts the spans that each node has dropped.
@@ -335,7 +181,7 @@ pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
         return decoded;
     };
     for of_resource in request.resource_metrics {
-        let resource = Resources::of(of_resource.resource);
+        let resource = Resources::of(of_resource.resource.as_ref());
         decoded.incarnation = resource.incarnation;
         decoded.dropped_by_node = decoded.dropped_by_node.max(resource.dropped_spans);
         for encoded in of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
@@ -352,14 +198,14 @@ pub(super) fn metrics(message: Bytes, node: &str) -> DecodedMetrics {
 /// Adds the measurements of a metric. Kinds that nodes do not send are left out.
 fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<MetricRow>) {
     let Metric { name, unit, data, .. } = metric;
-    let (name, unit) = (cut(name), cut(unit));
-    let row = |kind: &str, attributes, time_ns| MetricRow {
+    let (name, unit) = (cut(&name), cut(&unit));
+    let row = |kind: &str, attributes: &[KeyValue], time_ns| MetricRow {
         node: node.to_owned(),
         incarnation,
-        name: name.clone(),
-        unit: unit.clone(),
+        name: name.to_owned(),
+        unit: unit.to_owned(),
         kind: kind.to_owned(),
-        attributes: json_object(attributes),
+        attributes: attributes::object_of(attributes),
         time_ns,
         value: 0.0,
         count: None,
@@ -373,7 +219,7 @@ fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<Met
                 Some(number_data_point::Value::AsInt(value)) => value as f64,
                 None => f64::NAN,
             },
-            ..row(kind, point.attributes, point.time_unix_nano)
+            ..row(kind, &point.attributes, point.time_unix_nano)
         })
     };
     match data {
@@ -389,7 +235,7 @@ fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<Met
                 count: Some(point.count),
                 bounds: point.explicit_bounds,
                 buckets: point.bucket_counts,
-                ..row("histogram", point.attributes, point.time_unix_nano)
+                ..row("histogram", &point.attributes, point.time_unix_nano)
             }));
         }
         _ => {}
@@ -398,10 +244,17 @@ fn measurements(metric: Metric, node: &str, incarnation: u32, rows: &mut Vec<Met
 
 #[cfg(test)]
 mod tests {
+    use mirror_telemetry::spans::{MAX_STAGES, STAGE_DURATION};
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::AnyValue;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
     use opentelemetry_proto::tonic::metrics::v1::{Gauge, ResourceMetrics, ScopeMetrics};
-    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use opentelemetry_proto::tonic::trace::v1::Status;
+    use opentelemetry_proto::tonic::trace::v1::span::Event;
+    use opentelemetry_proto::tonic::trace::v1::span::Link;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
     use super::*;
 
@@ -517,6 +370,106 @@ mod tests {
         // Bytes that are no message count as one span, and no bytes are a message without spans.
         assert_eq!(spans(Bytes::from_static(b"\xff\xff"), "miner-0").refused, 1);
         assert_eq!(spans(Bytes::new(), "miner-0").refused, 0);
+    }
+
+    /// A span with every field that is read.
+    fn whole_span() -> Span {
+        Span {
+            parent_span_id: vec![2; 8],
+            kind: 3,
+            dropped_attributes_count: 3,
+            events: vec![Event {
+                time_unix_nano: 6,
+                name: "axon.check".to_owned(),
+                attributes: vec![attribute(STAGE_DURATION, Value::IntValue(2))],
+                ..Event::default()
+            }],
+            links: vec![Link {
+                trace_id: vec![3; 16],
+                span_id: vec![4; 8],
+                ..Link::default()
+            }],
+            status: Some(Status {
+                message: "timeout".to_owned(),
+                code: 2,
+            }),
+            ..span(vec![
+                attribute("mirror.uid", Value::IntValue(7)),
+                attribute("mirror.code", Value::StringValue("timeout".to_owned())),
+                attribute("text", Value::StringValue("first".to_owned())),
+                attribute("half", Value::DoubleValue(0.5)),
+                attribute("text", Value::StringValue("a \"quote\"".to_owned())),
+                attribute("negative", Value::IntValue(-1)),
+                attribute("bytes", Value::BytesValue(vec![0; 5])),
+            ])
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_span_has_its_column() {
+        let decoded = spans(message(vec![whole_span()]), "miner-0");
+        let expected = SpanRow {
+            trace_id: "ab".repeat(16),
+            span_id: "01".repeat(8),
+            parent_id: Some("02".repeat(8)),
+            name: "step".to_owned(),
+            kind: "client".to_owned(),
+            node: "miner-0".to_owned(),
+            started_ns: 5,
+            duration_ns: 4,
+            uid: Some(7),
+            code: Some("timeout".to_owned()),
+            error: Some("timeout".to_owned()),
+            links: Some(format!("{}-{}", "03".repeat(16), "04".repeat(8))),
+            attributes: Some(
+                r#"{"bytes":"5 bytes","half":0.5,"negative":-1,"text":"a \"quote\""}"#.to_owned(),
+            ),
+            dropped_attributes: 3,
+            ..SpanRow::default()
+        };
+        assert_eq!(decoded.rows[0], expected);
+        assert_eq!((decoded.rows.len(), decoded.refused), (2, 0));
+    }
+
+    /// Each byte is replaced, and the end is cut off at each position. The reference also refuses invalid fields that
+    /// are not read here.
+    #[test]
+    fn a_damaged_span_is_refused_or_is_what_the_reference_decodes() {
+        let whole = whole_span().encode_to_vec();
+        let replaced = (0..whole.len()).flat_map(|position| {
+            let whole = &whole;
+            (0..=u8::MAX).map(move |byte| {
+                let mut damaged = whole.clone();
+                damaged[position] = byte;
+                damaged
+            })
+        });
+        let cut_off = (0..whole.len()).map(|length| whole[..length].to_vec());
+        let (mut taken, mut refused) = (0, 0);
+        for damaged in replaced.chain(cut_off) {
+            let mut rows = Vec::new();
+            if Spans::of("miner-0").add(&damaged, &mut rows).is_err() {
+                assert!(rows.is_empty());
+                refused += 1;
+                continue;
+            }
+            let Ok(reference) = Span::decode(&*damaged) else {
+                continue;
+            };
+            taken += 1;
+            let row = &rows[0];
+            assert_eq!(row.trace_id, hex::encode(&reference.trace_id));
+            assert_eq!(row.span_id, hex::encode(&reference.span_id));
+            assert_eq!(row.name, reference.name);
+            assert_eq!(row.started_ns, reference.start_time_unix_nano);
+            assert_eq!(row.ended_ns(), reference.end_time_unix_nano);
+            let status = reference.status.filter(|status| status.code == 2);
+            assert_eq!(row.error, status.map(|status| status.message));
+        }
+        assert!(
+            taken > 1_000 && refused > 1_000,
+            "{taken} taken, {refused} refused"
+        );
     }
 
     #[test]

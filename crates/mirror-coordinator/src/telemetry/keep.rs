@@ -1,7 +1,7 @@
 //! The choice of traces that are kept: all, or those with errors and the slowest hundredth.
 //!
-//! The choice is made when a trace is complete: its root has ended, and the spans of other nodes had [`GRACE`] to
-//! arrive. Until then its spans wait, in bounded memory.
+//! The choice is made when a trace is complete: its root has ended, and the spans of other nodes had time to arrive.
+//! Until then its spans wait, in bounded memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use mirror_runs::tables::SpanRow;
 
-/// Time that the spans of other nodes have to arrive after the root of their trace.
-const GRACE: Duration = Duration::from_secs(2);
+/// Time that the spans of other nodes have to arrive after the root of their trace, beyond the interval at which nodes
+/// send them.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Time after which a trace without a root is chosen by what is known of it.
 const ABANDONED: Duration = Duration::from_mins(1);
@@ -51,6 +52,8 @@ pub(super) enum Keep {
 
 /// The traces for which the choice is due or was made.
 pub(super) struct Choosing {
+    /// Time that the spans of other nodes have to arrive after the root of their trace.
+    grace: Duration,
     waiting: HashMap<String, Waiting>,
     /// The waiting traces in the order in which they began.
     order: VecDeque<String>,
@@ -117,9 +120,11 @@ impl Keep {
         Self::All
     }
 
-    /// Keeps the traces with errors and the slowest hundredth, by the name of their root.
-    pub(super) fn errors_and_slowest() -> Self {
+    /// Keeps the traces with errors and the slowest hundredth, by the name of their root. Nodes send their spans at
+    /// intervals of `spans_interval`.
+    pub(super) fn errors_and_slowest(spans_interval: Duration) -> Self {
         Self::Some(Box::new(Choosing {
+            grace: spans_interval.saturating_add(GRACE),
             waiting: HashMap::new(),
             order: VecDeque::new(),
             ended: VecDeque::new(),
@@ -199,7 +204,7 @@ impl Choosing {
     fn choose(&mut self, now: Instant, kept: &mut Vec<SpanRow>) {
         while let Some((_, trace)) = self
             .ended
-            .pop_front_if(|(ended, _)| now.duration_since(*ended) >= GRACE)
+            .pop_front_if(|(ended, _)| now.duration_since(*ended) >= self.grace)
         {
             self.choose_one(&trace, kept);
         }
@@ -254,6 +259,8 @@ fn size_of(row: &SpanRow) -> usize {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(5);
+
     /// Returns a span of the trace `trace`, its root if it has no parent.
     fn row(trace: u64, span: u64, parent: Option<u64>, duration_ns: u64) -> SpanRow {
         SpanRow {
@@ -281,7 +288,7 @@ mod tests {
 
     #[test]
     fn traces_with_errors_and_the_slowest_hundredth_are_kept_whole() {
-        let mut keep = Keep::errors_and_slowest();
+        let mut keep = Keep::errors_and_slowest(INTERVAL);
         let now = Instant::now();
         let mut kept = Vec::new();
         // Durations fall, so that only the first trace is among the slowest so far until a hundred have followed it.
@@ -294,7 +301,7 @@ mod tests {
             keep.take(vec![child, root], now, &mut kept);
         }
         assert!(kept.is_empty(), "the spans of other nodes may still arrive");
-        keep.take(Vec::new(), now + GRACE, &mut kept);
+        keep.take(Vec::new(), now + INTERVAL + GRACE, &mut kept);
         let traces = traces(&kept);
         // Both spans of each trace are kept.
         assert!(traces.chunks(2).all(|pair| pair[0] == pair[1]), "{traces:?}");
@@ -308,14 +315,14 @@ mod tests {
 
     #[test]
     fn a_trace_with_a_new_root_again_and_again_delays_no_other() {
-        let mut keep = Keep::errors_and_slowest();
+        let mut keep = Keep::errors_and_slowest(INTERVAL);
         let mut now = Instant::now();
         let mut kept = Vec::new();
         let many_roots = 1;
         keep.take(vec![row(many_roots, 1, None, 5)], now, &mut kept);
         keep.take(vec![row(2, 1, None, 1_000_000)], now, &mut kept);
         for root in 2..=4 {
-            now += GRACE / 2;
+            now += (INTERVAL + GRACE) / 2;
             keep.take(vec![row(many_roots, root, None, 5)], now, &mut kept);
         }
         assert!(traces(&kept).contains(&2), "{:?}", traces(&kept));
@@ -323,20 +330,20 @@ mod tests {
 
     #[test]
     fn traces_that_become_slower_and_slower_are_not_all_kept() {
-        let mut keep = Keep::errors_and_slowest();
+        let mut keep = Keep::errors_and_slowest(INTERVAL);
         let now = Instant::now();
         let mut kept = Vec::new();
         for trace in 1..=30_000 {
             keep.take(vec![row(trace, 1, None, 1_000_000 * trace)], now, &mut kept);
         }
-        keep.take(Vec::new(), now + GRACE, &mut kept);
+        keep.take(Vec::new(), now + INTERVAL + GRACE, &mut kept);
         // At most twice the share, and a few at the start.
         assert!((100..=700).contains(&kept.len()), "{}", kept.len());
     }
 
     #[test]
     fn late_spans_follow_the_choice_of_their_trace() {
-        let mut keep = Keep::errors_and_slowest();
+        let mut keep = Keep::errors_and_slowest(INTERVAL);
         let now = Instant::now();
         let mut kept = Vec::new();
         keep.take(vec![row(1, 1, None, 1_000_000)], now, &mut kept);
@@ -345,7 +352,7 @@ mod tests {
             now,
             &mut kept,
         );
-        keep.take(Vec::new(), now + GRACE, &mut kept);
+        keep.take(Vec::new(), now + INTERVAL + GRACE, &mut kept);
         assert!(
             traces(&kept).contains(&1) && !traces(&kept).contains(&50),
             "{:?}",
@@ -353,13 +360,13 @@ mod tests {
         );
         kept.clear();
         let late = vec![row(1, 9, Some(1), 5), row(50, 9, Some(1), 5)];
-        keep.take(late, now + 2 * GRACE, &mut kept);
+        keep.take(late, now + 2 * (INTERVAL + GRACE), &mut kept);
         assert_eq!(traces(&kept), [1]);
     }
 
     #[test]
     fn waiting_spans_have_a_bound_and_the_oldest_trace_is_chosen_early() {
-        let mut keep = Keep::errors_and_slowest();
+        let mut keep = Keep::errors_and_slowest(INTERVAL);
         let now = Instant::now();
         let mut kept = Vec::new();
         let traces = 3_u64;

@@ -83,6 +83,7 @@ impl Row for SpanRow {
     const TABLE: &'static str = "spans";
     const ABOUT: &'static str = "one row per span of a trace";
     const TIMING: &'static [&'static str] = &["started_ns", "duration_ns"];
+    const DISTINCT: &'static [&'static str] = &["span_id", "parent_id", "started_ns", "duration_ns"];
 
     fn order(&self, other: &Self) -> Ordering {
         (self.trace_id.cmp(&other.trace_id))

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::wire::{self, Head};
 
 /// Maximum size of the spans in the buffer in bytes. Further spans are dropped and counted.
@@ -15,6 +17,8 @@ const BATCH_BYTES: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub struct Buffer {
     batches: Mutex<Vec<Batch>>,
+    /// Notified when a batch is full.
+    full: Notify,
     dropped: AtomicU64,
     roots: AtomicU64,
 }
@@ -41,6 +45,9 @@ impl Buffer {
                 self.dropped.fetch_add(spans, Ordering::Relaxed);
                 return;
             }
+            if !batches.is_empty() {
+                self.full.notify_one();
+            }
             batches.push(Batch::default());
         }
         if let Some(batch) = batches.last_mut() {
@@ -53,6 +60,11 @@ impl Buffer {
     pub fn take(&self) -> Vec<Batch> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut batches)
+    }
+
+    /// Waits until a batch has become full since the last call.
+    pub async fn has_a_full_batch(&self) {
+        self.full.notified().await;
     }
 
     /// Counts spans that were taken and could not be sent.
