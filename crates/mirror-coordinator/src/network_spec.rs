@@ -512,14 +512,9 @@ impl NetworkSpec {
         (settings.traces != Traces::Off).then_some(TelemetryLaunch {
             coordinator,
             trace_share: settings.trace_share,
-            spans_interval: self.spans_interval(),
+            spans_interval: TelemetryLaunch::spans_interval_of(self.neurons().len()),
             metrics_interval: settings.metrics_interval,
         })
-    }
-
-    /// Returns the seconds between two messages with spans of a node.
-    pub(crate) fn spans_interval(&self) -> f64 {
-        TelemetryLaunch::spans_interval_of(self.neurons().len())
     }
 
     /// Returns the certificate for a chain that serves several runs. `None` if the run starts its chain, or the file

@@ -260,14 +260,8 @@ pub async fn run<P: Placement + 'static>(
     let (subtensor, subtensor_address) = watch::channel(coordinator);
     let (for_nodes, subtensor_for_nodes) = watch::channel(coordinator);
     let layout = recorder.layout().clone();
-    let (collector, telemetry_writer) = telemetry::start(
-        &layout,
-        recorder.run_id(),
-        &experiment.telemetry,
-        spec.spans_interval(),
-        configured,
-    )
-    .await?;
+    let (collector, telemetry_writer) =
+        telemetry::start(&layout, recorder.run_id(), &experiment.telemetry, configured).await?;
     let (spans_service, metrics_service) = otlp::services(&collector);
     let (reports, mut journal_writer) =
         report_service::start(recorder, spec.validator_count(), subtensor_for_nodes.clone())?;

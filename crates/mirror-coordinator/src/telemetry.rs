@@ -24,6 +24,7 @@ use mirror_output::message;
 use mirror_runs::Layout;
 use mirror_runs::neurons::Neuron;
 use mirror_runs::telemetry::{Parts, Summary};
+use mirror_spec::launch::TelemetryLaunch;
 use mirror_spec::{Telemetry, Traces};
 use mirror_traces::Neurons;
 use tonic::Status;
@@ -77,7 +78,7 @@ pub struct TelemetryWriter {
     _prometheus: Option<Prometheus>,
 }
 
-/// Starts to receive the telemetry of the run `run_id`, whose nodes send spans every `spans_interval` seconds.
+/// Starts to receive the telemetry of the run `run_id`.
 ///
 /// # Errors
 /// Returns an error if the directory of the files cannot be created, a thread cannot be started, or the server of the
@@ -86,12 +87,12 @@ pub async fn start(
     layout: &Layout,
     run_id: &str,
     settings: &Telemetry,
-    spans_interval: f64,
     neurons: Vec<Neuron>,
 ) -> anyhow::Result<(Arc<Collector>, TelemetryWriter)> {
     let (queue, waiting) = mpsc::channel();
     let load = Arc::<Load>::default();
     let interval = Duration::from_secs_f64(settings.metrics_interval);
+    let spans_interval = Duration::from_secs_f64(TelemetryLaunch::spans_interval_of(neurons.len()));
     let is_on = settings.traces != Traces::Off;
     let latest = Arc::new(Latest::new(interval));
     let prometheus = match settings.prometheus.filter(|_| is_on) {
@@ -107,7 +108,7 @@ pub async fn start(
         metrics: Parts::create(layout, run_id)?,
         keep: match settings.traces {
             Traces::All | Traces::Off => Keep::all(),
-            Traces::ErrorsAndSlowest => Keep::errors_and_slowest(Duration::from_secs_f64(spans_interval)),
+            Traces::ErrorsAndSlowest => Keep::errors_and_slowest(spans_interval),
         },
         onward: match endpoint {
             Some(endpoint) => Some(Onward::start(endpoint, Neurons::new(neurons))?),

@@ -135,6 +135,8 @@ impl Sender {
     async fn work(&self, ending: &CancellationToken) {
         let channel = channel::secure(self.coordinator, self.identity.connecting_to(COORDINATOR));
         let mut losses = Losses::default();
+        // The first measurement also opens the connection, while the network starts.
+        self.send_metrics(&channel, &mut losses).await;
         let mut measured = Instant::now();
         loop {
             let ends = ending.is_cancelled();

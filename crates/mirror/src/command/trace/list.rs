@@ -277,24 +277,31 @@ fn missing(run: &Run) -> anyhow::Result<Vec<String>> {
     let sentences = [
         (
             counts.missing_spans(),
-            "spans are missing: they were dropped, refused or lost, as telemetry.json states",
+            ["span is", "spans are"],
+            "missing (dropped, refused or lost, as telemetry.json states)",
         ),
         (
             counts.missing_measurements(),
-            "measurements of metrics are missing: they were refused or lost, as telemetry.json states",
+            ["measurement of metrics is", "measurements of metrics are"],
+            "missing (refused or lost, as telemetry.json states)",
         ),
         (
             counts.dropped_metrics,
-            "messages of metrics are missing: they were dropped, as telemetry.json states",
+            ["message of metrics is", "messages of metrics are"],
+            "missing (dropped, as telemetry.json states)",
         ),
         (
             counts.not_kept,
-            "spans were not kept, because their traces had no error and were not among the slowest",
+            ["span is", "spans are"],
+            "not in the table, because their traces had no error and were not among the slowest",
         ),
     ];
-    let sentences = sentences.into_iter().filter(|(count, _)| *count > 0);
+    let sentences = sentences.into_iter().filter(|(count, ..)| *count > 0);
     Ok(sentences
-        .map(|(count, words)| format!("{count} {words}"))
+        .map(|(count, [one, many], rest)| {
+            let subject = if count == 1 { one } else { many };
+            format!("{count} {subject} {rest}")
+        })
         .collect())
 }
 
