@@ -44,11 +44,11 @@ impl<R: Row> Parts<R> {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written. It is then not read later.
-    pub fn write(&mut self, rows: Vec<R>) -> Result<(), RunError> {
+    pub fn write(&mut self, rows: &[R]) -> Result<(), RunError> {
         let name = format!("{}-{:06}.parquet", R::TABLE, self.next);
         let file = self.layout.telemetry().join(name);
         let unfinished = mirror_files::unfinished(&file);
-        files::write_rows(&rows, &self.run_id, &unfinished)?;
+        files::write_rows(rows, &self.run_id, &unfinished)?;
         fs::rename(&unfinished, &file).map_err(|error| RunError::write(&file, error))?;
         self.next += 1;
         Ok(())

@@ -72,7 +72,8 @@ fn step(step: u64) -> Vec<SpanRow> {
     rows
 }
 
-fn run(runs_dir: &Path, rows: Vec<SpanRow>) -> String {
+fn run(runs_dir: &Path, rows: impl IntoIterator<Item = SpanRow>) -> String {
+    let rows: Vec<SpanRow> = rows.into_iter().collect();
     let new = NewRun {
         experiment: "Traces".to_owned(),
         seed: 7,
@@ -83,7 +84,7 @@ fn run(runs_dir: &Path, rows: Vec<SpanRow>) -> String {
     let mut parts = Parts::create(directory.layout(), &id).expect("a folder for spans");
     let recorder = Recorder::start(directory, Recorder::SEGMENT_BYTES).expect("a recorder");
     if !rows.is_empty() {
-        parts.write(rows).expect("a file of spans");
+        parts.write(&rows).expect("a file of spans");
     }
     recorder.finish(Ended::Done).expect("a run that ends");
     id
@@ -116,7 +117,7 @@ fn refused(runs_dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 fn the_slow_link_of_a_step_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path();
-    let id = run(runs, (0..30).flat_map(step).collect());
+    let id = run(runs, (0..30).flat_map(step));
 
     let list = printed(runs, &["list", &id]);
     assert!(
@@ -248,7 +249,7 @@ fn the_slow_link_of_a_step_is_found() {
 fn json_is_complete_unless_a_limit_is_given() {
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path();
-    let id = run(runs, (0..60).flat_map(step).collect());
+    let id = run(runs, (0..60).flat_map(step));
     let counts = Summary {
         refused: 3,
         lost_metrics: 4,
@@ -282,7 +283,7 @@ fn json_is_complete_unless_a_limit_is_given() {
 
     let named = |numbers: std::ops::Range<u64>| {
         let rows = numbers.map(|number| span(number, 1, None, &format!("work-{number}"), 0, MS));
-        run(runs, rows.collect())
+        run(runs, rows)
     };
     let (first, second) = (named(0..70), named(0..70));
     let differences = |arguments: &[&str]| {
@@ -319,14 +320,14 @@ fn an_export_of_a_trace_that_does_not_exist_leaves_the_file_as_it_is() {
 fn runs_are_compared_and_exported() {
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path();
-    let first = run(runs, (0..10).flat_map(step).collect());
+    let first = run(runs, (0..10).flat_map(step));
     let slower = (0..10).flat_map(step).map(|mut row| {
         if row.name == "link" {
             row.duration_ns += 5 * MS;
         }
         row
     });
-    let second = run(runs, slower.collect());
+    let second = run(runs, slower);
     let text = printed(runs, &["compare", &first, &second]);
     assert!(
         text.contains("10 traces that both runs have are compared in pairs"),
@@ -358,7 +359,7 @@ fn traces_and_runs_that_do_not_exist_are_misuse() {
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path();
     let without = run(runs, Vec::new());
-    let id = run(runs, (0..3).flat_map(step).collect());
+    let id = run(runs, (0..3).flat_map(step));
 
     let settings = Layout::new(runs.join(&without)).resolved();
     for (text, why) in [
@@ -399,7 +400,7 @@ fn traces_and_runs_that_do_not_exist_are_misuse() {
 fn the_report_shows_the_slowest_steps() {
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path();
-    let id = run(runs, (0..30).flat_map(step).collect());
+    let id = run(runs, (0..30).flat_map(step));
     let output = Command::new(env!("CARGO_BIN_EXE_mirror"))
         .args(["report", &id, "--json", "--runs-dir"])
         .arg(runs)

@@ -127,7 +127,7 @@ pub(crate) fn recorded_with_spans_in(
     let id = layout.root().file_name().unwrap().to_str().unwrap();
     let mut parts = Parts::create(&layout, id).unwrap();
     if !spans.is_empty() {
-        parts.write(spans).unwrap();
+        parts.write(&spans).unwrap();
     }
     counts.write(&layout).unwrap();
     let validator = mirror_runs::Neuron {

@@ -74,7 +74,7 @@ impl Resources {
             };
             match attributes::attribute(message) {
                 Ok(("mirror.incarnation", value)) => {
-                    resource.incarnation = value.number().unwrap_or_default()
+                    resource.incarnation = value.number().unwrap_or_default();
                 }
                 Ok(("mirror.dropped_spans", value)) => {
                     resource.dropped_spans = value.number().unwrap_or_default();

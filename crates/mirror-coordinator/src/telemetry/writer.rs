@@ -113,12 +113,12 @@ impl<R: Row> Rows<R> {
         if self.waiting.is_empty() {
             return;
         }
-        let rows = std::mem::take(&mut self.waiting);
-        let count = rows.len() as u64;
-        match self.parts.write(rows) {
+        let count = self.waiting.len() as u64;
+        match self.parts.write(&self.waiting) {
             Ok(()) => self.written += count,
             Err(error) => self.lose(count, &error),
         }
+        self.waiting.clear();
     }
 
     fn lose(&mut self, count: u64, error: &RunError) {

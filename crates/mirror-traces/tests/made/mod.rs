@@ -102,7 +102,7 @@ pub(crate) fn run_of(runs_dir: &Path, seed: u64, rows: Vec<SpanRow>) -> Run {
     let mut parts = Parts::create(&layout, &directory.manifest().id).expect("a folder for spans");
     let recorder = Recorder::start(directory, Recorder::SEGMENT_BYTES).expect("a recorder");
     if !rows.is_empty() {
-        parts.write(rows).expect("a file of spans");
+        parts.write(&rows).expect("a file of spans");
     }
     recorder.finish(Ended::Done).expect("a run that ends");
     Run::open(layout.root()).expect("a run that has ended opens")

@@ -24,7 +24,7 @@ impl From<DecodeError> for Invalid {
 }
 
 /// The fields of a message, with their numbers, in the order of the encoding. Nothing follows an invalid field.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }

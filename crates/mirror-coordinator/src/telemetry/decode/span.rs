@@ -90,16 +90,10 @@ impl<'a> Spans<'a> {
                     let dropped = u32::try_from(number).unwrap_or(u32::MAX);
                     row.dropped_attributes = row.dropped_attributes.saturating_add(dropped);
                 }
-                (11, Field::Bytes(message)) => {
-                    if self.stages.len() < MAX_STAGES {
-                        self.stages.push(message);
-                    }
-                }
-                (13, Field::Bytes(message)) => {
-                    if links.len() < MAX_LINKS {
-                        links.extend(link(message)?);
-                    }
-                }
+                (11, Field::Bytes(message)) if self.stages.len() < MAX_STAGES => self.stages.push(message),
+                (13, Field::Bytes(message)) if links.len() < MAX_LINKS => links.extend(link(message)?),
+                // Those beyond the limits.
+                (11 | 13, Field::Bytes(_)) => {}
                 (15, Field::Bytes(message)) => row.error = error(message)?,
                 (1 | 2 | 4..=11 | 13 | 15, _) => return Err(Invalid),
                 _ => {}
