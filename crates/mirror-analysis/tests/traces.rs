@@ -59,11 +59,8 @@ fn step_of(number: u64) -> Vec<SpanRow> {
 
 /// Returns thirty steps, and an event after them without spans.
 fn thirty_steps() -> Recorded {
-    recorded_with_spans(
-        &events(31),
-        (0..30).flat_map(step_of).collect(),
-        &Counts::default(),
-    )
+    let spans: Vec<SpanRow> = (0..30).flat_map(step_of).collect();
+    recorded_with_spans(&events(31), &spans, &Counts::default())
 }
 
 #[test]
@@ -258,7 +255,7 @@ fn a_run_without_spans_says_so_in_one_sentence() {
 #[test]
 fn missing_spans_are_counted_by_reason() {
     let spans = || step(0, &[10]);
-    let words = |counts: &Counts| sentences(&as_json(&recorded_with_spans(&events(1), spans(), counts).run));
+    let words = |counts: &Counts| sentences(&as_json(&recorded_with_spans(&events(1), &spans(), counts).run));
     let complete = words(&Counts::default());
     assert!(
         complete.contains("6 spans were recorded; none was dropped, refused or lost."),
@@ -300,7 +297,7 @@ fn missing_spans_are_counted_by_reason() {
     );
     assert!(incomplete.contains("40 spans were not kept"), "{incomplete}");
 
-    let without = recorded_with_spans(&events(1), spans(), &Counts::default());
+    let without = recorded_with_spans(&events(1), &spans(), &Counts::default());
     std::fs::remove_file(without.run.layout().telemetry_summary()).unwrap();
     let unknown = sentences(&as_json(&without.run));
     assert!(
@@ -317,7 +314,7 @@ fn clocks_that_disagree_and_traces_without_a_root_are_stated() {
     }
     let mut rootless = step(1, &[10]);
     rootless.retain(|row| row.name != "step");
-    let recorded = recorded_with_spans(&events(2), [ahead, rootless].concat(), &Counts::default());
+    let recorded = recorded_with_spans(&events(2), &[ahead, rootless].concat(), &Counts::default());
     let words = sentences(&as_json(&recorded.run));
     assert!(
         words.contains("In 1 trace the clocks of nodes disagreed. The greatest difference: the clock of miner-1 is 5.00 s ahead"),
@@ -335,7 +332,7 @@ fn a_wide_step_has_a_bounded_waterfall_with_the_slowest_and_the_failed_calls() {
     failed.error = Some("the axon is unreachable".to_owned());
     failed.code = Some("unreachable".to_owned());
     let all = spans.len();
-    let report = as_json(&recorded_with_spans(&events(1), spans, &Counts::default()).run);
+    let report = as_json(&recorded_with_spans(&events(1), &spans, &Counts::default()).run);
     let slow = &report["traces"]["slowest"][0];
     assert_eq!(slow["spans"], all);
     assert_eq!(slow["failures"], json!({"unreachable": 1}));
@@ -380,7 +377,7 @@ fn a_step_of_timeouts_shows_the_call_that_it_waited_for() {
         call.duration_ns = if uid == 40 { 50 * MS } else { 99 * MS - delay };
     }
     spans.retain(|row| row.name != "axon.forward");
-    let report = as_json(&recorded_with_spans(&events(1), spans, &Counts::default()).run);
+    let report = as_json(&recorded_with_spans(&events(1), &spans, &Counts::default()).run);
     let bars = report["traces"]["slowest"][0]["bars"].as_array().unwrap();
     let waited_for = bars.iter().find(|bar| bar["name"] == "dendrite.forward 40");
     let waited_for = waited_for.expect("the call on the critical path has a line");
@@ -400,7 +397,7 @@ fn a_step_of_timeouts_shows_the_call_that_it_waited_for() {
 #[test]
 fn texts_of_spans_are_shown_but_not_executed() {
     const BREAKING: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'";
-    let benign = report_of(&recorded_with_spans(&events(1), step(0, &[10]), &Counts::default()).run);
+    let benign = report_of(&recorded_with_spans(&events(1), &step(0, &[10]), &Counts::default()).run);
     let benign = benign.to_html().unwrap();
     let mut spans = step(0, &[10]);
     for row in &mut spans {
@@ -413,7 +410,7 @@ fn texts_of_spans_are_shown_but_not_executed() {
         }
         row.trace_id = BREAKING.to_owned();
     }
-    let html = report_of(&recorded_with_spans(&events(1), spans, &Counts::default()).run);
+    let html = report_of(&recorded_with_spans(&events(1), &spans, &Counts::default()).run);
     let html = html.to_html().unwrap();
     assert!(!html.contains("alert(1)</script>"));
     assert!(!html.contains("<img"));
@@ -431,7 +428,7 @@ fn runs_with_equal_ids_that_are_read_as_one_have_their_own_waterfalls() {
     let run = |name: &str, times: &[u64]| {
         let folder = folder.path().join(name);
         std::fs::create_dir(&folder).unwrap();
-        recorded_with_spans_in(&folder, &events(1), step(0, times), &Counts::default())
+        recorded_with_spans_in(&folder, &events(1), &step(0, times), &Counts::default())
     };
     let runs = [run("first", &[10]), run("second", &[500])];
     let data = RunData::read_as_one(&runs).unwrap();
@@ -463,7 +460,7 @@ fn the_report_of_a_group_refers_to_its_runs() {
         lost: 2,
         ..Counts::default()
     };
-    let run = recorded_with_spans_in(folder.path(), &events(1), step(0, &[10]), &counts);
+    let run = recorded_with_spans_in(folder.path(), &events(1), &step(0, &[10]), &counts);
     let group = Group {
         id: "quick".to_owned(),
         experiment: "quick start".to_owned(),

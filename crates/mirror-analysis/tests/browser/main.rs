@@ -240,7 +240,7 @@ fn a_slow_step_opens_its_waterfall() {
         with_calls(event, vec![success(0, 0.5, 0.1)])
     };
     let records: Vec<Record> = (0..2).map(of_step).collect();
-    let recorded = recorded_with_spans(&records, spans, &Counts::default());
+    let recorded = recorded_with_spans(&records, &spans, &Counts::default());
     let Some(mut page) = opened_run(&recorded) else {
         return;
     };

@@ -110,7 +110,7 @@ pub(crate) fn slowed_step(number: u64, milliseconds: &[u64], uid: u32) -> Vec<Sp
 }
 
 /// Records a run with spans, whose validator has the uid 16.
-pub(crate) fn recorded_with_spans(records: &[Record], spans: Vec<SpanRow>, counts: &Summary) -> Recorded {
+pub(crate) fn recorded_with_spans(records: &[Record], spans: &[SpanRow], counts: &Summary) -> Recorded {
     let folder = tempfile::tempdir().unwrap();
     let run = recorded_with_spans_in(folder.path(), records, spans, counts);
     Recorded { run, _folder: folder }
@@ -119,7 +119,7 @@ pub(crate) fn recorded_with_spans(records: &[Record], spans: Vec<SpanRow>, count
 pub(crate) fn recorded_with_spans_in(
     folder: &Path,
     records: &[Record],
-    spans: Vec<SpanRow>,
+    spans: &[SpanRow],
     counts: &Summary,
 ) -> Run {
     let recorder = in_progress(folder, records, Recorder::SEGMENT_BYTES);
@@ -127,7 +127,7 @@ pub(crate) fn recorded_with_spans_in(
     let id = layout.root().file_name().unwrap().to_str().unwrap();
     let mut parts = Parts::create(&layout, id).unwrap();
     if !spans.is_empty() {
-        parts.write(&spans).unwrap();
+        parts.write(spans).unwrap();
     }
     counts.write(&layout).unwrap();
     let validator = mirror_runs::Neuron {

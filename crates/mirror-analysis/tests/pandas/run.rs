@@ -91,7 +91,12 @@ pub(crate) fn record_with_spans(folder: &Path, seed: u64) -> Run {
         times[slowed as usize] += 300;
         slowed_step(number, &times, slowed)
     });
-    let run = recorded_with_spans_in(folder, &records(seed), spans.collect(), &Counts::default());
+    let run = recorded_with_spans_in(
+        folder,
+        &records(seed),
+        &spans.collect::<Vec<_>>(),
+        &Counts::default(),
+    );
     mirror_runs::neurons::save(&neurons(), run.layout()).unwrap();
     run
 }

@@ -88,7 +88,8 @@ pub(crate) fn fan_out(trace: u128, step: u64, latencies: &[u64]) -> Vec<SpanRow>
 }
 
 /// Records a run with these spans, which has ended, and opens it.
-pub(crate) fn run_of(runs_dir: &Path, seed: u64, rows: Vec<SpanRow>) -> Run {
+pub(crate) fn run_of(runs_dir: &Path, seed: u64, rows: impl IntoIterator<Item = SpanRow>) -> Run {
+    let rows: Vec<SpanRow> = rows.into_iter().collect();
     let new = NewRun {
         experiment: "Traces".to_owned(),
         experiment_yml: "seed: 7\n".to_owned(),
