@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(
         [
             "bittensor/text_prompting.proto",
+            "mirror/v1/agent.proto",
             "mirror/v1/dispatch_error.proto",
             "mirror/v1/record.proto",
             "mirror/v1/control.proto",

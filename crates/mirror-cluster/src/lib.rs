@@ -5,15 +5,19 @@
 //! [`supervise`] decides what happens to a node that exited unexpectedly, and [`shim`] is a small program that runs
 //! between a placement and a foreign program.
 
+pub mod agents;
 pub mod fleet;
 pub mod local;
+mod paths;
 mod placement;
 mod readiness;
 pub mod shim;
 pub mod supervise;
+mod watched;
 
 pub use placement::{
     Capability, DiskSpace, EndedBy, Exit, ForeignProgram, LastLog, Liveness, NodeLimits, NodeSpec, NodeState,
     NodeView, Placement, PlacementError, Program, Role, Status,
 };
 pub use readiness::HealthProbe;
+pub use watched::ProcessState;

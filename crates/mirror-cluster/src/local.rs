@@ -31,9 +31,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use self::limits::cgroup::Cgroups;
-use self::monitor::{Node, Request, State, Tie};
+pub(crate) use self::log::last as last_log;
+use self::monitor::{Node, Request, Tie};
 use self::spawner::Spawner;
-use crate::readiness::ReadySign;
+use crate::watched::{ProcessState, ended};
 use crate::{
     Capability, Exit, ForeignProgram, LastLog, Liveness, NodeLimits, NodeSpec, NodeView, Placement,
     PlacementError, Program, Role, Status,
@@ -44,9 +45,6 @@ const LAST_LOG: u64 = 4 << 10;
 
 /// Capacity of the queue of exits. If it is full, the monitors of further nodes wait.
 const PENDING_EXITS: usize = 1024;
-
-/// Initial and maximum pause between two checks of a node that is not ready. The pause doubles each time.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// Time within which a killed process must have ended.
 const KILLED: Duration = Duration::from_secs(10);
@@ -74,6 +72,8 @@ pub struct LocalProcesses {
     spawner: Spawner,
     cgroups: Arc<Cgroups>,
     capabilities: Vec<Capability>,
+    /// The IP address of all nodes. `None` if each node has a loopback address of its own.
+    address: Option<Ipv4Addr>,
     exits: mpsc::Sender<Exit>,
     /// Held while a node is started, so that a name cannot be started twice concurrently.
     spawning: tokio::sync::Mutex<()>,
@@ -145,6 +145,7 @@ impl LocalProcesses {
             spawner: Spawner::start()?,
             cgroups: Arc::default(),
             capabilities: Vec::new(),
+            address: None,
             exits,
             spawning: tokio::sync::Mutex::default(),
             reserved: Mutex::default(),
@@ -159,12 +160,7 @@ impl LocalProcesses {
     #[must_use]
     pub fn with_cgroups(mut self, cgroups: Cgroups) -> Self {
         cgroups.remove_stale();
-        self.capabilities = vec![
-            Capability::Pause,
-            Capability::Foreign,
-            Capability::SharedFiles,
-            Capability::DiskLimit,
-        ];
+        self.capabilities = vec![Capability::Pause, Capability::Foreign, Capability::DiskLimit];
         if cgroups.no_cpu().is_none() {
             self.capabilities.push(Capability::CpuLimit);
         }
@@ -172,6 +168,14 @@ impl LocalProcesses {
             self.capabilities.push(Capability::MemoryLimit);
         }
         self.cgroups = Arc::new(cgroups);
+        self
+    }
+
+    /// Places all nodes at one address of this machine, which other machines reach, in place of a loopback address for
+    /// each.
+    #[must_use]
+    pub fn at(mut self, address: Ipv4Addr) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -227,7 +231,7 @@ impl LocalProcesses {
     fn next_incarnation(&self, node: &str) -> Result<u32, PlacementError> {
         match self.nodes().get(node) {
             None => Ok(0),
-            Some(before) if before.has_ended() => Ok(before.incarnation + 1),
+            Some(before) if before.watched.has_ended() => Ok(before.incarnation + 1),
             Some(_) => Err(PlacementError::Running {
                 node: node.to_owned(),
             }),
@@ -241,9 +245,10 @@ impl LocalProcesses {
         if let Some(source) = sources.get(node) {
             return Ok(*source);
         }
-        let source = match program {
-            Program::Ours { .. } => loopback_address(sources.len() + 1)?,
-            Program::Foreign(_) => Ipv4Addr::LOCALHOST,
+        let source = match (self.address, program) {
+            (Some(address), _) => address,
+            (None, Program::Ours { .. }) => loopback_address(sources.len() + 1)?,
+            (None, Program::Foreign(_)) => Ipv4Addr::LOCALHOST,
         };
         sources.insert(node.to_owned(), source);
         Ok(source)
@@ -290,7 +295,7 @@ impl LocalProcesses {
                     clock_skew: *clock_skew,
                     telemetry: *telemetry,
                     profiles: profiles.clone(),
-                    role,
+                    role: role.settings(),
                 };
                 let mut line = serde_json::to_vec(&launch)?;
                 line.push(b'\n');
@@ -307,43 +312,40 @@ impl LocalProcesses {
         }
     }
 
-    /// Sends a request to the monitor of a node and waits for its outcome. Returns `None` if the node has ended.
-    async fn request(&self, node: &str, request: Request) -> Result<Option<()>, PlacementError> {
-        let monitor = self.with(node, Node::monitor)?;
-        match monitor.ask(request).await {
-            None => Ok(None),
-            Some(Ok(())) => Ok(Some(())),
-            Some(Err(source)) => Err(PlacementError::Signal {
-                node: node.to_owned(),
-                source,
-            }),
-        }
+    /// Starts a node as the incarnation `incarnation`, whose predecessor may have run in another placement.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Placement::spawn`].
+    pub async fn spawn_as(&self, spec: &NodeSpec, incarnation: u32) -> Result<(), PlacementError> {
+        self.start(spec, Some(incarnation)).await?;
+        Ok(())
     }
 
-    async fn request_of_running(&self, node: &str, request: Request) -> Result<(), PlacementError> {
-        let done = self.request(node, request).await?;
-        done.ok_or_else(|| PlacementError::NotRunning {
-            node: node.to_owned(),
-        })
-    }
-}
-
-impl Placement for LocalProcesses {
-    fn capabilities(&self) -> &[Capability] {
-        &self.capabilities
+    /// Requests the shutdown of a node, and does not wait for it. It is not an error if the node has already ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the node was never started, or the operating system refuses the signal.
+    pub async fn terminate(&self, node: &str) -> Result<(), PlacementError> {
+        self.request(node, Request::Terminate).await?;
+        Ok(())
     }
 
-    async fn listen(&self) -> io::Result<tokio::net::TcpListener> {
-        tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+    /// Returns the state of the process of a node. `None` if the node was never started.
+    pub fn watch(&self, node: &str) -> Option<watch::Receiver<ProcessState>> {
+        self.with(node, |node| node.watched.state()).ok()
     }
 
-    async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
+    /// Starts a node as the incarnation that is given, or as the next one.
+    async fn start(&self, spec: &NodeSpec, incarnation: Option<u32>) -> Result<u32, PlacementError> {
         let _turn = self.spawning.lock().await;
         let node = || spec.name.clone();
-        if !is_name(&spec.name) {
+        if !spec.has_valid_name() {
             return Err(PlacementError::Name { node: node() });
         }
-        let incarnation = self.next_incarnation(&spec.name)?;
+        let next = self.next_incarnation(&spec.name)?;
+        let incarnation = incarnation.unwrap_or(next);
         let log = self.log_of(&spec.name);
         let log_file = log::append(&log).map_err(|source| PlacementError::Log { node: node(), source })?;
         let failed = |program: String| {
@@ -387,51 +389,60 @@ impl Placement for LocalProcesses {
         Ok(incarnation)
     }
 
-    async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
-        let (mut state, sign) = self.with(node, |node| (node.state(), node.ready_sign()))?;
-        let mut reason = "it has not reported its listen address".to_owned();
-        match tokio::time::timeout(timeout, until_ready(&mut state, sign, &mut reason)).await {
-            Ok(State::Listening(listening)) => Ok(listening.address),
-            Ok(State::Ended(status)) => Err(PlacementError::Ended {
+    /// Sends a request to the monitor of a node and waits for its outcome. Returns `None` if the node has ended.
+    async fn request(&self, node: &str, request: Request) -> Result<Option<()>, PlacementError> {
+        let monitor = self.with(node, Node::monitor)?;
+        match monitor.ask(request).await {
+            None => Ok(None),
+            Some(Ok(())) => Ok(Some(())),
+            Some(Err(source)) => Err(PlacementError::Signal {
                 node: node.to_owned(),
-                status,
-                last_log: self.last_log(node),
-            }),
-            Ok(State::BadHandshake(written)) => Err(PlacementError::BadHandshake {
-                node: node.to_owned(),
-                written,
-                last_log: self.last_log(node),
-            }),
-            Ok(State::Starting) | Err(_) => Err(PlacementError::NotReady {
-                node: node.to_owned(),
-                timeout,
-                reason,
-                last_log: self.last_log(node),
+                source,
             }),
         }
+    }
+
+    async fn request_of_running(&self, node: &str, request: Request) -> Result<(), PlacementError> {
+        let done = self.request(node, request).await?;
+        done.ok_or_else(|| PlacementError::NotRunning {
+            node: node.to_owned(),
+        })
+    }
+}
+
+impl Placement for LocalProcesses {
+    fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    async fn listen(&self) -> io::Result<tokio::net::TcpListener> {
+        tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+    }
+
+    async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
+        self.start(spec, None).await
+    }
+
+    async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {
+        let readiness = self.with(node, |node| node.watched.readiness())?;
+        readiness.wait(node, timeout, || self.last_log(node)).await
     }
 
     async fn check_liveness(&self, node: &str, deadline: Duration) -> Liveness {
-        let watched = |node: &Node| (node.is_paused(), node.health());
-        let found = match self.with(node, watched) {
-            Ok((true, _)) => Liveness::Paused,
-            Ok((false, Some(probe))) => probe.check(deadline).await,
-            Ok((false, None)) | Err(_) => Liveness::Unwatched,
+        let Ok(check) = self.with(node, |node| node.watched.liveness_check()) else {
+            return Liveness::Unwatched;
         };
-        // The time until now includes a pause, which is not the node's silence.
-        let was_paused = self.with(node, Node::take_was_paused).unwrap_or(false);
-        if found == Liveness::Silent && was_paused {
-            return Liveness::Paused;
-        }
-        found
+        let found = check.make(deadline).await;
+        self.with(node, |node| node.watched.corrected(found))
+            .unwrap_or(found)
     }
 
     fn address(&self, node: &str) -> Option<SocketAddr> {
-        self.nodes().get(node)?.address()
+        self.nodes().get(node)?.watched.address()
     }
 
     fn control(&self, node: &str) -> Option<SocketAddr> {
-        self.nodes().get(node)?.control()
+        self.nodes().get(node)?.watched.control()
     }
 
     fn source(&self, node: &str) -> Option<IpAddr> {
@@ -440,7 +451,7 @@ impl Placement for LocalProcesses {
     }
 
     async fn stop(&self, node: &str, grace: Duration) -> Result<Status, PlacementError> {
-        let mut state = self.with(node, Node::state)?;
+        let mut state = self.with(node, |node| node.watched.state())?;
         self.request(node, Request::Terminate).await?;
         match tokio::time::timeout(grace, ended(&mut state)).await {
             Ok(status) => Ok(status),
@@ -449,7 +460,7 @@ impl Placement for LocalProcesses {
     }
 
     async fn kill(&self, node: &str) -> Result<Status, PlacementError> {
-        let mut state = self.with(node, Node::state)?;
+        let mut state = self.with(node, |node| node.watched.state())?;
         let killed = Instant::now();
         self.request(node, Request::Kill).await?;
         tokio::time::timeout(KILLED, ended(&mut state))
@@ -461,17 +472,17 @@ impl Placement for LocalProcesses {
     }
 
     async fn pause(&self, node: &str) -> Result<(), PlacementError> {
-        self.with(node, |node| node.set_paused(true))?;
+        self.with(node, |node| node.watched.set_paused(true))?;
         let paused = self.request_of_running(node, Request::Pause).await;
         if paused.is_err() {
-            self.with(node, |node| node.set_paused(false))?;
+            self.with(node, |node| node.watched.set_paused(false))?;
         }
         paused
     }
 
     async fn resume(&self, node: &str) -> Result<(), PlacementError> {
         self.request_of_running(node, Request::Resume).await?;
-        self.with(node, |node| node.set_paused(false))
+        self.with(node, |node| node.watched.set_paused(false))
     }
 
     async fn limit(&self, node: &str, limits: &NodeLimits) -> Result<(), PlacementError> {
@@ -481,7 +492,7 @@ impl Placement for LocalProcesses {
             None => Err(PlacementError::NotRunning {
                 node: node.to_owned(),
             }),
-            Some(Ok(())) => self.with(node, |node| node.set_limits(*limits)),
+            Some(Ok(())) => self.with(node, |node| node.watched.set_limits(*limits)),
             Some(Err(source)) => Err(PlacementError::Limit {
                 node: node.to_owned(),
                 source,
@@ -500,49 +511,6 @@ impl Placement for LocalProcesses {
             source,
         })
     }
-}
-
-/// Waits until the node shows `sign` ([`State::Listening`]) or can no longer become ready. Stores in `reason` why it
-/// is not ready yet.
-async fn until_ready(state: &mut watch::Receiver<State>, sign: ReadySign, reason: &mut String) -> State {
-    let said = latest(state, |state| *state != State::Starting).await;
-    let State::Listening(listening) = said else {
-        return said;
-    };
-    let serving = async {
-        let (mut pause, longest) = LOOK_AGAIN;
-        while let Err(unready) = sign.check(listening.address).await {
-            *reason = unready.to_string();
-            tokio::time::sleep(pause).await;
-            pause = longest.min(pause * 2);
-        }
-    };
-    tokio::select! {
-        () = serving => State::Listening(listening),
-        end = latest(state, |state| matches!(state, State::Ended(_))) => end,
-    }
-}
-
-async fn ended(state: &mut watch::Receiver<State>) -> Status {
-    match latest(state, |state| matches!(state, State::Ended(_))).await {
-        State::Ended(status) => status,
-        State::Starting | State::Listening(_) | State::BadHandshake(_) => Status::Unknown,
-    }
-}
-
-/// Waits for the first state for which `wanted` returns true. If the monitor ended without one, its runtime has ended.
-async fn latest(state: &mut watch::Receiver<State>, wanted: impl FnMut(&State) -> bool) -> State {
-    match state.wait_for(wanted).await {
-        Ok(state) => state.clone(),
-        Err(_) => State::Ended(Status::Unknown),
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 /// Returns the loopback address of the node that is started as number `ordinal`, from 1: 127.1.0.1 for the first.

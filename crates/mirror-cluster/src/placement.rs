@@ -10,7 +10,7 @@ use std::time::Duration;
 use mirror_spec::launch::{
     Credentials, LogLaunch, MinerLaunch, ProxyLaunch, SubtensorLaunch, TelemetryLaunch, ValidatorLaunch,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 /// A place where nodes run. Nodes are identified by their names.
@@ -118,8 +118,6 @@ pub enum Capability {
     MemoryLimit,
     /// The disk can appear full to a node.
     DiskLimit,
-    /// Nodes can read the files that the coordinator writes, by the same paths.
-    SharedFiles,
 }
 
 /// Limits on the resources of a node.
@@ -177,7 +175,7 @@ pub enum NodeState {
 }
 
 /// The specification of a node to start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NodeSpec {
     /// The name, such as `validator-0`: letters, digits, `-` and `_`, at most 64.
     pub name: String,
@@ -186,7 +184,7 @@ pub struct NodeSpec {
 }
 
 /// The program of a node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "there is one value per start of a node")]
 pub enum Program {
     /// A node of this project. The placement adds the fields of the launch config that only the placement knows.
@@ -211,8 +209,7 @@ pub enum Program {
 }
 
 /// A program of this project with its part of the launch config.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "there is one value per start of a node")]
 pub enum Role {
     /// The chain.
@@ -225,8 +222,30 @@ pub enum Role {
     Proxy(ProxyLaunch),
 }
 
+/// The part of a launch config that depends on the role of the node.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Settings<'a> {
+    Subtensor(&'a SubtensorLaunch),
+    Miner(&'a MinerLaunch),
+    Validator(&'a ValidatorLaunch),
+    Proxy(&'a ProxyLaunch),
+}
+
+impl Role {
+    /// Returns the part of the launch config that depends on the role.
+    pub(crate) fn settings(&self) -> Settings<'_> {
+        match self {
+            Self::Subtensor(launch) => Settings::Subtensor(launch),
+            Self::Miner(launch) => Settings::Miner(launch),
+            Self::Validator(launch) => Settings::Validator(launch),
+            Self::Proxy(launch) => Settings::Proxy(launch),
+        }
+    }
+}
+
 /// The command of a foreign program.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignProgram {
     /// A path, or a name that is looked up in `PATH`.
     pub program: String,
@@ -353,6 +372,17 @@ pub enum PlacementError {
     /// The log could not be opened or read.
     #[error("cannot open or read the log of {node}")]
     Log { node: String, source: io::Error },
+}
+
+impl NodeSpec {
+    /// Returns whether the name is valid.
+    pub fn has_valid_name(&self) -> bool {
+        (1..=64).contains(&self.name.len())
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    }
 }
 
 impl fmt::Display for Status {

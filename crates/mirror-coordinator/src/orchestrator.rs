@@ -231,10 +231,6 @@ pub async fn run<P: Placement + 'static>(
     mut exits: mpsc::Receiver<Exit>,
     options: Options,
 ) -> anyhow::Result<Finished> {
-    ensure!(
-        placement.capabilities().contains(&Capability::SharedFiles),
-        "this placement does not share files: the nodes receive paths of data that only the coordinator can read"
-    );
     if let Some(metagraph_file) = &data.metagraph {
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }

@@ -15,6 +15,9 @@ pub const SUBTENSOR: &str = "subtensor";
 /// The name of the proxy.
 pub const PROXY: &str = "proxy";
 
+/// Maximum size of a message to an agent in bytes. The launch config of a node has up to 64 MiB.
+pub const AGENT_MESSAGE_LIMIT: usize = 80 << 20;
+
 /// Maximum size of a node's fault state in bytes. A larger one is rejected before it is read.
 pub const FAULT_STATE_LIMIT: usize = 16 << 20;
 

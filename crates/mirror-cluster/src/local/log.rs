@@ -13,7 +13,7 @@ pub(super) fn append(path: &Path) -> io::Result<File> {
 
 /// Returns the last whole lines of a log, at most `bytes`, or the end of the last line if that line is longer. Invalid
 /// UTF-8 is replaced.
-pub(super) fn last(path: &Path, bytes: u64) -> io::Result<LastLog> {
+pub(crate) fn last(path: &Path, bytes: u64) -> io::Result<LastLog> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(bytes);

@@ -8,8 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use mirror_spec::launch::Listening;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -20,8 +19,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::limits::ProcessLimits;
 use super::limits::cgroup::{self, Cgroups};
 use super::{LAST_LOG, log, view};
-use crate::readiness::ReadySign;
-use crate::{EndedBy, Exit, HealthProbe, NodeLimits, NodeState, NodeView, Status, shim};
+use crate::watched::{ProcessState, Watched};
+use crate::{EndedBy, Exit, NodeLimits, NodeState, NodeView, Status, shim};
 
 /// Maximum length in bytes of the line in which a node reports its listen address.
 const MAX_LISTENING: u64 = 4 << 10;
@@ -36,32 +35,10 @@ const PENDING_REQUESTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) incarnation: u32,
-    /// Whether it is a foreign program below the shim.
-    foreign: bool,
-    state: watch::Receiver<State>,
+    pub(super) watched: Watched,
     monitor: ProcessMonitor,
-    /// Whether [`Request::Pause`] is in effect.
-    paused: AtomicBool,
-    /// Whether the process was paused at any time since [`take_was_paused`](Self::take_was_paused).
-    was_paused: AtomicBool,
-    /// The process, which is waited for only when its state is [`State::Ended`].
+    /// The process, which is waited for only when it has ended.
     pid: Option<u32>,
-    limits: Mutex<NodeLimits>,
-    /// Sends health checks, once the process has reported its address for them.
-    health: OnceLock<HealthProbe>,
-}
-
-/// The state of a process.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum State {
-    /// The process has not reported its listen address.
-    Starting,
-    /// The process listens.
-    Listening(Listening),
-    /// The process printed something other than its listen address.
-    BadHandshake(String),
-    /// The process has ended.
-    Ended(Status),
 }
 
 /// The tie between a process and this one.
@@ -129,14 +106,14 @@ impl Node {
             limits: ProcessLimits::default(),
         };
         let foreign = matches!(tie, Tie::Shim { .. });
-        let (state_sender, state) = watch::channel(State::Starting);
+        let (state_sender, state) = watch::channel(ProcessState::Starting);
         let (requests, incoming) = mpsc::channel(PENDING_REQUESTS);
         tokio::spawn(async move {
             let (status, ended_by) = watch(&mut child, tie, &state_sender, incoming, &mut limiter).await;
             let status = limiter.explained(status, ended_by);
             // Removes the control groups of the process before another one of its name can be started.
             drop(limiter);
-            state_sender.send_replace(State::Ended(status));
+            state_sender.send_replace(ProcessState::Ended(status));
             let last_log = log::last_or_reason(&log, LAST_LOG);
             let exit = Exit {
                 node: name,
@@ -151,45 +128,18 @@ impl Node {
         });
         Self {
             incarnation,
-            foreign,
-            state,
+            watched: Watched::new(foreign, state),
             monitor: ProcessMonitor { requests },
-            paused: AtomicBool::new(false),
-            was_paused: AtomicBool::new(false),
             pid,
-            limits: Mutex::default(),
-            health: OnceLock::new(),
         }
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_paused(&self, paused: bool) {
-        self.was_paused.store(true, Ordering::Relaxed);
-        self.paused.store(paused, Ordering::Relaxed);
-    }
-
-    /// Returns whether the process was paused at any time since the previous call.
-    pub(super) fn take_was_paused(&self) -> bool {
-        self.was_paused.swap(self.is_paused(), Ordering::Relaxed)
-    }
-
-    pub(super) fn set_limits(&self, limits: NodeLimits) {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Returns what can be seen of the process from outside.
     pub(super) fn view(&self) -> NodeView {
-        let (state, address) = match *self.state.borrow() {
-            State::Ended(status) => (NodeState::Ended(status), None),
-            _ if self.is_paused() => (NodeState::Paused, self.address()),
-            State::Listening(listening) => (NodeState::Running, Some(listening.address)),
-            State::Starting | State::BadHandshake(_) => (NodeState::Starting, None),
-        };
+        let (state, address) = self.watched.seen();
         let pid = self.pid.filter(|_| !matches!(state, NodeState::Ended(_)));
-        let usage = pid.map(|pid| view::usage(pid, self.foreign)).unwrap_or_default();
+        let usage = pid.map(|pid| view::usage(pid, self.watched.is_foreign()));
+        let usage = usage.unwrap_or_default();
         NodeView {
             incarnation: self.incarnation,
             state,
@@ -197,63 +147,12 @@ impl Node {
             address,
             memory: usage.memory,
             cpu_time: usage.cpu_time,
-            limits: match state {
-                NodeState::Ended(_) => NodeLimits::default(),
-                NodeState::Starting | NodeState::Running | NodeState::Paused => {
-                    *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
-                }
-            },
+            limits: self.watched.limits(),
         }
-    }
-
-    /// Returns the listen address. `None` unless the process listens.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        match *self.state.borrow() {
-            State::Listening(listening) => Some(listening.address),
-            State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
-        }
-    }
-
-    /// Returns the health probe of the process. `None` before the process has reported its listen address and after it
-    /// has ended.
-    pub(super) fn health(&self) -> Option<HealthProbe> {
-        let State::Listening(listening) = *self.state.borrow() else {
-            return None;
-        };
-        Some(
-            self.health
-                .get_or_init(|| HealthProbe::new(listening.liveness))
-                .clone(),
-        )
-    }
-
-    /// Returns the sign by which the process counts as ready.
-    pub(super) fn ready_sign(&self) -> ReadySign {
-        if self.foreign {
-            ReadySign::Connection
-        } else {
-            ReadySign::Health
-        }
-    }
-
-    pub(super) fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
     }
 
     pub(super) fn monitor(&self) -> ProcessMonitor {
         self.monitor.clone()
-    }
-
-    /// Returns the address of the node's control service. `None` for a foreign program, and unless the process listens.
-    pub(super) fn control(&self) -> Option<SocketAddr> {
-        match *self.state.borrow() {
-            State::Listening(listening) if !self.foreign => Some(listening.liveness),
-            State::Listening(_) | State::Starting | State::BadHandshake(_) | State::Ended(_) => None,
-        }
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        matches!(*self.state.borrow(), State::Ended(_))
     }
 }
 
@@ -279,7 +178,7 @@ impl ProcessMonitor {
 async fn watch(
     child: &mut Child,
     tie: Tie,
-    state: &watch::Sender<State>,
+    state: &watch::Sender<ProcessState>,
     mut requests: mpsc::Receiver<Asked>,
     limiter: &mut Limiter,
 ) -> (Status, EndedBy) {
@@ -359,13 +258,13 @@ impl Limiter {
 }
 
 /// Sends a process its launch config, and receives its listen address.
-async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> (ChildStdin, State) {
+async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> (ChildStdin, ProcessState) {
     let launch = match tie {
         Tie::Own { launch } => launch,
         Tie::Shim { address } => {
             // A foreign program has no separate address for health checks.
             let liveness = address;
-            return (stdin, State::Listening(Listening { address, liveness }));
+            return (stdin, ProcessState::Listening(Listening { address, liveness }));
         }
     };
     let stdout = stdout.expect("a node of this project is started with a pipe for standard output");
@@ -385,17 +284,19 @@ async fn greet(mut stdin: ChildStdin, stdout: Option<ChildStdout>, tie: Tie) -> 
     (stdin, said)
 }
 
-async fn read_handshake(stdout: ChildStdout) -> State {
+async fn read_handshake(stdout: ChildStdout) -> ProcessState {
     let mut line = Vec::new();
     let mut stdout = BufReader::new(stdout.take(MAX_LISTENING));
     match stdout.read_until(b'\n', &mut line).await {
         // No output: the process is about to end, or it will time out.
         Ok(0) => pending().await,
         Ok(_) => match serde_json::from_slice(&line) {
-            Ok(listening) => State::Listening(listening),
-            Err(_) => State::BadHandshake(String::from_utf8_lossy(&line).chars().take(SHOWN).collect()),
+            Ok(listening) => ProcessState::Listening(listening),
+            Err(_) => {
+                ProcessState::BadHandshake(String::from_utf8_lossy(&line).chars().take(SHOWN).collect())
+            }
         },
-        Err(error) => State::BadHandshake(format!("({error})")),
+        Err(error) => ProcessState::BadHandshake(format!("({error})")),
     }
 }
 

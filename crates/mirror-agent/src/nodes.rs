@@ -1,0 +1,174 @@
+//! The nodes of an agent.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mirror_cluster::local::LocalProcesses;
+use mirror_cluster::{Exit, NodeSpec, PlacementError, ProcessState};
+use tokio::sync::{mpsc, watch};
+
+/// The nodes of an agent. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Nodes(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    placement: LocalProcesses,
+    nodes: Mutex<BTreeMap<String, Started>>,
+    /// Number of changes of any node's state.
+    changes: watch::Sender<u64>,
+    /// Number of sessions that a coordinator has begun, and whether the last one is open.
+    session: watch::Sender<(u64, bool)>,
+}
+
+/// The last incarnation of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    pub(crate) incarnation: u32,
+    /// Its exit, once it has ended.
+    pub(crate) exit: Option<Exit>,
+}
+
+impl Nodes {
+    /// Takes the exits of the nodes of `placement`.
+    pub(crate) fn start(placement: LocalProcesses, mut exits: mpsc::Receiver<Exit>) -> Self {
+        let nodes = Self(Arc::new(Inner {
+            placement,
+            nodes: Mutex::default(),
+            changes: watch::Sender::new(0),
+            session: watch::Sender::new((0, false)),
+        }));
+        let weak = Arc::downgrade(&nodes.0);
+        tokio::spawn(async move {
+            while let Some(exit) = exits.recv().await {
+                let Some(inner) = weak.upgrade() else { return };
+                let nodes = Self(inner);
+                if let Some(started) = nodes.lock().get_mut(&exit.node)
+                    && started.incarnation == exit.incarnation
+                {
+                    started.exit = Some(exit);
+                }
+                nodes.note_change();
+            }
+        });
+        nodes
+    }
+
+    pub(crate) fn placement(&self) -> &LocalProcesses {
+        &self.0.placement
+    }
+
+    /// Starts a node.
+    pub(crate) async fn spawn(&self, spec: &NodeSpec, incarnation: u32) -> Result<(), PlacementError> {
+        self.0.placement.spawn_as(spec, incarnation).await?;
+        let started = Started {
+            incarnation,
+            exit: None,
+        };
+        self.lock().insert(spec.name.clone(), started);
+        if let Some(mut state) = self.0.placement.watch(&spec.name) {
+            let changes = self.0.changes.clone();
+            tokio::spawn(async move {
+                while !matches!(*state.borrow_and_update(), ProcessState::Ended(_))
+                    && state.changed().await.is_ok()
+                {
+                    changes.send_modify(|changes| *changes += 1);
+                }
+            });
+        }
+        self.note_change();
+        Ok(())
+    }
+
+    /// Returns the last incarnation of each node that was started.
+    pub(crate) fn all(&self) -> BTreeMap<String, Started> {
+        self.lock().clone()
+    }
+
+    /// Returns whether this incarnation of a node is the last one.
+    pub(crate) fn is_current(&self, node: &str, incarnation: u32) -> bool {
+        self.lock()
+            .get(node)
+            .is_some_and(|started| started.incarnation == incarnation)
+    }
+
+    /// Returns the number of changes of any node's state, to wait for the next one.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn note_change(&self) {
+        self.0.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Begins a session of the coordinator, which ends the previous one.
+    pub(crate) fn begin_session(&self) -> Session {
+        let mut number = 0;
+        self.0.session.send_modify(|session| {
+            *session = (session.0 + 1, true);
+            number = session.0;
+        });
+        Session {
+            number,
+            session: self.0.session.clone(),
+        }
+    }
+
+    /// Waits until the coordinator has been away for `absence` since it left.
+    pub(crate) async fn abandoned(&self, absence: Duration) {
+        let mut session = self.0.session.subscribe();
+        loop {
+            let left = session.wait_for(|(number, is_open)| *number > 0 && !is_open);
+            if left.await.is_err() {
+                pending::<()>().await;
+            }
+            let returned = session.wait_for(|(_, is_open)| *is_open);
+            if tokio::time::timeout(absence, returned).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Stops all nodes, concurrently.
+    pub(crate) async fn stop_all(&self, grace: Duration) {
+        let nodes = self.all();
+        let waves = [nodes.into_keys().collect()];
+        let now = tokio_util::sync::CancellationToken::new();
+        for error in mirror_cluster::fleet::stop_in_order(&self.0.placement, &waves, grace, &now).await {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Started>> {
+        self.0.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session of the coordinator. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Session {
+    number: u64,
+    session: watch::Sender<(u64, bool)>,
+}
+
+impl Session {
+    /// Waits until another session has begun.
+    pub(crate) async fn replaced(&self) {
+        let mut session = self.session.subscribe();
+        let number = self.number;
+        // The sender is a field, so it exists.
+        let _ = session.wait_for(|(current, _)| *current > number).await;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.session.send_modify(|(current, is_open)| {
+            if *current == self.number {
+                *is_open = false;
+            }
+        });
+    }
+}
