@@ -1,6 +1,7 @@
 //! Tests of the whole system with real programs, processes and sockets, from the point of view of a user.
 
 mod acknowledged;
+mod agents;
 mod ask_a_question;
 mod bad_input;
 mod behaviours;

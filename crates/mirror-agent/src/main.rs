@@ -1,6 +1,6 @@
 //! `mirror-agent`: runs nodes of one run on a machine or in a pod, for the coordinator of the run.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn start(arguments: Arguments) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let settings = Settings {
-        listen: (arguments.address, arguments.port).into(),
+        listen: SocketAddrV4::new(arguments.address, arguments.port),
         credentials: credentials_in(&arguments.credentials)?,
         folder: arguments.folder,
         programs: arguments.programs,

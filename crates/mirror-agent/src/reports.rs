@@ -33,7 +33,7 @@ pub(crate) struct Reports {
     pub(crate) files: Files,
     /// Number of bytes of each log that the coordinator has.
     pub(crate) positions: HashMap<String, u64>,
-    pub(crate) reports: mpsc::Sender<Result<AgentReport, Status>>,
+    pub(crate) receiver: mpsc::Sender<Result<AgentReport, Status>>,
 }
 
 /// The coordinator receives no more.
@@ -41,11 +41,11 @@ struct Gone;
 
 impl Reports {
     pub(crate) async fn send(mut self, attached: Attached, session: Session) {
-        let reports = self.reports.clone();
+        let receiver = self.receiver.clone();
         tokio::select! {
             Err(Gone) | Ok(()) = self.send_all(attached) => {}
             () = session.replaced() => {}
-            () = reports.closed() => {}
+            () = receiver.closed() => {}
         }
     }
 
@@ -74,7 +74,7 @@ impl Reports {
 
     async fn report(&self, report: Report) -> Result<(), Gone> {
         let report = AgentReport { report: Some(report) };
-        self.reports.send(Ok(report)).await.map_err(|_| Gone)
+        self.receiver.send(Ok(report)).await.map_err(|_| Gone)
     }
 
     /// Sends the next parts of a log. Returns whether there is more.

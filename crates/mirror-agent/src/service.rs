@@ -97,7 +97,7 @@ impl Agent for Service {
             nodes: self.nodes.clone(),
             files: self.files.clone(),
             positions,
-            reports: sender,
+            receiver: sender,
         };
         tokio::spawn(reports.send(self.attached(), self.nodes.begin_session()));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -125,12 +125,15 @@ impl Agent for Service {
         let Some(first) = parts.next().await.transpose()? else {
             return Err(Status::invalid_argument("the stream has no part"));
         };
-        let mut receiving = self.files.receive(hash(&first.sha256)?).map_err(of_disk)?;
-        receiving.write(&first.content).map_err(of_disk)?;
+        let mut receiving = self
+            .files
+            .receive(hash(&first.sha256)?)
+            .map_err(|error| of_disk(&error))?;
+        receiving.write(&first.content).map_err(|error| of_disk(&error))?;
         while let Some(part) = parts.next().await.transpose()? {
-            receiving.write(&part.content).map_err(of_disk)?;
+            receiving.write(&part.content).map_err(|error| of_disk(&error))?;
         }
-        receiving.finish().map_err(of_disk)?;
+        receiving.finish().map_err(|error| of_disk(&error))?;
         Ok(Response::new(FileStored {}))
     }
 
@@ -148,9 +151,11 @@ impl Agent for Service {
         for file in files {
             self.files
                 .place(&hash(&file.sha256)?, &file.path)
-                .map_err(of_disk)?;
+                .map_err(|error| of_disk(&error))?;
         }
-        self.files.create_folders_of(&spec.name).map_err(of_disk)?;
+        self.files
+            .create_folders_of(&spec.name)
+            .map_err(|error| of_disk(&error))?;
         let failure = match self.nodes.spawn(&spec, incarnation).await {
             Ok(()) => None,
             Err(PlacementError::Start { program, source, .. }) => Some(SpawnFailure {
@@ -170,9 +175,7 @@ impl Agent for Service {
         let request = request.into_inner();
         let (node, signal) = (&*request.node, request.signal());
         let placement = self.nodes.placement();
-        let outcome = if !self.nodes.is_current(node, request.incarnation) {
-            Err(not_running(node))
-        } else {
+        let outcome = if self.nodes.is_current(node, request.incarnation) {
             match signal {
                 NodeSignal::Terminate => placement.terminate(node).await,
                 NodeSignal::Kill => placement.kill(node).await.map(|_| ()),
@@ -180,6 +183,8 @@ impl Agent for Service {
                 NodeSignal::Resume => placement.resume(node).await,
                 NodeSignal::Unspecified => return Err(Status::invalid_argument("no signal")),
             }
+        } else {
+            Err(not_running(node))
         };
         let outcome = match outcome {
             Ok(()) => signal_reply::Outcome::WasRunning(true),
@@ -234,7 +239,7 @@ impl Agent for Service {
         if !self.nodes.all().contains_key(&node) {
             return Err(Status::not_found(format!("there is no node `{node}`")));
         }
-        let found = self.files.results(&node).map_err(of_disk)?;
+        let found = self.files.results(&node).map_err(|error| of_disk(&error))?;
         let parts = found.into_iter().flat_map(|(path, relative)| {
             let parts = files::parts(&path, PART);
             let (parts, failed) = match parts {
@@ -254,7 +259,7 @@ impl Agent for Service {
             });
             named.chain(contents).chain(failed)
         });
-        let parts = parts.map(|part: io::Result<FetchedPart>| part.map_err(of_disk));
+        let parts = parts.map(|part: io::Result<FetchedPart>| part.map_err(|error| of_disk(&error)));
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
 }
@@ -278,7 +283,7 @@ fn hash(bytes: &[u8]) -> Result<Hash, Status> {
         .map_err(|_| Status::invalid_argument("a SHA-256 has 32 bytes"))
 }
 
-fn of_disk(error: io::Error) -> Status {
+fn of_disk(error: &io::Error) -> Status {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge => {
             Status::invalid_argument(error.to_string())

@@ -12,6 +12,7 @@ mod status;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -72,7 +73,7 @@ pub trait Directory: Send + Sync + 'static {
 }
 
 /// Agents by the names of their nodes.
-impl Directory for HashMap<String, AgentAddress> {
+impl<S: BuildHasher + Send + Sync + 'static> Directory for HashMap<String, AgentAddress, S> {
     async fn agent_of(&self, node: &str) -> io::Result<AgentAddress> {
         self.get(node)
             .cloned()

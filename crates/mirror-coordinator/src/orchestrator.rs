@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use mirror_certificates::Authority;
 use mirror_cluster::supervise::{Decision, Health, MAX_RESTARTS, Supervisor};
-use mirror_cluster::{Capability, EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
+use mirror_cluster::{EndedBy, Exit, LastLog, Placement, PlacementError, fleet};
 use mirror_net::otlp;
 use mirror_net::server::{self, Callers, Limits, Services};
 use mirror_net::tls::Identity;
@@ -73,6 +73,8 @@ const WAITING_EVENTS: usize = 256;
 
 /// Options of a run.
 pub struct Options {
+    /// The authority of the certificates of the run's nodes.
+    pub authority: Arc<Authority>,
     /// Log filter of the nodes.
     pub log: String,
     /// Shuts the run down in order.
@@ -234,7 +236,7 @@ pub async fn run<P: Placement + 'static>(
     if let Some(metagraph_file) = &data.metagraph {
         metagraphs::save_origin(recorder.layout(), metagraph_file)?;
     }
-    let authority = Arc::new(Authority::new()?);
+    let authority = options.authority.clone();
     let spec = NetworkSpec::new(
         experiment,
         model,

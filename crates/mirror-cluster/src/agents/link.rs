@@ -423,7 +423,7 @@ async fn lose(known: &Known, link: &Arc<Link>, has: impl Fn(&str) -> bool) {
 
 /// Notes the end of a node, and reports its exit.
 async fn end(known: &Known, name: &str, incarnation: u32, ended: &NodeEnded) {
-    let status = ended.status.clone().unwrap_or_default().into();
+    let status = ended.status.unwrap_or_default().into();
     if let Some(node) = known.nodes().get(name) {
         node.state.send_replace(ProcessState::Ended(status));
     }

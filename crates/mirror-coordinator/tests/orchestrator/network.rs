@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
+use mirror_certificates::Authority;
 use mirror_cluster::{
     Capability, EndedBy, Exit, LastLog, Liveness, NodeLimits, NodeSpec, NodeState, NodeView, Placement,
     PlacementError, Program, Status as NodeStatus,
@@ -132,6 +133,7 @@ pub(crate) async fn run(
         .map(|(call, time, effects)| ((call, time), effects));
     let (network, exits) = Network::new(script.collect()).await;
     let options = Options {
+        authority: Arc::new(Authority::new().expect("the system has random numbers")),
         log: "info".to_owned(),
         stop: network.stop.clone(),
         now: network.now.clone(),
@@ -314,7 +316,7 @@ impl Network {
 
 impl Placement for Network {
     fn capabilities(&self) -> &[Capability] {
-        &[Capability::SharedFiles]
+        &[]
     }
 
     async fn listen(&self) -> io::Result<TcpListener> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mirror_analysis::{Report, Summary};
+use mirror_certificates::Authority;
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::{Loaded, Problem};
 use mirror_coordinator::{
@@ -79,6 +80,7 @@ impl RunContext<'_> {
             let (stop, now) = (CancellationToken::new(), CancellationToken::new());
             let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
             let options = Options {
+                authority: Arc::new(Authority::new()?),
                 log: start.log.clone(),
                 stop,
                 now,
