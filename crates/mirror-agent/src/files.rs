@@ -24,13 +24,28 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Creates the folder, whose path is absolute, and those in it.
+    /// Creates the folder, whose path is absolute, and those in it. Removes the logs of an earlier agent.
     pub(crate) fn new(folder: PathBuf) -> anyhow::Result<Self> {
         let files = Self { folder };
+        remove(&files.logs()).with_context(|| format!("cannot empty {}", files.logs().display()))?;
         for folder in [files.logs(), files.stored()] {
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
         Ok(files)
+    }
+
+    /// Begins a run. Removes what the nodes of another run have left. What nodes of the same run have left stays, because
+    /// they resume from it.
+    pub(crate) fn begin(&self, run: &str) -> io::Result<()> {
+        let name = self.folder.join("run");
+        match fs::read_to_string(&name) {
+            Ok(of_before) if of_before == run => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        remove(&self.folder.join("state"))?;
+        remove(&self.folder.join("results"))?;
+        fs::write(name, run)
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -109,8 +124,11 @@ impl Files {
                 let (kind, path) = (entry.file_type()?, entry.path());
                 if kind.is_dir() {
                     folders.push(path);
+                } else if found.len() >= MAX_RESULTS {
+                    return Err(io::Error::other(format!(
+                        "the node has left more than {MAX_RESULTS} files"
+                    )));
                 } else if kind.is_file()
-                    && found.len() < MAX_RESULTS
                     && let Some(relative) = path.strip_prefix(&root).ok().and_then(Path::to_str)
                 {
                     let relative = relative.to_owned();
@@ -120,6 +138,14 @@ impl Files {
         }
         found.sort();
         Ok(found)
+    }
+}
+
+/// Removes a folder, if there is one.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -152,8 +178,14 @@ pub(crate) struct Receiving {
 }
 
 impl Receiving {
-    /// Appends a part.
-    pub(crate) fn write(&mut self, part: &[u8]) -> io::Result<()> {
+    /// Appends a part, which begins at `position`.
+    pub(crate) fn write(&mut self, position: u64, part: &[u8]) -> io::Result<()> {
+        if position != self.bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the part begins at {position}, expected {}", self.bytes),
+            ));
+        }
         self.bytes += part.len() as u64;
         if self.bytes > MAX_FILE {
             return Err(io::Error::new(
@@ -222,15 +254,16 @@ mod tests {
             .try_into()
             .expect("32 bytes");
         let mut other = files.receive(hash).expect("a file");
-        other.write(b"abd").expect("it is written");
+        other.write(0, b"abd").expect("it is written");
         assert_eq!(
             other.finish().expect_err("another hash").kind(),
             io::ErrorKind::InvalidData
         );
         assert!(!files.has(&hash));
         let mut same = files.receive(hash).expect("a file");
-        same.write(b"a").expect("it is written");
-        same.write(b"bc").expect("it is written");
+        same.write(0, b"a").expect("it is written");
+        same.write(2, b"c").expect_err("a part is missing");
+        same.write(1, b"bc").expect("it is written");
         same.finish().expect("the hash");
         assert!(files.has(&hash));
         files.place(&hash, "inputs/x/name.qa").expect("a place");
@@ -241,6 +274,17 @@ mod tests {
             fs::read(files.folder().join("inputs/x/name.qa")).expect("the file"),
             b"abc"
         );
+    }
+
+    #[test]
+    fn what_another_run_has_left_is_removed() {
+        let (_folder, files) = files();
+        let state = files.folder().join("state/subtensor");
+        for (run, is_kept) in [("first", false), ("first", true), ("second", false)] {
+            files.begin(run).expect("a run");
+            assert_eq!(state.exists(), is_kept, "{run}");
+            fs::create_dir_all(&state).expect("a folder");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The agent: a program that runs nodes of one run for the coordinator of the run, on a machine that the coordinator
 //! does not share. `proto/mirror/v1/agent.proto` describes its service.
 //!
-//! The nodes are processes of the agent ([`LocalProcesses`]), so that whatever holds for them on the machine of a
-//! coordinator holds here too: the lifeline, pauses, limits and logs. When the agent ends, they end.
+//! The nodes are processes of the agent ([`LocalProcesses`]), so that they behave as on the machine of a
+//! coordinator: the lifeline, pauses, limits and logs. When the agent ends, they end.
 
 mod files;
 mod nodes;
@@ -29,9 +29,6 @@ use self::service::Service;
 
 /// Time without a coordinator after which an agent that had one ends.
 const ABANDONED: Duration = Duration::from_mins(1);
-
-/// Time in which the parts of a file must arrive.
-const FILE_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Time that the nodes have to shut down when the agent is asked to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -102,6 +99,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         () = nodes.abandoned(ABANDONED) => tracing::info!("the coordinator has left"),
         _ = terminate.recv() => tracing::info!("asked to end"),
     }
+    // The exits that follow are not those that the coordinator requested.
+    nodes.end_session();
     nodes.stop_all(GRACE).await;
     Ok(())
 }
@@ -110,7 +109,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 fn limits() -> Limits {
     Limits {
         bytes_per_connection: 2 * AGENT_MESSAGE_LIMIT,
-        body_timeout: FILE_TIMEOUT,
         budget: Budget::new(64, 4 * AGENT_MESSAGE_LIMIT, 4 * AGENT_MESSAGE_LIMIT),
         connections: 64,
         connections_per_peer: 16,

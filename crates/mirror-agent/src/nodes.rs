@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mirror_cluster::local::LocalProcesses;
-use mirror_cluster::{Exit, NodeSpec, PlacementError, ProcessState};
+use mirror_cluster::{Exit, NodeSpec, Placement, PlacementError, ProcessState};
 use tokio::sync::{mpsc, watch};
 
 /// The nodes of an agent. Clones share them.
@@ -17,6 +17,8 @@ pub(crate) struct Nodes(Arc<Inner>);
 struct Inner {
     placement: LocalProcesses,
     nodes: Mutex<BTreeMap<String, Started>>,
+    /// Held while a node is started.
+    spawning: tokio::sync::Mutex<()>,
     /// Number of changes of any node's state.
     changes: watch::Sender<u64>,
     /// Number of sessions that a coordinator has begun, and whether the last one is open.
@@ -27,6 +29,8 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub(crate) struct Started {
     pub(crate) incarnation: u32,
+    /// Number of requests to start this incarnation. After another request, its state is reported again.
+    pub(crate) requests: u32,
     /// Its exit, once it has ended.
     pub(crate) exit: Option<Exit>,
 }
@@ -37,6 +41,7 @@ impl Nodes {
         let nodes = Self(Arc::new(Inner {
             placement,
             nodes: Mutex::default(),
+            spawning: tokio::sync::Mutex::default(),
             changes: watch::Sender::new(0),
             session: watch::Sender::new((0, false)),
         }));
@@ -60,14 +65,31 @@ impl Nodes {
         &self.0.placement
     }
 
-    /// Starts a node.
+    /// Starts a node, unless this incarnation was started before.
     pub(crate) async fn spawn(&self, spec: &NodeSpec, incarnation: u32) -> Result<(), PlacementError> {
-        self.0.placement.spawn_as(spec, incarnation).await?;
+        let _turn = self.0.spawning.lock().await;
+        if let Some(started) = self.lock().get_mut(&spec.name)
+            && started.incarnation == incarnation
+        {
+            started.requests += 1;
+            self.note_change();
+            return Ok(());
+        }
         let started = Started {
             incarnation,
+            requests: 1,
             exit: None,
         };
-        self.lock().insert(spec.name.clone(), started);
+        // Its exit may arrive before `spawn_as` returns.
+        let before = self.lock().insert(spec.name.clone(), started);
+        if let Err(error) = self.0.placement.spawn_as(spec, incarnation).await {
+            let mut nodes = self.lock();
+            match before {
+                Some(before) => nodes.insert(spec.name.clone(), before),
+                None => nodes.remove(&spec.name),
+            };
+            return Err(error);
+        }
         if let Some(mut state) = self.0.placement.watch(&spec.name) {
             let changes = self.0.changes.clone();
             tokio::spawn(async move {
@@ -113,6 +135,21 @@ impl Nodes {
         Session {
             number,
             session: self.0.session.clone(),
+        }
+    }
+
+    /// Ends the session of the coordinator, which receives no more reports.
+    pub(crate) fn end_session(&self) {
+        drop(self.begin_session());
+    }
+
+    /// Kills all nodes that are not in `running`.
+    pub(crate) async fn kill_others(&self, running: &[String]) {
+        let nodes = self.all();
+        for node in nodes.keys().filter(|node| !running.contains(node)) {
+            if let Err(error) = self.0.placement.kill(node).await {
+                tracing::warn!("{error}");
+            }
         }
     }
 

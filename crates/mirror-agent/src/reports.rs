@@ -57,13 +57,19 @@ impl Reports {
             changes.borrow_and_update();
             let mut is_behind = false;
             for (node, started) in self.nodes.all() {
-                is_behind |= self.send_log(&node).await?;
+                let has_more_log = self.send_log(&node).await?;
+                is_behind |= has_more_log;
                 let Some(reported) = self.reported(&node, &started) else {
                     continue;
                 };
+                // The log of a node is complete before its end is reported.
+                if has_more_log && started.exit.is_some() {
+                    continue;
+                }
+                let reported = (started.requests, reported);
                 if sent.get(&node) != Some(&reported) {
                     sent.insert(node, reported.clone());
-                    self.report(Report::Node(reported)).await?;
+                    self.report(Report::Node(reported.1)).await?;
                 }
             }
             if !is_behind {
@@ -137,7 +143,7 @@ fn ended(exit: &Exit) -> NodeEnded {
     }
 }
 
-/// Returns the bytes of a log from `position` on, at most [`LOG_PART`]. A log that was shortened begins again.
+/// Returns the bytes of a log from `position` on, at most [`LOG_PART`]. There are none beyond its end.
 fn part_of(path: &Path, position: u64) -> io::Result<Vec<u8>> {
     let mut file = match File::open(path) {
         Ok(file) => file,

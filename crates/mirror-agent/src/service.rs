@@ -14,12 +14,12 @@ use mirror_proto::mirror::v1::{
     LimitReply, LimitRequest, LimitUnsupported, NodeSignal, SignalReply, SignalRequest, SpawnFailure,
     SpawnReply, SpawnRequest, limit_reply, signal_reply,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::{Request, Response, Status, async_trait};
 
-use crate::files::{self, Files, Hash};
+use crate::files::{self, Files, Hash, Receiving};
 use crate::nodes::Nodes;
 use crate::reports::Reports;
 
@@ -29,10 +29,12 @@ const WAITING: usize = 16;
 /// Size of the parts of a file in bytes.
 const PART: u64 = 1 << 20;
 
+/// Maximum number of files of which parts are missing.
+const MAX_RECEIVING: usize = 64;
+
 /// Maximum number of hashes in a message.
 const MAX_HASHES: usize = 10_000;
 
-#[derive(Debug)]
 pub(crate) struct Service {
     nodes: Nodes,
     files: Files,
@@ -41,6 +43,8 @@ pub(crate) struct Service {
     instance: String,
     /// Id of the run whose nodes this agent runs.
     run: OnceLock<String>,
+    /// The files of which parts are missing.
+    receiving: Mutex<HashMap<Hash, Receiving>>,
 }
 
 impl Service {
@@ -51,6 +55,7 @@ impl Service {
             address,
             instance: instance(),
             run: OnceLock::new(),
+            receiving: Mutex::default(),
         }
     }
 
@@ -83,13 +88,20 @@ impl Agent for Service {
     type FetchStream = Parts<FetchedPart>;
 
     async fn attach(&self, request: Request<AttachRequest>) -> Result<Response<Self::AttachStream>, Status> {
-        let AttachRequest { run, logs, instance } = request.into_inner();
+        let AttachRequest {
+            run,
+            logs,
+            instance,
+            running,
+        } = request.into_inner();
         let of_agent = self.run.get_or_init(|| run.clone());
         if *of_agent != run {
             return Err(Status::failed_precondition(format!(
                 "this agent runs the nodes of the run `{of_agent}`, not of `{run}`"
             )));
         }
+        self.files.begin(&run).map_err(|error| of_disk(&error))?;
+        self.nodes.kill_others(&running).await;
         let logs = logs.into_iter().filter(|_| instance == self.instance);
         let positions: HashMap<String, u64> = logs.map(|log| (log.node, log.bytes)).collect();
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -117,23 +129,32 @@ impl Agent for Service {
         Ok(Response::new(FileHashes { sha256: missing }))
     }
 
-    async fn store_file(
-        &self,
-        request: Request<Streaming<FilePart>>,
-    ) -> Result<Response<FileStored>, Status> {
-        let mut parts = request.into_inner();
-        let Some(first) = parts.next().await.transpose()? else {
-            return Err(Status::invalid_argument("the stream has no part"));
-        };
-        let mut receiving = self
-            .files
-            .receive(hash(&first.sha256)?)
-            .map_err(|error| of_disk(&error))?;
-        receiving.write(&first.content).map_err(|error| of_disk(&error))?;
-        while let Some(part) = parts.next().await.transpose()? {
-            receiving.write(&part.content).map_err(|error| of_disk(&error))?;
+    async fn store_file(&self, request: Request<FilePart>) -> Result<Response<FileStored>, Status> {
+        let part = request.into_inner();
+        let hash = hash(&part.sha256)?;
+        let mut receiving = self.receiving.lock().await;
+        if part.position == 0 {
+            let file = self.files.receive(hash).map_err(|error| of_disk(&error))?;
+            receiving.insert(hash, file);
         }
-        receiving.finish().map_err(|error| of_disk(&error))?;
+        if receiving.len() > MAX_RECEIVING {
+            receiving.remove(&hash);
+            return Err(Status::resource_exhausted(format!(
+                "more than {MAX_RECEIVING} files are incomplete"
+            )));
+        }
+        let Some(mut file) = receiving.remove(&hash) else {
+            return Err(Status::failed_precondition(
+                "the beginning of the file is missing",
+            ));
+        };
+        file.write(part.position, &part.content)
+            .map_err(|error| of_disk(&error))?;
+        if part.is_last {
+            file.finish().map_err(|error| of_disk(&error))?;
+        } else {
+            receiving.insert(hash, file);
+        }
         Ok(Response::new(FileStored {}))
     }
 
@@ -142,7 +163,11 @@ impl Agent for Service {
             spec,
             incarnation,
             files,
+            instance,
         } = request.into_inner();
+        if instance != self.instance {
+            return Err(Status::failed_precondition("the agent has been started again"));
+        }
         let spec: NodeSpec = serde_json::from_slice(&spec)
             .map_err(|error| Status::invalid_argument(format!("the specification: {error}")))?;
         if !spec.has_valid_name() {
@@ -168,7 +193,9 @@ impl Agent for Service {
             }),
             Err(other) => return Err(Status::failed_precondition(other.to_string())),
         };
-        Ok(Response::new(SpawnReply { failure }))
+        let view = self.nodes.placement().inspect(&spec.name);
+        let pid = view.and_then(|view| view.pid).unwrap_or_default();
+        Ok(Response::new(SpawnReply { failure, pid }))
     }
 
     async fn signal(&self, request: Request<SignalRequest>) -> Result<Response<SignalReply>, Status> {
@@ -202,8 +229,8 @@ impl Agent for Service {
     async fn limit(&self, request: Request<LimitRequest>) -> Result<Response<LimitReply>, Status> {
         let request = request.into_inner();
         let limits = NodeLimits {
-            cpu: Some(request.cpu).filter(|cpu| *cpu > 0.0),
-            memory: Some(request.memory).filter(|memory| *memory > 0),
+            cpu: request.cpu,
+            memory: request.memory,
             disk: if request.full_disk {
                 DiskSpace::Full
             } else {

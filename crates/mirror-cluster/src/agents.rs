@@ -4,7 +4,12 @@
 //! does on the machine of the coordinator. A [`Directory`] finds the agent of each node. The coordinator sends the files
 //! that a node reads to its agent, by their hashes, and fetches those that it wrote when it has ended.
 //!
-//! An agent that cannot be reached for [`LOST`] has lost its nodes: they count as ended.
+//! The nodes of an agent that cannot be reached count as ended: [`LOST`] after its connection has broken, which is noticed
+//! half a minute after the last byte. If the agent is reached again, it kills them.
+//!
+//! The source address of a node is that of its agent. Rules of the wire that concern one node therefore need an agent for
+//! each node. The chain and the validators resume from files of their agent, and the other nodes keep the address of the
+//! chain, so a [`Directory`] must return the same agent for these in all their incarnations.
 
 mod inputs;
 mod link;
@@ -21,7 +26,7 @@ use std::time::Duration;
 
 use mirror_net::tls::Identity;
 use mirror_proto::mirror::v1::{
-    LimitRequest, NodeSignal, PlacedFile, SignalRequest, SpawnReply, SpawnRequest, limit_reply, signal_reply,
+    LimitRequest, NodeSignal, PlacedFile, SignalRequest, SpawnRequest, limit_reply, signal_reply,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -44,8 +49,8 @@ pub const LOST: Duration = Duration::from_secs(30);
 /// Timeout of a request to an agent, other than sending a file.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// Time within which a killed node must have ended.
-const KILLED: Duration = Duration::from_secs(30);
+/// Time within which a killed node must have ended, and its files must have been fetched.
+const KILLED: Duration = Duration::from_mins(2);
 
 /// Capacity of the queue of exits.
 const PENDING_EXITS: usize = 1024;
@@ -105,6 +110,8 @@ struct Known {
     /// The folder of the logs.
     logs: PathBuf,
     nodes: Mutex<HashMap<String, Node>>,
+    /// Number of bytes of the log of each node that each process of an agent has sent, by the process and the node.
+    log_positions: Mutex<HashMap<(String, String), u64>>,
     exits: mpsc::Sender<Exit>,
 }
 
@@ -113,8 +120,12 @@ struct Known {
 struct Node {
     incarnation: u32,
     link: Arc<Link>,
-    /// Whether the agent has replied that it runs.
-    is_confirmed: bool,
+    /// The process of the agent that has started it. `None` until the agent has replied.
+    instance: Option<String>,
+    /// Whether the coordinator has asked it to end.
+    is_asked_to_end: bool,
+    /// Whether the agent has reported its end.
+    is_ending: bool,
     watched: Watched,
     state: watch::Sender<ProcessState>,
     usage: Usage,
@@ -129,6 +140,43 @@ struct Usage {
     pid: Option<u32>,
     memory: u64,
     cpu_time: Duration,
+}
+
+/// A node that is being started. If this is dropped before it succeeded, the node was not started.
+struct Starting<'a> {
+    known: &'a Known,
+    /// `None` once the node was started.
+    name: Option<String>,
+    /// The previous incarnation.
+    before: Option<Node>,
+}
+
+impl Starting<'_> {
+    /// Notes that the agent has started the node. Returns `false` if the agent was lost meanwhile.
+    fn succeeded(mut self, instance: String, pid: u32) -> bool {
+        let mut nodes = self.known.nodes();
+        let Some(node) = self.name.as_ref().and_then(|name| nodes.get_mut(name)) else {
+            return false;
+        };
+        if node.link.is_lost() {
+            return false;
+        }
+        node.instance = Some(instance);
+        node.usage.pid = node.usage.pid.or(Some(pid).filter(|pid| *pid > 0));
+        self.name = None;
+        true
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let mut nodes = self.known.nodes();
+        match self.before.take() {
+            Some(before) => nodes.insert(name, before),
+            None => nodes.remove(&name),
+        };
+    }
 }
 
 impl Known {
@@ -161,6 +209,7 @@ impl<D: Directory> Agents<D> {
         let known = Known {
             logs,
             nodes: Mutex::default(),
+            log_positions: Mutex::default(),
             exits,
         };
         let placement = Self {
@@ -233,6 +282,7 @@ impl<D: Directory> Agents<D> {
         let link = self.link(&spec.name).await?;
         let folder = Path::new(link.folder());
         let mut spec = spec.clone();
+        self.inputs.read_all_of(&mut spec).await?;
         let mut files: Vec<Input> = Vec::new();
         let mut results = Vec::new();
         let name = spec.name.clone();
@@ -249,50 +299,64 @@ impl<D: Directory> Agents<D> {
             io::Result::Ok(folder.join(relative))
         })?;
         link.send_missing(&files).await?;
+        let instance = link.instance();
+        let request = SpawnRequest {
+            spec: serde_json::to_vec(&spec)?,
+            incarnation,
+            files: files.into_iter().map(PlacedFile::from).collect(),
+            instance: instance.clone(),
+        };
         let foreign = matches!(spec.program, Program::Foreign(_));
         let (state, seen) = watch::channel(ProcessState::Starting);
         let node = Node {
             incarnation,
             link: link.clone(),
-            is_confirmed: false,
+            instance: None,
+            is_asked_to_end: false,
+            is_ending: false,
             watched: Watched::new(foreign, seen),
             state,
             usage: Usage::default(),
             results,
         };
         // The reports about the node may arrive before the reply.
-        let before = self.known.nodes().insert(name.clone(), node);
-        let request = SpawnRequest {
-            spec: serde_json::to_vec(&spec)?,
-            incarnation,
-            files: files.into_iter().map(PlacedFile::from).collect(),
+        let starting = Starting {
+            known: &self.known,
+            before: self.known.nodes().insert(name.clone(), node),
+            name: Some(name),
         };
-        let mut client = link.client();
-        let failure = match tokio::time::timeout(REQUEST, client.spawn(request)).await {
-            Ok(Ok(reply)) => {
-                let SpawnReply { failure } = reply.into_inner();
-                failure.map(|failure| io::Error::other(format!("{}: {}", failure.program, failure.reason)))
-            }
-            Ok(Err(status)) => Some(io::Error::other(mirror_net::channel::reason(&status))),
-            Err(_) => Some(io::ErrorKind::TimedOut.into()),
-        };
-        let mut nodes = self.known.nodes();
-        let Some(failure) = failure else {
-            if let Some(node) = nodes.get_mut(&name) {
-                node.is_confirmed = true;
-            }
-            return Ok(());
-        };
-        match before {
-            Some(before) => nodes.insert(name, before),
-            None => nodes.remove(&name),
-        };
-        Err(failure)
+        let reply = link
+            .request(|mut client| {
+                let request = request.clone();
+                async move { client.spawn(request).await }
+            })
+            .await
+            .map_err(|status| io::Error::other(mirror_net::channel::reason(&status)))?;
+        if let Some(failure) = reply.failure {
+            return Err(io::Error::other(format!(
+                "{}: {}",
+                failure.program, failure.reason
+            )));
+        }
+        if !starting.succeeded(instance, reply.pid) {
+            return Err(io::Error::other("its agent was lost while the node was started"));
+        }
+        Ok(())
     }
 
     /// Sends a signal to a node. Returns whether it was running.
     async fn signal(&self, node: &str, signal: NodeSignal) -> Result<bool, PlacementError> {
-        let (link, incarnation) = self.with(node, |node| (node.link.clone(), node.incarnation))?;
+        let (link, incarnation, mut state) = self.with(node, |node| {
+            (node.link.clone(), node.incarnation, node.watched.state())
+        })?;
+        if matches!(*state.borrow(), ProcessState::Ended(_)) {
+            return Ok(false);
+        }
+        if matches!(signal, NodeSignal::Terminate | NodeSignal::Kill)
+            && let Some(node) = self.known.nodes().get_mut(node)
+        {
+            node.is_asked_to_end = true;
+        }
         let failed = |source| PlacementError::Signal {
             node: node.to_owned(),
             source,
@@ -302,13 +366,19 @@ impl<D: Directory> Agents<D> {
             incarnation,
             signal: signal.into(),
         };
-        let mut client = link.client();
-        let reply = match tokio::time::timeout(REQUEST, client.signal(request)).await {
-            Ok(Ok(reply)) => reply.into_inner(),
-            // The nodes of an agent that is lost have ended, or soon count as ended.
-            Ok(Err(_)) | Err(_) if link.is_lost() => return Ok(false),
-            Ok(Err(status)) => return Err(failed(io::Error::other(mirror_net::channel::reason(&status)))),
-            Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
+        let reply = link.request(|mut client| {
+            let request = request.clone();
+            async move { client.signal(request).await }
+        });
+        let reply = tokio::select! {
+            reply = reply => reply,
+            _ = ended(&mut state) => return Ok(false),
+        };
+        let reply = match reply {
+            Ok(reply) => reply,
+            // The nodes of an agent that is lost have ended.
+            Err(_) if link.is_lost() => return Ok(false),
+            Err(status) => return Err(failed(io::Error::other(mirror_net::channel::reason(&status)))),
         };
         match reply.outcome {
             Some(signal_reply::Outcome::WasRunning(was_running)) => Ok(was_running),
@@ -425,19 +495,17 @@ impl<D: Directory> Placement for Agents<D> {
             node: node.to_owned(),
             source,
         };
-        let request = LimitRequest {
+        let request = &LimitRequest {
             node: node.to_owned(),
             incarnation,
-            cpu: limits.cpu.unwrap_or_default(),
-            memory: limits.memory.unwrap_or_default(),
+            cpu: limits.cpu,
+            memory: limits.memory,
             full_disk: limits.disk == DiskSpace::Full,
         };
-        let mut client = link.client();
-        let reply = match tokio::time::timeout(REQUEST, client.limit(request)).await {
-            Ok(Ok(reply)) => reply.into_inner(),
-            Ok(Err(status)) => return Err(failed(io::Error::other(mirror_net::channel::reason(&status)))),
-            Err(_) => return Err(failed(io::ErrorKind::TimedOut.into())),
-        };
+        let reply = link
+            .request(|mut client| async move { client.limit(request.clone()).await })
+            .await
+            .map_err(|status| failed(io::Error::other(mirror_net::channel::reason(&status))))?;
         match reply.outcome {
             Some(limit_reply::Outcome::WasRunning(true)) => {
                 self.with(node, |node| node.watched.set_limits(*limits))

@@ -86,7 +86,9 @@ impl Watched {
 
     /// Returns the state of the node for people, and its listen address. `None` if it has not reported it or has ended.
     pub(crate) fn seen(&self) -> (NodeState, Option<SocketAddr>) {
-        match *self.state.borrow() {
+        // The borrow is a lock, which `address` takes again.
+        let state = self.state.borrow().clone();
+        match state {
             ProcessState::Ended(status) => (NodeState::Ended(status), None),
             _ if self.is_paused() => (NodeState::Paused, self.address()),
             ProcessState::Listening(listening) => (NodeState::Running, Some(listening.address)),
@@ -146,7 +148,7 @@ impl Watched {
         found
     }
 
-    /// Returns what the readiness of the node is decided by, which borrows nothing.
+    /// Returns the means to wait until the node is ready, which borrow nothing.
     pub(crate) fn readiness(&self) -> Readiness {
         Readiness {
             state: self.state(),
@@ -176,7 +178,7 @@ impl LivenessCheck {
     }
 }
 
-/// What the readiness of a node is decided by.
+/// The means to wait until a node is ready.
 pub(crate) struct Readiness {
     state: watch::Receiver<ProcessState>,
     sign: ReadySign,

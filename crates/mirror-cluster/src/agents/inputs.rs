@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mirror_proto::mirror::v1::PlacedFile;
 use sha2::{Digest, Sha256};
+
+use crate::NodeSpec;
+use crate::paths::{self, Use};
 
 /// Maximum number of files in a folder that a node reads.
 const MAX_FILES: usize = 1_000;
@@ -35,16 +38,38 @@ impl From<Input> for PlacedFile {
 pub(super) struct Inputs(Mutex<HashMap<PathBuf, (PathBuf, Vec<Input>)>>);
 
 impl Inputs {
-    /// Returns the place of a file or folder below the folder of an agent, which depends on its content. Adds its files
-    /// to `inputs`.
-    pub(super) fn place(&self, path: &Path, inputs: &mut Vec<Input>) -> io::Result<PathBuf> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains_key(path) {
-            let found = read(path)
+    /// Reads the files of a node that were not read before, in another thread.
+    pub(super) async fn read_all_of(&self, spec: &mut NodeSpec) -> io::Result<()> {
+        let mut unread = Vec::new();
+        paths::replace(spec, &mut |usage, path| {
+            if usage == Use::Input && !self.lock().contains_key(path) {
+                unread.push(path.to_owned());
+            }
+            io::Result::Ok(path.to_owned())
+        })?;
+        for path in unread {
+            let file = path.clone();
+            let found = tokio::task::spawn_blocking(move || read(&file))
+                .await
+                .map_err(io::Error::other)?;
+            let found = found
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-            known.insert(path.to_owned(), found);
+            self.lock().insert(path, found);
         }
-        let (place, files) = &known[path];
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (PathBuf, Vec<Input>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the place of a file or folder that was read, below the folder of an agent. It depends on the content.
+    /// Adds its files to `inputs`.
+    pub(super) fn place(&self, path: &Path, inputs: &mut Vec<Input>) -> io::Result<PathBuf> {
+        let known = self.lock();
+        let (place, files) = known
+            .get(path)
+            .ok_or_else(|| io::Error::other(format!("{} was not read", path.display())))?;
         inputs.extend_from_slice(files);
         Ok(place.clone())
     }
@@ -70,7 +95,7 @@ fn read(path: &Path) -> io::Result<(PathBuf, Vec<Input>)> {
             }
             if files.len() > MAX_FILES {
                 return Err(io::Error::other(format!(
-                    "the folder has more than {MAX_FILES} files, so it is no folder of a model"
+                    "the folder has more than {MAX_FILES} files, which no model has"
                 )));
             }
         }

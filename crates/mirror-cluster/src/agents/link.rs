@@ -1,12 +1,13 @@
 //! The connection to one agent: a session, whose reports a task receives, and requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use mirror_net::channel;
@@ -21,10 +22,11 @@ use mirror_proto::mirror::v1::{
 use mirror_proto::protocol::AGENT_MESSAGE_LIMIT;
 use mirror_spec::launch::Listening;
 use tempfile::NamedTempFile;
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Response, Status, Streaming};
 
 use super::inputs::Input;
 use super::{AgentAddress, Known, LOST, Node, REQUEST, Usage};
@@ -37,11 +39,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Size of the parts of a file in bytes.
 const PART: u64 = 1 << 20;
 
-/// Time within which an agent must have taken a file.
-const FILE: Duration = Duration::from_mins(30);
-
 /// Time within which an agent must have sent the files of a node.
 const RESULTS: Duration = Duration::from_mins(1);
+
+/// Maximum size of the end of a log in bytes.
+const MAX_LAST_LOG: usize = 4 << 10;
 
 /// Maximum size of the files of a node in bytes.
 const MAX_RESULTS: u64 = 8 << 30;
@@ -49,11 +51,14 @@ const MAX_RESULTS: u64 = 8 << 30;
 /// The session with an agent. It lasts until the placement is dropped or the agent is lost.
 #[derive(Debug)]
 pub(super) struct Link {
+    agent: AgentAddress,
     client: AgentClient<Channel>,
     /// IP address of the nodes of the agent.
     address: IpAddr,
     /// Absolute path of the folder of the agent.
-    folder: String,
+    folder: PathBuf,
+    /// The process of the agent.
+    instance: Mutex<String>,
     lost: AtomicBool,
 }
 
@@ -74,21 +79,28 @@ impl Link {
             client: client.clone(),
             run,
             instance: String::new(),
-            positions: HashMap::new(),
             lost_after,
         };
         let (attached, reports) = session
-            .attach_until(Instant::now() + LOST.max(lost_after))
+            .attach_until(Instant::now() + LOST.max(lost_after), &known)
             .await?;
-        session.instance = attached.instance;
-        let address = attached
+        session.instance.clone_from(&attached.instance);
+        let address: IpAddr = attached
             .address
             .parse()
-            .map_err(|_| io::Error::other(format!("the agent stated the address `{}`", attached.address)))?;
+            .ok()
+            .filter(|address: &IpAddr| !address.is_unspecified())
+            .ok_or_else(|| session.error(&format!("its nodes have the address `{}`", attached.address)))?;
+        let folder = PathBuf::from(attached.folder);
+        if !folder.is_absolute() {
+            return Err(session.error(&format!("its folder `{}` is not absolute", folder.display())));
+        }
         let link = Arc::new(Self {
+            agent: session.agent.clone(),
             client,
             address,
-            folder: attached.folder,
+            folder,
+            instance: Mutex::new(attached.instance),
             lost: AtomicBool::new(false),
         });
         let receiving = session.receive(reports, link.clone(), known);
@@ -101,15 +113,35 @@ impl Link {
         Ok(link)
     }
 
-    pub(super) fn client(&self) -> AgentClient<Channel> {
-        self.client.clone()
+    /// Sends a request, again after a break of the connection, until the agent replies or is lost. An agent carries out
+    /// a repeated request once.
+    pub(super) async fn request<T, R: Future<Output = Result<Response<T>, Status>>>(
+        &self,
+        call: impl Fn(AgentClient<Channel>) -> R,
+    ) -> Result<T, Status> {
+        loop {
+            match tokio::time::timeout(REQUEST, call(self.client.clone())).await {
+                Ok(Ok(reply)) => return Ok(reply.into_inner()),
+                Ok(Err(status)) if self.is_lost() || !channel::is_passing(&status) => return Err(status),
+                Err(_) if self.is_lost() => return Err(Status::unavailable("the agent is lost")),
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Returns the process of the agent, which differs after its restart.
+    pub(super) fn instance(&self) -> String {
+        self.instance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn address(&self) -> IpAddr {
         self.address
     }
 
-    pub(super) fn folder(&self) -> &str {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -122,51 +154,50 @@ impl Link {
         if files.is_empty() {
             return Ok(());
         }
-        let mut client = self.client();
+        let of_status = |status: Status| io::Error::other(channel::reason(&status));
         let asked = FileHashes {
             sha256: files.iter().map(|file| file.sha256.to_vec()).collect(),
         };
-        let missing = within(REQUEST, client.find_missing(asked)).await?;
-        let missing: HashSet<Vec<u8>> = missing.into_inner().sha256.into_iter().collect();
-        let mut sent = HashSet::new();
+        let missing = self
+            .request(|mut client| {
+                let asked = asked.clone();
+                async move { client.find_missing(asked).await }
+            })
+            .await
+            .map_err(of_status)?;
+        let mut missing: HashSet<Vec<u8>> = missing.sha256.into_iter().collect();
         for file in files {
-            if missing.contains(&file.sha256[..]) && sent.insert(file.sha256) {
-                let parts = tokio_stream::iter(parts(&file.source, file.sha256)?);
-                within(FILE, client.store_file(parts)).await?;
+            if missing.remove(&file.sha256[..]) {
+                self.send(file).await?;
             }
         }
         Ok(())
     }
-}
 
-/// Reads a file in parts, the first of which has its hash. A file that becomes unreadable is cut off, so that the agent
-/// refuses it.
-fn parts(path: &Path, hash: [u8; 32]) -> io::Result<impl Iterator<Item = FilePart> + use<>> {
-    let mut file = File::open(path)?;
-    let first = FilePart {
-        sha256: hash.to_vec(),
-        content: Vec::new(),
-    };
-    let contents = std::iter::from_fn(move || {
-        let mut content = Vec::new();
-        let read = (&mut file).take(PART).read_to_end(&mut content);
-        read.ok().filter(|read| *read > 0).map(|_| FilePart {
-            sha256: Vec::new(),
-            content,
-        })
-    });
-    Ok(std::iter::once(first).chain(contents))
-}
-
-/// Waits for the reply to a request.
-async fn within<T>(
-    timeout: Duration,
-    reply: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> io::Result<tonic::Response<T>> {
-    match tokio::time::timeout(timeout, reply).await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(status)) => Err(io::Error::other(channel::reason(&status))),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    /// Sends a file in parts.
+    async fn send(&self, input: &Input) -> io::Result<()> {
+        let mut file = tokio::fs::File::open(&input.source).await?;
+        let length = file.metadata().await?.len();
+        let mut position = 0;
+        loop {
+            let mut content = Vec::new();
+            (&mut file).take(PART).read_to_end(&mut content).await?;
+            let end = position + content.len() as u64;
+            let part = FilePart {
+                sha256: input.sha256.to_vec(),
+                position,
+                is_last: end >= length || content.is_empty(),
+                content,
+            };
+            // A part that is sent twice is refused, and the start of the node fails.
+            let sent = tokio::time::timeout(REQUEST, self.client.clone().store_file(part.clone())).await;
+            match sent {
+                Ok(Ok(_)) if part.is_last => return Ok(()),
+                Ok(Ok(_)) => position = end,
+                Ok(Err(status)) => return Err(io::Error::other(channel::reason(&status))),
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
     }
 }
 
@@ -177,8 +208,6 @@ struct Session {
     run: String,
     /// The process of the agent.
     instance: String,
-    /// Number of bytes of each log that this process has sent.
-    positions: HashMap<String, u64>,
     lost_after: Duration,
 }
 
@@ -186,9 +215,13 @@ type Reports = Streaming<AgentReport>;
 
 impl Session {
     /// Begins or continues the session. Tries again until `deadline`.
-    async fn attach_until(&mut self, deadline: Instant) -> io::Result<(Attached, Reports)> {
+    async fn attach_until(
+        &mut self,
+        deadline: Instant,
+        known: &Weak<Known>,
+    ) -> io::Result<(Attached, Reports)> {
         loop {
-            let error = match tokio::time::timeout_at(deadline, self.attach()).await {
+            let error = match tokio::time::timeout_at(deadline, self.attach(known)).await {
                 Ok(Ok(attached)) => return Ok(attached),
                 Ok(Err(status)) if !channel::is_passing(&status) => {
                     return Err(self.error(&channel::reason(&status)));
@@ -208,15 +241,16 @@ impl Session {
         io::Error::other(format!("the agent {name} at {address}: {reason}"))
     }
 
-    async fn attach(&mut self) -> Result<(Attached, Reports), Status> {
-        let logs = self.positions.iter().map(|(node, bytes)| LogPosition {
-            node: node.clone(),
-            bytes: *bytes,
-        });
-        let request = AttachRequest {
-            run: self.run.clone(),
-            logs: logs.collect(),
-            instance: self.instance.clone(),
+    async fn attach(&mut self, known: &Weak<Known>) -> Result<(Attached, Reports), Status> {
+        let request = {
+            let known = known.upgrade();
+            let known = known.ok_or_else(|| Status::cancelled("the placement was dropped"))?;
+            AttachRequest {
+                run: self.run.clone(),
+                logs: known.positions_of(&self.instance),
+                instance: self.instance.clone(),
+                running: known.running_at(&self.agent),
+            }
         };
         let mut reports = self.client.attach(request).await?.into_inner();
         let first = reports.message().await?;
@@ -234,130 +268,170 @@ impl Session {
             while let Ok(Some(report)) = reports.message().await {
                 let Some(known) = known.upgrade() else { return };
                 match report.report {
-                    Some(Report::Node(reported)) => self.note(reported, &link, &known).await,
-                    Some(Report::Log(part)) => self.append(part, &known),
+                    Some(Report::Node(reported)) => note(reported, &link, &known),
+                    Some(Report::Log(part)) => self.append(&part, &link, &known),
                     Some(Report::Attached(_)) | None => {}
                 }
             }
-            let again = self.attach_until(Instant::now() + self.lost_after).await;
+            let again = self.attach_until(Instant::now() + self.lost_after, &known).await;
             let Some(known) = known.upgrade() else { return };
             match again {
                 Ok((attached, next)) => {
-                    let is_same = attached.instance == self.instance;
-                    let has = |node: &str| is_same && attached.nodes.iter().any(|name| name == node);
-                    lose(&known, &link, has).await;
-                    if !is_same {
-                        self.positions.clear();
-                    }
-                    self.instance = attached.instance;
+                    self.instance.clone_from(&attached.instance);
+                    *link.instance.lock().unwrap_or_else(PoisonError::into_inner) = attached.instance.clone();
+                    lose(&known, &link, |name, instance| {
+                        instance == attached.instance && attached.nodes.iter().any(|node| node == name)
+                    });
                     reports = next;
                 }
                 Err(error) => {
                     tracing::error!("an agent is lost, so its nodes count as ended: {error}");
                     link.lost.store(true, Ordering::Release);
-                    lose(&known, &link, |_| false).await;
+                    lose(&known, &link, |_, _| false);
                     return;
                 }
             }
         }
     }
 
-    /// Notes the state of a node.
-    async fn note(&self, reported: NodeReported, link: &Arc<Link>, known: &Known) {
-        let (name, incarnation) = (reported.node, reported.incarnation);
-        let is_current = |node: &Node| node.incarnation == incarnation && Arc::ptr_eq(&node.link, link);
-        let state = match reported.state {
-            Some(State::Starting(_)) | None => ProcessState::Starting,
-            Some(State::Listening(at)) => match (at.address.parse(), at.liveness.parse()) {
-                (Ok(address), Ok(liveness)) => ProcessState::Listening(Listening { address, liveness }),
-                _ => ProcessState::BadHandshake(format!("{} {}", at.address, at.liveness)),
-            },
-            Some(State::BadHandshake(written)) => ProcessState::BadHandshake(written),
-            Some(State::Ended(ended)) => {
-                let results = known
-                    .nodes()
-                    .get(&name)
-                    .filter(|node| is_current(node) && !node.watched.has_ended())
-                    .map(|node| node.results.clone());
-                if let Some(results) = results {
-                    if !results.is_empty()
-                        && let Err(error) = self.fetch(&name, &results).await
-                    {
-                        tracing::error!(node = name, "the files of the node are lost: {error}");
-                    }
-                    end(known, &name, incarnation, &ended).await;
-                }
-                return;
-            }
-        };
-        let mut nodes = known.nodes();
-        let Some(node) = nodes.get_mut(&name) else { return };
-        if !is_current(node) || node.watched.has_ended() {
-            return;
-        }
-        node.usage = Usage {
-            pid: Some(reported.pid).filter(|pid| *pid > 0),
-            memory: reported.memory,
-            cpu_time: Duration::from_nanos(reported.cpu_time),
-        };
-        node.state.send_if_modified(|before| {
-            let is_new = *before != state;
-            *before = state;
-            is_new
-        });
-    }
-
     /// Appends a part to the log of a node.
-    fn append(&mut self, part: LogPart, known: &Known) {
-        if !known.nodes().contains_key(&part.node) {
+    fn append(&self, part: &LogPart, link: &Arc<Link>, known: &Known) {
+        let is_of_agent = |node: &Node| Arc::ptr_eq(&node.link, link);
+        if !known.nodes().get(&part.node).is_some_and(is_of_agent) {
             return;
         }
+        let mut positions = known.log_positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = positions
+            .entry((self.instance.clone(), part.node.clone()))
+            .or_default();
+        // The part may begin with bytes that were received before.
+        let received = usize::try_from(position.saturating_sub(part.position)).unwrap_or(usize::MAX);
+        let Some(content) = part.content.get(received..) else {
+            return;
+        };
         let path = known.log_of(&part.node);
         let appended = File::options()
             .create(true)
             .append(true)
             .open(&path)
-            .and_then(|mut file| file.write_all(&part.content));
+            .and_then(|mut file| file.write_all(content));
         if let Err(error) = appended {
             tracing::warn!(node = part.node, "cannot write {}: {error}", path.display());
         }
-        let end = part.position.saturating_add(part.content.len() as u64);
-        self.positions.insert(part.node, end);
+        *position = part.position.saturating_add(part.content.len() as u64);
+    }
+}
+
+impl Known {
+    /// Returns the number of bytes of each log that this process of an agent has sent.
+    fn positions_of(&self, instance: &str) -> Vec<LogPosition> {
+        let positions = self.log_positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_instance = positions.iter().filter(|((of, _), _)| of == instance);
+        of_instance
+            .map(|((_, node), bytes)| LogPosition {
+                node: node.clone(),
+                bytes: *bytes,
+            })
+            .collect()
     }
 
-    /// Fetches the files that a node has left for the run.
+    /// Returns the nodes of an agent that have not ended.
+    fn running_at(&self, agent: &AgentAddress) -> Vec<String> {
+        let nodes = self.nodes();
+        let running = nodes
+            .iter()
+            .filter(|(_, node)| node.link.agent == *agent && !node.watched.has_ended());
+        running.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// Notes the state of a node.
+fn note(reported: NodeReported, link: &Arc<Link>, known: &Arc<Known>) {
+    let (name, incarnation) = (reported.node, reported.incarnation);
+    let mut nodes = known.nodes();
+    let Some(node) = nodes.get_mut(&name) else { return };
+    if node.incarnation != incarnation || !Arc::ptr_eq(&node.link, link) || node.is_ending {
+        return;
+    }
+    let state = match reported.state {
+        Some(State::Starting(_)) | None => ProcessState::Starting,
+        Some(State::Listening(at)) => match (at.address.parse(), at.liveness.parse()) {
+            (Ok(address), Ok(liveness)) => ProcessState::Listening(Listening { address, liveness }),
+            _ => ProcessState::BadHandshake(format!("{} {}", at.address, at.liveness)),
+        },
+        Some(State::BadHandshake(written)) => ProcessState::BadHandshake(written),
+        Some(State::Ended(ended)) => {
+            node.is_ending = true;
+            let results = std::mem::take(&mut node.results);
+            let (link, known) = (link.clone(), known.clone());
+            tokio::spawn(async move {
+                if !results.is_empty()
+                    && let Err(error) = link.fetch(&name, &results).await
+                {
+                    tracing::error!(node = name, "the files of the node are lost: {error}");
+                }
+                end(&known, &name, incarnation, ended).await;
+            });
+            return;
+        }
+    };
+    node.usage = Usage {
+        pid: Some(reported.pid).filter(|pid| *pid > 0),
+        memory: reported.memory,
+        cpu_time: Duration::from_nanos(reported.cpu_time),
+    };
+    node.state.send_if_modified(|before| {
+        let is_new = *before != state;
+        *before = state;
+        is_new
+    });
+}
+
+impl Link {
+    /// Fetches the files that a node has left for the run. Tries again after a break of the connection.
     async fn fetch(&self, node: &str, results: &[(String, PathBuf)]) -> io::Result<()> {
-        let fetching = async {
-            let request = FetchRequest {
-                node: node.to_owned(),
+        let deadline = Instant::now() + RESULTS;
+        loop {
+            let fetching = self.fetch_once(node, results);
+            let error = match tokio::time::timeout_at(deadline, fetching).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
             };
-            let mut client = self.client.clone();
-            let of_status = |status: Status| io::Error::other(channel::reason(&status));
-            let mut parts = client.fetch(request).await.map_err(of_status)?.into_inner();
-            let mut current: Option<Fetched> = None;
-            let mut bytes = 0;
-            while let Some(part) = parts.message().await.map_err(of_status)? {
-                if !part.path.is_empty() {
-                    if let Some(whole) = current.take() {
-                        whole.keep()?;
-                    }
-                    current = Some(Fetched::begin(&part.path, results)?);
-                }
-                bytes += part.content.len() as u64;
-                if bytes > MAX_RESULTS {
-                    return Err(io::Error::other(format!(
-                        "there are more than {MAX_RESULTS} bytes"
-                    )));
-                }
-                if let Some(current) = &mut current {
-                    current.file.write_all(&part.content)?;
-                }
+            if self.is_lost() || Instant::now() + PAUSE >= deadline {
+                return Err(error);
             }
-            current.map_or(Ok(()), Fetched::keep)
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn fetch_once(&self, node: &str, results: &[(String, PathBuf)]) -> io::Result<()> {
+        let request = FetchRequest {
+            node: node.to_owned(),
         };
-        tokio::time::timeout(RESULTS, fetching)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let of_status = |status: Status| io::Error::other(channel::reason(&status));
+        let mut client = self.client.clone();
+        let mut parts = client.fetch(request).await.map_err(of_status)?.into_inner();
+        let mut current: Option<Fetched> = None;
+        let mut bytes = 0;
+        while let Some(part) = parts.message().await.map_err(of_status)? {
+            if !part.path.is_empty() {
+                if let Some(whole) = current.take() {
+                    whole.keep()?;
+                }
+                current = Some(Fetched::begin(&part.path, results)?);
+            }
+            bytes += part.content.len() as u64;
+            if bytes > MAX_RESULTS {
+                return Err(io::Error::other(format!(
+                    "there are more than {MAX_RESULTS} bytes"
+                )));
+            }
+            if let Some(current) = &mut current {
+                current.file.write_all(&part.content)?;
+            }
+        }
+        current.map_or(Ok(()), Fetched::keep)
     }
 }
 
@@ -372,7 +446,7 @@ impl Fetched {
     fn begin(relative: &str, results: &[(String, PathBuf)]) -> io::Result<Self> {
         let refused = || {
             io::Error::other(format!(
-                "the agent sent the file `{relative}`, which nobody asked for"
+                "the agent sent the file `{relative}`, which the node was not asked for"
             ))
         };
         let mut components = Path::new(relative).components();
@@ -397,34 +471,42 @@ impl Fetched {
     }
 
     fn keep(self) -> io::Result<()> {
+        // Other users may read what the run contains, as if the node had written it here.
+        let readable = fs::Permissions::from_mode(0o644);
+        self.file.as_file().set_permissions(readable)?;
         self.file.persist(&self.path).map_err(|error| error.error)?;
         Ok(())
     }
 }
 
-/// Ends the nodes of an agent that it does not have.
-async fn lose(known: &Known, link: &Arc<Link>, has: impl Fn(&str) -> bool) {
-    let lost: Vec<(String, u32)> = known
-        .nodes()
-        .iter()
-        .filter(|(name, node)| {
-            Arc::ptr_eq(&node.link, link) && node.is_confirmed && !node.watched.has_ended() && !has(name)
-        })
-        .map(|(name, node)| (name.clone(), node.incarnation))
-        .collect();
-    for (node, incarnation) in lost {
+/// Ends the nodes that the current process of an agent does not have. `has` receives the name of a node and the process
+/// that has started it.
+fn lose(known: &Arc<Known>, link: &Arc<Link>, has: impl Fn(&str, &str) -> bool) {
+    let mut nodes = known.nodes();
+    for (name, node) in nodes.iter_mut() {
+        let Some(instance) = &node.instance else { continue };
+        if !Arc::ptr_eq(&node.link, link) || node.is_ending || has(name, instance) {
+            continue;
+        }
+        node.is_ending = true;
         let ended = NodeEnded {
+            by_coordinator: node.is_asked_to_end,
             last_log: "(its agent was lost)".to_owned(),
             ..NodeEnded::default()
         };
-        end(known, &node, incarnation, &ended).await;
+        let (known, name, incarnation) = (known.clone(), name.clone(), node.incarnation);
+        tokio::spawn(async move { end(&known, &name, incarnation, ended).await });
     }
 }
 
 /// Notes the end of a node, and reports its exit.
-async fn end(known: &Known, name: &str, incarnation: u32, ended: &NodeEnded) {
+async fn end(known: &Known, name: &str, incarnation: u32, ended: NodeEnded) {
     let status = ended.status.unwrap_or_default().into();
-    if let Some(node) = known.nodes().get(name) {
+    let mut last_log = ended.last_log;
+    last_log.truncate(last_log.floor_char_boundary(MAX_LAST_LOG));
+    if let Some(node) = known.nodes().get(name)
+        && node.incarnation == incarnation
+    {
         node.state.send_replace(ProcessState::Ended(status));
     }
     let exit = Exit {
@@ -436,7 +518,7 @@ async fn end(known: &Known, name: &str, incarnation: u32, ended: &NodeEnded) {
         } else {
             EndedBy::Itself
         },
-        last_log: LastLog(ended.last_log.clone()),
+        last_log: LastLog(last_log),
     };
     // The receiver may be gone when the run has ended.
     let _ = known.exits.send(exit).await;

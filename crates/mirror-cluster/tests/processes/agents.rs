@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use mirror_cluster::{
 };
 use mirror_test_support::certificates::{credentials, identity};
 use mirror_test_support::logging_below;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -33,6 +33,14 @@ struct Agent {
 impl Agent {
     /// Starts an agent whose nodes are the test program.
     fn start(below: &Path, ip: Ipv4Addr) -> Self {
+        let free = TcpListener::bind((ip, 0)).expect("a loopback address");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        Self::start_at(below, SocketAddrV4::new(ip, port))
+    }
+
+    /// Starts an agent at the address of an earlier one.
+    fn start_at(below: &Path, address: SocketAddrV4) -> Self {
         let programs = below.join("programs");
         fs::create_dir_all(&programs).expect("a folder for programs");
         for name in [
@@ -54,11 +62,7 @@ impl Agent {
         ] {
             fs::write(certificates.join(name), content).expect("a file");
         }
-        let free = TcpListener::bind((ip, 0)).expect("a loopback address");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let address = SocketAddrV4::new(ip, port);
-        let folder = below.join(format!("agent-{}", ip.octets()[3]));
+        let folder = below.join(format!("agent-{}", address.ip().octets()[3]));
         let process = Command::new(program("cluster_agent"))
             .arg(address.to_string())
             .args([&certificates, &folder, &programs])
@@ -191,6 +195,10 @@ async fn a_node_reads_what_the_coordinator_sends_and_an_agent_takes_each_file_on
         place.spawn(&spec).await.expect("it is started");
         place.ready(name, PATIENCE).await.expect("it is ready");
     }
+    let stored = fs::read_dir(agent.folder.join("files")).expect("a folder");
+    let stored: Vec<fs::DirEntry> = stored.map(|entry| entry.expect("an entry")).collect();
+    assert_eq!(stored.len(), 1);
+    let inode = stored[0].metadata().expect("a file").ino();
     let inputs: Vec<PathBuf> = fs::read_dir(agent.folder.join("inputs"))
         .expect("a folder of inputs")
         .map(|entry| entry.expect("an entry").path().join("data set.qa"))
@@ -268,11 +276,11 @@ async fn failures_of_nodes_are_reported_with_their_reasons() {
         ),
         "{ended:?}"
     );
-    let nobody = place
+    let unplaced = place
         .spawn(&foreign("elsewhere-0", "sleep", &["1"]))
         .await
         .expect_err("no agent runs it");
-    assert!(matches!(nobody, PlacementError::Start { .. }), "{nobody:?}");
+    assert!(matches!(unplaced, PlacementError::Start { .. }), "{unplaced:?}");
 }
 
 #[tokio::test]
@@ -394,4 +402,80 @@ async fn the_nodes_end_with_their_agent() {
     assert_eq!(logging_below(&folder).len(), 1);
     drop(agent);
     until("its process has ended", || logging_below(&folder).is_empty());
+}
+
+/// An agent that is started again has no nodes. The coordinator starts them again there.
+#[tokio::test]
+async fn the_nodes_of_an_agent_that_is_started_again_are_started_again() {
+    let folder = folder();
+    let agent = Agent::start(folder.path(), FIRST);
+    let address = agent.address;
+    let (place, mut exits) = placement(folder.path(), &[("serve-0", address.into())]);
+    let spec = node_reading(folder.path(), "serve-0", "");
+    place.spawn(&spec).await.expect("it is started");
+    place.ready("serve-0", PATIENCE).await.expect("it is ready");
+    drop(agent);
+    let _again = Agent::start_at(folder.path(), address);
+    let exit = tokio::time::timeout(PATIENCE, exits.recv())
+        .await
+        .expect("the restart is noticed")
+        .expect("an exit");
+    assert_eq!((exit.incarnation, exit.ended_by), (0, EndedBy::Itself));
+    assert_eq!(place.spawn(&spec).await.expect("it is started again"), 1);
+    place.ready("serve-0", PATIENCE).await.expect("it is ready");
+    assert_eq!(
+        place.stop("serve-0", LONG).await.expect("it ends"),
+        Status::Code(0)
+    );
+    let log = place.logs("serve-0", 1 << 20).expect("a log").0;
+    for incarnation in [0, 1] {
+        let line = format!("serve-0 in its incarnation {incarnation}");
+        assert_eq!(log.matches(&line).count(), 1, "{log}");
+    }
+}
+
+/// The signal comes from the machine of the agent, so the coordinator must learn of the end.
+#[tokio::test]
+async fn nodes_that_end_with_an_agent_that_is_asked_to_end_have_not_been_stopped_by_the_coordinator() {
+    let folder = folder();
+    let agent = Agent::start(folder.path(), FIRST);
+    let names = ["serve-0", "deaf-0"];
+    let (place, mut exits) = placement(folder.path(), &names.map(|name| (name, agent.address.into())));
+    let place = place.losing_agents_after(Duration::from_millis(500));
+    for name in names {
+        let spec = node_reading(folder.path(), name, "");
+        place.spawn(&spec).await.expect("it is started");
+        place.ready(name, PATIENCE).await.expect("it is ready");
+    }
+    let pid = Pid::from_raw(agent.process.id().cast_signed()).expect("a process id");
+    kill_process(pid, Signal::TERM).expect("it is there");
+    for _ in names {
+        let exit = tokio::time::timeout(PATIENCE, exits.recv())
+            .await
+            .expect("the end is noticed")
+            .expect("an exit");
+        assert_eq!(exit.ended_by, EndedBy::Itself, "{exit:?}");
+    }
+    until("their processes have ended", || {
+        logging_below(&agent.folder).is_empty()
+    });
+}
+
+/// The end of a node is reported after all of its log, also if that is long.
+#[tokio::test]
+async fn a_long_log_is_complete_when_its_node_has_ended() {
+    const LINES: usize = 300_000;
+    let folder = folder();
+    let agent = Agent::start(folder.path(), FIRST);
+    let (place, mut exits) = placement(folder.path(), &[("seq-0", agent.address.into())]);
+    place
+        .spawn(&foreign("seq-0", "seq", &[&LINES.to_string()]))
+        .await
+        .expect("it is started");
+    tokio::time::timeout(PATIENCE, exits.recv())
+        .await
+        .expect("it ends")
+        .expect("an exit");
+    let log = place.logs("seq-0", 1 << 10).expect("a log").0;
+    assert!(log.ends_with(&format!("{LINES}\n")), "{log}");
 }
