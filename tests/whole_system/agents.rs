@@ -84,7 +84,7 @@ async fn run_with_agents(env: &TestEnv, file: &str) -> Run {
         seed: experiment.seed,
         ..NewRun::default()
     };
-    let folder = RunDirectory::create(&env.runs_dir(), &new).expect("a folder for the run");
+    let folder = RunDirectory::create(env.runs_dir(), &new).expect("a folder for the run");
     let layout = folder.layout().clone();
     let recorder = Recorder::start(folder, Recorder::SEGMENT_BYTES).expect("a journal");
 

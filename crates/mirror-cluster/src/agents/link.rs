@@ -137,6 +137,11 @@ impl Link {
             .clone()
     }
 
+    fn set_instance(&self, instance: &str) {
+        let mut current = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
+        instance.clone_into(&mut current);
+    }
+
     pub(super) fn address(&self) -> IpAddr {
         self.address
     }
@@ -278,7 +283,7 @@ impl Session {
             match again {
                 Ok((attached, next)) => {
                     self.instance.clone_from(&attached.instance);
-                    *link.instance.lock().unwrap_or_else(PoisonError::into_inner) = attached.instance.clone();
+                    link.set_instance(&attached.instance);
                     lose(&known, &link, |name, instance| {
                         instance == attached.instance && attached.nodes.iter().any(|node| node == name)
                     });
