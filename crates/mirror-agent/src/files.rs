@@ -34,8 +34,8 @@ impl Files {
         Ok(files)
     }
 
-    /// Begins a run. Removes what the nodes of another run have left. What nodes of the same run have left stays, because
-    /// they resume from it.
+    /// Begins a run. Removes what the nodes of another run have left. What nodes of the same run have left stays,
+    /// because they resume from it.
     pub(crate) fn begin(&self, run: &str) -> io::Result<()> {
         let name = self.folder.join("run");
         match fs::read_to_string(&name) {

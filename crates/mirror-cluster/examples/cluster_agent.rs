@@ -1,5 +1,5 @@
-//! The agent as a process of its own: `cluster_agent ADDRESS CREDENTIALS FOLDER PROGRAMS`. Its program `mirror-agent` is
-//! not built with the tests of this package.
+//! The agent as a process of its own: `cluster_agent ADDRESS CREDENTIALS FOLDER PROGRAMS`. Its program `mirror-agent`
+//! is not built with the tests of this package.
 
 use std::process::ExitCode;
 

@@ -1,15 +1,15 @@
 //! Nodes on other machines or in pods, each run by an agent there.
 //!
 //! An agent (the program `mirror-agent`) does for this placement what [`LocalProcesses`](crate::local::LocalProcesses)
-//! does on the machine of the coordinator. A [`Directory`] finds the agent of each node. The coordinator sends the files
-//! that a node reads to its agent, by their hashes, and fetches those that it wrote when it has ended.
+//! does on the machine of the coordinator. A [`Directory`] finds the agent of each node. The coordinator sends the
+//! files that a node reads to its agent, by their hashes, and fetches those that it wrote when it has ended.
 //!
-//! The nodes of an agent that cannot be reached count as ended: [`LOST`] after its connection has broken, which is noticed
-//! half a minute after the last byte. If the agent is reached again, it kills them.
+//! The nodes of an agent that cannot be reached count as ended: [`LOST`] after its connection has broken, which is
+//! noticed half a minute after the last byte. If the agent is reached again, it kills them.
 //!
-//! The source address of a node is that of its agent. Rules of the wire that concern one node therefore need an agent for
-//! each node. The chain and the validators resume from files of their agent, and the other nodes keep the address of the
-//! chain, so a [`Directory`] must return the same agent for these in all their incarnations.
+//! The source address of a node is that of its agent. Rules of the wire that concern one node therefore need an agent
+//! for each node. The chain and the validators resume from files of their agent, and the other nodes keep the address
+//! of the chain, so a [`Directory`] must return the same agent for these in all their incarnations.
 
 mod inputs;
 mod link;
@@ -104,7 +104,7 @@ pub struct Agents<D> {
     sessions: DropGuard,
 }
 
-/// What the tasks of the agents share with the placement.
+/// The state that the tasks of the agents share with the placement.
 #[derive(Debug)]
 struct Known {
     /// The folder of the logs.
