@@ -410,6 +410,18 @@ async fn the_nodes_of_an_agent_that_is_started_again_are_started_again() {
     let spec = node_reading(folder.path(), "serve-0", "");
     place.spawn(&spec).await.expect("it is started");
     place.ready("serve-0", PATIENCE).await.expect("it is ready");
+    // An agent that is killed loses what it has not sent.
+    let has_line = |place: &Place, line: &str| {
+        let log = place.logs("serve-0", 1 << 20);
+        log.is_ok_and(|log| log.0.contains(line))
+    };
+    tokio::time::timeout(PATIENCE, async {
+        while !has_line(&place, "serve-0 in its incarnation 0") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the log is sent");
     drop(agent);
     let _again = Agent::start_at(folder.path(), address);
     let exit = tokio::time::timeout(PATIENCE, exits.recv())
