@@ -194,7 +194,7 @@ impl Link {
                 is_last: end >= length || content.is_empty(),
                 content,
             };
-            // The agent refuses a part that it has, so no part is repeated. If one is lost, the start of the node fails.
+            // The agent refuses a part that it has, so no part is repeated. If one is lost, the node is not started.
             let sent = tokio::time::timeout(REQUEST, self.client.clone().store_file(part.clone())).await;
             match sent {
                 Ok(Ok(_)) if part.is_last => return Ok(()),
