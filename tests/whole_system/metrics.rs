@@ -1,6 +1,6 @@
 //! The metrics of a run: the numbers in its other tables, and readable by other programs while it lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -240,6 +240,31 @@ fn a_run_does_not_depend_on_the_collector() {
     assert_eq!(collector.taken()["spans"], json!({}));
 }
 
+/// Returns the names of metrics in the expressions of the Grafana dashboard.
+fn names_in_dashboard() -> BTreeSet<String> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/grafana/mirror-neuron.json"
+    );
+    let text = std::fs::read_to_string(path).expect("the dashboard");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let words = targets.flat_map(|target| {
+        let expression = target["expr"].as_str().expect("an expression");
+        expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    });
+    let prefixes = ["mirror_", "rpc_", "process_"];
+    let labels = ["mirror_code", "mirror_uid", "mirror_outcome"];
+    let names = words.filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)));
+    let names: BTreeSet<String> = names
+        .filter(|word| !labels.contains(word))
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 8, "{names:?}");
+    names
+}
+
 #[test]
 fn prometheus_reads_the_metrics_while_the_run_lasts() {
     let Some(python) = Python::find() else {
@@ -256,14 +281,15 @@ fn prometheus_reads_the_metrics_while_the_run_lasts() {
     );
     let url = running.printed_after("the metrics are served at ");
     running.until_acknowledged("validator-0", 20);
-    // Prometheus' own parser, until the validator has measured calls.
+    // Prometheus' own parser, until all metrics of the dashboard have been measured.
     let script = "
 import time, urllib.request
 from prometheus_client.parser import text_string_to_metric_families
 while True:
-    text = urllib.request.urlopen(data, timeout=10).read().decode()
+    text = urllib.request.urlopen(data['url'], timeout=10).read().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    if 'rpc_client_call_duration_seconds' in families and 'rpc_server_call_duration_seconds' in families:
+    samples = {sample.name for family in families.values() for sample in family.samples}
+    if samples.issuperset(data['names']):
         break
     time.sleep(0.05)
 calls = families['rpc_client_call_duration_seconds']
@@ -282,7 +308,7 @@ result = {
     'series': list(buckets.values()),
 }
 ";
-    let read = python.run(script, &json!(url));
+    let read = python.run(script, &json!({ "url": url, "names": names_in_dashboard() }));
     running.send(rustix::process::Signal::INT);
     running.ends();
     assert_eq!(read["types"]["rpc_client_call_duration_seconds"], "histogram");

@@ -1,4 +1,4 @@
-//! `mirror-agent`: runs nodes of one run on a machine or in a pod, for the coordinator of the run.
+//! `mirror-agent`: runs nodes of one run at a time on a machine or in a pod, for the coordinator of the run.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::Parser;
 use mirror_agent::{Settings, credentials_in, run};
 use mirror_output::message;
 
-/// Runs nodes of one run, for the coordinator of the run, which starts and signals them over gRPC.
+/// Runs the nodes of one run at a time, for its coordinator, which starts and signals them over gRPC.
 ///
 /// The agent ends a minute after the coordinator has left, or when it receives SIGTERM.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ struct Arguments {
     /// The port at which the agent listens.
     #[arg(long, default_value_t = 7070)]
     port: u16,
+    /// The port for gRPC health checks without TLS, as Kubernetes makes them. If absent: none.
+    #[arg(long, value_name = "PORT")]
+    health_port: Option<u16>,
     /// The folder with the certificate of the agent: `ca.crt`, `tls.crt` and `tls.key`.
     #[arg(long)]
     credentials: PathBuf,
@@ -51,6 +54,9 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let settings = Settings {
         listen: SocketAddrV4::new(arguments.address, arguments.port),
+        health: arguments
+            .health_port
+            .map(|port| SocketAddrV4::new(arguments.address, port)),
         credentials: credentials_in(&arguments.credentials)?,
         folder: arguments.folder,
         programs: arguments.programs,

@@ -143,6 +143,13 @@ impl Nodes {
         drop(self.begin_session());
     }
 
+    /// Waits until no session is open, at most for `time`. Returns whether one is still open.
+    pub(crate) async fn is_in_session_after(&self, time: Duration) -> bool {
+        let mut session = self.0.session.subscribe();
+        let ended = session.wait_for(|(_, is_open)| !is_open);
+        tokio::time::timeout(time, ended).await.is_err()
+    }
+
     /// Kills all nodes that are not in `running`.
     pub(crate) async fn kill_others(&self, running: &[String]) {
         let nodes = self.all();

@@ -5,9 +5,9 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mirror_cluster::{Capability, DiskSpace, NodeLimits, NodeSpec, Placement, PlacementError};
+use mirror_cluster::{DiskSpace, NodeLimits, NodeSpec, Placement, PlacementError};
 use mirror_proto::mirror::v1::agent_server::Agent;
 use mirror_proto::mirror::v1::{
     AgentReport, AttachRequest, Attached, FetchRequest, FetchedPart, FileHashes, FilePart, FileStored,
@@ -17,6 +17,7 @@ use mirror_proto::mirror::v1::{
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::files::{self, Files, Hash, Receiving};
@@ -43,13 +44,16 @@ pub(crate) struct Service {
     instance: String,
     /// Id of the run whose nodes this agent runs.
     run: OnceLock<String>,
+    /// Cancelled when the coordinator of another run takes the agent over.
+    next_run: CancellationToken,
     /// The files of which parts are missing.
     receiving: Mutex<HashMap<Hash, Receiving>>,
 }
 
 impl Service {
-    pub(crate) fn new(nodes: Nodes, files: Files, address: IpAddr) -> Self {
+    pub(crate) fn new(nodes: Nodes, files: Files, address: IpAddr, next_run: CancellationToken) -> Self {
         Self {
+            next_run,
             nodes,
             files,
             address,
@@ -60,25 +64,17 @@ impl Service {
     }
 
     fn attached(&self) -> Attached {
-        let names = self.nodes.placement().capabilities().iter().map(|capability| {
-            match capability {
-                Capability::Pause => "pause",
-                Capability::Foreign => "foreign",
-                Capability::CpuLimit => "cpu limit",
-                Capability::MemoryLimit => "memory limit",
-                Capability::DiskLimit => "disk limit",
-            }
-            .to_owned()
-        });
         Attached {
             address: self.address.to_string(),
             folder: self.files.folder().to_string_lossy().into_owned(),
-            capabilities: names.collect(),
             instance: self.instance.clone(),
             nodes: self.nodes.all().into_keys().collect(),
         }
     }
 }
+
+/// Time within which the session of a run must end after the coordinator of another run has called.
+const SESSION_END: Duration = Duration::from_secs(3);
 
 type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -96,9 +92,13 @@ impl Agent for Service {
         } = request.into_inner();
         let of_agent = self.run.get_or_init(|| run.clone());
         if *of_agent != run {
-            return Err(Status::failed_precondition(format!(
-                "this agent runs the nodes of the run `{of_agent}`, not of `{run}`"
-            )));
+            if self.nodes.is_in_session_after(SESSION_END).await {
+                return Err(Status::failed_precondition(format!(
+                    "this agent runs the nodes of the run `{of_agent}`, not of `{run}`"
+                )));
+            }
+            self.next_run.cancel();
+            return Err(Status::unavailable("the agent ends its previous run"));
         }
         self.files.begin(&run).map_err(|error| of_disk(&error))?;
         self.nodes.kill_others(&running).await;

@@ -28,6 +28,7 @@ async fn run_agent() -> anyhow::Result<()> {
     };
     run(Settings {
         listen: address.parse().context("the address")?,
+        health: None,
         credentials: credentials_in(credentials.as_ref())?,
         folder: folder.into(),
         programs: Some(programs.into()),

@@ -17,8 +17,6 @@ use mirror_runs::Layout;
 use mirror_spec::launch::Credentials;
 use serde::{Deserialize, Serialize};
 
-use crate::private_file;
-
 /// Maximum size of a file, in bytes.
 const FILE_LIMIT: u64 = 64 << 10;
 
@@ -60,7 +58,7 @@ pub(crate) fn publish(layout: &Layout, authority: &Authority) -> anyhow::Result<
         (OPERATOR_CERTIFICATE, certificate),
         (OPERATOR_KEY, key),
     ] {
-        private_file::write(&published.0.join(name), &text)?;
+        write_private(&published.0.join(name), &text)?;
     }
     Ok(published)
 }
@@ -101,7 +99,7 @@ impl ChainClient {
             address,
             credentials: authority.issue(COORDINATOR)?,
         };
-        private_file::write(path, &serde_json::to_string(&client)?)
+        write_private(path, &serde_json::to_string(&client)?)
     }
 
     /// Reads the file of a chain.
@@ -124,9 +122,15 @@ pub(crate) fn authority_in(folder: &Path) -> anyhow::Result<Authority> {
     create_private_folder(folder)?;
     let authority = Authority::new()?;
     // The certificate comes last: it exists only if the key does.
-    private_file::write(&key, &authority.key())?;
-    private_file::write(&certificate, authority.certificate())?;
+    write_private(&key, &authority.key())?;
+    write_private(&certificate, authority.certificate())?;
     Ok(authority)
+}
+
+/// Writes a file that only the owner can read, in place of an earlier one. A reader never sees a part of it.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    mirror_files::replace_private(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Creates a folder that only the owner can open.

@@ -106,13 +106,13 @@ impl Sources<'_> {
         };
         Ok(resolve(&request, self.library.places)?)
     }
+}
 
-    /// Reads the metagraph that the subnet starts from. `None` if the file describes the network itself.
-    fn metagraph(&self, experiment: &Experiment) -> anyhow::Result<Option<MetagraphFile>> {
-        let path = experiment.network.metagraph.as_ref();
-        let read = path.map(|path| MetagraphFile::read(&self.library.base.join(path)));
-        read.transpose().context("cannot use `network.metagraph`")
-    }
+/// Reads the metagraph that the subnet starts from. `None` if the file describes the network itself.
+pub(crate) fn metagraph_of(experiment: &Experiment, base: &Path) -> anyhow::Result<Option<MetagraphFile>> {
+    let path = experiment.network.metagraph.as_ref();
+    let read = path.map(|path| MetagraphFile::read(&base.join(path)));
+    read.transpose().context("cannot use `network.metagraph`")
 }
 
 /// Reads the file with which the run uses a chain that serves several runs.
@@ -192,7 +192,7 @@ pub fn prepare(
         ));
         keep(&found.rows)?
     };
-    let metagraph = sources.metagraph(experiment)?;
+    let metagraph = metagraph_of(experiment, base)?;
     if let (Some(metagraph_file), Some(path)) = (&metagraph, &experiment.network.metagraph) {
         origins.push(format!(
             "the subnet starts from {} neurons of {path}",
@@ -261,7 +261,7 @@ pub fn find_local(experiment: &Experiment, base: &Path) -> LocalInputs {
     looked.keep(&path, help, network_spec::nominations(model, experiment.seed));
     let path = ["network", "metagraph"];
     let help = "give the path of a metagraph file, which ends in `.json` or `.parquet`";
-    if let Some(metagraph) = looked.keep(&path, help, sources.metagraph(experiment)) {
+    if let Some(metagraph) = looked.keep(&path, help, metagraph_of(experiment, base)) {
         let assignment = network_spec::assignment(experiment, model, metagraph.as_ref());
         let help = "use another metagraph, or fewer validators";
         let assignment = looked.keep(&path, help, assignment);

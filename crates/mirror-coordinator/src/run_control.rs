@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::orchestrator::ManualRequest;
-use crate::private_file;
 
 /// Maximum size of a request in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
@@ -46,7 +45,7 @@ impl ControlFile {
     /// Writes the file, which only the owner can read.
     pub(crate) fn publish(&self, layout: &Layout) -> anyhow::Result<Published> {
         let path = layout.control();
-        private_file::write(&path, &serde_json::to_string(self)?)?;
+        crate::certificates::write_private(&path, &serde_json::to_string(self)?)?;
         Ok(Published(path))
     }
 

@@ -4,8 +4,9 @@
 //! reader sees either the old file or the new one, even after a crash or a power failure. The caller does the writing,
 //! because many files are written by libraries that take a path, or are a whole folder.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Replaces the file at `path` with one that contains `bytes`.
@@ -15,6 +16,26 @@ use std::path::{Path, PathBuf};
 /// one is unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with(path, |unfinished| fs::write(unfinished, bytes))
+}
+
+/// Replaces the file at `path` with one that contains `bytes` and that only its owner can read and write.
+///
+/// # Errors
+/// Returns an error of the operating system, as [`replace`] does.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |unfinished| {
+        if let Err(error) = fs::remove_file(unfinished)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(unfinished)?
+            .write_all(bytes)
+    })
 }
 
 /// Replaces the file at `path` with one that `write` creates at the path that it receives, which is [`unfinished`].

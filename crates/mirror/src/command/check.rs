@@ -41,6 +41,20 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
+    /// Returns the options as they are written on a command line.
+    pub(super) fn words(&self) -> Vec<String> {
+        let words = self
+            .settings
+            .iter()
+            .map(|(path, value)| format!("--set={path}={value}"));
+        words.collect()
+    }
+
+    /// Returns the values of the settings.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().map(|(_, value)| &**value)
+    }
+
     /// Reads the file, applies the settings and checks the result.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! | 2 | The experiment file or the command line is wrong. |
 //! | 3 | The run ended, and an expectation of the file did not hold or could not be decided. |
 
+mod agents;
 mod ask;
 mod cabal;
 mod chain;
@@ -16,6 +17,7 @@ mod down;
 mod epochs;
 mod fault;
 mod key;
+mod kubernetes;
 mod logs;
 mod metagraph;
 mod models;
@@ -59,6 +61,10 @@ enum Command {
     Fault(fault::FaultArguments),
     /// Asks one axon of a running network
     Ask(ask::AskArguments),
+    /// Creates the certificates of agents on other machines
+    Agents(agents::AgentsArguments),
+    /// Runs experiments in a Kubernetes cluster
+    Kubernetes(kubernetes::KubernetesArguments),
     /// Creates and shows key files of Bittensor's wallets
     Key(key::KeyArguments),
     /// Prints the log of a node
@@ -149,7 +155,7 @@ impl From<Status> for ExitCode {
 pub fn main() -> ExitCode {
     let command = Arguments::parse().command;
     // A run continues when its output is closed, so an error of that kind is a failure of something else.
-    let only_prints = !matches!(command, Command::Run(_) | Command::Up(_));
+    let only_prints = !matches!(command, Command::Run(_) | Command::Up(_) | Command::Kubernetes(_));
     let outcome = match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Up(arguments) => up::up(arguments),
@@ -157,6 +163,8 @@ pub fn main() -> ExitCode {
         Command::Nodes(arguments) => nodes::nodes(&arguments),
         Command::Fault(arguments) => fault::fault(&arguments),
         Command::Ask(arguments) => ask::ask(&arguments),
+        Command::Agents(arguments) => agents::agents(&arguments),
+        Command::Kubernetes(arguments) => kubernetes::kubernetes(arguments),
         Command::Key(arguments) => key::key(&arguments),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Check(arguments) => check::check(&arguments),

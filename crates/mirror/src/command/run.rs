@@ -6,6 +6,7 @@ mod manifest;
 mod outcome;
 mod profile;
 mod single;
+mod site;
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +21,10 @@ use mirror_sql::Engine;
 
 pub(super) use self::interrupts::watch_interrupts;
 use self::single::RunContext;
+pub(super) use self::site::Pods;
+use self::site::Site;
 use super::check::{Overrides, missing_runs, show};
-use super::{Misuse, RunsDir, Status, place, report, terminal};
+use super::{Misuse, RunsDir, Status, report, terminal};
 use crate::expectations;
 
 #[derive(Debug, Args)]
@@ -52,6 +55,13 @@ pub(super) struct StartArguments {
     runs_dir: RunsDir,
     #[command(flatten)]
     overrides: Overrides,
+    /// Starts the nodes at agents on other machines, which this file names
+    ///
+    /// The file is YAML. `credentials` is a folder with the certificates that `mirror agents certificates` has created.
+    /// `address` is the IP address at which agents and nodes reach this machine. Each entry of `agents` has the
+    /// `address` of a `mirror-agent` and the names of the `nodes` that it may run, such as `subtensor` or `miner*`.
+    #[arg(long, value_name = "FILE")]
+    agents: Option<PathBuf>,
     /// Downloads nothing: data and models must be on this machine
     #[arg(long)]
     offline: bool,
@@ -76,6 +86,55 @@ pub(super) struct StartArguments {
 }
 
 impl StartArguments {
+    /// Returns the values of the settings on the command line.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        self.overrides.values()
+    }
+
+    /// Returns the experiment file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Loads the file and prints every problem in it. Returns `None` if one of them is an error.
+    pub(super) fn load(&self) -> Option<Loaded> {
+        load(self)
+    }
+
+    /// Returns the options for the coordinator of this experiment on another machine.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of them names something on this machine.
+    pub(super) fn for_another_machine(&self) -> anyhow::Result<Vec<String>> {
+        for (option, is_set) in [
+            ("--resume", self.resume.is_some()),
+            ("--agents", self.agents.is_some()),
+        ] {
+            if is_set {
+                let problem =
+                    anyhow!("`{option}` names files of this machine, which a cluster does not have");
+                return Err(Misuse::of(problem).into());
+            }
+        }
+        let mut words = self.overrides.words();
+        if self.offline {
+            words.push("--offline".to_owned());
+        }
+        for tag in &self.tags {
+            words.push(format!("--tag={tag}"));
+        }
+        if let Some(group) = &self.group {
+            words.push(format!("--group={group}"));
+        }
+        if let Some(notes) = &self.notes {
+            words.push(format!("--notes={notes}"));
+        }
+        words.push(format!("--job-type={}", self.job_type));
+        words.push(format!("--log={}", self.log));
+        Ok(words)
+    }
+
     /// Returns the folder that contains the runs.
     pub(super) fn runs_dir(&self) -> &Path {
         &self.runs_dir.runs_dir
@@ -120,7 +179,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
         message!("warning: `--profile` has no effect: the file has no `model` with a `query` to run");
     }
     match (&experiment.model, &experiment.query, &experiment.analysis) {
-        (Some(_), Some(_), _) => run_network(arguments, &loaded, Ends::WithQueries, |_| Ok(())),
+        (Some(_), Some(_), _) => {
+            let site = Site::of(start)?;
+            run_network(arguments, &loaded, site, Ends::WithQueries, |_| Ok(()))
+        }
         (_, None, Some(analysis)) => report::of_required(runs_dir, base, analysis, arguments.json),
         _ => {
             message!(
@@ -131,6 +193,23 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Status> {
             Ok(Status::Done)
         }
     }
+}
+
+/// Runs an experiment in the pods of a cluster, from the pod of its coordinator.
+pub(super) fn in_pods(start: StartArguments, loaded: &Loaded, pods: Pods) -> anyhow::Result<Status> {
+    let arguments = RunArguments {
+        start,
+        json: false,
+        wide: true,
+        profile: false,
+    };
+    run_network(
+        &arguments,
+        loaded,
+        Site::Pods(pods),
+        Ends::WithQueries,
+        |_| Ok(()),
+    )
 }
 
 /// Runs the network of a file until a person shuts it down. Calls `created` once the folder of the run exists.
@@ -152,7 +231,8 @@ pub(super) fn stand(
             wide: false,
             profile: false,
         };
-        return run_network(&arguments, &loaded, Ends::OnRequest, created);
+        let site = Site::of(&arguments.start)?;
+        return run_network(&arguments, &loaded, site, Ends::OnRequest, created);
     };
     Err(Misuse::of(anyhow!("{} {problem}", start.file.display())).into())
 }
@@ -161,6 +241,7 @@ pub(super) fn stand(
 fn run_network(
     arguments: &RunArguments,
     loaded: &Loaded,
+    site: Site,
     ends: Ends,
     created: fn(&Layout) -> anyhow::Result<()>,
 ) -> anyhow::Result<Status> {
@@ -181,7 +262,7 @@ fn run_network(
     let context = RunContext {
         arguments,
         loaded,
-        binaries: place::binaries()?,
+        site,
         sql,
         ends,
         created,

@@ -5,16 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mirror_analysis::{Report, Summary};
-use mirror_certificates::Authority;
-use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_config::{Loaded, Problem};
-use mirror_coordinator::{
-    Ends, Finished, Network, Options, Prepared, ReadFault, base_of, fault_with_traces, with_traces,
-};
+use mirror_coordinator::{Ends, Network, Options, ReadFault, base_of, fault_with_traces, with_traces};
 use mirror_output::message;
 use mirror_profile::Profiler;
-use mirror_runs::{Layout, Recorder, Run, RunDirectory};
-use mirror_spec::{Expectation, Experiment, Model};
+use mirror_runs::{Layout, Run, RunDirectory};
+use mirror_spec::{Expectation, Experiment};
 use mirror_sql::Engine;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +18,7 @@ use super::super::{Misuse, place, report};
 use super::manifest::new_run;
 use super::outcome::RunOutcome;
 use super::profile;
+use super::site::Site;
 use super::{RunArguments, StartArguments, watch_interrupts};
 use crate::expectations;
 
@@ -29,7 +26,7 @@ use crate::expectations;
 pub(super) struct RunContext<'a> {
     pub(super) arguments: &'a RunArguments,
     pub(super) loaded: &'a Loaded,
-    pub(super) binaries: Binaries,
+    pub(super) site: Site,
     /// The engine that decides the expectations. `None` if there are none.
     pub(super) sql: Option<Engine>,
     pub(super) ends: Ends,
@@ -80,7 +77,7 @@ impl RunContext<'_> {
             let (stop, now) = (CancellationToken::new(), CancellationToken::new());
             let interrupts = tokio::spawn(watch_interrupts(stop.clone(), now.clone()));
             let options = Options {
-                authority: Arc::new(Authority::new()?),
+                authority: self.site.authority()?,
                 log: start.log.clone(),
                 stop,
                 now,
@@ -93,15 +90,7 @@ impl RunContext<'_> {
                 .profiler
                 .as_ref()
                 .and_then(|profiler| profile::start(profiler, &layout));
-            let finished = Box::pin(execute(
-                experiment,
-                model,
-                data,
-                run,
-                self.binaries.clone(),
-                options,
-            ))
-            .await;
+            let finished = Box::pin(self.site.execute(experiment, model, data, run, options)).await;
             // The report links to the profile.
             recording.into_iter().for_each(profile::finish);
             let finished = finished?;
@@ -163,21 +152,6 @@ fn checkpoints(start: &StartArguments, resume: &str, validators: u32) -> anyhow:
         place::run(start.runs_dir(), resume)?
     };
     Ok(mirror_coordinator::resume::checkpoints(&from, validators).map_err(Misuse::of)?)
-}
-
-/// Starts the nodes of a run and waits for its end.
-async fn execute(
-    experiment: &Experiment,
-    model: &Model,
-    data: Prepared,
-    run: RunDirectory,
-    binaries: Binaries,
-    options: Options,
-) -> anyhow::Result<Finished> {
-    let (placement, exits) =
-        LocalProcesses::new(binaries, run.layout().logs()).context("cannot start nodes")?;
-    let recorder = Recorder::start(run, Recorder::SEGMENT_BYTES)?;
-    mirror_coordinator::run(experiment, model, data, recorder, placement, exits, options).await
 }
 
 /// Writes the report of a run that has ended.
