@@ -57,8 +57,9 @@ const PROGRAMS: [&str; 5] = [
     "mirror-proxy",
 ];
 
-/// The package whose tests start the binaries of other packages.
+/// The package whose tests start the binaries of other packages, and the packages that only they start.
 const STARTS_PROGRAMS: &str = "mirror-tests";
+const STARTED_BY_TESTS: [&str; 2] = ["mirror-agent", "xtask"];
 
 fn main() -> ExitCode {
     match Chore::parse(env::args_os().skip(1).collect()).and_then(Chore::perform) {
@@ -288,7 +289,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
             succeed(&mut cargo("test --release --workspace --doc"))?;
         }
     } else if packages.iter().any(|package| *package == STARTS_PROGRAMS) {
-        build_programs()?;
+        build_packages(&[&PROGRAMS[..], &STARTED_BY_TESTS].concat())?;
     }
     let (nextest, test) = (
         "nextest run --release",
@@ -336,8 +337,12 @@ fn bench(name: Option<&OsStr>) -> Result<()> {
 }
 
 fn build_programs() -> Result<()> {
+    build_packages(&PROGRAMS)
+}
+
+fn build_packages(packages: &[&str]) -> Result<()> {
     let mut build = cargo("build --release");
-    for package in PROGRAMS {
+    for package in packages {
         build.args(["--package", package]);
     }
     succeed(&mut build)

@@ -72,6 +72,8 @@ fn write_image(checkout: &Checkout, image: &Image, crates: &CrateList, folder: &
     write(&libraries, "etc/passwd", USERS)?;
     write(&libraries, "etc/group", GROUPS)?;
     write(&libraries, "etc/nsswitch.conf", NAME_SERVICES)?;
+    // The parent of a folder that belongs to the user of the image. It must not get the same owner.
+    create(&libraries.join("var/lib"))?;
     let temporary = libraries.join("tmp");
     create(&temporary)?;
     fs::set_permissions(&temporary, Permissions::from_mode(0o1777))
