@@ -1,4 +1,4 @@
-//! The list of the components of an image, in the format CycloneDX 1.5 (JSON).
+//! The list of the components of an image, in the format `CycloneDX` 1.5 (JSON).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
