@@ -87,15 +87,15 @@ impl Engine {
 
     fn is_ready(&self) -> bool {
         let asked = self
-            .client("docker")
+            .client(Path::new("docker"))
             .args(["info", "--format", "{{.ID}}"])
             .output();
         asked.is_ok_and(|output| output.status.success())
     }
 
     /// Returns the command `program`, which reaches this engine.
-    pub(crate) fn client(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = Command::new(program.as_ref());
+    pub(crate) fn client(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.envs(self.host.iter().map(|host| ("DOCKER_HOST", host)));
         command.stdin(Stdio::null());
         command
@@ -114,7 +114,7 @@ impl Engine {
 
     /// Runs `docker` with the arguments `words`.
     pub(crate) fn try_docker(&self, words: &[&str]) -> Output {
-        self.client("docker")
+        self.client(Path::new("docker"))
             .args(words)
             .output()
             .expect("`docker` starts")
@@ -123,11 +123,11 @@ impl Engine {
     /// Returns the command of Docker's compose, which is a plugin of the client or a program.
     pub(crate) fn compose(&self) -> Command {
         if self.try_docker(&["compose", "version"]).status.success() {
-            let mut compose = self.client("docker");
+            let mut compose = self.client(Path::new("docker"));
             compose.arg("compose");
             return compose;
         }
-        self.client("docker-compose")
+        self.client(Path::new("docker-compose"))
     }
 }
 
