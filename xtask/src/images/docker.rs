@@ -27,7 +27,8 @@ impl Docker {
         let listed: Vec<String> = clients.iter().map(|file| file.display().to_string()).collect();
         let client = found.with_context(|| {
             format!(
-                "{} cannot build with BuildKit: install its plugin buildx, for example with `apt install docker-buildx`",
+                "{} cannot build with BuildKit: install the plugin buildx, for example with \
+                 `apt install docker-buildx`",
                 listed.join(" and ")
             )
         })?;
