@@ -131,11 +131,27 @@ impl Engine {
     }
 }
 
+impl Own {
+    /// Unmounts the network namespace of the containers, which an engine leaves in its folder when it ends.
+    fn unmount_network(&self) {
+        let namespace = self.folder.path().join("exec/netns/default");
+        if namespace.exists() {
+            let unmounted = Command::new("umount").arg("--lazy").arg(&namespace).status();
+            assert!(
+                std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
+                "cannot unmount {}",
+                namespace.display()
+            );
+        }
+    }
+}
+
 impl Drop for Own {
     fn drop(&mut self) {
         // An engine that ends on request ends its containers, and unmounts their file systems.
         let asked = kill_process(Pid::from_child(&self.daemon), Signal::TERM);
         let ended = self.daemon.wait();
+        self.unmount_network();
         assert!(
             std::thread::panicking() || (asked.is_ok() && ended.is_ok()),
             "the Docker engine did not end: {asked:?} {ended:?}"

@@ -4,12 +4,14 @@ mod engine;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
 use mirror_tests::{TestEnv, eventually};
 use serde_json::Value;
+use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -234,11 +236,17 @@ async fn the_quick_start_has_the_same_events(engine: &Engine, env: &TestEnv) {
     };
     let agents = compose(&["up", "--detach", "nodes", "validators"]);
     assert!(agents.status.success(), "{agents:?}");
-    for (address, service) in [("127.0.1.1", "nodes"), ("127.0.1.2", "validators")] {
-        is_healthy(&format!("http://{address}:7071")).await;
+    for (address, service) in [("127.0.1.1:7071", "nodes"), ("127.0.1.2:7071", "validators")] {
         let listed = compose(&["ps", "--quiet", service]);
         let container = String::from_utf8(listed.stdout).expect("an id is text");
-        has_no_rights(engine, container.trim_end());
+        let container = container.trim_end();
+        eventually(&format!("the agent {service} listens"), || {
+            let is_running = engine.docker(&["inspect", "--format", "{{.State.Running}}", container]);
+            assert_eq!(is_running, "true", "{service} ended: {:?}", compose(&["logs"]));
+            TcpStream::connect(address).ok()
+        });
+        is_healthy(&format!("http://{address}")).await;
+        has_no_rights(engine, container);
     }
     let ran = compose(&["run", "--rm", "-T", "coordinator"]);
     assert!(ran.status.success(), "{ran:?}\n{:?}", compose(&["logs"]));
@@ -258,29 +266,15 @@ async fn the_quick_start_has_the_same_events(engine: &Engine, env: &TestEnv) {
     assert!(same.out.contains("the same events"), "{same:?}");
 }
 
-/// Waits until the agent at an address answers that it serves.
+/// Checks that the agent at an address answers that it serves.
 async fn is_healthy(address: &str) {
-    let channel = eventually_connected(address).await;
+    let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
+    let channel = endpoint.connect().await.expect("the agent listens");
     let answer = HealthClient::new(channel)
         .check(HealthCheckRequest::default())
         .await
         .expect("an agent answers health checks");
     assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
-}
-
-async fn eventually_connected(address: &str) -> tonic::transport::Channel {
-    let authority = address.trim_start_matches("http://").to_owned();
-    // Polls in a thread of its own, because the waiting blocks.
-    let listens = move || {
-        eventually("the agent listens", || {
-            std::net::TcpStream::connect(&authority).ok()
-        });
-    };
-    tokio::task::spawn_blocking(listens)
-        .await
-        .expect("the agent listens");
-    let endpoint = tonic::transport::Endpoint::from_shared(address.to_owned()).expect("an address");
-    endpoint.connect().await.expect("it listens")
 }
 
 /// Checks the process of a running container: its user, its capabilities, and its root file system.
