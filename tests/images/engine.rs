@@ -68,10 +68,7 @@ impl Engine {
             .map_err(|error| format!("no engine is reachable, and `dockerd` cannot be started: {error}"))?;
         let mut engine = Self {
             host: Some(host),
-            own: Some(Own {
-                daemon,
-                folder: folder,
-            }),
+            own: Some(Own { daemon, folder }),
         };
         eventually("the Docker engine is ready or has ended", || {
             if engine.is_ready() {
