@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::prerequisites::all_on_path;
 use crate::wheels::{Bundle, Part, Wheel, cache_folder, point};
 
 pub(crate) static DUCKDB: Bundle = Bundle {
@@ -32,26 +34,29 @@ pub(crate) static DUCKDB: Bundle = Bundle {
 const MINIMUM_VERSION: (u32, u32) = (1, 5);
 
 /// Makes sure that `mirror` finds DuckDB: the user's executable, which `MIRROR_DUCKDB` names or which is on the search
-/// path and recent enough, or else the one that is downloaded once.
+/// path and recent enough, or else the one that is downloaded once. Returns its path.
 ///
 /// # Errors
 ///
 /// Returns an error if there is none for this system, if a program that the download requires is missing, or if the
 /// download or writing fails.
-pub(crate) fn set_up() -> Result<()> {
-    let named = env::var_os("MIRROR_DUCKDB").is_some_and(|own| !own.is_empty());
-    if named || is_on_path() {
-        return Ok(());
+pub(crate) fn set_up() -> Result<PathBuf> {
+    if let Some(own) = env::var_os("MIRROR_DUCKDB").filter(|own| !own.is_empty()) {
+        return Ok(own.into());
     }
-    let place = DUCKDB.set_up()?;
+    if let Some(program) = all_on_path("duckdb").into_iter().find(|file| is_recent(file)) {
+        return Ok(program);
+    }
+    let program = DUCKDB.set_up()?.join("duckdb");
     let programs = cache_folder(|name| env::var_os(name))?.join("bin");
     fs::create_dir_all(&programs).with_context(|| format!("cannot create {}", programs.display()))?;
-    point(&programs.join("duckdb"), &place.join("duckdb"))
+    point(&programs.join("duckdb"), &program)?;
+    Ok(program)
 }
 
-/// Returns whether the `duckdb` on the search path is recent enough.
-fn is_on_path() -> bool {
-    let asked = Command::new("duckdb")
+/// Returns whether the executable `program` is a DuckDB that is recent enough.
+fn is_recent(program: &Path) -> bool {
+    let asked = Command::new(program)
         .arg("--version")
         .stdin(Stdio::null())
         .output();

@@ -1,10 +1,11 @@
 //! The tasks of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
 //! Cargo does the work. This program adds what cargo does not do: it provides libtorch ([`libtorch`]) and DuckDB, which
-//! executes SQL ([`duckdb`]), reports missing programs ([`prerequisites`]), and builds all node binaries into one
-//! folder for an experiment and for the whole-system tests.
+//! executes SQL ([`duckdb`]), reports missing programs ([`prerequisites`]), builds all node binaries into one folder for
+//! an experiment and for the whole-system tests, and builds the images of the containers ([`images`]).
 
 mod duckdb;
+mod images;
 mod libtorch;
 mod prerequisites;
 mod prints;
@@ -23,6 +24,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::images::Origin;
+
 #[cfg(not(unix))]
 compile_error!("the nodes are Unix processes: on Windows, work inside WSL");
 
@@ -38,7 +41,12 @@ usage: cargo xtask COMMAND
                     licences and sources
   doc               write the tables of docs/experiment-file.md from the declarations of keys, and build
                     the documentation with warnings as errors
-  bench [NAME]      build the programs and run every benchmark, or the one called NAME";
+  bench [NAME]      build the programs and run every benchmark, or the one called NAME
+  images            build the images of the containers from the programs that are already built
+  images --from-source [IMAGE]
+                    build the images from the source, inside a container of IMAGE, by default of rust's image
+  image-files FOLDER
+                    write the files of the images from the programs that are already built";
 
 /// The packages whose binaries make up an experiment: the coordinator and the three nodes.
 const PROGRAMS: [&str; 5] = [
@@ -49,8 +57,9 @@ const PROGRAMS: [&str; 5] = [
     "mirror-proxy",
 ];
 
-/// The package whose tests start the binaries of other packages.
+/// The package whose tests start the binaries of other packages, and the packages that only they start.
 const STARTS_PROGRAMS: &str = "mirror-tests";
+const STARTED_BY_TESTS: [&str; 2] = ["mirror-agent", "xtask"];
 
 fn main() -> ExitCode {
     match Chore::parse(env::args_os().skip(1).collect()).and_then(Chore::perform) {
@@ -78,6 +87,12 @@ enum Chore {
     Document,
     Bench {
         name: Option<OsString>,
+    },
+    Images {
+        origin: Origin,
+    },
+    ImageFiles {
+        folder: OsString,
     },
 }
 
@@ -107,6 +122,14 @@ impl Chore {
             Some("lint") => Self::Lint,
             Some("doc") => Self::Document,
             Some("bench") => Self::Bench { name: words.next() },
+            Some("images") => Self::Images {
+                origin: Origin::parse(&mut words)?,
+            },
+            Some("image-files") => Self::ImageFiles {
+                folder: words
+                    .next()
+                    .context("`image-files` needs the folder to write to")?,
+            },
             _ => bail!("unknown command {}\n\n{USAGE}", command.display()),
         };
         if let Some(unexpected) = words.next() {
@@ -121,6 +144,12 @@ impl Chore {
             return Ok(());
         }
         let checkout = Checkout::of_this_program()?;
+        if let Self::Images {
+            origin: Origin::Source { build_image },
+        } = &self
+        {
+            return images::build_from_source(&checkout, build_image.as_deref());
+        }
         libtorch::set_up(&checkout.root)?;
         self.set_up_duckdb()?;
         prerequisites::check_compilers()?;
@@ -134,13 +163,15 @@ impl Chore {
             Self::Lint => checkout.lint(),
             Self::Document => checkout.document(),
             Self::Bench { name } => bench(name.as_deref()),
+            Self::Images { .. } => images::build_from_programs(&checkout),
+            Self::ImageFiles { folder } => images::write_files(&checkout, Path::new(&folder)),
         }
     }
 
     /// Sets up DuckDB. Only SQL requires it, so for commands that can work without it a failure is only a warning.
     fn set_up_duckdb(&self) -> Result<()> {
         match self {
-            Self::SetUp => duckdb::set_up(),
+            Self::SetUp | Self::Images { .. } | Self::ImageFiles { .. } => duckdb::set_up().map(drop),
             Self::Run { .. } | Self::Test { .. } | Self::Bench { .. } => {
                 if let Err(error) = duckdb::set_up() {
                     eprintln!("warning: `mirror sql` and `expect` will not work: {error:#}");
@@ -258,7 +289,7 @@ fn test(arguments: &[OsString]) -> Result<()> {
             succeed(&mut cargo("test --release --workspace --doc"))?;
         }
     } else if packages.iter().any(|package| *package == STARTS_PROGRAMS) {
-        build_programs()?;
+        build_packages(&[&PROGRAMS[..], &STARTED_BY_TESTS].concat())?;
     }
     let (nextest, test) = (
         "nextest run --release",
@@ -306,8 +337,12 @@ fn bench(name: Option<&OsStr>) -> Result<()> {
 }
 
 fn build_programs() -> Result<()> {
+    build_packages(&PROGRAMS)
+}
+
+fn build_packages(packages: &[&str]) -> Result<()> {
     let mut build = cargo("build --release");
-    for package in PROGRAMS {
+    for package in packages {
         build.args(["--package", package]);
     }
     succeed(&mut build)
@@ -377,6 +412,20 @@ mod tests {
     }
 
     #[test]
+    fn images_are_built_from_programs_unless_the_source_is_requested() {
+        let images = |origin| Ok(Chore::Images { origin });
+        assert_eq!(parse("images"), images(Origin::Programs));
+        let source = |image: Option<&str>| Origin::Source {
+            build_image: image.map(OsString::from),
+        };
+        assert_eq!(parse("images --from-source"), images(source(None)));
+        assert_eq!(
+            parse("images --from-source rust:1"),
+            images(source(Some("rust:1")))
+        );
+    }
+
+    #[test]
     fn arguments_after_test_go_to_the_test_runner() {
         assert_eq!(
             parse("test"),
@@ -442,7 +491,7 @@ mod tests {
 
     #[test]
     fn an_invalid_command_line_prints_the_usage() {
-        for line in ["", "tset", "lint now", "bench calls steps"] {
+        for line in ["", "tset", "lint now", "bench calls steps", "images --from-sauce"] {
             let error = parse(line).expect_err("the command line is wrong");
             assert!(error.contains("usage: cargo xtask"), "{line}: {error}");
         }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
@@ -17,8 +17,16 @@ const PIP: &str = "Python has no pip: \
 
 /// Returns whether a program called `name` is on the search path.
 pub(crate) fn on_path(name: &str) -> bool {
+    !all_on_path(name).is_empty()
+}
+
+/// Returns all programs called `name` on the search path, in its order.
+pub(crate) fn all_on_path(name: &str) -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| is_program(&folder.join(name)))
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .filter(|file| is_program(file))
+        .collect()
 }
 
 fn is_program(file: &Path) -> bool {

@@ -89,6 +89,21 @@ impl Bundle {
         Ok(place)
     }
 
+    /// Returns the wheel that a file of this bundle is a part of. Returns `None` for other files.
+    pub(crate) fn wheel_of(&self, file: &Path) -> Option<&'static Wheel> {
+        let place = cache_folder(|name| env::var_os(name))
+            .ok()?
+            .join(self.folder_name());
+        let inside = file.strip_prefix(place.canonicalize().ok()?).ok()?;
+        self.wheels.iter().find(|wheel| {
+            let is_part = |part: &Part| match part {
+                Part::Folder { target, .. } => inside.starts_with(target),
+                Part::File { target, .. } => inside == Path::new(target),
+            };
+            wheel.parts.iter().any(is_part)
+        })
+    }
+
     fn version(&self) -> &'static str {
         self.wheels.first().map_or("", |wheel| wheel.version)
     }
