@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use mirror_test_support::{eventually, logging_below};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -170,6 +172,16 @@ impl FakeCluster {
         self.shared.change(|store| store.delete("pods", name));
     }
 
+    /// Asks the container of a pod to end, as the deletion of its pod does first.
+    pub fn terminate(&self, pod: &str) {
+        kubelet::signal(&self.shared, pod, Signal::TERM);
+    }
+
+    /// Returns the folder of a volume of a pod.
+    pub fn volume(&self, pod: &str, mount_path: &str) -> PathBuf {
+        kubelet::folder_of(&self.shared.folder_of(pod), mount_path)
+    }
+
     /// Ends the container of a pod as the kernel does when the pod has no memory left.
     pub fn kill_for_memory(&self, pod: &str) {
         kubelet::kill_for_memory(&self.shared, pod);
@@ -196,6 +208,10 @@ impl Drop for FakeCluster {
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has been printed.
             let _ = thread.join();
+            // A node ends after its agent.
+            eventually("the processes of the cluster end", || {
+                logging_below(&self.shared.folder).is_empty().then_some(())
+            });
         }
     }
 }

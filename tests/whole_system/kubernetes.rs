@@ -115,16 +115,36 @@ fn a_miner_whose_pod_is_deleted_is_started_again_in_another_one() {
     let file = env.file("training.yml", TRAINING);
     let settings = [
         "--set=network.restart={miners: restart}",
-        "--set=query.method.args.max_iter=600",
+        "--set=query.method.args.max_iter=1000000",
     ];
     let words = [&["kubernetes", "run", file, "--offline"], &settings[..]].concat();
     let mut running = env.start(&words);
-    running.until_printed("steps");
+    running.until_printed("10 of 10 pods with nodes are ready");
+    let coordinator = pod_of(&cluster, "coordinator");
+    let runs = cluster.volume(&coordinator, "/runs");
+    let run = fs::read_dir(runs)
+        .expect("a folder")
+        .next()
+        .expect("a run")
+        .expect("an entry");
+    let log = run.path().join("logs/miner-0.log");
+    let starts = || {
+        fs::read_to_string(&log)
+            .ok()
+            .map(|log| log.matches("listening").count())
+    };
+    eventually("the first miner runs", || starts().filter(|starts| *starts == 1));
     cluster.delete_pod(&pod_of(&cluster, "miner"));
-    let run = collected(&env, running);
+    eventually("it runs again", || starts().filter(|starts| *starts == 2));
+
+    cluster.terminate(&coordinator);
+    let ended = running.ends();
+    assert_eq!(ended.status, Some(1), "the run was interrupted: {ended:?}");
+    let folder = ended.err.lines().last().expect("a line").trim().to_owned();
+    let run = Run::open(env.path().join(folder)).expect("a run that has ended opens");
     let incidents = rows::<IncidentRow>(&run);
     assert_eq!(incidents.len(), 1, "{incidents:?}");
-    assert!(incidents[0].node.starts_with("miner-"), "{incidents:?}");
+    assert_eq!(incidents[0].node, "miner-0", "{incidents:?}");
 }
 
 #[test]
@@ -132,7 +152,16 @@ fn a_run_survives_the_death_of_its_command_and_an_api_server_that_is_gone() {
     let mut env = TestEnv::new();
     let cluster = cluster(&mut env);
     let file = env.file("training.yml", TRAINING);
-    let words = ["kubernetes", "run", file, "--offline", "--name", "survivor"];
+    let longer = "--set=query.method.args.max_iter=3000";
+    let words = [
+        "kubernetes",
+        "run",
+        file,
+        "--offline",
+        "--name",
+        "survivor",
+        longer,
+    ];
     let mut running = env.start(&words);
     running.until_printed("pods with nodes are ready");
     // Dropping it kills it.
@@ -277,7 +306,7 @@ fn a_pod_that_fits_on_no_machine_is_shown_with_the_reason() {
     let mut env = TestEnv::new();
     let cluster = cluster(&mut env);
     cluster.fail(Failure::Unschedulable("coordinator"));
-    env.file("settings.yml", "startMinutes: 0\n");
+    env.file("settings.yml", "startSeconds: 3\n");
     let reasons = ["has not started within", "Unschedulable", "Insufficient memory"];
     refused(&env, &["--settings", "settings.yml"], 1, &reasons);
 }
@@ -287,7 +316,8 @@ fn a_coordinator_without_memory_left_is_named() {
     let mut env = TestEnv::new();
     let cluster = cluster(&mut env);
     let file = env.file("training.yml", TRAINING);
-    let mut running = env.start(&["kubernetes", "run", file, "--offline"]);
+    let longer = "--set=query.method.args.max_iter=1000000";
+    let mut running = env.start(&["kubernetes", "run", file, "--offline", longer]);
     running.until_printed("pods with nodes are ready");
     cluster.kill_for_memory(&pod_of(&cluster, "coordinator"));
     let ended = running.ends();

@@ -121,7 +121,7 @@ fn every_experiment_is_rendered_to_manifests_that_an_api_server_takes() {
     let problems = checks::problems(&documents(&wire));
     assert_eq!(problems, ["ServiceAccount `mine` does not exist"]);
     all += &wire;
-    all += &env.mirror(&["kubernetes", "render", "--rbac", "x.yml"]).out;
+    all += &env.mirror(&["kubernetes", "render", "--rbac"]).out;
     check_by_schemas(env.path(), "all.yml", &all);
 }
 
@@ -269,9 +269,7 @@ fn the_chart_has_the_objects_that_the_command_creates() {
                 .args(command)
                 .arg(&chart)
                 .arg(format!("--set-file=experiment={}", experiment.display()))
-                .args([
-                    "--set-json=arguments=[\"--set=random_seed=3\",\"--job-type=default\",\"--log=info\"]",
-                ])
+                .args(["--set-json=arguments=[\"--set=seed=3\"]"])
                 .env("HOME", env.path())
                 .output()
                 .expect("helm exists");
@@ -292,7 +290,7 @@ fn the_chart_has_the_objects_that_the_command_creates() {
             "--name",
             &name,
             "--set",
-            "random_seed=3",
+            "seed=3",
         ];
         let rendered = env.mirror(&words);
         assert_eq!(rendered.status, Some(0), "{rendered:?}");
@@ -365,7 +363,7 @@ fn each_check_finds_its_problem() {
     with(service, "/spec/ports/0/targetPort", json!("other"));
     with(
         set,
-        "/spec/template/metadata/labels/mirror-neuron~1group",
+        "/spec/template/metadata/labels/app.kubernetes.io~1version",
         json!("a b"),
     );
     for (path, all) in broken {

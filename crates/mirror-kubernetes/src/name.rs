@@ -40,20 +40,19 @@ impl RunName {
         }
     }
 
+    /// Makes a name from any text.
+    pub fn of(text: &str) -> Self {
+        Self(beginning(text, MAX_RUN_NAME))
+    }
+
     /// Makes a name from any text and a suffix that distinguishes runs of the same file.
     ///
     /// # Errors
     ///
-    /// Returns an error if the suffix has characters that no DNS label has.
-    pub fn of(text: &str, suffix: &str) -> Result<Self, InvalidName> {
-        let most = MAX_RUN_NAME.saturating_sub(suffix.len() + 1);
-        let start = dns_label(text, most);
-        let start = if start.starts_with(|first: char| first.is_ascii_digit()) {
-            dns_label(&format!("run-{start}"), most)
-        } else {
-            start
-        };
-        Self::new(&format!("{start}-{suffix}"))
+    /// Returns an error if the suffix is too long, or has characters that no DNS label has.
+    pub fn with_suffix(text: &str, suffix: &str) -> Result<Self, InvalidName> {
+        let most = MAX_RUN_NAME.saturating_sub(suffix.len() + 1).max(1);
+        Self::new(&format!("{}-{suffix}", beginning(text, most)))
     }
 
     /// Returns the name.
@@ -70,6 +69,16 @@ impl RunName {
 impl std::fmt::Display for RunName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Returns the beginning of a name, with a letter at its start.
+fn beginning(text: &str, most: usize) -> String {
+    let label = dns_label(text, most);
+    if label.starts_with(|first: char| first.is_ascii_digit()) {
+        dns_label(&format!("run-{label}"), most)
+    } else {
+        label
     }
 }
 
@@ -136,7 +145,18 @@ mod tests {
                 "an-experiment-with-a-ver-x7k2m",
             ),
         ] {
-            assert_eq!(RunName::of(text, "x7k2m").expect(text).as_str(), expected);
+            assert_eq!(
+                RunName::with_suffix(text, "x7k2m").expect(text).as_str(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn every_text_has_a_name() {
+        for text in ["quickstart", "", "42", "Ä", "-", &"9".repeat(100), "a_b-"] {
+            let name = RunName::of(text);
+            RunName::new(name.as_str()).expect(text);
         }
     }
 

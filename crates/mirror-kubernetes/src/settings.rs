@@ -30,8 +30,8 @@ pub struct Settings {
     pub service_monitor: bool,
     /// Number of minutes for which the coordinator keeps a run that has ended, until it is collected.
     pub hold_minutes: u32,
-    /// Number of minutes after which a pod that has not started fails the run.
-    pub start_minutes: u32,
+    /// Number of seconds within which a pod must be ready.
+    pub start_seconds: u32,
 }
 
 impl Default for Settings {
@@ -47,7 +47,7 @@ impl Default for Settings {
             network_policies: true,
             service_monitor: false,
             hold_minutes: 30,
-            start_minutes: 10,
+            start_seconds: 600,
         }
     }
 }

@@ -224,9 +224,14 @@ fn terminated(shared: &Shared, pod: &str, ended: ExitStatus) -> Value {
 pub(super) fn kill_for_memory(shared: &Shared, pod: &str) {
     let folder = shared.folder_of(pod);
     fs::write(folder.join("out-of-memory"), "").expect("a file");
-    let pid = fs::read_to_string(folder.join("pid")).expect("the container runs");
+    signal(shared, pod, Signal::KILL);
+}
+
+/// Sends a signal to the process of a container.
+pub(super) fn signal(shared: &Shared, pod: &str, signal: Signal) {
+    let pid = fs::read_to_string(shared.folder_of(pod).join("pid")).expect("the container runs");
     let pid = pid.parse().ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("it runs");
+    kill_process(pid, signal).expect("it runs");
 }
 
 /// Creates the folders of the volumes of a pod.
@@ -266,7 +271,7 @@ fn mount(shared: &Shared, pod: &Value, name: &str) {
     }
 }
 
-fn folder_of(root: &std::path::Path, mount_path: &str) -> PathBuf {
+pub(super) fn folder_of(root: &std::path::Path, mount_path: &str) -> PathBuf {
     root.join("volumes")
         .join(mount_path.trim_matches('/').replace('/', "-"))
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::VERSION;
 use crate::prerequisites::all_on_path;
 
 /// A client that builds with `BuildKit`, which builds only the stages that an image needs.
@@ -47,6 +48,8 @@ impl Docker {
         let mut build = self.command();
         // The network of the host also exists if the engine has no bridge. Only a build from the source uses it.
         build.args(["build", "--network", "host", "--target", target, "--tag", name]);
+        // The settings of a cluster name images by their version.
+        build.arg("--tag").arg(format!("{name}:{VERSION}"));
         for argument in arguments {
             build.arg("--build-arg").arg(argument);
         }

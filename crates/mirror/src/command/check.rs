@@ -33,7 +33,7 @@ pub(super) struct CheckArguments {
     json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Overrides {
     /// Sets a value of the file, such as `query.method.args.max_iter=50`; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = setting)]

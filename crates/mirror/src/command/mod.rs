@@ -91,6 +91,9 @@ enum Command {
     Models(models::ModelsArguments),
 }
 
+/// The folder that contains the runs, unless another one is named.
+const RUNS: &str = "runs";
+
 /// The folder that contains the runs.
 #[derive(Debug, Args)]
 struct RunsDir {
@@ -98,7 +101,7 @@ struct RunsDir {
     #[arg(
         long,
         env = "MIRROR_RUNS",
-        default_value = "runs",
+        default_value = RUNS,
         value_name = "FOLDER",
         global = true
     )]

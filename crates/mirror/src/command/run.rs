@@ -24,8 +24,14 @@ use self::single::RunContext;
 pub(super) use self::site::Pods;
 use self::site::Site;
 use super::check::{Overrides, missing_runs, show};
-use super::{Misuse, RunsDir, Status, report, terminal};
+use super::{Misuse, RUNS, RunsDir, Status, report, terminal};
 use crate::expectations;
+
+/// Job type of a run, unless another one is named.
+const JOB_TYPE: &str = "default";
+
+/// Log filter of the nodes, unless another one is named.
+const LOG: &str = "info";
 
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
@@ -75,17 +81,36 @@ pub(super) struct StartArguments {
     #[arg(long, value_name = "NAME", value_parser = group_name)]
     group: Option<String>,
     /// Job type, recorded in the manifest
-    #[arg(long, default_value = "default", value_name = "WORD")]
+    #[arg(long, default_value = JOB_TYPE, value_name = "WORD")]
     job_type: String,
     /// Notes, recorded in the manifest
     #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
     /// Log filter of the nodes, in the syntax of tracing
-    #[arg(long, default_value = "info", value_name = "FILTER")]
+    #[arg(long, default_value = LOG, value_name = "FILTER")]
     log: String,
 }
 
 impl StartArguments {
+    /// Returns the arguments with which a file is run without further options.
+    pub(super) fn of(file: PathBuf, overrides: Overrides) -> Self {
+        Self {
+            file,
+            runs_dir: RunsDir {
+                runs_dir: RUNS.into(),
+            },
+            overrides,
+            agents: None,
+            offline: false,
+            resume: None,
+            tags: Vec::new(),
+            group: None,
+            job_type: JOB_TYPE.to_owned(),
+            notes: None,
+            log: LOG.to_owned(),
+        }
+    }
+
     /// Returns the values of the settings on the command line.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
         self.overrides.values()
@@ -130,8 +155,12 @@ impl StartArguments {
         if let Some(notes) = &self.notes {
             words.push(format!("--notes={notes}"));
         }
-        words.push(format!("--job-type={}", self.job_type));
-        words.push(format!("--log={}", self.log));
+        if self.job_type != JOB_TYPE {
+            words.push(format!("--job-type={}", self.job_type));
+        }
+        if self.log != LOG {
+            words.push(format!("--log={}", self.log));
+        }
         Ok(words)
     }
 

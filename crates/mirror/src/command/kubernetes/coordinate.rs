@@ -44,8 +44,8 @@ pub(super) struct CoordinateArguments {
     #[command(flatten)]
     start: StartArguments,
     /// File with the settings of the cluster
-    #[arg(long)]
-    settings: PathBuf,
+    #[arg(long = "settings")]
+    of_cluster: PathBuf,
     /// Folder with the authority of the agents. If it is empty: makes one
     #[arg(long)]
     authority: PathBuf,
@@ -55,7 +55,7 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
     let start = arguments.start;
     let address: IpAddr = variable("POD_IP")?.parse().context("POD_IP is no IP address")?;
     let run = RunName::new(&variable(RUN_VARIABLE)?).map_err(Misuse::of)?;
-    let settings = settings_in(&arguments.settings)?;
+    let settings = settings_in(&arguments.of_cluster)?;
     serve_health(SocketAddr::new(address, HEALTH_PORT))?;
     let runs_dir = start.runs_dir().to_owned();
     let Some(loaded) = start.load() else {
@@ -67,7 +67,7 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
     let pods = Pods {
         authority: [authority.certificate().to_owned(), authority.key()],
         address,
-        start: Duration::from_mins(settings.start_minutes.into()),
+        start: Duration::from_secs(settings.start_seconds.into()),
         plan: plan.clone(),
     };
     let status = in_pods(start, &loaded, pods).unwrap_or_else(|error| {

@@ -18,12 +18,12 @@ use super::super::Misuse;
 pub(super) struct SettingsArguments {
     /// YAML file with the settings of the cluster: images, resources and others, as in the values of the Helm chart
     #[arg(long = "settings", value_name = "FILE")]
-    file: Option<PathBuf>,
+    of_cluster: Option<PathBuf>,
 }
 
 impl SettingsArguments {
     pub(super) fn load(&self) -> anyhow::Result<Settings> {
-        self.file
+        self.of_cluster
             .as_deref()
             .map_or_else(|| Ok(Settings::default()), settings_in)
     }
@@ -36,19 +36,6 @@ pub(super) fn settings_in(file: &Path) -> anyhow::Result<Settings> {
         .map_err(Misuse::of)?;
     let settings = Settings::from_yaml(&text).with_context(|| format!("{} is invalid", file.display()));
     Ok(settings.map_err(Misuse::of)?)
-}
-
-/// Returns the name of a run: the one of the command line, or one from the name of the file and a suffix.
-pub(super) fn name_of(
-    named: Option<&RunName>,
-    file: &Path,
-    suffix: impl FnOnce() -> anyhow::Result<String>,
-) -> anyhow::Result<RunName> {
-    if let Some(name) = named {
-        return Ok(name.clone());
-    }
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(RunName::of(&stem, &suffix()?).map_err(Misuse::of)?)
 }
 
 /// Returns the network that an experiment needs.

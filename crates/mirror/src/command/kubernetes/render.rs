@@ -1,9 +1,11 @@
 //! `mirror kubernetes render`: prints the manifests of an experiment.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use mirror_certificates::Authority;
+use mirror_config::Loaded;
 use mirror_kubernetes::directory::AGENT;
 use mirror_kubernetes::manifests::nodes::AgentCertificate;
 use mirror_kubernetes::manifests::{launcher, nodes, rbac};
@@ -11,15 +13,19 @@ use mirror_kubernetes::name::RunName;
 use mirror_kubernetes::session::set_subject_namespace;
 use serde_json::Value;
 
-use super::super::Status;
+use super::super::check::Overrides;
 use super::super::run::StartArguments;
-use super::planned::{SettingsArguments, name_of, network, plan};
+use super::super::{Status, terminal};
+use super::planned::{SettingsArguments, network, plan};
 use super::{chaos_mesh, files, run_name};
 
 #[derive(Debug, Args)]
 pub(super) struct RenderArguments {
+    /// The experiment file
+    #[arg(required_unless_present = "rbac")]
+    file: Option<PathBuf>,
     #[command(flatten)]
-    start: StartArguments,
+    overrides: Overrides,
     #[command(flatten)]
     settings: SettingsArguments,
     /// Name of the run, with which the names of its objects begin. If absent: from the name of the file
@@ -37,51 +43,64 @@ pub(super) struct RenderArguments {
 }
 
 pub(super) fn render(arguments: &RenderArguments) -> anyhow::Result<Status> {
-    let mut objects = Vec::new();
-    if arguments.rbac {
-        objects.push(rbac::role_of_person());
-    } else {
-        let Some(loaded) = arguments.start.load() else {
-            return Ok(Status::Misused);
-        };
-        let settings = arguments.settings.load()?;
-        let file = arguments.start.file();
-        let name = name_of(arguments.name.as_ref(), file, || Ok("1".to_owned()))?;
-        let network = network(&loaded, file)?;
-        let plan = plan(name.clone(), &network);
-        if arguments.chaos_mesh {
-            let chaos = chaos_mesh::of(&loaded.experiment.faults, &network, &plan, &arguments.namespace);
-            std::io::stdout().lock().write_all(chaos?.as_bytes())?;
-            return Ok(Status::Done);
+    let text = match &arguments.file {
+        Some(file) if !arguments.rbac => {
+            let start = StartArguments::of(file.clone(), arguments.overrides.clone());
+            let Some(loaded) = start.load() else {
+                return Ok(Status::Misused);
+            };
+            of_experiment(arguments, &start, &loaded)?
         }
-        let authority = Authority::new()?;
-        let certificate = authority.issue(AGENT)?;
-        let certificate = AgentCertificate {
-            authority: certificate.authority,
-            certificate: certificate.certificate,
-            key: certificate.key,
-        };
-        objects.push(nodes::authority_secret(
-            &name,
-            authority.certificate(),
-            &authority.key(),
-        ));
-        objects.extend(launcher::objects(
-            &name,
-            &files::inputs(&arguments.start)?,
-            &settings,
-        ));
-        objects.extend(nodes::objects(&plan, &settings, &certificate));
-    }
-    let mut out = std::io::stdout().lock();
-    for mut object in objects {
-        object["metadata"]["namespace"] = arguments.namespace.clone().into();
-        set_subject_namespace(&mut object, &arguments.namespace);
-        write!(out, "---\n{}", yaml(&object)?)?;
-    }
+        _ => manifests([rbac::role_of_person()], &arguments.namespace)?,
+    };
+    terminal::unless_closed(
+        std::io::stdout()
+            .lock()
+            .write_all(text.as_bytes())
+            .map_err(Into::into),
+    )?;
     Ok(Status::Done)
 }
 
-fn yaml(object: &Value) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(object)
+/// Returns the manifests of an experiment.
+fn of_experiment(
+    arguments: &RenderArguments,
+    start: &StartArguments,
+    loaded: &Loaded,
+) -> anyhow::Result<String> {
+    let (settings, file) = (arguments.settings.load()?, start.file());
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = arguments.name.clone().unwrap_or_else(|| RunName::of(&stem));
+    let network = network(loaded, file)?;
+    let plan = plan(name.clone(), &network);
+    if arguments.chaos_mesh {
+        return chaos_mesh::of(&loaded.experiment.faults, &network, &plan, &arguments.namespace);
+    }
+    let authority = Authority::new()?;
+    let certificate = authority.issue(AGENT)?;
+    let certificate = AgentCertificate {
+        authority: certificate.authority,
+        certificate: certificate.certificate,
+        key: certificate.key,
+    };
+    let mut objects = vec![nodes::authority_secret(
+        &name,
+        authority.certificate(),
+        &authority.key(),
+    )];
+    objects.extend(launcher::objects(&name, &files::inputs(start)?, &settings));
+    objects.extend(nodes::objects(&plan, &settings, &certificate));
+    manifests(objects, &arguments.namespace)
+}
+
+/// Returns objects in a namespace as documents of YAML.
+fn manifests(objects: impl IntoIterator<Item = Value>, namespace: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for mut object in objects {
+        object["metadata"]["namespace"] = namespace.into();
+        set_subject_namespace(&mut object, namespace);
+        text += "---\n";
+        text += &serde_yaml::to_string(&object)?;
+    }
+    Ok(text)
 }

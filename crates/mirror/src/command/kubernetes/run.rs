@@ -22,7 +22,7 @@ use super::super::run::StartArguments;
 use super::super::running::block_on;
 use super::super::{Misuse, Status};
 use super::coordinate::HOLDING;
-use super::planned::{SettingsArguments, name_of, network, plan};
+use super::planned::{SettingsArguments, network, plan};
 use super::{ClusterArguments, files, run_name, status_of};
 
 /// Pause between two attempts to collect a run that has not ended.
@@ -56,7 +56,9 @@ pub(super) fn run(arguments: &RunInClusterArguments) -> anyhow::Result<Status> {
     };
     let settings = arguments.settings.load()?;
     let file = arguments.start.file();
-    let name = name_of(arguments.name.as_ref(), file, suffix)?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let of_file = || anyhow::Ok(RunName::with_suffix(&stem, &suffix()?)?);
+    let name = arguments.name.clone().map_or_else(of_file, Ok)?;
     let plan = plan(name.clone(), &network(&loaded, file)?);
     let inputs = files::inputs(&arguments.start)?;
     block_on(async {
@@ -123,7 +125,7 @@ async fn followed(
 ) -> anyhow::Result<Collected> {
     let name = &plan.run;
     let watched = pods::watch(cluster, &of_run(name));
-    let within = Duration::from_mins(settings.start_minutes.into());
+    let within = Duration::from_secs(settings.start_seconds.into());
     let following = async {
         let pod = coordinator(watched.clone(), within).await?;
         session::follow_log(cluster, &pod, |line| {
@@ -175,8 +177,8 @@ async fn coordinator(mut watched: watch::Receiver<Watched>, within: Duration) ->
         (None, None) => "its job has created no pod".to_owned(),
     };
     Err(anyhow!(
-        "the coordinator has not started within {} minutes: {state}",
-        within.as_secs() / 60
+        "the coordinator has not started within {} s: {state}",
+        within.as_secs()
     ))
 }
 
