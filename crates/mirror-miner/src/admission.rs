@@ -53,10 +53,13 @@ pub(crate) enum Refused {
 impl Admission {
     pub(crate) fn new(settings: &AxonSettings, network: Arc<Network>, shared: Arc<VerifierState>) -> Self {
         let blacklist = settings.blacklist.clone();
+        // Memory is allocated as callers become known, because a process may have thousands of axons.
+        let mut counted = LruCache::unbounded();
+        counted.resize(MAX_COUNTED);
         Self {
             hotkeys: blacklist.hotkeys.iter().map(|hotkey| hotkey.0).collect(),
             blacklist,
-            counted: Mutex::new(LruCache::new(MAX_COUNTED)),
+            counted: Mutex::new(counted),
             queue: Arc::new(Queue::new(settings.workers as usize, settings.queue as usize)),
             network,
             shared,
