@@ -49,6 +49,7 @@ struct Moment {
 
 fn main() -> anyhow::Result<()> {
     let experiment = Experiment {
+        validators: 1,
         miners: 16,
         axons_per_process: 1,
         topk: 10,

@@ -27,6 +27,7 @@ fn main() -> anyhow::Result<()> {
     );
     for models in Models::ALL {
         let experiment = Experiment {
+            validators: 1,
             miners: 16,
             axons_per_process: 16,
             topk: 10,

@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     for (miners, _) in SIZES {
         let before = Instant::now();
         let run = Experiment {
+            validators: 1,
             miners,
             axons_per_process: 1,
             topk: 50,

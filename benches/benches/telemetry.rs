@@ -92,6 +92,7 @@ fn main() -> anyhow::Result<()> {
     for (miners, axons_per_process, steps, pairs) in NETWORKS {
         let run = |traces: &'static str| {
             let experiment = Experiment {
+                validators: 1,
                 miners,
                 axons_per_process,
                 topk: 10,

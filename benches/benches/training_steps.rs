@@ -37,6 +37,7 @@ fn main() -> anyhow::Result<()> {
     );
     for (miners, axons_per_process, steps, pairs, models) in NETWORKS {
         let experiment = Experiment {
+            validators: 1,
             miners,
             axons_per_process,
             topk: TOPK,

@@ -71,6 +71,17 @@ pub fn proportional_memory(id: u32) -> anyhow::Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
+/// Returns the largest resident memory that a process has had, in bytes.
+pub fn peak_memory(id: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{id}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"))
+        .with_context(|| format!("{path} has no VmHWM line"))?;
+    Ok(kib.trim().parse::<u64>()? * 1024)
+}
+
 /// Parses `/proc/ID/stat`. The name in it may contain any character, so fields are counted from its closing
 /// parenthesis.
 fn listed(id: u32) -> anyhow::Result<Listed> {

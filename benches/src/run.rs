@@ -16,6 +16,8 @@ const MARK: &str = "MIRROR_BENCHMARK_RUN";
 /// An experiment in which validators train on dummy miners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Experiment {
+    /// Number of validators.
+    pub validators: u32,
     /// Number of miners.
     pub miners: u32,
     /// Number of axons per process.
@@ -118,6 +120,7 @@ impl Experiment {
     /// Returns the experiment file. All settings that are not in it have their defaults.
     fn yaml(&self) -> String {
         let Self {
+            validators,
             miners,
             axons_per_process,
             topk,
@@ -139,6 +142,7 @@ query:
   id: steps
   method: {{ name: train, args: {{ max_iter: {steps} }} }}
 network:
+  validators: {validators}
   axons_per_process: {axons_per_process}
   record_acknowledged: true
 telemetry:
