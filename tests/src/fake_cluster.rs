@@ -1,9 +1,9 @@
-//! A fake of a Kubernetes cluster, for what cannot run here: an API server on loopback, the controllers of stateful sets
-//! and jobs, the garbage collector, and a kubelet whose containers are processes of this machine.
+//! A fake of a Kubernetes cluster, for what cannot run here: an API server on loopback, the controllers of stateful
+//! sets and jobs, the garbage collector, and a kubelet whose containers are processes of this machine.
 //!
-//! It is no cluster: it has one namespace, checks no schemas, isolates nothing, and mounts nothing. The paths of volumes
-//! in the arguments of a container are replaced by those of folders. What it does have is what the programs of this
-//! project use: server-side apply, lists, watches, logs, connections of `exec`, probes, and permissions by role.
+//! It is no cluster: it has one namespace, checks no schemas, isolates nothing, and mounts nothing. The paths of
+//! volumes in the arguments of a container are replaced by those of folders. What it does have is what the programs of
+//! this project use: server-side apply, lists, watches, logs, connections of `exec`, probes, and permissions by role.
 
 mod exec;
 mod kubelet;

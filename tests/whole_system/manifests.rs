@@ -1,5 +1,5 @@
-//! Manifests of experiments in a cluster: what `mirror kubernetes render` and the Helm chart print is checked by schemas
-//! of Kubernetes, and by checks of what schemas miss.
+//! Manifests of experiments in a cluster: what `mirror kubernetes render` and the Helm chart print is checked by
+//! schemas of Kubernetes, and by checks of what schemas miss.
 
 mod checks;
 

@@ -1,8 +1,8 @@
 //! The tasks of this workspace: set-up, build, run, test, lint, documentation, benchmarks.
 //!
 //! Cargo does the work. This program adds what cargo does not do: it provides libtorch ([`libtorch`]) and DuckDB, which
-//! executes SQL ([`duckdb`]), reports missing programs ([`prerequisites`]), builds all node binaries into one folder for
-//! an experiment and for the whole-system tests, and builds the images of the containers ([`images`]).
+//! executes SQL ([`duckdb`]), reports missing programs ([`prerequisites`]), builds all node binaries into one folder
+//! for an experiment and for the whole-system tests, and builds the images of the containers ([`images`]).
 
 mod duckdb;
 mod images;

@@ -1,5 +1,5 @@
-//! The agent: a program that runs nodes of one run at a time for the coordinator of the run, on a machine that the coordinator
-//! does not share. `proto/mirror/v1/agent.proto` describes its service.
+//! The agent: a program that runs nodes of one run at a time for the coordinator of the run, on a machine that the
+//! coordinator does not share. `proto/mirror/v1/agent.proto` describes its service.
 //!
 //! The nodes are processes of the agent ([`LocalProcesses`]), so that they behave as on the machine of a
 //! coordinator: the lifeline, pauses, limits and logs. When the agent ends, they end.

@@ -47,8 +47,8 @@ const NEWCOMER: &str = "newcomer";
 pub struct PlannedNetwork(NetworkSpec);
 
 impl PlannedNetwork {
-    /// Plans the network of an experiment. Relative paths are resolved against `base`. Only the metagraph that the subnet
-    /// starts from is read.
+    /// Plans the network of an experiment. Relative paths are resolved against `base`. Only the metagraph that the
+    /// subnet starts from is read.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ impl PlannedNetwork {
         Ok(Self(network_spec(experiment, model, metagraph)?))
     }
 
-    /// Returns the nodes: the chain and the proxy if there are any, validators, miners by uid, and the miners that can join
-    /// during the run.
+    /// Returns the nodes: the chain and the proxy if there are any, validators, miners by uid, and the miners that can
+    /// join during the run.
     pub fn nodes(&self) -> Vec<PlannedNode> {
         let spec = &self.0;
         let without_neurons = |name: &str, kind| PlannedNode {

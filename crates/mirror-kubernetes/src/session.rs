@@ -1,4 +1,4 @@
-//! What a person does with runs in a cluster: start, list, follow, collect and delete them.
+//! The operations of a person on runs in a cluster: start, list, follow, collect and delete them.
 //!
 //! The config map of a run owns its other objects, so the cluster deletes them with it. Nothing about a run is kept
 //! outside of the cluster.

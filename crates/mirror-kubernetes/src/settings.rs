@@ -130,9 +130,9 @@ impl Default for Resources {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Needs {
-    /// What is reserved for the container.
+    /// Amounts that are reserved for the container.
     pub requests: Amounts,
-    /// What the container cannot exceed.
+    /// Amounts that the container cannot exceed.
     pub limits: Amounts,
 }
 

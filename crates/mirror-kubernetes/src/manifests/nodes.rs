@@ -67,8 +67,8 @@ pub(super) fn authority_name(run: &RunName) -> String {
     run.object("authority")
 }
 
-/// Returns the secret with the authority of the agents, for manifests that are applied without `mirror`. Without it, the
-/// coordinator makes an authority of its own.
+/// Returns the secret with the authority of the agents, for manifests that are applied without `mirror`. Without it,
+/// the coordinator makes an authority of its own.
 pub fn authority_secret(run: &RunName, certificate: &str, key: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -94,8 +94,8 @@ fn service(run: &RunName) -> Value {
     })
 }
 
-/// Returns the policies: the pods of a run talk to each other alone, the coordinator may call any address, and its metrics
-/// are open to every program.
+/// Returns the policies: the pods of a run talk to each other alone, the coordinator may call any address, and its
+/// metrics are open to every program.
 fn network_policies(run: &RunName, settings: &Settings) -> [Value; 2] {
     let of_run = json!({ "podSelector": { "matchLabels": { NAME: NAME_VALUE, INSTANCE: run.as_str() } } });
     let policy = |name: &str, spec: Value| {

@@ -17,7 +17,7 @@ struct Rule {
 
 const APPLY: &[&str] = &["create", "get", "patch"];
 
-/// What the coordinator does with the objects of its nodes. It ends with its job, which owns them.
+/// Permissions of the coordinator for the objects of its nodes, which end with its job.
 const OF_COORDINATOR: &[Rule] = &[
     Rule {
         group: "",
@@ -51,7 +51,7 @@ const OF_COORDINATOR: &[Rule] = &[
     },
 ];
 
-/// What a person does who starts, watches, collects and deletes runs, in addition.
+/// Further permissions of a person who starts, watches, collects and deletes runs.
 const OF_PERSON: &[Rule] = &[
     Rule {
         group: "",

@@ -9,8 +9,8 @@ use mirror_kubernetes::plan::Plan;
 use mirror_spec::{Fault, NodeSet, Span, WireDirection};
 use serde_json::{Value, json};
 
-/// Returns manifests for the faults that have an equivalent, and a comment for each of the others. An object begins when
-/// it is created, so a comment states when and for how long the file has the fault.
+/// Returns manifests for the faults that have an equivalent, and a comment for each of the others. An object begins
+/// when it is created, so a comment states when and for how long the file has the fault.
 pub(super) fn of(
     faults: &[Fault],
     network: &PlannedNetwork,

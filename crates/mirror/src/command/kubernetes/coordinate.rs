@@ -1,5 +1,5 @@
-//! `mirror kubernetes coordinate`: the command of the coordinator's container. It creates the pods of the nodes, runs the
-//! experiment, and keeps the run until it is collected.
+//! `mirror kubernetes coordinate`: the command of the coordinator's container. It creates the pods of the nodes, runs
+//! the experiment, and keeps the run until it is collected.
 
 use std::fs;
 use std::future::pending;
