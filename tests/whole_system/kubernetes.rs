@@ -51,6 +51,27 @@ fn collected(env: &TestEnv, command: RunningCommand) -> Run {
     Run::open(env.path().join(folder)).expect("a run that has ended opens")
 }
 
+/// Checks that the roles of a person and of a coordinator allow each request that was made.
+#[track_caller]
+fn each_request_was_allowed(cluster: &FakeCluster, of_coordinator: &Value) {
+    let made = |by: &str| -> BTreeSet<(String, String)> {
+        let requests = cluster.requests().into_iter();
+        let of_user = requests.filter(|(user, _, _)| user == by);
+        of_user.map(|(_, verb, resource)| (verb, resource)).collect()
+    };
+    let person = allowed(&[rbac::role_of_person()]);
+    let coordinator = allowed(std::slice::from_ref(of_coordinator));
+    for (by, allowed) in [("person", &person), ("coordinator", &coordinator)] {
+        let made = made(by);
+        assert!(made.len() > 5, "{by}: {made:?}");
+        let refused: Vec<_> = made.difference(allowed).collect();
+        assert!(refused.is_empty(), "{by}: {refused:?}");
+    }
+    // A role with permissions that its author does not have is refused.
+    assert!(coordinator.is_subset(&person));
+    assert!(coordinator.is_subset(&allowed(&[rbac::role_of_coordinators()])));
+}
+
 /// Returns the verbs and resources that roles allow.
 fn allowed(roles: &[Value]) -> BTreeSet<(String, String)> {
     let mut allowed = BTreeSet::new();
@@ -90,22 +111,7 @@ fn a_run_in_pods_has_the_events_of_a_run_on_one_machine() {
         logging_below(env.path()).is_empty().then_some(())
     });
 
-    // Each request was one that the roles allow.
-    let made = |by: &str| -> BTreeSet<(String, String)> {
-        let requests = cluster.requests().into_iter();
-        let of_user = requests.filter(|(user, _, _)| user == by);
-        of_user.map(|(_, verb, resource)| (verb, resource)).collect()
-    };
-    let person = allowed(&[rbac::role_of_person()]);
-    let coordinator = allowed(&[coordinator_role]);
-    for (by, allowed) in [("person", &person), ("coordinator", &coordinator)] {
-        let made = made(by);
-        assert!(made.len() > 5, "{by}: {made:?}");
-        let refused: Vec<_> = made.difference(allowed).collect();
-        assert!(refused.is_empty(), "{by}: {refused:?}");
-    }
-    // A role with permissions that its author does not have is refused.
-    assert!(coordinator.is_subset(&person));
+    each_request_was_allowed(&cluster, &coordinator_role);
 }
 
 #[test]
@@ -191,6 +197,11 @@ fn a_run_survives_the_death_of_its_command_and_an_api_server_that_is_gone() {
         (!is_early).then_some(output)
     });
     assert_eq!(collected.status, Some(0), "{collected:?}");
+    let role = cluster
+        .objects("roles")
+        .pop()
+        .expect("the coordinator has a role");
+    each_request_was_allowed(&cluster, &role);
     let deleted = ended(&env, &["kubernetes", "delete", "survivor"]);
     assert_eq!(deleted.status, Some(0), "{deleted:?}");
     assert_eq!(cluster.names(), NONE);
@@ -331,7 +342,6 @@ fn names_and_files_that_a_cluster_cannot_take_are_refused() {
     let mut env = TestEnv::new();
     let _cluster = cluster(&mut env);
     env.file("wrong.yml", "image: {tags: x}\n");
-    fs::create_dir(env.path().join("models")).expect("a folder");
     refused(
         &env,
         &["--name", "No_Label"],
@@ -341,6 +351,10 @@ fn names_and_files_that_a_cluster_cannot_take_are_refused() {
     refused(&env, &["--settings", "wrong.yml"], 2, &["wrong.yml", "tags"]);
     refused(&env, &["--context", "nowhere"], 2, &["nowhere", "KUBECONFIG"]);
     env.file("large.jsonl", "x".repeat(2 << 20));
-    let large = "--set=model.dendrite_pool.args.data_path=large.jsonl";
-    refused(&env, &[large], 2, &["large.jsonl"]);
+    let path = |name: &str| format!("--set=model.dendrite_pool.args.data_path={name}");
+    refused(&env, &[&path("large.jsonl")], 2, &["large.jsonl"]);
+    let limit = "--set=faults=[{limit: uid 1, memory: 64MiB}]";
+    refused(&env, &[limit], 2, &["faults/0", "no cluster allows"]);
+    env.file("none.yml", "holdMinutes: 0\n");
+    refused(&env, &["--settings", "none.yml"], 2, &["holdMinutes"]);
 }

@@ -143,11 +143,13 @@ impl Nodes {
         drop(self.begin_session());
     }
 
-    /// Waits until no session is open, at most for `time`. Returns whether one is still open.
-    pub(crate) async fn is_in_session_after(&self, time: Duration) -> bool {
+    /// Waits until no session is open, at most for `time`. Returns whether the agent can take another run: the session
+    /// has ended, and all nodes with it. The nodes of a coordinator that has lost its connection still run.
+    pub(crate) async fn is_free_within(&self, time: Duration) -> bool {
         let mut session = self.0.session.subscribe();
         let ended = session.wait_for(|(_, is_open)| !is_open);
-        tokio::time::timeout(time, ended).await.is_err()
+        let has_ended = tokio::time::timeout(time, ended).await.is_ok();
+        has_ended && self.lock().values().all(|started| started.exit.is_some())
     }
 
     /// Kills all nodes that are not in `running`.

@@ -92,7 +92,7 @@ impl Agent for Service {
         } = request.into_inner();
         let of_agent = self.run.get_or_init(|| run.clone());
         if *of_agent != run {
-            if self.nodes.is_in_session_after(SESSION_END).await {
+            if !self.nodes.is_free_within(SESSION_END).await {
                 return Err(Status::failed_precondition(format!(
                     "this agent runs the nodes of the run `{of_agent}`, not of `{run}`"
                 )));

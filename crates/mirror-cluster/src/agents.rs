@@ -255,9 +255,8 @@ impl<D: Directory> Agents<D> {
         }
     }
 
-    /// Returns the connection to the agent of a node.
-    async fn link(&self, node: &str) -> io::Result<Arc<Link>> {
-        let agent = self.directory.agent_of(node).await?;
+    /// Returns the connection to an agent.
+    async fn link(&self, agent: AgentAddress) -> io::Result<Arc<Link>> {
         let mut links = self.links.lock().await;
         if let Some(link) = links.get(&agent)
             && !link.is_lost()
@@ -278,8 +277,8 @@ impl<D: Directory> Agents<D> {
     }
 
     /// Starts a node at its agent.
-    async fn start(&self, spec: &NodeSpec, incarnation: u32) -> io::Result<()> {
-        let link = self.link(&spec.name).await?;
+    async fn start(&self, spec: &NodeSpec, incarnation: u32, agent: AgentAddress) -> io::Result<()> {
+        let link = self.link(agent).await?;
         let folder = Path::new(link.folder());
         let mut spec = spec.clone();
         self.inputs.read_all_of(&mut spec).await?;
@@ -412,20 +411,22 @@ impl<D: Directory> Placement for Agents<D> {
     }
 
     async fn spawn(&self, spec: &NodeSpec) -> Result<u32, PlacementError> {
-        let _turn = self.spawning.lock().await;
-        let node = || spec.name.clone();
+        let failed = |source| PlacementError::Start {
+            node: spec.name.clone(),
+            program: "its agent".to_owned(),
+            source,
+        };
         if !spec.has_valid_name() {
-            return Err(PlacementError::Name { node: node() });
+            return Err(PlacementError::Name {
+                node: spec.name.clone(),
+            });
         }
+        // The search may take minutes, in which other nodes can be started.
+        let agent = self.directory.agent_of(&spec.name).await.map_err(failed)?;
+        let _turn = self.spawning.lock().await;
         let incarnation = self.next_incarnation(&spec.name)?;
-        match self.start(spec, incarnation).await {
-            Ok(()) => Ok(incarnation),
-            Err(source) => Err(PlacementError::Start {
-                node: node(),
-                program: "its agent".to_owned(),
-                source,
-            }),
-        }
+        self.start(spec, incarnation, agent).await.map_err(failed)?;
+        Ok(incarnation)
     }
 
     async fn ready(&self, node: &str, timeout: Duration) -> Result<SocketAddr, PlacementError> {

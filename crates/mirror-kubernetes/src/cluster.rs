@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -19,6 +20,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// The first and the longest pause before a request is repeated.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
+
+/// Time within which the API server must answer at one of its possible addresses.
+const SEARCH: Duration = Duration::from_secs(10);
 
 /// The field manager of applied objects.
 const MANAGER: &str = "mirror";
@@ -48,6 +52,12 @@ pub enum ClusterError {
          context of it with `--context`"
     )]
     Config(String),
+    /// The pod of the coordinator reaches no API server.
+    #[error(
+        "the pod of the coordinator cannot reach the API server: {0}; set `apiServer` in the settings of the cluster to \
+         an address at which pods reach it, such as `10.0.0.1:6443`"
+    )]
+    NoApiServer(String),
     /// The person, or the coordinator, has no permission.
     #[error(
         "the API server refuses to {action}: {message}; `mirror kubernetes render --rbac` prints the role that is needed \
@@ -99,25 +109,62 @@ impl Cluster {
     ///
     /// Returns an error if there is no configuration, or it is invalid. The API server is not called.
     pub async fn connect(context: Option<&str>, namespace: Option<&str>) -> Result<Self, ClusterError> {
-        let invalid = |error: &dyn std::error::Error| ClusterError::Config(with_sources(error));
-        let mut config = match context {
-            Some(context) => {
-                let options = KubeConfigOptions {
-                    context: Some(context.to_owned()),
-                    ..KubeConfigOptions::default()
-                };
-                Config::from_kubeconfig(&options)
-                    .await
-                    .map_err(|error| invalid(&error))?
-            }
-            None => Config::infer().await.map_err(|error| invalid(&error))?,
-        };
+        let mut config = config(context).await?;
         config.connect_timeout = Some(ANSWER);
         config.read_timeout = Some(ANSWER);
         config.write_timeout = Some(ANSWER);
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
-        let client = Client::try_from(config).map_err(|error| invalid(&error))?;
+        let client = Client::try_from(config).map_err(|error| ClusterError::Config(with_sources(&error)))?;
         Ok(Self::new(client, namespace))
+    }
+
+    /// Connects to the cluster of this pod, in the namespace of the pod. The API server is searched for at the address of
+    /// the pod's environment, which is that of a Service, and then at `others`, because a cluster may have no Services.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this is no pod, or the API server answers at none of the addresses.
+    pub async fn of_this_pod(others: &[String]) -> Result<Self, ClusterError> {
+        // A kubeconfig file of the container counts more.
+        if std::env::var_os("KUBECONFIG").is_some() {
+            return Self::connect(None, None).await;
+        }
+        let own = Config::incluster_env().map_err(|error| ClusterError::Config(with_sources(&error)))?;
+        let mut problems = Vec::new();
+        for address in std::iter::once(None).chain(others.iter().map(Some)) {
+            let mut config = own.clone();
+            if let Some(address) = address {
+                config.cluster_url = format!("https://{address}")
+                    .parse()
+                    .map_err(|error| ClusterError::Config(format!("`{address}` is no address: {error}")))?;
+            }
+            (config.connect_timeout, config.read_timeout, config.write_timeout) =
+                (Some(ANSWER), Some(ANSWER), Some(ANSWER));
+            let (url, namespace) = (config.cluster_url.clone(), config.default_namespace.clone());
+            let client =
+                Client::try_from(config).map_err(|error| ClusterError::Config(with_sources(&error)))?;
+            let asked = tokio::time::timeout(SEARCH, client.apiserver_version()).await;
+            match asked {
+                // An answer that refuses the question comes from the API server too.
+                Ok(Ok(_) | Err(kube::Error::Api(_))) => return Ok(Self::new(client, namespace)),
+                Ok(Err(error)) => problems.push(format!("{url}: {}", with_sources(&error))),
+                Err(_) => problems.push(format!("{url}: no answer")),
+            }
+        }
+        Err(ClusterError::NoApiServer(problems.join("; ")))
+    }
+
+    /// Returns the address of the API server in the kubeconfig file. `None` if it is one of this machine alone.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no configuration, or it is invalid.
+    pub async fn api_server(context: Option<&str>) -> Result<Option<String>, ClusterError> {
+        let url = config(context).await?.cluster_url;
+        let host = url.host().unwrap_or_default();
+        let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let port = url.port_u16().unwrap_or(443);
+        Ok((!is_here && url.scheme_str() == Some("https")).then(|| format!("{host}:{port}")))
     }
 
     /// Creates a cluster from a client.
@@ -290,6 +337,21 @@ impl Cluster {
             },
         }
     }
+}
+
+/// Reads the configuration of a context, or of the current one.
+async fn config(context: Option<&str>) -> Result<Config, ClusterError> {
+    let invalid = |error: &dyn std::error::Error| ClusterError::Config(with_sources(error));
+    let Some(context) = context else {
+        return Config::infer().await.map_err(|error| invalid(&error));
+    };
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
+    Config::from_kubeconfig(&options)
+        .await
+        .map_err(|error| invalid(&error))
 }
 
 /// A quota and a missing permission have the same code.

@@ -1,8 +1,8 @@
 //! The agents of the nodes of a run, found among its pods. It needs no DNS: pods are called at their IP addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::manifests::{AGENT_PORT, of_run};
-use crate::plan::{Component, Plan};
+use crate::plan::Plan;
 use crate::pods::{self, PodState, PodView, Watched};
 
 /// The name in the certificate of the agents.
@@ -22,10 +22,10 @@ pub const AGENT: &str = "agent";
 pub struct PodDirectory {
     /// The pod of each node.
     pods: BTreeMap<String, String>,
-    /// Name of the node of the chain. `None` if the run starts no chain.
-    chain: Option<String>,
-    /// The address of the chain, once it was started.
-    chain_address: Mutex<Option<IpAddr>>,
+    /// The nodes that resume from files of their pods.
+    with_state: BTreeSet<String>,
+    /// The pod of each of these nodes when it was first started, by its identifier.
+    known: Mutex<HashMap<String, String>>,
     watched: watch::Receiver<Watched>,
     /// Time within which a pod must be ready.
     start: Duration,
@@ -34,32 +34,28 @@ pub struct PodDirectory {
 impl PodDirectory {
     /// Watches the pods of a run, each of which must be ready within `start` after it was asked for.
     pub fn new(cluster: &Cluster, plan: &Plan, start: Duration) -> Self {
-        let chain = plan
-            .groups
-            .iter()
-            .find(|group| group.component == Component::Subtensor);
         Self {
             pods: plan.pods_of_nodes(),
-            chain: chain.and_then(|group| group.nodes.first().cloned()),
-            chain_address: Mutex::default(),
+            with_state: plan.nodes_with_state(),
+            known: Mutex::default(),
             watched: pods::watch(cluster, &of_run(&plan.run)),
             start,
         }
     }
 
-    /// Checks that the chain has the address that its nodes know.
-    fn check_chain(&self, node: &str, ip: IpAddr) -> io::Result<()> {
-        if self.chain.as_deref() != Some(node) {
+    /// Checks that a node that resumes from files of its pod has the same pod as before. The chain also keeps its address
+    /// only in its pod.
+    fn check_same(&self, node: &str, pod: &str, uid: &str) -> io::Result<()> {
+        if !self.with_state.contains(node) {
             return Ok(());
         }
-        let mut known = self.chain_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *known.get_or_insert(ip);
-        if before == ip {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.entry(node.to_owned()).or_insert_with(|| uid.to_owned());
+        if before == uid {
             return Ok(());
         }
         Err(io::Error::other(format!(
-            "the pod of the chain was replaced and has the address {ip} in place of {before}, at which the other nodes \
-             call it: start the run again"
+            "the pod {pod} was replaced, and the state of {node} was lost with it: start the run again"
         )))
     }
 }
@@ -74,17 +70,17 @@ impl Directory for PodDirectory {
         let found = pods::until(&mut watched, self.start, |watched| {
             let view = watched.pods.as_ref()?.get(pod)?;
             match (&view.state, view.ip) {
-                (PodState::Ready, Some(ip)) => Some(Ok(ip)),
+                (PodState::Ready, Some(ip)) => Some(Ok((ip, view.uid.clone()))),
                 (state, _) if state.needs_a_person() => Some(Err(state.in_words())),
                 _ => None,
             }
         });
-        let ip = match found.await {
-            Some(Ok(ip)) => ip,
+        let (ip, uid) = match found.await {
+            Some(Ok(found)) => found,
             Some(Err(state)) => return Err(io::Error::other(format!("the pod {pod} cannot start: {state}"))),
             None => return Err(io::Error::other(self.late(pod))),
         };
-        self.check_chain(node, ip)?;
+        self.check_same(node, pod, &uid)?;
         Ok(AgentAddress {
             name: AGENT.to_owned(),
             address: SocketAddr::new(ip, AGENT_PORT),

@@ -1,6 +1,6 @@
 //! The pods of a run: which there are, and which node each of them runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{RunName, part};
 
@@ -34,7 +34,7 @@ pub enum Component {
 
 impl Component {
     /// Returns the word for it in labels and names.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Coordinator => "coordinator",
             Self::Subtensor => "subtensor",
@@ -105,6 +105,14 @@ impl Plan {
     /// Returns the number of pods with nodes.
     pub fn pods(&self) -> usize {
         self.groups.iter().map(|group| group.nodes.len()).sum()
+    }
+
+    /// Returns the nodes that resume from files of their pods, so that they need the same pods after a restart.
+    pub fn nodes_with_state(&self) -> BTreeSet<String> {
+        let groups = self.groups.iter();
+        let with_state =
+            groups.filter(|group| matches!(group.component, Component::Subtensor | Component::Validator));
+        with_state.flat_map(|group| group.nodes.iter().cloned()).collect()
     }
 
     /// Returns the name of the pod of each node.

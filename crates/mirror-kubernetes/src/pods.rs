@@ -13,6 +13,9 @@ use tokio::sync::watch;
 use crate::cluster::Cluster;
 use crate::manifests::COMPONENT;
 
+/// Names of the containers of this project's pods.
+const CONTAINERS: [&str; 2] = ["agent", "coordinator"];
+
 /// Time in seconds after which a watch is begun anew. It is shorter than the longest pause within an answer, because a
 /// watch sends nothing while no pod changes.
 const WATCH_SECONDS: u32 = 20;
@@ -20,6 +23,8 @@ const WATCH_SECONDS: u32 = 20;
 /// A pod of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodView {
+    /// Identifier of the pod. Another pod of the same name has another one.
+    pub uid: String,
     /// Kind of the pod, such as `miner`.
     pub component: String,
     /// IP address. `None` until the pod has one.
@@ -96,13 +101,19 @@ impl PodView {
     /// Reads the state of a pod.
     pub fn of(pod: &Pod) -> Self {
         let status = pod.status.clone().unwrap_or_default();
-        let container = status.container_statuses.as_ref().and_then(|all| all.first());
+        let containers = status.container_statuses.as_deref().unwrap_or_default();
+        // Other tools may add containers.
+        let ours = containers
+            .iter()
+            .find(|container| CONTAINERS.contains(&&*container.name));
+        let container = ours.or(containers.first());
         let labels = pod.metadata.labels.as_ref();
         let ended = |container: &ContainerStatus| container.state.as_ref()?.terminated.clone();
         let ended_before = |container: &ContainerStatus| container.last_state.as_ref()?.terminated.clone();
         let now = container.and_then(ended);
         let last = now.clone().or_else(|| container.and_then(ended_before));
         Self {
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
             component: labels
                 .and_then(|labels| labels.get(COMPONENT))
                 .cloned()
@@ -166,7 +177,12 @@ fn state_of(pod: &Pod, container: Option<&ContainerStatus>) -> PodState {
         };
     }
     if state.running.is_some() {
-        return if container.is_some_and(|container| container.ready) {
+        // The condition also becomes false when the machine of the pod is lost.
+        let conditions = status.conditions.unwrap_or_default();
+        let is_ready = conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        return if is_ready {
             PodState::Ready
         } else {
             PodState::Running
@@ -220,6 +236,7 @@ pub fn watch(cluster: &Cluster, labels: &str) -> watch::Receiver<Watched> {
                     });
                 }
                 Some(Ok(Event::Apply(pod))) => sender.send_modify(|watched| {
+                    watched.problem = None;
                     let name = pod.metadata.name.clone().unwrap_or_default();
                     watched
                         .pods
@@ -227,6 +244,7 @@ pub fn watch(cluster: &Cluster, labels: &str) -> watch::Receiver<Watched> {
                         .insert(name, PodView::of(&pod));
                 }),
                 Some(Ok(Event::Delete(pod))) => sender.send_modify(|watched| {
+                    watched.problem = None;
                     let name = pod.metadata.name.clone().unwrap_or_default();
                     watched.pods.get_or_insert_default().remove(&name);
                 }),

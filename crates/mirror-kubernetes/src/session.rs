@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::manifests::launcher::{self, Inputs, job_name};
-use crate::manifests::{COMPONENT, INSTANCE, MANAGED_BY, of_all_runs, of_run};
+use crate::manifests::{COMPONENT, INSTANCE, MANAGED_BY, NAME, NAME_VALUE, of_all_runs, of_run};
 use crate::name::{InvalidName, RunName};
 use crate::plan::{Component, Plan};
 use crate::settings::Settings;
@@ -30,6 +30,15 @@ const ATTEMPTS: u32 = 5;
 
 /// Size of the buffer between the connection and the file, in bytes.
 const BUFFER: usize = 1 << 20;
+
+/// Maximum size of an archive of runs, in bytes. Its files have no more bytes than it.
+const MAX_ARCHIVE: u64 = 64 << 30;
+
+/// Maximum number of files and folders in an archive.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// Name of the coordinator's container.
+const COORDINATOR: &str = Component::Coordinator.as_str();
 
 /// Maximum size of the error output of a program in a container, in bytes.
 const MAX_ERRORS: u64 = 64 << 10;
@@ -61,7 +70,8 @@ pub enum SessionError {
     },
     /// A run with this name exists.
     #[error(
-        "the namespace `{namespace}` has a run `{run}` already: `mirror kubernetes delete {run}` deletes it"
+        "the namespace `{namespace}` has objects of a run `{run}` already: `mirror kubernetes delete {run}` deletes it, which \
+         takes the cluster some seconds"
     )]
     Exists {
         /// Name of the run.
@@ -167,7 +177,9 @@ pub async fn start(
     let Some(first) = objects.next() else {
         return Ok(());
     };
-    if cluster.get(&first).await?.is_some() {
+    // The cluster deletes the job of a deleted run later than its config map.
+    let exists = cluster.get(&first).await?.is_some() || cluster.get(&job_object(run)).await?.is_some();
+    if exists {
         return Err(SessionError::Exists {
             run: run.to_string(),
             namespace: cluster.namespace().to_owned(),
@@ -248,6 +260,9 @@ pub async fn delete(cluster: &Cluster, run: &RunName) -> Result<(), SessionError
     let Some(found) = cluster.get(&root).await? else {
         return Err(unknown(cluster, run));
     };
+    if found["metadata"]["labels"][NAME] != NAME_VALUE {
+        return Err(unknown(cluster, run));
+    }
     let foreign = |with: String| SessionError::Foreign {
         run: run.to_string(),
         with,
@@ -256,8 +271,7 @@ pub async fn delete(cluster: &Cluster, run: &RunName) -> Result<(), SessionError
     if found["metadata"]["labels"][MANAGED_BY] == "Helm" {
         return Err(foreign(format!("`helm uninstall {run} --namespace {namespace}`")));
     }
-    let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": job_name(run) } });
-    if let Some(job) = cluster.get(&job).await?
+    if let Some(job) = cluster.get(&job_object(run)).await?
         && job["metadata"]["ownerReferences"].is_null()
     {
         let manifests = "`kubectl delete --filename` and the manifests that it was started with";
@@ -265,6 +279,11 @@ pub async fn delete(cluster: &Cluster, run: &RunName) -> Result<(), SessionError
     }
     cluster.delete(&root).await?;
     Ok(())
+}
+
+/// Returns the type and the name of the job of a run.
+fn job_object(run: &RunName) -> Value {
+    json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": job_name(run) } })
 }
 
 fn unknown(cluster: &Cluster, run: &RunName) -> SessionError {
@@ -302,6 +321,7 @@ pub async fn follow_log(
     let api = cluster.api::<Pod>();
     let parameters = LogParams {
         follow: true,
+        container: Some(COORDINATOR.to_owned()),
         ..LogParams::default()
     };
     let mut taken = 0;
@@ -329,17 +349,32 @@ pub async fn follow_log(
             }
         };
         // The log of a container that runs ends with the connection only.
-        if !broken && !is_running(cluster, pod).await? {
+        if !broken && phase(cluster, pod).await? == Phase::Ended {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn is_running(cluster: &Cluster, pod: &str) -> Result<bool, SessionError> {
+/// The phase of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its container has not started.
+    Pending,
+    Running,
+    /// It has ended, or was deleted.
+    Ended,
+}
+
+async fn phase(cluster: &Cluster, pod: &str) -> Result<Phase, SessionError> {
     let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": pod } });
     let found = cluster.get(&object).await?;
-    Ok(found.is_some_and(|pod| matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Running"))))
+    let phase = found.as_ref().and_then(|pod| pod["status"]["phase"].as_str());
+    Ok(match phase {
+        Some("Pending") => Phase::Pending,
+        Some("Running") => Phase::Running,
+        _ => Phase::Ended,
+    })
 }
 
 /// A run that was fetched from a cluster.
@@ -360,8 +395,10 @@ pub async fn collect(cluster: &Cluster, run: &RunName, runs_dir: &Path) -> Resul
     let Some(pod) = coordinator_pod(cluster, run).await? else {
         return Err(unknown(cluster, run));
     };
-    if !is_running(cluster, &pod).await? {
-        return Err(SessionError::Gone(run.to_string()));
+    match phase(cluster, &pod).await? {
+        Phase::Pending => return Err(SessionError::Running(run.to_string())),
+        Phase::Running => {}
+        Phase::Ended => return Err(SessionError::Gone(run.to_string())),
     }
     let on_disk = |path: &Path, source| SessionError::Disk {
         path: path.to_owned(),
@@ -392,17 +429,19 @@ pub async fn collect(cluster: &Cluster, run: &RunName, runs_dir: &Path) -> Resul
     for entry in entries {
         let entry = entry.map_err(|error| on_disk(&unpacked, error))?;
         let target = runs_dir.join(entry.file_name());
-        if target.exists() {
-            return Err(SessionError::Unpack(format!(
-                "{} exists already",
-                target.display()
-            )));
+        // The id of a run is unique. A folder of that name is the same run, which an interrupted command has fetched.
+        if !target.exists() {
+            fs::rename(entry.path(), &target).map_err(|error| on_disk(&target, error))?;
         }
-        fs::rename(entry.path(), &target).map_err(|error| on_disk(&target, error))?;
         folders.push(target);
     }
     folders.sort();
-    execute(cluster, &pod, "release", &folder.path().join("released")).await?;
+    // The coordinator deletes the only other copy.
+    let synced = File::open(runs_dir).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    synced.map_err(|error| on_disk(runs_dir, error))?;
+    if let Err(error) = execute(cluster, &pod, "release", &folder.path().join("released")).await {
+        tracing::warn!("the run was fetched, and its coordinator still waits: {error}");
+    }
     Ok(Collected { folders, status })
 }
 
@@ -414,6 +453,7 @@ async fn execute(cluster: &Cluster, pod: &str, command: &str, output: &Path) -> 
         source,
     };
     let parameters = AttachParams {
+        container: Some(COORDINATOR.to_owned()),
         stdin: false,
         stdout: true,
         stderr: true,
@@ -435,10 +475,17 @@ async fn execute(cluster: &Cluster, pod: &str, command: &str, output: &Path) -> 
     let mut file = tokio::fs::File::create(output).await.map_err(on_disk)?;
     let writing = async {
         let mut buffer = vec![0; BUFFER];
+        let mut size = 0;
         loop {
             match stdout.read(&mut buffer).await {
                 Ok(0) => break,
-                Ok(count) => file.write_all(&buffer[..count]).await.map_err(on_disk)?,
+                Ok(count) => {
+                    size += count as u64;
+                    if size > MAX_ARCHIVE {
+                        return Err(failed(format!("it sends more than {MAX_ARCHIVE} bytes")));
+                    }
+                    file.write_all(&buffer[..count]).await.map_err(on_disk)?;
+                }
                 Err(error) => return Err(failed(error.to_string())),
             }
         }
@@ -480,7 +527,16 @@ fn unpack(archive: &Path, target: &Path) -> Result<Option<u8>, SessionError> {
     }
     let mut archive = tar::Archive::new(BufReader::new(file));
     let mut status = None;
-    for entry in archive.entries().map_err(|error| refused(error.to_string()))? {
+    for (number, entry) in archive
+        .entries()
+        .map_err(|error| refused(error.to_string()))?
+        .enumerate()
+    {
+        if number >= MAX_ENTRIES {
+            return Err(refused(format!(
+                "it has more than {MAX_ENTRIES} files and folders"
+            )));
+        }
         let mut entry = entry.map_err(|error| refused(error.to_string()))?;
         let path = entry
             .path()
@@ -526,6 +582,7 @@ pub fn write_archive(folder: &Path, output: impl io::Write) -> io::Result<()> {
     }
     let mut archive = tar::Builder::new(output);
     archive.follow_symlinks(false);
+    archive.sparse(false);
     let mut names: Vec<_> = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<io::Result<_>>()?;

@@ -20,7 +20,10 @@ pub struct Settings {
     /// Name of an existing service account of the coordinator, with the permissions that `mirror kubernetes render
     /// --rbac` prints. If empty: one is created for each run.
     pub service_account: String,
-    /// Size of a persistent volume for the state of the chain, such as `1Gi`. If empty: the state is lost with its pod.
+    /// Address at which pods reach the API server, such as `10.0.0.1:6443`, if they do not reach the Service
+    /// `kubernetes`. If empty: further addresses are tried.
+    pub api_server: String,
+    /// Size of a persistent volume for the state of the chain, such as `1Gi`. If empty: a volume of the pod.
     pub chain_volume: String,
     /// Storage class of the volume. If empty: the default one of the cluster.
     pub storage_class: String,
@@ -42,6 +45,7 @@ impl Default for Settings {
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
             service_account: String::new(),
+            api_server: String::new(),
             chain_volume: String::new(),
             storage_class: String::new(),
             network_policies: true,
@@ -225,7 +229,13 @@ impl Settings {
     /// Returns an error that names the key, and its line and column.
     pub fn from_yaml(text: &str) -> Result<Self, serde_yaml::Error> {
         // An empty file has all defaults.
-        Ok(serde_yaml::from_str::<Option<Self>>(text)?.unwrap_or_default())
+        let settings = serde_yaml::from_str::<Option<Self>>(text)?.unwrap_or_default();
+        if settings.hold_minutes == 0 {
+            return Err(serde::de::Error::custom(
+                "holdMinutes is 0, so no run could be collected: use 1 or more",
+            ));
+        }
+        Ok(settings)
     }
 }
 

@@ -119,7 +119,7 @@ async fn run_pod(shared: Arc<Shared>, pod: Value, ip: Ipv4Addr) {
                 let message = format!("Back-off pulling image \"{image}\"");
                 let state = json!({ "waiting": { "reason": "ImagePullBackOff", "message": message } });
                 return set(
-                    json!({ "phase": "Pending", "containerStatuses": [container_status(&state, 0)] }),
+                    json!({ "phase": "Pending", "containerStatuses": [container_status(&container["name"], &state, 0)] }),
                 );
             }
             Failure::Unschedulable(kind)
@@ -146,7 +146,7 @@ async fn run_pod(shared: Arc<Shared>, pod: Value, ip: Ipv4Addr) {
         let mut status = json!({
             "phase": "Running",
             "podIP": ip.to_string(),
-            "containerStatuses": [container_status(&state, restarts)],
+            "containerStatuses": [container_status(&container["name"], &state, restarts)],
         });
         set(status.clone());
         let ended = {
@@ -162,6 +162,7 @@ async fn run_pod(shared: Arc<Shared>, pod: Value, ip: Ipv4Addr) {
             let ready = async {
                 wait_until_healthy(ip).await;
                 status["containerStatuses"][0]["ready"] = true.into();
+                status["conditions"] = json!([{ "type": "Ready", "status": "True" }]);
                 set(status);
                 std::future::pending::<()>().await;
             };
@@ -180,7 +181,7 @@ async fn run_pod(shared: Arc<Shared>, pod: Value, ip: Ipv4Addr) {
             let job = pod["metadata"]["ownerReferences"][0]["name"].as_str();
             shared.change(|store| {
                 let status =
-                    json!({ "phase": phase, "containerStatuses": [container_status(&terminated, restarts)] });
+                    json!({ "phase": phase, "containerStatuses": [container_status(&container["name"], &terminated, restarts)] });
                 store.set_status("pods", &name, status);
                 store.set_status("jobs", job.unwrap_or_default(), json!({ count: 1 }));
             });
@@ -188,16 +189,16 @@ async fn run_pod(shared: Arc<Shared>, pod: Value, ip: Ipv4Addr) {
         }
         restarts += 1;
         let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
-        let mut of_container = container_status(&waiting, restarts);
+        let mut of_container = container_status(&container["name"], &waiting, restarts);
         of_container["lastState"] = terminated;
         set(json!({ "phase": "Running", "podIP": ip.to_string(), "containerStatuses": [of_container] }));
         tokio::time::sleep(BACKOFF).await;
     }
 }
 
-fn container_status(state: &Value, restarts: u32) -> Value {
+fn container_status(name: &Value, state: &Value, restarts: u32) -> Value {
     json!({
-        "name": "container",
+        "name": name,
         "image": "",
         "imageID": "",
         "ready": false,

@@ -23,7 +23,12 @@ pub(super) fn problems(objects: &[Value]) -> Vec<String> {
             if is_set && !selects(selector, &template["metadata"]["labels"]) {
                 problems.push(format!("the selector of `{name}` does not match its pods"));
             }
-            pod(&template["spec"], objects, &mut problems);
+            pod(
+                &template["spec"],
+                &object["spec"]["volumeClaimTemplates"],
+                objects,
+                &mut problems,
+            );
         }
         if is_set && !exists(objects, "Service", text(&object["spec"]["serviceName"])) {
             problems.push(format!("the service of `{name}` does not exist"));
@@ -122,12 +127,17 @@ fn service(service: &Value, objects: &[Value], problems: &mut Vec<String>) {
     }
 }
 
-fn pod(spec: &Value, objects: &[Value], problems: &mut Vec<String>) {
+fn pod(spec: &Value, claims: &Value, objects: &[Value], problems: &mut Vec<String>) {
     let account = &spec["serviceAccountName"];
     if account.is_string() && !exists(objects, "ServiceAccount", text(account)) {
         problems.push(format!("ServiceAccount `{}` does not exist", text(account)));
     }
-    let mut volumes = BTreeSet::from(["files"]);
+    let mut volumes: BTreeSet<&str> = claims
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|claim| text(&claim["metadata"]["name"]))
+        .collect();
     for volume in spec["volumes"].as_array().into_iter().flatten() {
         volumes.insert(text(&volume["name"]));
         let (secret, map) = (&volume["secret"], &volume["configMap"]);

@@ -31,6 +31,9 @@ pub const RUN_VARIABLE: &str = "MIRROR_KUBERNETES_RUN";
 /// The variable with the name of the coordinator's pod.
 pub const POD_VARIABLE: &str = "MIRROR_KUBERNETES_POD";
 
+/// The variable with the IP address of the machine of the coordinator's pod.
+pub const HOST_VARIABLE: &str = "HOST_IP";
+
 /// Name of the port of the metrics.
 pub(super) const METRICS: &str = "metrics";
 
@@ -151,7 +154,8 @@ fn job(run: &RunName, inputs: &Inputs, settings: &Settings) -> Value {
         format!("--settings={SETTINGS}/{SETTINGS_KEY}"),
         format!("--authority={AUTHORITY}"),
     ];
-    arguments.extend(inputs.arguments.iter().cloned());
+    // Kubernetes replaces `$(NAME)` in arguments.
+    arguments.extend(inputs.arguments.iter().map(|word| word.replace("$(", "$$(")));
     let mut ports = vec![json!({ "name": "health", "containerPort": HEALTH_PORT })];
     if settings.service_monitor {
         arguments.push(format!("--set=telemetry.prometheus=0.0.0.0:{METRICS_PORT}"));
@@ -165,6 +169,7 @@ fn job(run: &RunName, inputs: &Inputs, settings: &Settings) -> Value {
         "env": [
             pod::pod_ip(),
             pod::field(POD_VARIABLE, "metadata.name"),
+            pod::field(HOST_VARIABLE, "status.hostIP"),
             { "name": RUN_VARIABLE, "value": run.as_str() },
             { "name": "MIRROR_RUNS", "value": RUNS },
             { "name": "XDG_CACHE_HOME", "value": "/tmp/cache" },

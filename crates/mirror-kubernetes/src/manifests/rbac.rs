@@ -15,7 +15,8 @@ struct Rule {
     verbs: &'static [&'static str],
 }
 
-const APPLY: &[&str] = &["create", "get", "patch"];
+/// The verbs of a server-side apply. Where the owner of an object is protected, setting it needs the right to delete.
+const APPLY: &[&str] = &["create", "get", "patch", "delete"];
 
 /// Permissions of the coordinator for the objects of its nodes, which end with its job.
 const OF_COORDINATOR: &[Rule] = &[
@@ -32,12 +33,7 @@ const OF_COORDINATOR: &[Rule] = &[
     Rule {
         group: "apps",
         resources: &["statefulsets"],
-        verbs: &["create", "get", "patch", "delete"],
-    },
-    Rule {
-        group: "batch",
-        resources: &["jobs"],
-        verbs: &["get"],
+        verbs: APPLY,
     },
     Rule {
         group: "networking.k8s.io",
@@ -87,7 +83,7 @@ const OF_PERSON: &[Rule] = &[
     Rule {
         group: "batch",
         resources: &["jobs"],
-        verbs: &["create", "patch"],
+        verbs: &["create", "get", "list", "patch"],
     },
     Rule {
         group: "monitoring.coreos.com",
@@ -117,7 +113,7 @@ pub(super) fn of_coordinator(run: &RunName) -> [Value; 3] {
         "apiGroups": [""],
         "resources": ["secrets"],
         "resourceNames": [secret_name(run)],
-        "verbs": ["get", "patch"],
+        "verbs": ["get", "patch", "delete"],
     }));
     permissions.push(json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["create"] }));
     [
@@ -147,10 +143,21 @@ pub(super) fn of_coordinator(run: &RunName) -> [Value; 3] {
 pub fn role_of_person() -> Value {
     let mut permissions = rules(OF_COORDINATOR);
     permissions.extend(rules(OF_PERSON));
+    role("mirror-neuron", &permissions)
+}
+
+/// Returns the role of an account for the coordinators of all runs of a namespace, for persons who may create no roles.
+pub fn role_of_coordinators() -> Value {
+    let mut permissions = rules(OF_COORDINATOR);
+    permissions.push(json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": APPLY }));
+    role("mirror-neuron-coordinator", &permissions)
+}
+
+fn role(name: &str, permissions: &[Value]) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
-        "metadata": { "name": "mirror-neuron", "labels": { NAME: NAME_VALUE } },
+        "metadata": { "name": name, "labels": { NAME: NAME_VALUE } },
         "rules": permissions,
     })
 }

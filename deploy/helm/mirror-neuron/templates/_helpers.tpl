@@ -12,14 +12,14 @@
 
 {{- define "mirror.selector" -}}
 app.kubernetes.io/name: mirror-neuron
-app.kubernetes.io/instance: {{ include "mirror.run" . }}
+app.kubernetes.io/instance: {{ include "mirror.run" . | quote }}
 app.kubernetes.io/component: coordinator
 {{- end -}}
 
 {{- define "mirror.labels" -}}
 {{ include "mirror.selector" . }}
 app.kubernetes.io/part-of: mirror-neuron
-app.kubernetes.io/version: {{ .Chart.AppVersion }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 

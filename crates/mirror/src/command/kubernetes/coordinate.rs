@@ -13,7 +13,7 @@ use mirror_certificates::Authority;
 use mirror_kubernetes::cluster::Cluster;
 use mirror_kubernetes::directory::AGENT;
 use mirror_kubernetes::manifests::HEALTH_PORT;
-use mirror_kubernetes::manifests::launcher::{POD_VARIABLE, RUN_VARIABLE};
+use mirror_kubernetes::manifests::launcher::{HOST_VARIABLE, POD_VARIABLE, RUN_VARIABLE};
 use mirror_kubernetes::manifests::nodes::{self, AUTHORITY_FILES, AgentCertificate};
 use mirror_kubernetes::name::RunName;
 use mirror_kubernetes::plan::Plan;
@@ -23,6 +23,7 @@ use mirror_net::server::{Limits, Services, serve};
 use mirror_output::message;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::run::{Pods, StartArguments, in_pods};
 use super::super::running::block_on;
@@ -46,6 +47,9 @@ pub(super) struct CoordinateArguments {
     /// File with the settings of the cluster
     #[arg(long = "settings")]
     of_cluster: PathBuf,
+    /// Address of the API server in the kubeconfig file of the person who started the run
+    #[arg(long)]
+    api_server: Option<String>,
     /// Folder with the authority of the agents. If it is empty: makes one
     #[arg(long)]
     authority: PathBuf,
@@ -63,8 +67,18 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
     };
     let plan = plan(run.clone(), &network(&loaded, start.file())?);
     let authority = authority_in(&arguments.authority)?;
-    block_on(create_nodes(&plan, &settings, &authority))?;
+    let api_servers = api_servers(&settings, arguments.api_server.as_deref());
+    block_on(async {
+        create_nodes(
+            &Cluster::of_this_pod(&api_servers).await?,
+            &plan,
+            &settings,
+            &authority,
+        )
+        .await
+    })?;
     let pods = Pods {
+        api_servers: api_servers.clone(),
         authority: [authority.certificate().to_owned(), authority.key()],
         address,
         start: Duration::from_secs(settings.start_seconds.into()),
@@ -78,7 +92,8 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
             Status::Failed
         }
     });
-    if let Err(error) = block_on(delete_nodes(&plan)) {
+    let deleted = block_on(async { delete_nodes(&Cluster::of_this_pod(&api_servers).await?, &plan).await });
+    if let Err(error) = deleted {
         message!("the pods of the nodes are left: {error:#}");
     }
     hold(&runs_dir, status, &run, &settings)?;
@@ -90,6 +105,23 @@ fn variable(name: &str) -> anyhow::Result<String> {
     value.with_context(|| {
         format!("the variable {name} is missing: this command is for the pod of a coordinator")
     })
+}
+
+/// Returns the addresses at which the API server may be, if it is not at that of the Service.
+fn api_servers(settings: &Settings, of_person: Option<&str>) -> Vec<String> {
+    if !settings.api_server.is_empty() {
+        return vec![settings.api_server.clone()];
+    }
+    let port = of_person
+        .and_then(|address| address.rsplit_once(':'))
+        .map_or("6443", |(_, port)| port);
+    // The machine of the pod may be the one of the API server, as in a cluster of one machine.
+    let of_machine = std::env::var(HOST_VARIABLE).map(|ip| format!("{ip}:{port}"));
+    of_person
+        .map(str::to_owned)
+        .into_iter()
+        .chain(of_machine)
+        .collect()
 }
 
 /// Returns the authority in the secret of the run, or a new one if there is no secret.
@@ -126,9 +158,13 @@ fn serve_health(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// Creates the objects of the nodes, which the job of this coordinator owns.
-async fn create_nodes(plan: &Plan, settings: &Settings, authority: &Authority) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(None, None).await?;
-    let owner = owner(&cluster).await?;
+async fn create_nodes(
+    cluster: &Cluster,
+    plan: &Plan,
+    settings: &Settings,
+    authority: &Authority,
+) -> anyhow::Result<()> {
+    let owner = owner(cluster).await?;
     let certificate = authority.issue(AGENT)?;
     let certificate = AgentCertificate {
         authority: certificate.authority,
@@ -163,8 +199,7 @@ async fn owner(cluster: &Cluster) -> anyhow::Result<Value> {
 }
 
 /// Deletes the pods of the nodes, whose agents would be started again without end.
-async fn delete_nodes(plan: &Plan) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(None, None).await?;
+async fn delete_nodes(cluster: &Cluster, plan: &Plan) -> anyhow::Result<()> {
     for group in &plan.groups {
         let object =
             json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": group.name } });
@@ -181,16 +216,28 @@ fn hold(runs_dir: &Path, status: Status, run: &RunName, settings: &Settings) -> 
         Status::Misused => "2",
         Status::Unexpected => "3",
     };
-    fs::write(ended_file(runs_dir), code)
+    mirror_files::replace(&ended_file(runs_dir), code.as_bytes())
         .with_context(|| format!("cannot write to {}", runs_dir.display()))?;
     let minutes = settings.hold_minutes;
     message!("{HOLDING}, for {minutes} minutes: `mirror kubernetes collect {run}`");
     let collected = runs_dir.join(COLLECTED);
     let until = Instant::now() + Duration::from_mins(minutes.into());
-    while !collected.exists() && Instant::now() < until {
+    let is_asked_to_end = block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        while !collected.exists() && Instant::now() < until {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(true),
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        Ok(false)
+    })?;
+    if collected.exists() {
+        // The command that has noted it may still be ending, and ends with this container.
         std::thread::sleep(PAUSE);
-    }
-    if !collected.exists() {
+    } else if is_asked_to_end {
+        message!("the pod was asked to end before the run was collected, so the run is lost");
+    } else {
         message!("nothing has collected the run within {minutes} minutes, so it is lost");
     }
     Ok(())

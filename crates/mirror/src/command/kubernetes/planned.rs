@@ -10,6 +10,7 @@ use mirror_coordinator::{PlannedKind, PlannedNetwork, base_of};
 use mirror_kubernetes::name::RunName;
 use mirror_kubernetes::plan::{Component, Member, Plan};
 use mirror_kubernetes::settings::Settings;
+use mirror_spec::{Fault, SubtensorSpec};
 
 use super::super::Misuse;
 
@@ -48,6 +49,23 @@ pub(super) fn network(loaded: &Loaded, file: &Path) -> anyhow::Result<PlannedNet
         ))
         .into());
     };
+    if let SubtensorSpec::Subtensor(chain) = &model.subtensor {
+        return Err(Misuse::of(anyhow!(
+            "{} names a chain at {} with the certificate in `{}`, which is not sent to a cluster: use `DummySubtensor`",
+            file.display(),
+            chain.chain_endpoint,
+            chain.chain_client
+        ))
+        .into());
+    }
+    let refused = |fault: &Fault| matches!(fault, Fault::Limit(_) | Fault::DiskFull(_));
+    if let Some(index) = experiment.faults.iter().position(refused) {
+        return Err(Misuse::of(anyhow!(
+            "{}: `faults/{index}` limits the resources of nodes, which no cluster allows: remove it",
+            file.display()
+        ))
+        .into());
+    }
     Ok(PlannedNetwork::new(experiment, model, base_of(file)).map_err(Misuse::of)?)
 }
 

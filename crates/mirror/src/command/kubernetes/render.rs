@@ -34,7 +34,8 @@ pub(super) struct RenderArguments {
     /// Namespace of the objects
     #[arg(long, short, default_value = "default", value_name = "NAME")]
     namespace: String,
-    /// Prints the role that a person needs to run experiments in the namespace, and nothing else
+    /// Prints the roles of a person who runs experiments in the namespace, and of an existing account for coordinators,
+    /// and nothing else
     #[arg(long)]
     rbac: bool,
     /// Prints the faults as objects of Chaos Mesh, and nothing else. Faults without an equivalent are comments
@@ -51,7 +52,10 @@ pub(super) fn render(arguments: &RenderArguments) -> anyhow::Result<Status> {
             };
             of_experiment(arguments, &start, &loaded)?
         }
-        _ => manifests([rbac::role_of_person()], &arguments.namespace)?,
+        _ => manifests(
+            [rbac::role_of_person(), rbac::role_of_coordinators()],
+            &arguments.namespace,
+        )?,
     };
     terminal::unless_closed(
         std::io::stdout()
@@ -100,7 +104,71 @@ fn manifests(objects: impl IntoIterator<Item = Value>, namespace: &str) -> anyho
         object["metadata"]["namespace"] = namespace.into();
         set_subject_namespace(&mut object, namespace);
         text += "---\n";
-        text += &serde_yaml::to_string(&object)?;
+        if has_other_meaning(&object) {
+            // JSON is YAML too, and quotes every text.
+            text += &serde_json::to_string_pretty(&object)?;
+            text.push('\n');
+        } else {
+            text += &serde_yaml::to_string(&object)?;
+        }
     }
     Ok(text)
+}
+
+/// Returns whether an object has a text that `serde_yaml` does not quote, and that YAML 1.1, which Kubernetes reads, takes
+/// for a truth value or a number.
+fn has_other_meaning(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_word_or_number(text),
+        Value::Array(items) => items.iter().any(has_other_meaning),
+        Value::Object(entries) => entries
+            .iter()
+            .any(|(key, item)| is_word_or_number(key) || has_other_meaning(item)),
+        _ => false,
+    }
+}
+
+fn is_word_or_number(text: &str) -> bool {
+    let words = ["y", "yes", "n", "no", "on", "off", "true", "false", "null", "~"];
+    let digits = text.replace('_', "");
+    words.contains(&&*text.to_ascii_lowercase())
+        || digits.parse::<f64>().is_ok()
+        || ["0x", "0b", "0o"].iter().any(|start| digits.starts_with(start))
+        // A number to the base 60.
+        || text.contains(':') && text.chars().all(|letter| letter.is_ascii_digit() || letter == ':')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_that_yaml_1_1_takes_for_something_else_are_found() {
+        for text in [
+            "off",
+            "Yes",
+            "y",
+            "12e3",
+            "1_000",
+            "190:20:30",
+            "0x1f",
+            "012",
+            "~",
+        ] {
+            assert!(has_other_meaning(&json!({ "a": [text] })), "{text}");
+        }
+        for text in [
+            "0.1.0",
+            "quickstart",
+            "250m",
+            "64Mi",
+            "--port=7070",
+            "10.0.0.1:6443",
+            "",
+        ] {
+            assert!(!has_other_meaning(&json!({ "a": [text] })), "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::Args;
 use mirror_kubernetes::cluster::Cluster;
 use mirror_kubernetes::manifests::of_run;
@@ -60,8 +60,13 @@ pub(super) fn run(arguments: &RunInClusterArguments) -> anyhow::Result<Status> {
     let of_file = || anyhow::Ok(RunName::with_suffix(&stem, &suffix()?)?);
     let name = arguments.name.clone().map_or_else(of_file, Ok)?;
     let plan = plan(name.clone(), &network(&loaded, file)?);
-    let inputs = files::inputs(&arguments.start)?;
+    let mut inputs = files::inputs(&arguments.start)?;
     block_on(async {
+        let context = arguments.cluster.context.as_deref();
+        let api_server = Cluster::api_server(context).await.map_err(Misuse::of)?;
+        inputs
+            .arguments
+            .extend(api_server.map(|address| format!("--api-server={address}")));
         let cluster = arguments.cluster.connect().await.map_err(Misuse::of)?;
         session::check_quotas(&cluster, &plan).await?;
         let words = arguments.cluster.words();
@@ -71,10 +76,7 @@ pub(super) fn run(arguments: &RunInClusterArguments) -> anyhow::Result<Status> {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
-        message!(
-            "the run `{name}` continues in the cluster:\n  mirror kubernetes status {name}{words}\n  mirror kubernetes \
-             collect {name}{words}\n  mirror kubernetes delete {name}{words}"
-        );
+        message!("{}", continues(&name, &words));
         Ok(Status::Failed)
     })
 }
@@ -97,23 +99,65 @@ async fn started(
 ) -> anyhow::Result<Status> {
     let name = &plan.run;
     let namespace = cluster.namespace();
-    session::start(cluster, name, inputs, settings).await?;
+    if let Err(error) = session::start(cluster, name, inputs, settings).await {
+        if !matches!(error, SessionError::Exists { .. }) {
+            delete(arguments, cluster, name).await;
+        }
+        return Err(error.into());
+    }
     message!(
         "the run `{name}` is started in the namespace `{namespace}`, with {} pods",
         plan.pods() + 1
     );
-    let outcome = followed(arguments, cluster, plan, settings).await;
+    let words = arguments.cluster.words();
+    let collected = match followed(arguments, cluster, plan, settings).await {
+        Ok(collected) => collected,
+        Err(Failure::Over(error)) => {
+            delete(arguments, cluster, name).await;
+            return Err(error);
+        }
+        Err(Failure::Following(error)) => {
+            message!("{}", continues(name, &words));
+            return Err(error);
+        }
+    };
+    delete(arguments, cluster, name).await;
+    for folder in &collected.folders {
+        message!("{}", folder.display());
+    }
+    Ok(status_of(collected.status))
+}
+
+/// Deletes a run that has ended, unless it is to be kept.
+async fn delete(arguments: &RunInClusterArguments, cluster: &Cluster, name: &RunName) {
     let words = arguments.cluster.words();
     if arguments.keep {
         message!("the objects of the run stay: `mirror kubernetes delete {name}{words}` deletes them");
     } else if let Err(error) = session::delete(cluster, name).await {
         message!("the run was not deleted: {error}; try `mirror kubernetes delete {name}{words}`");
     }
-    let Collected { folders, status } = outcome?;
-    for folder in &folders {
-        message!("{}", folder.display());
+}
+
+/// Returns the commands for a run that this command no longer follows.
+fn continues(name: &RunName, words: &str) -> String {
+    format!(
+        "the run `{name}` continues in the cluster:\n  mirror kubernetes status {name}{words}\n  mirror kubernetes \
+         collect {name}{words}\n  mirror kubernetes delete {name}{words}"
+    )
+}
+
+/// The reason why a run was not collected.
+enum Failure {
+    /// The run cannot continue.
+    Over(anyhow::Error),
+    /// The run may continue, or wait to be collected.
+    Following(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Following(error.into())
     }
-    Ok(status_of(status))
 }
 
 /// Shows a run until it has ended, and collects it.
@@ -122,12 +166,14 @@ async fn followed(
     cluster: &Cluster,
     plan: &Plan,
     settings: &Settings,
-) -> anyhow::Result<Collected> {
+) -> Result<Collected, Failure> {
     let name = &plan.run;
     let watched = pods::watch(cluster, &of_run(name));
     let within = Duration::from_secs(settings.start_seconds.into());
     let following = async {
-        let pod = coordinator(watched.clone(), within).await?;
+        let pod = coordinator(watched.clone(), within)
+            .await
+            .map_err(Failure::Over)?;
         session::follow_log(cluster, &pod, |line| {
             message!("{line}");
             !line.starts_with(HOLDING)
@@ -136,7 +182,9 @@ async fn followed(
         loop {
             match session::collect(cluster, name, arguments.start.runs_dir()).await {
                 Err(SessionError::Running(_)) => tokio::time::sleep(PAUSE).await,
-                Err(SessionError::Gone(_)) => bail!(gone(&watched.borrow(), &pod)),
+                Err(SessionError::Gone(_)) => {
+                    return Err(Failure::Over(anyhow!(gone(&watched.borrow(), &pod))));
+                }
                 collected => return Ok(collected?),
             }
         }

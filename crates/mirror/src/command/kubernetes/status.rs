@@ -81,12 +81,10 @@ async fn pods_of(
 ) -> anyhow::Result<(serde_json::Value, TerminalTable)> {
     let cluster = arguments.cluster.connect().await.map_err(Misuse::of)?;
     let mut watched = pods::watch(&cluster, &of_run(name));
-    let listed = pods::until(&mut watched, LISTED, |watched| {
-        let problem = watched.problem.clone().map(Err);
-        watched.pods.clone().map(Ok).or(problem)
-    });
-    let listed = listed.await.context("the API server has listed no pods")?;
-    let pods = listed.map_err(anyhow::Error::msg)?;
+    let listed = pods::until(&mut watched, LISTED, |watched| watched.pods.clone()).await;
+    let problem = watched.borrow().problem.clone();
+    let pods =
+        listed.with_context(|| problem.unwrap_or_else(|| "the API server has listed no pods".to_owned()))?;
     if pods.is_empty() {
         bail!(
             "the namespace `{}` has no pods of a run `{name}`: `mirror kubernetes status` lists its runs",

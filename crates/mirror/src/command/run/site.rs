@@ -40,6 +40,8 @@ pub(in crate::command) struct Pods {
     pub(in crate::command) plan: Plan,
     /// Certificate and key of the authority of the agents.
     pub(in crate::command) authority: [String; 2],
+    /// Addresses at which the API server may be, if it is not at that of the Service.
+    pub(in crate::command) api_servers: Vec<String>,
     /// IP address of this pod.
     pub(in crate::command) address: IpAddr,
     /// Time within which a pod must be ready.
@@ -97,7 +99,7 @@ impl Site {
                 .await
             }
             Self::Pods(pods) => {
-                let cluster = Cluster::connect(None, None).await?;
+                let cluster = Cluster::of_this_pod(&pods.api_servers).await?;
                 let directory = PodDirectory::new(&cluster, &pods.plan, pods.start);
                 let place = (directory, pods.address);
                 Box::pin(at_agents(
