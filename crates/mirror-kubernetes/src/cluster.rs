@@ -118,42 +118,6 @@ impl Cluster {
         Ok(Self::new(client, namespace))
     }
 
-    /// Connects to the cluster of this pod, in the namespace of the pod. The API server is searched for at the address of
-    /// the pod's environment, which is that of a Service, and then at `others`, because a cluster may have no Services.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if this is no pod, or the API server answers at none of the addresses.
-    pub async fn of_this_pod(others: &[String]) -> Result<Self, ClusterError> {
-        // A kubeconfig file of the container counts more.
-        if std::env::var_os("KUBECONFIG").is_some() {
-            return Self::connect(None, None).await;
-        }
-        let own = Config::incluster_env().map_err(|error| ClusterError::Config(with_sources(&error)))?;
-        let mut problems = Vec::new();
-        for address in std::iter::once(None).chain(others.iter().map(Some)) {
-            let mut config = own.clone();
-            if let Some(address) = address {
-                config.cluster_url = format!("https://{address}")
-                    .parse()
-                    .map_err(|error| ClusterError::Config(format!("`{address}` is no address: {error}")))?;
-            }
-            (config.connect_timeout, config.read_timeout, config.write_timeout) =
-                (Some(ANSWER), Some(ANSWER), Some(ANSWER));
-            let (url, namespace) = (config.cluster_url.clone(), config.default_namespace.clone());
-            let client =
-                Client::try_from(config).map_err(|error| ClusterError::Config(with_sources(&error)))?;
-            let asked = tokio::time::timeout(SEARCH, client.apiserver_version()).await;
-            match asked {
-                // An answer that refuses the question comes from the API server too.
-                Ok(Ok(_) | Err(kube::Error::Api(_))) => return Ok(Self::new(client, namespace)),
-                Ok(Err(error)) => problems.push(format!("{url}: {}", with_sources(&error))),
-                Err(_) => problems.push(format!("{url}: no answer")),
-            }
-        }
-        Err(ClusterError::NoApiServer(problems.join("; ")))
-    }
-
     /// Returns the address of the API server in the kubeconfig file. `None` if it is one of this machine alone.
     ///
     /// # Errors
@@ -336,6 +300,70 @@ impl Cluster {
                 message: with_sources(other),
             },
         }
+    }
+}
+
+/// The addresses at which a pod may reach the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServers {
+    /// `None` is the address of the pod's environment, which is that of a Service. A cluster may have no Services.
+    addresses: Vec<Option<String>>,
+}
+
+impl ApiServers {
+    /// Returns the address of the pod's environment and `others`, such as `10.0.0.1:6443`.
+    pub fn new(others: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            addresses: std::iter::once(None)
+                .chain(others.into_iter().map(Some))
+                .collect(),
+        }
+    }
+
+    /// Returns only this address.
+    pub fn only(address: String) -> Self {
+        Self {
+            addresses: vec![Some(address)],
+        }
+    }
+
+    /// Connects to the cluster of this pod, in the namespace of the pod. The address at which the API server answers is
+    /// the first that is tried the next time.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this is no pod, or the API server answers at none of the addresses.
+    pub async fn connect(&mut self) -> Result<Cluster, ClusterError> {
+        // A kubeconfig file of the container counts more.
+        if std::env::var_os("KUBECONFIG").is_some() {
+            return Cluster::connect(None, None).await;
+        }
+        let own = Config::incluster_env().map_err(|error| ClusterError::Config(with_sources(&error)))?;
+        let mut problems = Vec::new();
+        for index in 0..self.addresses.len() {
+            let mut config = own.clone();
+            if let Some(address) = &self.addresses[index] {
+                config.cluster_url = format!("https://{address}")
+                    .parse()
+                    .map_err(|error| ClusterError::Config(format!("`{address}` is no address: {error}")))?;
+            }
+            (config.connect_timeout, config.read_timeout, config.write_timeout) =
+                (Some(ANSWER), Some(ANSWER), Some(ANSWER));
+            let (url, namespace) = (config.cluster_url.clone(), config.default_namespace.clone());
+            let client =
+                Client::try_from(config).map_err(|error| ClusterError::Config(with_sources(&error)))?;
+            let asked = tokio::time::timeout(SEARCH, client.apiserver_version()).await;
+            match asked {
+                // An answer that refuses the question comes from the API server too.
+                Ok(Ok(_) | Err(kube::Error::Api(_))) => {
+                    self.addresses.swap(0, index);
+                    return Ok(Cluster::new(client, namespace));
+                }
+                Ok(Err(error)) => problems.push(format!("{url}: {}", with_sources(&error))),
+                Err(_) => problems.push(format!("{url}: no answer")),
+            }
+        }
+        Err(ClusterError::NoApiServer(problems.join("; ")))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::Args;
 use mirror_certificates::Authority;
-use mirror_kubernetes::cluster::Cluster;
+use mirror_kubernetes::cluster::{ApiServers, Cluster};
 use mirror_kubernetes::directory::AGENT;
 use mirror_kubernetes::manifests::HEALTH_PORT;
 use mirror_kubernetes::manifests::launcher::{HOST_VARIABLE, POD_VARIABLE, RUN_VARIABLE};
@@ -67,16 +67,8 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
     };
     let plan = plan(run.clone(), &network(&loaded, start.file())?);
     let authority = authority_in(&arguments.authority)?;
-    let api_servers = api_servers(&settings, arguments.api_server.as_deref());
-    block_on(async {
-        create_nodes(
-            &Cluster::of_this_pod(&api_servers).await?,
-            &plan,
-            &settings,
-            &authority,
-        )
-        .await
-    })?;
+    let mut api_servers = api_servers(&settings, arguments.api_server.as_deref());
+    block_on(async { create_nodes(&api_servers.connect().await?, &plan, &settings, &authority).await })?;
     let pods = Pods {
         api_servers: api_servers.clone(),
         authority: [authority.certificate().to_owned(), authority.key()],
@@ -92,7 +84,7 @@ pub(super) fn coordinate(arguments: CoordinateArguments) -> anyhow::Result<Statu
             Status::Failed
         }
     });
-    let deleted = block_on(async { delete_nodes(&Cluster::of_this_pod(&api_servers).await?, &plan).await });
+    let deleted = block_on(async { delete_nodes(&api_servers.connect().await?, &plan).await });
     if let Err(error) = deleted {
         message!("the pods of the nodes are left: {error:#}");
     }
@@ -107,21 +99,17 @@ fn variable(name: &str) -> anyhow::Result<String> {
     })
 }
 
-/// Returns the addresses at which the API server may be, if it is not at that of the Service.
-fn api_servers(settings: &Settings, of_person: Option<&str>) -> Vec<String> {
+/// Returns the addresses at which the API server may be.
+fn api_servers(settings: &Settings, of_person: Option<&str>) -> ApiServers {
     if !settings.api_server.is_empty() {
-        return vec![settings.api_server.clone()];
+        return ApiServers::only(settings.api_server.clone());
     }
     let port = of_person
         .and_then(|address| address.rsplit_once(':'))
         .map_or("6443", |(_, port)| port);
     // The machine of the pod may be the one of the API server, as in a cluster of one machine.
     let of_machine = std::env::var(HOST_VARIABLE).map(|ip| format!("{ip}:{port}"));
-    of_person
-        .map(str::to_owned)
-        .into_iter()
-        .chain(of_machine)
-        .collect()
+    ApiServers::new(of_person.map(str::to_owned).into_iter().chain(of_machine))
 }
 
 /// Returns the authority in the secret of the run, or a new one if there is no secret.

@@ -10,7 +10,7 @@ use mirror_certificates::Authority;
 use mirror_cluster::agents::{Agents, Directory};
 use mirror_cluster::local::{Binaries, LocalProcesses};
 use mirror_coordinator::{Finished, Options, Prepared};
-use mirror_kubernetes::cluster::Cluster;
+use mirror_kubernetes::cluster::ApiServers;
 use mirror_kubernetes::directory::PodDirectory;
 use mirror_kubernetes::plan::Plan;
 use mirror_net::tls::Identity;
@@ -40,8 +40,8 @@ pub(in crate::command) struct Pods {
     pub(in crate::command) plan: Plan,
     /// Certificate and key of the authority of the agents.
     pub(in crate::command) authority: [String; 2],
-    /// Addresses at which the API server may be, if it is not at that of the Service.
-    pub(in crate::command) api_servers: Vec<String>,
+    /// Addresses at which the API server may be.
+    pub(in crate::command) api_servers: ApiServers,
     /// IP address of this pod.
     pub(in crate::command) address: IpAddr,
     /// Time within which a pod must be ready.
@@ -99,7 +99,7 @@ impl Site {
                 .await
             }
             Self::Pods(pods) => {
-                let cluster = Cluster::of_this_pod(&pods.api_servers).await?;
+                let cluster = pods.api_servers.clone().connect().await?;
                 let directory = PodDirectory::new(&cluster, &pods.plan, pods.start);
                 let place = (directory, pods.address);
                 Box::pin(at_agents(
