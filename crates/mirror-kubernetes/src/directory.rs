@@ -43,8 +43,8 @@ impl PodDirectory {
         }
     }
 
-    /// Checks that a node that resumes from files of its pod has the same pod as before. The chain also keeps its address
-    /// only in its pod.
+    /// Checks that a node that resumes from files of its pod has the same pod as before. The chain also keeps its
+    /// address only in its pod.
     fn check_same(&self, node: &str, pod: &str, uid: &str) -> io::Result<()> {
         if !self.with_state.contains(node) {
             return Ok(());

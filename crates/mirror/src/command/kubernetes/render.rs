@@ -115,8 +115,8 @@ fn manifests(objects: impl IntoIterator<Item = Value>, namespace: &str) -> anyho
     Ok(text)
 }
 
-/// Returns whether an object has a text that `serde_yaml` does not quote, and that YAML 1.1, which Kubernetes reads, takes
-/// for a truth value or a number.
+/// Returns whether an object has a text that `serde_yaml` does not quote, and that YAML 1.1, which Kubernetes reads,
+/// takes for a truth value or a number.
 fn has_other_meaning(value: &Value) -> bool {
     match value {
         Value::String(text) => is_word_or_number(text),
