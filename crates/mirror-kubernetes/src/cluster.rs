@@ -32,7 +32,6 @@ const MANAGER: &str = "mirror";
 pub struct Cluster {
     client: Client,
     namespace: String,
-    unreachable: Duration,
 }
 
 impl fmt::Debug for Cluster {
@@ -133,18 +132,7 @@ impl Cluster {
 
     /// Creates a cluster from a client.
     pub fn new(client: Client, namespace: String) -> Self {
-        Self {
-            client,
-            namespace,
-            unreachable: UNREACHABLE,
-        }
-    }
-
-    /// Replaces the time for which a request is repeated while the API server cannot be reached.
-    #[must_use]
-    pub fn giving_up_after(mut self, time: Duration) -> Self {
-        self.unreachable = time;
-        self
+        Self { client, namespace }
     }
 
     /// Returns the namespace.
@@ -255,7 +243,7 @@ impl Cluster {
     where
         R: Future<Output = kube::Result<T>>,
     {
-        let deadline = Instant::now() + self.unreachable;
+        let deadline = Instant::now() + UNREACHABLE;
         let [mut pause, longest] = PAUSES;
         loop {
             let error = match request().await {

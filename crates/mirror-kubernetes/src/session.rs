@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::cluster::{Cluster, ClusterError};
 use crate::manifests::launcher::{self, Inputs, job_name};
 use crate::manifests::{COMPONENT, INSTANCE, MANAGED_BY, NAME, NAME_VALUE, of_all_runs, of_run};
-use crate::name::{InvalidName, RunName};
+use crate::name::RunName;
 use crate::plan::{Component, Plan};
 use crate::settings::Settings;
 
@@ -120,9 +120,6 @@ pub enum SessionError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The name of a run is invalid.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
 }
 
 /// A run in a cluster.

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn libraries_get_into_the_folder_of_the_c_library() {
         let printed = "\tlinux-vdso.so.1 (0x00007ffc)\n\
-            \tlibc10.so => /home/me/.cache/libtorch/lib/libc10.so (0x00007fcd)\n\
+            \tlibc10.so => /opt/libtorch/lib/libc10.so (0x00007fcd)\n\
             \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007fce)\n\
             \t/lib64/ld-linux-x86-64.so.2 (0x00007fcf)\n";
         let found = linked_files(printed).expect("all libraries are found");
@@ -188,10 +188,7 @@ mod tests {
                     "lib/x86_64-linux-gnu/libc.so.6",
                     "/lib/x86_64-linux-gnu/libc.so.6"
                 ),
-                (
-                    "lib/x86_64-linux-gnu/libc10.so",
-                    "/home/me/.cache/libtorch/lib/libc10.so"
-                ),
+                ("lib/x86_64-linux-gnu/libc10.so", "/opt/libtorch/lib/libc10.so"),
                 ("lib64/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"),
             ]
         );

@@ -76,7 +76,8 @@ pub fn objects(run: &RunName, inputs: &Inputs, settings: &Settings) -> Vec<Value
 fn config_map(run: &RunName, inputs: &Inputs, settings: &Settings) -> Value {
     let mut text = BTreeMap::new();
     let mut binary = BTreeMap::new();
-    let settings = serde_yaml::to_string(settings).unwrap_or_default();
+    let settings =
+        serde_yaml::to_string(settings).expect("settings are texts, numbers, lists and maps of them");
     text.insert(SETTINGS_KEY.to_owned(), settings);
     for (key, (_, content)) in keys(inputs) {
         match String::from_utf8(content.clone()) {

@@ -88,29 +88,15 @@ impl Site {
             }
             Self::Agents(agents) => {
                 let place = (agents.assigned(), agents.address);
-                Box::pin(at_agents(
-                    experiment,
-                    model,
-                    data,
-                    (recorder, logs),
-                    place,
-                    options,
-                ))
-                .await
+                let run = at_agents(experiment, model, data, (recorder, logs), place, options);
+                Box::pin(run).await
             }
             Self::Pods(pods) => {
                 let cluster = pods.api_servers.clone().connect().await?;
                 let directory = PodDirectory::new(&cluster, &pods.plan, pods.start);
                 let place = (directory, pods.address);
-                Box::pin(at_agents(
-                    experiment,
-                    model,
-                    data,
-                    (recorder, logs),
-                    place,
-                    options,
-                ))
-                .await
+                let run = at_agents(experiment, model, data, (recorder, logs), place, options);
+                Box::pin(run).await
             }
         }
     }
