@@ -149,8 +149,9 @@ fn a_miner_whose_pod_is_deleted_is_started_again_in_another_one() {
     let folder = ended.err.lines().last().expect("a line").trim().to_owned();
     let run = Run::open(env.path().join(folder)).expect("a run that has ended opens");
     let incidents = rows::<IncidentRow>(&run);
-    assert_eq!(incidents.len(), 1, "{incidents:?}");
-    assert_eq!(incidents[0].node, "miner-0", "{incidents:?}");
+    // Whether its agent is lost or its health checks fail is noticed after the same time.
+    let nodes: BTreeSet<&str> = incidents.iter().map(|incident| &*incident.node).collect();
+    assert_eq!(nodes, BTreeSet::from(["miner-0"]), "{incidents:?}");
 }
 
 #[test]
